@@ -1,0 +1,1 @@
+"""The process managers procman drives; a literal dict names them."""

@@ -1,0 +1,32 @@
+"""What a user can mend: one base error, printed in one place (`procman.cli`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ProcmanError(Exception):
+    """Something the user can mend; `hint` says how. Exit status 1 (U2)."""
+
+    exit_status = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class ConfigurationError(ProcmanError):
+    """Every problem found in procman.toml or on the command line, in one report (U1). Exit status 2."""
+
+    exit_status = 2
+
+    def __init__(self, problems: Sequence[Problem | str], *, hint: str = "") -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems), hint=hint)
+
+
+class Problem(str):
+    """One line of a `ConfigurationError`: where, what, and what to write instead."""
+
+    __slots__ = ()
