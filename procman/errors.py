@@ -21,12 +21,6 @@ class ConfigurationError(ProcmanError):
 
     exit_status = 2
 
-    def __init__(self, problems: Sequence[Problem | str], *, hint: str = "") -> None:
+    def __init__(self, problems: Sequence[str], *, hint: str = "") -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(str(problem) for problem in self.problems), hint=hint)
-
-
-class Problem(str):
-    """One line of a `ConfigurationError`: where, what, and what to write instead."""
-
-    __slots__ = ()
+        super().__init__("\n".join(self.problems), hint=hint)

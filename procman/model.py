@@ -227,6 +227,8 @@ class RenderedFile:
     """The installed names of the programs it concerns."""
     restarts: bool = True
     """Whether a change restarts those programs (R5); otherwise `status` says that a restart is due."""
+    section: bool = False
+    """The process manager reads it by itself, and must be told of a change."""
     shared: bool = False
     """Also written by other projects of this scope, with the same content; removed with the last of them."""
 

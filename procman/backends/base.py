@@ -7,7 +7,6 @@ from typing import Protocol
 
 from procman.model import Activation, InstalledProgram, ProgramState, Project, Rendering
 
-
 Progress = Callable[[str], None]
 """Told, in plain words, what a long wait is waiting for."""
 

@@ -1,0 +1,1 @@
+"""supervisord: one that is there, or procman's own."""

@@ -1,0 +1,131 @@
+"""The files of a project under supervisord: a section and a start script per program, the launcher, procman's own
+supervisord."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.launch import launch_of, launcher_path, launcher_source, owner_of
+from procman.model import (
+    Beat,
+    Kind,
+    Program,
+    Project,
+    RenderedDirectory,
+    RenderedFile,
+    Rendering,
+    SupervisorMode,
+)
+from procman.render import Templates
+
+PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
+"""supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""
+
+NEVER_GIVE_UP = "1000000"
+"""`startretries`: supervisord's 3 end in FATAL after six seconds of a missing database, for good."""
+
+SOCKET = "supervisor.sock"
+
+
+def render(project: Project, templates: Templates) -> Rendering:
+    """Return the directories and files of PROJECT; touches no disk but the templates."""
+    return Rendering(tuple(_directories(project)), tuple(_files(project, templates)))
+
+
+def section_path(project: Project, program: str) -> Path:
+    """Return where the section of PROGRAM stands: a name that supervisord's `[include]` matches."""
+    pattern = Path(project.supervisor.include)
+    return pattern.with_name(pattern.name.replace("*", program))
+
+
+def script_path(project: Project, program: str) -> Path:
+    """Return the start script of PROGRAM."""
+    return project.directories.configuration / f"{program}.sh"
+
+
+def log_path(project: Project, program: str) -> Path:
+    """Return the log of PROGRAM."""
+    return project.directories.logs / f"{program}.log"
+
+
+def marker(project: Project) -> str:
+    """Return the line that tells an operator, and procman, whose file it is."""
+    return f"Written by procman for {project.name}: change procman.toml and run `procman install`."
+
+
+def _directories(project: Project) -> Iterator[RenderedDirectory]:
+    places, root = project.directories, owner_of(project)
+    for shared in (places.shared_configuration, places.shared_state, places.library.parent):
+        yield RenderedDirectory(shared, 0o755, root, root, shared=True)
+    if project.supervisor.mode is SupervisorMode.EMBEDDED:
+        yield RenderedDirectory(project.supervisor.configuration.parent, 0o755, root, root, shared=True)
+        yield RenderedDirectory(Path(project.supervisor.include).parent, 0o755, root, root, shared=True)
+        yield RenderedDirectory(places.shared_state / "supervisor", 0o700, root, root, shared=True)
+    for own in (places.configuration, places.state, places.library, places.logs, places.state / "run"):
+        yield RenderedDirectory(own, 0o755, root, root)
+    for program in project.programs:
+        # The program's own: it keeps its lock there.
+        yield RenderedDirectory(places.run(program.name), 0o755, project.user, project.group)
+        if isinstance(program.options, Beat) and program.options.schedule_file:
+            yield RenderedDirectory(program.options.schedule_file.parent, 0o750, project.user, project.group)
+
+
+def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
+    if project.supervisor.mode is SupervisorMode.EMBEDDED:
+        yield _supervisord(project, templates)
+    with_launcher = tuple(program.name for program in project.programs if program.launcher)
+    if with_launcher:
+        owner = owner_of(project)
+        yield RenderedFile(
+            launcher_path(project), launcher_source(), 0o644, owner, owner, with_launcher, restarts=False
+        )
+    for program in project.programs:
+        yield _script(project, program, templates)
+        yield _section(project, program, templates)
+
+
+def _script(project: Project, program: Program, templates: Templates) -> RenderedFile:
+    launch, owner = launch_of(project, program), owner_of(project)
+    values = {
+        "marker": marker(project),
+        "program": program,
+        "user": launch.user,
+        "environment": launch.environment.items(),
+        "directory": launch.directory,
+        "umask": f"{launch.umask:03o}",
+        "launcher": program.launcher,
+        "argv": launch.argv,
+    }
+    text = templates.render("supervisor/start.sh.j2", values)
+    return RenderedFile(script_path(project, program.name), text, 0o755, owner, owner, (program.name,))
+
+
+def _section(project: Project, program: Program, templates: Templates) -> RenderedFile:
+    owner = owner_of(project)
+    options = {"priority": PRIORITIES[program.kind], "startretries": NEVER_GIVE_UP} | dict(program.supervisor_options)
+    values = {
+        "marker": marker(project),
+        "program": program,
+        "command": (str(script_path(project, program.name)),),
+        "user": project.user,
+        "autostart": str(program.autostart).lower(),
+        "log_file": log_path(project, program.name),
+        "options": options.items(),
+    }
+    text = templates.render("supervisor/program.conf.j2", values)
+    return RenderedFile(section_path(project, program.name), text, 0o644, owner, owner, (program.name,), section=True)
+
+
+def _supervisord(project: Project, templates: Templates) -> RenderedFile:
+    owner = owner_of(project)
+    state = project.directories.shared_state / "supervisor"
+    values = {
+        "marker": "Written by procman; all its projects here share this supervisord.",
+        "configuration": project.supervisor.configuration,
+        "state": str(state),
+        "socket": state / SOCKET,
+        "user": owner,
+    }
+    text = templates.render("supervisor/supervisord.conf.j2", values)
+    return RenderedFile(project.supervisor.configuration, text, 0o644, owner, owner, (), restarts=False, shared=True)

@@ -1,0 +1,1 @@
+"""procman.toml: every key in one table, read into a frozen Project."""

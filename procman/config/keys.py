@@ -1,0 +1,146 @@
+"""Every key of procman.toml, once: the loader, the JSON Schema, the docs and what `init` writes come from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from procman.config import types
+from procman.config.types import Type
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key of one table.
+
+    `default` is as in TOML; None means that the key may be left out and `help` says what happens then. `celery` is the
+    first version of Celery that knows the option, where that is later than 4.4.
+    """
+
+    name: str
+    type: Type
+    help: str
+    default: object = None
+    required: bool = False
+    celery: str = ""
+
+
+PROJECT = (
+    Key("name", types.NAME, "Prefixes everything installed: programs are called NAME-KEY.", required=True),
+    Key("app", types.MODULE, "The Celery app, as in celery -A.", required=True),
+    Key("directory", types.PATH, "The working directory, first on PYTHONPATH.", required=True),
+    Key("virtualenv", types.PATH, "The virtualenv whose Python runs Celery.", required=True),
+    Key("settings", types.MODULE, "DJANGO_SETTINGS_MODULE. Left out: the app's own default."),
+    Key("user", types.USER, "The user the programs run as. Needed in system scope, not allowed in user scope."),
+    Key("group", types.USER, "The group the programs run as. Left out: the user's own group."),
+    Key("scope", types.choice("system", "user"), "Whom procman works for: the host (as root) or one user.", "system"),
+    Key("backend", types.choice("supervisor"), "The process manager that keeps the programs running.", "supervisor"),
+    Key(
+        "environment_file",
+        types.PATH,
+        "Secrets, in the syntax of systemd's EnvironmentFile=; readable by root and the service user only.",
+    ),
+    Key("public", types.VARIABLES, "Variables of [environment] that look like secrets and are none.", ()),
+    Key("python_path", types.PATHS, "Directories on PYTHONPATH behind the project's own.", ()),
+    Key("writable_paths", types.PATHS, "Directories the tasks write to, such as MEDIA_ROOT.", ()),
+    Key("after", types.UNITS, "Units to start after, such as the broker's.", ()),
+    Key("templates", types.PATH, "A directory with templates of your own; each replaces procman's of the same name."),
+)
+
+PROGRAM = (
+    Key("autostart", types.FLAG, "Start it when the host or supervisord starts.", True),
+    Key(
+        "stop_timeout_seconds",
+        types.integer(1, 604_800),
+        "How long a stop waits for running tasks before it kills: at least the longest task. "
+        "Left out: 600 for a worker, 60 for the rest.",
+    ),
+    Key(
+        "start_seconds",
+        types.integer(0, 3600),
+        "How long it must stay up to count as started; longer than the app takes to import.",
+        10,
+    ),
+    Key("nice", types.integer(0, 19), "Scheduling priority, 19 being the lowest.", 0),
+    Key("umask", types.UMASK, "Permissions that new files do not get.", "022"),
+    Key("log_max_mib", types.integer(1, 1_048_576), "Size in MiB at which the log is rotated.", 50),
+    Key("log_backups", types.integer(0, 1000), "Rotated logs to keep.", 10),
+    Key(
+        "launcher",
+        types.FLAG,
+        "Start through procman's launcher. false gives the plain command, without environment_file, "
+        "without waiting for the process before it, and without an end when supervisord is killed.",
+        True,
+    ),
+)
+
+_EXTRA = Key("extra_arguments", types.TEXTS, "Further options of Celery, added to its command line as they are.", ())
+
+WORKER = (
+    Key("loglevel", types.LOGLEVEL, "-l", "info"),
+    Key("queues", types.QUEUES, "-Q: the queues to consume. Left out: those of the app.", ()),
+    Key("exclude_queues", types.QUEUES, "-X: queues of the app not to consume.", ()),
+    Key("concurrency", types.integer(1, 10_000), "-c: pool processes or threads. Left out: as the app says."),
+    Key("pool", types.POOL, "-P: prefork, threads, solo, gevent or eventlet. Left out: as the app says."),
+    Key("autoscale", types.AUTOSCALE, "--autoscale: most and fewest pool processes."),
+    Key("prefetch_multiplier", types.integer(0, 10_000), "--prefetch-multiplier: messages reserved per pool process."),
+    Key(
+        "max_tasks_per_child", types.integer(1), "--max-tasks-per-child: tasks after which a pool process is replaced."
+    ),
+    Key("max_memory_per_child_kib", types.integer(1), "--max-memory-per-child: KiB at which it is replaced."),
+    Key("time_limit_seconds", types.SECONDS, "--time-limit: a task is killed after this."),
+    Key("soft_time_limit_seconds", types.SECONDS, "--soft-time-limit: a task gets an exception after this."),
+    Key("optimization", types.choice("default", "fair"), "-O"),
+    Key("events", types.FLAG, "-E: send events, for monitors and admin pages.", False),
+    Key("hostname", types.NODE_NAME, "-n: the node name. Left out: NAME-KEY@%h; instances are numbered."),
+    Key("without_gossip", types.FLAG, "--without-gossip", False),
+    Key("without_mingle", types.FLAG, "--without-mingle", False),
+    Key("without_heartbeat", types.FLAG, "--without-heartbeat", False),
+    Key("instances", types.integer(1, 1000), "How many of it to run; above 1 the names are numbered.", 1),
+    _EXTRA,
+)
+
+BEAT = (
+    Key("loglevel", types.LOGLEVEL, "-l", "info"),
+    Key(
+        "schedule_file",
+        types.PATH,
+        "-s: where beat remembers when things last ran. Left out: celerybeat-schedule in the project's data directory.",
+    ),
+    Key("scheduler", types.POOL, "-S: the scheduler class. Left out: as the app says."),
+    Key("max_interval_seconds", types.integer(1), "--max-interval: longest sleep between two looks at the schedule."),
+    _EXTRA,
+)
+
+COMMAND = (
+    Key("argv", types.TEXTS, "The command, word by word; looked up in the virtualenv first.", required=True),
+    Key("instances", types.integer(1, 1000), "How many of it to run; above 1 the names are numbered.", 1),
+)
+
+SUPERVISOR = (
+    Key(
+        "mode",
+        types.choice("existing", "embedded"),
+        "Whose supervisord: one that is there, or procman's own, shared by the projects of the scope.",
+        "existing",
+    ),
+    Key("configuration", types.PATH, "supervisord's own file. Not allowed with embedded."),
+    Key(
+        "include",
+        types.PATH,
+        "The pattern in the [include] section of that file which procman's files are to match. "
+        "Left out: as Debian or Red Hat ship it, if configuration is theirs.",
+    ),
+)
+
+INCLUDES = {
+    "/etc/supervisor/supervisord.conf": "/etc/supervisor/conf.d/*.conf",
+    "/etc/supervisord.conf": "/etc/supervisord.d/*.ini",
+}
+"""What the distributions ship as `[include] files`, by the place of supervisord's file (Debian, Red Hat)."""
+
+SINGLE_TABLES = {"project": PROJECT, "supervisor": SUPERVISOR, "beat": (*PROGRAM, *BEAT)}
+NAMED_TABLES = {"worker": (*PROGRAM, *WORKER), "command": (*PROGRAM, *COMMAND)}
+DEFAULTS_TABLES = {
+    "program": PROGRAM,
+    "worker": tuple(key for key in (*PROGRAM, *WORKER) if key.name != "hostname"),
+}

@@ -1,0 +1,88 @@
+"""The one answer to how each program is started; supervisord, systemd, `run` and `check` all take it from here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from procman import celery_command
+from procman.model import Beat, Command, Launch, Program, Project, Scope, Worker
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""
+
+LAUNCHER = "launcher.py"
+
+
+def launch_of(project: Project, program: Program) -> Launch:
+    """Return how PROGRAM of PROJECT is started."""
+    return Launch(
+        argv=_argv(project, program),
+        environment=_environment(project, program),
+        environment_file=project.environment_file,
+        directory=project.directory,
+        user=project.user,
+        group=project.group,
+        umask=program.umask,
+        nice=program.nice,
+    )
+
+
+def launcher_path(project: Project) -> Path:
+    """Return where the project's launcher is installed."""
+    return project.directories.library / LAUNCHER
+
+
+def _argv(project: Project, program: Program) -> tuple[str, ...]:
+    binaries = project.virtualenv / "bin"
+    match program.options:
+        case Worker() as worker:
+            arguments = celery_command.worker_arguments(project.app, worker)
+        case Beat() as beat:
+            arguments = celery_command.beat_arguments(project.app, beat)
+        case Command(argv):
+            arguments = list(argv)
+    if program.launcher:
+        return (str(binaries / "python"), str(launcher_path(project)), *arguments)
+    if isinstance(program.options, Command):
+        return tuple(arguments)
+    return ("celery", *arguments)
+
+
+def _environment(project: Project, program: Program) -> dict[str, str]:
+    own = dict(program.environment)
+    binaries = project.virtualenv / "bin"
+    environment = {
+        "VIRTUAL_ENV": str(project.virtualenv),
+        "PATH": f"{binaries}:{own.pop('PATH', SYSTEM_PATH)}",
+        "PYTHONPATH": ":".join(str(path) for path in (project.directory, *project.python_path)),
+    }
+    if project.settings:
+        environment["DJANGO_SETTINGS_MODULE"] = project.settings
+    environment["LANG"] = own.pop("LANG", "C.UTF-8")
+    environment["PYTHONUNBUFFERED"] = own.pop("PYTHONUNBUFFERED", "1")
+    environment |= own
+    if program.launcher:
+        environment |= _launcher_environment(project, program)
+    return environment
+
+
+def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
+    environment = {
+        "PROCMAN_PROGRAM": program.name,
+        "PROCMAN_KIND": program.kind.value,
+        "PROCMAN_DIRECTORY": str(project.directory),
+        "PROCMAN_RUN_DIRECTORY": str(project.directories.run(program.name)),
+    }
+    if project.environment_file:
+        environment["PROCMAN_ENVIRONMENT_FILE"] = str(project.environment_file)
+    return environment
+
+
+def launcher_source() -> str:
+    """Return the text of the launcher, as this version of procman ships it."""
+    return (Path(__file__).parent / "inside" / LAUNCHER).read_text(encoding="utf-8")
+
+
+def owner_of(project: Project) -> str | None:
+    """Return who owns what procman writes: root in system scope, whoever installs in user scope."""
+    return "root" if project.scope is Scope.SYSTEM else None
