@@ -1,0 +1,137 @@
+"""The only module that spawns processes: with a time limit, without a shell, and never with more rights than asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypedDict
+
+from procman.errors import ProcmanError
+from procman.secrets import masked
+
+CLEAN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+"""What a process gets that should see nothing of the caller's."""
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A process that has ended."""
+
+    argv: tuple[str, ...]
+    status: int
+    """As subprocess has it: negative for the signal that ended it."""
+    stdout: str
+    stderr: str
+
+    def checked(self) -> Completed:
+        """Return this if the status is 0; else raise ProcmanError with the command, its status and its last lines."""
+        if self.status == 0:
+            return self
+        lines = (self.stderr or self.stdout).strip().splitlines()[-5:]
+        raise ProcmanError(f"{_shown(self.argv)} ended with status {self.status}", hint="\n".join(lines))
+
+
+class _Credentials(TypedDict, total=False):
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
+def capture(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    directory: Path = Path("/"),
+    user: str | None = None,
+    group: str | None = None,
+    timeout: float,
+    stdin: str = "",
+) -> Completed:
+    """Run ARGV and return what it said; as USER with that user's groups only, if named.
+
+    After TIMEOUT seconds it and everything it started is killed, and ProcmanError raised.
+    """
+    try:
+        process = subprocess.Popen(
+            argv,
+            env=dict(environment),
+            cwd=directory,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="backslashreplace",
+            start_new_session=True,
+            **_credentials(user, group),
+        )
+    except OSError as error:
+        raise ProcmanError(f"cannot run {_shown(argv)}: {error.strerror}") from None
+    try:
+        stdout, stderr = process.communicate(stdin, timeout)
+    except subprocess.TimeoutExpired:
+        _kill_session(process)
+        raise ProcmanError(f"{_shown(argv)} gave no answer within {timeout:g} s and was killed") from None
+    except BaseException:
+        _kill_session(process)
+        raise
+    return Completed(tuple(argv), process.returncode, stdout, stderr)
+
+
+def replace_process(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    user: str | None,
+    group: str | None,
+    umask: int,
+    nice: int,
+) -> NoReturn:
+    """Become ARGV, as USER if named, for good: there is no way back to root."""
+    credentials = _credentials(user, group)
+    path = shutil.which(argv[0], path=environment.get("PATH", os.defpath)) or argv[0]
+    try:
+        os.nice(nice)
+        if credentials:
+            os.setgroups(credentials["extra_groups"])
+            os.setresgid(*[credentials["group"]] * 3)
+            os.setresuid(*[credentials["user"]] * 3)
+        os.chdir(directory)
+        os.umask(umask)
+        os.execve(path, list(argv), dict(environment))
+    except OSError as error:
+        raise ProcmanError(f"cannot run {_shown(argv)} in {directory}: {error.strerror}") from None
+
+
+def _credentials(user: str | None, group: str | None) -> _Credentials:
+    if user is None:
+        return {}
+    try:
+        entry = pwd.getpwnam(user)
+        gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
+    except KeyError as error:
+        raise ProcmanError(str(error.args[0]), hint="Mend the keys user and group in [project].") from None
+    if os.geteuid() == entry.pw_uid and os.getegid() == gid:
+        return {}
+    if os.geteuid() != 0:
+        raise ProcmanError(f"only root can run something as {user}", hint="Run the same command with sudo.")
+    return {"user": entry.pw_uid, "group": gid, "extra_groups": os.getgrouplist(user, gid)}
+
+
+def _kill_session(process: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=1)
+
+
+def _shown(argv: Sequence[str]) -> str:
+    return masked(" ".join(argv))
