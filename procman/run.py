@@ -1,4 +1,4 @@
-"""The only module that spawns processes: with a time limit, without a shell, and never with more rights than asked for."""
+"""The only module that spawns processes: with a time limit, without a shell, with no more rights than asked for."""
 
 from __future__ import annotations
 

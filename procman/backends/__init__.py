@@ -1,1 +1,23 @@
-"""The process managers procman drives; a literal dict names them."""
+"""The process managers procman drives; one literal dict names them."""
+
+from __future__ import annotations
+
+import importlib
+from typing import cast
+
+from procman.backends.base import Files, Verify
+from procman.model import BackendName
+
+PACKAGES = {
+    BackendName.SUPERVISOR: "procman.backends.supervisor",
+}
+
+
+def files(backend: BackendName) -> Files:
+    """Return what renders for BACKEND; imported now, for `status` must not wait for Jinja."""
+    return cast(Files, importlib.import_module(f"{PACKAGES[backend]}.files"))
+
+
+def verify(backend: BackendName) -> Verify:
+    """Return what reads back what was rendered for BACKEND."""
+    return cast(Verify, importlib.import_module(f"{PACKAGES[backend]}.verify"))

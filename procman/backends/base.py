@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from procman.model import Activation, InstalledProgram, ProgramState, Project, Rendering
@@ -11,13 +12,17 @@ Progress = Callable[[str], None]
 """Told, in plain words, what a long wait is waiting for."""
 
 
-class Renderer(Protocol):
-    """Turns a project into files, without touching the disk, and reads them back (R6)."""
+class Files(Protocol):
+    """The module `files` of a backend: turns a project into files, without touching the disk."""
 
     def render(self, project: Project) -> Rendering:
         """Return every directory and file of the project."""
 
-    def verify(self, project: Project, rendering: Rendering, removed: Iterable[str]) -> list[str]:
+
+class Verify(Protocol):
+    """The module `verify` of a backend: reads files as their reader will, before they are put in place (R6)."""
+
+    def verify(self, project: Project, rendering: Rendering, removed: Iterable[Path]) -> list[str]:
         """Return the problems that the files' own reader would have with the host's configuration once RENDERING is in
         place and the paths REMOVED are gone; put together in a private directory, nothing is put in place."""
 

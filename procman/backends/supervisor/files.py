@@ -28,8 +28,9 @@ NEVER_GIVE_UP = "1000000"
 SOCKET = "supervisor.sock"
 
 
-def render(project: Project, templates: Templates) -> Rendering:
-    """Return the directories and files of PROJECT; touches no disk but the templates."""
+def render(project: Project) -> Rendering:
+    """Return the directories and files of PROJECT; reads nothing but templates and the launcher."""
+    templates = Templates(project.templates)
     return Rendering(tuple(_directories(project)), tuple(_files(project, templates)))
 
 

@@ -1,0 +1,93 @@
+"""PM101: the processes of a program, as the operating system shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import psutil
+
+from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
+
+CODE = "PM101"
+
+POOLS_WITHOUT_CHILDREN = ("solo", "threads", "gevent", "eventlet")
+
+
+def check_processes(programs: Sequence[InstalledProgram], states: Sequence[ProgramState]) -> list[Result]:
+    """Return one result per program, in order; `values` has memory_bytes (PSS of the tree) and children.
+
+    Where another user's memory may not be read, memory_bytes is the RSS, and `values` says so by memory_is_rss = 1.
+    """
+    # Without a pid there is nothing to look for, and reading every process of the host costs time.
+    children = _children_by_parent() if any(state.pid for state in states) else {}
+    return [_check(program, state, children) for program, state in zip(programs, states, strict=True)]
+
+
+def _check(program: InstalledProgram, state: ProgramState, children: Mapping[int, Sequence[int]]) -> Result:
+    level, detail, hint = _judge_state(program, state)
+    if state.pid is None:
+        return Result(CODE, program.name, level, detail, hint)
+    tree = _tree(state.pid, children)
+    values = {"children": float(len(tree) - 1), **_memory(tree)}
+    if level is Level.OK and "memory_bytes" not in values:
+        level, detail, hint = Level.CRITICAL, f"process {state.pid} is gone", "Look again: it may just be restarting."
+    elif level is Level.OK and _lacks_pool(program, len(tree)):
+        level = Level.WARNING if program.pool is None else Level.CRITICAL
+        detail = "no pool process: it is importing, waiting for the broker, or stuck"
+        hint = f"procman logs {program.name}"
+        if program.pool is None:
+            hint += f'; if the app uses another pool, write pool = "solo" (or threads ...) in [{program.key}]'
+    return Result(CODE, program.name, level, detail, hint, values)
+
+
+def _judge_state(program: InstalledProgram, state: ProgramState) -> tuple[Level, str, str]:
+    detail = state.state.value.lower() + (f": {state.detail}" if state.detail else "")
+    match state.state:
+        case State.RUNNING:
+            return Level.OK, "", ""
+        case State.UNKNOWN:
+            return Level.UNKNOWN, state.detail or "the process manager says nothing of it", ""
+        case _ if not state.wanted:
+            return Level.OK, "stopped on purpose", ""
+        case State.STARTING:
+            return Level.WARNING, detail, ""
+        case State.STOPPING:
+            return Level.WARNING, detail, ""
+        case State.STOPPED:
+            return Level.CRITICAL, detail, f"procman start {program.name}"
+        case _:
+            return Level.CRITICAL, detail, f"procman logs {program.name}"
+
+
+def _lacks_pool(program: InstalledProgram, processes: int) -> bool:
+    return program.kind is Kind.WORKER and processes < 2 and program.pool not in POOLS_WITHOUT_CHILDREN
+
+
+def _children_by_parent() -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for process in psutil.process_iter(["ppid"]):
+        found.setdefault(process.info["ppid"], []).append(process.pid)
+    return found
+
+
+def _tree(pid: int, children: Mapping[int, Sequence[int]]) -> list[int]:
+    tree, waiting = [], [pid]
+    while waiting:
+        tree.append(waiting.pop())
+        waiting.extend(children.get(tree[-1], ()))
+    return tree
+
+
+def _memory(pids: Sequence[int]) -> dict[str, float]:
+    total, rss = 0, False
+    for pid in pids:
+        try:
+            process = psutil.Process(pid)
+            try:
+                total += process.memory_full_info().pss
+            except psutil.AccessDenied:
+                total += process.memory_info().rss
+                rss = True
+        except psutil.NoSuchProcess:
+            continue
+    return {"memory_bytes": float(total), **({"memory_is_rss": 1.0} if rss else {})} if total else {}

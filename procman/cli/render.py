@@ -1,0 +1,42 @@
+"""`procman render`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from procman.cli.selection import Selection
+from procman.commands import render as command
+from procman.model import RenderedFile
+
+
+@click.command()
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the files below DIR, as if it were /."
+)
+@click.option(
+    "--templates",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Templates of your own, in front of procman's.",
+)
+@click.pass_obj
+def render(selection: Selection, output: Path | None, templates: Path | None) -> None:
+    """Show every file that procman would write.
+
+    Nothing on the host is looked at or changed: the files depend on procman.toml and the templates alone.
+    """
+    rendering = command.render(selection.configured(), templates)
+    if output:
+        for path in command.write_below(rendering, output):
+            click.echo(path)
+        return
+    for file in rendering.files:
+        click.echo(_headline(file))
+        click.echo(file.content)
+
+
+def _headline(file: RenderedFile) -> str:
+    owner = f" {file.owner}:{file.group}" if file.owner else ""
+    return f"==> {file.path} ({file.mode:04o}{owner})"

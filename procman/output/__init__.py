@@ -1,0 +1,1 @@
+"""Data to text for people and for machines."""

@@ -1,0 +1,90 @@
+"""What reaches a terminal: tables, plain words for figures, colour only where a person looks (U3)."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+from typing import TextIO
+
+COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "faint": "2", "bold": "1"}
+
+
+def printable(text: str) -> str:
+    """Return TEXT with every control character shown as an escape: names and logs must not steer a terminal."""
+    return "".join(
+        character if unicodedata.category(character)[0] != "C" else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Say whether STREAM is a terminal whose user has not asked for plain text."""
+    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+def coloured(text: str, colour: str, stream: TextIO) -> str:
+    """Return TEXT in COLOUR where STREAM is to have colour."""
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if colour and wants_colour(stream) else text
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> list[str]:
+    """Return the lines of a table; the columns named in RIGHT are set to the right."""
+    cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    sides = [str.rjust if name in right else str.ljust for name in header]
+    return [
+        "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+
+
+def duration(seconds: float | None) -> str:
+    """Return SECONDS as a person says it, in at most six characters: 42s, 5m10s, 3h20m, 12d4h."""
+    if seconds is None:
+        return "-"
+    whole = max(0, int(seconds))
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
+    return f"{whole}s"
+
+
+def size(count: float | None) -> str:
+    """Return COUNT bytes in MiB or GiB."""
+    if count is None:
+        return "-"
+    mib = count / 1024**2
+    return f"{mib:.0f} MiB" if mib < 1000 else f"{mib / 1024:.1f} GiB"
+
+
+class Progress:
+    """Tells on stderr what a long wait waits for: one line, overwritten, on a terminal only."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self._stream = stream
+        self._shown = 0
+
+    def __call__(self, text: str) -> None:
+        if not self._stream.isatty():
+            return
+        text = printable(text)[: _columns(self._stream) - 1]
+        self._stream.write("\r" + text.ljust(self._shown))
+        self._shown = len(text)
+        self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            self._stream.write("\r" + " " * self._shown + "\r")
+            self._stream.flush()
+            self._shown = 0
+
+
+def _columns(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except OSError:
+        return 80
