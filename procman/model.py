@@ -298,6 +298,11 @@ class Activation:
 
     action: Action
     program: InstalledProgram
+    wanted: bool | None = None
+    """Whether it was to run, as asked just before the order was first carried out and recorded then: after an
+    interruption procman's own stop must not pass for a person's (R2, R11). None: not asked yet."""
+    old_stop_timeout_seconds: int | None = None
+    """What the section that is still loaded allows; when the new one allows more, a running task gets the more."""
 
 
 @dataclass(frozen=True)
