@@ -1,0 +1,104 @@
+"""PM101 against real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+import pytest
+
+from procman.checks.process import check_processes
+from procman.model import InstalledProgram, Kind, Level, ProgramState, State
+
+MAIN_WITH_CHILDREN = """
+import subprocess, sys
+children = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(int(sys.argv[1]))]
+print("ready", flush=True)
+sys.stdin.read()
+for child in children:
+    child.kill()
+    child.wait()
+"""
+
+
+def program(pool: str | None = None, kind: Kind = Kind.WORKER) -> InstalledProgram:
+    return InstalledProgram("demo-celery", "worker.celery", kind, True, 600, 10, True, None, None, pool)
+
+
+def state(kind: State, pid: int | None = None, *, wanted: bool = True, detail: str = "") -> ProgramState:
+    return ProgramState("demo-celery", wanted, kind, pid, detail=detail)
+
+
+@contextmanager
+def main_process(children: int) -> Iterator[int]:
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN_WITH_CHILDREN, str(children)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            assert process.stdin
+            process.stdin.close()
+
+
+def test_a_worker_with_pool_processes_is_ok_and_its_tree_is_measured() -> None:
+    with main_process(2) as pid:
+        [result] = check_processes([program()], [state(State.RUNNING, pid)])
+        own = psutil.Process(pid).memory_full_info().pss
+    assert (result.code, result.level, result.detail) == ("PM101", Level.OK, "")
+    assert result.values["children"] == 2
+    assert result.values["memory_bytes"] > 1.5 * own
+
+
+@pytest.mark.parametrize(
+    ("pool", "level"), [("prefork", Level.CRITICAL), (None, Level.WARNING), ("solo", Level.OK), ("threads", Level.OK)]
+)
+def test_a_worker_without_pool_processes_is_not_ready_unless_its_pool_has_none(pool: str | None, level: Level) -> None:
+    with main_process(0) as pid:
+        [result] = check_processes([program(pool)], [state(State.RUNNING, pid)])
+    assert result.level is level
+    assert (level is Level.OK) == (result.detail == "")
+
+
+def test_the_hint_names_the_key_where_the_app_may_have_another_pool() -> None:
+    with main_process(0) as pid:
+        [result] = check_processes([program(None)], [state(State.RUNNING, pid)])
+    assert "in [worker.celery]" in result.hint
+
+
+def test_beat_needs_no_children() -> None:
+    with main_process(0) as pid:
+        [result] = check_processes([program(kind=Kind.BEAT)], [state(State.RUNNING, pid)])
+    assert result.level is Level.OK
+
+
+def test_a_pid_that_is_gone_is_critical() -> None:
+    with main_process(0) as pid:
+        pass
+    [result] = check_processes([program(kind=Kind.BEAT)], [state(State.RUNNING, pid)])
+    assert result.level is Level.CRITICAL
+    assert str(pid) in result.detail
+
+
+@pytest.mark.parametrize(
+    ("given", "level"),
+    [
+        (state(State.STOPPED, wanted=False), Level.OK),
+        (state(State.STOPPED), Level.CRITICAL),
+        (state(State.EXITED, detail="exit status 1"), Level.CRITICAL),
+        (state(State.FATAL), Level.CRITICAL),
+        (state(State.BACKOFF), Level.CRITICAL),
+        (state(State.STARTING, os.getpid()), Level.WARNING),
+        (state(State.UNKNOWN, detail="no answer"), Level.UNKNOWN),
+    ],
+)
+def test_the_state_decides_where_nothing_runs(given: ProgramState, level: Level) -> None:
+    [result] = check_processes([program()], [given])
+    assert result.level is level
+    assert level is Level.OK or given.detail in result.detail

@@ -1,0 +1,50 @@
+"""What NAME on the command line means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from procman.commands.names import resolve
+from procman.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Named:
+    name: str
+    key: str
+
+
+PROGRAMS = [
+    Named("catmaid-celery", "worker.celery"),
+    Named("catmaid-crop-1", "worker.crop"),
+    Named("catmaid-crop-2", "worker.crop"),
+    Named("catmaid-celery-beat", "beat"),
+]
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        ([], ["catmaid-celery", "catmaid-crop-1", "catmaid-crop-2", "catmaid-celery-beat"]),
+        (["catmaid-celery"], ["catmaid-celery"]),
+        (["celery"], ["catmaid-celery"]),
+        (["worker.celery"], ["catmaid-celery"]),
+        (["catmaid-crop"], ["catmaid-crop-1", "catmaid-crop-2"]),
+        (["catmaid-crop-2"], ["catmaid-crop-2"]),
+        (["beat", "crop"], ["catmaid-crop-1", "catmaid-crop-2", "catmaid-celery-beat"]),
+        (["beat", "beat", "catmaid-celery-beat"], ["catmaid-celery-beat"]),
+    ],
+)
+def test_a_name_is_the_installed_name_or_its_key_and_means_every_instance(names: list[str], meant: list[str]) -> None:
+    assert [program.name for program in resolve("catmaid", PROGRAMS, names)] == meant
+
+
+def test_every_unknown_name_is_told_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        resolve("catmaid", PROGRAMS, ["catmaid-celry", "celery", "zebra"])
+    assert caught.value.problems == (
+        "no program catmaid-celry; did you mean catmaid-celery?",
+        "no program zebra; there are catmaid-celery, catmaid-crop-1, catmaid-crop-2, catmaid-celery-beat",
+    )

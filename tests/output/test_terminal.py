@@ -1,0 +1,78 @@
+"""What a terminal is shown."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+
+import pytest
+
+from procman.output.terminal import Progress, coloured, duration, printable, size, table
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("catmaid-celery", "catmaid-celery"),
+        ("\x1b[2Jgone", "\\x1b[2Jgone"),
+        ("two\nlines", "two\\nlines"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("Größe", "Größe"),
+    ],
+)
+def test_control_characters_are_shown_not_obeyed(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (-5, "0s"),
+        (0.9, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (310, "5m10s"),
+        (3600, "1h"),
+        (12_000, "3h20m"),
+        (86_400, "1d"),
+        (1_051_200, "12d4h"),
+    ],
+)
+def test_durations_are_short_and_rounded_down(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"), [(None, "-"), (0, "0 MiB"), (45 * 1024**2, "45 MiB"), (1536 * 1024**2, "1.5 GiB")]
+)
+def test_sizes_are_in_binary_units(count: float | None, text: str) -> None:
+    assert size(count) == text
+
+
+def test_table_sets_its_columns_in_line_and_figures_to_the_right() -> None:
+    lines = table(["NAME", "PID", "STATE"], [["one", "7", "RUNNING"], ["three", "1234", "\x07"]], right=["PID"])
+    assert lines == ["NAME    PID  STATE", "one       7  RUNNING", "three  1234  \\x07"]
+
+
+def test_a_file_gets_no_colour_and_no_progress() -> None:
+    stream = io.StringIO()
+    Progress(stream)("waiting")
+    assert stream.getvalue() == ""
+    assert coloured("ok", "green", stream) == "ok"
+
+
+def test_progress_overwrites_itself_and_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    reader, writer = pty.openpty()
+    with os.fdopen(writer, "w") as stream:
+        progress = Progress(stream)
+        progress("waiting for one")
+        progress("two")
+        progress.clear()
+        assert coloured("ok", "green", stream) == "\x1b[32mok\x1b[0m"
+        shown = os.read(reader, 1000).decode()
+    assert shown.split("\r") == ["", "waiting for one", "two            ", "   ", ""]
+    os.close(reader)
