@@ -1,7 +1,8 @@
 """Turns values into text that the reader of each format reads back exactly, or refuses them (S1).
 
-supervisor's rules were measured on 4.2.5 and 4.3.0: a value ends at a blank followed by `;` or `#`, even inside quotes;
-`%` starts an expansion; `command` is split by POSIX shlex.
+supervisor's rules, the same in 4.2.5, 4.3.0 and the coming 4.4: a value ends at a blank followed by `;` or `#`, even
+inside quotes, and loses the blanks at both ends; `%` starts an expansion; `%(here)s` is filled in before all others,
+whatever stands before it; `command` is split by POSIX shlex.
 """
 
 from __future__ import annotations
@@ -11,6 +12,14 @@ import shlex
 import unicodedata
 
 from procman.errors import ProcmanError
+
+HINT = "Change it where procman.toml sets it."
+
+NOTHING = "%(here).0s"
+"""Expands to nothing in every section of supervisord's files; it keeps apart what must not stand together."""
+
+WORDS = {"\n": "line break", "\r": "carriage return", "\t": "tab"}
+"""What people call the characters that are refused most often."""
 
 
 class Encoded(str):
@@ -23,29 +32,12 @@ def unprintable(text: str) -> str | None:
     """Return the name of the first character that no configuration file can carry safely, or None.
 
     A line break would start a new option or section in the files that root reads (S1); lone surrogates and
-    non-characters are not UTF-8, and systemd refuses a whole unit for one of them.
+    non-characters are not UTF-8, and systemd refuses a whole unit for one of them (utf8_is_valid() of systemd).
     """
     for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or ord(character) & 0xFFFE == 0xFFFE:
-            return unicodedata.name(character, f"character U+{ord(character):04X}").lower()
+        if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or _is_noncharacter(ord(character)):
+            return WORDS.get(character, f"character U+{ord(character):04X}")
     return None
-
-
-def _refuse(value: str, reason: str) -> ProcmanError:
-    return ProcmanError(f"{value!r} cannot be written: {reason}", hint="Change it where procman.toml sets it.")
-
-
-def _checked(value: object) -> str:
-    text = str(value)
-    found = unprintable(text)
-    if found:
-        raise _refuse(text, f"it holds a {found}")
-    return text
-
-
-def shell(value: object) -> Encoded:
-    """Return VALUE as one word of POSIX sh."""
-    return Encoded(shlex.quote(_checked(value)))
 
 
 def comment(value: object) -> Encoded:
@@ -53,25 +45,71 @@ def comment(value: object) -> Encoded:
     return Encoded(_checked(value))
 
 
-def supervisor_option(value: object) -> Encoded:
-    """Return VALUE for an option of a supervisord section that is taken as it is, such as `stdout_logfile`."""
-    text = _checked(value)
-    if text != text.strip():
-        raise _refuse(text, "supervisord would drop the blank at its end")
-    if re.search(r"\s[;#]", text) or text.startswith((";", "#")):
-        raise _refuse(text, "supervisord takes what follows a blank and ; or # for a comment")
-    return Encoded(text.replace("%", "%%"))
+def plain_name(value: object) -> Encoded:
+    """Return VALUE as it is: a name that no reader of any file takes for anything else."""
+    return _matching(value, r"[A-Za-z_][A-Za-z0-9_.-]*", "a name may hold letters, digits and . _ - only")
 
 
-def supervisor_command(argv: tuple[str, ...]) -> Encoded:
-    """Return ARGV for `command=` of a supervisord section.
+def variable_name(value: object) -> Encoded:
+    """Return VALUE as it is: the name of an environment variable."""
+    return _matching(value, r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable may hold letters, digits and _ only")
 
-    `%(program_name).0s` expands to nothing; between a blank and `;` or `#` it keeps them from starting a comment.
-    """
-    text = " ".join(shlex.quote(_checked(word)) for word in argv).replace("%", "%%")
-    return Encoded(re.sub(r"(\s)([;#])", r"\1%(program_name).0s\2", text))
+
+def shell(value: object) -> Encoded:
+    """Return VALUE as one word of POSIX sh."""
+    return Encoded(shlex.quote(_checked(value)))
 
 
 def shell_words(words: tuple[str, ...]) -> Encoded:
     """Return WORDS as a command line of POSIX sh."""
     return Encoded(" ".join(shell(word) for word in words))
+
+
+def supervisor_option(value: object) -> Encoded:
+    """Return VALUE for an option of supervisord's that is taken as it is, such as `serverurl`."""
+    return _supervisor(_checked(value).replace("%", "%%"))
+
+
+def supervisor_log_file(value: object) -> Encoded:
+    """Return the path VALUE for `stdout_logfile` of a program, the one option that supervisord expands twice."""
+    text = _checked(value)
+    if not text.startswith("/"):
+        raise _refuse(text, "supervisord would look for it elsewhere, or take it for a word such as `none`")
+    return _supervisor(text.replace("%", "%%%%"))
+
+
+def supervisor_command(argv: tuple[str, ...]) -> Encoded:
+    """Return ARGV for `command=` of a program."""
+    return _supervisor(shell_words(argv).replace("%", "%%"))
+
+
+def _supervisor(text: str) -> Encoded:
+    text = text.replace("%(here)s", f"%{NOTHING}(here)s")
+    text = re.sub(r"(?<=\s)(?=[;#])", NOTHING, text)
+    before = NOTHING if text[:1].isspace() else ""
+    after = NOTHING if text[-1:].isspace() else ""
+    return Encoded(f"{before}{text}{after}")
+
+
+def _matching(value: object, pattern: str, rule: str) -> Encoded:
+    text = _checked(value)
+    if not re.fullmatch(pattern, text):
+        raise _refuse(text, rule)
+    return Encoded(text)
+
+
+def _checked(value: object) -> str:
+    text = str(value)
+    found = unprintable(text)
+    if found:
+        # Not shown: it may be a secret.
+        raise ProcmanError(f"a value cannot be written: it holds a {found}", hint=HINT)
+    return text
+
+
+def _is_noncharacter(code: int) -> bool:
+    return 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
+
+
+def _refuse(value: str, reason: str) -> ProcmanError:
+    return ProcmanError(f"{value!r} cannot be written: {reason}", hint=HINT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,20 @@ import jinja2
 
 from procman import quoting
 from procman.errors import ProcmanError
+
+SUFFIX = ".j2"
+
+FILTERS = (
+    quoting.comment,
+    quoting.plain_name,
+    quoting.shell,
+    quoting.shell_words,
+    quoting.supervisor_command,
+    quoting.supervisor_log_file,
+    quoting.supervisor_option,
+    quoting.variable_name,
+)
+"""What templates call by the name it has in `quoting`."""
 
 
 def builtin_templates() -> Path:
@@ -22,9 +37,9 @@ class Templates:
     """procman's templates, with those of one directory of the user's in front."""
 
     def __init__(self, own: Path | None = None) -> None:
+        if own:
+            _check_overrides(own)
         self._directories = [*([own] if own else []), builtin_templates()]
-        if own and not own.is_dir():
-            raise ProcmanError(f"templates: {own} is not a directory", hint="Mend the key templates, or leave it out.")
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(self._directories),
             undefined=jinja2.StrictUndefined,
@@ -34,40 +49,65 @@ class Templates:
             keep_trailing_newline=True,
             autoescape=False,  # noqa: S701  # nothing here is HTML; _finalize holds the rule of this place
         )
-        self._environment.filters.update(
-            shell=quoting.shell,
-            shell_words=quoting.shell_words,
-            comment=quoting.comment,
-            supervisor_option=quoting.supervisor_option,
-            supervisor_command=quoting.supervisor_command,
-        )
+        self._environment.filters.update({each.__name__: each for each in FILTERS})
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
-        """Return the text of template NAME; ProcmanError names the template and line that is wrong."""
+        """Return the text of template NAME; ProcmanError names the template and the line that is wrong."""
         try:
             return self._environment.get_template(name).render(values)
-        except jinja2.TemplateError as error:
-            line = getattr(error, "lineno", None)
-            place = f"{name}:{line}" if line else name
-            raise ProcmanError(f"template {place}: {error.message}", hint=f"Looked in {self._looked_in()}.") from None
+        except jinja2.TemplateNotFound as error:
+            places = ", then ".join(str(directory) for directory in self._directories)
+            raise ProcmanError(f"template {error.name}: not found", hint=f"Looked in {places}.") from None
+        except Exception as error:
+            # Whatever a template raises is for its author to mend, who needs its line and not our traceback.
+            hint = error.hint if isinstance(error, ProcmanError) else "Mend the template."
+            raise ProcmanError(f"template {self._place(error, name)}: {_reason(error)}", hint=hint) from error
 
     def digest(self) -> str:
         """Return a digest of every template as it is in force."""
-        found: dict[str, bytes] = {}
-        for directory in reversed(self._directories):
-            for path in directory.rglob("*.j2"):
-                found[str(path.relative_to(directory))] = path.read_bytes()
+        found = {name: path.read_bytes() for each in reversed(self._directories) for name, path in _inside(each)}
         whole = hashlib.sha256()
-        for name in sorted(found):
-            whole.update(name.encode() + b"\0" + found[name] + b"\0")
+        for name, content in sorted(found.items()):
+            whole.update(name.encode() + b"\0" + content + b"\0")
         return whole.hexdigest()
 
-    def _looked_in(self) -> str:
-        return ", then ".join(str(directory) for directory in self._directories)
+    def _place(self, error: Exception, name: str) -> str:
+        if isinstance(error, jinja2.TemplateSyntaxError):
+            return f"{error.filename or name}:{error.lineno}"
+        # Jinja puts the lines of the templates into the traceback; the innermost is the one.
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            if any(Path(frame.filename).is_relative_to(directory) for directory in self._directories):
+                return f"{frame.filename}:{frame.lineno}"
+        return name
+
+
+def _check_overrides(own: Path) -> None:
+    if not own.is_dir():
+        raise ProcmanError(f"templates: {own} is not a directory", hint="Mend the key templates, or leave it out.")
+    names = [name for name, _ in _inside(builtin_templates())]
+    if not any((own / name).is_file() for name in names):
+        raise ProcmanError(
+            f"templates: {own} replaces no template of procman's",
+            hint=f"It should hold one or more of {', '.join(sorted(names))}.",
+        )
+
+
+def _inside(directory: Path) -> list[tuple[str, Path]]:
+    return [(str(path.relative_to(directory)), path) for path in directory.rglob(f"*{SUFFIX}")]
 
 
 def _finalize(value: object) -> object:
     # A value that no filter has made ready for its format could start a new line, option or section.
-    if isinstance(value, (quoting.Encoded | int, jinja2.Undefined)):
+    if isinstance(value, (quoting.Encoded, jinja2.Undefined)) or type(value) is int:
         return value
     raise jinja2.TemplateRuntimeError(f"{value!r} is printed without a quoting filter, such as `| shell`")
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ProcmanError() | jinja2.TemplateError():
+            return error.message or type(error).__name__
+        case OSError():
+            return f"cannot be read: {error.strerror}"
+        case _:
+            return f"{type(error).__name__}: {error}"

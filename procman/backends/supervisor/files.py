@@ -3,9 +3,11 @@ supervisord."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from procman.errors import ProcmanError
 from procman.launch import launch_of, launcher_path, launcher_source, owner_of
 from procman.model import (
     Beat,
@@ -26,6 +28,9 @@ NEVER_GIVE_UP = "1000000"
 """`startretries`: supervisord's 3 end in FATAL after six seconds of a missing database, for good."""
 
 SOCKET = "supervisor.sock"
+
+LONGEST_SOCKET = 107 - len(".4194304")
+"""unix(7) allows 107 bytes, and supervisord binds to the name with its pid behind it first."""
 
 
 def render(project: Project) -> Rendering:
@@ -88,9 +93,11 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
 
 def _script(project: Project, program: Program, templates: Templates) -> RenderedFile:
     launch, owner = launch_of(project, program), owner_of(project)
+    path = script_path(project, program.name)
     values = {
         "marker": marker(project),
         "program": program,
+        "path": path,
         "user": launch.user,
         "environment": launch.environment.items(),
         "directory": launch.directory,
@@ -99,18 +106,20 @@ def _script(project: Project, program: Program, templates: Templates) -> Rendere
         "argv": launch.argv,
     }
     text = templates.render("supervisor/start.sh.j2", values)
-    return RenderedFile(script_path(project, program.name), text, 0o755, owner, owner, (program.name,))
+    return RenderedFile(path, text, 0o755, owner, owner, (program.name,))
 
 
 def _section(project: Project, program: Program, templates: Templates) -> RenderedFile:
     owner = owner_of(project)
-    options = {"priority": PRIORITIES[program.kind], "startretries": NEVER_GIVE_UP} | dict(program.supervisor_options)
+    options = dict(program.supervisor_options)
     values = {
         "marker": marker(project),
         "program": program,
         "command": (str(script_path(project, program.name)),),
         "user": project.user,
         "autostart": str(program.autostart).lower(),
+        "priority": options.pop("priority", PRIORITIES[program.kind]),
+        "startretries": options.pop("startretries", NEVER_GIVE_UP),
         "log_file": log_path(project, program.name),
         "options": options.items(),
     }
@@ -120,13 +129,27 @@ def _section(project: Project, program: Program, templates: Templates) -> Render
 
 def _supervisord(project: Project, templates: Templates) -> RenderedFile:
     owner = owner_of(project)
-    state = project.directories.shared_state / "supervisor"
+    directory = project.directories.shared_state / "supervisor"
+    socket = _checked_socket(directory / SOCKET)
     values = {
         "marker": "Written by procman; all its projects here share this supervisord.",
         "configuration": project.supervisor.configuration,
-        "state": str(state),
-        "socket": state / SOCKET,
+        "directory": directory,
+        "log_file": directory / "supervisord.log",
+        "pid_file": directory / "supervisord.pid",
+        "socket": socket,
+        "url": f"unix://{socket}",
         "user": owner,
     }
     text = templates.render("supervisor/supervisord.conf.j2", values)
     return RenderedFile(project.supervisor.configuration, text, 0o644, owner, owner, (), restarts=False, shared=True)
+
+
+def _checked_socket(path: Path) -> Path:
+    length = len(os.fsencode(path))
+    if length > LONGEST_SOCKET:
+        raise ProcmanError(
+            f"{path} is too long for a socket: {length} bytes, and {LONGEST_SOCKET} are possible",
+            hint="Set XDG_STATE_HOME to a shorter directory.",
+        )
+    return path

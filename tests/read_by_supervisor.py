@@ -1,0 +1,59 @@
+"""Asks supervisor's own reader, in every version that counts, what supervisord would make of a file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tests.virtualenvs import python_with
+
+NEWEST = version("supervisor")
+"""A fresh virtualenv for the tests gets the newest there is."""
+
+VERSIONS = sorted({"4.2.5", "4.3.0", NEWEST})
+
+MAIN = "[supervisord]\n[include]\nfiles = conf.d/*.conf\n"
+MAIN_SECTIONS = ["supervisord", "include"]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A running `supervisor_reader`; its module says what the answers hold."""
+
+    process: subprocess.Popen[str]
+
+    def read(self, included: str, *, main: str = MAIN, directories: Iterable[str | Path] = ()) -> dict[str, Any]:
+        """Return the answer for INCLUDED, a file that MAIN includes; DIRECTORIES are made first."""
+        assert self.process.stdin
+        assert self.process.stdout
+        question = {"main": main, "included": included, "directories": [str(path) for path in directories]}
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+
+@contextmanager
+def reader(wanted: str) -> Iterator[Reader]:
+    """Run the reader of one version of supervisor."""
+    python = Path(sys.executable)
+    if wanted != NEWEST:
+        # 4.2.5 asks pkg_resources for its version, which setuptools 81 no longer has.
+        python = python_with(f"supervisor-{wanted}", f"supervisor=={wanted}", "setuptools<81")
+    with subprocess.Popen(
+        [python, Path(__file__).parent / "supervisor_reader.py"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"},
+        text=True,
+    ) as process:
+        yield Reader(process)
+        assert process.stdin
+        process.stdin.close()

@@ -1,0 +1,87 @@
+"""supervisor's own reader as a process, in whichever version it is started with: what does supervisord make of a file?
+
+A question is a line of JSON: {"main": text, "included": text, "directories": [paths to make]}. The answer is
+{"sections": [...], "programs": {"group:name": {...}}, "supervisord": {...}}, or {"error": why it would not start}.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from supervisor import datatypes
+from supervisor.options import ClientOptions, ServerOptions, UnhosedConfigParser
+from supervisor.process import Subprocess
+
+# The question is what name supervisord asks for, not who is on this host.
+datatypes.pwd = SimpleNamespace(getpwnam=lambda name: (name, "x", name), getpwuid=lambda uid: None)
+
+OPTIONS = (
+    *("autostart", "priority", "startsecs", "startretries", "redirect_stderr", "serverurl", "environment", "exitcodes"),
+    *("stopsignal", "stopwaitsecs", "stopasgroup", "killasgroup"),
+    *("stdout_logfile", "stdout_logfile_maxbytes", "stdout_logfile_backups"),
+)
+
+
+def answer(directory: Path, question: dict[str, Any]) -> dict[str, Any]:
+    """Have supervisord read a main file and one that it includes."""
+    for path in question["directories"]:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    main, included = directory / "supervisord.conf", directory / "conf.d" / "ours.conf"
+    main.write_text(question["main"], encoding="utf-8")
+    included.write_text(question["included"], encoding="utf-8")
+    parser = UnhosedConfigParser()
+    parser.read([str(main), str(included)])
+    options = ServerOptions()
+    options.here = str(directory)
+    try:
+        options.read_config(str(main))
+        section = options.configroot.supervisord
+        pairs = [(group, each) for group in section.process_group_configs for each in group.process_configs]
+        return {
+            "sections": parser.sections(),
+            "programs": {f"{group.name}:{each.name}": program(each) for group, each in pairs},
+            "supervisord": {
+                "logfile": section.logfile,
+                "pidfile": section.pidfile,
+                "childlogdir": section.childlogdir,
+                "minfds": section.minfds,
+                "sockets": [config["file"] for config in section.server_configs],
+                "serverurl": server_url(main) if "supervisorctl" in parser.sections() else None,
+            },
+        }
+    except Exception as error:
+        return {"sections": parser.sections(), "error": f"{type(error).__name__}: {error}"}
+
+
+def program(config: Any) -> dict[str, Any]:
+    """Return what supervisord would do; argv as it hands it to exec."""
+    config.options.stat = lambda _: Path("/bin/sh").stat()  # every command is there: what counts is how it is split
+    read = {name: getattr(config, name) for name in OPTIONS}
+    restart = getattr(config.autorestart, "__name__", config.autorestart)
+    return {**read, "argv": Subprocess(config).get_execv_args()[1], "user": config.uid, "autorestart": restart}
+
+
+def server_url(main: Path) -> str:
+    """Return where supervisorctl would look for supervisord."""
+    options = ClientOptions()
+    options.read_config(str(main))
+    url: str = options.configroot.supervisorctl.serverurl
+    return url
+
+
+def serve() -> None:
+    """Answer until stdin ends."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "conf.d").mkdir()
+        for line in sys.stdin:
+            print(json.dumps(answer(directory, json.loads(line))), flush=True)
+
+
+if __name__ == "__main__":
+    serve()

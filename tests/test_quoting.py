@@ -1,0 +1,105 @@
+"""Every value is read back as it was by the program that reads it, or refused (S1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from hypothesis import given, settings, strategies
+
+from procman import quoting
+from procman.errors import ProcmanError
+from tests.hostile import HOSTILE, REFUSED, TEXTS
+from tests.read_by_supervisor import MAIN_SECTIONS, VERSIONS, Reader, reader
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def supervisor(request: pytest.FixtureRequest) -> Iterator[Reader]:
+    """supervisor's own reader, in every version in turn."""
+    with reader(request.param) as started:
+        yield started
+
+
+def _section(number: int, value: str) -> str:
+    return (
+        f"[program:p{number}]\n"
+        f"command={quoting.supervisor_command(('/bin/true', value, 'and', value))}\n"
+        f"serverurl={quoting.supervisor_option(value)}\n"
+        f"stdout_logfile={quoting.supervisor_log_file('/' + value.replace('/', '|'))}\n"
+    )
+
+
+def _assert_read_back(supervisor: Reader, values: Sequence[str]) -> None:
+    answer = supervisor.read("".join(_section(number, value) for number, value in enumerate(values)))
+    assert answer["sections"] == [*MAIN_SECTIONS, *[f"program:p{number}" for number in range(len(values))]]
+    assert "error" not in answer
+    for number, value in enumerate(values):
+        program = answer["programs"][f"p{number}:p{number}"]
+        assert program["argv"] == ["/bin/true", value, "and", value]
+        assert program["serverurl"] == (None if value.strip().upper() == "AUTO" else value)
+        assert program["stdout_logfile"] == "/" + value.replace("/", "|")
+
+
+def test_hostile_values_are_read_back_by_supervisor(supervisor: Reader) -> None:
+    _assert_read_back(supervisor, HOSTILE)
+
+
+@settings(deadline=None, max_examples=60)
+@given(values=strategies.lists(TEXTS, min_size=1, max_size=20))
+def test_any_value_is_read_back_by_supervisor(supervisor: Reader, values: list[str]) -> None:
+    _assert_read_back(supervisor, [value for value in values if not quoting.unprintable(value)])
+
+
+@pytest.mark.parametrize(
+    "encode",
+    [
+        quoting.comment,
+        quoting.shell,
+        quoting.supervisor_option,
+        lambda value: quoting.supervisor_log_file("/" + value),
+        lambda value: quoting.supervisor_command(("/bin/true", value)),
+        lambda value: quoting.shell_words((value, "a")),
+    ],
+)
+@pytest.mark.parametrize("value", REFUSED)
+def test_value_that_could_add_a_line_is_refused(encode: Callable[[str], str], value: str) -> None:
+    with pytest.raises(ProcmanError, match="it holds a"):
+        encode(value)
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_value_that_can_be_written_is_not_refused(value: str) -> None:
+    assert quoting.unprintable(value) is None
+    assert quoting.comment(value) == value
+
+
+def test_refusal_does_not_show_the_value() -> None:
+    with pytest.raises(ProcmanError) as caught:
+        quoting.shell("amqp://guest:secret@host\n")
+    assert "secret" not in f"{caught.value.message}{caught.value.hint}"
+    assert "line break" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["catmaid-celery-2", "www-data", "stdout_syslog", "Me.You"])
+def test_plain_name_is_left_as_it_is(name: str) -> None:
+    assert quoting.plain_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a]", "a=b", "a:b", "a;b", "-a", "1", "é", "a\n", "~a", "a$", "a/b", "a%s"]
+)
+def test_name_that_a_reader_could_misread_is_refused(name: str) -> None:
+    with pytest.raises(ProcmanError):
+        quoting.plain_name(name)
+
+
+@pytest.mark.parametrize("name", ["", "A B", "A-B", "1A", "A=", "A\n", "É"])
+def test_name_that_no_shell_can_export_is_refused(name: str) -> None:
+    with pytest.raises(ProcmanError):
+        quoting.variable_name(name)
+
+
+@pytest.mark.parametrize("path", ["", "none", "AUTO", "syslog", "~root/log", "log/x", " /x"])
+def test_log_that_supervisord_would_not_take_for_a_path_is_refused(path: str) -> None:
+    with pytest.raises(ProcmanError):
+        quoting.supervisor_log_file(path)
