@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import cast
 
-from procman.backends.base import Files, Verify
-from procman.model import BackendName
+from procman.backends.base import Control, Controller, Files, Verify
+from procman.model import BackendName, Scope, SupervisorSettings
 
 PACKAGES = {
     BackendName.SUPERVISOR: "procman.backends.supervisor",
@@ -21,3 +21,9 @@ def files(backend: BackendName) -> Files:
 def verify(backend: BackendName) -> Verify:
     """Return what reads back what was rendered for BACKEND."""
     return cast(Verify, importlib.import_module(f"{PACKAGES[backend]}.verify"))
+
+
+def controller(backend: BackendName, project: str, scope: Scope, supervisor: SupervisorSettings) -> Controller:
+    """Return what speaks to the process manager of PROJECT under BACKEND."""
+    module = cast(Control, importlib.import_module(f"{PACKAGES[backend]}.control"))
+    return module.controller(project, scope, supervisor)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from procman.model import Activation, InstalledProgram, ProgramState, Project, Rendering
+from procman.model import Activation, InstalledProgram, ProgramState, Project, Rendering, Scope, SupervisorSettings
 
 Progress = Callable[[str], None]
 """Told, in plain words, what a long wait is waiting for."""
@@ -18,6 +18,9 @@ class Files(Protocol):
     def render(self, project: Project) -> Rendering:
         """Return every directory and file of the project."""
 
+    def log_path(self, project: Project, program: str) -> Path | None:
+        """Return the file PROGRAM's log is in; None where the process manager keeps it itself."""
+
 
 class Verify(Protocol):
     """The module `verify` of a backend: reads files as their reader will, before they are put in place (R6)."""
@@ -25,6 +28,13 @@ class Verify(Protocol):
     def verify(self, project: Project, rendering: Rendering, removed: Iterable[Path]) -> list[str]:
         """Return the problems that the files' own reader would have with the host's configuration once RENDERING is in
         place and the paths REMOVED are gone; put together in a private directory, nothing is put in place."""
+
+
+class Control(Protocol):
+    """The module `control` of a backend."""
+
+    def controller(self, project: str, scope: Scope, supervisor: SupervisorSettings) -> Controller:
+        """Return what speaks to the process manager of PROJECT."""
 
 
 class Controller(Protocol):
@@ -41,6 +51,15 @@ class Controller(Protocol):
 
     def activate(self, activation: Activation, progress: Progress) -> str:
         """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
+
+    def restart(self, program: InstalledProgram, progress: Progress) -> None:
+        """Stop PROGRAM warm and start it again as the files have it now."""
+
+    def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
+        """Yield the last LINES of what PROGRAM wrote and, to FOLLOW it, what comes after, without end."""
+
+    def close_down(self, progress: Progress) -> None:
+        """End the process manager itself where it is procman's own; nobody needs it any more."""
 
     def command_line(self, program: InstalledProgram) -> str:
         """Return the process manager's own command that restarts PROGRAM, for a person to paste."""

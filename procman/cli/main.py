@@ -24,7 +24,7 @@ COMMANDS = {
     "start": "Start programs.",
     "stop": "Stop programs; running tasks are finished first.",
     "restart": "Restart programs one by one; running tasks are finished first.",
-    "logs": "Show what programs wrote.",
+    "logs": "Show what a program wrote.",
     "run": "Run one program in the foreground, just as the process manager would.",
     "schema": "Print the JSON Schema of procman.toml, for editors.",
 }

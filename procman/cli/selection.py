@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from procman.model import Project
+if TYPE_CHECKING:
+    from procman.commands.select import Chosen, Installed
+    from procman.model import Project
 
 
 @dataclass(frozen=True)
@@ -20,4 +23,15 @@ class Selection:
         """Return the project that procman.toml describes, complete and checked."""
         from procman.commands.select import configured
 
-        return configured(self.configuration, self.project, dict(os.environ), Path.cwd())
+        return configured(self._chosen())
+
+    def installed(self) -> Installed:
+        """Return the project as it was installed, whatever procman.toml says by now."""
+        from procman.commands.select import installed
+
+        return installed(self._chosen())
+
+    def _chosen(self) -> Chosen:
+        from procman.commands.select import Chosen
+
+        return Chosen(self.configuration, self.project, dict(os.environ), Path.cwd())

@@ -3,21 +3,102 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from procman.config.directories import directories_for
+from procman.config.identity import read_identity
 from procman.config.load import load
 from procman.config.search import find
-from procman.errors import ConfigurationError
-from procman.model import Project
+from procman.errors import ConfigurationError, ProcmanError
+from procman.install.generations import Generation, current_generation, read_pending
+from procman.install.manifest import Manifest, Pending
+from procman.install.paths import Tree
+from procman.install.scope import installed_projects
+from procman.model import Directories, Project, Scope
 
 
-def configured(
-    configuration: Path | None, name: str | None, environment: Mapping[str, str], directory: Path
-) -> Project:
-    """Return the project of the procman.toml that is named, found, or recorded when the project NAME was installed."""
-    path = find(configuration, environment, directory)
+@dataclass(frozen=True)
+class Chosen:
+    """What the caller said, and from where: it decides which project is meant."""
+
+    configuration: Path | None
+    """--config."""
+    name: str | None
+    """--project."""
+    environment: Mapping[str, str]
+    directory: Path
+    """The working directory."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An installed project: its generation, and what an interrupted install left to do."""
+
+    generation: Generation
+    pending: Pending | None
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the generation that is in place."""
+        return self.generation.manifest
+
+
+def configured(chosen: Chosen) -> Project:
+    """Return the project of the procman.toml that is named, found, or was recorded at the last install."""
+    path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
     if path is None:
+        recorded = installed(chosen).manifest.configuration_file
+        path = find(recorded, chosen.environment, chosen.directory)
+    assert path  # find() with an explicit path returns it or raises
+    return load(path, chosen.environment)
+
+
+def installed(chosen: Chosen) -> Installed:
+    """Return the installed project that --project or the procman.toml at hand means, or else the only one."""
+    path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
+    if path:
+        name, scope = read_identity(path)
+        directories = directories_for(name, scope, chosen.environment)
+        found = _read(directories)
+        if found is None:
+            raise ProcmanError(f"{name} is not installed ({path})", hint="procman install")
+        return found
+    return _only_one(chosen)
+
+
+def _only_one(chosen: Chosen) -> Installed:
+    places = _installed_anywhere(chosen.environment)
+    matching = [each for each in places if chosen.name in (None, each[0])]
+    if len(matching) == 1:
+        found = _read(matching[0][1])
+        if found:
+            return found
+    names = ", ".join(sorted({name for name, _ in places}))
+    if chosen.name and not matching:
+        known = f"installed here: {names}" if names else "nothing is installed here"
+        raise ConfigurationError([f"no project {chosen.name} is installed; {known}"])
+    if not places:
         raise ConfigurationError(
-            [f"no procman.toml in {directory} or above"], hint="`procman init` writes one; --config names another."
+            [f"no procman.toml in {chosen.directory} or above, and nothing is installed"],
+            hint="`procman init` writes one; --config names another.",
         )
-    return load(path, environment)
+    raise ConfigurationError([f"several projects are installed: {names}"], hint="Say which with --project NAME.")
+
+
+def _installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Directories]]:
+    found = []
+    for scope in Scope:
+        if scope is Scope.USER and not environment.get("HOME"):
+            continue
+        shared = directories_for("any", scope, environment).shared_state
+        with Tree() as tree:
+            names = installed_projects(tree, shared)
+        found += [(name, directories_for(name, scope, environment)) for name in names]
+    return found
+
+
+def _read(directories: Directories) -> Installed | None:
+    with Tree() as tree:
+        generation = current_generation(tree, directories.state)
+        return Installed(generation, read_pending(tree, directories.state)) if generation else None

@@ -1,0 +1,26 @@
+"""`procman start`."""
+
+from __future__ import annotations
+
+import click
+
+from procman.cli.selection import Selection
+from procman.commands import control
+from procman.output.terminal import Progress
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.pass_obj
+def start(selection: Selection, names: tuple[str, ...]) -> None:
+    """Start programs.
+
+    No NAME means all. Returns once they were started; `procman status` tells when they are healthy.
+    """
+    progress = Progress()
+    try:
+        programs = control.start(selection.installed(), names, progress)
+    finally:
+        progress.clear()
+    for program in programs:
+        click.echo(f"{program.name}: started")

@@ -1,0 +1,27 @@
+"""`procman status`."""
+
+from __future__ import annotations
+
+import click
+
+from procman.cli.selection import Selection
+from procman.commands import status as command
+from procman.output import status as output
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document; docs/status.md describes it.")
+@click.pass_obj
+def status(selection: Selection, names: tuple[str, ...], as_json: bool) -> int:
+    """Show state, health, memory and restarts of each program.
+
+    Exit status: 0 all that should run is running; 3 something is not; 4 it cannot be told.
+    """
+    found = command.status(selection.installed(), names)
+    if as_json:
+        click.echo(output.as_json(found))
+    else:
+        for line in output.as_text(found):
+            click.echo(line)
+    return found.exit_status

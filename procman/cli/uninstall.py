@@ -1,0 +1,37 @@
+"""`procman uninstall`."""
+
+from __future__ import annotations
+
+import click
+
+from procman.cli.selection import Selection
+from procman.commands import uninstall as command
+from procman.model import InstalledProgram
+from procman.output.terminal import Progress
+
+
+@click.command()
+@click.option("--purge", is_flag=True, help="Remove logs, generations and what was set aside, too.")
+@click.pass_obj
+def uninstall(selection: Selection, purge: bool) -> None:
+    """Stop the programs and remove what procman wrote.
+
+    Running tasks are finished first. Logs, generations, beat's schedule and files that were set aside stay and are listed;
+    --purge removes all of them but the schedule, which is never deleted.
+    """
+    progress = Progress()
+
+    def told(program: InstalledProgram, what: str) -> None:
+        progress.clear()
+        click.echo(f"{program.name}: {what}")
+
+    installed = selection.installed()
+    try:
+        remains = command.uninstall(installed, purge=purge, progress=progress, told=told)
+    finally:
+        progress.clear()
+    click.echo(f"{installed.manifest.project}: uninstalled")
+    for path in remains.restored:
+        click.echo(f"restored  {path}")
+    for path in remains.stays:
+        click.echo(f"stays     {path}")

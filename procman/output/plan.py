@@ -1,0 +1,74 @@
+"""What an install would do, or did: the list of paths, and the difference line by line."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import TextIO
+
+from procman.install.changes import Change
+from procman.install.plan import Plan
+from procman.model import ChangeKind
+from procman.output.terminal import coloured, printable
+from procman.secrets import masked
+
+SIGNS = {ChangeKind.CREATE: ("+", "green"), ChangeKind.UPDATE: ("~", "yellow"), ChangeKind.REMOVE: ("-", "red")}
+
+
+def as_list(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield a line per path that changes: what, mode, owner; and what the process manager is told."""
+    for directory in plan.directories:
+        yield coloured(
+            f"+ {directory.path}/  {_owned(directory.mode, directory.owner, directory.group)}", "green", stream
+        )
+    for change in _changing(plan):
+        sign, colour = SIGNS[change.kind]
+        owned = _owned(change.new.mode, change.new.owner, change.new.group) if change.new else ""
+        yield coloured(f"{sign} {change.path}  {owned}{_remark(change)}".rstrip(), colour, stream)
+    for activation in plan.activations:
+        yield f"  {activation.action.value} {activation.program.name}"
+
+
+def as_difference(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield the changes as a unified difference."""
+    for change in _changing(plan):
+        old, new = _lines(change.old_content), _lines(change.new_content)
+        before = str(change.path) if change.old_content is not None else "/dev/null"
+        after = str(change.path) if change.new_content is not None else "/dev/null"
+        if change.edited or change.foreign:
+            yield f"# {change.path}:{_remark(change)}"
+        if old == new:
+            yield f"# {change.path}: only its owner or mode changes"
+        for line in difflib.unified_diff(old, new, before, after, lineterm=""):
+            yield coloured(printable(line), {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], ""), stream)
+
+
+def as_sum(plan: Plan) -> str:
+    """Return how many files change, in a few words."""
+    counts = Counter(change.kind for change in _changing(plan))
+    words = {ChangeKind.CREATE: "created", ChangeKind.UPDATE: "updated", ChangeKind.REMOVE: "removed"}
+    said = [f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind]]
+    return ", ".join(said) or "no file changed"
+
+
+def _changing(plan: Plan) -> list[Change]:
+    return [change for change in plan.changes if change.kind is not ChangeKind.KEEP]
+
+
+def _owned(mode: int, owner: str | None, group: str | None) -> str:
+    return f"{mode:04o}" + (f" {owner}:{group or ''}" if owner else "")
+
+
+def _remark(change: Change) -> str:
+    if change.foreign:
+        return "  of somebody else: taken over, what it was is set aside"
+    return "  changed by hand: set aside first" if change.edited else ""
+
+
+def _lines(content: bytes | None) -> list[str]:
+    text = (content or b"").decode("utf-8", "replace")
+    # A file of somebody else may hold what ours never do.
+    return [re.sub(r"^(\s*environment\s*=).*", r"\1***", masked(line)) for line in text.splitlines()]

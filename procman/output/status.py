@@ -1,0 +1,112 @@
+"""The status of a project as a table and as JSON (docs/status.md describes the fields)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from procman.commands.status import ProgramStatus, ProjectStatus
+from procman.model import Level, State
+from procman.output.terminal import coloured, duration, size, table
+
+FORMAT = 1
+"""Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
+
+
+def as_text(status: ProjectStatus, stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield the lines of the table, and below it whatever wants a person's attention."""
+    header = ["NAME", "STATE", "HEALTH", "PID", "UPTIME", "MEMORY", "RESTARTS"]
+    lines = table(header, [_row(status, each) for each in status.programs], right=header[3:])
+    yield coloured(lines[0], "bold", stream)
+    for line, each in zip(lines[1:], status.programs, strict=True):
+        yield coloured(line, "" if each.result.level is Level.OK else COLOURS[each.result.level], stream)
+    yield ""
+    yield from _remarks(status)
+
+
+def _row(status: ProjectStatus, each: ProgramStatus) -> list[str]:
+    state, values = each.state, each.result.values
+    memory = values.get("memory_bytes")
+    return [
+        each.program.name,
+        state.state.value,
+        "-" if state.state is State.STOPPED and not state.wanted else each.result.level.name.lower(),
+        str(state.pid or "-"),
+        duration(_uptime(status, each)),
+        size(memory) + ("*" if values.get("memory_is_rss") else ""),
+        "-" if state.restarts is None else str(state.restarts),
+    ]
+
+
+def _uptime(status: ProjectStatus, each: ProgramStatus) -> float | None:
+    return status.at - each.state.since if each.state.pid and each.state.since else None
+
+
+def _remarks(status: ProjectStatus) -> Iterator[str]:
+    for each in status.programs:
+        if each.result.level is not Level.OK:
+            yield f"{each.program.name}: {each.result.detail}"
+            if each.result.hint:
+                yield f"  {each.result.hint}"
+        if each.restart_due:
+            yield f"{each.program.name}: a restart is due: {each.restart_due}"
+            yield f"  procman restart {each.program.name}"
+    if any(each.result.values.get("memory_is_rss") for each in status.programs):
+        yield "* resident size, shared pages counted in each process; the user of the programs or root sees the share"
+    if status.pending:
+        yield f"an install was interrupted; left to do: {', '.join(status.pending)}"
+        yield "  procman install"
+    if not status.differences:
+        yield f"in sync with {status.manifest.configuration_file} (generation {status.generation})"
+        return
+    yield f"not in sync with generation {status.generation}:"
+    yield from (f"  {difference}" for difference in status.differences)
+
+
+def as_json(status: ProjectStatus) -> str:
+    """Return the status as one JSON document."""
+    document = {
+        "format": FORMAT,
+        "project": status.manifest.project,
+        "scope": status.manifest.scope.value,
+        "backend": status.manifest.backend.value,
+        "configuration_file": str(status.manifest.configuration_file),
+        "generation": status.generation,
+        "at": status.at,
+        "in_sync": not status.differences,
+        "differences": list(status.differences),
+        "pending": list(status.pending),
+        "programs": [_program(status, each) for each in status.programs],
+    }
+    return json.dumps(document, indent=2)
+
+
+def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
+    state, values = each.state, each.result.values
+    children = values.get("children")
+    return {
+        "name": each.program.name,
+        "key": each.program.key,
+        "kind": each.program.kind.value,
+        "state": state.state.value,
+        "wanted": state.wanted,
+        "detail": state.detail,
+        "pid": state.pid,
+        "since": state.since,
+        "uptime_seconds": _uptime(status, each),
+        "restarts": state.restarts,
+        "children": None if children is None else int(children),
+        "memory_bytes": int(values["memory_bytes"]) if "memory_bytes" in values else None,
+        "memory_kind": "rss" if values.get("memory_is_rss") else "pss",
+        "restart_due": each.restart_due or None,
+        "health": {
+            "code": each.result.code,
+            "level": each.result.level.name,
+            "detail": each.result.detail,
+            "hint": each.result.hint,
+        },
+    }
