@@ -1,0 +1,179 @@
+"""Virtualenvs with the Celery versions that procman promises to run, made once and kept in .cache.
+
+A test that takes the fixture `celery_environment` (tests/conftest.py) runs once with each version, and is skipped where
+no Python fits.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+CACHE = Path(__file__).parent.parent / ".cache"
+# As it was when the tests began: they get another home, but pip's configuration and pyenv are in the real one.
+ENVIRONMENT = dict(os.environ)
+RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+# What procman/inside/ must run on, oldest first.
+INSIDE = ("3.6", "3.7", "3.8", "3.9")
+
+
+@dataclass(frozen=True)
+class CelerySpec:
+    """A Celery to test with, the Pythons that run it (best first), and what must be installed before it and with it."""
+
+    version: str
+    pythons: tuple[str, ...]
+    requirements: tuple[str, ...]
+    before: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> str:
+        """Say what is missing where none of its Pythons is found."""
+        oldest, *_, newest = sorted(self.pythons, key=_numbers)
+        return f"no Python {oldest} to {newest} found for Celery {self.version}"
+
+
+@dataclass(frozen=True)
+class CeleryEnvironment:
+    """A complete virtualenv with Celery and Django."""
+
+    spec: CelerySpec
+    directory: Path
+
+    @property
+    def python(self) -> Path:
+        """The virtualenv's Python."""
+        return self.directory / "bin" / "python"
+
+
+def _running_first(*pythons: str) -> tuple[str, ...]:
+    return tuple(sorted(pythons, key=lambda python: python != RUNNING))
+
+
+# pip 24.1 refuses the metadata of Celery 5.1 (`pytz>dev`). Both older ones look for plug-ins by pkg_resources, which
+# setuptools lost in version 82; Celery 5.1 does not run on Python 3.13, where `logging` lost what it calls.
+CELERY_4_4 = CelerySpec(
+    version="4.4.7",
+    pythons=("3.8", "3.9", "3.10", "3.7", "3.6"),
+    requirements=("kombu==4.6.11", "billiard==3.6.4.0", "vine==1.3.0", "setuptools<81"),
+    before=("pip<24.1",),
+)
+CELERY_5_1 = CelerySpec(
+    version="5.1.2",
+    pythons=_running_first("3.11", "3.10", "3.9", "3.8", "3.12"),
+    requirements=("kombu==5.7.0", "billiard==3.6.4.0", "vine==5.1.0", "setuptools<81"),
+    before=("pip<24.1",),
+)
+CELERY_5_7 = CelerySpec(
+    version="5.7.0",
+    pythons=(RUNNING,),
+    requirements=("kombu==5.7.0", "billiard==4.3.2", "vine==5.1.0"),
+)
+CELERY_SPECS = (CELERY_5_7, CELERY_5_1, CELERY_4_4)
+
+
+@cache
+def find_python(version: str) -> Path | None:
+    """Return a Python of this version (`3.8`): the running one, one on PATH, or one of pyenv's."""
+    if version == RUNNING:
+        return Path(sys.executable)
+    return next((candidate for candidate in _candidates(version) if _is_python(candidate, version)), None)
+
+
+def oldest_python() -> Path | None:
+    """Return the oldest Python found that procman/inside/ must run on and that is older than procman's own."""
+    return next((python for python in map(find_python, INSIDE) if python), None)
+
+
+@cache
+def environment_of(spec: CelerySpec) -> CeleryEnvironment | None:
+    """Return the virtualenv of SPEC, made now unless it is there; None where no Python fits."""
+    found = ((version, find_python(version)) for version in spec.pythons)
+    version, python = next(((version, python) for version, python in found if python), ("", None))
+    if python is None:
+        return None
+    directory = CACHE / f"celery-{spec.version}-python{version}"
+    requirements = (f"celery=={spec.version}", *spec.requirements, *_django(version))
+    make_virtualenv(directory, python, requirements, before=spec.before)
+    return CeleryEnvironment(spec, directory)
+
+
+def make_virtualenv(directory: Path, python: Path, requirements: Sequence[str], *, before: Sequence[str] = ()) -> None:
+    """Make DIRECTORY a virtualenv of PYTHON with REQUIREMENTS, unless it is one; BEFORE is installed ahead of them.
+
+    It counts only with the file `made-for`, which is written last. (Built elsewhere and renamed it would be whole at
+    once, but its scripts would name the other place.) The lock lets several test processes want it at the same time.
+    """
+    made_for = directory / "made-for"
+    wanted = "\n".join([str(python), *before, *requirements, ""])
+    directory.parent.mkdir(exist_ok=True)
+    with directory.with_name(f"{directory.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        its_python_is_there = (directory / "bin" / "python").exists()
+        if its_python_is_there and made_for.exists() and made_for.read_text() == wanted:
+            return
+        shutil.rmtree(directory, ignore_errors=True)
+        _run([python, "-m", "venv", directory])
+        for words in filter(None, (before, requirements)):
+            _run([directory / "bin" / "python", "-m", "pip", "install", "--quiet", *words])
+        made_for.write_text(wanted)
+
+
+def report() -> list[str]:
+    """Say which Python runs which Celery, or what is missing."""
+    lines = []
+    for spec in CELERY_SPECS:
+        python = next(filter(None, map(find_python, spec.pythons)), None)
+        lines.append(f"Celery {spec.version}: {python}" if python else f"MISSING: {spec.missing}")
+    oldest = oldest_python()
+    return [*lines, f"oldest Python: {oldest}" if oldest else f"MISSING: {MISSING_OLDEST}"]
+
+
+MISSING_OLDEST = f"no Python {INSIDE[0]} to {INSIDE[-1]} found for procman/inside"
+
+
+def _candidates(version: str) -> Iterator[Path]:
+    for directory in ENVIRONMENT.get("PATH", os.defpath).split(os.pathsep):
+        yield Path(directory) / f"python{version}"
+    pyenv = Path(ENVIRONMENT.get("PYENV_ROOT") or Path(ENVIRONMENT.get("HOME", "/")) / ".pyenv")
+    yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"), reverse=True)
+
+
+def _is_python(candidate: Path, version: str) -> bool:
+    # pyenv's shims stand on PATH for versions that they refuse to run; Debian's Python may come without ensurepip.
+    if not os.access(candidate, os.X_OK):
+        return False
+    asked = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"
+    answer = subprocess.run([candidate, "-c", asked], env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() == version
+
+
+def _django(version: str) -> tuple[str, ...]:
+    if _numbers(version) < (3, 8):
+        return (
+            "Django==3.2.25",
+            "asgiref==3.4.1",
+            "importlib-metadata==4.8.3",  # kombu 4.6 cannot read the entry points of later ones
+            "pytz==2022.7.1",
+            "sqlparse==0.4.4",
+            "typing-extensions==4.1.1",
+            "zipp==3.6.0",
+        )
+    return ("Django==4.2.30",) if _numbers(version) < (3, 10) else ("Django==5.2.19",)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))
+
+
+def _run(command: Sequence[str | Path]) -> None:
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")

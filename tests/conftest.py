@@ -1,0 +1,38 @@
+"""What every test gets: a home of its own, and the Celery versions that procman promises to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.celery_environments import CELERY_SPECS, CeleryEnvironment, environment_of, report
+
+
+def pytest_report_header() -> list[str]:
+    return report()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Point HOME and the XDG directories at an empty directory, so that no test can touch the real home."""
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    for variable, directory in {
+        "XDG_CONFIG_HOME": ".config",
+        "XDG_DATA_HOME": ".local/share",
+        "XDG_STATE_HOME": ".local/state",
+        "XDG_CACHE_HOME": ".cache",
+        "XDG_RUNTIME_DIR": "run",
+    }.items():
+        monkeypatch.setenv(variable, str(home / directory))
+    return home
+
+
+@pytest.fixture(scope="session", params=CELERY_SPECS, ids=lambda spec: f"celery-{spec.version}")
+def celery_environment(request: pytest.FixtureRequest) -> CeleryEnvironment:
+    """Return a virtualenv with Celery, once for each version."""
+    environment = environment_of(request.param)
+    if environment is None:
+        pytest.skip(request.param.missing)
+    return environment
