@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from pathlib import Path
 
+MARKER = "Written by procman"
+"""Stands in every rendered file that can hold a comment, and says whose it is."""
+
 
 class Scope(Enum):
     """Who procman works for: the host (as root) or one user. It decides every directory."""

@@ -1,0 +1,76 @@
+"""The writing of a plan, in an order that lets the next run finish whatever interrupts this one (R1, R2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from procman.errors import ProcmanError
+from procman.install import generations, scope, set_aside
+from procman.install.found import PathError, identify
+from procman.install.manifest import Pending, digest
+from procman.install.paths import Tree
+from procman.install.plan import Plan
+from procman.model import ChangeKind
+
+
+def apply(tree: Tree, plan: Plan, configuration: bytes) -> None:
+    """Put PLAN on disk; CONFIGURATION is the content of procman.toml. The installation lock must be held.
+
+    Afterwards the caller carries out `plan.activations` in order and strikes off each (`generations.strike_off`). A
+    plan with nothing to do writes nothing. Raises ProcmanError; then, as after a kill, planning and applying once more
+    completes it.
+    """
+    if plan.nothing_to_do:
+        return
+    manifest, number = plan.generation.manifest, plan.generation.number
+    state = manifest.directories.state
+    prepare(tree, plan)
+    if not plan.written:
+        stored = {file.digest for file in manifest.files}
+        contents = {digest(content): content for change in plan.changes if (content := change.new_content) is not None}
+        kept = [content for name, content in contents.items() if name in stored]
+        generations.write_generation(tree, state, plan.generation, kept, configuration)
+    pending = Pending(number, tuple({*plan.unfinished, number}), plan.activations)
+    generations.write_pending(tree, state, pending)
+    _make_directories(tree, plan)
+    change_files(tree, plan)
+    generations.make_current(tree, state, number)
+    generations.remove_old_generations(tree, state, plan.obsolete)
+    generations.write_pending(tree, state, replace(pending, unfinished=()))
+
+
+def prepare(tree: Tree, plan: Plan) -> None:
+    """Refuse a plan with problems, and sweep away what interrupted runs left half written."""
+    if plan.problems:
+        raise ProcmanError("\n".join(plan.problems))
+    for path in plan.leftovers:
+        tree.remove_tree(path)
+    tree.sync()
+
+
+def change_files(tree: Tree, plan: Plan) -> None:
+    """Set aside what is not ours to lose; then create, update and remove. Refuses what changed since it was planned."""
+    changes = [change for change in plan.changes if change.kind is not ChangeKind.KEEP]
+    for change in changes:
+        if tree.look(change.path) != change.found:
+            raise PathError(f"{change.path} has just been changed by somebody else", hint="run the same command again")
+    lost = [(change.path, change.found) for change in changes if change.found and (change.edited or change.foreign)]
+    set_aside.keep(tree, plan.generation.manifest.directories.state, lost)
+    for change in changes:
+        if change.new is not None:
+            owner, group = identify(change.new.owner, change.new.group)
+            tree.write(change.path, change.new_content or b"", change.new.mode, owner, group)
+    tree.sync()
+    for change in changes:
+        if change.new is None:
+            tree.remove(change.path)
+    tree.sync()
+
+
+def _make_directories(tree: Tree, plan: Plan) -> None:
+    shared = [directory.path for directory in plan.directories if directory.shared]
+    scope.record_directories(tree, plan.generation.manifest.directories.shared_state, shared)
+    for directory in plan.directories:
+        owner, group = identify(directory.owner, directory.group)
+        tree.make_directory(directory.path, directory.mode, owner, group)
+    tree.sync()

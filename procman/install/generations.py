@@ -1,0 +1,210 @@
+"""The generations of a project: numbered, complete from the moment they have their name, never changed afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from procman.errors import ProcmanError
+from procman.install import records, scope
+from procman.install.manifest import Manifest, Pending, digest
+from procman.install.paths import Tree, finished_name, temporary_name
+from procman.model import Activation, Directories, RenderedFile, Rendering
+
+KEPT = 10
+"""How many generations stay on disk."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A numbered manifest."""
+
+    number: int
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class Installation:
+    """All that earlier runs left behind of one project: what a plan compares with."""
+
+    current: Generation | None
+    """What is installed; None before the first install, and after an uninstall."""
+    latest: Generation | None
+    """The highest number; not current after an uninstall or an interruption."""
+    numbers: tuple[int, ...]
+    """Of all generations kept, oldest first."""
+    unfinished: tuple[Generation, ...]
+    """Those that an interrupted install may have put in place in part, oldest first."""
+    pending: Pending | None
+    others: tuple[Manifest, ...]
+    """What is installed of the other projects of the scope."""
+    shared_directories: tuple[Path, ...]
+    """Those that procman made for all projects of the scope."""
+    leftovers: tuple[Path, ...]
+    """Temporary files of interrupted runs in procman's own directories."""
+
+
+def read_installation(tree: Tree, directories: Directories) -> Installation:
+    """Return what is on disk of the project that has its state in DIRECTORIES. Raises ProcmanError."""
+    state = directories.state
+    numbers = generation_numbers(tree, state)
+    current = latest = current_generation(tree, state)
+    if numbers and (current is None or numbers[-1] != current.number):
+        latest = read_generation(tree, state, numbers[-1])
+    pending = read_pending(tree, state)
+    unfinished = pending.unfinished if pending else ()
+    return Installation(
+        current=current,
+        latest=latest,
+        numbers=tuple(numbers),
+        unfinished=tuple(read_generation(tree, state, number) for number in unfinished if number in numbers),
+        pending=pending,
+        others=tuple(_manifests_of_others(tree, directories)),
+        shared_directories=scope.directories_made(tree, directories.shared_state),
+        leftovers=(*scope.leftovers(tree, directories.shared_state), *_leftovers(tree, state)),
+    )
+
+
+def generation_numbers(tree: Tree, state: Path) -> list[int]:
+    """Return the numbers of the generations kept, oldest first."""
+    return sorted(int(name) for name in tree.names(state / "generations") if name.isdecimal())
+
+
+def current_generation(tree: Tree, state: Path) -> Generation | None:
+    """Return what is installed; None if nothing is."""
+    target = tree.read_link(state / "current")
+    if target is None:
+        return None
+    number = target.removeprefix("generations/")
+    if not number.isdecimal():
+        raise ProcmanError(f"{state / 'current'} points to {target}", hint="it must say generations/NUMBER")
+    return read_generation(tree, state, int(number))
+
+
+def read_generation(tree: Tree, state: Path, number: int) -> Generation:
+    """Return one generation. Raises ProcmanError if it is not there or cannot be read."""
+    path = _directory(state, number) / "manifest.json"
+    content = tree.read_private(path)
+    if content is None:
+        raise ProcmanError(f"{path} does not exist", hint=f"procman history shows the generations in {path.parent}")
+    return Generation(number, records.from_bytes(Manifest, content, path))
+
+
+def rendering_of(tree: Tree, state: Path, generation: Generation) -> Rendering:
+    """Return what GENERATION put on disk, to be planned and applied once more: that is a roll-back."""
+    store = _directory(state, generation.number) / "files"
+    files = []
+    for file in generation.manifest.files:
+        content = tree.read_private(store / file.digest)
+        if content is None or digest(content) != file.digest:
+            raise ProcmanError(
+                f"{store / file.digest} is missing or damaged: it is {file.path} of generation {generation.number}",
+                hint="choose another generation, or install from procman.toml",
+            )
+        files.append(
+            RenderedFile(
+                path=file.path,
+                content=content.decode("utf-8", "surrogateescape"),
+                mode=file.mode,
+                owner=file.owner,
+                group=file.group,
+                programs=file.programs,
+                restarts=file.restarts,
+                section=file.section,
+                shared=file.shared,
+            )
+        )
+    return Rendering(generation.manifest.rendered_directories, tuple(files))
+
+
+def read_configuration(tree: Tree, state: Path, number: int) -> bytes:
+    """Return procman.toml as it was for a generation."""
+    path = _directory(state, number) / "procman.toml"
+    content = tree.read_private(path)
+    if content is None:
+        raise ProcmanError(f"{path} does not exist", hint="choose another generation")
+    return content
+
+
+def write_generation(
+    tree: Tree, state: Path, generation: Generation, contents: Collection[bytes], configuration: bytes
+) -> None:
+    """Put a generation on disk, complete, under its number; CONTENTS are those of its files, in any order."""
+    mode = generation.manifest.directory_mode
+    for directory in (state, state / "generations"):
+        tree.make_directory(directory, mode)
+    building = state / "generations" / temporary_name(str(generation.number))
+    tree.make_directory(building, mode)
+    tree.make_directory(building / "files", 0o700)
+    for content in contents:
+        tree.write(building / "files" / digest(content), content, 0o600)
+    tree.write(building / "procman.toml", configuration, 0o600)
+    tree.write(building / "manifest.json", records.to_bytes(generation.manifest), 0o644)
+    tree.sync()
+    tree.rename(building, str(generation.number))
+    tree.sync()
+
+
+def make_current(tree: Tree, state: Path, number: int) -> None:
+    """Say that generation NUMBER is what is installed."""
+    if tree.read_link(state / "current") != f"generations/{number}":
+        tree.link(state / "current", f"generations/{number}")
+        tree.sync()
+
+
+def forget_current(tree: Tree, state: Path) -> None:
+    """Say that nothing is installed."""
+    tree.remove(state / "current")
+    tree.sync()
+
+
+def remove_old_generations(tree: Tree, state: Path, obsolete: Collection[int]) -> None:
+    """Remove the OBSOLETE generations, and all but the last ten of the others."""
+    others = [number for number in generation_numbers(tree, state) if number not in obsolete]
+    for number in sorted({*obsolete, *others[:-KEPT]}):
+        tree.remove_tree(_directory(state, number))
+    tree.sync()
+
+
+def read_pending(tree: Tree, state: Path) -> Pending | None:
+    """Return what an earlier run left to do; None if nothing."""
+    path = state / "pending.json"
+    content = tree.read_private(path)
+    return None if content is None else records.from_bytes(Pending, content, path)
+
+
+def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
+    """Record what is left to do; nothing left removes the record."""
+    if pending.unfinished or pending.activations:
+        tree.write(state / "pending.json", records.to_bytes(pending), 0o644)
+    else:
+        tree.remove(state / "pending.json")
+    tree.sync()
+
+
+def strike_off(tree: Tree, state: Path, activation: Activation) -> None:
+    """Record that ACTIVATION was carried out; its program has no other."""
+    pending = read_pending(tree, state)
+    if pending is not None:
+        left = tuple(other for other in pending.activations if other.program.name != activation.program.name)
+        write_pending(tree, state, replace(pending, activations=left))
+
+
+def _directory(state: Path, number: int) -> Path:
+    return state / "generations" / str(number)
+
+
+def _leftovers(tree: Tree, state: Path) -> list[Path]:
+    places = (state, state / "generations", state / "set-aside")
+    return [place / name for place in places for name in tree.names(place) if finished_name(name)]
+
+
+def _manifests_of_others(tree: Tree, directories: Directories) -> list[Manifest]:
+    found = []
+    for name in scope.installed_projects(tree, directories.shared_state):
+        state = directories.shared_state / name
+        generation = current_generation(tree, state) if state != directories.state else None
+        if generation:
+            found.append(generation.manifest)
+    return found

@@ -1,0 +1,146 @@
+"""The manifest: all that is remembered of an installed project, enough to live without its procman.toml."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.model import (
+    Activation,
+    BackendName,
+    Beat,
+    Directories,
+    InstalledProgram,
+    Project,
+    RenderedDirectory,
+    RenderedFile,
+    Rendering,
+    Scope,
+    SupervisorSettings,
+)
+
+
+@dataclass(frozen=True)
+class InstalledFile:
+    """A file as it was rendered; its content is kept with the generation under its digest."""
+
+    path: Path
+    digest: str
+    mode: int
+    owner: str | None
+    group: str | None
+    programs: tuple[str, ...]
+    restarts: bool
+    section: bool
+    shared: bool
+
+
+@dataclass(frozen=True)
+class ReplacedFile:
+    """A file of somebody else that was taken over; its copy is in set-aside, and uninstall brings it back."""
+
+    path: Path
+    digest: str
+    """Of what it was."""
+    left: str | None
+    """Of what was left of it; None if nothing was."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What one generation put on disk. The last four fields also hold what the generations before it had."""
+
+    procman: str
+    project: str
+    scope: Scope
+    backend: BackendName
+    configuration_file: Path
+    configuration_digest: str
+    templates_digest: str
+    directories: Directories
+    supervisor: SupervisorSettings
+    programs: tuple[InstalledProgram, ...]
+    files: tuple[InstalledFile, ...]
+    rendered_directories: tuple[RenderedDirectory, ...]
+    directories_made: tuple[Path, ...] = ()
+    """Those of this project alone that did not exist before it."""
+    log_files: tuple[Path, ...] = ()
+    schedule_files: tuple[Path, ...] = ()
+    replaced: tuple[ReplacedFile, ...] = ()
+
+    @property
+    def directory_mode(self) -> int:
+        """Return the mode of procman's own directories: for all to read, or as the XDG specification has it."""
+        return 0o755 if self.scope is Scope.SYSTEM else 0o700
+
+
+@dataclass(frozen=True)
+class Pending:
+    """What an install still has to do; written before it changes its first file, and removed by its last step (R2)."""
+
+    generation: int
+    unfinished: tuple[int, ...]
+    """The generations that may have files in place without ever having become current."""
+    activations: tuple[Activation, ...]
+
+
+def digest(content: bytes) -> str:
+    """Return the digest that manifests know CONTENT by."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def content_of(file: RenderedFile) -> bytes:
+    """Return FILE as bytes; what is left of somebody else's file may hold bytes that are no UTF-8."""
+    return file.content.encode("utf-8", "surrogateescape")
+
+
+def describe(
+    project: Project,
+    rendering: Rendering,
+    programs: Sequence[InstalledProgram],
+    *,
+    procman: str,
+    configuration: bytes,
+    templates_digest: str,
+) -> Manifest:
+    """Return the manifest of RENDERING, before it was compared with the disk.
+
+    PROCMAN is the version, CONFIGURATION the content of procman.toml.
+    """
+    return Manifest(
+        procman=procman,
+        project=project.name,
+        scope=project.scope,
+        backend=project.backend,
+        configuration_file=project.configuration_file,
+        configuration_digest=digest(configuration),
+        templates_digest=templates_digest,
+        directories=project.directories,
+        supervisor=project.supervisor,
+        programs=tuple(programs),
+        files=tuple(installed_file(file) for file in rendering.files),
+        rendered_directories=rendering.directories,
+        log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
+        schedule_files=tuple(
+            program.options.schedule_file
+            for program in project.programs
+            if isinstance(program.options, Beat) and program.options.schedule_file
+        ),
+    )
+
+
+def installed_file(file: RenderedFile) -> InstalledFile:
+    """Return what a manifest remembers of FILE."""
+    return InstalledFile(
+        file.path,
+        digest(content_of(file)),
+        file.mode,
+        file.owner,
+        file.group,
+        file.programs,
+        file.restarts,
+        file.section,
+        file.shared,
+    )

@@ -1,0 +1,276 @@
+"""The only code that touches paths as root: by directory descriptor (walk.py), whole files or none (R1)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from procman.install.found import AS_CREATED, Found, PathError
+from procman.install.walk import NOT_A_DIRECTORY, Walk
+
+_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
+_DEEPEST = 64
+_LARGEST_FILE = 64 * 1024 * 1024
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.procman-[0-9a-f]{16}", re.DOTALL)
+_AS_ROOT = "run the same command as root, or as the user who installed"
+_NO_SPACE = "free some space there and run the same command again; no file was left half written"
+_HINTS = {
+    errno.EACCES: _AS_ROOT,
+    errno.EPERM: _AS_ROOT,
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EROFS: "that file system is mounted read-only: see `findmnt` and the kernel's log (dmesg)",
+    errno.EIO: "the disk reported an error: see the kernel's log (dmesg)",
+}
+
+
+def temporary_name(name: str) -> str:
+    """Return a name beside NAME that nobody can guess and that `finished_name` recognises."""
+    return f".{name}.procman-{secrets.token_hex(8)}"
+
+
+def finished_name(name: str) -> str | None:
+    """Return the name that the temporary NAME was to get in the end; None if it is no temporary of ours."""
+    match = _TEMPORARY.fullmatch(name)
+    return (finished_name(match["name"]) or match["name"]) if match else None
+
+
+class Tree:
+    """The file system as the caller may safely use it; a context manager, because it holds directories open.
+
+    Paths are absolute, and every call walks as `Walk` does. A writing call replaces the whole file or fails and leaves
+    it; what was done survives a power cut once `sync` has returned. Raises PathError.
+    """
+
+    def __init__(self) -> None:
+        self._walk = Walk()
+        self._unsynced: set[Path] = set()
+
+    def __enter__(self) -> Tree:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._walk.close()
+
+    # Reading
+
+    def look(self, path: Path) -> Found | None:
+        """Return what is at PATH, with the content of a regular file; None if there is nothing."""
+        with _telling(path, "read"):
+            try:
+                directory, name = self._place(path)
+                status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except FileNotFoundError:
+                return None
+            content = _content(directory, name) if stat.S_ISREG(status.st_mode) else None
+            return Found(content, stat.S_IFMT(status.st_mode), status.st_mode & 0o7777, status.st_uid, status.st_gid)
+
+    def read_private(self, path: Path) -> bytes | None:
+        """Return the content of a file that only root or the caller can have written; None if there is none."""
+        found = self.look(path)
+        if found is None:
+            return None
+        if found.content is None or found.owner not in self._walk.trusted or found.mode & 0o022:
+            raise PathError(
+                f"{path} could have been written by others than {self._walk.trusted_names()}: it is not trusted",
+                hint=f"find out who changed it: ls -l {path}",
+            )
+        return found.content
+
+    def has_directory(self, path: Path) -> bool:
+        """Say whether PATH is a directory or a trusted link to one; the way to it must be safe, but not itself."""
+        with _telling(path, "read"):
+            try:
+                directory, name = self._place(path)
+                status = os.stat(name or ".", dir_fd=directory, follow_symlinks=False)
+                if stat.S_ISLNK(status.st_mode):
+                    # Checks the link; its target may belong to anybody, as any directory here may.
+                    self._walk.target(path)
+                    return stat.S_ISDIR(os.stat(name, dir_fd=directory).st_mode)
+                return stat.S_ISDIR(status.st_mode)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+
+    def names(self, path: Path) -> list[str]:
+        """Return the sorted names in the directory PATH; none if it does not exist."""
+        with _telling(path, "read"):
+            try:
+                descriptor = os.open(".", _LIST, dir_fd=self._walk.descriptor(path))
+            except FileNotFoundError:
+                return []
+            with _closing(descriptor):
+                return sorted(os.listdir(descriptor))
+
+    def read_link(self, path: Path) -> str | None:
+        """Return what the link at PATH says; None if there is no link."""
+        with _telling(path, "read"):
+            try:
+                directory, name = self._place(path)
+                return os.readlink(name, dir_fd=directory)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, errno.EINVAL):
+                    return None
+                raise
+
+    # Writing
+
+    def write(self, path: Path, content: bytes, mode: int, owner: int = AS_CREATED, group: int = AS_CREATED) -> None:
+        """Put a whole file at PATH, in place of whatever file or link was there."""
+        with self._replacing(path) as (directory, temporary):
+            # Empty and private until it has its owner and mode.
+            descriptor = os.open(temporary, _CREATE, 0o600, dir_fd=directory)
+            with _closing(descriptor):
+                _give(descriptor, mode, owner, group)
+                rest = memoryview(content)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+                os.fsync(descriptor)
+
+    def link(self, path: Path, target: str) -> None:
+        """Put a symbolic link to TARGET at PATH, in place of the link that was there."""
+        with self._replacing(path) as (directory, temporary):
+            os.symlink(target, temporary, dir_fd=directory)
+
+    def make_directory(self, path: Path, mode: int, owner: int = AS_CREATED, group: int = AS_CREATED) -> bool:
+        """Make the directory PATH, with its mode and owner from the first moment on; return False if it was there."""
+        if self.has_directory(path):
+            return False
+        with self._replacing(path) as (directory, temporary):
+            os.mkdir(temporary, 0o700, dir_fd=directory)
+            with _closing(os.open(temporary, _LIST, dir_fd=directory)) as descriptor:
+                _give(descriptor, mode, owner, group)
+        return True
+
+    def rename(self, path: Path, name: str) -> None:
+        """Give the directory PATH another NAME beside it, which must be free or an empty directory's."""
+        with _telling(path.with_name(name), "written"):
+            directory, old = self._place(path)
+            os.rename(old, name, src_dir_fd=directory, dst_dir_fd=directory)
+            self._walk.forget(path)
+            self._unsynced.add(path.parent)
+
+    def remove(self, path: Path) -> None:
+        """Remove the file or link PATH, if there is one."""
+        with _telling(path, "removed"), suppress(FileNotFoundError):
+            directory, name = self._place(path)
+            os.unlink(name, dir_fd=directory)
+            self._unsynced.add(path.parent)
+
+    def remove_directory(self, path: Path) -> bool:
+        """Remove the directory PATH if it is empty; return whether it was removed."""
+        with _telling(path, "removed"):
+            try:
+                directory, name = self._place(path)
+                os.rmdir(name, dir_fd=directory)
+            except OSError as error:
+                if error.errno in (errno.ENOENT, *_NOT_EMPTY, *NOT_A_DIRECTORY):
+                    return False
+                raise
+            self._walk.forget(path)
+            self._unsynced.add(path.parent)
+            return True
+
+    def remove_tree(self, path: Path) -> None:
+        """Remove PATH and all below it, whoever owns that: a link is removed, never followed."""
+        with _telling(path, "removed"), suppress(FileNotFoundError):
+            directory, name = self._place(path)
+            _remove_below(directory, name)
+            self._walk.forget(path)
+            self._unsynced.add(path.parent)
+
+    def sync(self) -> None:
+        """Make every name given, changed or removed so far survive a power cut."""
+        while self._unsynced:
+            path = self._unsynced.pop()
+            # Whoever removed a directory with its content has nothing left to make last.
+            with _telling(path, "written"), suppress(FileNotFoundError):
+                descriptor = os.open(".", _LIST, dir_fd=self._walk.descriptor(path))
+                with _closing(descriptor):
+                    os.fsync(descriptor)
+
+    def open_lock(self, path: Path) -> int:
+        """Open or make the private file PATH, for `flock`; the caller closes the descriptor."""
+        with _telling(path, "opened"):
+            directory, name = self._place(path)
+            # 0600: whoever can open a file can lock it, and so keep everybody else out.
+            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=directory)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in self._walk.trusted:
+            os.close(descriptor)
+            raise PathError(f"{path} is not a file of {self._walk.trusted_names()}", hint=f"rm {path}")
+        return descriptor
+
+    def _place(self, path: Path) -> tuple[int, str]:
+        return self._walk.descriptor(path.parent), path.name
+
+    @contextmanager
+    def _replacing(self, path: Path) -> Iterator[tuple[int, str]]:
+        with _telling(path, "written"):
+            directory, name = self._place(path)
+            temporary = temporary_name(name)
+            try:
+                yield directory, temporary
+                os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                with suppress(OSError):
+                    _remove_below(directory, temporary)
+                raise
+            self._unsynced.add(path.parent)
+
+
+def _content(directory: int, name: str) -> bytes | None:
+    # Not blocking, and asked again by descriptor: a pipe may have taken the file's place.
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return content
+
+
+def _give(descriptor: int, mode: int, owner: int, group: int) -> None:
+    if (owner, group) != (AS_CREATED, AS_CREATED):
+        os.fchown(descriptor, owner, group)
+    os.fchmod(descriptor, mode)
+
+
+def _remove_below(directory: int, name: str, depth: int = 0) -> None:
+    try:
+        descriptor = os.open(name, _LIST, dir_fd=directory)
+    except OSError as error:
+        if error.errno not in NOT_A_DIRECTORY:
+            raise
+        os.unlink(name, dir_fd=directory)
+        return
+    with _closing(descriptor):
+        if depth > _DEEPEST:
+            raise OSError(errno.ELOOP, "its directories are nested too deep; remove them by hand")
+        for child in os.listdir(descriptor):
+            _remove_below(descriptor, child, depth + 1)
+    os.rmdir(name, dir_fd=directory)
+
+
+@contextmanager
+def _closing(descriptor: int) -> Iterator[int]:
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _telling(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PathError(f"{path} cannot be {done}: {error.strerror}", hint=_HINTS.get(error.errno or 0, "")) from error

@@ -1,0 +1,230 @@
+"""What an install or uninstall has to do, worked out completely before anything is touched."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from procman.errors import ProcmanError
+from procman.install.activations import changed_actions, in_order, merged_actions
+from procman.install.changes import Change, Disk, Recorded, compare, digests, removals, taken_over
+from procman.install.found import PathError, identify
+from procman.install.generations import Generation, Installation
+from procman.install.manifest import Manifest, ReplacedFile, digest
+from procman.install.paths import finished_name
+from procman.model import Activation, ChangeKind, RenderedDirectory, Rendering
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that has to be done."""
+
+    generation: Generation
+    """What will be current."""
+    written: bool
+    """That generation is on disk already."""
+    changes: tuple[Change, ...]
+    """One for each path, those that stay as they are included; removals last."""
+    directories: tuple[RenderedDirectory, ...]
+    """Those to make, parents first."""
+    activations: tuple[Activation, ...]
+    """What the process manager must be told afterwards, in order; what an interrupted run left untold included."""
+    leftovers: tuple[Path, ...]
+    """Temporary files of interrupted runs."""
+    unfinished: tuple[int, ...]
+    """Generations that interrupted runs may have put in place in part."""
+    obsolete: tuple[int, ...]
+    """Generations that never became current, and serve no more once this one is."""
+    nothing_to_do: bool
+    problems: tuple[str, ...]
+    """Why it must not be applied, each with its remedy."""
+
+    @property
+    def removed(self) -> tuple[Path, ...]:
+        """Return the paths that will be gone."""
+        return tuple(change.path for change in self.changes if change.kind is ChangeKind.REMOVE)
+
+
+def make_plan(
+    rendering: Rendering,
+    wanted: Manifest,
+    installation: Installation,
+    disk: Disk,
+    *,
+    take_over: Mapping[Path, str | None] | None = None,
+) -> Plan:
+    """Compare RENDERING, which WANTED describes, with DISK and with what earlier runs recorded.
+
+    TAKE_OVER names files of others with what is to be left of each: its new content, or None for nothing (also for a
+    file that stands where one of ours belongs). Touches nothing; what must not be done is told in `problems`.
+    """
+    problems: list[str] = []
+    recorded = _recorded(installation)
+    changes = _changes(rendering, wanted, recorded, disk, take_over or {}, problems)
+    directories = _directories_to_make(rendering, wanted, disk, problems)
+    leftovers = (*installation.leftovers, *_leftovers(rendering, recorded, disk, problems))
+    generation, written = _generation(_with_history(wanted, installation, directories, changes), installation)
+    obsolete = _obsolete(installation, generation.number)
+    unchanged = generation == installation.current and all(change.kind is ChangeKind.KEEP for change in changes)
+    return Plan(
+        generation=generation,
+        written=written,
+        changes=changes,
+        directories=directories,
+        activations=_activations(changes, wanted, installation),
+        leftovers=leftovers,
+        unfinished=tuple(unfinished.number for unfinished in installation.unfinished),
+        obsolete=obsolete,
+        nothing_to_do=unchanged and not (directories or leftovers or obsolete or installation.pending),
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def make_removal(installation: Installation, disk: Disk) -> Plan:
+    """Return the plan that removes every file and program of an installed project, or of an interrupted install."""
+    base = installation.current or installation.latest
+    if base is None:
+        raise ProcmanError("nothing of this project is installed", hint="see which are: procman status")
+    nothing = replace(base.manifest, programs=(), files=(), rendered_directories=())
+    plan = make_plan(Rendering((), ()), nothing, installation, disk)
+    return replace(plan, generation=base, written=True, obsolete=(), nothing_to_do=False)
+
+
+def _recorded(installation: Installation) -> Recorded:
+    current = [installation.current.manifest] if installation.current else []
+    return Recorded(
+        current=digests(current),
+        unfinished=digests(generation.manifest for generation in installation.unfinished),
+        others=digests(installation.others),
+    )
+
+
+def _changes(
+    rendering: Rendering,
+    wanted: Manifest,
+    recorded: Recorded,
+    disk: Disk,
+    take_over: Mapping[Path, str | None],
+    problems: list[str],
+) -> tuple[Change, ...]:
+    changes: list[Change] = []
+    for file in rendering.files:
+        with _collecting(problems):
+            changes.append(compare(file, recorded, wanted.directories, disk, take_over=file.path in take_over))
+    ours = {file.path for file in rendering.files}
+    for path, left in take_over.items():
+        with _collecting(problems):
+            change = None if path in ours else taken_over(path, left, disk)
+            changes.extend([change] if change else [])
+    with _collecting(problems):
+        changes.extend(removals(ours, recorded, disk))
+    return tuple(sorted(changes, key=lambda change: change.kind is ChangeKind.REMOVE))
+
+
+def _directories_to_make(
+    rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[str]
+) -> tuple[RenderedDirectory, ...]:
+    """Return the rendered directories that do not exist, and what is missing above them and above the files."""
+    rendered = {directory.path: directory for directory in rendering.directories}
+    missing: dict[Path, RenderedDirectory] = {}
+    exists = {Path("/")}
+
+    def visit(path: Path) -> None:
+        if path in exists or path in missing:
+            return
+        visit(path.parent)
+        if path.parent in exists and disk.has_directory(path):
+            exists.add(path)
+            return
+        if path.parent in exists and (found := disk.look(path)):
+            raise PathError(f"{path} is {found.noun} where a directory belongs", hint="move it away")
+        directory = rendered.get(path) or RenderedDirectory(path, wanted.directory_mode, None, None, shared=True)
+        identify(directory.owner, directory.group)
+        missing[path] = directory
+
+    for path in (*rendered, *(file.path.parent for file in rendering.files)):
+        with _collecting(problems):
+            visit(path)
+    return tuple(missing.values())
+
+
+def _leftovers(rendering: Rendering, recorded: Recorded, disk: Disk, problems: list[str]) -> Iterator[Path]:
+    files = (file.path for file in rendering.files)
+    directories = (directory.path for directory in rendering.directories)
+    names: dict[Path, set[str]] = defaultdict(set)
+    for path in (*files, *directories, *recorded.current, *recorded.unfinished):
+        names[path.parent].add(path.name)
+    for parent, ours in names.items():
+        with _collecting(problems):
+            yield from (parent / name for name in disk.names(parent) if finished_name(name) in ours)
+
+
+def _with_history(
+    wanted: Manifest,
+    installation: Installation,
+    directories: Collection[RenderedDirectory],
+    changes: Collection[Change],
+) -> Manifest:
+    """Return WANTED with what earlier generations made and what this one is going to make."""
+    live = [*installation.unfinished, *([installation.current] if installation.current else [])]
+    past = [generation.manifest for generation in (*live, *([installation.latest] if installation.latest else []))]
+    # The state is made before its first manifest is; it is procman's own in any case.
+    made = {directory.path for directory in directories if not directory.shared} - {wanted.directories.state}
+    taken = {change.path: _replaced(change) for change in changes if change.foreign}
+    earlier = {file.path: file for generation in live for file in generation.manifest.replaced}
+    return replace(
+        wanted,
+        directories_made=_merged(made, *(manifest.directories_made for manifest in past)),
+        log_files=_merged(wanted.log_files, *(manifest.log_files for manifest in past)),
+        schedule_files=_merged(wanted.schedule_files, *(manifest.schedule_files for manifest in past)),
+        replaced=tuple(file for _, file in sorted((earlier | taken).items())),
+    )
+
+
+def _merged(*groups: Collection[Path]) -> tuple[Path, ...]:
+    return tuple(sorted({path for group in groups for path in group}))
+
+
+def _replaced(change: Change) -> ReplacedFile:
+    # Of a file that stood in the place of one of ours nothing is left: ours goes when we do.
+    left = change.new_content if change.new and not change.new.programs else None
+    return ReplacedFile(change.path, digest(change.old_content or b""), None if left is None else digest(left))
+
+
+def _generation(manifest: Manifest, installation: Installation) -> tuple[Generation, bool]:
+    """Return the generation that MANIFEST makes, and whether it is on disk: it is after an interruption."""
+    for known in (installation.current, *reversed(installation.unfinished), installation.latest):
+        if known and known.manifest == manifest:
+            return known, True
+    return Generation(max(installation.numbers, default=0) + 1, manifest), False
+
+
+def _obsolete(installation: Installation, chosen: int) -> tuple[int, ...]:
+    stale = {generation.number for generation in installation.unfinished}
+    if installation.current:
+        stale |= {number for number in installation.numbers if number > installation.current.number}
+        stale -= {installation.current.number}
+    return tuple(sorted(stale - {chosen}))
+
+
+def _activations(changes: Collection[Change], wanted: Manifest, installation: Installation) -> tuple[Activation, ...]:
+    names = [program.name for program in wanted.programs]
+    current = installation.current.manifest if installation.current else None
+    pending = installation.pending.activations if installation.pending else ()
+    actions = merged_actions(
+        {activation.program.name: activation.action for activation in pending},
+        changed_actions(changes, current, names),
+        names,
+    )
+    return in_order(actions, wanted.programs, current.programs if current else (), pending)
+
+
+@contextmanager
+def _collecting(problems: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except PathError as error:
+        problems.append(f"{error.message}: {error.hint}" if error.hint else error.message)

@@ -1,0 +1,132 @@
+"""The way back: the files removed, then the directories, and with `purge` all that procman remembers (R9)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from procman.install import generations, scope, set_aside
+from procman.install.apply import change_files, prepare
+from procman.install.found import PathError
+from procman.install.generations import Installation
+from procman.install.manifest import Manifest, Pending, ReplacedFile, digest
+from procman.install.paths import Tree
+from procman.install.plan import Plan
+from procman.model import Directories
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What an uninstall left, to be listed."""
+
+    stays: tuple[Path, ...]
+    """Logs, schedules, copies set aside, generations; and what is not procman's in directories it made."""
+    restored: tuple[Path, ...]
+    """Files of others that had been taken over, and are as they were."""
+
+
+def remove_files(tree: Tree, plan: Plan) -> None:
+    """Carry out a plan of `make_removal`: every file goes, edited ones are set aside. The lock must be held.
+
+    Afterwards the caller carries out `plan.activations` and strikes off each; then it calls `clear`. Once interrupted,
+    all of it can be run again.
+    """
+    state = plan.generation.manifest.directories.state
+    prepare(tree, plan)
+    pending = Pending(plan.generation.number, plan.unfinished, plan.activations)
+    generations.write_pending(tree, state, pending)
+    change_files(tree, plan)
+    generations.write_pending(tree, state, replace(pending, unfinished=()))
+
+
+def clear(tree: Tree, directories: Directories, installation: Installation, *, purge: bool) -> Remains:
+    """Remove the empty directories procman made, and the record of what is installed; the files must be gone.
+
+    INSTALLATION is as it was before them. With PURGE also logs, copies set aside, generations and the programs' own
+    directories; the schedule stays even then, for it is the project's data.
+    """
+    past = _past(installation)
+    restored = tuple(_restore(tree, directories.state, installation))
+    generations.forget_current(tree, directories.state)
+    if purge:
+        for path in (*_logs(tree, past), directories.state / "run", directories.state / "set-aside"):
+            tree.remove_tree(path)
+    _remove_directories(tree, (path for manifest in past for path in manifest.directories_made))
+    if purge:
+        tree.remove_tree(directories.state / "generations")
+        tree.remove(directories.state / "pending.json")
+        tree.remove_directory(directories.state)
+    _remove_directories(tree, set(installation.shared_directories) - _needed(installation.others))
+    stays = tuple(_stays(tree, directories, past))
+    tree.sync()
+    if purge:
+        scope.dissolve(tree, directories.shared_state)
+    return Remains(stays, restored)
+
+
+def _past(installation: Installation) -> list[Manifest]:
+    known = (*installation.unfinished, installation.latest, installation.current)
+    return [generation.manifest for generation in known if generation]
+
+
+def _restore(tree: Tree, state: Path, installation: Installation) -> Iterator[Path]:
+    """Bring back what was taken over from others, where nobody has changed what was left of it."""
+    live = (*installation.unfinished, installation.current)
+    replaced = {file for generation in live if generation for file in generation.manifest.replaced}
+    for file in sorted(replaced, key=lambda file: file.path):
+        copy = set_aside.kept(tree, state, file.path, file.digest)
+        if copy and copy.content is not None and _as_left(tree, file):
+            tree.write(file.path, copy.content, copy.mode, copy.owner, copy.group)
+            yield file.path
+    tree.sync()
+
+
+def _as_left(tree: Tree, file: ReplacedFile) -> bool:
+    found = tree.look(file.path)
+    if found is None or found.content is None:
+        return found is None and file.left is None
+    return digest(found.content) == file.left
+
+
+def _remove_directories(tree: Tree, paths: Iterable[Path]) -> None:
+    for path in sorted(set(paths), key=lambda path: len(path.parts), reverse=True):
+        tree.remove_directory(path)
+
+
+def _needed(others: Iterable[Manifest]) -> set[Path]:
+    """Return every directory that the scope's other projects use."""
+    used = {directory.path for other in others for directory in other.rendered_directories}
+    used |= {file.path.parent for other in others for file in other.files}
+    return used | {parent for path in used for parent in path.parents}
+
+
+def _logs(tree: Tree, past: Iterable[Manifest]) -> list[Path]:
+    """Return the logs there are, rotated ones included."""
+    return [
+        found for path in _paths(manifest.log_files for manifest in past) for found in _beside(tree, path, r"\.\d+")
+    ]
+
+
+def _stays(tree: Tree, directories: Directories, past: list[Manifest]) -> Iterator[Path]:
+    yield from _logs(tree, past)
+    for path in _paths(manifest.schedule_files for manifest in past):
+        try:
+            # dbm adds .db, or .dat, .dir and .bak.
+            yield from _beside(tree, path, r"\..+")
+        except PathError:
+            # Its directory is the service user's: procman does not look into that as root.
+            yield path
+    yield from set_aside.copies(tree, directories.state)
+    places = (directories.state / "generations", *_paths(manifest.directories_made for manifest in past))
+    yield from (path for path in places if tree.has_directory(path))
+
+
+def _paths(groups: Iterable[Iterable[Path]]) -> list[Path]:
+    return sorted({path for group in groups for path in group})
+
+
+def _beside(tree: Tree, path: Path, suffix: str) -> list[Path]:
+    own = re.compile(re.escape(path.name) + f"({suffix})?")
+    return [path.parent / name for name in tree.names(path.parent) if own.fullmatch(name)]

@@ -1,0 +1,65 @@
+"""Runs `sample` under strace(1), which kills it at a system call of choice or lets that call fail."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.install import sample
+
+CHANGING = ("write", "fsync", "fchmod", "fchown", "mkdirat", "symlinkat", "unlinkat", "ftruncate", "pwrite64")
+"""The calls that change something on disk; besides these those that rename, and those that open to create."""
+RENAMING = ("rename", "renameat", "renameat2")
+_MARK = ("access", "faccessat", "faccessat2")
+_CALL = re.compile(r"(?:\[pid +\d+\] |\d+ +)?(\w+)\((.*)")
+
+STRACE = shutil.which("strace")
+
+Point = tuple[str, int]
+"""A system call, and the how many-th of that name since the process started."""
+
+
+def points(base: Path, order: str, argument: str) -> list[Point]:
+    """Run `sample` to its end, and return every point at which it was about to change something on disk."""
+    log = base.with_suffix(".strace")
+    names = ("openat", *CHANGING, *RENAMING, *_MARK)
+    done = _run(["-o", str(log), "-e", f"trace={','.join(f'?{name}' for name in names)}"], base, order, argument)
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, int] = {}
+    found: list[Point] = []
+    begun = False
+    for line in log.read_text(errors="replace").splitlines():
+        if match := _CALL.match(line):
+            name, arguments = match.groups()
+            counts[name] = counts.get(name, 0) + 1
+            begun = begun or "/procman-test-begins" in arguments
+            if begun and (name in (*CHANGING, *RENAMING) or "O_CREAT" in arguments):
+                found.append((name, counts[name]))
+    assert found, "nothing was written"
+    return found
+
+
+def run_with(base: Path, order: str, argument: str, point: Point, injected: str) -> subprocess.CompletedProcess[str]:
+    """Run `sample` with the call at POINT tampered with: `signal=KILL`, `error=ENOSPC`."""
+    name, number = point
+    return _run(["-e", f"trace={name}", "-e", f"inject={name}:{injected}:when={number}"], base, order, argument)
+
+
+def _run(options: list[str], base: Path, order: str, argument: str) -> subprocess.CompletedProcess[str]:
+    assert STRACE
+    command = [sys.executable, "-B", "-m", "tests.install.sample", str(base), order, argument]
+    environment = {"PATH": os.defpath, "PYTHONHASHSEED": "0", "HOME": os.environ.get("HOME", "/")}
+    where = ["-o", os.devnull] if "-o" not in options else []
+    return subprocess.run(
+        [STRACE, "-f", "-qq", *where, *options, *command],
+        cwd=Path(sample.__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

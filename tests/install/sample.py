@@ -1,0 +1,219 @@
+"""A project with its files below one directory, and a process manager that only notes what it was told.
+
+`python -m tests.install.sample BASE install one` does what the commands do, for tests that kill it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from procman.config.directories import directories_for
+from procman.errors import ProcmanError
+from procman.install import generations, uninstall
+from procman.install.apply import apply
+from procman.install.generations import read_installation
+from procman.install.lock import hold_lock
+from procman.install.manifest import Manifest, digest, installed_file
+from procman.install.paths import Tree
+from procman.install.plan import Plan, make_plan, make_removal
+from procman.install.uninstall import Remains
+from procman.model import (
+    Action,
+    Activation,
+    BackendName,
+    Directories,
+    InstalledProgram,
+    Kind,
+    RenderedDirectory,
+    RenderedFile,
+    Rendering,
+    Sandbox,
+    Scope,
+    SupervisorMode,
+    SupervisorSettings,
+    SystemdLog,
+    SystemdSettings,
+)
+
+ROOT = os.geteuid() == 0
+OWNER = "root" if ROOT else None
+SERVICE_USER = "nobody" if ROOT else None
+CONFIGURATION = b'[project]\nname = "catmaid"\n'
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a procman.toml might ask for."""
+
+    programs: Mapping[str, str]
+    """The text of each section, by program; those whose name ends in "beat" are beats."""
+    script: str = "exec celery"
+    launcher: str = "import celery"
+
+
+WISHES = {
+    "one": Wish({"catmaid-celery": "first", "catmaid-beat": "first"}),
+    "two": Wish({"catmaid-celery": "second", "catmaid-crop": "first"}, launcher="import celery.again"),
+    "none": Wish({}),
+}
+
+
+def directories(base: Path, project: str = "catmaid") -> Directories:
+    """Return the directories of a project of the host that BASE stands for."""
+    real = directories_for(project, Scope.SYSTEM, {})
+    return Directories(**{field.name: base / getattr(real, field.name).relative_to("/") for field in fields(real)})
+
+
+def make_host(base: Path) -> Path:
+    """Make what is on a host before procman, with a file of somebody else in each directory; return BASE."""
+    for name in ("etc/supervisor/conf.d", "var/lib", "var/log"):
+        (base / name).mkdir(parents=True)
+        (base / name / "other.conf").write_text("[program:other]\n")
+    return base
+
+
+def section_path(base: Path, program: str) -> Path:
+    """Return the section of PROGRAM."""
+    return base / "etc/supervisor/conf.d" / f"{program}.conf"
+
+
+def script_path(base: Path, program: str) -> Path:
+    """Return the start script of PROGRAM."""
+    return base / "etc/procman/catmaid" / f"{program}.sh"
+
+
+def installed(base: Path, name: str) -> InstalledProgram:
+    """Return the program NAME as a manifest knows it."""
+    kind = Kind.BEAT if name.endswith("beat") else Kind.WORKER
+    log = directories(base).logs / f"{name}.log"
+    return InstalledProgram(name, name, kind, True, 600, 10, True, SERVICE_USER, str(log))
+
+
+def rendering(base: Path, wish: Wish, name: str = "catmaid") -> Rendering:
+    """Return the files that WISH makes, of the shape that supervisord's have."""
+    places, text = directories(base, name), f"; Written by procman for {name}\n"
+    folders = [
+        *(RenderedDirectory(path, 0o755, OWNER, None, shared=True) for path in (places.shared_configuration,)),
+        RenderedDirectory(places.library.parent, 0o755, OWNER, None, shared=True),
+        *(RenderedDirectory(path, 0o755, OWNER, None) for path in (places.configuration, places.library, places.logs)),
+        RenderedDirectory(places.state, 0o755, OWNER, None),
+        RenderedDirectory(places.state / "run", 0o755, OWNER, None),
+        *(RenderedDirectory(places.run(program), 0o750, SERVICE_USER, None) for program in wish.programs),
+        RenderedDirectory(places.data, 0o750, SERVICE_USER, None),
+    ]
+    names = tuple(wish.programs)
+    files = [
+        RenderedFile(places.library / "launcher.py", wish.launcher, 0o644, OWNER, None, names, restarts=False),
+        RenderedFile(base / "etc/procman/shared.conf", text[:20], 0o644, OWNER, None, (), restarts=False, shared=True),
+    ]
+    for program, section in wish.programs.items():
+        script = places.configuration / f"{program}.sh"
+        files += [
+            RenderedFile(script, f"#{text}{wish.script}\n", 0o755, OWNER, None, (program,)),
+            RenderedFile(
+                section_path(base, program), f"{text}{section}\n", 0o640, OWNER, None, (program,), section=True
+            ),
+        ]
+    return Rendering(tuple(folders), tuple(files))
+
+
+def manifest(base: Path, wish: Wish, files: Rendering, name: str = "catmaid") -> Manifest:
+    """Return the manifest of WISH, before any comparison."""
+    places = directories(base, name)
+    programs = tuple(installed(base, program) for program in wish.programs)
+    return Manifest(
+        procman="1",
+        project=name,
+        scope=Scope.SYSTEM if ROOT else Scope.USER,
+        backend=BackendName.SUPERVISOR,
+        configuration_file=base / "procman.toml",
+        configuration_digest=digest(CONFIGURATION),
+        templates_digest="0",
+        directories=places,
+        supervisor=SupervisorSettings(SupervisorMode.EXISTING, base / "etc/supervisord.conf", "conf.d/*.conf"),
+        programs=programs,
+        files=tuple(installed_file(file) for file in files.files),
+        rendered_directories=files.directories,
+        log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
+        schedule_files=tuple(places.data / "schedule" for program in programs if program.kind is Kind.BEAT),
+    )
+
+
+def plan(base: Path, wish: Wish, take_over: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
+    """Return the plan for WISH, as `procman diff` would."""
+    files = rendering(base, wish, name)
+    with Tree() as tree:
+        installation = read_installation(tree, directories(base, name))
+        return make_plan(files, manifest(base, wish, files, name), installation, tree, take_over=take_over)
+
+
+def install(base: Path, wish: Wish, take_over: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
+    """Do all that `procman install` does; the process manager is BASE/loaded."""
+    places = directories(base, name)
+    with hold_lock(places.shared_state, 0, print), Tree() as tree:
+        made = plan(base, wish, take_over, name)
+        apply(tree, made, CONFIGURATION)
+        activate(tree, base, places)
+    return made
+
+
+def remove(base: Path, name: str = "catmaid", *, purge: bool = False) -> Remains:
+    """Do all that `procman uninstall` does."""
+    places = directories(base, name)
+    with hold_lock(places.shared_state, 0, print), Tree() as tree:
+        installation = read_installation(tree, places)
+        if installation.latest:
+            uninstall.remove_files(tree, make_removal(installation, tree))
+            activate(tree, base, places)
+        return uninstall.clear(tree, places, installation, purge=purge)
+
+
+def activate(tree: Tree, base: Path, places: Directories) -> None:
+    """Tell the process manager, and strike off what it was told."""
+    pending = generations.read_pending(tree, places.state)
+    for activation in pending.activations if pending else ():
+        _load(base, activation)
+        generations.strike_off(tree, places.state, activation)
+
+
+def loaded(base: Path) -> dict[str, str]:
+    """Return what the process manager runs: the section and the script of each program as they were when loaded."""
+    return {path.name: path.read_text() for path in sorted((base / "loaded").glob("catmaid-*"))}
+
+
+def _load(base: Path, activation: Activation) -> None:
+    memory = base / "loaded" / activation.program.name
+    memory.parent.mkdir(exist_ok=True)
+    if activation.action is Action.REMOVE:
+        memory.unlink(missing_ok=True)
+    elif activation.action is not Action.ADD or not memory.exists():
+        name = activation.program.name
+        temporary = memory.with_suffix(".new")
+        temporary.write_text(section_path(base, name).read_text() + script_path(base, name).read_text())
+        temporary.rename(memory)
+
+
+def _main(base: Path, order: str, wish: str) -> int:
+    os.access("/procman-test-begins", os.F_OK)
+    try:
+        if order == "install":
+            install(base, WISHES[wish])
+        else:
+            remove(base, purge=wish == "purge")
+    except ProcmanError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def changed(wish: Wish, **sections: str) -> Wish:
+    """Return WISH with other texts of its sections; `celery="x"` means `catmaid-celery`."""
+    return replace(wish, programs={**wish.programs, **{f"catmaid-{key}": text for key, text in sections.items()}})
+
+
+if __name__ == "__main__":
+    sys.exit(_main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))

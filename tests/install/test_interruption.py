@@ -1,0 +1,160 @@
+"""R1 and R2: whatever kills an install or an uninstall, wherever, files are whole and one more run completes it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from procman.install.paths import finished_name
+from tests.install import sample
+from tests.install.interrupting import STRACE, Point, points, run_with
+from tests.install.sample import WISHES
+from tests.install.snapshot import Snapshot, contents
+
+pytestmark = pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace")
+
+ERRORS = {
+    "write": ("ENOSPC", "EIO", "EDQUOT"),
+    "fsync": ("EIO", "ENOSPC"),
+    "openat": ("EACCES", "EROFS", "ENOSPC", "EMFILE"),
+    "mkdirat": ("EACCES", "EROFS", "ENOSPC"),
+    "symlinkat": ("ENOSPC", "EROFS"),
+    "unlinkat": ("EACCES", "EROFS", "EIO"),
+    "fchmod": ("EPERM",),
+    "fchown": ("EPERM",),
+    "ftruncate": ("EIO",),
+    "pwrite64": ("ENOSPC",),
+    "rename": ("EIO", "EACCES"),
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """An order, and what was done before it."""
+
+    before: Callable[[Path], object]
+    order: str
+    argument: str
+
+    def prepare(self, base: Path) -> None:
+        """Make the host as it is when the order is given."""
+        shutil.rmtree(base, ignore_errors=True)
+        sample.make_host(base)
+        self.before(base)
+
+    def carry_out(self, base: Path) -> None:
+        """Carry out the order in this process, uninterrupted."""
+        if self.order == "install":
+            sample.install(base, WISHES[self.argument])
+        else:
+            sample.remove(base, purge=self.argument == "purge")
+
+
+def _edited(base: Path) -> None:
+    sample.install(base, WISHES["one"])
+    sample.section_path(base, "catmaid-celery").write_text("changed by an administrator\n")
+    sample.script_path(base, "catmaid-beat").write_text("changed too\n")
+
+
+def _programs_have_run(base: Path) -> None:
+    _edited(base)
+    places = sample.directories(base)
+    (places.run("catmaid-celery") / "lock").touch()
+    (places.logs / "catmaid-celery.log").write_text("ready\n")
+    (places.logs / "catmaid-celery.log.1").write_text("ready\n")
+
+
+SCENARIOS = {
+    "first install": Scenario(lambda base: None, "install", "one"),
+    "upgrade": Scenario(_edited, "install", "two"),
+    "uninstall": Scenario(_programs_have_run, "uninstall", "keep"),
+    "purge": Scenario(_programs_have_run, "uninstall", "purge"),
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A scenario that was once carried out: how the host was, what it became, and the points on the way."""
+
+    scenario: Scenario
+    base: Path
+    before: Snapshot
+    after: Snapshot
+    points: list[Point]
+
+    def interrupt(self, point: Point, injected: str) -> None:
+        """Interrupt at POINT, and check what is promised."""
+        self.scenario.prepare(self.base)
+        done = run_with(self.base, self.scenario.order, self.scenario.argument, point, injected)
+        if injected.startswith("error"):
+            assert "Traceback" not in done.stderr, done.stderr
+            assert done.returncode in (0, 1)
+        else:
+            assert done.returncode not in (0, 1), f"it was not interrupted: {done.stderr}"
+        self.check_whole()
+        self.scenario.carry_out(self.base)
+        assert contents(self.base) == self.after
+        assert not [path for path in self.base.rglob("*") if finished_name(path.name)]
+
+    def check_whole(self) -> None:
+        """Check that everything at its own name is as it was before or as it is to be, mode and owner included (R1)."""
+        for name, found in contents(self.base).items():
+            if any(finished_name(part) for part in Path(name).parts) or name.startswith("loaded/"):
+                continue
+            if name.endswith(("pending.json", "directories.json", "manifest.json")):
+                json.loads((self.base / name).read_text())
+            elif "/generations/" not in name and "/set-aside" not in name:
+                assert found in (self.before.get(name), self.after.get(name)), name
+
+
+@pytest.fixture(scope="module", params=SCENARIOS, ids=lambda name: name.replace(" ", "_"))
+def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    scenario = SCENARIOS[request.param]
+    base = tmp_path_factory.mktemp("interruption") / "host"
+    scenario.prepare(base)
+    before = contents(base)
+    # Twice: the first leaves Python's own caches as all later ones find them.
+    points(base, scenario.order, scenario.argument)
+    scenario.prepare(base)
+    found = points(base, scenario.order, scenario.argument)
+    after = contents(base)
+    return Run(scenario, base, before, after, found)
+
+
+def _some(run: Run, how_many: int) -> list[Point]:
+    return run.points[1 :: max(1, len(run.points) // how_many)]
+
+
+def test_killed_at_some_system_calls_it_is_completed_by_one_more_run(run: Run) -> None:
+    for point in _some(run, 4):
+        run.interrupt(point, "signal=KILL")
+
+
+def test_told_of_errors_it_ends_with_a_message_and_is_completed_by_one_more_run(run: Run) -> None:
+    for point in _some(run, 3):
+        run.interrupt(point, f"error={_errors(point)[0]}")
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(3600)
+def test_killed_at_every_system_call_it_is_completed_by_one_more_run(run: Run) -> None:
+    for point in run.points:
+        run.interrupt(point, "signal=KILL")
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+def test_told_of_every_error_it_is_completed_by_one_more_run(run: Run) -> None:
+    for point in run.points:
+        for error in _errors(point):
+            run.interrupt(point, f"error={error}")
+
+
+def _errors(point: Point) -> tuple[str, ...]:
+    name = point[0]
+    return ERRORS["rename" if name.startswith("rename") else name]
