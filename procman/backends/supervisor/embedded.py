@@ -1,0 +1,135 @@
+"""procman's own supervisord: one per host or user, shared by its projects, started and stopped here."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import sys
+import time
+from pathlib import Path
+
+from procman.backends.base import Progress
+from procman.backends.supervisor import processes
+from procman.backends.supervisor.main_file import NoConfiguration, read_main_file
+from procman.backends.supervisor.stopping import stop_warm
+from procman.backends.supervisor.transport import SHUTDOWN_STATE, Client, Fault, NotRunning
+from procman.errors import ProcmanError
+from procman.run import CLEAN_ENVIRONMENT, Completed, capture
+
+START_SECONDS = 30
+"""How long supervisord may take to read its files and answer; it does so within one second unless the host is busy."""
+
+SOCKET_BYTES = 107
+"""unix(7): `sun_path` without its closing zero."""
+
+SUFFIX_BYTES = len(".4194304")
+"""supervisor 4.3 binds the socket as NAME.PID first; no pid is longer (proc(5), pid_max)."""
+
+
+def start_supervisord(configuration: Path, timeout: float = 5.0) -> bool:
+    """Start the supervisord of CONFIGURATION unless it runs, and return once it answers; say whether it was started.
+
+    The socket and pid file of one that was killed are no obstacle.
+    """
+    client = _client(configuration, timeout)
+    try:
+        client.call("getState")
+    except NotRunning:
+        pass
+    except Fault as fault:
+        if fault.code != SHUTDOWN_STATE:
+            raise
+        _wait_until_gone(client, None, START_SECONDS)
+    else:
+        return False
+    check_socket_length(client.main.address)
+    completed = capture(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+        environment=_environment(),
+        timeout=START_SECONDS,
+    )
+    _wait_until_answers(client, completed)
+    return True
+
+
+def stop_supervisord(configuration: Path, progress: Progress, timeout: float = 5.0) -> bool:
+    """Stop all programs warm and side by side, then their supervisord; say whether there was one."""
+    try:
+        client = _client(configuration, timeout)
+        pid = client.call("getPID")
+        # supervisord's own shutdown stops one group after the other.
+        stop_warm(client, _stop_timeouts(client), progress)
+        client.call("shutdown")
+    except (NotRunning, NoConfiguration):
+        return False
+    except Fault as fault:
+        if fault.code != SHUTDOWN_STATE:
+            raise
+        pid = None
+    _wait_until_gone(client, pid, START_SECONDS)
+    return True
+
+
+def check_socket_length(socket: Path | tuple[str, int]) -> None:
+    """Raise ProcmanError if the path of SOCKET is longer than the kernel takes, with what supervisord adds to it."""
+    most = SOCKET_BYTES - SUFFIX_BYTES
+    length = len(os.fsencode(socket)) if isinstance(socket, Path) else 0
+    if length > most:
+        raise ProcmanError(
+            f"{socket}: the path of this socket has {length} bytes; {most} is the most",
+            hint="Set XDG_STATE_HOME to a directory with a shorter path and run `procman install` again.",
+        )
+
+
+def _stop_timeouts(client: Client) -> dict[str, float]:
+    """The stop timeout of each loaded program; of one that is no longer configured, the longest of all."""
+    configured = {(each["group"], each["name"]): each["stopwaitsecs"] for each in client.call("getAllConfigInfo")}
+    longest = max(configured.values(), default=0)
+    loaded = [(info["group"], info["name"]) for info in client.call("getAllProcessInfo")]
+    return {":".join(names): configured.get(names, longest) for names in loaded}
+
+
+def _client(configuration: Path, timeout: float) -> Client:
+    return Client(read_main_file(configuration), "`procman start` starts it.", timeout)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the caller's: what supervisord has, all programs get."""
+    account = pwd.getpwuid(os.geteuid())
+    return CLEAN_ENVIRONMENT | {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+
+
+def _wait_until_answers(client: Client, completed: Completed) -> None:
+    # Another procman may have started it at the same moment, so that this one found the socket taken.
+    deadline = time.monotonic() + (1 if completed.status else START_SECONDS)
+    while True:
+        try:
+            client.call("getState")
+        except NotRunning:
+            if time.monotonic() > deadline:
+                raise _not_started(client, completed) from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _not_started(client: Client, completed: Completed) -> ProcmanError:
+    said = completed.stderr.rpartition("Error: ")[2].partition("For help,")[0]
+    reason = " ".join(said.split()) or f"nothing answers, though it ended with status {completed.status}"
+    return ProcmanError(f"supervisord did not start: {reason}", hint=f"See {client.main.log_file}.")
+
+
+def _wait_until_gone(client: Client, pid: int | None, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            client.call("getState")
+        except NotRunning:
+            if pid is None or not processes.alive(pid):
+                return
+        except ProcmanError:
+            # It answers that it is shutting down, or hangs up while it does.
+            pass
+        if time.monotonic() > deadline:
+            raise ProcmanError(f"supervisord did not end within {seconds:g} s", hint=f"See {client.main.log_file}.")
+        time.sleep(0.05)

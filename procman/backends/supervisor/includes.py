@@ -1,0 +1,54 @@
+"""Which files a supervisord reads beside its own, by its `[include]`."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from procman.backends.supervisor.main_file import MainFile
+
+
+def files_of(main: MainFile) -> list[Path]:
+    """Return the files that supervisord reads, in its order: its own, then the included ones, pattern by pattern."""
+    return [main.path, *included(main.includes)]
+
+
+def included(patterns: Iterable[str]) -> list[Path]:
+    """Return the files on disk that PATTERNS match, in supervisord's reading order."""
+    # supervisor itself uses glob; pathlib would also match names that begin with a dot.
+    return [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207
+
+
+def matched(path: Path, pattern: str) -> bool:
+    """Say whether supervisord would find PATH, which need not exist yet, by PATTERN."""
+    wanted = Path(os.path.normpath(pattern))
+    if not glob.has_magic(str(wanted.parent)):
+        # Either directory may be reached through a link.
+        return real(path).parent == real(wanted).parent and _name_matches(path.name, wanted.name)
+    parts = Path(os.path.normpath(path)).parts
+    return len(parts) == len(wanted.parts) and all(map(_name_matches, parts, wanted.parts))
+
+
+def merged(patterns: Sequence[str], added: Iterable[Path], removed: Iterable[Path]) -> list[Path]:
+    """Return what `included` would return once the files ADDED are there and those REMOVED are gone."""
+    gone = {real(path) for path in removed}
+    new = list(added)
+    files = []
+    for pattern in patterns:
+        there = {real(path): path for path in included([pattern]) if real(path) not in gone}
+        there |= {real(path): path for path in new if matched(path, pattern)}
+        files += sorted(there.values(), key=str)
+    return files
+
+
+def real(path: Path) -> Path:
+    """Return PATH with the links of its directory resolved, but not that of the file itself."""
+    return Path(os.path.realpath(path.parent)) / path.name
+
+
+def _name_matches(name: str, pattern: str) -> bool:
+    hidden = name.startswith(".") and not pattern.startswith(".")
+    return not hidden and fnmatch.fnmatchcase(name, pattern)

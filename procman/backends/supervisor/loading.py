@@ -1,0 +1,132 @@
+"""Has supervisord read its files again, load programs from them and start them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.backends.base import Progress
+from procman.backends.supervisor.includes import files_of
+from procman.backends.supervisor.sections import sections_of
+from procman.backends.supervisor.states import RUNNING_STATES, state_of
+from procman.backends.supervisor.stopping import drain, stop_warm, unload
+from procman.backends.supervisor.transport import (
+    ALREADY_ADDED,
+    ALREADY_STARTED,
+    BAD_NAME,
+    CANT_REREAD,
+    HINTS,
+    WORDS,
+    Client,
+    Fault,
+)
+from procman.errors import ProcmanError
+from procman.model import InstalledProgram, State
+
+
+@dataclass(frozen=True)
+class Reread:
+    """How the files differ from what supervisord runs, by name of the group; an ungrouped program is its own."""
+
+    added: frozenset[str] = frozenset()
+    changed: frozenset[str] = frozenset()
+    removed: frozenset[str] = frozenset()
+
+
+def reread(client: Client) -> Reread:
+    """Have supervisord read its files again, which loads nothing yet; the error names the file it cannot read."""
+    try:
+        [[added, changed, removed]] = client.call("reloadConfig")
+    except Fault as fault:
+        if fault.code != CANT_REREAD:
+            raise
+        text = " ".join(fault.text.split())
+        where = culprit_of(text, files_of(client.main)) or client.main.path
+        raise ProcmanError(f"{where}: {WORDS[CANT_REREAD]}: {text}", hint=HINTS[CANT_REREAD]) from None
+    return Reread(frozenset(added), frozenset(changed), frozenset(removed))
+
+
+def culprit_of(text: str, files: Iterable[Path]) -> str:
+    """Return the file, with a line if it can be found, that supervisord's complaint TEXT is about; empty if unknown."""
+    section = re.search(r"\[([^\]]+:[^\]]+)\]|in section '([^']+)'", text)
+    for file in files:
+        try:
+            content = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            if "codec can't decode" in text:
+                return str(file)
+            continue
+        except OSError:
+            continue
+        if f"'{file}'" in text and not section:
+            return str(file)
+        headers = {found.header: found.line for found in sections_of(content)}
+        if section and (section[1] or section[2]) in headers:
+            return f"{file}:{headers[section[1] or section[2]]}"
+    return ""
+
+
+def load(client: Client, program: InstalledProgram, progress: Progress) -> list[str]:
+    """Load PROGRAM, which starts it if it autostarts; say what else was done.
+
+    What runs under its name in a group that is no longer configured so (a section taken over from somebody else) is
+    drained first, that there are never two of it.
+    """
+    leftovers = _leftovers(client, program.name)
+    done = []
+    if leftovers:
+        drain(client, leftovers, program.stop_timeout_seconds, progress)
+        done = unload(client, leftovers)
+    try:
+        client.call("addProcessGroup", program.name)
+    except Fault as fault:
+        if fault.code == BAD_NAME:
+            raise ProcmanError(
+                f"{program.name}: supervisord does not read its section",
+                hint=f"See [include] in {client.main.path}, and run `procman install`.",
+            ) from None
+        if fault.code != ALREADY_ADDED:
+            raise
+    return done
+
+
+def _leftovers(client: Client, name: str) -> list[str]:
+    elsewhere = [info["group"] for info in client.call("getAllProcessInfo") if info["name"] == name != info["group"]]
+    if not elsewhere:
+        return []
+    configured = {info["group"] for info in client.call("getAllConfigInfo") if info["name"] == name}
+    return [f"{group}:{name}" for group in elsewhere if group not in configured]
+
+
+def load_again(client: Client, name: str) -> None:
+    """Load the changed section of NAME, which has ended; it starts if it autostarts."""
+    client.call("removeProcessGroup", name)
+    client.call("addProcessGroup", name)
+
+
+def start(client: Client, program: InstalledProgram, differences: Reread, progress: Progress) -> None:
+    """Start PROGRAM from its section as it is in the files now, unless it runs."""
+    info = client.infos([program.name])[program.name]
+    if info is None:
+        load(client, program, progress)
+    elif state_of(info) in RUNNING_STATES:
+        return
+    else:
+        if state_of(info) is State.STOPPING:
+            stop_warm(client, {program.name: program.stop_timeout_seconds}, progress)
+        if program.name in differences.changed:
+            load_again(client, program.name)
+    order_start(client, program)
+
+
+def order_start(client: Client, program: InstalledProgram) -> None:
+    """Tell supervisord to start PROGRAM; it need not have stayed up when this returns."""
+    try:
+        client.call("startProcess", program.name, False)
+    except Fault as fault:
+        if fault.code == ALREADY_STARTED:
+            return
+        where = f" and {program.log_file}" if program.log_file else ""
+        raise ProcmanError(fault.message, hint=fault.hint or f"See {client.main.log_file}{where}.") from None

@@ -1,0 +1,142 @@
+"""Reads what supervisord's configuration file says of itself: where it listens, logs and looks for programs.
+
+It does so without the supervisor library, whose import takes longer than all of `procman status`.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from procman.errors import ProcmanError
+
+Address = Path | tuple[str, int]
+"""A unix socket, or host and port."""
+
+HASHED = "{SHA}"
+"""supervisord keeps a password hashed behind this; it is then of no use to a client."""
+
+
+class NoConfiguration(ProcmanError):
+    """supervisord's configuration file does not exist."""
+
+
+@dataclass(frozen=True)
+class MainFile:
+    """The part of supervisord's configuration file that a client needs."""
+
+    path: Path
+    address: Address
+    username: str | None
+    password: str | None = field(repr=False)
+    pid_file: Path | None
+    log_file: str
+    """As supervisord takes it: a path, which may be relative to its working directory, or `syslog`."""
+    log_level: str
+    includes: tuple[str, ...]
+    """The absolute patterns of `[include]`, in supervisord's reading order."""
+
+
+def read_main_file(path: Path) -> MainFile:
+    """Read the configuration file PATH of a supervisord; a ProcmanError says what is wrong with it."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        raise NoConfiguration(
+            f"{path}: there is no such configuration of supervisord",
+            hint="Install supervisor, or set `configuration` under [supervisor] in procman.toml to its file.",
+        ) from None
+    except OSError as error:
+        raise ProcmanError(f"{path}: cannot be read: {error.strerror}", hint="Run it with sudo.") from None
+    return parse_main_file(path, text)
+
+
+def parse_main_file(path: Path, text: str) -> MainFile:
+    """Return what TEXT, which stands or is to stand in PATH, says."""
+    parser = read_sections(path, text)
+    words = _Words(parser, path)
+    address, username, password = _server(words)
+    pid_file = words.get("supervisord", "pidfile", "supervisord.pid")
+    return MainFile(
+        path=path,
+        address=address,
+        username=username,
+        password=password,
+        pid_file=Path(pid_file) if pid_file.startswith("/") else None,
+        log_file=words.get("supervisord", "logfile", "supervisord.log"),
+        log_level=words.get("supervisord", "loglevel", "info").lower(),
+        includes=tuple(str(path.parent / pattern) for pattern in words.get("include", "files").split()),
+    )
+
+
+def read_sections(path: Path, text: str) -> configparser.RawConfigParser:
+    """Parse TEXT by the rules supervisor 4 sets for its files; a ProcmanError names PATH and the line."""
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
+    try:
+        parser.read_string(text, str(path))
+    except configparser.Error as error:
+        raise ProcmanError(
+            f"{path}: supervisord cannot read it: {' '.join(str(error).split())}",
+            hint="Mend that line, then run the same command again.",
+        ) from None
+    return parser
+
+
+class _Words:
+    """Values with supervisor's `%(here)s` and `%(ENV_X)s` filled in."""
+
+    def __init__(self, parser: configparser.RawConfigParser, path: Path) -> None:
+        self.parser = parser
+        self.path = path
+        self._expansions: Mapping[str, str] = {
+            "here": str(path.parent),
+            "host_node_name": os.uname().nodename,
+            **{f"ENV_{name}": value for name, value in os.environ.items()},
+        }
+
+    def get(self, section: str, option: str, default: str = "") -> str:
+        value = self.parser.get(section, option, fallback=default)
+        if "%" not in value:
+            return value
+        try:
+            return value % self._expansions
+        except (KeyError, TypeError, ValueError):
+            raise ProcmanError(
+                f"{self.path}: [{section}] {option}: `{value}` holds something that only supervisord can fill in",
+                hint="Write the value out there: procman does not know supervisord's environment.",
+            ) from None
+
+
+def _server(words: _Words) -> tuple[Address, str | None, str | None]:
+    """The server's own sections are the truth; `[supervisorctl]` says what they cannot, such as a hashed password."""
+    control = (words.get("supervisorctl", "username") or None, words.get("supervisorctl", "password") or None)
+    for section, option in (("unix_http_server", "file"), ("inet_http_server", "port")):
+        value = words.get(section, option).strip()
+        if not value:
+            continue
+        address = _unix(words.path, value) if option == "file" else _inet(words.path, value)
+        own = (words.get(section, "username") or None, words.get(section, "password") or None)
+        return address, *(control if (own[1] or "").startswith(HASHED) else own)
+    url = words.get("supervisorctl", "serverurl").strip()
+    if url.startswith("unix://"):
+        return _unix(words.path, url.removeprefix("unix://")), *control
+    if url.startswith("http://"):
+        return _inet(words.path, url.removeprefix("http://").rstrip("/")), *control
+    raise ProcmanError(
+        f"{words.path}: says nowhere where supervisord listens",
+        hint="Add:\n[unix_http_server]\nfile=/run/supervisor.sock\nchmod=0700\nand start supervisord again.",
+    )
+
+
+def _unix(main: Path, value: str) -> Path:
+    return main.parent / Path(value).expanduser()
+
+
+def _inet(main: Path, value: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal():
+        raise ProcmanError(f"{main}: `{value}` is no port of supervisord", hint="Write port=127.0.0.1:9001.")
+    return ("127.0.0.1" if host in ("", "*", "0.0.0.0") else host), int(port)  # noqa: S104 - compared, not bound

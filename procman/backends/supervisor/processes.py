@@ -1,0 +1,57 @@
+"""Looks at single processes of this host in /proc; knows nothing where there is none (macOS)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_PROC = Path("/proc")
+
+
+def alive(pid: int) -> bool:
+    """Say whether process PID exists and has not ended yet; a zombie has."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return _status(pid)[:1] != ["Z"]
+
+
+def suspended(pid: int) -> bool:
+    """Say whether process PID was stopped by a signal and does nothing until SIGCONT."""
+    return _status(pid)[:1] == ["T"]
+
+
+def arguments(pid: int) -> list[str]:
+    """Return the command line of process PID; empty where it cannot be told."""
+    try:
+        raw = (_PROC / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return []
+    return [os.fsdecode(word) for word in raw.split(b"\0")[:-1]]
+
+
+def parent(pid: int) -> int | None:
+    """Return the parent of process PID."""
+    status = _status(pid)
+    return int(status[1]) if status else None
+
+
+def children(pid: int) -> list[int]:
+    """Return the children of process PID."""
+    try:
+        entries = [int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()]
+    except OSError:
+        return []
+    return sorted(entry for entry in entries if parent(entry) == pid)
+
+
+def _status(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; the name before them may itself hold blanks and brackets."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    return text.rpartition(")")[2].split()

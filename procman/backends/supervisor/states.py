@@ -1,0 +1,117 @@
+"""What supervisord's answers and its log say about the state of a program; pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from procman.backends.supervisor.transport import Info
+from procman.model import InstalledProgram, ProgramState, State
+
+RUNNING_STATES = {State.RUNNING, State.STARTING, State.BACKOFF}
+"""Those in which supervisord means to keep a program running, and obeys a stop."""
+
+SIGNALLABLE_STATES = {State.RUNNING, State.STARTING, State.STOPPING}
+"""Those in which there is a process to signal."""
+
+RESPAWN_SECONDS = 3
+"""supervisord's loop starts an exited program again within a second or so; one that stays EXITED longer has ended."""
+
+_RECORD = re.compile(
+    r"[0-9-]+ [0-9:,]+ [A-Z]+ "
+    r"(?P<event>supervisord started|spawned:|exited:|stopped:|gave up:) (?:'(?P<spawned>[^']+)'|(?P<name>\S+))"
+)
+
+
+def state_of(info: Info) -> State:
+    """Return the state in INFO; UNKNOWN where supervisord has words of its own."""
+    try:
+        return State(info["statename"])
+    except ValueError:
+        return State.UNKNOWN
+
+
+def wanted(info: Info, *, autostart: bool) -> bool:
+    """Say whether supervisord means to run it.
+
+    supervisord enters STOPPED only by an order, or before the first start. After FATAL and EXITED nobody asked for a
+    stop.
+    """
+    state = state_of(info)
+    if state is State.STOPPED and not info["start"]:
+        return autostart
+    return state not in (State.STOPPED, State.STOPPING)
+
+
+def ended(info: Info) -> bool:
+    """Say whether it has ended for good: neither a process is left nor will supervisord start one by itself."""
+    state = state_of(info)
+    if state is State.EXITED:
+        return int(info["now"]) - int(info["stop"]) >= RESPAWN_SECONDS
+    return state in (State.STOPPED, State.FATAL)
+
+
+def program_state(program: InstalledProgram, infos: Iterable[Info], restarts: Mapping[str, int] | None) -> ProgramState:
+    """Return the state of PROGRAM from the INFOS of all processes of its supervisord."""
+    ours = [info for info in infos if info["name"] == program.name]
+    info = next((info for info in ours if info["group"] == program.name), None)
+    if info is None:
+        elsewhere = next(iter(ours), None)
+        detail = "supervisord has not loaded it; `procman install` does"
+        if elsewhere:
+            detail = f"runs as {elsewhere['group']}:{program.name}, from a section that is not procman's"
+        asked_for = wanted(elsewhere, autostart=program.autostart) if elsewhere else program.autostart
+        return ProgramState(program.name, asked_for, State.UNKNOWN, detail=detail)
+    return ProgramState(
+        name=program.name,
+        wanted=wanted(info, autostart=program.autostart),
+        state=state_of(info),
+        pid=info["pid"] or None,
+        since=_since(info),
+        restarts=None if restarts is None else restarts.get(program.name, 0),
+        detail=_detail(info),
+    )
+
+
+def _since(info: Info) -> float | None:
+    with_process = state_of(info) in SIGNALLABLE_STATES
+    moment = info["start"] if with_process else max(info["start"], info["stop"])
+    # A clock that was set back must not make it start in the future.
+    return float(min(moment, info["now"])) or None
+
+
+def _detail(info: Info) -> str:
+    state = state_of(info)
+    if state in (State.BACKOFF, State.FATAL):
+        return info["spawnerr"] or "supervisord says no reason"
+    if state is State.EXITED:
+        return f"exit status {info['exitstatus']}" if info["exitstatus"] >= 0 else "ended by a signal"
+    if state is State.STOPPED:
+        return "" if info["start"] else "not started yet"
+    return ""
+
+
+def restarts_in(log: str) -> dict[str, int]:
+    """Return how often supervisord itself started each program again since the last order, as its LOG shows.
+
+    supervisord starts what exited; a start after anything else was asked for. A log that reaches back less far gives
+    less, never more.
+    """
+    counts: dict[str, int] = {}
+    exited: set[str] = set()
+    for record in map(_RECORD.match, log.splitlines()):
+        if not record:
+            continue
+        event, name = record["event"], record["spawned"] or record["name"]
+        if event == "supervisord started":
+            counts.clear()
+            exited.clear()
+        elif event == "exited:":
+            exited.add(name)
+        elif event == "spawned:":
+            counts[name] = counts.get(name, 0) + 1 if name in exited else 0
+            exited.discard(name)
+        else:
+            counts[name] = 0
+            exited.discard(name)
+    return counts

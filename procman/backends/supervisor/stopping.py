@@ -1,0 +1,203 @@
+"""Stops programs of a supervisord so that running tasks finish, and waits for them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from procman.backends.base import Progress
+from procman.backends.supervisor import processes
+from procman.backends.supervisor.states import RUNNING_STATES, SIGNALLABLE_STATES, ended, state_of
+from procman.backends.supervisor.transport import BAD_NAME, NOT_RUNNING, Client, Fault, Info
+from procman.errors import ProcmanError
+from procman.model import State
+
+MARGIN_SECONDS = 15
+"""Beyond the stop timeout: supervisord's kill of the whole group, and its end."""
+
+HEAD_START_SECONDS = 0.5
+"""No Celery app is imported and connected to its broker in so short a time."""
+
+WRAPPERS = {"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox", "su", "runuser", "sudo"}
+"""Programs that start another one and wait for it. TERM ends most of them at once and leaves the other one running."""
+
+
+def stop_warm(client: Client, limits: Mapping[str, float], progress: Progress) -> None:
+    """Stop the programs side by side and return when all have ended; LIMITS maps each, in order, to its stop timeout.
+
+    What is not loaded counts as ended. Raises ProcmanError when one takes longer than supervisord should give it.
+    """
+    wait = _Wait(limits, progress)
+    while True:
+        for name, info in client.infos(wait.pending).items():
+            if info is None or ended(info):
+                wait.pending.pop(name)
+            elif state_of(info) in RUNNING_STATES and not _is_being_forked(info["pid"]):
+                # Also one that ended by itself as the order came, and was started again.
+                _order_stop(client, name)
+            elif state_of(info) is State.UNKNOWN:
+                raise _lost(name, info)
+        if not wait.pending:
+            return
+        wait.sleep(longest=1)
+
+
+def drain(client: Client, names: Iterable[str], seconds: float, progress: Progress) -> None:
+    """Stop programs so that running tasks finish, whatever the sections say that supervisord has loaded for them.
+
+    A section with `stopasgroup=true` or a short `stopwaitsecs` loses tasks when supervisord stops it. So TERM goes to
+    the main process alone, without supervisord's knowing, for up to SECONDS; and what supervisord starts in its place
+    is killed before it has come to ask for tasks. NAMES may be `group:name`. May be repeated after an interruption
+    anywhere.
+    """
+    wait = _Wait(dict.fromkeys(names, seconds), progress)
+    mains = {name: int(info["pid"]) for name, info in client.infos(wait.pending).items() if info and _has_process(info)}
+    for name, pid in mains.items():
+        _terminate(client, name, pid)
+    last_alive = time.monotonic()
+    while mains:
+        wait.sleep(HEAD_START_SECONDS / 10)
+        asked_at = time.monotonic()
+        _take_stock(client, mains, last_alive)
+        last_alive = asked_at
+    stop_warm(client, wait.pending, progress)
+
+
+def _take_stock(client: Client, mains: dict[str, int], last_alive: float) -> None:
+    """Drop from MAINS, all of which lived at LAST_ALIVE, what has ended; and end what came in its place."""
+    for name, info in client.infos(mains).items():
+        pid = info["pid"] if info else 0
+        if pid == mains[name]:
+            continue
+        if pid and time.monotonic() - last_alive > HEAD_START_SECONDS:
+            # This host was too busy to be in time: the new process may have a task by now.
+            _terminate(client, name, pid)
+            mains[name] = pid
+            continue
+        del mains[name]
+        if info:
+            _forestall(client, name)
+
+
+def unload(client: Client, names: Iterable[str]) -> list[str]:
+    """Unload the groups that hold nothing but NAMES, which have ended; say what was done, and what could not be."""
+    stopped = {_full(name) for name in names}
+    present = [(info["group"], info["name"]) for info in client.call("getAllProcessInfo")]
+    done = []
+    for group in sorted({group for group, _ in stopped}):
+        members = {member for member in present if member[0] == group}
+        if not members:
+            continue
+        if members <= stopped:
+            client.call("removeProcessGroup", group)
+            done.append(f"unloaded {group}")
+        else:
+            left = ", ".join(f"{group}:{name}" for _, name in sorted(members & stopped))
+            done.append(f"stopped {left}, which stays listed until `supervisorctl update {group}` restarts that group")
+    return done
+
+
+def _has_process(info: Info) -> bool:
+    return bool(info["pid"]) and state_of(info) in SIGNALLABLE_STATES
+
+
+def _is_being_forked(pid: int) -> bool:
+    """Whether PID is still supervisord's own copy: it would swallow TERM as supervisord does, and live on."""
+    words = processes.arguments(pid)
+    return bool(words) and words == processes.arguments(processes.parent(pid) or 0)
+
+
+def _forestall(client: Client, name: str) -> None:
+    """Stop NAME, whose process has ended and whose new one can have no task yet, with all that one has started."""
+    deadline = time.monotonic() + HEAD_START_SECONDS
+    while time.monotonic() < deadline:
+        _order_stop(client, name)
+        info = client.infos([name])[name]
+        if info is None or ended(info):
+            return
+        if info["pid"]:
+            # supervisord makes each of its processes the leader of a group.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(info["pid"], signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def _order_stop(client: Client, name: str) -> None:
+    try:
+        client.call("stopProcess", name, False)
+    except Fault as fault:
+        if fault.code not in (NOT_RUNNING, BAD_NAME):
+            raise
+
+
+def _full(name: str) -> tuple[str, str]:
+    group, _, process = name.partition(":")
+    return group, process or group
+
+
+def _lost(name: str, info: Info) -> ProcmanError:
+    hint = f"See process {info['pid']}, and end it by hand." if info["pid"] else "Start supervisord again."
+    return ProcmanError(f"{name}: supervisord has lost track of it (state UNKNOWN)", hint=hint)
+
+
+def _terminate(client: Client, name: str, pid: int) -> None:
+    """Send TERM to the main process, which is below PID if a shell waits there for it."""
+    main = _main_process(name, pid)
+    if main == pid:
+        try:
+            client.call("signalProcess", name, "TERM")
+        except Fault as fault:
+            if fault.code not in (NOT_RUNNING, BAD_NAME):
+                raise
+        return
+    try:
+        os.kill(main, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise ProcmanError(f"{name}: may not signal its process {main}", hint="Run it with sudo.") from None
+
+
+def _main_process(name: str, pid: int) -> int:
+    while Path((processes.arguments(pid) or [""])[0]).name.lstrip("-") in WRAPPERS:
+        children = processes.children(pid)
+        if not children:
+            return pid
+        if len(children) > 1:
+            raise ProcmanError(
+                f"{name}: process {pid} is a script with {len(children)} processes below it, so TERM could lose tasks",
+                hint=f"When it runs no task, stop it with `supervisorctl stop {name}`, then run the command again.",
+            )
+        pid = children[0]
+    return pid
+
+
+class _Wait:
+    """A wait for programs to end: how long each may take, when to look again, and what to tell meanwhile."""
+
+    def __init__(self, limits: Mapping[str, float], progress: Progress) -> None:
+        self.pending = dict(limits)
+        self._progress = progress
+        self._began = time.monotonic()
+        self._told = 0
+
+    def sleep(self, longest: float) -> None:
+        """Wait a moment, longer the longer it has taken; raise ProcmanError if something takes too long."""
+        elapsed = time.monotonic() - self._began
+        late = [name for name, limit in self.pending.items() if elapsed > limit + MARGIN_SECONDS]
+        if late:
+            raise ProcmanError(
+                f"{', '.join(late)} did not end within {elapsed:.0f} s",
+                hint="It may still be finishing its tasks: run the same command again to go on waiting.",
+            )
+        if int(elapsed) > self._told:
+            self._told = int(elapsed)
+            names = ", ".join(self.pending) if len(self.pending) < 4 else f"{len(self.pending)} programs"
+            whose = "its" if len(self.pending) == 1 else "their"
+            limit = max(self.pending.values())
+            self._progress(f"{names}: finishing {whose} tasks, {elapsed:.0f} s of at most {limit:g} s")
+        time.sleep(min(longest, max(0.05, elapsed / 10)))

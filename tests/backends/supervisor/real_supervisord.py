@@ -1,0 +1,254 @@
+"""A real supervisord in a short temporary directory, for the tests that need one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from procman.backends.supervisor import processes
+from procman.backends.supervisor.control import SupervisorController
+from procman.backends.supervisor.main_file import read_main_file
+from procman.backends.supervisor.transport import Client
+from procman.model import InstalledProgram, Kind
+
+PATIENCE_SECONDS = 30
+"""How long a test waits for something that should come at once."""
+
+WORKER = '''
+"""Stands for a Celery worker: has a child, and at TERM finishes its running task first."""
+import os, signal, sys, time
+name, task_seconds, import_seconds = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+def record(word):
+    with open(name + ".log", "a") as log:
+        log.write("%s %d %r\\n" % (word, os.getpid(), time.time()))
+record("start")
+time.sleep(import_seconds)
+child = os.fork()
+if child == 0:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    while os.getppid() > 1:
+        time.sleep(0.05)
+    os._exit(0)
+def lost(*_):
+    pid, _ = os.waitpid(child, os.WNOHANG)
+    if pid:
+        record("lost")
+        os._exit(1)
+def warm(*_):
+    record("term")
+    deadline = time.time() + task_seconds
+    while time.time() < deadline:
+        lost()
+        time.sleep(0.02)
+    os.kill(child, signal.SIGKILL)
+    record("finished")
+    os._exit(0)
+signal.signal(signal.SIGTERM, warm)
+record("ready")
+while True:
+    lost()
+    time.sleep(0.02)
+'''
+
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], what: str = "") -> T:
+    """Return what PROBE returns as soon as it is true; fail if that takes too long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        found = probe()
+        if found:
+            return found
+        assert time.monotonic() < deadline, what or "it never came"
+        time.sleep(0.02)
+
+
+def installed(
+    name: str, *, autostart: bool = True, stop_timeout: int = 20, log_file: str | None = None
+) -> InstalledProgram:
+    """Return what a manifest would remember of a program NAME."""
+    return InstalledProgram(
+        name=name,
+        key=f"worker.{name}",
+        kind=Kind.WORKER,
+        autostart=autostart,
+        stop_timeout_seconds=stop_timeout,
+        start_seconds=0,
+        launcher=False,
+        user=None,
+        log_file=log_file,
+    )
+
+
+class Supervisord:
+    """A supervisord in the foreground below the test, with `DIRECTORY/conf.d/*.conf` included."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="pm", dir="/tmp"))
+        self.directory.chmod(0o755)
+        self.configuration = self.directory / "supervisord.conf"
+        self.socket = self.directory / "s"
+        self.sections = self.directory / "conf.d"
+        self.sections.mkdir()
+        (self.directory / "worker.py").write_text(WORKER)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._seen: set[int] = set()
+        self.configure()
+
+    def configure(self, **supervisord: str) -> None:
+        """Write the main file, with further options of `[supervisord]`."""
+        options = {"logfile": "%(here)s/log", "pidfile": "%(here)s/pid", "childlogdir": "%(here)s", "user": ""}
+        options = options | ({"user": "root"} if os.geteuid() == 0 else {}) | supervisord
+        lines = [f"{name}={value}" for name, value in options.items() if value]
+        self.configuration.write_text(
+            "[supervisord]\n" + "\n".join(lines) + "\n"
+            "[unix_http_server]\nfile=%(here)s/s ; where it listens\n"
+            "[rpcinterface:supervisor]\n"
+            "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
+            "[supervisorctl]\nserverurl=unix://%(here)s/s\n"
+            "[include]\nfiles=conf.d/*.conf\n"
+        )
+
+    def section(self, name: str, command: object = "sleep 1000", **options: object) -> Path:
+        """Write the section of an ungrouped program, as procman would, but quick; return its file."""
+        values = {
+            "command": command,
+            "directory": self.directory,
+            "autorestart": "true",
+            "startsecs": 0,
+            "startretries": 1000,
+            "stopwaitsecs": 20,
+            "stopasgroup": "false",
+            "killasgroup": "true",
+        }
+        text = f"[program:{name}]\n" + "".join(f"{key}={value}\n" for key, value in {**values, **options}.items())
+        file = self.sections / f"{name}.conf"
+        file.write_text(text)
+        return file
+
+    def worker(self, name: str, task_seconds: float = 0, import_seconds: float = 0, **options: object) -> Path:
+        """Write the section of a program that behaves as a Celery worker does; `events` tells what it went through."""
+        return self.section(name, self.worker_command(name, task_seconds, import_seconds), **options)
+
+    def worker_command(self, name: str, task_seconds: float = 0, import_seconds: float = 0) -> str:
+        """Return the command of such a worker: how long it has a task, and how long it takes to be ready for one."""
+        words = [
+            sys.executable,
+            "-S",
+            self.directory / "worker.py",
+            self.directory / name,
+            task_seconds,
+            import_seconds,
+        ]
+        return " ".join(map(str, words))
+
+    def events(self, name: str) -> list[str]:
+        """Return what the worker NAME recorded: start, ready, term, finished or lost."""
+        with contextlib.suppress(FileNotFoundError):
+            return [line.split()[0] for line in (self.directory / f"{name}.log").read_text().splitlines()]
+        return []
+
+    def moment(self, name: str, event: str) -> float:
+        """Return when the worker NAME first recorded EVENT, in seconds since the epoch."""
+        lines = (self.directory / f"{name}.log").read_text().splitlines()
+        return next(float(line.split()[2]) for line in lines if line.split()[0] == event)
+
+    def start(self) -> Supervisord:
+        """Start it, and return once it answers."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.configuration)],
+            cwd=self.directory,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"]},
+        )
+        eventually(self._answers, "supervisord does not answer")
+        return self
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "supervisord ended"
+        try:
+            return bool(self.client.call("getState"))
+        except Exception:
+            return False
+
+    @property
+    def pid(self) -> int:
+        """The process of supervisord."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def client(self) -> Client:
+        """A client without any of the controller's cleverness."""
+        return Client(read_main_file(self.configuration), "", 10)
+
+    def controller(self, timeout: float = 10) -> SupervisorController:
+        """Return procman's controller for it."""
+        return SupervisorController(self.configuration, embedded=False, timeout=timeout)
+
+    def info(self, name: str) -> dict[str, object]:
+        """Return what it says of NAME; empty if NAME is not loaded."""
+        return dict(self.client.infos([name])[name] or {})
+
+    def state(self, name: str) -> str:
+        """Return the state of NAME; empty if it is not loaded."""
+        return str(self.info(name).get("statename", ""))
+
+    def names(self) -> list[str]:
+        """Return all that is loaded, as `group:name`."""
+        return sorted(f"{info['group']}:{info['name']}" for info in self.client.call("getAllProcessInfo"))
+
+    def remember(self, pid: int) -> None:
+        """Have what the supervisord PID has started ended with the test."""
+        self._seen |= set(processes.children(pid))
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        assert self._process is not None
+        self.remember(self.pid)
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End it and everything it started, by their ids."""
+        if self._process and self._process.poll() is None:
+            self.kill()
+        for pid in self._seen:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def as_nobody(function: Callable[[], object]) -> object:
+    """Return what FUNCTION returns in a child process without any rights; only what JSON can carry."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(65534, 65534, 65534)
+            os.setresuid(65534, 65534, 65534)
+            os.write(writer, json.dumps(function()).encode())
+        except BaseException as error:
+            os.write(writer, json.dumps(f"raised {error!r}").encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        text = answer.read()
+    os.waitpid(pid, 0)
+    return json.loads(text)

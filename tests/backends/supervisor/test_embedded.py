@@ -1,0 +1,162 @@
+"""procman's own supervisord starts, is found running, and stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from procman.backends.supervisor import processes
+from procman.backends.supervisor.control import SupervisorController
+from procman.backends.supervisor.embedded import check_socket_length, start_supervisord, stop_supervisord
+from procman.backends.supervisor.transport import NotRunning, Unreachable
+from procman.errors import ProcmanError
+from procman.model import Action, Activation
+from tests.backends.supervisor.real_supervisord import Supervisord, eventually, installed
+
+pytestmark = pytest.mark.supervisord
+
+
+def ignore(_: str) -> None:
+    """Take progress and show nobody."""
+
+
+@pytest.fixture
+def own(supervisord: Supervisord) -> Iterator[Supervisord]:
+    """Files for a supervisord that procman starts, which goes to the background."""
+    yield supervisord
+    try:
+        pid = int((supervisord.directory / "pid").read_text())
+    except FileNotFoundError:
+        return
+    if str(supervisord.configuration) in processes.arguments(pid):
+        supervisord.remember(pid)
+        os.kill(pid, signal.SIGKILL)
+
+
+def pid_of(own: Supervisord) -> int:
+    return int(own.client.call("getPID"))
+
+
+def test_it_answers_once_it_was_started(own: Supervisord) -> None:
+    own.section("a")
+    assert start_supervisord(own.configuration)
+    eventually(lambda: own.state("a") == "RUNNING")
+
+
+def test_it_is_not_started_twice(own: Supervisord) -> None:
+    start_supervisord(own.configuration)
+    pid = pid_of(own)
+    assert not start_supervisord(own.configuration)
+    assert pid_of(own) == pid
+
+
+def test_programs_inherit_nothing_of_the_callers_environment(own: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "wrong.settings")
+    monkeypatch.setenv("PYTHONPATH", "/nonexistent")
+    own.section("a", command=f"sh -c 'env > {own.directory}/env; exec sleep 1000'")
+    start_supervisord(own.configuration)
+    text = eventually(lambda: (own.directory / "env").exists() and (own.directory / "env").read_text())
+    assert text
+    names = {line.partition("=")[0] for line in text.splitlines() if not line.startswith(("SUPERVISOR_", "_", "PWD"))}
+    assert names - {"SHLVL", "OLDPWD"} == {"PATH", "LANG", "HOME", "USER", "LOGNAME"}
+
+
+def test_killed_one_is_no_obstacle(own: Supervisord) -> None:
+    start_supervisord(own.configuration)
+    pid = pid_of(own)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not processes.alive(pid))
+    assert own.socket.exists()
+    assert (own.directory / "pid").exists()
+    assert start_supervisord(own.configuration)
+    assert pid_of(own) != pid
+
+
+def test_suspended_one_is_not_started_again(own: Supervisord) -> None:
+    start_supervisord(own.configuration)
+    pid = pid_of(own)
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(Unreachable, match="does not answer") as caught:
+        start_supervisord(own.configuration, timeout=0.5)
+    assert f"kill -CONT {pid}" in caught.value.hint
+    assert not isinstance(caught.value, NotRunning)
+
+
+def test_running_one_whose_socket_was_deleted_is_not_started_again(own: Supervisord) -> None:
+    start_supervisord(own.configuration)
+    pid = pid_of(own)
+    own.socket.unlink()
+    with pytest.raises(Unreachable, match=f"process {pid}"):
+        start_supervisord(own.configuration)
+
+
+def test_reason_why_it_does_not_start_is_told(own: Supervisord) -> None:
+    (own.sections / "bad.conf").write_text("[program:x]\ncommand=x\nstartsecs=soon\n")
+    with pytest.raises(ProcmanError, match=r"supervisord did not start: invalid literal.*bad\.conf"):
+        start_supervisord(own.configuration)
+
+
+@pytest.mark.parametrize(("length", "fits"), [(98, True), (99, True), (100, False)])
+def test_socket_path_has_room_for_what_supervisord_adds(length: int, fits: bool) -> None:
+    socket = Path("/" + "x" * (length - 1))
+    if fits:
+        check_socket_length(socket)
+    else:
+        with pytest.raises(ProcmanError, match="100 bytes; 99 is the most") as caught:
+            check_socket_length(socket)
+        assert "XDG_STATE_HOME" in caught.value.hint
+
+
+def test_longest_path_that_is_let_through_works(own: Supervisord) -> None:
+    directory = own.directory / ("x" * (99 - len(str(own.directory)) - 3))
+    directory.mkdir()
+    text = own.configuration.read_text()
+    own.configuration.write_text(text.replace("%(here)s/s", f"{directory}/s"))
+    assert start_supervisord(own.configuration)
+
+
+def test_it_stops_all_programs_side_by_side_and_warm(own: Supervisord) -> None:
+    for name in ("a", "b", "c"):
+        own.worker(name, task_seconds=1)
+    start_supervisord(own.configuration)
+    pid = pid_of(own)
+    eventually(lambda: all("ready" in own.events(name) for name in ("a", "b", "c")))
+    assert stop_supervisord(own.configuration, ignore)
+    assert not processes.alive(pid)
+    assert [own.events(name)[-1] for name in ("a", "b", "c")] == ["finished"] * 3
+    assert max(own.moment(name, "term") for name in "abc") < min(own.moment(name, "finished") for name in "abc")
+
+
+def test_one_that_does_not_run_need_not_be_stopped(own: Supervisord) -> None:
+    assert not stop_supervisord(own.configuration, ignore)
+
+
+def test_start_of_a_program_starts_it_too(own: Supervisord) -> None:
+    own.section("a", autostart="false")
+    SupervisorController(own.configuration, embedded=True).start([installed("a", autostart=False)], ignore)
+    eventually(lambda: own.state("a") == "RUNNING")
+
+
+def test_program_that_came_up_with_it_is_not_restarted_by_its_activation(own: Supervisord) -> None:
+    own.worker("a")
+    controller = SupervisorController(own.configuration, embedded=True)
+    said = controller.activate(Activation(Action.REPLACE, installed("a")), ignore)
+    assert said == "came up with supervisord"
+    eventually(lambda: own.events("a") == ["start", "ready"])
+    assert controller.activate(Activation(Action.RESTART, installed("a")), ignore) == "restarted"
+    eventually(lambda: own.events("a").count("ready") == 2)
+
+
+def test_commands_to_paste_work_with_it(own: Supervisord) -> None:
+    own.section("a")
+    start_supervisord(own.configuration)
+    eventually(lambda: own.state("a") == "RUNNING")
+    pid = own.info("a")["pid"]
+    command = SupervisorController(own.configuration, embedded=True).command_line(installed("a"))
+    assert os.system(f"{command} >/dev/null") == 0
+    eventually(lambda: own.state("a") == "RUNNING")
+    assert own.info("a")["pid"] != pid

@@ -1,0 +1,77 @@
+"""Sections are found where supervisor's own parser finds them."""
+
+from __future__ import annotations
+
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from supervisor.options import UnhosedConfigParser
+
+from procman.backends.supervisor.sections import sections_of
+
+FRAGMENTS = st.sampled_from(
+    [
+        "[program:a]",
+        "[program:b] ; comment",
+        "  [group:g]",
+        "[DEFAULT]",
+        "programs=a,b",
+        "programs = a,",
+        "  b ; not c",
+        "  # comment",
+        "; comment",
+        "",
+        " ",
+        "command: x = y",
+        "command=x;y #z",
+        "\tcontinued",
+        "    [program:c]",
+        "Key = Value",
+        "[x]]",
+        "k=",
+    ]
+)
+
+
+@given(st.lists(FRAGMENTS, max_size=12))
+def test_every_section_and_value_is_as_supervisor_reads_it(lines: list[str]) -> None:
+    text = "[first]\n" + "\n".join(lines)
+    parser = UnhosedConfigParser()
+    try:
+        parser.read_string(text)
+    except Exception:  # supervisor would not read it either
+        return
+    theirs = {
+        name: {key: _joined(value) for key, value in parser._sections[name].items()} for name in parser.sections()
+    }
+    ours: dict[str, dict[str, str]] = {}
+    for section in sections_of(text):
+        if section.header == "DEFAULT":
+            continue
+        options = ours.setdefault(section.header, {})
+        options.update({option.name: _joined(option.value) for option in section.options})
+    assert ours == theirs
+
+
+def _joined(value: str) -> str:
+    return "\n".join(line for line in value.split("\n") if line)
+
+
+@given(st.text(alphabet=string.ascii_lowercase + "[]=:;# \n\t%,", max_size=60))
+def test_any_text_is_read_without_an_error(text: str) -> None:
+    sections_of(text)
+
+
+def test_section_knows_its_lines() -> None:
+    text = "; head\n[program:a]\ncommand=x\n  y\n\n; about b\n[program: b ]\n"
+    first, second = sections_of(text)
+    assert (first.kind, first.name, first.line, first.end) == ("program", "a", 2, 4)
+    assert (second.kind, second.name, second.line, second.end) == ("program", "b", 7, 7)
+
+
+@pytest.mark.parametrize("text", ["programs=a, b,\n  c\n", "Programs : a,b,c ; d\n", "programs=x\nprograms=a,b,c\n"])
+def test_members_of_a_group(text: str) -> None:
+    [section] = sections_of("[group:g]\n" + text)
+    assert section.members() == ["a", "b", "c"]
