@@ -32,6 +32,21 @@ class SupervisorMode(Enum):
     EMBEDDED = "embedded"
 
 
+class Sandbox(Enum):
+    """How much of the host a program under systemd is kept from."""
+
+    DEFAULT = "default"
+    STRICT = "strict"
+    OFF = "off"
+
+
+class SystemdLog(Enum):
+    """Where a program under systemd logs to."""
+
+    JOURNAL = "journal"
+    FILE = "file"
+
+
 class Kind(Enum):
     """What a program runs."""
 
@@ -126,6 +141,12 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     """`[environment]` of the project with the program's own merged over it."""
     supervisor_options: Mapping[str, str] = field(default_factory=dict)
+    memory_high_mib: int | None = None
+    memory_max_mib: int | None = None
+    cpu_weight: int | None = None
+    tasks_max: int | None = None
+    systemd_directives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """`[worker.KEY.systemd]`, not merged with the project's: a directive to the values it is to have."""
 
     @property
     def kind(self) -> Kind:
@@ -151,6 +172,18 @@ class SupervisorSettings:
 
 
 @dataclass(frozen=True)
+class SystemdSettings:
+    """`[systemd]`: which systemd, and what its units may do."""
+
+    minimum_version: int
+    """The oldest systemd that the units are for; it decides which directives are written."""
+    sandbox: Sandbox
+    log: SystemdLog
+    directives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """`[systemd.directives]`: those of every program."""
+
+
+@dataclass(frozen=True)
 class Directories:
     """Every place procman writes to; which they are follows from the scope alone."""
 
@@ -168,6 +201,8 @@ class Directories:
     """What all projects of the scope share, such as the embedded supervisord: /etc/procman."""
     shared_state: Path
     """The installation lock and the embedded supervisord's socket and log: /var/lib/procman."""
+    units: Path
+    """systemd's own place for units of the administrator, or of the user: /etc/systemd/system."""
 
     def run(self, program: str) -> Path:
         """Where PROGRAM keeps its lock and heartbeat; it belongs to the program's user."""
@@ -196,6 +231,7 @@ class Project:
     after: tuple[str, ...]
     templates: Path | None
     supervisor: SupervisorSettings
+    systemd: SystemdSettings
     directories: Directories
     programs: tuple[Program, ...]
     """In starting order: workers, commands, beat."""

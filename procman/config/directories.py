@@ -20,8 +20,10 @@ def directories_for(project: str, scope: Scope, environment: Mapping[str, str]) 
             data=Path("/var/lib") / project,
             shared_configuration=Path("/etc/procman"),
             shared_state=Path("/var/lib/procman"),
+            units=Path("/etc/systemd/system"),
         )
-    configuration = _base("XDG_CONFIG_HOME", ".config", environment) / "procman"
+    configuration_home = _base("XDG_CONFIG_HOME", ".config", environment)
+    configuration = configuration_home / "procman"
     state = _base("XDG_STATE_HOME", ".local/state", environment) / "procman"
     return Directories(
         configuration=configuration / project,
@@ -31,6 +33,7 @@ def directories_for(project: str, scope: Scope, environment: Mapping[str, str]) 
         data=state / project / "data",
         shared_configuration=configuration,
         shared_state=state,
+        units=configuration_home / "systemd" / "user",
     )
 
 

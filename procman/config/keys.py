@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from procman.config import types
+from procman.config.systemd_directives import OLDEST_VERSION
 from procman.config.types import Type
 
 
@@ -33,7 +34,12 @@ PROJECT = (
     Key("user", types.USER, "The user the programs run as. Needed in system scope, not allowed in user scope."),
     Key("group", types.USER, "The group the programs run as. Left out: the user's own group."),
     Key("scope", types.choice("system", "user"), "Whom procman works for: the host (as root) or one user.", "system"),
-    Key("backend", types.choice("supervisor"), "The process manager that keeps the programs running.", "supervisor"),
+    Key(
+        "backend",
+        types.choice("supervisor", "systemd"),
+        "The process manager that keeps the programs running.",
+        "supervisor",
+    ),
     Key(
         "environment_file",
         types.PATH,
@@ -60,7 +66,7 @@ PROGRAM = (
         "How long it must stay up to count as started; longer than the app takes to import.",
         10,
     ),
-    Key("nice", types.integer(0, 19), "Scheduling priority, 19 being the lowest.", 0),
+    Key("nice", types.integer(-20, 19), "Scheduling priority, 19 being the lowest; below 0 only with systemd.", 0),
     Key("umask", types.UMASK, "Permissions that new files do not get.", "022"),
     Key("log_max_mib", types.integer(1, 1_048_576), "Size in MiB at which the log is rotated.", 50),
     Key("log_backups", types.integer(0, 1000), "Rotated logs to keep.", 10),
@@ -70,6 +76,26 @@ PROGRAM = (
         "Start through procman's launcher. false gives the plain command, without environment_file, "
         "without waiting for the process before it, and without an end when supervisord is killed.",
         True,
+    ),
+    Key(
+        "memory_high_mib",
+        types.integer(1, 2**24),
+        "MemoryHigh=: MiB of memory above which it is slowed down. Only with systemd.",
+    ),
+    Key(
+        "memory_max_mib",
+        types.integer(1, 2**24),
+        "MemoryMax=: MiB of memory above which the kernel kills one of its processes. Only with systemd.",
+    ),
+    Key(
+        "cpu_weight",
+        types.integer(1, 10_000),
+        "CPUWeight=: its share of the processors when they are short; 100 is anybody's. Only with systemd.",
+    ),
+    Key(
+        "tasks_max",
+        types.integer(1),
+        "TasksMax=: processes and threads it may have; a worker with numpy needs hundreds. Only with systemd.",
     ),
 )
 
@@ -138,7 +164,28 @@ INCLUDES = {
 }
 """What the distributions ship as `[include] files`, by the place of supervisord's file (Debian, Red Hat)."""
 
-SINGLE_TABLES = {"project": PROJECT, "supervisor": SUPERVISOR, "beat": (*PROGRAM, *BEAT)}
+SYSTEMD = (
+    Key(
+        "minimum_version",
+        types.integer(OLDEST_VERSION, 999),
+        "The oldest systemd that the units are for. Newer directives are not written.",
+        249,
+    ),
+    Key(
+        "sandbox",
+        types.choice("default", "strict", "off"),
+        "How much of the host the programs are kept from. Not all of it can be had in user scope.",
+        "default",
+    ),
+    Key(
+        "log",
+        types.choice("journal", "file"),
+        "Where the programs log to: systemd's journal, or a file each that logrotate rotates.",
+        "journal",
+    ),
+)
+
+SINGLE_TABLES = {"project": PROJECT, "supervisor": SUPERVISOR, "systemd": SYSTEMD, "beat": (*PROGRAM, *BEAT)}
 NAMED_TABLES = {"worker": (*PROGRAM, *WORKER), "command": (*PROGRAM, *COMMAND)}
 DEFAULTS_TABLES = {
     "program": PROGRAM,

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from procman.config import consistency, keys, programs
+from procman.config import consistency, keys, programs, systemd
 from procman.config.directories import directories_for
 from procman.config.document import Document, Table, did_you_mean
 from procman.errors import ConfigurationError, ProcmanError
 from procman.model import BackendName, Directories, Project, Scope, SupervisorMode, SupervisorSettings
 
-TABLES = ("project", "defaults", "environment", "worker", "beat", "command", "supervisor")
+TABLES = ("project", "defaults", "environment", "worker", "beat", "command", "supervisor", "systemd")
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Project:
@@ -68,6 +68,7 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
         after=values["after"],
         templates=values["templates"],
         supervisor=settings,
+        systemd=systemd.read_settings(document),
         directories=directories,
         programs=programs.read_programs(document, values["name"] or "project", directories, values["public"]),
     )

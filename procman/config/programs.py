@@ -11,12 +11,13 @@ from procman import celery_command
 from procman.config import keys
 from procman.config.document import Document, Table, did_you_mean
 from procman.config.supervisor_options import FREE, RESERVED
+from procman.config.systemd import read_directives
 from procman.config.types import NAME_PATTERN, VARIABLE_PATTERN
 from procman.model import Beat, Command, Directories, Program, Worker
 from procman.quoting import unprintable
 from procman.secrets import holds_password, is_secret
 
-SUBTABLES = ("environment", "supervisor")
+SUBTABLES = ("environment", "supervisor", "systemd")
 DEFAULT_STOP_TIMEOUT_SECONDS = {"worker": 600, "beat": 60, "command": 60}
 
 OWN_VARIABLES = {
@@ -150,6 +151,11 @@ class _Reader:
             launcher=values["launcher"],
             environment={**self.environment, **self._environment(table.get("environment", {}), f"{where}.environment")},
             supervisor_options=self._supervisor_options(table.get("supervisor", {}), f"{where}.supervisor"),
+            memory_high_mib=values["memory_high_mib"],
+            memory_max_mib=values["memory_max_mib"],
+            cpu_weight=values["cpu_weight"],
+            tasks_max=values["tasks_max"],
+            systemd_directives=read_directives(self.document, table.get("systemd", {}), f"{where}.systemd"),
         )
 
     def _environment(self, value: object, where: str) -> dict[str, str]:

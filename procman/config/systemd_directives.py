@@ -1,0 +1,205 @@
+"""The systemd directives procman writes or lets procman.toml set: since which version, and what their values may hold.
+
+`since` is the first version of systemd that knows the directive, as systemd 257's own manual pages say ("Added in
+version"); 0 where they count no further back. What is newer than `[systemd] minimum_version` is not written, so that
+what is written never depends on the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+OLDEST_VERSION = 240
+"""The first with `Type=exec` and `StandardOutput=append:`, without which nothing here would work as described."""
+
+
+class Value(Enum):
+    """What a directive takes."""
+
+    WORDS = "letters, digits, blanks and @ ~ : . _ / + , = -"
+    AMOUNT = "a number with its unit, such as 512M, 50% or infinity"
+    PATHS = "absolute paths"
+
+
+PATTERNS = {
+    Value.WORDS: r"[A-Za-z0-9@~:._/+,= -]*",
+    Value.AMOUNT: r"([0-9]+(\.[0-9]+)?([A-Za-z]{0,4}|%)|infinity)?",
+    Value.PATHS: r"[-+]{0,2}/.*",
+}
+"""What a value may be, besides one line of printable text; what it means is for `systemd-analyze verify` to judge."""
+
+
+@dataclass(frozen=True)
+class Directive:
+    """One directive of a unit file."""
+
+    name: str
+    since: int
+    page: str
+    """The manual page that describes it: systemd.PAGE(5)."""
+    value: Value = Value.WORDS
+    user: bool = True
+    """Whether the manager of an ordinary user can do it (systemd 252)."""
+
+
+def _table(page: str, value: Value, user: bool, text: str) -> Iterator[Directive]:
+    for entry in text.split():
+        name, _, since = entry.partition(":")
+        yield Directive(name, int(since or 0), page, value, user)
+
+
+_FREE = (
+    *_table(
+        "exec",
+        Value.WORDS,
+        True,
+        """
+        LockPersonality:235 MemoryDenyWriteExecute:231 NoNewPrivileges:187 RestrictAddressFamilies:211
+        RestrictNamespaces:233 RestrictRealtime:231 RestrictSUIDSGID:242 SystemCallArchitectures:209
+        SystemCallFilter:187 SystemCallLog:247
+        CPUAffinity CPUSchedulingPolicy CPUSchedulingResetOnFork CoredumpFilter:246 IOSchedulingClass
+        IOSchedulingPriority IgnoreSIGPIPE LogRateLimitBurst:240 LogRateLimitIntervalSec:240 LogLevelMax:236
+        OOMScoreAdjust TimerSlackNSec
+        LimitAS LimitCORE LimitCPU LimitDATA LimitFSIZE LimitLOCKS LimitMEMLOCK LimitMSGQUEUE LimitNICE LimitNOFILE
+        LimitNPROC LimitRSS LimitRTPRIO LimitRTTIME LimitSIGPENDING LimitSTACK
+        """,
+    ),
+    *_table(
+        "exec",
+        Value.WORDS,
+        False,
+        """
+        AmbientCapabilities:229 AppArmorProfile:210 CapabilityBoundingSet KeyringMode:235 LogNamespace:245 NUMAMask:243
+        NUMAPolicy:243 PrivateDevices:209 PrivateIPC:248 PrivateMounts:239 PrivateNetwork PrivateTmp PrivateUsers:232
+        ProcSubset:247 ProtectClock:245 ProtectControlGroups:232 ProtectHome:214 ProtectHostname:242
+        ProtectKernelLogs:244 ProtectKernelModules:232 ProtectKernelTunables:232 ProtectProc:247 ProtectSystem:214
+        RemoveIPC:232 RestrictFileSystems:250 SELinuxContext:209 SupplementaryGroups
+        """,
+    ),
+    *_table(
+        "exec",
+        Value.PATHS,
+        False,
+        """
+        BindPaths:233 BindReadOnlyPaths:233 ExecPaths:231 InaccessiblePaths:231 NoExecPaths:231 ReadOnlyPaths:231
+        ReadWritePaths:231 TemporaryFileSystem:238
+        """,
+    ),
+    *_table(
+        "resource-control",
+        Value.AMOUNT,
+        True,
+        "CPUQuota:213 MemoryLow:240 MemoryMin:240 MemorySwapMax:232 MemoryZSwapMax:253",
+    ),
+    *_table("resource-control", Value.WORDS, True, "IOWeight:230 ManagedOOMPreference:248 Slice:208"),
+    *_table(
+        "resource-control",
+        Value.WORDS,
+        False,
+        "AllowedCPUs:244 AllowedMemoryNodes:244 DeviceAllow:208 DevicePolicy:208 IPAddressAllow:235 IPAddressDeny:235",
+    ),
+)
+
+_OWN = (
+    *_table(
+        "unit",
+        Value.WORDS,
+        True,
+        "After:201 Before:201 Description:201 PartOf:201 StartLimitIntervalSec:229 WantedBy:201 Wants:201",
+    ),
+    *_table(
+        "service",
+        Value.WORDS,
+        True,
+        """
+        ExecStart OOMPolicy:243 Restart RestartMaxDelaySec:254 RestartSec RestartSteps:254 TimeoutAbortSec:243
+        TimeoutStopSec:188 Type
+        """,
+    ),
+    *_table(
+        "exec",
+        Value.WORDS,
+        True,
+        """
+        Environment EnvironmentFile LoadCredential:247 Nice RuntimeDirectory:211 RuntimeDirectoryPreserve:235
+        StandardOutput SyslogIdentifier SystemCallErrorNumber:209 UMask UnsetEnvironment:235 WorkingDirectory
+        """,
+    ),
+    *_table(
+        "exec",
+        Value.WORDS,
+        False,
+        "Group LogsDirectory:235 LogsDirectoryMode:235 StateDirectory:235 StateDirectoryMode:235 User",
+    ),
+    *_table("kill", Value.WORDS, True, "KillMode:187"),
+    *_table("resource-control", Value.AMOUNT, True, "MemoryHigh:231 MemoryMax:231"),
+    *_table("resource-control", Value.WORDS, True, "CPUWeight:232 TasksMax:227"),
+)
+
+FREE = {directive.name: directive for directive in _FREE}
+"""Directives that procman.toml may set."""
+
+WRITTEN = {directive.name: directive for directive in _OWN}
+"""Directives that only procman writes."""
+
+KNOWN = FREE | WRITTEN
+
+_DROP_IN = "put it into a drop-in: systemctl edit UNIT"
+
+RESERVED = {
+    "After": "use the key after in [project]",
+    "Before": "beat is started after everything else and stopped before it",
+    "CPUWeight": "use the key cpu_weight",
+    "Description": "it says what the program is",
+    "DynamicUser": "the lock and the schedule belong to one lasting user: use the key user in [project]",
+    "Environment": "use [environment]",
+    "EnvironmentFile": "use the key environment_file in [project]",
+    "ExecReload": "a reload would restart Celery inside the same unit: use procman restart",
+    "ExecStart": "it is what procman is for",
+    "ExecStartPost": _DROP_IN,
+    "ExecStartPre": _DROP_IN,
+    "ExecStop": "Celery finishes its tasks on TERM, which systemd sends by itself",
+    "ExecStopPost": _DROP_IN,
+    "Group": "use the key group in [project]",
+    "KillMode": "any other than mixed loses the running tasks or leaves pool processes behind",
+    "KillSignal": "Celery finishes its tasks on TERM, and on nothing else",
+    "LoadCredential": "use the key environment_file in [project]",
+    "LogsDirectory": "every program has one of its own, below /var/log",
+    "LogsDirectoryMode": "what a program logs is for its own user to read",
+    "MemoryHigh": "use the key memory_high_mib",
+    "MemoryMax": "use the key memory_max_mib",
+    "Nice": "use the key nice",
+    "OOMPolicy": "a pool process that is out of memory must not stop its worker",
+    "PartOf": "the project's target stops and restarts all its programs",
+    "Restart": "a worker that exits by itself must come back, whatever its exit status",
+    "RestartMaxDelaySec": "a database that is away must leave nothing failed, and nothing waiting for long",
+    "RestartSec": "a database that is away must leave nothing failed",
+    "RestartSteps": "a database that is away must leave nothing failed, and nothing waiting for long",
+    "RootDirectory": "procman's files and the project's are in the host's own root",
+    "RuntimeDirectory": "every program has one of its own, below /run",
+    "RuntimeDirectoryPreserve": "what a program says about itself must outlive its restart",
+    "SendSIGKILL": "a process that never ends would block every restart",
+    "StandardError": "use the key log in [systemd]",
+    "StandardOutput": "use the key log in [systemd]",
+    "StartLimitBurst": "a database that is away must leave nothing failed",
+    "StartLimitIntervalSec": "a database that is away must leave nothing failed",
+    "StateDirectory": "it follows the name of the project",
+    "StateDirectoryMode": "the schedule is for the program's own user to read",
+    "SyslogIdentifier": "the journal shows a program under its own name",
+    "SystemCallErrorNumber": "a refused system call must be an error that a task can report, not its death",
+    "TasksMax": "use the key tasks_max",
+    "TimeoutAbortSec": "use the key stop_timeout_seconds",
+    "TimeoutSec": "use the key stop_timeout_seconds",
+    "TimeoutStopSec": "use the key stop_timeout_seconds",
+    "Type": "it follows the kind of the program",
+    "UMask": "use the key umask",
+    "UnsetEnvironment": "use [environment]",
+    "User": "use the key user in [project]",
+    "WantedBy": "use the key autostart",
+    "Wants": "use the key after in [project]",
+    "WatchdogSec": "systemd would kill a program that does not answer it",
+    "WorkingDirectory": "use the key directory in [project]",
+}
+"""Directives that a promise of procman rests on, or that have a key of their own, each with what to do instead."""
