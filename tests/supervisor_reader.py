@@ -60,7 +60,7 @@ def answer(directory: Path, question: dict[str, Any]) -> dict[str, Any]:
 
 def program(config: Any) -> dict[str, Any]:
     """Return what supervisord would do; argv as it hands it to exec."""
-    config.options.stat = lambda _: Path("/bin/sh").stat()  # every command is there: what counts is how it is split
+    config.options.check_execv_args = lambda *_: None  # nothing is there to be run: what counts is how it is split
     read = {name: getattr(config, name) for name in OPTIONS}
     restart = getattr(config.autorestart, "__name__", config.autorestart)
     return {**read, "argv": Subprocess(config).get_execv_args()[1], "user": config.uid, "autorestart": restart}

@@ -62,8 +62,10 @@ def marker(project: Project) -> str:
 
 def _directories(project: Project) -> Iterator[RenderedDirectory]:
     places, root = project.directories, owner_of(project)
-    for shared in (places.shared_configuration, places.shared_state, places.library.parent):
+    for shared in (places.shared_configuration, places.shared_state):
         yield RenderedDirectory(shared, 0o755, root, root, shared=True)
+    if places.library.parent != places.state:  # in user scope the launcher is in the project's own directory
+        yield RenderedDirectory(places.library.parent, 0o755, root, root, shared=True)
     if project.supervisor.mode is SupervisorMode.EMBEDDED:
         yield RenderedDirectory(project.supervisor.configuration.parent, 0o755, root, root, shared=True)
         yield RenderedDirectory(Path(project.supervisor.include).parent, 0o755, root, root, shared=True)

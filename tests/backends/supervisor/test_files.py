@@ -1,0 +1,209 @@
+"""What is written for supervisord, as supervisord reads it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.backends.supervisor import files
+from procman.errors import ProcmanError
+from procman.version import VERSION
+from tests.backends.supervisor.projects import embedded, reference, rendered, sections, with_programs
+from tests.hostile import HOSTILE
+from tests.read_by_supervisor import MAIN_SECTIONS, VERSIONS, Reader, reader
+
+LOGS = Path("/var/log/catmaid")
+NAMES = ["catmaid-celery", "catmaid-celery-beat"]
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
+def supervisor(request: pytest.FixtureRequest) -> Iterator[Reader]:
+    """supervisor's own reader, in every version in turn."""
+    with reader(request.param) as started:
+        yield started
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """A directory for logs: supervisord refuses one that is not there."""
+    (tmp_path / "log").mkdir()
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A directory whose path leaves room for that of a socket."""
+    with tempfile.TemporaryDirectory(prefix="pm", dir="/tmp") as name:
+        yield Path(name)
+
+
+def test_supervisord_reads_what_the_promises_rest_on(supervisor: Reader, logs: Path) -> None:
+    directories = replace(reference().directories, logs=logs)
+    programs = supervisor.read(sections(reference(directories=directories)))["programs"]
+    worker = programs["catmaid-celery:catmaid-celery"]
+    assert worker == {
+        "argv": ["/etc/procman/catmaid/catmaid-celery.sh"],
+        "user": "www-data",
+        "autostart": True,
+        "autorestart": "RestartUnconditionally",
+        "startsecs": 10,
+        "startretries": 1_000_000,
+        "stopsignal": 15,
+        "stopwaitsecs": 3600,
+        "stopasgroup": False,
+        "killasgroup": True,
+        "redirect_stderr": True,
+        "stdout_logfile": f"{logs}/catmaid-celery.log",
+        "stdout_logfile_maxbytes": 50 * 1024 * 1024,
+        "stdout_logfile_backups": 10,
+        "priority": 900,
+        "environment": {},
+        "exitcodes": [0],
+        "serverurl": None,
+    }
+    beat = programs["catmaid-celery-beat:catmaid-celery-beat"]
+    assert beat["stopwaitsecs"] == 60
+    assert beat["priority"] > worker["priority"], "workers are there before beat sends, and after it has stopped"
+
+
+def test_no_program_is_in_a_group_of_another_name(supervisor: Reader, logs: Path) -> None:
+    # `supervisorctl restart catmaid-celery` says "no such process" when it is.
+    project = reference(directories=replace(reference().directories, logs=logs))
+    answer = supervisor.read(sections(project))
+    assert answer["sections"] == [*MAIN_SECTIONS, *[f"program:{name}" for name in NAMES]]
+    assert list(answer["programs"]) == [f"{name}:{name}" for name in NAMES]
+
+
+@pytest.mark.parametrize("value", [value for value in HOSTILE if value and len(value) < 200])
+def test_hostile_directories_and_options_are_read_back(supervisor: Reader, tmp_path: Path, value: str) -> None:
+    logs = tmp_path / value.replace("/", "|")
+    project = reference()
+    project = with_programs(project, supervisor_options={"serverurl": value})
+    project = replace(project, directories=replace(project.directories, configuration=Path("/etc", value), logs=logs))
+    answer = supervisor.read(sections(project), directories=[logs])
+    assert list(answer.get("programs", answer)) == [f"{name}:{name}" for name in NAMES]
+    worker = answer["programs"]["catmaid-celery:catmaid-celery"]
+    assert worker["argv"] == [str(Path("/etc", value, "catmaid-celery.sh"))]
+    assert worker["stdout_logfile"] == str(logs / "catmaid-celery.log")
+    assert worker["serverurl"] == (None if value == "AUTO" else value)
+
+
+def test_free_option_is_written_once(supervisor: Reader, logs: Path) -> None:
+    project = with_programs(
+        reference(directories=replace(reference().directories, logs=logs)),
+        supervisor_options={"priority": "7", "startretries": "5", "exitcodes": "0,2"},
+    )
+    text = sections(replace(project, programs=project.programs[:1]))
+    read = supervisor.read(text)["programs"]["catmaid-celery:catmaid-celery"]
+    assert (read["priority"], read["startretries"], read["exitcodes"]) == (7, 5, [0, 2])
+    options = [line.split("=")[0] for line in text.splitlines() if not line.startswith((";", "["))]
+    assert len(options) == len(set(options))
+
+
+@pytest.mark.parametrize("name", ["home", "my home", "100%", "%(here)s", "a ;b", "it's", "é"])
+def test_supervisord_of_a_user_is_read_back(supervisor: Reader, tmp_path: Path, short: Path, name: str) -> None:
+    home = short / name
+    project = embedded(tmp_path, home)
+    main = rendered(project)[str(project.supervisor.configuration)].content
+    directories = [directory.path for directory in files.render(project).directories]
+    answer = supervisor.read(sections(project), main=main, directories=directories)
+    assert "error" not in answer
+    state = home / ".local/state/procman/supervisor"
+    assert answer["supervisord"] == {
+        "logfile": str(state / "supervisord.log"),
+        "pidfile": str(state / "supervisord.pid"),
+        "childlogdir": str(state),
+        "minfds": 4096,
+        "sockets": [str(state / "supervisor.sock")],
+        "serverurl": f"unix://{state}/supervisor.sock",
+    }
+    assert "inet_http_server" not in answer["sections"], "nothing listens on TCP (S4)"
+    assert list(answer["programs"]) == ["demo-celery:demo-celery", "demo-celery-beat:demo-celery-beat"]
+    assert answer["programs"]["demo-celery:demo-celery"]["user"] is None
+
+
+def test_home_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
+    fits = Path("/", "x" * (files.LONGEST_SOCKET - len("//.local/state/procman/supervisor/supervisor.sock")))
+    files.render(embedded(tmp_path, fits))
+    with pytest.raises(ProcmanError, match="too long for a socket") as caught:
+        files.render(embedded(tmp_path, fits.with_name(f"{fits.name}x")))
+    assert "XDG_STATE_HOME" in caught.value.hint
+
+
+def test_every_file_stands_in_a_directory_that_is_made_or_the_distributions() -> None:
+    rendering = files.render(reference())
+    made = {directory.path for directory in rendering.directories} | {Path("/etc/supervisor/conf.d")}
+    assert {file.path.parent for file in rendering.files} <= made
+
+
+@pytest.mark.parametrize("scope", ["system", "user"])
+def test_parents_come_before_children(tmp_path: Path, scope: str) -> None:
+    project = reference() if scope == "system" else embedded(tmp_path, Path("/home/me"))
+    paths = [directory.path for directory in files.render(project).directories]
+    assert len(paths) == len(set(paths))
+    for number, path in enumerate(paths):
+        assert not any(path.is_relative_to(later) for later in paths[number + 1 :])
+
+
+def test_root_owns_what_root_reads_or_opens() -> None:
+    # A link that the service user puts into the directory of a log would be written through as root.
+    rendering = files.render(reference())
+    assert {(file.owner, file.group, file.mode & 0o022) for file in rendering.files} == {("root", "root", 0)}
+    owners = {str(each.path): (each.owner, oct(each.mode)) for each in rendering.directories}
+    assert owners["/var/log/catmaid"] == ("root", "0o755")
+    assert owners["/var/lib/procman/catmaid/run"] == ("root", "0o755")
+    assert {path for path, (owner, _) in owners.items() if owner == "www-data"} == {
+        "/var/lib/procman/catmaid/run/catmaid-celery",
+        "/var/lib/procman/catmaid/run/catmaid-celery-beat",
+        "/var/lib/catmaid",
+    }
+
+
+def test_scripts_alone_can_be_run() -> None:
+    modes = {path: file.mode for path, file in rendered(reference()).items()}
+    assert {path for path, mode in modes.items() if mode == 0o755} == {
+        "/etc/procman/catmaid/catmaid-celery.sh",
+        "/etc/procman/catmaid/catmaid-celery-beat.sh",
+    }
+    assert set(modes.values()) == {0o755, 0o644}
+
+
+def test_what_changes_with_procman_restarts_nothing() -> None:
+    by_restart = {path: file.restarts for path, file in rendered(reference()).items()}
+    assert [path for path, restarts in by_restart.items() if not restarts] == [
+        "/usr/local/lib/procman/catmaid/launcher.py"
+    ]
+
+
+def test_each_file_names_the_programs_it_concerns() -> None:
+    concerned = {Path(path).name: file.programs for path, file in rendered(reference()).items()}
+    assert concerned == {
+        "launcher.py": ("catmaid-celery", "catmaid-celery-beat"),
+        "catmaid-celery.conf": ("catmaid-celery",),
+        "catmaid-celery.sh": ("catmaid-celery",),
+        "catmaid-celery-beat.conf": ("catmaid-celery-beat",),
+        "catmaid-celery-beat.sh": ("catmaid-celery-beat",),
+    }
+
+
+def test_launcher_is_left_out_where_no_program_uses_it() -> None:
+    assert not any(path.endswith("launcher.py") for path in rendered(with_programs(reference(), launcher=False)))
+
+
+def test_text_holds_no_version_and_is_the_same_each_time() -> None:
+    once, again = files.render(reference()), files.render(reference())
+    assert once == again
+    assert not [file.path for file in once.files if VERSION in file.content]
+
+
+def test_template_of_the_users_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "supervisor").mkdir()
+    (tmp_path / "supervisor" / "start.sh.j2").write_text("exec {{ argv | shell_words }}\n")
+    text = rendered(reference(templates=tmp_path))["/etc/procman/catmaid/catmaid-celery.sh"].content
+    assert text.startswith(
+        "exec /opt/catmaid/django/env/bin/python /usr/local/lib/procman/catmaid/launcher.py -A mysite"
+    )
