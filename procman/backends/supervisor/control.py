@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -13,12 +14,22 @@ from procman.backends.base import Progress
 from procman.backends.supervisor import loading
 from procman.backends.supervisor.loading import Reread, load, load_again, order_start, reread
 from procman.backends.supervisor.logs import read_log
-from procman.backends.supervisor.main_file import NoConfiguration, read_main_file
+from procman.backends.supervisor.main_file import MainFile, NoConfiguration, embedded_main_file, read_main_file
 from procman.backends.supervisor.states import program_state, restarts_in, wanted
 from procman.backends.supervisor.stopping import drain, stop_warm, unload
 from procman.backends.supervisor.transport import BAD_NAME, Client, Fault, Info, NotRunning
+from procman.config.directories import directories_for
 from procman.errors import ProcmanError
-from procman.model import Action, Activation, InstalledProgram, ProgramState, State
+from procman.model import (
+    Action,
+    Activation,
+    InstalledProgram,
+    ProgramState,
+    Scope,
+    State,
+    SupervisorMode,
+    SupervisorSettings,
+)
 
 LOG_TAIL_BYTES = 64 * 1024
 """How much of supervisord's own log is asked for to count restarts."""
@@ -33,11 +44,26 @@ SERVICES = {DEFAULT_FILES[0]: "supervisord", DEFAULT_FILES[1]: "supervisor"}
 """The systemd services of Red Hat's and Debian's packages."""
 
 
-class SupervisorController:
-    """Speaks to the supervisord that CONFIGURATION belongs to; every single call ends within TIMEOUT seconds."""
+def controller(project: str, scope: Scope, supervisor: SupervisorSettings) -> SupervisorController:
+    """Return what speaks to the supervisord of an installed PROJECT."""
+    if supervisor.mode is SupervisorMode.EXISTING:
+        return SupervisorController(supervisor.configuration, embedded=False)
+    state = directories_for(project, scope, os.environ).shared_state
+    known = embedded_main_file(supervisor.configuration, state)
+    return SupervisorController(supervisor.configuration, embedded=True, known=known)
 
-    def __init__(self, configuration: Path, *, embedded: bool, timeout: float = 5.0) -> None:
+
+class SupervisorController:
+    """Speaks to the supervisord that CONFIGURATION belongs to; every single call ends within TIMEOUT seconds.
+
+    KNOWN is what to go by when that file is gone, as it is for a while during `uninstall`.
+    """
+
+    def __init__(
+        self, configuration: Path, *, embedded: bool, known: MainFile | None = None, timeout: float = 5.0
+    ) -> None:
         self._configuration = configuration
+        self._known = known
         self._embedded = embedded
         self._timeout = timeout
         self._fresh: set[str] = set()
@@ -46,7 +72,13 @@ class SupervisorController:
     @cached_property
     def client(self) -> Client:
         """The way to supervisord; a ProcmanError says what is wrong with its configuration file."""
-        return Client(read_main_file(self._configuration), self._start_hint(), self._timeout)
+        try:
+            main = read_main_file(self._configuration)
+        except NoConfiguration:
+            if self._known is None:
+                raise
+            main = self._known
+        return Client(main, self._start_hint(), self._timeout)
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
@@ -115,6 +147,13 @@ class SupervisorController:
                 order_start(self.client, program)
             return "was loaded already"
         return self._replace(activation, differences, progress, start=bool(asked_for))
+
+    def close_down(self, progress: Progress) -> None:
+        """End the supervisord itself, all of its programs warm, if it is procman's own."""
+        if self._embedded:
+            from procman.backends.supervisor.embedded import stop_supervisord
+
+            stop_supervisord(self.client, progress)
 
     def command_line(self, program: InstalledProgram) -> str:
         """Return supervisorctl's command that restarts PROGRAM, for a person to paste."""

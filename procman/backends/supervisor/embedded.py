@@ -16,6 +16,8 @@ from procman.backends.supervisor.transport import SHUTDOWN_STATE, Client, Fault,
 from procman.errors import ProcmanError
 from procman.run import CLEAN_ENVIRONMENT, Completed, capture
 
+START_HINT = "`procman start` starts it."
+
 START_SECONDS = 30
 """How long supervisord may take to read its files and answer; it does so within one second unless the host is busy."""
 
@@ -52,15 +54,14 @@ def start_supervisord(configuration: Path, timeout: float = 5.0) -> bool:
     return True
 
 
-def stop_supervisord(configuration: Path, progress: Progress, timeout: float = 5.0) -> bool:
+def stop_supervisord(client: Client, progress: Progress) -> bool:
     """Stop all programs warm and side by side, then their supervisord; say whether there was one."""
     try:
-        client = _client(configuration, timeout)
         pid = client.call("getPID")
         # supervisord's own shutdown stops one group after the other.
         stop_warm(client, _stop_timeouts(client), progress)
         client.call("shutdown")
-    except (NotRunning, NoConfiguration):
+    except NotRunning:
         return False
     except Fault as fault:
         if fault.code != SHUTDOWN_STATE:
@@ -90,7 +91,10 @@ def _stop_timeouts(client: Client) -> dict[str, float]:
 
 
 def _client(configuration: Path, timeout: float) -> Client:
-    return Client(read_main_file(configuration), "`procman start` starts it.", timeout)
+    try:
+        return Client(read_main_file(configuration), START_HINT, timeout)
+    except NoConfiguration as error:
+        raise NoConfiguration(error.message, hint="`procman install` writes it.") from None
 
 
 def _environment() -> dict[str, str]:

@@ -16,6 +16,13 @@ from procman.errors import ProcmanError
 Address = Path | tuple[str, int]
 """A unix socket, or host and port."""
 
+EMBEDDED = "supervisor"
+"""The directory of procman's own supervisord below `Directories.shared_state`; what follows is in it."""
+
+EMBEDDED_SOCKET = "supervisor.sock"
+EMBEDDED_PID_FILE = "supervisord.pid"
+EMBEDDED_LOG = "supervisord.log"
+
 HASHED = "{SHA}"
 """supervisord keeps a password hashed behind this; it is then of no use to a client."""
 
@@ -69,6 +76,23 @@ def parse_main_file(path: Path, text: str) -> MainFile:
         log_file=words.get("supervisord", "logfile", "supervisord.log"),
         log_level=words.get("supervisord", "loglevel", "info").lower(),
         includes=tuple(str(path.parent / pattern) for pattern in words.get("include", "files").split()),
+    )
+
+
+def embedded_main_file(path: Path, state: Path) -> MainFile:
+    """Return what the file of procman's own supervisord says, for when it is gone while that supervisord still runs.
+
+    STATE is what the projects of the scope share, `Directories.shared_state`.
+    """
+    return MainFile(
+        path=path,
+        address=state / EMBEDDED / EMBEDDED_SOCKET,
+        username=None,
+        password=None,
+        pid_file=state / EMBEDDED / EMBEDDED_PID_FILE,
+        log_file=str(state / EMBEDDED / EMBEDDED_LOG),
+        log_level="info",
+        includes=(),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ import pytest
 from procman.backends.supervisor import processes
 from procman.backends.supervisor.control import SupervisorController
 from procman.backends.supervisor.embedded import check_socket_length, start_supervisord, stop_supervisord
+from procman.backends.supervisor.main_file import EMBEDDED, EMBEDDED_SOCKET, embedded_main_file, parse_main_file
 from procman.backends.supervisor.transport import NotRunning, Unreachable
 from procman.errors import ProcmanError
 from procman.model import Action, Activation
+from tests.backends.supervisor import projects
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually, installed
 
 pytestmark = pytest.mark.supervisord
@@ -125,14 +128,48 @@ def test_it_stops_all_programs_side_by_side_and_warm(own: Supervisord) -> None:
     start_supervisord(own.configuration)
     pid = pid_of(own)
     eventually(lambda: all("ready" in own.events(name) for name in ("a", "b", "c")))
-    assert stop_supervisord(own.configuration, ignore)
+    assert stop_supervisord(own.client, ignore)
     assert not processes.alive(pid)
     assert [own.events(name)[-1] for name in ("a", "b", "c")] == ["finished"] * 3
     assert max(own.moment(name, "term") for name in "abc") < min(own.moment(name, "finished") for name in "abc")
 
 
 def test_one_that_does_not_run_need_not_be_stopped(own: Supervisord) -> None:
-    assert not stop_supervisord(own.configuration, ignore)
+    assert not stop_supervisord(own.client, ignore)
+
+
+def test_it_is_found_and_closed_down_when_its_configuration_is_gone(own: Supervisord) -> None:
+    """As after an interrupted uninstall."""
+    state = own.directory / EMBEDDED
+    state.mkdir()
+    text = own.configuration.read_text().replace("%(here)s/s", f"%(here)s/{EMBEDDED}/{EMBEDDED_SOCKET}")
+    own.configuration.write_text(text)
+    own.worker("a", task_seconds=1)
+    start_supervisord(own.configuration)
+    pid = pid_of(own)
+    eventually(lambda: "ready" in own.events("a"))
+    own.configuration.unlink()
+    known = embedded_main_file(own.configuration, own.directory)
+    controller = SupervisorController(own.configuration, embedded=True, known=known)
+    assert controller.activate(Activation(Action.REMOVE, installed("a")), ignore) == "stopped and unloaded"
+    assert own.events("a")[-1] == "finished"
+    controller.close_down(ignore)
+    assert not processes.alive(pid)
+    controller.close_down(ignore)
+
+
+def test_what_is_known_of_it_is_what_its_file_says(tmp_path: Path) -> None:
+    project = projects.embedded(tmp_path, Path("/home/anna"))
+    main = project.supervisor.configuration
+    written = parse_main_file(main, projects.rendered(project)[str(main)].content)
+    known = embedded_main_file(main, project.directories.shared_state)
+    assert replace(written, includes=()) == known
+
+
+def test_supervisord_of_somebody_else_is_not_closed_down(supervisord: Supervisord) -> None:
+    supervisord.start()
+    supervisord.controller().close_down(ignore)
+    assert supervisord.client.call("getState")["statename"] == "RUNNING"
 
 
 def test_start_of_a_program_starts_it_too(own: Supervisord) -> None:
