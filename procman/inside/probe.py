@@ -1,0 +1,360 @@
+"""Ask a Celery app about itself, as the worker that is to run would see it, and answer with one line of JSON.
+
+procman hands this text to the project's own Python on stdin, so that no file has to be readable for the service user:
+
+    VIRTUALENV/bin/python - APP [SETTING ...]
+
+It runs as the service user, in the project's directory and in the environment that the programs will have. It loads
+APP as `celery -A APP worker` does, tasks included. Each SETTING names a Django setting to be answered too; one that is
+named like a secret is not. The answer is the last line of stdout that begins with MARKER; what the project prints goes
+to stderr. It holds no password, no value of a setting that was not asked for, and no line of the project's code.
+
+The answer has "format" 1. New fields may join it; a field that changes its meaning makes it format 2. There is always
+"python" and "versions", and either "app", where "problems" has a text for each field that could not be told, or
+"error".
+"""
+
+import functools
+import importlib
+import json
+import os
+import re
+import sys
+import time
+import traceback
+from types import TracebackType
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
+from urllib.parse import urlsplit
+
+FORMAT = 1
+MARKER = "procman-probe:"
+TRACEBACK_FRAMES = 6
+LONGEST_MESSAGE = 2000
+SECRET_WORDS = {"PASSWORD", "PASSWD", "SECRET", "TOKEN", "CREDENTIALS"}
+SHORTEST_SECRET = 6
+URL_PASSWORD = re.compile(r"""(?P<start>[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^\s/:@'"]*)):(?P<password>\S*)@""")
+URL_OPTION = re.compile(r"""([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'"]+""", re.IGNORECASE)
+
+
+def read_answer(stdout: str) -> Optional[Dict[str, Any]]:
+    """Return the answer in the output of a probe; None if there is none that can be read."""
+    for line in reversed(stdout.splitlines()):
+        if line.startswith(MARKER):
+            try:
+                answer = json.loads(line[len(MARKER) :])
+            except ValueError:
+                return None
+            return answer if isinstance(answer, dict) and answer.get("format") == FORMAT else None
+    return None
+
+
+# Secrets -------------------------------------------------------------------------------------------------------------
+
+
+def is_secret_name(name: object) -> bool:
+    """Say whether `name` calls its value a secret: by a whole word, or as a constant like API_KEY."""
+    if not isinstance(name, str):
+        return False
+    return bool(SECRET_WORDS & set(name.upper().split("_"))) or (name.isupper() and name.endswith("_KEY"))
+
+
+def secrets_in(name: object, value: object, depth: int = 4) -> Iterator[str]:
+    """Yield the secrets in the value of a setting or variable, however deep its dictionaries and lists."""
+    # Only the types themselves: the methods of any other could do anything, such as connect to a broker.
+    if type(value) is str:
+        yield from _secrets_in_text(name, value)
+    elif type(value) is dict and depth:
+        for key, each in list(value.items()):
+            yield from secrets_in(key, each, depth - 1)
+    elif type(value) in (list, tuple) and depth:
+        for each in value:  # type: ignore[attr-defined]
+            yield from secrets_in(name, each, depth - 1)
+
+
+def _secrets_in_text(name: object, text: str) -> Iterator[str]:
+    if is_secret_name(name) and not re.match(r"/|(?:[0-9.]*|true|false|yes|no|on|off)\Z", text.lower()):
+        yield text
+    for found in URL_PASSWORD.finditer(text):
+        if found.group("password") != found.group("user"):
+            yield found.group("password")
+
+
+def masked(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return `text` with `***` for each password of a URL and each of `secrets`."""
+    text = URL_OPTION.sub(r"\1***", URL_PASSWORD.sub(r"\g<start>:***@", text))
+    for secret in sorted(secrets, key=len, reverse=True):
+        # Shorter ones are found within words that mean something else.
+        text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
+    return text
+
+
+def masked_everywhere(value: Any, secrets: Set[str]) -> Any:
+    """Return the JSON `value` with every text in it masked, the names in it excepted."""
+    if isinstance(value, dict):
+        return {key: masked_everywhere(each, secrets) for key, each in value.items()}
+    if isinstance(value, list):
+        return [masked_everywhere(each, secrets) for each in value]
+    return masked(value, secrets) if isinstance(value, str) else value
+
+
+def known_secrets(error: Optional[BaseException]) -> Set[str]:
+    """Collect what must not be said: from the environment, Django's settings and the code that `error` came through."""
+    places = [dict(os.environ), _django_settings()]
+    frame = error.__traceback__ if error else None
+    while frame is not None:
+        places += [frame.tb_frame.f_globals, frame.tb_frame.f_locals]
+        frame = frame.tb_next
+    return {secret for place in places for secret in secrets_in("", dict(place))}
+
+
+# The answer ----------------------------------------------------------------------------------------------------------
+
+
+def answer(app_name: str, setting_names: Iterable[str]) -> Dict[str, Any]:
+    """Load the app and return the answer about it; whatever goes wrong becomes a part of it."""
+    found = {"format": FORMAT, "python": _python()}  # type: Dict[str, Any]
+    error = None  # type: Optional[BaseException]
+    start = time.monotonic()
+    try:
+        app = load(app_name)
+        found["import_seconds"] = round(time.monotonic() - start, 3)
+        found["app"] = _app(app, setting_names)
+    except BaseException as caught:
+        # Settings may well call sys.exit().
+        error = caught
+        found["error"] = _error(caught)
+    found["versions"] = {name: _version(name) for name in ("celery", "kombu", "billiard", "django")}
+    return dict(masked_everywhere(found, known_secrets(error)))
+
+
+def load(app_name: str) -> Any:
+    """Import the app and its tasks, as a worker does at its start; Django's checks are a part of that."""
+    app = importlib.import_module("celery.app.utils").find_app(app_name)
+    app.finalize()
+    app.loader.import_default_modules()
+    return app
+
+
+def _python() -> Dict[str, Any]:
+    return {
+        "version": ".".join(map(str, sys.version_info[:3])),
+        "executable": sys.executable,
+        "uid": os.geteuid(),
+        "dbm": [name for name in ("dbm.sqlite3", "dbm.gnu", "dbm.ndbm", "dbm.dumb") if _can_import(name)],
+    }
+
+
+def _can_import(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+def _version(name: str) -> Optional[str]:
+    module = sys.modules.get(name)
+    version = getattr(module, "__version__", None)
+    return str(version) if version else None
+
+
+def _error(error: BaseException) -> Dict[str, Any]:
+    return {"type": type(error).__name__, "message": _message(error), "traceback": _places(error.__traceback__)}
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)[:LONGEST_MESSAGE]
+    except Exception:
+        return "(it cannot be shown)"
+
+
+def _places(trace: Optional[TracebackType]) -> List[str]:
+    # Without the lines of code: they may hold what the settings keep secret.
+    frames = traceback.extract_tb(trace)[-TRACEBACK_FRAMES:]
+    return ["%s:%s in %s" % (frame.filename, frame.lineno, frame.name) for frame in frames]
+
+
+def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:
+    fields = {
+        "name": lambda: str(app.main or ""),
+        "settings_module": _settings_module,
+        "django_settings_module": lambda: os.environ.get("DJANGO_SETTINGS_MODULE"),
+        "broker": lambda: _broker(app),
+        "queues": lambda: sorted(app.amqp.queues.consume_from),
+        "default_queue": lambda: app.conf.task_default_queue,
+        "routed_queues": lambda: sorted(_routed_queues(app)),
+        "beat_scheduler": lambda: _dotted(app.conf.beat_scheduler),
+        "beat_schedule": lambda: _beat_schedule(app),
+        "beat_schedule_filename": lambda: str(app.conf.beat_schedule_filename),
+        "timezone": lambda: str(app.timezone),
+        "accept_content": lambda: sorted(map(str, app.conf.accept_content)),
+        "tasks": lambda: len([name for name in app.tasks if not name.startswith("celery.")]),
+        "settings": lambda: dict(_settings(setting_names)),
+    }  # type: Dict[str, Callable[[], Any]]
+    for name in PLAIN_OPTIONS:
+        fields[name] = functools.partial(_option, app, name)
+    return _ask(fields)
+
+
+PLAIN_OPTIONS = (
+    "broker_connection_retry_on_startup",
+    "task_acks_late",
+    "task_reject_on_worker_lost",
+    "task_soft_time_limit",
+    "task_time_limit",
+    "worker_concurrency",
+    "worker_max_memory_per_child",
+    "worker_max_tasks_per_child",
+    "worker_pool",
+    "worker_prefetch_multiplier",
+    "worker_proc_alive_timeout",
+    "worker_send_task_events",
+)
+
+
+def _ask(fields: Mapping[str, Callable[[], Any]]) -> Dict[str, Any]:
+    answers, problems = {}, {}
+    for name, ask in fields.items():
+        try:
+            answers[name] = ask()
+        except Exception as error:
+            answers[name] = None
+            problems[name] = "%s: %s" % (type(error).__name__, _message(error))
+    answers["problems"] = problems
+    return answers
+
+
+def _option(app: Any, name: str) -> object:
+    # None too where this Celery does not know it.
+    return _plain(getattr(app.conf, name, None))
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, (bool, int, float, str)) else _dotted(value)
+
+
+def _dotted(value: object) -> str:
+    if isinstance(value, type):
+        return "%s:%s" % (value.__module__, value.__qualname__)
+    return str(value)
+
+
+def _broker(app: Any) -> Dict[str, Any]:
+    url = app.conf.broker_read_url or app.conf.broker_url or "amqp://guest:guest@localhost:5672//"
+    urls = url.split(";") if isinstance(url, str) else list(url)
+    # A password may hold what ends it elsewhere, blanks and slashes.
+    urls = [re.sub(r"(?s)(://[^/:@]*):.*@", r"\1:***@", str(each)) for each in urls]
+    options = app.conf.broker_transport_options or {}
+    return {
+        "urls": urls,
+        "transport": app.conf.broker_transport or urls[0].partition("://")[0],
+        "host": urlsplit(urls[0]).hostname,
+        "missing_module": _missing_module(app),
+        # What the filesystem transport writes to.
+        "directories": sorted(str(value) for name, value in options.items() if "folder" in name),
+    }
+
+
+def _missing_module(app: Any) -> Optional[str]:
+    # `pip install celery` brings no client library for Redis, and a worker without one fails late and obscurely.
+    try:
+        app.connection_for_read().transport  # noqa: B018  # the property imports what it needs
+    except ImportError as error:
+        return error.name or str(error)
+    return None
+
+
+def _routed_queues(app: Any) -> Set[str]:
+    candidates = [options.get("queue") for options in _route_options(app.conf.task_routes)]
+    candidates += [getattr(task, "queue", None) for task in app.tasks.values()]
+    candidates += [(entry.get("options") or {}).get("queue") for _, entry in _beat_entries(app)]
+    return {str(getattr(queue, "name", queue)) for queue in candidates if queue}
+
+
+def _route_options(routes: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(routes, Mapping):
+        for target in routes.values():
+            if isinstance(target, Mapping):
+                yield target
+            elif isinstance(target, str):
+                yield {"queue": target}
+    elif isinstance(routes, (list, tuple)):
+        for route in routes:
+            # A pair of pattern and options, or a table of them; a router that is a function cannot be asked.
+            is_pair = isinstance(route, (list, tuple)) and len(route) == 2
+            for options in _route_options(dict([route]) if is_pair else route):
+                yield options
+
+
+def _beat_entries(app: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+    for name, entry in (app.conf.beat_schedule or {}).items():
+        yield str(name), entry if isinstance(entry, Mapping) else vars(entry)
+
+
+def _beat_schedule(app: Any) -> List[Dict[str, Optional[str]]]:
+    to_schedule = importlib.import_module("celery.schedules").maybe_schedule
+    return [
+        {"name": name, "task": str(entry.get("task")), "schedule": str(to_schedule(entry.get("schedule"))).strip("<>")}
+        for name, entry in _beat_entries(app)
+    ]
+
+
+def _django_settings() -> Dict[str, Any]:
+    # Without importing anything: an app that does not use Django must not begin to.
+    django_conf = sys.modules.get("django.conf")
+    if django_conf is None or not django_conf.settings.configured:
+        return {}
+    module = sys.modules.get(_settings_module() or "")
+    return dict(vars(module)) if module else {}
+
+
+def _settings_module() -> Optional[str]:
+    django_conf = sys.modules.get("django.conf")
+    if django_conf is None or not django_conf.settings.configured:
+        return None
+    return django_conf.settings.SETTINGS_MODULE or None
+
+
+def _settings(names: Iterable[str]) -> Iterator[Tuple[str, object]]:
+    django_conf = sys.modules.get("django.conf")
+    for name in names:
+        if django_conf is None or is_secret_name(name):
+            continue
+        value = getattr(django_conf.settings, name, None)
+        if value is not None:
+            yield name, _plain(value)
+
+
+# The way out ---------------------------------------------------------------------------------------------------------
+
+
+def take_stdout() -> int:
+    """Return a descriptor of stdout of our own; file descriptor 1 then is stderr, and stdin is empty."""
+    own = os.dup(1)
+    os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return own
+
+
+def write(descriptor: int, found: Mapping[str, Any]) -> None:
+    data = ("\n%s%s\n" % (MARKER, json.dumps(found, default=str))).encode("ascii")
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def main() -> None:
+    descriptor = take_stdout()
+    app_name, setting_names = sys.argv[1], sys.argv[2:]
+    # Settings look at both: this is what a worker would see.
+    sys.path[:] = [os.getcwd()] + [directory for directory in sys.path if directory]
+    sys.argv[:] = [os.path.join(os.path.dirname(sys.executable), "celery"), "-A", app_name, "worker"]
+    write(descriptor, answer(app_name, setting_names))
+    # Threads that the project started, and what it registered to happen at exit, are not waited for.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,287 @@
+"""What a project's app says of itself, and what it must not say."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procman.inside import probe
+from tests.celery_environments import CELERY_5_7, MISSING_OLDEST, CeleryEnvironment, environment_of, oldest_python
+from tests.django_projects import DEMO, make_project
+
+pytestmark = pytest.mark.celery
+
+SOURCE = Path(probe.__file__).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    return environment.python
+
+
+def run_probe(
+    python: Path, directory: Path, app: str, *settings: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, "-", app, *settings],
+        input=SOURCE,
+        cwd=directory,
+        env={"PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def answer(python: Path, directory: Path, app: str, *settings: str, **environment: str) -> dict[str, Any]:
+    found = probe.read_answer(run_probe(python, directory, app, *settings, environment=environment).stdout)
+    assert found
+    return found
+
+
+def test_demo_answers_on_every_celery(celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
+    found = answer(
+        celery_environment.python,
+        DEMO,
+        "mysite",
+        "MEDIA_ROOT",
+        "TMP_DIR",
+        "NO_SUCH_SETTING",
+        DEMO_DATA_DIRECTORY=str(tmp_path),
+    )
+    assert found["format"] == 1
+    assert found["versions"]["celery"] == celery_environment.spec.version
+    assert all(found["versions"].values())
+    assert found["import_seconds"] > 0
+    assert "dbm.dumb" in found["python"]["dbm"]
+    app = found["app"]
+    assert app["problems"] == {}
+    assert (app["name"], app["settings_module"]) == ("mysite", "mysite.settings")
+    assert app["broker"]["transport"] == "filesystem"
+    assert str(tmp_path / "broker" / "messages") in app["broker"]["directories"]
+    assert (app["queues"], app["default_queue"], app["routed_queues"]) == (["celery"], "celery", [])
+    assert app["beat_scheduler"] == "celery.beat:PersistentScheduler"
+    [entry] = app["beat_schedule"]
+    assert (entry["name"], entry["task"]) == ("cleanup-cropped-stacks", "catmaid.tasks.cleanup_cropped_stacks")
+    assert entry["schedule"].startswith("crontab: 0 0 * * *")
+    assert app["tasks"] == 4
+    assert (app["worker_concurrency"], app["worker_send_task_events"], app["timezone"]) == (1, False, "UTC")
+    assert app["settings"] == {"MEDIA_ROOT": f"{tmp_path}/media", "TMP_DIR": f"{tmp_path}/media/crops"}
+
+
+def test_queues_are_those_consumed_and_those_routed_to(python: Path, tmp_path: Path) -> None:
+    make_project(
+        tmp_path,
+        """
+from kombu import Queue
+CELERY_TASK_DEFAULT_QUEUE = "main"
+CELERY_TASK_QUEUES = [Queue("main"), Queue("crop")]
+CELERY_TASK_ROUTES = (
+    [("a.*", {"queue": "routed-pair"})], {"b.*": {"queue": Queue("routed-table")}}, {"c": "routed-word"}, lambda *a: {},
+)
+CELERY_BEAT_SCHEDULE = {"nightly": {"task": "d", "schedule": 5, "options": {"queue": "routed-beat"}}}
+""",
+    )
+    app = answer(python, tmp_path, "site1")["app"]
+    assert app["problems"] == {}
+    assert app["queues"] == ["crop", "main"]
+    assert app["routed_queues"] == ["routed-beat", "routed-pair", "routed-table", "routed-word"]
+    assert app["beat_schedule"] == [{"name": "nightly", "task": "d", "schedule": "freq: 5.00 seconds"}]
+
+
+def test_app_without_django_is_asked_too(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text("from celery import Celery\nthing = Celery('x', broker='memory://')\n")
+    found = answer(python, tmp_path, "plain:thing", "MEDIA_ROOT")
+    assert (found["app"]["settings_module"], found["app"]["settings"]) == (None, {})
+    assert found["app"]["broker"]["transport"] == "memory"
+
+
+def test_missing_client_library_is_named(celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
+    make_project(tmp_path, "CELERY_BROKER_URL = 'redis://:hunter22@cache.example:6380/0'")
+    app = answer(celery_environment.python, tmp_path, "site1")["app"]
+    assert app["problems"] == {}
+    assert re.search("redis|packaging", app["broker"].pop("missing_module"))
+    assert app["broker"] == {
+        "urls": ["redis://:***@cache.example:6380/0"],
+        "transport": "redis",
+        "host": "cache.example",
+        "directories": [],
+    }
+
+
+def test_one_thing_that_cannot_be_told_spoils_no_other(python: Path, tmp_path: Path) -> None:
+    make_project(tmp_path, "CELERY_BEAT_SCHEDULE = {'x': 5}")
+    app = answer(python, tmp_path, "site1")["app"]
+    assert set(app["problems"]) == {"beat_schedule", "routed_queues"}
+    assert app["beat_schedule"] is None
+    assert app["queues"] == ["celery"]
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "print('on stdout')",
+        "import os; os.write(1, b'on stdout')",
+        "import subprocess; subprocess.run(['echo', 'on stdout'])",
+        "import atexit; atexit.register(print, 'on stdout')",
+        'print(\'procman-probe:{"format": 1, "app": "forged"}\')',
+    ],
+)
+def test_what_a_project_prints_is_not_in_the_answer(python: Path, tmp_path: Path, noise: str) -> None:
+    make_project(tmp_path, noise)
+    completed = run_probe(python, tmp_path, "site1")
+    assert completed.stdout.count("\n") == 2
+    assert "stdout" not in completed.stdout
+    found = probe.read_answer(completed.stdout)
+    assert found
+    assert found["app"]["name"] == "site1"
+
+
+def test_what_a_site_prints_before_the_probe_runs_does_no_harm(python: Path, tmp_path: Path) -> None:
+    make_project(tmp_path, "")
+    (tmp_path / "sitecustomize.py").write_text("print('welcome', end='')")
+    assert answer(python, tmp_path, "site1", PYTHONPATH=str(tmp_path))["app"]["name"] == "site1"
+
+
+def test_threads_and_exit_functions_of_a_project_are_not_waited_for(python: Path, tmp_path: Path) -> None:
+    make_project(
+        tmp_path,
+        "import atexit, threading, time\n"
+        "threading.Thread(target=time.sleep, args=[300]).start()\natexit.register(time.sleep, 300)\n",
+    )
+    assert answer(python, tmp_path, "site1")["app"]["name"] == "site1"
+
+
+def test_settings_see_the_command_line_of_a_worker_and_no_input(python: Path, tmp_path: Path) -> None:
+    make_project(tmp_path, "import sys\nMEDIA_ROOT = repr([sys.argv, sys.stdin.read(), sys.path[0]])")
+    seen = answer(python, tmp_path, "site1", "MEDIA_ROOT")["app"]["settings"]["MEDIA_ROOT"]
+    assert seen == repr([[str(python.parent / "celery"), "-A", "site1", "worker"], "", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "message"),
+    [
+        ("import sys; sys.exit('not today')", "SystemExit", "not today"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt", ""),
+        ("import no_such_thing", "ModuleNotFoundError", "no_such_thing"),
+        ("INSTALLED_APPS = ['no_such_app']", "ModuleNotFoundError", "no_such_app"),
+        ("this is no Python", "SyntaxError", "settings.py, line 4"),
+        ("class E(Exception):\n  def __str__(self): raise ValueError\nraise E", "E", "(it cannot be shown)"),
+    ],
+)
+def test_error_comes_back_with_its_places(python: Path, tmp_path: Path, settings: str, kind: str, message: str) -> None:
+    make_project(tmp_path, settings)
+    found = answer(python, tmp_path, "site1")
+    assert "app" not in found
+    assert found["error"]["type"] == kind
+    assert message in found["error"]["message"]
+    assert found["error"]["traceback"]
+    assert found["versions"]["celery"]
+
+
+def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path) -> None:
+    make_project(tmp_path, "INSTALLED_APPS = ['site1']")
+    (tmp_path / "site1" / "tasks.py").write_text("import no_such_library\n")
+    error = answer(python, tmp_path, "site1")["error"]
+    assert error["message"] == "No module named 'no_such_library'"
+    assert error["traceback"][-1] == f"{tmp_path}/site1/tasks.py:1 in <module>"
+
+
+def test_process_that_ends_itself_leaves_no_answer(python: Path, tmp_path: Path) -> None:
+    make_project(tmp_path, "import os; os._exit(3)")
+    completed = run_probe(python, tmp_path, "site1")
+    assert (completed.returncode, probe.read_answer(completed.stdout)) == (3, None)
+
+
+SECRET = "correct-horse/battery@staple"
+OTHER_SECRET = "xyzzy-plugh"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        f"CELERY_BROKER_URL = 'amqp://admin:{SECRET}@localhost:5672//'",
+        f"CELERY_BROKER_URL = ['amqp://admin:{SECRET}@one//', 'amqp://admin:{SECRET}@two//']",
+        f"CELERY_BROKER_URL = 'amqp://admin:{SECRET}@one//;amqp://admin:{SECRET}@two//'",
+        f"CELERY_BROKER_URL = 'amqp://admin:two {SECRET}@localhost//'",
+        f"CELERY_BROKER_URL = 'sqs://key:{SECRET}@'",
+        f"CELERY_BROKER_URL = 'nonsense://admin:{SECRET}@:no-port'",
+        f"API_TOKEN = '{SECRET}'\nMEDIA_ROOT = '/srv/' + API_TOKEN",
+        f"API_TOKEN = '{SECRET}'",
+        f"DATABASES = {{'x': {{'PASSWORD': '{SECRET}'}}}}\nCELERY_BEAT_SCHEDULE = {{'x': {{'task': '{SECRET}'}}}}",
+        f"STRIPE_KEY = '{SECRET}'\nraise ValueError('cannot use ' + STRIPE_KEY)",
+        f"raise ValueError('cannot use redis://:{SECRET}@localhost/0')",
+        f"def connect(password): raise ValueError(password)\nconnect('{SECRET}')",
+        "import os\nraise ValueError(os.environ['DB_PASSWORD'])",
+        f"x = '{SECRET}'; undefined",
+    ],
+)
+def test_no_secret_is_answered(python: Path, tmp_path: Path, settings: str) -> None:
+    make_project(tmp_path, settings)
+    completed = run_probe(
+        python, tmp_path, "site1", "MEDIA_ROOT", "API_TOKEN", "SECRET_KEY", environment={"DB_PASSWORD": OTHER_SECRET}
+    )
+    assert probe.read_answer(completed.stdout)
+    for part in (SECRET, "battery", "staple", OTHER_SECRET, "not-for-anybody"):
+        assert part not in completed.stdout + completed.stderr
+
+
+def test_what_only_looks_like_a_secret_stays_readable(python: Path, tmp_path: Path) -> None:
+    make_project(
+        tmp_path,
+        "PASSWORD_RESET_DAYS = '7'\nTOKEN_FILE = '/srv/x'\nCELERY_BROKER_URL = 'amqp://guest:guest@localhost//'\n"
+        "MEDIA_ROOT = '/srv/x/guest/7'\n",
+    )
+    app = answer(python, tmp_path, "site1", "MEDIA_ROOT", "SECRET_KEY")["app"]
+    assert app["settings"] == {"MEDIA_ROOT": "/srv/x/guest/7"}
+    assert app["broker"]["urls"] == ["amqp://guest:***@localhost//"]
+
+
+PASSWORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1)
+
+
+@given(before=st.text(), user=st.sampled_from(["", "guest"]), password=PASSWORDS, after=st.text())
+def test_password_of_a_url_is_masked_whatever_it_is(before: str, user: str, password: str, after: str) -> None:
+    url = f"amqp://{user}:{password}@host"
+    assert f"{user}:{password}@" not in probe.masked(f"{before} {url} {after}")
+
+
+def test_oldest_python_runs_it() -> None:
+    python = oldest_python()
+    if python is None:
+        pytest.skip(MISSING_OLDEST)
+    found = answer(python, Path("/"), "mysite")
+    assert found["error"]["type"] == "ModuleNotFoundError"
+    assert "celery" in found["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "stdout",
+    [
+        "",
+        "hello",
+        probe.MARKER,
+        f"{probe.MARKER}[]",
+        f"{probe.MARKER}{{",
+        f'{probe.MARKER}{{"format": 2}}',
+        probe.MARKER + "null",
+    ],
+)
+def test_what_is_no_answer_is_none(stdout: str) -> None:
+    assert probe.read_answer(stdout) is None
+
+
+def test_last_answer_counts() -> None:
+    lines = [probe.MARKER + json.dumps({"format": 1, "python": number}) for number in (1, 2)]
+    assert probe.read_answer("\n".join(["noise", *lines, "noise"])) == {"format": 1, "python": 2}
