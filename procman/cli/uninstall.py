@@ -16,7 +16,7 @@ from procman.output.terminal import Progress
 def uninstall(selection: Selection, purge: bool) -> None:
     """Stop the programs and remove what procman wrote.
 
-    Running tasks are finished first. Logs, generations, beat's schedule and files that were set aside stay and are listed;
+    Running tasks are finished first. Logs, generations, beat's schedule and files set aside stay and are listed;
     --purge removes all of them but the schedule, which is never deleted.
     """
     progress = Progress()
@@ -33,5 +33,6 @@ def uninstall(selection: Selection, purge: bool) -> None:
     click.echo(f"{installed.manifest.project}: uninstalled")
     for path in remains.restored:
         click.echo(f"restored  {path}")
-    for path in remains.stays:
+    # A directory is there because of what is in it.
+    for path in (path for path in remains.stays if not any(path in other.parents for other in remains.stays)):
         click.echo(f"stays     {path}")

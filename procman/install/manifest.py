@@ -50,7 +50,7 @@ class ReplacedFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one generation put on disk. The last four fields also hold what the generations before it had."""
+    """What one generation put on disk. The fields from `directories_made` on also hold what the generations before it had."""
 
     procman: str
     project: str
@@ -64,6 +64,8 @@ class Manifest:
     programs: tuple[InstalledProgram, ...]
     files: tuple[InstalledFile, ...]
     rendered_directories: tuple[RenderedDirectory, ...]
+    environment_file: Path | None = None
+    """Not ours, but a change of it makes a restart due."""
     directories_made: tuple[Path, ...] = ()
     """Those of this project alone that did not exist before it."""
     log_files: tuple[Path, ...] = ()
@@ -122,6 +124,7 @@ def describe(
         programs=tuple(programs),
         files=tuple(installed_file(file) for file in rendering.files),
         rendered_directories=rendering.directories,
+        environment_file=project.environment_file,
         log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
         schedule_files=tuple(
             program.options.schedule_file
