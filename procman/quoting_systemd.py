@@ -1,0 +1,104 @@
+"""Turns values into text that systemd reads back exactly, by the rules of each kind of directive, or refuses them (S1).
+
+The rules are those of systemd 252, read back from its own parser (tests/read_by_systemd.py). `%` starts a specifier
+nearly everywhere. Commands and variables are split and unescaped as in a shell; so are lists of paths, which know no
+`\\n`; a single path is taken as it stands, quotes and all, and a backslash at its end would swallow the next line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from procman.config.systemd_directives import PATTERNS, Value
+from procman.errors import ProcmanError
+from procman.quoting import Encoded, comment
+
+HINT = "Change it where procman.toml sets it."
+
+
+def systemd_text(value: object) -> Encoded:
+    """Return VALUE for a directive that is taken as it is, such as `Description`."""
+    text = comment(value)
+    if not text or text != text.strip(" "):
+        raise _refuse(text, "systemd would drop the blanks at its ends")
+    if text.endswith("\\"):
+        raise _refuse(text, "systemd would take the next line for a part of it")
+    return Encoded(text.replace("%", "%%"))
+
+
+def systemd_path(value: object) -> Encoded:
+    """Return the one path VALUE for a directive that takes no quotes, such as `WorkingDirectory`."""
+    return systemd_text(_absolute(value))
+
+
+def systemd_environment_file(value: object) -> Encoded:
+    """Return the path VALUE for `EnvironmentFile`, which takes `*`, `?` and `[` for a pattern."""
+    path = systemd_path(value)
+    if re.search(r"[*?\[]", path):
+        raise _refuse(path, "systemd would take it for a pattern of several files")
+    return path
+
+
+def systemd_paths(values: Iterable[object]) -> Encoded:
+    """Return the paths VALUES for a directive that takes a list, such as `ReadWritePaths`; each may have a - or +."""
+    return Encoded(" ".join(_quoted(_absolute(value, "-+")) for value in values))
+
+
+def systemd_bound_paths(values: Iterable[object]) -> Encoded:
+    """Return the paths VALUES for `BindPaths`, each to be seen where it is."""
+    # In quotes, a colon does not separate the path from another one.
+    return Encoded(" ".join(_quoted(_absolute(value)) for value in values))
+
+
+def systemd_command(argv: tuple[str, ...]) -> Encoded:
+    """Return ARGV for `ExecStart`; the first word is the absolute path of a program."""
+    program, *arguments = argv
+    _absolute(program)
+    if re.search(r"[\"'\\]", program):
+        raise _refuse(program, "systemd knows no way to write a quote or a backslash in the path of a program")
+    return Encoded(" ".join([_quoted(program), *(_quoted(word).replace("$", "$$") for word in arguments)]))
+
+
+def systemd_assignment(name: str, value: object) -> Encoded:
+    """Return one assignment for `Environment`."""
+    return Encoded(_quoted(f"{name}={value}"))
+
+
+def systemd_words(value: object) -> Encoded:
+    """Return VALUE as it is: plain words, in which nothing has a meaning of its own."""
+    return _matching(value, PATTERNS[Value.WORDS])
+
+
+def systemd_amount(value: object) -> Encoded:
+    """Return VALUE as it is: a number with its unit; no specifier is looked for there."""
+    return _matching(value, PATTERNS[Value.AMOUNT])
+
+
+def systemd_units(names: Iterable[str]) -> Encoded:
+    """Return NAMES of units as a list; their own escapes (`dev-sda\\x2d1.device`) stay."""
+    return Encoded(" ".join(_matching(name, r"[A-Za-z0-9:_.\\@-]+") for name in names))
+
+
+def _quoted(value: object) -> str:
+    text = comment(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{text}"'
+
+
+def _absolute(value: object, prefixes: str = "") -> str:
+    text = str(value)
+    path = text.lstrip(prefixes) if prefixes else text
+    if not path.startswith("/") or "/../" in f"{path}/":
+        raise _refuse(text, "systemd takes an absolute path here, without ..")
+    return text
+
+
+def _matching(value: object, pattern: str) -> Encoded:
+    text = comment(value)
+    if not re.fullmatch(pattern, text):
+        raise _refuse(text, "systemd could take it for something else")
+    return text
+
+
+def _refuse(value: str, reason: str) -> ProcmanError:
+    return ProcmanError(f"{value!r} cannot be written: {reason}", hint=HINT)
