@@ -1,0 +1,187 @@
+"""Imports point downwards only, and each library has one home: so that a change stays where it was made."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "procman"
+
+LAYERS = (
+    ("__main__",),
+    ("cli",),
+    ("output",),
+    ("commands",),
+    ("checks", "backends", "install"),
+    ("app_facts", "launch", "render"),
+    ("quoting_systemd",),
+    ("config",),
+    ("celery_command", "quoting", "run"),
+    ("errors", "inside", "model", "secrets", "version"),
+)
+"""From the top down. What stands beside each other does not import each other."""
+
+DEPTHS = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
+
+HOMES = {
+    "click": "procman.cli",
+    "jinja2": "procman.render",
+    "psutil": "procman.checks",
+    "subprocess": "procman.run",
+    "supervisor": "procman.backends.supervisor",
+}
+"""The only part that may import what stands on the left."""
+
+ELSEWHERE = {"tomli": "procman.config"}
+"""Third parties without a promise: the standard library of an older Python."""
+
+
+class Import(NamedTuple):
+    """One import: of `imported` in line `line` of `module`, both with dots."""
+
+    module: str
+    line: int
+    imported: str
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.imported}"
+
+
+def _sources() -> dict[str, str]:
+    paths = [path for path in PACKAGE.rglob("*.py") if "templates" not in path.parts]
+    return {_module(path): path.read_text(encoding="utf-8") for path in paths}
+
+
+def _module(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(sources: dict[str, str]) -> Iterator[Import]:
+    for module, text in sources.items():
+        for node in ast.walk(ast.parse(text)):
+            for imported in _names(module, node, sources):
+                yield Import(module, getattr(node, "lineno", 0), imported)
+
+
+def _names(module: str, node: ast.AST, sources: Iterable[str]) -> Iterator[str]:
+    match node:
+        case ast.Import(names=names):
+            yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=None, names=names) | ast.ImportFrom(module=str(), level=1 | 2 | 3, names=names):
+            yield "a relative name"
+        case ast.ImportFrom(module=str(base), names=names):
+            # `from procman import backends` imports procman.backends; `from procman.model import Kind` procman.model.
+            yield from (f"{base}.{alias.name}" if f"{base}.{alias.name}" in sources else base for alias in names)
+        case ast.Call(func=ast.Name(id="import_module") | ast.Attribute(attr="import_module"), args=[first, *_]):
+            # Celery, for the launcher's part, can be imported in no other way.
+            if isinstance(first, ast.Constant) and _within(str(first.value), "procman"):
+                yield str(first.value)
+
+
+def _part(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def _within(module: str, home: str) -> bool:
+    return module == home or module.startswith(f"{home}.")
+
+
+def _against_the_layers(one: Import) -> bool:
+    if not _within(one.imported, "procman") or one.module == "procman":
+        return False
+    importer, imported = _part(one.module), _part(one.imported)
+    if importer == imported or not imported:
+        return False
+    return DEPTHS.get(importer, len(LAYERS)) >= DEPTHS.get(imported, -1)
+
+
+def _away_from_home(one: Import) -> bool:
+    homes = [home for name, home in HOMES.items() if _within(one.imported, name)]
+    return any(not _within(one.module, home) for home in homes)
+
+
+def _unknown_library(one: Import) -> bool:
+    name = one.imported.split(".")[0]
+    known = {"procman", *HOMES, *sys.stdlib_module_names}
+    return name not in known and not _within(one.module, ELSEWHERE.get(name, "nowhere"))
+
+
+def _foreign_inside(one: Import) -> bool:
+    name = one.imported.split(".")[0]
+    return _within(one.module, "procman.inside") and name not in sys.stdlib_module_names
+
+
+RULES = (_against_the_layers, _away_from_home, _unknown_library, _foreign_inside)
+
+
+def _violations(sources: dict[str, str]) -> list[str]:
+    return sorted({str(each) for each in _imports(sources) for rule in RULES if rule(each)})
+
+
+def test_imports_point_downwards_and_libraries_stay_at_home() -> None:
+    assert _violations(_sources()) == []
+
+
+def test_every_part_has_a_layer() -> None:
+    assert {_part(module) for module in _sources()} - {""} == set(DEPTHS)
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("procman.model", "from procman.errors import ProcmanError"),
+        ("procman.model", "import procman.config.load"),
+        ("procman.config.load", "from procman.render import Templates"),
+        ("procman.config.load", "from procman import render"),
+        ("procman.config.load", "def load():\n    from procman import render"),
+        ("procman.config.load", "if TYPE_CHECKING:\n    from procman.launch import launch_of"),
+        ("procman.render", "from procman.launch import launch_of"),
+        ("procman.checks.process", "from procman.backends.base import Progress"),
+        ("procman.install.plan", "import procman.backends.supervisor.files"),
+        ("procman.commands.status", "from procman.output import table"),
+        ("procman.commands.status", "from procman.cli.main import run"),
+        ("procman.config.load", "importlib.import_module('procman.cli.main')"),
+        ("procman.config.load", "from ..render import Templates"),
+        ("procman.config.load", "from . import keys"),
+        ("procman.brand_new", "import procman.model"),
+        ("procman.config.load", "import procman.brand_new"),
+        ("procman.output.table", "import click"),
+        ("procman.backends.supervisor.files", "from jinja2 import Environment"),
+        ("procman.commands.status", "import psutil"),
+        ("procman.backends.systemd.control", "import subprocess"),
+        ("procman.checks.process", "from subprocess import run"),
+        ("procman.backends.systemd.control", "import supervisor.options"),
+        ("procman.config.load", "import yaml"),
+        ("procman.run", "import tomli"),
+        ("procman.inside.launcher", "from procman.errors import ProcmanError"),
+        ("procman.inside.launcher", "import celery"),
+        ("procman.inside.launcher", "importlib.import_module('procman.errors')"),
+    ],
+)
+def test_violation_is_found(module: str, text: str) -> None:
+    sources = dict.fromkeys(["procman.render", "procman.backends", "procman.brand_new"], "") | {module: text}
+    assert len(_violations(sources)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        ("procman.cli.status", "import click\nfrom procman.output import table\nfrom procman.commands import status"),
+        ("procman.commands.status", "from procman.install.plan import plan\nfrom procman.model import Project"),
+        ("procman.commands.install", "from procman.commands import status"),
+        ("procman.config.load", "import tomllib\nimport tomli\nfrom procman.config import keys, types"),
+        ("procman.checks.process", "import psutil\nfrom procman.run import capture"),
+        ("procman.backends.supervisor.verify", "from supervisor.options import ServerOptions"),
+        ("procman.inside.probe", "import json, os\nfrom importlib import import_module"),
+        ("procman", "from procman.version import VERSION"),
+        ("procman.launch", "from procman import celery_command"),
+    ],
+)
+def test_rightful_import_is_left_alone(module: str, text: str) -> None:
+    assert _violations({"procman.celery_command": "", module: text}) == []
