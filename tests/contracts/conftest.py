@@ -1,0 +1,32 @@
+"""The whole product, with each Celery or with the newest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
+from tests.product import Product
+
+
+@pytest.fixture
+def product() -> Iterator[Product]:
+    """A product with the newest Celery; not installed yet."""
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    yield from _product(environment)
+
+
+@pytest.fixture
+def product_with_each_celery(celery_environment: CeleryEnvironment) -> Iterator[Product]:
+    """A product, once with each Celery that procman promises to run."""
+    yield from _product(celery_environment)
+
+
+def _product(environment: CeleryEnvironment) -> Iterator[Product]:
+    product = Product(environment)
+    try:
+        yield product
+    finally:
+        product.close()

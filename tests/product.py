@@ -1,0 +1,172 @@
+"""procman as its users have it: the command line, an embedded supervisord and the demo project, below one directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.celery_environments import CeleryEnvironment
+
+DEMO = Path(__file__).parent.parent / "demo"
+PATIENCE_SECONDS = 60.0
+"""How long a test waits for something that should come soon."""
+
+
+class Product:
+    """One project of user scope with its own supervisord; `close` ends everything that it started."""
+
+    def __init__(self, environment: CeleryEnvironment) -> None:
+        # Short, because a unix socket's path has at most 107 bytes.
+        self.directory = Path(tempfile.mkdtemp(prefix="pm"))
+        self.virtualenv = environment.directory
+        self.data = self.directory / "data"
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.directory),
+            "XDG_CONFIG_HOME": str(self.directory / "c"),
+            "XDG_STATE_HOME": str(self.directory / "s"),
+            "PYTHONPATH": str(DEMO.parent),
+            "DEMO_DATA_DIRECTORY": str(self.data),
+        }
+        self.configuration = self.directory / "procman.toml"
+
+    @property
+    def supervisord_configuration(self) -> Path:
+        return self.directory / "c/procman/supervisor/supervisord.conf"
+
+    def configure(self, programs: str, *, environment: str = "") -> None:
+        """Write procman.toml with the demo project and the tables PROGRAMS."""
+        self.configuration.write_text(
+            f"""
+[project]
+name = "catmaid"
+app = "mysite"
+directory = "{DEMO}"
+virtualenv = "{self.virtualenv}"
+settings = "mysite.settings"
+scope = "user"
+
+[environment]
+DEMO_DATA_DIRECTORY = "{self.data}"
+{environment}
+[defaults.program]
+start_seconds = 1
+
+{programs}
+
+[supervisor]
+mode = "embedded"
+"""
+        )
+
+    def procman(self, *arguments: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run procman; with CHECK its exit status must be 0."""
+        done = subprocess.run(
+            [sys.executable, "-m", "procman", "--config", str(self.configuration), *arguments],
+            env=self.environment,
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"status {done.returncode}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Return the programs of `procman status --json` by name."""
+        document = json.loads(self.procman("status", "--json", check=False).stdout)
+        return {program["name"]: program for program in document["programs"]}
+
+    def supervisorctl(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run supervisorctl as an administrator would."""
+        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(self.supervisord_configuration)]
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+
+    def supervisord_pid(self) -> int:
+        """Return the pid of the embedded supervisord."""
+        return int(self.supervisorctl("pid").stdout)
+
+    def send(self, task: str, *arguments: object, queue: str | None = None, times: int = 1) -> None:
+        """Send TASK of the demo's `counting` app; with TIMES above 1 the first argument counts up."""
+        code = (
+            "import django; django.setup(); from mysite import celery; from counting import tasks; import json, sys\n"
+            "task, arguments, queue, times = json.loads(sys.argv[1])\n"
+            "for number in range(times):\n"
+            "    arguments[0] += 1 if number else 0\n"
+            "    getattr(tasks, task).apply_async(arguments, queue=queue)\n"
+        )
+        said = json.dumps([task, list(arguments), queue, times])
+        environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(DEMO)}
+        subprocess.run([self.virtualenv / "bin/python", "-c", code, said], env=environment, cwd=DEMO, check=True)
+
+    def counted(self, name: str) -> Counter[int]:
+        """Return how often each number stands in the file NAME (`started`, `finished`)."""
+        path = self.data / "counted" / name
+        return Counter(int(line) for line in path.read_text().split()) if path.exists() else Counter()
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process that was started through this product's launcher or belongs to such a one."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("DEMO_DATA_DIRECTORY") == str(self.data):
+                    found.append(process)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+        return found
+
+    def main_processes(self, node_name: str) -> list[int]:
+        """Return the pids of the main processes of a worker, told by their node name, or of `beat`."""
+        alike = [each for each in self.processes() if any(node_name in word for word in _arguments(each))]
+        pids = {each.pid for each in alike}
+        return [each.pid for each in alike if _parent(each) not in pids]
+
+    def close(self) -> None:
+        """End everything that was started here and remove it."""
+        for _ in range(2):
+            for process in [*self._supervisords(), *self.processes()]:
+                try:
+                    process.send_signal(signal.SIGKILL)
+                except psutil.NoSuchProcess:
+                    continue
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _supervisords(self) -> list[psutil.Process]:
+        ours = str(self.supervisord_configuration)
+        return [process for process in psutil.process_iter() if ours in _arguments(process)]
+
+
+def eventually(probe: Callable[[], bool], what: str, patience: float = PATIENCE_SECONDS) -> None:
+    """Wait until PROBE says True; fail with WHAT if that takes too long."""
+    deadline = time.monotonic() + patience
+    while not probe():
+        assert time.monotonic() < deadline, f"waited {patience:g} s: {what}"
+        time.sleep(0.05)
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
+
+
+def _parent(process: psutil.Process) -> int | None:
+    try:
+        return process.ppid()
+    except psutil.NoSuchProcess:
+        return None
