@@ -33,6 +33,8 @@ LONGEST_MESSAGE = 2000
 SECRET_WORDS = {"PASSWORD", "PASSWD", "SECRET", "TOKEN", "CREDENTIALS"}
 SHORTEST_SECRET = 6
 URL_PASSWORD = re.compile(r"""(?P<start>[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^\s/:@'"]*)):(?P<password>\S*)@""")
+# A password may hold what ends it elsewhere, blanks and slashes.
+WHOLE_URL = re.compile(r"(?s)(?P<start>[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^/:@]*)):(?P<password>.*)@")
 URL_OPTION = re.compile(r"""([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'"]+""", re.IGNORECASE)
 
 
@@ -74,9 +76,11 @@ def secrets_in(name: object, value: object, depth: int = 4) -> Iterator[str]:
 def _secrets_in_text(name: object, text: str) -> Iterator[str]:
     if is_secret_name(name) and not re.match(r"/|(?:[0-9.]*|true|false|yes|no|on|off)\Z", text.lower()):
         yield text
-    for found in URL_PASSWORD.finditer(text):
-        if found.group("password") != found.group("user"):
+    for found in [WHOLE_URL.match(text)] + list(URL_PASSWORD.finditer(text)):
+        if found and found.group("password") != found.group("user"):
             yield found.group("password")
+            # A parser that takes a piece of it for the port complains about that piece.
+            yield from re.split("[/@:?#]", found.group("password"))
 
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
@@ -243,8 +247,7 @@ def _dotted(value: object) -> str:
 def _broker(app: Any) -> Dict[str, Any]:
     url = app.conf.broker_read_url or app.conf.broker_url or "amqp://guest:guest@localhost:5672//"
     urls = url.split(";") if isinstance(url, str) else list(url)
-    # A password may hold what ends it elsewhere, blanks and slashes.
-    urls = [re.sub(r"(?s)(://[^/:@]*):.*@", r"\1:***@", str(each)) for each in urls]
+    urls = [WHOLE_URL.sub(r"\g<start>:***@", str(each)) for each in urls]
     options = app.conf.broker_transport_options or {}
     return {
         "urls": urls,
@@ -262,6 +265,11 @@ def _missing_module(app: Any) -> Optional[str]:
         app.connection_for_read().transport  # noqa: B018  # the property imports what it needs
     except ImportError as error:
         return error.name or str(error)
+    except ValueError:
+        # Its own words quote a piece of the URL.
+        raise ValueError(
+            "the URL cannot be read; special characters of a password have to be percent-encoded"
+        ) from None
     return None
 
 

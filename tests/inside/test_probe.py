@@ -217,6 +217,8 @@ OTHER_SECRET = "xyzzy-plugh"
         f"CELERY_BROKER_URL = 'amqp://admin:two {SECRET}@localhost//'",
         f"CELERY_BROKER_URL = 'sqs://key:{SECRET}@'",
         f"CELERY_BROKER_URL = 'nonsense://admin:{SECRET}@:no-port'",
+        f"from urllib.parse import urlsplit\nBROKER = 'amqp://admin:{SECRET}@localhost//'\nurlsplit(BROKER).port",
+        "CELERY_BROKER_URL = 'amqp://admin:correct-battery staple@localhost//'",
         f"API_TOKEN = '{SECRET}'\nMEDIA_ROOT = '/srv/' + API_TOKEN",
         f"API_TOKEN = '{SECRET}'",
         f"DATABASES = {{'x': {{'PASSWORD': '{SECRET}'}}}}\nCELERY_BEAT_SCHEDULE = {{'x': {{'task': '{SECRET}'}}}}",
@@ -233,7 +235,7 @@ def test_no_secret_is_answered(python: Path, tmp_path: Path, settings: str) -> N
         python, tmp_path, "site1", "MEDIA_ROOT", "API_TOKEN", "SECRET_KEY", environment={"DB_PASSWORD": OTHER_SECRET}
     )
     assert probe.read_answer(completed.stdout)
-    for part in (SECRET, "battery", "staple", OTHER_SECRET, "not-for-anybody"):
+    for part in (SECRET, "correct", "battery", "staple", OTHER_SECRET, "not-for-anybody"):
         assert part not in completed.stdout + completed.stderr
 
 
