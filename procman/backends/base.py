@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -25,9 +25,21 @@ class Files(Protocol):
 class Verify(Protocol):
     """The module `verify` of a backend: reads files as their reader will, before they are put in place (R6)."""
 
-    def verify(self, project: Project, rendering: Rendering, removed: Iterable[Path]) -> list[str]:
-        """Return the problems that the files' own reader would have with the host's configuration once RENDERING is in
-        place and the paths REMOVED are gone; put together in a private directory, nothing is put in place."""
+    def verify(
+        self,
+        project: Project,
+        rendering: Rendering,
+        removed: Iterable[Path] = (),
+        taken_over: Mapping[Path, str | None] | None = None,
+    ) -> list[str]:
+        """Return the problems that the reader would have with the host's configuration once RENDERING is in place.
+
+        The paths REMOVED are taken for gone, and the files of others TAKEN_OVER for what will be left of them. All
+        is put together in a private directory.
+        """
+
+    def remaining(self, file: Path, names: Collection[str]) -> str | None:
+        """Return what is left of somebody else's FILE when procman takes the programs NAMES over; None: nothing."""
 
 
 class Control(Protocol):

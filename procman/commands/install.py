@@ -10,8 +10,6 @@ from procman import backends
 from procman.backends.base import Controller, Progress
 from procman.commands.control import controller_of
 from procman.commands.healthy import Unhealthy, wait_until_healthy
-from procman.commands.select import Installed
-from procman.commands.takeover import Takeover, find_takeover
 from procman.errors import ProcmanError
 from procman.install import generations
 from procman.install.apply import apply
@@ -32,7 +30,6 @@ class Prepared:
 
     plan: Plan
     configuration: bytes
-    takeover: Takeover
 
 
 @dataclass(frozen=True)
@@ -51,8 +48,8 @@ Told = Callable[[InstalledProgram, str], None]
 def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = ()) -> Prepared:
     """Return what an install of PROJECT would do; touches nothing.
 
-    REPLACED are files of others whose sections of the same names are taken over. Every problem of the plan, and every one
-    that the files' own reader has with them (R6), is told in one ProcmanError.
+    REPLACED are files of others whose sections of the same names are taken over. Every problem of the plan, and
+    every one that the files' own reader has with them (R6), is told in one ProcmanError.
     """
     configuration = project.configuration_file.read_bytes()
     files = backends.files(project.backend)
@@ -66,13 +63,15 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = ()) -> Prep
         templates_digest=Templates(project.templates).digest(),
     )
     installation = generations.read_installation(tree, project.directories)
-    takeover = find_takeover(project, replaced)
-    plan = make_plan(rendering, wanted, installation, tree, take_over=takeover.remaining)
-    found = backends.verify(project.backend).verify(project, rendering, plan.removed, takeover.remaining)
+    reader = backends.verify(project.backend)
+    names = [program.name for program in project.programs]
+    left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
+    plan = make_plan(rendering, wanted, installation, tree, take_over=left)
+    found = reader.verify(project, rendering, plan.removed, left)
     problems = [*plan.problems, *found]
     if problems:
         raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
-    return Prepared(plan, configuration, takeover)
+    return Prepared(plan, configuration)
 
 
 def preview(project: Project, replaced: Sequence[Path] = ()) -> Plan:
@@ -98,7 +97,6 @@ def install(
         plan, manifest = prepared.plan, prepared.plan.generation.manifest
         controller = controller_of(manifest)
         apply(tree, plan, prepared.configuration)
-        prepared.takeover.drain(controller, manifest.programs, progress, told)
         activate(tree, manifest, controller, progress, told)
         unhealthy = (
             wait_until_healthy(controller, manifest.programs, wait_seconds, progress)

@@ -1,0 +1,179 @@
+"""procman beside other people's programs, under a supervisord that is theirs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.product import DEMO, Product, eventually
+
+pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
+
+
+class ExistingSupervisord:
+    """A supervisord that was there before procman, with a program of somebody else."""
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.directory = product.directory / "etc"
+        self.include = self.directory / "conf.d"
+        self.include.mkdir(parents=True)
+        self.configuration = self.directory / "supervisord.conf"
+        self.write(
+            "supervisord.conf",
+            f"""
+            [supervisord]
+            logfile={self.directory}/supervisord.log
+            pidfile={self.directory}/supervisord.pid
+            [unix_http_server]
+            file={self.directory}/sock
+            [rpcinterface:supervisor]
+            supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+            [supervisorctl]
+            serverurl=unix://{self.directory}/sock
+            [include]
+            files=conf.d/*.conf
+            """,
+        )
+        self.write("conf.d/other.conf", "[program:other]\ncommand=sleep 1000\n")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.directory / name
+        path.write_text(textwrap.dedent(text).lstrip())
+        return path
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self.configuration)]
+        subprocess.run(command, check=True, env=self.product.environment, cwd=self.directory)
+        eventually(lambda: self.ctl("pid").returncode == 0, "supervisord answers")
+
+    def ctl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(self.configuration), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+    def pid(self, name: str) -> int:
+        return int(self.ctl("pid", name).stdout)
+
+
+@pytest.fixture
+def existing(product: Product) -> Iterator[ExistingSupervisord]:
+    existing = ExistingSupervisord(product)
+    product.configure("[worker.celery]\nconcurrency = 1\n[beat]")
+    text = product.configuration.read_text().replace(
+        'mode = "embedded"',
+        f'mode = "existing"\nconfiguration = "{existing.configuration}"\ninclude = "{existing.include}/*.conf"',
+    )
+    product.configuration.write_text(text)
+    yield existing
+    existing.ctl("shutdown")
+    eventually(lambda: existing.ctl("pid").returncode != 0, "supervisord has ended")
+
+
+def documented_by_catmaid(existing: ExistingSupervisord) -> Path:
+    """CATMAID's documented programs: in a group, and with the stop time that loses tasks."""
+    script = existing.write(
+        "run-celery.sh",
+        f"""
+        #!/bin/bash
+        ENVDIR={existing.product.virtualenv}
+        DJANGODIR={DEMO}
+        DJANGO_SETTINGS_MODULE=mysite.settings
+        cd $DJANGODIR
+        source $ENVDIR/bin/activate
+        export DJANGO_SETTINGS_MODULE=$DJANGO_SETTINGS_MODULE
+        export PYTHONPATH=$DJANGODIR:$PYTHONPATH
+        export DEMO_DATA_DIRECTORY={existing.product.data}
+        exec celery -A mysite worker -l info
+        """,
+    )
+    script.chmod(0o755)
+    return existing.write(
+        "conf.d/catmaid.conf",
+        f"""
+        ; the web application
+        [program:catmaid-app]
+        command=sleep 1000
+
+        [program:catmaid-celery]
+        command={script}
+        stopasgroup=true
+        stopwaitsecs=10
+        startsecs=1
+
+        [group:catmaid]
+        programs=catmaid-app,catmaid-celery
+        """,
+    )
+
+
+def test_other_programs_are_neither_restarted_nor_changed(existing: ExistingSupervisord) -> None:
+    existing.start()
+    before = existing.pid("other")
+    # Changed by somebody, who has not had supervisord read it yet: that is not for procman to do.
+    existing.write("conf.d/other.conf", "[program:other]\ncommand=sleep 2000\n")
+    existing.product.procman("install", "--wait", "60")
+    assert existing.pid("other") == before
+    restarted = existing.ctl("restart", "catmaid-celery")
+    assert (restarted.returncode, restarted.stdout) == (0, "catmaid-celery: stopped\ncatmaid-celery: started\n")
+    existing.product.procman("uninstall")
+    assert existing.pid("other") == before
+    assert sorted(path.name for path in existing.include.iterdir()) == ["other.conf"]
+
+
+def test_a_section_of_somebody_else_is_refused_with_file_and_line(existing: ExistingSupervisord) -> None:
+    file = documented_by_catmaid(existing)
+    existing.start()
+    refused = existing.product.procman("install", check=False)
+    assert refused.returncode == 1
+    assert f"{file}:5: [program:catmaid-celery]" in refused.stderr
+    assert f"{file}:11: [group:catmaid]" in refused.stderr
+    assert f"procman install --replace {file}" in refused.stderr
+    assert sorted(path.name for path in existing.include.iterdir()) == ["catmaid.conf", "other.conf"]
+    assert not (existing.product.directory / "s/procman/catmaid/current").exists()
+
+
+def test_a_replaced_section_finishes_its_task_and_the_rest_of_the_file_stays(existing: ExistingSupervisord) -> None:
+    product = existing.product
+    file = documented_by_catmaid(existing)
+    before = file.read_bytes()
+    existing.start()
+    eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid:catmaid-celery").stdout, "the old worker runs")
+    app = existing.pid("catmaid:catmaid-app")
+    # Longer than the stopwaitsecs of the old section, and its stopasgroup would kill it at once.
+    product.send("hold", 1, 12)
+    eventually(lambda: product.counted("started") == Counter([1]), "the task has started")
+    product.procman("install", "--replace", str(file), "--wait", "60")
+    assert product.counted("finished") == Counter([1])
+    assert existing.pid("catmaid:catmaid-app") == app
+    assert file.read_text() == (
+        "; the web application\n[program:catmaid-app]\ncommand=sleep 1000\n\n\n[group:catmaid]\nprograms=catmaid-app\n"
+    )
+    assert len(product.main_processes("worker")) == 1
+    again = product.procman("install")
+    assert "nothing changed" in again.stdout
+    product.procman("uninstall")
+    assert file.read_bytes() == before
+
+
+def test_a_stopped_supervisord_does_not_hang_status(existing: ExistingSupervisord) -> None:
+    existing.start()
+    existing.product.procman("install")
+    supervisord = int(existing.ctl("pid").stdout)
+    subprocess.run(["kill", "-STOP", str(supervisord)], check=True)
+    try:
+        begun = time.monotonic()
+        status = existing.product.procman("status", check=False, timeout=60)
+        elapsed = time.monotonic() - begun
+    finally:
+        subprocess.run(["kill", "-CONT", str(supervisord)], check=True)
+    assert status.returncode == 4
+    assert "UNKNOWN" in status.stdout
+    # Its timeout is 5 s; a hung one would have run into that of this test.
+    assert elapsed < 30
