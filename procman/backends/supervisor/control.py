@@ -192,17 +192,18 @@ class SupervisorController:
     def _replace(self, activation: Activation, differences: Reread, progress: Progress, *, start: bool) -> str:
         program, name = activation.program, activation.program.name
         if start or name in differences.changed:
-            self._stop_for(activation, progress)
+            self._stop_for(activation, progress, changed=name in differences.changed)
         if name in differences.changed:
             load_again(self.client, name)
         if start:
             order_start(self.client, program)
         return "restarted" if start else "left stopped"
 
-    def _stop_for(self, activation: Activation, progress: Progress) -> None:
+    def _stop_for(self, activation: Activation, progress: Progress, *, changed: bool) -> None:
         program = activation.program
         loaded = activation.old_stop_timeout_seconds
-        somebody_elses = activation.action is Action.ADD
+        # No generation before had it: the section that is loaded may be somebody else's.
+        somebody_elses = changed and (loaded is None or activation.action is Action.ADD)
         if somebody_elses or (loaded is not None and loaded < program.stop_timeout_seconds):
             drain(self.client, [program.name], program.stop_timeout_seconds, progress)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,29 +43,41 @@ def reread(client: Client) -> Reread:
         if fault.code != CANT_REREAD:
             raise
         text = " ".join(fault.text.split())
-        where = culprit_of(text, files_of(client.main)) or client.main.path
+        where = culprit_of(text, _contents(files_of(client.main))) or client.main.path
         raise ProcmanError(f"{where}: {WORDS[CANT_REREAD]}: {text}", hint=HINTS[CANT_REREAD]) from None
     return Reread(frozenset(added), frozenset(changed), frozenset(removed))
 
 
-def culprit_of(text: str, files: Iterable[Path]) -> str:
-    """Return the file, with a line if it can be found, that supervisord's complaint TEXT is about; empty if unknown."""
-    section = re.search(r"\[([^\]]+:[^\]]+)\]|in section '([^']+)'", text)
-    for file in files:
-        try:
-            content = file.read_text(encoding="utf-8")
-        except UnicodeDecodeError:
+def culprit_of(text: str, contents: Mapping[Path, str | None]) -> str:
+    """Return the file, with a line if it can be found, that supervisord's complaint TEXT is about; empty if unknown.
+
+    CONTENTS holds what is or will be in the files it reads; None: cannot be read as text.
+    """
+    said = re.search(r"\[([^\]:]+:[^\]]+)\]|in section '([^']+)'", text)
+    section = said and (said[1] or said[2])
+    for file, content in contents.items():
+        if content is None:
             if "codec can't decode" in text:
                 return str(file)
             continue
+        found = next((each for each in sections_of(content) if each.header == section), None)
+        if found:
+            return f"{file}:{found.line}"
+        if not section and f"'{file}'" in text:
+            return str(file)
+    return ""
+
+
+def _contents(files: Iterable[Path]) -> dict[Path, str | None]:
+    found: dict[Path, str | None] = {}
+    for file in files:
+        try:
+            found[file] = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            found[file] = None
         except OSError:
             continue
-        if f"'{file}'" in text and not section:
-            return str(file)
-        headers = {found.header: found.line for found in sections_of(content)}
-        if section and (section[1] or section[2]) in headers:
-            return f"{file}:{headers[section[1] or section[2]]}"
-    return ""
+    return found
 
 
 def load(client: Client, program: InstalledProgram, progress: Progress) -> list[str]:

@@ -1,0 +1,271 @@
+"""Reads a rendering as supervisord will, merged with everybody's files, before anything is put in place (R6)."""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.backends.supervisor import includes
+from procman.backends.supervisor.loading import culprit_of
+from procman.backends.supervisor.main_file import MainFile, parse_main_file, read_main_file, read_sections
+from procman.backends.supervisor.merged import Process, Reading, Source, Unreadable, read
+from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
+from procman.backends.supervisor.takeover import remaining
+from procman.backends.supervisor.takeover import remaining
+from procman.errors import ProcmanError
+from procman.model import MARKER, Project, RenderedFile, Rendering
+
+__all__ = ["remaining", "verify"]
+
+__all__ = ["remaining", "verify"]
+
+CONTRACT = {"stopasgroup": False, "killasgroup": True}
+"""What keeps running tasks alive, whatever a template says (R7)."""
+
+
+def verify(
+    project: Project,
+    rendering: Rendering,
+    removed: Iterable[Path] = (),
+    taken_over: Mapping[Path, str | None] | None = None,
+) -> list[str]:
+    """Return the problems that supervisord would have once RENDERING is in place and the paths REMOVED are gone.
+
+    TAKEN_OVER maps files of others to what will be left of them; None: nothing. Every problem names a file and what to
+    do. Works without rights as long as the files can be read; those that cannot are problems too.
+    """
+    try:
+        configuration = _assemble(project, rendering, [*removed], taken_over or {})
+    except ProcmanError as error:
+        return [_one_line(error)]
+    checks = (_not_included, _files_of_ours, _files_of_others, _clashes)
+    problems = [problem for check in checks for problem in check(configuration)]
+    # supervisord stops at the first; there would be no more to learn from it.
+    return list(dict.fromkeys(problems or _merged(configuration, rendering)))
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    """All that supervisord would read."""
+
+    main: MainFile
+    main_source: Source
+    include: str
+    """The pattern that procman.toml says our files match."""
+    ours: Mapping[Path, RenderedFile]
+    included: tuple[Source, ...]
+    """Those of ours among them, in reading order."""
+
+    @property
+    def names(self) -> list[str]:
+        return [name for file in self.ours.values() for name in file.programs]
+
+    @property
+    def others(self) -> list[Source]:
+        return [source for source in self.included if source.path not in self.ours]
+
+
+def _assemble(
+    project: Project, rendering: Rendering, removed: Sequence[Path], taken_over: Mapping[Path, str | None]
+) -> _Configuration:
+    path = project.supervisor.configuration
+    contents: dict[Path, str | None] = {file.path: file.content for file in rendering.files}
+    contents |= {file: left for file, left in taken_over.items() if file not in contents}
+    gone = [*removed, *(file for file, left in contents.items() if left is None)]
+    main_source = Source(path, contents.get(path))
+    main = read_main_file(path) if main_source.content is None else parse_main_file(path, main_source.content)
+    new = [file for file, left in contents.items() if left is not None and file != path]
+    staged = {includes.real(file): file for file in new}
+    included = []
+    for file in includes.merged(main.includes, new, gone):
+        known = staged.get(includes.real(file))
+        included.append(Source(known or file, contents[known] if known else None))
+    ours = {file.path: file for file in rendering.files if file.section}
+    return _Configuration(main, main_source, project.supervisor.include, ours, tuple(included))
+
+
+def _not_included(configuration: _Configuration) -> Iterator[str]:
+    """Problems of our files that supervisord would not find."""
+    main = configuration.main
+    read_twice = [source.path for source in configuration.included]
+    for path in configuration.ours:
+        if path not in read_twice:
+            files = " ".join([*main.includes, configuration.include])
+            yield (
+                f"{main.path}: supervisord would not read {path}: write under [include] there: files = {files}"
+                if main.includes
+                else f"{main.path}: supervisord would not read {path}: add to it the lines: [include] and "
+                f"files = {configuration.include}"
+            )
+            return
+
+
+def _files_of_ours(configuration: _Configuration) -> Iterator[str]:
+    """Sections that only a changed template can have put into our files."""
+    for path, file in configuration.ours.items():
+        expected = [f"program:{name}" for name in file.programs]
+        for section in sections_of(file.content):
+            if section.header not in expected:
+                yield f"{path}: [{section.header}] does not belong there: mend the template"
+
+
+def _files_of_others(configuration: _Configuration) -> Iterator[str]:
+    """Problems of single files that are not ours, each by itself."""
+    for pattern in configuration.main.includes:
+        yield from _unlistable(Path(pattern).parent)
+    for source in configuration.others:
+        try:
+            text = _text(source)
+            if text is not None:
+                read_sections(source.path, text)
+        except UnicodeDecodeError as error:
+            yield f"{source.path}: supervisord cannot read it: byte {error.start} is not UTF-8; mend that file"
+        except OSError as error:
+            yield f"{source.path}: cannot be read ({error.strerror}), so nothing can be verified: run it with sudo"
+        except ProcmanError as error:
+            yield _one_line(error)
+
+
+def _unlistable(directory: Path) -> Iterator[str]:
+    try:
+        next(directory.iterdir(), None)
+    except PermissionError as error:
+        yield f"{directory}: cannot be read ({error.strerror}), so nothing can be verified: run it with sudo"
+    except OSError:
+        # Not there, or a pattern itself: supervisord finds nothing there either.
+        return
+
+
+def _text(source: Source) -> str | None:
+    """What SOURCE holds; None for what supervisord passes over, such as a directory or a link to nothing."""
+    if source.content is not None:
+        return source.content
+    try:
+        return source.path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError):
+        return None
+
+
+def _clashes(configuration: _Configuration) -> Iterator[str]:
+    """Sections of others that name a program of ours; supervisord merges them with ours, or groups ours, silently."""
+    names = set(configuration.names)
+    for source in (configuration.main_source, *configuration.others):
+        for section in _sections(source):
+            clash = _clash(section, names)
+            if clash:
+                yield f"{source.path}:{section.line}: {clash}; {_remedy(source)}"
+
+
+def _remedy(source: Source) -> str:
+    if MARKER in (_text(source) or "").partition("\n")[0]:
+        return "that is another project of procman's: rename one of the two"
+    return f"take it over with `procman install --replace {source.path}`, or mend the file"
+
+
+def _clash(section: Section, names: set[str]) -> str:
+    if section.kind in PROGRAM_KINDS and section.name in names:
+        return f"[{section.header}] defines a program that procman installs"
+    if section.kind == "group":
+        members = sorted(names.intersection(section.members()))
+        if members:
+            return f"[{section.header}] puts {', '.join(members)} into a group, so that its name changes"
+        if section.name in names:
+            return f"[{section.header}] has the name of a program that procman installs"
+    return ""
+
+
+def _sections(source: Source) -> list[Section]:
+    try:
+        return sections_of(_text(source) or "")
+    except (OSError, UnicodeDecodeError):
+        return []
+
+
+def _merged(configuration: _Configuration, rendering: Rendering) -> Iterator[str]:
+    """What supervisor's own parser says, and whether each program is what its file says and others are as they were."""
+    directories = [directory.path for directory in rendering.directories]
+    ours = [source for source in configuration.included if source.path in configuration.ours]
+    try:
+        before = read(configuration.main_source, configuration.others, directories)
+    except Unreadable as error:
+        yield _refused(str(error), configuration, "mend it first")
+        return
+    try:
+        alone = read(Source(configuration.main.path, "[supervisord]\n"), ours, directories)
+        merged = read(configuration.main_source, configuration.included, directories)
+    except Unreadable as error:
+        yield _refused(str(error), configuration, "see procman.toml and the templates")
+        return
+    for name in configuration.names:
+        yield from _program(name, alone, _without(before, merged), configuration)
+    yield from _others(before, merged, set(configuration.names))
+    yield from (warning for warning in merged.warnings if any(f":{name}]" in warning for name in configuration.names))
+
+
+def _without(before: Reading, merged: Reading) -> Reading:
+    """What MERGED has more: a process of somebody else's program may have the name of one of ours."""
+    known = {(each.group, each.name) for each in before.processes}
+    return Reading(tuple(each for each in merged.processes if (each.group, each.name) not in known), ())
+
+
+def _refused(text: str, configuration: _Configuration, remedy: str) -> str:
+    contents = {source.path: _text(source) for source in (configuration.main_source, *configuration.included)}
+    where = culprit_of(text, contents) or configuration.main.path
+    return f"{where}: supervisord would not start with it: {text}; {remedy}"
+
+
+def _program(name: str, alone: Reading, merged: Reading, configuration: _Configuration) -> Iterator[str]:
+    file = next(path for path, rendered in configuration.ours.items() if name in rendered.programs)
+    said, found = _processes_of(name, alone), _processes_of(name, merged)
+    if [(each.group, each.name, each.kind) for each in said] != [(name, name, "ProcessGroupConfig")]:
+        yield f"{file}: does not define the program {name}, alone, once and without a group: mend the template"
+        return
+    for option, value in CONTRACT.items():
+        if said[0].fields[option] is not value:
+            yield f"{file}: {option} must be {str(value).lower()}, or a stop loses running tasks: mend the template"
+    if [(each.group, each.name, each.kind) for each in found] != [(name, name, "ProcessGroupConfig")]:
+        where = ", ".join(f"{each.group}:{each.name}" for each in found) or "nowhere"
+        yield f"{file}: supervisord would have {name} as {where}; see {_defaults(configuration)}"
+        return
+    for option, value in said[0].fields.items():
+        if found[0].fields[option] != value:
+            yield (
+                f"{file}: supervisord would read {option}={_shown(option, found[0])} for {name} instead of "
+                f"{_shown(option, said[0])}, because of another file: see {_defaults(configuration)}"
+            )
+
+
+def _processes_of(name: str, reading: Reading) -> list[Process]:
+    """Everything that a section NAME has become."""
+    return [each for each in reading.processes if name in (each.group, each.name)]
+
+
+def _shown(option: str, process: Process) -> str:
+    value = process.fields[option]
+    if option == "uid" and value is not None:
+        return pwd.getpwuid(value).pw_name
+    return getattr(value, "__name__", str(value))
+
+
+def _defaults(configuration: _Configuration) -> str:
+    """Where else options of ours may come from: `[DEFAULT]` is merged into every section."""
+    for source in (configuration.main_source, *configuration.included):
+        for section in _sections(source):
+            if section.kind == "DEFAULT":
+                return f"[DEFAULT] in {source.path}:{section.line}"
+    return str(configuration.main.path)
+
+
+def _others(before: Reading, merged: Reading, names: set[str]) -> Iterator[str]:
+    then = {(each.group, each.name): each for each in before.processes}
+    now = {(each.group, each.name): each for each in merged.processes if each.group not in names}
+    for key in sorted(then.keys() | now.keys()):
+        if then.get(key) != now.get(key):
+            what = "would come to be" if key not in then else "would be gone" if key not in now else "would change"
+            yield f"{':'.join(key)}: this program of somebody else {what} through procman's files: mend the template"
+
+
+def _one_line(error: ProcmanError) -> str:
+    return f"{error.message}: {error.hint}" if error.hint else error.message
