@@ -13,11 +13,8 @@ from procman.backends.supervisor.main_file import MainFile, parse_main_file, rea
 from procman.backends.supervisor.merged import Process, Reading, Source, Unreadable, read
 from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
 from procman.backends.supervisor.takeover import remaining
-from procman.backends.supervisor.takeover import remaining
 from procman.errors import ProcmanError
 from procman.model import MARKER, Project, RenderedFile, Rendering
-
-__all__ = ["remaining", "verify"]
 
 __all__ = ["remaining", "verify"]
 
