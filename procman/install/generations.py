@@ -163,8 +163,13 @@ def remove_old_generations(tree: Tree, state: Path, obsolete: Collection[int]) -
     """Remove the OBSOLETE generations, and all but the last ten of the others."""
     others = [number for number in generation_numbers(tree, state) if number not in obsolete]
     for number in sorted({*obsolete, *others[:-KEPT]}):
-        tree.remove_tree(_directory(state, number))
+        _discard(tree, _directory(state, number))
     tree.sync()
+
+
+def remove_all_generations(tree: Tree, state: Path) -> None:
+    """Remove every generation."""
+    _discard(tree, state / "generations")
 
 
 def read_pending(tree: Tree, state: Path) -> Pending | None:
@@ -189,6 +194,14 @@ def strike_off(tree: Tree, state: Path, activation: Activation) -> None:
     if pending is not None:
         left = tuple(other for other in pending.activations if other.program.name != activation.program.name)
         write_pending(tree, state, replace(pending, activations=left))
+
+
+def _discard(tree: Tree, path: Path) -> None:
+    # Renamed first: what is left of it after an interruption must not pass for a generation.
+    if tree.has_directory(path):
+        name = temporary_name(path.name)
+        tree.rename(path, name)
+        tree.remove_tree(path.with_name(name))
 
 
 def _directory(state: Path, number: int) -> Path:

@@ -50,7 +50,7 @@ class ReplacedFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one generation put on disk. The fields from `directories_made` on also hold what the generations before it had."""
+    """What one generation put on disk; the fields from `directories_made` on also hold what those before it had."""
 
     procman: str
     project: str

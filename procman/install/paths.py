@@ -110,15 +110,14 @@ class Tree:
                 return sorted(os.listdir(descriptor))
 
     def read_link(self, path: Path) -> str | None:
-        """Return what the link at PATH says; None if there is no link."""
+        """Return what the trusted link at PATH says; None if there is no link."""
         with _telling(path, "read"):
             try:
+                self._walk.target(path)
                 directory, name = self._place(path)
                 return os.readlink(name, dir_fd=directory)
-            except OSError as error:
-                if error.errno in (errno.ENOENT, errno.EINVAL):
-                    return None
-                raise
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     # Writing
 

@@ -65,7 +65,8 @@ def make_plan(
     recorded = _recorded(installation)
     changes = _changes(rendering, wanted, recorded, disk, take_over or {}, problems)
     directories = _directories_to_make(rendering, wanted, disk, problems)
-    leftovers = (*installation.leftovers, *_leftovers(rendering, recorded, disk, problems))
+    made = {*(directory.path for directory in directories), *installation.shared_directories}
+    leftovers = (*installation.leftovers, *_leftovers(rendering, recorded, made, disk, problems))
     generation, written = _generation(_with_history(wanted, installation, directories, changes), installation)
     obsolete = _obsolete(installation, generation.number)
     unchanged = generation == installation.current and all(change.kind is ChangeKind.KEEP for change in changes)
@@ -75,7 +76,7 @@ def make_plan(
         changes=changes,
         directories=directories,
         activations=_activations(changes, wanted, installation),
-        leftovers=leftovers,
+        leftovers=tuple(dict.fromkeys(leftovers)),
         unfinished=tuple(unfinished.number for unfinished in installation.unfinished),
         obsolete=obsolete,
         nothing_to_do=unchanged and not (directories or leftovers or obsolete or installation.pending),
@@ -151,11 +152,13 @@ def _directories_to_make(
     return tuple(missing.values())
 
 
-def _leftovers(rendering: Rendering, recorded: Recorded, disk: Disk, problems: list[str]) -> Iterator[Path]:
+def _leftovers(
+    rendering: Rendering, recorded: Recorded, made: Collection[Path], disk: Disk, problems: list[str]
+) -> Iterator[Path]:
     files = (file.path for file in rendering.files)
     directories = (directory.path for directory in rendering.directories)
     names: dict[Path, set[str]] = defaultdict(set)
-    for path in (*files, *directories, *recorded.current, *recorded.unfinished):
+    for path in {*files, *directories, *made, *recorded.current, *recorded.unfinished}:
         names[path.parent].add(path.name)
     for parent, ours in names.items():
         with _collecting(problems):

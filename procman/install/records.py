@@ -29,7 +29,8 @@ def from_bytes(kind: type[Record], content: bytes, path: Path) -> Record:
     try:
         data = json.loads(content)
         number = data.pop("format")
-        if not isinstance(number, int) or number > FORMAT:
+        _expect(number, int, "format")
+        if number > FORMAT:
             raise ProcmanError(
                 f"{path} was written by a newer procman (format {number}, this one knows {FORMAT})",
                 hint="use the newer procman: pip install --upgrade procman",

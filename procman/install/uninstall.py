@@ -51,11 +51,12 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     restored = tuple(_restore(tree, directories.state, installation))
     generations.forget_current(tree, directories.state)
     if purge:
-        for path in (*_logs(tree, past), directories.state / "run", directories.state / "set-aside"):
+        own = (directories.state / "run", directories.state / "set-aside")
+        for path in (*installation.leftovers, *_logs(tree, past), *own):
             tree.remove_tree(path)
     _remove_directories(tree, (path for manifest in past for path in manifest.directories_made))
     if purge:
-        tree.remove_tree(directories.state / "generations")
+        generations.remove_all_generations(tree, directories.state)
         tree.remove(directories.state / "pending.json")
         tree.remove_directory(directories.state)
     _remove_directories(tree, set(installation.shared_directories) - _needed(installation.others))

@@ -31,12 +31,9 @@ from procman.model import (
     RenderedDirectory,
     RenderedFile,
     Rendering,
-    Sandbox,
     Scope,
     SupervisorMode,
     SupervisorSettings,
-    SystemdLog,
-    SystemdSettings,
 )
 
 ROOT = os.geteuid() == 0
@@ -121,7 +118,9 @@ def rendering(base: Path, wish: Wish, name: str = "catmaid") -> Rendering:
     return Rendering(tuple(folders), tuple(files))
 
 
-def manifest(base: Path, wish: Wish, files: Rendering, name: str = "catmaid") -> Manifest:
+def manifest(
+    base: Path, wish: Wish, files: Rendering, name: str = "catmaid", configuration: bytes = CONFIGURATION
+) -> Manifest:
     """Return the manifest of WISH, before any comparison."""
     places = directories(base, name)
     programs = tuple(installed(base, program) for program in wish.programs)
@@ -131,7 +130,7 @@ def manifest(base: Path, wish: Wish, files: Rendering, name: str = "catmaid") ->
         scope=Scope.SYSTEM if ROOT else Scope.USER,
         backend=BackendName.SUPERVISOR,
         configuration_file=base / "procman.toml",
-        configuration_digest=digest(CONFIGURATION),
+        configuration_digest=digest(configuration),
         templates_digest="0",
         directories=places,
         supervisor=SupervisorSettings(SupervisorMode.EXISTING, base / "etc/supervisord.conf", "conf.d/*.conf"),
@@ -146,19 +145,43 @@ def manifest(base: Path, wish: Wish, files: Rendering, name: str = "catmaid") ->
 def plan(base: Path, wish: Wish, take_over: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
     """Return the plan for WISH, as `procman diff` would."""
     files = rendering(base, wish, name)
+    return plan_for(base, files, manifest(base, wish, files, name), take_over)
+
+
+def plan_for(
+    base: Path, files: Rendering, wanted: Manifest, take_over: Mapping[Path, str | None] | None = None
+) -> Plan:
+    """Return the plan for a rendering with its manifest."""
     with Tree() as tree:
-        installation = read_installation(tree, directories(base, name))
-        return make_plan(files, manifest(base, wish, files, name), installation, tree, take_over=take_over)
+        installation = read_installation(tree, directories(base, wanted.project))
+        return make_plan(files, wanted, installation, tree, take_over=take_over)
 
 
 def install(base: Path, wish: Wish, take_over: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
     """Do all that `procman install` does; the process manager is BASE/loaded."""
-    places = directories(base, name)
-    with hold_lock(places.shared_state, 0, print), Tree() as tree:
+    with hold_lock(directories(base, name).shared_state, 0, print):
+        return install_locked(base, wish, take_over, name)
+
+
+def install_locked(
+    base: Path, wish: Wish, take_over: Mapping[Path, str | None] | None = None, name: str = "catmaid"
+) -> Plan:
+    """Do the same with the lock held already."""
+    with Tree() as tree:
         made = plan(base, wish, take_over, name)
         apply(tree, made, CONFIGURATION)
-        activate(tree, base, places)
+        activate(tree, base, directories(base, name))
     return made
+
+
+def install_embedded(base: Path, wish: Wish) -> None:
+    """Do the same with a directory for a supervisord that all projects share."""
+    place = RenderedDirectory(directories(base).shared_state / "supervisor", 0o700, OWNER, None, shared=True)
+    with hold_lock(directories(base).shared_state, 0, print), Tree() as tree:
+        plain = rendering(base, wish)
+        files = Rendering((*plain.directories, place), plain.files)
+        apply(tree, plan_for(base, files, manifest(base, wish, files)), CONFIGURATION)
+        activate(tree, base, directories(base))
 
 
 def remove(base: Path, name: str = "catmaid", *, purge: bool = False) -> Remains:
@@ -176,7 +199,10 @@ def activate(tree: Tree, base: Path, places: Directories) -> None:
     """Tell the process manager, and strike off what it was told."""
     pending = generations.read_pending(tree, places.state)
     for activation in pending.activations if pending else ():
-        _load(base, activation)
+        try:
+            _load(base, activation)
+        except OSError as error:
+            raise ProcmanError(f"the process manager does not answer: {error}") from error
         generations.strike_off(tree, places.state, activation)
 
 

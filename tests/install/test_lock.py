@@ -1,0 +1,196 @@
+"""R3: two installs at once on one host serialise; the second says who holds the lock."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from procman.install import scope
+from procman.install.found import PathError
+from procman.install.lock import LockedError, hold_lock
+from procman.install.paths import Tree
+from tests.install import sample
+from tests.install.people import as_nobody, needs_root
+
+HOLDER = """
+import sys
+from pathlib import Path
+from procman.install.lock import hold_lock
+sys.argv = ["/usr/local/bin/procman", "install", "--wait", "60"]
+with hold_lock(Path(sys.stdin.readline().strip()), 0, print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def _another(shared_state: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another procman that holds the lock until its standard input ends."""
+    command = [sys.executable, "-c", HOLDER]
+    root = Path(sample.__file__).parents[2]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as other:
+        assert other.stdin
+        assert other.stdout
+        other.stdin.write(f"{shared_state}\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "held\n"
+        yield other
+        other.stdin.close()
+
+
+def test_second_install_says_who_is_at_work(tmp_path: Path) -> None:
+    with _another(tmp_path) as other:
+        said: list[str] = []
+        with pytest.raises(LockedError) as told, hold_lock(tmp_path, 0.3, said.append):
+            pytest.fail("the lock was held twice")
+        assert f"`procman install --wait 60` (process {other.pid}, since " in told.value.message
+        assert said
+        assert str(other.pid) in said[0]
+
+
+def test_second_install_goes_on_when_the_first_has_ended(tmp_path: Path) -> None:
+    with _another(tmp_path) as other:
+        waiting = threading.Event()
+        began: list[bool] = []
+
+        def second() -> None:
+            with hold_lock(tmp_path, 30, lambda _: waiting.set()):
+                began.append(True)
+
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(30)
+        assert not began
+        assert other.stdin
+        other.stdin.close()
+        thread.join(30)
+        assert began
+
+
+def test_lock_of_a_killed_install_is_free(tmp_path: Path) -> None:
+    with _another(tmp_path) as other:
+        other.kill()
+        other.wait()
+        with hold_lock(tmp_path, 0, print):
+            assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
+
+
+def test_free_lock_names_nobody(tmp_path: Path) -> None:
+    with hold_lock(tmp_path, 0, print):
+        pass
+    assert (tmp_path / "lock").read_bytes() == b""
+
+
+def test_holder_that_has_not_signed_yet_is_somebody(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(LockedError, match="another procman is at work"), hold_lock(tmp_path, 0, print):
+            pytest.fail("the lock was held twice")
+
+
+def test_lock_is_private_so_that_no_other_user_can_hold_it(tmp_path: Path) -> None:
+    with hold_lock(tmp_path / "state", 0, print):
+        assert stat.S_IMODE((tmp_path / "state/lock").stat().st_mode) == 0o600
+
+
+def test_lock_whose_file_a_purge_removed_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really_lock = fcntl.flock
+    removed: list[bool] = []
+
+    def lock(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.append(True)
+            (tmp_path / "lock").unlink()
+        really_lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with hold_lock(tmp_path, 0, print), (tmp_path / "lock").open() as file, pytest.raises(BlockingIOError):
+        really_lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_directory_that_a_purge_removes_while_somebody_comes_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_open = Tree.open_lock
+    removed: list[bool] = []
+
+    def open_lock(tree: Tree, path: Path) -> int:
+        if not removed:
+            removed.append(True)
+            (path.parent / "directories.json").unlink()
+            path.parent.rmdir()
+        return really_open(tree, path)
+
+    monkeypatch.setattr(Tree, "open_lock", open_lock)
+    with hold_lock(tmp_path / "state", 0, print):
+        assert (tmp_path / "state/lock").exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_lock_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+    if kind == "link":
+        (tmp_path / "lock").symlink_to("elsewhere")
+    else:
+        os.mkfifo(tmp_path / "lock")
+    with pytest.raises(PathError, match="lock"), hold_lock(tmp_path, 0, print):
+        pytest.fail("it was locked")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@needs_root
+def test_lock_of_somebody_else_is_refused(public: Path) -> None:
+    public.chmod(0o1777)
+    as_nobody((public / "lock").touch)
+    with pytest.raises(PathError, match="lock is not a file of root"), hold_lock(public, 0, print):
+        pytest.fail("it was locked")
+
+
+def test_two_that_make_the_scope_at_once_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared_state = tmp_path / "a/b/procman"
+    really_rename = Tree.rename
+
+    def rename(tree: Tree, path: Path, name: str) -> None:
+        monkeypatch.undo()
+        with Tree() as faster:
+            scope.establish(faster, shared_state)
+        really_rename(tree, path, name)
+
+    monkeypatch.setattr(Tree, "rename", rename)
+    with Tree() as tree:
+        scope.establish(tree, shared_state)
+        assert scope.directories_made(tree, shared_state) == tuple(
+            tmp_path / name for name in ("a", "a/b", "a/b/procman")
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_two_installs_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
+    base = sample.make_host(tmp_path / "host")
+    errors: list[BaseException] = []
+
+    def install(name: str) -> None:
+        try:
+            places = sample.directories(base)
+            with hold_lock(places.shared_state, 60, lambda _: None):
+                sample.install_locked(base, sample.WISHES[name])
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=install, args=[name]) for name in ("one", "two") * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    sample.install(base, sample.WISHES["one"])
+    assert sample.plan(base, sample.WISHES["one"]).nothing_to_do

@@ -1,0 +1,391 @@
+"""What a plan makes of a disk, without one: each kind of change, each refusal, and what must be told afterwards."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from procman.install.found import Found, PathError
+from procman.install.generations import Generation, Installation
+from procman.install.manifest import Manifest, Pending, content_of, installed_file
+from procman.install.plan import Plan, make_plan, make_removal
+from procman.model import Action, Activation, ChangeKind, RenderedFile, Rendering
+from tests.install import sample
+
+BASE = Path("/host")
+ONE = sample.WISHES["one"]
+CELERY = sample.section_path(BASE, "catmaid-celery")
+SCRIPT = sample.script_path(BASE, "catmaid-celery")
+LAUNCHER = sample.directories(BASE).library / "launcher.py"
+SHARED = BASE / "etc/procman/shared.conf"
+EMPTY = Installation(None, None, (), (), None, (), (), ())
+
+
+@dataclass
+class MemoryDisk:
+    """A disk that holds what it was given, all directories, and the owners that root's files get."""
+
+    files: dict[Path, Found] = field(default_factory=dict)
+    no_directories: frozenset[Path] = frozenset()
+    forbidden: Mapping[Path, str] = field(default_factory=dict)
+    leftovers: tuple[Path, ...] = ()
+
+    def look(self, path: Path) -> Found | None:
+        if path in self.forbidden:
+            raise PathError(self.forbidden[path], hint="chown it")
+        return self.files.get(path)
+
+    def has_directory(self, path: Path) -> bool:
+        return path not in self.no_directories and path not in self.files
+
+    def names(self, path: Path) -> list[str]:
+        return [each.name for each in (*self.files, *self.leftovers) if each.parent == path]
+
+
+def _disk_with(rendering: Rendering) -> MemoryDisk:
+    return MemoryDisk({file.path: _found(content_of(file), file.mode) for file in rendering.files})
+
+
+def _found(content: bytes | None, mode: int = 0o644, kind: int = stat.S_IFREG) -> Found:
+    return Found(content, kind, mode, 0, 0)
+
+
+def _installed(wish: sample.Wish, number: int = 1) -> Generation:
+    return Generation(number, _plan(wish, MemoryDisk()).generation.manifest)
+
+
+def _after(*generations: Generation, **changes: object) -> Installation:
+    current = generations[-1] if generations else None
+    known = replace(EMPTY, current=current, latest=current, numbers=tuple(each.number for each in generations))
+    return replace(known, **changes)  # type: ignore[arg-type]
+
+
+def _plan(
+    wish: sample.Wish,
+    disk: MemoryDisk,
+    installation: Installation = EMPTY,
+    rendering: Rendering | None = None,
+    take_over: Mapping[Path, str | None] | None = None,
+) -> Plan:
+    files = rendering or sample.rendering(BASE, wish)
+    return make_plan(files, sample.manifest(BASE, wish, files), installation, disk, take_over=take_over)
+
+
+def _kinds(plan: Plan) -> dict[Path, ChangeKind]:
+    return {change.path: change.kind for change in plan.changes}
+
+
+def _told(plan: Plan) -> list[tuple[str, str]]:
+    return [(each.action.value, each.program.name.removeprefix("catmaid-")) for each in plan.activations]
+
+
+def test_first_install_creates_everything_and_adds_every_program() -> None:
+    plan = _plan(ONE, MemoryDisk())
+    assert set(_kinds(plan).values()) == {ChangeKind.CREATE}
+    assert _told(plan) == [("add", "celery"), ("add", "beat")]
+    assert (plan.generation.number, plan.written, plan.problems) == (1, False, ())
+
+
+def test_second_install_has_nothing_to_do() -> None:
+    plan = _plan(ONE, _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)))
+    assert plan.nothing_to_do
+    assert set(_kinds(plan).values()) == {ChangeKind.KEEP}
+    assert plan.activations == ()
+
+
+def test_changed_section_replaces_its_program_alone() -> None:
+    plan = _plan(sample.changed(ONE, celery="second"), _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)))
+    assert [path for path, kind in _kinds(plan).items() if kind is ChangeKind.UPDATE] == [CELERY]
+    assert _told(plan) == [("replace", "celery")]
+    assert (plan.generation.number, plan.written) == (2, False)
+
+
+def test_changed_script_restarts_its_programs() -> None:
+    wish = replace(ONE, script="exec nice celery")
+    plan = _plan(wish, _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)))
+    assert _told(plan) == [("restart", "celery"), ("restart", "beat")]
+
+
+def test_changed_launcher_restarts_nothing() -> None:
+    wish = replace(ONE, launcher="import celery.new")
+    plan = _plan(wish, _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)))
+    assert _kinds(plan)[LAUNCHER] is ChangeKind.UPDATE
+    assert plan.activations == ()
+
+
+@pytest.mark.parametrize("drift", ["mode", "owner"])
+def test_lost_mode_or_owner_comes_back_and_restarts_nothing(drift: str) -> None:
+    if drift == "owner" and not sample.ROOT:
+        pytest.skip("a user's files have the owner they were created with")
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    found = disk.files[CELERY]
+    disk.files[CELERY] = replace(found, mode=0o600) if drift == "mode" else replace(found, owner=12345)
+    plan = _plan(ONE, disk, _after(_installed(ONE)))
+    assert _kinds(plan)[CELERY] is ChangeKind.UPDATE
+    assert not any(change.edited for change in plan.changes)
+    assert plan.activations == ()
+    assert not plan.nothing_to_do
+    assert (plan.generation.number, plan.written) == (1, True)
+
+
+def test_edited_section_is_set_aside_and_its_program_replaced() -> None:
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    disk.files[CELERY] = _found(b"edited")
+    plan = _plan(ONE, disk, _after(_installed(ONE)))
+    assert [change.path for change in plan.changes if change.edited] == [CELERY]
+    assert _told(plan) == [("replace", "celery")]
+
+
+def test_edit_that_is_what_is_wanted_now_is_no_edit() -> None:
+    wish = sample.changed(ONE, celery="second")
+    disk = _disk_with(sample.rendering(BASE, wish))
+    plan = _plan(wish, disk, _after(_installed(ONE)))
+    assert set(_kinds(plan).values()) == {ChangeKind.KEEP}
+    assert _told(plan) == [("replace", "celery")], "the process manager may still have the old one"
+
+
+def test_deleted_section_comes_back_without_a_restart() -> None:
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    del disk.files[CELERY], disk.files[SCRIPT]
+    plan = _plan(ONE, disk, _after(_installed(ONE)))
+    assert _kinds(plan)[CELERY] is ChangeKind.CREATE
+    assert _told(plan) == [("add", "celery")], "adding what is loaded does nothing"
+
+
+def test_deleted_script_comes_back_and_nothing_is_told() -> None:
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    del disk.files[SCRIPT]
+    plan = _plan(ONE, disk, _after(_installed(ONE)))
+    assert _kinds(plan)[SCRIPT] is ChangeKind.CREATE
+    assert plan.activations == ()
+
+
+def test_program_no_longer_configured_is_removed_with_its_files() -> None:
+    plan = _plan(
+        sample.Wish({"catmaid-celery": "first"}), _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE))
+    )
+    assert plan.removed == (sample.section_path(BASE, "catmaid-beat"), sample.script_path(BASE, "catmaid-beat"))
+    assert _told(plan) == [("remove", "beat")]
+
+
+def test_edited_file_is_set_aside_before_it_is_removed() -> None:
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    disk.files[CELERY] = _found(b"edited")
+    plan = _plan(sample.WISHES["none"], disk, _after(_installed(ONE)))
+    assert [change.path for change in plan.changes if change.edited] == [CELERY]
+
+
+def test_section_at_a_new_path_replaces_its_program() -> None:
+    old = sample.rendering(BASE, ONE)
+    moved = replace(
+        old,
+        files=tuple(
+            replace(file, path=file.path.with_suffix(".ini")) if file.path == CELERY else file for file in old.files
+        ),
+    )
+    plan = _plan(ONE, _disk_with(old), _after(_installed(ONE)), rendering=moved)
+    assert plan.removed == (CELERY,)
+    assert _told(plan) == [("replace", "celery")]
+
+
+def test_file_of_somebody_else_is_refused_with_path_and_remedy() -> None:
+    plan = _plan(ONE, MemoryDisk({CELERY: _found(b"[program:catmaid-celery]")}))
+    (problem,) = plan.problems
+    assert f"{CELERY} exists and was not put there by procman" in problem
+    assert f"procman install --replace {CELERY}" in problem
+
+
+def test_all_refusals_are_told_in_one_run() -> None:
+    disk = MemoryDisk({CELERY: _found(b"foreign"), SCRIPT: _found(b"foreign")}, forbidden={LAUNCHER: "not yours"})
+    assert len(_plan(ONE, disk).problems) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "noun"),
+    [
+        (stat.S_IFLNK, "a symbolic link"),
+        (stat.S_IFDIR, "a directory"),
+        (stat.S_IFIFO, "a pipe"),
+        (stat.S_IFBLK, "device"),
+    ],
+)
+def test_what_is_no_file_is_not_replaced_even_where_a_file_of_ours_was(kind: int, noun: str) -> None:
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    disk.files[CELERY] = _found(None, kind=kind)
+    (problem,) = _plan(ONE, disk, _after(_installed(ONE))).problems
+    assert noun in problem
+
+
+def test_what_is_no_file_is_not_removed() -> None:
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    disk.files[CELERY] = _found(None, kind=stat.S_IFLNK)
+    assert CELERY not in make_removal(_after(_installed(ONE)), disk).removed
+
+
+def test_after_the_state_was_lost_files_as_they_should_be_are_taken_over() -> None:
+    plan = _plan(ONE, _disk_with(sample.rendering(BASE, ONE)))
+    assert plan.problems == ()
+    assert set(_kinds(plan).values()) == {ChangeKind.KEEP}
+    assert _told(plan) == [("add", "celery"), ("add", "beat")]
+
+
+def test_same_bytes_without_our_marker_are_not_taken_over() -> None:
+    file = RenderedFile(BASE / "etc/supervisor/conf.d/x.conf", "[program:x]\n", 0o644, sample.OWNER, None, ())
+    plan = _plan(ONE, _disk_with(Rendering((), (file,))), rendering=Rendering((), (file,)))
+    assert "x.conf exists and was not put there by procman" in plan.problems[0]
+
+
+def test_file_taken_over_is_set_aside_and_its_program_replaced() -> None:
+    plan = _plan(ONE, MemoryDisk({CELERY: _found(b"[program:catmaid-celery]")}), take_over={CELERY: None})
+    assert plan.problems == ()
+    (change,) = [change for change in plan.changes if change.foreign]
+    assert (change.path, change.kind) == (CELERY, ChangeKind.UPDATE)
+    assert _told(plan) == [("replace", "celery"), ("add", "beat")]
+    assert [file.path for file in plan.generation.manifest.replaced] == [CELERY]
+
+
+def test_other_file_taken_over_keeps_what_is_to_be_left() -> None:
+    theirs = BASE / "etc/supervisor/conf.d/theirs.conf"
+    disk = MemoryDisk({theirs: _found(b"[program:a]\n[program:b]\n", 0o600)})
+    (change,) = [each for each in _plan(ONE, disk, take_over={theirs: "[program:b]\n"}).changes if each.foreign]
+    assert change.new is not None
+    assert (change.kind, change.new_content, change.new.mode) == (ChangeKind.UPDATE, b"[program:b]\n", 0o600)
+    plan = _plan(ONE, disk, take_over={theirs: None})
+    assert theirs in plan.removed
+    assert theirs not in [file.path for file in plan.generation.manifest.files]
+
+
+def test_bytes_of_another_encoding_survive_a_take_over() -> None:
+    theirs = BASE / "etc/supervisor/conf.d/theirs.conf"
+    disk = MemoryDisk({theirs: _found(b"; gr\xf6\xdfe\n[program:a]\n")})
+    left = b"; gr\xf6\xdfe\n".decode("utf-8", "surrogateescape")
+    (change,) = [each for each in _plan(ONE, disk, take_over={theirs: left}).changes if each.foreign]
+    assert change.new_content == b"; gr\xf6\xdfe\n"
+
+
+def test_shared_file_stays_while_another_project_has_it() -> None:
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    other = sample.manifest(BASE, ONE, sample.rendering(BASE, ONE, "other"), "other")
+    assert SHARED in make_removal(_after(_installed(ONE)), disk).removed
+    assert SHARED not in make_removal(_after(_installed(ONE), others=(other,)), disk).removed
+
+
+def test_shared_file_of_another_project_is_no_foreign_file() -> None:
+    rendering = sample.rendering(BASE, ONE)
+    newer = replace(rendering.files[1], content="of a newer procman")
+    assert newer.path == SHARED
+    other = sample.manifest(BASE, ONE, Rendering((), (newer,)), "other")
+    plan = _plan(ONE, MemoryDisk({SHARED: _found(content_of(newer))}), _after(others=(other,)))
+    (change,) = [change for change in plan.changes if change.path == SHARED]
+    assert (plan.problems, change.kind, change.edited) == ((), ChangeKind.UPDATE, False)
+
+
+def test_pending_activations_are_told_once_more() -> None:
+    beat = Activation(Action.RESTART, sample.installed(BASE, "catmaid-beat"), wanted=True)
+    installation = _after(_installed(ONE), pending=Pending(1, (), (beat,)))
+    plan = _plan(ONE, _disk_with(sample.rendering(BASE, ONE)), installation)
+    assert not plan.nothing_to_do
+    assert [(each.action, each.wanted) for each in plan.activations] == [(Action.RESTART, True)]
+
+
+def test_files_of_an_interrupted_install_are_ours() -> None:
+    second = sample.changed(ONE, celery="second")
+    disk = _disk_with(sample.rendering(BASE, second))
+    interrupted = _installed(second, 2)
+    known = _after(_installed(ONE), latest=interrupted, numbers=(1, 2), unfinished=(interrupted,))
+    back = _plan(ONE, disk, replace(known, pending=Pending(2, (2,), ())))
+    assert back.problems == ()
+    assert _kinds(back)[CELERY] is ChangeKind.UPDATE
+    assert not any(change.edited for change in back.changes)
+    assert (back.generation.number, back.obsolete) == (1, (2,))
+    assert _told(back) == [("replace", "celery")]
+    forward = _plan(second, disk, replace(known, pending=Pending(2, (2,), ())))
+    assert (forward.generation, forward.written, forward.obsolete) == (interrupted, True, ())
+
+
+def test_file_that_an_interrupted_install_never_put_there_is_somebody_elses() -> None:
+    interrupted = _installed(ONE)
+    known = _after(latest=interrupted, numbers=(1,), unfinished=(interrupted,), pending=Pending(1, (1,), ()))
+    disk = MemoryDisk({CELERY: _found(b"written by hand since")})
+    assert "not put there by procman" in _plan(ONE, disk, known).problems[0]
+    assert CELERY not in make_removal(known, disk).removed
+
+
+def test_program_of_an_interrupted_install_that_is_wanted_no_longer_is_removed() -> None:
+    interrupted = _installed(ONE)
+    celery = Activation(Action.ADD, sample.installed(BASE, "catmaid-celery"))
+    known = _after(latest=interrupted, numbers=(1,), unfinished=(interrupted,), pending=Pending(1, (1,), (celery,)))
+    plan = _plan(sample.WISHES["none"], _disk_with(sample.rendering(BASE, ONE)), known)
+    assert CELERY in plan.removed
+    assert _told(plan) == [("remove", "celery")]
+
+
+def test_files_of_a_project_uninstalled_long_ago_are_nobodys() -> None:
+    known = _after(current=None, latest=_installed(ONE), numbers=(1,))
+    plan = _plan(ONE, MemoryDisk({CELERY: _found(b"written by hand since")}), known)
+    assert "not put there by procman" in plan.problems[0]
+
+
+def test_generation_that_was_written_and_never_begun_is_taken_up_or_dropped() -> None:
+    second = sample.changed(ONE, celery="second")
+    known = _after(_installed(ONE), latest=_installed(second, 2), numbers=(1, 2))
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    assert _plan(second, disk, known).generation.number == 2
+    assert _plan(second, disk, known).written
+    other = _plan(sample.changed(ONE, celery="third"), disk, known)
+    assert (other.generation.number, other.obsolete) == (3, (2,))
+
+
+def test_missing_directories_are_made_parents_first() -> None:
+    places = sample.directories(BASE)
+    gone = frozenset({places.library.parent, places.library, BASE / "usr/local/lib", places.data})
+    plan = _plan(ONE, MemoryDisk(no_directories=gone))
+    made = [directory.path for directory in plan.directories]
+    assert made == [BASE / "usr/local/lib", places.library.parent, places.library, places.data]
+    # The others belong to all projects, and are recorded elsewhere.
+    assert plan.generation.manifest.directories_made == tuple(sorted([places.library, places.data]))
+
+
+def test_file_where_a_directory_belongs_is_refused() -> None:
+    places = sample.directories(BASE)
+    plan = _plan(ONE, MemoryDisk({places.library: _found(b"")}, no_directories=frozenset({places.library})))
+    assert f"{places.library} is a file where a directory belongs: move it away" in plan.problems
+
+
+def test_unknown_owner_is_told_with_the_other_problems() -> None:
+    rendering = sample.rendering(BASE, ONE)
+    stranger = replace(rendering, files=tuple(replace(file, owner="no-such-user") for file in rendering.files))
+    plan = _plan(ONE, MemoryDisk(), rendering=stranger)
+    assert plan.problems == ("there is no user no-such-user on this host: see: getent passwd no-such-user",)
+
+
+def test_temporary_files_of_ours_are_found_and_others_left() -> None:
+    folder = CELERY.parent
+    ours, theirs = ".catmaid-celery.conf.procman-0123456789abcdef", ".other.conf.procman-0123456789abcdef"
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    disk.leftovers = (folder / ours, folder / theirs)
+    plan = _plan(ONE, disk, _after(_installed(ONE)))
+    assert plan.leftovers == (folder / ours,)
+    assert not plan.nothing_to_do
+
+
+def test_what_earlier_generations_made_is_remembered() -> None:
+    manifest: Manifest = replace(
+        _installed(ONE).manifest,
+        directories_made=(BASE / "made",),
+        log_files=(BASE / "old.log",),
+        schedule_files=(BASE / "old",),
+    )
+    plan = _plan(sample.WISHES["two"], MemoryDisk(), _after(Generation(1, manifest)))
+    assert BASE / "made" in plan.generation.manifest.directories_made
+    assert BASE / "old.log" in plan.generation.manifest.log_files
+    assert BASE / "old" in plan.generation.manifest.schedule_files
+
+
+def test_manifest_lists_every_rendered_file() -> None:
+    rendering = sample.rendering(BASE, ONE)
+    assert _plan(ONE, MemoryDisk()).generation.manifest.files == tuple(installed_file(file) for file in rendering.files)

@@ -1,0 +1,138 @@
+"""What is written as JSON is read back as the same record, or refused with the reason."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procman.config.load import load
+from procman.errors import ProcmanError
+from procman.install import records
+from procman.install.manifest import Manifest, Pending, describe, digest
+from procman.model import Activation, InstalledProgram, Kind, RenderedFile, Rendering
+from tests.install import sample
+
+PATH = Path("/var/lib/procman/catmaid/generations/1/manifest.json")
+
+# Any file name there can be: bytes that are no UTF-8 reach Python as lone surrogates.
+st.register_type_strategy(
+    Path, st.text(st.characters(exclude_characters="\0"), min_size=1).map(lambda name: Path("/", name.strip("/")))
+)
+
+
+@given(st.from_type(Manifest))
+def test_manifest_is_read_back_as_it_was(manifest: Manifest) -> None:
+    assert records.from_bytes(Manifest, records.to_bytes(manifest), PATH) == manifest
+
+
+@given(st.from_type(Pending))
+def test_pending_activations_are_read_back_as_they_were(pending: Pending) -> None:
+    assert records.from_bytes(Pending, records.to_bytes(pending), PATH) == pending
+
+
+def test_same_record_is_the_same_bytes(tmp_path: Path) -> None:
+    one, two = (_manifest(tmp_path) for _ in range(2))
+    assert records.to_bytes(one) == records.to_bytes(two)
+
+
+def test_newer_format_is_said_to_be_newer(tmp_path: Path) -> None:
+    with pytest.raises(ProcmanError, match=r"manifest.json was written by a newer procman \(format 2") as told:
+        records.from_bytes(Manifest, _changed(tmp_path, format=2, unheard_of=1), PATH)
+    assert "upgrade" in told.value.hint
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"project": 7}, "project is 7, expected str"),
+        ({"project": None}, "project is None, expected str"),
+        ({"programs": {}}, "programs is {}, expected list"),
+        ({"scope": "galaxy"}, "'galaxy' is not a valid Scope"),
+        ({"surprise": 1}, "unknown key 'surprise'"),
+        ({"files": [{"path": "/x"}]}, r"files\[0\] has no 'digest'"),
+        ({"format": "1"}, "format is '1', expected int"),
+        ({"format": True}, "format is True, expected int"),
+        ({"directories_made": ["/a", 1]}, r"directories_made\[1\] is 1, expected str"),
+    ],
+)
+def test_wrong_value_is_named(tmp_path: Path, change: dict[str, object], said: str) -> None:
+    with pytest.raises(ProcmanError, match=said):
+        records.from_bytes(Manifest, _changed(tmp_path, **change), PATH)
+
+
+def test_missing_key_is_named(tmp_path: Path) -> None:
+    data = json.loads(records.to_bytes(_manifest(tmp_path)))
+    del data["backend"]
+    with pytest.raises(ProcmanError, match="it has no 'backend'"):
+        records.from_bytes(Manifest, json.dumps(data).encode(), PATH)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_record_or_an_error_of_ours(content: bytes) -> None:
+    with pytest.raises(ProcmanError, match=r"manifest\.json"):
+        records.from_bytes(Manifest, content, PATH)
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda data: st.lists(data), max_leaves=4))
+def test_any_json_in_any_place_is_a_record_or_an_error_of_ours(data: object) -> None:
+    base = Path("/host")
+    for key in json.loads(records.to_bytes(_manifest(base))):
+        # Anything else that it raises fails the test.
+        with suppress(ProcmanError):
+            records.from_bytes(Manifest, _changed(base, **{key: data}), PATH)
+
+
+def test_record_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
+    whole = records.to_bytes(_manifest(tmp_path))
+    for length in range(0, len(whole) - 2, 97):
+        with pytest.raises(ProcmanError, match="cannot be read"):
+            records.from_bytes(Manifest, whole[:length], PATH)
+
+
+def test_key_that_a_later_version_adds_may_be_missing() -> None:
+    content = b'{"format": 1, "action": "add", "program": %s}'
+    program = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
+    plain = json.loads(records.to_bytes(program))
+    del plain["format"], plain["pool"]
+    read = records.from_bytes(Activation, content % json.dumps(plain).encode(), PATH)
+    assert read.program == program
+
+
+def test_manifest_describes_project_and_rendering(tmp_path: Path) -> None:
+    configuration = tmp_path / "procman.toml"
+    configuration.write_text(
+        '[project]\nname = "catmaid"\napp = "mysite"\ndirectory = "/opt/catmaid"\nvirtualenv = "/opt/env"\n'
+        'user = "www-data"\nscope = "system"\nbackend = "supervisor"\n[worker.celery]\n'
+        '[beat]\nschedule_file = "/var/lib/catmaid/schedule"\n'
+    )
+    project = load(configuration, {})
+    file = RenderedFile(Path("/etc/x.conf"), "größe", 0o640, "root", None, ("catmaid-celery",), section=True)
+    program = sample.installed(tmp_path, "catmaid-celery")
+    manifest = describe(
+        project,
+        Rendering((), (file,)),
+        [program],
+        procman="1.2",
+        configuration=configuration.read_bytes(),
+        templates_digest="abc",
+    )
+    assert (manifest.project, manifest.programs, manifest.procman) == ("catmaid", (program,), "1.2")
+    assert manifest.configuration_digest == digest(configuration.read_bytes())
+    assert manifest.files[0].digest == digest("größe".encode())
+    assert (manifest.files[0].mode, manifest.files[0].section, manifest.files[0].shared) == (0o640, True, False)
+    assert manifest.schedule_files == (Path("/var/lib/catmaid/schedule"),)
+    assert manifest.log_files == (Path(str(program.log_file)),)
+
+
+def _manifest(base: Path) -> Manifest:
+    wish = sample.WISHES["one"]
+    return sample.manifest(base, wish, sample.rendering(base, wish))
+
+
+def _changed(base: Path, **changes: object) -> bytes:
+    return json.dumps(json.loads(records.to_bytes(_manifest(base))) | changes).encode()

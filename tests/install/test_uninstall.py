@@ -1,0 +1,245 @@
+"""R9: what an uninstall removes, what it leaves and lists, and that after a purge the tree is as it was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from procman.errors import ProcmanError
+from procman.install.generations import read_installation
+from procman.install.paths import Tree
+from procman.install.plan import make_removal
+from procman.install.scope import installed_projects
+from tests.install import sample
+from tests.install.people import NOBODY, as_nobody, needs_root
+from tests.install.sample import WISHES, changed
+from tests.install.snapshot import Snapshot, contents
+
+ONE = WISHES["one"]
+
+
+def _tree(host: Path) -> Snapshot:
+    return {name: found for name, found in contents(host).items() if not name.startswith("loaded")}
+
+
+def _run_programs(host: Path) -> None:
+    """Leave what programs leave that have run."""
+    places = sample.directories(host)
+    for name in ("catmaid-celery", "catmaid-beat"):
+        lock = places.run(name) / "lock"
+        lock.touch()
+        for suffix in ("", ".1", ".12"):
+            (places.logs / f"{name}.log{suffix}").write_text("ready\n")
+        if sample.ROOT:
+            os.chown(lock, NOBODY.pw_uid, -1)
+
+
+def test_after_purge_the_tree_is_as_it_was_byte_for_byte(host: Path) -> None:
+    before = _tree(host)
+    sample.install(host, ONE)
+    _run_programs(host)
+    sample.install(host, WISHES["two"])
+    remains = sample.remove(host, purge=True)
+    assert _tree(host) == before
+    assert remains.stays == ()
+
+
+def test_after_uninstall_and_a_later_purge_the_tree_is_as_it_was(host: Path) -> None:
+    before = _tree(host)
+    sample.install(host, ONE)
+    _run_programs(host)
+    sample.remove(host)
+    sample.remove(host, purge=True)
+    assert _tree(host) == before
+
+
+def test_purge_after_uninstall_and_install_leaves_nothing_of_either(host: Path) -> None:
+    before = _tree(host)
+    sample.install(host, ONE)
+    sample.remove(host)
+    sample.install(host, changed(ONE, celery="second"))
+    sample.remove(host, purge=True)
+    assert _tree(host) == before
+
+
+def test_uninstall_leaves_and_lists_logs_schedule_generations_and_copies(host: Path) -> None:
+    before = _tree(host)
+    sample.install(host, ONE)
+    _run_programs(host)
+    places = sample.directories(host)
+    schedule = places.data / "schedule"
+    schedule.write_text("when")
+    sample.section_path(host, "catmaid-celery").write_text("edited")
+    remains = sample.remove(host)
+    copies = list((places.state / "set-aside").rglob("*.conf"))
+    logs = list(places.logs.iterdir())
+    assert len(logs) == 6
+    assert len(copies) == 1
+    assert {*logs, *copies, schedule, places.state / "generations"} <= set(remains.stays)
+    left = {host / name for name in set(_tree(host)) - set(before)}
+    assert not [path for path in left if "etc" in path.parts and places.state not in path.parents]
+    assert not places.library.parent.exists()
+    assert sample.loaded(host) == {}
+
+
+def test_uninstalled_project_is_installed_no_longer(host: Path, tree: Tree) -> None:
+    places = sample.directories(host)
+    sample.install(host, ONE)
+    sample.install(host, WISHES["none"], name="other")
+    assert installed_projects(tree, places.shared_state) == ["catmaid", "other"]
+    sample.remove(host)
+    assert installed_projects(tree, places.shared_state) == ["other"]
+
+
+def test_schedule_outlives_even_a_purge(host: Path) -> None:
+    before = _tree(host)
+    sample.install(host, ONE)
+    places = sample.directories(host)
+    (places.data / "schedule").write_text("when")
+    remains = sample.remove(host, purge=True)
+    assert set(_tree(host)) - set(before) == {"var/lib/catmaid", "var/lib/catmaid/schedule"}
+    assert remains.stays == (places.data / "schedule", places.data)
+
+
+def test_schedule_is_listed_under_the_names_that_dbm_gave_it(host: Path) -> None:
+    places = sample.directories(host)
+    places.data.mkdir()
+    sample.install(host, ONE)
+    for suffix in (".dat", ".dir", ".bak"):
+        (places.data / f"schedule{suffix}").touch()
+    (places.data / "other").touch()
+    stays = sample.remove(host).stays
+    assert [path.name for path in stays if path.parent == places.data] == [
+        "schedule.bak",
+        "schedule.dat",
+        "schedule.dir",
+    ]
+
+
+@needs_root
+def test_schedule_in_a_directory_of_the_service_user_is_listed_without_looking(public: Path) -> None:
+    host = sample.make_host(public / "host")
+    sample.install(host, ONE)
+    places = sample.directories(host)
+    assert places.data.stat().st_uid == NOBODY.pw_uid
+    as_nobody((places.data / "schedule").touch)
+    assert places.data / "schedule" in sample.remove(host).stays
+
+
+def test_directory_that_was_there_before_stays_though_empty(host: Path) -> None:
+    places = sample.directories(host)
+    for path in (places.logs, places.shared_configuration, places.shared_state):
+        path.mkdir(parents=True)
+    before = _tree(host)
+    sample.install(host, ONE)
+    sample.remove(host, purge=True)
+    assert _tree(host) == before
+
+
+def test_what_others_put_in_our_directories_stays_and_is_listed(host: Path) -> None:
+    before = _tree(host)
+    sample.install(host, ONE)
+    places = sample.directories(host)
+    (places.logs / "django.log").write_text("of the project")
+    (places.configuration / "notes.txt").write_text("of the administrator")
+    remains = sample.remove(host, purge=True)
+    left = {host / name for name in set(_tree(host)) - set(before)}
+    assert {places.logs / "django.log", places.configuration / "notes.txt"} <= left
+    assert {places.logs, places.configuration} == set(remains.stays)
+
+
+def test_edited_file_is_set_aside_when_it_is_removed(host: Path) -> None:
+    sample.install(host, ONE)
+    section = sample.section_path(host, "catmaid-celery")
+    section.write_text("edited")
+    sample.remove(host)
+    assert not section.exists()
+    copies = (sample.directories(host).state / "set-aside").rglob("*.conf")
+    assert [copy.read_text() for copy in copies] == ["edited"]
+
+
+@pytest.mark.parametrize("first", ["catmaid", "other"])
+def test_what_two_projects_share_goes_with_the_second(host: Path, first: str) -> None:
+    before = _tree(host)
+    second = "other" if first == "catmaid" else "catmaid"
+    shared = host / "etc/procman/shared.conf"
+    for name in ("catmaid", "other"):
+        sample.install(host, sample.Wish({}), name=name)
+    sample.remove(host, first, purge=True)
+    assert shared.exists()
+    assert sample.plan(host, sample.Wish({}), name=second).nothing_to_do
+    sample.remove(host, second, purge=True)
+    assert _tree(host) == before
+
+
+def test_supervisord_of_our_own_leaves_nothing_after_the_last_purge(host: Path) -> None:
+    before = _tree(host)
+    sample.install_embedded(host, ONE)
+    own = sample.directories(host).shared_state / "supervisor"
+    (own / "supervisord.log").write_text("started")
+    sample.remove(host)
+    assert own.exists()
+    sample.remove(host, purge=True)
+    assert _tree(host) == before
+
+
+def test_file_taken_over_comes_back(host: Path) -> None:
+    theirs = sample.section_path(host, "catmaid-celery")
+    theirs.write_text("[program:catmaid-celery]\n")
+    theirs.chmod(0o604)
+    both = host / "etc/supervisor/conf.d/catmaid.conf"
+    both.write_text("[program:catmaid-beat]\n[program:web]\n")
+    gone = host / "etc/supervisor/conf.d/group.conf"
+    gone.write_text("[group:catmaid]\n")
+    before = _tree(host)
+    sample.install(host, ONE, {theirs: None, both: "[program:web]\n", gone: None})
+    assert (both.read_text(), gone.exists()) == ("[program:web]\n", False)
+    sample.install(host, changed(ONE, celery="second"))
+    remains = sample.remove(host, purge=True)
+    assert remains.restored == (theirs, both, gone)
+    assert _tree(host) == before
+
+
+def test_file_taken_over_and_changed_since_is_left_as_it_is(host: Path) -> None:
+    both = host / "etc/supervisor/conf.d/catmaid.conf"
+    both.write_text("[program:catmaid-beat]\n[program:web]\n")
+    sample.install(host, ONE, {both: "[program:web]\n"})
+    both.write_text("[program:web]\ncommand=new\n")
+    remains = sample.remove(host)
+    assert remains.restored == ()
+    assert both.read_text() == "[program:web]\ncommand=new\n"
+    copies = (sample.directories(host).state / "set-aside").rglob("catmaid.conf")
+    assert [copy.read_text() for copy in copies] == ["[program:catmaid-beat]\n[program:web]\n"]
+
+
+def test_interrupted_first_install_can_be_uninstalled(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = _tree(host)
+    with monkeypatch.context() as patched:
+        patched.setattr("procman.install.generations.make_current", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            sample.install(host, ONE)
+    assert sample.section_path(host, "catmaid-celery").exists()
+    sample.remove(host, purge=True)
+    assert _tree(host) == before
+
+
+def test_what_is_not_installed_cannot_be_removed(host: Path, tree: Tree) -> None:
+    with pytest.raises(ProcmanError, match="nothing of this project is installed"):
+        make_removal(read_installation(tree, sample.directories(host)), tree)
+
+
+@needs_root
+def test_links_in_the_programs_own_directory_do_not_lead_a_purge_elsewhere(public: Path) -> None:
+    host = sample.make_host(public / "host")
+    sample.install(host, ONE)
+    run = sample.directories(host).run("catmaid-celery")
+    as_nobody(lambda: (run / "lock").symlink_to(host / "var/lib/other.conf"))
+    as_nobody(lambda: (run / "directory").symlink_to(host / "var/lib"))
+    sample.remove(host, purge=True)
+    assert (host / "var/lib/other.conf").read_text() == "[program:other]\n"
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,136 @@
+"""S3: no link that somebody else could have made is followed, and no directory of somebody else's is entered."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from procman.install.found import PathError
+from procman.install.paths import Tree
+from procman.install.walk import Walk
+from tests.install.people import NOBODY, as_nobody, needs_root
+
+
+def _really(path: Path) -> int:
+    walk = Walk()
+    try:
+        return os.fstat(walk.descriptor(path)).st_ino
+    finally:
+        walk.close()
+
+
+def test_directory_is_reached_from_the_root(tmp_path: Path) -> None:
+    assert _really(tmp_path) == tmp_path.stat().st_ino
+
+
+@pytest.mark.parametrize("target", ["real", "./real", "../{name}/real", "{base}/real", "detour/../real"])
+def test_link_of_the_caller_in_a_private_directory_is_followed(tmp_path: Path, target: str) -> None:
+    (tmp_path / "real/below").mkdir(parents=True)
+    (tmp_path / "detour").mkdir()
+    (tmp_path / "link").symlink_to(target.format(name=tmp_path.name, base=tmp_path))
+    assert _really(tmp_path / "link/below") == (tmp_path / "real/below").stat().st_ino
+
+
+def test_parent_of_a_linked_directory_is_that_of_its_target(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere/deep").mkdir(parents=True)
+    (tmp_path / "elsewhere/beside").mkdir()
+    (tmp_path / "deep").symlink_to("elsewhere/deep")
+    (tmp_path / "link").symlink_to("deep/../beside")
+    assert _really(tmp_path / "link") == (tmp_path / "elsewhere/beside").stat().st_ino
+
+
+def test_link_to_itself_ends_in_an_error(tmp_path: Path, tree: Tree) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    with pytest.raises(PathError, match="one/file cannot be written"):
+        tree.write(tmp_path / "one/file", b"", 0o644)
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o775, 0o757])
+def test_link_in_a_directory_that_others_can_write_is_not_followed(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "real").mkdir()
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "link").symlink_to(tmp_path / "real")
+    shared.chmod(mode)
+    with pytest.raises(PathError):
+        _really(shared / "link")
+
+
+def test_directory_for_everybody_to_write_is_entered_only_with_the_sticky_bit(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(PathError, match="can be written by everybody"):
+        _really(tmp_path)
+    tmp_path.chmod(0o1777)
+    assert _really(tmp_path) == tmp_path.stat().st_ino
+
+
+def test_directory_that_a_group_can_write_is_entered(tmp_path: Path) -> None:
+    tmp_path.chmod(0o775)
+    assert _really(tmp_path) == tmp_path.stat().st_ino
+
+
+@needs_root
+def test_directory_of_the_service_user_is_refused_to_root(public: Path) -> None:
+    _given_to_nobody(public / "data")
+    (public / "data/below").mkdir()
+    with pytest.raises(PathError, match="data belongs to nobody"):
+        _really(public / "data/below")
+
+
+@needs_root
+def test_link_of_the_service_user_is_not_followed(public: Path) -> None:
+    (public / "real").mkdir()
+    (public / "link").symlink_to("real")
+    os.chown(public / "link", NOBODY.pw_uid, NOBODY.pw_gid, follow_symlinks=False)
+    with pytest.raises(PathError, match="link is a symbolic link that others than root could have made"):
+        _really(public / "link")
+
+
+@needs_root
+def test_link_of_the_caller_is_not_followed_out_of_a_directory_of_somebody_else(public: Path) -> None:
+    (public / "real").mkdir()
+    (public / "link").symlink_to("real")
+    os.chown(public, NOBODY.pw_uid, NOBODY.pw_gid)
+    with pytest.raises(PathError, match="belongs to nobody"):
+        _really(public / "link")
+
+
+@needs_root
+def test_user_may_use_directories_of_root_and_his_own(public: Path) -> None:
+    home = _given_to_nobody(public / "home")
+
+    def write_there() -> None:
+        with Tree() as tree:
+            tree.make_directory(home / "below", 0o700)
+            tree.write(home / "below/file", b"mine", 0o600)
+
+    as_nobody(write_there)
+    assert (home / "below/file").read_bytes() == b"mine"
+
+
+@needs_root
+def test_user_is_refused_directories_of_a_third(public: Path) -> None:
+    (public / "third").mkdir()
+    os.chown(public / "third", 12345, -1)
+
+    def enter() -> None:
+        with pytest.raises(PathError, match="third belongs to 12345"):
+            _really(public / "third")
+
+    as_nobody(enter)
+
+
+@needs_root
+def test_way_is_walked_where_the_user_may_enter_but_not_list(public: Path) -> None:
+    (public / "closed/open").mkdir(parents=True)
+    (public / "closed").chmod(0o711)
+    as_nobody(lambda: _really(public / "closed/open"))
+
+
+def _given_to_nobody(path: Path) -> Path:
+    path.mkdir()
+    os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
+    return path
