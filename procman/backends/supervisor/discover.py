@@ -1,0 +1,111 @@
+"""Finds supervisord's configuration on the host, and reads the programs that others have put into it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.datatypes import dict_of_key_value_pairs
+from supervisor.options import expand
+
+from procman.backends.supervisor.main_file import MainFile, read_sections
+from procman.backends.supervisor.sections import PROGRAM_KINDS, sections_of
+from procman.errors import ProcmanError
+
+CONFIGURATIONS = ("etc/supervisord.conf", "etc/supervisor/supervisord.conf")
+"""Where supervisor 4 looks last, in its order; Red Hat's place and Debian's. Below the root directory."""
+
+
+@dataclass(frozen=True)
+class ForeignProgram:
+    """A section that makes supervisord run or group something, as it stands in a file."""
+
+    kind: str
+    """`program`, `fcgi-program`, `eventlistener` or `group`."""
+    name: str
+    """What supervisorctl calls it."""
+    options: Mapping[str, str]
+    """As supervisord reads them: without comments, lines joined, nothing expanded."""
+    file: Path
+    line: int
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The programs of a group."""
+        return tuple(filter(None, re.split(r"[\s,]+", self.options.get("programs", ""))))
+
+
+def find_configurations(environment: Mapping[str, str], root: Path = Path("/")) -> tuple[Path, ...]:
+    """Return the configuration files of supervisord that exist, in the order in which supervisord looks for one.
+
+    The PATH of ENVIRONMENT says where `supervisord` is installed; it looks beside its own directory first.
+    """
+    candidates = [root / path for path in CONFIGURATIONS]
+    installed = shutil.which("supervisord", path=environment.get("PATH", ""))
+    if installed:
+        prefix = Path(installed).parent.parent
+        candidates = [prefix / "etc/supervisord.conf", prefix / "supervisord.conf", *candidates]
+    return tuple(dict.fromkeys(path for path in candidates if path.is_file()))
+
+
+def include_for(main: MainFile) -> str | None:
+    """Return the first pattern of `[include]` that procman can name files for: one `*`, in the file's name."""
+    for pattern in main.includes:
+        path = Path(pattern)
+        if path.name.count("*") == 1 and not re.search(r"[*?\[]", str(path.parent) + path.name.replace("*", "")):
+            return pattern
+    return None
+
+
+def read_programs(path: Path) -> list[ForeignProgram]:
+    """Return the programs, event listeners and groups that stand in the file PATH, in its order.
+
+    A section that stands there twice, which supervisord merges, is returned twice. Raises ProcmanError where
+    supervisord could not read the file.
+    """
+    text = _text(path)
+    read_sections(path, text)
+    return [
+        ForeignProgram(
+            section.kind, section.name, {each.name: each.value for each in section.options}, path, section.line
+        )
+        for section in sections_of(text)
+        if section.kind in (*PROGRAM_KINDS, "group")
+    ]
+
+
+def expanded(program: ForeignProgram, option: str, here: Path) -> str:
+    """Return the value of OPTION, empty if not set, with what supervisord fills in; HERE is its main file's directory.
+
+    Raises ValueError for something only supervisord knows, such as `%(ENV_HOME)s`.
+    """
+    expansions = {
+        "here": str(here),
+        "program_name": program.name,
+        "group_name": program.name,
+        "process_num": 0,
+        "numprocs": 1,
+    }
+    return str(expand(program.options.get(option, ""), expansions, option))
+
+
+def command_of(program: ForeignProgram, here: Path) -> list[str]:
+    """Return the words of the command, as supervisord would run them; ValueError as `expanded`."""
+    return shlex.split(expanded(program, "command", here))
+
+
+def environment_of(program: ForeignProgram, here: Path) -> dict[str, str]:
+    """Return the variables that the section sets; ValueError as `expanded`."""
+    found: Mapping[str, str] = dict_of_key_value_pairs(expanded(program, "environment", here))
+    return dict(found)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise ProcmanError(f"{path}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,120 @@
+"""What is found of a supervisord that is already there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from supervisor.options import ServerOptions
+
+from procman.backends.supervisor import discover
+from procman.backends.supervisor.discover import ForeignProgram
+from procman.backends.supervisor.main_file import MainFile, parse_main_file
+from procman.errors import ProcmanError
+
+CATMAID = """\
+; as CATMAID's documentation has it
+[program:catmaid-app]
+command = /opt/catmaid/django/env/bin/uwsgi --ini /opt/catmaid/uwsgi.ini   ; the web server
+user = www-data
+
+[program:catmaid-celery]
+command = /opt/catmaid/django/projects/mysite/run-celery.sh
+user = www-data
+redirect_stderr = true
+
+[group:catmaid]
+programs=catmaid-app,
+  catmaid-celery
+"""
+
+
+def main_file(directory: Path, include: str) -> MainFile:
+    text = f"[unix_http_server]\nfile=/run/s.sock\n[supervisord]\n[include]\nfiles = {include}\n"
+    return parse_main_file(directory / "supervisord.conf", text)
+
+
+def test_programs_and_groups_are_read_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "catmaid.conf"
+    file.write_text(CATMAID)
+    app, celery, group = discover.read_programs(file)
+    assert (app.kind, app.name, app.line) == ("program", "catmaid-app", 2)
+    assert app.options["command"] == "/opt/catmaid/django/env/bin/uwsgi --ini /opt/catmaid/uwsgi.ini"
+    assert (celery.name, celery.line, celery.options["redirect_stderr"]) == ("catmaid-celery", 6, "true")
+    assert (group.kind, group.line, group.members) == ("group", 11, ("catmaid-app", "catmaid-celery"))
+
+
+def test_line_that_only_looks_like_a_header_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "x.conf"
+    file.write_text("[program:a]\ncommand = x\n  [program:b]\n\n# [program:c]\n[x]\n[program:d]\ncommand=y\n")
+    assert [(found.name, found.line) for found in discover.read_programs(file)] == [("a", 1), ("d", 7)]
+
+
+def test_section_that_stands_twice_is_found_twice(tmp_path: Path) -> None:
+    file = tmp_path / "x.conf"
+    file.write_text("[program:a]\ncommand = x\nuser = one\n[program:a]\nuser = two\n")
+    found = discover.read_programs(file)
+    assert [(each.line, each.options["user"]) for each in found] == [(1, "one"), (4, "two")]
+
+
+def test_file_that_supervisord_cannot_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "x.conf"
+    file.write_text("command = x\n")
+    with pytest.raises(ProcmanError, match=rf"{file}: supervisord cannot read it: .*line: 1"):
+        discover.read_programs(file)
+    with pytest.raises(ProcmanError, match=r"missing\.conf: cannot be read"):
+        discover.read_programs(tmp_path / "missing.conf")
+
+
+def test_configuration_is_looked_for_where_supervisor_looks(tmp_path: Path) -> None:
+    for path in ("etc/supervisor/supervisord.conf", "etc/supervisord.conf", "opt/etc/supervisord.conf"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    binary = tmp_path / "opt/bin/supervisord"
+    binary.parent.mkdir()
+    binary.touch(mode=0o755)
+    found = discover.find_configurations({"PATH": str(binary.parent)}, tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in found] == [
+        "opt/etc/supervisord.conf",
+        "etc/supervisord.conf",
+        "etc/supervisor/supervisord.conf",
+    ]
+
+
+def test_places_of_the_distributions_are_those_supervisor_looks_in() -> None:
+    assert [f"/{path}" for path in discover.CONFIGURATIONS] == ServerOptions().searchpaths[-2:]
+
+
+@pytest.mark.parametrize(
+    ("include", "expected"),
+    [
+        ("conf.d/*.conf", "conf.d/*.conf"),
+        ("single.conf conf.d/*.ini", "conf.d/*.ini"),
+        ("*/x.conf a-*-b.conf", "a-*-b.conf"),
+        ("conf.d/[ab]*.conf */*.conf", None),
+        ("single.conf", None),
+    ],
+)
+def test_include_pattern_must_leave_room_for_a_name(tmp_path: Path, include: str, expected: str | None) -> None:
+    found = discover.include_for(main_file(tmp_path, include))
+    assert found == (str(tmp_path / expected) if expected else None)
+
+
+def test_values_are_expanded_as_supervisord_does() -> None:
+    options = {
+        "command": "%(here)s/bin/celery -n %(program_name)s@%%h 'two words'",
+        "environment": """A="x, y",B='%(program_name)s'""",
+        "directory": "%(ENV_HOME)s/catmaid",
+    }
+    program = ForeignProgram("program", "worker", options, Path("/etc/x.conf"), 1)
+    here = Path("/etc/supervisor")
+    assert discover.command_of(program, here) == [
+        "/etc/supervisor/bin/celery",
+        "-n",
+        "worker@%h",
+        "two words",
+    ]
+    assert discover.environment_of(program, here) == {"A": "x, y", "B": "worker"}
+    assert discover.expanded(program, "user", here) == ""
+    with pytest.raises(ValueError, match="ENV_HOME"):
+        discover.expanded(program, "directory", here)
