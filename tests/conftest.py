@@ -8,6 +8,8 @@ import pytest
 
 from tests.celery_environments import CELERY_SPECS, CeleryEnvironment, environment_of, report
 
+pytest_plugins = ["tests.no_omissions"]
+
 
 def pytest_report_header() -> list[str]:
     return report()

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tests.virtualenvs import python_with
+from tests.celery_environments import CACHE, make_virtualenv
 
 NEWEST = version("supervisor")
 """A fresh virtualenv for the tests gets the newest there is."""
@@ -43,12 +43,8 @@ class Reader:
 @contextmanager
 def reader(wanted: str) -> Iterator[Reader]:
     """Run the reader of one version of supervisor."""
-    python = Path(sys.executable)
-    if wanted != NEWEST:
-        # 4.2.5 asks pkg_resources for its version, which setuptools 81 no longer has.
-        python = python_with(f"supervisor-{wanted}", f"supervisor=={wanted}", "setuptools<81")
     with subprocess.Popen(
-        [python, Path(__file__).parent / "supervisor_reader.py"],
+        [_python_with(wanted), Path(__file__).parent / "supervisor_reader.py"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"},
@@ -57,3 +53,12 @@ def reader(wanted: str) -> Iterator[Reader]:
         yield Reader(process)
         assert process.stdin
         process.stdin.close()
+
+
+def _python_with(wanted: str) -> Path:
+    if wanted == NEWEST:
+        return Path(sys.executable)
+    directory = CACHE / f"supervisor-{wanted}"
+    # 4.2.5 asks pkg_resources for its version, which later versions of setuptools no longer have.
+    make_virtualenv(directory, Path(sys.executable), (f"supervisor=={wanted}", "setuptools<81"))
+    return directory / "bin" / "python"
