@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from procman import celery_command
-from procman.model import Beat, Command, Launch, Program, Project, Scope, Worker
+from procman.model import MARKER, Beat, Command, Launch, Program, Project, RenderedFile, Scope, Worker
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""
@@ -86,3 +86,16 @@ def launcher_source() -> str:
 def owner_of(project: Project) -> str | None:
     """Return who owns what procman writes: root in system scope, whoever installs in user scope."""
     return "root" if project.scope is Scope.SYSTEM else None
+
+
+def launcher_files(project: Project) -> tuple[RenderedFile, ...]:
+    """Return the launcher as a file to install, where a program of PROJECT uses it."""
+    users, owner = tuple(program.name for program in project.programs if program.launcher), owner_of(project)
+    if not users:
+        return ()
+    return (RenderedFile(launcher_path(project), launcher_source(), 0o644, owner, owner, users, restarts=False),)
+
+
+def marker(project: Project) -> str:
+    """Return the line that tells an operator, and procman, whose file it is."""
+    return f"{MARKER} for {project.name}: change procman.toml and run `procman install`."

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.errors import ProcmanError
-from procman.launch import launch_of, launcher_path, launcher_source, owner_of
+from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import (
     Beat,
     Kind,
@@ -55,11 +55,6 @@ def log_path(project: Project, program: str) -> Path:
     return project.directories.logs / f"{program}.log"
 
 
-def marker(project: Project) -> str:
-    """Return the line that tells an operator, and procman, whose file it is."""
-    return f"Written by procman for {project.name}: change procman.toml and run `procman install`."
-
-
 def _directories(project: Project) -> Iterator[RenderedDirectory]:
     places, root = project.directories, owner_of(project)
     for shared in (places.shared_configuration, places.shared_state):
@@ -82,12 +77,7 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
 def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     if project.supervisor.mode is SupervisorMode.EMBEDDED:
         yield _supervisord(project, templates)
-    with_launcher = tuple(program.name for program in project.programs if program.launcher)
-    if with_launcher:
-        owner = owner_of(project)
-        yield RenderedFile(
-            launcher_path(project), launcher_source(), 0o644, owner, owner, with_launcher, restarts=False
-        )
+    yield from launcher_files(project)
     for program in project.programs:
         yield _script(project, program, templates)
         yield _section(project, program, templates)
