@@ -16,6 +16,9 @@ from procman.quoting import Encoded, comment
 
 HINT = "Change it where procman.toml sets it."
 
+PLAIN = r"[A-Za-z0-9/._=,@:+-]+"
+"""A word that means itself without quotes, everywhere."""
+
 
 def systemd_text(value: object) -> Encoded:
     """Return VALUE for a directive that is taken as it is, such as `Description`."""
@@ -47,8 +50,8 @@ def systemd_paths(values: Iterable[object]) -> Encoded:
 
 def systemd_bound_paths(values: Iterable[object]) -> Encoded:
     """Return the paths VALUES for `BindPaths`, each to be seen where it is."""
-    # In quotes, a colon does not separate the path from another one.
-    return Encoded(" ".join(_quoted(_absolute(value)) for value in values))
+    # Quotes, so that a colon does not separate the path from another one.
+    return Encoded(" ".join(_in_quotes(_absolute(value)) for value in values))
 
 
 def systemd_command(argv: tuple[str, ...]) -> Encoded:
@@ -63,6 +66,11 @@ def systemd_command(argv: tuple[str, ...]) -> Encoded:
 def systemd_assignment(name: str, value: object) -> Encoded:
     """Return one assignment for `Environment`."""
     return Encoded(_quoted(f"{name}={value}"))
+
+
+def plain_path(value: object) -> Encoded:
+    """Return the path VALUE as it is, for logrotate, which has rules of its own for anything but plain characters."""
+    return _matching(_absolute(value), r"[A-Za-z0-9/._-]+")
 
 
 def systemd_words(value: object) -> Encoded:
@@ -81,8 +89,12 @@ def systemd_units(names: Iterable[str]) -> Encoded:
 
 
 def _quoted(value: object) -> str:
-    text = comment(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    return f'"{text}"'
+    return str(value) if re.fullmatch(PLAIN, str(value)) else _in_quotes(value)
+
+
+def _in_quotes(value: object) -> str:
+    escaped = comment(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'
 
 
 def _absolute(value: object, prefixes: str = "") -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import jinja2
 
-from procman import quoting
+from procman import quoting, quoting_systemd
 from procman.errors import ProcmanError
 
 SUFFIX = ".j2"
@@ -23,6 +23,14 @@ FILTERS = (
     quoting.supervisor_log_file,
     quoting.supervisor_option,
     quoting.variable_name,
+    quoting_systemd.plain_path,
+    quoting_systemd.systemd_assignment,
+    quoting_systemd.systemd_command,
+    quoting_systemd.systemd_environment_file,
+    quoting_systemd.systemd_path,
+    quoting_systemd.systemd_text,
+    quoting_systemd.systemd_units,
+    quoting_systemd.systemd_words,
 )
 """What templates call by the name it has in `quoting`."""
 

@@ -13,7 +13,7 @@ from procman.quoting import unprintable
 from tests.hostile import HOSTILE, REFUSED, TEXTS
 from tests.read_by_systemd import Read, command_of, read_units
 
-SHORT = [value for value in HOSTILE if len(value) < 200]
+SHORT = [*(value for value in HOSTILE if len(value) < 200), "a:b", ":ro", "a,b", "+a", "@a", "-:!a"]
 """PATH_MAX is 4096 bytes."""
 
 

@@ -10,6 +10,7 @@ from procman.model import BackendName, Scope, SupervisorSettings
 
 PACKAGES = {
     BackendName.SUPERVISOR: "procman.backends.supervisor",
+    BackendName.SYSTEMD: "procman.backends.systemd",
 }
 
 

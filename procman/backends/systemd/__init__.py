@@ -1,0 +1,1 @@
+"""Units of systemd: of the host, or of one user."""

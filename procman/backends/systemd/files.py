@@ -1,0 +1,204 @@
+"""The files of a project under systemd: a unit per program, a target for them all, the launcher."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.backends.systemd import sandbox
+from procman.config.systemd_directives import KNOWN
+from procman.errors import ProcmanError
+from procman.launch import launch_of, launcher_files, marker, owner_of
+from procman.model import (
+    Beat,
+    Command,
+    Kind,
+    Launch,
+    Program,
+    Project,
+    RenderedDirectory,
+    RenderedFile,
+    Rendering,
+    Scope,
+    SystemdLog,
+)
+from procman.render import Templates
+
+ENV = "/usr/bin/env"
+"""Looks a command up in the PATH of the unit, and becomes it: systemd itself would look in its own PATH alone."""
+
+CREDENTIAL = "environment"
+
+STOP_MARGIN_SECONDS = 30
+"""Beyond the program's own stop timeout: the last result, the end of the pool."""
+
+STATE_ROOT = Path("/var/lib")
+"""What `StateDirectory=` is relative to, for the systemd of the host."""
+
+
+def render(project: Project) -> Rendering:
+    """Return the directories and files of PROJECT; reads nothing but templates and the launcher."""
+    templates = Templates(project.templates)
+    return Rendering(tuple(_directories(project)), tuple(_files(project, templates)))
+
+
+def unit_name(program: str) -> str:
+    """Return the name of the unit of PROGRAM."""
+    return f"{program}.service"
+
+
+def target_name(project: str) -> str:
+    """Return the name of the target of PROJECT."""
+    return f"{project}.target"
+
+
+def log_path(project: Project, program: str) -> Path | None:
+    """Return the log of PROGRAM; None where the journal keeps it."""
+    return project.directories.logs / f"{program}.log" if project.systemd.log is SystemdLog.FILE else None
+
+
+def stop_timeout_seconds(program: Program) -> int:
+    """Return the `TimeoutStopSec=` of PROGRAM."""
+    return program.stop_timeout_seconds + STOP_MARGIN_SECONDS
+
+
+def _directories(project: Project) -> Iterator[RenderedDirectory]:
+    places, root, system = project.directories, owner_of(project), project.scope is Scope.SYSTEM
+    yield RenderedDirectory(places.shared_state, 0o755, root, root, shared=True)
+    if system:
+        yield RenderedDirectory(places.library.parent, 0o755, root, root, shared=True)
+    else:
+        yield RenderedDirectory(places.units.parent, 0o755, root, root, shared=True)
+        yield RenderedDirectory(places.units, 0o755, root, root, shared=True)
+    for own in (places.state, places.library, places.state / "run"):
+        yield RenderedDirectory(own, 0o755, root, root)
+    if system or project.systemd.log is SystemdLog.FILE:
+        # root's, like the files that systemd opens in it as root; only what is below it belongs to a program.
+        yield RenderedDirectory(places.logs, 0o755, root, root)
+    for program in project.programs:
+        yield RenderedDirectory(places.run(program.name), 0o755, project.user, project.group)
+        if system:
+            yield RenderedDirectory(places.logs / program.name, 0o750, project.user, project.group)
+        if isinstance(program.options, Beat) and program.options.schedule_file:
+            yield RenderedDirectory(program.options.schedule_file.parent, 0o750, project.user, project.group)
+
+
+def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
+    yield from launcher_files(project)
+    for program in project.programs:
+        yield _unit(project, program, templates)
+    yield _target(project, templates)
+    if project.scope is Scope.SYSTEM and project.systemd.log is SystemdLog.FILE:
+        yield _rotation(project, templates)
+
+
+def _unit(project: Project, program: Program, templates: Templates) -> RenderedFile:
+    launch, owner, name = launch_of(project, program), owner_of(project), unit_name(program.name)
+    by_credential = program.launcher and project.environment_file is not None and _knows(project, "LoadCredential")
+    values = {
+        "marker": marker(project),
+        "unit": name,
+        "target": [target_name(project.name)],
+        "description": _description(project, program),
+        "after": ["network-online.target", *project.after] if project.scope is Scope.SYSTEM else [],
+        "before": [] if program.kind is Kind.BEAT else [unit_name(f"{project.name}-celery-beat")],
+        "program": program,
+        "launch": launch,
+        "umask": f"{launch.umask:04o}",
+        "environment": _environment(launch, by_credential).items(),
+        "credential": CREDENTIAL if by_credential else None,
+        "argv": _argv(project, program, launch),
+        "directories": _own_directories(project, program).items(),
+        "log_file": log_path(project, program.name),
+        "growing": _knows(project, "RestartSteps"),
+        "stop_timeout": stop_timeout_seconds(program),
+        "abort": _knows(project, "TimeoutAbortSec"),
+        "oom_policy": _knows(project, "OOMPolicy"),
+        "limits": _limits(program).items(),
+        "sandbox": sandbox.blocks(project, program),
+    }
+    text = templates.render("systemd/program.service.j2", values)
+    path = project.directories.units / name
+    return RenderedFile(path, text, 0o644, owner, owner, (program.name,), section=True)
+
+
+def _target(project: Project, templates: Templates) -> RenderedFile:
+    owner, name = owner_of(project), target_name(project.name)
+    values = {
+        "marker": marker(project),
+        "unit": name,
+        "description": f"Celery of {project.name}",
+        "wanted_by": ["multi-user.target" if project.scope is Scope.SYSTEM else "default.target"],
+    }
+    text = templates.render("systemd/project.target.j2", values)
+    programs = tuple(program.name for program in project.programs)
+    path = project.directories.units / name
+    return RenderedFile(path, text, 0o644, owner, owner, programs, restarts=False, section=True)
+
+
+def _rotation(project: Project, templates: Templates) -> RenderedFile:
+    logs = [(log_path(project, program.name), program) for program in project.programs]
+    text = templates.render("systemd/logrotate.j2", {"marker": marker(project), "logs": logs})
+    programs = tuple(program.name for program in project.programs)
+    path = Path("/etc/logrotate.d") / f"procman-{project.name}"
+    return RenderedFile(path, text, 0o644, owner_of(project), owner_of(project), programs, restarts=False)
+
+
+def _description(project: Project, program: Program) -> str:
+    match program.kind:
+        case Kind.WORKER:
+            return f"Celery worker {program.name}"
+        case Kind.BEAT:
+            return f"Celery beat of {project.name}"
+        case Kind.COMMAND:
+            return f"{program.name}, a command of {project.name}"
+
+
+def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]:
+    first, *rest = launch.argv
+    if first.startswith("/"):
+        return launch.argv
+    if not isinstance(program.options, Command):
+        return (str(project.virtualenv / "bin" / first), *rest)
+    if "=" in first or first.startswith("-"):
+        raise ProcmanError(
+            f"{project.configuration_file}: {program.key}.argv: {first!r} cannot be looked up in PATH",
+            hint="Write its whole path, or leave launcher = false out.",
+        )
+    return (ENV, *launch.argv)
+
+
+def _environment(launch: Launch, by_credential: bool) -> dict[str, str]:
+    environment = dict(launch.environment)
+    # Otherwise systemd reads the file itself, also for a program without the launcher.
+    environment.pop("PROCMAN_ENVIRONMENT_FILE", None)
+    if by_credential:
+        environment["PROCMAN_ENVIRONMENT_CREDENTIAL"] = CREDENTIAL
+    return environment
+
+
+def _own_directories(project: Project, program: Program) -> dict[str, str]:
+    below = f"{project.name}/{program.name}"
+    if project.scope is Scope.USER:
+        return {"RuntimeDirectory": below}
+    state = project.directories.run(program.name).relative_to(STATE_ROOT)
+    return {
+        "StateDirectory": str(state),
+        "LogsDirectory": below,
+        "LogsDirectoryMode": "0750",
+        "RuntimeDirectory": below,
+    }
+
+
+def _limits(program: Program) -> dict[str, str]:
+    limits = {
+        "MemoryHigh": f"{program.memory_high_mib}M" if program.memory_high_mib else None,
+        "MemoryMax": f"{program.memory_max_mib}M" if program.memory_max_mib else None,
+        "CPUWeight": program.cpu_weight,
+        "TasksMax": program.tasks_max,
+    }
+    return {name: str(value) for name, value in limits.items() if value is not None}
+
+
+def _knows(project: Project, directive: str) -> bool:
+    return KNOWN[directive].since <= project.systemd.minimum_version

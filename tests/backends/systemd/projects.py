@@ -1,0 +1,71 @@
+"""Projects under systemd for the tests of this directory, from text as a person would write it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from procman.backends.systemd.files import render
+from procman.config.load import load
+from procman.model import Project
+
+TOML = """
+[project]
+name = "catmaid"
+app = "mysite"
+directory = "/opt/catmaid/django/projects"
+virtualenv = "/opt/catmaid/django/env"
+settings = "mysite.settings"
+backend = "systemd"
+{project}
+
+[worker.celery]
+{worker}
+
+[beat]
+
+[command.flower]
+argv = ["celery", "-A", "mysite", "flower"]
+
+[systemd]
+{systemd}
+"""
+
+USER_SCOPE = 'scope = "user"'
+SYSTEM_SCOPE = 'user = "www-data"'
+HOME = {"HOME": "/home/anna"}
+
+
+def project(worker: str = "", systemd: str = "", scope: str = SYSTEM_SCOPE, more: str = "", rest: str = "") -> Project:
+    """Return the project with these lines in its tables; MORE are lines of `[project]`, REST is whole tables."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "procman.toml")
+        path.write_text(TOML.format(project=f"{scope}\n{more}", worker=worker, systemd=systemd) + rest)
+        return load(path, HOME)
+
+
+def quoted(value: object) -> str:
+    """Return a text or a list of texts as TOML, whose basic strings are written as those of JSON."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def toml(values: Mapping[str, str]) -> str:
+    """Return VALUES as lines of TOML."""
+    return "\n".join(f"{name} = {quoted(value)}" for name, value in values.items())
+
+
+def units_of(wanted: Project) -> dict[str, str]:
+    """Return the text of each unit, by name."""
+    return {file.path.name: file.content for file in render(wanted).files if file.section}
+
+
+def directives_of(text: str) -> dict[str, list[str]]:
+    """Return the values of each directive of a unit file, by name."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if "=" in line and not line.startswith("#"):
+            name, _, value = line.partition("=")
+            found.setdefault(name, []).append(value)
+    return found

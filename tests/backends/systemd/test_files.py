@@ -1,0 +1,256 @@
+"""What a project becomes under systemd."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from procman import backends
+from procman.backends.systemd.files import log_path, render
+from procman.config.systemd_directives import KNOWN, OLDEST_VERSION
+from procman.errors import ProcmanError
+from procman.launch import launch_of
+from procman.model import MARKER, BackendName
+from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, directives_of, project, quoted, toml, units_of
+from tests.hostile import HOSTILE
+from tests.read_by_systemd import command_of, read_units
+
+VERSIONS = (OLDEST_VERSION, 245, 249, 250, 252, 254, 257)
+SERVICES = ["catmaid-celery.service", "catmaid-flower.service", "catmaid-celery-beat.service"]
+
+
+def test_backend_is_found_by_its_name() -> None:
+    assert backends.files(BackendName.SYSTEMD).render(project()) == render(project())
+
+
+def test_there_is_a_unit_per_program_and_a_target() -> None:
+    files = {file.path: file for file in render(project()).files}
+    assert [path.name for path in files] == ["launcher.py", *SERVICES, "catmaid.target"]
+    for name in SERVICES:
+        file = files[Path("/etc/systemd/system", name)]
+        assert (file.mode, file.owner, file.group) == (0o644, "root", "root")
+        assert file.programs == (name.removesuffix(".service"),)
+        assert file.section
+        assert file.restarts
+        assert MARKER in file.content.splitlines()[0]
+
+
+def test_target_concerns_every_program_and_restarts_none() -> None:
+    target = next(file for file in render(project()).files if file.path.suffix == ".target")
+    assert target.section
+    assert not target.restarts
+    assert target.programs == ("catmaid-celery", "catmaid-flower", "catmaid-celery-beat")
+    assert directives_of(target.content)["WantedBy"] == ["multi-user.target"]
+
+
+def test_target_stays_as_it_is_when_a_worker_is_added() -> None:
+    assert units_of(project(rest="[worker.crop]\n"))["catmaid.target"] == units_of(project())["catmaid.target"]
+
+
+def test_other_units_stay_as_they_are_when_a_worker_is_added() -> None:
+    before, after = units_of(project()), units_of(project(rest="[worker.crop]\n"))
+    assert {name: after[name] for name in before} == before
+
+
+def test_beat_starts_last_and_stops_first() -> None:
+    units = {name: directives_of(text) for name, text in units_of(project()).items()}
+    assert units["catmaid-celery.service"]["Before"] == ["catmaid-celery-beat.service"]
+    assert units["catmaid-flower.service"]["Before"] == ["catmaid-celery-beat.service"]
+    assert "Before" not in units["catmaid-celery-beat.service"]
+
+
+def test_every_program_is_one_main_process_that_is_stopped_warm_and_never_given_up() -> None:
+    wanted = project("stop_timeout_seconds = 3600")
+    for name in SERVICES:
+        unit = directives_of(units_of(wanted)[name])
+        assert unit["Type"] == ["exec"]
+        assert unit["KillMode"] == ["mixed"]
+        assert unit["Restart"] == ["always"]
+        assert unit["RestartSec"] == ["10"]
+        assert unit["StartLimitIntervalSec"] == ["0"]
+        assert unit["OOMPolicy"] == ["continue"]
+        assert unit["SystemCallErrorNumber"] == ["EPERM"]
+        assert unit["PartOf"] == ["catmaid.target"]
+        assert unit["WantedBy"] == ["catmaid.target"]
+    assert int(directives_of(units_of(wanted)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
+
+
+def test_start_limit_stands_where_systemd_looks_for_it() -> None:
+    for name in SERVICES:
+        head, _, rest = units_of(project())[name].partition("[Service]")
+        assert "StartLimitIntervalSec" in head
+        assert "StartLimit" not in rest
+
+
+def test_broker_is_an_order_and_a_wish_but_no_requirement() -> None:
+    text = units_of(project(more='after = ["rabbitmq-server.service"]'))[SERVICES[0]]
+    unit = directives_of(text)
+    assert unit["After"] == unit["Wants"] == ["network-online.target rabbitmq-server.service"]
+    assert "Requires" not in unit
+
+
+def test_lock_is_where_supervisor_has_it() -> None:
+    wanted = project()
+    for name in SERVICES:
+        unit, program = directives_of(units_of(wanted)[name]), name.removesuffix(".service")
+        place = f"/var/lib/procman/catmaid/run/{program}"
+        assert f"PROCMAN_RUN_DIRECTORY={place}" in unit["Environment"]
+        assert unit["StateDirectory"] == [place.removeprefix("/var/lib/")]
+        assert unit["RuntimeDirectory"] == [f"catmaid/{program}"]
+        assert unit["RuntimeDirectoryPreserve"] == ["restart"]
+        assert unit["LogsDirectory"] == [f"catmaid/{program}"]
+
+
+def test_no_directory_that_others_may_have_filled_is_given_to_the_programs_user() -> None:
+    # systemd gives an existing StateDirectory= to User=, with all that is in it, and changes its mode.
+    for text in units_of(project()).values():
+        unit = directives_of(text)
+        for name in ("StateDirectory", "LogsDirectory", "RuntimeDirectory", "CacheDirectory"):
+            assert all(value.rsplit("/", 1)[-1].startswith("catmaid-") for value in unit.get(name, []))
+
+
+def test_secrets_are_handed_over_as_a_credential_to_the_launcher_alone() -> None:
+    unit = directives_of(units_of(project(more='environment_file = "/etc/catmaid/celery.env"'))[SERVICES[0]])
+    assert unit["LoadCredential"] == ["environment:/etc/catmaid/celery.env"]
+    assert "PROCMAN_ENVIRONMENT_CREDENTIAL=environment" in unit["Environment"]
+    assert "EnvironmentFile" not in unit
+    assert not any(value.startswith("PROCMAN_ENVIRONMENT_FILE=") for value in unit["Environment"])
+
+
+@pytest.mark.parametrize(("worker", "systemd"), [("launcher = false", ""), ("", "minimum_version = 246")])
+def test_secrets_are_read_by_systemd_itself_where_no_credential_can_be(worker: str, systemd: str) -> None:
+    wanted = project(worker, systemd, more='environment_file = "/etc/catmaid/celery.env"')
+    unit = directives_of(units_of(wanted)[SERVICES[0]])
+    assert unit["EnvironmentFile"] == ["/etc/catmaid/celery.env"]
+    assert "LoadCredential" not in unit
+    assert not any(value.startswith("PROCMAN_ENVIRONMENT") for value in unit["Environment"])
+
+
+def test_program_without_launcher_is_celery_of_the_virtualenv() -> None:
+    unit = directives_of(units_of(project("launcher = false"))[SERVICES[0]])
+    assert unit["ExecStart"][0].startswith("/opt/catmaid/django/env/bin/celery -A mysite worker")
+    assert not any(value.startswith("PROCMAN_") for value in unit["Environment"])
+
+
+@pytest.mark.parametrize(
+    ("argv", "started"),
+    [
+        ('["flower", "-p", "1"]', "/usr/bin/env flower -p 1"),
+        ('["./manage.py", "x"]', "/usr/bin/env ./manage.py x"),
+        ('["/bin/true"]', "/bin/true"),
+    ],
+)
+def test_command_without_launcher_is_looked_up_in_the_path_of_the_unit(argv: str, started: str) -> None:
+    wanted = project(rest=f"[command.other]\nlauncher = false\nargv = {argv}\n")
+    assert directives_of(units_of(wanted)["catmaid-other.service"])["ExecStart"] == [started]
+
+
+@pytest.mark.parametrize("first", ["A=b", "-x"])
+def test_command_that_env_would_misread_is_refused(first: str) -> None:
+    with pytest.raises(ProcmanError, match=r"command\.other\.argv"):
+        render(project(rest=f'[command.other]\nlauncher = false\nargv = ["{first}"]\n'))
+
+
+def test_limits_are_written_where_they_are_configured() -> None:
+    limits = "memory_high_mib = 900\nmemory_max_mib = 1000\ncpu_weight = 50\ntasks_max = 400\nnice = -5"
+    unit = directives_of(units_of(project(limits))[SERVICES[0]])
+    assert unit["MemoryHigh"] == ["900M"]
+    assert unit["MemoryMax"] == ["1000M"]
+    assert unit["CPUWeight"] == ["50"]
+    assert unit["TasksMax"] == ["400"]
+    assert unit["Nice"] == ["-5"]
+    plain = directives_of(units_of(project())[SERVICES[0]])
+    assert not {"MemoryHigh", "MemoryMax", "CPUWeight", "TasksMax", "Nice"} & set(plain)
+
+
+def test_log_goes_to_the_journal_unless_files_are_asked_for() -> None:
+    assert log_path(project(), "catmaid-celery") is None
+    unit = directives_of(units_of(project())[SERVICES[0]])
+    assert "StandardOutput" not in unit
+    assert unit["SyslogIdentifier"] == ["catmaid-celery"]
+
+
+def test_log_files_are_in_a_directory_of_roots_and_rotated() -> None:
+    wanted = project("log_max_mib = 7\nlog_backups = 3", 'log = "file"')
+    assert log_path(wanted, "catmaid-celery") == Path("/var/log/catmaid/catmaid-celery.log")
+    unit = directives_of(units_of(wanted)[SERVICES[0]])
+    assert unit["StandardOutput"] == ["append:/var/log/catmaid/catmaid-celery.log"]
+    rendering = render(wanted)
+    [directory] = [each for each in rendering.directories if each.path == Path("/var/log/catmaid")]
+    assert directory.owner == "root"
+    [rotation] = [file for file in rendering.files if file.path == Path("/etc/logrotate.d/procman-catmaid")]
+    assert "/var/log/catmaid/catmaid-celery.log {\n    size 7M\n    rotate 3\n" in rotation.content
+    assert not rotation.restarts
+
+
+def test_directories_come_parents_first_and_the_programs_own_belong_to_its_user() -> None:
+    directories = render(project(systemd='log = "file"')).directories
+    paths = [directory.path for directory in directories]
+    assert all(parent not in paths[paths.index(path) :] for path in paths for parent in path.parents)
+    owned = {str(each.path): each.owner for each in directories}
+    assert owned["/var/lib/procman/catmaid/run/catmaid-celery"] == "www-data"
+    assert owned["/var/log/catmaid/catmaid-celery"] == "www-data"
+    assert owned["/var/lib/catmaid"] == "www-data"
+    assert {
+        owned[path] for path in ("/var/lib/procman/catmaid", "/var/log/catmaid", "/var/lib/procman/catmaid/run")
+    } == {"root"}
+
+
+def test_units_of_a_user_leave_out_what_only_the_host_has() -> None:
+    wanted = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
+    rendering = render(wanted)
+    [unit] = [file for file in rendering.files if file.path.name == SERVICES[0]]
+    assert unit.path.parent == Path("/home/anna/.config/systemd/user")
+    assert unit.owner is None
+    directives = directives_of(unit.content)
+    assert not {"User", "Group", "After", "Wants", "StateDirectory", "LogsDirectory", "ReadWritePaths"} & set(
+        directives
+    )
+    assert directives["RuntimeDirectory"] == ["catmaid/catmaid-celery"]
+    assert directives_of(units_of(wanted)["catmaid.target"])["WantedBy"] == ["default.target"]
+    assert Path("/home/anna/.config/systemd/user") in [each.path for each in rendering.directories if each.shared]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
+@pytest.mark.parametrize("sandbox", ["default", "strict", "off"])
+def test_nothing_is_written_that_the_oldest_systemd_does_not_know(version: int, scope: str, sandbox: str) -> None:
+    limits = "memory_high_mib = 9\nmemory_max_mib = 10\ncpu_weight = 5\ntasks_max = 40"
+    settings = f'minimum_version = {version}\nsandbox = "{sandbox}"\nlog = "file"'
+    for text in units_of(project(limits, settings, scope, 'environment_file = "/etc/x.env"')).values():
+        for name in directives_of(text):
+            directive = KNOWN[name]
+            assert directive.since <= version
+            assert directive.user or scope == SYSTEM_SCOPE
+
+
+def test_restarts_grow_slower_where_systemd_can() -> None:
+    unit = directives_of(units_of(project(systemd="minimum_version = 254"))[SERVICES[0]])
+    assert unit["RestartSec"] == ["10"]
+    assert unit["RestartSteps"] == ["5"]
+    assert unit["RestartMaxDelaySec"] == ["60"]
+
+
+def test_hostile_values_are_read_back_by_systemd_and_add_no_directive() -> None:
+    values = [value for value in HOSTILE if value and len(value) < 200 and "://" not in value]
+    wanted = project(
+        more='writable_paths = ["/srv/a b", "/srv/%h \\"x\\"", "/srv/a\\\\nb"]\npython_path = ["/srv/100% $HOME"]',
+        rest=f"[command.other]\nargv = {quoted(['x', *values])}\n"
+        f"[command.other.environment]\n{toml({f'V{number}': value for number, value in enumerate(values)})}\n",
+    )
+    launch = launch_of(wanted, next(each for each in wanted.programs if each.name == "catmaid-other"))
+    unit = read_units(units_of(wanted))["catmaid-other.service"]
+    assert command_of(unit) == list(launch.argv)
+    assert unit["Environment"] == [f"{name}={value}" for name, value in launch.environment.items()]
+    assert unit["ReadWritePaths"] == ['/srv/%h "x" /srv/a b /srv/a\\nb']
+    assert unit["User"] == ["www-data"]
+    assert unit["KillMode"] == ["mixed"]
+
+
+def test_rendering_depends_on_nothing_but_procman_toml(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = render(project(scope=USER_SCOPE))
+    monkeypatch.setenv("HOME", "/nowhere")
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
+    monkeypatch.chdir(tmp_path)
+    assert render(project(scope=USER_SCOPE)) == before

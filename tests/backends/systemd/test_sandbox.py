@@ -1,0 +1,160 @@
+"""What a program is kept from, as systemd itself judges it, and what it keeps."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from procman.backends.systemd.sandbox import left_out, writable_paths
+from procman.model import Project
+from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, directives_of, project, units_of
+
+UNIT = "catmaid-celery.service"
+BEAT = "catmaid-celery-beat.service"
+
+
+def is_exposed_at_most(tenths: int, unit: str, directory: Path) -> bool:
+    """Ask `systemd-analyze security` whether the text of a unit scores TENTHS / 10 at most; lower is better."""
+    path = directory / UNIT
+    path.write_text(unit)
+    words = ["systemd-analyze", "security", "--offline=yes", "--no-pager", f"--threshold={tenths}", str(path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert f"Overall exposure level for {UNIT}" in done.stdout, done.stderr
+    return done.returncode == 0
+
+
+def unit_of(wanted: Project, name: str = UNIT) -> dict[str, list[str]]:
+    return directives_of(units_of(wanted)[name])
+
+
+@pytest.mark.parametrize("name", [UNIT, BEAT, "catmaid-flower.service"])
+@pytest.mark.parametrize(("sandbox", "bound"), [("default", 20), ("strict", 11)])
+def test_exposure_is_within_its_bound(tmp_path: Path, name: str, sandbox: str, bound: int) -> None:
+    settings = f'sandbox = "{sandbox}"'
+    assert is_exposed_at_most(bound, units_of(project(systemd=settings))[name], tmp_path)
+
+
+def test_exposure_without_a_sandbox_is_what_a_plain_unit_has(tmp_path: Path) -> None:
+    assert not is_exposed_at_most(90, units_of(project(systemd='sandbox = "off"'))[UNIT], tmp_path)
+
+
+@pytest.mark.parametrize(("version", "bound"), [(240, 27), (247, 20), (257, 20)])
+def test_exposure_stays_low_for_an_older_systemd(tmp_path: Path, version: int, bound: int) -> None:
+    unit = units_of(project(systemd=f"minimum_version = {version}"))[UNIT]
+    assert is_exposed_at_most(bound, unit, tmp_path)
+
+
+def test_every_line_of_the_sandbox_says_what_it_does() -> None:
+    text = units_of(project(systemd='sandbox = "strict"'))[UNIT]
+    lines = text.partition("# The sandbox.")[2].partition("[Install]")[0].splitlines()
+    for before, line in pairwise(lines):
+        if line and not line.startswith("#"):
+            assert before.startswith("#") or before.partition("=")[0] == line.partition("=")[0]
+
+
+@pytest.mark.parametrize("sandbox", ["default", "strict"])
+def test_what_breaks_numpy_compilers_psutil_or_other_programs_is_never_in_a_profile(sandbox: str) -> None:
+    unit = unit_of(project(systemd=f'sandbox = "{sandbox}"'))
+    assert not {"MemoryDenyWriteExecute", "ProcSubset", "PrivateNetwork", "RemoveIPC"} & set(unit)
+
+
+def test_project_can_write_where_procman_toml_says() -> None:
+    wanted = project(more='writable_paths = ["/srv/media", "/srv/media/tiles", "/opt/x"]')
+    assert unit_of(wanted)["ReadWritePaths"] == ["/opt/x /srv/media"]
+    assert unit_of(wanted, BEAT)["ReadWritePaths"] == ["/opt/x /srv/media /var/lib/catmaid"]
+
+
+def test_beat_can_write_its_schedule_wherever_it_is() -> None:
+    wanted = project(rest="").programs
+    assert writable_paths(project(), wanted[-1]) == [Path("/var/lib/catmaid")]
+    assert writable_paths(project(), wanted[0]) == []
+
+
+@pytest.mark.parametrize(
+    "more", ['writable_paths = ["/tmp/catmaid"]', 'writable_paths = ["/var/tmp/x"]', 'python_path = ["/tmp/lib"]']
+)
+def test_path_in_tmp_keeps_the_tmp_of_the_host_writable(more: str) -> None:
+    unit = unit_of(project(more=more))
+    assert unit["PrivateTmp"] == ["no"]
+    assert "/tmp" in unit["ReadWritePaths"][0].split()
+    assert "/var/tmp" in unit["ReadWritePaths"][0].split()
+
+
+def test_tmp_stays_writable_when_procman_toml_makes_it_the_hosts() -> None:
+    # Celery does not start where there is no temporary directory to write to.
+    unit = unit_of(project(rest="[worker.celery.systemd]\nPrivateTmp = false\n"))
+    assert unit["PrivateTmp"] == ["no"]
+    assert unit["ReadWritePaths"] == ["/tmp /var/tmp"]
+
+
+def at_home(systemd: str, more: str = "") -> Project:
+    wanted = project(systemd=systemd, more=more)
+    return replace(wanted, directory=Path("/home/anna/projects"), virtualenv=Path("/home/anna/env"))
+
+
+def test_project_in_a_home_directory_is_read_by_default() -> None:
+    unit = unit_of(at_home("", 'writable_paths = ["/home/anna/media"]'))
+    assert unit["ProtectHome"] == ["read-only"]
+    assert unit["ReadWritePaths"] == ["/home/anna/media"]
+
+
+def test_strict_sandbox_shows_nothing_of_home_directories_but_the_project() -> None:
+    assert unit_of(project(systemd='sandbox = "strict"'))["ProtectHome"] == ["yes"]
+    unit = unit_of(at_home('sandbox = "strict"', 'writable_paths = ["/home/anna/media", "/srv/x"]'))
+    assert unit["ProtectHome"] == ["tmpfs"]
+    assert unit["BindReadOnlyPaths"] == ['"/home/anna/env" "/home/anna/projects"']
+    assert unit["BindPaths"] == ['"/home/anna/media"']
+    assert unit["ReadWritePaths"] == ["/srv/x"]
+
+
+def test_single_directives_are_overridden_for_one_program_or_for_all() -> None:
+    rest = """
+[systemd.directives]
+ProtectProc = "default"
+LimitNOFILE = 4096
+[worker.celery.systemd]
+SystemCallFilter = ["@system-service", "~@mount"]
+ProtectProc = "noaccess"
+DeviceAllow = "/dev/nvidia0 rw"
+"""
+    wanted = project(rest=rest)
+    unit = unit_of(wanted)
+    assert unit["SystemCallFilter"] == ["@system-service", "~@mount"]
+    assert unit["ProtectProc"] == ["noaccess"]
+    assert unit["LimitNOFILE"] == ["4096"]
+    assert unit["DeviceAllow"] == ["/dev/nvidia0 rw"]
+    assert unit_of(wanted, BEAT)["ProtectProc"] == ["default"]
+    assert unit_of(wanted, BEAT)["SystemCallFilter"] == ["@system-service", "~@privileged"]
+
+
+def test_paths_that_procman_toml_adds_take_none_away() -> None:
+    rest = '[worker.celery.systemd]\nReadWritePaths = ["-/srv/a b", "/srv/c"]\n'
+    unit = unit_of(project(more='writable_paths = ["/srv/media"]', rest=rest))
+    assert unit["ReadWritePaths"] == ["/srv/media", '"-/srv/a b" /srv/c']
+
+
+def test_sandbox_that_is_off_still_takes_directives_and_reports_refused_calls_as_errors() -> None:
+    unit = unit_of(project(systemd='sandbox = "off"', rest="[worker.celery.systemd]\nNoNewPrivileges = true\n"))
+    assert unit["NoNewPrivileges"] == ["yes"]
+    assert unit["SystemCallErrorNumber"] == ["EPERM"]
+    assert not {"ProtectSystem", "PrivateTmp", "SystemCallFilter"} & set(unit)
+
+
+def test_user_scope_keeps_what_the_manager_of_a_user_can_do_and_names_the_rest() -> None:
+    wanted = project(scope=USER_SCOPE)
+    unit = unit_of(wanted)
+    assert {"NoNewPrivileges", "SystemCallFilter", "RestrictNamespaces", "RestrictAddressFamilies"} <= set(unit)
+    assert not {"ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "CapabilityBoundingSet"} & set(unit)
+    assert {"ProtectSystem", "ProtectHome", "PrivateTmp"} <= set(left_out(wanted))
+    assert left_out(project(scope=SYSTEM_SCOPE)) == []
+    assert left_out(project(systemd="minimum_version = 240")) == [
+        "ProtectHostname",
+        "ProtectClock",
+        "ProtectKernelLogs",
+        "ProtectProc",
+        "RestrictSUIDSGID",
+    ]
