@@ -1,0 +1,1 @@
+"""What is measured: always two commands in turn in one run, told as ratios, for machines are noisy."""

@@ -1,0 +1,75 @@
+"""Runs two commands in turn and compares them pair by pair."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import perf_counter
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the operating system charged one finished command for."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    memory_mib: float
+    """The largest resident size it ever had."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The same number of runs of each command, taken in turn."""
+
+    ours: Sequence[Run]
+    theirs: Sequence[Run]
+
+    def ratio(self, figure: str) -> str:
+        """Return ours divided by theirs, pair by pair: the median, and in brackets the least and the most."""
+        ratios = [
+            getattr(one, figure) / getattr(other, figure) for one, other in zip(self.ours, self.theirs, strict=True)
+        ]
+        return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+    def medians(self, figure: str) -> tuple[float, float]:
+        """Return the median of ours and of theirs."""
+        ours, theirs = ([getattr(run, figure) for run in runs] for runs in (self.ours, self.theirs))
+        return statistics.median(ours), statistics.median(theirs)
+
+
+def measure(ours: Sequence[str], theirs: Sequence[str], *, pairs: int, statuses: Sequence[int] = (0,)) -> Pairs:
+    """Run OURS and THEIRS in turn, PAIRS times each after one that is not counted; each must end with one of STATUSES."""
+    runs: list[tuple[Run, Run]] = []
+    for _ in range(pairs + 1):
+        runs.append((_run(ours, statuses), _run(theirs, statuses)))
+    return Pairs(*zip(*runs[1:], strict=True))
+
+
+def _run(command: Sequence[str], statuses: Sequence[int]) -> Run:
+    begun = perf_counter()
+    quiet = os.open(os.devnull, os.O_RDWR)
+    actions = [(os.POSIX_SPAWN_DUP2, quiet, 0), (os.POSIX_SPAWN_DUP2, quiet, 1)]
+    pid = os.posix_spawn(command[0], list(command), os.environ, file_actions=actions)
+    os.close(quiet)
+    _, status, usage = os.wait4(pid, 0)
+    if os.waitstatus_to_exitcode(status) not in statuses:
+        raise SystemExit(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
+    return Run(perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def row(name: str, pairs: Pairs) -> str:
+    """Return a line of a Markdown table: wall time and memory of both, and their ratios."""
+    ours, theirs = pairs.medians("wall_seconds")
+    memory, their_memory = pairs.medians("memory_mib")
+    return (
+        f"| {name} | {ours:.3f} s | {theirs:.3f} s | {pairs.ratio('wall_seconds')} | {pairs.ratio('cpu_seconds')} "
+        f"| {memory:.0f} MiB | {their_memory:.0f} MiB | {pairs.ratio('memory_mib')} |"
+    )
+
+
+HEADER = (
+    "| | ours | theirs | wall ratio | CPU ratio | our memory | their memory | memory ratio |\n"
+    "|---|---|---|---|---|---|---|---|"
+)

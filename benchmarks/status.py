@@ -1,0 +1,72 @@
+"""`procman status` against `supervisorctl status` of the same supervisord: python -m benchmarks.status [--pairs N]."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.paired import HEADER, measure, row
+
+PROGRAMS = (1, 40, 400)
+
+
+def main() -> None:
+    """Print a table for 1, 40 and 400 programs, and for what both do before they do anything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--programs", type=int, nargs="*", default=PROGRAMS)
+    given = parser.parse_args()
+    print(HEADER)
+    for count in given.programs:
+        with supervised(count) as (procman, supervisorctl):
+            pairs = measure([*procman, "status"], [*supervisorctl, "status"], pairs=given.pairs, statuses=(0, 3))
+        print(row(f"{count} programs", pairs), flush=True)
+    bare = measure(
+        [sys.executable, "-m", "procman", "--version"], [sys.executable, "-c", "import click"], pairs=given.pairs
+    )
+    print(row("`procman --version` against `import click`", bare))
+
+
+@contextmanager
+def supervised(count: int) -> Iterator[tuple[list[str], list[str]]]:
+    """Install COUNT programs that sleep under a supervisord of their own; yield both command lines."""
+    directory = Path(tempfile.mkdtemp(prefix="pmb"))
+    os.environ |= {"XDG_CONFIG_HOME": f"{directory}/c", "XDG_STATE_HOME": f"{directory}/s"}
+    configuration = directory / "procman.toml"
+    configuration.write_text(
+        f"""
+        [project]
+        name = "bench"
+        app = "none"
+        directory = "{directory}"
+        virtualenv = "{sys.prefix}"
+        scope = "user"
+        [command.sleep]
+        argv = ["sleep", "100000"]
+        instances = {count}
+        launcher = false
+        start_seconds = 0
+        [supervisor]
+        mode = "embedded"
+        """
+    )
+    procman = [sys.executable, "-m", "procman", "--config", str(configuration)]
+    supervisord = f"{directory}/c/procman/supervisor/supervisord.conf"
+    supervisorctl = [sys.executable, "-m", "supervisor.supervisorctl", "-c", supervisord]
+    try:
+        subprocess.run([*procman, "install", "--wait", "120"], check=True, stdout=subprocess.DEVNULL)
+        yield procman, supervisorctl
+    finally:
+        subprocess.run([*procman, "uninstall", "--purge"], check=False, stdout=subprocess.DEVNULL)
+        shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    main()
