@@ -1,0 +1,172 @@
+"""Reads the command line of a Celery worker or beat back into the keys of procman.toml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from procman.celery_command import BEAT_KEYS, FORBIDDEN, OTHERS, SHORT_FLAGS, WORKER_KEYS
+from procman.model import Kind
+
+LONG_FLAGS = {
+    *("--events", "--task-events", "--without-gossip", "--without-mingle", "--without-heartbeat"),
+    *("--detach", "--beat", "--purge", "--discard", "--no-color", "--quiet", "--skip-checks", "--disable-prefetch"),
+    *("--enable-remote-control", "--no-enable-remote-control"),
+}
+"""Long options of Celery 4.4 to 5.7 that take no value."""
+
+KNOWN = {*WORKER_KEYS, *BEAT_KEYS, *FORBIDDEN, *OTHERS[Kind.WORKER], *OTHERS[Kind.BEAT]}
+PROJECT_KEYS = ("app", "user", "group", "directory")
+
+
+@dataclass
+class CeleryCommand:
+    """A worker or beat as somebody else started it."""
+
+    kind: Kind
+    project: dict[str, object] = field(default_factory=dict)
+    """What belongs to `[project]`: app, directory, user, group, virtualenv."""
+    values: dict[str, object] = field(default_factory=dict)
+    """The other keys, with their TOML values."""
+    dropped: dict[str, str] = field(default_factory=dict)
+    """Options that procman does not take over, each with the reason."""
+    doubtful: dict[str, str] = field(default_factory=dict)
+    """Options that could not be understood."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that `env` in front of it sets."""
+    with_beat: bool = False
+    """A worker with a beat inside (-B)."""
+    schedule_file: str | None = None
+
+
+def read_command(words: Sequence[str]) -> CeleryCommand | None:
+    """Return what the WORDS of a command start, None if it is no Celery worker or beat."""
+    at = next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
+    if at is None:
+        return None
+    options = list(_options(words[at + 1 :]))
+    commands = [value for name, value in options if not name]
+    if not commands or commands[0] not in ("worker", "beat"):
+        return None
+    command = CeleryCommand(Kind(commands[0]), doubtful=dict.fromkeys(commands[1:], "it is no option of Celery"))
+    if not _take_prefix(command, list(words[:at])):
+        return None
+    if (virtualenv := _virtualenv(words[: at + 1])) is not None:
+        command.project["virtualenv"] = str(virtualenv)
+    for name, value in options:
+        if name:
+            _take(command, name, value)
+    return command
+
+
+def _take_prefix(command: CeleryCommand, words: list[str]) -> bool:
+    """Take what stands in front of `celery`; False if that is more than the start of a program."""
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if equals and name.isidentifier():
+            command.environment[name] = value
+        elif Path(word).name == "nice" and words[:1] == ["-n"] and words[1:2]:
+            command.values["nice"] = int(words[1]) if words[1].isdecimal() else words[1]
+            del words[:2]
+        elif not re.fullmatch(r"env|exec|-m|python[0-9.]*", Path(word).name):
+            return False
+    return True
+
+
+def _virtualenv(words: Sequence[str]) -> Path | None:
+    for word in words:
+        path = Path(word)
+        if path.is_absolute() and path.parent.name == "bin" and re.fullmatch(r"celery|python[0-9.]*", path.name):
+            found = path.parent.parent
+            return None if found in (Path("/usr"), Path("/"), Path("/usr/local")) else found
+    return None
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield (option, value), and ("", word) for a word that belongs to no option."""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word == "-":
+            yield "", word
+        elif word.startswith("--"):
+            name, equals, value = word.partition("=")
+            # What Celery does not know is the app's own, and may be a flag.
+            if not equals and name not in LONG_FLAGS and rest and (name in KNOWN or not rest[0].startswith("-")):
+                value = rest.pop(0)
+            yield name, value
+        elif word[1] in SHORT_FLAGS:
+            if word[2:]:
+                rest.insert(0, f"-{word[2:]}")
+            yield word[:2], ""
+        else:
+            yield word[:2], word[2:].removeprefix("=") or (rest.pop(0) if rest else "")
+
+
+def _take(command: CeleryCommand, name: str, value: str) -> None:
+    key = (WORKER_KEYS if command.kind is Kind.WORKER else BEAT_KEYS).get(name)
+    if name in FORBIDDEN:
+        command.dropped[name] = FORBIDDEN[name]
+        command.with_beat |= name in ("-B", "--beat")
+    elif name in ("-s", "--schedule", "--schedule-filename"):
+        command.schedule_file = value
+    elif key in PROJECT_KEYS:
+        command.project[key] = value
+    elif key:
+        try:
+            command.values[key] = CONVERSIONS.get(key, str)(value)
+        except ValueError:
+            command.doubtful[f"{name} {value}"] = f"expected another value for {key}"
+    elif name in ("-C", "--no-color", "-q", "--quiet"):
+        command.dropped[name] = "the log is no terminal"
+    else:
+        extra = [f"{name}={value}"] if value and name.startswith("--") else [name, value] if value else [name]
+        command.values["extra_arguments"] = [*_texts(command.values.get("extra_arguments")), *extra]
+
+
+def _texts(value: object) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
+def _flag(_: str) -> bool:
+    return True
+
+
+def _words(value: str) -> list[str]:
+    return [word.strip() for word in value.split(",") if word.strip()]
+
+
+def _autoscale(value: str) -> list[int]:
+    most, _, fewest = value.partition(",")
+    return [int(most), int(fewest or 0)]
+
+
+def _seconds(value: str) -> float:
+    number = float(value)
+    return int(number) if number.is_integer() else number
+
+
+def _node_name(value: str) -> str:
+    # Celery takes a name without @ for a host (celery.utils.nodenames.nodesplit).
+    return value if "@" in value else f"celery@{value}"
+
+
+CONVERSIONS: Mapping[str, Callable[[str], object]] = {
+    "loglevel": str.lower,
+    "queues": _words,
+    "exclude_queues": _words,
+    "concurrency": int,
+    "autoscale": _autoscale,
+    "prefetch_multiplier": int,
+    "max_tasks_per_child": int,
+    "max_memory_per_child_kib": int,
+    "max_interval_seconds": int,
+    "time_limit_seconds": _seconds,
+    "soft_time_limit_seconds": _seconds,
+    "hostname": _node_name,
+    **dict.fromkeys(("events", "without_gossip", "without_mingle", "without_heartbeat"), _flag),
+}
+"""How the text on a command line becomes the value of a key; a ValueError says that it cannot."""

@@ -1,0 +1,129 @@
+"""What a hand-written Celery command line becomes in procman.toml."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from procman.celery_command import FORBIDDEN, beat_arguments, worker_arguments
+from procman.commands.init_arguments import CeleryCommand, read_command
+from procman.model import Beat, Kind, Worker
+
+ENV = "/opt/catmaid/django/env"
+
+
+def read(line: str) -> CeleryCommand:
+    command = read_command(shlex.split(line))
+    assert command
+    return command
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        f"{ENV}/bin/celery",
+        f"{ENV}/bin/python {ENV}/bin/celery",
+        f"{ENV}/bin/python3.9 -m celery",
+        f"exec {ENV}/bin/celery",
+        f"/usr/bin/env {ENV}/bin/celery",
+    ],
+)
+def test_celery_is_recognised_however_it_is_started(start: str) -> None:
+    command = read(f"{start} -A mysite worker -l INFO")
+    assert (command.kind, command.project) == (Kind.WORKER, {"app": "mysite", "virtualenv": ENV})
+    assert command.values == {"loglevel": "info"}
+    assert (command.dropped, command.doubtful) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/usr/bin/uwsgi --ini /etc/celery",
+        "celery -A mysite multi start w1",
+        "celery -A mysite flower",
+        "celery",
+        "tail -f celery",
+        "bash /opt/celery worker",
+        "newrelic-admin run-program celery -A mysite worker",
+        "",
+    ],
+)
+def test_what_is_no_worker_and_no_beat_is_left_alone(line: str) -> None:
+    assert read_command(shlex.split(line)) is None
+
+
+def test_what_env_and_nice_set_is_kept() -> None:
+    command = read("env A=1 B= nice -n 10 celery -A x worker")
+    assert (command.environment, command.values) == ({"A": "1", "B": ""}, {"nice": 10})
+
+
+def test_celery_of_the_host_is_in_no_virtualenv() -> None:
+    assert read("/usr/bin/celery -A x worker").project == {"app": "x"}
+    assert read("celery -A x worker").project == {"app": "x"}
+
+
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        ("-Q crop,default -X slow", {"queues": ["crop", "default"], "exclude_queues": ["slow"]}),
+        ("-c4 -P gevent -Ofair", {"concurrency": 4, "pool": "gevent", "optimization": "fair"}),
+        ("--concurrency 4 --pool=solo", {"concurrency": 4, "pool": "solo"}),
+        ("--autoscale=10,3", {"autoscale": [10, 3]}),
+        ("--autoscale 10", {"autoscale": [10, 0]}),
+        (
+            "--maxtasksperchild 50 --max-memory-per-child=1000",
+            {"max_tasks_per_child": 50, "max_memory_per_child_kib": 1000},
+        ),
+        ("--time-limit=300 --soft-time-limit 1.5", {"time_limit_seconds": 300, "soft_time_limit_seconds": 1.5}),
+        ("-E --without-gossip --without-mingle", {"events": True, "without_gossip": True, "without_mingle": True}),
+        ("-n crop@%h", {"hostname": "crop@%h"}),
+        ("--hostname=worker1", {"hostname": "celery@worker1"}),
+        ("--umask=022", {"umask": "022"}),
+        ("-S /var/lib/state -I a,b", {"extra_arguments": ["-S", "/var/lib/state", "-I", "a,b"]}),
+        ("--own-flag -c 2", {"extra_arguments": ["--own-flag"], "concurrency": 2}),
+        ("--own-option x -c 2", {"extra_arguments": ["--own-option=x"], "concurrency": 2}),
+    ],
+)
+def test_options_of_a_worker_become_keys(options: str, values: dict[str, object]) -> None:
+    command = read(f"celery -A mysite worker {options}")
+    assert command.values == values
+    assert (command.dropped, command.doubtful) == ({}, {})
+
+
+def test_options_of_a_beat_become_keys() -> None:
+    command = read(
+        "celery beat -A mysite -S x.y:Scheduler --max-interval=5 -s /var/run/catmaid/schedule --pidfile=/x.pid"
+    )
+    assert command.kind is Kind.BEAT
+    assert command.values == {"scheduler": "x.y:Scheduler", "max_interval_seconds": 5}
+    assert command.schedule_file == "/var/run/catmaid/schedule"
+    assert command.dropped == {"--pidfile": FORBIDDEN["--pidfile"]}
+
+
+def test_options_that_break_a_promise_are_dropped_with_the_reason() -> None:
+    command = read("celery -A x worker -BE --pidfile=/x -f /y --purge -b amqp://me:hunter22@host -C --uid=www-data")
+    assert set(command.dropped) == {"-B", "--pidfile", "-f", "--purge", "-b", "-C"}
+    assert command.with_beat
+    assert command.values == {"events": True}
+    assert command.project == {"app": "x", "user": "www-data"}
+    assert "hunter22" not in repr(command)
+
+
+def test_what_cannot_be_understood_is_told() -> None:
+    assert read("celery -A x worker -c many stray").doubtful == {
+        "-c many": "expected another value for concurrency",
+        "stray": "it is no option of Celery",
+    }
+
+
+def test_our_own_command_lines_are_read_back() -> None:
+    worker = Worker(
+        "crop@%h", "debug", ("a", "b"), ("c",), 2, "threads", (5, 1), 3, 4, 5, 6.5, 7, "fair", True, True, True, True
+    )
+    values = read(shlex.join([f"{ENV}/bin/celery", *worker_arguments("mysite", worker)])).values
+    expected = {name: value for name, value in vars(worker).items() if name not in ("node_name", "extra_arguments")}
+    lists = {name: list(value) for name, value in expected.items() if isinstance(value, tuple)}
+    assert values == {**expected, **lists, "hostname": "crop@%h"}
+    beat = read(shlex.join(["celery", *beat_arguments("mysite", Beat("info", None, "a:B", 5))]))
+    assert beat.values == {"loglevel": "info", "scheduler": "a:B", "max_interval_seconds": 5}
