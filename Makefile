@@ -1,0 +1,56 @@
+# `make` lists what there is to do. All that is made is below .venv, .build and .cache; `make clean` removes it.
+
+PYTHON = python3
+TESTS =
+
+VIRTUALENV = .venv
+BIN = $(VIRTUALENV)/bin
+READY = $(VIRTUALENV)/ready
+DEMO = $(CURDIR)/.build/demo
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do \
+	    printf '%-16s %s\n' "$$target" "$$text"; \
+	done
+
+test: lint packages ## check the code, then run every test; TESTS=tests/config runs some
+	$(PYTEST) $(TESTS)
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+chaos: $(READY) packages ## interrupt an install at every system call, not at a sample of them
+	$(PYTEST) -m chaos $(TESTS)
+
+demo: $(READY) ## a Django project under supervisord, from nothing to a restart that loses no task
+	sh demo/run.sh $(CURDIR)/$(BIN)/procman $(BIN)/python $(DEMO)
+
+demo-stop: ## stop the demo and remove all of it
+	sh demo/stop.sh $(CURDIR)/$(BIN)/procman $(DEMO)
+
+host: $(READY) ## a shell in a booted Debian of your own that is gone afterwards (needs root)
+	$(BIN)/python -m tests.host
+
+bench: $(READY) ## measure procman against supervisorctl
+	$(BIN)/python -m benchmarks
+
+units: $(READY) ## render units/ again, after a change to templates or launcher
+	$(BIN)/python -m tests.render_units
+
+clean: ## remove all that was made
+	rm -rf $(VIRTUALENV) .build .cache build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+packages:
+	@.ci/packages
+
+$(READY): setup.cfg pyproject.toml
+	@$(BIN)/python -c 'import pip, sys; sys.exit(sys.version_info < (3, 10))' 2> /dev/null || \
+	    .ci/virtualenv $(VIRTUALENV) $(PYTHON)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+.PHONY: help test lint chaos demo demo-stop host bench units clean packages

@@ -1,0 +1,150 @@
+"""procman works from a wheel, an editable install and a bare checkout."""
+
+from __future__ import annotations
+
+import configparser
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from procman.version import VERSION
+from tests.celery_environments import CACHE, ENVIRONMENT, make_virtualenv
+
+pytestmark = pytest.mark.xdist_group("package")
+
+CHECKOUT = Path(__file__).parent.parent
+SOURCES = (
+    "procman",
+    "templates",
+    "units",
+    "tests",
+    "LICENSE",
+    "README.md",
+    "MANIFEST.in",
+    "pyproject.toml",
+    "setup.cfg",
+)
+BUILD = ("setuptools>=64", "wheel")
+
+
+def _run(*words: str | Path, directory: Path = Path("/")) -> str:
+    environment = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(words, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _settings() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(CHECKOUT / "setup.cfg")
+    return parser
+
+
+def _requirements() -> list[str]:
+    return _settings()["options"]["install_requires"].split("\n")[1:]
+
+
+@pytest.fixture(scope="module")
+def tools() -> Path:
+    """A virtualenv in .cache that builds packages; its directory `wheels` has everything that procman needs."""
+    directory = CACHE / "package"
+    wanted = (*_requirements(), *BUILD)
+    make_virtualenv(directory, Path(sys.executable), ("build", "pip>=23", *wanted))
+    if not (directory / "wheels").exists():
+        part = directory / "wheels.part"
+        _run(directory / "bin" / "pip", "wheel", "--quiet", f"--wheel-dir={part}", *wanted)
+        part.rename(directory / "wheels")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, as a clone would have them: nothing built, nothing cached."""
+    copy = tmp_path_factory.mktemp("checkout")
+    leave_out = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in SOURCES:
+        source = CHECKOUT / name
+        if source.is_dir():
+            shutil.copytree(source, copy / name, ignore=leave_out)
+        else:
+            shutil.copy(source, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def built(tools: Path, checkout: Path) -> Path:
+    """The directory with the source distribution and the wheel that was built from it."""
+    _run(tools / "bin" / "python", "-m", "build", "--no-isolation", checkout)
+    return checkout / "dist"
+
+
+@pytest.fixture
+def fresh(tools: Path, tmp_path: Path) -> Iterator[Path]:
+    """A virtualenv with nothing in it."""
+    _run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "fresh")
+    yield tmp_path / "fresh"
+    shutil.rmtree(tmp_path / "fresh")
+
+
+def _install(tools: Path, virtualenv: Path, *words: str | Path) -> None:
+    """Install into VIRTUALENV, without a network."""
+    pip = (tools / "bin" / "pip", "--python", virtualenv / "bin" / "python", "install", "--quiet")
+    _run(*pip, "--no-index", f"--find-links={tools / 'wheels'}", *words)
+
+
+def _assert_works(*procman: str | Path, directory: Path, output: Path) -> None:
+    assert _run(*procman, "--version", directory=directory) == f"procman {VERSION}\n"
+    configuration = CHECKOUT / "units" / "procman.toml"
+    _run(*procman, "--config", configuration, "render", "--output", output, directory=directory)
+    assert (output / "etc/supervisor/conf.d/catmaid-celery.conf").exists()
+    assert (output / "usr/local/lib/procman/catmaid/launcher.py").exists()
+
+
+def test_every_directory_with_modules_is_in_the_list_of_packages() -> None:
+    found = {".".join(path.parent.relative_to(CHECKOUT).parts) for path in CHECKOUT.glob("procman/**/*.py")}
+    listed = _settings()["options"]["packages"].split()
+    assert sorted(found | {"procman.templates"}) == listed
+
+
+def test_wheel_holds_the_modules_and_templates_and_nothing_else(built: Path, checkout: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    found = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
+    modules = {str(path.relative_to(checkout)) for path in checkout.glob("procman/**/*.py")}
+    templates = {f"procman/{path.relative_to(checkout)}" for path in checkout.glob("templates/**/*.j2")}
+    assert modules
+    assert templates
+    assert {name for name in found if ".dist-info/" not in name} == modules | templates
+    assert any(name.endswith("/LICENSE") for name in found)
+
+
+def test_source_distribution_holds_what_is_needed_to_build_and_test(built: Path, checkout: Path) -> None:
+    (archive,) = built.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        found = {name.partition("/")[2] for name in opened.getnames()}
+    wanted = {str(path.relative_to(checkout)) for name in SOURCES for path in _files(checkout / name)}
+    assert wanted - found == set()
+
+
+def _files(path: Path) -> Iterator[Path]:
+    yield from (each for each in [path, *path.rglob("*")] if each.is_file())
+
+
+def test_wheel_works_in_a_fresh_virtualenv(tools: Path, built: Path, fresh: Path, tmp_path: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    _install(tools, fresh, wheel)
+    _assert_works(fresh / "bin" / "procman", directory=Path("/"), output=tmp_path / "output")
+
+
+def test_checkout_works_without_an_install_and_as_an_editable_one(
+    tools: Path, checkout: Path, fresh: Path, tmp_path: Path
+) -> None:
+    _install(tools, fresh, *_requirements())
+    _assert_works(fresh / "bin" / "python", "-m", "procman", directory=checkout, output=tmp_path / "bare")
+    _install(tools, fresh, "--editable", checkout)
+    _assert_works(fresh / "bin" / "procman", directory=Path("/"), output=tmp_path / "editable")
