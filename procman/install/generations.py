@@ -142,7 +142,7 @@ def write_generation(
     tree.write(building / "procman.toml", configuration, 0o600)
     tree.write(building / "manifest.json", records.to_bytes(generation.manifest), 0o644)
     tree.sync()
-    tree.rename(building, str(generation.number))
+    tree.rename(building, _directory(state, generation.number))
     tree.sync()
 
 
@@ -199,9 +199,9 @@ def strike_off(tree: Tree, state: Path, activation: Activation) -> None:
 def _discard(tree: Tree, path: Path) -> None:
     # Renamed first: what is left of it after an interruption must not pass for a generation.
     if tree.has_directory(path):
-        name = temporary_name(path.name)
-        tree.rename(path, name)
-        tree.remove_tree(path.with_name(name))
+        doomed = path.with_name(temporary_name(path.name))
+        tree.rename(path, doomed)
+        tree.remove_tree(doomed)
 
 
 def _directory(state: Path, number: int) -> Path:

@@ -83,8 +83,9 @@ def _try(shared_state: Path) -> tuple[int, str | None]:
             holder = _holder(descriptor)
             os.close(descriptor)
             return -1, holder
-        if os.fstat(descriptor).st_nlink:
-            return descriptor, None
+        with Tree() as tree:
+            if tree.is_at(shared_state / scope.LOCK, descriptor):
+                return descriptor, None
         # `uninstall --purge` has removed the file since it was opened: locking it keeps nobody out.
         os.close(descriptor)
 

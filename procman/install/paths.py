@@ -148,13 +148,14 @@ class Tree:
                 _give(descriptor, mode, owner, group)
         return True
 
-    def rename(self, path: Path, name: str) -> None:
-        """Give the directory PATH another NAME beside it, which must be free or an empty directory's."""
-        with _telling(path.with_name(name), "written"):
-            directory, old = self._place(path)
-            os.rename(old, name, src_dir_fd=directory, dst_dir_fd=directory)
+    def rename(self, path: Path, new: Path) -> None:
+        """Give the directory PATH the name NEW, which must be free or an empty directory's."""
+        with _telling(new, "written"):
+            directory, name = self._place(path)
+            new_directory, new_name = self._place(new)
+            os.rename(name, new_name, src_dir_fd=directory, dst_dir_fd=new_directory)
             self._walk.forget(path)
-            self._unsynced.add(path.parent)
+            self._unsynced |= {path.parent, new.parent}
 
     def remove(self, path: Path) -> None:
         """Remove the file or link PATH, if there is one."""
@@ -206,6 +207,16 @@ class Tree:
             os.close(descriptor)
             raise PathError(f"{path} is not a file of {self._walk.trusted_names()}", hint=f"rm {path}")
         return descriptor
+
+    def is_at(self, path: Path, descriptor: int) -> bool:
+        """Say whether what is open as DESCRIPTOR is what PATH now names."""
+        with _telling(path, "read"):
+            try:
+                directory, name = self._place(path)
+                found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except FileNotFoundError:
+                return False
+            return os.path.samestat(found, os.fstat(descriptor))
 
     def _place(self, path: Path) -> tuple[int, str]:
         return self._walk.descriptor(path.parent), path.name

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from procman.errors import ProcmanError
 
@@ -17,6 +17,9 @@ FORMAT = 1
 """Goes up when an older procman could no longer read what this one writes."""
 
 Record = TypeVar("Record")
+
+Reader = Callable[[Any], Any]
+"""Turns a JSON value into what a field holds, or raises `_Misfit`."""
 
 
 def to_bytes(record: object) -> bytes:
@@ -26,16 +29,16 @@ def to_bytes(record: object) -> bytes:
 
 def from_bytes(kind: type[Record], content: bytes, path: Path) -> Record:
     """Return the record of KIND that `to_bytes` wrote; ProcmanError, naming PATH, for anything else."""
+    read: Reader = _reader(cast("Any", kind))
     try:
         data = json.loads(content)
-        number = data.pop("format")
-        _expect(number, int, "format")
+        number = _reader(int)(data.pop("format"))
         if number > FORMAT:
             raise ProcmanError(
                 f"{path} was written by a newer procman (format {number}, this one knows {FORMAT})",
                 hint="use the newer procman: pip install --upgrade procman",
             )
-        record: Record = _parse(kind, data, "")
+        record: Record = read(data)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ProcmanError(
             f"{path} cannot be read: {error}",
@@ -57,42 +60,82 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _parse(kind: Any, data: Any, where: str) -> Any:
-    """Return DATA as KIND: a record, tuple, enum, path, text, number or truth value, or None where KIND allows it."""
+class _Misfit(ValueError):
+    """A value that its field cannot hold; WHERE grows as the error travels up."""
+
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where.lstrip('.') or 'it'} {what}")
+        self.where, self.what = where, what
+
+    def below(self, where: str) -> _Misfit:
+        return _Misfit(where + self.where, self.what)
+
+
+@cache
+def _reader(kind: Any) -> Reader:
+    """Return what reads KIND: a record, tuple, enum, path, text, number, truth value, or one of these or None."""
     if get_origin(kind) in (Union, types.UnionType):
-        inner = next(option for option in get_args(kind) if option is not type(None))
-        return None if data is None else _parse(inner, data, where)
+        return _optional(next(option for option in get_args(kind) if option is not type(None)))
     if get_origin(kind) is tuple:
-        _expect(data, list, where)
-        return tuple(_parse(get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(data))
+        return _items(get_args(kind)[0])
     if is_dataclass(kind):
-        return _parse_record(kind, data, where)
+        return _fields(kind)
     if issubclass(kind, Enum):
-        return kind(data)
+        return lambda data: _member(kind, data)
     if kind is Path:
-        _expect(data, str, where)
-        return Path(data)
-    _expect(data, kind, where)
-    return data
+        return lambda data: Path(_expect(data, str))
+    return lambda data: _expect(data, kind)
 
 
-def _parse_record(kind: Any, data: Any, where: str) -> Any:
-    _expect(data, dict, where)
-    hints, required = _shape(kind)
-    if strange := set(data) - set(hints):
-        raise ValueError(f"{where or 'it'} has the unknown key {min(strange)!r}")
-    if missing := required - set(data):
-        raise ValueError(f"{where or 'it'} has no {min(missing)!r}")
-    return kind(**{name: _parse(hints[name], value, f"{where}.{name}".lstrip(".")) for name, value in data.items()})
+def _optional(kind: Any) -> Reader:
+    read = _reader(kind)
+    return lambda data: None if data is None else read(data)
 
 
-@lru_cache
-def _shape(kind: Any) -> tuple[Mapping[str, Any], frozenset[str]]:
-    required = (field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING)
-    return get_type_hints(kind), frozenset(required)
+def _items(kind: Any) -> Reader:
+    read = _reader(kind)
+
+    def read_items(data: Any) -> tuple[Any, ...]:
+        items = []
+        for index, item in enumerate(_expect(data, list)):
+            try:
+                items.append(read(item))
+            except _Misfit as misfit:
+                raise misfit.below(f"[{index}]") from None
+        return tuple(items)
+
+    return read_items
 
 
-def _expect(data: Any, kind: type, where: str) -> None:
+def _fields(kind: Any) -> Reader:
+    required = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}
+    readers = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+
+    def read_fields(data: Any) -> Any:
+        if strange := _expect(data, dict).keys() - readers.keys():
+            raise _Misfit("", f"has the unknown key {min(strange)!r}")
+        if missing := required - data.keys():
+            raise _Misfit("", f"has no {min(missing)!r}")
+        values = {}
+        for name, value in data.items():
+            try:
+                values[name] = readers[name](value)
+            except _Misfit as misfit:
+                raise misfit.below(f".{name}") from None
+        return kind(**values)
+
+    return read_fields
+
+
+def _member(kind: type[Enum], data: Any) -> Enum:
+    try:
+        return kind(data)
+    except ValueError as error:
+        raise _Misfit("", f"is {error}") from None
+
+
+def _expect(data: Any, kind: type) -> Any:
     # Exactly: a bool is an int to isinstance.
     if type(data) is not kind:
-        raise ValueError(f"{where or 'it'} is {data!r:.40}, expected {kind.__name__}")
+        raise _Misfit("", f"is {data!r:.40}, expected {kind.__name__}")
+    return data

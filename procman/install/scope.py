@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from procman.install.paths import Tree, finished_name, temporary_name
 
 LOCK = "lock"
 _RECORD = "directories.json"
-_OWN = (_RECORD, LOCK)
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,16 @@ def establish(tree: Tree, shared_state: Path) -> None:
     """
     if tree.has_directory(shared_state):
         return
-    missing = [path for path in (shared_state, *shared_state.parents) if not tree.has_directory(path)]
+    missing = [path for path in _chain(shared_state) if not tree.has_directory(path)]
     top = missing[-1]
     building = top.with_name(temporary_name(top.name))
     mode = 0o755 if os.geteuid() == 0 else 0o700
     try:
         for path in reversed(missing):
             tree.make_directory(building / path.relative_to(top), mode)
-        _write_record(tree, building / shared_state.relative_to(top), missing)
+        _write_record(tree, building / shared_state.relative_to(top), {*missing, *_half_dissolved(tree, shared_state)})
         tree.sync()
-        tree.rename(building, top.name)
+        tree.rename(building, top)
         tree.sync()
     except PathError:
         # Somebody may have been faster, and may have swept this away with what interrupted runs had left.
@@ -72,34 +72,50 @@ def establish(tree: Tree, shared_state: Path) -> None:
             raise
 
 
-def leftovers(tree: Tree, shared_state: Path) -> list[Path]:
-    """Return what interrupted runs left of `establish` and of the record."""
-    chain = {shared_state, *shared_state.parents}
-    made = [path for path in directories_made(tree, shared_state) if path in chain]
-    return [
-        path.parent / name
-        for path in (shared_state / _RECORD, *made)
-        for name in tree.names(path.parent)
-        if finished_name(name) == path.name
-    ]
-
-
 def dissolve(tree: Tree, shared_state: Path) -> None:
     """Remove SHARED_STATE and the directories made for it, unless a project or somebody else still has something in it.
 
-    What other shared directories below it hold is procman's own, such as the log of its supervisord, and goes too.
+    What other shared directories below it hold is procman's own, such as the log of its supervisord, and goes too. The
+    lock goes as well: from then on somebody else may be at work here.
     """
-    made = directories_made(tree, shared_state)
+    made = set(directories_made(tree, shared_state))
     below = {path for path in made if path.parent == shared_state}
-    if not {shared_state / name for name in tree.names(shared_state)} <= {shared_state / name for name in _OWN} | below:
+    own = [*sorted(below), shared_state / _RECORD, shared_state / LOCK]
+    if not {shared_state / name for name in tree.names(shared_state)} <= set(own):
         return
-    for path in below:
-        tree.remove_tree(path)
-    # The lock last: from then on somebody else may be at work here, and what is not empty stays.
-    for name in _OWN:
-        tree.remove(shared_state / name)
-    for path in sorted(made, key=lambda path: len(path.parts), reverse=True):
+    if shared_state in made:
+        _bury(tree, shared_state, made)
+    else:
+        _remove_directories(tree, made - below)
+        for path in own:
+            tree.remove_tree(path)
+    tree.sync()
+
+
+def _bury(tree: Tree, shared_state: Path, made: set[Path]) -> None:
+    """Remove SHARED_STATE, renamed so that the record in it outlives the directories above it that go too."""
+    top = min(made.intersection(_chain(shared_state)), key=_depth)
+    grave = top.with_name(temporary_name(top.name))
+    tree.rename(shared_state, grave)
+    tree.sync()
+    _remove_directories(tree, made)
+    for name in tree.names(grave):
+        if name != _RECORD:
+            tree.remove_tree(grave / name)
+    tree.remove_tree(grave)
+
+
+def _remove_directories(tree: Tree, paths: Collection[Path]) -> None:
+    for path in sorted(paths, key=_depth, reverse=True):
         tree.remove_directory(path)
+
+
+def leftovers(tree: Tree, shared_state: Path) -> list[Path]:
+    """Return what interrupted runs left beside SHARED_STATE, beside the directories above that were made, and of the
+    record."""
+    made = directories_made(tree, shared_state)
+    own = [shared_state / _RECORD, *(path for path in _chain(shared_state) if path in made)]
+    return [found for path in own for found in _temporaries(tree, path)]
 
 
 def _has_current(tree: Tree, state: Path) -> bool:
@@ -108,6 +124,29 @@ def _has_current(tree: Tree, state: Path) -> bool:
     except PathError:
         # Not ours, whoever has put it there.
         return False
+
+
+def _half_dissolved(tree: Tree, shared_state: Path) -> set[Path]:
+    """Return the directories that an interrupted `dissolve` still had to remove."""
+    made: set[Path] = set()
+    for path in _chain(shared_state):
+        with suppress(PathError):
+            # Where the caller may not look, he has made nothing.
+            for place in _temporaries(tree, path):
+                made |= set(directories_made(tree, place))
+    return made
+
+
+def _temporaries(tree: Tree, path: Path) -> list[Path]:
+    return [path.parent / name for name in tree.names(path.parent) if finished_name(name) == path.name]
+
+
+def _chain(shared_state: Path) -> list[Path]:
+    return [shared_state, *shared_state.parents]
+
+
+def _depth(path: Path) -> int:
+    return len(path.parts)
 
 
 def _write_record(tree: Tree, shared_state: Path, directories: Collection[Path]) -> None:

@@ -30,7 +30,7 @@ def keep(tree: Tree, state: Path, files: Collection[tuple[Path, Found]]) -> None
         owner, group = (found.owner, found.group) if os.geteuid() == 0 else (AS_CREATED, AS_CREATED)
         tree.write(copy, found.content or b"", found.mode & 0o777, owner, group)
     tree.sync()
-    tree.rename(building, name)
+    tree.rename(building, place / name)
     tree.sync()
 
 

@@ -80,7 +80,7 @@ def section_path(base: Path, program: str) -> Path:
 
 def script_path(base: Path, program: str) -> Path:
     """Return the start script of PROGRAM."""
-    return base / "etc/procman/catmaid" / f"{program}.sh"
+    return directories(base).configuration / f"{program}.sh"
 
 
 def installed(base: Path, name: str) -> InstalledProgram:
@@ -105,7 +105,9 @@ def rendering(base: Path, wish: Wish, name: str = "catmaid") -> Rendering:
     names = tuple(wish.programs)
     files = [
         RenderedFile(places.library / "launcher.py", wish.launcher, 0o644, OWNER, None, names, restarts=False),
-        RenderedFile(base / "etc/procman/shared.conf", text[:20], 0o644, OWNER, None, (), restarts=False, shared=True),
+        RenderedFile(
+            places.shared_configuration / "shared.conf", text[:20], 0o644, OWNER, None, (), restarts=False, shared=True
+        ),
     ]
     for program, section in wish.programs.items():
         script = places.configuration / f"{program}.sh"

@@ -159,11 +159,11 @@ def test_two_that_make_the_scope_at_once_make_one(tmp_path: Path, monkeypatch: p
     shared_state = tmp_path / "a/b/procman"
     really_rename = Tree.rename
 
-    def rename(tree: Tree, path: Path, name: str) -> None:
+    def rename(tree: Tree, path: Path, new: Path) -> None:
         monkeypatch.undo()
         with Tree() as faster:
             scope.establish(faster, shared_state)
-        really_rename(tree, path, name)
+        really_rename(tree, path, new)
 
     monkeypatch.setattr(Tree, "rename", rename)
     with Tree() as tree:

@@ -174,7 +174,7 @@ def test_directory_made_again_is_not_the_one_that_was_open(tmp_path: Path, tree:
 def test_renamed_directory_is_used_under_its_new_name(tmp_path: Path, tree: Tree) -> None:
     tree.make_directory(tmp_path / "old", 0o755)
     tree.write(tmp_path / "old/file", b"", 0o600)
-    tree.rename(tmp_path / "old", "new")
+    tree.rename(tmp_path / "old", tmp_path / "new")
     tree.make_directory(tmp_path / "old", 0o755)
     tree.write(tmp_path / "old/second", b"", 0o600)
     assert {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")} == {

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.install.generations import read_installation
 from procman.install.paths import Tree
 from procman.install.plan import make_removal
 from procman.install.scope import installed_projects
+from procman.model import Directories, Scope
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root
 from tests.install.sample import WISHES, changed
@@ -150,6 +152,29 @@ def test_what_others_put_in_our_directories_stays_and_is_listed(host: Path) -> N
     assert {places.logs, places.configuration} == set(remains.stays)
 
 
+def test_users_own_install_leaves_a_new_home_as_it_was(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = host / "home/ada"
+    home.mkdir(parents=True)
+    monkeypatch.setattr(sample, "directories", lambda _, name="catmaid": _of_user(home, name))
+    before = _tree(host)
+    sample.install(host, ONE)
+    assert _of_user(home, "catmaid").state == home / ".local/state/procman/catmaid"
+    _run_programs(host)
+    sample.remove(host, purge=True)
+    assert _tree(host) == before
+
+
+def test_schedule_below_the_state_outlives_a_purge_too(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sample, "directories", lambda _, name="catmaid": _of_user(host, name))
+    sample.install(host, ONE)
+    schedule = _of_user(host, "catmaid").data / "schedule"
+    schedule.write_text("when")
+    sample.remove(host, purge=True)
+    state = schedule.parent.parent
+    assert schedule.read_text() == "when"
+    assert [path.name for path in state.iterdir()] == ["data"]
+
+
 def test_edited_file_is_set_aside_when_it_is_removed(host: Path) -> None:
     sample.install(host, ONE)
     section = sample.section_path(host, "catmaid-celery")
@@ -239,6 +264,10 @@ def test_links_in_the_programs_own_directory_do_not_lead_a_purge_elsewhere(publi
     as_nobody(lambda: (run / "directory").symlink_to(host / "var/lib"))
     sample.remove(host, purge=True)
     assert (host / "var/lib/other.conf").read_text() == "[program:other]\n"
+
+
+def _of_user(home: Path, name: str) -> Directories:
+    return directories_for(name, Scope.USER, {"HOME": str(home)})
 
 
 def _interrupted(*_: object) -> None:
