@@ -7,7 +7,7 @@ removes the shared memory of everything else that runs as the same user.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +140,18 @@ def writable_paths(project: Project, program: Program) -> list[Path]:
     return sorted(path for path in paths if not any(other in path.parents for other in paths))
 
 
+def hidden_interpreter(project: Project, program: Program) -> Path | None:
+    """Return the Python that the virtualenv links to on this host, if the sandbox of PROGRAM hides it."""
+    if project.systemd.sandbox is Sandbox.OFF or project.scope is Scope.USER:
+        return None
+    hiding = _asked(project, program).get("ProtectHome", _home_rule(project, program).values)
+    interpreter = (project.virtualenv / "bin" / "python").resolve()
+    seen = _in_homes(project, program) if hiding == ("tmpfs",) else []
+    if hiding in (_YES, ("tmpfs",)) and _below(interpreter, HOMES) and not _below(interpreter, seen):
+        return interpreter
+    return None
+
+
 def _asked(project: Project, program: Program) -> dict[str, tuple[str, ...]]:
     return {**project.systemd.directives, **program.systemd_directives}
 
@@ -231,5 +243,5 @@ def _uses_tmp(project: Project, program: Program) -> bool:
     return relaxed or any(_below(path, TEMPORARY) for path in _read(project, program))
 
 
-def _below(path: Path, tops: tuple[Path, ...]) -> bool:
+def _below(path: Path, tops: Sequence[Path]) -> bool:
     return any(path == top or top in path.parents for top in tops)

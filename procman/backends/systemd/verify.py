@@ -1,0 +1,166 @@
+"""Reads a rendering as systemd will, with everybody's units and drop-ins, before anything is put in place (R6)."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+
+from procman.backends.systemd import host, sandbox
+from procman.backends.systemd.files import stop_timeout_seconds
+from procman.errors import ProcmanError
+from procman.model import Project, RenderedFile, Rendering, Sandbox, Scope
+
+CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
+"""What keeps running tasks alive and workers coming back, whatever a template says (R7)."""
+
+STRICT_ERRORS = 250
+"""From this version on `systemd-analyze verify` fails for a wrong line; before, it only says so."""
+
+
+def verify(
+    project: Project,
+    rendering: Rendering,
+    removed: Iterable[Path] = (),
+    taken_over: Mapping[Path, str | None] | None = None,
+) -> list[str]:
+    """Return the problems that systemd would have once RENDERING is in place and the paths REMOVED are gone.
+
+    TAKEN_OVER are units of others that are to make way. Every problem names a file and what to do. Works without rights
+    as long as the files can be read.
+    """
+    try:
+        version = host.version()
+        reason = host.unreachable(project.scope)
+        if reason:
+            return [f"{project.configuration_file}: {reason}"]
+        units = {file.path.name: file for file in rendering.files if file.section}
+        gone = {*removed, *(taken_over or ())}
+        problems = [*_clashes(project, units, gone), *_contract(units.values()), *_paths(project, rendering)]
+        # A name that is somebody else's would be read as theirs; there is no more to learn from it.
+        return problems or list(_read(project, units, version))
+    except ProcmanError as error:
+        return [f"{error.message}: {error.hint}" if error.hint else error.message]
+
+
+def remaining(file: Path, names: Collection[str]) -> None:
+    """Say that nothing is left of a unit of somebody else's that has the name of one of ours; refuse any other FILE."""
+    same = file.suffix == ".service" and file.stem in names
+    around = file.suffix == ".target" and any(name.startswith(f"{file.stem}-") for name in names)
+    if not same and not around:
+        raise ProcmanError(
+            f"{file}: this is no unit that procman would write",
+            hint=f"End it yourself when it has no more tasks: systemctl disable --now {file.name}",
+        )
+
+
+def warnings(project: Project) -> list[str]:
+    """Return what will work less well on this host than procman.toml may lead to expect."""
+    found = []
+    version, oldest = host.version(), project.systemd.minimum_version
+    if version < oldest:
+        found.append(
+            f"this is systemd {version}, the units are for {oldest} and later, and it ignores what it does not know: "
+            f"write minimum_version = {version} in [systemd]"
+        )
+    if project.scope is Scope.USER:
+        found += _warnings_of_user_scope(project)
+    return found
+
+
+def _warnings_of_user_scope(project: Project) -> Iterator[str]:
+    name = host.user_name()
+    if not host.LINGERING.joinpath(name).exists():
+        yield f"programs start when {name} logs in and end with the last session: sudo loginctl enable-linger {name}"
+    longest = max(stop_timeout_seconds(program) for program in project.programs)
+    allowed = host.user_stop_timeout_seconds()
+    if allowed is not None and allowed < longest:
+        unit = f"user@{os.geteuid()}.service"
+        yield (
+            f"at shutdown the host kills {unit} after {allowed:g} s, and running tasks with it; as root: "
+            f"mkdir -p /etc/systemd/system/{unit}.d && printf '[Service]\\nTimeoutStopSec={longest + 30}\\n' "
+            f"> /etc/systemd/system/{unit}.d/procman.conf && systemctl daemon-reload"
+        )
+    if project.systemd.sandbox is not Sandbox.OFF:
+        left_out = ", ".join(f"{name}=" for name in sandbox.left_out(project))
+        yield f"the systemd of a user cannot do all of the sandbox; left out: {left_out}"
+    if project.after:
+        yield f"the systemd of a user does not know {', '.join(project.after)}: the key after does nothing here"
+
+
+def _clashes(project: Project, units: Collection[str], gone: Collection[Path]) -> Iterator[str]:
+    """Names that systemd knows from elsewhere; what stands in procman's own directory is for the plan to judge."""
+    places = [path for path in host.unit_path(project.scope) if path != project.directories.units]
+    for name in units:
+        there = [path / name for path in places if os.path.lexists(path / name) and path / name not in gone]
+        if there:
+            key = "project.name" if name == f"{project.name}.target" else f"the name of the table that makes {name}"
+            yield f"{there[0]} is a unit of somebody else's, and procman's would hide it: change {key}"
+
+
+def _contract(units: Iterable[RenderedFile]) -> Iterator[str]:
+    for file in units:
+        if file.path.suffix != ".service":
+            continue
+        for name, value in CONTRACT.items():
+            found = re.findall(rf"^{name}=(.*)$", file.content, re.MULTILINE)
+            if found != [value]:
+                yield f"{file.path}: {name}= must be {value}, or running tasks are lost: mend the template"
+
+
+def _paths(project: Project, rendering: Rendering) -> Iterator[str]:
+    """Paths without which systemd starts no program: its status is then 226/NAMESPACE or 243/CREDENTIALS."""
+    file, made = project.configuration_file, {directory.path for directory in rendering.directories}
+    if project.environment_file and _is_missing(project.environment_file):
+        yield f"{file}: environment_file: {project.environment_file} is not there, and no program starts without it"
+    if project.scope is Scope.USER or project.systemd.sandbox is Sandbox.OFF:
+        return
+    writable = {path for program in project.programs for path in sandbox.writable_paths(project, program)}
+    for path in sorted(writable - made):
+        if _is_missing(path):
+            user = project.user or "root"
+            yield f"{file}: writable_paths: {path} is not there: install -d -o {user} {path}"
+    for program in project.programs:
+        hidden = sandbox.hidden_interpreter(project, program)
+        if hidden:
+            yield (
+                f"{file}: {program.key}: the Python of {project.virtualenv} is {hidden}, which the sandbox hides: "
+                f'write ProtectHome = "read-only" under [systemd.directives]'
+            )
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        # Not for this caller to see; systemd looks as root.
+        return False
+    return False
+
+
+def _read(project: Project, units: Mapping[str, RenderedFile], version: int) -> Iterator[str]:
+    """What systemd's own reader says of the units, each as it will be with the drop-ins of the host."""
+    with tempfile.TemporaryDirectory(prefix="procman-") as directory:
+        for name, file in units.items():
+            Path(directory, name).write_text(file.content, encoding="utf-8")
+        strict = ["--recursive-errors=no"] if version >= STRICT_ERRORS else []
+        words = [*host.of_scope("systemd-analyze", project.scope), "verify", "--man=no", *strict, *units]
+        done = host.run(words, 60, unit_path=f"{directory}:")
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        ours = [line for line in said if any(name in line for name in units)]
+        if strict and done.status == 0:
+            return
+        for line in dict.fromkeys(ours or (said if done.status else ())):
+            yield _explained(line.replace(directory, str(project.directories.units)), project)
+        if done.status and not said:
+            yield f"systemd-analyze verify ended with status {done.status} and said nothing"
+
+
+def _explained(line: str, project: Project) -> str:
+    if "is not executable" in line and str(project.virtualenv) in line:
+        return f"{line} (see the key virtualenv in {project.configuration_file})"
+    return line

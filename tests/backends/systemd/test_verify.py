@@ -1,0 +1,208 @@
+"""Nothing is put in place before systemd's own reader read it (R6)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.backends.systemd import host, sandbox
+from procman.backends.systemd.files import render
+from procman.backends.systemd.verify import remaining, verify, warnings
+from procman.errors import ProcmanError
+from procman.model import Project, Rendering
+from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, project
+
+
+@pytest.fixture(autouse=True)
+def booted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Have the tests' host seem booted with systemd, also for the calling user; its programs are there either way."""
+    runtime = tmp_path / "run"
+    (runtime / "systemd").mkdir(parents=True)
+    monkeypatch.setattr(host, "BOOTED", runtime)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+
+
+@pytest.fixture
+def virtualenv(tmp_path: Path) -> Path:
+    """What the units need to be there: a Python in a virtualenv."""
+    binaries = tmp_path / "env" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").symlink_to(sys.executable)
+    return binaries.parent
+
+
+@pytest.fixture(autouse=True)
+def homes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python that runs the tests may itself be in a home directory, and the tests' directory is in /tmp."""
+    monkeypatch.setattr(sandbox, "HOMES", (Path("/home"),))
+    monkeypatch.setattr(sandbox, "TEMPORARY", (Path("/var/tmp"),))
+
+
+def problems(wanted: Project, virtualenv: Path) -> list[str]:
+    wanted = replace(wanted, virtualenv=virtualenv)
+    return verify(wanted, render(wanted))
+
+
+@pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
+@pytest.mark.parametrize("sandbox_profile", ["default", "strict", "off"])
+@pytest.mark.parametrize("log", ["journal", "file"])
+def test_rendered_units_are_sound(virtualenv: Path, scope: str, sandbox_profile: str, log: str) -> None:
+    limits = "memory_high_mib = 9\nmemory_max_mib = 10\ncpu_weight = 5\ntasks_max = 40"
+    wanted = project(
+        limits, f'sandbox = "{sandbox_profile}"\nlog = "{log}"', scope, 'after = ["rabbitmq-server.service"]'
+    )
+    assert problems(wanted, virtualenv) == []
+
+
+def test_value_that_systemd_would_ignore_is_found_with_the_line_of_the_installed_file(virtualenv: Path) -> None:
+    wanted = project(rest='[worker.celery.systemd]\nProtectHome = "maybe"\n')
+    [problem] = problems(wanted, virtualenv)
+    assert problem.startswith("/etc/systemd/system/catmaid-celery.service:")
+    assert "maybe" in problem
+
+
+@pytest.mark.parametrize("version", [249, 252])
+def test_wrong_line_is_found_by_a_systemd_that_calls_it_a_warning_too(
+    virtualenv: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    monkeypatch.setattr(host, "version", lambda: version)
+    assert problems(project(), virtualenv) == []
+    assert problems(project(rest='[worker.celery.systemd]\nProtectHome = "maybe"\n'), virtualenv)
+
+
+def test_virtualenv_without_python_is_found_with_its_key(tmp_path: Path) -> None:
+    found = "\n".join(problems(project(), tmp_path / "nothing"))
+    assert "is not executable" in found
+    assert "see the key virtualenv in" in found
+
+
+def test_name_that_systemd_knows_from_elsewhere_is_refused(virtualenv: Path) -> None:
+    wanted = project()
+    renamed = replace(wanted, name="network")
+    [problem] = [each for each in problems(renamed, virtualenv) if "network.target" in each]
+    assert "a unit of somebody else's" in problem
+    assert "change project.name" in problem
+
+
+def test_unit_in_procmans_own_directory_is_for_the_plan_to_judge(virtualenv: Path, tmp_path: Path) -> None:
+    wanted = project()
+    units = tmp_path / "units"
+    units.mkdir()
+    (units / "catmaid-celery.service").write_text("[Service]\nExecStart=/bin/true\n")
+    wanted = replace(wanted, directories=replace(wanted.directories, units=units))
+    assert problems(wanted, virtualenv) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("KillMode=mixed", "KillMode=process"),
+        ("Restart=always", ""),
+        ("KillMode=mixed", "KillMode=mixed\nKillMode=none"),
+    ],
+)
+def test_template_that_would_lose_tasks_is_refused(virtualenv: Path, line: str, instead: str) -> None:
+    wanted = replace(project(), virtualenv=virtualenv)
+    rendering = render(wanted)
+    files = tuple(replace(file, content=file.content.replace(line, instead)) for file in rendering.files)
+    found = verify(wanted, Rendering(rendering.directories, files))
+    assert len(found) == 3
+    assert "mend the template" in found[0]
+
+
+def test_writable_path_that_is_missing_is_refused_with_the_command_that_makes_it(virtualenv: Path) -> None:
+    [problem] = problems(project(more='writable_paths = ["/nowhere/media"]'), virtualenv)
+    assert "install -d -o www-data /nowhere/media" in problem
+    assert problems(project(systemd='sandbox = "off"', more='writable_paths = ["/nowhere/media"]'), virtualenv) == []
+
+
+def test_environment_file_that_is_missing_is_refused(virtualenv: Path) -> None:
+    [problem] = problems(project(more='environment_file = "/nowhere/celery.env"'), virtualenv)
+    assert "/nowhere/celery.env is not there" in problem
+
+
+def test_python_in_a_home_directory_that_the_sandbox_hides_is_refused(
+    virtualenv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "HOMES", (tmp_path / "home",))
+    interpreter = tmp_path / "home" / "python"
+    interpreter.parent.mkdir()
+    interpreter.symlink_to(sys.executable)
+    assert problems(project(systemd='sandbox = "strict"'), virtualenv) == []
+    interpreter.unlink()
+    interpreter.write_bytes(b"")
+    interpreter.chmod(0o755)
+    (virtualenv / "bin" / "python").unlink()
+    (virtualenv / "bin" / "python").symlink_to(interpreter)
+    found = problems(project(systemd='sandbox = "strict"'), virtualenv)
+    assert len(found) == 3
+    assert 'ProtectHome = "read-only"' in found[0]
+    assert problems(project(systemd='sandbox = "default"'), virtualenv) == []
+
+
+@pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
+def test_host_without_a_running_systemd_is_refused_before_anything_is_written(
+    virtualenv: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scope: str
+) -> None:
+    monkeypatch.setattr(host, "BOOTED", tmp_path / "nothing")
+    [problem] = problems(project(scope=scope), virtualenv)
+    assert 'backend = "supervisor"' in problem
+
+
+def test_user_whose_systemd_does_not_run_is_told_how_to_have_it_started(
+    virtualenv: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nothing"))
+    [problem] = problems(project(scope=USER_SCOPE), virtualenv)
+    assert "loginctl enable-linger" in problem
+    assert problems(project(), virtualenv) == []
+
+
+def test_older_systemd_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warnings(project()) == []
+    monkeypatch.setattr(host, "version", lambda: 247)
+    [warning] = warnings(project())
+    assert "minimum_version = 247" in warning
+
+
+def test_user_scope_warns_of_what_only_root_can_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(host, "LINGERING", tmp_path)
+    monkeypatch.setattr(host, "user_stop_timeout_seconds", lambda: 120.0)
+    wanted = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
+    found = "\n".join(warnings(wanted))
+    assert f"sudo loginctl enable-linger {host.user_name()}" in found
+    assert "TimeoutStopSec=660" in found
+    assert "ProtectSystem=" in found
+    assert "rabbitmq-server.service" in found
+    (tmp_path / host.user_name()).touch()
+    monkeypatch.setattr(host, "user_stop_timeout_seconds", lambda: 700.0)
+    wanted = project(scope=USER_SCOPE, systemd='sandbox = "off"')
+    assert warnings(wanted) == []
+
+
+def test_only_a_unit_of_the_same_name_is_taken_over() -> None:
+    names = ["catmaid-celery", "catmaid-celery-beat"]
+    remaining(Path("/etc/systemd/system/catmaid-celery.service"), names)
+    remaining(Path("/etc/systemd/system/catmaid.target"), names)
+    for other in ("celery.service", "cat.target", "catmaid-celery.timer"):
+        with pytest.raises(ProcmanError, match="no unit that procman would write"):
+            remaining(Path("/etc/systemd/system", other), names)
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        ("10min 30s", 630),
+        ("1h 30s", 3630),
+        ("2min", 120),
+        ("500ms", 0.5),
+        ("infinity", None),
+        ("", None),
+        ("1w 1d", 691200),
+    ],
+)
+def test_span_of_time_is_read_as_systemctl_prints_it(span: str, expected: float | None) -> None:
+    assert host.seconds(span) == expected
