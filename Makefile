@@ -34,13 +34,14 @@ demo-stop: ## stop the demo and remove all of it
 host: $(READY) ## a shell in a booted Debian of your own that is gone afterwards (needs root)
 	$(BIN)/python -m tests.host
 
-bench: $(READY) ## measure procman against supervisorctl
-	$(BIN)/python -m benchmarks
+bench: $(READY) ## measure procman against supervisorctl, and planning by the number of programs
+	$(BIN)/python -m benchmarks.status
+	$(BIN)/python -m benchmarks.planning
 
 units: $(READY) ## render units/ again, after a change to templates or launcher
 	$(BIN)/python -m tests.render_units
 
-clean: ## remove all that was made
+clean: demo-stop ## remove all that was made
 	rm -rf $(VIRTUALENV) .build .cache build dist *.egg-info .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -3,11 +3,10 @@ supervisord."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.errors import ProcmanError
+from procman.backends.supervisor.embedded import check_socket_length
 from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import (
     Beat,
@@ -28,9 +27,6 @@ NEVER_GIVE_UP = "1000000"
 """`startretries`: supervisord's 3 end in FATAL after six seconds of a missing database, for good."""
 
 SOCKET = "supervisor.sock"
-
-LONGEST_SOCKET = 107 - len(".4194304")
-"""unix(7) allows 107 bytes, and supervisord binds to the name with its pid behind it first."""
 
 
 def render(project: Project) -> Rendering:
@@ -122,7 +118,8 @@ def _section(project: Project, program: Program, templates: Templates) -> Render
 def _supervisord(project: Project, templates: Templates) -> RenderedFile:
     owner = owner_of(project)
     directory = project.directories.shared_state / "supervisor"
-    socket = _checked_socket(directory / SOCKET)
+    socket = directory / SOCKET
+    check_socket_length(socket)
     values = {
         "marker": "Written by procman; all its projects here share this supervisord.",
         "configuration": project.supervisor.configuration,
@@ -135,13 +132,3 @@ def _supervisord(project: Project, templates: Templates) -> RenderedFile:
     }
     text = templates.render("supervisor/supervisord.conf.j2", values)
     return RenderedFile(project.supervisor.configuration, text, 0o644, owner, owner, (), restarts=False, shared=True)
-
-
-def _checked_socket(path: Path) -> Path:
-    length = len(os.fsencode(path))
-    if length > LONGEST_SOCKET:
-        raise ProcmanError(
-            f"{path} is too long for a socket: {length} bytes, and {LONGEST_SOCKET} are possible",
-            hint="Set XDG_STATE_HOME to a shorter directory.",
-        )
-    return path
