@@ -3,10 +3,12 @@ supervisord."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.supervisor.embedded import check_socket_length
+from procman.errors import ProcmanError
 from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import (
     Beat,
@@ -120,6 +122,7 @@ def _supervisord(project: Project, templates: Templates) -> RenderedFile:
     directory = project.directories.shared_state / "supervisor"
     socket = directory / SOCKET
     check_socket_length(socket)
+    _check_pattern(project.supervisor.configuration.parent)
     values = {
         "marker": "Written by procman; all its projects here share this supervisord.",
         "configuration": project.supervisor.configuration,
@@ -132,3 +135,12 @@ def _supervisord(project: Project, templates: Templates) -> RenderedFile:
     }
     text = templates.render("supervisor/supervisord.conf.j2", values)
     return RenderedFile(project.supervisor.configuration, text, 0o644, owner, owner, (), restarts=False, shared=True)
+
+
+def _check_pattern(directory: Path) -> None:
+    # Whatever `[include]` says, supervisord puts this in front and looks for files that match the whole.
+    if re.search(r"[*?\[]", str(directory)):
+        raise ProcmanError(
+            f"{directory}: supervisord takes *, ? and [ for a pattern, and would find no program there",
+            hint="Set XDG_CONFIG_HOME to a directory without them.",
+        )

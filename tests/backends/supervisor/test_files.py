@@ -134,6 +134,12 @@ def test_home_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
         files.render(embedded(tmp_path, Path("/", "x" * (longest + 1))))
 
 
+@pytest.mark.parametrize("name", ["[x]", "a*", "a?"])
+def test_home_that_supervisord_takes_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ProcmanError, match="takes .* for a pattern"):
+        files.render(embedded(tmp_path, Path("/home", name)))
+
+
 def test_every_file_stands_in_a_directory_that_is_made_or_the_distributions() -> None:
     rendering = files.render(reference())
     made = {directory.path for directory in rendering.directories} | {Path("/etc/supervisor/conf.d")}
