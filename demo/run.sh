@@ -74,7 +74,12 @@ echo "   Celery $("$directory/env/bin/celery" --version), Django $(manage versio
 
 step "procman init finds the project's parts and writes procman.toml"
 rm -f "$configuration"
-run "$procman" init "$here" --virtualenv "$directory/env" --name catmaid --scope user --output "$configuration"
+VIRTUAL_ENV=$directory/env
+export VIRTUAL_ENV
+run "$procman" init "$here" --name catmaid --scope user --output "$configuration"
+unset VIRTUAL_ENV
+# As root procman does not load the app to ask it about a beat schedule.
+grep -q '^\[beat\]' "$configuration" || printf '\n[beat]\n' >> "$configuration"
 cat >> "$configuration" <<TOML
 
 # Added by the demo: its settings.py reads these.
