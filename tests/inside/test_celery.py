@@ -1,0 +1,171 @@
+"""Real workers and beats under the launcher, on every Celery that procman promises to run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.celery_environments import CeleryEnvironment
+from tests.inside.conftest import Start
+from tests.inside.launching import Installation, install_launcher, run
+
+pytestmark = pytest.mark.celery
+
+# CATMAID's shape: the app is the package `mysite`, in which a module is named celery. A worker sends itself one task.
+APP = """
+import json, os, sys, time
+from celery import Celery
+from celery.signals import worker_ready
+
+BROKER = os.environ["BROKER_DIRECTORY"]
+app = Celery("mysite")
+app.conf.update(
+    broker_url="filesystem://",
+    broker_transport_options={
+        "data_folder_in": BROKER,
+        "data_folder_out": BROKER,
+        "control_folder": os.path.join(BROKER, "control"),
+        "polling_interval": 0.05,
+    },
+    worker_concurrency=1,
+    beat_schedule={"tick": {"task": "mysite.touch", "schedule": 0.1}},
+)
+print("app imported", json.dumps({"path": sys.path[0], "argv": sys.argv}), flush=True)
+
+
+@worker_ready.connect
+def send(**arguments):
+    app.send_task("mysite.wait_for", [os.environ["TASK_WAITS_FOR"]])
+
+
+@app.task(name="mysite.wait_for")
+def wait_for(path):
+    print("task started", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.05)
+    print("task done", flush=True)
+"""
+WORKER = ("-A", "mysite", "worker", "-l", "info", "--without-mingle", "--without-gossip", "--without-heartbeat")
+
+
+@pytest.fixture
+def installation(tmp_path: Path, celery_environment: CeleryEnvironment) -> Installation:
+    installation = install_launcher(tmp_path, celery_environment.python)
+    (installation.launcher.parent / "celery.py").write_text("raise SystemExit('not Celery')")
+    package = installation.project / "mysite"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .celery import app\n__all__ = ('app',)\n")
+    (package / "celery.py").write_text(APP)
+    (tmp_path / "broker" / "control").mkdir(parents=True)
+    return installation
+
+
+@pytest.fixture
+def may_end(tmp_path: Path) -> Path:
+    """The file that a task waits for."""
+    return tmp_path / "may-end"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, may_end: Path) -> dict[str, str]:
+    return {"BROKER_DIRECTORY": f"{tmp_path}/broker", "TASK_WAITS_FOR": str(may_end), "PYTHONUNBUFFERED": "1"}
+
+
+def command_line(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+
+
+def children(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=True)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def test_worker_runs_in_the_launchers_own_process(
+    installation: Installation, environment: dict[str, str], may_end: Path, start: Start
+) -> None:
+    may_end.touch()
+    worker = start(installation, "worker", *WORKER, **environment)
+    worker.wait_for("task done")
+    imported = json.loads(worker.text.partition("app imported ")[2].splitlines()[0])
+    assert imported == {"path": str(installation.project), "argv": [str(installation.launcher), *WORKER]}
+    assert command_line(worker.process.pid) == installation.words(*WORKER)
+    assert installation.lock.read_text() == f"{worker.process.pid}\n"
+
+
+def test_next_worker_waits_for_the_running_task_of_the_last(
+    installation: Installation, environment: dict[str, str], may_end: Path, start: Start
+) -> None:
+    old = start(installation, "worker", *WORKER, **environment)
+    old.wait_for("task started")
+    new = start(installation, "worker", *WORKER, **environment)
+    new.wait_for(f"waiting for process {old.process.pid} ")
+    old.process.send_signal(signal.SIGTERM)
+    old.wait_for("Warm shutdown")
+    assert "app imported" not in new.text
+    may_end.touch()
+    assert old.end() == 0
+    assert "task done" in old.text
+    new.wait_for("task done")
+
+
+def test_worker_after_a_killed_one_does_not_wait_for_its_children(
+    installation: Installation, environment: dict[str, str], start: Start
+) -> None:
+    old = start(installation, "worker", *WORKER, **environment)
+    old.wait_for("task started")
+    [child] = children(old.process.pid)
+    os.kill(child, signal.SIGSTOP)
+    old.end(signal.SIGKILL)
+    new = start(installation, "worker", *WORKER, **environment)
+    new.wait_for("task started")
+
+
+def test_hup_starts_the_worker_again_through_the_launcher(
+    installation: Installation, environment: dict[str, str], may_end: Path, start: Start
+) -> None:
+    may_end.touch()
+    worker = start(installation, "worker", *WORKER, **environment)
+    worker.wait_for("task done")
+    worker.process.send_signal(signal.SIGHUP)
+    worker.wait_for("task done", times=2)
+    assert worker.text.count(f'app imported {{"path": "{installation.project}"') == 2
+    assert command_line(worker.process.pid) == installation.words(*WORKER)
+    next_one = start(installation, "worker", *WORKER, **environment)
+    next_one.wait_for(f"waiting for process {worker.process.pid} ")
+
+
+def test_beat_sends_and_ends_on_term(installation: Installation, environment: dict[str, str], start: Start) -> None:
+    schedule = installation.directory / "schedule"
+    arguments = ("-A", "mysite", "beat", "-l", "info", "--pidfile=", "-s", schedule)
+    beat = start(installation, "beat", *arguments, **environment)
+    beat.wait_for("Sending due task tick")
+    next_one = start(installation, "beat", *arguments, **environment)
+    next_one.wait_for(f"waiting for process {beat.process.pid} ")
+    assert beat.end(signal.SIGTERM) == 0
+    next_one.wait_for("Sending due task tick")
+
+
+@pytest.mark.parametrize("arguments", [("-A", "nosuchapp", "worker"), ("-A", "mysite", "worker", "--no-such-option")])
+def test_exit_status_is_celerys_own(
+    installation: Installation, environment: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    plain_words = [str(installation.python), "-m", "celery", *arguments]
+    plain = run(plain_words, installation.project, installation.environment("worker", **environment))
+    assert plain.returncode not in (0, 78)
+    assert installation.run("worker", *arguments, **environment).returncode == plain.returncode
+
+
+def test_gevent_patches_before_the_app_is_imported(installation: Installation, environment: dict[str, str]) -> None:
+    """The package stands in for gevent: all that matters is when Celery calls it."""
+    package = installation.project / "gevent"
+    package.mkdir()
+    (package / "__init__.py").write_text("version_info = (1, 0)\n")
+    (package / "signal.py").touch()
+    (package / "monkey.py").write_text("def patch_all():\n    print('patched', flush=True)\n    raise SystemExit(7)\n")
+    done = installation.run("worker", *WORKER, "-P", "gevent", **environment)
+    assert (done.returncode, done.stdout) == (7, "patched\n")

@@ -1,0 +1,97 @@
+"""What the launcher is told, what it becomes, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.inside import launcher
+from tests.inside.launching import Installation
+
+
+def test_command_takes_the_place_of_the_launcher(installation: Installation) -> None:
+    done = installation.run("command", "/bin/sh", "-c", 'echo "$0|$1|$2"; exit 7', "a b", "", "*\n'")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "a b||*\n'\n", "")
+
+
+def test_command_is_looked_up_in_path(installation: Installation) -> None:
+    flower = installation.directory / "bin" / "flower"
+    flower.parent.mkdir()
+    flower.write_text("#!/bin/sh\necho flower runs\n")
+    flower.chmod(0o755)
+    done = installation.run("command", "flower", PATH=f"{flower.parent}:/usr/bin:/bin")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "flower runs\n", "")
+
+
+def test_command_ignores_no_signal_that_python_ignores(installation: Installation) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ, and what is ignored stays so across exec."""
+    done = installation.run("command", "grep", "SigIgn", "/proc/self/status")
+    ignored = int(done.stdout.split()[1], 16)
+    assert not ignored & 1 << signal.SIGPIPE - 1
+    assert not ignored & 1 << signal.SIGXFSZ - 1
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["no-such-command"], "cannot run no-such-command: No such file or directory (PATH is "),
+        (["/etc"], "cannot run /etc: Permission denied"),
+        ([], "no command is given"),
+    ],
+)
+def test_command_that_cannot_run_is_named(installation: Installation, command: list[str], reason: str) -> None:
+    done = installation.run("command", *command)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.startswith(f"catmaid-celery: {reason}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_settings_that_are_not_set_are_named_all_at_once(installation: Installation) -> None:
+    done = installation.run("", "true", PROCMAN_RUN_DIRECTORY="")
+    assert done.returncode == 78
+    assert "not set: PROCMAN_KIND, PROCMAN_RUN_DIRECTORY." in done.stderr
+
+
+def test_kind_that_does_not_exist_is_refused(installation: Installation) -> None:
+    done = installation.run("flower", "true")
+    assert done.returncode == 78
+    assert "PROCMAN_KIND is 'flower', but should be one of worker, beat, command" in done.stderr
+
+
+@pytest.fixture
+def without_celery(installation: Installation) -> Installation:
+    """The same with a virtualenv that has no Celery."""
+    virtualenv = installation.directory / "virtualenv"
+    subprocess.run([installation.python, "-m", "venv", "--without-pip", virtualenv], check=True)
+    return replace(installation, python=virtualenv / "bin" / "python")
+
+
+@pytest.mark.parametrize("kind", ["worker", "beat"])
+def test_missing_celery_is_said_in_one_line(without_celery: Installation, kind: str) -> None:
+    done = without_celery.run(kind, "-A", "mysite", kind)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert f"cannot import Celery with {without_celery.python}: No module named 'celery'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_file_that_hides_celery_is_named(without_celery: Installation) -> None:
+    hiding = without_celery.project / "celery.py"
+    hiding.write_text("from celery import Celery\n")
+    done = without_celery.run("worker", "-A", "mysite", "worker")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert f"(Celery is taken from {hiding})" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_project_takes_the_place_of_the_launchers_directory() -> None:
+    own = str(Path(launcher.__file__).parent)
+    assert launcher.put_first("/project", [own, "/lib"]) == ["/project", "/lib"]
+
+
+def test_project_comes_first_where_python_leaves_out_the_scripts_directory() -> None:
+    assert launcher.put_first("/project", ["/lib/python3.zip", "/lib"]) == ["/project", "/lib/python3.zip", "/lib"]
+    assert launcher.put_first("/project", []) == ["/project"]

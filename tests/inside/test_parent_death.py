@@ -1,0 +1,92 @@
+"""A program ends when the process manager that started it is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.inside.conftest import Spawn, Start
+from tests.inside.launching import Installation, Launched, wait_until
+
+# The start script sets PROCMAN_PARENT_PID to the pid of whoever started it.
+PARENT = """
+import os, subprocess, sys
+os.environ["PROCMAN_PARENT_PID"] = str(os.getpid())
+subprocess.Popen(sys.argv[1:]).wait()
+"""
+SAYS_TERM = ("/bin/sh", "-c", "trap 'echo got TERM; exit' TERM; echo started; while :; do sleep 0.05; done")
+
+
+def start_under_parent(spawn: Spawn, installation: Installation, *command: str) -> Launched:
+    words = [sys.executable, "-c", PARENT, *installation.words(*command)]
+    return spawn(words, installation.project, installation.environment("command"))
+
+
+def test_program_gets_term_when_its_parent_is_killed(installation: Installation, spawn: Spawn) -> None:
+    parent = start_under_parent(spawn, installation, *SAYS_TERM)
+    parent.wait_for("started")
+    parent.end(signal.SIGKILL)
+    wait_until(lambda: "got TERM" in parent.text, lambda: parent.text)
+
+
+def test_launcher_that_waits_for_the_lock_ends_with_its_parent(
+    installation: Installation, spawn: Spawn, start: Start
+) -> None:
+    holder = start(installation, "command", *SAYS_TERM)
+    holder.wait_for("started")
+    parent = start_under_parent(spawn, installation, "echo", "second")
+    parent.wait_for("waiting for process")
+    parent.end(signal.SIGKILL)
+    wait_until(lambda: len(processes_with(str(installation.launcher))) == 0, lambda: "the launcher's end")
+    assert holder.process.poll() is None
+    assert "second" not in parent.text
+
+
+def processes_with(word: str) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if word in line]
+
+
+def test_program_whose_parent_is_dead_already_is_not_started(installation: Installation) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    done = installation.run("command", "echo", "started", PROCMAN_PARENT_PID=str(ended.pid))
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr == (f"catmaid-celery: process {ended.pid}, which started this program, has ended already\n")
+    assert not installation.lock.exists()
+
+
+def test_program_under_its_parent_starts_without_a_word(installation: Installation) -> None:
+    done = installation.run("command", "echo", "started", PROCMAN_PARENT_PID=str(os.getpid()))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
+
+
+def test_program_without_a_named_parent_outlives_it(installation: Installation, spawn: Spawn) -> None:
+    script = "import subprocess, sys; subprocess.Popen(sys.argv[1:]).wait()"
+    until_hung_up = ("/bin/sh", "-c", "trap 'echo got USR1' USR1; echo $$ started; while :; do sleep 0.05; done")
+    words = [sys.executable, "-c", script, *installation.words(*until_hung_up)]
+    parent = spawn(words, installation.project, installation.environment("command"))
+    parent.wait_for("started")
+    parent.end(signal.SIGKILL)
+    os.kill(int(parent.text.split()[0]), signal.SIGUSR1)
+    wait_until(lambda: "got USR1" in parent.text, lambda: parent.text)
+
+
+def test_python_without_ctypes_is_told_of_and_goes_on(installation: Installation) -> None:
+    (installation.launcher.parent / "ctypes.py").write_text("raise ImportError('No module named _ctypes')")
+    done = installation.run("command", "echo", "started", PROCMAN_PARENT_PID=str(os.getpid()))
+    assert (done.returncode, done.stdout) == (0, "started\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert "will outlive a process manager that is killed" in done.stderr
+    assert "No module named _ctypes" in done.stderr
+
+
+@pytest.mark.parametrize("value", ["-1", "12x", "\u00b2", " 1"])
+def test_parent_that_is_no_number_is_refused(installation: Installation, value: str) -> None:
+    done = installation.run("command", "true", PROCMAN_PARENT_PID=value)
+    assert done.returncode == 78
+    assert "PROCMAN_PARENT_PID is " in done.stderr

@@ -1,0 +1,44 @@
+"""Everything in procman/inside/ runs on a project's own Python, which may be 3.6, and without procman."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from procman import inside
+
+FILES = sorted(Path(inside.__file__).parent.glob("**/*.py"))
+
+
+@pytest.fixture(params=FILES, ids=lambda file: file.name)
+def file(request: pytest.FixtureRequest) -> Path:
+    assert isinstance(request.param, Path)
+    return request.param
+
+
+def test_syntax_is_that_of_python_36(file: Path) -> None:
+    ast.parse(file.read_text(), feature_version=(3, 6))
+
+
+def test_only_the_standard_library_is_imported(file: Path) -> None:
+    imported = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno} imports from procman"
+            imported.add((node.module or "").partition(".")[0])
+    assert imported <= sys.stdlib_module_names
+
+
+def test_importing_it_does_nothing(file: Path, python: Path, tmp_path: Path) -> None:
+    """billiard imports the main module again, as `__mp_main__`, in children that it does not fork."""
+    program = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__mp_main__')"
+    done = subprocess.run(
+        [python, "-W", "error", "-c", program, file], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
