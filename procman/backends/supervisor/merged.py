@@ -73,9 +73,11 @@ def read(main: Source, included: Sequence[Source], directories: Collection[Path]
             section = reader.read_config(str(configuration))
         except (ValueError, KeyError, OSError, configparser.Error) as error:
             raise Unreadable(staged.with_real_paths(" ".join(str(error).split()))) from None
-        return Reading(
-            tuple(_processes(section.process_group_configs)), tuple(map(staged.with_real_paths, reader.parse_warnings))
-        )
+        warnings = [staged.with_real_paths(warning) for warning in reader.parse_warnings]
+        vanished = [warning for warning in warnings if warning.startswith("No file matches")]
+        if vanished:
+            raise Unreadable(f"{vanished[0]}: it vanished meanwhile")
+        return Reading(tuple(_processes(section.process_group_configs)), tuple(warnings))
 
 
 class _Reader(options.ServerOptions):  # type: ignore[misc]

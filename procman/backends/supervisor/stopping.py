@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -115,15 +114,25 @@ def _forestall(client: Client, name: str) -> None:
     """Stop NAME, whose process has ended and whose new one can have no task yet, with all that one has started."""
     deadline = time.monotonic() + HEAD_START_SECONDS
     while time.monotonic() < deadline:
-        _order_stop(client, name)
         info = client.infos([name])[name]
         if info is None or ended(info):
             return
-        if info["pid"]:
-            # supervisord makes each of its processes the leader of a group.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(info["pid"], signal.SIGKILL)
+        # In this order: a script that TERM ends leaves behind what it has started.
+        if not info["pid"] or _kill_group(info["pid"]):
+            _order_stop(client, name)
         time.sleep(0.01)
+
+
+def _kill_group(pid: int) -> bool:
+    """Kill the group that supervisord makes each of its processes the leader of; False if it has not done so yet."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        # Not ours to kill; supervisord's TERM must do.
+        pass
+    return True
 
 
 def _order_stop(client: Client, name: str) -> None:

@@ -42,6 +42,9 @@ def takeover(file: Path, text: str, names: Collection[str]) -> str:
 
 def _leave_group(lines: list[str | None], file: Path, section: Section, names: Collection[str]) -> None:
     members = section.members()
+    if any("\n" in member for member in members):
+        # A comma is missing at the end of a line: supervisord does not read it, so that the file must be mended first.
+        return
     left = [member for member in members if member not in names]
     if section.name in names and left:
         raise ProcmanError(

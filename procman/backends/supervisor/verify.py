@@ -100,11 +100,10 @@ def _not_included(configuration: _Configuration) -> Iterator[str]:
 
 
 def _files_of_ours(configuration: _Configuration) -> Iterator[str]:
-    """Sections that only a changed template can have put into our files."""
+    """Sections that only a changed template can have put into our files, and that concern more than our programs."""
     for path, file in configuration.ours.items():
-        expected = [f"program:{name}" for name in file.programs]
         for section in sections_of(file.content):
-            if section.header not in expected:
+            if section.kind not in PROGRAM_KINDS:
                 yield f"{path}: [{section.header}] does not belong there: mend the template"
 
 
@@ -261,7 +260,7 @@ def _others(before: Reading, merged: Reading, names: set[str]) -> Iterator[str]:
     for key in sorted(then.keys() | now.keys()):
         if then.get(key) != now.get(key):
             what = "would come to be" if key not in then else "would be gone" if key not in now else "would change"
-            yield f"{':'.join(key)}: this program of somebody else {what} through procman's files: mend the template"
+            yield f"{':'.join(key)} is not for procman to touch, and {what} through procman's files: mend the template"
 
 
 def _one_line(error: ProcmanError) -> str:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
@@ -130,6 +131,23 @@ def test_log_is_followed_through_a_rotation(log: Path, monkeypatch: pytest.Monke
         file.write("3\n")
     log.write_text("4\n")
     following.expect("1\n2\n3\n4\n")
+
+
+def test_what_was_written_just_before_a_rotation_is_not_lost(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = logs._successor
+
+    def rotate(file: BinaryIO, path: Path) -> BinaryIO | None:
+        """Let a rotation happen between the last read and the look at the path."""
+        if not log.with_name("a.log.1").exists():
+            with log.open("a") as written:
+                written.write("2\n")
+            log.rename(log.with_name("a.log.1"))
+            log.write_text("3\n")
+        return look(file, path)
+
+    monkeypatch.setattr(logs, "_successor", rotate)
+    log.write_text("1\n")
+    Following(log, monkeypatch).expect("1\n2\n3\n")
 
 
 def test_log_that_was_emptied_is_followed_from_its_start(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

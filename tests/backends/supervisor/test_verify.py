@@ -191,6 +191,25 @@ def test_broken_file_of_somebody_else_is_named(host: Host, text: str, where: str
     assert where in problem
 
 
+@pytest.mark.parametrize("name", ["a b.conf", "a ; b.conf", "50%.conf", "[x].conf", "ä.conf", "a'b.conf"])
+def test_file_with_a_strange_name_is_read_as_well(host: Host, name: str) -> None:
+    host.theirs("[program:x]\ncommand=x\n", name)
+    assert host.problems() == []
+    file = host.theirs("[program:x]\n", name)
+    [problem] = host.problems()
+    assert problem.startswith(f"{file}:1: ")
+
+
+def test_here_is_the_directory_of_the_file_that_says_it(host: Host) -> None:
+    (host.directory / "logs").mkdir()
+    (host.sections / "logs.d").mkdir()
+    host.main.write_text(host.main.read_text() + "[program:m]\ncommand=x\nstdout_logfile=%(here)s/logs/m.log\n")
+    text = "[program:x]\ncommand=x\nstdout_logfile=%(here)s/logs.d/x.log\n"
+    file = host.theirs(text)
+    assert host.problems() == []
+    assert host.problems(taken_over={file: text + "; changed\n"}) == []
+
+
 def test_broken_main_file_is_named(host: Host) -> None:
     host.main.write_text(host.main.read_text().replace("[supervisord]", "[supervisord]\nminfds=many"))
     [problem] = host.problems()
@@ -273,13 +292,23 @@ def test_default_section_that_changes_ours_is_found(host: Host, option: str, val
         ("autostart=true", "autostart=maybe", "not a valid boolean"),
         ("command=", ";command=", "does not specify a command"),
         ("autostart=true", "autostart=true\n[supervisord]\nminfds=3", "[supervisord] does not belong there"),
-        ("autostart=true", "autostart=true\n[program:more]\ncommand=x", "[program:more] does not belong there"),
+        ("autostart=true", "autostart=true\n[program:more]\ncommand=x", "more:more is not for procman to touch"),
         ("redirect_stderr=true", "redirect_stderr=true\nstderr_logfile=/tmp/x", "stderr_logfile has also been set"),
     ],
 )
 def test_template_that_breaks_the_contract_is_refused(host: Host, old: str, new: str, said: str) -> None:
     problems = verify(host.project, host.edited(old, new))
     assert any(said in problem for problem in problems), problems
+
+
+def test_template_that_changes_a_program_of_somebody_else_is_refused(host: Host) -> None:
+    host.theirs("[program:web]\ncommand=x\n")
+    rendering = host.edited(
+        "[program:catmaid-celery]", "[program:web]\ncommand=x\npriority=7\n[program:catmaid-celery]"
+    )
+    [problem] = verify(host.project, rendering)
+    assert "web:web" in problem
+    assert "would change" in problem
 
 
 def test_log_directory_that_nobody_makes_is_refused(host: Host) -> None:

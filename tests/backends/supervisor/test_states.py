@@ -1,0 +1,110 @@
+"""supervisord's answers and its log are understood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from procman.backends.supervisor.states import ended, program_state, restarts_in, wanted
+from procman.model import State
+from tests.backends.supervisor.real_supervisord import installed
+
+
+def info(statename: str, **values: Any) -> dict[str, Any]:
+    """What supervisord says of a program that was started at 100, with VALUES of its own."""
+    usual = {"name": "a", "group": "a", "start": 100, "stop": 0, "now": 500, "pid": 0, "exitstatus": 0, "spawnerr": ""}
+    return usual | {"statename": statename} | values
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (info("RUNNING", pid=5), True),
+        (info("STARTING", pid=5), True),
+        (info("BACKOFF"), True),
+        (info("FATAL"), True),
+        (info("EXITED"), True),
+        (info("UNKNOWN"), True),
+        (info("STOPPING", pid=5), False),
+        (info("STOPPED"), False),
+        (info("STOPPED", start=0), True),
+    ],
+)
+def test_only_a_stop_by_somebody_makes_a_program_unwanted(answer: dict[str, Any], expected: bool) -> None:
+    assert wanted(answer, autostart=True) is expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (info("STOPPED"), True),
+        (info("FATAL"), True),
+        (info("EXITED", stop=500), False),
+        (info("EXITED", stop=498), False),
+        (info("EXITED", stop=490), True),
+        (info("RUNNING"), False),
+        (info("STOPPING"), False),
+        (info("BACKOFF"), False),
+    ],
+)
+def test_program_that_may_come_back_by_itself_has_not_ended(answer: dict[str, Any], expected: bool) -> None:
+    assert ended(answer) is expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "since", "detail"),
+    [
+        (info("RUNNING", pid=5, stop=90), 100, ""),
+        (info("STOPPING", pid=5, stop=90), 100, ""),
+        (info("STOPPED", stop=200), 200, ""),
+        (info("STOPPED", start=0), None, "not started yet"),
+        (info("EXITED", stop=200, exitstatus=3), 200, "exit status 3"),
+        (info("EXITED", stop=200, exitstatus=-1), 200, "ended by a signal"),
+        (info("FATAL", spawnerr="can't find command 'x'"), 100, "can't find command 'x'"),
+        (info("BACKOFF", spawnerr=""), 100, "supervisord says no reason"),
+        # The clock was set back.
+        (info("RUNNING", pid=5, now=50), 50, ""),
+    ],
+)
+def test_time_and_words_of_a_state(answer: dict[str, Any], since: float | None, detail: str) -> None:
+    state = program_state(installed("a"), [answer], None)
+    assert (state.since, state.detail) == (since, detail)
+
+
+def test_state_that_supervisord_alone_knows_is_unknown() -> None:
+    assert program_state(installed("a"), [info("HIBERNATING")], None).state is State.UNKNOWN
+
+
+def log(*messages: str) -> str:
+    return "".join(f"2026-11-22 09:45:00,123 INFO {message}\n" for message in messages)
+
+
+def spawned(name: str = "a") -> str:
+    return f"spawned: '{name}' with pid 7"
+
+
+EXITED = "exited: a (exit status 1; not expected)"
+STOPPED = "stopped: a (terminated by SIGTERM)"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", None),
+        (log(spawned()), 0),
+        (log(spawned(), EXITED, spawned()), 1),
+        (log(spawned(), EXITED, spawned(), EXITED, spawned()), 2),
+        (log(spawned(), EXITED), 0),
+        (log(spawned(), EXITED, spawned(), STOPPED), 0),
+        (log(spawned(), EXITED, spawned(), STOPPED, spawned()), 0),
+        (log(EXITED, spawned()), 1),
+        (log(EXITED, "gave up: a entered FATAL state, too many start retries too quickly", spawned()), 0),
+        (log(EXITED, spawned(), "supervisord started with pid 4", spawned()), 0),
+        (log("spawnerr: exited: a", spawned()), 0),
+        ("xited: a (exit status 1; not expected)\n" + log(spawned(), EXITED, spawned("b")), 0),
+        (log("exited: b (exit status 1; not expected)", spawned()), 0),
+    ],
+)
+def test_restarts_are_what_supervisord_did_by_itself(text: str, expected: int | None) -> None:
+    assert restarts_in(text).get("a") == expected
