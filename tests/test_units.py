@@ -1,0 +1,85 @@
+"""units/ is what procman renders, and what an administrator can use without it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from procman.model import BackendName
+from tests.read_by_supervisor import MAIN_SECTIONS, VERSIONS, reader
+from tests.render_units import BACKENDS, UNITS, place, project, rendering
+
+README = (UNITS / "README.md").read_text(encoding="utf-8")
+SUPERVISOR = UNITS / "supervisor"
+SCRIPTS = sorted(SUPERVISOR.rglob("*.sh"))
+MEND = "units/ is not what procman renders: `make units`, and look at the difference"
+
+SHELLS = [name for name in ("sh", "dash", "bash", "mksh", "busybox") if shutil.which(name)]
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    yield from (path for path in directory.rglob("*") if not path.is_dir())
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_files_are_what_is_rendered(backend: BackendName) -> None:
+    wanted = {place(backend, file): file for file in rendering(backend).files}
+    assert sorted(_files(UNITS / backend.value)) == sorted(wanted), MEND
+    for path, file in wanted.items():
+        assert path.read_bytes() == file.content.encode(), f"{path}: {MEND}"
+        # git keeps no more of a mode than this.
+        assert bool(path.stat().st_mode & 0o100) == bool(file.mode & 0o100), f"{path}: {MEND}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_supervisord_reads_the_sections(version: str, tmp_path: Path) -> None:
+    text = "".join(path.read_text() for path in sorted((SUPERVISOR / "etc/supervisor/conf.d").iterdir()))
+    with reader(version) as supervisor:
+        # supervisord refuses a log whose directory is not there.
+        answer = supervisor.read(text.replace("/var/log/catmaid", str(tmp_path)))
+    assert sorted(answer["sections"]) == sorted(
+        [*MAIN_SECTIONS, "program:catmaid-celery", "program:catmaid-celery-beat"]
+    )
+    assert {program["argv"][0] for program in answer["programs"].values()} == {
+        f"/{script.relative_to(SUPERVISOR)}" for script in SCRIPTS
+    }
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_shells_parse_the_start_scripts(shell: str, script: Path) -> None:
+    words = [shell, "sh"] if shell == "busybox" else [shell]
+    subprocess.run([*words, "-n", script], check=True)
+
+
+def test_readme_names_every_directory_with_its_owner() -> None:
+    makes = [line.split() for line in README.splitlines() if line.startswith("install -d")]
+    made = {(path, words[words.index("-o") + 1], words[words.index("-m") + 1]) for words in makes for path in words[8:]}
+    wanted = {
+        (str(directory.path), directory.owner, f"{directory.mode:o}")
+        for directory in rendering(BackendName.SUPERVISOR).directories
+    }
+    # Parents of root's that `install -d` makes on the way.
+    on_the_way = {each for each in wanted - made if any(path.startswith(f"{each[0]}/") for path, _, _ in made)}
+    assert wanted - on_the_way == made
+    assert {each[1:] for each in on_the_way} <= {("root", "755")}
+
+
+def test_readme_copies_every_file_with_its_mode() -> None:
+    copies = [line.split() for line in README.splitlines() if line.startswith("install -m")]
+    found = {}
+    for _, _, mode, *sources, target in copies:
+        for pattern in sources:
+            for source in SUPERVISOR.glob(pattern):
+                found[Path(target) / source.name] = int(mode, 8)
+    assert found == {file.path: file.mode for file in rendering(BackendName.SUPERVISOR).files}
+
+
+def test_readme_names_the_programs() -> None:
+    names = " ".join(program.name for program in project(BackendName.SUPERVISOR).programs)
+    assert f"supervisorctl add {names}" in README
+    assert "supervisorctl restart catmaid-celery" in README
