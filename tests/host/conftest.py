@@ -1,0 +1,55 @@
+"""The booted host that the tests of this directory share: one serves a run."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from .machine import Host
+from .overlay import HostError
+
+PR_SET_PDEATHSIG = 1  # or a worker of pytest-xdist, whose controller was killed, would first finish its test
+
+
+def _reason_to_skip() -> str | None:
+    if os.geteuid() != 0:
+        return "a booted host needs root"
+    try:
+        system = platform.freedesktop_os_release()["ID"]
+    except OSError:
+        system = platform.system()
+    return None if system == "debian" else f"a booted host is made of the machine's own files, and this is {system}"
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is below this directory, keep it on one worker of pytest-xdist, and skip it where it cannot run."""
+    reason = _reason_to_skip()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.host)
+            item.add_marker(pytest.mark.xdist_group("host"))
+            if reason is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Host]:
+    """A booted host. One that does not boot skips its tests, saying why, but fails them where CI=true."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    with ExitStack() as stack:
+        try:
+            booted = stack.enter_context(Host())
+        except HostError as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"no host can be booted here: {error}")
+        yield booted

@@ -1,0 +1,269 @@
+"""A disposable Debian host: a booted systemd with RabbitMQ, over this machine's root but apart from it.
+
+    with Host() as host:
+        host.run("systemctl status rabbitmq-server")
+
+It has processes, mounts, a host name and a loopback of its own, and no other network. Making one takes root, and no
+package on the machine. Whatever happens to the process that made it, nothing of it stays (see overlay.py).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TypeVar
+
+from . import cgroups
+from .overlay import TREE, HostError, Overlay, child_of, follow
+from .packages import PACKAGES, WHEELS, layer
+
+T = TypeVar("T")
+
+SERVICES = ("rabbitmq-server.service",)
+
+REBOOT = 133
+"""How systemd-nspawn with --keep-unit ends when its host wants to be booted again."""
+
+BOOT = """
+for group in $GROUPS_TO_JOIN; do echo $$ > "$group/cgroup.procs"; done
+exec "$@"
+"""
+
+LAST_WORDS = "{ systemctl --no-pager --failed; systemctl --no-pager list-jobs; journalctl --no-pager -n 30; }"
+
+AS_USER = """
+user=$1; shift
+id=$(id -u "$user")
+exec setpriv --reuid="$id" --regid="$(id -g "$user")" --init-groups --reset-env \
+    env XDG_RUNTIME_DIR="/run/user/$id" DBUS_SESSION_BUS_ADDRESS="unix:path=/run/user/$id/bus" LANG=C.UTF-8 "$@"
+"""
+
+ENVIRONMENT = {
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "TERM": os.environ.get("TERM", "dumb"),
+}
+
+
+class CommandError(subprocess.CalledProcessError):
+    """A command in the host failed; says which, how, and with what output."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}\n{self.stdout}{self.stderr}"
+
+
+class Host:
+    """The host, as a context manager: booted on entry, gone on exit.
+
+    `services` are what starts at boot, and nothing else: Debian's supervisor is installed for a test to start. Without
+    RabbitMQ a host boots in a second or two. `packages` are the Debian packages to have installed; a list of one's own
+    costs a layer of its own (see packages.py).
+    """
+
+    def __init__(
+        self, services: Sequence[str] = SERVICES, packages: Sequence[str] = PACKAGES, boot_timeout: float = 120
+    ) -> None:
+        self._services = services
+        self._packages = packages
+        self._boot_timeout = boot_timeout
+        self._undo = ExitStack()
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._console: IO[bytes] | None = None
+        self.pid = 0
+        """The host's process 1, as the machine numbers it; another one after every boot."""
+
+    def __enter__(self) -> Host:
+        with ExitStack() as undo:
+            self._console = undo.enter_context(tempfile.TemporaryFile("a+b"))
+            self._overlay = undo.enter_context(Overlay(layer(self._packages), bind=[WHEELS]))
+            undo.callback(self._reap)
+            for service in self._services:
+                self._overlay.run(["systemctl", "--quiet", "enable", service], {"SYSTEMD_OFFLINE": "1"})
+            self.boot()
+            self.let_everyone_reach(WHEELS)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def boot(self) -> None:
+        """Boot, or boot again what was powered off; returns when everything that is to start has started."""
+        nspawn = [
+            *("systemd-nspawn", "--quiet", f"--directory={TREE}", f"--bind-ro=/run/{WHEELS.name}:{WHEELS}"),
+            *("--machine=procman-host", "--register=no", "--keep-unit", "--private-network", "--link-journal=no"),
+            *("--console=pipe", "--boot", "systemd.unit=multi-user.target"),
+        ]
+        groups = " ".join(map(str, cgroups.groups_to_join(self._overlay.name)))
+        self._nspawn = subprocess.Popen(
+            [*cgroups.scope_for(self._overlay.name), "sh", "-c", BOOT, "boot", *self._overlay.entering(nspawn)],
+            env={**os.environ, "GROUPS_TO_JOIN": groups},
+            stdin=subprocess.DEVNULL,
+            stdout=self._console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._wait_until_booted()
+
+    def reboot(self) -> None:
+        """Restart the host as an administrator would; returns when it is up again."""
+        self._shut_down("systemctl reboot", expected=REBOOT)
+        self.boot()
+
+    def power_off(self) -> None:
+        """Shut the host down; its files are kept for the next `boot`."""
+        self._shut_down("systemctl poweroff", expected=0)
+
+    def cut_power(self) -> None:
+        """Stop everything at once, as a failing machine would; files that were written are kept for the next `boot`."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._wait_until_off()
+
+    def run(
+        self,
+        command: str | Sequence[str],
+        user: str | None = None,
+        *,
+        timeout: float = 60,
+        check: bool = True,
+        input: str | None = None,  # noqa: A002 (as subprocess.run has it)
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the host, text by its shell; in `/`, with a fresh environment, as root or as `user`.
+
+        Raises CommandError; after `timeout` seconds TimeoutExpired, when all it has started in its session is killed.
+        """
+        argv = self.entering(command, user, environment)
+        with subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if input is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="surrogateescape",
+            start_new_session=True,
+        ) as process:
+            try:
+                out, err = process.communicate(input, timeout)
+            except BaseException:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+        if check and process.returncode:
+            raise CommandError(process.returncode, command, out, err)
+        return subprocess.CompletedProcess(argv, process.returncode, out, err)
+
+    def entering(
+        self, command: str | Sequence[str], user: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> list[str]:
+        """The command line that runs a command in the host, for callers that want a process of their own kind."""
+        if not self.pid:
+            raise HostError("the host is switched off")
+        argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
+        if user is not None:
+            argv = ["sh", "-c", AS_USER, "as-user", user, *_assignments(environment), *argv]
+        variables = _assignments({**ENVIRONMENT, **(environment or {})})
+        return ["nsenter", f"--target={self.pid}", "--all", "--", "env", "-i", *variables, *argv]
+
+    def path(self, path: str | Path) -> Path:
+        """Where a file of the host is for this process, to read or to copy to, until the next boot.
+
+        Links are followed inside the host, never into the machine; what this names must not be a link.
+        """
+        return follow(Path(f"/proc/{self.pid}/root"), path)
+
+    def write(self, path: str | Path, text: str, *, mode: int = 0o644, owner: str = "root") -> None:
+        """Write a file in the host, with the directories above it; `owner` is USER or USER:GROUP."""
+        file = self.path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+        self.run(["chown", owner, str(path)])
+
+    def let_everyone_reach(self, path: str | Path) -> None:
+        """Open the directories above PATH, in the host, so that its users can run, say, an interpreter below /root."""
+        self.run(["chmod", "a+x", *map(str, Path(path).parents)])
+
+    @staticmethod
+    def wait_for(condition: Callable[[], T], timeout: float, what: str = "") -> T:
+        """Ask until the answer is true, and return it; AssertionError after `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while not (answer := condition()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not within {timeout} s: {what or getattr(condition, '__name__', condition)}")
+            time.sleep(0.1)
+        return answer
+
+    def failed_units(self) -> list[str]:
+        """The units that systemd calls failed."""
+        listed = self.run("systemctl list-units --failed --plain --no-legend").stdout
+        return [line.split()[0] for line in listed.splitlines()]
+
+    def _wait_until_booted(self) -> None:
+        assert self._nspawn is not None
+        deadline = time.monotonic() + self._boot_timeout
+        while time.monotonic() < deadline and self._nspawn.poll() is None:
+            self.pid = self._find_init()
+            if self.pid and self._is_up():
+                return
+            time.sleep(0.1)
+        raise HostError(f"the host did not boot within {self._boot_timeout} s\n{self._last_words()}")
+
+    def _is_up(self) -> bool:
+        """Polls: `--wait` waits for ever when it comes before systemd has opened its bus."""
+        if not self.path("/run/systemd/private").is_socket():
+            return False
+        with suppress(subprocess.TimeoutExpired):
+            state = self.run("systemctl is-system-running", check=False, timeout=10).stdout.strip()
+            return state in ("running", "degraded")
+        return False
+
+    def _find_init(self) -> int:
+        """nsenter waits for systemd-nspawn, and that for the host's process 1, called systemd once all is mounted."""
+        assert self._nspawn is not None
+        init = child_of(child_of(self._nspawn.pid))
+        with suppress(OSError):
+            if Path(f"/proc/{init}/comm").read_text() == "systemd\n":
+                return init
+        return 0
+
+    def _shut_down(self, command: str, expected: int) -> None:
+        self.run(command, check=False)  # it may not live to say that it succeeded
+        status = self._wait_until_off()
+        if status != expected:
+            raise HostError(f"systemd-nspawn ended with status {status} after {command}\n{self._last_words()}")
+
+    def _wait_until_off(self) -> int:
+        assert self._nspawn is not None
+        status = self._nspawn.wait(self._boot_timeout)
+        self.pid = 0
+        return status
+
+    def _reap(self) -> None:
+        """Not to be waited for here: it ends when the overlay does, which is undone after this."""
+        if self._nspawn is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._nspawn.pid, signal.SIGKILL)
+            self._nspawn.wait()
+
+    def _last_words(self) -> str:
+        assert self._console is not None
+        self._console.seek(0)
+        words = self._console.read()[-4000:].decode(errors="replace")
+        with suppress(HostError, subprocess.TimeoutExpired):
+            words += self.run(f"{LAST_WORDS} 2>&1", check=False, timeout=10).stdout
+        return words
+
+
+def _assignments(environment: Mapping[str, str] | None) -> list[str]:
+    return [f"{name}={value}" for name, value in (environment or {}).items()]

@@ -1,0 +1,200 @@
+"""A private, writable view of this machine's root, gone with the process that opened it.
+
+Everything hangs on one process, the holder: it is process 1 of a PID namespace, in a mount namespace of its own, and
+reads a pipe that only we can write to. When we close the pipe, or die of anything, the holder ends, and with it the
+kernel ends every process of that namespace and drops every mount. The machine's own mount table never knows of any of
+it, so no clean-up can ever reach through a mount into the real root.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+from types import FrameType, TracebackType
+
+from . import cgroups
+
+TREE = "/run/tree"
+"""The view once more, without anything mounted in it: what a host is booted from."""
+
+UPPER = "/run/upper"
+"""What was changed in the view, as overlayfs keeps it."""
+
+HOLD = """
+set -eu
+name=$1 layer=$2; shift 2
+resolver=$(cat /etc/resolv.conf || true)  # it may be a link to somewhere below /run
+# Not on the machine's own file system: an overlay refuses layers that lie inside one another.
+mount -t tmpfs -o mode=0755 "$name" /run
+mkdir /run/upper /run/work /run/root
+[ -z "$layer" ] || tar --extract --file "$layer" --directory /run/upper --xattrs --xattrs-include='*'
+mount -t overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work,index=off,metacopy=off "$name" /run/root
+cd /run/root
+rm -f etc/resolv.conf
+printf '%s\\n' "$resolver" > etc/resolv.conf
+mount -t proc proc proc
+mount --rbind /sys sys
+mount --rbind /dev dev
+mount -t tmpfs -o mode=1777 tmpfs tmp
+mount -t tmpfs -o mode=0755 tmpfs run
+mkdir run/machine run/tree run/upper
+mount --bind . run/tree
+mount --bind /run/upper run/upper
+for directory; do
+    mkdir "run/${directory##*/}"
+    mount --bind "$directory" "run/${directory##*/}"
+done
+pivot_root . run/machine
+umount --lazy run/machine
+rmdir run/machine
+echo ready
+exec cat > /dev/null
+"""
+
+_numbers = count()
+
+
+class HostError(Exception):
+    """The host, or what it is made of, could not be had on this machine."""
+
+
+class Overlay:
+    """The view, as a context manager.
+
+    `layer` is a tar archive of what it holds beside the machine's own files. Each directory of `bind` is the machine's
+    real one, seen at /run/NAME; nothing else that is written ever reaches the machine.
+    """
+
+    def __init__(self, layer: Path | None = None, bind: Sequence[Path] = ()) -> None:
+        self.name = cgroups.name_for_this_process(next(_numbers))
+        self._layer = layer
+        self._bind = bind
+        self._undo = ExitStack()
+        self._holder = 0
+
+    def __enter__(self) -> Overlay:
+        _require_one_file_system()
+        cgroups.sweep()
+        with ExitStack() as undo:
+            _unwind_on_sigterm(undo)
+            undo.callback(cgroups.remove, self.name)
+            self._hold(undo)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def path(self, path: str | Path) -> Path:
+        """Where PATH of the view is for this process; the links in it are followed inside the view, never out of it."""
+        return follow(Path(f"/proc/{self._holder}/root"), path)
+
+    def entering(self, argv: Sequence[str]) -> list[str]:
+        """The command line that runs `argv` in the view, on the machine's network."""
+        return ["nsenter", f"--target={self._holder}", "--mount", "--pid", "--", *argv]
+
+    def run(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        """Run a program in the view, on the machine's network; HostError shows what it said if it fails."""
+        result = subprocess.run(
+            self.entering(argv),
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        if result.returncode:
+            raise HostError(f"exit status {result.returncode} of {' '.join(argv)}\n{result.stdout}")
+
+    def pack(self, archive: Path) -> None:
+        """Write what was changed in the view to a tar archive, which can be the `layer` of another."""
+        # Where overlayfs found a file means nothing to another overlay.
+        unwanted = ("--xattrs-exclude=trusted.overlay.origin", "--xattrs-exclude=trusted.overlay.impure")
+        upper = f"--directory=/proc/{self._holder}/root{UPPER}"
+        tar = ["tar", "--create", f"--file={archive}", upper, "--xattrs", "--xattrs-include=*", *unwanted, "."]
+        subprocess.run(tar, check=True)
+
+    def _hold(self, undo: ExitStack) -> None:
+        """Start the holder, and have it end when `undo` closes its pipe."""
+        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+        outer = subprocess.Popen(
+            [*unshare, "sh", "-c", HOLD, "holder", self.name, str(self._layer or ""), *map(str, self._bind)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        undo.callback(outer.wait)
+        for stream in (outer.stdout, outer.stdin):
+            assert stream is not None
+            undo.callback(stream.close)
+        assert outer.stdout is not None
+        said = []
+        for line in outer.stdout:
+            said.append(line)
+            if line == "ready\n":
+                self._holder = child_of(outer.pid)
+                return
+        raise HostError(f"no overlay of this machine's root can be mounted:\n{''.join(said)}")
+
+
+def _require_one_file_system() -> None:
+    for place in ("/etc", "/usr", "/var"):
+        if os.path.ismount(place):
+            raise HostError(f"an overlay of / does not show the file systems mounted below it, and {place} is one")
+
+
+def child_of(pid: int) -> int:
+    """The first child of a process, 0 where it has none."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid:
+            return int(stat.parent.name)
+    return 0
+
+
+def follow(root: Path, path: str | Path) -> Path:
+    """PATH below `root`, its links resolved as if `root` were /; what does not exist is kept as it is."""
+    todo = list(reversed(Path("/", path).parts[1:]))
+    found: list[str] = []
+    for _ in range(256):
+        if not todo:
+            return root.joinpath(*found)
+        part = todo.pop()
+        if part == "..":
+            found = found[:-1]
+            continue
+        link = root.joinpath(*found, part)
+        if link.is_symlink():
+            target = str(link.readlink())
+            found = [] if target.startswith("/") else found
+            todo += reversed([piece for piece in target.split("/") if piece not in ("", ".")])
+        else:
+            found.append(part)
+    raise HostError(f"too many links in {path}")
+
+
+def _unwind_on_sigterm(undo: ExitStack) -> None:
+    """Make SIGTERM unwind like Ctrl-C, unless somebody has decided otherwise; pytest lets KeyboardInterrupt through."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, interrupt)
+        undo.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
