@@ -81,15 +81,20 @@ def ask(
     """
     account = _account(user)
     home = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
-    completed = capture(
-        [str(python), "-", app, *settings],
-        environment={**CLEAN_ENVIRONMENT, **home, **environment},
-        directory=directory,
-        user=user,
-        group=group,
-        timeout=timeout,
-        stdin=Path(probe.__file__).read_text(encoding="utf-8"),
-    )
+    try:
+        completed = capture(
+            [str(python), "-", app, *settings],
+            environment={**CLEAN_ENVIRONMENT, **home, **environment},
+            directory=directory,
+            user=user,
+            group=group,
+            timeout=timeout,
+            stdin=Path(probe.__file__).read_text(encoding="utf-8"),
+        )
+    except ProcmanError as error:
+        if isinstance(error.__context__, PermissionError):
+            raise _out_of_reach(account.pw_name, python, directory) from None
+        raise
     answer = probe.read_answer(completed.stdout)
     if answer is None:
         raise AppError(_no_answer(app, completed), hint=masked(_last_lines(completed.stderr)))
@@ -116,6 +121,13 @@ def _account(user: str | None) -> pwd.struct_passwd:
             hint="Name the user that the programs are to run as, such as www-data.",
         )
     return account
+
+
+def _out_of_reach(user: str, python: Path, directory: Path) -> ProcmanError:
+    return ProcmanError(
+        f"{user} cannot run {python} in {directory}: permission denied",
+        hint=f"`namei -l {python.resolve()} {directory}` shows what keeps {user} out.",
+    )
 
 
 def _no_answer(app: str, completed: Completed) -> str:

@@ -1,0 +1,45 @@
+"""Directories and a virtualenv that any user can reach, for tests that root runs as somebody else.
+
+pytest keeps its own temporary directories private, and Pythons often stand below somebody's home.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.celery_environments import CELERY_5_7, RUNNING, environment_of
+
+IS_ROOT = os.geteuid() == 0
+SOMEBODY = "nobody"
+"""Who root becomes in these tests."""
+
+SYSTEM_PYTHON = Path("/usr/bin/python3")
+
+
+@contextmanager
+def public_directory() -> Iterator[Path]:
+    """Make a directory that every user can look into, and remove it."""
+    with tempfile.TemporaryDirectory(prefix="procman-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def make_virtualenv(directory: Path) -> Path:
+    """Make DIRECTORY a virtualenv with Celery 5.7 and Django whose Python anybody can run; return that Python."""
+    python = SYSTEM_PYTHON if IS_ROOT else Path(sys.executable)
+    if IS_ROOT and (not python.exists() or python.resolve().name != f"python{RUNNING}"):
+        pytest.skip(f"no Python {RUNNING} in /usr/bin, which another user could run")
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    subprocess.run([python, "-m", "venv", "--without-pip", directory], check=True)
+    packages = Path("lib", f"python{RUNNING}", "site-packages")
+    (directory / packages / "celery.pth").write_text(f"{environment.directory / packages}\n")
+    return directory / "bin" / "python"
