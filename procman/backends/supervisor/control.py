@@ -91,6 +91,17 @@ class SupervisorController:
         restarts = self._restarts(deadline - time.monotonic())
         return [program_state(program, infos, restarts) for program in programs]
 
+    def wanted(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
+        """Return by name whether each is to run, to be recorded before procman itself stops anything (R11).
+
+        Unlike `states` it raises ProcmanError where a supervisord runs that cannot be asked: a guess must not be kept.
+        """
+        try:
+            infos: list[Info] = self.client.call("getAllProcessInfo")
+        except NotRunning:
+            return {program.name: program.autostart for program in programs}
+        return {program.name: program_state(program, infos, None).wanted for program in programs}
+
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Start what does not run, in order, from its section as the files have it now.
 
@@ -148,12 +159,14 @@ class SupervisorController:
             return "was loaded already"
         return self._replace(activation, differences, progress, start=bool(asked_for))
 
-    def close_down(self, progress: Progress) -> None:
-        """End the supervisord itself, all of its programs warm, if it is procman's own."""
-        if self._embedded:
-            from procman.backends.supervisor.embedded import stop_supervisord
+    def close_down(self, progress: Progress) -> Path | None:
+        """End the supervisord itself, all of its programs warm, if it is procman's own; return its log."""
+        if not self._embedded:
+            return None
+        from procman.backends.supervisor.embedded import stop_supervisord
 
-            stop_supervisord(self.client, progress)
+        stop_supervisord(self.client, progress)
+        return Path(self.client.main.log_file)
 
     def command_line(self, program: InstalledProgram) -> str:
         """Return supervisorctl's command that restarts PROGRAM, for a person to paste."""

@@ -66,7 +66,9 @@ def _open(path: Path, *, wait: bool) -> BinaryIO:
                 ) from None
             time.sleep(POLL_SECONDS)
         except OSError as error:
-            raise ProcmanError(f"{path}: cannot be read: {error.strerror}", hint="Run it with sudo.") from None
+            raise ProcmanError(
+                f"{path}: cannot be read: {error.strerror}", hint="Run the same command with sudo."
+            ) from None
 
 
 def _start_of(file: BinaryIO, lines: int) -> int:

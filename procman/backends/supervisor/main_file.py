@@ -57,7 +57,9 @@ def read_main_file(path: Path) -> MainFile:
             hint="Install supervisor, or set `configuration` under [supervisor] in procman.toml to its file.",
         ) from None
     except OSError as error:
-        raise ProcmanError(f"{path}: cannot be read: {error.strerror}", hint="Run it with sudo.") from None
+        raise ProcmanError(
+            f"{path}: cannot be read: {error.strerror}", hint="Run the same command with sudo."
+        ) from None
     return parse_main_file(path, text)
 
 

@@ -168,7 +168,9 @@ def _terminate(client: Client, name: str, pid: int) -> None:
     except ProcessLookupError:
         return
     except PermissionError:
-        raise ProcmanError(f"{name}: may not signal its process {main}", hint="Run it with sudo.") from None
+        raise ProcmanError(
+            f"{name}: may not signal its process {main}", hint="Run the same command with sudo."
+        ) from None
 
 
 def _main_process(name: str, pid: int) -> int:

@@ -20,7 +20,9 @@ def remaining(file: Path, names: Collection[str]) -> str | None:
     except UnicodeDecodeError as error:
         raise ProcmanError(f"{file}: byte {error.start} is not UTF-8", hint="Mend that file first.") from None
     except OSError as error:
-        raise ProcmanError(f"{file}: cannot be read: {error.strerror}", hint="Run it with sudo.") from None
+        raise ProcmanError(
+            f"{file}: cannot be read: {error.strerror}", hint="Run the same command with sudo."
+        ) from None
     left = takeover(file, text, names)
     return left if left.strip() else None
 

@@ -146,7 +146,9 @@ class Client:
         if isinstance(error, PermissionError):
             owner = _owner(self.main.address)
             who = "with sudo" if owner == "root" else f"as {owner}"
-            return Unreachable(f"{where} belongs to {owner}, who alone may speak to it", hint=f"Run it {who}.")
+            return Unreachable(
+                f"{where} belongs to {owner}, who alone may speak to it", hint=f"Run the same command {who}."
+            )
         if isinstance(error, TimeoutError):
             return Unreachable(f"supervisord does not answer at {where} within {limit:g} s", hint=self._sleeper())
         return Unreachable(f"supervisord cannot be asked at {where}: {error or type(error).__name__}")

@@ -259,7 +259,10 @@ def test_socket_of_root_says_who_may_use_it(supervisord: Supervisord) -> None:
     def ask() -> object:
         return supervisord.controller().states([installed("a")])[0].detail
 
-    assert as_nobody(ask) == f"{supervisord.socket} belongs to root, who alone may speak to it. Run it with sudo."
+    assert (
+        as_nobody(ask)
+        == f"{supervisord.socket} belongs to root, who alone may speak to it. Run the same command with sudo."
+    )
 
 
 def test_wrong_password_names_the_file(supervisord: Supervisord) -> None:
@@ -317,6 +320,16 @@ def test_broken_configuration_gives_unknown(tmp_path: Path) -> None:
     [seen] = SupervisorController(tmp_path / "supervisord.conf", embedded=False).states([installed("a")])
     assert seen.state is State.UNKNOWN
     assert "supervisord.conf" in seen.detail
+
+
+def test_whether_a_program_is_to_run_is_not_guessed(suspended: Supervisord) -> None:
+    with pytest.raises(Unreachable, match="does not answer"):
+        suspended.controller(timeout=0.5).wanted([installed("a")])
+
+
+def test_whether_a_program_is_to_run_is_its_autostart_where_no_supervisord_runs(supervisord: Supervisord) -> None:
+    programs = [installed("a"), installed("b", autostart=False)]
+    assert supervisord.controller().wanted(programs) == {"a": True, "b": False}
 
 
 # Stop and start

@@ -90,7 +90,7 @@ def test_log_that_may_not_be_read_says_what_to_do(supervisord: Supervisord) -> N
         except ProcmanError as error:
             return error.hint
 
-    assert as_nobody(read) == "Run it with sudo."
+    assert as_nobody(read) == "Run the same command with sudo."
 
 
 class Following:
