@@ -38,7 +38,7 @@ def main() -> None:
 def supervised(count: int) -> Iterator[tuple[list[str], list[str]]]:
     """Install COUNT programs that sleep under a supervisord of their own; yield both command lines."""
     directory = Path(tempfile.mkdtemp(prefix="pmb"))
-    os.environ |= {"XDG_CONFIG_HOME": f"{directory}/c", "XDG_STATE_HOME": f"{directory}/s"}
+    os.environ |= {"XDG_CONFIG_HOME": f"{directory}/c", "XDG_STATE_HOME": f"{directory}/s", "XDG_DATA_HOME": f"{directory}/d"}
     configuration = directory / "procman.toml"
     configuration.write_text(
         f"""

@@ -50,7 +50,8 @@ else
     XDG_STATE_HOME=$directory/state
 fi
 XDG_CONFIG_HOME=$directory/config
-export XDG_CONFIG_HOME XDG_STATE_HOME
+XDG_DATA_HOME=$directory/share
+export XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME
 supervisord=$XDG_CONFIG_HOME/procman/supervisor/supervisord.conf
 supervisorctl=$(dirname "$procman")/supervisorctl
 configuration=$directory/procman.toml
@@ -122,7 +123,7 @@ run "$procman" status
 cat <<TEXT
 
 It runs on. Look around with:
-   export XDG_CONFIG_HOME='$XDG_CONFIG_HOME' XDG_STATE_HOME='$XDG_STATE_HOME' PROCMAN_CONFIG='$configuration'
+   export XDG_CONFIG_HOME='$XDG_CONFIG_HOME' XDG_STATE_HOME='$XDG_STATE_HOME' XDG_DATA_HOME='$XDG_DATA_HOME' PROCMAN_CONFIG='$configuration'
    $procman status
    $procman logs -f catmaid-celery
    $supervisorctl -c '$supervisord' restart catmaid-celery

@@ -15,6 +15,6 @@ directory=$(cd "$directory" && pwd)
 # A link where the path was too long for a socket.
 state=$(readlink -f "$directory/state" || true)
 if [ -n "$state" ] && [ -d "$state/procman/catmaid" ]; then
-    XDG_CONFIG_HOME=$directory/config XDG_STATE_HOME=$state "$procman" --project catmaid uninstall --purge
+    XDG_CONFIG_HOME=$directory/config XDG_STATE_HOME=$state XDG_DATA_HOME=$directory/share "$procman" --project catmaid uninstall --purge
 fi
 rm -rf "$directory" "$state"

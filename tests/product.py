@@ -37,6 +37,7 @@ class Product:
             "HOME": str(self.directory),
             "XDG_CONFIG_HOME": str(self.directory / "c"),
             "XDG_STATE_HOME": str(self.directory / "s"),
+            "XDG_DATA_HOME": str(self.directory / "d"),
             "PYTHONPATH": str(DEMO.parent),
             "DEMO_DATA_DIRECTORY": str(self.data),
         }

@@ -70,8 +70,11 @@ class Controller(Protocol):
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
         """Yield the last LINES of what PROGRAM wrote and, to FOLLOW it, what comes after, without end."""
 
-    def close_down(self, progress: Progress) -> None:
-        """End the process manager itself where it is procman's own; nobody needs it any more."""
+    def close_down(self, progress: Progress) -> Path | None:
+        """End the process manager itself where it is procman's own: nobody needs it any more.
+
+        Returns its log, alone in a directory of procman's; None where there is nothing to end.
+        """
 
     def command_line(self, program: InstalledProgram) -> str:
         """Return the process manager's own command that restarts PROGRAM, for a person to paste."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from procman.backends.base import Progress
 from procman.commands.control import controller_of
 from procman.commands.install import LOCK_PATIENCE_SECONDS, Told, activate
@@ -24,6 +26,12 @@ def uninstall(installed: Installed, *, purge: bool, progress: Progress, told: To
         installation = read_installation(tree, manifest.directories)
         remove_files(tree, make_removal(installation, tree))
         activate(tree, manifest, controller, progress, told)
+        log = None
         if not any(other.supervisor == manifest.supervisor for other in installation.others):
-            controller.close_down(progress)
-        return clear(tree, manifest.directories, installation, purge=purge)
+            log = controller.close_down(progress)
+        if log and purge:
+            tree.remove_tree(log.parent)
+        remains = clear(tree, manifest.directories, installation, purge=purge)
+    if log and not purge:
+        return replace(remains, stays=(*remains.stays, log))
+    return remains
