@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.celery_environments import CELERY_SPECS, CeleryEnvironment, environment_of, report
 
 pytest_plugins = ["tests.no_omissions"]
+
+# How fast a machine is, or how busy, fails no test.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_report_header() -> list[str]:

@@ -44,7 +44,7 @@ def test_hostile_values_are_read_back_by_supervisor(supervisor: Reader) -> None:
     _assert_read_back(supervisor, HOSTILE)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(values=strategies.lists(TEXTS, min_size=1, max_size=20))
 def test_any_value_is_read_back_by_supervisor(supervisor: Reader, values: list[str]) -> None:
     _assert_read_back(supervisor, [value for value in values if not quoting.unprintable(value)])

@@ -119,7 +119,7 @@ def test_hostile_values_arrive(place: Place, shell: str, first: int) -> None:
 
 
 @pytest.mark.parametrize("shell", FOUND)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(values=strategies.lists(TEXTS, min_size=1, max_size=20))
 def test_any_value_arrives(place: Place, shell: str, values: list[str]) -> None:
     _assert_arrives(place, shell, [value for value in values if not unprintable(value)])
