@@ -9,6 +9,7 @@ from pathlib import Path
 
 from procman.celery_command import BEAT_KEYS, FORBIDDEN, OTHERS, SHORT_FLAGS, WORKER_KEYS
 from procman.model import Kind
+from procman.secrets import holds_password
 
 LONG_FLAGS = {
     *("--events", "--task-events", "--without-gossip", "--without-mingle", "--without-heartbeat"),
@@ -122,6 +123,8 @@ def _take(command: CeleryCommand, name: str, value: str) -> None:
             command.doubtful[f"{name} {value}"] = f"expected another value for {key}"
     elif name in ("-C", "--no-color", "-q", "--quiet"):
         command.dropped[name] = "the log is no terminal"
+    elif holds_password(f"{name}={value}"):
+        command.dropped[name] = "it holds a password, and everybody can read a command line: use environment_file"
     else:
         extra = [f"{name}={value}"] if value and name.startswith("--") else [name, value] if value else [name]
         command.values["extra_arguments"] = [*_texts(command.values.get("extra_arguments")), *extra]

@@ -102,8 +102,11 @@ def test_options_of_a_beat_become_keys() -> None:
 
 
 def test_options_that_break_a_promise_are_dropped_with_the_reason() -> None:
-    command = read("celery -A x worker -BE --pidfile=/x -f /y --purge -b amqp://me:hunter22@host -C --uid=www-data")
-    assert set(command.dropped) == {"-B", "--pidfile", "-f", "--purge", "-b", "-C"}
+    command = read(
+        "celery -A x worker -BE --pidfile=/x -f /y --purge -b amqp://me:hunter22@host -C --uid=www-data "
+        "--result-backend redis://:hunter22@host"
+    )
+    assert set(command.dropped) == {"-B", "--pidfile", "-f", "--purge", "-b", "-C", "--result-backend"}
     assert command.with_beat
     assert command.values == {"events": True}
     assert command.project == {"app": "x", "user": "www-data"}

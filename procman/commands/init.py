@@ -1,0 +1,223 @@
+"""`procman init`: finds out how a project runs its Celery, and writes it down as a procman.toml with comments."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.app_facts import TIMEOUT_SECONDS, AppFacts, ask
+from procman.commands.init_draft import Draft, Finding, key_of
+from procman.commands.init_existing import read_existing
+from procman.commands.init_facts import take_facts
+from procman.commands.init_host import choose_supervisord, main_file_of, supervisords
+from procman.commands.init_project import find_project
+from procman.commands.init_text import text_of
+from procman.config.trust import require_trust
+from procman.errors import ConfigurationError, ProcmanError
+from procman.launch import SYSTEM_PATH
+from procman.model import BackendName, Scope
+from procman.secrets import masked
+
+FILE = "procman.toml"
+WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
+"""Django settings that name a directory which tasks commonly write to; CATMAID's TMP_DIR among them."""
+
+NO_NAME = {
+    *("app", "apps", "backend", "code", "current", "django", "project", "projects", "server", "src", "web"),
+    *("home", "lib", "local", "mnt", "opt", "releases", "root", "srv", "tmp", "usr", "var", "www"),
+}
+"""Directories that say nothing of the project in them."""
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """What was found, and the procman.toml it makes. Nothing is written yet."""
+
+    findings: tuple[Finding, ...]
+    text: str
+    fill_in: tuple[str, ...]
+    """What the file lacks before it can be used, as `project.user: why`."""
+    warnings: tuple[str, ...]
+
+
+def init(
+    directory: Path,
+    *,
+    name: str | None = None,
+    app: str | None = None,
+    user: str | None = None,
+    scope: Scope | None = None,
+    backend: BackendName | None = None,
+    from_file: Path | None = None,
+    environment: Mapping[str, str],
+    root: Path = Path("/"),
+    timeout: float = TIMEOUT_SECONDS,
+) -> InitReport:
+    """Look for a project in DIRECTORY and below, ask its app, look at the host, and report what procman.toml says.
+
+    What the caller says goes before what FROM_FILE says, a configuration of supervisord, and that before what is found.
+    ENVIRONMENT is the caller's, for PATH and VIRTUAL_ENV; ROOT is the host's root directory. The app is asked as the
+    user, never as root, within TIMEOUT seconds.
+    """
+    directory = directory.absolute()
+    draft = Draft({"project": {}})
+    is_for_host = os.geteuid() == 0 or user is not None or from_file is not None
+    scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
+    _say(draft, name=name, app=app, user=user, scope=scope.value, backend=(backend or BackendName.SUPERVISOR).value)
+    mains = supervisords(environment, root, draft)
+    if from_file:
+        main = main_file_of(from_file.absolute(), mains)
+        read_existing(draft, from_file.absolute(), main.path.parent if main else from_file.absolute().parent, name)
+    _look(draft, directory, environment)
+    _name(draft, directory)
+    _decide_user(draft, scope)
+    if not any(table.startswith("worker.") for table in draft.tables):
+        draft.tables["worker.celery"] = {}
+    facts = _ask(draft, timeout)
+    if facts:
+        take_facts(draft, facts, scope, root)
+    choose_supervisord(draft, scope, mains)
+    return _report(draft)
+
+
+def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Write TEXT to PATH, which must not be there unless FORCE; return why root would not obey it, if that is so."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    target = temporary if force else path
+    try:
+        # Exclusive creation follows no link, not even a dangling one.
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        if force:
+            temporary.replace(path)
+    except FileExistsError:
+        raise ProcmanError(f"{target} is there already", hint="--force replaces it.") from None
+    except OSError as error:
+        raise ProcmanError(f"cannot write {target}: {error.strerror}") from None
+    try:
+        require_trust(path, environment)
+    except ConfigurationError as distrusted:
+        return tuple(map(str, distrusted.problems))
+    return ()
+
+
+def _say(draft: Draft, **options: str | None) -> None:
+    problems = []
+    for option, value in options.items():
+        problem = key_of("project", option).type.problem(value, Path("/")) if value is not None else None
+        if problem:
+            problems.append(f"--{option} {value}: {problem}")
+        elif value is not None:
+            draft.put("project", option, value)
+    if problems:
+        raise ConfigurationError(problems)
+
+
+def _look(draft: Draft, directory: Path, environment: Mapping[str, str]) -> None:
+    found = find_project(draft.path("directory") or directory, environment)
+    for key in ("directory", "settings", "app", "virtualenv"):
+        value = getattr(found, key)
+        if value is not None:
+            draft.put("project", key, value)
+        elif key in found.doubts:
+            draft.ask_for("project", key, found.doubts[key])
+        if draft.get("project", key) is not None:
+            draft.found(key, draft.get("project", key))
+
+
+def _name(draft: Draft, directory: Path) -> None:
+    app = (draft.text("project", "app") or "").partition(".")[0]
+    for candidate in (directory.name, *(parent.name for parent in directory.parents), app):
+        name = re.sub(r"[^a-z0-9]+", "-", candidate.lower()).strip("-")
+        if name not in NO_NAME and key_of("project", "name").type.problem(name, Path("/")) is None:
+            draft.put("project", "name", name)
+            draft.found("name", draft.text("project", "name"), "programs are called NAME-KEY")
+            return
+    draft.ask_for("project", "name", "no directory is called what a project could be called")
+
+
+def _decide_user(draft: Draft, scope: Scope) -> None:
+    project = draft.tables["project"]
+    if scope is Scope.USER:
+        for key in ("user", "group"):
+            if key in project:
+                draft.found(
+                    "left out", f"{key} = {project.pop(key)}", "in user scope programs run as whoever installs them"
+                )
+        return
+    directory = draft.path("directory")
+    if "user" not in project and directory and directory.exists():
+        owner = directory.stat().st_uid
+        name = _user_name(owner) if owner != 0 else None
+        if name:
+            draft.put("project", "user", name, f"The owner of {directory}.")
+    draft.ask_for("project", "user", "nothing says which user it is; for web projects often that of the web server")
+    user = draft.text("project", "user")
+    if user:
+        draft.found("user", user)
+        if user not in {entry.pw_name for entry in pwd.getpwall()}:
+            draft.warn(f"there is no user {user} on this host")
+
+
+def _user_name(uid: int) -> str | None:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return None
+
+
+def _ask(draft: Draft, timeout: float) -> AppFacts | None:
+    directory, virtualenv = draft.path("directory"), draft.path("virtualenv")
+    app, user = draft.text("project", "app"), draft.text("project", "user")
+    if not (directory and virtualenv and app):
+        draft.warn("the app was not asked: it takes app, directory and virtualenv to ask it")
+        return None
+    if os.geteuid() == 0 and user is None:
+        draft.warn("the app was not asked: it is not loaded as root, and no other user is known; say --user")
+        return None
+    try:
+        facts = ask(
+            virtualenv / "bin" / "python",
+            app,
+            environment=_environment(draft, directory, virtualenv),
+            directory=directory,
+            user=user if os.geteuid() == 0 else None,
+            settings=WRITTEN_BY_TASKS,
+            timeout=timeout,
+        )
+    except ProcmanError as error:
+        last = f" ({error.hint.splitlines()[-1]})" if error.hint else ""
+        draft.warn(f"the app could not be asked: {error.message}{last}")
+        return None
+    return facts
+
+
+def _environment(draft: Draft, directory: Path, virtualenv: Path) -> dict[str, str]:
+    """What `launch` will give the programs, as far as the draft goes."""
+    python_path = draft.tables["project"].get("python_path", [])
+    environment = {
+        "VIRTUAL_ENV": str(virtualenv),
+        "PATH": f"{virtualenv / 'bin'}:{SYSTEM_PATH}",
+        "PYTHONPATH": ":".join([str(directory), *map(str, python_path if isinstance(python_path, list) else [])]),
+        "LANG": "C.UTF-8",
+    }
+    settings = draft.text("project", "settings")
+    if settings:
+        environment["DJANGO_SETTINGS_MODULE"] = settings
+    return environment | {name: str(value) for name, value in draft.tables.get("environment", {}).items()}
+
+
+def _report(draft: Draft) -> InitReport:
+    for key in ("name", "app", "directory", "virtualenv"):
+        draft.ask_for("project", key, "it could not be found")
+    return InitReport(
+        findings=tuple(Finding(each.what, masked(each.value), masked(each.note)) for each in draft.findings),
+        text=text_of(draft),
+        fill_in=tuple(f"{key}: {masked(reason)}" for key, reason in draft.fill_in.items()),
+        warnings=tuple(map(masked, draft.warnings)),
+    )

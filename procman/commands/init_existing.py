@@ -1,0 +1,219 @@
+"""Turns the Celery programs of a supervisord configuration written by hand into what procman.toml says (`--from`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from procman.backends.supervisor.discover import ForeignProgram, command_of, environment_of, expanded, read_programs
+from procman.commands.init_arguments import CeleryCommand, read_command
+from procman.commands.init_draft import Draft
+from procman.commands.init_options import take_environment, take_options
+from procman.commands.init_script import LONGEST_SCRIPT, StartScript, read_script
+from procman.model import Kind
+
+SHELL = re.compile(r"(ba|da|z|k)?sh")
+EMPTIED = ("/run", "/var/run", "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  # these are what to stay away from
+NAME = re.compile(r"[a-z][a-z0-9-]*")
+
+
+@dataclass(frozen=True)
+class Existing:
+    """A worker or beat that supervisord runs today."""
+
+    program: ForeignProgram
+    command: CeleryCommand
+    environment: Mapping[str, str]
+    directory: Path | None
+    """None: wherever supervisord was started."""
+
+    @property
+    def header(self) -> str:
+        """Its section, as it stands in the file."""
+        return f"[program:{self.program.name}]"
+
+
+def read_existing(draft: Draft, file: Path, here: Path, name: str | None) -> None:
+    """Put into DRAFT what FILE says of Celery workers and beats, and what of it is left out on purpose.
+
+    HERE is the directory of supervisord's own file. NAME is that of the project; if not given it follows from the names
+    of the programs.
+    """
+    sections = _merged(read_programs(file))
+    found = [existing for each in sections if each.kind == "program" and (existing := _understand(draft, each, here))]
+    name = name or _name_of(found)
+    if name:
+        draft.put("project", "name", name)
+    names = {each.program.name for each in found}
+    for section in sections:
+        _tell_section(draft, section, names)
+    for existing in found:
+        _take(draft, existing, _table(draft, existing, name or ""), here)
+    _share_environment(draft)
+    if found:
+        draft.warn(f"{file} still runs these programs: `procman install --replace {file}` takes them over")
+    else:
+        draft.warn(f"{file}: no Celery worker or beat was found in it")
+
+
+def _merged(sections: list[ForeignProgram]) -> list[ForeignProgram]:
+    merged: dict[tuple[str, str], ForeignProgram] = {}
+    for section in sections:
+        key = (section.kind, section.name)
+        before = merged.get(key)
+        merged[key] = replace(before, options={**before.options, **section.options}) if before else section
+    return list(merged.values())
+
+
+def _understand(draft: Draft, program: ForeignProgram, here: Path) -> Existing | None:
+    try:
+        words = command_of(program, here)
+        environment = environment_of(program, here)
+        directory = expanded(program, "directory", here)
+    except ValueError as error:
+        draft.warn(f"{program.file}:{program.line}: [program:{program.name}] cannot be understood: {error}")
+        return None
+    started = Path(directory) if directory else None
+    command = read_command(words)
+    if command:
+        return Existing(program, command, {**environment, **command.environment}, started)
+    text = _script_of(words, started)
+    script = read_script(text, started or Path("/"), environment) if "celery" in text else None
+    return _from_script(draft, program, script, started) if script else None
+
+
+def _script_of(words: list[str], directory: Path | None) -> str:
+    """Return the text of the script that WORDS start, empty if there is none to be read."""
+    if words and SHELL.fullmatch(Path(words[0]).name):
+        if words[1:2] == ["-c"] and len(words) > 2:
+            return words[2]
+        words = [word for word in words[1:] if not word.startswith("-")]
+    path = (directory or Path("/")) / words[0] if words else Path("/")
+    try:
+        # Not a FIFO, which would be waited for, nor a program.
+        content = path.read_bytes() if path.is_file() and path.stat().st_size <= LONGEST_SCRIPT else b""
+    except OSError:
+        return ""
+    return content.decode("utf-8", "replace") if b"\0" not in content else ""
+
+
+def _from_script(draft: Draft, program: ForeignProgram, script: StartScript, started: Path | None) -> Existing | None:
+    where = f"the start script of [program:{program.name}]"
+    for told in script.not_understood:
+        draft.warn(f"{where}, {told}")
+    command = read_command(script.words)
+    if command is None:
+        draft.warn(f"{where}: no Celery worker or beat was understood in it")
+        return None
+    if script.virtualenv:
+        command.project.setdefault("virtualenv", str(script.virtualenv))
+    if script.umask:
+        command.values.setdefault("umask", script.umask)
+    for redirection in script.redirections:
+        command.dropped[redirection] = "the process manager keeps and rotates the log"
+    if not script.uses_exec:
+        command.dropped["a shell without exec"] = "a stop reached the shell alone, and Celery went on without it"
+    directory = script.directory if script.directory != Path("/") else started
+    return Existing(program, command, {**script.environment, **command.environment}, directory)
+
+
+def _name_of(found: list[Existing]) -> str | None:
+    for ending in ("-celery-beat", "-celerybeat", "-beat", "-celery", "-worker"):
+        for existing in found:
+            name = existing.program.name.removesuffix(ending)
+            if name != existing.program.name and NAME.fullmatch(name):
+                return name
+    return None
+
+
+def _tell_section(draft: Draft, section: ForeignProgram, names: set[str]) -> None:
+    header = f"[{section.kind}:{section.name}]"
+    if section.kind == "group" and names & set(section.members):
+        draft.found("left out", header, "supervisorctl does not find a program in a group by its name alone")
+    elif section.name not in names:
+        draft.found("left alone", header, "no Celery worker or beat")
+
+
+def _table(draft: Draft, existing: Existing, name: str) -> str:
+    """Return the table that the program becomes, and say so where its name changes."""
+    if existing.command.kind is Kind.BEAT:
+        key, table, becomes = "", "beat", f"{name}-celery-beat"
+        if "beat" in draft.tables:
+            draft.warn(f"{existing.header} is a second beat: every task would be sent twice, so it is left out")
+            table = ""
+    else:
+        key = existing.program.name.removeprefix(f"{name}-")
+        key = re.sub(r"[^a-z0-9-]+", "-", key.lower()).strip("-")
+        key = key if NAME.fullmatch(key) else f"worker-{key}".rstrip("-")
+        table, becomes = f"worker.{key}", f"{name}-{key}"
+    if table:
+        note = "" if becomes == existing.program.name else f"it is called {becomes} from now on"
+        draft.found("from", f"{existing.header} becomes [{table}]", note)
+    return table
+
+
+def _take(draft: Draft, existing: Existing, table: str, here: Path) -> None:
+    if not table:
+        return
+    draft.tables.setdefault(table, {})
+    command = existing.command
+    for key, value in _project_values(existing, here).items():
+        before = draft.get("project", key)
+        draft.put("project", key, value)
+        if before is not None and before != str(value):
+            draft.warn(f"{existing.header} has another {key}, {value}: a project has one, and {before} is written")
+    for key, value in command.values.items():
+        # procman numbers the node names of instances itself.
+        if not (key == "hostname" and "process_num" in existing.program.options.get("command", "")):
+            draft.put(table, key, value)
+    take_options(draft, existing.program, table)
+    take_environment(draft, existing.header, existing.environment, table, existing.directory)
+    for option, reason in command.dropped.items():
+        draft.found("left out", f"{existing.header} {option}", reason)
+    for option, reason in command.doubtful.items():
+        draft.warn(f"{existing.header} {option}: {reason}; it is left out")
+    _take_schedule(draft, existing)
+
+
+def _project_values(existing: Existing, here: Path) -> dict[str, object]:
+    values = dict(existing.command.project)
+    directory = existing.directory
+    if "directory" in values:
+        directory = (directory or Path("/")) / str(values.pop("directory"))
+    if directory:
+        values["directory"] = directory
+    user = expanded(existing.program, "user", here)
+    if user and "user" not in values:
+        values["user"] = user
+    return values
+
+
+def _take_schedule(draft: Draft, existing: Existing) -> None:
+    command, directory = existing.command, existing.directory or Path("/")
+    if command.with_beat:
+        draft.tables.setdefault("beat", {})
+        draft.found("from", f"the beat inside {existing.header} becomes [beat]")
+    if command.kind is not Kind.BEAT and not command.with_beat:
+        return
+    path = directory / (command.schedule_file or "celerybeat-schedule")
+    if path.is_relative_to("/run") or any(path.is_relative_to(place) for place in EMPTIED):
+        note = "what is there is gone after the next boot, and with it the times of the last runs"
+        draft.found("left out", f"{existing.header} schedule in {path.parent}", note)
+    elif command.schedule_file:
+        draft.put("beat", "schedule_file", path)
+    else:
+        note = "beat gets a directory of its own; copy the file there to keep the times of the last runs"
+        draft.found("left out", f"{existing.header} schedule in {path.parent}", note)
+
+
+def _share_environment(draft: Draft) -> None:
+    """Move variables that all programs have to the table for all."""
+    programs = [table for table in draft.tables if re.fullmatch(r"worker\.[^.]+|beat", table)]
+    each = [draft.tables.get(f"{table}.environment", {}) for table in programs]
+    for name, value in list(each[0].items()) if each else ():
+        if all(other.get(name) == value for other in each):
+            draft.tables.setdefault("environment", {})[name] = value
+            for other in each:
+                del other[name]

@@ -1,0 +1,108 @@
+"""What `init` makes of the app's own answer."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from procman.app_facts import AppFacts
+from procman.commands.init_draft import Draft
+from procman.commands.init_host import broker_unit
+from procman.config.programs import DEFAULT_STOP_TIMEOUT_SECONDS
+from procman.model import Scope
+
+BEAT_WITH_FILE = "PersistentScheduler"
+START_SECONDS = 10
+"""The default of start_seconds."""
+SPARE_SECONDS = 20
+"""What a worker may take to end after its last task."""
+
+
+def take_facts(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> None:
+    """Put into DRAFT what the app says of itself; ROOT is the host's root directory, for the broker's unit."""
+    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    draft.found("versions", f"Python {facts.python}, {versions}")
+    for what, problem in facts.problems.items():
+        draft.warn(f"the app cannot tell its {what}: {problem}")
+    _take_settings(draft, facts)
+    _take_broker(draft, facts, scope, root)
+    _take_queues(draft, facts)
+    _take_times(draft, facts)
+    _take_beat(draft, facts)
+
+
+def _take_settings(draft: Draft, facts: AppFacts) -> None:
+    named = draft.text("project", "settings")
+    if facts.settings:
+        draft.put("project", "settings", facts.settings)
+    if named and facts.settings and facts.settings != named:
+        draft.warn(f"the app uses the settings {facts.settings}, whatever DJANGO_SETTINGS_MODULE says ({named})")
+    places = [str(value) for value in facts.django.values() if str(value).startswith("/") and "***" not in str(value)]
+    places += [place for place in facts.broker_directories if place.startswith("/")]
+    highest = [place for place in places if not any(_is_below(place, other) for other in places)]
+    if highest:
+        draft.put("project", "writable_paths", list(dict.fromkeys(highest)))
+        draft.found("written to", ", ".join(dict.fromkeys(highest)))
+
+
+def _is_below(place: str, other: str) -> bool:
+    return Path(place) != Path(other) and Path(place).is_relative_to(other)
+
+
+def _take_broker(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> None:
+    note = ""
+    if facts.missing_module:
+        note = f"{facts.missing_module} is missing in the virtualenv: pip install 'celery[{facts.transport}]'"
+        draft.warn(note)
+    draft.found("broker", "; ".join(facts.broker_urls), note)
+    unit = broker_unit(facts.transport, facts.broker_host, root) if scope is Scope.SYSTEM else None
+    if unit:
+        draft.put("project", "after", [unit], "The broker.")
+        draft.found("broker's unit", unit)
+
+
+def _take_queues(draft: Draft, facts: AppFacts) -> None:
+    queues = sorted({*facts.queues, *facts.routed_queues})
+    workers = [table for table in draft.tables if re.fullmatch(r"worker\.[^.]+", table)]
+    draft.found("queues", ", ".join(queues))
+    if len(workers) != 1:
+        consumed = {queue for table in workers for queue in _queues(draft, table, facts)}
+        for queue in queues:
+            if queue not in consumed:
+                draft.warn(f"no worker consumes the queue {queue}")
+    elif len(queues) > 1:
+        only_routed = sorted(set(facts.routed_queues) - set(facts.queues))
+        remark = (
+            f"Tasks are sent to {', '.join(only_routed)}, which no worker consumes unless told." if only_routed else ""
+        )
+        draft.put(workers[0], "queues", queues, remark)
+
+
+def _queues(draft: Draft, table: str, facts: AppFacts) -> list[str]:
+    queues = draft.get(table, "queues")
+    return [str(queue) for queue in queues] if isinstance(queues, list) else list(facts.queues)
+
+
+def _take_times(draft: Draft, facts: AppFacts) -> None:
+    start = math.ceil(2 * facts.import_seconds)
+    limit = facts.options.get("task_time_limit")
+    stop = math.ceil(limit) + SPARE_SECONDS if isinstance(limit, int | float) else 0
+    for table in [each for each in draft.tables if re.fullmatch(r"worker\.[^.]+|beat", each)]:
+        if start > START_SECONDS:
+            draft.put(table, "start_seconds", start, f"It took {facts.import_seconds:.1f} s to import the app.")
+        if table != "beat" and stop > DEFAULT_STOP_TIMEOUT_SECONDS["worker"]:
+            draft.put(table, "stop_timeout_seconds", stop, f"Tasks may take {limit:g} s (task_time_limit).")
+
+
+def _take_beat(draft: Draft, facts: AppFacts) -> None:
+    keeps_file = facts.beat_scheduler.endswith(BEAT_WITH_FILE)
+    for entry in facts.beat_schedule:
+        draft.found("periodic task", entry.name, entry.schedule)
+    if facts.beat_schedule or (facts.beat_scheduler and not keeps_file):
+        draft.tables.setdefault("beat", {})
+    if "beat" in draft.tables and facts.beat_scheduler and not keeps_file:
+        draft.put("beat", "scheduler", facts.beat_scheduler, "It keeps the schedule itself; there is no schedule file.")
+        draft.found("scheduler", facts.beat_scheduler)
+    if "beat" in draft.tables and not facts.beat_schedule and keeps_file:
+        draft.warn("the app has no periodic tasks: [beat] has nothing to do")

@@ -1,0 +1,98 @@
+"""What `init` finds on the host: a supervisord to use, and the unit of the broker."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from procman.backends.supervisor.discover import find_configurations, include_for
+from procman.backends.supervisor.includes import matched
+from procman.backends.supervisor.main_file import MainFile, read_main_file
+from procman.commands.init_draft import Draft
+from procman.errors import ProcmanError
+from procman.model import Scope
+
+UNIT_DIRECTORIES = (
+    "etc/systemd/system",
+    "run/systemd/system",
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    "lib/systemd/system",
+)
+"""systemd's search path for system units (systemd.unit(5)), below the root directory."""
+
+RABBITMQ = ("rabbitmq-server.service",)
+REDIS = ("redis-server.service", "redis.service", "valkey-server.service", "valkey.service")
+BROKER_UNITS = {
+    "amqp": RABBITMQ,
+    "amqps": RABBITMQ,
+    "pyamqp": RABBITMQ,
+    "librabbitmq": RABBITMQ,
+    "redis": REDIS,
+    "rediss": REDIS,
+    "mongodb": ("mongod.service", "mongodb.service"),
+}
+"""By kombu's transport: what Debian, Red Hat and the makers call their units."""
+
+
+def supervisords(environment: Mapping[str, str], root: Path, draft: Draft) -> list[MainFile]:
+    """Return what could be read of the supervisord configurations on the host, in supervisor's order."""
+    found = []
+    for path in find_configurations(environment, root):
+        try:
+            found.append(read_main_file(path))
+        except ProcmanError as error:
+            draft.warn(error.message)
+    return found
+
+
+def main_file_of(file: Path, mains: list[MainFile]) -> MainFile | None:
+    """Return the configuration that FILE is part of; None if it is none of MAINS."""
+    for main in mains:
+        if file == main.path or any(matched(file, pattern) for pattern in main.includes):
+            return main
+    return None
+
+
+def choose_supervisord(draft: Draft, scope: Scope, mains: list[MainFile]) -> None:
+    """Put the first of MAINS that has room for our files into DRAFT, else procman's own."""
+    for main in mains if scope is Scope.SYSTEM else ():
+        include = include_for(main)
+        if include:
+            draft.put("supervisor", "mode", "existing")
+            draft.put("supervisor", "configuration", main.path)
+            draft.put("supervisor", "include", include)
+            draft.found("supervisord", main.path, f"it reads {include}")
+            for other in mains:
+                if other is not main:
+                    draft.warn(f"{other.path} is another configuration of supervisord; {main.path} is used")
+            return
+        draft.warn(
+            f"{main.path} has no [include] with a pattern such as {main.path.parent}/conf.d/*.conf: it is not used"
+        )
+    draft.put("supervisor", "mode", "embedded")
+    draft.found("supervisord", "procman's own", "" if scope is Scope.USER else "there is none to be used")
+
+
+def broker_unit(transport: str, host: str | None, root: Path) -> str | None:
+    """Return the systemd unit of a broker on this host, if there is one."""
+    if not _is_this_host(host):
+        return None
+    for name in BROKER_UNITS.get(transport.partition("+")[0], ()):
+        for directory in UNIT_DIRECTORIES:
+            path = root / directory / name
+            # A masked unit is a link to /dev/null.
+            if path.exists() and path.resolve() != Path(os.devnull):
+                return name
+    return None
+
+
+def _is_this_host(host: str | None) -> bool:
+    if host in (None, "", "localhost", os.uname().nodename):
+        return True
+    try:
+        return ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False

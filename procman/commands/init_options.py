@@ -1,0 +1,160 @@
+"""Turns the options and variables of a supervisord program into keys of procman.toml."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from procman.backends.supervisor.discover import ForeignProgram
+from procman.celery_command import variable_objection
+from procman.commands.init_draft import Draft
+from procman.config.environment import OWN_VARIABLES, SHELL_VARIABLES
+from procman.config.programs import DEFAULT_STOP_TIMEOUT_SECONDS
+from procman.config.supervisor_options import FREE, RESERVED
+from procman.launch import SYSTEM_PATH
+from procman.quoting import unprintable
+from procman.secrets import is_secret
+
+SUPERVISORS_STOP_SECONDS = 10
+"""What supervisord waits if nothing is said (`stopwaitsecs`)."""
+
+SAFE_START_SECONDS = 10
+
+TAKEN = ("command", "directory", "user", "environment")
+HARMLESS = {
+    "autorestart": ("true",),
+    "killasgroup": ("true",),
+    "numprocs": ("1",),
+    "redirect_stderr": ("true",),
+    "stopasgroup": ("false",),
+    "stopsignal": ("term", "15"),
+    "process_name": ("%(program_name)s",),
+}
+"""Values that say what procman does anyway."""
+
+FROM_PASSWORD_DATABASE = ("HOME", "USER", "LOGNAME")
+
+
+def take_options(draft: Draft, program: ForeignProgram, table: str) -> None:
+    """Put the options of PROGRAM into DRAFT, and tell which are left out and why."""
+    header = f"[program:{program.name}]"
+    for option, value in program.options.items():
+        if option in TAKEN or value.lower() in HARMLESS.get(option, ()):
+            continue
+        reason = _take_option(draft, table, option, value)
+        if reason:
+            draft.found("left out", f"{header} {option} = {value}", reason)
+    if "stopwaitsecs" not in program.options and table.startswith("worker."):
+        waits = DEFAULT_STOP_TIMEOUT_SECONDS["worker"]
+        note = f"supervisord killed what still ran after {SUPERVISORS_STOP_SECONDS} s; procman waits {waits} s"
+        draft.found("changed", f"{header} stopwaitsecs", note)
+
+
+def _take_option(draft: Draft, table: str, option: str, value: str) -> str:
+    """Return why OPTION is left out; empty if it is not."""
+    if option in KEYS:
+        key, convert = KEYS[option]
+        converted = convert(value)
+        if converted is not None:
+            draft.put(table, key, converted)
+            return ""
+        return LEFT_OUT.get(option, f"expected another value for {key}")
+    if option in LEFT_OUT:
+        return LEFT_OUT[option]
+    if option in FREE:
+        free: object = int(value) if value.isdecimal() else {"true": True, "false": False}.get(value.lower(), value)
+        problem = FREE[option].problem(free, Path("/"))
+        if not problem:
+            draft.tables.setdefault(f"{table}.supervisor", {})[option] = free
+        return problem or ""
+    return RESERVED.get(option, "supervisord knows no such option and ignored it")
+
+
+def _number(value: str) -> int | None:
+    return int(value) if value.isdecimal() else None
+
+
+def _start_seconds(value: str) -> int | None:
+    number = _number(value)
+    return number if number is not None and number >= SAFE_START_SECONDS else None
+
+
+def _flag(value: str) -> bool | None:
+    # supervisor.datatypes.boolean
+    return {**dict.fromkeys(("true", "yes", "on", "1"), True), **dict.fromkeys(("false", "no", "off", "0"), False)}.get(
+        value.lower()
+    )
+
+
+def _mib(value: str) -> int | None:
+    found = re.fullmatch(r"(\d+)\s*([kmg]b)?", value.lower())
+    size = int(found[1]) * {"kb": 2**10, "mb": 2**20, "gb": 2**30}.get(found[2], 1) if found else 0
+    return max(1, size // 2**20) if size else None
+
+
+KEYS: Mapping[str, tuple[str, Callable[[str], object]]] = {
+    "autostart": ("autostart", _flag),
+    "numprocs": ("instances", _number),
+    "startsecs": ("start_seconds", _start_seconds),
+    "stdout_logfile_backups": ("log_backups", _number),
+    "stdout_logfile_maxbytes": ("log_max_mib", _mib),
+    "stopwaitsecs": ("stop_timeout_seconds", _number),
+    "umask": ("umask", str),
+}
+"""Options that have a key, and how their value is read; None for one that is not taken over."""
+
+LEFT_OUT = {
+    "startsecs": "an app that fails while it is imported counted as started before it failed",
+    "startretries": "procman has it tried long enough for a broker to come back",
+    "exitcodes": "it starts again whatever the status",
+    "stdout_logfile_maxbytes": "a log without limit fills the disk",
+    "process_name": "the program keeps its own name",
+}
+"""Options of others that are not taken over, each with the reason."""
+
+
+def take_environment(
+    draft: Draft, header: str, environment: Mapping[str, str], table: str, directory: Path | None
+) -> None:
+    """Put the variables of a program into DRAFT; secrets are asked for, never written (S2)."""
+    for name, value in environment.items():
+        if name == "DJANGO_SETTINGS_MODULE":
+            draft.put("project", "settings", value)
+        elif name == "VIRTUAL_ENV":
+            draft.put("project", "virtualenv", value)
+        elif name == "PYTHONPATH":
+            paths = [path for path in value.split(":") if path.startswith("/") and Path(path) != directory]
+            if paths:
+                draft.put("project", "python_path", paths)
+        elif name == "PATH":
+            _take_path(draft, table, value)
+        elif is_secret(name, value):
+            draft.ask_for("project", "environment_file", f"{name} is a secret and is not written here: put it there")
+            draft.warn(f"{header} sets {name}, a secret: write it into the file that environment_file names")
+        elif name not in FROM_PASSWORD_DATABASE:
+            _take_variable(draft, header, table, name, value)
+
+
+def _take_variable(draft: Draft, header: str, table: str, name: str, value: str) -> None:
+    reason = OWN_VARIABLES.get(name) or variable_objection(name)
+    if name.startswith("PROCMAN_") or name in SHELL_VARIABLES:
+        reason = "it is set anyway"
+    if unprintable(value):
+        reason = f"its value holds a {unprintable(value)}"
+    if reason:
+        draft.found("left out", f"{header} {name}", reason)
+    else:
+        draft.tables.setdefault(f"{table}.environment", {})[name] = value
+
+
+def _take_path(draft: Draft, table: str, value: str) -> None:
+    places = [Path(place) for place in value.split(":") if place.startswith("/")]
+    virtualenvs = [place.parent for place in places if (place.parent / "pyvenv.cfg").is_file()]
+    if virtualenvs:
+        draft.put("project", "virtualenv", virtualenvs[0])
+    # Its directory always comes first by itself.
+    virtualenvs += [path for path in [draft.path("virtualenv")] if path]
+    others = [str(place) for place in places if place.parent not in virtualenvs]
+    if not all(place in SYSTEM_PATH.split(":") for place in others):
+        draft.tables.setdefault(f"{table}.environment", {})["PATH"] = ":".join(others)

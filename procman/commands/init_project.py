@@ -1,0 +1,184 @@
+"""Finds the parts of a Django project below a directory: manage.py, the Celery app, the virtualenv. Nothing is run."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEEPEST = 5
+MOST_ENTRIES = 200_000
+LARGEST_SOURCE = 262_144
+SKIPPED = {"node_modules", "site-packages", "__pycache__", "proc", "sys"}
+APP_FILES = ("celery.py", "celery_app.py", "celeryapp.py", "celeryconf.py")
+
+SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
+APP = re.compile(r"^\w+\s*(?::[^=\n]+)?=\s*[\w.]*Celery\w*\(", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Places:
+    """What was found below a directory, nearest first."""
+
+    manage_files: tuple[Path, ...] = ()
+    app_files: tuple[Path, ...] = ()
+    virtualenvs: tuple[Path, ...] = ()
+    is_complete: bool = True
+    """False if there was too much to look through."""
+
+
+@dataclass(frozen=True)
+class FoundProject:
+    """The parts that belong together; None for one that could not be told."""
+
+    directory: Path | None
+    settings: str | None
+    app: str | None
+    virtualenv: Path | None
+    doubts: Mapping[str, str]
+    """Why the others could not be told, by their names."""
+
+
+def look_below(top: Path) -> Places:
+    """Return the places of interest in TOP and below, without following links into other trees."""
+    manage_files, app_files, virtualenvs = [], [], []
+    waiting, seen = deque([(top, 0)]), 0
+    while waiting and seen < MOST_ENTRIES:
+        directory, depth = waiting.popleft()
+        entries = _entries(directory)
+        seen += len(entries)
+        if any(entry.name == "pyvenv.cfg" for entry in entries):
+            virtualenvs.append(directory)
+            continue
+        for entry in entries:
+            path = directory / entry.name
+            if entry.name == "manage.py":
+                manage_files.append(path)
+            elif entry.name in APP_FILES:
+                app_files.append(path)
+            elif depth < DEEPEST and entry.name not in SKIPPED and _leads_on(entry):
+                waiting.append((path, depth + 1))
+    defining = tuple(path for path in app_files if APP.search(_source(path)))
+    return Places(tuple(manage_files), defining, tuple(virtualenvs), not waiting)
+
+
+def _entries(directory: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _leads_on(entry: os.DirEntry[str]) -> bool:
+    # Of hidden directories and links only a virtualenv is of interest: .venv, or env -> /opt/envs/catmaid.
+    if entry.name.startswith(".") or entry.is_symlink():
+        return (Path(entry.path) / "pyvenv.cfg").is_file()
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _source(path: Path) -> str:
+    try:
+        # A FIFO would be waited for.
+        return path.read_bytes()[:LARGEST_SOURCE].decode("utf-8", "replace") if path.is_file() else ""
+    except OSError:
+        return ""
+
+
+def find_project(top: Path, environment: Mapping[str, str]) -> FoundProject:
+    """Choose what belongs together below TOP; where several would do, nothing is chosen and a doubt says which.
+
+    A virtualenv may also stand beside TOP or beside its parent, or be the activated one of ENVIRONMENT.
+    """
+    places = look_below(top)
+    doubts: dict[str, str] = {}
+    directory = _directory(places, doubts)
+    settings = _settings(directory / "manage.py") if directory else None
+    app = _app(places, directory, settings, doubts)
+    if directory is None and len(places.app_files) == 1:
+        # A project without Django, or whose manage.py says nothing of its settings.
+        directory, app = _module(places.app_files[0])
+        doubts.clear()
+    virtualenvs = [*places.virtualenvs, *_beside(top), *_activated(environment)]
+    virtualenv = _virtualenv(virtualenvs, directory or top, environment, doubts)
+    if not places.is_complete:
+        part = f"(only a part of {top} was looked at: it is large)"
+        doubts = {what: f"{doubt} {part}" for what, doubt in doubts.items()}
+    return FoundProject(directory, settings, app, virtualenv, doubts)
+
+
+def _directory(places: Places, doubts: dict[str, str]) -> Path | None:
+    candidates = [path.parent for path in places.manage_files if _settings(path)]
+    with_app = [path for path in candidates if any(app.is_relative_to(path) for app in places.app_files)]
+    return _only(with_app or candidates, "directory", "manage.py that names its settings", doubts)
+
+
+def _settings(manage_file: Path) -> str | None:
+    found = SETTINGS.search(_source(manage_file))
+    return found[1] if found else None
+
+
+def _app(places: Places, directory: Path | None, settings: str | None, doubts: dict[str, str]) -> str | None:
+    if directory is None:
+        modules = [_module(path)[1] for path in places.app_files]
+    else:
+        modules = [_name(path.relative_to(directory)) for path in places.app_files if path.is_relative_to(directory)]
+    package = settings.split(".", 1)[0] if settings else None
+    return package if package in modules else _only(modules, "app", "Celery app", doubts)
+
+
+def _module(path: Path) -> tuple[Path, str]:
+    """Return the directory to import the module at PATH from, and what `celery -A` calls it."""
+    directory = path.parent
+    while (directory / "__init__.py").is_file():
+        directory = directory.parent
+    return directory, _name(path.relative_to(directory))
+
+
+def _name(path: Path) -> str:
+    parts = path.with_suffix("").parts
+    # `celery -A mysite` finds mysite/celery.py by itself.
+    return ".".join(parts[:-1] if parts[-1] == "celery" and len(parts) > 1 else parts)
+
+
+def _beside(top: Path) -> Iterator[Path]:
+    for parent in list(top.parents)[:2]:
+        if parent != Path("/"):
+            places = (parent / entry.name for entry in _entries(parent))
+            yield from (place for place in places if (place / "pyvenv.cfg").is_file())
+
+
+def _activated(environment: Mapping[str, str]) -> list[Path]:
+    value = environment.get("VIRTUAL_ENV", "")
+    return [Path(value)] if value.startswith("/") and (Path(value) / "pyvenv.cfg").is_file() else []
+
+
+def _virtualenv(
+    candidates: Iterable[Path], directory: Path, environment: Mapping[str, str], doubts: dict[str, str]
+) -> Path | None:
+    known = list(dict.fromkeys(candidates))
+    with_celery = [path for path in known if any(path.glob("lib/python3*/site-packages/celery/__init__.py"))]
+    usable = with_celery or known
+    activated = [path for path in _activated(environment) if path in usable]
+    # The one that shares most of its path with the project.
+    shared = {path: len(Path(os.path.commonpath([path, directory])).parts) for path in usable}
+    nearest = [path for path in usable if shared[path] == max(shared.values())]
+    return _only(activated or nearest, "virtualenv", "virtualenv", doubts)
+
+
+def _only(candidates: list[T], what: str, noun: str, doubts: dict[str, str]) -> T | None:
+    distinct = list(dict.fromkeys(candidates))
+    if len(distinct) == 1:
+        return distinct[0]
+    listed = ", ".join(map(str, distinct[:5]))
+    doubts[what] = f"more than one {noun} was found: {listed}" if distinct else f"no {noun} was found"
+    return None

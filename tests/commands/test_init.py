@@ -1,0 +1,319 @@
+"""`procman init` as a whole: a real project, its own Python and Celery, and a host to look at."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procman.commands.init import InitReport, init, write
+from procman.config.load import load
+from procman.errors import ConfigurationError, ProcmanError
+from procman.model import Beat, Project, Scope, SupervisorMode, Worker
+from tests.commands.test_init_script import SEED
+from tests.django_projects import DEMO, make_project
+from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory
+
+pytestmark = pytest.mark.celery
+
+USER = SOMEBODY if IS_ROOT else pwd.getpwuid(os.geteuid()).pw_name
+
+
+@pytest.fixture(scope="module")
+def virtualenv() -> Iterator[Path]:
+    with public_directory() as directory:
+        yield make_virtualenv(directory / "env").parent.parent
+
+
+@pytest.fixture
+def top() -> Iterator[Path]:
+    with public_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def catmaid(top: Path, virtualenv: Path) -> Path:
+    """Return the directory of a project of CATMAID's shape, with the virtualenv at django/env."""
+    (top / "catmaid" / "django").mkdir(parents=True)
+    (top / "catmaid" / "django" / "env").symlink_to(virtualenv)
+    return top / "catmaid"
+
+
+def make(catmaid: Path, settings: str = "") -> Path:
+    return make_project(catmaid / "django" / "projects", settings, package="mysite")
+
+
+def run_init(directory: Path, **how: Any) -> InitReport:
+    how.setdefault("environment", {})
+    how.setdefault("root", directory.parent / "root")
+    if how.setdefault("scope", Scope.SYSTEM) is Scope.SYSTEM:
+        how.setdefault("user", USER)
+    return init(directory, **how)
+
+
+def loaded(report: InitReport, top: Path) -> Project:
+    file = top / "procman.toml"
+    file.write_text(report.text)
+    return load(file, {"HOME": "/home/x"})
+
+
+def found(report: InitReport, what: str) -> list[str]:
+    return [finding.value for finding in report.findings if finding.what == what]
+
+
+def test_project_of_catmaids_shape(catmaid: Path, top: Path) -> None:
+    projects = make(
+        catmaid,
+        "CELERY_BROKER_URL = 'amqp://guest:guest@localhost:5672/'\n"
+        "CELERY_BEAT_SCHEDULE = {'nightly': {'task': 'x', 'schedule': 86400}}\n"
+        "MEDIA_ROOT = '/var/lib/catmaid/media'\nTMP_DIR = '/var/lib/catmaid/media/crops'\n",
+    )
+    unit = top / "root/lib/systemd/system/rabbitmq-server.service"
+    main = top / "root/etc/supervisor/supervisord.conf"
+    for file in (unit, main):
+        file.parent.mkdir(parents=True)
+    unit.touch()
+    main.write_text("[unix_http_server]\nfile=/run/supervisor.sock\n[include]\nfiles = conf.d/*.conf\n")
+    report = run_init(catmaid)
+    assert (report.fill_in, report.warnings) == ((), ())
+    project = loaded(report, top)
+    assert (project.name, project.app, project.settings) == ("catmaid", "mysite", "mysite.settings")
+    assert (project.directory, project.virtualenv) == (projects, catmaid / "django" / "env")
+    assert (project.user, project.scope) == (USER, Scope.SYSTEM)
+    assert project.after == ("rabbitmq-server.service",)
+    assert project.writable_paths == (Path("/var/lib/catmaid/media"),)
+    assert (project.supervisor.mode, project.supervisor.configuration) == (SupervisorMode.EXISTING, main)
+    assert [program.name for program in project.programs] == ["catmaid-celery", "catmaid-celery-beat"]
+    assert found(report, "broker") == ["amqp://guest:***@localhost:5672/"]
+    assert found(report, "periodic task") == ["nightly"]
+    assert re.match(r"Python 3\.\d+\.\d+, celery 5\.7\.0, ", found(report, "versions")[0])
+
+
+def test_demo_needs_nothing_filled_in(top: Path, virtualenv: Path) -> None:
+    shutil.copytree(DEMO, top / "demo", ignore=shutil.ignore_patterns("var", "__pycache__"))
+    (top / "demo" / "var").mkdir()
+    (top / "demo" / "var").chmod(0o777)
+    report = run_init(top / "demo", name="catmaid", environment={"VIRTUAL_ENV": str(virtualenv)})
+    assert (report.fill_in, report.warnings) == ((), ())
+    project = loaded(report, top)
+    assert [program.name for program in project.programs] == ["catmaid-celery", "catmaid-celery-beat"]
+    assert project.writable_paths == (
+        top / "demo/var/media",
+        *(top / "demo/var/broker" / name for name in ("control", "messages", "processed")),
+    )
+
+
+def test_user_scope_names_no_user(catmaid: Path, top: Path) -> None:
+    make(catmaid)
+    project = loaded(run_init(catmaid, scope=Scope.USER), top)
+    assert (project.scope, project.user) == (Scope.USER, None)
+    assert project.supervisor.mode is SupervisorMode.EMBEDDED
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="needs files of several users")
+def test_owner_of_the_project_becomes_the_user(catmaid: Path, top: Path) -> None:
+    projects = make(catmaid, "import os\nMEDIA_ROOT = '/uid/%d' % os.geteuid()")
+    uid = pwd.getpwnam(SOMEBODY).pw_uid
+    os.chown(projects, uid, -1)
+    report = run_init(catmaid, user=None)
+    assert loaded(report, top).user == SOMEBODY
+    assert found(report, "written to") == [f"/uid/{uid}"]
+    assert f"# The owner of {projects}." in report.text
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="about root")
+@pytest.mark.parametrize("user", [None, "root"])
+def test_app_is_never_loaded_as_root(catmaid: Path, user: str | None) -> None:
+    projects = make(catmaid)
+    (projects / "mysite" / "settings.py").write_text(f"open({str(projects / 'loaded')!r}, 'w')")
+    report = run_init(catmaid, user=user)
+    assert any("not loaded as root" in warning for warning in report.warnings)
+    assert not (projects / "loaded").exists()
+    if user is None:
+        assert [reason.partition(":")[0] for reason in report.fill_in] == ["project.user"]
+        assert '# user = "www-data"' in report.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ("import sys; sys.exit(4)", "SystemExit: 4"),
+        ("raise ValueError('not today')", "ValueError: not today"),
+        ("import os; os._exit(3)", "ended with status 3"),
+        ("import time; time.sleep(300)", "gave no answer within 3 s"),
+    ],
+)
+def test_app_that_does_not_answer_leaves_a_usable_file(catmaid: Path, top: Path, settings: str, reason: str) -> None:
+    make(catmaid, settings)
+    report = run_init(catmaid, timeout=3 if "sleep" in settings else 30)
+    assert any(reason in warning for warning in report.warnings), report.warnings
+    assert report.fill_in == ()
+    assert [program.name for program in loaded(report, top).programs] == ["catmaid-celery"]
+
+
+def test_what_settings_print_does_no_harm(catmaid: Path, top: Path) -> None:
+    make(catmaid, "print('[project]\\nname = \"evil\"')")
+    report = run_init(catmaid)
+    assert "evil" not in repr(report)
+    assert loaded(report, top).name == "catmaid"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "CELERY_BROKER_URL = 'amqp://admin:hunter22-secret@localhost//'",
+        "CELERY_BROKER_URL = 'amqp://admin:hunter22-secret@localhost//'\nraise ValueError(CELERY_BROKER_URL)",
+        "API_TOKEN = 'hunter22-secret'\nMEDIA_ROOT = '/srv/' + API_TOKEN",
+        "API_TOKEN = 'hunter22-secret'\nCELERY_TASK_DEFAULT_QUEUE = API_TOKEN",
+    ],
+)
+def test_no_secret_is_reported(catmaid: Path, settings: str) -> None:
+    make(catmaid, settings)
+    assert "hunter22" not in repr(run_init(catmaid))
+
+
+def test_queues_of_the_app_and_of_its_routes_are_consumed(catmaid: Path, top: Path) -> None:
+    make(
+        catmaid,
+        "from kombu import Queue\nCELERY_TASK_QUEUES = [Queue('celery'), Queue('slow')]\n"
+        "CELERY_TASK_ROUTES = {'x.*': {'queue': 'crop'}}\n",
+    )
+    report = run_init(catmaid)
+    [worker] = loaded(report, top).programs
+    assert isinstance(worker.options, Worker)
+    assert worker.options.queues == ("celery", "crop", "slow")
+    assert "# Tasks are sent to crop, which no worker consumes unless told." in report.text
+
+
+def test_app_with_one_queue_is_left_to_itself(catmaid: Path, top: Path) -> None:
+    make(catmaid)
+    report = run_init(catmaid)
+    [worker] = loaded(report, top).programs
+    assert isinstance(worker.options, Worker)
+    assert (worker.options.queues, worker.options.concurrency) == ((), None)
+    assert '# queues = ["crop"]' in report.text
+
+
+def test_scheduler_with_a_database_has_no_schedule_file(catmaid: Path, top: Path) -> None:
+    make(catmaid, "CELERY_BEAT_SCHEDULER = 'django_celery_beat.schedulers:DatabaseScheduler'")
+    _, beat = loaded(run_init(catmaid), top).programs
+    assert isinstance(beat.options, Beat)
+    assert beat.options.scheduler == "django_celery_beat.schedulers:DatabaseScheduler"
+    assert beat.options.schedule_file is None
+
+
+def test_stop_waits_longer_than_the_longest_task(catmaid: Path, top: Path) -> None:
+    make(catmaid, "CELERY_TASK_TIME_LIMIT = 3600")
+    assert [program.stop_timeout_seconds for program in loaded(run_init(catmaid), top).programs] == [3620]
+
+
+def test_missing_client_library_is_told(catmaid: Path) -> None:
+    make(catmaid, "CELERY_BROKER_URL = 'redis://localhost'")
+    assert any("pip install 'celery[redis]'" in warning for warning in run_init(catmaid).warnings)
+
+
+def test_settings_that_the_app_takes_by_name_are_told(catmaid: Path) -> None:
+    projects = make(catmaid)
+    (projects / "mysite" / "other.py").write_text("CELERY_BROKER_URL = 'memory://'\n")
+    app = projects / "mysite" / "celery.py"
+    app.write_text("import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'mysite.other'\n" + app.read_text())
+    report = run_init(catmaid)
+    assert found(report, "broker") == ["memory://"]
+    assert any("uses the settings mysite.other" in warning for warning in report.warnings)
+
+
+def test_what_cannot_be_told_is_to_be_filled_in(catmaid: Path, top: Path) -> None:
+    make_project(catmaid / "one", "", package="one")
+    make_project(catmaid / "two", "", package="two")
+    report = run_init(catmaid)
+    assert [line.partition(":")[0] for line in report.fill_in] == ["project.directory", "project.app"]
+    assert f"{catmaid}/one, {catmaid}/two" in report.fill_in[0]
+    with pytest.raises(ConfigurationError, match=r"project\.app: missing"):
+        loaded(report, top)
+    one = run_init(catmaid / "one", environment={"VIRTUAL_ENV": str(catmaid / "django" / "env")})
+    assert loaded(one, top).app == "one"
+
+
+def test_what_the_caller_says_goes_first(catmaid: Path, top: Path) -> None:
+    projects = make(catmaid)
+    (projects / "mysite" / "second.py").write_text("from mysite.celery import app as second\n")
+    project = loaded(run_init(catmaid, name="images", app="mysite.second:second"), top)
+    assert (project.name, project.app) == ("images", "mysite.second:second")
+
+
+def test_options_that_do_not_fit_are_all_told(catmaid: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        run_init(catmaid, name="No Name", app="-x")
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["--name No Name", "--app -x"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("opt/CATMAID_2/src", "catmaid-2"), ("opt/shop/django/projects", "shop"), ("opt/catmaid", "catmaid")],
+)
+def test_name_follows_from_the_directory(top: Path, path: str, name: str) -> None:
+    make_project(top / path, "", package="mysite")
+    assert found(run_init(top / path), "name") == [name]
+
+
+def test_existing_programs_are_taken_over_and_completed(catmaid: Path, top: Path, virtualenv: Path) -> None:
+    projects = make(catmaid, "CELERY_BEAT_SCHEDULE = {'nightly': {'task': 'x', 'schedule': 86400}}")
+    script = top / "run-celery.sh"
+    seed = SEED.replace("/opt/catmaid", str(catmaid)).replace("-l info", "-l debug -Q celery,crop")
+    script.write_text(seed)
+    old = top / "old.conf"
+    old.write_text(
+        f"[program:catmaid-celery]\ncommand = {script}\nuser = {USER}\n[group:catmaid]\nprograms=catmaid-celery"
+    )
+    report = run_init(top, user=None, from_file=old)
+    project = loaded(report, top)
+    assert (project.name, project.directory, project.user) == ("catmaid", projects, USER)
+    worker, beat = project.programs
+    assert (worker.name, beat.name) == ("catmaid-celery", "catmaid-celery-beat")
+    assert isinstance(worker.options, Worker)
+    assert (worker.options.loglevel, worker.options.queues) == ("debug", ("celery", "crop"))
+    assert any("takes them over" in warning for warning in report.warnings)
+
+
+def test_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    file = tmp_path / "procman.toml"
+    write("one", file, force=False, environment={})
+    with pytest.raises(ProcmanError, match="is there already") as caught:
+        write("two", file, force=False, environment={})
+    assert "--force" in caught.value.hint
+    assert file.read_text() == "one"
+    write("two", file, force=True, environment={})
+    assert file.read_text() == "two"
+    assert [path.name for path in tmp_path.iterdir()] == ["procman.toml"]
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path, force: bool) -> None:
+    (tmp_path / "precious").write_text("precious")
+    file = tmp_path / "procman.toml"
+    file.symlink_to(tmp_path / "precious")
+    if force:
+        write("text", file, force=True, environment={})
+        assert not file.is_symlink()
+    else:
+        with pytest.raises(ProcmanError, match="is there already"):
+            write("text", file, force=False, environment={})
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProcmanError, match=r"cannot write .*missing/procman\.toml: No such file"):
+        write("text", tmp_path / "missing" / "procman.toml", force=False, environment={})
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="about root")
+def test_root_is_told_where_it_would_not_obey_the_file(top: Path) -> None:
+    os.chown(top, pwd.getpwnam(SOMEBODY).pw_uid, -1)
+    [problem] = write("text", top / "procman.toml", force=False, environment={})
+    assert f"belongs to the user {SOMEBODY}" in problem

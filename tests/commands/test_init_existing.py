@@ -1,0 +1,271 @@
+"""What a hand-written supervisord configuration becomes, and what of it is left out and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from procman.commands.init_draft import Draft, Finding
+from procman.commands.init_existing import read_existing
+from procman.commands.init_text import text_of
+from procman.config.load import load
+from procman.model import Beat, Project, Worker
+from tests.commands.test_init_script import SEED
+
+BEAT_FILES = "--pidfile=/var/run/catmaid/celery-beat.pid --schedule=/var/run/catmaid/celery-beat-schedule"
+
+CATMAID = """\
+[program:catmaid-app]
+command = /opt/catmaid/django/env/bin/uwsgi --ini /opt/catmaid/django/projects/mysite/catmaid-uwsgi.ini
+user = www-data
+stopsignal = INT
+
+[program:catmaid-celery]
+command = {script}
+user = www-data
+stdout_logfile = /opt/catmaid/django/projects/mysite/celery.log
+redirect_stderr = true
+
+[program:catmaid-celery-beat]
+directory = /opt/catmaid/django/projects/
+command = /opt/catmaid/django/env/bin/celery -A mysite beat -l info {beat_files}
+user = www-data
+
+[group:catmaid]
+programs=catmaid-app,catmaid-celery,catmaid-celery-beat
+"""
+
+WORKER = "/env/bin/celery -A mysite worker -l info"
+
+
+def read(directory: Path, text: str, name: str | None = None) -> Draft:
+    file = directory / "old.conf"
+    file.write_text(text)
+    draft = Draft({"project": {}})
+    read_existing(draft, file, Path("/etc/supervisor"), name)
+    return draft
+
+
+def program(options: str, command: str = WORKER, name: str = "catmaid-celery") -> str:
+    return f"[program:{name}]\ncommand = {command}\nuser = www-data\ndirectory = /srv\n{options}\n"
+
+
+def left_out(draft: Draft) -> dict[str, str]:
+    return {finding.value: finding.note for finding in draft.findings if finding.what == "left out"}
+
+
+def loaded(draft: Draft, directory: Path) -> Project:
+    """Return the project that the draft makes, with nothing that is not in it."""
+    draft.put("supervisor", "mode", "embedded")
+    assert draft.fill_in == {}
+    file = directory / "procman.toml"
+    file.write_text(text_of(draft))
+    return load(file, {})
+
+
+def test_catmaids_documented_programs(tmp_path: Path) -> None:
+    script, old = tmp_path / "run-celery.sh", tmp_path / "old.conf"
+    script.write_text(SEED)
+    draft = read(tmp_path, CATMAID.format(script=script, beat_files=BEAT_FILES))
+    project = loaded(draft, tmp_path)
+    assert (project.name, project.app, project.settings) == ("catmaid", "mysite", "mysite.settings")
+    assert project.directory == Path("/opt/catmaid/django/projects")
+    assert project.virtualenv == Path("/opt/catmaid/django/env")
+    assert (project.user, project.python_path) == ("www-data", ())
+    worker, beat = project.programs
+    assert (worker.name, beat.name) == ("catmaid-celery", "catmaid-celery-beat")
+    assert (worker.environment, worker.stop_timeout_seconds) == ({}, 600)
+    assert isinstance(beat.options, Beat)
+    assert beat.options.schedule_file == Path("/var/lib/catmaid/celerybeat-schedule")
+    reasons = left_out(draft)
+    assert "supervisorctl does not find" in reasons["[group:catmaid]"]
+    assert "stale pid file" in reasons["[program:catmaid-celery-beat] --pidfile"]
+    assert "gone after the next boot" in reasons["[program:catmaid-celery-beat] schedule in /var/run/catmaid"]
+    assert (
+        "root opens the log"
+        in reasons["[program:catmaid-celery] stdout_logfile = /opt/catmaid/django/projects/mysite/celery.log"]
+    )
+    assert Finding("left alone", "[program:catmaid-app]", "no Celery worker or beat") in draft.findings
+    assert [finding.what for finding in draft.findings].count("changed") == 1
+    assert draft.warnings == [f"{old} still runs these programs: `procman install --replace {old}` takes them over"]
+
+
+def test_options_of_supervisord_become_keys(tmp_path: Path) -> None:
+    options = (
+        "stopwaitsecs = 1800\nautostart = false\nstartsecs = 20\numask = 027\nstdout_logfile_maxbytes = 20MB\n"
+        "stdout_logfile_backups = 3\npriority = 5\nstdout_syslog = true\nautorestart = true\nstopasgroup = false\n"
+    )
+    draft = read(tmp_path, program(options, f"{WORKER} -Q crop,default -c 2 -E -n crop@%%h --time-limit=60"))
+    [worker] = loaded(draft, tmp_path).programs
+    assert (worker.stop_timeout_seconds, worker.autostart, worker.start_seconds, worker.umask) == (
+        1800,
+        False,
+        20,
+        0o27,
+    )
+    assert (worker.log_max_mib, worker.log_backups) == (20, 3)
+    assert worker.supervisor_options == {"priority": "5", "stdout_syslog": "true"}
+    assert isinstance(worker.options, Worker)
+    assert worker.options.queues == ("crop", "default")
+    assert (worker.options.concurrency, worker.options.events, worker.options.node_name) == (2, True, "crop@%h")
+    assert worker.options.time_limit_seconds == 60
+    assert left_out(draft) == {}
+
+
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        ("stopasgroup = true", "kills the tasks they run"),
+        ("killasgroup = false", "leaves its pool processes behind"),
+        ("autorestart = unexpected", "must come back"),
+        ("stopsignal = QUIT", "on nothing else"),
+        ("startsecs = 1", "counted as started before it failed"),
+        ("startretries = 3", "long enough for a broker"),
+        ("group = www-data", "knows no such option and ignored it"),
+        ("stdout_logfile_maxbytes = 0", "fills the disk"),
+        ("stopwaitsecs = soon", "expected another value for stop_timeout_seconds"),
+        ("stdout_capture_maxbytes = lots", "expected a number of bytes"),
+    ],
+)
+def test_option_is_left_out_with_the_reason(tmp_path: Path, option: str, reason: str) -> None:
+    draft = read(tmp_path, program(option))
+    assert reason in left_out(draft)[f"[program:catmaid-celery] {option}"]
+    loaded(draft, tmp_path)
+
+
+def test_variables_become_keys_and_environment(tmp_path: Path) -> None:
+    environment = (
+        'environment = DJANGO_SETTINGS_MODULE="mysite.production",PYTHONPATH="/srv:/srv/lib:",HOME="/root",'
+        'C_FORCE_ROOT="1",OMP_NUM_THREADS="2",PATH="/env/bin:/usr/bin:/opt/tools/bin"'
+    )
+    draft = read(tmp_path, program(environment))
+    project = loaded(draft, tmp_path)
+    assert (project.settings, project.python_path) == ("mysite.production", (Path("/srv/lib"),))
+    assert project.programs[0].environment == {"OMP_NUM_THREADS": "2", "PATH": "/usr/bin:/opt/tools/bin"}
+    assert "refuses to run as root" in left_out(draft)["[program:catmaid-celery] C_FORCE_ROOT"]
+
+
+def test_variables_that_all_programs_have_stand_once(tmp_path: Path) -> None:
+    both = program('environment = A="1",B="2"') + program('environment = A="1",B="3"', name="catmaid-crop")
+    draft = read(tmp_path, both)
+    assert draft.tables["environment"] == {"A": "1"}
+    crop, celery = sorted(loaded(draft, tmp_path).programs, key=lambda each: each.environment["B"], reverse=True)
+    assert (celery.environment, crop.environment) == ({"A": "1", "B": "2"}, {"A": "1", "B": "3"})
+
+
+def test_secrets_are_asked_for_and_not_written(tmp_path: Path) -> None:
+    options = 'environment = CELERY_BROKER_URL="amqp://me:hunter22@host//",API_TOKEN="hunter22",A="1"'
+    command = f"{WORKER} -b amqp://me:hunter22@host// --result-backend=redis://:hunter22@host"
+    draft = read(tmp_path, program(options, command))
+    assert set(draft.fill_in) == {"project.environment_file"}
+    assert sum("a secret: write it into the file that environment_file names" in text for text in draft.warnings) == 2
+    assert "hunter22" not in repr(draft) + text_of(draft)
+    assert draft.tables["environment"] == {"A": "1"}
+
+
+@pytest.mark.parametrize(
+    ("names", "project", "programs"),
+    [
+        (["shop-celery", "shop-celery-beat"], "shop", ["shop-celery", "shop-celery-beat"]),
+        (["shop-server-celery"], "shop-server", ["shop-server-celery"]),
+        (["shop_worker", "shop_beat"], None, []),
+        (["shop-worker"], "shop", ["shop-worker"]),
+    ],
+)
+def test_name_of_the_project_follows_from_the_programs(
+    tmp_path: Path, names: list[str], project: str | None, programs: list[str]
+) -> None:
+    commands = {name: "/env/bin/celery -A x beat" if name.endswith("beat") else WORKER for name in names}
+    draft = read(tmp_path, "".join(program("", command, name) for name, command in commands.items()))
+    assert draft.text("project", "name") == project
+    if project:
+        assert [each.name for each in loaded(draft, tmp_path).programs] == programs
+
+
+def test_program_that_gets_another_name_is_told(tmp_path: Path) -> None:
+    draft = read(tmp_path, program("", name="Old_Worker"), "shop")
+    assert [each.name for each in loaded(draft, tmp_path).programs] == ["shop-old-worker"]
+    note = "it is called shop-old-worker from now on"
+    assert Finding("from", "[program:Old_Worker] becomes [worker.old-worker]", note) in draft.findings
+
+
+def test_several_processes_become_instances(tmp_path: Path) -> None:
+    options = "numprocs = 3\nprocess_name = %(program_name)s_%(process_num)02d"
+    draft = read(tmp_path, program(options, f"{WORKER} -n w%(process_num)s@%%h"))
+    programs = loaded(draft, tmp_path).programs
+    assert [each.name for each in programs] == ["catmaid-celery-1", "catmaid-celery-2", "catmaid-celery-3"]
+    names = [each.options.node_name for each in programs if isinstance(each.options, Worker)]
+    assert names == ["catmaid-celery-1@%h", "catmaid-celery-2@%h", "catmaid-celery-3@%h"]
+
+
+def test_beat_inside_a_worker_becomes_a_beat(tmp_path: Path) -> None:
+    draft = read(tmp_path, program("", f"{WORKER} -B -s /var/lib/x/schedule"))
+    worker, beat = loaded(draft, tmp_path).programs
+    assert (worker.name, beat.name) == ("catmaid-celery", "catmaid-celery-beat")
+    assert isinstance(beat.options, Beat)
+    assert beat.options.schedule_file == Path("/var/lib/x/schedule")
+
+
+def test_old_place_of_the_schedule_is_told(tmp_path: Path) -> None:
+    draft = read(tmp_path, program("", "/env/bin/celery -A mysite beat", "catmaid-celery-beat"))
+    assert "copy the file there" in left_out(draft)["[program:catmaid-celery-beat] schedule in /srv"]
+
+
+def test_second_beat_is_left_out(tmp_path: Path) -> None:
+    beat = "/env/bin/celery -A mysite beat"
+    draft = read(tmp_path, program("", beat, "catmaid-celery-beat") + program("", beat, "catmaid-beat2"))
+    assert len(loaded(draft, tmp_path).programs) == 1
+    assert any("[program:catmaid-beat2] is a second beat" in text for text in draft.warnings)
+
+
+def test_programs_that_differ_in_what_a_project_has_once_are_told(tmp_path: Path) -> None:
+    draft = read(tmp_path, program("") + program("", name="catmaid-crop").replace("www-data", "crop"))
+    assert loaded(draft, tmp_path).user == "www-data"
+    assert "[program:catmaid-crop] has another user, crop: a project has one, and www-data is written" in draft.warnings
+
+
+def test_section_that_stands_twice_is_one_program(tmp_path: Path) -> None:
+    draft = read(tmp_path, program("stopwaitsecs = 5") + "[program:catmaid-celery]\nstopwaitsecs = 700\n")
+    assert [each.stop_timeout_seconds for each in loaded(draft, tmp_path).programs] == [700]
+
+
+@pytest.mark.parametrize("command", ["{script}", "/bin/bash {script}", "sh -e {script}"])
+def test_start_script_is_read_however_it_is_started(tmp_path: Path, command: str) -> None:
+    script = tmp_path / "run celery.sh"
+    script.write_text(SEED.replace("exec celery", "umask 027\ncelery").rstrip() + " -c 3 >> /var/log/x 2>&1\n")
+    script = script.rename(tmp_path / "run.sh")
+    draft = read(tmp_path, program("", command.format(script=script)))
+    project = loaded(draft, tmp_path)
+    assert project.directory == Path("/opt/catmaid/django/projects")
+    assert project.programs[0].umask == 0o27
+    assert "a stop reached the shell alone" in left_out(draft)["[program:catmaid-celery] a shell without exec"]
+    assert {"[program:catmaid-celery] 2>&1", "[program:catmaid-celery] >> /var/log/x"} <= set(left_out(draft))
+
+
+def test_script_on_the_command_line_is_read(tmp_path: Path) -> None:
+    draft = read(tmp_path, program("", "bash -c 'cd /opt/x && exec /env/bin/celery -A mysite worker -c 2'"))
+    project = loaded(draft, tmp_path)
+    assert project.directory == Path("/opt/x")
+    assert isinstance(project.programs[0].options, Worker)
+    assert project.programs[0].options.concurrency == 2
+
+
+def test_what_is_not_understood_is_told(tmp_path: Path) -> None:
+    script = tmp_path / "run.sh"
+    script.write_text("#!/bin/sh\n. /etc/catmaid/env\nexec celery -A mysite worker -c $(nproc)\n")
+    draft = read(tmp_path, program("", str(script)) + program("", "%(ENV_HOME)s/celery worker", "other"))
+    where = "the start script of [program:catmaid-celery]"
+    assert draft.warnings[:3] == [
+        f"{where}, line 2: it reads /etc/catmaid/env, and what that sets is not known here",
+        f"{where}, line 3: `exec celery -A mysite worker -c $(nproc)` needs a shell to work out",
+        f"{where}: no Celery worker or beat was understood in it",
+    ]
+    assert "[program:other] cannot be understood" in draft.warnings[3]
+    assert "old.conf: no Celery worker or beat was found in it" in draft.warnings[4]
+
+
+def test_file_without_celery_makes_nothing(tmp_path: Path) -> None:
+    draft = read(tmp_path, "[program:web]\ncommand = /bin/web\n")
+    assert draft.tables == {"project": {}}
+    assert draft.warnings == [f"{tmp_path}/old.conf: no Celery worker or beat was found in it"]

@@ -1,0 +1,104 @@
+"""What is found on the host: supervisord and the broker's unit."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from procman.commands.init_draft import Draft
+from procman.commands.init_host import broker_unit, choose_supervisord, main_file_of, supervisords
+from procman.model import Scope
+
+MAIN = "[unix_http_server]\nfile=/run/supervisor.sock\n[supervisord]\n[include]\nfiles = conf.d/*.conf\n"
+
+
+def install(root: Path, path: str, text: str = MAIN) -> Path:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    return file
+
+
+def choose(root: Path, scope: Scope = Scope.SYSTEM) -> Draft:
+    draft = Draft()
+    choose_supervisord(draft, scope, supervisords({}, root, draft))
+    return draft
+
+
+def test_supervisord_of_debian_is_used(tmp_path: Path) -> None:
+    file = install(tmp_path, "etc/supervisor/supervisord.conf")
+    draft = choose(tmp_path)
+    assert draft.tables["supervisor"] == {
+        "mode": "existing",
+        "configuration": str(file),
+        "include": f"{file.parent}/conf.d/*.conf",
+    }
+    assert draft.warnings == []
+
+
+def test_without_a_supervisord_procman_brings_its_own(tmp_path: Path) -> None:
+    assert choose(tmp_path).tables["supervisor"] == {"mode": "embedded"}
+
+
+def test_user_scope_never_uses_the_supervisord_of_the_host(tmp_path: Path) -> None:
+    install(tmp_path, "etc/supervisor/supervisord.conf")
+    assert choose(tmp_path, Scope.USER).tables["supervisor"] == {"mode": "embedded"}
+
+
+def test_supervisord_without_room_for_our_files_is_passed_over_with_the_reason(tmp_path: Path) -> None:
+    first = install(tmp_path, "etc/supervisord.conf", MAIN.partition("[include]")[0])
+    second = install(tmp_path, "etc/supervisor/supervisord.conf")
+    draft = choose(tmp_path)
+    assert draft.get("supervisor", "configuration") == str(second)
+    assert any(str(first) in warning and "[include]" in warning for warning in draft.warnings)
+
+
+def test_second_supervisord_is_told(tmp_path: Path) -> None:
+    first = install(tmp_path, "etc/supervisord.conf")
+    second = install(tmp_path, "etc/supervisor/supervisord.conf")
+    draft = choose(tmp_path)
+    assert draft.get("supervisor", "configuration") == str(first)
+    assert draft.warnings == [f"{second} is another configuration of supervisord; {first} is used"]
+
+
+def test_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    file = install(tmp_path, "etc/supervisord.conf", "no section\n")
+    draft = choose(tmp_path)
+    assert draft.get("supervisor", "mode") == "embedded"
+    assert str(file) in draft.warnings[0]
+
+
+def test_file_belongs_to_the_supervisord_that_includes_it(tmp_path: Path) -> None:
+    install(tmp_path, "etc/supervisord.conf", MAIN.replace("conf.d/*.conf", "supervisord.d/*.ini"))
+    debian = install(tmp_path, "etc/supervisor/supervisord.conf")
+    mains = supervisords({}, tmp_path, Draft())
+    catmaid = install(tmp_path, "etc/supervisor/conf.d/catmaid.conf", "")
+    main = main_file_of(catmaid, mains)
+    assert main
+    assert main.path == debian
+    assert main_file_of(debian, mains) == main
+    assert main_file_of(tmp_path / "other.conf", mains) is None
+
+
+@pytest.mark.parametrize(
+    ("transport", "host", "unit"),
+    [
+        ("amqp", "localhost", "rabbitmq-server.service"),
+        ("pyamqp", "127.0.0.1", "rabbitmq-server.service"),
+        ("amqp", None, "rabbitmq-server.service"),
+        ("amqp", os.uname().nodename, "rabbitmq-server.service"),
+        ("redis", "::1", "redis.service"),
+        ("redis+socket", "", "redis.service"),
+        ("amqp", "broker.example", None),
+        ("amqp", "10.0.0.1", None),
+        ("filesystem", None, None),
+        ("mongodb", "localhost", None),
+    ],
+)
+def test_unit_of_a_broker_on_this_host(tmp_path: Path, transport: str, host: str | None, unit: str | None) -> None:
+    for path in ("lib/systemd/system/rabbitmq-server.service", "etc/systemd/system/redis.service"):
+        install(tmp_path, path, "")
+    (tmp_path / "etc/systemd/system/redis-server.service").symlink_to("/dev/null")
+    assert broker_unit(transport, host, tmp_path) == unit
