@@ -9,7 +9,8 @@ import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypedDict
@@ -83,6 +84,35 @@ def capture(
         _kill_session(process)
         raise
     return Completed(tuple(argv), process.returncode, stdout, stderr)
+
+
+def stream(argv: Sequence[str], *, environment: Mapping[str, str]) -> Generator[str, None, None]:
+    """Run ARGV and yield its output line by line as it comes; once closed, it and everything it started is killed.
+
+    ProcmanError if it cannot be run, or ends with another status than 0.
+    """
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as errors:
+        try:
+            process = subprocess.Popen(
+                argv,
+                env=dict(environment),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                encoding="utf-8",
+                errors="backslashreplace",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise ProcmanError(f"cannot run {_shown(argv)}: {error.strerror}") from None
+        try:
+            yield from process.stdout or ()
+            status = process.wait()
+        finally:
+            _kill_session(process)
+        errors.seek(0)
+        Completed(tuple(argv), status, "", errors.read()).checked()
 
 
 def replace_process(

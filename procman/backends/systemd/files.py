@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
+from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_name
 from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
 from procman.launch import launch_of, launcher_files, marker, owner_of
@@ -29,9 +30,6 @@ ENV = "/usr/bin/env"
 
 CREDENTIAL = "environment"
 
-STOP_MARGIN_SECONDS = 30
-"""Beyond the program's own stop timeout: the last result, the end of the pool."""
-
 STATE_ROOT = Path("/var/lib")
 """What `StateDirectory=` is relative to, for the systemd of the host."""
 
@@ -42,24 +40,9 @@ def render(project: Project) -> Rendering:
     return Rendering(tuple(_directories(project)), tuple(_files(project, templates)))
 
 
-def unit_name(program: str) -> str:
-    """Return the name of the unit of PROGRAM."""
-    return f"{program}.service"
-
-
-def target_name(project: str) -> str:
-    """Return the name of the target of PROJECT."""
-    return f"{project}.target"
-
-
 def log_path(project: Project, program: str) -> Path | None:
     """Return the log of PROGRAM; None where the journal keeps it."""
     return project.directories.logs / f"{program}.log" if project.systemd.log is SystemdLog.FILE else None
-
-
-def stop_timeout_seconds(program: Program) -> int:
-    """Return the `TimeoutStopSec=` of PROGRAM."""
-    return program.stop_timeout_seconds + STOP_MARGIN_SECONDS
 
 
 def _directories(project: Project) -> Iterator[RenderedDirectory]:

@@ -26,12 +26,17 @@ def run(words: Sequence[str], timeout: float = 30, *, unit_path: str | None = No
 
     UNIT_PATH says where it is to look for units. ProcmanError if it is not there, or gives no answer within TIMEOUT.
     """
-    inherited = ("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
-    environment = {name: os.environ[name] for name in inherited if name in os.environ}
-    environment |= CLEAN_ENVIRONMENT | {"SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat", "SYSTEMD_URLIFY": "0"}
-    if unit_path is not None:
-        environment["SYSTEMD_UNIT_PATH"] = unit_path
-    return capture(words, environment=environment, timeout=timeout)
+    path = {} if unit_path is None else {"SYSTEMD_UNIT_PATH": unit_path}
+    return capture(words, environment=environment() | path, timeout=timeout)
+
+
+def environment() -> dict[str, str]:
+    """Return what systemd's own programs get: where the calling user's systemd is, plain English, no colours."""
+    names = ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
+    inherited = {name: os.environ[name] for name in names if name in os.environ}
+    plain = {"SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat", "SYSTEMD_URLIFY": "0"}
+    # sudo and su leave XDG_RUNTIME_DIR out.
+    return {**inherited, "XDG_RUNTIME_DIR": str(runtime_directory()), **CLEAN_ENVIRONMENT, **plain}
 
 
 def of_scope(program: str, scope: Scope) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from procman.backends.systemd import host, sandbox
-from procman.backends.systemd.files import stop_timeout_seconds
+from procman.backends.systemd.units import stop_timeout_seconds
 from procman.errors import ProcmanError
 from procman.model import Project, RenderedFile, Rendering, Sandbox, Scope
 

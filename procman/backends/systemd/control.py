@@ -1,0 +1,216 @@
+"""Starts, stops and asks the programs of one project through systemd."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from procman.backends.base import Progress
+from procman.backends.systemd import host
+from procman.backends.systemd.journal import read_journal
+from procman.backends.systemd.states import (
+    could_not_be_started,
+    is_older_than_its_file,
+    is_wanted,
+    program_state,
+    state_of,
+)
+from procman.backends.systemd.stopping import stop_warm
+from procman.backends.systemd.systemctl import Systemctl, Unit
+from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_name
+from procman.errors import ProcmanError
+from procman.model import Action, Activation, InstalledProgram, ProgramState, Scope, State, SupervisorSettings
+
+START_PATIENCE_SECONDS = 120.0
+"""systemd gives a start 90 s."""
+
+
+def controller(project: str, scope: Scope, _: SupervisorSettings) -> SystemdController:
+    """Return what speaks to the systemd that runs an installed PROJECT."""
+    return SystemdController(project, scope)
+
+
+class SystemdController:
+    """Speaks to the systemd of SCOPE about PROJECT; to ask it takes TIMEOUT seconds at most."""
+
+    def __init__(self, project: str, scope: Scope, *, timeout: float = 5.0) -> None:
+        self._project = project
+        self._scope = scope
+        self._target = target_name(project)
+        self._systemctl = Systemctl(scope, timeout)
+        self._has_read_all = False
+        """Whether systemd was told to read every unit since the files were put in place."""
+
+    def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
+        """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
+        try:
+            return self._states(programs)
+        except ProcmanError as error:
+            reason = f"{error.message}. {error.hint}" if error.hint else error.message
+            return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
+
+    def wanted(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
+        """Return by name whether each is to run, to be recorded before procman itself stops anything (R11).
+
+        Unlike `states` it raises ProcmanError where systemd cannot be asked: a guess must not be kept.
+        """
+        return {state.name: state.wanted for state in self._states(programs)}
+
+    def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
+        """Start what does not run, from its unit as the disk has it now; return once each was started."""
+        names = [unit_name(program.name) for program in programs]
+        self._reload_if_needed(names)
+        units = self._systemctl.show(names)
+        self._refuse_unknown(units.values())
+        waiting = [name for name, unit in units.items() if state_of(unit) is State.BACKOFF]
+        if waiting:
+            # systemd would sit out the pause before its next try.
+            self._systemctl.order("stop", *waiting)
+        todo = [name for name, unit in units.items() if unit.text("ActiveState") != "active" or unit.job]
+        if todo:
+            self._start(todo, progress)
+
+    def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
+        """Stop warm, ordered in the order given, side by side; return when all have ended."""
+        stop_warm(self._systemctl, {unit_name(each.name): stop_timeout_seconds(each) for each in programs}, progress)
+
+    def restart(self, program: InstalledProgram, progress: Progress) -> None:
+        """Stop PROGRAM warm and start it again from its unit as the disk has it now."""
+        self._reload_if_needed([unit_name(program.name)])
+        try:
+            self.stop([program], progress)
+            self.start([program], progress)
+        except BaseException:
+            progress(f"{program.name} may stay stopped: `procman start {program.name}` starts it")
+            raise
+
+    def activate(self, activation: Activation, progress: Progress) -> str:
+        """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
+        program = activation.program
+        if activation.action is Action.REMOVE:
+            return self._remove(program, progress)
+        name = unit_name(program.name)
+        self._reload_if_needed([name], has_new=activation.action is Action.ADD)
+        self._enable()
+        unit = self._systemctl.show([name])[name]
+        if unit.text("LoadState") == "masked":
+            return "left alone: it is masked"
+        self._refuse_unknown([unit])
+        wanted = activation.wanted
+        if wanted is None:
+            wanted = is_wanted(unit, self._systemctl.jobs().get(name), autostart=program.autostart)
+        if not wanted:
+            return f"left stopped; `procman start {program.name}` starts it as it is configured now"
+        if unit.has_ended:
+            self._start([name], progress)
+            return "started"
+        if activation.action is Action.ADD and not is_older_than_its_file(unit):
+            return "was running already"
+        self.stop([program], progress)
+        self._start([name], progress)
+        return "restarted"
+
+    def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
+        """Yield the last LINES of what PROGRAM wrote and, to FOLLOW it, what comes after, without end."""
+        if program.log_file is None:
+            return read_journal(unit_name(program.name), self._scope, lines, follow=follow)
+        from procman.backends.supervisor.logs import read_log
+
+        return read_log(Path(program.log_file), lines, follow=follow)
+
+    def close_down(self, progress: Progress) -> None:
+        """Do nothing: the process manager is the host's own."""
+
+    def command_line(self, program: InstalledProgram) -> str:
+        """Return systemctl's command that restarts PROGRAM, for a person to paste."""
+        return self._systemctl.command("restart", program.name)
+
+    def _states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
+        names = [unit_name(program.name) for program in programs]
+        units = self._systemctl.show(names)
+        jobs = self._systemctl.jobs() if any(unit.job for unit in units.values()) else {}
+        return [
+            program_state(program, units[name], jobs.get(name)) for program, name in zip(programs, names, strict=True)
+        ]
+
+    def _start(self, names: Sequence[str], progress: Progress) -> None:
+        self._systemctl.order("start", "--no-block", *names)
+        began = time.monotonic()
+        while unsettled := [unit for unit in self._systemctl.show(names).values() if unit.job]:
+            elapsed = time.monotonic() - began
+            if elapsed > START_PATIENCE_SECONDS:
+                raise ProcmanError(
+                    f"{_listed(unsettled)} did not start within {elapsed:.0f} s", hint="See `procman status`."
+                )
+            if elapsed > 1:
+                progress(f"{_listed(unsettled)}: starting, {elapsed:.0f} s")
+            time.sleep(min(1.0, max(0.05, elapsed / 10)))
+        failed = {unit.name: could_not_be_started(unit) for unit in self._systemctl.show(names).values()}
+        problems = [f"{name.removesuffix('.service')}: {reason}" for name, reason in failed.items() if reason]
+        if problems:
+            raise ProcmanError("\n".join(problems), hint="systemd tries again and again: see `procman logs`.")
+
+    def _remove(self, program: InstalledProgram, progress: Progress) -> str:
+        name = unit_name(program.name)
+        was_known = not self._systemctl.show([name])[name].has_ended
+        self.stop([program], progress)
+        if self._systemctl.show([name])[name].text("ActiveState") == "failed":
+            self._systemctl.order("reset-failed", name)
+        left = [unit for unit in self._systemctl.matching(f"{self._project}-*.service") if _still_runs(unit, name)]
+        if not left:
+            # Before, systemd would forget how to stop the others that are about to go.
+            self._forget_target()
+            self._systemctl.order("daemon-reload")
+        return "stopped and unloaded" if was_known else "was not running; unloaded"
+
+    def _forget_target(self) -> None:
+        target = self._systemctl.show([self._target])[self._target]
+        if not target.file_is_gone:
+            return
+        # Removes the link that starts it at boot, though its file is gone.
+        self._systemctl.order("disable", self._target)
+        if not target.has_ended:
+            self._systemctl.order("stop", self._target)
+        parent = Path("/run") if self._scope is Scope.SYSTEM else host.runtime_directory()
+        with contextlib.suppress(OSError):
+            # systemd made it around the programs' own runtime directories.
+            parent.joinpath(self._project).rmdir()
+
+    def _enable(self) -> None:
+        target = self._systemctl.show([self._target])[self._target]
+        if target.text("UnitFileState") == "disabled":
+            self._systemctl.order("enable", self._target)
+        if not target.moment("InactiveExit"):
+            # As if it had been there at boot, but without starting what somebody has stopped (R11).
+            self._systemctl.order("start", "--job-mode=ignore-dependencies", self._target)
+
+    def _reload_if_needed(self, names: Sequence[str], *, has_new: bool = False) -> None:
+        units = self._systemctl.show([*names, self._target]).values()
+        is_new = has_new and not self._has_read_all
+        if is_new or any(unit.text("NeedDaemonReload") == "yes" for unit in units):
+            self._systemctl.order("daemon-reload")
+            self._has_read_all = True
+
+    def _refuse_unknown(self, units: Iterable[Unit]) -> None:
+        for unit in units:
+            name = unit.name.removesuffix(".service")
+            if unit.text("LoadState") == "masked":
+                raise ProcmanError(
+                    f"{name} is masked", hint=f"Somebody forbade it: {self._systemctl.command('unmask', unit.name)}"
+                )
+            if unit.text("LoadState") == "not-found":
+                raise ProcmanError(f"{name}: systemd does not know its unit", hint="procman install")
+            if not unit.is_known:
+                raise ProcmanError(
+                    f"{name}: systemd cannot read its unit", hint=self._systemctl.command("status", unit.name)
+                )
+
+
+def _listed(units: Sequence[Unit]) -> str:
+    return ", ".join(unit.name.removesuffix(".service") for unit in units)
+
+
+def _still_runs(unit: Unit, removed: str) -> bool:
+    return unit.name != removed and not unit.has_ended and unit.file_is_gone

@@ -1,0 +1,106 @@
+"""Stops units so that running tasks finish, and waits for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from procman.backends.base import Progress
+from procman.backends.systemd import host
+from procman.backends.systemd.systemctl import Systemctl, Unit
+from procman.errors import ProcmanError
+
+MARGIN_SECONDS = 15
+"""Beyond the stop timeout: systemd's kill of the whole group, and its end."""
+
+
+def stop_warm(systemctl: Systemctl, limits: Mapping[str, float], progress: Progress) -> None:
+    """Stop units side by side and return when all have ended; LIMITS maps each to the longest its tasks may take.
+
+    What does not run counts as ended. May be repeated after an interruption anywhere. Raises ProcmanError when one
+    takes longer than systemd should give it.
+    """
+    stop = _Stop(systemctl, limits, progress)
+    while units := stop.pending():
+        stop.give_orders(units)
+        stop.wait(units)
+
+
+def is_stopped_warm(unit: Unit) -> bool:
+    """Say whether systemd itself would stop it without losing tasks: TERM to the main process, and to no other.
+
+    It would not where a drop-in says so, nor once the unit's file is gone and systemd has been told to look: then it
+    falls back to its defaults, and stops all processes at once.
+    """
+    return unit.text("KillMode") == "mixed"
+
+
+class _Stop:
+    """A stop under way: what was ordered, how long it has taken, what was told meanwhile."""
+
+    def __init__(self, systemctl: Systemctl, limits: Mapping[str, float], progress: Progress) -> None:
+        self._systemctl = systemctl
+        self._limits = dict(limits)
+        self._progress = progress
+        self._began = time.monotonic()
+        self._told = 0
+        self._ordered: set[str] = set()
+        self._signalled: dict[str, int] = {}
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def pending(self) -> list[Unit]:
+        """Return the units that have not ended yet."""
+        units = self._systemctl.show(list(self._limits)).values()
+        for unit in units:
+            if unit.has_ended:
+                del self._limits[unit.name]
+                if unit.text("Result") == "timeout":
+                    self._progress(f"{_program(unit)} did not end within its stop timeout and was killed")
+        return [unit for unit in units if not unit.has_ended]
+
+    def give_orders(self, units: Sequence[Unit]) -> None:
+        """Order systemd to stop UNITS; where it would lose tasks, TERM goes to the main process alone first."""
+        stopped = []
+        for unit in units:
+            pid = unit.number("MainPID") or 0
+            if unit.text("ActiveState") == "deactivating" or (unit.name in self._ordered and unit.job):
+                continue
+            if is_stopped_warm(unit) or not pid or self._elapsed > self._limits[unit.name]:
+                stopped.append(unit.name)
+            elif self._signalled.get(unit.name) != pid:
+                self._signalled[unit.name] = pid
+                self._systemctl.order("kill", "--kill-who=main", "--signal=TERM", unit.name)
+        if stopped:
+            # In one order, so that systemd keeps beat's place before the others.
+            self._systemctl.order("stop", "--no-block", *stopped)
+            self._ordered.update(stopped)
+
+    def wait(self, units: Sequence[Unit]) -> None:
+        """Wait a moment, longer the longer it has taken; raise ProcmanError if a unit takes too long."""
+        bounds = {_program(unit): self._bound(unit) for unit in units}
+        elapsed = self._elapsed
+        late = [name for name, bound in bounds.items() if elapsed > bound + MARGIN_SECONDS]
+        if late:
+            raise ProcmanError(
+                f"{', '.join(late)} did not end within {elapsed:.0f} s",
+                hint="It may still be finishing its tasks: run the same command again to go on waiting.",
+            )
+        if int(elapsed) > self._told:
+            self._told = int(elapsed)
+            names = ", ".join(bounds) if len(bounds) < 4 else f"{len(bounds)} programs"
+            whose = "its" if len(bounds) == 1 else "their"
+            self._progress(f"{names}: finishing {whose} tasks, {elapsed:.0f} s of at most {max(bounds.values()):g} s")
+        time.sleep(min(1.0, max(0.05, elapsed / 10)))
+
+    def _bound(self, unit: Unit) -> float:
+        loaded = host.seconds(unit.text("TimeoutStopUSec"))
+        longest = max(self._limits[unit.name], loaded or 0)
+        # After an order, systemd's own clock runs; before, with TERM to the main process alone, ours did.
+        return longest if is_stopped_warm(unit) else self._limits[unit.name] + (loaded or 0)
+
+
+def _program(unit: Unit) -> str:
+    return unit.name.removesuffix(".service")

@@ -1,0 +1,150 @@
+"""Asks and orders systemd through its own systemctl: answers become records, refusals become errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.backends.systemd import host
+from procman.errors import ProcmanError
+from procman.model import Scope
+
+PROPERTIES = (
+    "ActiveEnterTimestampMonotonic",
+    "ActiveExitTimestampMonotonic",
+    "ActiveState",
+    "DropInPaths",
+    "ExecMainCode",
+    "ExecMainExitTimestampMonotonic",
+    "ExecMainStartTimestampMonotonic",
+    "ExecMainStatus",
+    "FragmentPath",
+    "InactiveExitTimestampMonotonic",
+    "Job",
+    "KillMode",
+    "LoadState",
+    "MainPID",
+    "MemoryCurrent",
+    "NRestarts",
+    "NeedDaemonReload",
+    "Restart",
+    "Result",
+    "StateChangeTimestampMonotonic",
+    "SubState",
+    "TimeoutStopUSec",
+    "UnitFileState",
+)
+
+ORDER_TIMEOUT_SECONDS = 90.0
+"""A daemon-reload runs every generator of the host."""
+
+NOT_ALLOWED = re.compile(r"Access denied|Permission denied|[Aa]uthentication (is )?required|Operation not permitted")
+NO_CONNECTION = re.compile(r"Failed to connect to|has not been booted|Transport endpoint is not connected")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What systemd says of one unit, in its own words."""
+
+    name: str
+    properties: Mapping[str, str]
+
+    def text(self, name: str) -> str:
+        """Return a property; empty if systemd is too old to know it."""
+        return self.properties.get(name, "")
+
+    def number(self, name: str) -> int | None:
+        """Return a property that is a number; None if it is not set."""
+        value = self.text(name)
+        return int(value) if value.isdecimal() else None
+
+    def moment(self, name: str) -> float:
+        """Return a time stamp in seconds of the monotonic clock; 0: never."""
+        return (self.number(f"{name}TimestampMonotonic") or 0) / 1e6
+
+    @property
+    def job(self) -> bool:
+        """Whether systemd has something queued for it."""
+        return self.text("Job") not in ("", "0")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether systemd has read a unit file of this name."""
+        return self.text("LoadState") == "loaded"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it neither runs nor will be started by systemd itself."""
+        return self.text("ActiveState") in ("inactive", "failed")
+
+    @property
+    def file_is_gone(self) -> bool:
+        """Whether the unit file that systemd has read is on the disk no more."""
+        path = self.text("FragmentPath")
+        return not path or not Path(path).exists()
+
+
+class Systemctl:
+    """The systemd of one scope; to ask it takes TIMEOUT seconds at most (R10)."""
+
+    def __init__(self, scope: Scope, timeout: float) -> None:
+        self._scope = scope
+        self._timeout = timeout
+
+    def show(self, units: Sequence[str]) -> dict[str, Unit]:
+        """Return what systemd says of each of UNITS, by name, asked in one call."""
+        if not units:
+            return {}
+        answer = self._ask("show", f"--property={','.join(PROPERTIES)}", "--", *units)
+        blocks = [_properties(block) for block in answer.rstrip("\n").split("\n\n")]
+        if len(blocks) != len(units):
+            raise ProcmanError(f"systemctl show answered for {len(blocks)} of {len(units)} units")
+        return {name: Unit(name, block) for name, block in zip(units, blocks, strict=True)}
+
+    def matching(self, pattern: str) -> list[Unit]:
+        """Return what systemd says of the units it has loaded whose names match PATTERN."""
+        answer = self._ask("show", f"--property=Id,{','.join(PROPERTIES)}", "--", pattern)
+        blocks = [_properties(block) for block in answer.rstrip("\n").split("\n\n") if block.strip()]
+        return [Unit(block.get("Id", ""), block) for block in blocks]
+
+    def jobs(self) -> dict[str, str]:
+        """Return what is queued or under way, such as `restart`, by unit."""
+        lines = (line.split() for line in self._ask("list-jobs", "--no-legend", "--plain").splitlines())
+        return {words[1]: words[2] for words in lines if len(words) > 2}
+
+    def order(self, verb: str, *words: str) -> None:
+        """Give an order; a ProcmanError tells in plain words why it is not obeyed."""
+        self._run(verb, words, ORDER_TIMEOUT_SECONDS)
+
+    def command(self, verb: str, unit: str) -> str:
+        """Return an order as a person would give it."""
+        return " ".join([*host.of_scope("systemctl", self._scope), verb, unit])
+
+    def _ask(self, verb: str, *words: str) -> str:
+        return self._run(verb, words, self._timeout)
+
+    def _run(self, verb: str, words: Iterable[str], timeout: float) -> str:
+        argv = [*host.of_scope("systemctl", self._scope), "--no-pager", "--no-ask-password", verb, *words]
+        done = host.run(argv, timeout)
+        if done.status == 0:
+            return done.stdout
+        said = done.stderr.strip() or done.stdout.strip()
+        if NO_CONNECTION.search(said):
+            raise ProcmanError(host.unreachable(self._scope) or f"systemd cannot be reached: {said}")
+        if NOT_ALLOWED.search(said):
+            raise ProcmanError(f"systemctl {verb}: only root may do that", hint="Run the same command with sudo.")
+        raise ProcmanError(f"systemctl {verb}: {said or f'status {done.status}'}", hint=_remedy(said))
+
+
+def _properties(block: str) -> dict[str, str]:
+    entries = (line.partition("=") for line in block.splitlines())
+    return {name: value for name, _, value in entries}
+
+
+def _remedy(said: str) -> str:
+    masked = re.search(r"[Uu]nit (?:file )?(\S+) is masked", said)
+    if masked:
+        return f"Somebody forbade it: systemctl unmask {masked[1].rstrip('.')}"
+    return "See `journalctl -xe`."

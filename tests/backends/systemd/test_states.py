@@ -1,0 +1,205 @@
+"""What systemd's properties mean; every set of them is as systemd 252 gave it in that situation."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from procman.backends.systemd.states import could_not_be_started, is_older_than_its_file, program_state
+from procman.backends.systemd.systemctl import Unit
+from procman.model import InstalledProgram, Kind, ProgramState, State
+
+UNIT = "catmaid-celery.service"
+
+COMMON = {
+    "LoadState": "loaded",
+    "Restart": "always",
+    "KillMode": "mixed",
+    "Result": "success",
+    "NRestarts": "0",
+    "MainPID": "0",
+    "ExecMainCode": "0",
+    "ExecMainStatus": "0",
+    "UnitFileState": "static",
+    "NeedDaemonReload": "no",
+    "DropInPaths": "",
+    "FragmentPath": f"/etc/systemd/system/{UNIT}",
+    "Job": "",
+}
+
+
+def stamps(inactive_exit: int, active_exit: int = 0, started: int = 0, ended: int = 0) -> dict[str, str]:
+    """Return time stamps in seconds after boot as systemd has them, in microseconds."""
+    return {
+        "InactiveExitTimestampMonotonic": f"{inactive_exit * 1_000_000}",
+        "ActiveExitTimestampMonotonic": f"{active_exit * 1_000_000}",
+        "ExecMainStartTimestampMonotonic": f"{started * 1_000_000}",
+        "ExecMainExitTimestampMonotonic": f"{ended * 1_000_000}",
+        "StateChangeTimestampMonotonic": f"{max(inactive_exit, active_exit, ended) * 1_000_000}",
+    }
+
+
+NEVER = {"ActiveState": "inactive", "SubState": "dead", **stamps(0)}
+RUNNING = {"ActiveState": "active", "SubState": "running", "MainPID": "251", **stamps(10, 0, 10)}
+STOPPING = {"ActiveState": "deactivating", "SubState": "stop-sigterm", "MainPID": "251", **stamps(10, 20, 10)}
+STOPPED = {"ActiveState": "inactive", "SubState": "dead", "ExecMainCode": "1", **stamps(10, 20, 10, 22)}
+STOPPED_BY_FORCE = {
+    "ActiveState": "failed",
+    "SubState": "failed",
+    "Result": "timeout",
+    "ExecMainCode": "2",
+    "ExecMainStatus": "9",
+    **stamps(10, 20, 10, 40),
+}
+BACKOFF = {
+    "ActiveState": "activating",
+    "SubState": "auto-restart",
+    "Result": "signal",
+    "ExecMainCode": "2",
+    "ExecMainStatus": "9",
+    **stamps(31, 30, 10, 30),
+}
+STOPPED_IN_BACKOFF = {**BACKOFF, "ActiveState": "inactive", "SubState": "dead"}
+ENDED = {"ActiveState": "inactive", "SubState": "dead", "Restart": "no", "ExecMainCode": "1", **stamps(10, 30, 10, 29)}
+FAILED = {
+    "ActiveState": "failed",
+    "SubState": "failed",
+    "Restart": "no",
+    "Result": "exit-code",
+    "ExecMainCode": "1",
+    "ExecMainStatus": "1",
+    **stamps(10, 30, 10, 29),
+}
+STOPPED_WITHOUT_RESTART = {**STOPPED, "Restart": "no"}
+NOT_FOUND = {"LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead", "Restart": "no", **stamps(0)}
+GONE = {**RUNNING, "LoadState": "not-found", "Restart": "no", "KillMode": "control-group", "FragmentPath": ""}
+MASKED = {"LoadState": "masked", "ActiveState": "inactive", "SubState": "dead", **stamps(0)}
+
+
+def read(properties: dict[str, str], job: str | None = None, *, autostart: bool = True) -> ProgramState:
+    program = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, autostart, 600, 10, True, None, None)
+    return program_state(program, Unit(UNIT, COMMON | properties), job)
+
+
+@pytest.mark.parametrize(
+    ("properties", "state", "wanted"),
+    [
+        (NEVER, State.STOPPED, True),
+        (RUNNING, State.RUNNING, True),
+        ({**RUNNING, "ActiveState": "reloading"}, State.RUNNING, True),
+        ({"ActiveState": "activating", "SubState": "start", **stamps(10)}, State.STARTING, True),
+        ({"ActiveState": "activating", "SubState": "start-pre", **stamps(10)}, State.STARTING, True),
+        (BACKOFF, State.BACKOFF, True),
+        ({**BACKOFF, "SubState": "auto-restart-queued"}, State.BACKOFF, True),
+        (STOPPING, State.STOPPING, True),
+        (STOPPED, State.STOPPED, False),
+        (STOPPED_BY_FORCE, State.FATAL, False),
+        (STOPPED_IN_BACKOFF, State.STOPPED, False),
+        (ENDED, State.EXITED, True),
+        (FAILED, State.FATAL, True),
+        (STOPPED_WITHOUT_RESTART, State.STOPPED, False),
+        (NOT_FOUND, State.UNKNOWN, True),
+        (GONE, State.RUNNING, True),
+        (MASKED, State.STOPPED, False),
+        ({"LoadState": "bad-setting", "ActiveState": "inactive", **stamps(0)}, State.UNKNOWN, True),
+        ({"ActiveState": "maintenance"}, State.UNKNOWN, True),
+        ({}, State.UNKNOWN, True),
+    ],
+)
+def test_state_and_wish_follow_from_the_properties(properties: dict[str, str], state: State, wanted: bool) -> None:
+    found = read(properties)
+    assert (found.state, found.wanted) == (state, wanted)
+
+
+def test_program_that_was_never_started_is_wanted_as_autostart_says() -> None:
+    assert not read(NEVER, autostart=False).wanted
+    assert not read(NOT_FOUND, autostart=False).wanted
+    assert read(RUNNING, autostart=False).wanted
+
+
+@pytest.mark.parametrize(
+    ("job", "wanted"), [("stop", False), ("restart", True), ("start", True), ("try-restart", True)]
+)
+def test_order_under_way_says_what_is_wanted(job: str, wanted: bool) -> None:
+    assert read(STOPPING, job).wanted is wanted
+    assert read(RUNNING, job).wanted is wanted
+
+
+@pytest.mark.parametrize(
+    ("properties", "detail"),
+    [
+        (RUNNING, ""),
+        (NEVER, "not started yet"),
+        (STOPPED, ""),
+        (STOPPED_BY_FORCE, "killed: it did not end within its stop timeout"),
+        (BACKOFF, "killed by SIGKILL"),
+        ({**BACKOFF, "Result": "watchdog"}, "it hung"),
+        ({**BACKOFF, "ExecMainCode": "1", "ExecMainStatus": "1"}, "exit status 1"),
+        ({**BACKOFF, "ExecMainCode": "2", "ExecMainStatus": "250"}, "killed by signal 250"),
+        (GONE, "its unit file is gone"),
+    ],
+)
+def test_detail_tells_what_happened(properties: dict[str, str], detail: str) -> None:
+    assert read(properties).detail == detail
+
+
+def test_detail_names_the_key_behind_a_program_that_cannot_be_started() -> None:
+    found = read({**BACKOFF, "Result": "exit-code", "ExecMainCode": "1", "ExecMainStatus": "226"})
+    assert found.state is State.BACKOFF
+    assert "exit status 226" in found.detail
+    assert "writable_paths" in found.detail
+
+
+def test_detail_names_drop_ins_that_change_this_unit_but_not_those_of_the_distribution() -> None:
+    theirs = "/usr/lib/systemd/system/service.d/10-timeout-abort.conf"
+    ours = f"/etc/systemd/system/{UNIT}.d/override.conf"
+    assert read({**RUNNING, "DropInPaths": theirs}).detail == ""
+    assert read({**RUNNING, "DropInPaths": f"{theirs} {ours}"}).detail == f"changed by {ours}"
+    everyones = "/etc/systemd/system/service.d/local.conf"
+    assert everyones in read({**RUNNING, "DropInPaths": everyones}).detail
+
+
+def test_detail_says_when_systemd_has_not_read_the_unit() -> None:
+    assert "daemon-reload" in read({**RUNNING, "NeedDaemonReload": "yes"}).detail
+
+
+def test_pid_and_start_are_those_of_the_main_process() -> None:
+    now = int(time.monotonic())
+    found = read({**RUNNING, "NRestarts": "3", **stamps(now - 100, 0, now - 60)})
+    assert found.pid == 251
+    assert found.restarts == 3
+    assert found.since is not None
+    assert abs(time.time() - 60 - found.since) < 2
+
+
+def test_systemd_that_knows_less_is_understood_too() -> None:
+    properties = {name: value for name, value in RUNNING.items() if name not in ("NRestarts", "DropInPaths")}
+    program = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
+    found = program_state(program, Unit(UNIT, properties), None)
+    assert found.state is State.RUNNING
+    assert found.restarts is None
+
+
+def test_start_that_failed_before_the_program_ran_has_a_reason() -> None:
+    for status in (200, 203, 217, 226, 243):
+        unit = Unit(UNIT, {**BACKOFF, "ExecMainCode": "1", "ExecMainStatus": str(status)})
+        assert f"status {status}: " in could_not_be_started(unit)
+    for status in (0, 1, 78, 255):
+        assert not could_not_be_started(Unit(UNIT, {**BACKOFF, "ExecMainCode": "1", "ExecMainStatus": str(status)}))
+    assert not could_not_be_started(Unit(UNIT, {**BACKOFF, "ExecMainStatus": "226"}))
+
+
+def test_process_that_was_started_before_its_unit_file_was_written_is_found(tmp_path: Path) -> None:
+    file = tmp_path / UNIT
+    file.touch()
+    now = int(time.monotonic())
+    unit = Unit(UNIT, {**RUNNING, "FragmentPath": str(file), **stamps(now - 60, 0, now - 60)})
+    os.utime(file, (time.time() - 120, time.time() - 120))
+    assert not is_older_than_its_file(unit)
+    os.utime(file, (time.time() - 30, time.time() - 30))
+    assert is_older_than_its_file(unit)
+    file.unlink()
+    assert is_older_than_its_file(unit)
