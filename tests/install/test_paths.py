@@ -7,7 +7,9 @@ import os
 import socket
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +112,42 @@ def test_what_is_no_regular_file_is_seen_and_not_read(tmp_path: Path, tree: Tree
     assert (found.content, kind in found.noun) == (None, True)
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_what_takes_the_place_of_a_file_while_it_is_looked_at_is_not_read(
+    tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    path, secret = tmp_path / "file", tmp_path / "secret"
+    secret.write_text("secret")
+    path.write_text("harmless")
+    tree.look(path)
+    really_stat = os.stat
+
+    def stat_then_swap(name: str, **options: Any) -> os.stat_result:
+        status = really_stat(name, **options)
+        path.unlink()
+        path.symlink_to(secret) if kind == "link" else os.mkfifo(path)
+        return status
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", stat_then_swap)
+        if kind == "link":
+            with pytest.raises(PathError, match="file cannot be read"):
+                tree.look(path)
+        else:
+            found = tree.look(path)
+            assert found is not None
+            assert found.content is None
+
+
+@needs_root
+def test_link_that_others_could_have_made_is_not_read(public: Path, tree: Tree) -> None:
+    public.chmod(0o1777)
+    as_nobody(lambda: (public / "current").symlink_to("generations/1"))
+    with pytest.raises(PathError, match="current is a symbolic link that others"):
+        tree.read_link(public / "current")
+
+
 def test_nothing_is_seen_where_nothing_is(tmp_path: Path, tree: Tree) -> None:
     assert tree.look(tmp_path / "file") is None
     assert tree.look(tmp_path / "no/file") is None
@@ -163,12 +201,16 @@ def test_directory_with_something_in_it_is_not_removed(tmp_path: Path, tree: Tre
     assert not (tmp_path / "directory").exists()
 
 
-def test_directory_made_again_is_not_the_one_that_was_open(tmp_path: Path, tree: Tree) -> None:
+@pytest.mark.parametrize("way", [Tree.remove_tree, Tree.remove_directory])
+def test_directory_made_again_is_not_the_one_that_was_open(
+    tmp_path: Path, tree: Tree, way: Callable[[Tree, Path], object]
+) -> None:
     for content in (b"one", b"two"):
         tree.make_directory(tmp_path / "directory", 0o755)
         tree.write(tmp_path / "directory/file", content, 0o600)
         assert (tmp_path / "directory/file").read_bytes() == content
-        tree.remove_tree(tmp_path / "directory")
+        (tmp_path / "directory/file").unlink()
+        way(tree, tmp_path / "directory")
 
 
 def test_renamed_directory_is_used_under_its_new_name(tmp_path: Path, tree: Tree) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,14 +166,14 @@ def test_users_own_install_leaves_a_new_home_as_it_was(host: Path, monkeypatch: 
 
 
 def test_schedule_below_the_state_outlives_a_purge_too(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sample, "directories", lambda _, name="catmaid": _of_user(host, name))
+    places = _of_user(host, "catmaid")
+    places = replace(places, data=places.state / "data")
+    monkeypatch.setattr(sample, "directories", lambda *_: places)
     sample.install(host, ONE)
-    schedule = _of_user(host, "catmaid").data / "schedule"
-    schedule.write_text("when")
+    (places.data / "schedule").write_text("when")
     sample.remove(host, purge=True)
-    state = schedule.parent.parent
-    assert schedule.read_text() == "when"
-    assert [path.name for path in state.iterdir()] == ["data"]
+    assert (places.data / "schedule").read_text() == "when"
+    assert [path.name for path in places.state.iterdir()] == ["data"]
 
 
 def test_edited_file_is_set_aside_when_it_is_removed(host: Path) -> None:
