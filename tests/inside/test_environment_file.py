@@ -278,6 +278,30 @@ def test_missing_file_is_named(installation: Installation) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_copy_that_systemd_hands_over_is_read_instead(installation: Installation) -> None:
+    copy = installation.directory / "credentials" / "environment"
+    copy.parent.mkdir()
+    copy.write_text("A=b\n")
+    told = {
+        "PROCMAN_ENVIRONMENT_FILE": "/etc/catmaid/celery.env",
+        "PROCMAN_ENVIRONMENT_CREDENTIAL": "environment",
+        "CREDENTIALS_DIRECTORY": str(copy.parent),
+    }
+    done = installation.run("command", "/usr/bin/env", **told)
+    assert done.stderr == ""
+    assert "A=b" in done.stdout.splitlines()
+    copy.write_text("export A=b\n")
+    done = installation.run("command", "/usr/bin/env", **told)
+    assert done.returncode == 78
+    assert "/etc/catmaid/celery.env:1: `export` is for shells" in done.stderr
+
+
+def test_copy_that_nobody_hands_over_is_named(installation: Installation) -> None:
+    done = installation.run("command", "/usr/bin/env", PROCMAN_ENVIRONMENT_CREDENTIAL="environment")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "not set: CREDENTIALS_DIRECTORY." in done.stderr
+
+
 def test_it_cannot_change_what_procman_says(installation: Installation) -> None:
     file = write_file(installation, b"PROCMAN_KIND=command\nPROCMAN_PROGRAM=other\n")
     done = installation.run("worker", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE=file)

@@ -153,10 +153,12 @@ def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]
 
 def _environment(launch: Launch, by_credential: bool) -> dict[str, str]:
     environment = dict(launch.environment)
-    # Otherwise systemd reads the file itself, also for a program without the launcher.
-    environment.pop("PROCMAN_ENVIRONMENT_FILE", None)
     if by_credential:
+        # The launcher reads the copy that systemd makes; the file's own name is for its messages.
         environment["PROCMAN_ENVIRONMENT_CREDENTIAL"] = CREDENTIAL
+    else:
+        # systemd reads the file itself, also for a program without the launcher.
+        environment.pop("PROCMAN_ENVIRONMENT_FILE", None)
     return environment
 
 

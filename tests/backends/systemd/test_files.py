@@ -114,8 +114,8 @@ def test_secrets_are_handed_over_as_a_credential_to_the_launcher_alone() -> None
     unit = directives_of(units_of(project(more='environment_file = "/etc/catmaid/celery.env"'))[SERVICES[0]])
     assert unit["LoadCredential"] == ["environment:/etc/catmaid/celery.env"]
     assert "PROCMAN_ENVIRONMENT_CREDENTIAL=environment" in unit["Environment"]
+    assert "PROCMAN_ENVIRONMENT_FILE=/etc/catmaid/celery.env" in unit["Environment"]
     assert "EnvironmentFile" not in unit
-    assert not any(value.startswith("PROCMAN_ENVIRONMENT_FILE=") for value in unit["Environment"])
 
 
 @pytest.mark.parametrize(("worker", "systemd"), [("launcher = false", ""), ("", "minimum_version = 246")])

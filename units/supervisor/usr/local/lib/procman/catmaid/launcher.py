@@ -59,6 +59,9 @@ class Settings(NamedTuple):
     directory: str
     run_directory: str
     environment_file: Optional[str]
+    """Its name, for messages."""
+    environment_source: Optional[str]
+    """Where to read it: there, or where systemd has put a copy for this program alone."""
     parent_pid: Optional[int]
 
 
@@ -78,8 +81,20 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         directory=environment["PROCMAN_DIRECTORY"],
         run_directory=environment["PROCMAN_RUN_DIRECTORY"],
         environment_file=environment.get("PROCMAN_ENVIRONMENT_FILE") or None,
+        environment_source=_environment_source(environment),
         parent_pid=None if parent_pid is None else int(parent_pid),
     )
+
+
+def _environment_source(environment: Mapping[str, str]) -> Optional[str]:
+    credential = environment.get("PROCMAN_ENVIRONMENT_CREDENTIAL")
+    if not credential:
+        return environment.get("PROCMAN_ENVIRONMENT_FILE") or None
+    # systemd.exec(5), LoadCredential=.
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise LauncherError(f"not set: CREDENTIALS_DIRECTORY. systemd sets it where it hands over {credential!r}.")
+    return os.path.join(directory, credential)
 
 
 # 1. The environment file ---------------------------------------------------------------------------------------------
@@ -176,34 +191,35 @@ def _is_utf8(value: str) -> bool:
     )
 
 
-def read_environment_file(path: str) -> Dict[str, str]:
-    """Read and parse the file at `path`; every problem is a `LauncherError` that names file and line."""
+def read_environment_file(source: str, name: str) -> Dict[str, str]:
+    """Read and parse the file at `source`; every problem is a `LauncherError` with `name` and the line."""
     try:
-        with open(path, "rb") as file:
+        with open(source, "rb") as file:
             content = file.read()
     except OSError as error:
         raise LauncherError(
-            f"cannot read the environment file {path}: {error.strerror}. It must be readable for uid {os.geteuid()}."
+            f"cannot read the environment file {source}: {error.strerror}. It must be readable for uid {os.geteuid()}."
         ) from error
     try:
         variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
     except EnvironmentFileError as error:
-        raise LauncherError("\n".join(f"{path}:{line}: {message}" for line, message in error.problems)) from error
-    reserved = sorted(name for name in variables if name.startswith("PROCMAN_"))
+        raise LauncherError("\n".join(f"{name}:{line}: {message}" for line, message in error.problems)) from error
+    reserved = sorted(variable for variable in variables if variable.startswith("PROCMAN_"))
     if reserved:
-        raise LauncherError(f"{path}: only procman itself sets {', '.join(reserved)}")
+        raise LauncherError(f"{name}: only procman itself sets {', '.join(reserved)}")
     return variables
 
 
-def apply_environment_file(path: str) -> None:
+def apply_environment_file(source: str, name: str) -> None:
     """Set the file's variables; where one is new, start again with them, in the same process.
 
     Python and the dynamic loader read PYTHONPATH, LD_LIBRARY_PATH, LANG and others only at their start, and systemd has
     them set by then. Started again, the launcher finds all set and goes on; the mark ends it even where a variable
     never keeps its value, as LC_CTYPE=C does not (PEP 538).
     """
-    variables = {name.encode(): value.encode() for name, value in read_environment_file(path).items()}
-    is_new = any(os.environb.get(name) != value for name, value in variables.items())
+    found = read_environment_file(source, name)
+    variables = {variable.encode(): value.encode() for variable, value in found.items()}
+    is_new = any(os.environb.get(variable) != value for variable, value in variables.items())
     started_again = os.environ.pop(STARTED_AGAIN, None)
     os.environb.update(variables)
     if is_new and not started_again:
@@ -331,8 +347,10 @@ def main() -> Optional[int]:
     """Do what the head of this file says; return the exit status, where Celery does not exit by itself."""
     try:
         settings = read_settings(os.environ)
-        if settings.environment_file is not None:
-            apply_environment_file(settings.environment_file)
+        if settings.environment_source is not None:
+            apply_environment_file(
+                settings.environment_source, settings.environment_file or settings.environment_source
+            )
         if settings.parent_pid is not None:
             end_with_parent(settings.parent_pid)
         lock = take_lock(os.path.join(settings.run_directory, "lock"))
