@@ -500,6 +500,37 @@ def test_added_program_without_autostart_is_not_started(supervisord: Supervisord
     assert supervisord.events("a") == []
 
 
+def test_added_program_that_was_interrupted_before_its_start_is_started(supervisord: Supervisord) -> None:
+    """R2: one without autostart, that was to run under the section it was taken over from."""
+    supervisord.section("a", autostart="false")
+    supervisord.start()
+    activate(supervisord, Action.ADD, installed("a", autostart=False), wanted=True)
+    eventually(lambda: supervisord.state("a") == "RUNNING")
+
+
+def test_program_whose_section_is_gone_is_not_stopped_for_a_new_one(supervisord: Supervisord) -> None:
+    file = supervisord.section("a")
+    supervisord.start()
+    pid = eventually(lambda: supervisord.info("a")["pid"])
+    file.unlink()
+    with pytest.raises(ProcmanError, match="a: supervisord does not read its section any more"):
+        activate(supervisord, Action.REPLACE, installed("a"))
+    assert supervisord.info("a")["pid"] == pid
+
+
+def test_shorter_stop_timeout_does_not_cut_the_wait_for_what_the_loaded_section_allows(
+    supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    supervisord.worker("a", task_seconds=2, stopwaitsecs=20)
+    supervisord.start()
+    eventually(lambda: "ready" in supervisord.events("a"))
+    supervisord.worker("a", task_seconds=2, stopwaitsecs=1)
+    monkeypatch.setattr("procman.backends.supervisor.stopping.MARGIN_SECONDS", 0)
+    activation = Activation(Action.REPLACE, installed("a", stop_timeout=1), old_stop_timeout_seconds=20)
+    assert supervisord.controller().activate(activation, ignore) == "restarted"
+    assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
+
+
 def test_program_that_supervisord_does_not_read_is_an_error(supervisord: Supervisord) -> None:
     supervisord.start()
     with pytest.raises(ProcmanError, match="a: supervisord does not read its section"):

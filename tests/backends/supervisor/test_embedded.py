@@ -79,6 +79,18 @@ def test_killed_one_is_no_obstacle(own: Supervisord) -> None:
     assert pid_of(own) != pid
 
 
+def test_one_that_is_shutting_down_is_waited_for(own: Supervisord) -> None:
+    own.worker("a", task_seconds=1)
+    start_supervisord(own.configuration)
+    pid = pid_of(own)
+    eventually(lambda: "ready" in own.events("a"))
+    own.client.call("shutdown")
+    assert start_supervisord(own.configuration)
+    assert pid_of(own) != pid
+    eventually(lambda: own.events("a")[-1] == "ready")
+    assert own.events("a") == ["start", "ready", "term", "finished", "start", "ready"]
+
+
 def test_suspended_one_is_not_started_again(own: Supervisord) -> None:
     start_supervisord(own.configuration)
     pid = pid_of(own)

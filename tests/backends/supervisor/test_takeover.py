@@ -58,7 +58,8 @@ priority=5
 
 
 def test_file_without_our_programs_is_not_changed() -> None:
-    assert takeover(FILE, CATMAID, {"somebody-else"}) == CATMAID
+    text = CATMAID + "[group:g]\nprograms = a ,  ; first\n\n  b\n"
+    assert takeover(FILE, text, {"somebody-else"}) == text
 
 
 def test_nothing_is_left_of_a_file_that_was_all_ours(tmp_path: Path) -> None:

@@ -100,6 +100,11 @@ def test_install_beside_others_is_fine(host: Host) -> None:
     assert host.problems() == []
 
 
+def test_process_of_somebody_elses_program_may_have_a_name_of_ours(host: Host) -> None:
+    host.theirs("[program:x]\ncommand=x\nprocess_name=catmaid-celery\n")
+    assert host.problems() == []
+
+
 def test_second_install_is_fine(host: Host) -> None:
     for file in host.rendering.files:
         if file.section:
@@ -214,6 +219,13 @@ def test_broken_main_file_is_named(host: Host) -> None:
     host.main.write_text(host.main.read_text().replace("[supervisord]", "[supervisord]\nminfds=many"))
     [problem] = host.problems()
     assert problem.startswith(f"{host.main}:")
+
+
+def test_broken_program_in_the_main_file_is_named(host: Host) -> None:
+    host.main.write_text(host.main.read_text() + "[program:x]\n")
+    [problem] = host.problems()
+    assert problem.startswith(f"{host.main}:10: ")
+    assert f"(file: '{host.main}')" in problem
 
 
 def test_missing_main_file_is_named(host: Host) -> None:
