@@ -1,21 +1,41 @@
-"""Recognises values that must not stand in a file others can read (S2)."""
+"""Recognises values that must not stand in a file others can read, and hides them in what is shown (S2)."""
 
 from __future__ import annotations
 
 import re
 
-_URL_WITH_PASSWORD = re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@]*):([^\s/@]+)@")
+_URL_WITH_PASSWORD = re.compile(
+    r"""
+    ( \b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@\[\]]*: )  # up to the password
+    (?! \d{1,5} (?: [/?\#;,\s"'] | $ ) )            # digits alone are a port
+    # People write : / # and @ into passwords as they are; in a list of URLs the next one begins behind a comma.
+    (?: (?! [;,"']+[a-zA-Z][a-zA-Z0-9+.-]*:// ) \S ){1,4000}
+    (?= @ )
+    """,
+    re.VERBOSE,
+)
+
+_NAMED = re.compile(
+    r"""
+    ( (?: ^ | [\s?&;,_-] ) (?: password | passwd | secret | token | basic[_-]auth ) = ["']? )
+    (?! [/.~] | (?: \d+ | true | false ) (?: [\s&;,"'] | $ ) )
+    (?: (?<=")[^"]+ | (?<=')[^']+ | [^\s&;,"']+ )
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""`--basic_auth=user:password`, as Flower has it, or `?password=` in a URL; not `--password=/run/secret`."""
+
 _SECRET_WORDS = {"PASSWORD", "SECRET", "TOKEN"}
 
 
 def holds_password(value: str) -> bool:
-    """Say whether VALUE is or holds a URL with a password, such as a broker's."""
-    return _URL_WITH_PASSWORD.search(value) is not None
+    """Say whether VALUE holds a password in plain text: a URL such as a broker's, or `password=`."""
+    return _URL_WITH_PASSWORD.search(value) is not None or _NAMED.search(value) is not None
 
 
 def masked(text: str) -> str:
-    """Return TEXT with the password of every URL in it replaced by `***`."""
-    return _URL_WITH_PASSWORD.sub(r"\1:***@", text)
+    """Return TEXT with every password that `holds_password` would find replaced by `***`."""
+    return _NAMED.sub(r"\1***", _URL_WITH_PASSWORD.sub(r"\1***", text))
 
 
 def is_secret(name: str, value: str) -> bool:
