@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
-from procman.model import Beat, Worker
+from procman.model import Beat, Kind, Worker
 
-OWN_KEYS = {
+_COMMON_KEYS = {
     "-A": "app",
     "--app": "app",
     "-l": "loglevel",
     "--loglevel": "loglevel",
+    "--umask": "umask",
+    "--uid": "user",
+    "--gid": "group",
+    "--workdir": "directory",
+}
+WORKER_KEYS = _COMMON_KEYS | {
     "-Q": "queues",
     "--queues": "queues",
     "-X": "exclude_queues",
@@ -22,7 +31,9 @@ OWN_KEYS = {
     "--autoscale": "autoscale",
     "--prefetch-multiplier": "prefetch_multiplier",
     "--max-tasks-per-child": "max_tasks_per_child",
+    "--maxtasksperchild": "max_tasks_per_child",
     "--max-memory-per-child": "max_memory_per_child_kib",
+    "--maxmemperchild": "max_memory_per_child_kib",
     "--time-limit": "time_limit_seconds",
     "--soft-time-limit": "soft_time_limit_seconds",
     "-O": "optimization",
@@ -35,45 +46,110 @@ OWN_KEYS = {
     "--without-gossip": "without_gossip",
     "--without-mingle": "without_mingle",
     "--without-heartbeat": "without_heartbeat",
+}
+BEAT_KEYS = _COMMON_KEYS | {
     "-s": "schedule_file",
     "--schedule": "schedule_file",
-    "--schedule-filename": "schedule_file",
+    "-S": "scheduler",
     "--scheduler": "scheduler",
     "--max-interval": "max_interval_seconds",
-    "--umask": "umask",
-    "--uid": "user",
-    "--gid": "group",
-    "--workdir": "directory",
 }
-"""Options that have a key of their own in procman.toml."""
+OWN_KEYS = {name: key for name, key in (WORKER_KEYS | BEAT_KEYS).items() if name != "-S"} | {
+    "--schedule-filename": "schedule_file"
+}
+"""Options that have a key of their own in procman.toml; without -S, which is --statedb for a worker."""
+
+_DETACHES = "it detaches, and the process manager would lose sight of it"
+_PID_FILE = "a stale pid file keeps it from starting for ever; the process manager knows the pid"
+_SECOND_BEAT = "a beat inside a worker is a second beat as soon as there are two workers: use [beat]"
+_LOG = "the process manager keeps and rotates the log"
+_PURGES = "it deletes every waiting task at each start"
+_BROKER = "a broker's URL holds its password, and everybody can read a command line: use environment_file"
+_ENDS = "it prints its answer and ends"
 
 FORBIDDEN = {
-    "-D": "it detaches, and the process manager would lose sight of it",
-    "--detach": "it detaches, and the process manager would lose sight of it",
-    "--pidfile": "a stale pid file keeps it from starting for ever; the process manager knows the pid",
-    "-B": "a beat inside a worker is a second beat as soon as there are two workers: use [beat]",
-    "--beat": "a beat inside a worker is a second beat as soon as there are two workers: use [beat]",
-    "-f": "the process manager keeps and rotates the log",
-    "--logfile": "the process manager keeps and rotates the log",
-    "--purge": "it deletes every waiting task at each start",
-    "--discard": "it deletes every waiting task at each start",
+    "-D": _DETACHES,
+    "--detach": _DETACHES,
+    "--pidfile": _PID_FILE,
+    "-B": _SECOND_BEAT,
+    "--beat": _SECOND_BEAT,
+    "-f": _LOG,
+    "--logfile": _LOG,
+    "--purge": _PURGES,
+    "--discard": _PURGES,
     "--executable": "the virtualenv decides the Python",
-    "-b": "a broker's URL holds its password, and everybody can read a command line: use environment_file",
-    "--broker": "a broker's URL holds its password, and everybody can read a command line: use environment_file",
+    "-b": _BROKER,
+    "--broker": _BROKER,
+    "-h": _ENDS,
+    "--help": _ENDS,
+    "--version": _ENDS,
 }
 """Options that break a promise of procman, each with the reason."""
 
+_COMMON_OTHERS = ("-C", "--no-color", "-q", "--quiet", "--loader", "--config", "--result-backend", "--skip-checks")
+OTHERS = {
+    Kind.WORKER: (
+        *_COMMON_OTHERS,
+        *("-S", "--statedb", "-I", "--include", "--heartbeat-interval"),
+        *("-s", "--schedule", "--schedule-filename", "--scheduler", "--disable-prefetch", "--pool-start-method"),
+    ),
+    Kind.BEAT: (*_COMMON_OTHERS, "-n", "--hostname", "--enable-remote-control", "--no-enable-remote-control"),
+}
+"""What else Celery 4.4 to 5.7 knows; not every version knows each of them."""
 
-def objection(argument: str) -> str | None:
-    """Return why ARGUMENT must not stand in `extra_arguments`, or None."""
-    option = argument.split("=", 1)[0]
-    if not option.startswith("--"):
-        option = option[:2]
-    if option in FORBIDDEN:
-        return f"{option} is not possible: {FORBIDDEN[option]}"
-    if option in OWN_KEYS:
-        return f"{option} has a key of its own: {OWN_KEYS[option]}"
+SHORT_FLAGS = frozenset("BCDEhq")
+"""Short options without a value, of which several can stand behind one dash."""
+
+
+def objections(arguments: Sequence[str], kind: Kind) -> list[str]:
+    """Return why words of ARGUMENTS must not stand in the `extra_arguments` of a worker or beat, each reason once.
+
+    A name that only resembles an option is a mistake; any other unknown one may be the app's own (`user_options`).
+    """
+    # What follows `--` are settings of the app: -- worker_pool_restarts=true.
+    options = takewhile(lambda word: word != "--", arguments)
+    found = (_objection(word, kind) for word in options if word.startswith("-") and word != "-")
+    return list(dict.fromkeys(each for each in found if each))
+
+
+def _objection(word: str, kind: Kind) -> str | None:
+    if word.startswith("--"):
+        name = word.split("=", 1)[0]
+        return _refusal(name, kind) or _unknown(name, kind)
+    for letter in word[1:]:
+        refusal = _refusal(f"-{letter}", kind)
+        if refusal or letter not in SHORT_FLAGS:
+            return refusal
     return None
+
+
+def _refusal(name: str, kind: Kind) -> str | None:
+    if name in FORBIDDEN:
+        return f"{name} is not possible: {FORBIDDEN[name]}"
+    key = (WORKER_KEYS if kind is Kind.WORKER else BEAT_KEYS).get(name)
+    if key:
+        place = " in [project]" if key in ("app", "user", "group", "directory") else ""
+        return f"{name} has a key of its own{place}: {key}"
+    return None
+
+
+def _unknown(name: str, kind: Kind) -> str | None:
+    known = [*(WORKER_KEYS if kind is Kind.WORKER else BEAT_KEYS), *FORBIDDEN, *OTHERS[kind]]
+    if name in known:
+        return None
+    # Celery 4.4 takes any beginning of an option's name for the option (argparse).
+    whole = [each for each in known if each.startswith(name)] or difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    return f"Celery knows no option {name}; did you mean {whole[0]}?" if whole else None
+
+
+def variable_objection(name: str) -> str | None:
+    """Return why the variable NAME must not be set, from which Celery 5 would take an option; None if it may."""
+    given = re.fullmatch(r"CELERY_(?:WORKER|BEAT)_(\w+)", name)
+    if given is None:
+        return None
+    option = "--" + given[1].replace("_", "-").lower()
+    reasons = FORBIDDEN | dict.fromkeys(("--uid", "--gid"), "use the keys user and group in [project]")
+    return f"Celery takes it for the option {option}: {reasons[option]}" if option in reasons else None
 
 
 def worker_arguments(app: str, worker: Worker) -> list[str]:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from procman.config.document import Document
 from procman.config.systemd import check_directives
 from procman.model import BackendName, Program, Project, Scope, Worker
 
 LONGEST_NAME = 63
-RESERVED_NAME = "procman"
-"""/var/lib/procman and /etc/procman hold every project's; a project's data would be given to its user there."""
+RESERVED_NAMES = {
+    "procman": "/var/lib/procman and /etc/procman are procman's own",
+    "supervisor": "its directory below /var/lib/procman belongs to procman's own supervisord",
+    "lock": "below /var/lib/procman that is the lock of every install",
+}
+"""Names of projects whose directories would be procman's own, each with the reason."""
+
 ONLY_SYSTEMD = "supervisord cannot do this"
 
 
@@ -17,13 +24,16 @@ def check(document: Document, project: Project) -> None:
     _check_user(document, project)
     _check_names(document, project)
     _check_node_names(document, project.programs)
+    _check_workers(document, project.programs)
     _check_launcher(document, project)
     _check_backend(document, project)
     check_directives(document, project)
 
 
 def _check_user(document: Document, project: Project) -> None:
-    if project.scope is Scope.SYSTEM and project.user is None:
+    if not document.is_sound("project") or not document.is_sound("project.scope"):
+        return
+    if project.scope is Scope.SYSTEM and project.user is None and document.is_sound("project.user"):
         document.complain("project.user", 'missing: name the user the programs run as, such as "www-data"')
     if project.scope is Scope.USER:
         for key, value in (("user", project.user), ("group", project.group)):
@@ -34,15 +44,28 @@ def _check_user(document: Document, project: Project) -> None:
 
 
 def _check_names(document: Document, project: Project) -> None:
-    if project.name == RESERVED_NAME:
-        document.complain("project.name", f"{RESERVED_NAME} is taken: its directories are procman's own")
-    owners: dict[str, str] = {project.name: "project.name", f"{project.name}-health": "procman's own health program"}
+    if project.name in RESERVED_NAMES:
+        document.complain("project.name", f"{project.name} is taken, choose another: {RESERVED_NAMES[project.name]}")
+    owners = {project.name: "the project itself", f"{project.name}-health": "procman's own health check"}
+    complained: set[tuple[str, str]] = set()
     for program in project.programs:
-        if len(program.name) > LONGEST_NAME:
-            document.complain(program.key, f"the name {program.name} is longer than {LONGEST_NAME} characters")
-        other = owners.setdefault(program.name, program.key)
-        if other != program.key:
-            document.complain(program.key, f"the name {program.name} is taken by {other}: rename one of them")
+        if len(program.name) > LONGEST_NAME and (program.key, "") not in complained:
+            complained.add((program.key, ""))
+            document.complain(
+                program.key, f"its installed name {program.name} is longer than {LONGEST_NAME} characters: shorten it"
+            )
+        for name in _names(program, project):
+            other = owners.setdefault(name, program.key)
+            if other != program.key and (program.key, other) not in complained:
+                complained.add((program.key, other))
+                document.complain(program.key, f"the name {name} is taken by {other}: rename one of them")
+
+
+def _names(program: Program, project: Project) -> Iterator[str]:
+    yield program.name
+    if program.key != "beat":
+        # Of several instances the name without a number means all.
+        yield f"{project.name}-{program.key.partition('.')[2]}"
 
 
 def _check_node_names(document: Document, programs: tuple[Program, ...]) -> None:
@@ -54,8 +77,25 @@ def _check_node_names(document: Document, programs: tuple[Program, ...]) -> None
             if other != program.key:
                 document.complain(
                     f"{program.key}.hostname",
-                    f"{other} has the node name {program.options.node_name} too; it must be unique",
+                    f"{other} has the node name {program.options.node_name} too: write another hostname, or none",
                 )
+
+
+def _check_workers(document: Document, programs: tuple[Program, ...]) -> None:
+    for program in programs:
+        worker = program.options
+        if not isinstance(worker, Worker):
+            continue
+        soft, hard = worker.soft_time_limit_seconds, worker.time_limit_seconds
+        if soft is not None and hard is not None and soft >= hard:
+            document.complain(
+                document.setting(program.key, "soft_time_limit_seconds"),
+                f"expected less than time_limit_seconds ({hard}): a task would be killed before it is told to end",
+            )
+        for queue in sorted({*worker.queues} & {*worker.exclude_queues}):
+            document.complain(
+                document.setting(program.key, "exclude_queues"), f"{queue} stands in queues too: keep it in one of them"
+            )
 
 
 def _check_launcher(document: Document, project: Project) -> None:
@@ -64,12 +104,13 @@ def _check_launcher(document: Document, project: Project) -> None:
     for program in project.programs:
         if not program.launcher:
             document.complain(
-                f"{program.key}.launcher",
+                document.setting(program.key, "launcher"),
                 "environment_file is read by the launcher: remove launcher = false, or environment_file",
             )
 
 
 def _check_backend(document: Document, project: Project) -> None:
+    is_supervisor = project.backend is BackendName.SUPERVISOR and document.is_sound("project.backend")
     for program in project.programs:
         for name, value in (
             ("memory_high_mib", program.memory_high_mib),
@@ -78,10 +119,13 @@ def _check_backend(document: Document, project: Project) -> None:
             ("tasks_max", program.tasks_max),
             ("nice", program.nice if program.nice < 0 else None),
         ):
-            if value is not None and project.backend is not BackendName.SYSTEMD:
-                document.complain(f"{program.key}.{name}", f'{ONLY_SYSTEMD}: {value} needs backend = "systemd"')
+            if value is not None and is_supervisor:
+                place = document.setting(program.key, name)
+                document.complain(place, f'{ONLY_SYSTEMD}: {value} needs backend = "systemd"')
         if program.nice < 0 and project.scope is Scope.USER:
-            document.complain(f"{program.key}.nice", 'below 0 is not possible with scope = "user": only root may do it')
+            place = document.setting(program.key, "nice")
+            document.complain(place, 'below 0 is not possible with scope = "user": only root may do it')
         high, most = program.memory_high_mib, program.memory_max_mib
         if high is not None and most is not None and high > most:
-            document.complain(f"{program.key}.memory_high_mib", f"it is above memory_max_mib ({most})")
+            place = document.setting(program.key, "memory_high_mib")
+            document.complain(place, f"it is above memory_max_mib ({most}): write less, or more there")

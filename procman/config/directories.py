@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from procman.config.types import normalised
 from procman.errors import ConfigurationError
 from procman.model import Directories, Scope
+from procman.quoting import unprintable
 
 
 def directories_for(project: str, scope: Scope, environment: Mapping[str, str]) -> Directories:
-    """Return the directories of PROJECT; in user scope they follow XDG_CONFIG_HOME, XDG_STATE_HOME and HOME."""
+    """Return the directories of PROJECT; in user scope they follow the XDG variables and HOME."""
     if scope is Scope.SYSTEM:
         return Directories(
             configuration=Path("/etc/procman") / project,
@@ -30,7 +32,7 @@ def directories_for(project: str, scope: Scope, environment: Mapping[str, str]) 
         state=state / project,
         logs=state / project / "log",
         library=state / project / "lib",
-        data=state / project / "data",
+        data=_base("XDG_DATA_HOME", ".local/share", environment) / project,
         shared_configuration=configuration,
         shared_state=state,
         units=configuration_home / "systemd" / "user",
@@ -38,13 +40,13 @@ def directories_for(project: str, scope: Scope, environment: Mapping[str, str]) 
 
 
 def _base(variable: str, below_home: str, environment: Mapping[str, str]) -> Path:
+    value, home = environment.get(variable, ""), environment.get("HOME", "")
     # The XDG specification has relative values ignored.
-    value = environment.get(variable, "")
-    if value.startswith("/"):
-        return Path(value)
-    home = environment.get("HOME", "")
-    if not home.startswith("/"):
-        raise ConfigurationError(
-            [f"HOME is {home!r}: in user scope it must name your home directory, or set {variable}"]
-        )
-    return Path(home) / below_home
+    if not value.startswith("/"):
+        variable, value = "HOME", f"{home}/{below_home}" if home.startswith("/") else ""
+    if not value:
+        raise ConfigurationError([f"HOME is {home!r}: in user scope it must name your home directory"])
+    found = unprintable(value)
+    if found:
+        raise ConfigurationError([f"{variable} holds a {found}: no file that procman writes can name that directory"])
+    return normalised(Path(value))

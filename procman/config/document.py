@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import re
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-from procman.config.keys import Key
-from procman.config.types import Unfit
+from procman.config import syntax
+from procman.config.keys import Key, place_of
+from procman.config.positions import dotted, lines_of
 from procman.errors import ConfigurationError
 
 if sys.version_info >= (3, 11):
@@ -21,32 +21,63 @@ Table = Mapping[str, object]
 
 
 class Document:
-    """A parsed file and the problems found in it so far."""
+    """A parsed file and the problems found in it so far.
+
+    A key is named by its path as `positions.dotted` writes it: `worker.crop.queues`.
+    """
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.problems: list[tuple[int, str]] = []
         """(line, text); line 0 where it cannot be told."""
-        self._text = text
+        self._wrong: set[str] = set()
         try:
             self.root: Table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigurationError([f"{path}: this is not TOML: {error}"]) from None
+        except (ValueError, RecursionError) as error:
+            # ValueError alone: a number of thousands of digits (Python 3.11 and later).
+            raise ConfigurationError(
+                [syntax.problem(path, text, error)], hint="The rest can be checked only when this is TOML."
+            ) from None
+        self._lines = lines_of(text)
 
     def complain(self, key: str, message: str) -> None:
-        """Note a problem with KEY, a dotted path such as `worker.crop.queues`; once, however often it is found."""
-        line = line_of(self._text, key)
+        """Note a problem with KEY, once, however often it is found."""
+        self._wrong.add(key)
+        line = self._line(key)
         place = f"{self.path}:{line}" if line else str(self.path)
         problem = (line, f"{place}: {key}: {message}")
         if problem not in self.problems:
             self.problems.append(problem)
 
-    def table(self, value: object, name: str) -> Table:
-        """Return VALUE as the table NAME; something else is a problem and counts as empty."""
-        if isinstance(value, Mapping):
-            return value
-        self.complain(name, f"expected a table: write it as [{name}]")
-        return {}
+    def is_sound(self, key: str) -> bool:
+        """Say whether no problem with KEY itself was found so far; if there is one, what follows from it is noise."""
+        return key not in self._wrong
+
+    def setting(self, program: str, name: str) -> str:
+        """Return the path of the key that PROGRAM, such as `worker.crop`, has its NAME from: its own or a default."""
+        kind = program.partition(".")[0]
+        places = (f"{where}.{name}" for where in (program, f"defaults.{kind}", "defaults.program"))
+        return next((place for place in places if place in self._lines), f"{program}.{name}")
+
+    def _line(self, key: str) -> int:
+        while key not in self._lines and "." in key:
+            key = key.rpartition(".")[0]
+        return self._lines.get(key, 0)
+
+    def table(self, value: object, name: str, example: str = "") -> Table:
+        """Return VALUE as the table NAME; something else is a problem and counts as empty.
+
+        EXAMPLE is what stands in the brackets where that is not NAME.
+        """
+        match value:
+            case Mapping():
+                return value
+            case [Mapping() as only]:
+                self.complain(name, f"expected a table, not a list of them: write [{name}] in single brackets")
+                return only
+            case _:
+                self.complain(name, f"expected a table: write [{example or name}] on a line, and its keys below it")
+                return {}
 
     def read(self, table: Table, name: str, keys: Collection[Key], others: Collection[str] = ()) -> dict[str, object]:
         """Return the values of TABLE by key, those that are there and fit; what does not belong is a problem.
@@ -56,25 +87,25 @@ class Document:
         known = {key.name: key for key in keys}
         values: dict[str, object] = {}
         for found, value in table.items():
-            where = f"{name}.{found}"
+            where = f"{name}.{dotted(found)}"
             if found in known:
                 self._read_one(values, known[found], value, where)
             elif found not in others:
-                self.complain(where, "unknown key" + did_you_mean(found, [*known, *others]))
+                self.complain(where, unknown(found, value, [*known, *others]))
         return values
 
     def _read_one(self, values: dict[str, object], key: Key, value: object, where: str) -> None:
-        try:
+        problem = key.type.problem(value, self.path.parent)
+        if problem:
+            self.complain(where, problem)
+        else:
             values[key.name] = key.type.read(value, self.path.parent)
-        except Unfit as unfit:
-            reason = f" ({unfit})" if str(unfit) else ""
-            self.complain(where, f"expected {key.type.expected}{reason}")
 
-    def require(self, table: Table, name: str, keys: Collection[Key]) -> None:
+    def require(self, table: Table, name: str, keys: Iterable[Key]) -> None:
         """Note each required key that is not in TABLE."""
         for key in keys:
             if key.required and key.name not in table:
-                self.complain(f"{name}.{key.name}", f"missing: {key.help} Expected {key.type.expected}")
+                self.complain(f"{name}.{key.name}", f"missing: expected {key.type.expected}. {key.help}")
 
     def finish(self) -> None:
         """Raise every problem noted, in the order of the file, if there is any."""
@@ -82,41 +113,18 @@ class Document:
             raise ConfigurationError([text for _, text in sorted(self.problems, key=lambda problem: problem[0])])
 
 
+def unknown(found: str, value: object, known: Collection[str]) -> str:
+    """Return what to say of the key or table FOUND, which is none of those KNOWN where it stands."""
+    what = "table" if isinstance(value, Mapping) else "key"
+    place = place_of(found)
+    return f"unknown {what} here; {place}" if place else f"unknown {what}{did_you_mean(found, known)}"
+
+
 def did_you_mean(found: str, known: Collection[str]) -> str:
-    """Return a hint at the nearest of the KNOWN names, or the whole list where none is near and they are few."""
-    near = difflib.get_close_matches(found, known, n=1, cutoff=0.6)
-    if near:
-        return f'; did you mean "{near[0]}"?'
-    return f"; known here: {', '.join(sorted(known))}" if len(known) <= 12 else ""
+    """Return a hint at the nearest of the KNOWN names, or all of them where none is near."""
+    near = difflib.get_close_matches(found.lower()[:LONGEST_NAME], known, n=1, cutoff=0.7)
+    return f"; did you mean {near[0]}?" if near else f"; possible here: {', '.join(sorted(known))}"
 
 
-def line_of(text: str, key: str) -> int:
-    """Return the line on which the dotted KEY, or else the nearest table around it, stands; 0 if it cannot be told."""
-    *tables, last = key.split(".")
-    section: list[str] = []
-    best = (0, 0)
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[\s*([^\[\]]+?)\s*\]", line)
-        if header:
-            section = _parts(header[1])
-            depth = _shared([*tables, last], section)
-            if depth == len(section) > best[0]:
-                best = (depth, number)
-            continue
-        assigned = re.match(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""", line)
-        if assigned and [*section, *_parts(assigned[1])] == [*tables, last]:
-            return number
-    return best[1]
-
-
-def _parts(dotted: str) -> list[str]:
-    return [part.strip().strip("\"'") for part in dotted.split(".")]
-
-
-def _shared(one: list[str], other: list[str]) -> int:
-    count = 0
-    for left, right in zip(one, other, strict=False):
-        if left != right:
-            break
-        count += 1
-    return count
+LONGEST_NAME = 100
+"""Nobody mistypes a longer one, and comparing takes time that grows with the square of it."""

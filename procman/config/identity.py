@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from procman.config import keys
 from procman.config.document import Document
 from procman.config.load import read_text
-from procman.config.types import NAME_PATTERN
-from procman.errors import ConfigurationError
 from procman.model import Scope
 
 
@@ -17,15 +15,13 @@ def read_identity(path: Path) -> tuple[str, Scope]:
 
     What is installed must stay visible and stoppable while somebody edits the file, so nothing else of it is judged.
     """
-    path = path.absolute()
-    document = Document(path, read_text(path))
+    document = Document(path.absolute(), read_text(path))
     table = document.table(document.root.get("project", {}), "project")
     name, scope = table.get("name"), table.get("scope", Scope.SYSTEM.value)
-    if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
-        document.complain("project.name", "expected small letters, digits and '-', beginning with a letter")
-    elif scope not in {each.value for each in Scope}:
-        document.complain("project.scope", 'expected one of "system", "user"')
-    else:
-        return name, Scope(scope)
+    for key in keys.PROJECT:
+        if key.name in ("name", "scope"):
+            problem = key.type.problem(table.get(key.name, key.default), path.parent)
+            if problem:
+                document.complain(f"project.{key.name}", problem)
     document.finish()
-    raise ConfigurationError([f"{path}: no project name"])
+    return str(name), Scope(scope)

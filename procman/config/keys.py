@@ -1,4 +1,7 @@
-"""Every key of procman.toml, once: the loader, the JSON Schema, the docs and what `init` writes come from here."""
+"""Every key of procman.toml, once: the loader, the JSON Schema, the docs and what `init` writes come from here.
+
+What stands here of Celery's options, Celery 4.4 has already, so that no key says since when.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,7 @@ from procman.config.types import Type
 class Key:
     """One key of one table.
 
-    `default` is as in TOML; None means that the key may be left out and `help` says what happens then. `celery` is the
-    first version of Celery that knows the option, where that is later than 4.4.
+    `default` is as in TOML; None means that the key may be left out and `help` says what happens then.
     """
 
     name: str
@@ -22,14 +24,13 @@ class Key:
     help: str
     default: object = None
     required: bool = False
-    celery: str = ""
 
 
 PROJECT = (
     Key("name", types.NAME, "Prefixes everything installed: programs are called NAME-KEY.", required=True),
-    Key("app", types.MODULE, "The Celery app, as in celery -A.", required=True),
-    Key("directory", types.PATH, "The working directory, first on PYTHONPATH.", required=True),
-    Key("virtualenv", types.PATH, "The virtualenv whose Python runs Celery.", required=True),
+    Key("app", types.APP, "The Celery app, as in celery -A.", required=True),
+    Key("directory", types.SEARCH_PATH, "The working directory, first on PYTHONPATH.", required=True),
+    Key("virtualenv", types.SEARCH_PATH, "The virtualenv whose Python runs Celery.", required=True),
     Key("settings", types.MODULE, "DJANGO_SETTINGS_MODULE. Left out: the app's own default."),
     Key("user", types.USER, "The user the programs run as. Needed in system scope, not allowed in user scope."),
     Key("group", types.USER, "The group the programs run as. Left out: the user's own group."),
@@ -46,7 +47,7 @@ PROJECT = (
         "Secrets, in the syntax of systemd's EnvironmentFile=; readable by root and the service user only.",
     ),
     Key("public", types.VARIABLES, "Variables of [environment] that look like secrets and are none.", ()),
-    Key("python_path", types.PATHS, "Directories on PYTHONPATH behind the project's own.", ()),
+    Key("python_path", types.SEARCH_PATHS, "Directories on PYTHONPATH behind the project's own.", ()),
     Key("writable_paths", types.PATHS, "Directories the tasks write to, such as MEDIA_ROOT.", ()),
     Key("after", types.UNITS, "Units to start after, such as the broker's.", ()),
     Key("templates", types.PATH, "A directory with templates of your own; each replaces procman's of the same name."),
@@ -102,43 +103,52 @@ PROGRAM = (
 _EXTRA = Key("extra_arguments", types.TEXTS, "Further options of Celery, added to its command line as they are.", ())
 
 WORKER = (
-    Key("loglevel", types.LOGLEVEL, "-l", "info"),
+    Key("loglevel", types.LOGLEVEL, "-l: the least that is logged.", "info"),
     Key("queues", types.QUEUES, "-Q: the queues to consume. Left out: those of the app.", ()),
     Key("exclude_queues", types.QUEUES, "-X: queues of the app not to consume.", ()),
     Key("concurrency", types.integer(1, 10_000), "-c: pool processes or threads. Left out: as the app says."),
-    Key("pool", types.POOL, "-P: prefork, threads, solo, gevent or eventlet. Left out: as the app says."),
-    Key("autoscale", types.AUTOSCALE, "--autoscale: most and fewest pool processes."),
-    Key("prefetch_multiplier", types.integer(0, 10_000), "--prefetch-multiplier: messages reserved per pool process."),
+    Key(
+        "pool",
+        types.POOL,
+        "-P: what runs the tasks. Left out: as the app says, which from Celery 5 on also goes before prefork.",
+    ),
+    Key("autoscale", types.AUTOSCALE, "--autoscale: most and fewest pool processes; instead of concurrency."),
+    Key(
+        "prefetch_multiplier",
+        types.integer(1, 10_000),
+        "--prefetch-multiplier: messages reserved per pool process. Celery takes 0 here for left out: "
+        "for no limit the app sets worker_prefetch_multiplier = 0.",
+    ),
     Key(
         "max_tasks_per_child", types.integer(1), "--max-tasks-per-child: tasks after which a pool process is replaced."
     ),
     Key("max_memory_per_child_kib", types.integer(1), "--max-memory-per-child: KiB at which it is replaced."),
     Key("time_limit_seconds", types.SECONDS, "--time-limit: a task is killed after this."),
     Key("soft_time_limit_seconds", types.SECONDS, "--soft-time-limit: a task gets an exception after this."),
-    Key("optimization", types.choice("default", "fair"), "-O"),
+    Key("optimization", types.choice("default", "fair"), "-O: fair gives a task only to a pool process that is idle."),
     Key("events", types.FLAG, "-E: send events, for monitors and admin pages.", False),
     Key("hostname", types.NODE_NAME, "-n: the node name. Left out: NAME-KEY@%h; instances are numbered."),
-    Key("without_gossip", types.FLAG, "--without-gossip", False),
-    Key("without_mingle", types.FLAG, "--without-mingle", False),
-    Key("without_heartbeat", types.FLAG, "--without-heartbeat", False),
+    Key("without_gossip", types.FLAG, "--without-gossip: take no notice of the events of other workers.", False),
+    Key("without_mingle", types.FLAG, "--without-mingle: do not ask other workers at the start.", False),
+    Key("without_heartbeat", types.FLAG, "--without-heartbeat: send no heartbeat to monitors.", False),
     Key("instances", types.integer(1, 1000), "How many of it to run; above 1 the names are numbered.", 1),
     _EXTRA,
 )
 
 BEAT = (
-    Key("loglevel", types.LOGLEVEL, "-l", "info"),
+    Key("loglevel", types.LOGLEVEL, "-l: the least that is logged.", "info"),
     Key(
         "schedule_file",
         types.PATH,
         "-s: where beat remembers when things last ran. Left out: celerybeat-schedule in the project's data directory.",
     ),
-    Key("scheduler", types.POOL, "-S: the scheduler class. Left out: as the app says."),
+    Key("scheduler", types.SCHEDULER, "-S: the scheduler class. Left out: as the app says."),
     Key("max_interval_seconds", types.integer(1), "--max-interval: longest sleep between two looks at the schedule."),
     _EXTRA,
 )
 
 COMMAND = (
-    Key("argv", types.TEXTS, "The command, word by word; looked up in the virtualenv first.", required=True),
+    Key("argv", types.WORDS, "The command, word by word; looked up in the virtualenv first.", required=True),
     Key("instances", types.integer(1, 1000), "How many of it to run; above 1 the names are numbered.", 1),
 )
 
@@ -146,15 +156,19 @@ SUPERVISOR = (
     Key(
         "mode",
         types.choice("existing", "embedded"),
-        "Whose supervisord: one that is there, or procman's own, shared by the projects of the scope.",
-        "existing",
+        "Whose supervisord: one that is there, or procman's own, shared by the projects of the scope. "
+        "Left out: existing in system scope, embedded in user scope.",
     ),
-    Key("configuration", types.PATH, "supervisord's own file. Not allowed with embedded."),
+    Key(
+        "configuration",
+        types.PATH,
+        "supervisord's own file. Left out: /etc/supervisor/supervisord.conf, in system scope. Not with embedded.",
+    ),
     Key(
         "include",
-        types.PATH,
+        types.INCLUDE,
         "The pattern in the [include] section of that file which procman's files are to match. "
-        "Left out: as Debian or Red Hat ship it, if configuration is theirs.",
+        "Left out: as Debian or Red Hat ship it, if configuration is theirs. Not with embedded.",
     ),
 )
 
@@ -191,3 +205,18 @@ DEFAULTS_TABLES = {
     "program": PROGRAM,
     "worker": tuple(key for key in (*PROGRAM, *WORKER) if key.name != "hostname"),
 }
+
+SUBTABLES = ("environment", "supervisor", "systemd")
+"""Tables that every program can have of its own: `[worker.crop.environment]`."""
+
+TABLES = ("project", "defaults", "environment", "worker", "beat", "command", "supervisor", "systemd")
+
+
+def place_of(name: str) -> str:
+    """Say where a key or table called NAME may stand; empty if nothing is called so."""
+    if name in TABLES:
+        return f"[{name}] is a table of its own"
+    tables = {f"[{table}]": found for table, found in SINGLE_TABLES.items()}
+    tables |= {f"[{table}.NAME]": found for table, found in NAMED_TABLES.items()}
+    places = [table for table, found in tables.items() if any(key.name == name for key in found)]
+    return f"it belongs in {' or '.join(places)}" if places else ""

@@ -8,11 +8,15 @@ from typing import Any
 
 from procman.config import consistency, keys, programs, systemd
 from procman.config.directories import directories_for
-from procman.config.document import Document, Table, did_you_mean
-from procman.errors import ConfigurationError, ProcmanError
+from procman.config.document import Document, Table, unknown
+from procman.config.positions import dotted
+from procman.errors import ConfigurationError
 from procman.model import BackendName, Directories, Project, Scope, SupervisorMode, SupervisorSettings
 
-TABLES = ("project", "defaults", "environment", "worker", "beat", "command", "supervisor", "systemd")
+DEBIAN = "/etc/supervisor/supervisord.conf"
+
+LARGEST = 1024 * 1024
+"""Bytes of a procman.toml; forty workers with everything set need 30,000."""
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Project:
@@ -23,36 +27,43 @@ def load(path: Path, environment: Mapping[str, str]) -> Project:
     """
     path = path.absolute()
     document = Document(path, read_text(path))
-    for name in document.root:
-        if name not in TABLES:
-            document.complain(name, "unknown table" + did_you_mean(name, TABLES))
+    for name, value in document.root.items():
+        if name not in keys.TABLES:
+            document.complain(dotted(name), unknown(name, value, keys.TABLES))
     project = _project(document, environment)
     document.finish()
     return project
 
 
 def read_text(path: Path) -> str:
-    """Return the text of the file PATH; ProcmanError says why it cannot be read."""
+    """Return the text of the file PATH; ConfigurationError says why it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ConfigurationError([f"{path}: not UTF-8 at byte {error.start}"]) from None
+        if not path.is_file() and path.exists():
+            raise ConfigurationError([f"{path}: expected a file, found something else"], hint="Name a procman.toml.")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise ConfigurationError(
             [f"{path}: cannot be read: {error.strerror}"], hint="`procman init` writes one."
         ) from None
+    if len(content) > LARGEST:
+        raise ConfigurationError([f"{path}: larger than {LARGEST} bytes"], hint="Is this the right file?")
+    try:
+        # Editors on Windows begin a text with a byte order mark.
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        hint = "Save it as UTF-8; iconv -f latin1 -t utf-8 converts a file."
+        raise ConfigurationError([f"{path}:{line}: this is not UTF-8"], hint=hint) from None
 
 
 def _project(document: Document, environment: Mapping[str, str]) -> Project:
-    table = document.table(document.root.get("project", {}), "project")
-    values: dict[str, Any] = {key.name: key.default for key in keys.PROJECT}
-    values |= document.read(table, "project", keys.PROJECT)
-    document.require(table, "project", keys.PROJECT)
+    values = _project_values(document)
     scope = Scope(values["scope"])
-    directories = _directories(document, values, scope, environment)
-    settings = _supervisor(document, directories)
+    name = values["name"] or "project"
+    directories, homeless = _directories(name, scope, environment)
     project = Project(
-        name=values["name"] or "project",
+        name=name,
         configuration_file=document.path,
         app=values["app"] or "app",
         directory=values["directory"] or document.path.parent,
@@ -67,47 +78,66 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
         writable_paths=values["writable_paths"],
         after=values["after"],
         templates=values["templates"],
-        supervisor=settings,
+        supervisor=_supervisor(document, scope, directories),
         systemd=systemd.read_settings(document),
         directories=directories,
-        programs=programs.read_programs(document, values["name"] or "project", directories, values["public"]),
+        programs=programs.read_programs(document, name, directories, values["public"]),
     )
     consistency.check(document, project)
+    if homeless:
+        document.complain("project.scope", homeless)
     return project
 
 
-def _directories(
-    document: Document, values: Mapping[str, Any], scope: Scope, environment: Mapping[str, str]
-) -> Directories:
-    name = values["name"] or "project"
+def _project_values(document: Document) -> dict[str, Any]:
+    values: dict[str, Any] = {key.name: key.default for key in keys.PROJECT}
+    if "project" not in document.root:
+        required = ", ".join(key.name for key in keys.PROJECT if key.required)
+        document.complain("project", f"missing: write a table [project] with {required} and, for the host, user")
+        return values
+    table = document.table(document.root["project"], "project")
+    values |= document.read(table, "project", keys.PROJECT)
+    if table or isinstance(document.root["project"], Mapping):
+        document.require(table, "project", keys.PROJECT)
+    return values
+
+
+def _directories(name: str, scope: Scope, environment: Mapping[str, str]) -> tuple[Directories, str]:
+    """Return the directories, and the problem with them if there is one; then they are those of the host."""
     try:
-        return directories_for(name, scope, environment)
-    except ProcmanError as error:
-        document.complain("project.scope", error.message)
-        return directories_for(name, Scope.SYSTEM, {})
+        return directories_for(name, scope, environment), ""
+    except ConfigurationError as error:
+        return directories_for(name, Scope.SYSTEM, {}), error.message
 
 
-def _supervisor(document: Document, directories: Directories) -> SupervisorSettings:
+def _supervisor(document: Document, scope: Scope, directories: Directories) -> SupervisorSettings:
     table: Table = document.table(document.root.get("supervisor", {}), "supervisor")
     values: dict[str, Any] = {key.name: key.default for key in keys.SUPERVISOR}
     values |= document.read(table, "supervisor", keys.SUPERVISOR)
-    if values["mode"] == "embedded":
-        for name in ("configuration", "include"):
-            if name in table:
-                document.complain(f"supervisor.{name}", 'not allowed with mode = "embedded": procman writes that file')
-        own = directories.shared_configuration / "supervisor"
-        return SupervisorSettings(SupervisorMode.EMBEDDED, own / "supervisord.conf", str(own / "conf.d" / "*.conf"))
-    configuration: Path = values["configuration"] or Path("/etc/supervisor/supervisord.conf")
-    include = str(values["include"] or keys.INCLUDES.get(str(configuration), ""))
-    supervisor = "[supervisor]" if "supervisor" in document.root else "no [supervisor] table"
-    if not include:
+    mode = values["mode"] or ("existing" if scope is Scope.SYSTEM else "embedded")
+    if mode == "existing":
+        return _existing_supervisor(document, scope, values)
+    for name in ("configuration", "include"):
+        if name in table:
+            document.complain(
+                f"supervisor.{name}", 'only with mode = "existing": procman writes the file of its own supervisord'
+            )
+    own = directories.shared_configuration / "supervisor"
+    return SupervisorSettings(SupervisorMode.EMBEDDED, own / "supervisord.conf", str(own / "conf.d" / "*.conf"))
+
+
+def _existing_supervisor(document: Document, scope: Scope, values: Mapping[str, Any]) -> SupervisorSettings:
+    if scope is Scope.USER and values["configuration"] is None and document.is_sound("supervisor.configuration"):
+        document.complain(
+            "supervisor.configuration",
+            'missing: with scope = "user" name your own supervisord\'s file, or write mode = "embedded"',
+        )
+    configuration: Path = values["configuration"] or Path(DEBIAN)
+    include = values["include"] or keys.INCLUDES.get(str(configuration))
+    if include is None and document.is_sound("supervisor.include"):
         document.complain(
             "supervisor.include",
-            f"missing: {configuration} is no file of Debian's or Red Hat's ({supervisor}); "
-            'write the pattern that stands in its [include] section, such as "/etc/supervisor/conf.d/*.conf"',
+            f"missing: write the pattern that stands in the [include] section of {configuration}, "
+            f'such as "{keys.INCLUDES[DEBIAN]}"',
         )
-    elif Path(include).name.count("*") != 1 or "*" in str(Path(include).parent):
-        document.complain(
-            "supervisor.include", 'expected a directory and a file pattern with one *, such as "/etc/x/*.conf"'
-        )
-    return SupervisorSettings(SupervisorMode.EXISTING, configuration, include or "/etc/supervisor/conf.d/*.conf")
+    return SupervisorSettings(SupervisorMode.EXISTING, configuration, include or keys.INCLUDES[DEBIAN])

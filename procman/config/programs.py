@@ -10,24 +10,15 @@ from typing import Any
 from procman import celery_command
 from procman.config import keys
 from procman.config.document import Document, Table, did_you_mean
-from procman.config.supervisor_options import FREE, RESERVED
+from procman.config.environment import read_environment
+from procman.config.positions import dotted
+from procman.config.supervisor_options import read_options
 from procman.config.systemd import read_directives
-from procman.config.types import NAME_PATTERN, VARIABLE_PATTERN
-from procman.model import Beat, Command, Directories, Program, Worker
-from procman.quoting import unprintable
-from procman.secrets import holds_password, is_secret
+from procman.config.types import NAME_PATTERN
+from procman.model import Beat, Command, Directories, Kind, Program, Worker
+from procman.secrets import holds_password
 
-SUBTABLES = ("environment", "supervisor", "systemd")
 DEFAULT_STOP_TIMEOUT_SECONDS = {"worker": 600, "beat": 60, "command": 60}
-
-OWN_VARIABLES = {
-    "DJANGO_SETTINGS_MODULE": "use the key settings in [project]",
-    "PYTHONPATH": "use the key python_path in [project]",
-    "VIRTUAL_ENV": "use the key virtualenv in [project]",
-    "PYTHONHOME": "it breaks the virtualenv",
-    "C_FORCE_ROOT": "Celery refuses to run as root for a reason: set the key user in [project]",
-}
-"""Variables that are procman's to set, each with what to do instead."""
 
 
 def read_programs(
@@ -36,7 +27,8 @@ def read_programs(
     """Return the programs in starting order: workers, commands, beat; problems go to DOCUMENT."""
     reader = _Reader(document, project, directories, public)
     programs = [*reader.workers(), *reader.commands(), *reader.beat()]
-    if not programs and not document.problems:
+    is_empty = all(document.root.get(kind, {}) == {} for kind in keys.NAMED_TABLES) and "beat" not in document.root
+    if is_empty and all(name in keys.TABLES for name in document.root):
         document.complain(
             "worker", "nothing to run: write a table such as [worker.celery], and [beat] for periodic tasks"
         )
@@ -50,40 +42,33 @@ class _Reader:
         self.directories = directories
         self.public = public
         root = document.root
-        self.defaults = self._defaults(document.table(root.get("defaults", {}), "defaults"))
-        self.environment = self._environment(root.get("environment", {}), "environment")
+        self.defaults = self._defaults(document.table(root.get("defaults", {}), "defaults", "defaults.worker"))
+        self.environment = read_environment(document, root.get("environment", {}), "environment", public)
 
     def workers(self) -> Iterator[Program]:
         """Yield the programs of every [worker.KEY]."""
         for key, where, table in self._named("worker"):
             values = self._values(table, where, "worker")
-            self._check_arguments(values["extra_arguments"], where)
+            common = self._common(table, where, values)
             for name, suffix in self._instances(key, values["instances"]):
-                yield self._program(
-                    name, where, table, values, _worker(values, _node_name(values["hostname"], name, suffix))
-                )
+                options = _worker(values, _node_name(values["hostname"], name, suffix))
+                yield Program(name=name, options=options, **common)
 
     def commands(self) -> Iterator[Program]:
         """Yield the programs of every [command.KEY]."""
         for key, where, table in self._named("command"):
             values = self._values(table, where, "command")
-            argv = values["argv"] or ()
-            if "argv" in table and not argv:
-                self.document.complain(
-                    f"{where}.argv", 'expected at least one word, such as ["celery", "-A", "mysite", "flower"]'
-                )
-            self._check_passwords(argv, f"{where}.argv")
+            common = self._common(table, where, values)
             for name, _ in self._instances(key, values["instances"]):
-                yield self._program(name, where, table, values, Command(argv))
+                yield Program(name=name, options=Command(values["argv"] or ()), **common)
 
     def beat(self) -> Iterator[Program]:
         """Yield the program of [beat], if there is one."""
-        if "beat" not in self.document.root:
-            return
-        table = self.document.table(self.document.root["beat"], "beat")
-        values = self._values(table, "beat", "beat")
-        self._check_arguments(values["extra_arguments"], "beat")
-        yield self._program(f"{self.project}-celery-beat", "beat", table, values, self._beat(values))
+        if "beat" in self.document.root:
+            table = self.document.table(self.document.root["beat"], "beat")
+            values = self._values(table, "beat", "beat")
+            common = self._common(table, "beat", values)
+            yield Program(name=f"{self.project}-celery-beat", options=self._beat(values), **common)
 
     def _beat(self, values: Mapping[str, Any]) -> Beat:
         scheduler = values["scheduler"]
@@ -97,24 +82,27 @@ class _Reader:
     def _defaults(self, table: Table) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         for name, value in table.items():
-            where = f"defaults.{name}"
-            if name not in keys.DEFAULTS_TABLES:
-                self.document.complain(where, "unknown table" + did_you_mean(name, keys.DEFAULTS_TABLES))
+            where = f"defaults.{dotted(name)}"
+            if name in keys.DEFAULTS_TABLES:
+                table = self.document.table(value, where)
+                found[name] = self.document.read(table, where, keys.DEFAULTS_TABLES[name])
+                self._check_words(found[name], where, name)
             else:
-                found[name] = self.document.read(self.document.table(value, where), where, keys.DEFAULTS_TABLES[name])
+                what = "table" if isinstance(value, Mapping) else "key"
+                self.document.complain(where, f"unknown {what}{did_you_mean(name, keys.DEFAULTS_TABLES)}")
         return found
 
     def _named(self, kind: str) -> Iterator[tuple[str, str, Table]]:
-        for key, value in self.document.table(self.document.root.get(kind, {}), kind).items():
-            where = f"{kind}.{key}"
-            if not isinstance(value, Mapping):
-                self.document.complain(where, f"expected a table: write [{kind}.NAME], such as [{kind}.celery]")
-            elif not re.fullmatch(NAME_PATTERN, key):
+        for key, value in self.document.table(self.document.root.get(kind, {}), kind, f"{kind}.NAME").items():
+            where = f"{kind}.{dotted(key)}"
+            table = self.document.table(value, where, f"{kind}.NAME")
+            if not table and not isinstance(value, Mapping):
+                continue
+            if not re.fullmatch(NAME_PATTERN, key):
                 self.document.complain(
                     where, "expected a name of small letters, digits and '-', beginning with a letter"
                 )
-            else:
-                yield key, where, value
+            yield key, where, table
 
     def _values(self, table: Table, where: str, kind: str) -> dict[str, Any]:
         known = keys.SINGLE_TABLES.get(kind) or keys.NAMED_TABLES[kind]
@@ -122,9 +110,22 @@ class _Reader:
         values["stop_timeout_seconds"] = DEFAULT_STOP_TIMEOUT_SECONDS[kind]
         for defaults in (self.defaults.get("program", {}), self.defaults.get(kind, {})):
             values |= {name: value for name, value in defaults.items() if name in values}
-        values |= self.document.read(table, where, known, SUBTABLES)
+        own = self.document.read(table, where, known, keys.SUBTABLES)
+        self._check_words(own, where, kind)
         self.document.require(table, where, known)
-        return values
+        return values | own
+
+    def _check_words(self, values: Mapping[str, Any], where: str, kind: str) -> None:
+        arguments = values.get("extra_arguments", ())
+        for objection in celery_command.objections(arguments, Kind.BEAT if kind == "beat" else Kind.WORKER):
+            self.document.complain(f"{where}.extra_arguments", objection)
+        for name in ("extra_arguments", "argv"):
+            if any(holds_password(word) for word in values.get(name, ())):
+                self.document.complain(
+                    f"{where}.{name}",
+                    "it holds a password, and everybody on the host can read a command line: "
+                    "put it into the file that the key environment_file in [project] names",
+                )
 
     def _instances(self, key: str, count: int) -> Iterator[tuple[str, str]]:
         name = f"{self.project}-{key}"
@@ -134,95 +135,17 @@ class _Reader:
         for number in range(1, count + 1):
             yield f"{name}-{number}", f"-{number}"
 
-    def _program(
-        self, name: str, where: str, table: Table, values: Mapping[str, Any], options: Worker | Beat | Command
-    ) -> Program:
-        return Program(
-            name=name,
-            key=where,
-            options=options,
-            autostart=values["autostart"],
-            stop_timeout_seconds=values["stop_timeout_seconds"],
-            start_seconds=values["start_seconds"],
-            nice=values["nice"],
-            umask=_umask(values["umask"]),
-            log_max_mib=values["log_max_mib"],
-            log_backups=values["log_backups"],
-            launcher=values["launcher"],
-            environment={**self.environment, **self._environment(table.get("environment", {}), f"{where}.environment")},
-            supervisor_options=self._supervisor_options(table.get("supervisor", {}), f"{where}.supervisor"),
-            memory_high_mib=values["memory_high_mib"],
-            memory_max_mib=values["memory_max_mib"],
-            cpu_weight=values["cpu_weight"],
-            tasks_max=values["tasks_max"],
-            systemd_directives=read_directives(self.document, table.get("systemd", {}), f"{where}.systemd"),
-        )
-
-    def _environment(self, value: object, where: str) -> dict[str, str]:
-        table = self.document.table(value, where)
-        found: dict[str, str] = {}
-        for name, text in table.items():
-            problem = self._variable_problem(name, text)
-            if problem:
-                self.document.complain(f"{where}.{name}", problem)
-            else:
-                found[name] = str(text)
-        return found
-
-    def _variable_problem(self, name: str, value: object) -> str | None:
-        if not re.fullmatch(VARIABLE_PATTERN, name):
-            return "expected the name of an environment variable: letters, digits and _"
-        if name in OWN_VARIABLES:
-            return f"not possible here: {OWN_VARIABLES[name]}"
-        if name.startswith("PROCMAN_"):
-            return "not possible here: names that begin with PROCMAN_ are procman's own"
-        if not isinstance(value, str):
-            return f'expected a text in quotes, such as {name} = "1"'
-        found = unprintable(value)
-        if found:
-            return f"expected a text of one line; it holds a {found}"
-        if is_secret(name, value) and name not in self.public:
-            return (
-                "this is a secret, and what procman writes can be read by others: put it into the file that the key "
-                f'environment_file in [project] names; if it is none, write public = ["{name}"] in [project]'
-            )
-        return None
-
-    def _supervisor_options(self, value: object, where: str) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for name, text in self.document.table(value, where).items():
-            problem = _option_problem(name, text)
-            if problem:
-                self.document.complain(f"{where}.{name}", problem)
-            else:
-                found[name] = str(text).lower() if isinstance(text, bool) else str(text)
-        return found
-
-    def _check_arguments(self, arguments: Collection[str], where: str) -> None:
-        for argument in arguments:
-            objection = celery_command.objection(argument)
-            if objection:
-                self.document.complain(f"{where}.extra_arguments", objection)
-        self._check_passwords(arguments, f"{where}.extra_arguments")
-
-    def _check_passwords(self, words: Collection[str], where: str) -> None:
-        if any(holds_password(word) for word in words):
-            self.document.complain(
-                where,
-                "it holds a password, and everybody on the host can read a command line: "
-                "put it into the file that the key environment_file in [project] names",
-            )
-
-
-def _option_problem(name: str, value: object) -> str | None:
-    if name in RESERVED:
-        return f"not possible: {RESERVED[name]}"
-    if name not in FREE:
-        return "supervisord knows no such option and would ignore it silently" + did_you_mean(name, FREE)
-    if not isinstance(value, str | int):
-        return "expected a text, a whole number, true or false"
-    found = unprintable(str(value))
-    return f"expected a text of one line; it holds a {found}" if found else None
+    def _common(self, table: Table, where: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what all instances of a program have in common, whatever their kind."""
+        read, document = {key.name: values[key.name] for key in keys.PROGRAM}, self.document
+        own = read_environment(document, table.get("environment", {}), f"{where}.environment", self.public)
+        return read | {
+            "key": where,
+            "umask": _umask(values["umask"]),
+            "environment": self.environment | own,
+            "supervisor_options": read_options(document, table.get("supervisor", {}), f"{where}.supervisor"),
+            "systemd_directives": read_directives(document, table.get("systemd", {}), f"{where}.systemd"),
+        }
 
 
 def _umask(value: int | str) -> int:

@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-FREE = frozenset(
-    {
-        "exitcodes",
-        "priority",
-        "serverurl",
-        "startretries",
-        "stderr_capture_maxbytes",
-        "stderr_events_enabled",
-        "stderr_syslog",
-        "stdout_capture_maxbytes",
-        "stdout_events_enabled",
-        "stdout_syslog",
-    }
-)
+from pathlib import Path
+
+from procman.config.document import Document, did_you_mean
+from procman.config.positions import dotted
+from procman.config.types import FLAG, Type, Unfit, integer, matching
+from procman.secrets import holds_password
+
+_SIZE_PATTERN = r"[0-9]{1,9}([KkMmGg][Bb])?"
+_EXIT_CODES_PATTERN = r"[0-9]{1,3}(,[0-9]{1,3})*"
+
+
+def _read_number_or(text: Type, highest: int) -> Type:
+    def read(value: object, base: Path) -> object:
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= highest:
+            return value
+        if isinstance(value, int):
+            raise Unfit
+        return text.read(value, base)
+
+    return Type(text.expected, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": highest}, text.schema]}, read)
+
+
+_SIZE = _read_number_or(matching('a number of bytes, or a size such as "1MB"', _SIZE_PATTERN), 10**9 - 1)
+_EXIT_CODES = _read_number_or(matching('an exit status, or several such as "0,2"', _EXIT_CODES_PATTERN), 255)
+
+FREE = {
+    "exitcodes": _EXIT_CODES,
+    "priority": integer(0, 999_999),
+    "serverurl": matching(
+        '"AUTO", or where supervisord listens, such as "unix:///run/supervisor.sock"', r"AUTO|(unix|http)://[^\s]+"
+    ),
+    "startretries": integer(0),
+    "stderr_capture_maxbytes": _SIZE,
+    "stderr_events_enabled": FLAG,
+    "stderr_syslog": FLAG,
+    "stdout_capture_maxbytes": _SIZE,
+    "stdout_events_enabled": FLAG,
+    "stdout_syslog": FLAG,
+}
 """Options that may be set as they are."""
 
 RESERVED = {
@@ -43,3 +68,25 @@ RESERVED = {
     "user": "use the key user in [project]",
 }
 """Options that a promise of procman rests on, or that have a key of their own, each with what to do instead."""
+
+
+def read_options(document: Document, value: object, where: str) -> dict[str, str]:
+    """Return the options of the table WHERE as supervisord reads them; problems go to DOCUMENT."""
+    found: dict[str, str] = {}
+    for name, given in document.table(value, where).items():
+        problem = _problem(name, given)
+        if problem:
+            document.complain(f"{where}.{dotted(name)}", problem)
+        else:
+            found[name] = str(given).lower() if isinstance(given, bool) else str(given)
+    return found
+
+
+def _problem(name: str, value: object) -> str | None:
+    if name in RESERVED:
+        return f"not possible: {RESERVED[name]}"
+    if name not in FREE:
+        return f"supervisord knows no such option and would ignore it silently{did_you_mean(name, FREE)}"
+    if isinstance(value, str) and holds_password(value):
+        return "it holds a password, and what procman writes can be read by others"
+    return FREE[name].problem(value, Path("/"))

@@ -7,9 +7,11 @@ from typing import Any
 
 from procman.config import keys
 from procman.config.document import Document, did_you_mean
+from procman.config.positions import dotted
 from procman.config.systemd_directives import FREE, PATTERNS, RESERVED, Directive, Value
 from procman.model import Project, Sandbox, Scope, SystemdLog, SystemdSettings
 from procman.quoting import unprintable
+from procman.secrets import holds_password
 
 
 def read_settings(document: Document) -> SystemdSettings:
@@ -32,7 +34,7 @@ def read_directives(document: Document, value: object, where: str) -> dict[str, 
         values = given if isinstance(given, list) else [given]
         problem = _problem(name, values)
         if problem:
-            document.complain(f"{where}.{name}", problem)
+            document.complain(f"{where}.{dotted(name)}", problem)
         else:
             found[name] = tuple(_text(each) for each in values)
     return found
@@ -73,6 +75,8 @@ def _problem(name: str, values: list[object]) -> str | None:
         found = unprintable(text)
         if found:
             return f"expected a text of one line; it holds a {found}"
+        if holds_password(text):
+            return "it holds a password, and what procman writes can be read by others"
         if not re.fullmatch(PATTERNS[kind], text) or text != text.strip():
             return f"expected {kind.value}" + (", one each" if kind is Value.PATHS else "")
     return None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import datetime
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 from procman.quoting import unprintable
 
@@ -26,15 +26,50 @@ class Type:
     schema: Schema
     read: Callable[[object, Path], object]
 
+    def problem(self, value: object, base: Path) -> str | None:
+        """Return what is wrong with VALUE and what would be right, None if it fits."""
+        try:
+            self.read(value, base)
+        except Unfit as unfit:
+            reason = str(unfit) or _found(value)
+            return f"expected {self.expected}" + (f" ({reason})" if reason else "")
+        return None
+
 
 NAME_PATTERN = r"[a-z][a-z0-9-]*"
 VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 USER_PATTERN = r"[A-Za-z_][A-Za-z0-9_.-]*"
-DOTTED_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*(:[A-Za-z_][A-Za-z0-9_.]*)?"
+MODULE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
 UNIT_PATTERN = r"[A-Za-z0-9:_.\\@-]+\.(service|target|socket|mount|path|timer|device)"
+NODE_NAME_PART = r"([^\s,@%-]|%[hnd])([^\s,@%]|%[hnd])*"
+INCLUDE_PATTERN = r"/([^\s*?\[\]]*/)?[^\s*?\[\]/]*\*[^\s*?\[\]/]*"
+
+A_YEAR = 31_536_000
+NOT_ON_A_LINE = {"not": {"pattern": r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufdd0-\ufdef\ufffe\uffff]"}}
+"""What `unprintable` finds, as far as a pattern of JSON Schema can say it."""
 
 
-def _text(value: object) -> str:
+def _found(value: object) -> str:
+    # A text is not shown: it may be a secret in the wrong place.
+    match value:
+        case bool():
+            return f"found {str(value).lower()}"
+        case str():
+            return ""
+        case float():
+            return f"found {value}"
+        case int():
+            return f"found {value}" if abs(value) < 10**15 else "found a huge number"
+        case datetime.date() | datetime.time():
+            return "found a date or time: a text stands in quotes"
+        case list() | tuple():
+            return "found a list"
+        case _:
+            return "found a table"
+
+
+def text_of_one_line(value: object) -> str:
+    """Return VALUE if it is a text that every file we write can hold; raises Unfit otherwise."""
     if not isinstance(value, str):
         raise Unfit
     found = unprintable(value)
@@ -43,53 +78,70 @@ def _text(value: object) -> str:
     return value
 
 
-def _pattern(expected: str, pattern: str, *, longest: int = 255) -> Type:
+def matching(expected: str, pattern: str, *, longest: int = 255) -> Type:
+    """Return the type of a text that is a PATTERN from end to end."""
+
     def read(value: object, _: Path) -> str:
-        text = _text(value)
-        if not re.fullmatch(pattern, text) or len(text) > longest:
+        text = text_of_one_line(value)
+        if not text:
+            raise Unfit("it is empty")
+        if len(text) > longest:
+            raise Unfit(f"it has {len(text)} characters, {longest} are possible")
+        if not re.fullmatch(pattern, text):
             raise Unfit
         return text
 
-    return Type(expected, {"type": "string", "pattern": f"^({pattern})$", "maxLength": longest}, read)
+    schema = {"type": "string", "pattern": f"^({pattern})$", "maxLength": longest, **NOT_ON_A_LINE}
+    return Type(expected, schema, read)
 
 
 def _read_text(value: object, _: Path) -> str:
-    text = _text(value)
+    text = text_of_one_line(value)
     if not text:
         raise Unfit("it is empty")
     return text
 
 
 def _read_path(value: object, base: Path) -> Path:
-    text = _text(value)
+    text = text_of_one_line(value)
     if not text.strip():
         raise Unfit("it is empty")
     if text != text.strip():
         raise Unfit("it begins or ends with a blank")
     if text.startswith("~"):
         raise Unfit("write the whole path: ~ means another directory for root than for the user")
-    return Path(_normalised(base / text))
+    path = normalised(base / text)
+    found = unprintable(str(path))
+    if found:
+        raise Unfit(f"write an absolute path: that of this file holds a {found}")
+    return path
 
 
-def _normalised(path: Path) -> str:
-    # os.path.normpath would keep a leading `//`; `..` is taken as written, as a shell's `cd` does.
+def _read_search_path(value: object, base: Path) -> Path:
+    path = _read_path(value, base)
+    if ":" in str(path):
+        raise Unfit("it holds a colon, which separates the directories of PATH and PYTHONPATH")
+    return path
+
+
+def normalised(path: Path) -> Path:
+    """Return PATH without `.`, `..` and double slashes; `..` is taken as written, as a shell's `cd` does."""
+    # os.path.normpath would keep a leading `//`.
     parts: list[str] = []
     for part in path.parts[1:]:
         if part == "..":
             del parts[-1:]
         else:
             parts.append(part)
-    return "/" + "/".join(parts)
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return Path("/" + "/".join(parts))
 
 
 def integer(minimum: int, maximum: int = 2**31 - 1) -> Type:
     """Return the type of a whole number within bounds."""
 
     def read(value: object, _: Path) -> int:
+        if isinstance(value, str) and re.fullmatch("[0-9]+", value):
+            raise Unfit("leave out the quotes")
         if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
             raise Unfit
         return value
@@ -100,12 +152,16 @@ def integer(minimum: int, maximum: int = 2**31 - 1) -> Type:
 
 
 def _read_seconds(value: object, _: Path) -> float:
-    if not _is_number(value) or not 0 < value < math.inf:
+    if isinstance(value, str):
+        raise Unfit("leave out the quotes and the unit")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= A_YEAR:
         raise Unfit
     return value
 
 
 def _read_flag(value: object, _: Path) -> bool:
+    if isinstance(value, str):
+        raise Unfit("leave out the quotes")
     if not isinstance(value, bool):
         raise Unfit
     return value
@@ -115,61 +171,117 @@ def choice(*words: str) -> Type:
     """Return the type of one word out of several."""
 
     def read(value: object, _: Path) -> str:
-        if value not in words or not isinstance(value, str):
+        if not isinstance(value, str):
             raise Unfit
+        if value not in words:
+            near = difflib.get_close_matches(value.lower(), words, n=1)
+            raise Unfit(f'did you mean "{near[0]}"?' if near else "")
         return value
 
-    return Type("one of " + ", ".join(f'"{word}"' for word in words), {"enum": list(words)}, read)
+    quoted = [f'"{word}"' for word in words]
+    expected = f"one of {', '.join(quoted)}" if len(words) > 1 else f"{quoted[0]}, the only one so far"
+    return Type(expected, {"enum": list(words)}, read)
 
 
-def list_of(item: Type, expected: str) -> Type:
-    """Return the type of a list; the problem found in an item is the list's."""
+def list_of(item: Type, expected: str, *, fewest: int = 0) -> Type:
+    """Return the type of a list; what is wrong with its items is told together."""
 
     def read(value: object, base: Path) -> tuple[object, ...]:
+        if isinstance(value, str):
+            raise Unfit("found a text: put it in [ ]")
         if not isinstance(value, list):
             raise Unfit
+        wrong = [
+            f"item {number}: {reason}" for number, each in enumerate(value, 1) if (reason := _why(item, each, base))
+        ]
+        if wrong:
+            raise Unfit("; ".join(wrong))
+        if len(value) < fewest:
+            raise Unfit("it is empty")
         return tuple(item.read(each, base) for each in value)
 
-    return Type(expected, {"type": "array", "items": item.schema}, read)
+    schema = {"type": "array", "items": item.schema} | ({"minItems": fewest} if fewest else {})
+    return Type(expected, schema, read)
+
+
+def _why(item: Type, value: object, base: Path) -> str | None:
+    try:
+        item.read(value, base)
+    except Unfit as unfit:
+        return str(unfit) or _found(value) or f"expected {item.expected}"
+    return None
 
 
 def _read_autoscale(value: object, _: Path) -> tuple[int, int]:
     match value:
-        case [int(one), int(other)] if min(one, other) >= 0 and max(one, other) > 0:
+        case [bool(), _] | [_, bool()]:
+            raise Unfit("found true or false")
+        case [int(one), int(other)] if min(one, other) >= 0 and 0 < max(one, other) <= 10_000:
             return max(one, other), min(one, other)
+        case list():
+            raise Unfit("found a list of something else, or numbers not from 0 to 10000")
         case _:
             raise Unfit
 
 
 def _read_umask(value: object, _: Path) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        raise Unfit("found a number: put it in quotes")
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
         raise Unfit
     return int(value, 8)
 
 
-TEXT = Type("a text", {"type": "string", "minLength": 1}, _read_text)
+TEXT = Type("a text", {"type": "string", "minLength": 1, **NOT_ON_A_LINE}, _read_text)
 FLAG = Type("true or false", {"type": "boolean"}, _read_flag)
-PATH = Type("a path, absolute or relative to this file", {"type": "string", "minLength": 1}, _read_path)
-SECONDS = Type("a number of seconds above 0", {"type": "number", "exclusiveMinimum": 0}, _read_seconds)
-NAME = _pattern(
+_PATH_SCHEMA = {"type": "string", "pattern": r"^[^\s~](.*[^\s])?$", **NOT_ON_A_LINE}
+PATH = Type("a path, absolute or relative to this file", _PATH_SCHEMA, _read_path)
+SEARCH_PATH = Type(
+    "a path without a colon, absolute or relative to this file",
+    {**_PATH_SCHEMA, "pattern": r"^[^\s~:]([^:]*[^\s:])?$"},
+    _read_search_path,
+)
+SECONDS = Type(
+    "a number of seconds above 0", {"type": "number", "exclusiveMinimum": 0, "maximum": A_YEAR}, _read_seconds
+)
+NAME = matching(
     "small letters, digits and '-', beginning with a letter, 63 characters at most", NAME_PATTERN, longest=63
 )
-USER = _pattern("the name of a user or group", USER_PATTERN, longest=32)
-VARIABLE = _pattern("the name of an environment variable", VARIABLE_PATTERN)
-MODULE = _pattern("a Python module, such as mysite.settings", DOTTED_PATTERN)
-UNIT = _pattern("the name of a systemd unit, such as rabbitmq-server.service", UNIT_PATTERN)
-QUEUE = _pattern("the name of a queue, without blanks or commas", r"[^\s,]+")
-NODE_NAME = _pattern("a node name such as crop@%h (no blanks)", r"[^\s,@]+@[^\s,@]+")
-POOL = _pattern("prefork, threads, solo, gevent, eventlet, or a class", r"[A-Za-z_][A-Za-z0-9_.:]*")
-LOGLEVEL = choice("debug", "info", "warning", "error", "critical")
-UMASK = Type('octal digits in quotes, such as "027"', {"type": "string", "pattern": "^0?[0-7]{3}$"}, _read_umask)
+USER = matching("the name of a user or group", USER_PATTERN, longest=32)
+VARIABLE = matching("the name of an environment variable", VARIABLE_PATTERN)
+MODULE = matching("a Python module, such as mysite.settings", MODULE_PATTERN)
+APP = matching("a Python module, such as mysite or mysite.celery:app", rf"{MODULE_PATTERN}(:{MODULE_PATTERN})?")
+UNIT = matching("the name of a systemd unit, such as rabbitmq-server.service", UNIT_PATTERN)
+QUEUE = matching("the name of a queue, without blanks or commas, and no - at its beginning", r"[^\s,-][^\s,]*")
+NODE_NAME = matching(
+    "a node name such as crop@%h (no blanks; %h host, %d domain, %n name)", f"{NODE_NAME_PART}@{NODE_NAME_PART}"
+)
+POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")
+SCHEDULER = matching(
+    "a class or its short name, such as django", r"[A-Za-z_][A-Za-z0-9_-]*([.:][A-Za-z_][A-Za-z0-9_]*)*"
+)
+LOGLEVEL = choice("debug", "info", "warning", "error", "critical", "fatal")
+UMASK = Type(
+    'octal digits in quotes, such as "027"', {"type": "string", "pattern": "^0?[0-7]{3}$", **NOT_ON_A_LINE}, _read_umask
+)
+INCLUDE = matching(
+    'an absolute path with one * in its last part, such as "/etc/supervisor/conf.d/*.conf"', INCLUDE_PATTERN
+)
 AUTOSCALE = Type(
     "two numbers of pool processes, such as [10, 3]",
-    {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2, "maxItems": 2},
+    {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 0, "maximum": 10_000},
+        "contains": {"minimum": 1},
+        "minItems": 2,
+        "maxItems": 2,
+    },
     _read_autoscale,
 )
-TEXTS = list_of(TEXT, "a list of texts")
+TEXTS = list_of(TEXT, 'a list of texts, such as ["--one", "--other=2"]')
+WORDS = list_of(TEXT, 'at least one word, such as ["celery", "-A", "mysite", "flower"]', fewest=1)
 QUEUES = list_of(QUEUE, 'a list of queue names, such as ["crop"]')
-PATHS = list_of(PATH, "a list of paths")
-UNITS = list_of(UNIT, "a list of systemd units")
+SEARCH_PATHS = list_of(SEARCH_PATH, 'a list of paths, such as ["/opt/site/lib"]')
+PATHS = list_of(PATH, 'a list of paths, such as ["/var/lib/site/media"]')
+UNITS = list_of(UNIT, 'a list of systemd units, such as ["rabbitmq-server.service"]')
 VARIABLES = list_of(VARIABLE, "a list of variable names")

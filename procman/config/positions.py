@@ -1,0 +1,134 @@
+"""Where each key of a TOML file stands; tomllib tells values, but not lines."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from procman.secrets import masked
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LONGEST_SHOWN = 60
+"""Characters of a key that are shown; more would hide the message."""
+
+_TOKEN = re.compile(
+    r'''
+      (?P<line>\n)
+    | \#[^\n]*
+    | (?P<string>"""(?:[^\\]|\\.)*?"{3,5} | \'\'\'.*?\'{3,5} | "(?:[^"\\\n]|\\.)*" | '[^'\n]*')
+    | (?P<mark>[][{}=,])
+    | (?P<bare>[^][{}=,.\s"'#]+)
+    ''',
+    re.DOTALL | re.VERBOSE,
+)
+
+
+def dotted(*parts: str) -> str:
+    """Return the path of a key as TOML writes it; safe to show, whatever the key holds.
+
+    It identifies a key in messages and in `lines_of`. A part that is no bare key is quoted, and what could upset a
+    terminal or break a line is escaped.
+    """
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part) else _quoted(part) for part in parts)
+
+
+def _quoted(part: str) -> str:
+    shown = masked(part)
+    if len(shown) > LONGEST_SHOWN:
+        shown = shown[:LONGEST_SHOWN] + "..."
+    escaped = shown.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(each if each.isprintable() else f"\\u{ord(each):04X}" for each in escaped) + '"'
+
+
+def lines_of(text: str) -> dict[str, int]:
+    """Return the line of each key and table by its `dotted` path; a table that is only implied has its first key's."""
+    found: dict[str, int] = {}
+    for path, line in _positions(text):
+        for length in range(1, len(path) + 1):
+            found.setdefault(dotted(*path[:length]), line)
+    return found
+
+
+def last_before(text: str, line: int) -> tuple[str, int]:
+    """Return path and line of the last key or table that begins on LINE or before it, in a text that may be no TOML."""
+    found = [(dotted(*path), begins) for path, begins in _positions(text) if begins <= line]
+    return found[-1] if found else ("", 0)
+
+
+@dataclass
+class _Place:
+    """What surrounds the next token: the table, the key that is being read, the open brackets."""
+
+    table: tuple[str, ...] = ()
+    key: list[str] = field(default_factory=list)
+    reads: str = "key"
+    """key, header or value."""
+    open: list[tuple[str, ...] | None] = field(default_factory=list)
+    """The path of each open inline table, None for a list."""
+
+
+def _positions(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
+    place, line = _Place(), 1
+    for token in _TOKEN.finditer(text):
+        if token["mark"]:
+            path = _mark(place, token["mark"])
+            if path:
+                yield path, line
+        elif token["line"]:
+            _end_of_line(place)
+        elif place.reads != "value" and (token["bare"] or token["string"]):
+            place.key.append(token["bare"] or _unquoted(token["string"]))
+        line += token.group().count("\n")
+
+
+def _mark(place: _Place, mark: str) -> tuple[str, ...] | None:
+    if place.reads == "key" and mark == "=":
+        return _begin_value(place)
+    if place.reads == "key" and mark == "[" and not place.open:
+        place.reads = "header"
+    elif place.reads == "header":
+        if mark == "]" and place.key:
+            place.table, place.key = tuple(place.key), []
+            return place.table
+    else:
+        _bracket(place, mark)
+    return None
+
+
+def _begin_value(place: _Place) -> tuple[str, ...]:
+    around = next((path for path in reversed(place.open) if path is not None), place.table)
+    path = (*around, *place.key)
+    place.reads = "value"
+    place.key = list(path)
+    return path
+
+
+def _bracket(place: _Place, mark: str) -> None:
+    if mark == "{":
+        place.open.append(tuple(place.key))
+    elif mark == "[":
+        place.open.append(None)
+    elif mark in "]}" and place.open:
+        place.open.pop()
+        place.reads = "value"
+    if mark == "{" or (mark == "," and place.open and place.open[-1] is not None):
+        place.key, place.reads = [], "key"
+
+
+def _end_of_line(place: _Place) -> None:
+    if not place.open:
+        place.key, place.reads = [], "key"
+
+
+def _unquoted(string: str) -> str:
+    try:
+        value: str = tomllib.loads(f"key = {string}")["key"]
+    except tomllib.TOMLDecodeError:
+        return string
+    return value

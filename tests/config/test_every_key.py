@@ -1,0 +1,170 @@
+"""Every key of every table is read: another value of it is another Project."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procman.config import keys
+from procman.config.keys import Key
+from procman.errors import ConfigurationError
+from procman.model import Project
+from tests.config.documents import problems, read
+
+OTHER_VALUES: dict[str, Any] = {
+    "after": ["rabbitmq-server.service"],
+    "app": "other",
+    "argv": ["celery", "-A", "mysite", "flower"],
+    "autoscale": [10, 3],
+    "autostart": False,
+    "configuration": "/etc/supervisord.conf",
+    "cpu_weight": 50,
+    "concurrency": 3,
+    "directory": "/srv/other",
+    "environment_file": "/etc/catmaid/env",
+    "events": True,
+    "exclude_queues": ["slow"],
+    "extra_arguments": ["--statedb=/var/lib/catmaid/state"],
+    "group": "staff",
+    "hostname": "other@%h",
+    "include": "/etc/other.d/*.conf",
+    "instances": 2,
+    "launcher": False,
+    "log": "file",
+    "log_backups": 3,
+    "log_max_mib": 5,
+    "loglevel": "debug",
+    "max_interval_seconds": 5,
+    "max_memory_per_child_kib": 300_000,
+    "max_tasks_per_child": 100,
+    "memory_high_mib": 500,
+    "memory_max_mib": 600,
+    "minimum_version": 255,
+    "mode": "embedded",
+    "name": "other",
+    "nice": 5,
+    "optimization": "fair",
+    "pool": "solo",
+    "prefetch_multiplier": 4,
+    "public": ["API_TOKEN"],
+    "python_path": ["/opt/lib"],
+    "queues": ["crop"],
+    "sandbox": "strict",
+    "schedule_file": "/var/lib/other/schedule",
+    "backend": "systemd",
+    "scope": "user",
+    "scheduler": "redbeat.RedBeatScheduler",
+    "settings": "mysite.settings",
+    "soft_time_limit_seconds": 7.5,
+    "start_seconds": 20,
+    "stop_timeout_seconds": 3600,
+    "tasks_max": 200,
+    "templates": "/etc/procman/templates",
+    "time_limit_seconds": 8,
+    "umask": "077",
+    "user": "catmaid",
+    "virtualenv": "/srv/env",
+    "without_gossip": True,
+    "without_heartbeat": True,
+    "without_mingle": True,
+    "writable_paths": ["/var/lib/catmaid/media"],
+}
+"""A value for each key that is not its default and fits into `USUAL`."""
+
+USUAL: dict[str, dict[str, Any]] = {
+    "project": {
+        "name": "catmaid",
+        "app": "mysite",
+        "directory": "/opt/catmaid",
+        "virtualenv": "/opt/env",
+        "user": "www-data",
+    },
+    "worker.celery": {},
+    "beat": {},
+    "command.flower": {"argv": ["celery", "flower"]},
+    "supervisor": {},
+    "systemd": {},
+}
+
+NEEDED: dict[str, dict[str, dict[str, Any]]] = {
+    "public": {"environment": {"API_TOKEN": "not so secret"}},
+    "scope": {"project": {"user": None}},
+    "tasks_max": {"project": {"backend": "systemd"}},
+    "cpu_weight": {"project": {"backend": "systemd"}},
+    "memory_high_mib": {"project": {"backend": "systemd"}},
+    "memory_max_mib": {"project": {"backend": "systemd"}},
+    "configuration": {"supervisor": {"include": "/etc/x/*.conf"}},
+}
+"""What a key needs beside it; None takes another key away."""
+
+
+def _text(tables: dict[str, dict[str, Any]]) -> str:
+    lines = []
+    for table, values in tables.items():
+        lines.append(f"[{table}]")
+        lines += [f"{name} = {json.dumps(value)}" for name, value in values.items() if value is not None]
+    return "\n".join(lines)
+
+
+def _merged(*documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    merged: dict[str, dict[str, Any]] = {}
+    for document in documents:
+        for table, values in document.items():
+            merged[table] = {**merged.get(table, {}), **values}
+    return merged
+
+
+def _keys() -> Iterator[tuple[str, Key]]:
+    singles = {name: found for name, found in keys.SINGLE_TABLES.items() if name != "beat"}
+    tables = {
+        **singles,
+        "beat": keys.SINGLE_TABLES["beat"],
+        "worker.celery": keys.NAMED_TABLES["worker"],
+        "command.flower": keys.NAMED_TABLES["command"],
+        **{f"defaults.{name}": found for name, found in keys.DEFAULTS_TABLES.items()},
+    }
+    for table, found in tables.items():
+        yield from ((table, key) for key in found)
+
+
+PAIRS = [pytest.param(table, key, id=f"{table}.{key.name}") for table, key in _keys()]
+
+
+def _read(directory: Path, *documents: dict[str, dict[str, Any]]) -> Project | None:
+    """Return the Project, None where the file is refused."""
+    try:
+        return read(directory, _text(_merged(*documents)))
+    except ConfigurationError:
+        return None
+
+
+@pytest.mark.parametrize(("table", "key"), PAIRS)
+def test_another_value_is_another_project(tmp_path: Path, table: str, key: Key) -> None:
+    around = _merged(USUAL, NEEDED.get(key.name, {}))
+    before = _read(tmp_path, around)
+    after = _read(tmp_path, around, {table: {key.name: OTHER_VALUES[key.name]}})
+    assert after is not None
+    assert before != after
+
+
+@pytest.mark.parametrize(("table", "key"), PAIRS)
+def test_default_that_is_written_down_changes_nothing(tmp_path: Path, table: str, key: Key) -> None:
+    default = list(key.default) if isinstance(key.default, tuple) else key.default
+    assert _read(tmp_path, USUAL, {table: {key.name: default} if default is not None else {}}) == _read(tmp_path, USUAL)
+
+
+@pytest.mark.parametrize(("table", "key"), PAIRS)
+def test_value_of_another_kind_is_refused_with_its_key(tmp_path: Path, table: str, key: Key) -> None:
+    wrong = "a text\n" if not isinstance(OTHER_VALUES[key.name], str) else [1979]
+    text = _text(_merged(USUAL, {table: {key.name: wrong}}))
+    (found,) = [each for each in problems(tmp_path, text) if f": {table}.{key.name}: " in each]
+    assert f": {table}.{key.name}: expected {key.type.expected}" in found
+
+
+def test_every_key_has_a_help_that_is_a_sentence() -> None:
+    for table, key in _keys():
+        assert key.help.endswith("."), (table, key.name)

@@ -1,0 +1,158 @@
+"""What is said about a procman.toml that is TOML and yet wrong: whole messages, in the order of the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from procman.config import keys, types
+from tests.config.documents import PROJECT, problems, problems_with
+
+HELP = {key.name: key.help for key in keys.PROJECT}
+
+FIVE_MISTAKES = """[project]
+nam = "catmaid"
+app = "my site"
+directory = "/opt/catmaid"
+virtualenv = "/opt/env"
+user = "www-data"
+name = "catmaid"
+
+[worker.celery]
+concurency = 3
+queues = "crop"
+
+[beat]
+max_interval_seconds = "5"
+"""
+
+
+def test_five_mistakes_are_five_messages_in_one_run(tmp_path: Path) -> None:
+    assert problems(tmp_path, FIVE_MISTAKES) == [
+        "FILE:2: project.nam: unknown key; did you mean name?",
+        "FILE:3: project.app: expected a Python module, such as mysite or mysite.celery:app",
+        "FILE:10: worker.celery.concurency: unknown key; did you mean concurrency?",
+        'FILE:11: worker.celery.queues: expected a list of queue names, such as ["crop"] (found a text: put it in [ ])',
+        "FILE:14: beat.max_interval_seconds: expected a whole number from 1 (leave out the quotes)",
+    ]
+
+
+def test_empty_file_is_told_what_to_write(tmp_path: Path) -> None:
+    assert problems(tmp_path, "") == [
+        "FILE: project: missing: write a table [project] with name, app, directory, virtualenv and, for the host, user",
+        "FILE: worker: nothing to run: write a table such as [worker.celery], and [beat] for periodic tasks",
+    ]
+
+
+def test_missing_keys_are_told_one_by_one_with_the_line_of_their_table(tmp_path: Path) -> None:
+    assert problems(tmp_path, '# ours\n[project]\napp = "mysite"\nvirtualenv = 1\n[beat]\n') == [
+        f"FILE:2: project.name: missing: expected {types.NAME.expected}. {HELP['name']}",
+        f"FILE:2: project.directory: missing: expected {types.SEARCH_PATH.expected}. {HELP['directory']}",
+        'FILE:2: project.user: missing: name the user the programs run as, such as "www-data"',
+        "FILE:4: project.virtualenv: expected a path without a colon, absolute or relative to this file (found 1)",
+    ]
+
+
+TABLE = "expected a table: write [{}] on a line, and its keys below it"
+NO_LIST = "expected a table, not a list of them: write [{}] in single brackets"
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ("[worker]\nconcurrency = 3", ["FILE:8: worker.concurrency: " + TABLE.format("worker.NAME")]),
+        ("[worker]\nqueues = ['a']", ["FILE:8: worker.queues: " + TABLE.format("worker.NAME")]),
+        ("[[worker.a]]\nx = 1", ["FILE:7: worker.a: " + NO_LIST.format("worker.a"), "FILE:8: worker.a.x: unknown key"]),
+        ("[[beat]]\n[[beat]]", ["FILE:7: beat: " + TABLE.format("beat")]),
+        ("[beat]\nenvironment = 3", ["FILE:8: beat.environment: " + TABLE.format("beat.environment")]),
+        ("[beat]\nsystemd = []", ["FILE:8: beat.systemd: " + TABLE.format("beat.systemd")]),
+        ("[beat]\n[defaults]\nworker = 1", ["FILE:9: defaults.worker: " + TABLE.format("defaults.worker")]),
+        ("[beat]\n[supervisor.x]", ["FILE:8: supervisor.x: unknown table"]),
+        (
+            "[beat]\n[environment.worker]\nA = 'b'",
+            ['FILE:8: environment.worker: expected a text of one line in quotes, such as worker = "1"'],
+        ),
+    ],
+)
+def test_table_in_the_wrong_shape_is_told_how_it_is_written(tmp_path: Path, rest: str, expected: list[str]) -> None:
+    found = problems_with(tmp_path, rest)
+    assert [problem.split("; possible here")[0] for problem in found] == expected
+
+
+@pytest.mark.parametrize("name", ["defaults", "environment", "worker", "beat", "command", "supervisor", "systemd"])
+@pytest.mark.parametrize("value", ["3", "'text'", "[]", "1979-05-27"])
+def test_plain_value_in_the_place_of_a_table_is_told_so(tmp_path: Path, name: str, value: str) -> None:
+    found = problems(tmp_path, f"{name} = {value}\n{PROJECT}")
+    assert len(found) == 1 + (name not in ("beat", "worker", "command"))
+    assert found[-1].startswith(f"FILE:1: {name}: expected a table: write [") or found[0].startswith(f"FILE:1: {name}")
+
+
+@pytest.mark.parametrize(
+    ("rest", "expected"),
+    [
+        ("queues = []", "FILE:7: project.queues: unknown key here; it belongs in [worker.NAME]"),
+        ("loglevel = 'info'", "FILE:7: project.loglevel: unknown key here; it belongs in [beat] or [worker.NAME]"),
+        (
+            "[project.environment]",
+            "FILE:7: project.environment: unknown table here; [environment] is a table of its own",
+        ),
+        ("[worker.a]\nuser = 'x'", "FILE:8: worker.a.user: unknown key here; it belongs in [project]"),
+        ("[workers.a]", "FILE:7: workers: unknown table; did you mean worker?"),
+        ("[defaults.workers]", "FILE:7: defaults.workers: unknown table; did you mean worker?"),
+        ("[supervisor]\nmod = 'x'", "FILE:8: supervisor.mod: unknown key; did you mean mode?"),
+        ("[supervisor]\nzzz = 1", "FILE:8: supervisor.zzz: unknown key; possible here: configuration, include, mode"),
+    ],
+)
+def test_what_is_unknown_is_told_where_it_belongs(tmp_path: Path, rest: str, expected: str) -> None:
+    found = problems_with(tmp_path, rest + "\n[beat]\n")
+    assert found == [expected]
+
+
+def test_key_before_every_table_is_told_where_it_belongs(tmp_path: Path) -> None:
+    assert problems(tmp_path, f'user = "x"\n{PROJECT}[beat]') == [
+        "FILE:1: user: unknown key here; it belongs in [project]"
+    ]
+
+
+def test_only_what_was_written_wrong_is_told_and_not_what_follows_from_it(tmp_path: Path) -> None:
+    text = PROJECT.replace('"www-data"', "3").replace('"catmaid"', '"Cat Maid"') + 'scope = "users"\n[beat]\nnice = -1'
+    assert problems(tmp_path, text.replace("nice = -1", "")) == [
+        "FILE:2: project.name: expected small letters, digits and '-', beginning with a letter, 63 characters at most",
+        "FILE:6: project.user: expected the name of a user or group (found 3)",
+        'FILE:7: project.scope: expected one of "system", "user" (did you mean "user"?)',
+    ]
+
+
+def test_keys_that_could_upset_a_terminal_are_escaped(tmp_path: Path) -> None:
+    found = problems_with(tmp_path, '"\\u001b[31m" = 1\n"a\\nb" = 1\n"a.b" = 1\n[worker."\\u202e"]\n[beat]')
+    assert [problem.split(": unknown")[0].split(": expected")[0] for problem in found] == [
+        'FILE:7: project."\\u001B[31m"',
+        'FILE:8: project."a\\u000Ab"',
+        'FILE:9: project."a.b"',
+        'FILE:10: worker."\\u202E"',
+    ]
+
+
+def test_no_value_of_a_text_is_shown(tmp_path: Path) -> None:
+    secret = "amqp://guest:hunter2@host"
+    rest = f"""settings = "{secret}"
+    scope = "{secret}"
+    "{secret}" = 1
+    after = ["{secret}"]
+    [worker.celery]
+    queues = ["{secret} x"]
+    argv = "{secret}"
+    extra_arguments = ["--broker={secret}"]
+    [worker.celery.environment]
+    BROKER = "{secret}"
+    "{secret}" = ""
+    [worker.celery.supervisor]
+    serverurl = "{secret}"
+    "{secret}" = ""
+    [worker.celery.systemd]
+    Slice = "{secret}"
+    """
+    found = problems_with(tmp_path, rest)
+    assert len(found) == 13
+    assert "hunter2" not in "".join(found)

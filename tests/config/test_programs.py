@@ -1,0 +1,214 @@
+"""What programs a procman.toml gives: their names, node names and defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from procman.model import Beat, Command, Program, Worker
+from tests.config.documents import PROJECT, problems, problems_with, read, read_rest
+
+USER_SCOPE = PROJECT.replace('user = "www-data"', 'scope = "user"')
+
+
+def _worker(program: Program) -> Worker:
+    assert isinstance(program.options, Worker)
+    return program.options
+
+
+def _beat(program: Program) -> Beat:
+    assert isinstance(program.options, Beat)
+    return program.options
+
+
+def test_programs_are_named_after_project_and_key_in_starting_order(tmp_path: Path) -> None:
+    project = read_rest(tmp_path, "[beat]\n[command.flower]\nargv = ['celery']\n[worker.crop]\n[worker.celery]")
+    assert [(program.name, program.key) for program in project.programs] == [
+        ("catmaid-crop", "worker.crop"),
+        ("catmaid-celery", "worker.celery"),
+        ("catmaid-flower", "command.flower"),
+        ("catmaid-celery-beat", "beat"),
+    ]
+
+
+def test_instances_are_numbered_and_have_node_names_of_their_own(tmp_path: Path) -> None:
+    project = read_rest(
+        tmp_path,
+        "[worker.a]\ninstances = 2\n[worker.b]\ninstances = 2\nhostname = 'b@%h'\n[worker.c]\nhostname = 'x@y.z'",
+    )
+    assert [(program.name, _worker(program).node_name) for program in project.programs] == [
+        ("catmaid-a-1", "catmaid-a-1@%h"),
+        ("catmaid-a-2", "catmaid-a-2@%h"),
+        ("catmaid-b-1", "b-1@%h"),
+        ("catmaid-b-2", "b-2@%h"),
+        ("catmaid-c", "x@y.z"),
+    ]
+
+
+def test_instances_of_a_command_are_numbered(tmp_path: Path) -> None:
+    project = read_rest(tmp_path, "[command.a]\nargv = ['x', 'y']\ninstances = 2")
+    assert [(program.name, program.options) for program in project.programs] == [
+        ("catmaid-a-1", Command(("x", "y"))),
+        ("catmaid-a-2", Command(("x", "y"))),
+    ]
+
+
+TAKEN = "the name {} is taken by {}: rename one of them"
+
+
+@pytest.mark.parametrize(
+    ("rest", "key", "expected"),
+    [
+        ("[worker.a]\n[command.a]\nargv=['x']", "command.a", TAKEN.format("catmaid-a", "worker.a")),
+        ("[worker.celery-beat]\n[beat]", "beat", TAKEN.format("catmaid-celery-beat", "worker.celery-beat")),
+        ("[worker.health]", "worker.health", TAKEN.format("catmaid-health", "procman's own health check")),
+        ("[worker.a]\ninstances=2\n[command.a-2]\nargv=['x']", "command.a-2", TAKEN.format("catmaid-a-2", "worker.a")),
+        # `procman restart catmaid-a` means all instances, and must not mean something else too.
+        ("[worker.a]\ninstances=2\n[command.a]\nargv=['x']", "command.a", TAKEN.format("catmaid-a", "worker.a")),
+    ],
+)
+def test_name_that_is_taken_names_both_keys(tmp_path: Path, rest: str, key: str, expected: str) -> None:
+    (found,) = problems_with(tmp_path, rest)
+    assert found.split(": ", 2)[1:] == [key, expected]
+
+
+def test_clash_of_many_instances_is_told_once(tmp_path: Path) -> None:
+    rest = "[worker.a]\ninstances = 500\n[command.a]\nargv = ['x']\ninstances = 500"
+    assert problems_with(tmp_path, rest) == ["FILE:9: command.a: " + TAKEN.format("catmaid-a-1", "worker.a")]
+
+
+def test_installed_name_has_63_characters_at_most(tmp_path: Path) -> None:
+    longest = "a" * (63 - len("catmaid-"))
+    assert len(read_rest(tmp_path, f"[worker.{longest}]").programs[0].name) == 63
+    assert problems_with(tmp_path, f"[worker.{longest}a]") == [
+        f"FILE:7: worker.{longest}a: its installed name catmaid-{longest}a is longer than 63 characters: shorten it"
+    ]
+    assert len(problems_with(tmp_path, f"[worker.{longest}]\ninstances = 1000")) == 1
+
+
+@pytest.mark.parametrize("name", ["Crop", "crop_2", "2nd", "-a", "ä", "a b", "a.b", "", "a\\n"])
+def test_name_of_a_program_is_plain(tmp_path: Path, name: str) -> None:
+    (found,) = problems_with(tmp_path, f'[worker."{name}"]')
+    assert found.endswith("expected a name of small letters, digits and '-', beginning with a letter")
+
+
+def test_table_with_a_wrong_name_is_read_all_the_same(tmp_path: Path) -> None:
+    assert len(problems_with(tmp_path, "[worker.Crop]\nconcurency = 1\n[worker.Crop.environment]\nA = 1")) == 3
+
+
+@pytest.mark.parametrize("name", ["procman", "supervisor", "lock"])
+def test_project_whose_directories_would_be_procmans_own_is_refused(tmp_path: Path, name: str) -> None:
+    (found,) = problems(tmp_path, PROJECT.replace("catmaid", name, 1) + "[beat]")
+    assert found.startswith(f"FILE:2: project.name: {name} is taken, choose another: ")
+
+
+def test_node_name_that_two_workers_have_is_refused(tmp_path: Path) -> None:
+    assert problems_with(tmp_path, "[worker.a]\nhostname = 'x@%h'\n[worker.b]\nhostname = 'x@%h'") == [
+        "FILE:10: worker.b.hostname: worker.a has the node name x@%h too: write another hostname, or none"
+    ]
+    assert problems_with(tmp_path, "[worker.a]\n[worker.b]\nhostname = 'catmaid-a@%h'") == [
+        "FILE:9: worker.b.hostname: worker.a has the node name catmaid-a@%h too: write another hostname, or none"
+    ]
+
+
+@pytest.mark.parametrize("name", ["x", "@", "x@", "@y", "x@y@z", "a b@c", "a,b@c", "x@%q", "%x@h", "-x@h", "x@%"])
+def test_node_name_that_celery_would_not_take_is_refused(tmp_path: Path, name: str) -> None:
+    (found,) = problems_with(tmp_path, f"[worker.a]\nhostname = '{name}'")
+    assert found.startswith("FILE:8: worker.a.hostname: expected a node name such as crop@%h")
+
+
+DEFAULTS = """
+[defaults.program]
+nice = 1
+start_seconds = 11
+stop_timeout_seconds = 12
+[defaults.worker]
+nice = 2
+loglevel = "debug"
+stop_timeout_seconds = 22
+[worker.a]
+nice = 3
+[worker.b]
+[beat]
+"""
+
+
+def test_own_key_goes_before_that_of_all_workers_and_that_before_that_of_all_programs(tmp_path: Path) -> None:
+    a, b, beat = read_rest(tmp_path, DEFAULTS).programs
+    assert [(each.nice, each.start_seconds, each.stop_timeout_seconds) for each in (a, b, beat)] == [
+        (3, 11, 22),
+        (2, 11, 22),
+        (1, 11, 12),
+    ]
+    assert [_worker(a).loglevel, _beat(beat).loglevel] == ["debug", "info"]
+
+
+def test_stop_waits_longer_for_a_worker_than_for_the_rest(tmp_path: Path) -> None:
+    programs = read_rest(tmp_path, "[worker.a]\n[command.b]\nargv = ['x']\n[beat]").programs
+    assert [program.stop_timeout_seconds for program in programs] == [600, 60, 60]
+
+
+def test_mistake_in_the_defaults_is_told_once_and_where_it_stands(tmp_path: Path) -> None:
+    rest = """[defaults.worker]
+soft_time_limit_seconds = 9
+time_limit_seconds = 8
+queues = ["a"]
+exclude_queues = ["a"]
+memory_max_mib = 5
+extra_arguments = ["-D"]
+[worker.a]
+[worker.b]
+"""
+    assert [problem.split(": ")[:2] for problem in problems_with(tmp_path, rest)] == [
+        ["FILE:8", "defaults.worker.soft_time_limit_seconds"],
+        ["FILE:11", "defaults.worker.exclude_queues"],
+        ["FILE:12", "defaults.worker.memory_max_mib"],
+        ["FILE:13", "defaults.worker.extra_arguments"],
+    ]
+
+
+def test_mistake_in_defaults_that_nothing_uses_is_told(tmp_path: Path) -> None:
+    (found,) = problems_with(tmp_path, "[defaults.worker]\nextra_arguments = ['-D']\n[beat]")
+    assert found.startswith("FILE:8: defaults.worker.extra_arguments: -D is not possible")
+
+
+def test_soft_limit_that_is_not_below_the_hard_one_is_refused(tmp_path: Path) -> None:
+    assert problems_with(tmp_path, "[worker.a]\nsoft_time_limit_seconds = 5\ntime_limit_seconds = 5") == [
+        (
+            "FILE:8: worker.a.soft_time_limit_seconds: expected less than time_limit_seconds (5): "
+            "a task would be killed before it is told to end"
+        )
+    ]
+    read_rest(tmp_path, "[worker.a]\nsoft_time_limit_seconds = 4.9\ntime_limit_seconds = 5")
+
+
+def test_autoscale_is_kept_with_the_maximum_first(tmp_path: Path) -> None:
+    one, other = read_rest(tmp_path, "[worker.a]\nautoscale = [3, 10]\n[worker.b]\nautoscale = [10, 3]").programs
+    assert _worker(one).autoscale == _worker(other).autoscale == (10, 3)
+
+
+@pytest.mark.parametrize("value", ["[true, 3]", "[3, true]", "[0, 0]", "[3]", "[1, 2, 3]", "[-1, 3]", "['1', 3]", "3"])
+def test_autoscale_is_two_numbers(tmp_path: Path, value: str) -> None:
+    (found,) = problems_with(tmp_path, f"[worker.a]\nautoscale = {value}")
+    assert found.startswith("FILE:8: worker.a.autoscale: expected two numbers of pool processes, such as [10, 3]")
+
+
+def test_environment_file_needs_the_launcher_under_supervisord(tmp_path: Path) -> None:
+    text = PROJECT + 'environment_file = "/e"\n[worker.a]\nlauncher = false\n[beat]'
+    assert problems(tmp_path, text) == [
+        (
+            "FILE:9: worker.a.launcher: environment_file is read by the launcher: "
+            "remove launcher = false, or environment_file"
+        )
+    ]
+    read(tmp_path, text.replace("[worker.a]", 'backend = "systemd"\n[worker.a]'))
+
+
+def test_negative_nice_is_for_systemd_and_root(tmp_path: Path) -> None:
+    assert problems_with(tmp_path, "[beat]\nnice = -5") == [
+        'FILE:8: beat.nice: supervisord cannot do this: -5 needs backend = "systemd"'
+    ]
+    assert problems(tmp_path, USER_SCOPE + 'backend = "systemd"\n[beat]\nnice = -5') == [
+        'FILE:9: beat.nice: below 0 is not possible with scope = "user": only root may do it'
+    ]
