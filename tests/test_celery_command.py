@@ -1,0 +1,274 @@
+"""Celery's command line: what procman writes is what each Celery reads, and what would break a promise is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+
+import pytest
+
+from procman.celery_command import (
+    BEAT_KEYS,
+    FORBIDDEN,
+    OTHERS,
+    OWN_KEYS,
+    WORKER_KEYS,
+    beat_arguments,
+    objections,
+    variable_objection,
+    worker_arguments,
+)
+from procman.config import keys
+from procman.model import Beat, Kind, Worker
+from tests.celery_environments import CELERY_SPECS, CeleryEnvironment, environment_of
+
+PARSER = Path(__file__).with_name("parsed_by_celery.py")
+
+
+class Celery:
+    """Celery's parser, of one version."""
+
+    def __init__(self, process: subprocess.Popen[str], version: str) -> None:
+        self._process = process
+        self.version = version
+
+    def ask(self, arguments: list[str]) -> Any:
+        """Return what the parser makes of the arguments."""
+        assert self._process.stdin
+        assert self._process.stdout
+        print(json.dumps(arguments), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
+
+    def values(self, arguments: list[str]) -> dict[str, Any]:
+        """Return the values that arrive; the arguments must be accepted."""
+        found = self.ask(arguments)
+        assert "error" not in found, found
+        values: dict[str, Any] = found["values"]
+        return values
+
+
+@pytest.fixture(scope="module")
+def celery(celery_environment: CeleryEnvironment) -> Iterator[Celery]:
+    """Return the parser of each Celery that procman promises to run."""
+    process = subprocess.Popen(
+        [celery_environment.python, PARSER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        yield Celery(process, celery_environment.spec.version)
+        assert process.stdin
+        process.stdin.close()
+
+
+PLAIN = Worker("crop@%h", "info")
+
+WORKER_OPTIONS: dict[str, list[tuple[Any, str, Any]]] = {
+    "loglevel": [
+        ("debug", "loglevel", 10),
+        ("info", "loglevel", 20),
+        ("warning", "loglevel", 30),
+        ("error", "loglevel", 40),
+        ("critical", "loglevel", 50),
+        ("fatal", "loglevel", 50),
+    ],
+    "node_name": [("a-1@%h", "hostname", f"a-1@{gethostname()}"), ("a@b.c", "hostname", "a@b.c")],
+    "queues": [(("crop",), "queues", ["crop"]), (("a", "b.c", "d-e/f"), "queues", ["a", "b.c", "d-e/f"])],
+    "exclude_queues": [(("crop", "é"), "exclude_queues", ["crop", "é"])],
+    "concurrency": [(1, "concurrency", 1), (10_000, "concurrency", 10_000)],
+    "pool": [("prefork", "pool", "prefork"), ("solo", "pool", "solo"), ("threads", "pool", "thread")],
+    "autoscale": [((10, 3), "autoscale", [10, 3]), ((5, 0), "autoscale", [5, 0])],
+    "prefetch_multiplier": [(1, "prefetch_multiplier", 1), (64, "prefetch_multiplier", 64)],
+    "max_tasks_per_child": [(100, "max_tasks_per_child", 100)],
+    "max_memory_per_child_kib": [(300_000, "max_memory_per_child", 300_000)],
+    "time_limit_seconds": [(3600, "time_limit", 3600.0), (0.5, "time_limit", 0.5), (1e-7, "time_limit", 1e-7)],
+    "soft_time_limit_seconds": [(3500, "soft_time_limit", 3500.0)],
+    "optimization": [("fair", "optimization", "fair"), ("default", "optimization", "default")],
+    "events": [(True, "task_events", True)],
+    "without_gossip": [(True, "without_gossip", True)],
+    "without_mingle": [(True, "without_mingle", True)],
+    "without_heartbeat": [(True, "without_heartbeat", True)],
+    "extra_arguments": [(("--statedb=/var/lib/x y",), "statedb", "/var/lib/x y"), (("-S", "/x"), "statedb", "/x")],
+}
+"""Values of each option of a worker: what Celery calls it, and what must arrive there."""
+
+BEAT_OPTIONS: dict[str, list[tuple[Any, str, Any]]] = {
+    "loglevel": [("debug", "loglevel", 10), ("fatal", "loglevel", 50)],
+    "schedule_file": [(Path("/var/lib/a b/schedule"), "schedule", "/var/lib/a b/schedule")],
+    "scheduler": [("django", "scheduler", "django"), ("a.b:C", "scheduler", "a.b:C")],
+    "max_interval_seconds": [(5, "max_interval", 5)],
+    "extra_arguments": [(("-C",), "", None)],
+}
+
+
+def test_table_of_options_is_complete() -> None:
+    assert set(WORKER_OPTIONS) == set(Worker.__dataclass_fields__)
+    assert set(BEAT_OPTIONS) == set(Beat.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("option", WORKER_OPTIONS)
+def test_option_of_a_worker_arrives(celery: Celery, option: str) -> None:
+    usual = celery.values(worker_arguments("mysite", PLAIN))
+    for value, name, expected in WORKER_OPTIONS[option]:
+        found = celery.values(worker_arguments("mysite", replace(PLAIN, **{option: value})))
+        assert found == usual | {name: expected}
+
+
+@pytest.mark.parametrize("option", [name for name in BEAT_OPTIONS if name != "extra_arguments"])
+def test_option_of_beat_arrives(celery: Celery, option: str) -> None:
+    plain = Beat("info", None)
+    usual = celery.values(beat_arguments("mysite", plain))
+    for value, name, expected in BEAT_OPTIONS[option]:
+        found = celery.values(beat_arguments("mysite", replace(plain, **{option: value})))
+        assert found == usual | {name: expected}
+
+
+def test_everything_at_once_arrives(celery: Celery) -> None:
+    options = {option: values[0] for option, values in WORKER_OPTIONS.items()}
+    worker = Worker(**{option: value for option, (value, _, _) in options.items()})
+    found = celery.values(worker_arguments("mysite", worker))
+    assert {name: found[name] for _, name, _ in options.values()} == {name: each for _, name, each in options.values()}
+
+
+def test_beat_writes_no_pid_file(celery: Celery) -> None:
+    assert not celery.values(beat_arguments("mysite", Beat("info", None)))["pidfile"]
+
+
+def test_each_pool_is_one_that_celery_knows(celery: Celery) -> None:
+    (pool,) = [key for key in keys.WORKER if key.name == "pool"]
+    assert set(pool.type.schema["enum"]) <= set(celery.ask(["pools"])["pools"])  # type: ignore[call-overload]
+
+
+def test_prefetch_multiplier_of_nothing_would_not_arrive(celery: Celery) -> None:
+    # Which is why the key begins at 1: 0 means no limit to Celery, but not on the command line of Celery 5.
+    found = celery.values(worker_arguments("mysite", replace(PLAIN, prefetch_multiplier=0)))
+    assert found["prefetch_multiplier"] == (0 if celery.version.startswith("4.") else 4)
+
+
+def test_plain_worker_has_the_command_line_that_people_know() -> None:
+    worker = Worker("catmaid-celery@%h", "info", concurrency=1, events=True)
+    assert worker_arguments("mysite", worker) == [
+        *("-A", "mysite", "worker", "-l", "info", "-E", "-n", "catmaid-celery@%h", "-c", "1")
+    ]
+
+
+def _known(kind: Kind) -> set[str]:
+    return {*(WORKER_KEYS if kind is Kind.WORKER else BEAT_KEYS), *FORBIDDEN, *OTHERS[kind]}
+
+
+@pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
+def test_every_option_of_celery_is_known(celery: Celery, kind: Kind) -> None:
+    found = set(celery.ask(["options", kind.value])["options"])
+    assert len(found) > 10
+    assert found <= _known(kind)
+
+
+@pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
+def test_every_known_option_is_one_of_some_celery(kind: Kind) -> None:
+    environments = [environment for spec in CELERY_SPECS if (environment := environment_of(spec))]
+    question, found = json.dumps(["options", kind.value]), set()
+    for environment in environments:
+        answer = subprocess.check_output([environment.python, PARSER], input=question, text=True)
+        found |= set(json.loads(answer)["options"])
+    if len(environments) == len(CELERY_SPECS):
+        # Beat has none of these, and nobody means anything else by them.
+        foreign = {"-D", "-B", "--beat", "--purge", "--discard"} if kind is Kind.BEAT else set()
+        assert _known(kind) - found == foreign
+
+
+WORKER_OBJECTIONS = {
+    "-D": "-D is not possible: it detaches, and the process manager would lose sight of it",
+    "--detach": "--detach is not possible: it detaches, and the process manager would lose sight of it",
+    "--pidfile=/x": "--pidfile is not possible: "
+    "a stale pid file keeps it from starting for ever; the process manager knows the pid",
+    "-c4": "-c has a key of its own: concurrency",
+    "--concurrency=4": "--concurrency has a key of its own: concurrency",
+    "--uid=0": "--uid has a key of its own in [project]: user",
+    "-ED": "-E has a key of its own: events",
+    "-qD": "-D is not possible: it detaches, and the process manager would lose sight of it",
+    "--det": "Celery knows no option --det; did you mean --detach?",
+    "--concurency=4": "Celery knows no option --concurency; did you mean --concurrency?",
+    "--stat=/x": "Celery knows no option --stat; did you mean --statedb?",
+    "--help": "--help is not possible: it prints its answer and ends",
+}
+
+
+@pytest.mark.parametrize(("word", "expected"), WORKER_OBJECTIONS.items())
+def test_word_that_must_not_stand_among_the_extra_arguments(word: str, expected: str) -> None:
+    assert objections([word], Kind.WORKER) == [expected]
+
+
+@pytest.mark.parametrize("word", FORBIDDEN)
+@pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
+def test_forbidden_option_is_refused_for_worker_and_beat(kind: Kind, word: str) -> None:
+    assert objections([word], kind) == [f"{word} is not possible: {FORBIDDEN[word]}"]
+
+
+def test_same_letter_is_another_option_for_worker_and_beat() -> None:
+    assert objections(["-S", "/x"], Kind.WORKER) == []
+    assert objections(["-S", "x"], Kind.BEAT) == ["-S has a key of its own: scheduler"]
+    assert objections(["-n", "x@y"], Kind.BEAT) == []
+    assert objections(["-n", "x@y"], Kind.WORKER) == ["-n has a key of its own: hostname"]
+
+
+def test_each_objection_is_told_once() -> None:
+    assert len(objections(["-D", "-D", "--detach"], Kind.WORKER)) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--statedb", "/x"],
+        ["-S/Dx"],
+        ["--heartbeat-interval=5", "--include=a,b"],
+        ["--my-own-option=3", "-Z"],
+        ["-"],
+        ["value", "D"],
+        ["--", "worker_pool_restarts=true", "-D", "--detach"],
+    ],
+)
+def test_other_arguments_are_left_to_celery(arguments: list[str]) -> None:
+    assert objections(arguments, Kind.WORKER) == []
+
+
+def test_old_celery_takes_the_beginning_of_a_name_for_the_name(celery: Celery) -> None:
+    found = celery.ask([*worker_arguments("mysite", PLAIN), "--det"])
+    assert celery.version.startswith("4.") == ("error" not in found and found["values"]["detach"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("CELERY_WORKER_DETACH", "CELERY_BEAT_DETACH", "CELERY_WORKER_PIDFILE", "CELERY_BEAT_PIDFILE"),
+        *("CELERY_WORKER_LOGFILE", "CELERY_WORKER_PURGE", "CELERY_WORKER_BEAT", "CELERY_WORKER_UID", "CELERY_BEAT_GID"),
+    ],
+)
+def test_variable_that_celery_takes_for_a_forbidden_option_is_refused(name: str) -> None:
+    assert str(variable_objection(name)).startswith("Celery takes it for the option --")
+
+
+@pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_WORKER_CONCURRENCY", "WORKER_DETACH", "CELERY_DETACH"])
+def test_other_variable_is_not(name: str) -> None:
+    assert variable_objection(name) is None
+
+
+def test_celery_does_take_an_option_from_a_variable(celery_environment: CeleryEnvironment) -> None:
+    question = json.dumps(worker_arguments("mysite", PLAIN))
+    done = subprocess.run(
+        [celery_environment.python, PARSER],
+        input=question,
+        env={"CELERY_WORKER_DETACH": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    detaches = json.loads(done.stdout)["values"]["detach"]
+    assert detaches == (not celery_environment.spec.version.startswith("4."))
+
+
+def test_keys_that_the_objections_name_are_keys() -> None:
+    known = {key.name for found in (*keys.SINGLE_TABLES.values(), *keys.NAMED_TABLES.values()) for key in found}
+    assert {*OWN_KEYS.values(), *WORKER_KEYS.values(), *BEAT_KEYS.values()} <= known
