@@ -1,0 +1,131 @@
+"""Whether root may obey a file: only if nobody else can change it, or put another in its place (S3)."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shlex
+import stat
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from procman.errors import ConfigurationError
+
+MOST_LINKS = 40
+"""As many symbolic links as the kernel follows in one path (path_resolution(7))."""
+
+ACCESS_LIST = "system.posix_acl_access"
+
+
+def require_trust(path: Path, environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if this process is root and others than root could write to PATH.
+
+    PATH is absolute. The user behind sudo, whom SUDO_UID in ENVIRONMENT names, counts as root. Every problem names the
+    path, who can write to it, and the command that mends it.
+    """
+    if os.geteuid() != 0:
+        return
+    problems = distrust(path, {0, *_behind_sudo(environment)})
+    if problems:
+        raise ConfigurationError(
+            [f"{path}: root does not obey it, for others could change it: {problem}" for problem in problems],
+            hint="Mend that, or move the file to a directory that only root can write to, such as /etc.",
+        )
+
+
+def _behind_sudo(environment: Mapping[str, str]) -> set[int]:
+    uid = environment.get("SUDO_UID", "")
+    return {int(uid)} if uid.isascii() and uid.isdigit() else set()
+
+
+def distrust(path: Path, trusted: Collection[int]) -> list[str]:
+    """Return why the file PATH could be changed by others than the users TRUSTED; empty if it could not.
+
+    Looked at is everything that leads to it: each directory and each symbolic link on the way, from the root.
+    """
+    problems = (_problem(place, holds_name, trusted) for place, holds_name in _steps(path))
+    return list(dict.fromkeys(problem for problem in problems if problem))
+
+
+def _steps(path: Path) -> Iterator[tuple[Path, bool]]:
+    """Yield each path on the way to PATH, and whether it is the directory that holds the file's name or a link."""
+    links, waiting, reached = 0, list(path.parts[1:]), Path("/")
+    yield reached, len(waiting) == 1
+    while waiting:
+        part = waiting.pop(0)
+        if part == "..":
+            reached = reached.parent
+            continue
+        here = reached / part
+        if here.is_symlink():
+            links += 1
+            if links > MOST_LINKS:
+                raise ConfigurationError([f"{path}: a symbolic link in it leads back to itself"])
+            yield reached, True
+            yield here, False
+            target = here.readlink()
+            waiting = [*(target.parts[1:] if target.is_absolute() else target.parts), *waiting]
+            reached = Path("/") if target.is_absolute() else reached
+        else:
+            reached = here
+            yield reached, len(waiting) == 1
+
+
+def _problem(place: Path, holds_name: bool, trusted: Collection[int]) -> str | None:
+    try:
+        found = place.lstat()
+    except OSError as error:
+        return f"{place} cannot be looked at: {error.strerror}"
+    shown = shlex.quote(str(place))
+    if found.st_uid not in trusted:
+        option = "-h " if stat.S_ISLNK(found.st_mode) else ""
+        return f"{place} belongs to {_user(found.st_uid)} (chown {option}root {shown})"
+    if stat.S_ISLNK(found.st_mode):
+        return None
+    is_sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+    if is_sticky and not holds_name:
+        # Nobody can replace there what belongs to another (unlink(2)); but everybody can put a new name there.
+        return None
+    if found.st_mode & stat.S_IWOTH:
+        return f"everybody can write to {place} ({'mv it elsewhere' if is_sticky else f'chmod o-w {shown}'})"
+    if found.st_mode & stat.S_IWGRP and not _is_private(place, found.st_gid, trusted):
+        return f"the group {_group(found.st_gid)} can write to {place} (chmod g-w {shown})"
+    return None
+
+
+def _is_private(place: Path, gid: int, trusted: Collection[int]) -> bool:
+    """Say whether the group is that of one trusted user alone, as many distributions give one to each user."""
+    try:
+        group = grp.getgrgid(gid)
+        owner = pwd.getpwnam(group.gr_name)
+    except KeyError:
+        return False
+    members = {owner.pw_uid, *(user.pw_uid for user in pwd.getpwall() if user.pw_gid == gid)}
+    names = set(group.gr_mem) - {group.gr_name}
+    return owner.pw_gid == gid and members <= set(trusted) and not names and not _has_access_list(place)
+
+
+def _has_access_list(place: Path) -> bool:
+    # With an access list the group's bits stand for everybody in that list (acl(5)).
+    if sys.platform != "linux":
+        return True
+    try:
+        return ACCESS_LIST in os.listxattr(place)
+    except OSError:
+        return False
+
+
+def _user(uid: int) -> str:
+    try:
+        return f"the user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"uid {uid}"
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)

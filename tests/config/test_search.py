@@ -1,0 +1,153 @@
+"""Which procman.toml is meant, and what is said where it cannot be read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from procman.config.search import find
+from procman.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a directory with a procman.toml, two directories deep."""
+    place = tmp_path / "site" / "projects"
+    place.mkdir(parents=True)
+    (tmp_path / "site" / "procman.toml").touch()
+    return place
+
+
+def refusal(explicit: Path | None, environment: dict[str, str], directory: Path) -> tuple[str, str]:
+    with pytest.raises(ConfigurationError) as raised:
+        find(explicit, environment, directory)
+    (problem,) = raised.value.problems
+    return problem, raised.value.hint
+
+
+def test_nearest_file_in_the_directory_and_above_it_is_found(place: Path) -> None:
+    assert find(None, {}, place) == place.parent / "procman.toml"
+    (place / "procman.toml").touch()
+    assert find(None, {}, place) == place / "procman.toml"
+
+
+def test_nothing_found_is_none(tmp_path: Path) -> None:
+    assert find(None, {}, tmp_path) is None
+
+
+def test_option_goes_before_the_variable_and_that_before_the_search(place: Path) -> None:
+    for name in ("option.toml", "variable.toml"):
+        (place / name).touch()
+    environment = {"PROCMAN_CONFIG": "variable.toml"}
+    assert find(Path("option.toml"), environment, place) == place / "option.toml"
+    assert find(place / "option.toml", environment, place) == place / "option.toml"
+    assert find(None, environment, place) == place / "variable.toml"
+    assert find(None, {"PROCMAN_CONFIG": ""}, place) == place.parent / "procman.toml"
+
+
+def test_dots_are_followed_as_the_kernel_follows_them(place: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(place)
+    assert find(Path("../procman.toml"), {}, tmp_path / "link") == place.parent / "procman.toml"
+
+
+@pytest.mark.parametrize(
+    ("name", "problem", "hint"),
+    [
+        ("missing.toml", "there is no such file", "`procman init` writes one."),
+        ("file/procman.toml", "cannot be read{}: Not a directory", ""),
+        ("directory", "a directory{}, expected a file", "Perhaps {directory}/procman.toml?"),
+        ("nowhere", "a link that leads nowhere", "Mend or remove it."),
+        ("circle", "cannot be read{}: Too many levels of symbolic links", ""),
+        ("fifo", "no file{}, expected a file", ""),
+    ],
+)
+@pytest.mark.parametrize("by", ["--config", "PROCMAN_CONFIG"])
+def test_named_file_that_cannot_be_read_is_told_with_who_named_it(
+    tmp_path: Path, by: str, name: str, problem: str, hint: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "nowhere").symlink_to("missing")
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo(tmp_path / "fifo")
+    explicit = Path(name) if by == "--config" else None
+    because = f" ({by} names it)"
+    said = problem.format(because) if "{}" in problem else problem + because
+    assert refusal(explicit, {"PROCMAN_CONFIG": name}, tmp_path) == (
+        f"{tmp_path / name}: {said}",
+        hint.format(directory=tmp_path / "directory"),
+    )
+
+
+def test_file_that_is_found_but_broken_is_an_error_and_not_passed_over(place: Path) -> None:
+    (place / "procman.toml").symlink_to("missing")
+    problem, _ = refusal(None, {}, place)
+    assert problem == f"{place / 'procman.toml'}: a link that leads nowhere"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to whom it matters")
+def test_file_that_root_does_not_trust_is_an_error_and_not_passed_over(place: Path) -> None:
+    (place / "procman.toml").touch()
+    (place / "procman.toml").chmod(0o666)
+    problem, _ = refusal(None, {}, place)
+    assert problem.startswith(f"{place / 'procman.toml'}: root does not obey it")
+    problem, _ = refusal(place / "procman.toml", {}, place)
+    assert problem.startswith(f"{place / 'procman.toml'}: root does not obey it")
+
+
+AS_NOBODY = """
+import os, pwd, sys
+from pathlib import Path
+from procman.config.search import find
+from procman.errors import ConfigurationError
+nobody = pwd.getpwnam("nobody")
+os.setgroups([])
+os.setgid(nobody.pw_gid)
+os.setuid(nobody.pw_uid)
+try:
+    print(find(None, {}, Path(sys.argv[1])))
+except ConfigurationError as error:
+    print(error)
+"""
+"""Becomes another user only after the imports: nobody may be unable to read this checkout."""
+
+
+def _as_nobody(directory: Path) -> str:
+    command = [sys.executable, "-c", AS_NOBODY, str(directory)]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """Return a directory that anybody can enter and write to; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_another_user_may_use_any_file_that_can_be_read(open_to_all: Path) -> None:
+    path = open_to_all / "procman.toml"
+    path.touch()
+    path.chmod(0o666)
+    assert _as_nobody(open_to_all) == f"{path}\n"
+    path.chmod(0o600)
+    assert _as_nobody(open_to_all) == f"{path}: you may not read it\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_file_in_a_directory_that_is_closed_to_the_user_is_passed_over(open_to_all: Path) -> None:
+    path = open_to_all / "procman.toml"
+    path.touch()
+    closed = open_to_all / "closed"
+    closed.mkdir(0o700)
+    (closed / "procman.toml").touch()
+    assert _as_nobody(closed / "inner") == f"{path}\n"
