@@ -1,0 +1,126 @@
+"""procman.toml as a JSON Schema, for editors; made from the same tables as the loader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from procman.config import keys, supervisor_options, systemd_directives
+from procman.config.environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
+from procman.config.keys import Key
+from procman.config.systemd_directives import PATTERNS, Directive, Value
+from procman.config.types import NAME_PATTERN, NOT_ON_A_LINE, VARIABLE_PATTERN
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+"""The newest draft that taplo, which most editors use for TOML, validates with."""
+
+Schema = dict[str, Any]
+
+DESCRIPTIONS = {
+    "project": "The Django project, and whom its programs run as.",
+    "defaults": "Keys that hold for every program, or for every worker, unless it has its own.",
+    "worker": "The Celery workers, one table each: [worker.NAME].",
+    "beat": "Celery beat, which sends the periodic tasks.",
+    "command": "Other commands of the project, one table each: [command.NAME].",
+    "supervisor": "Which supervisord, and where it reads programs from.",
+    "systemd": "Which systemd, and what its units may do.",
+}
+SUBTABLES = {"environment": "environment", "supervisor": "supervisor_options", "systemd": "systemd_directives"}
+"""The tables that every program can have of its own, each with the definition that it follows."""
+
+
+def schema() -> Schema:
+    """Return the schema of a whole procman.toml, ready for json.dumps.
+
+    What it accepts the loader may still refuse, for clashes between keys and secrets are beyond JSON Schema; what it
+    refuses the loader refuses too.
+    """
+    return {
+        "$schema": DRAFT,
+        "title": "procman.toml",
+        "description": "How a Django project runs its Celery workers and its beat.",
+        **_object(_tables(), required=["project"]),
+        "definitions": {
+            "environment": _environment(),
+            "supervisor_options": _supervisor_options(),
+            "systemd_directives": _systemd_directives(),
+        },
+    }
+
+
+def _tables() -> Schema:
+    programs = {kind: _table(found, SUBTABLES) for kind, found in keys.NAMED_TABLES.items()}
+    tables = {
+        "project": _table(keys.PROJECT),
+        "defaults": _object({name: _table(found) for name, found in keys.DEFAULTS_TABLES.items()}),
+        "environment": {"$ref": "#/definitions/environment"},
+        **{kind: _named(program) for kind, program in programs.items()},
+        "beat": _table(keys.SINGLE_TABLES["beat"], SUBTABLES),
+        "supervisor": _table(keys.SUPERVISOR),
+        "systemd": _table(keys.SYSTEMD, {"directives": "systemd_directives"}),
+    }
+    return {
+        name: {"description": DESCRIPTIONS[name], **table} if name in DESCRIPTIONS else table
+        for name, table in tables.items()
+    }
+
+
+def _object(properties: Mapping[str, Schema], *, required: Iterable[str] = ()) -> Schema:
+    found: Schema = {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+    return found | ({"required": list(required)} if required else {})
+
+
+def _named(table: Schema) -> Schema:
+    return {"type": "object", "propertyNames": {"pattern": f"^{NAME_PATTERN}$"}, "additionalProperties": table}
+
+
+def _table(found: Iterable[Key], references: Mapping[str, str] | None = None) -> Schema:
+    properties = {key.name: _key(key) for key in found}
+    properties |= {name: {"$ref": f"#/definitions/{definition}"} for name, definition in (references or {}).items()}
+    return _object(properties, required=[key.name for key in found if key.required])
+
+
+def _key(key: Key) -> Schema:
+    described: Schema = {"description": key.help, **key.type.schema}
+    if key.default is not None:
+        described["default"] = list(key.default) if isinstance(key.default, tuple) else key.default
+    return described
+
+
+def _environment() -> Schema:
+    refused = sorted({*OWN_VARIABLES, *SHELL_VARIABLES})
+    return {
+        "description": "Environment variables; those of a program go before those of the project. No secrets.",
+        "type": "object",
+        "propertyNames": {"pattern": f"^(?!PROCMAN_){VARIABLE_PATTERN}$", "not": {"enum": refused}},
+        "additionalProperties": {"type": "string", "maxLength": LONGEST_VALUE, **NOT_ON_A_LINE},
+    }
+
+
+def _supervisor_options() -> Schema:
+    options = {name: dict(kind.schema) for name, kind in supervisor_options.FREE.items()}
+    return {"description": "Options of the program's section in supervisord's files.", **_object(options)}
+
+
+def _systemd_directives() -> Schema:
+    directives = {name: _directive(directive) for name, directive in systemd_directives.FREE.items()}
+    return {"description": "Directives of the program's unit, under systemd's own names.", **_object(directives)}
+
+
+def _directive(directive: Directive) -> Schema:
+    since = f", from version {directive.since} on" if directive.since > systemd_directives.OLDEST_VERSION else ""
+    unfit = f"{NOT_ON_A_LINE['not']['pattern']}|^\\s|\\s$"
+    text = {"type": "string", "pattern": f"^({PATTERNS[directive.value]})$", "not": {"pattern": unfit}}
+    one = {"anyOf": [text, *NUMBERS[directive.value]]}
+    return {
+        "description": f"See systemd.{directive.page}(5){since}: {directive.value.value}.",
+        "anyOf": [one, {"type": "array", "items": one}],
+    }
+
+
+NUMBERS: Mapping[Value, list[Schema]] = {
+    Value.WORDS: [{"type": "integer"}, {"type": "boolean"}],
+    Value.AMOUNT: [{"type": "integer", "minimum": 0}],
+    Value.PATHS: [],
+}
+"""What a directive may have instead of a text."""
