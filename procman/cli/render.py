@@ -8,6 +8,7 @@ import click
 
 from procman.cli.selection import Selection
 from procman.commands import render as command
+from procman.launch import LAUNCHER
 from procman.model import RenderedFile
 
 
@@ -34,7 +35,12 @@ def render(selection: Selection, output: Path | None, templates: Path | None) ->
         return
     for file in rendering.files:
         click.echo(_headline(file))
-        click.echo(file.content)
+        # The same for every project, and long.
+        click.echo(
+            "(the launcher, as procman ships it; --output writes it too)\n"
+            if file.path.name == LAUNCHER
+            else file.content
+        )
 
 
 def _headline(file: RenderedFile) -> str:
