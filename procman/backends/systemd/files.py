@@ -81,7 +81,7 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
     values = {
         "marker": marker(project),
         "unit": name,
-        "target": [target_name(project.name)],
+        "target": target_name(project.name),
         "description": _description(project, program),
         "after": ["network-online.target", *project.after] if project.scope is Scope.SYSTEM else [],
         "before": [] if program.kind is Kind.BEAT else [unit_name(f"{project.name}-celery-beat")],
@@ -106,11 +106,13 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
 
 
 def _target(project: Project, templates: Templates) -> RenderedFile:
+    # It says what starts at boot, and the units do not: so autostart restarts nothing, and is the only place to look.
+    # It also keeps units in systemd's memory that somebody has stopped; otherwise nobody would know of that (R11).
     owner, name = owner_of(project), target_name(project.name)
     values = {
         "marker": marker(project),
-        "unit": name,
         "description": f"Celery of {project.name}",
+        "wants": [unit_name(program.name) for program in project.programs if program.autostart],
         "wanted_by": ["multi-user.target" if project.scope is Scope.SYSTEM else "default.target"],
     }
     text = templates.render("systemd/project.target.j2", values)

@@ -41,16 +41,20 @@ def test_target_concerns_every_program_and_restarts_none() -> None:
     assert target.section
     assert not target.restarts
     assert target.programs == ("catmaid-celery", "catmaid-flower", "catmaid-celery-beat")
-    assert directives_of(target.content)["WantedBy"] == ["multi-user.target"]
+    unit = directives_of(target.content)
+    assert unit["WantedBy"] == ["multi-user.target"]
+    assert unit["Wants"] == SERVICES
 
 
-def test_target_stays_as_it_is_when_a_worker_is_added() -> None:
-    assert units_of(project(rest="[worker.crop]\n"))["catmaid.target"] == units_of(project())["catmaid.target"]
+def test_program_without_autostart_is_in_no_target_and_its_unit_is_the_same() -> None:
+    before, after = units_of(project()), units_of(project("autostart = false"))
+    assert directives_of(after["catmaid.target"])["Wants"] == SERVICES[1:]
+    assert before[SERVICES[0]] == after[SERVICES[0]]
 
 
-def test_other_units_stay_as_they_are_when_a_worker_is_added() -> None:
+def test_units_of_other_programs_stay_as_they_are_when_a_worker_is_added() -> None:
     before, after = units_of(project()), units_of(project(rest="[worker.crop]\n"))
-    assert {name: after[name] for name in before} == before
+    assert {name: after[name] for name in SERVICES} == {name: before[name] for name in SERVICES}
 
 
 def test_beat_starts_last_and_stops_first() -> None:
@@ -72,7 +76,7 @@ def test_every_program_is_one_main_process_that_is_stopped_warm_and_never_given_
         assert unit["OOMPolicy"] == ["continue"]
         assert unit["SystemCallErrorNumber"] == ["EPERM"]
         assert unit["PartOf"] == ["catmaid.target"]
-        assert unit["WantedBy"] == ["catmaid.target"]
+        assert "WantedBy" not in unit
     assert int(directives_of(units_of(wanted)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
 
 
