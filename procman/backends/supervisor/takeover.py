@@ -61,9 +61,8 @@ def _leave_group(lines: list[str | None], file: Path, section: Section, names: C
         return
     if len(left) == len(members):
         return
-    for option in section.options:
-        if option.name == "programs":
-            _keep_members(lines, option, names)
+    counting = [option for option in section.options if option.name == "programs"][-1]
+    _keep_members(lines, counting, names)
 
 
 def _keep_members(lines: list[str | None], option: Option, names: Collection[str]) -> None:

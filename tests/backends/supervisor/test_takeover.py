@@ -82,7 +82,7 @@ def test_line_ends_stay(tmp_path: Path) -> None:
         ("programs:a,catmaid-celery\n", "programs:a\n"),
         ("programs=a,\n  catmaid-celery, ; this\n\n  b\npriority=1\n", "programs=a,b\npriority=1\n"),
         ("programs=\n  a,\n  catmaid-celery\n", "programs=a\n"),
-        ("programs=catmaid-celery,a\nprograms=a,catmaid-celery\n", "programs=a\nprograms=a\n"),
+        ("programs=catmaid-celery,a\nprograms=a,catmaid-celery\n", "programs=catmaid-celery,a\nprograms=a\n"),
         ("programs=a,catmaid-celery", "programs=a"),
     ],
 )
