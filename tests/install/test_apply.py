@@ -218,6 +218,32 @@ def test_temporary_file_of_an_interrupted_run_is_swept_and_that_of_others_left(h
     assert (ours.exists(), theirs.exists()) == (False, True)
 
 
+@pytest.mark.parametrize("path", ["usr", "usr/local/lib/procman/catmaid", "var/lib/procman/catmaid/run"])
+def test_temporary_directory_of_an_interrupted_run_is_swept(host: Path, path: str) -> None:
+    left = (host / path).with_name(temporary_name(Path(path).name))
+    left.mkdir(parents=True)
+    sample.install(host, ONE)
+    assert not left.exists()
+
+
+def test_generation_that_was_half_removed_stands_in_nobodys_way(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample.install(host, ONE)
+    really_rmdir = os.rmdir
+
+    def rmdir(name: str, *, dir_fd: int) -> None:
+        if name == "1":
+            raise KeyboardInterrupt
+        really_rmdir(name, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "rmdir", rmdir)
+        with pytest.raises(KeyboardInterrupt):
+            sample.remove(host, purge=True)
+    sample.install(host, ONE)
+    sample.remove(host, purge=True)
+    assert not (host / "var/lib/procman").exists()
+
+
 def test_files_that_lost_their_state_are_taken_over(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     tree.remove_tree(sample.directories(host).state)
