@@ -20,7 +20,6 @@ from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.launch import SYSTEM_PATH
 from procman.model import BackendName, Scope
-from procman.secrets import masked
 
 FILE = "procman.toml"
 WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
@@ -80,7 +79,8 @@ def init(
     facts = _ask(draft, timeout)
     if facts:
         take_facts(draft, facts, scope, root)
-    choose_supervisord(draft, scope, mains)
+    if backend is not BackendName.SYSTEMD:
+        choose_supervisord(draft, scope, mains)
     return _report(draft)
 
 
@@ -216,8 +216,8 @@ def _report(draft: Draft) -> InitReport:
     for key in ("name", "app", "directory", "virtualenv"):
         draft.ask_for("project", key, "it could not be found")
     return InitReport(
-        findings=tuple(Finding(each.what, masked(each.value), masked(each.note)) for each in draft.findings),
+        findings=tuple(draft.findings),
         text=text_of(draft),
-        fill_in=tuple(f"{key}: {masked(reason)}" for key, reason in draft.fill_in.items()),
-        warnings=tuple(map(masked, draft.warnings)),
+        fill_in=tuple(f"{key}: {reason}" for key, reason in draft.fill_in.items()),
+        warnings=tuple(draft.warnings),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from procman.config import keys
 from procman.config.keys import Key
+from procman.secrets import masked
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,13 @@ class Draft:
     warnings: list[str] = field(default_factory=list)
 
     def found(self, what: str, value: object, note: str = "") -> None:
-        """Add a finding."""
-        self.findings.append(Finding(what, str(value), note))
+        """Add a finding; passwords in it are hidden (S2)."""
+        self.findings.append(Finding(what, masked(str(value)), masked(note)))
 
     def warn(self, text: str) -> None:
         """Add a warning, once."""
-        if text not in self.warnings:
-            self.warnings.append(text)
+        if masked(text) not in self.warnings:
+            self.warnings.append(masked(text))
 
     def put(self, table: str, name: str, value: object, remark: str = "") -> None:
         """Set a key unless it is set; a value that procman.toml cannot hold becomes something to fill in."""
@@ -50,7 +51,7 @@ class Draft:
         plain = _plain(value)
         problem = key.type.problem(plain, Path("/"))
         if problem:
-            self.fill_in[dotted] = f"found {plain!r}; {problem}"
+            self.fill_in[dotted] = masked(f"found {plain!r}; {problem}")
             return
         self.fill_in.pop(dotted, None)
         self.tables[table][name] = plain
@@ -74,7 +75,7 @@ class Draft:
     def ask_for(self, table: str, name: str, reason: str) -> None:
         """Note that a person has to fill in a key, unless it has a value."""
         if self.get(table, name) is None:
-            self.fill_in.setdefault(f"{table}.{name}", reason)
+            self.fill_in.setdefault(f"{table}.{name}", masked(reason))
 
 
 def _plain(value: object) -> object:

@@ -15,7 +15,7 @@ import pytest
 from procman.commands.init import InitReport, init, write
 from procman.config.load import load
 from procman.errors import ConfigurationError, ProcmanError
-from procman.model import Beat, Project, Scope, SupervisorMode, Worker
+from procman.model import BackendName, Beat, Project, Scope, SupervisorMode, Worker
 from tests.commands.test_init_script import SEED
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory
@@ -109,6 +109,14 @@ def test_demo_needs_nothing_filled_in(top: Path, virtualenv: Path) -> None:
     )
 
 
+def test_under_systemd_no_supervisord_is_needed(catmaid: Path, top: Path) -> None:
+    make(catmaid)
+    report = run_init(catmaid, backend=BackendName.SYSTEMD)
+    assert "[supervisor]" not in report.text
+    assert found(report, "supervisord") == []
+    assert loaded(report, top).backend is BackendName.SYSTEMD
+
+
 def test_user_scope_names_no_user(catmaid: Path, top: Path) -> None:
     make(catmaid)
     project = loaded(run_init(catmaid, scope=Scope.USER), top)
@@ -175,7 +183,10 @@ def test_what_settings_print_does_no_harm(catmaid: Path, top: Path) -> None:
 )
 def test_no_secret_is_reported(catmaid: Path, settings: str) -> None:
     make(catmaid, settings)
-    assert "hunter22" not in repr(run_init(catmaid))
+    report = run_init(catmaid)
+    assert "hunter22" not in repr(report)
+    # A path with a hole is none.
+    assert "***" not in report.text
 
 
 def test_queues_of_the_app_and_of_its_routes_are_consumed(catmaid: Path, top: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from procman.commands.init_draft import Draft, Finding
 from procman.commands.init_existing import read_existing
+from procman.commands.init_script import LONGEST_SCRIPT
 from procman.commands.init_text import text_of
 from procman.config.load import load
 from procman.model import Beat, Project, Worker
@@ -157,7 +159,7 @@ def test_variables_that_all_programs_have_stand_once(tmp_path: Path) -> None:
 def test_secrets_are_asked_for_and_not_written(tmp_path: Path) -> None:
     options = 'environment = CELERY_BROKER_URL="amqp://me:hunter22@host//",API_TOKEN="hunter22",A="1"'
     command = f"{WORKER} -b amqp://me:hunter22@host// --result-backend=redis://:hunter22@host"
-    draft = read(tmp_path, program(options, command))
+    draft = read(tmp_path, program(f"{options}\nbroker = amqp://me:hunter22@host//", command))
     assert set(draft.fill_in) == {"project.environment_file"}
     assert sum("a secret: write it into the file that environment_file names" in text for text in draft.warnings) == 2
     assert "hunter22" not in repr(draft) + text_of(draft)
@@ -249,6 +251,27 @@ def test_script_on_the_command_line_is_read(tmp_path: Path) -> None:
     assert project.directory == Path("/opt/x")
     assert isinstance(project.programs[0].options, Worker)
     assert project.programs[0].options.concurrency == 2
+
+
+def test_variable_that_no_file_can_hold_is_left_out(tmp_path: Path) -> None:
+    draft = read(tmp_path, program('environment = A="x\ty",B="1"'))
+    assert loaded(draft, tmp_path).programs[0].environment == {"B": "1"}
+    assert left_out(draft) == {"[program:catmaid-celery] A": "its value holds a tab"}
+
+
+@pytest.mark.parametrize("kind", ["fifo", "directory", "program", "missing", "huge"])
+def test_start_script_that_is_none_does_no_harm(tmp_path: Path, kind: str) -> None:
+    script = tmp_path / "celery-start"
+    match kind:
+        case "fifo":
+            os.mkfifo(script)
+        case "directory":
+            script.mkdir()
+        case "program":
+            script.write_bytes(b"\x7fELF\0celery worker")
+        case "huge":
+            script.write_text("exec celery -A x worker\n" + "#" * LONGEST_SCRIPT)
+    assert read(tmp_path, program("", str(script))).tables == {"project": {}}
 
 
 def test_what_is_not_understood_is_told(tmp_path: Path) -> None:

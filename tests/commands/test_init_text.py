@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from procman.commands.init_draft import Draft
@@ -34,11 +34,14 @@ def complete(**project: object) -> Draft:
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 
 
+@example('\x7f\x00\x85\u2028\\"')
 @given(st.recursive(TEXTS | st.integers(-(2**63), 2**63 - 1) | st.booleans(), st.lists, max_leaves=5))
 def test_every_value_is_read_back(value: object) -> None:
     assert tomllib.loads(f"x = {to_toml(value)}") == {"x": value}
 
 
+@example("x\ny = 1")
+@example("x\x7f")
 @given(st.text())
 def test_no_reason_or_remark_ends_its_comment(text: str) -> None:
     draft = complete()
