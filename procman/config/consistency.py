@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from procman.config.document import Document
@@ -18,6 +19,13 @@ RESERVED_NAMES = {
 
 ONLY_SYSTEMD = "supervisord cannot do this"
 
+UNSAID_TO_SYSTEMD = {
+    "directory": (r"\\$", "a backslash at the end"),
+    "virtualenv": (r"[\"'\\]", "a quote or a backslash"),
+    "environment_file": (r"[*?\[]|\\$", "*, ? or [, or a backslash at the end,"),
+}
+"""What systemd knows no way to write in WorkingDirectory=, as the program of ExecStart= and in EnvironmentFile=."""
+
 
 def check(document: Document, project: Project) -> None:
     """Note every problem between the keys of PROJECT in DOCUMENT."""
@@ -27,6 +35,7 @@ def check(document: Document, project: Project) -> None:
     _check_workers(document, project.programs)
     _check_launcher(document, project)
     _check_backend(document, project)
+    _check_paths(document, project)
     check_directives(document, project)
 
 
@@ -129,3 +138,17 @@ def _check_backend(document: Document, project: Project) -> None:
         if high is not None and most is not None and high > most:
             place = document.setting(program.key, "memory_high_mib")
             document.complain(place, f"it is above memory_max_mib ({most}): write less, or more there")
+
+
+def _check_paths(document: Document, project: Project) -> None:
+    if project.backend is not BackendName.SYSTEMD:
+        return
+    paths = {
+        "directory": project.directory,
+        "virtualenv": project.virtualenv,
+        "environment_file": project.environment_file,
+    }
+    for name, path in paths.items():
+        pattern, what = UNSAID_TO_SYSTEMD[name]
+        if path and re.search(pattern, str(path)):
+            document.complain(f"project.{name}", f"systemd cannot be told a path with {what}: rename it")

@@ -100,14 +100,21 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _written(value: object) -> str:
+def toml(value: object) -> str:
+    """Return VALUE as TOML, on several lines where that is possible."""
     match value:
+        case bool():
+            return str(value).lower()
         case str():
-            return f"'''\n{value}'''" if "'" not in value and value else _quoted(value)
+            return (
+                f"'''\n{value}'''"
+                if "'" not in value and value.replace("\n", "").isprintable() and value
+                else _quoted(value)
+            )
         case list():
-            return "[\n" + ",\n".join(map(_written, value)) + "\n]"
+            return "[\n" + ",\n".join(map(toml, value)) + "\n]"
         case dict():
-            return "{ " + ", ".join(f"{_quoted(key)} = {_written(each)}" for key, each in value.items()) + " }"
+            return "{ " + ", ".join(f"{_quoted(key)} = {toml(each)}" for key, each in value.items()) + " }"
         case _:
             return str(value)
 
@@ -119,14 +126,14 @@ def _expected(tables: dict[str, dict[str, object]]) -> Iterator[tuple[str, str, 
         line += 1
         for key, value in values.items():
             yield table, key, line
-            line += _written(value).count("\n") + 1
+            line += toml(value).count("\n") + 1
 
 
 def _text(tables: dict[str, dict[str, object]]) -> str:
     lines = []
     for table, values in tables.items():
         lines.append(f"[{_quoted(table)}]")
-        lines += [f"{_quoted(key)} = {_written(value)}" for key, value in values.items()]
+        lines += [f"{_quoted(key)} = {toml(value)}" for key, value in values.items()]
     return "\n".join([*lines, ""])
 
 
