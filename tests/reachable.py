@@ -6,10 +6,12 @@ pytest keeps its own temporary directories private, and Pythons often stand belo
 from __future__ import annotations
 
 import os
+import pwd
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +32,28 @@ def public_directory() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="procman-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
+
+
+def as_somebody(check: Callable[[], None]) -> None:
+    """Call CHECK without root's rights: in a child that becomes SOMEBODY, if this is root."""
+    if not IS_ROOT:
+        check()
+        return
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            account = pwd.getpwnam(SOMEBODY)
+            os.setgroups([])
+            os.setresgid(*[account.pw_gid] * 3)
+            os.setresuid(*[account.pw_uid] * 3)
+            check()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def make_virtualenv(directory: Path) -> Path:

@@ -86,6 +86,7 @@ def init(
 
 def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str]) -> tuple[str, ...]:
     """Write TEXT to PATH, which must not be there unless FORCE; return why root would not obey it, if that is so."""
+    path = path.absolute()
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     target = temporary if force else path
     try:
@@ -151,23 +152,25 @@ def _decide_user(draft: Draft, scope: Scope) -> None:
                 )
         return
     directory = draft.path("directory")
-    if "user" not in project and directory and directory.exists():
-        owner = directory.stat().st_uid
-        name = _user_name(owner) if owner != 0 else None
-        if name:
-            draft.put("project", "user", name, f"The owner of {directory}.")
+    owner = _owner(directory) if directory else None
+    if owner:
+        draft.put("project", "user", owner, f"The owner of {directory}.")
     draft.ask_for("project", "user", "nothing says which user it is; for web projects often that of the web server")
     user = draft.text("project", "user")
     if user:
         draft.found("user", user)
-        if user not in {entry.pw_name for entry in pwd.getpwall()}:
+        try:
+            pwd.getpwnam(user)
+        except KeyError:
             draft.warn(f"there is no user {user} on this host")
 
 
-def _user_name(uid: int) -> str | None:
+def _owner(directory: Path) -> str | None:
+    """Return who owns DIRECTORY, None if that is root or cannot be told."""
     try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
+        uid = directory.stat().st_uid
+        return pwd.getpwuid(uid).pw_name if uid != 0 else None
+    except (OSError, KeyError):
         return None
 
 

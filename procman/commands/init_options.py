@@ -9,6 +9,7 @@ from pathlib import Path
 from procman.backends.supervisor.discover import ForeignProgram
 from procman.celery_command import variable_objection
 from procman.commands.init_draft import Draft
+from procman.commands.init_project import is_virtualenv
 from procman.config.environment import OWN_VARIABLES, SHELL_VARIABLES
 from procman.config.programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.config.supervisor_options import FREE, RESERVED
@@ -150,7 +151,7 @@ def _take_variable(draft: Draft, header: str, table: str, name: str, value: str)
 
 def _take_path(draft: Draft, table: str, value: str) -> None:
     places = [Path(place) for place in value.split(":") if place.startswith("/")]
-    virtualenvs = [place.parent for place in places if (place.parent / "pyvenv.cfg").is_file()]
+    virtualenvs = [place.parent for place in places if is_virtualenv(place.parent)]
     if virtualenvs:
         draft.put("project", "virtualenv", virtualenvs[0])
     # Its directory always comes first by itself.

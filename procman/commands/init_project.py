@@ -79,17 +79,27 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
 def _leads_on(entry: os.DirEntry[str]) -> bool:
     # Of hidden directories and links only a virtualenv is of interest: .venv, or env -> /opt/envs/catmaid.
     if entry.name.startswith(".") or entry.is_symlink():
-        return (Path(entry.path) / "pyvenv.cfg").is_file()
+        return is_virtualenv(Path(entry.path))
     try:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
 
 
+def is_virtualenv(path: Path) -> bool:
+    """Say whether PATH is a virtualenv; one that this process cannot look into is none."""
+    return _is_file(path / "pyvenv.cfg")
+
+
+def _is_file(path: Path) -> bool:
+    # Path.is_file() fails where a directory is closed to us.
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def _source(path: Path) -> str:
     try:
         # A FIFO would be waited for.
-        return path.read_bytes()[:LARGEST_SOURCE].decode("utf-8", "replace") if path.is_file() else ""
+        return path.read_bytes()[:LARGEST_SOURCE].decode("utf-8", "replace") if _is_file(path) else ""
     except OSError:
         return ""
 
@@ -139,7 +149,7 @@ def _app(places: Places, directory: Path | None, settings: str | None, doubts: d
 def _module(path: Path) -> tuple[Path, str]:
     """Return the directory to import the module at PATH from, and what `celery -A` calls it."""
     directory = path.parent
-    while (directory / "__init__.py").is_file():
+    while _is_file(directory / "__init__.py"):
         directory = directory.parent
     return directory, _name(path.relative_to(directory))
 
@@ -153,13 +163,12 @@ def _name(path: Path) -> str:
 def _beside(top: Path) -> Iterator[Path]:
     for parent in list(top.parents)[:2]:
         if parent != Path("/"):
-            places = (parent / entry.name for entry in _entries(parent))
-            yield from (place for place in places if (place / "pyvenv.cfg").is_file())
+            yield from filter(is_virtualenv, (parent / entry.name for entry in _entries(parent)))
 
 
 def _activated(environment: Mapping[str, str]) -> list[Path]:
     value = environment.get("VIRTUAL_ENV", "")
-    return [Path(value)] if value.startswith("/") and (Path(value) / "pyvenv.cfg").is_file() else []
+    return [Path(value)] if value.startswith("/") and is_virtualenv(Path(value)) else []
 
 
 def _virtualenv(

@@ -324,7 +324,8 @@ def test_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="about root")
-def test_root_is_told_where_it_would_not_obey_the_file(top: Path) -> None:
+def test_root_is_told_where_it_would_not_obey_the_file(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.chown(top, pwd.getpwnam(SOMEBODY).pw_uid, -1)
-    [problem] = write("text", top / "procman.toml", force=False, environment={})
+    monkeypatch.chdir(top)
+    [problem] = write("text", Path("procman.toml"), force=False, environment={})
     assert f"belongs to the user {SOMEBODY}" in problem

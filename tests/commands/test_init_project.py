@@ -10,6 +10,7 @@ import pytest
 
 from procman.commands.init_project import DEEPEST, FoundProject, find_project, look_below
 from tests.django_projects import CELERY, make_project
+from tests.reachable import as_somebody, public_directory
 
 
 def make_virtualenv(directory: Path, *, celery: bool = True) -> Path:
@@ -159,6 +160,22 @@ def test_files_that_cannot_be_read_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "celery.py").write_bytes(b"\xff\xfe\0app = Celery(")
     assert find(tmp_path).app is None
+
+
+def test_what_is_closed_to_us_does_no_harm() -> None:
+    with public_directory() as top:
+        project = make_project(top / "project", "")
+        for closed in (top / "closed", project / "closed", top / "project" / ".hidden"):
+            closed.mkdir(mode=0o000)
+        (project / "celery.py").write_text(CELERY)
+        (project / "celery.py").chmod(0o000)
+        (project / "env").symlink_to(top / "closed" / "env")
+
+        def check() -> None:
+            found = find(project, {"VIRTUAL_ENV": str(top / "closed" / "env")})
+            assert (found.directory, found.app, found.virtualenv) == (project, "site1", None)
+
+        as_somebody(check)
 
 
 def test_search_of_a_huge_tree_ends_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

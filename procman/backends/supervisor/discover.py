@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -49,7 +50,8 @@ def find_configurations(environment: Mapping[str, str], root: Path = Path("/")) 
     if installed:
         prefix = Path(installed).parent.parent
         candidates = [prefix / "etc/supervisord.conf", prefix / "supervisord.conf", *candidates]
-    return tuple(dict.fromkeys(path for path in candidates if path.is_file()))
+    # Path.is_file() fails where a directory is closed to us.
+    return tuple(dict.fromkeys(path for path in candidates if os.path.isfile(path)))  # noqa: PTH113
 
 
 def include_for(main: MainFile) -> str | None:

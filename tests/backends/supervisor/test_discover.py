@@ -11,6 +11,7 @@ from procman.backends.supervisor import discover
 from procman.backends.supervisor.discover import ForeignProgram
 from procman.backends.supervisor.main_file import MainFile, parse_main_file
 from procman.errors import ProcmanError
+from tests.reachable import as_somebody, public_directory
 
 CATMAID = """\
 ; as CATMAID's documentation has it
@@ -79,6 +80,18 @@ def test_configuration_is_looked_for_where_supervisor_looks(tmp_path: Path) -> N
         "etc/supervisord.conf",
         "etc/supervisor/supervisord.conf",
     ]
+
+
+def test_configuration_in_a_closed_directory_is_passed_over() -> None:
+    with public_directory() as root:
+        for path in ("etc/supervisor", "opt"):
+            (root / path).mkdir(parents=True)
+            (root / path).chmod(0o000)
+        as_somebody(lambda: _assert_nothing_found(root))
+
+
+def _assert_nothing_found(root: Path) -> None:
+    assert discover.find_configurations({"PATH": str(root / "opt/bin")}, root) == ()
 
 
 def test_places_of_the_distributions_are_those_supervisor_looks_in() -> None:
