@@ -18,6 +18,7 @@ from typing import TypeVar
 from procman.backends.supervisor import processes
 from procman.backends.supervisor.control import SupervisorController
 from procman.backends.supervisor.main_file import read_main_file
+from procman.backends.supervisor.stopping import stop_warm
 from procman.backends.supervisor.transport import Client
 from procman.model import InstalledProgram, Kind
 
@@ -55,7 +56,7 @@ def warm(*_):
     os._exit(0)
 signal.signal(signal.SIGTERM, warm)
 record("ready")
-while True:
+while os.path.exists(sys.argv[0]):  # else the test is over, and has lost sight of it
     lost()
     time.sleep(0.02)
 '''
@@ -199,6 +200,11 @@ class Supervisord:
     def controller(self, timeout: float = 10) -> SupervisorController:
         """Return procman's controller for it."""
         return SupervisorController(self.configuration, embedded=False, timeout=timeout)
+
+    def stop(self, name: str) -> None:
+        """Stop NAME on purpose, as an administrator would, and wait for its end."""
+        # Not by stopProcess: what was started a moment ago may swallow TERM.
+        stop_warm(self.client, {name: PATIENCE_SECONDS}, lambda _: None)
 
     def info(self, name: str) -> dict[str, object]:
         """Return what it says of NAME; empty if NAME is not loaded."""

@@ -6,6 +6,8 @@ import os
 import resource
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +72,7 @@ def test_program_stopped_by_anyone_is_not_wanted(supervisord: Supervisord) -> No
     supervisord.section("a")
     supervisord.start()
     eventually(lambda: supervisord.state("a") == "RUNNING")
-    supervisord.client.call("stopProcess", "a")
+    supervisord.stop("a")
     seen = state(supervisord, installed("a"))
     assert (seen.state, seen.wanted) == (State.STOPPED, False)
 
@@ -567,7 +569,7 @@ def test_program_stopped_on_purpose_is_never_started_by_a_new_section(supervisor
     supervisord.worker("a")
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
-    supervisord.client.call("stopProcess", "a")
+    supervisord.stop("a")
     before = supervisord.events("a")
     supervisord.worker("a", priority=5)
     assert "left stopped" in activate(supervisord, Action.REPLACE, installed("a"))
@@ -581,7 +583,7 @@ def test_start_of_a_program_left_stopped_loads_its_new_section(supervisord: Supe
     supervisord.section("a", command="sleep 1000")
     supervisord.start()
     eventually(lambda: supervisord.state("a") == "RUNNING")
-    supervisord.client.call("stopProcess", "a")
+    supervisord.stop("a")
     supervisord.section("a", command=supervisord.worker_command("new"))
     activate(supervisord, Action.REPLACE, installed("a"))
     supervisord.controller().start([installed("a")], ignore)
@@ -605,7 +607,7 @@ def test_interrupted_activation_is_completed_by_the_next(supervisord: Supervisor
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
     supervisord.worker("a", priority=5)
-    supervisord.client.call("stopProcess", "a")
+    supervisord.stop("a")
     activate(supervisord, action, installed("a"), wanted=True)
     eventually(lambda: supervisord.state("a") == "RUNNING")
     assert supervisord.client.call("reloadConfig") == [[[], [], []]]
@@ -616,7 +618,7 @@ def test_activation_interrupted_between_unloading_and_loading_is_completed(super
     supervisord.worker("a")
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
-    supervisord.client.call("stopProcess", "a")
+    supervisord.stop("a")
     supervisord.client.call("removeProcessGroup", "a")
     activate(supervisord, Action.REPLACE, installed("a"), wanted=True)
     eventually(lambda: supervisord.state("a") == "RUNNING")
@@ -738,7 +740,7 @@ def test_ungrouped_program_taken_over_is_drained(supervisord: Supervisord) -> No
 def test_taken_over_program_that_was_stopped_on_purpose_stays_stopped(supervisord: Supervisord) -> None:
     """R11."""
     theirs = _old(supervisord, task_seconds=0)
-    supervisord.client.call("stopProcess", "catmaid:a")
+    supervisord.stop("catmaid:a")
     before = supervisord.events("a")
     theirs.write_text("")
     supervisord.worker("a")
@@ -797,3 +799,13 @@ def test_faults_are_in_plain_words() -> None:
 def test_printed_command_restarts_the_program(supervisord: Supervisord) -> None:
     command = supervisord.controller().command_line(installed("a"))
     assert command == f"supervisorctl -c {supervisord.configuration} restart a"
+
+
+def test_status_waits_for_no_slow_import() -> None:
+    code = (
+        "import sys, procman.backends.supervisor.control\n"
+        "print(sorted({'supervisor', 'jinja2', 'psutil', 'subprocess', 'glob'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # `glob` is of the standard library and quick, and shows that the list is looked at.
+    assert found.stdout == "['glob']\n"
