@@ -1,0 +1,196 @@
+"""How each program is started: the same for supervisord, systemd and by hand."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.launch import (
+    SYSTEM_PATH,
+    launch_of,
+    launcher_files,
+    launcher_path,
+    launcher_source,
+    marker,
+    owner_of,
+)
+from procman.model import Launch, Project, Scope
+from tests.config.documents import HOME, PROJECT, read, read_rest
+
+SITE = """settings = "mysite.settings"
+group = "staff"
+environment_file = "/etc/catmaid/env"
+python_path = ["/opt/lib", "/opt/more"]
+[environment]
+A = "1"
+[worker.celery]
+umask = "027"
+nice = 5
+[command.flower]
+argv = ["celery", "-A", "mysite", "flower"]
+[beat]
+"""
+LAUNCHER = "/usr/local/lib/procman/catmaid/launcher.py"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Project:
+    return read_rest(tmp_path, SITE)
+
+
+def launches(project: Project) -> dict[str, Launch]:
+    return {program.key: launch_of(project, program) for program in project.programs}
+
+
+def test_everything_about_the_start_of_a_worker(site: Project) -> None:
+    assert launches(site)["worker.celery"] == Launch(
+        argv=(
+            *("/opt/env/bin/python", LAUNCHER),
+            *("-A", "mysite", "worker", "-l", "info", "-n", "catmaid-celery@%h"),
+        ),
+        environment={
+            "VIRTUAL_ENV": "/opt/env",
+            "PATH": f"/opt/env/bin:{SYSTEM_PATH}",
+            "PYTHONPATH": "/opt/catmaid:/opt/lib:/opt/more",
+            "DJANGO_SETTINGS_MODULE": "mysite.settings",
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "A": "1",
+            "PROCMAN_PROGRAM": "catmaid-celery",
+            "PROCMAN_KIND": "worker",
+            "PROCMAN_DIRECTORY": "/opt/catmaid",
+            "PROCMAN_RUN_DIRECTORY": "/var/lib/procman/catmaid/run/catmaid-celery",
+            "PROCMAN_ENVIRONMENT_FILE": "/etc/catmaid/env",
+        },
+        environment_file=Path("/etc/catmaid/env"),
+        directory=Path("/opt/catmaid"),
+        user="www-data",
+        group="staff",
+        umask=0o027,
+        nice=5,
+    )
+
+
+def test_launcher_starts_beat_and_commands_too(site: Project) -> None:
+    found = launches(site)
+    assert found["beat"].argv == (
+        *("/opt/env/bin/python", LAUNCHER, "-A", "mysite", "beat", "-l", "info", "--pidfile="),
+        *("-s", "/var/lib/catmaid/celerybeat-schedule"),
+    )
+    assert found["command.flower"].argv == ("/opt/env/bin/python", LAUNCHER, "celery", "-A", "mysite", "flower")
+    assert [found[key].environment["PROCMAN_KIND"] for key in ("beat", "command.flower")] == ["beat", "command"]
+
+
+def test_without_the_launcher_it_is_the_plain_command(tmp_path: Path) -> None:
+    text = SITE.replace('environment_file = "/etc/catmaid/env"', "") + "[defaults.program]\nlauncher = false\n"
+    found = launches(read_rest(tmp_path, text))
+    assert found["worker.celery"].argv == (
+        *("celery", "-A", "mysite", "worker", "-l", "info", "-n", "catmaid-celery@%h"),
+    )
+    assert found["beat"].argv[:4] == ("celery", "-A", "mysite", "beat")
+    assert found["command.flower"].argv == ("celery", "-A", "mysite", "flower")
+    for launch in found.values():
+        assert not [name for name in launch.environment if name.startswith("PROCMAN_")]
+
+
+def test_what_is_left_out_is_not_set(tmp_path: Path) -> None:
+    (launch,) = launches(read_rest(tmp_path, "[worker.celery]")).values()
+    assert "DJANGO_SETTINGS_MODULE" not in launch.environment
+    assert "PROCMAN_ENVIRONMENT_FILE" not in launch.environment
+    assert launch.environment["PYTHONPATH"] == "/opt/catmaid"
+    assert (launch.environment_file, launch.group, launch.umask, launch.nice) == (None, None, 0o022, 0)
+
+
+def test_instances_differ_in_name_and_directory_only(tmp_path: Path) -> None:
+    project = read_rest(tmp_path, "[worker.celery]\ninstances = 2")
+    one, two = (launch_of(project, program) for program in project.programs)
+    assert [each.argv[-1] for each in (one, two)] == ["catmaid-celery-1@%h", "catmaid-celery-2@%h"]
+    assert {name for name in one.environment if one.environment[name] != two.environment[name]} == {
+        "PROCMAN_PROGRAM",
+        "PROCMAN_RUN_DIRECTORY",
+    }
+
+
+def test_own_path_stands_behind_the_virtualenv(tmp_path: Path) -> None:
+    rest = '[environment]\nPATH = "/opt/bin:/bin"\nLANG = "de_DE.UTF-8"\nPYTHONUNBUFFERED = ""\n[beat]'
+    (launch,) = launches(read_rest(tmp_path, rest)).values()
+    assert launch.environment["PATH"] == "/opt/env/bin:/opt/bin:/bin"
+    assert launch.environment["LANG"] == "de_DE.UTF-8"
+    assert launch.environment["PYTHONUNBUFFERED"] == ""
+
+
+def test_in_user_scope_nobody_is_named(tmp_path: Path) -> None:
+    project = read(tmp_path, PROJECT.replace('user = "www-data"', 'scope = "user"') + "[beat]", HOME)
+    (launch,) = launches(project).values()
+    assert (launch.user, launch.group, owner_of(project)) == (None, None, None)
+    assert launch.environment["PROCMAN_RUN_DIRECTORY"] == (
+        "/home/anna/.local/state/procman/catmaid/run/catmaid-celery-beat"
+    )
+    assert "HOME" not in launch.environment
+
+
+def test_python_of_the_environment_imports_from_the_project_first(tmp_path: Path) -> None:
+    for directory, name in (("site", "first"), ("lib", "second")):
+        (tmp_path / directory).mkdir()
+        (tmp_path / directory / "which.py").write_text(f"name = {name!r}")
+    text = PROJECT.replace("/opt/catmaid", "site").replace("/opt/env", sys.prefix)
+    (launch,) = launches(read(tmp_path, text + 'python_path = ["lib"]\n[beat]')).values()
+    done = subprocess.run(
+        [launch.argv[0], "-c", "import os, sys, which; print(which.name, sys.prefix, sys.path[1:3])"],
+        env=dict(launch.environment),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split(maxsplit=2) == [
+        "first",
+        sys.prefix,
+        f"{[str(tmp_path / 'site'), str(tmp_path / 'lib')]}\n",
+    ]
+
+
+def test_command_is_looked_up_in_the_virtualenv_first(tmp_path: Path) -> None:
+    binaries = tmp_path / "env" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "ls").write_text("#!/bin/sh\nprintf 'ours\\n'\n")
+    (binaries / "ls").chmod(0o755)
+    (launch,) = launches(read(tmp_path, PROJECT.replace("/opt/env", "env") + "[beat]")).values()
+    done = subprocess.run(["sh", "-c", "ls"], env=dict(launch.environment), capture_output=True, text=True, check=True)
+    assert done.stdout == "ours\n"
+
+
+def test_launcher_is_a_file_of_roots_that_restarts_nothing(site: Project) -> None:
+    (file,) = launcher_files(site)
+    assert (file.path, file.content) == (launcher_path(site), launcher_source())
+    assert (str(file.path), file.mode, file.owner, file.group) == (LAUNCHER, 0o644, "root", "root")
+    assert file.programs == ("catmaid-celery", "catmaid-flower", "catmaid-celery-beat")
+    assert not file.restarts
+    assert ast.parse(file.content)
+
+
+def test_launcher_that_nothing_uses_is_not_installed(site: Project) -> None:
+    one, *rest = site.programs
+    plain = replace(one, launcher=False)
+    assert launcher_files(replace(site, programs=(plain,))) == ()
+    (file,) = launcher_files(replace(site, programs=(plain, *rest)))
+    assert plain.name not in file.programs
+
+
+def test_marker_names_the_project_and_what_to_do(site: Project) -> None:
+    assert marker(site) == "Written by procman for catmaid: change procman.toml and run `procman install`."
+
+
+def test_launch_can_be_written_down(site: Project) -> None:
+    for launch in launches(site).values():
+        assert json.loads(json.dumps([launch.argv, dict(launch.environment)]))
+
+
+@pytest.mark.parametrize("scope", list(Scope))
+def test_owner_follows_from_the_scope(site: Project, scope: Scope) -> None:
+    assert owner_of(replace(site, scope=scope)) == {Scope.SYSTEM: "root", Scope.USER: None}[scope]
