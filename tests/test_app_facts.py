@@ -13,7 +13,7 @@ import pytest
 from procman import app_facts
 from procman.app_facts import AppError, AppFacts, BeatEntry
 from procman.errors import ProcmanError
-from tests.celery_environments import CELERY_5_7, RUNNING
+from tests.celery_environments import CELERY_5_7
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, SYSTEM_PYTHON, make_virtualenv, public_directory
 
@@ -44,7 +44,7 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
     environment = {"DEMO_DATA_DIRECTORY": str(data), "CELERY_BROKER_URL": "amqp://me:hunter22@localhost//"}
     facts = ask(python, "mysite", DEMO, environment=environment, settings=["MEDIA_ROOT"])
     assert facts.versions["celery"] == CELERY_5_7.version
-    assert facts.python.startswith(RUNNING)
+    assert facts.python.startswith("3.")
     assert (facts.settings, facts.queues, facts.tasks) == ("mysite.settings", ("celery",), 4)
     assert (facts.broker_urls, facts.transport) == (("amqp://me:***@localhost//",), "amqp")
     assert (facts.broker_host, facts.missing_module) == ("localhost", None)
