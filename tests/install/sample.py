@@ -176,14 +176,15 @@ def install_locked(
     return made
 
 
-def install_embedded(base: Path, wish: Wish) -> None:
+def install_embedded(base: Path, wish: Wish, name: str = "catmaid") -> None:
     """Do the same with a directory for a supervisord that all projects share."""
-    place = RenderedDirectory(directories(base).shared_state / "supervisor", 0o700, OWNER, None, shared=True)
-    with hold_lock(directories(base).shared_state, 0, print), Tree() as tree:
-        plain = rendering(base, wish)
+    places = directories(base, name)
+    place = RenderedDirectory(places.shared_state / "supervisor", 0o700, OWNER, None, shared=True)
+    with hold_lock(places.shared_state, 0, print), Tree() as tree:
+        plain = rendering(base, wish, name)
         files = Rendering((*plain.directories, place), plain.files)
-        apply(tree, plan_for(base, files, manifest(base, wish, files)), CONFIGURATION)
-        activate(tree, base, directories(base))
+        apply(tree, plan_for(base, files, manifest(base, wish, files, name)), CONFIGURATION)
+        activate(tree, base, places)
 
 
 def remove(base: Path, name: str = "catmaid", *, purge: bool = False) -> Remains:

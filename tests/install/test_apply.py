@@ -226,7 +226,10 @@ def test_temporary_directory_of_an_interrupted_run_is_swept(host: Path, path: st
     assert not left.exists()
 
 
-def test_generation_that_was_half_removed_stands_in_nobodys_way(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("install_between", [True, False])
+def test_generation_that_was_half_removed_stands_in_nobodys_way(
+    host: Path, monkeypatch: pytest.MonkeyPatch, install_between: bool
+) -> None:
     sample.install(host, ONE)
     really_rmdir = os.rmdir
 
@@ -239,7 +242,8 @@ def test_generation_that_was_half_removed_stands_in_nobodys_way(host: Path, monk
         patched.setattr(os, "rmdir", rmdir)
         with pytest.raises(KeyboardInterrupt):
             sample.remove(host, purge=True)
-    sample.install(host, ONE)
+    if install_between:
+        sample.install(host, ONE)
     sample.remove(host, purge=True)
     assert not (host / "var/lib/procman").exists()
 

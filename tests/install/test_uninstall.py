@@ -211,6 +211,16 @@ def test_supervisord_of_our_own_leaves_nothing_after_the_last_purge(host: Path) 
     assert _tree(host) == before
 
 
+def test_empty_directory_stays_while_another_project_wants_it(host: Path) -> None:
+    for name in ("catmaid", "other"):
+        sample.install_embedded(host, sample.Wish({}), name)
+    own = sample.directories(host).shared_state / "supervisor"
+    sample.remove(host)
+    assert own.exists()
+    sample.remove(host, "other")
+    assert not own.exists()
+
+
 def test_file_taken_over_comes_back(host: Path) -> None:
     theirs = sample.section_path(host, "catmaid-celery")
     theirs.write_text("[program:catmaid-celery]\n")
