@@ -76,7 +76,7 @@ def init(
     _decide_user(draft, scope)
     if not any(table.startswith("worker.") for table in draft.tables):
         draft.tables["worker.celery"] = {}
-    facts = _ask(draft, timeout)
+    facts = _ask(draft, scope, timeout)
     if facts:
         take_facts(draft, facts, scope, root)
     if backend is not BackendName.SYSTEMD:
@@ -174,14 +174,15 @@ def _owner(directory: Path) -> str | None:
         return None
 
 
-def _ask(draft: Draft, timeout: float) -> AppFacts | None:
+def _ask(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
     directory, virtualenv = draft.path("directory"), draft.path("virtualenv")
     app, user = draft.text("project", "app"), draft.text("project", "user")
     if not (directory and virtualenv and app):
         draft.warn("the app was not asked: it takes app, directory and virtualenv to ask it")
         return None
     if os.geteuid() == 0 and user is None:
-        draft.warn("the app was not asked: it is not loaded as root, and no other user is known; say --user")
+        remedy = "say --user" if scope is Scope.SYSTEM else "run this as the user whose programs they are"
+        draft.warn(f"the app was not asked, for it is not loaded as root: {remedy}")
         return None
     try:
         facts = ask(

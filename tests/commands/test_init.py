@@ -119,8 +119,10 @@ def test_under_systemd_no_supervisord_is_needed(catmaid: Path, top: Path) -> Non
 
 def test_user_scope_names_no_user(catmaid: Path, top: Path) -> None:
     make(catmaid)
-    project = loaded(run_init(catmaid, scope=Scope.USER), top)
+    report = run_init(catmaid, scope=Scope.USER)
+    project = loaded(report, top)
     assert (project.scope, project.user) == (Scope.USER, None)
+    assert any("run this as the user whose programs they are" in warning for warning in report.warnings) == IS_ROOT
     assert project.supervisor.mode is SupervisorMode.EMBEDDED
 
 
