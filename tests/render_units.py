@@ -1,4 +1,4 @@
-"""`make units`: renders units/procman.toml and writes the files below units/, by backend."""
+"""`make units`: renders the reference deployments and writes each below units/ in a directory of its own."""
 
 from __future__ import annotations
 
@@ -12,30 +12,39 @@ from procman.model import BackendName, Project, RenderedFile, Rendering
 
 UNITS = Path(__file__).parent.parent / "units"
 
-BACKENDS = (BackendName.SUPERVISOR,)
+DEPLOYMENTS = {
+    "supervisor": (BackendName.SUPERVISOR, "procman.toml"),
+    "systemd": (BackendName.SYSTEMD, "procman.toml"),
+    "systemd-user": (BackendName.SYSTEMD, "procman-user.toml"),
+}
+"""By directory: the backend, and which file describes the project."""
+
+HOME = {"HOME": "/home/catmaid"}
 
 
-def project(backend: BackendName) -> Project:
-    """Return the reference deployment under BACKEND."""
-    return replace(load(UNITS / "procman.toml", {}), backend=backend)
+def project(deployment: str) -> Project:
+    """Return the project of a deployment."""
+    backend, file = DEPLOYMENTS[deployment]
+    return replace(load(UNITS / file, HOME), backend=backend)
 
 
-def rendering(backend: BackendName) -> Rendering:
+def rendering(deployment: str) -> Rendering:
     """Return what is rendered of it."""
-    return backends.files(backend).render(project(backend))
+    wanted = project(deployment)
+    return backends.files(wanted.backend).render(wanted)
 
 
-def place(backend: BackendName, file: RenderedFile) -> Path:
+def place(deployment: str, file: RenderedFile) -> Path:
     """Return where FILE stands below units/."""
-    return UNITS / backend.value / file.path.relative_to("/")
+    return UNITS / deployment / file.path.relative_to("/")
 
 
 def main() -> None:
     """Write all anew, so that what is no longer rendered is gone."""
-    for backend in BACKENDS:
-        shutil.rmtree(UNITS / backend.value, ignore_errors=True)
-        for file in rendering(backend).files:
-            path = place(backend, file)
+    for deployment in DEPLOYMENTS:
+        shutil.rmtree(UNITS / deployment, ignore_errors=True)
+        for file in rendering(deployment).files:
+            path = place(deployment, file)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(file.content, encoding="utf-8")
             path.chmod(file.mode)

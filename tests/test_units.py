@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.model import BackendName
 from tests.read_by_supervisor import MAIN_SECTIONS, VERSIONS, reader
-from tests.render_units import BACKENDS, UNITS, place, project, rendering
+from tests.render_units import DEPLOYMENTS, UNITS, place, project, rendering
 
 README = (UNITS / "README.md").read_text(encoding="utf-8")
 SUPERVISOR = UNITS / "supervisor"
@@ -25,10 +24,10 @@ def _files(directory: Path) -> Iterator[Path]:
     yield from (path for path in directory.rglob("*") if not path.is_dir())
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_files_are_what_is_rendered(backend: BackendName) -> None:
-    wanted = {place(backend, file): file for file in rendering(backend).files}
-    assert sorted(_files(UNITS / backend.value)) == sorted(wanted), MEND
+@pytest.mark.parametrize("deployment", DEPLOYMENTS)
+def test_files_are_what_is_rendered(deployment: str) -> None:
+    wanted = {place(deployment, file): file for file in rendering(deployment).files}
+    assert sorted(_files(UNITS / deployment)) == sorted(wanted), MEND
     for path, file in wanted.items():
         assert path.read_bytes() == file.content.encode(), f"{path}: {MEND}"
         # git keeps no more of a mode than this.
@@ -61,7 +60,7 @@ def test_readme_names_every_directory_with_its_owner() -> None:
     made = {(path, words[words.index("-o") + 1], words[words.index("-m") + 1]) for words in makes for path in words[8:]}
     wanted = {
         (str(directory.path), directory.owner, f"{directory.mode:o}")
-        for directory in rendering(BackendName.SUPERVISOR).directories
+        for directory in rendering("supervisor").directories
     }
     # Parents of root's that `install -d` makes on the way.
     on_the_way = {each for each in wanted - made if any(path.startswith(f"{each[0]}/") for path, _, _ in made)}
@@ -76,10 +75,10 @@ def test_readme_copies_every_file_with_its_mode() -> None:
         for pattern in sources:
             for source in SUPERVISOR.glob(pattern):
                 found[Path(target) / source.name] = int(mode, 8)
-    assert found == {file.path: file.mode for file in rendering(BackendName.SUPERVISOR).files}
+    assert found == {file.path: file.mode for file in rendering("supervisor").files}
 
 
 def test_readme_names_the_programs() -> None:
-    names = " ".join(program.name for program in project(BackendName.SUPERVISOR).programs)
+    names = " ".join(program.name for program in project("supervisor").programs)
     assert f"supervisorctl add {names}" in README
     assert "supervisorctl restart catmaid-celery" in README

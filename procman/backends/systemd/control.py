@@ -18,7 +18,7 @@ from procman.backends.systemd.states import (
     state_of,
 )
 from procman.backends.systemd.stopping import stop_warm
-from procman.backends.systemd.systemctl import Systemctl, Unit
+from procman.backends.systemd.systemctl import NoSuchUnit, Systemctl, Unit
 from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_name
 from procman.errors import ProcmanError
 from procman.model import Action, Activation, InstalledProgram, ProgramState, Scope, State, SupervisorSettings
@@ -157,7 +157,8 @@ class SystemdController:
         was_known = not self._systemctl.show([name])[name].has_ended
         self.stop([program], progress)
         if self._systemctl.show([name])[name].text("ActiveState") == "failed":
-            self._systemctl.order("reset-failed", name)
+            with contextlib.suppress(NoSuchUnit):
+                self._systemctl.order("reset-failed", name)
         left = [unit for unit in self._systemctl.matching(f"{self._project}-*.service") if _still_runs(unit, name)]
         if not left:
             # Before, systemd would forget how to stop the others that are about to go.
@@ -169,8 +170,9 @@ class SystemdController:
         target = self._systemctl.show([self._target])[self._target]
         if not target.file_is_gone:
             return
-        # Removes the link that starts it at boot, though its file is gone.
-        self._systemctl.order("disable", self._target)
+        with contextlib.suppress(NoSuchUnit):
+            # Removes the link that starts it at boot, though its file is gone.
+            self._systemctl.order("disable", self._target)
         if not target.has_ended:
             self._systemctl.order("stop", self._target)
         parent = Path("/run") if self._scope is Scope.SYSTEM else host.runtime_directory()

@@ -81,6 +81,7 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
     values = {
         "marker": marker(project),
         "unit": name,
+        "systemctl": "systemctl" if project.scope is Scope.SYSTEM else "systemctl --user",
         "target": target_name(project.name),
         "description": _description(project, program),
         "after": ["network-online.target", *project.after] if project.scope is Scope.SYSTEM else [],
@@ -99,6 +100,7 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         "oom_policy": _knows(project, "OOMPolicy"),
         "limits": _limits(program).items(),
         "sandbox": sandbox.blocks(project, program),
+        "left_out": sandbox.left_out(project) if project.scope is Scope.USER else [],
     }
     text = templates.render("systemd/program.service.j2", values)
     path = project.directories.units / name

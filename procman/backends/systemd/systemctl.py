@@ -41,7 +41,12 @@ ORDER_TIMEOUT_SECONDS = 90.0
 """A daemon-reload runs every generator of the host."""
 
 NOT_ALLOWED = re.compile(r"Access denied|Permission denied|[Aa]uthentication (is )?required|Operation not permitted")
+NO_SUCH_UNIT = re.compile(r"does not exist|not loaded|could not be found")
 NO_CONNECTION = re.compile(r"Failed to connect to|has not been booted|Transport endpoint is not connected")
+
+
+class NoSuchUnit(ProcmanError):
+    """systemd has never heard of it, or no more."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,8 @@ class Systemctl:
         said = done.stderr.strip() or done.stdout.strip()
         if NO_CONNECTION.search(said):
             raise ProcmanError(host.unreachable(self._scope) or f"systemd cannot be reached: {said}")
+        if NO_SUCH_UNIT.search(said):
+            raise NoSuchUnit(f"systemctl {verb}: {said}", hint="procman install")
         if NOT_ALLOWED.search(said):
             raise ProcmanError(f"systemctl {verb}: only root may do that", hint="Run the same command with sudo.")
         raise ProcmanError(f"systemctl {verb}: {said or f'status {done.status}'}", hint=_remedy(said))

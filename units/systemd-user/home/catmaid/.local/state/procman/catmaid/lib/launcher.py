@@ -1,0 +1,373 @@
+"""Start one program of a Django project: a Celery worker, beat, or another command of the same project.
+
+`procman install` puts this file here and replaces it whole; do not edit it. It is run by the Python of the project's
+virtualenv, as the program's user, from the program's start script or systemd unit:
+
+    VIRTUALENV/bin/python launcher.py ARGS...
+
+For a worker or beat ARGS are Celery's own (`-A mysite worker -l info`); otherwise they are the command and its words.
+The rest is said by PROCMAN_ variables in the environment. In this order the launcher
+
+1. reads the environment file, if there is one; its variables override those already set;
+2. asks the kernel for SIGTERM at the death of the process manager, so that no orphan is left behind;
+3. takes the program's lock, waiting for an earlier process that still finishes its tasks;
+4. puts the project's directory first on sys.path and calls Celery's own main(), or becomes the command.
+
+All of it happens in one process that keeps its pid: signals reach Celery itself, and the exit status is Celery's or the
+command's own. Status 78, with the reason on stderr, says that the launcher could not start the program.
+"""
+
+import errno
+import fcntl
+import importlib
+import importlib.util
+import os
+import re
+import signal
+import sys
+import time
+from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+# EX_CONFIG of sysexits.h. Celery uses 0, 1, 64, 69 and 73, so 78 is never Celery's.
+EXIT_CANNOT_START = 78
+
+KINDS = ("worker", "beat", "command")
+REQUIRED_VARIABLES = ("PROCMAN_PROGRAM", "PROCMAN_KIND", "PROCMAN_DIRECTORY", "PROCMAN_RUN_DIRECTORY")
+STARTED_AGAIN = "PROCMAN_STARTED_AGAIN"
+
+LOCK_ATTEMPT_SECONDS = 0.2
+LOCK_MESSAGE_SECONDS = 300
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class LauncherError(Exception):
+    """Why the program cannot be started, in words for the administrator who reads the log."""
+
+
+def say(message: str) -> None:
+    print(f"{os.environ.get('PROCMAN_PROGRAM') or 'launcher'}: {message}", file=sys.stderr, flush=True)
+
+
+# What to start -------------------------------------------------------------------------------------------------------
+
+
+class Settings(NamedTuple):
+    """What the start script or the unit says in PROCMAN_ variables."""
+
+    kind: str
+    directory: str
+    run_directory: str
+    environment_file: Optional[str]
+    """Its name, for messages."""
+    environment_source: Optional[str]
+    """Where to read it: there, or where systemd has put a copy for this program alone."""
+    parent_pid: Optional[int]
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read the PROCMAN_ variables; an empty one counts as not set."""
+    missing = [name for name in REQUIRED_VARIABLES if not environment.get(name)]
+    if missing:
+        raise LauncherError(f"not set: {', '.join(missing)}. The program's start script or unit sets them.")
+    kind = environment["PROCMAN_KIND"]
+    if kind not in KINDS:
+        raise LauncherError(f"PROCMAN_KIND is {kind!r}, but should be one of {', '.join(KINDS)}")
+    parent_pid = environment.get("PROCMAN_PARENT_PID") or None
+    if parent_pid is not None and not re.fullmatch("[0-9]+", parent_pid):
+        raise LauncherError(f"PROCMAN_PARENT_PID is {parent_pid!r}, but should be the number of a process")
+    return Settings(
+        kind=kind,
+        directory=environment["PROCMAN_DIRECTORY"],
+        run_directory=environment["PROCMAN_RUN_DIRECTORY"],
+        environment_file=environment.get("PROCMAN_ENVIRONMENT_FILE") or None,
+        environment_source=_environment_source(environment),
+        parent_pid=None if parent_pid is None else int(parent_pid),
+    )
+
+
+def _environment_source(environment: Mapping[str, str]) -> Optional[str]:
+    credential = environment.get("PROCMAN_ENVIRONMENT_CREDENTIAL")
+    if not credential:
+        return environment.get("PROCMAN_ENVIRONMENT_FILE") or None
+    # systemd.exec(5), LoadCredential=.
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    if not directory:
+        raise LauncherError(f"not set: CREDENTIALS_DIRECTORY. systemd sets it where it hands over {credential!r}.")
+    return os.path.join(directory, credential)
+
+
+# 1. The environment file ---------------------------------------------------------------------------------------------
+# Read as systemd reads EnvironmentFile= (systemd.exec(5)), so that one file serves both process managers. An error here
+# is what systemd drops with at most a line in its journal (`export K=v`, a line without `=`), what it reads differently
+# from one version to the next, and a quote that swallows the rest of the file. No message shows a value, nor what
+# stands in the place of a name: it may be a piece of a value.
+
+QUOTE_NOT_CLOSED = "a quote in this value is never closed"
+
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+QUOTED = r"""'([^']*)'|"([^"\\]*(?:\\.[^"\\]*)*)\""""
+ENTRY = re.compile(
+    r"""
+      [ \t]*(?P<comment>[#;][^\r\n]*)
+    | (?P<name>[^=\r\n]*?)[ \t]*=(?P<quoted>(?:[ \t]*(?:%s))*)[ \t]*(?P<unquoted>(?:\\(?:.|\Z)|[^\\\r\n])*)
+    | (?P<other>[ \t]*[^ \t\r\n][^\r\n]*)
+    """
+    % QUOTED,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+class EnvironmentFileError(ValueError):
+    """Everything that is wrong with an environment file: `problems` holds pairs of line number and message."""
+
+    def __init__(self, problems: Sequence[Tuple[int, str]]) -> None:
+        super().__init__("; ".join(f"line {line}: {message}" for line, message in problems))
+        self.problems = tuple(problems)
+
+
+def parse_environment_file(text: str) -> Dict[str, str]:
+    """Return the variables that `text` sets; the last assignment of a name wins.
+
+    `text` is the file as it is: line ends not translated, bytes that are not UTF-8 decoded by `surrogateescape`.
+    Raises `EnvironmentFileError` with all problems at once.
+    """
+    variables, problems = {}, []
+    for entry in ENTRY.finditer(text):
+        problem = _problem(entry)
+        if problem:
+            problems.append((text.count("\n", 0, entry.start()) + 1, problem))
+        elif entry["name"] is not None:
+            variables[entry["name"].strip(" \t")] = _value(entry)
+        if problem == QUOTE_NOT_CLOSED:
+            break
+    if problems:
+        raise EnvironmentFileError(problems)
+    return variables
+
+
+def _problem(entry: "re.Match[str]") -> str:
+    if "\0" in entry.group():
+        return "there is a NUL byte: this is no text file"
+    if entry["comment"] is not None:
+        # systemd before 254 takes the next line for a part of the comment, later ones do not.
+        return "a comment must not end with a backslash" if entry["comment"].endswith("\\") else ""
+    if entry["other"] is not None:
+        return "there is no `=` in this line"
+    if entry["unquoted"].startswith(("'", '"')):
+        return QUOTE_NOT_CLOSED
+    if not _is_utf8(_value(entry)):
+        return "the value is not valid UTF-8"
+    exported = re.fullmatch(r"export[ \t]+(%s)" % NAME, entry["name"].strip(" \t"))
+    if exported:
+        return f"`export` is for shells: write only {exported.group(1)}=..."
+    if not re.fullmatch(NAME, entry["name"].strip(" \t")):
+        return "what stands before `=` is not a variable's name (letters, digits and `_`, no digit first)"
+    return ""
+
+
+def _value(entry: "re.Match[str]") -> str:
+    quoted = [single + _read_double_quoted(double) for single, double in re.findall(QUOTED, entry["quoted"], re.DOTALL)]
+    return "".join(quoted) + _read_unquoted(entry["unquoted"])
+
+
+def _read_double_quoted(text: str) -> str:
+    """Drop the backslashes that escape something; any other stands for itself."""
+    return re.sub(r'\\(["\\`$\n])', lambda escape: escape.group(1).strip("\n"), text)
+
+
+def _read_unquoted(text: str) -> str:
+    """Drop every backslash, the line end if that is what it escapes, and blanks at the end that are not escaped."""
+    pieces = re.findall(r"\\.?|[^\\]+", text, re.DOTALL)
+    if pieces and not pieces[-1].startswith("\\"):
+        pieces[-1] = pieces[-1].rstrip(" \t")
+    return "".join(piece[1:].strip("\r\n") if piece.startswith("\\") else piece for piece in pieces)
+
+
+def _is_utf8(value: str) -> bool:
+    """Say whether systemd's utf8_is_valid() accepts it: no half characters, no code points that Unicode reserves."""
+    return not any(
+        0xD800 <= point <= 0xDFFF or 0xFDD0 <= point <= 0xFDEF or point & 0xFFFE == 0xFFFE for point in map(ord, value)
+    )
+
+
+def read_environment_file(source: str, name: str) -> Dict[str, str]:
+    """Read and parse the file at `source`; every problem is a `LauncherError` with `name` and the line."""
+    try:
+        with open(source, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise LauncherError(
+            f"cannot read the environment file {source}: {error.strerror}. It must be readable for uid {os.geteuid()}."
+        ) from error
+    try:
+        variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
+    except EnvironmentFileError as error:
+        raise LauncherError("\n".join(f"{name}:{line}: {message}" for line, message in error.problems)) from error
+    reserved = sorted(variable for variable in variables if variable.startswith("PROCMAN_"))
+    if reserved:
+        raise LauncherError(f"{name}: only procman itself sets {', '.join(reserved)}")
+    return variables
+
+
+def apply_environment_file(source: str, name: str) -> None:
+    """Set the file's variables; where one is new, start again with them, in the same process.
+
+    Python and the dynamic loader read PYTHONPATH, LD_LIBRARY_PATH, LANG and others only at their start, and systemd has
+    them set by then. Started again, the launcher finds all set and goes on; the mark ends it even where a variable
+    never keeps its value, as LC_CTYPE=C does not (PEP 538).
+    """
+    found = read_environment_file(source, name)
+    variables = {variable.encode(): value.encode() for variable, value in found.items()}
+    is_new = any(os.environb.get(variable) != value for variable, value in variables.items())
+    started_again = os.environ.pop(STARTED_AGAIN, None)
+    os.environb.update(variables)
+    if is_new and not started_again:
+        os.environ[STARTED_AGAIN] = "1"
+        os.execv(sys.executable, [sys.executable] + sys.argv)  # noqa: S606  # our own file, by our own Python
+
+
+# 2. The process manager's death --------------------------------------------------------------------------------------
+
+
+def end_with_parent(parent_pid: int) -> None:
+    """Have the kernel send SIGTERM to this process when its parent dies; raise where the parent is dead already.
+
+    Nobody else would: the children of a killed supervisord live on, and the next one starts a second set. The request
+    survives an exec and is not inherited by children (prctl(2)).
+    """
+    try:
+        import ctypes  # an optional part of Python
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM)) != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    except (ImportError, AttributeError, OSError) as error:
+        say(f"this program will outlive a process manager that is killed: no parent-death signal here ({error})")
+    # Asked only now: a parent that died before the request sends nothing.
+    if os.getppid() != parent_pid:
+        raise LauncherError(f"process {parent_pid}, which started this program, has ended already")
+
+
+# 3. The lock ---------------------------------------------------------------------------------------------------------
+# A POSIX record lock (fcntl.lockf), not an flock, because it belongs to the process and not to the open file:
+# - Children do not hold it. A pool child that outlives a killed worker would keep an flock and block the next start.
+# - It survives exec while the descriptor stays open: a command that replaces the launcher holds it, but no child does.
+# - Celery's HUP closes every descriptor and starts the launcher again, which takes it again.
+# The price: it is lost when this process closes *any* descriptor of the file. Nothing else in it may open the file.
+# The file is never deleted: two processes could then each hold a lock called by the same name.
+
+
+def take_lock(path: str) -> int:
+    """Wait until this process alone holds the lock at `path`; return the descriptor, which must stay open."""
+    descriptor = _open_lock(path)
+    message_due = time.monotonic()
+    while not _try_lock(descriptor, path):
+        if time.monotonic() >= message_due:
+            say(f"waiting for process {_holder(descriptor)} of the same program, which still runs (it holds {path})")
+            message_due = time.monotonic() + LOCK_MESSAGE_SECONDS
+        time.sleep(LOCK_ATTEMPT_SECONDS)
+    _write_holder(descriptor)
+    return descriptor
+
+
+def _open_lock(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LauncherError(
+            f"cannot open the lock {path}: {error.strerror}. It must be a file of uid {os.geteuid()}, no link, in a "
+            "directory of the same user; `procman install` makes the directory."
+        ) from error
+
+
+def _try_lock(descriptor: int, path: str) -> bool:
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise LauncherError(f"cannot lock {path}: {error.strerror}") from error
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    words = os.pread(descriptor, 32, 0).split()
+    return words[0].decode("ascii", "replace") if words else "(not known)"
+
+
+def _write_holder(descriptor: int) -> None:
+    try:
+        length = os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        os.ftruncate(descriptor, length)
+    except OSError as error:  # a full disk; the lock holds all the same
+        say(f"cannot write the pid into the lock: {error.strerror}")
+
+
+# 4. The program ------------------------------------------------------------------------------------------------------
+
+
+def become_command(arguments: List[str], lock: int) -> None:
+    """Replace this process by the command; return never."""
+    if not arguments:
+        raise LauncherError("no command is given")
+    os.set_inheritable(lock, True)
+    for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(ignored_by_python, signal.SIG_DFL)
+    try:
+        os.execvpe(arguments[0], arguments, os.environ)  # noqa: S606  # the command of procman.toml
+    except OSError as error:
+        path = os.environ.get("PATH", "not set")
+        raise LauncherError(f"cannot run {arguments[0]}: {error.strerror} (PATH is {path})") from error
+
+
+def put_first(directory: str, search_path: Sequence[str]) -> List[str]:
+    """Return `search_path` with `directory` in the place of the launcher's own directory.
+
+    Python puts the directory of the script first, where a `celery.py` would be taken for Celery; not so with
+    PYTHONSAFEPATH, and then nothing is replaced.
+    """
+    own_directory = os.path.dirname(os.path.realpath(__file__))
+    has_own = bool(search_path) and os.path.realpath(search_path[0]) == own_directory
+    return [directory] + list(search_path[1:] if has_own else search_path)
+
+
+def import_celery_main() -> Callable[[], Optional[int]]:
+    """Return what the `celery` command calls. It patches for gevent and eventlet first; the app is not imported yet."""
+    try:
+        main: Callable[[], Optional[int]] = importlib.import_module("celery.__main__").main
+    except ImportError as error:
+        found = importlib.util.find_spec("celery")
+        origin = f"Celery is taken from {found.origin}" if found else "it is not installed there"
+        raise LauncherError(f"cannot import Celery with {sys.executable}: {error} ({origin})") from error
+    return main
+
+
+def main() -> Optional[int]:
+    """Do what the head of this file says; return the exit status, where Celery does not exit by itself."""
+    try:
+        settings = read_settings(os.environ)
+        if settings.environment_source is not None:
+            apply_environment_file(
+                settings.environment_source, settings.environment_file or settings.environment_source
+            )
+        if settings.parent_pid is not None:
+            end_with_parent(settings.parent_pid)
+        lock = take_lock(os.path.join(settings.run_directory, "lock"))
+        if settings.kind == "command":
+            become_command(sys.argv[1:], lock)
+        sys.path[:] = put_first(settings.directory, sys.path)
+        celery_main = import_celery_main()
+    except LauncherError as error:
+        for line in str(error).splitlines():
+            say(line)
+        return EXIT_CANNOT_START
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    # What is to run beside Celery starts here: the app is not imported yet, and nothing is patched for gevent.
+    return celery_main()
+
+
+# billiard imports the main module a second time in the children of some pools: they must not start a program each.
+if __name__ == "__main__":
+    sys.exit(main())
