@@ -9,7 +9,7 @@ from procman.config import keys, supervisor_options, systemd_directives
 from procman.config.environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
 from procman.config.keys import Key
 from procman.config.systemd_directives import PATTERNS, Directive, Value
-from procman.config.types import NAME_PATTERN, NOT_ON_A_LINE, VARIABLE_PATTERN
+from procman.config.types import NAME_PATTERN, NOT_ON_A_LINE, UNPRINTABLE_PATTERN, VARIABLE_PATTERN
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 """The newest draft that taplo, which most editors use for TOML, validates with."""
@@ -71,7 +71,8 @@ def _object(properties: Mapping[str, Schema], *, required: Iterable[str] = ()) -
 
 
 def _named(table: Schema) -> Schema:
-    return {"type": "object", "propertyNames": {"pattern": f"^{NAME_PATTERN}$"}, "additionalProperties": table}
+    # propertyNames would do too, but what taplo says of it tells nobody anything.
+    return {"type": "object", "patternProperties": {f"^{NAME_PATTERN}$": table}, "additionalProperties": False}
 
 
 def _table(found: Iterable[Key], references: Mapping[str, str] | None = None) -> Schema:
@@ -88,12 +89,13 @@ def _key(key: Key) -> Schema:
 
 
 def _environment() -> Schema:
-    refused = sorted({*OWN_VARIABLES, *SHELL_VARIABLES})
+    refused = "|".join(sorted({*OWN_VARIABLES, *SHELL_VARIABLES}))
+    value = {"type": "string", "maxLength": LONGEST_VALUE, **NOT_ON_A_LINE}
     return {
         "description": "Environment variables; those of a program go before those of the project. No secrets.",
         "type": "object",
-        "propertyNames": {"pattern": f"^(?!PROCMAN_){VARIABLE_PATTERN}$", "not": {"enum": refused}},
-        "additionalProperties": {"type": "string", "maxLength": LONGEST_VALUE, **NOT_ON_A_LINE},
+        "patternProperties": {f"^(?!PROCMAN_|(?:{refused})$){VARIABLE_PATTERN}$": value},
+        "additionalProperties": False,
     }
 
 
@@ -109,8 +111,8 @@ def _systemd_directives() -> Schema:
 
 def _directive(directive: Directive) -> Schema:
     since = f", from version {directive.since} on" if directive.since > systemd_directives.OLDEST_VERSION else ""
-    unfit = f"{NOT_ON_A_LINE['not']['pattern']}|^\\s|\\s$"
-    text = {"type": "string", "pattern": f"^({PATTERNS[directive.value]})$", "not": {"pattern": unfit}}
+    unfit = {"type": "string", "pattern": f"{UNPRINTABLE_PATTERN}|^\\s|\\s$"}
+    text = {"type": "string", "pattern": f"^({PATTERNS[directive.value]})$", "not": unfit}
     one = {"anyOf": [text, *NUMBERS[directive.value]]}
     return {
         "description": f"See systemd.{directive.page}(5){since}: {directive.value.value}.",

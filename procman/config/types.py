@@ -45,8 +45,9 @@ NODE_NAME_PART = r"([^\s,@%-]|%[hnd])([^\s,@%]|%[hnd])*"
 INCLUDE_PATTERN = r"/([^\s*?\[\]]*/)?[^\s*?\[\]/]*\*[^\s*?\[\]/]*"
 
 A_YEAR = 31_536_000
-NOT_ON_A_LINE = {"not": {"pattern": r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufdd0-\ufdef\ufffe\uffff]"}}
+UNPRINTABLE_PATTERN = r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufdd0-\ufdef\ufffe\uffff]"
 """What `unprintable` finds, as far as a pattern of JSON Schema can say it."""
+NOT_ON_A_LINE = {"not": {"type": "string", "pattern": UNPRINTABLE_PATTERN}}
 
 
 def _found(value: object) -> str:
