@@ -173,7 +173,7 @@ class Host:
         if user is not None:
             argv = ["sh", "-c", AS_USER, "as-user", user, *_assignments(environment), *argv]
         variables = _assignments({**ENVIRONMENT, **(environment or {})})
-        return ["nsenter", f"--target={self.pid}", "--all", "--", "env", "-i", *variables, *argv]
+        return ["nsenter", f"--target={self.pid}", "--all", "--root", "--wd", "--", "env", "-i", *variables, *argv]
 
     def path(self, path: str | Path) -> Path:
         """Where a file of the host is for this process, to read or to copy to, until the next boot.

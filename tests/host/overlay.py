@@ -85,6 +85,7 @@ class Overlay:
             _unwind_on_sigterm(undo)
             undo.callback(cgroups.remove, self.name)
             self._hold(undo)
+            self.run(["mountpoint", "--quiet", TREE])  # before anything is run that must not meet the real root
             self._undo = undo.pop_all()
         return self
 
@@ -99,7 +100,7 @@ class Overlay:
 
     def entering(self, argv: Sequence[str]) -> list[str]:
         """The command line that runs `argv` in the view, on the machine's network."""
-        return ["nsenter", f"--target={self._holder}", "--mount", "--pid", "--", *argv]
+        return ["nsenter", f"--target={self._holder}", "--mount", "--pid", "--root", "--wd", "--", *argv]
 
     def run(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
         """Run a program in the view, on the machine's network; HostError shows what it said if it fails."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -126,6 +127,21 @@ def test_what_installers_write_stays_in_the_overlay(tmp_path: Path) -> None:
     assert (Path("/etc/passwd").read_bytes(), mounts()) == before
     assert Path("/var/lib/dpkg/status").exists()
     assert (real / "file").exists()
+
+
+def test_in_a_chroot_too_commands_run_in_the_overlay(tmp_path: Path) -> None:
+    written = "/var/tmp/written-in-an-overlay-made-in-a-chroot"
+    chroot = f"mount --bind / {tmp_path} && mount --rbind /proc {tmp_path}/proc && exec chroot {tmp_path} "
+    make = (
+        f"import sys; sys.path.insert(0, {str(REPOSITORY)!r}); from tests.host.overlay import Overlay\n"
+        f"with Overlay() as overlay: overlay.run(['touch', {written!r}]); print(overlay.path({written!r}).exists())"
+    )
+    shell = ["unshare", "--mount", "sh", "-c", chroot + shlex.join([sys.executable, "-c", make])]
+    try:
+        assert subprocess.run(shell, capture_output=True, text=True, check=True).stdout == "True\n"
+        assert not Path(written).exists()
+    finally:
+        Path(written).unlink(missing_ok=True)
 
 
 def test_a_layer_brings_back_what_was_written_and_what_was_removed(tmp_path: Path) -> None:
