@@ -182,7 +182,14 @@ class Tree:
         """Remove PATH and all below it, whoever owns that: a link is removed, never followed."""
         with _telling(path, "removed"), suppress(FileNotFoundError):
             directory, name = self._place(path)
-            _remove_below(directory, name)
+            for last in (False, False, True):
+                try:
+                    _remove_below(directory, name)
+                    break
+                except OSError as error:
+                    # Somebody may have put one more thing there meanwhile.
+                    if last or error.errno not in _NOT_EMPTY:
+                        raise
             self._walk.forget(path)
             self._unsynced.add(path.parent)
 
@@ -266,7 +273,9 @@ def _remove_below(directory: int, name: str, depth: int = 0) -> None:
         if depth > _DEEPEST:
             raise OSError(errno.ELOOP, "its directories are nested too deep; remove them by hand")
         for child in os.listdir(descriptor):
-            _remove_below(descriptor, child, depth + 1)
+            # Somebody else may be removing the same.
+            with suppress(FileNotFoundError):
+                _remove_below(descriptor, child, depth + 1)
     os.rmdir(name, dir_fd=directory)
 
 

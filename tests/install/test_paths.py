@@ -238,6 +238,27 @@ def test_tree_is_removed_without_following_its_links(tmp_path: Path, tree: Tree)
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["precious", "file"]
 
 
+def test_tree_in_which_somebody_is_still_writing_is_removed(
+    tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    (gone / "file").touch()
+    really_list = os.listdir
+    late: list[Path] = [gone / "late"]
+
+    def listdir(descriptor: int) -> list[str]:
+        names = really_list(descriptor)
+        (gone / "file").unlink(missing_ok=True)
+        if late:
+            late.pop().touch()
+        return names
+
+    monkeypatch.setattr(os, "listdir", listdir)
+    tree.remove_tree(gone)
+    assert not gone.exists()
+
+
 def test_tree_nested_without_end_is_left_with_a_message(tmp_path: Path, tree: Tree) -> None:
     deep = tmp_path / "gone"
     deep.joinpath(*"d" * 80).mkdir(parents=True)
