@@ -40,10 +40,8 @@ class Pairs:
 
 
 def measure(ours: Sequence[str], theirs: Sequence[str], *, pairs: int, statuses: Sequence[int] = (0,)) -> Pairs:
-    """Run OURS and THEIRS in turn, PAIRS times each after one that is not counted; each must end with one of STATUSES."""
-    runs: list[tuple[Run, Run]] = []
-    for _ in range(pairs + 1):
-        runs.append((_run(ours, statuses), _run(theirs, statuses)))
+    """Run OURS and THEIRS in turn, PAIRS times each after one not counted; each must end with one of STATUSES."""
+    runs = [(_run(ours, statuses), _run(theirs, statuses)) for _ in range(pairs + 1)]
     return Pairs(*zip(*runs[1:], strict=True))
 
 

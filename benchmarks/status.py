@@ -38,7 +38,8 @@ def main() -> None:
 def supervised(count: int) -> Iterator[tuple[list[str], list[str]]]:
     """Install COUNT programs that sleep under a supervisord of their own; yield both command lines."""
     directory = Path(tempfile.mkdtemp(prefix="pmb"))
-    os.environ |= {"XDG_CONFIG_HOME": f"{directory}/c", "XDG_STATE_HOME": f"{directory}/s", "XDG_DATA_HOME": f"{directory}/d"}
+    for variable, name in {"XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": "s", "XDG_DATA_HOME": "d"}.items():
+        os.environ[variable] = str(directory / name)
     configuration = directory / "procman.toml"
     configuration.write_text(
         f"""

@@ -55,6 +55,13 @@ class Controller(Protocol):
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
 
+    def wanted(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
+        """Return by name whether each program is to run, as somebody asked last.
+
+        Autostart counts where no process manager runs; raises ProcmanError where one runs and cannot tell, for a guess
+        could start what somebody stopped (R11).
+        """
+
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Start what does not run, in the order given; return once each was started, not once it is healthy."""
 

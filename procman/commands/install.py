@@ -121,7 +121,7 @@ def _with_wishes(tree: Tree, state: Path, controller: Controller) -> tuple[Activ
         return ()
     unasked = [each.program for each in pending.activations if each.wanted is None]
     if unasked:
-        wanted = {each.name: each.wanted for each in controller.states(unasked)}
+        wanted = controller.wanted(unasked)
         asked = tuple(
             each if each.wanted is not None else replace(each, wanted=wanted[each.program.name])
             for each in pending.activations
