@@ -50,7 +50,7 @@ def distrust(path: Path, trusted: Collection[int]) -> list[str]:
 
 
 def _steps(path: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield each path on the way to PATH, and whether it is the directory that holds the file's name or a link."""
+    """Yield each path on the way to PATH, and whether it is the directory that holds the last name of the way."""
     links, waiting, reached = 0, list(path.parts[1:]), Path("/")
     yield reached, len(waiting) == 1
     while waiting:
@@ -63,7 +63,6 @@ def _steps(path: Path) -> Iterator[tuple[Path, bool]]:
             links += 1
             if links > MOST_LINKS:
                 raise ConfigurationError([f"{path}: a symbolic link in it leads back to itself"])
-            yield reached, True
             yield here, False
             target = here.readlink()
             waiting = [*(target.parts[1:] if target.is_absolute() else target.parts), *waiting]

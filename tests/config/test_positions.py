@@ -31,6 +31,7 @@ list = [
   "a", # ]
   [1],
 ]
+inline = { one = """x"""", two = "y" }
 after.x = 1
 [ worker . "q" ]
 quoted = "\\"]"
@@ -55,14 +56,17 @@ def test_each_key_has_its_line() -> None:
         "project.env.c": 12,
         "project.env.c.d": 12,
         "project.list": 13,
-        "project.after": 17,
-        "project.after.x": 17,
-        "worker": 18,
-        "worker.q": 18,
-        "worker.q.quoted": 19,
-        "many": 20,
-        "many.one": 21,
-        "many.two": 23,
+        "project.inline": 17,
+        "project.inline.one": 17,
+        "project.inline.two": 17,
+        "project.after": 18,
+        "project.after.x": 18,
+        "worker": 19,
+        "worker.q": 19,
+        "worker.q.quoted": 20,
+        "many": 21,
+        "many.one": 22,
+        "many.two": 24,
     }
 
 

@@ -97,6 +97,16 @@ def test_linked_directory_on_the_way_is_followed(file: Path, tmp_path: Path) -> 
     assert distrust(tmp_path / "link" / "procman.toml", US) != []
 
 
+def test_link_in_a_sticky_directory_on_the_way_cannot_be_replaced(file: Path, tmp_path: Path) -> None:
+    sticky = tmp_path / "sticky"
+    sticky.mkdir()
+    sticky.chmod(0o1777)
+    (sticky / "link").symlink_to(file.parent, target_is_directory=True)
+    assert distrust(sticky / "link" / "procman.toml", US) == []
+    sticky.chmod(0o777)
+    assert distrust(sticky / "link" / "procman.toml", US) != []
+
+
 def test_links_in_a_circle_are_a_message(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
