@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 
 from procman.config import syntax
@@ -30,6 +31,7 @@ class Document:
         self.path = path
         self.problems: list[tuple[int, str]] = []
         """(line, text); line 0 where it cannot be told."""
+        self._text = text
         self._wrong: set[str] = set()
         try:
             self.root: Table = tomllib.loads(text)
@@ -38,7 +40,11 @@ class Document:
             raise ConfigurationError(
                 [syntax.problem(path, text, error)], hint="The rest can be checked only when this is TOML."
             ) from None
-        self._lines = lines_of(text)
+
+    @cached_property
+    def _lines(self) -> dict[str, int]:
+        # Only a problem needs them, and most files have none.
+        return lines_of(self._text)
 
     def complain(self, key: str, message: str) -> None:
         """Note a problem with KEY, once, however often it is found."""
