@@ -10,13 +10,11 @@ from procman.config import consistency, keys, programs, systemd
 from procman.config.directories import directories_for
 from procman.config.document import Document, Table, unknown
 from procman.config.positions import dotted
+from procman.config.text import read_text
 from procman.errors import ConfigurationError
 from procman.model import BackendName, Directories, Project, Scope, SupervisorMode, SupervisorSettings
 
 DEBIAN = "/etc/supervisor/supervisord.conf"
-
-LARGEST = 1024 * 1024
-"""Bytes of a procman.toml; forty workers with everything set need 30,000."""
 
 
 def load(path: Path, environment: Mapping[str, str]) -> Project:
@@ -33,28 +31,6 @@ def load(path: Path, environment: Mapping[str, str]) -> Project:
     project = _project(document, environment)
     document.finish()
     return project
-
-
-def read_text(path: Path) -> str:
-    """Return the text of the file PATH; ConfigurationError says why it cannot be read."""
-    try:
-        if not path.is_file() and path.exists():
-            raise ConfigurationError([f"{path}: expected a file, found something else"], hint="Name a procman.toml.")
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
-    except OSError as error:
-        raise ConfigurationError(
-            [f"{path}: cannot be read: {error.strerror}"], hint="`procman init` writes one."
-        ) from None
-    if len(content) > LARGEST:
-        raise ConfigurationError([f"{path}: larger than {LARGEST} bytes"], hint="Is this the right file?")
-    try:
-        # Editors on Windows begin a text with a byte order mark.
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        hint = "Save it as UTF-8; iconv -f latin1 -t utf-8 converts a file."
-        raise ConfigurationError([f"{path}:{line}: this is not UTF-8"], hint=hint) from None
 
 
 def _project(document: Document, environment: Mapping[str, str]) -> Project:

@@ -14,7 +14,7 @@ from procman.config.environment import read_environment
 from procman.config.positions import dotted
 from procman.config.supervisor_options import read_options
 from procman.config.systemd import read_directives
-from procman.config.types import NAME_PATTERN
+from procman.config.text import NAME_PATTERN
 from procman.model import Beat, Command, Directories, Kind, Program, Worker
 from procman.secrets import holds_password
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from procman.config.text import NAME_PATTERN, normalised
 from procman.quoting import unprintable
 
 Schema = Mapping[str, object]
@@ -36,7 +37,6 @@ class Type:
         return None
 
 
-NAME_PATTERN = r"[a-z][a-z0-9-]*"
 VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
 USER_PATTERN = r"[A-Za-z_][A-Za-z0-9_.-]*"
 MODULE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*"
@@ -123,18 +123,6 @@ def _read_search_path(value: object, base: Path) -> Path:
     if ":" in str(path):
         raise Unfit("it holds a colon, which separates the directories of PATH and PYTHONPATH")
     return path
-
-
-def normalised(path: Path) -> Path:
-    """Return PATH without `.`, `..` and double slashes; `..` is taken as written, as a shell's `cd` does."""
-    # os.path.normpath would keep a leading `//`.
-    parts: list[str] = []
-    for part in path.parts[1:]:
-        if part == "..":
-            del parts[-1:]
-        else:
-            parts.append(part)
-    return Path("/" + "/".join(parts))
 
 
 def integer(minimum: int, maximum: int = 2**31 - 1) -> Type:
