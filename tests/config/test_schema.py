@@ -56,8 +56,9 @@ def _examples() -> Iterator[tuple[str, str]]:
         for number, example in enumerate(
             re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
         ):
-            is_whole = example.startswith("[project]")
-            yield f"{page.relative_to(ROOT)}-{number}", example if is_whole else f"{PROJECT}{example}[beat]\n"
+            is_whole = example.startswith("[project]") and "\nname = " in example
+            fragment = PROJECT + example.removeprefix("[project]\n") + "[beat]\n"
+            yield f"{page.relative_to(ROOT)}-{number}", example if is_whole else fragment
     yield "units/procman.toml", (ROOT / "units" / "procman.toml").read_text()
 
 
