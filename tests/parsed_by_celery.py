@@ -15,7 +15,7 @@ import sys
 from types import ModuleType
 from typing import Any, Dict, List, Tuple
 
-import celery  # type: ignore[import-untyped,unused-ignore]
+import celery  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 WANTED = {
     "worker": (
