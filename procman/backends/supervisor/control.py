@@ -17,7 +17,7 @@ from procman.backends.supervisor.logs import read_log
 from procman.backends.supervisor.main_file import MainFile, NoConfiguration, embedded_main_file, read_main_file
 from procman.backends.supervisor.states import program_state, restarts_in, wanted
 from procman.backends.supervisor.stopping import drain, stop_warm, unload
-from procman.backends.supervisor.transport import BAD_NAME, Client, Fault, Info, NotRunning
+from procman.backends.supervisor.transport import BAD_NAME, PATIENCE_SECONDS, Client, Fault, Info, NotRunning
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.model import (
@@ -33,6 +33,9 @@ from procman.model import (
 
 LOG_TAIL_BYTES = 64 * 1024
 """How much of supervisord's own log is asked for to count restarts."""
+
+ANSWER_SECONDS = 5.0
+"""How long a question about states waits for supervisord (R10)."""
 
 TERSE_LEVELS = ("warn", "error", "critical")
 """At these levels supervisord does not log what it starts."""
@@ -54,18 +57,26 @@ def controller(project: str, scope: Scope, supervisor: SupervisorSettings) -> Su
 
 
 class SupervisorController:
-    """Speaks to the supervisord that CONFIGURATION belongs to; every single call ends within TIMEOUT seconds.
+    """Speaks to the supervisord that CONFIGURATION belongs to.
 
-    KNOWN is what to go by when that file is gone, as it is for a while during `uninstall`.
+    `states` ends within TIMEOUT seconds; of everything else every single call does within PATIENCE seconds. KNOWN is
+    what to go by when that file is gone, as it is for a while during `uninstall`.
     """
 
     def __init__(
-        self, configuration: Path, *, embedded: bool, known: MainFile | None = None, timeout: float = 5.0
+        self,
+        configuration: Path,
+        *,
+        embedded: bool,
+        known: MainFile | None = None,
+        timeout: float = ANSWER_SECONDS,
+        patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._configuration = configuration
         self._known = known
         self._embedded = embedded
         self._timeout = timeout
+        self._patience = patience
         self._fresh: set[str] = set()
         """Programs that came up with a supervisord started here: they already run what an activation would load."""
 
@@ -78,13 +89,13 @@ class SupervisorController:
             if self._known is None:
                 raise
             main = self._known
-        return Client(main, self._start_hint(), self._timeout)
+        return Client(main, self._start_hint(), self._patience)
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
         deadline = time.monotonic() + self._timeout
         try:
-            infos: list[Info] = self.client.call("getAllProcessInfo")
+            infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self._timeout)
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
             return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
@@ -239,7 +250,7 @@ class SupervisorController:
             return
         from procman.backends.supervisor.embedded import start_supervisord
 
-        if start_supervisord(self._configuration, self._timeout):
+        if start_supervisord(self._configuration, self._patience):
             self._fresh = {info["name"] for info in self.client.call("getAllProcessInfo")}
 
     def _reread_if_possible(self, progress: Progress) -> Reread:

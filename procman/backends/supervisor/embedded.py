@@ -12,7 +12,7 @@ from procman.backends.base import Progress
 from procman.backends.supervisor import processes
 from procman.backends.supervisor.main_file import NoConfiguration, read_main_file
 from procman.backends.supervisor.stopping import stop_warm
-from procman.backends.supervisor.transport import SHUTDOWN_STATE, Client, Fault, NotRunning
+from procman.backends.supervisor.transport import PATIENCE_SECONDS, SHUTDOWN_STATE, Client, Fault, NotRunning
 from procman.errors import ProcmanError
 from procman.run import CLEAN_ENVIRONMENT, Completed, capture
 
@@ -28,7 +28,7 @@ SUFFIX_BYTES = len(".4194304")
 """supervisor 4.3 binds the socket as NAME.PID first; no pid is longer (proc(5), pid_max)."""
 
 
-def start_supervisord(configuration: Path, timeout: float = 5.0) -> bool:
+def start_supervisord(configuration: Path, timeout: float = PATIENCE_SECONDS) -> bool:
     """Start the supervisord of CONFIGURATION unless it runs, and return once it answers; say whether it was started.
 
     The socket and pid file of one that was killed are no obstacle.

@@ -24,6 +24,9 @@ from procman.errors import ProcmanError
 Info = Mapping[str, Any]
 """What supervisord's `getProcessInfo` answers."""
 
+PATIENCE_SECONDS = 60.0
+"""How long an order waits for an answer: a supervisord that starts hundreds of programs answers nobody meanwhile."""
+
 SHUTDOWN_STATE = 6
 BAD_NAME = 10
 ALREADY_STARTED = 60

@@ -197,9 +197,9 @@ class Supervisord:
         """A client without any of the controller's cleverness."""
         return Client(read_main_file(self.configuration), "", 10)
 
-    def controller(self, timeout: float = 10) -> SupervisorController:
+    def controller(self, timeout: float = 10, patience: float = 60) -> SupervisorController:
         """Return procman's controller for it."""
-        return SupervisorController(self.configuration, embedded=False, timeout=timeout)
+        return SupervisorController(self.configuration, embedded=False, timeout=timeout, patience=patience)
 
     def stop(self, name: str) -> None:
         """Stop NAME on purpose, as an administrator would, and wait for its end."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -165,6 +166,16 @@ def test_suspended_supervisord_gives_unknown_within_the_timeout(suspended: Super
     assert time.monotonic() - began < 30
     assert (seen.state, seen.wanted) == (State.UNKNOWN, True)
     assert f"kill -CONT {suspended.pid}" in seen.detail
+
+
+def test_an_order_has_more_patience_than_a_question(suspended: Supervisord) -> None:
+    controller = suspended.controller(timeout=0.1)
+    assert controller.states([installed("a")])[0].state is State.UNKNOWN
+    waking = threading.Timer(1, os.kill, (suspended.pid, signal.SIGCONT))
+    waking.start()
+    controller.restart(installed("a"), ignore)
+    waking.join()
+    assert state(suspended, installed("a")).state is State.RUNNING
 
 
 def test_supervisord_that_stops_answering_in_the_middle_gives_unknown(tmp_path: Path) -> None:
@@ -326,7 +337,7 @@ def test_broken_configuration_gives_unknown(tmp_path: Path) -> None:
 
 def test_whether_a_program_is_to_run_is_not_guessed(suspended: Supervisord) -> None:
     with pytest.raises(Unreachable, match="does not answer"):
-        suspended.controller(timeout=0.5).wanted([installed("a")])
+        suspended.controller(patience=0.5).wanted([installed("a")])
 
 
 def test_whether_a_program_is_to_run_is_its_autostart_where_no_supervisord_runs(supervisord: Supervisord) -> None:
