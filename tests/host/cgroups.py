@@ -14,30 +14,46 @@ from pathlib import Path
 
 PREFIX = "procman-host."
 
+DIVIDE = """
+for group in $HOST_GROUPS; do
+    mkdir -p "$group/outside" "$group/inside"
+    echo $$ > "$group/outside/cgroup.procs"
+    [ ! -e "$group/cgroup.controllers" ] || for controller in $(cat "$group/cgroup.controllers"); do
+        echo "+$controller" > "$group/cgroup.subtree_control" || true
+    done
+done
+exec "$@"
+"""
+"""Run a command beside where the host is to be: a group that passes controllers on can hold no process (cgroups(7))."""
+
+ENTER = """
+for group in $HOST_GROUPS; do echo $$ > "$group/inside/cgroup.procs"; done
+exec "$@"
+"""
+"""Run a command where the host is to be."""
+
 
 def name_for_this_process(number: int) -> str:
     """The name of everything that belongs to host `number` of this process."""
     return f"{PREFIX}{os.getpid()}-{_started(os.getpid())}-{number}"
 
 
-def groups_to_join(name: str) -> list[Path]:
-    """Make the host's group in the hierarchies that systemd-nspawn delegates.
-
-    None where the machine itself was booted by systemd: that owns the hierarchies, see `scope_for`.
-    """
-    if Path("/run/systemd/system").is_dir():
+def scope(name: str) -> list[str]:
+    """What to put before a command where systemd booted the machine: it owns the hierarchies, and delegates a group."""
+    if not _is_systemds():
         return []
-    groups = [parent / name for parent in _parents()]
-    for group in groups:
+    properties = ("--property=Delegate=yes", "--slice=system.slice")
+    return ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={name}", *properties, "--"]
+
+
+def groups(name: str) -> list[Path]:
+    """The host's group in every hierarchy that systemd-nspawn knows; made here, or by systemd with `scope`."""
+    if _is_systemds():
+        return [mounted / "system.slice" / f"{name}.scope" for mounted, _ in _hierarchies()]
+    made = [parent / name for parent in _parents()]
+    for group in made:
         group.mkdir(exist_ok=True)
-    return groups
-
-
-def scope_for(name: str) -> list[str]:
-    """What to put before a command so that the systemd that booted the machine, if one did, delegates a group to it."""
-    if not Path("/run/systemd/system").is_dir():
-        return []
-    return ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={name}", "--property=Delegate=yes", "--"]
+    return made
 
 
 def remove(name: str) -> None:
@@ -55,16 +71,26 @@ def sweep() -> None:
                 _remove_tree(group)
 
 
+def _is_systemds() -> bool:
+    return Path("/run/systemd/system").is_dir()
+
+
 def _parents() -> Iterator[Path]:
-    """Our own group in systemd's hierarchies: the unified one, and the named one of a machine with cgroups v1."""
+    """Our own group in every hierarchy, which is not to be found where only a part of it is mounted."""
+    for mounted, ours in _hierarchies():
+        group = Path(f"{mounted}{ours}")
+        yield group if group.is_dir() else mounted
+
+
+def _hierarchies() -> Iterator[tuple[Path, str]]:
+    """Where the unified hierarchy and systemd's named one of cgroups v1 are mounted, and our own group in it."""
     ours = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, mounted, kind, options = line.split()[:4]
         named = kind == "cgroup" and "name=systemd" in options.split(",")
         key = "" if kind == "cgroup2" else "name=systemd"
         if (named or kind == "cgroup2") and key in ours:
-            group = Path(mounted + ours[key])
-            yield group if group.is_dir() else Path(mounted)
+            yield Path(mounted), ours[key]
 
 
 def _remove_tree(group: Path, patience: float = 5.0) -> None:

@@ -31,11 +31,6 @@ SERVICES = ("rabbitmq-server.service",)
 REBOOT = 133
 """How systemd-nspawn with --keep-unit ends when its host wants to be booted again."""
 
-BOOT = """
-for group in $GROUPS_TO_JOIN; do echo $$ > "$group/cgroup.procs"; done
-exec "$@"
-"""
-
 LAST_WORDS = "{ systemctl --no-pager --failed; systemctl --no-pager list-jobs; journalctl --no-pager -n 30; }"
 
 AS_USER = """
@@ -104,10 +99,10 @@ class Host:
             *("--machine=procman-host", "--register=no", "--keep-unit", "--private-network", "--link-journal=no"),
             *("--console=pipe", "--boot", "systemd.unit=multi-user.target"),
         ]
-        groups = " ".join(map(str, cgroups.groups_to_join(self._overlay.name)))
+        inside = self._overlay.entering(["sh", "-c", cgroups.ENTER, "enter", *nspawn])
         self._nspawn = subprocess.Popen(
-            [*cgroups.scope_for(self._overlay.name), "sh", "-c", BOOT, "boot", *self._overlay.entering(nspawn)],
-            env={**os.environ, "GROUPS_TO_JOIN": groups},
+            [*cgroups.scope(self._overlay.name), "sh", "-c", cgroups.DIVIDE, "divide", *inside],
+            env={**os.environ, "HOST_GROUPS": " ".join(map(str, cgroups.groups(self._overlay.name)))},
             stdin=subprocess.DEVNULL,
             stdout=self._console,
             stderr=subprocess.STDOUT,
