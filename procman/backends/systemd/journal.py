@@ -10,7 +10,7 @@ from procman.errors import ProcmanError
 from procman.model import Scope
 from procman.run import stream
 
-NOT_ALLOWED = re.compile(r"insufficient permissions|not seeing messages from other users")
+NOT_ALLOWED = r"insufficient permissions|not seeing messages from other users"
 
 
 def read_journal(unit: str, scope: Scope, lines: int, *, follow: bool) -> Iterator[str]:
@@ -24,7 +24,7 @@ def read_journal(unit: str, scope: Scope, lines: int, *, follow: bool) -> Iterat
         # journalctl itself spells out control characters, or leaves a line out as a blob.
         yield from stream(words, environment=host.environment())
     except ProcmanError as error:
-        if NOT_ALLOWED.search(error.hint):
+        if re.search(NOT_ALLOWED, error.hint):
             raise ProcmanError(
                 f"the journal of {unit} is not for you to read",
                 hint="Run the same command with sudo, or become a member of the group systemd-journal.",

@@ -40,9 +40,9 @@ PROPERTIES = (
 ORDER_TIMEOUT_SECONDS = 90.0
 """A daemon-reload runs every generator of the host."""
 
-NOT_ALLOWED = re.compile(r"Access denied|Permission denied|[Aa]uthentication (is )?required|Operation not permitted")
-NO_SUCH_UNIT = re.compile(r"does not exist|not loaded|could not be found")
-NO_CONNECTION = re.compile(r"Failed to connect to|has not been booted|Transport endpoint is not connected")
+NOT_ALLOWED = r"Access denied|Permission denied|[Aa]uthentication (is )?required|Operation not permitted"
+NO_SUCH_UNIT = r"does not exist|not loaded|could not be found"
+NO_CONNECTION = r"Failed to connect to|has not been booted|Transport endpoint is not connected"
 
 
 class NoSuchUnit(ProcmanError):
@@ -136,11 +136,11 @@ class Systemctl:
         if done.status == 0:
             return done.stdout
         said = done.stderr.strip() or done.stdout.strip()
-        if NO_CONNECTION.search(said):
+        if re.search(NO_CONNECTION, said):
             raise ProcmanError(host.unreachable(self._scope) or f"systemd cannot be reached: {said}")
-        if NO_SUCH_UNIT.search(said):
+        if re.search(NO_SUCH_UNIT, said):
             raise NoSuchUnit(f"systemctl {verb}: {said}", hint="procman install")
-        if NOT_ALLOWED.search(said):
+        if re.search(NOT_ALLOWED, said):
             raise ProcmanError(f"systemctl {verb}: only root may do that", hint="Run the same command with sudo.")
         raise ProcmanError(f"systemctl {verb}: {said or f'status {done.status}'}", hint=_remedy(said))
 
