@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
 from procman.cli.selection import Selection
 from procman.commands import render as command
+from procman.commands.select import trust_templates
 from procman.launch import LAUNCHER
 from procman.model import RenderedFile
 
@@ -28,6 +30,8 @@ def render(selection: Selection, output: Path | None, templates: Path | None) ->
 
     Nothing on the host is looked at or changed: the files depend on procman.toml and the templates alone.
     """
+    if templates:
+        trust_templates(templates.absolute(), os.environ)
     rendering = command.render(selection.configured(), templates)
     if output:
         for path in command.write_below(rendering, output):

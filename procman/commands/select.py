@@ -10,6 +10,7 @@ from procman.config.directories import directories_for
 from procman.config.identity import read_identity
 from procman.config.load import load
 from procman.config.search import find
+from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.install.generations import Generation, current_generation, read_pending
 from procman.install.manifest import Manifest, Pending
@@ -51,7 +52,16 @@ def configured(chosen: Chosen) -> Project:
         recorded = installed(chosen).manifest.configuration_file
         path = find(recorded, chosen.environment, chosen.directory)
     assert path  # find() with an explicit path returns it or raises
-    return load(path, chosen.environment)
+    project = load(path, chosen.environment)
+    if project.templates:
+        trust_templates(project.templates, chosen.environment)
+    return project
+
+
+def trust_templates(directory: Path, environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if root is to render from templates that others can change: they say what root runs."""
+    for path in (directory, *sorted(directory.rglob("*"))):
+        require_trust(path, environment)
 
 
 def installed(chosen: Chosen) -> Installed:

@@ -44,6 +44,12 @@ def _check_user(document: Document, project: Project) -> None:
         return
     if project.scope is Scope.SYSTEM and project.user is None and document.is_sound("project.user"):
         document.complain("project.user", 'missing: name the user the programs run as, such as "www-data"')
+    if project.scope is Scope.SYSTEM and project.group and project.backend is BackendName.SUPERVISOR:
+        document.complain(
+            "project.group",
+            "supervisord changes the user alone, to that user's own groups: remove it, make it the user's group "
+            '(usermod --gid), or use backend = "systemd"',
+        )
     if project.scope is Scope.USER:
         for key, value in (("user", project.user), ("group", project.group)):
             if value is not None:

@@ -33,7 +33,7 @@ PROJECT = (
     Key("virtualenv", types.SEARCH_PATH, "The virtualenv whose Python runs Celery.", required=True),
     Key("settings", types.MODULE, "DJANGO_SETTINGS_MODULE. Left out: the app's own default."),
     Key("user", types.USER, "The user the programs run as. Needed in system scope, not allowed in user scope."),
-    Key("group", types.USER, "The group the programs run as. Left out: the user's own group."),
+    Key("group", types.USER, "The group the programs run as, under systemd. Left out: the user's own group."),
     Key("scope", types.choice("system", "user"), "Whom procman works for: the host (as root) or one user.", "system"),
     Key(
         "backend",

@@ -94,6 +94,7 @@ NEEDED: dict[str, dict[str, dict[str, Any]]] = {
     "public": {"environment": {"API_TOKEN": "not so secret"}},
     "scope": {"project": {"user": None}},
     "tasks_max": {"project": {"backend": "systemd"}},
+    "group": {"project": {"backend": "systemd"}},
     "cpu_weight": {"project": {"backend": "systemd"}},
     "memory_high_mib": {"project": {"backend": "systemd"}},
     "memory_max_mib": {"project": {"backend": "systemd"}},

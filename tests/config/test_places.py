@@ -235,3 +235,10 @@ def test_identity_is_read_without_what_only_a_mistake_needs() -> None:
     script = "import sys, procman.config.identity, procman.config.search; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not {"procman.config.keys", "procman.config.types", "difflib", "procman.secrets"} & set(done.stdout.split())
+
+
+def test_group_is_not_for_supervisord(tmp_path: Path) -> None:
+    [problem] = problems(
+        tmp_path, PROJECT.replace('user = "www-data"', 'user = "www-data"\ngroup = "staff"') + "[beat]"
+    )
+    assert "project.group: supervisord changes the user alone" in problem
