@@ -17,7 +17,7 @@ from procman.install.lock import hold_lock
 from procman.install.manifest import Manifest, describe
 from procman.install.paths import Tree
 from procman.install.plan import Plan, make_plan
-from procman.model import Activation, InstalledProgram, Program, Project, Worker
+from procman.model import Action, Activation, InstalledProgram, Kind, Program, Project, Worker
 from procman.render import Templates
 from procman.version import VERSION
 
@@ -30,6 +30,8 @@ class Prepared:
 
     plan: Plan
     configuration: bytes
+    moved_from: generations.Installation | None
+    """What is installed under another process manager, whose programs are to end first; None where nothing is."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = ()) -> Prep
     problems = [*plan.problems, *found]
     if problems:
         raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
-    return Prepared(plan, configuration)
+    current = installation.current.manifest if installation.current else None
+    moves = current is not None and (current.backend, current.supervisor) != (wanted.backend, wanted.supervisor)
+    return Prepared(plan, configuration, installation if moves else None)
 
 
 def preview(project: Project, replaced: Sequence[Path] = ()) -> Plan:
@@ -96,22 +100,45 @@ def install(
         prepared = prepare(project, tree, replaced)
         plan, manifest = prepared.plan, prepared.plan.generation.manifest
         controller = controller_of(manifest)
+        if prepared.moved_from:
+            plan = _leave(prepared.moved_from, plan, progress, told)
         apply(tree, plan, prepared.configuration)
-        activate(tree, manifest, controller, progress, told)
-        unhealthy = (
-            wait_until_healthy(controller, manifest.programs, wait_seconds, progress)
-            if wait_seconds is not None
-            else []
-        )
+        stopped = activate(tree, manifest, controller, progress, told)
+        running = [program for program in manifest.programs if program.name not in stopped]
+        unhealthy = wait_until_healthy(controller, running, wait_seconds, progress) if wait_seconds is not None else []
     return Report(plan, tuple(unhealthy))
 
 
-def activate(tree: Tree, manifest: Manifest, controller: Controller, progress: Progress, told: Told) -> None:
-    """Carry out what is pending, one by one, striking off each when it is done (R2)."""
+def _leave(installation: generations.Installation, plan: Plan, progress: Progress, told: Told) -> Plan:
+    """End all programs under the process manager they are to leave, warm, beat first; the plan then knows the wishes.
+
+    Only when none of them is left do the files change: there is never a moment of two beats.
+    """
+    assert installation.current
+    old = installation.current.manifest
+    controller = controller_of(old)
+    wishes = controller.wanted(old.programs)
+    for program in sorted(old.programs, key=lambda program: program.kind is not Kind.BEAT):
+        told(program, controller.activate(Activation(Action.REMOVE, program), progress))
+    if not any(other.supervisor == old.supervisor for other in installation.others):
+        controller.close_down(progress)
+    # What the old process manager had is gone; everything is new to the other one.
+    activations = tuple(
+        replace(each, action=Action.ADD, wanted=wishes.get(each.program.name, each.wanted))
+        for each in plan.activations
+        if each.action is not Action.REMOVE
+    )
+    return replace(plan, activations=activations)
+
+
+def activate(tree: Tree, manifest: Manifest, controller: Controller, progress: Progress, told: Told) -> frozenset[str]:
+    """Carry out what is pending, one by one, striking off each when it is done (R2); return what was left stopped."""
     state = manifest.directories.state
-    for activation in _with_wishes(tree, state, controller):
+    activations = _with_wishes(tree, state, controller)
+    for activation in activations:
         told(activation.program, controller.activate(activation, progress))
         generations.strike_off(tree, state, activation)
+    return frozenset(each.program.name for each in activations if each.wanted is False)
 
 
 def _with_wishes(tree: Tree, state: Path, controller: Controller) -> tuple[Activation, ...]:

@@ -177,3 +177,28 @@ def test_a_stopped_supervisord_does_not_hang_status(existing: ExistingSupervisor
     assert "UNKNOWN" in status.stdout
     # Its timeout is 5 s; a hung one would have run into that of this test.
     assert elapsed < 30
+
+
+def test_a_move_to_another_supervisord_finishes_the_task_first_and_never_has_two_beats(
+    existing: ExistingSupervisord,
+) -> None:
+    product = existing.product
+    existing.start()
+    there = product.configuration.read_text()
+    product.configure("[worker.celery]\nconcurrency = 1\n[worker.idle]\nqueues = ['idle']\n[beat]")
+    product.procman("install", "--wait", "60")
+    product.procman("stop", "idle")
+    product.send("hold", 1, 5)
+    eventually(lambda: product.counted("started") == Counter([1]), "the task has started")
+    product.configuration.write_text(there.replace("[beat]", "[worker.idle]\nqueues = ['idle']\n[beat]"))
+    told = product.procman("install", "--wait", "60")
+    assert product.counted("finished") == Counter([1])
+    assert told.stdout.index("catmaid-celery-beat: stopped and unloaded") < told.stdout.index("added and started")
+    assert {name: len(product.main_processes(name)) for name in ("catmaid-celery@", "beat")} == {
+        "catmaid-celery@": 1,
+        "beat": 1,
+    }
+    assert not product.main_processes("catmaid-idle@")
+    assert existing.ctl("status", "catmaid-celery").returncode == 0
+    assert not product.supervisord_configuration.exists()
+    assert "nothing changed" in product.procman("install").stdout

@@ -57,7 +57,7 @@ def program_state(program: InstalledProgram, infos: Iterable[Info], restarts: Ma
     info = next((info for info in ours if info["group"] == program.name), None)
     if info is None:
         elsewhere = next(iter(ours), None)
-        detail = "supervisord has not loaded it; `procman install` does"
+        detail = "supervisord has not loaded it; `procman start` does"
         if elsewhere:
             detail = f"runs as {elsewhere['group']}:{program.name}, from a section that is not procman's"
         asked_for = wanted(elsewhere, autostart=program.autostart) if elsewhere else program.autostart
