@@ -1,0 +1,41 @@
+"""What the command line imports, for that is most of the time it takes: a budget held without looking at a clock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# Runs the command line as the console script does, and tells on stderr what that has taken.
+TELLING = """
+import gc, sys
+before = sum(generation["collections"] for generation in gc.get_stats())
+from procman.__main__ import main
+try:
+    main()
+finally:
+    print("collections", sum(generation["collections"] for generation in gc.get_stats()) - before, file=sys.stderr)
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+def run(*arguments: str) -> tuple[set[str], int]:
+    """Return the modules that `procman ARGUMENTS` has imported, and how often Python has looked for garbage."""
+    done = subprocess.run([sys.executable, "-c", TELLING, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    [collections, modules] = done.stderr.splitlines()[-2:]
+    return set(modules.split()), int(collections.split()[1])
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_what_needs_no_project_imports_click_and_little_else(option: str) -> None:
+    modules, _ = run(option)
+    assert "click" in modules
+    heavy = {"jinja2", "psutil", "subprocess", "supervisor", "tomli", "tomllib", "xmlrpc", "procman.model"}
+    assert not modules & heavy
+
+
+def test_start_does_not_look_for_garbage() -> None:
+    # Once at most, before procman has its say.
+    assert run("--help")[1] <= 1
