@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import psutil
-
+from procman.checks.process_tree import Children, children, memory, tree
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
 
 CODE = "PM101"
@@ -18,20 +17,19 @@ def check_processes(programs: Sequence[InstalledProgram], states: Sequence[Progr
 
     Where another user's memory may not be read, memory_bytes is the RSS, and `values` says so by memory_is_rss = 1.
     """
-    # Without a pid there is nothing to look for, and reading every process of the host costs time.
-    children = _children_by_parent() if any(state.pid for state in states) else {}
-    return [_check(program, state, children) for program, state in zip(programs, states, strict=True)]
+    children_of = children()
+    return [_check(program, state, children_of) for program, state in zip(programs, states, strict=True)]
 
 
-def _check(program: InstalledProgram, state: ProgramState, children: Mapping[int, Sequence[int]]) -> Result:
+def _check(program: InstalledProgram, state: ProgramState, children_of: Children) -> Result:
     level, detail, hint = _judge_state(program, state)
     if state.pid is None:
         return Result(CODE, program.name, level, detail, hint)
-    tree = _tree(state.pid, children)
-    values = {"children": float(len(tree) - 1), **_memory(tree)}
+    pids = tree(state.pid, children_of)
+    values = {"children": float(len(pids) - 1), **_memory(pids)}
     if level is Level.OK and "memory_bytes" not in values:
         level, detail, hint = Level.CRITICAL, f"process {state.pid} is gone", "Look again: it may just be restarting."
-    elif level is Level.OK and _lacks_pool(program, len(tree)):
+    elif level is Level.OK and _lacks_pool(program, len(pids)):
         level = Level.WARNING if program.pool is None else Level.CRITICAL
         detail = "no pool process: it is importing, waiting for the broker, or stuck"
         hint = f"procman logs {program.name}"
@@ -63,31 +61,8 @@ def _lacks_pool(program: InstalledProgram, processes: int) -> bool:
     return program.kind is Kind.WORKER and processes < 2 and program.pool not in POOLS_WITHOUT_CHILDREN
 
 
-def _children_by_parent() -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for process in psutil.process_iter(["ppid"]):
-        found.setdefault(process.info["ppid"], []).append(process.pid)
-    return found
-
-
-def _tree(pid: int, children: Mapping[int, Sequence[int]]) -> list[int]:
-    tree, waiting = [], [pid]
-    while waiting:
-        tree.append(waiting.pop())
-        waiting.extend(children.get(tree[-1], ()))
-    return tree
-
-
 def _memory(pids: Sequence[int]) -> dict[str, float]:
-    total, rss = 0, False
-    for pid in pids:
-        try:
-            process = psutil.Process(pid)
-            try:
-                total += process.memory_full_info().pss
-            except psutil.AccessDenied:
-                total += process.memory_info().rss
-                rss = True
-        except psutil.NoSuchProcess:
-            continue
-    return {"memory_bytes": float(total), **({"memory_is_rss": 1.0} if rss else {})} if total else {}
+    found = [each for each in map(memory, pids) if each]
+    total = sum(size for size, _ in found)
+    is_rss = not all(is_share for _, is_share in found)
+    return {"memory_bytes": float(total), **({"memory_is_rss": 1.0} if is_rss else {})} if total else {}

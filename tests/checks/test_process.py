@@ -16,7 +16,10 @@ from procman.model import InstalledProgram, Kind, Level, ProgramState, State
 
 MAIN_WITH_CHILDREN = """
 import subprocess, sys
-children = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(int(sys.argv[1]))]
+sleeper = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"]
+children = [subprocess.Popen(sleeper, stdout=subprocess.PIPE) for _ in range(int(sys.argv[1]))]
+for child in children:
+    child.stdout.readline()
 print("ready", flush=True)
 sys.stdin.read()
 for child in children:
