@@ -17,7 +17,7 @@ from procman.backends.systemd.states import (
     program_state,
     state_of,
 )
-from procman.backends.systemd.stopping import stop_warm
+from procman.backends.systemd.stopping import is_stopped_warm, stop_warm
 from procman.backends.systemd.systemctl import NoSuchUnit, Systemctl, Unit
 from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_name
 from procman.errors import ProcmanError
@@ -42,6 +42,8 @@ class SystemdController:
         self._systemctl = Systemctl(scope, timeout)
         self._has_read_all = False
         """Whether systemd was told to read every unit since the files were put in place."""
+        self._going: set[str] = set()
+        """Units whose files are gone, which were told to stop."""
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
@@ -154,17 +156,28 @@ class SystemdController:
 
     def _remove(self, program: InstalledProgram, progress: Progress) -> str:
         name = unit_name(program.name)
-        was_known = not self._systemctl.show([name])[name].has_ended
+        ran = name in self._going or not self._systemctl.show([name])[name].has_ended
+        self._stop_all_that_go()
         self.stop([program], progress)
         if self._systemctl.show([name])[name].text("ActiveState") == "failed":
             with contextlib.suppress(NoSuchUnit):
                 self._systemctl.order("reset-failed", name)
-        left = [unit for unit in self._systemctl.matching(f"{self._project}-*.service") if _still_runs(unit, name)]
-        if not left:
+        if not self._still_going():
             # Before, systemd would forget how to stop the others that are about to go.
             self._forget_target()
             self._systemctl.order("daemon-reload")
-        return "stopped and unloaded" if was_known else "was not running; unloaded"
+        return "stopped and unloaded" if ran else "was not running; unloaded"
+
+    def _stop_all_that_go(self) -> None:
+        """Order all programs whose files are gone to stop: their tasks end side by side, and beat ends first."""
+        going = [unit.name for unit in self._still_going() if is_stopped_warm(unit) and unit.name not in self._going]
+        if going:
+            self._systemctl.order("stop", "--no-block", *going)
+            self._going.update(going)
+
+    def _still_going(self) -> list[Unit]:
+        units = self._systemctl.matching(f"{self._project}-*.service")
+        return [unit for unit in units if not unit.has_ended and unit.file_is_gone]
 
     def _forget_target(self) -> None:
         target = self._systemctl.show([self._target])[self._target]
@@ -212,7 +225,3 @@ class SystemdController:
 
 def _listed(units: Sequence[Unit]) -> str:
     return ", ".join(unit.name.removesuffix(".service") for unit in units)
-
-
-def _still_runs(unit: Unit, removed: str) -> bool:
-    return unit.name != removed and not unit.has_ended and unit.file_is_gone

@@ -1,0 +1,121 @@
+"""procman and a CATMAID on a booted host as an administrator has them: /opt/procman from the wheel, /opt/catmaid with a
+virtualenv of its own, RabbitMQ as the broker, and its password in a file that root alone can read."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .machine import Host
+from .packages import build_wheel, wheelhouse
+
+REPOSITORY = Path(__file__).parents[2]
+EXERCISE = Path(__file__).parent / "exercise"
+
+PIP = "/opt/procman/bin/pip"
+PROJECTS = "/opt/catmaid/django/projects"
+VIRTUALENV = "/opt/catmaid/django/env"
+DATA = "/srv/catmaid"
+SECRET = "s3cret-of-the-broker"
+
+REQUIREMENTS = ("celery>=5.5,<6", "Django>=4.2,<6", "numpy>=1.26,<3", "psutil>=5.9")
+
+SEND = """
+import json, sys
+import django
+django.setup()
+from mysite import celery
+name, arguments, queue = json.loads(sys.argv[1])
+for each in arguments:
+    celery.app.send_task(name, each, queue=queue)
+"""
+
+
+def install_procman(host: Host) -> None:
+    """Install procman's wheel, as it is now, with what it needs, and put the command on everybody's PATH."""
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    needed = [line for line in setup["options"]["install_requires"].splitlines() if line]
+    _install(host, "/opt/procman", wheelhouse(needed), str(build_wheel(REPOSITORY)))
+    host.run("ln -s /opt/procman/bin/procman /usr/local/bin/procman")
+
+
+def install_project(host: Host) -> None:
+    """Install the demo project, its virtualenv, its broker's account and the file with that account's password."""
+    projects = host.path(PROJECTS)
+    shutil.copytree(REPOSITORY / "demo", projects, ignore=shutil.ignore_patterns("__pycache__", "var"))
+    shutil.copytree(EXERCISE, projects / "exercise", ignore=shutil.ignore_patterns("__pycache__"))
+    wheels = wheelhouse(REQUIREMENTS)
+    _install(host, VIRTUALENV, wheels, *(wheel.name.partition("-")[0] for wheel in sorted(wheels.glob("*.whl"))))
+    host.run(f"rabbitmqctl add_user catmaid {SECRET} && rabbitmqctl set_permissions catmaid '.*' '.*' '.*'")
+    url = f"CELERY_BROKER_URL=amqp://catmaid:{SECRET}@localhost:5672//\n"
+    host.write("/etc/catmaid/celery.env", url, mode=0o600)
+    host.run(f"install -d -o www-data {DATA}")
+
+
+def _install(host: Host, virtualenv: str, wheels: Path, *packages: str) -> None:
+    # One pip installs into both; a second one would take longer than what it installs.
+    pip = [PIP, "--python", f"{virtualenv}/bin/python", "--quiet", "--disable-pip-version-check", "install"]
+    host.run(["python3", "-m", "venv", *([] if PIP.startswith(virtualenv) else ["--without-pip"]), virtualenv])
+    host.run([*pip, "--no-index", "--find-links", str(wheels), *packages], timeout=180)
+
+
+class Project:
+    """One procman.toml on a host, and the orders and questions of its administrator."""
+
+    def __init__(self, host: Host, name: str, text: str) -> None:
+        self.host = host
+        self.name = name
+        self.configuration = f"/etc/procman-{name}.toml"
+        self.write(text)
+
+    def write(self, text: str) -> None:
+        """Write procman.toml."""
+        self.host.write(self.configuration, text)
+
+    def procman(
+        self, *words: str, user: str | None = None, check: bool = True, timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run procman about this project."""
+        done = self.host.run(["procman", "--config", self.configuration, *words], user, timeout=timeout, check=check)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def status(self, user: str | None = None) -> dict[str, dict[str, Any]]:
+        """Return what `procman status` says of each program, by name."""
+        document = json.loads(self.procman("status", "--json", user=user, check=False).stdout)
+        return {program["name"]: program for program in document["programs"]}
+
+    def state(self, program: str) -> str:
+        """Return the state of PROGRAM."""
+        return str(self.status()[program]["state"])
+
+
+def send(host: Host, task: str, *arguments: Sequence[object], queue: str) -> None:
+    """Send TASK to QUEUE once for each list of ARGUMENTS."""
+    environment = {
+        "DJANGO_SETTINGS_MODULE": "exercise.settings",
+        "PYTHONPATH": PROJECTS,
+        "CELERY_BROKER_URL": f"amqp://catmaid:{SECRET}@localhost:5672//",
+        "DEMO_DATA_DIRECTORY": DATA,
+    }
+    said = json.dumps([task, arguments, queue])
+    host.run([f"{VIRTUALENV}/bin/python", "-c", SEND, said], "www-data", environment=environment)
+
+
+def counted(host: Host, name: str) -> Counter[int]:
+    """Return how often each number stands in the file NAME (`started`, `finished`) of the demo's counting tasks."""
+    done = host.run(["cat", f"{DATA}/counted/{name}"], check=False)
+    return Counter(int(line) for line in done.stdout.split())
+
+
+def show(host: Host, unit: str, *properties: str) -> dict[str, str]:
+    """Return properties of a unit as systemd has them."""
+    text = host.run(["systemctl", "show", unit, f"--property={','.join(properties)}"]).stdout
+    return dict(line.split("=", 1) for line in text.splitlines())
