@@ -25,11 +25,11 @@ class Selection:
 
         return configured(self._chosen())
 
-    def installed(self) -> Installed:
-        """Return the project as it was installed, whatever procman.toml says by now."""
+    def installed(self, *, formerly: bool = False) -> Installed:
+        """Return the project as it was installed, whatever procman.toml says by now, or FORMERLY was."""
         from procman.commands.select import installed
 
-        return installed(self._chosen())
+        return installed(self._chosen(), formerly=formerly)
 
     def _chosen(self) -> Chosen:
         from procman.commands.select import Chosen

@@ -25,7 +25,7 @@ def uninstall(selection: Selection, purge: bool) -> None:
         progress.clear()
         click.echo(f"{program.name}: {what}")
 
-    installed = selection.installed()
+    installed = selection.installed(formerly=purge)
     try:
         remains = command.uninstall(installed, purge=purge, progress=progress, told=told)
     finally:

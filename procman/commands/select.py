@@ -12,7 +12,7 @@ from procman.config.load import load
 from procman.config.search import find
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
-from procman.install.generations import Generation, current_generation, read_pending
+from procman.install.generations import Generation, current_generation, read_installation, read_pending
 from procman.install.manifest import Manifest, Pending
 from procman.install.paths import Tree
 from procman.install.scope import installed_projects
@@ -64,13 +64,16 @@ def trust_templates(directory: Path, environment: Mapping[str, str]) -> None:
         require_trust(path, environment)
 
 
-def installed(chosen: Chosen) -> Installed:
-    """Return the installed project that --project or the procman.toml at hand means, or else the only one."""
+def installed(chosen: Chosen, *, formerly: bool = False) -> Installed:
+    """Return the installed project that --project or the procman.toml at hand means, or else the only one.
+
+    With FORMERLY, one that was uninstalled and left something to purge counts too, if a procman.toml means it.
+    """
     path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
     if path:
         name, scope = read_identity(path)
         directories = directories_for(name, scope, chosen.environment)
-        found = _read(directories)
+        found = _read(directories, formerly=formerly)
         if found is None:
             raise ProcmanError(f"{name} is not installed ({path})", hint="procman install")
         return found
@@ -108,7 +111,9 @@ def _installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Direc
     return found
 
 
-def _read(directories: Directories) -> Installed | None:
+def _read(directories: Directories, *, formerly: bool = False) -> Installed | None:
     with Tree() as tree:
         generation = current_generation(tree, directories.state)
+        if generation is None and formerly:
+            generation = read_installation(tree, directories).latest
         return Installed(generation, read_pending(tree, directories.state)) if generation else None

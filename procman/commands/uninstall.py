@@ -24,9 +24,10 @@ def uninstall(installed: Installed, *, purge: bool, progress: Progress, told: To
     controller = controller_of(manifest)
     with hold_lock(manifest.directories.shared_state, LOCK_PATIENCE_SECONDS, progress), Tree() as tree:
         installation = read_installation(tree, manifest.directories)
-        remove_files(tree, make_removal(installation, tree))
-        activate(tree, manifest, controller, progress, told)
         log = None
+        if installation.current:
+            remove_files(tree, make_removal(installation, tree))
+            activate(tree, manifest, controller, progress, told)
         if not any(other.supervisor == manifest.supervisor for other in installation.others):
             log = controller.close_down(progress)
         if log and purge:

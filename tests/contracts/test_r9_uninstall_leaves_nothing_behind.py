@@ -31,6 +31,9 @@ def test_after_a_purge_only_the_schedule_is_left(product: Product) -> None:
     assert "set-aside" in kept.stdout
     assert "supervisord.log" in kept.stdout
     assert not (product.directory / "c").exists()
+    # What an uninstall left can still be purged, and so can what is installed.
+    product.procman("uninstall", "--purge")
+    assert tree(product.directory) == before
     product.procman("install", "--wait", "60")
     product.procman("uninstall", "--purge")
     assert tree(product.directory) == before
