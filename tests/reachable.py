@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -71,5 +72,6 @@ def make_virtualenv(directory: Path) -> Path:
     subprocess.run([python, "-m", "venv", "--without-pip", directory], check=True)
     [packages] = directory.glob("lib/python3.*/site-packages")
     found = environment.directory / "lib" / f"python{RUNNING}" / "site-packages"
-    (packages / "celery.pth").write_text(f"{found}\n")
+    # Copied, because the checkout may stand where nobody else can look.
+    shutil.copytree(found, packages, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     return directory / "bin" / "python"

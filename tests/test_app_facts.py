@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,9 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
     data.mkdir()
     data.chmod(0o777)
     environment = {"DEMO_DATA_DIRECTORY": str(data), "CELERY_BROKER_URL": "amqp://me:hunter22@localhost//"}
-    facts = ask(python, "mysite", DEMO, environment=environment, settings=["MEDIA_ROOT"])
+    # A copy, because the checkout may stand where nobody else can look.
+    demo = shutil.copytree(DEMO, directory / "demo", ignore=shutil.ignore_patterns("var", "__pycache__"))
+    facts = ask(python, "mysite", demo, environment=environment, settings=["MEDIA_ROOT"])
     assert facts.versions["celery"] == CELERY_5_7.version
     assert facts.python.startswith("3.")
     assert (facts.settings, facts.queues, facts.tasks) == ("mysite.settings", ("celery",), 4)
