@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -135,10 +136,14 @@ def processes_of(host: Host, program: str) -> list[int]:
     ]
 
 
-def beats(host: Host) -> int:
-    """Return how many beats of the project run on the host, whoever started them."""
-    done = host.run(["pgrep", "-c", "-f", "mysite beat .*/var/lib/catmaid/"], check=False)
+def beats(host: Host, project: str = "catmaid") -> int:
+    """Return how many beats of a project run on the host, whoever started them."""
+    done = host.run(["pgrep", "-c", "-f", f"mysite beat .*/var/lib/{project}/"], check=False)
     return int(done.stdout or 0)
+
+
+def is_started(host: Host, number: int) -> Callable[[], bool]:
+    return lambda: counted(host, "started")[number] == 1
 
 
 def all_running(project: Project, user: str | None = None) -> Callable[[], bool]:
@@ -269,7 +274,7 @@ def test_drop_in_of_the_administrator_is_obeyed_and_reported(catmaid: Project) -
     host.run("systemctl daemon-reload")
     assert drop_in in catmaid.status()["catmaid-celery"]["detail"]
     send(host, "counting.tasks.hold", [300, 4], queue="catmaid")
-    wait_for(lambda: counted(host, "started")[300] == 1, START_SECONDS)
+    wait_for(is_started(host, 300), START_SECONDS)
     # It says to kill the pool at once; procman's own stop still lets the task finish.
     catmaid.procman("stop", "catmaid-celery")
     assert counted(host, "finished")[300] == 1
@@ -361,6 +366,39 @@ def test_after_a_reboot_everything_is_back_with_one_beat(catmaid: Project, fence
     assert [unit for unit in host.failed_units() if "celery" in unit] == []
     consumes(catmaid, 600, "catmaid")
     small.procman("uninstall", "--purge", user="anna")
+
+
+def test_move_to_supervisor_and_back_loses_no_task_and_never_runs_two_beats(fenced: Project) -> None:
+    host = fenced.host
+    # Under supervisord the program itself reads the file.
+    host.run("chgrp www-data /etc/catmaid/celery.env && chmod 640 /etc/catmaid/celery.env")
+    host.run("systemctl start supervisor")
+    for number, backend in ((700, "supervisor"), (702, "systemd")):
+        send(host, "counting.tasks.hold", [number, 5], [number + 1, 5], queue="fenced")
+        wait_for(is_started(host, number + 1), START_SECONDS)
+        fenced.write(toml("fenced", "strict").replace('backend = "systemd"', f'backend = "{backend}"'))
+        most = _most_beats_during(host, lambda: fenced.procman("install", "--wait", "60", timeout=180))
+        assert most == 1
+        assert {counted(host, "finished")[each] for each in (number, number + 1)} == {1}
+        assert all_running(fenced)()
+        link = "/etc/systemd/system/multi-user.target.wants/fenced.target"
+        assert (host.run(["test", "-L", link], check=False).returncode == 0) is (backend == "systemd")
+        known = host.run("systemctl list-units --all --no-legend 'fenced*'").stdout
+        assert bool(known) is (backend == "systemd"), known
+        consumes(fenced, number + 10, "fenced")
+    assert host.run("supervisorctl status fenced-celery", check=False).returncode != 0
+    host.run("systemctl stop supervisor")
+
+
+def _most_beats_during(host: Host, act: Callable[[], object]) -> int:
+    """Return the most beats of the fenced project that were seen at once while ACT went on."""
+    with ThreadPoolExecutor() as pool:
+        acting = pool.submit(act)
+        seen = [0]
+        while not acting.done():
+            seen.append(beats(host, "fenced"))
+        acting.result()
+    return max(seen)
 
 
 def test_uninstall_leaves_nothing_behind(catmaid: Project, fenced: Project) -> None:

@@ -44,6 +44,7 @@ class SystemdController:
         """Whether systemd was told to read every unit since the files were put in place."""
         self._going: set[str] = set()
         """Units whose files are gone, which were told to stop."""
+        self._removed: set[str] = set()
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
@@ -162,6 +163,7 @@ class SystemdController:
         if self._systemctl.show([name])[name].text("ActiveState") == "failed":
             with contextlib.suppress(NoSuchUnit):
                 self._systemctl.order("reset-failed", name)
+        self._removed.add(name)
         if not self._still_going():
             # Before, systemd would forget how to stop the others that are about to go.
             self._forget_target()
@@ -180,11 +182,14 @@ class SystemdController:
         return [unit for unit in units if not unit.has_ended and unit.file_is_gone]
 
     def _forget_target(self) -> None:
+        """Have the target start nothing at boot once all of its programs are removed."""
         target = self._systemctl.show([self._target])[self._target]
-        if not target.file_is_gone:
+        # With its file as systemd has read it, the project moves to another process manager: the file goes later.
+        is_left = target.text("NeedDaemonReload") == "no" and set(target.text("Wants").split()) <= self._removed
+        if not target.file_is_gone and not is_left:
             return
         with contextlib.suppress(NoSuchUnit):
-            # Removes the link that starts it at boot, though its file is gone.
+            # Removes the link that starts it at boot, also when its file is gone.
             self._systemctl.order("disable", self._target)
         if not target.has_ended:
             self._systemctl.order("stop", self._target)

@@ -35,6 +35,7 @@ PROPERTIES = (
     "SubState",
     "TimeoutStopUSec",
     "UnitFileState",
+    "Wants",
 )
 
 ORDER_TIMEOUT_SECONDS = 90.0
