@@ -7,7 +7,7 @@ removes the shared memory of everything else that runs as the same user.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,9 @@ HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
 """What `PrivateTmp=` is about (systemd.exec(5))."""
+
+_KERNEL = (Path("/dev"), Path("/proc"), Path("/sys"))
+"""What `ProtectSystem=strict` leaves as it is (systemd.exec(5))."""
 
 _BOUND = ("BindPaths", "BindReadOnlyPaths")
 _PATH_LISTS = {name for name, directive in KNOWN.items() if directive.value is Value.PATHS}
@@ -150,6 +153,19 @@ def hidden_interpreter(project: Project, program: Program) -> Path | None:
     if hiding in (_YES, ("tmpfs",)) and _below(interpreter, HOMES) and not _below(interpreter, seen):
         return interpreter
     return None
+
+
+def read_only(project: Project, program: Program, paths: Iterable[Path]) -> list[Path]:
+    """Return those of PATHS, which PROGRAM writes to now, that its sandbox would keep it from."""
+    if project.systemd.sandbox is Sandbox.OFF or project.scope is Scope.USER:
+        return []
+    own = (
+        project.directories.run(program.name),
+        project.directories.logs / program.name,
+        Path("/run") / project.name / program.name,
+    )
+    writable = (*writable_paths(project, program), *own, *TEMPORARY, *_KERNEL)
+    return sorted(path for path in set(paths) if not _below(path, writable))
 
 
 def _asked(project: Project, program: Program) -> dict[str, tuple[str, ...]]:

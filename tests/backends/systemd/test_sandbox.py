@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.systemd.sandbox import left_out, writable_paths
+from procman.backends.systemd.sandbox import left_out, read_only, writable_paths
 from procman.model import Project
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, directives_of, project, units_of
 
@@ -158,3 +158,19 @@ def test_user_scope_keeps_what_the_manager_of_a_user_can_do_and_names_the_rest()
         "ProtectProc",
         "RestrictSUIDSGID",
     ]
+
+
+def test_paths_that_a_program_writes_to_now_and_could_not_any_more_are_found() -> None:
+    wanted = project(more='writable_paths = ["/srv/media"]')
+    worker = wanted.programs[0]
+    written = [
+        "/srv/media/1.tif",
+        "/var/lib/procman/catmaid/run/catmaid-celery/lock",
+        "/tmp/x",
+        "/dev/null",
+        "/proc/self/x",
+    ]
+    refused = ["/srv/other/x", "/home/anna/x", "/var/lib/procman/catmaid/run/catmaid-flower/lock", "/srv/media2/x"]
+    assert read_only(wanted, worker, map(Path, [*written, *refused])) == sorted(map(Path, refused))
+    assert read_only(project(systemd='sandbox = "off"'), worker, [Path("/srv/other/x")]) == []
+    assert read_only(project(scope=USER_SCOPE), worker, [Path("/srv/other/x")]) == []

@@ -1,0 +1,49 @@
+"""A supervisord whose unit would lose tasks is told, with what mends it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from procman.backends.systemd import host
+from procman.backends.systemd.cutting import cut_short
+from procman.backends.systemd.systemctl import Systemctl, Unit
+
+DEBIAN = {"LoadState": "loaded", "KillMode": "process", "TimeoutStopUSec": "1min 30s"}
+MENDED = {"LoadState": "loaded", "KillMode": "mixed", "TimeoutStopUSec": "10min 30s"}
+
+
+def told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], longest: int = 600) -> str | None:
+    def show(_: Systemctl, units: list[str]) -> dict[str, Unit]:
+        return {name: Unit(name, properties) for name in units}
+
+    monkeypatch.setattr(Systemctl, "show", show)
+    monkeypatch.setattr(host, "BOOTED", Path("/"))
+    return cut_short("supervisor.service", longest)
+
+
+def test_unit_of_debian_is_told_with_the_drop_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = told(monkeypatch, DEBIAN)
+    assert text is not None
+    assert "killed after 90 s, and a stop may take 600 s" in text
+    assert "KillMode=process leaves the programs behind" in text
+    assert "KillMode=mixed\\nTimeoutStopSec=630\\n" in text
+
+
+def test_unit_that_kills_everything_at_once_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = told(monkeypatch, MENDED | {"KillMode": "control-group"})
+    assert text is not None
+    assert "ends pool processes at once" in text
+
+
+@pytest.mark.parametrize(
+    "properties", [MENDED, MENDED | {"TimeoutStopUSec": "infinity"}, DEBIAN | {"LoadState": "not-found"}]
+)
+def test_unit_that_waits_long_enough_is_not_told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str]) -> None:
+    assert told(monkeypatch, properties) is None
+
+
+def test_host_without_systemd_has_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "BOOTED", Path("/nowhere"))
+    assert cut_short("supervisor.service", 600) is None
