@@ -136,7 +136,11 @@ def activate(tree: Tree, manifest: Manifest, controller: Controller, progress: P
     state = manifest.directories.state
     activations = _with_wishes(tree, state, controller)
     for activation in activations:
-        told(activation.program, controller.activate(activation, progress))
+        try:
+            told(activation.program, controller.activate(activation, progress))
+        except ProcmanError as error:
+            hint = f"{error.hint}\nThe files are as they should be; the same command again does the rest."
+            raise ProcmanError(f"{activation.program.name}: {error.message}", hint=hint.lstrip()) from None
         generations.strike_off(tree, state, activation)
     return frozenset(each.program.name for each in activations if each.wanted is False)
 

@@ -202,3 +202,17 @@ def test_a_move_to_another_supervisord_finishes_the_task_first_and_never_has_two
     assert existing.ctl("status", "catmaid-celery").returncode == 0
     assert not product.supervisord_configuration.exists()
     assert "nothing changed" in product.procman("install").stdout
+
+
+def test_an_install_without_a_running_supervisord_says_what_to_do_and_is_completed_later(
+    existing: ExistingSupervisord,
+) -> None:
+    product = existing.product
+    refused = product.procman("install", check=False)
+    assert refused.returncode == 1
+    assert f"supervisord -c {existing.configuration}" in refused.stderr
+    assert "the same command again does the rest" in refused.stderr
+    assert "left to do: add catmaid-celery, add catmaid-celery-beat" in product.procman("status", check=False).stdout
+    existing.start()
+    product.procman("install", "--wait", "60")
+    assert "in sync" in product.procman("status").stdout
