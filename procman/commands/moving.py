@@ -23,7 +23,7 @@ def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
         pid = pids.get(program.name)
         written = written_by(tree(pid, children())) if pid else ()
         problems += [
-            f"{project.configuration_file}: {program.name} writes to {path} now, and its sandbox would keep it from it: "
+            f"{project.configuration_file}: {program.name} writes to {path} now, which its sandbox would forbid: "
             f'add "{path.parent}" to writable_paths'
             for path in sandbox.read_only(project, program, written)
         ]
