@@ -25,6 +25,7 @@ from tests.config.documents import HOME, PROJECT, read, read_rest
 
 SITE = """settings = "mysite.settings"
 group = "staff"
+backend = "systemd"
 environment_file = "/etc/catmaid/env"
 python_path = ["/opt/lib", "/opt/more"]
 [environment]

@@ -111,7 +111,7 @@ def test_program_that_is_not_loaded_is_unknown(supervisord: Supervisord) -> None
     supervisord.section("a")
     seen = state(supervisord, installed("a", autostart=False))
     assert (seen.state, seen.wanted) == (State.UNKNOWN, False)
-    assert "procman install" in seen.detail
+    assert "procman start" in seen.detail
 
 
 def test_program_in_a_group_of_somebody_else_is_not_taken_for_ours(supervisord: Supervisord) -> None:
