@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from procman.backends.base import Control, Controller, Files, Verify
 from procman.model import BackendName, Scope, SupervisorSettings
+
+if TYPE_CHECKING:
+    from procman.backends.base import Control, Controller, Files, Verify
 
 PACKAGES = {
     BackendName.SUPERVISOR: "procman.backends.supervisor",
@@ -16,15 +18,15 @@ PACKAGES = {
 
 def files(backend: BackendName) -> Files:
     """Return what renders for BACKEND; imported now, for `status` must not wait for Jinja."""
-    return cast(Files, importlib.import_module(f"{PACKAGES[backend]}.files"))
+    return cast("Files", importlib.import_module(f"{PACKAGES[backend]}.files"))
 
 
 def verify(backend: BackendName) -> Verify:
     """Return what reads back what was rendered for BACKEND."""
-    return cast(Verify, importlib.import_module(f"{PACKAGES[backend]}.verify"))
+    return cast("Verify", importlib.import_module(f"{PACKAGES[backend]}.verify"))
 
 
 def controller(backend: BackendName, project: str, scope: Scope, supervisor: SupervisorSettings) -> Controller:
     """Return what speaks to the process manager of PROJECT under BACKEND."""
-    module = cast(Control, importlib.import_module(f"{PACKAGES[backend]}.control"))
+    module = cast("Control", importlib.import_module(f"{PACKAGES[backend]}.control"))
     return module.controller(project, scope, supervisor)

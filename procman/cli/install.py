@@ -8,7 +8,7 @@ import click
 
 from procman.cli.selection import Selection
 from procman.commands import install as command
-from procman.commands.control import controller_of
+from procman.commands.controller import controller_of
 from procman.model import InstalledProgram
 from procman.output import plan as output
 from procman.output.terminal import Progress

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from procman import backends
-from procman.backends.base import Controller, Progress
+from procman.backends.base import Progress
+from procman.commands.controller import controller_of
 from procman.commands.healthy import Unhealthy, wait_until_healthy
 from procman.commands.names import resolve
 from procman.commands.select import Installed
 from procman.errors import ConfigurationError
-from procman.install.manifest import Manifest
 from procman.model import InstalledProgram, Kind
-
-
-def controller_of(manifest: Manifest) -> Controller:
-    """Return what speaks to the process manager of an installed project."""
-    return backends.controller(manifest.backend, manifest.project, manifest.scope, manifest.supervisor)
 
 
 def start(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:

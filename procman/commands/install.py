@@ -8,7 +8,7 @@ from pathlib import Path
 
 from procman import backends
 from procman.backends.base import Controller, Progress
-from procman.commands.control import controller_of
+from procman.commands.controller import controller_of
 from procman.commands.healthy import Unhealthy, wait_until_healthy
 from procman.errors import ProcmanError
 from procman.install import generations

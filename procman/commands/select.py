@@ -8,7 +8,6 @@ from pathlib import Path
 
 from procman.config.directories import directories_for
 from procman.config.identity import read_identity
-from procman.config.load import load
 from procman.config.search import find
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
@@ -47,6 +46,9 @@ class Installed:
 
 def configured(chosen: Chosen) -> Project:
     """Return the project of the procman.toml that is named, found, or was recorded at the last install."""
+    # Imported only now: what judges every key is nothing that `status` should wait for.
+    from procman.config.load import load
+
     path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
     if path is None:
         recorded = installed(chosen).manifest.configuration_file

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from procman.checks.process import check_processes
-from procman.commands.control import controller_of
+from procman.commands.controller import controller_of
 from procman.commands.names import resolve
 from procman.commands.select import Installed
 from procman.errors import ProcmanError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from procman.backends.base import Progress
-from procman.commands.control import controller_of
+from procman.commands.controller import controller_of
 from procman.commands.install import LOCK_PATIENCE_SECONDS, Told, activate
 from procman.commands.select import Installed
 from procman.install.generations import read_installation
