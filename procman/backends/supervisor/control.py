@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from procman.backends.supervisor.main_file import MainFile, NoConfiguration, embedded_main_file, read_main_file
-from procman.backends.supervisor.states import program_state, restarts_in
+from procman.backends.supervisor.states import program_states, restarts_in
 from procman.backends.supervisor.transport import PATIENCE_SECONDS, Client, Info, NotRunning
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
@@ -89,7 +89,7 @@ class SupervisorController:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
             return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
         restarts = self._restarts(deadline - time.monotonic())
-        return [program_state(program, infos, restarts) for program in programs]
+        return program_states(programs, infos, restarts)
 
     def wanted(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
         """Return by name whether each is to run, to be recorded before procman itself stops anything (R11).
@@ -100,7 +100,7 @@ class SupervisorController:
             infos: list[Info] = self.client.call("getAllProcessInfo")
         except NotRunning:
             return {program.name: program.autostart for program in programs}
-        return {program.name: program_state(program, infos, None).wanted for program in programs}
+        return {each.name: each.wanted for each in program_states(programs, infos, None)}
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Start what does not run, in order; return once each was started, not once it is healthy."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from procman.backends.supervisor.transport import Info
 from procman.model import InstalledProgram, ProgramState, State
@@ -51,12 +51,22 @@ def ended(info: Info) -> bool:
     return state in (State.STOPPED, State.FATAL)
 
 
-def program_state(program: InstalledProgram, infos: Iterable[Info], restarts: Mapping[str, int] | None) -> ProgramState:
-    """Return the state of PROGRAM from the INFOS of all processes of its supervisord."""
-    ours = [info for info in infos if info["name"] == program.name]
-    info = next((info for info in ours if info["group"] == program.name), None)
+def program_states(
+    programs: Iterable[InstalledProgram], infos: Iterable[Info], restarts: Mapping[str, int] | None
+) -> list[ProgramState]:
+    """Return the state of each of PROGRAMS, in order, from the INFOS of all processes of their supervisord."""
+    by_name: dict[str, list[Info]] = {}
+    for info in infos:
+        by_name.setdefault(info["name"], []).append(info)
+    return [_program_state(program, by_name.get(program.name, []), restarts) for program in programs]
+
+
+def _program_state(
+    program: InstalledProgram, namesakes: Sequence[Info], restarts: Mapping[str, int] | None
+) -> ProgramState:
+    info = next((info for info in namesakes if info["group"] == program.name), None)
     if info is None:
-        elsewhere = next(iter(ours), None)
+        elsewhere = next(iter(namesakes), None)
         detail = "supervisord has not loaded it; `procman start` does"
         if elsewhere:
             detail = f"runs as {elsewhere['group']}:{program.name}, from a section that is not procman's"

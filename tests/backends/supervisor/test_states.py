@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from procman.backends.supervisor.states import ended, program_state, restarts_in, wanted
+from procman.backends.supervisor.states import ended, program_states, restarts_in, wanted
 from procman.model import State
 from tests.backends.supervisor.real_supervisord import installed
 
@@ -68,12 +68,13 @@ def test_program_that_may_come_back_by_itself_has_not_ended(answer: dict[str, An
     ],
 )
 def test_time_and_words_of_a_state(answer: dict[str, Any], since: float | None, detail: str) -> None:
-    state = program_state(installed("a"), [answer], None)
+    [state] = program_states([installed("a")], [answer], None)
     assert (state.since, state.detail) == (since, detail)
 
 
 def test_state_that_supervisord_alone_knows_is_unknown() -> None:
-    assert program_state(installed("a"), [info("HIBERNATING")], None).state is State.UNKNOWN
+    [state] = program_states([installed("a")], [info("HIBERNATING")], None)
+    assert state.state is State.UNKNOWN
 
 
 def log(*messages: str) -> str:
