@@ -9,6 +9,7 @@ import click
 from procman.cli.selection import Selection
 from procman.commands import install as command
 from procman.commands.controller import controller_of
+from procman.commands.warnings import warnings
 from procman.model import InstalledProgram
 from procman.output import plan as output
 from procman.output.terminal import Progress
@@ -39,6 +40,8 @@ def install(selection: Selection, dry_run: bool, wait_seconds: float | None, rep
     finished. A second install changes nothing; one that was interrupted is completed by the next.
     """
     project = selection.configured()
+    for warning in warnings(project):
+        click.echo(f"note: {warning}", err=True)
     if dry_run:
         plan = command.preview(project, replaced)
         for line in output.as_list(plan):

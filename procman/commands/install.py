@@ -10,6 +10,7 @@ from procman import backends
 from procman.backends.base import Controller, Progress
 from procman.commands.controller import controller_of
 from procman.commands.healthy import Unhealthy, wait_until_healthy
+from procman.commands.moving import unwritable
 from procman.errors import ProcmanError
 from procman.install import generations
 from procman.install.apply import apply
@@ -70,11 +71,13 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = ()) -> Prep
     left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
     plan = make_plan(rendering, wanted, installation, tree, take_over=left)
     found = reader.verify(project, rendering, plan.removed, left)
+    current = installation.current.manifest if installation.current else None
+    moves = current is not None and (current.backend, current.supervisor) != (wanted.backend, wanted.supervisor)
+    if current and moves:
+        found += unwritable(project, controller_of(current).states(current.programs))
     problems = [*plan.problems, *found]
     if problems:
         raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
-    current = installation.current.manifest if installation.current else None
-    moves = current is not None and (current.backend, current.supervisor) != (wanted.backend, wanted.supervisor)
     return Prepared(plan, configuration, installation if moves else None)
 
 

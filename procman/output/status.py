@@ -48,6 +48,8 @@ def _uptime(status: ProjectStatus, each: ProgramStatus) -> float | None:
 
 def _remarks(status: ProjectStatus) -> Iterator[str]:
     for each in status.programs:
+        if each.result.level is Level.OK and each.state.state is State.RUNNING and each.state.detail:
+            yield f"{each.program.name}: {each.state.detail}"
         if each.result.level is not Level.OK:
             yield f"{each.program.name}: {each.result.detail}"
             if each.result.hint:
