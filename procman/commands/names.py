@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
@@ -48,6 +47,8 @@ def _names_of(project: str, program: Named) -> tuple[str, ...]:
 
 
 def _not_there(name: str, programs: Sequence[Named]) -> str:
+    import difflib  # for mistakes alone
+
     known = [program.name for program in programs]
     near = difflib.get_close_matches(name, known, n=1)
     if near:

@@ -246,13 +246,13 @@ class Tree:
 def _content(directory: int, name: str) -> bytes | None:
     # Not blocking, and asked again by descriptor: a pipe may have taken the file's place.
     descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             return None
-        content = file.read(_LARGEST_FILE + 1)
-    if len(content) > _LARGEST_FILE:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    return content
+        if status.st_size > _LARGEST_FILE:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return file.readall()
 
 
 def _give(descriptor: int, mode: int, owner: int, group: int) -> None:

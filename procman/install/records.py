@@ -18,6 +18,9 @@ FORMAT = 1
 
 Record = TypeVar("Record")
 
+PLAIN = (str, int, bool)
+"""What JSON has as it is."""
+
 Reader = Callable[[Any], Any]
 """Turns a JSON value into what a field holds, or raises `_Misfit`."""
 
@@ -109,19 +112,23 @@ def _items(kind: Any) -> Reader:
 
 def _fields(kind: Any) -> Reader:
     required = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}
-    readers = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+    hints = get_type_hints(kind)
+    readers = {name: _reader(hint) for name, hint in hints.items()}
+    # Most of a manifest: a call for each would take as long as everything else.
+    plain = {name: next((each for each in PLAIN if hint in (each, each | None)), None) for name, hint in hints.items()}
 
     def read_fields(data: Any) -> Any:
         if strange := _expect(data, dict).keys() - readers.keys():
             raise _Misfit("", f"has the unknown key {min(strange)!r}")
         if missing := required - data.keys():
             raise _Misfit("", f"has no {min(missing)!r}")
-        values = {}
-        for name, value in data.items():
-            try:
-                values[name] = readers[name](value)
-            except _Misfit as misfit:
-                raise misfit.below(f".{name}") from None
+        values: dict[str, Any] = {}
+        name = ""
+        try:
+            for name, value in data.items():
+                values[name] = value if type(value) is plain[name] else readers[name](value)
+        except _Misfit as misfit:
+            raise misfit.below(f".{name}") from None
         return kind(**values)
 
     return read_fields

@@ -13,6 +13,8 @@ COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "faint": "2
 
 def printable(text: str) -> str:
     """Return TEXT with every control character shown as an escape: names and logs must not steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(
         character if unicodedata.category(character)[0] != "C" else character.encode("unicode_escape").decode("ascii")
         for character in text
