@@ -78,6 +78,27 @@ class Level(IntEnum):
 
 
 @dataclass(frozen=True)
+class HealthSettings:
+    """`[health]`: when a program counts as unsound, and what is then done."""
+
+    heal: bool = True
+    heartbeat_seconds: int = 5
+    stale_seconds: int = 30
+    stall_seconds: int = 300
+    watchdog_seconds: int = 30
+    interval_seconds: int = 30
+    failures: int = 3
+    """Looks in a row that must find the same before anything is done."""
+    restarts_per_hour: int = 3
+    memory_restart_mib: int | None = None
+    free_space_mib: int = 500
+    management_url: str | None = None
+    on_event: tuple[str, ...] = ()
+    procman: Path | None = None
+    """The command that looks from outside; None: nobody does."""
+
+
+@dataclass(frozen=True)
 class Worker:
     """The options of `celery worker`; `None`, empty or False leaves the choice to Celery and the app."""
 
@@ -147,6 +168,10 @@ class Program:
     tasks_max: int | None = None
     systemd_directives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """`[worker.KEY.systemd]`, not merged with the project's: a directive to the values it is to have."""
+    heal: bool = True
+    """This and the next two are those of `[health]` where the program has none of its own."""
+    stall_seconds: int = 300
+    memory_restart_mib: int | None = None
 
     @property
     def kind(self) -> Kind:
@@ -232,6 +257,7 @@ class Project:
     templates: Path | None
     supervisor: SupervisorSettings
     systemd: SystemdSettings
+    health: HealthSettings
     directories: Directories
     programs: tuple[Program, ...]
     """In starting order: workers, commands, beat."""
@@ -316,6 +342,9 @@ class InstalledProgram:
     """None where the process manager keeps the log itself (the journal)."""
     pool: str | None = None
     concurrency: int | None = None
+    heal: bool = True
+    stall_seconds: int = 300
+    memory_restart_mib: int | None = None
 
 
 class Action(Enum):

@@ -180,4 +180,7 @@ def _installed_program(project: Project, program: Program) -> InstalledProgram:
         log_file=str(log_file) if log_file else None,
         pool=options.pool if isinstance(options, Worker) else None,
         concurrency=options.concurrency if isinstance(options, Worker) else None,
+        heal=program.heal,
+        stall_seconds=program.stall_seconds,
+        memory_restart_mib=program.memory_restart_mib,
     )

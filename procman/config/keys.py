@@ -98,6 +98,17 @@ PROGRAM = (
         types.integer(1),
         "TasksMax=: processes and threads it may have; a worker with numpy needs hundreds. Only with systemd.",
     ),
+    Key("heal", types.FLAG, "Restart it when it is found unsound. Left out: as [health] says."),
+    Key(
+        "stall_seconds",
+        types.integer(2, 604_800),
+        "How long messages may wait while it does nothing. Left out: as [health] says.",
+    ),
+    Key(
+        "memory_restart_mib",
+        types.integer(1, 2**24),
+        "MiB that it and its processes may use together; above it is restarted, warm. Left out: as [health] says.",
+    ),
 )
 
 _EXTRA = Key("extra_arguments", types.TEXTS, "Further options of Celery, added to its command line as they are.", ())
@@ -199,7 +210,68 @@ SYSTEMD = (
     ),
 )
 
-SINGLE_TABLES = {"project": PROJECT, "supervisor": SUPERVISOR, "systemd": SYSTEMD, "beat": (*PROGRAM, *BEAT)}
+HEALTH = (
+    Key("heal", types.FLAG, "Restart what is found unsound; never what is busy, stopped on purpose or held.", True),
+    Key("heartbeat_seconds", types.integer(1, 3600), "How often a worker or beat says how it is.", 5),
+    Key(
+        "stale_seconds",
+        types.integer(2, 86_400),
+        "Age at which what it says no longer counts; at least twice heartbeat_seconds.",
+        30,
+    ),
+    Key(
+        "stall_seconds",
+        types.integer(2, 604_800),
+        "How long messages may wait while a worker does nothing, or reserved ones without any progress.",
+        300,
+    ),
+    Key(
+        "watchdog_seconds",
+        types.integer(2, 86_400),
+        "WatchdogSec=: how long a main process may be frozen before systemd restarts it; at least twice "
+        "heartbeat_seconds.",
+        30,
+    ),
+    Key("interval_seconds", types.integer(1, 3600), "How often the programs are looked at from outside.", 30),
+    Key("failures", types.integer(1, 1000), "How many looks in a row must find the same before anything is done.", 3),
+    Key(
+        "restarts_per_hour",
+        types.integer(0, 1000),
+        "How often a program is restarted for its health within an hour; after that it is only reported.",
+        3,
+    ),
+    Key(
+        "memory_restart_mib",
+        types.integer(1, 2**24),
+        "MiB that a program and its processes may use together; above it is restarted, warm. Left out: no limit.",
+    ),
+    Key(
+        "free_space_mib",
+        types.integer(1, 2**40),
+        "Free MiB below which a disk is reported; below a tenth of it as critical.",
+        500,
+    ),
+    Key(
+        "management_url",
+        types.HTTP_URL,
+        "RabbitMQ's management interface, such as http://127.0.0.1:15672. User and password are those of the broker.",
+    ),
+    Key("on_event", types.WORDS, "A command that gets each event as JSON on its standard input, word by word."),
+    Key(
+        "procman",
+        types.PATH,
+        "The procman command that looks from outside. Left out: nobody looks, and only a worker or beat that can "
+        "still act, or systemd's watchdog, heals.",
+    ),
+)
+
+SINGLE_TABLES = {
+    "project": PROJECT,
+    "supervisor": SUPERVISOR,
+    "systemd": SYSTEMD,
+    "health": HEALTH,
+    "beat": (*PROGRAM, *BEAT),
+}
 NAMED_TABLES = {"worker": (*PROGRAM, *WORKER), "command": (*PROGRAM, *COMMAND)}
 DEFAULTS_TABLES = {
     "program": PROGRAM,
@@ -209,7 +281,7 @@ DEFAULTS_TABLES = {
 SUBTABLES = ("environment", "supervisor", "systemd")
 """Tables that every program can have of its own: `[worker.crop.environment]`."""
 
-TABLES = ("project", "defaults", "environment", "worker", "beat", "command", "supervisor", "systemd")
+TABLES = ("project", "defaults", "environment", "worker", "beat", "command", "supervisor", "systemd", "health")
 
 
 def place_of(name: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from procman.config import consistency, keys, programs, systemd
+from procman.config import consistency, health, keys, programs, systemd
 from procman.config.directories import directories_for
 from procman.config.document import Document, Table, unknown
 from procman.config.positions import dotted
@@ -38,6 +38,7 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
     scope = Scope(values["scope"])
     name = values["name"] or "project"
     directories, homeless = _directories(name, scope, environment)
+    found_health = health.read_settings(document)
     project = Project(
         name=name,
         configuration_file=document.path,
@@ -56,8 +57,9 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
         templates=values["templates"],
         supervisor=_supervisor(document, scope, directories),
         systemd=systemd.read_settings(document),
+        health=found_health,
         directories=directories,
-        programs=programs.read_programs(document, name, directories, values["public"]),
+        programs=programs.read_programs(document, name, directories, values["public"], found_health),
     )
     consistency.check(document, project)
     if homeless:

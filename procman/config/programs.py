@@ -15,17 +15,20 @@ from procman.config.positions import dotted
 from procman.config.supervisor_options import read_options
 from procman.config.systemd import read_directives
 from procman.config.text import NAME_PATTERN
-from procman.model import Beat, Command, Directories, Kind, Program, Worker
+from procman.model import Beat, Command, Directories, HealthSettings, Kind, Program, Worker
 from procman.secrets import holds_password
+
+OF_HEALTH = ("heal", "stall_seconds", "memory_restart_mib")
+"""The keys of a program that `[health]` has too, for all of them."""
 
 DEFAULT_STOP_TIMEOUT_SECONDS = {"worker": 600, "beat": 60, "command": 60}
 
 
 def read_programs(
-    document: Document, project: str, directories: Directories, public: Collection[str]
+    document: Document, project: str, directories: Directories, public: Collection[str], health: HealthSettings
 ) -> tuple[Program, ...]:
     """Return the programs in starting order: workers, commands, beat; problems go to DOCUMENT."""
-    reader = _Reader(document, project, directories, public)
+    reader = _Reader(document, project, directories, public, health)
     programs = [*reader.workers(), *reader.commands(), *reader.beat()]
     is_empty = all(document.root.get(kind, {}) == {} for kind in keys.NAMED_TABLES) and "beat" not in document.root
     if is_empty and all(name in keys.TABLES for name in document.root):
@@ -36,11 +39,19 @@ def read_programs(
 
 
 class _Reader:
-    def __init__(self, document: Document, project: str, directories: Directories, public: Collection[str]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        project: str,
+        directories: Directories,
+        public: Collection[str],
+        health: HealthSettings,
+    ) -> None:
         self.document = document
         self.project = project
         self.directories = directories
         self.public = public
+        self.health = health
         root = document.root
         self.defaults = self._defaults(document.table(root.get("defaults", {}), "defaults", "defaults.worker"))
         self.environment = read_environment(document, root.get("environment", {}), "environment", public)
@@ -138,6 +149,8 @@ class _Reader:
     def _common(self, table: Table, where: str, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what all instances of a program have in common, whatever their kind."""
         read, document = {key.name: values[key.name] for key in keys.PROGRAM}, self.document
+        for name in OF_HEALTH:
+            read[name] = getattr(self.health, name) if read[name] is None else read[name]
         own = read_environment(document, table.get("environment", {}), f"{where}.environment", self.public)
         return read | {
             "key": where,

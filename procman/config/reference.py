@@ -21,6 +21,7 @@ SECTIONS = (
     ("[command.NAME]", keys.COMMAND),
     ("[supervisor]", keys.SUPERVISOR),
     ("[systemd]", keys.SYSTEMD),
+    ("[health]", keys.HEALTH),
 )
 
 

@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     "command": "Other commands of the project, one table each: [command.NAME].",
     "supervisor": "Which supervisord, and where it reads programs from.",
     "systemd": "Which systemd, and what its units may do.",
+    "health": "When a program counts as unsound, and what is then done.",
 }
 SUBTABLES = {"environment": "environment", "supervisor": "supervisor_options", "systemd": "systemd_directives"}
 """The tables that every program can have of its own, each with the definition that it follows."""
@@ -59,6 +60,7 @@ def _tables() -> Schema:
         "beat": _table(keys.SINGLE_TABLES["beat"], SUBTABLES),
         "supervisor": _table(keys.SUPERVISOR),
         "systemd": _table(keys.SYSTEMD, {"directives": "systemd_directives"}),
+        "health": _table(keys.HEALTH),
     }
     return {
         name: {"description": DESCRIPTIONS[name], **table} if name in DESCRIPTIONS else table

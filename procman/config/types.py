@@ -249,6 +249,9 @@ POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")
 SCHEDULER = matching(
     "a class or its short name, such as django", r"[A-Za-z_][A-Za-z0-9_-]*([.:][A-Za-z_][A-Za-z0-9_]*)*"
 )
+HTTP_URL = matching(
+    "the URL of a host without user and password, such as http://127.0.0.1:15672", r"https?://[^\s/@?#]+(/[^\s@?#]*)?"
+)
 LOGLEVEL = choice("debug", "info", "warning", "error", "critical", "fatal")
 UMASK = Type(
     'octal digits in quotes, such as "027"', {"type": "string", "pattern": "^0?[0-7]{3}$", **NOT_ON_A_LINE}, _read_umask

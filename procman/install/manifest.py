@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from procman.model import (
@@ -12,6 +12,7 @@ from procman.model import (
     BackendName,
     Beat,
     Directories,
+    HealthSettings,
     InstalledProgram,
     Project,
     RenderedDirectory,
@@ -71,6 +72,11 @@ class Manifest:
     log_files: tuple[Path, ...] = ()
     schedule_files: tuple[Path, ...] = ()
     replaced: tuple[ReplacedFile, ...] = ()
+    app: str = ""
+    directory: Path | None = None
+    virtualenv: Path | None = None
+    writable_paths: tuple[Path, ...] = ()
+    health: HealthSettings = field(default_factory=HealthSettings)
 
     @property
     def directory_mode(self) -> int:
@@ -131,6 +137,11 @@ def describe(
             for program in project.programs
             if isinstance(program.options, Beat) and program.options.schedule_file
         ),
+        app=project.app,
+        directory=project.directory,
+        virtualenv=project.virtualenv,
+        writable_paths=project.writable_paths,
+        health=project.health,
     )
 
 

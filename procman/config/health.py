@@ -1,0 +1,35 @@
+"""Reads `[health]`, and sees that its times go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from procman.config import keys
+from procman.config.document import Document
+from procman.model import HealthSettings
+
+LEAST_HEARTBEATS = 2
+"""Within each of these times at least so many heartbeats are due: a single late one is no failure."""
+
+
+def read_settings(document: Document) -> HealthSettings:
+    """Return what `[health]` says, complete; problems go to DOCUMENT."""
+    table = document.table(document.root.get("health", {}), "health")
+    values: dict[str, Any] = {key.name: key.default for key in keys.HEALTH}
+    values |= document.read(table, "health", keys.HEALTH)
+    values["on_event"] = values["on_event"] or ()
+    settings = HealthSettings(**values)
+    _check_times(document, settings)
+    return settings
+
+
+def _check_times(document: Document, settings: HealthSettings) -> None:
+    least = LEAST_HEARTBEATS * settings.heartbeat_seconds
+    for name in ("stale_seconds", "watchdog_seconds"):
+        value: int = getattr(settings, name)
+        if value < least and document.is_sound(f"health.{name}") and document.is_sound("health.heartbeat_seconds"):
+            document.complain(
+                f"health.{name}",
+                f"it is {value}, but heartbeat_seconds is {settings.heartbeat_seconds}: "
+                f"write at least {least} here, or a smaller heartbeat_seconds",
+            )
