@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from procman.errors import ProcmanError
 from procman.inside import probe
-from procman.run import CLEAN_ENVIRONMENT, Completed, capture
+from procman.project_python import AppError, Place, ask_project
 from procman.secrets import masked
 
 TIMEOUT_SECONDS = 30.0
-
-
-class AppError(ProcmanError):
-    """The app cannot be loaded, or does not answer."""
 
 
 @dataclass(frozen=True)
@@ -79,62 +72,14 @@ def ask(
     It runs as USER, for good; where that would be root, nothing is run and ProcmanError raised (S3). SETTINGS names
     the Django settings of interest. Raises AppError with the app's own error where it cannot be loaded.
     """
-    account = _account(user)
-    home = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
-    try:
-        completed = capture(
-            [str(python), "-", app, *settings],
-            environment={**CLEAN_ENVIRONMENT, **home, **environment},
-            directory=directory,
-            user=user,
-            group=group,
-            timeout=timeout,
-            stdin=Path(probe.__file__).read_text(encoding="utf-8"),
-        )
-    except ProcmanError as error:
-        if isinstance(error.__context__, PermissionError):
-            raise _out_of_reach(account.pw_name, python, directory) from None
-        raise
-    answer = probe.read_answer(completed.stdout)
-    if answer is None:
-        raise AppError(_no_answer(app, completed), hint=masked(_last_lines(completed.stderr)))
+    place = Place(python, environment, directory, user, group)
+    answer = ask_project(place, app, Path(probe.__file__), settings, timeout=timeout)
     if "error" in answer:
         raise _app_error(app, answer["error"])
     try:
         return _facts(answer)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AppError(f"{app}: the answer of the app cannot be understood ({error!r})") from None
-
-
-def _last_lines(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-3:])
-
-
-def _account(user: str | None) -> pwd.struct_passwd:
-    try:
-        account = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
-    except KeyError:
-        raise ProcmanError(f"there is no user {user or os.geteuid()}", hint="Name one that exists.") from None
-    if account.pw_uid == 0:
-        raise ProcmanError(
-            "the app is not loaded as root: it is other people's code",
-            hint="Name the user that the programs are to run as, such as www-data.",
-        )
-    return account
-
-
-def _out_of_reach(user: str, python: Path, directory: Path) -> ProcmanError:
-    return ProcmanError(
-        f"{user} cannot run {python} in {directory}: permission denied",
-        hint=f"`namei -l {python.resolve()} {directory}` shows what keeps {user} out.",
-    )
-
-
-def _no_answer(app: str, completed: Completed) -> str:
-    python = completed.argv[0]
-    if completed.status < 0:
-        return f"{app}: {python} was killed by signal {-completed.status} while it loaded the app"
-    return f"{app}: {python} ended with status {completed.status} while it loaded the app"
 
 
 def _app_error(app: str, error: Mapping[str, Any]) -> AppError:

@@ -1,0 +1,90 @@
+"""Runs a probe of procman/inside on the project's own Python, as its user and in the environment of its programs."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from procman.errors import ProcmanError
+from procman.inside import probe
+from procman.run import CLEAN_ENVIRONMENT, Completed, capture
+from procman.secrets import masked
+
+
+class AppError(ProcmanError):
+    """The app cannot be loaded, or does not answer."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and as whom the project's code runs."""
+
+    python: Path
+    """Of its virtualenv."""
+    environment: Mapping[str, str]
+    directory: Path
+    user: str | None
+    group: str | None = None
+
+
+def ask_project(place: Place, app: str, source: Path, arguments: Sequence[str], *, timeout: float) -> dict[str, Any]:
+    """Hand the text of SOURCE to the project's Python, with APP and ARGUMENTS, and return its answer.
+
+    It runs as the user of PLACE, for good; where that would be root, nothing is run and ProcmanError raised (S3).
+    Raises AppError where there is no answer. After TIMEOUT seconds all that was started is killed.
+    """
+    account = _account(place.user)
+    home = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    try:
+        completed = capture(
+            [str(place.python), "-", app, *arguments],
+            environment={**CLEAN_ENVIRONMENT, **home, **place.environment},
+            directory=place.directory,
+            user=place.user,
+            group=place.group,
+            timeout=timeout,
+            stdin=source.read_text(encoding="utf-8"),
+        )
+    except ProcmanError as error:
+        if isinstance(error.__context__, PermissionError):
+            raise _out_of_reach(account.pw_name, place.python, place.directory) from None
+        raise
+    answer = probe.read_answer(completed.stdout)
+    if answer is None:
+        raise AppError(_no_answer(app, completed), hint=masked(_last_lines(completed.stderr)))
+    return answer
+
+
+def _last_lines(text: str) -> str:
+    return "\n".join(text.strip().splitlines()[-3:])
+
+
+def _account(user: str | None) -> pwd.struct_passwd:
+    try:
+        account = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise ProcmanError(f"there is no user {user or os.geteuid()}", hint="Name one that exists.") from None
+    if account.pw_uid == 0:
+        raise ProcmanError(
+            "the app is not loaded as root: it is other people's code",
+            hint="Name the user that the programs are to run as, such as www-data.",
+        )
+    return account
+
+
+def _out_of_reach(user: str, python: Path, directory: Path) -> ProcmanError:
+    return ProcmanError(
+        f"{user} cannot run {python} in {directory}: permission denied",
+        hint=f"`namei -l {python.resolve()} {directory}` shows what keeps {user} out.",
+    )
+
+
+def _no_answer(app: str, completed: Completed) -> str:
+    python = completed.argv[0]
+    if completed.status < 0:
+        return f"{app}: {python} was killed by signal {-completed.status} while it loaded the app"
+    return f"{app}: {python} ended with status {completed.status} while it loaded the app"
