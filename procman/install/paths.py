@@ -149,7 +149,7 @@ class Tree:
         return True
 
     def rename(self, path: Path, new: Path) -> None:
-        """Give the directory PATH the name NEW, which must be free or an empty directory's."""
+        """Give PATH the name NEW, which for a directory must be free or an empty one's."""
         with _telling(new, "written"):
             directory, name = self._place(path)
             new_directory, new_name = self._place(new)
@@ -205,10 +205,19 @@ class Tree:
 
     def open_lock(self, path: Path) -> int:
         """Open or make the private file PATH, for `flock`; the caller closes the descriptor."""
+        # 0600: whoever can open a file can lock it, and so keep everybody else out.
+        return self._open_own(path, os.O_RDWR, 0o600)
+
+    def open_log(self, path: Path) -> int:
+        """Open or make the file PATH, for all to read, to append to it; the caller closes the descriptor."""
+        descriptor = self._open_own(path, os.O_WRONLY | os.O_APPEND, 0o644)
+        os.fchmod(descriptor, 0o644)
+        return descriptor
+
+    def _open_own(self, path: Path, flags: int, mode: int) -> int:
         with _telling(path, "opened"):
             directory, name = self._place(path)
-            # 0600: whoever can open a file can lock it, and so keep everybody else out.
-            descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600, dir_fd=directory)
+            descriptor = os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode, dir_fd=directory)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid not in self._walk.trusted:
             os.close(descriptor)

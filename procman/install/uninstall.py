@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from procman.install import generations, scope, set_aside
+from procman.install import events, generations, holds, scope, set_aside
 from procman.install.apply import change_files, prepare
 from procman.install.found import PathError
 from procman.install.generations import Installation
@@ -15,6 +15,9 @@ from procman.install.manifest import Manifest, Pending, ReplacedFile, digest
 from procman.install.paths import Tree
 from procman.install.plan import Plan
 from procman.model import Directories
+
+HEALING = "healing.json"
+"""What healing remembers of the programs, in the project's state."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,11 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     past = _past(installation)
     restored = tuple(_restore(tree, directories.state, installation))
     generations.forget_current(tree, directories.state)
+    # Of programs that are no more.
+    tree.remove_tree(directories.state / holds.DIRECTORY)
+    tree.remove(directories.state / HEALING)
     if purge:
-        own = (directories.state / "run", directories.state / "set-aside")
+        own = (directories.state / "run", directories.state / "set-aside", *_events(tree, directories.state))
         for path in (*installation.leftovers, *_logs(tree, past), *own):
             tree.remove_tree(path)
     _remove_directories(tree, (path for manifest in past for path in manifest.directories_made))
@@ -110,8 +116,13 @@ def _logs(tree: Tree, past: Iterable[Manifest]) -> list[Path]:
     ]
 
 
+def _events(tree: Tree, state: Path) -> list[Path]:
+    return _beside(tree, state / events.NAME, r"\.\d+")
+
+
 def _stays(tree: Tree, directories: Directories, past: list[Manifest]) -> Iterator[Path]:
     yield from _logs(tree, past)
+    yield from _events(tree, directories.state)
     for path in _paths(manifest.schedule_files for manifest in past):
         try:
             # dbm adds .db, or .dat, .dir and .bak.

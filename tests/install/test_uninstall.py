@@ -10,7 +10,9 @@ import pytest
 
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
+from procman.install.events import Event, append_event
 from procman.install.generations import read_installation
+from procman.install.holds import Hold, write_hold
 from procman.install.paths import Tree
 from procman.install.plan import make_removal
 from procman.install.scope import installed_projects
@@ -283,3 +285,20 @@ def _of_user(home: Path, name: str) -> Directories:
 
 def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_holds_go_with_the_programs_and_the_event_log_with_the_purge(host: Path) -> None:
+    before = _tree(host)
+    sample.install(host, ONE)
+    state = sample.directories(host).state
+    with Tree() as tree:
+        write_hold(tree, state, Hold("catmaid-celery", "ann", 1.0, None, ""), 0o755)
+        append_event(tree, state, Event(1.0, "catmaid-celery", "held"))
+    (state / "events.jsonl.1").touch()
+    (state / "healing.json").touch()
+    remains = sample.remove(host)
+    assert {state / "events.jsonl", state / "events.jsonl.1"} <= set(remains.stays)
+    assert not (state / "holds").exists()
+    assert not (state / "healing.json").exists()
+    sample.remove(host, purge=True)
+    assert _tree(host) == before

@@ -1,0 +1,60 @@
+"""Holds: an administrator's order not to heal a program, one file per program that root alone can write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.install import records
+from procman.install.paths import Tree
+
+DIRECTORY = "holds"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Who holds a program, since when, and why."""
+
+    program: str
+    by: str
+    since: float
+    """Seconds since the epoch, like the next."""
+    until: float | None
+    """None: until somebody releases it."""
+    reason: str
+
+
+def hold_path(state: Path, program: str) -> Path:
+    """Return where the hold of PROGRAM is written; the program itself reads it there too."""
+    return state / DIRECTORY / f"{program}.json"
+
+
+def write_hold(tree: Tree, state: Path, hold: Hold, directory_mode: int) -> None:
+    """Hold a program from now on, in place of the hold it may have had."""
+    tree.make_directory(state / DIRECTORY, directory_mode)
+    tree.write(hold_path(state, hold.program), records.to_bytes(hold), 0o644)
+    tree.sync()
+
+
+def remove_hold(tree: Tree, state: Path, program: str) -> bool:
+    """Hold PROGRAM no longer; say whether there was a hold."""
+    path = hold_path(state, program)
+    was_there = tree.look(path) is not None
+    tree.remove(path)
+    tree.sync()
+    return was_there
+
+
+def read_holds(tree: Tree, state: Path, now: float) -> Mapping[str, Hold]:
+    """Return the holds that count NOW, by program; one that has expired is none."""
+    found = {}
+    for name in tree.names(state / DIRECTORY):
+        program, dot, suffix = name.rpartition(".")
+        content = tree.read_private(state / DIRECTORY / name) if dot and suffix == "json" else None
+        if content is None:
+            continue
+        hold = records.from_bytes(Hold, content, state / DIRECTORY / name)
+        if hold.until is None or hold.until > now:
+            found[program] = hold
+    return found

@@ -1,0 +1,127 @@
+"""The event log: whole lines, bounded files, and no belief in what a program writes about itself."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from procman.errors import ProcmanError
+from procman.install.events import (
+    LARGEST,
+    Event,
+    append_event,
+    foreign_events,
+    line_of,
+    own_events,
+    read_event,
+)
+from procman.install.foreign import Foreign, read_foreign
+from procman.install.paths import Tree
+
+EVENT = Event(
+    at=1000.5,
+    program="catmaid-celery",
+    what="healing",
+    code="PM301",
+    level="CRITICAL",
+    reason="messages wait, nothing is done",
+    action="restart, warm",
+    tasks=("catmaid.tasks.crop",),
+    by="healer",
+)
+OWN = {os.geteuid()}
+
+
+def test_event_comes_back_as_it_was_written(tmp_path: Path, tree: Tree) -> None:
+    append_event(tree, tmp_path, EVENT)
+    append_event(tree, tmp_path, Event(2000.0, "catmaid-crop", "held", by="ann", reason="line\nend \x1b[31m"))
+    assert list(own_events(tree, tmp_path)) == [
+        EVENT,
+        Event(2000.0, "catmaid-crop", "held", by="ann", reason="line\nend \x1b[31m"),
+    ]
+    assert (tmp_path / "events.jsonl").read_text().count("\n") == 2
+    assert (tmp_path / "events.jsonl").stat().st_mode & 0o777 == 0o644
+
+
+def test_large_log_is_put_aside_and_still_read(tmp_path: Path, tree: Tree) -> None:
+    line = line_of(EVENT) + "\n"
+    (tmp_path / "events.jsonl").write_text(line * (LARGEST // len(line)))
+    for _ in range(3):
+        append_event(tree, tmp_path, EVENT)
+    assert (tmp_path / "events.jsonl.1").stat().st_size > LARGEST
+    assert (tmp_path / "events.jsonl").stat().st_size < 10 * len(line)
+    assert len(list(own_events(tree, tmp_path))) == LARGEST // len(line) + 3
+
+
+def test_link_in_the_place_of_the_log_is_not_followed(tmp_path: Path, tree: Tree) -> None:
+    (tmp_path / "target").write_text("precious")
+    (tmp_path / "events.jsonl").symlink_to("target")
+    with pytest.raises(ProcmanError):
+        append_event(tree, tmp_path, EVENT)
+    assert (tmp_path / "target").read_text() == "precious"
+
+
+def test_program_can_speak_of_itself_alone(tmp_path: Path) -> None:
+    said = {"at": 5, "program": "catmaid-crop", "what": "healed", "by": "root"}
+    (tmp_path / "events.jsonl").write_text(json.dumps(said) + "\n")
+    assert list(foreign_events(tmp_path, "catmaid-celery", OWN)) == [
+        Event(5.0, "catmaid-celery", "healed", by="inside")
+    ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"half a li",
+        b"[]",
+        b"7",
+        b"\xff\xfe",
+        b'{"what": "found"}',
+        b'{"at": "now"}',
+        b'{"at": true}',
+        b'{"at": NaN}',
+        b'{"at": Infinity}',
+        b'{"at": -1}',
+        b'{"at": 1e300}',
+        b"[" * 100_000,
+    ],
+)
+def test_line_that_is_no_event_is_passed_over(line: bytes) -> None:
+    assert read_event(line) is None
+
+
+def test_field_of_a_wrong_type_counts_as_empty_and_a_long_one_is_cut() -> None:
+    event = read_event(b'{"at": 1, "what": 7, "tasks": "x", "reason": ["a"], "code": "%s"}' % (b"P" * 5000))
+    assert event == Event(1.0, "", "", code="P" * 1000)
+    many = read_event(json.dumps({"at": 1, "tasks": [*range(5), *map(str, range(100))]}).encode())
+    assert many
+    assert many.tasks == tuple(map(str, range(20)))
+
+
+def test_only_the_end_of_a_long_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"a" * 100 + b"end")
+    assert read_foreign(tmp_path / "file", OWN, 5) == b"aaend"
+    assert read_foreign(tmp_path / "none", OWN, 5) is None
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "directory", "somebody else's"])
+def test_what_no_program_would_have_written_is_not_read(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "events.jsonl"
+    match kind:
+        case "link":
+            (tmp_path / "target").write_text(line_of(EVENT))
+            path.symlink_to("target")
+        case "pipe":
+            os.mkfifo(path)
+        case "directory":
+            path.mkdir()
+        case _:
+            path.write_text(line_of(EVENT))
+    owners = OWN if kind != "somebody else's" else {os.geteuid() + 1}
+    with pytest.raises(Foreign):
+        read_foreign(path, owners, 100)
+    assert list(foreign_events(tmp_path, "catmaid-celery", owners)) == []
