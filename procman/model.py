@@ -194,6 +194,10 @@ class SupervisorSettings:
     """supervisord's own file; in embedded mode the one that procman writes."""
     include: str
     """The pattern of its `[include]` that our files match, such as `/etc/supervisor/conf.d/*.conf`."""
+    supervisord: Path | None = None
+    """The command that a systemd unit of procman's starts its own supervisord with; None: no unit."""
+    extend_stop_timeout: bool = False
+    """Whether a drop-in has the unit of an existing supervisord wait until all of its programs can have stopped."""
 
 
 @dataclass(frozen=True)

@@ -181,6 +181,19 @@ SUPERVISOR = (
         "The pattern in the [include] section of that file which procman's files are to match. "
         "Left out: as Debian or Red Hat ship it, if configuration is theirs. Not with embedded.",
     ),
+    Key(
+        "supervisord",
+        types.PATH,
+        "The supervisord command, such as /opt/procman/bin/supervisord, that systemd is to start procman's own with, "
+        "at boot too. Left out: no unit is written, and procman starts its own by itself. Only with embedded.",
+    ),
+    Key(
+        "extend_stop_timeout",
+        types.FLAG,
+        "Have the systemd unit of an existing supervisord wait at a stop for as long as its programs may take, by a "
+        "drop-in that every install and uninstall sizes anew. Only in system scope, for Debian's and Red Hat's.",
+        False,
+    ),
 )
 
 INCLUDES = {
@@ -188,6 +201,12 @@ INCLUDES = {
     "/etc/supervisord.conf": "/etc/supervisord.d/*.ini",
 }
 """What the distributions ship as `[include] files`, by the place of supervisord's file (Debian, Red Hat)."""
+
+SUPERVISOR_UNITS = {
+    "/etc/supervisor/supervisord.conf": "supervisor.service",
+    "/etc/supervisord.conf": "supervisord.service",
+}
+"""The units of their packages, by the same."""
 
 SYSTEMD = (
     Key(

@@ -100,8 +100,18 @@ def _supervisor(document: Document, scope: Scope, directories: Directories) -> S
             document.complain(
                 f"supervisor.{name}", 'only with mode = "existing": procman writes the file of its own supervisord'
             )
+    if values["extend_stop_timeout"]:
+        document.complain(
+            "supervisor.extend_stop_timeout",
+            'only with mode = "existing": the unit of procman\'s own supervisord waits long enough',
+        )
     own = directories.shared_configuration / "supervisor"
-    return SupervisorSettings(SupervisorMode.EMBEDDED, own / "supervisord.conf", str(own / "conf.d" / "*.conf"))
+    return SupervisorSettings(
+        SupervisorMode.EMBEDDED,
+        own / "supervisord.conf",
+        str(own / "conf.d" / "*.conf"),
+        supervisord=values["supervisord"],
+    )
 
 
 def _existing_supervisor(document: Document, scope: Scope, values: Mapping[str, Any]) -> SupervisorSettings:
@@ -118,4 +128,15 @@ def _existing_supervisor(document: Document, scope: Scope, values: Mapping[str, 
             f"missing: write the pattern that stands in the [include] section of {configuration}, "
             f'such as "{keys.INCLUDES[DEBIAN]}"',
         )
-    return SupervisorSettings(SupervisorMode.EXISTING, configuration, include or keys.INCLUDES[DEBIAN])
+    if values["supervisord"] is not None:
+        document.complain("supervisor.supervisord", 'only with mode = "embedded": an existing one has its own start')
+    extend = bool(values["extend_stop_timeout"])
+    if extend and (scope is Scope.USER or str(configuration) not in keys.SUPERVISOR_UNITS):
+        document.complain(
+            "supervisor.extend_stop_timeout",
+            f"procman knows the unit of the host's supervisord alone, if its file is "
+            f"{' or '.join(keys.SUPERVISOR_UNITS)}: remove it, and write the drop-in yourself (systemctl edit)",
+        )
+    return SupervisorSettings(
+        SupervisorMode.EXISTING, configuration, include or keys.INCLUDES[DEBIAN], extend_stop_timeout=extend
+    )

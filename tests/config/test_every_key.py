@@ -28,6 +28,7 @@ OTHER_VALUES: dict[str, Any] = {
     "environment_file": "/etc/catmaid/env",
     "events": True,
     "exclude_queues": ["slow"],
+    "extend_stop_timeout": True,
     "extra_arguments": ["--statedb=/var/lib/catmaid/state"],
     "group": "staff",
     "failures": 5,
@@ -74,6 +75,7 @@ OTHER_VALUES: dict[str, Any] = {
     "stall_seconds": 60,
     "start_seconds": 20,
     "stop_timeout_seconds": 3600,
+    "supervisord": "/opt/procman/bin/supervisord",
     "tasks_max": 200,
     "templates": "/etc/procman/templates",
     "time_limit_seconds": 8,
@@ -113,6 +115,7 @@ NEEDED: dict[str, dict[str, dict[str, Any]]] = {
     "memory_high_mib": {"project": {"backend": "systemd"}},
     "memory_max_mib": {"project": {"backend": "systemd"}},
     "configuration": {"supervisor": {"include": "/etc/x/*.conf"}},
+    "supervisord": {"supervisor": {"mode": "embedded"}},
 }
 """What a key needs beside it; None takes another key away."""
 

@@ -101,7 +101,11 @@ def test_plain_value_in_the_place_of_a_table_is_told_so(tmp_path: Path, name: st
         ("[workers.a]", "FILE:7: workers: unknown table; did you mean worker?"),
         ("[defaults.workers]", "FILE:7: defaults.workers: unknown table; did you mean worker?"),
         ("[supervisor]\nmod = 'x'", "FILE:8: supervisor.mod: unknown key; did you mean mode?"),
-        ("[supervisor]\nzzz = 1", "FILE:8: supervisor.zzz: unknown key; possible here: configuration, include, mode"),
+        (
+            "[supervisor]\nzzz = 1",
+            "FILE:8: supervisor.zzz: unknown key; possible here: configuration, "
+            "extend_stop_timeout, include, mode, supervisord",
+        ),
     ],
 )
 def test_what_is_unknown_is_told_where_it_belongs(tmp_path: Path, rest: str, expected: str) -> None:

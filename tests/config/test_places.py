@@ -181,6 +181,25 @@ def test_user_has_a_supervisord_of_ones_own(tmp_path: Path) -> None:
                 'or write mode = "embedded"'
             ),
         ),
+        (
+            PROJECT + '[beat]\n[supervisor]\nsupervisord = "/opt/procman/bin/supervisord"',
+            'FILE:9: supervisor.supervisord: only with mode = "embedded": an existing one has its own start',
+        ),
+        (
+            PROJECT + '[beat]\n[supervisor]\nmode = "embedded"\nextend_stop_timeout = true',
+            (
+                'FILE:10: supervisor.extend_stop_timeout: only with mode = "existing": the unit of procman\'s own '
+                "supervisord waits long enough"
+            ),
+        ),
+        (
+            PROJECT + '[beat]\n[supervisor]\nconfiguration = "/x"\ninclude = "/x.d/*.conf"\nextend_stop_timeout = true',
+            (
+                "FILE:11: supervisor.extend_stop_timeout: procman knows the unit of the host's supervisord alone, if "
+                "its file is /etc/supervisor/supervisord.conf or /etc/supervisord.conf: remove it, and write the "
+                "drop-in yourself (systemctl edit)"
+            ),
+        ),
     ],
 )
 def test_supervisord_that_cannot_be_known_is_asked_for(tmp_path: Path, text: str, expected: str) -> None:
