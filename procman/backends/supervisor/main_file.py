@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from procman.backends.supervisor.rpc import Address
 from procman.errors import ProcmanError
-
-Address = Path | tuple[str, int]
-"""A unix socket, or host and port."""
 
 EMBEDDED = "supervisor"
 """The directory of procman's own supervisord below `Directories.shared_state`; what follows is in it."""

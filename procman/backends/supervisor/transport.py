@@ -6,19 +6,16 @@ supervisor's own client has no time limit: a suspended supervisord hangs it for 
 from __future__ import annotations
 
 import base64
-import http.client
 import pwd
-import socket
 import time
-import xmlrpc.client
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.parsers.expat import ExpatError
 
-from procman.backends.supervisor import processes
-from procman.backends.supervisor.main_file import Address, MainFile
+from procman.backends.supervisor import processes, rpc
+from procman.backends.supervisor.main_file import MainFile
+from procman.backends.supervisor.rpc import Address
 from procman.errors import ProcmanError
 
 Info = Mapping[str, Any]
@@ -105,37 +102,29 @@ class Client:
 
     def _answer(self, method: str, parameters: tuple[Any, ...], subject: str, timeout: float | None) -> Any:
         limit = self.timeout if timeout is None else timeout
-        body = xmlrpc.client.dumps(parameters, method).encode()
+        body = rpc.encode(method, parameters)
         try:
-            status, data = self._post(body, time.monotonic() + limit)
-        except (OSError, http.client.HTTPException) as error:
+            status, content = rpc.post(self.main.address, self._credentials(), body, time.monotonic() + limit)
+            if status == rpc.OK:
+                return rpc.decode(content)
+        except OSError as error:
             raise self._unreachable(error, limit) from None
-        if status == http.client.UNAUTHORIZED:
+        except rpc.RpcFault as fault:
+            raise Fault(fault.code, fault.text, subject) from None
+        except rpc.NotRpc:
+            raise Unreachable(f"what answers at {place(self.main.address)} is no supervisord") from None
+        if status == rpc.UNAUTHORIZED:
             raise Unreachable(
                 f"supervisord refuses the username and password of {self.main.path}",
                 hint="Write the plain ones under [supervisorctl] there, as supervisorctl needs them too.",
             )
-        try:
-            if status != http.client.OK:
-                raise Unreachable(f"supervisord answers {method} with HTTP status {status}")
-            return xmlrpc.client.loads(data)[0][0]
-        except xmlrpc.client.Fault as fault:
-            raise Fault(fault.faultCode, fault.faultString, subject) from None
-        except (ExpatError, xmlrpc.client.Error, ValueError, IndexError):
-            raise Unreachable(f"what answers at {place(self.main.address)} is no supervisord") from None
+        raise Unreachable(f"supervisord answers {method} with HTTP status {status}")
 
-    def _post(self, body: bytes, deadline: float) -> tuple[int, bytes]:
-        connection = _Connection(self.main.address, deadline)
-        headers = {"Content-Type": "text/xml"}
-        if self.main.username is not None:
-            credentials = f"{self.main.username}:{self.main.password or ''}"
-            headers["Authorization"] = "Basic " + base64.b64encode(credentials.encode()).decode()
-        try:
-            connection.request("POST", "/RPC2", body, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
+    def _credentials(self) -> dict[str, str]:
+        if self.main.username is None:
+            return {}
+        credentials = f"{self.main.username}:{self.main.password or ''}"
+        return {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}
 
     def _unreachable(self, error: Exception, limit: float) -> Unreachable:
         where = place(self.main.address)
@@ -194,46 +183,3 @@ def _owner(address: Address) -> str:
         except KeyError:
             return f"user {uid}"
     return "root"
-
-
-class _Connection(http.client.HTTPConnection):
-    """One request that ends by a deadline, however slowly the answer trickles."""
-
-    def __init__(self, address: Address, deadline: float) -> None:
-        super().__init__("localhost")
-        self._address = address
-        self._deadline = deadline
-
-    def connect(self) -> None:
-        family = socket.AF_UNIX if isinstance(self._address, Path) else socket.AF_INET
-        self.sock = _Socket(family, self._deadline)
-        try:
-            self.sock.reach(str(self._address) if isinstance(self._address, Path) else self._address)
-        except BaseException:
-            self.sock.close()
-            raise
-
-
-class _Socket(socket.socket):
-    def __init__(self, family: int, deadline: float) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
-        self._deadline = deadline
-
-    def reach(self, address: str | tuple[str, int]) -> None:
-        while True:
-            self.settimeout(self._left())
-            try:
-                return self.connect(address)
-            except BlockingIOError:
-                # unix(7): the queue of a listener that accepts nobody is full.
-                time.sleep(min(0.05, self._left()))
-
-    def recv_into(self, *arguments: Any) -> int:
-        self.settimeout(self._left())
-        return super().recv_into(*arguments)
-
-    def _left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left

@@ -1,0 +1,156 @@
+"""XML-RPC as supervisord speaks it: one call over one connection that ends by a deadline.
+
+Python's own client does the same, but with it come TLS, e-mail and dates, which take as long to import as `procman
+status` takes for everything else.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+Address = Path | tuple[str, int]
+"""A unix socket, or host and port."""
+
+PATH = "/RPC2"
+BLOCK = 65_536
+
+OK = 200
+UNAUTHORIZED = 401
+
+
+class NotRpc(ValueError):
+    """What answered does not speak XML-RPC."""
+
+
+class RpcFault(Exception):
+    """The other side refuses the call."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+def post(address: Address, headers: Mapping[str, str], body: bytes, deadline: float) -> tuple[int, bytes]:
+    """Send BODY and return the HTTP status and the content of the answer.
+
+    DEADLINE is a moment of time.monotonic(). Raises OSError, TimeoutError among them, or NotRpc.
+    """
+    # Of HTTP 1.0 nobody expects that the connection stays open, or takes an answer in chunks.
+    lines = [f"POST {PATH} HTTP/1.0", "Host: localhost", "Content-Type: text/xml", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    with _connect(address, deadline) as connection:
+        connection.settimeout(_left(deadline))
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+        answer = _read_all(connection, deadline)
+    return _status_and_content(answer)
+
+
+def _connect(address: Address, deadline: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        while True:
+            connection.settimeout(_left(deadline))
+            try:
+                connection.connect(str(address) if isinstance(address, Path) else address)
+            except BlockingIOError:
+                # unix(7): the queue of a listener that accepts nobody is full.
+                time.sleep(min(0.05, _left(deadline)))
+            else:
+                return connection
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _read_all(connection: socket.socket, deadline: float) -> bytes:
+    blocks: list[bytes] = []
+    while True:
+        connection.settimeout(_left(deadline))
+        block = connection.recv(BLOCK)
+        if not block:
+            return b"".join(blocks)
+        blocks.append(block)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _status_and_content(answer: bytes) -> tuple[int, bytes]:
+    head, _, content = answer.partition(b"\r\n\r\n")
+    words, *lines = head.split(b"\r\n")
+    version, status = (*words.split(), b"", b"")[:2]
+    if not version.startswith(b"HTTP/") or not status.isdigit():
+        raise NotRpc
+    for name, _, value in (line.partition(b":") for line in lines):
+        if name.lower() == b"content-length" and value.strip().isdigit() and len(content) < int(value):
+            raise NotRpc
+    return int(status), content
+
+
+def encode(method: str, parameters: tuple[Any, ...]) -> bytes:
+    """Return the call of METHOD as XML; parameters are texts, numbers, truth values, lists and dictionaries."""
+    given = "".join(f"<param>{_encoded(each)}</param>" for each in parameters)
+    call = f"<methodCall><methodName>{_escaped(method)}</methodName><params>{given}</params></methodCall>"
+    return f"<?xml version='1.0'?>{call}".encode()
+
+
+def _encoded(value: Any) -> str:
+    match value:
+        case bool():
+            inner = f"<boolean>{value:d}</boolean>"
+        case int():
+            inner = f"<int>{value}</int>"
+        case str():
+            inner = f"<string>{_escaped(value)}</string>"
+        case list() | tuple():
+            inner = f"<array><data>{''.join(map(_encoded, value))}</data></array>"
+        case _:
+            members = (
+                f"<member><name>{_escaped(name)}</name>{_encoded(each)}</member>" for name, each in value.items()
+            )
+            inner = f"<struct>{''.join(members)}</struct>"
+    return f"<value>{inner}</value>"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def decode(content: bytes) -> Any:
+    """Return the value that a call was answered with; raises RpcFault, or NotRpc where CONTENT is no answer."""
+    try:
+        [answer] = ElementTree.fromstring(content)  # noqa: S314  # of a supervisord that runs what it likes anyway
+        if answer.tag == "fault":
+            fault = _decoded(answer[0])
+            raise RpcFault(fault["faultCode"], fault["faultString"])
+        return _decoded(answer[0][0])
+    except (ElementTree.ParseError, ValueError, IndexError, LookupError, TypeError):
+        raise NotRpc from None
+
+
+def _decoded(value: ElementTree.Element) -> Any:
+    if not len(value):
+        return value.text or ""
+    [inner] = value
+    match inner.tag:
+        case "string":
+            return inner.text or ""
+        case "int" | "i4":
+            return int(inner.text or "")
+        case "struct":
+            return {name.text or "": _decoded(each) for name, each in inner}
+        case "array":
+            return [_decoded(each) for each in inner[0]]
+        case "boolean":
+            return inner.text == "1"
+    raise ValueError(inner.tag)

@@ -1,0 +1,111 @@
+"""What is sent and understood is what Python's own XML-RPC sends and understands; everything else is refused."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procman.backends.supervisor import rpc
+
+TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"))
+VALUES = st.recursive(
+    TEXT | st.booleans() | st.integers(-(2**31), 2**31 - 1),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.lists(VALUES, max_size=3))
+def test_call_is_read_as_it_was_meant(parameters: list[Any]) -> None:
+    read, method = xmlrpc.client.loads(rpc.encode("supervisor.getProcessInfo", tuple(parameters)))
+    assert (list(read), method) == (parameters, "supervisor.getProcessInfo")
+
+
+@given(VALUES)
+def test_answer_is_read_as_it_was_meant(value: Any) -> None:
+    text = xmlrpc.client.dumps((value,), methodresponse=True, encoding="utf-8")
+    assert rpc.decode(text.encode("utf-8", "xmlcharrefreplace")) == value
+
+
+def test_value_without_a_type_is_a_text() -> None:
+    answer = b"<methodResponse><params><param><value>plain</value></param></params></methodResponse>"
+    assert rpc.decode(answer) == "plain"
+
+
+def test_fault_is_raised() -> None:
+    text = xmlrpc.client.dumps(xmlrpc.client.Fault(10, "BAD_NAME: x"), methodresponse=True)
+    with pytest.raises(rpc.RpcFault, match="BAD_NAME: x") as raised:
+        rpc.decode(text.encode())
+    assert raised.value.code == 10
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html><body>It works!</body></html>",
+        b"<methodResponse/>",
+        b"<methodResponse><fault><value><int>3</int></value></fault></methodResponse>",
+        b"<methodResponse><params><param><value><int>many</int></value></param></params></methodResponse>",
+        b"<methodResponse><params><param><value><nil/></value></param></params></methodResponse>",
+        b"<methodResponse><params><param><value><struct><member/></struct></value></param></params></methodResponse>",
+        b"\xff\xfe\x00",
+    ],
+)
+def test_answer_that_is_none_is_refused(content: bytes) -> None:
+    with pytest.raises(rpc.NotRpc):
+        rpc.decode(content)
+
+
+Serve = Callable[[bytes], Path]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Listen on a socket that answers one request with these bytes and hangs up."""
+    threads = []
+
+    def begin(answer: bytes) -> Path:
+        path = tmp_path / "s"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(path))
+        listener.listen()
+        threads.append(threading.Thread(target=_answer, args=(listener, answer)))
+        threads[-1].start()
+        return path
+
+    yield begin
+    for thread in threads:
+        thread.join()
+
+
+def _answer(listener: socket.socket, answer: bytes) -> None:
+    with listener, listener.accept()[0] as connection:
+        connection.recv(rpc.BLOCK)
+        connection.sendall(answer)
+
+
+def _post(path: Path) -> tuple[int, bytes]:
+    return rpc.post(path, {}, b"call", time.monotonic() + 30)
+
+
+def test_status_and_content_are_told(serve: Serve) -> None:
+    assert _post(serve(b"HTTP/1.0 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")) == (401, b"no")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.0\r\n\r\n", b"HTTP/1.0 200 OK\r\ncontent-length: 9\r\n\r\nhalf"],
+)
+def test_half_an_answer_and_another_protocol_are_refused(serve: Serve, answer: bytes) -> None:
+    with pytest.raises(rpc.NotRpc):
+        _post(serve(answer))
