@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from procman.checks.process import check_processes
 from procman.commands.controller import controller_of
 from procman.commands.names import resolve
 from procman.commands.select import Installed
-from procman.errors import ProcmanError
-from procman.install.manifest import InstalledFile, Manifest, digest
-from procman.install.paths import Tree
+from procman.install.differences import differences
+from procman.install.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState, Result, State
 
 
@@ -66,7 +64,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
             ProgramStatus(program, state, result, _restart_due(program, state, changed))
             for program, state, result in zip(programs, states, results, strict=True)
         ),
-        differences=tuple(_differences(manifest)),
+        differences=tuple(differences(manifest)),
         pending=tuple(f"{each.action.value} {each.program.name}" for each in installed.pending.activations)
         if installed.pending
         else (),
@@ -98,33 +96,3 @@ def _changed_behind_programs(manifest: Manifest) -> list[tuple[float, str, set[s
         except OSError:
             continue  # missing or not for us to see; the comparison of files tells what is missing
     return found
-
-
-def _differences(manifest: Manifest) -> Iterator[str]:
-    with Tree() as tree:
-        yield from (text for file in manifest.files if (text := _file_difference(tree, file)))
-        yield from _configuration_difference(manifest.configuration_file, manifest.configuration_digest)
-
-
-def _file_difference(tree: Tree, file: InstalledFile) -> str:
-    try:
-        found = tree.look(file.path)
-    except ProcmanError as error:
-        return error.message
-    if found is None:
-        return f"{file.path} is missing"
-    if found.content is None or digest(found.content) != file.digest:
-        return f"{file.path} was changed by hand"
-    return f"{file.path} has mode {found.mode:04o}, not {file.mode:04o}" if found.mode != file.mode else ""
-
-
-def _configuration_difference(path: Path, installed: str) -> Iterator[str]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        yield f"{path} is gone; what it said is kept with the generation"
-    except OSError:
-        return  # a monitoring user need not be able to read it
-    else:
-        if digest(content) != installed:
-            yield f"{path} was changed since; `procman diff` shows what an install would do"

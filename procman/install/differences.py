@@ -1,0 +1,65 @@
+"""How the files on disk differ from what a generation put there; asked every minute, so nothing is read in vain."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.errors import ProcmanError
+from procman.install.manifest import InstalledFile, Manifest, digest
+from procman.install.paths import Tree
+
+
+def differences(manifest: Manifest) -> Iterator[str]:
+    """Yield, in plain words, how the installed files and procman.toml differ from MANIFEST, that of what is current."""
+    since = _completed(manifest.directories.state)
+    doubtful = [file for file in manifest.files if not _untouched(file, since)]
+    if doubtful:
+        with Tree() as tree:
+            yield from (text for file in doubtful if (text := _difference(tree, file)))
+    yield from _configuration_difference(manifest.configuration_file, manifest.configuration_digest)
+
+
+def _completed(state: Path) -> int:
+    """Return when, in ns since the epoch, the last file was in place; 0 where that cannot be relied on."""
+    try:
+        completed = os.lstat(state / "current").st_ctime_ns
+    except OSError:
+        return 0
+    return completed if completed <= time.time_ns() else 0  # the clock was set back since
+
+
+def _untouched(file: InstalledFile, since: int) -> bool:
+    # No write, rename, link, chmod or chown leaves this time as it was, and nobody can set it (inode(7)).
+    try:
+        found = os.lstat(file.path)
+    except OSError:
+        return False
+    return found.st_ctime_ns < since and found.st_mode == stat.S_IFREG | file.mode
+
+
+def _difference(tree: Tree, file: InstalledFile) -> str:
+    try:
+        found = tree.look(file.path)
+    except ProcmanError as error:
+        return error.message
+    if found is None:
+        return f"{file.path} is missing"
+    if found.content is None or digest(found.content) != file.digest:
+        return f"{file.path} was changed by hand"
+    return f"{file.path} has mode {found.mode:04o}, not {file.mode:04o}" if found.mode != file.mode else ""
+
+
+def _configuration_difference(path: Path, installed: str) -> Iterator[str]:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        yield f"{path} is gone; what it said is kept with the generation"
+    except OSError:
+        return  # a monitoring user need not be able to read it
+    else:
+        if digest(content) != installed:
+            yield f"{path} was changed since; `procman diff` shows what an install would do"

@@ -1,0 +1,115 @@
+"""Every difference from what was installed is told, although nothing is read that nobody touched."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from procman.install.differences import differences
+from procman.install.generations import current_generation
+from procman.install.manifest import Manifest
+from procman.install.paths import Tree
+from tests.install import sample
+from tests.install.sample import WISHES
+
+
+@pytest.fixture
+def manifest(host: Path) -> Manifest:
+    """The manifest of something installed."""
+    (host / "procman.toml").write_bytes(sample.CONFIGURATION)
+    sample.install(host, WISHES["one"])
+    with Tree() as tree:
+        generation = current_generation(tree, sample.directories(host).state)
+    assert generation
+    return generation.manifest
+
+
+def _replace(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_text("other")
+    other.chmod(0o644)
+    other.rename(path)
+
+
+def _edit_and_turn_back_its_time(path: Path) -> None:
+    times = path.stat()
+    path.write_text("other")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/null")
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "edited": (lambda path: path.write_text("other"), "was changed by hand"),
+    "edited with its time turned back": (_edit_and_turn_back_its_time, "was changed by hand"),
+    "replaced": (_replace, "was changed by hand"),
+    "replaced by a link": (_link, "was changed by hand"),
+    "removed": (lambda path: path.unlink(), "is missing"),
+    "other mode": (lambda path: path.chmod(0o600), "has mode 0600, not 0640"),
+}
+
+
+def test_nothing_differs_after_an_install(manifest: Manifest) -> None:
+    assert [*differences(manifest)] == []
+
+
+def test_nothing_is_read_that_nobody_touched(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of an install as short as this one, all files may have the time of the last step: the kernel's clock is coarse.
+    time.sleep(0.05)
+    current = manifest.directories.state / "current"
+    target = current.readlink()
+    current.unlink()
+    current.symlink_to(target)
+
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Tree, "look", fail)
+    assert [*differences(manifest)] == []
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_change_is_told(host: Path, manifest: Manifest, change: str) -> None:
+    path = sample.section_path(host, "catmaid-celery")
+    make, expected = CHANGES[change]
+    make(path)
+    assert [*differences(manifest)] == [f"{path} {expected}"]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_change_is_told_although_the_clock_was_set_back(
+    host: Path, manifest: Manifest, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = sample.section_path(host, "catmaid-celery")
+    make, expected = CHANGES[change]
+    make(path)
+    monkeypatch.setattr("time.time_ns", lambda: 1)
+    assert [*differences(manifest)] == [f"{path} {expected}"]
+
+
+def test_file_that_only_was_touched_does_not_differ(host: Path, manifest: Manifest) -> None:
+    os.utime(sample.section_path(host, "catmaid-celery"))
+    assert [*differences(manifest)] == []
+
+
+def test_tree_brought_back_from_a_backup_does_not_differ(host: Path, manifest: Manifest) -> None:
+    path = sample.section_path(host, "catmaid-celery")
+    shutil.copy2(path, path.with_name("copy"))
+    path.with_name("copy").rename(path)
+    assert [*differences(manifest)] == []
+
+
+def test_edited_and_missing_configuration_is_told(host: Path, manifest: Manifest) -> None:
+    path = host / "procman.toml"
+    path.write_text("# other")
+    assert [*differences(manifest)] == [f"{path} was changed since; `procman diff` shows what an install would do"]
+    path.unlink()
+    assert [*differences(manifest)] == [f"{path} is gone; what it said is kept with the generation"]
