@@ -24,6 +24,9 @@ class Disk(Protocol):
     def names(self, path: Path) -> list[str]:
         """Return the names in the directory PATH."""
 
+    def check_opening(self, path: Path) -> None:
+        """Raise PathError if a process manager must not open the log PATH."""
+
 
 @dataclass(frozen=True)
 class Change:

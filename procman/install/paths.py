@@ -224,6 +224,11 @@ class Tree:
             raise PathError(f"{path} is not a file of {self._walk.trusted_names()}", hint=f"rm {path}")
         return descriptor
 
+    def check_opening(self, path: Path) -> None:
+        """Raise PathError if a process manager must not open the log PATH, which it does by its name and as root."""
+        with _telling(path, "opened"), suppress(FileNotFoundError):
+            self._walk.check_opening(path)
+
     def is_at(self, path: Path, descriptor: int) -> bool:
         """Say whether what is open as DESCRIPTOR is what PATH now names."""
         with _telling(path, "read"):

@@ -15,7 +15,7 @@ from procman.install.found import PathError, identify
 from procman.install.generations import Generation, Installation
 from procman.install.manifest import Manifest, ReplacedFile, digest
 from procman.install.paths import finished_name
-from procman.model import Activation, ChangeKind, RenderedDirectory, Rendering
+from procman.model import Activation, ChangeKind, RenderedDirectory, Rendering, Scope
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ def make_plan(
     recorded = _recorded(installation)
     changes = _changes(rendering, wanted, recorded, disk, take_over or {}, problems)
     directories = _directories_to_make(rendering, wanted, disk, problems)
+    for log in wanted.log_files if wanted.scope is Scope.SYSTEM and wanted.programs else ():
+        with _collecting(problems):
+            disk.check_opening(log)
     made = {*(directory.path for directory in directories), *installation.shared_directories}
     leftovers = (*installation.leftovers, *_leftovers(rendering, recorded, made, disk, problems))
     generation, written = _generation(_with_history(wanted, installation, directories, changes), installation)

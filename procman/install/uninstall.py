@@ -111,9 +111,15 @@ def _needed(others: Iterable[Manifest]) -> set[Path]:
 
 def _logs(tree: Tree, past: Iterable[Manifest]) -> list[Path]:
     """Return the logs there are, rotated ones included."""
-    return [
-        found for path in _paths(manifest.log_files for manifest in past) for found in _beside(tree, path, r"\.\d+")
-    ]
+    return [found for path in _paths(manifest.log_files for manifest in past) for found in _rotated(tree, path)]
+
+
+def _rotated(tree: Tree, path: Path) -> list[Path]:
+    try:
+        return _beside(tree, path, r"\.\d+")
+    except PathError:
+        # Somebody has given its directory away since: procman does not look into that as root, and leaves it.
+        return []
 
 
 def _events(tree: Tree, state: Path) -> list[Path]:

@@ -46,6 +46,21 @@ class Walk:
         here = self._walk(link.parent, links=0)
         return self._target(here, link.name)
 
+    def check_opening(self, path: Path) -> None:
+        """Raise PathError if somebody else can choose what is really opened by the name PATH.
+
+        So can whoever writes to its directory, or has left a link or a pipe there.
+        """
+        directory = self.descriptor(path.parent)
+        if os.fstat(directory).st_mode & 0o022:
+            raise PathError(
+                f"{path.parent} can be written by others than {self.trusted_names()}, and logs in it are opened as root",
+                hint=f"chmod go-w {path.parent}",
+            )
+        found = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISREG(found.st_mode) and found.st_uid not in self.trusted:
+            raise PathError(f"{path} is no log: {user_name(found.st_uid)} has put it there", hint=f"rm {path}")
+
     def forget(self, path: Path) -> None:
         """Close PATH and all below it: they are gone, or elsewhere now."""
         gone = self._walk(path.parent, links=0) / path.name
