@@ -222,6 +222,27 @@ def test_identity_is_read_from_a_file_that_is_wrong_otherwise(tmp_path: Path) ->
     assert read_identity(path) == ("catmaid", Scope.SYSTEM)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[project]\nname = "catmaid"\nscope = "user"',
+        "  [ project ]  # whose\n\tname='catmaid' # it\n  scope  =  'user'",
+        '[other]\nname = "x"\n[project]\nscope = "user"\nname = "catmaid"\n[worker.x]\nname = "y"\nscope = "system"',
+        '[project]\n"name" = "catmaid"\n\'scope\' = "user"',
+        '[project]\nname = "c\\u0061tmaid"\nscope = "user"',
+        'project = { name = "catmaid", scope = "user" }',
+        'project.name = "catmaid"\nproject.scope = "user"',
+        '[project]\nname = """catmaid"""\nscope = "user"',
+        '[environment]\nX = """\n[project]\nname = "x"\n"""\n[project]\nname = "catmaid"\nscope = "user"',
+        '["project"]\nname = "catmaid"\nscope = "user"',
+    ],
+)
+def test_identity_is_read_however_it_is_written(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "procman.toml"
+    path.write_text(text)
+    assert read_identity(path) == ("catmaid", Scope.USER)
+
+
 NAME = "expected small letters, digits and '-', beginning with a letter, 63 characters at most"
 
 
