@@ -129,7 +129,12 @@ def _fields(kind: Any) -> Reader:
                 values[name] = value if type(value) is plain[name] else readers[name](value)
         except _Misfit as misfit:
             raise misfit.below(f".{name}") from None
-        return kind(**values)
+        if len(values) < len(readers):
+            return kind(**values)
+        # A frozen dataclass sets its fields with a call for each, which for thousands of records takes as long as this.
+        record = object.__new__(kind)
+        record.__dict__.update(values)
+        return record
 
     return read_fields
 

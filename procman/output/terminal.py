@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import unicodedata
 from collections.abc import Sequence
 from typing import TextIO
 
@@ -15,6 +14,8 @@ def printable(text: str) -> str:
     """Return TEXT with every control character shown as an escape: names and logs must not steer a terminal."""
     if text.isprintable():
         return text
+    import unicodedata
+
     return "".join(
         character if unicodedata.category(character)[0] != "C" else character.encode("unicode_escape").decode("ascii")
         for character in text

@@ -5,14 +5,17 @@ It does so without the supervisor library, whose import takes longer than all of
 
 from __future__ import annotations
 
-import configparser
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from procman.backends.supervisor.rpc import Address
 from procman.errors import ProcmanError
+
+if TYPE_CHECKING:
+    import configparser
 
 EMBEDDED = "supervisor"
 """The directory of procman's own supervisord below `Directories.shared_state`; what follows is in it."""
@@ -98,6 +101,8 @@ def embedded_main_file(path: Path, state: Path) -> MainFile:
 
 def read_sections(path: Path, text: str) -> configparser.RawConfigParser:
     """Parse TEXT by the rules supervisor 4 sets for its files; a ProcmanError names PATH and the line."""
+    import configparser  # not before it is needed: of procman's own supervisord all is known
+
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
     try:
         parser.read_string(text, str(path))
