@@ -40,18 +40,21 @@ SERVICES = {DEFAULT_FILES[0]: "supervisord", DEFAULT_FILES[1]: "supervisor"}
 
 def controller(project: str, scope: Scope, supervisor: SupervisorSettings) -> SupervisorController:
     """Return what speaks to the supervisord of an installed PROJECT."""
+    places = directories_for(project, scope, os.environ)
     if supervisor.mode is SupervisorMode.EXISTING:
-        return SupervisorController(supervisor.configuration, embedded=False)
-    state = directories_for(project, scope, os.environ).shared_state
-    known = embedded_main_file(supervisor.configuration, state)
-    return SupervisorController(supervisor.configuration, embedded=True, known=known)
+        return SupervisorController(supervisor.configuration, embedded=False, unit=(scope, places.units))
+    known = embedded_main_file(supervisor.configuration, places.shared_state)
+    return SupervisorController(
+        supervisor.configuration, embedded=True, known=known, command=supervisor.supervisord, unit=(scope, places.units)
+    )
 
 
 class SupervisorController:
     """Speaks to the supervisord that CONFIGURATION belongs to.
 
     `states` ends within TIMEOUT seconds; of everything else every single call does within PATIENCE seconds. KNOWN is
-    what to go by when that file is gone, as it is for a while during `uninstall`.
+    what to go by when that file is gone, as it is for a while during `uninstall`. COMMAND starts an embedded one that
+    has no systemd unit; UNIT is the scope and the directory in which one is looked for.
     """
 
     def __init__(
@@ -60,12 +63,16 @@ class SupervisorController:
         *,
         embedded: bool,
         known: MainFile | None = None,
+        command: Path | None = None,
+        unit: tuple[Scope, Path] | None = None,
         timeout: float = ANSWER_SECONDS,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         self._configuration = configuration
         self._known = known
         self._embedded = embedded
+        self._command = command
+        self._unit = unit
         self._timeout = timeout
         self._patience = patience
 
@@ -118,6 +125,13 @@ class SupervisorController:
         """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
         return self._orders.activate(activation, progress)
 
+    def let_go(self, sections: Sequence[Path], progress: Progress) -> None:
+        """Do nothing: every section that procman writes is a program's."""
+
+    def follow(self, sections: Sequence[Path], progress: Progress) -> None:
+        """Have the host's systemd read what SECTIONS say of supervisord's own unit; what runs goes on as it is."""
+        self._orders.follow(sections)
+
     def close_down(self, progress: Progress) -> Path | None:
         """End the supervisord itself, all of its programs warm, if it is procman's own; return its log."""
         return self._orders.close_down(progress)
@@ -152,8 +166,15 @@ class SupervisorController:
     def _orders(self) -> Orders:
         # Imported only now: `status` gives no orders and has no time to wait for them.
         from procman.backends.supervisor.orders import Orders
+        from procman.backends.supervisor.service import Service
 
-        return Orders(self._configuration, lambda: self.client, embedded=self._embedded)
+        return Orders(
+            self._configuration,
+            lambda: self.client,
+            embedded=self._embedded,
+            command=self._command,
+            service=Service(*self._unit) if self._unit else None,
+        )
 
     def _restarts(self, seconds: float) -> dict[str, int] | None:
         main = self.client.main

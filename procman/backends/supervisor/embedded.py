@@ -11,6 +11,7 @@ from pathlib import Path
 from procman.backends.base import Progress
 from procman.backends.supervisor import processes
 from procman.backends.supervisor.main_file import NoConfiguration, read_main_file
+from procman.backends.supervisor.service import Service
 from procman.backends.supervisor.stopping import stop_warm
 from procman.backends.supervisor.transport import PATIENCE_SECONDS, SHUTDOWN_STATE, Client, Fault, NotRunning
 from procman.errors import ProcmanError
@@ -28,10 +29,17 @@ SUFFIX_BYTES = len(".4194304")
 """supervisor 4.3 binds the socket as NAME.PID first; no pid is longer (proc(5), pid_max)."""
 
 
-def start_supervisord(configuration: Path, timeout: float = PATIENCE_SECONDS) -> bool:
+def start_supervisord(
+    configuration: Path,
+    timeout: float = PATIENCE_SECONDS,
+    *,
+    command: Path | None = None,
+    service: Service | None = None,
+) -> bool:
     """Start the supervisord of CONFIGURATION unless it runs, and return once it answers; say whether it was started.
 
-    The socket and pid file of one that was killed are no obstacle.
+    Its unit SERVICE does it where there is one; else COMMAND, or the supervisord of procman's own Python. The socket
+    and pid file of one that was killed are no obstacle.
     """
     client = _client(configuration, timeout)
     try:
@@ -45,30 +53,49 @@ def start_supervisord(configuration: Path, timeout: float = PATIENCE_SECONDS) ->
     else:
         return False
     check_socket_length(client.main.address)
-    completed = capture(
-        [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
-        environment=_environment(),
-        timeout=START_SECONDS,
-    )
+    if service and service.can_start():
+        service.start()
+        _wait_until_answers(client, Completed((), 0, "", ""), service)
+        return True
+    words = [str(command)] if command else [sys.executable, "-m", "supervisor.supervisord"]
+    completed = capture([*words, "-c", str(configuration)], environment=_environment(), timeout=START_SECONDS)
     _wait_until_answers(client, completed)
     return True
 
 
-def stop_supervisord(client: Client, progress: Progress) -> bool:
-    """Stop all programs warm and side by side, then their supervisord; say whether there was one."""
+def stop_supervisord(client: Client, progress: Progress, service: Service | None = None) -> bool:
+    """Stop all programs warm and side by side, then their supervisord; say whether there was one.
+
+    Its unit SERVICE, if it has one, starts it no more.
+    """
+    pid = _stop_programs(client, progress)
+    if service:
+        service.retire()
     try:
-        pid = client.call("getPID")
-        # supervisord's own shutdown stops one group after the other.
-        stop_warm(client, _stop_timeouts(client), progress)
         client.call("shutdown")
     except NotRunning:
-        return False
+        if pid is None:
+            return False
     except Fault as fault:
         if fault.code != SHUTDOWN_STATE:
             raise
-        pid = None
     _wait_until_gone(client, pid, START_SECONDS)
     return True
+
+
+def _stop_programs(client: Client, progress: Progress) -> int | None:
+    """Stop all programs, and return the pid of their supervisord; None if it does not run, or is ending already."""
+    try:
+        pid = int(client.call("getPID"))
+        # supervisord's own shutdown stops one group after the other.
+        stop_warm(client, _stop_timeouts(client), progress)
+    except NotRunning:
+        return None
+    except Fault as fault:
+        if fault.code != SHUTDOWN_STATE:
+            raise
+        return None
+    return pid
 
 
 def check_socket_length(socket: Path | tuple[str, int]) -> None:
@@ -103,7 +130,7 @@ def _environment() -> dict[str, str]:
     return CLEAN_ENVIRONMENT | {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
 
 
-def _wait_until_answers(client: Client, completed: Completed) -> None:
+def _wait_until_answers(client: Client, completed: Completed, service: Service | None = None) -> None:
     # Another procman may have started it at the same moment, so that this one found the socket taken.
     deadline = time.monotonic() + (1 if completed.status else START_SECONDS)
     while True:
@@ -111,13 +138,18 @@ def _wait_until_answers(client: Client, completed: Completed) -> None:
             client.call("getState")
         except NotRunning:
             if time.monotonic() > deadline:
-                raise _not_started(client, completed) from None
+                raise _not_started(client, completed, service) from None
             time.sleep(0.05)
         else:
             return
 
 
-def _not_started(client: Client, completed: Completed) -> ProcmanError:
+def _not_started(client: Client, completed: Completed, service: Service | None) -> ProcmanError:
+    if service:
+        return ProcmanError(
+            f"systemd has started supervisord, and {START_SECONDS} s later it does not answer",
+            hint=f"See {service.command('status')} and {client.main.log_file}.",
+        )
     said = completed.stderr.rpartition("Error: ")[2].partition("For help,")[0]
     reason = " ".join(said.split()) or f"nothing answers, though it ended with status {completed.status}"
     return ProcmanError(f"supervisord did not start: {reason}", hint=f"See {client.main.log_file}.")

@@ -1,5 +1,5 @@
 """The files of a project under supervisord: a section and a start script per program, the launcher, procman's own
-supervisord."""
+supervisord and its unit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.supervisor.embedded import check_socket_length
+from procman.backends.supervisor.service import UNIT
+from procman.backends.systemd.units import STOP_MARGIN_SECONDS
 from procman.errors import ProcmanError
 from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import (
@@ -22,6 +24,7 @@ from procman.model import (
 )
 from procman.render import Templates
 
+    Scope,
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
 """supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""
 
@@ -34,6 +37,8 @@ SOCKET = "supervisor.sock"
 def render(project: Project) -> Rendering:
     """Return the directories and files of PROJECT; reads nothing but templates and the launcher."""
     templates = Templates(project.templates)
+SHARED = "Written by procman; all its projects here share this supervisord."
+
     return Rendering(tuple(_directories(project)), tuple(_files(project, templates)))
 
 
@@ -79,6 +84,9 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     for program in project.programs:
         yield _script(project, program, templates)
         yield _section(project, program, templates)
+        if project.supervisor.supervisord:
+            yield _unit(project, project.supervisor.supervisord, templates)
+            yield _wishes(project, templates)
 
 
 def _script(project: Project, program: Program, templates: Templates) -> RenderedFile:
@@ -124,7 +132,7 @@ def _supervisord(project: Project, templates: Templates) -> RenderedFile:
     check_socket_length(socket)
     _check_pattern(project.supervisor.configuration.parent)
     values = {
-        "marker": "Written by procman; all its projects here share this supervisord.",
+        "marker": SHARED,
         "configuration": project.supervisor.configuration,
         "directory": directory,
         "log_file": directory / "supervisord.log",
@@ -143,4 +151,36 @@ def _check_pattern(directory: Path) -> None:
         raise ProcmanError(
             f"{directory}: supervisord takes *, ? and [ for a pattern, and would find no program there",
             hint="Set XDG_CONFIG_HOME to a directory without them.",
+def _unit(project: Project, supervisord: Path, templates: Templates) -> RenderedFile:
+    owner, is_system = owner_of(project), project.scope is Scope.SYSTEM
+    own = ("-c", str(project.supervisor.configuration))
+    values = {
+        "marker": SHARED,
+        "unit": UNIT,
+        "systemctl": "systemctl" if is_system else "systemctl --user",
+        # The systemd of a user does not know the host's network.
+        "after": ["network-online.target"] if is_system else [],
+        "start": (str(supervisord), "--nodaemon", *own),
+        "stop": (str(supervisord.with_name("supervisorctl")), *own, "stop", "all"),
+        "wanted_by": ["multi-user.target" if is_system else "default.target"],
+    }
+    text = templates.render("supervisor/supervisord.service.j2", values)
+    path = project.directories.units / UNIT
+    return RenderedFile(path, text, 0o644, owner, owner, (), restarts=False, section=True, shared=True)
+
+
+def _wishes(project: Project, templates: Templates) -> RenderedFile:
+    """What one project needs of that unit; systemd merges it with what the others need."""
+    owner = owner_of(project)
+    seconds = STOP_MARGIN_SECONDS + max(program.stop_timeout_seconds for program in project.programs)
+    values = {
+        "marker": marker(project),
+        "after": project.after if project.scope is Scope.SYSTEM else [],
+        "stop_timeout": seconds,
+    }
+    text = templates.render("supervisor/supervisord.project.conf.j2", values)
+    path = project.directories.units / f"{UNIT}.d" / f"{seconds:06}-{project.name}.conf"
+    return RenderedFile(path, text, 0o644, owner, owner, (), restarts=False, section=True)
+
+
         )

@@ -10,6 +10,7 @@ from procman.backends.supervisor import loading
 from procman.backends.supervisor.embedded import start_supervisord, stop_supervisord
 from procman.backends.supervisor.loading import Reread, load, load_again, order_start, reread
 from procman.backends.supervisor.main_file import NoConfiguration
+from procman.backends.supervisor.service import Service
 from procman.backends.supervisor.states import wanted
 from procman.backends.supervisor.stopping import drain, stop_warm, unload
 from procman.backends.supervisor.transport import BAD_NAME, Client, Fault, NotRunning
@@ -20,13 +21,23 @@ from procman.model import Action, Activation, InstalledProgram
 class Orders:
     """Orders to the supervisord of CONFIGURATION; CONNECT returns the way to it, or raises what is wrong with the file.
 
-    An EMBEDDED one is started if need be.
+    An EMBEDDED one is started if need be, by its unit SERVICE or else with COMMAND.
     """
 
-    def __init__(self, configuration: Path, connect: Callable[[], Client], *, embedded: bool) -> None:
+    def __init__(
+        self,
+        configuration: Path,
+        connect: Callable[[], Client],
+        *,
+        embedded: bool,
+        command: Path | None = None,
+        service: Service | None = None,
+    ) -> None:
         self._configuration = configuration
         self._connect = connect
         self._embedded = embedded
+        self._command = command
+        self._service = service
         self._fresh: set[str] = set()
         """Programs that came up with a supervisord started here: they already run what an activation would load."""
 
@@ -69,6 +80,9 @@ class Orders:
         self._start_supervisord()
         if program.name in self._fresh:
             self._fresh.discard(program.name)
+            if activation.wanted is False:
+                self.stop([program], progress)
+                return "came up with supervisord, and was stopped again"
             return "came up with supervisord"
         differences = reread(self._client)
         info = self._client.infos([program.name])[program.name]
@@ -95,8 +109,13 @@ class Orders:
         """End the supervisord itself, all of its programs warm, if it is procman's own; return its log."""
         if not self._embedded:
             return None
-        stop_supervisord(self._client, progress)
+        stop_supervisord(self._client, progress, self._service)
         return Path(self._client.main.log_file)
+
+    def follow(self, sections: Sequence[Path]) -> None:
+        """Have the host's systemd read what SECTIONS say of supervisord's own unit; what runs goes on as it is."""
+        if self._service:
+            self._service.follow(sections)
 
     def drain(self, names: Sequence[str], seconds: float, progress: Progress) -> list[str]:
         """Stop programs of other people's sections so that running tasks finish; say what was done.
@@ -145,7 +164,9 @@ class Orders:
         return "stopped and unloaded"
 
     def _start_supervisord(self) -> None:
-        if self._embedded and start_supervisord(self._configuration):
+        if not self._embedded:
+            return
+        if start_supervisord(self._configuration, command=self._command, service=self._service):
             self._fresh = {info["name"] for info in self._client.call("getAllProcessInfo")}
 
     def _reread_if_possible(self, progress: Progress) -> Reread:

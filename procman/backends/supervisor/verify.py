@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import pwd
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from procman.backends.supervisor import includes
+from procman.backends.supervisor.assembly import Configuration, assemble
 from procman.backends.supervisor.loading import culprit_of
-from procman.backends.supervisor.main_file import MainFile, parse_main_file, read_main_file, read_sections
+from procman.backends.supervisor.main_file import read_sections
 from procman.backends.supervisor.merged import Process, Reading, Source, Unreadable, read
 from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
 from procman.backends.supervisor.takeover import remaining
+from procman.backends.supervisor.verify_unit import problems_of_unit
 from procman.errors import ProcmanError
-from procman.model import MARKER, Project, RenderedFile, Rendering
+from procman.model import MARKER, Project, Rendering
 
 __all__ = ["remaining", "verify"]
 
@@ -34,56 +34,17 @@ def verify(
     do. Works without rights as long as the files can be read; those that cannot are problems too.
     """
     try:
-        configuration = _assemble(project, rendering, [*removed], taken_over or {})
+        configuration = assemble(project.supervisor, rendering, [*removed], taken_over or {})
     except ProcmanError as error:
         return [_one_line(error)]
     checks = (_not_included, _files_of_ours, _files_of_others, _clashes)
     problems = [problem for check in checks for problem in check(configuration)]
+    problems += problems_of_unit(project, rendering)
     # supervisord stops at the first; there would be no more to learn from it.
     return list(dict.fromkeys(problems or _merged(configuration, rendering)))
 
 
-@dataclass(frozen=True)
-class _Configuration:
-    """All that supervisord would read."""
-
-    main: MainFile
-    main_source: Source
-    include: str
-    """The pattern that procman.toml says our files match."""
-    ours: Mapping[Path, RenderedFile]
-    included: tuple[Source, ...]
-    """Those of ours among them, in reading order."""
-
-    @property
-    def names(self) -> list[str]:
-        return [name for file in self.ours.values() for name in file.programs]
-
-    @property
-    def others(self) -> list[Source]:
-        return [source for source in self.included if source.path not in self.ours]
-
-
-def _assemble(
-    project: Project, rendering: Rendering, removed: Sequence[Path], taken_over: Mapping[Path, str | None]
-) -> _Configuration:
-    path = project.supervisor.configuration
-    contents: dict[Path, str | None] = {file.path: file.content for file in rendering.files}
-    contents |= {file: left for file, left in taken_over.items() if file not in contents}
-    gone = [*removed, *(file for file, left in contents.items() if left is None)]
-    main_source = Source(path, contents.get(path))
-    main = read_main_file(path) if main_source.content is None else parse_main_file(path, main_source.content)
-    new = [file for file, left in contents.items() if left is not None and file != path]
-    staged = {includes.real(file): file for file in new}
-    included = []
-    for file in includes.merged(main.includes, new, gone):
-        known = staged.get(includes.real(file))
-        included.append(Source(known or file, contents[known] if known else None))
-    ours = {file.path: file for file in rendering.files if file.section}
-    return _Configuration(main, main_source, project.supervisor.include, ours, tuple(included))
-
-
-def _not_included(configuration: _Configuration) -> Iterator[str]:
+def _not_included(configuration: Configuration) -> Iterator[str]:
     """Problems of our files that supervisord would not find."""
     main = configuration.main
     read_twice = [source.path for source in configuration.included]
@@ -99,7 +60,7 @@ def _not_included(configuration: _Configuration) -> Iterator[str]:
             return
 
 
-def _files_of_ours(configuration: _Configuration) -> Iterator[str]:
+def _files_of_ours(configuration: Configuration) -> Iterator[str]:
     """Sections that only a changed template can have put into our files, and that concern more than our programs."""
     for path, file in configuration.ours.items():
         for section in sections_of(file.content):
@@ -107,7 +68,7 @@ def _files_of_ours(configuration: _Configuration) -> Iterator[str]:
                 yield f"{path}: [{section.header}] does not belong there: mend the template"
 
 
-def _files_of_others(configuration: _Configuration) -> Iterator[str]:
+def _files_of_others(configuration: Configuration) -> Iterator[str]:
     """Problems of single files that are not ours, each by itself."""
     for pattern in configuration.main.includes:
         yield from _unlistable(Path(pattern).parent)
@@ -144,7 +105,7 @@ def _text(source: Source) -> str | None:
         return None
 
 
-def _clashes(configuration: _Configuration) -> Iterator[str]:
+def _clashes(configuration: Configuration) -> Iterator[str]:
     """Sections of others that name a program of ours; supervisord merges them with ours, or groups ours, silently."""
     names = set(configuration.names)
     for source in (configuration.main_source, *configuration.others):
@@ -179,7 +140,7 @@ def _sections(source: Source) -> list[Section]:
         return []
 
 
-def _merged(configuration: _Configuration, rendering: Rendering) -> Iterator[str]:
+def _merged(configuration: Configuration, rendering: Rendering) -> Iterator[str]:
     """What supervisor's own parser says, and whether each program is what its file says and others are as they were."""
     directories = [directory.path for directory in rendering.directories]
     ours = [source for source in configuration.included if source.path in configuration.ours]
@@ -206,13 +167,13 @@ def _without(before: Reading, merged: Reading) -> Reading:
     return Reading(tuple(each for each in merged.processes if (each.group, each.name) not in known), ())
 
 
-def _refused(text: str, configuration: _Configuration, remedy: str) -> str:
+def _refused(text: str, configuration: Configuration, remedy: str) -> str:
     contents = {source.path: _text(source) for source in (configuration.main_source, *configuration.included)}
     where = culprit_of(text, contents) or configuration.main.path
     return f"{where}: supervisord would not start with it: {text}; {remedy}"
 
 
-def _program(name: str, alone: Reading, merged: Reading, configuration: _Configuration) -> Iterator[str]:
+def _program(name: str, alone: Reading, merged: Reading, configuration: Configuration) -> Iterator[str]:
     file = next(path for path, rendered in configuration.ours.items() if name in rendered.programs)
     said, found = _processes_of(name, alone), _processes_of(name, merged)
     if [(each.group, each.name, each.kind) for each in said] != [(name, name, "ProcessGroupConfig")]:
@@ -245,7 +206,7 @@ def _shown(option: str, process: Process) -> str:
     return getattr(value, "__name__", str(value))
 
 
-def _defaults(configuration: _Configuration) -> str:
+def _defaults(configuration: Configuration) -> str:
     """Where else options of ours may come from: `[DEFAULT]` is merged into every section."""
     for source in (configuration.main_source, *configuration.included):
         for section in _sections(source):

@@ -40,7 +40,11 @@ def verify(
         gone = {*removed, *(taken_over or ())}
         problems = [*_clashes(project, units, gone), *_contract(units.values()), *_paths(project, rendering)]
         # A name that is somebody else's would be read as theirs; there is no more to learn from it.
-        return problems or list(_read(project, units, version))
+        if problems:
+            return problems
+        staged = {name: file.content for name, file in units.items()}
+        found = read(project.scope, project.directories.units, staged, version)
+        return [_explained(line, project) for line in found]
     except ProcmanError as error:
         return [f"{error.message}: {error.hint}" if error.hint else error.message]
 
@@ -142,22 +146,28 @@ def _is_missing(path: Path) -> bool:
     return False
 
 
-def _read(project: Project, units: Mapping[str, RenderedFile], version: int) -> Iterator[str]:
-    """What systemd's own reader says of the units, each as it will be with the drop-ins of the host."""
+def read(scope: Scope, place: Path, staged: Mapping[str, str], version: int) -> list[str]:
+    """Return what is wrong with the units STAGED, by name, as systemd's own reader sees them beside the host's.
+
+    They are to stand in the directory PLACE. A name may be that of a drop-in, `NAME.service.d/FILE.conf`. VERSION is that
+    of the systemd here.
+    """
+    units = [name for name in staged if "/" not in name]
     with tempfile.TemporaryDirectory(prefix="procman-") as directory:
-        for name, file in units.items():
-            Path(directory, name).write_text(file.content, encoding="utf-8")
+        for name, content in staged.items():
+            path = Path(directory, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(content, encoding="utf-8")
         strict = ["--recursive-errors=no"] if version >= STRICT_ERRORS else []
-        words = [*host.of_scope("systemd-analyze", project.scope), "verify", "--man=no", *strict, *units]
+        words = [*host.of_scope("systemd-analyze", scope), "verify", "--man=no", *strict, *units]
         done = host.run(words, 60, unit_path=f"{directory}:")
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        ours = [line for line in said if any(name in line for name in units)]
-        if strict and done.status == 0:
-            return
-        for line in dict.fromkeys(ours or (said if done.status else ())):
-            yield _explained(line.replace(directory, str(project.directories.units)), project)
-        if done.status and not said:
-            yield f"systemd-analyze verify ended with status {done.status} and said nothing"
+    said = [line.replace(directory, str(place)) for line in done.stderr.splitlines() if line.strip()]
+    ours = [line for line in said if any(name in line for name in units)]
+    if strict and done.status == 0:
+        return []
+    if done.status and not said:
+        return [f"systemd-analyze verify ended with status {done.status} and said nothing"]
+    return list(dict.fromkeys(ours or (said if done.status else ())))
 
 
 def _explained(line: str, project: Project) -> str:

@@ -1,0 +1,59 @@
+"""Puts together what supervisord would read once a rendering is in place, from our files and everybody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.backends.supervisor import includes
+from procman.backends.supervisor.main_file import MainFile, parse_main_file, read_main_file
+from procman.backends.supervisor.merged import Source
+from procman.backends.supervisor.service import unit_of
+from procman.model import RenderedFile, Rendering, SupervisorSettings
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """All that supervisord would read."""
+
+    main: MainFile
+    main_source: Source
+    include: str
+    """The pattern that procman.toml says our files match."""
+    ours: Mapping[Path, RenderedFile]
+    included: tuple[Source, ...]
+    """Those of ours among them, in reading order."""
+
+    @property
+    def names(self) -> list[str]:
+        """Return our programs."""
+        return [name for file in self.ours.values() for name in file.programs]
+
+    @property
+    def others(self) -> list[Source]:
+        """Return the included files that are not ours."""
+        return [source for source in self.included if source.path not in self.ours]
+
+
+def assemble(
+    settings: SupervisorSettings, rendering: Rendering, removed: Iterable[Path], taken_over: Mapping[Path, str | None]
+) -> Configuration:
+    """Return what the supervisord of SETTINGS would read once RENDERING is in place and the paths REMOVED are gone.
+
+    TAKEN_OVER maps files of others to what will be left of them; None: nothing. Raises ProcmanError.
+    """
+    path = settings.configuration
+    contents: dict[Path, str | None] = {file.path: file.content for file in rendering.files}
+    contents |= {file: left for file, left in taken_over.items() if file not in contents}
+    gone = [*removed, *(file for file, left in contents.items() if left is None)]
+    main_source = Source(path, contents.get(path))
+    main = read_main_file(path) if main_source.content is None else parse_main_file(path, main_source.content)
+    new = [file for file, left in contents.items() if left is not None and file != path]
+    staged = {includes.real(file): file for file in new}
+    included = []
+    for file in includes.merged(main.includes, new, gone):
+        known = staged.get(includes.real(file))
+        included.append(Source(known or file, contents[known] if known else None))
+    ours = {file.path: file for file in rendering.files if file.section and unit_of(file.path) is None}
+    return Configuration(main, main_source, settings.include, ours, tuple(included))

@@ -1,0 +1,87 @@
+"""The systemd units of supervisord: procman's own is started, stopped and enabled, the host's is only read again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from procman.backends.systemd import host
+from procman.backends.systemd.systemctl import NoSuchUnit, Systemctl, Unit
+from procman.model import Scope
+
+UNIT = "procman-supervisord.service"
+"""What runs procman's own supervisord."""
+
+TIMEOUT_SECONDS = 5.0
+
+
+def unit_of(path: Path) -> str | None:
+    """Return the unit that the file PATH is, or is a drop-in of; None if it is no file of systemd's."""
+    for name in (path.name, path.parent.name.removesuffix(".d")):
+        if name.endswith(".service"):
+            return name
+    return None
+
+
+class Service:
+    """The units of supervisord in the systemd of SCOPE; procman's own stands in the directory UNITS if it is wished."""
+
+    def __init__(self, scope: Scope, units: Path) -> None:
+        self._scope = scope
+        self._path = units / UNIT
+        self._systemctl = Systemctl(scope, TIMEOUT_SECONDS)
+
+    def can_start(self) -> bool:
+        """Say whether procman's own is in place and its systemd runs, so that nobody else should start supervisord."""
+        return self._path.exists() and host.unreachable(self._scope) is None
+
+    def main_pid(self) -> int | None:
+        """Return the process that systemd runs as procman's own supervisord; None: it runs none."""
+        if host.unreachable(self._scope):
+            return None
+        return self._show([UNIT])[UNIT].number("MainPID") or None
+
+    def start(self) -> None:
+        """Start procman's own; returns once systemd has run it."""
+        self._read_again([UNIT])
+        self._systemctl.order("start", UNIT)
+
+    def follow(self, sections: Sequence[Path]) -> None:
+        """Have systemd read SECTIONS again, as far as they are its own; it is to start procman's own at boot."""
+        names = {unit for section in sections if (unit := unit_of(section))}
+        if not names or host.unreachable(self._scope):
+            return
+        self._read_again(names)
+        if UNIT in names and self._path.exists() and self._show([UNIT])[UNIT].text("UnitFileState") == "disabled":
+            self._systemctl.order("enable", UNIT)
+
+    def retire(self) -> None:
+        """Stop procman's own, if systemd runs it, and have it started at boot no more; its file may be gone already."""
+        if host.unreachable(self._scope):
+            return
+        unit = self._show([UNIT])[UNIT]
+        if not unit.is_known and unit.has_ended:
+            return
+        # Restart= would bring back a supervisord that is shut down in any other way; and what starts it at boot is a
+        # link, which is there also when its file is gone.
+        for verb in ("stop", "disable", "reset-failed"):
+            with contextlib.suppress(NoSuchUnit):
+                self._systemctl.order(verb, UNIT)
+        self._read_again([UNIT])
+
+    def command(self, verb: str) -> str:
+        """Return an order about procman's own as a person would give it."""
+        return self._systemctl.command(verb, UNIT.removesuffix(".service"))
+
+    def _read_again(self, names: Collection[str]) -> None:
+        if any(self._is_outdated(unit) for unit in self._show(names).values()):
+            self._systemctl.order("daemon-reload")
+
+    def _is_outdated(self, unit: Unit) -> bool:
+        return unit.text("NeedDaemonReload") == "yes" or (
+            unit.name == UNIT and unit.is_known is not self._path.exists()
+        )
+
+    def _show(self, names: Collection[str]) -> dict[str, Unit]:
+        return self._systemctl.show(sorted(names))

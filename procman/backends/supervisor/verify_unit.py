@@ -1,0 +1,60 @@
+"""Looks at the systemd unit of procman's own supervisord, and at what it runs, before it is put in place (R6, S3)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.backends.supervisor.service import UNIT, unit_of
+from procman.backends.systemd import host
+from procman.backends.systemd.verify import read
+from procman.config.trust import distrust
+from procman.errors import ProcmanError
+from procman.model import Project, Rendering, Scope
+
+
+def problems_of_unit(project: Project, rendering: Rendering) -> list[str]:
+    """Return why systemd should not, or could not, start the supervisord that PROJECT names; empty if it names none."""
+    supervisord = project.supervisor.supervisord
+    if supervisord is None:
+        return []
+    try:
+        return [*_commands(project, supervisord), *_unit(project, rendering)]
+    except ProcmanError as error:
+        return [f"{error.message}: {error.hint}" if error.hint else error.message]
+
+
+def _commands(project: Project, supervisord: Path) -> Iterator[str]:
+    key = f"{project.configuration_file}: supervisor.supervisord"
+    for command in (supervisord, supervisord.with_name("supervisorctl")):
+        if not os.access(command, os.X_OK):
+            yield f"{key}: {command} is no command: supervisorctl must be beside it, as in procman's own virtualenv"
+        elif project.scope is Scope.SYSTEM:
+            for path in (command, *_interpreter(command)):
+                yield from (f"{key}: root runs it, and others could change it: {each}" for each in distrust(path, {0}))
+
+
+def _interpreter(script: Path) -> Iterator[Path]:
+    """What the first line of SCRIPT has it run by: root runs that too."""
+    with script.open("rb") as file:
+        first = file.readline(4096)
+    if first.startswith(b"#!/"):
+        yield Path(os.fsdecode(first[2:].split()[0]))
+
+
+def _unit(project: Project, rendering: Rendering) -> Iterator[str]:
+    try:
+        version = host.version()
+    except ProcmanError:
+        # `install` says that nobody will read it.
+        return
+    if project.scope is Scope.USER and host.unreachable(project.scope):
+        return
+    for place in host.unit_path(project.scope):
+        if place != project.directories.units and os.path.lexists(place / UNIT):
+            yield f"{place / UNIT} is somebody else's, and procman's would hide it: remove it"
+    units = project.directories.units
+    files = [file for file in rendering.files if unit_of(file.path)]
+    staged = {str(file.path.relative_to(units)): file.content for file in files}
+    yield from read(project.scope, units, staged, version)

@@ -1,0 +1,152 @@
+"""The unit of procman's own supervisord: what is written, and what is looked at before it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.backends.supervisor import files
+from procman.backends.supervisor.service import UNIT, unit_of
+from procman.backends.supervisor.verify import verify
+from procman.config.load import load
+from procman.model import Project, RenderedFile, Rendering
+from tests.backends.supervisor.projects import embedded, rendered, with_programs
+from tests.backends.systemd.projects import directives_of
+
+HOME = Path("/home/anna")
+BIN = Path(sys.executable).parent
+SUPERVISORD = f'supervisord = "{BIN}/supervisord"\n'
+
+
+def units(project: Project) -> dict[Path, RenderedFile]:
+    return {file.path: file for file in files.render(project).files if unit_of(file.path)}
+
+
+def system(tmp_path: Path, text: str = "") -> Project:
+    """Return a project of the host's scope with a supervisord of procman's own."""
+    path = tmp_path / "procman.toml"
+    path.write_text(
+        '[project]\nname = "demo"\napp = "mysite"\nuser = "www-data"\ndirectory = "/srv/demo"\nvirtualenv = "/e"\n'
+        f'after = ["rabbitmq-server.service"]\n[worker.celery]\n[supervisor]\nmode = "embedded"\n{text or SUPERVISORD}'
+    )
+    return load(path, {})
+
+
+def test_without_the_key_there_is_no_unit(tmp_path: Path) -> None:
+    assert units(embedded(tmp_path, HOME)) == {}
+
+
+def test_unit_starts_the_named_supervisord_and_stops_all_programs_side_by_side(tmp_path: Path) -> None:
+    unit = directives_of(units(system(tmp_path))[Path("/etc/systemd/system", UNIT)].content)
+    configuration = "-c /etc/procman/supervisor/supervisord.conf"
+    assert unit["ExecStart"] == [f"{BIN}/supervisord --nodaemon {configuration}"]
+    assert unit["ExecStop"] == [f"-{BIN}/supervisorctl {configuration} stop all"]
+    # Any other mode kills the programs of a supervisord that was killed, with their tasks.
+    assert unit["KillMode"] == ["process"]
+    assert unit["Restart"] == ["always"]
+    assert unit["OOMPolicy"] == ["continue"]
+    assert unit["WantedBy"] == ["multi-user.target"]
+    assert "User" not in unit
+
+
+def test_unit_of_a_user_asks_for_nothing_of_the_hosts(tmp_path: Path) -> None:
+    project = embedded(tmp_path, HOME, SUPERVISORD)
+    project = replace(project, after=("rabbitmq-server.service",))
+    found = units(project)
+    assert {path.parent.name for path in found} == {"user", f"{UNIT}.d"}
+    text = "".join(file.content for file in found.values())
+    assert "After=" not in text
+    assert directives_of(text)["WantedBy"] == ["default.target"]
+
+
+def test_unit_is_the_same_for_every_project_and_the_longest_stop_of_all_comes_last(tmp_path: Path) -> None:
+    short = system(tmp_path)
+    long = with_programs(replace(short, name="archive", after=("redis.service",)), stop_timeout_seconds=86_400)
+    one, other = units(short), units(long)
+    [shared] = set(one) & set(other)
+    assert one[shared] == other[shared]
+    assert one[shared].shared
+    # systemd.unit(5): drop-ins are read in the order of their names, whatever directory they are in.
+    in_order = sorted((one | other).items(), key=lambda entry: entry[0].name)
+    said = [directives_of(file.content) for path, file in in_order if path != shared]
+    assert [each["TimeoutStopSec"] for each in said] == [["630"], ["86430"]]
+    assert [each["After"] for each in said] == [["rabbitmq-server.service"], ["redis.service"]]
+
+
+def test_a_changed_unit_restarts_no_program_but_systemd_is_told(tmp_path: Path) -> None:
+    assert {(file.restarts, file.section, file.programs) for file in units(system(tmp_path)).values()} == {
+        (False, True, ())
+    }
+
+
+def test_what_supervisord_reads_has_no_unit_among_it(tmp_path: Path) -> None:
+    project = embedded(tmp_path, HOME, SUPERVISORD)
+    assert verify(project, files.render(project)) == []
+
+
+@pytest.mark.parametrize("key", ["/nonexistent/supervisord", "/bin/true"])
+def test_command_that_is_not_there_or_has_no_supervisorctl_beside_it_is_refused(tmp_path: Path, key: str) -> None:
+    project = embedded(tmp_path, HOME, f'supervisord = "{key}"\n')
+    problems = verify(project, files.render(project))
+    assert any("is no command" in problem and "supervisor.supervisord" in problem for problem in problems)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root's own directories are to be told from a user's")
+def test_root_runs_nothing_that_others_could_change(tmp_path: Path) -> None:
+    place, theirs = tmp_path / "bin", tmp_path / "theirs"
+    for directory in (place, theirs):
+        directory.mkdir()
+    python = theirs / "python"
+    python.symlink_to(sys.executable)
+    for name in ("supervisord", "supervisorctl"):
+        (place / name).write_text(f"#!{python}\n")
+        (place / name).chmod(0o755)
+    project = system(tmp_path, f'supervisord = "{place}/supervisord"\n')
+
+    def told() -> list[str]:
+        return [each for each in verify(project, files.render(project)) if "others could change it" in each]
+
+    before = set(told())
+    theirs.chmod(0o777)
+    assert {each for each in told() if str(theirs) in each} - before
+    theirs.chmod(0o755)
+    (place / "supervisorctl").chmod(0o777)
+    assert {each for each in told() if "supervisorctl" in each} - before
+
+
+def test_template_that_systemd_would_ignore_in_part_is_refused(tmp_path: Path) -> None:
+    project = system(tmp_path)
+    rendering = files.render(project)
+    assert not [each for each in verify(project, rendering) if UNIT in each]
+    broken = [
+        replace(file, content=file.content.replace("KillMode=process", "KillMode=proces"))
+        if file.path.name == UNIT
+        else file
+        for file in rendering.files
+    ]
+    [problem] = [each for each in verify(project, Rendering(rendering.directories, tuple(broken))) if UNIT in each]
+    assert problem.startswith(f"/etc/systemd/system/{UNIT}:")
+    assert "proces" in problem
+
+
+@pytest.mark.parametrize(
+    ("path", "unit"),
+    [
+        (f"/etc/systemd/system/{UNIT}", UNIT),
+        ("/etc/systemd/system/supervisor.service.d/procman.conf", "supervisor.service"),
+        ("/etc/supervisor/conf.d/catmaid-celery.conf", None),
+    ],
+)
+def test_units_are_told_from_sections(path: str, unit: str | None) -> None:
+    assert unit_of(Path(path)) == unit
+
+
+def test_every_file_has_an_owner_and_a_directory(tmp_path: Path) -> None:
+    project = system(tmp_path)
+    for path, file in units(project).items():
+        assert (file.owner, file.group, file.mode) == ("root", "root", 0o644)
+        assert path in {Path(each) for each in rendered(project)}
