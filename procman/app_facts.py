@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from procman.inside import probe
+from procman.inside import app_check, probe
 from procman.project_python import AppError, Place, ask_project
 from procman.secrets import masked
 
@@ -21,6 +22,33 @@ class BeatEntry:
     name: str
     task: str
     schedule: str
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the project's own Celery says of one command line; empty: nothing is wrong with it."""
+
+    error: str = ""
+    pool_error: str = ""
+    queues_error: str = ""
+    queues: tuple[str, ...] | None = None
+    """What the worker would consume; None: not known, or no worker."""
+    scheduler: str = ""
+    """Of beat: the class, as MODULE:NAME."""
+    scheduler_error: str = ""
+    keeps_file: bool | None = None
+    """Whether beat's scheduler keeps a schedule file; None: not known, or no beat."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file or directory that the app's settings or logging name."""
+
+    what: str
+    """`MEDIA_ROOT`, `log`, `cache default`, `database default`..."""
+    path: Path
+    writable: bool
+    """For the user of the programs, on the host as it is, whatever a sandbox adds."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +82,10 @@ class AppFacts:
     """The Django settings asked for, those that are set."""
     problems: Mapping[str, str]
     """What could not be told, and why."""
+    judged: Mapping[str, Judged] = field(default_factory=dict)
+    """The command lines asked about, by the names they were given."""
+    written: tuple[Written, ...] = ()
+    """Only where command lines were asked about."""
 
 
 def ask(
@@ -65,15 +97,21 @@ def ask(
     user: str | None,
     group: str | None = None,
     settings: Sequence[str] = (),
+    commands: Mapping[str, Sequence[str]] | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> AppFacts:
     """Load APP with the Python of its virtualenv, in DIRECTORY and ENVIRONMENT, and return what it says.
 
     It runs as USER, for good; where that would be root, nothing is run and ProcmanError raised (S3). SETTINGS names
-    the Django settings of interest. Raises AppError with the app's own error where it cannot be loaded.
+    the Django settings of interest. COMMANDS, by any names, are arguments of `celery` that its own Celery is to judge.
+    Raises AppError with the app's own error where it cannot be loaded.
     """
     place = Place(python, environment, directory, user, group)
-    answer = ask_project(place, app, Path(probe.__file__), settings, timeout=timeout)
+    sources, arguments = [Path(probe.__file__)], [*settings]
+    if commands is not None:
+        sources.insert(0, Path(app_check.__file__))
+        arguments.append(json.dumps({name: list(words) for name, words in commands.items()}))
+    answer = ask_project(place, app, sources, arguments, timeout=timeout)
     if "error" in answer:
         raise _app_error(app, answer["error"])
     try:
@@ -105,7 +143,21 @@ def _facts(answer: Mapping[str, Any]) -> AppFacts:
         tasks=int(app["tasks"] or 0),
         beat_scheduler=str(app["beat_scheduler"] or ""),
         beat_schedule=tuple(BeatEntry(**entry) for entry in app["beat_schedule"] or ()),
-        options={name: app.get(name) for name in probe.PLAIN_OPTIONS},
+        options={name: app.get(name) for name in (*probe.PLAIN_OPTIONS, "accept_content")},
         django=dict(app["settings"] or {}),
         problems={name: str(text) for name, text in app["problems"].items()},
+        judged={name: _judged(each) for name, each in answer.get("check", {}).get("commands", {}).items()},
+        written=tuple(
+            Written(str(each["what"]), Path(each["path"]), bool(each["writable"]))
+            for each in answer.get("check", {}).get("writes", ())
+        ),
+    )
+
+
+def _judged(found: Mapping[str, Any]) -> Judged:
+    texts = ("error", "pool_error", "queues_error", "scheduler", "scheduler_error")
+    return Judged(
+        **{name: masked(str(found.get(name) or "")) for name in texts},
+        queues=None if found["queues"] is None else tuple(map(str, found["queues"])),
+        keeps_file=found["keeps_file"],
     )

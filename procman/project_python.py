@@ -31,12 +31,15 @@ class Place:
     group: str | None = None
 
 
-def ask_project(place: Place, app: str, source: Path, arguments: Sequence[str], *, timeout: float) -> dict[str, Any]:
-    """Hand the text of SOURCE to the project's Python, with APP and ARGUMENTS, and return its answer.
+def ask_project(
+    place: Place, app: str, source: Path | Sequence[Path], arguments: Sequence[str], *, timeout: float
+) -> dict[str, Any]:
+    """Hand the text of SOURCE, one after the other, to the project's Python, with APP and ARGUMENTS; return its answer.
 
     It runs as the user of PLACE, for good; where that would be root, nothing is run and ProcmanError raised (S3).
     Raises AppError where there is no answer. After TIMEOUT seconds all that was started is killed.
     """
+    sources = [source] if isinstance(source, Path) else source
     account = _account(place.user)
     home = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
     try:
@@ -47,7 +50,7 @@ def ask_project(place: Place, app: str, source: Path, arguments: Sequence[str], 
             user=place.user,
             group=place.group,
             timeout=timeout,
-            stdin=source.read_text(encoding="utf-8"),
+            stdin="\n".join(path.read_text(encoding="utf-8") for path in sources),
         )
     except ProcmanError as error:
         if isinstance(error.__context__, PermissionError):

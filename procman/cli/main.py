@@ -16,6 +16,7 @@ from procman.output.terminal import coloured, printable
 
 COMMANDS = {
     "init": "Find the project's parts and write procman.toml.",
+    "check": "Prove that what an install would start will run.",
     "render": "Show every file that procman would write.",
     "diff": "Show what an install would change.",
     "install": "Put the files in place and have the programs running.",

@@ -2,12 +2,13 @@
 
 procman hands this text to the project's own Python on stdin, so that no file has to be readable for the service user:
 
-    VIRTUALENV/bin/python - APP [SETTING ...]
+    VIRTUALENV/bin/python - APP [SETTING ...] [JSON]
 
 It runs as the service user, in the project's directory and in the environment that the programs will have. It loads
 APP as `celery -A APP worker` does, tasks included. Each SETTING names a Django setting to be answered too; one that is
 named like a secret is not. The answer is the last line of stdout that begins with MARKER; what the project prints goes
 to stderr. It holds no password, no value of a setting that was not asked for, and no line of the project's code.
+JSON asks for the field "check" besides: it is for app_check.py, whose text then stands in front of this one.
 
 The answer has "format" 1. New fields may join it; a field that changes its meaning makes it format 2. There is always
 "python" and "versions", and either "app", where "problems" has a text for each field that could not be told, or
@@ -114,7 +115,7 @@ def known_secrets(error: Optional[BaseException]) -> Set[str]:
 # The answer ----------------------------------------------------------------------------------------------------------
 
 
-def answer(app_name: str, setting_names: Iterable[str]) -> Dict[str, Any]:
+def answer(app_name: str, setting_names: Iterable[str], commands: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """Load the app and return the answer about it; whatever goes wrong becomes a part of it."""
     found = {"format": FORMAT, "python": _python()}  # type: Dict[str, Any]
     error = None  # type: Optional[BaseException]
@@ -123,6 +124,8 @@ def answer(app_name: str, setting_names: Iterable[str]) -> Dict[str, Any]:
         app = load(app_name)
         found["import_seconds"] = round(time.monotonic() - start, 3)
         found["app"] = _app(app, setting_names)
+        if commands is not None:
+            found["check"] = globals()["check_app"](app, commands)
     except BaseException as caught:
         # Settings may well call sys.exit().
         error = caught
@@ -356,10 +359,11 @@ def write(descriptor: int, found: Mapping[str, Any]) -> None:
 def main() -> None:
     descriptor = take_stdout()
     app_name, setting_names = sys.argv[1], sys.argv[2:]
+    commands = json.loads(setting_names.pop()) if setting_names and setting_names[-1].startswith("{") else None
     # Settings look at both: this is what a worker would see.
     sys.path[:] = [os.getcwd()] + [directory for directory in sys.path if directory]
     sys.argv[:] = [os.path.join(os.path.dirname(sys.executable), "celery"), "-A", app_name, "worker"]
-    write(descriptor, answer(app_name, setting_names))
+    write(descriptor, answer(app_name, setting_names, commands))
     # Threads that the project started, and what it registered to happen at exit, are not waited for.
     os._exit(0)
 

@@ -1,0 +1,84 @@
+"""PM71x: the app is imported, with the settings that were meant, and within the time it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from procman.checks.before.facts import Before
+from procman.model import Kind, Level, Result
+
+PICKLES = {"pickle", "application/x-python-serialize"}
+
+
+def app_is_imported(before: Before) -> Iterator[Result]:
+    """The app is imported by each launch, as the user of the programs, with the time limit."""
+    for each in before.asked:
+        if each.app:
+            detail = (
+                f"{before.project.app} was imported in {each.app.import_seconds:.1f} s, with {each.app.tasks} tasks"
+            )
+            yield Result("PM711", each.name, Level.OK, detail)
+        else:
+            yield Result("PM711", each.name, Level.CRITICAL, each.error, each.hint)
+
+
+def import_is_in_time(before: Before) -> Iterator[Result]:
+    """The app takes less time to import than a program must stay up to count as started."""
+    for each in before.asked:
+        for program in each.programs if each.app else ():
+            if each.app and each.app.import_seconds >= program.start_seconds:
+                detail = (
+                    f"the app takes {each.app.import_seconds:.1f} s to import: a program that fails by then counts as "
+                    f"started, and is restarted for ever"
+                )
+                hint = f"start_seconds = {int(2 * each.app.import_seconds) + 1} in [{program.key}]"
+                yield Result("PM712", program.name, Level.WARNING, detail, hint)
+
+
+def settings_are_those_meant(before: Before) -> Iterator[Result]:
+    """The settings module that procman.toml names is the one that the app uses."""
+    meant = before.project.settings
+    for each in before.asked:
+        used = each.app.settings if each.app else None
+        if meant and used and used != meant:
+            detail = f"the app uses the settings {used}, whatever DJANGO_SETTINGS_MODULE says ({meant})"
+            hint = f'settings = "{used}" in [project], or mend the module of the app that sets another one.'
+            yield Result("PM713", each.name, Level.WARNING, detail, hint)
+        elif meant and each.app and not used:
+            detail = f"settings = {meant} is of no effect: the app does not use Django's settings"
+            yield Result("PM713", each.name, Level.WARNING, detail, "Leave the key settings out, or mend the app.")
+
+
+def app_can_tell(before: Before) -> Iterator[Result]:
+    """The app can tell its queues, schedule and settings: what fails here fails in the worker too."""
+    for each in before.asked:
+        for what, problem in each.app.problems.items() if each.app else ():
+            detail = f"the app cannot tell its {what}: {problem}"
+            yield Result("PM714", each.name, Level.WARNING, detail, "Mend that setting of the app.")
+
+
+def app_has_tasks(before: Before) -> Iterator[Result]:
+    """The app has tasks of its own."""
+    for each in before.asked:
+        workers = [program for program in each.programs if program.kind is Kind.WORKER]
+        if each.app and workers and not each.app.tasks:
+            detail = "the app has no tasks: a worker would refuse every message"
+            hint = "Have the app import its tasks (app.autodiscover_tasks(), or `include`)."
+            yield Result("PM715", each.name, Level.WARNING, detail, hint)
+
+
+def pickle_is_not_accepted(before: Before) -> Iterator[Result]:
+    """The app does not unpickle what anybody can put on the broker; as root Celery refuses to."""
+    user = before.project.user
+    if user == "root":
+        detail = (
+            "the programs run as root: a worker that accepts pickle refuses to start, and any other can do anything"
+        )
+        hint = "Name another user in [project], such as www-data. As root the app is not loaded here, and not checked."
+        yield Result("PM716", None, Level.WARNING, detail, hint)
+    for each in before.asked:
+        accepted = each.app.options.get("accept_content") if each.app else None
+        if PICKLES & set(accepted if isinstance(accepted, list) else ()):
+            detail = f"the app accepts pickle: whoever can send it a message runs code as {user or 'you'}"
+            hint = 'CELERY_ACCEPT_CONTENT = ["json"], once no sender uses pickle any more.'
+            yield Result("PM716", each.name, Level.WARNING, detail, hint)

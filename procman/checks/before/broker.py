@@ -1,0 +1,125 @@
+"""PM72x: the broker takes our connection, and is one to be used for this."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from procman.broker_facts import BrokerFacts
+from procman.checks.before.facts import Asked, Before
+from procman.model import Kind, Level, Result, Scope
+
+IN_ONE_PROCESS = ("memory", "in-memory", "kombu.transport.memory")
+FOR_DEVELOPMENT = ("filesystem", "kombu.transport.filesystem")
+
+TROUBLES = {
+    "refused": "nothing listens there",
+    "dns": "its name is not known",
+    "password": "it does not accept the user and password",
+    "vhost": "the virtual host is missing, or not for this user",
+    "timeout": "it does not answer in time",
+    "unreachable": "there is no way to it",
+    "closed": "it hung up: what listens there is no such broker",
+    "tls": "no agreement on TLS",
+    "module": "its client library is missing",
+    "settings": "its URL cannot be read",
+}
+
+
+def broker_takes_us(before: Before) -> Iterator[Result]:
+    """The broker can be reached, and accepts user, password and virtual host."""
+    for each in before.asked:
+        broker = each.broker
+        if each.broker_error:
+            yield Result("PM721", each.name, Level.CRITICAL, each.broker_error, "Look at the broker, then check again.")
+        if broker is None or broker.trouble == "module":
+            continue
+        if broker.reachable:
+            detail = f"{broker.url} answers, in {broker.seconds:.1f} s"
+            yield Result("PM721", each.name, Level.OK, detail, values={"seconds": broker.seconds})
+        elif each.app:
+            what = TROUBLES.get(broker.trouble, "it cannot be used")
+            detail = f"{broker.url or 'the broker'}: {what}" + (f" ({broker.detail})" if broker.detail else "")
+            yield Result("PM721", each.name, Level.CRITICAL, detail, broker.remedy)
+
+
+def transport_is_installed(before: Before) -> Iterator[Result]:
+    """The client library of the broker is in the virtualenv: `pip install celery` brings none for Redis."""
+    for each in before.asked:
+        missing = each.app.missing_module if each.app else None
+        if missing and each.app:
+            pip = before.project.virtualenv / "bin" / "pip"
+            detail = f"{missing} is not in the virtualenv, and the transport {each.app.transport} needs it"
+            yield Result("PM722", each.name, Level.CRITICAL, detail, f"{pip} install 'celery[{each.app.transport}]'")
+
+
+def credentials_are_own(before: Before) -> Iterator[Result]:
+    """A broker on another host is not used with RabbitMQ's default account."""
+    for each in before.asked:
+        broker = each.broker
+        if broker and broker.default_credentials and not is_local(broker.host):
+            detail = f"{broker.url}: RabbitMQ's default account guest, on another host"
+            hint = "Make an account for this project: rabbitmqctl add_user, set_permissions; then delete_user guest."
+            yield Result("PM723", each.name, Level.WARNING, detail, hint)
+
+
+def transport_is_for_production(before: Before) -> Iterator[Result]:
+    """The broker is none that is made for development."""
+    for each in before.asked:
+        transport = each.app.transport if each.app else ""
+        if transport in IN_ONE_PROCESS:
+            detail = f"the broker is {transport}: what one process sends no other one receives"
+            yield Result("PM724", each.name, Level.CRITICAL, detail, "Use RabbitMQ or Redis.")
+        elif transport in FOR_DEVELOPMENT and before.project.scope is Scope.SYSTEM:
+            detail = f"the broker is {transport}, for development: a worker that is killed loses what it had reserved"
+            yield Result("PM724", each.name, Level.WARNING, detail, "Use RabbitMQ or Redis on a server.")
+
+
+def management_answers(before: Before) -> Iterator[Result]:
+    """RabbitMQ's management interface, if [health] names one, answers, and tells of no alarm."""
+    url = before.project.health.management_url
+    for each in before.asked if url else ():
+        broker = each.broker
+        if broker is None or not broker.reachable:
+            continue
+        if broker.management_problem:
+            hint = "rabbitmq-plugins enable rabbitmq_management, or mend management_url in [health]."
+            yield Result("PM725", each.name, Level.WARNING, f"{url}: {broker.management_problem}", hint)
+        for alarm in broker.alarms or ():
+            detail = f"RabbitMQ has an alarm, {alarm}: nobody can send until it is over"
+            yield Result("PM725", each.name, Level.WARNING, detail, "Free memory or disk on the broker's host.")
+
+
+def every_queue_is_consumed(before: Before) -> Iterator[Result]:
+    """Every queue that tasks are sent to is consumed by one of the workers."""
+    workers = before.of_kind(Kind.WORKER)
+    answers = [(program, before.answer(program)) for program in workers]
+    if not workers or any(_consumed(program.name, each) is None for program, each in answers):
+        return
+    consumed = {queue for program, each in answers for queue in _consumed(program.name, each) or ()}
+    wanted = {queue for each in before.asked if each.app for queue in (*each.app.queues, *each.app.routed_queues)}
+    for queue in sorted(wanted - consumed):
+        hint = f'Add "{queue}" to queues of a worker, unless a worker on another host consumes it.'
+        yield Result("PM726", None, Level.WARNING, f"no worker here consumes the queue {queue}", hint)
+
+
+def _consumed(program: str, each: Asked | None) -> tuple[str, ...] | None:
+    judged = each.judged.get(program) if each else None
+    return judged.queues if judged else None
+
+
+def is_local(host: str) -> bool:
+    """Say whether HOST is this one."""
+    if host in ("", "localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_amqp(each: Asked) -> bool:
+    """Say whether the broker is reached by AMQP, which is RabbitMQ nearly always."""
+    broker: BrokerFacts | None = each.broker
+    transport = each.app.transport if each.app else (broker.transport if broker else "")
+    return transport.partition("+")[0] in ("amqp", "amqps", "pyamqp", "librabbitmq")

@@ -1,0 +1,111 @@
+"""PM70x: the virtualenv's Python, Celery in it, the commands and the environment file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from procman.checks.before.facts import Before
+from procman.model import BackendName, Command, Kind, Level, Result
+
+OLDEST_CELERY = (4, 4)
+"""What procman is tested with, and later."""
+
+KNOWN_HOLES = (
+    (
+        "celery",
+        (5, 2, 2),
+        "CVE-2021-23727: whoever can write to the result backend can have the worker run commands",
+    ),
+)
+"""(package, first version without it, what it is)."""
+
+SUPERVISOR_HOLE = ((3, 3, 3), "CVE-2017-11610: whoever may use its socket or port can run commands as supervisord")
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """Return the numbers at the start of a version: (5, 2, 0) of 5.2.0rc1."""
+    return tuple(int(number) for number in re.findall(r"\d+", re.match(r"[\d.]*", version)[0]))  # type: ignore[index]
+
+
+def python_starts(before: Before) -> Iterator[Result]:
+    """The virtualenv's Python starts as the user of the programs."""
+    python, found = before.project.virtualenv / "bin" / "python", before.interpreter
+    if found.version:
+        yield Result("PM701", None, Level.OK, f"{python}: Python {found.version}")
+    else:
+        hint = found.hint or "Make the virtualenv anew, or mend the key virtualenv in [project]."
+        yield Result("PM701", None, Level.CRITICAL, found.error, hint)
+
+
+def celery_is_there(before: Before) -> Iterator[Result]:
+    """Celery is in the virtualenv, in a version that procman knows."""
+    app = before.facts()
+    if app is None:
+        if any("No module named 'celery'" in each.error for each in before.asked):
+            pip = before.project.virtualenv / "bin" / "pip"
+            yield Result("PM702", None, Level.CRITICAL, "Celery is not in the virtualenv", f"{pip} install celery")
+        return
+    version = app.versions.get("celery", "")
+    versions = ", ".join(f"{name} {found}" for name, found in app.versions.items())
+    if version and numbers(version) < OLDEST_CELERY:
+        hint = "procman is tested with Celery 4.4 to 5.7: upgrade Celery, or try the install on another host first."
+        yield Result("PM702", None, Level.WARNING, f"Celery {version} is older than 4.4", hint)
+    else:
+        yield Result("PM702", None, Level.OK, versions)
+
+
+def no_known_holes(before: Before) -> Iterator[Result]:
+    """Celery and supervisord are in no version with a known hole."""
+    app = before.facts()
+    for package, mended, what in KNOWN_HOLES:
+        version = app.versions.get(package, "") if app else ""
+        if version and numbers(version) < mended:
+            first = ".".join(map(str, mended))
+            hint = f"Upgrade to {package} {first} or later; until then let nobody else write to the result backend."
+            yield Result("PM703", None, Level.WARNING, f"{package} {version} has {what}", hint)
+    version, (mended, what) = before.host.supervisor_version, SUPERVISOR_HOLE
+    if version and numbers(version) < mended:
+        detail = f"supervisor {version} may have {what}"
+        yield Result("PM703", None, Level.WARNING, detail, "Upgrade supervisor to 3.3.3 or later.")
+
+
+def commands_are_found(before: Before) -> Iterator[Result]:
+    """The first word of each command is a program that the user can run."""
+    for program in before.of_kind(Kind.COMMAND):
+        assert isinstance(program.options, Command)
+        if program.name in before.commands and before.commands[program.name] is None:
+            word, path = program.options.argv[0], before.launches[program.name].environment.get("PATH", "")
+            hint = f"Mend argv in [{program.key}], or install it. PATH there is {path}"
+            yield Result("PM704", program.name, Level.CRITICAL, f"{word} is not found, or may not be run", hint)
+
+
+def environment_file_is_read(before: Before) -> Iterator[Result]:
+    """The environment file is there, can be read by who will read it, and is understood."""
+    file = before.environment_file
+    if file is None:
+        return
+    for problem in file.problems:
+        hint = f"Its syntax is that of systemd's EnvironmentFile=: NAME=value, one on a line. Look at {file.path}."
+        yield Result("PM705", None, Level.CRITICAL, problem, hint)
+    place = before.places.get(file.path)
+    user = before.project.user
+    if before.project.backend is BackendName.SUPERVISOR and place and user and not file.problems and not place.readable:
+        detail = f"{file.path}: {user} cannot read it, and under supervisord the program itself does"
+        hint = f"chown root:{before.project.group or user} {file.path} && chmod 0640 {file.path}"
+        yield Result("PM705", None, Level.CRITICAL, detail, hint)
+    elif not file.problems:
+        yield Result("PM705", None, Level.OK, f"{file.path} can be read")
+
+
+def environment_file_is_private(before: Before) -> Iterator[Result]:
+    """Nobody else can read the environment file, or change it."""
+    file = before.environment_file
+    if file is None or not file.owner:
+        return
+    if not file.trusted:
+        hint = "Whoever can change it decides what the programs run (PYTHONPATH, LD_PRELOAD)."
+        yield Result("PM706", None, Level.CRITICAL, f"{file.path} can be changed by others: {file.why}", hint)
+    if file.mode & 0o004:
+        detail = f"{file.path} has mode {file.mode:04o}: everybody on this host can read the secrets in it"
+        yield Result("PM706", None, Level.WARNING, detail, f"chmod o-rwx {file.path}")

@@ -1,0 +1,128 @@
+"""PM74x: beat's scheduler, where its schedule is kept, and that no other beat runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.app_facts import Judged
+from procman.checks.before.facts import Before
+from procman.checks.before.interpreter import numbers
+from procman.model import Beat, Kind, Level, Program, Result, Scope
+
+EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))  # noqa: S108
+"""What is empty after a boot (file-hierarchy(7))."""
+
+MENDS_ITSELF = (5, 5)
+"""From this Celery on beat replaces any schedule that it cannot read; before, some end it at every start."""
+
+
+def _beats(before: Before) -> Iterator[tuple[Program, Judged]]:
+    for program in before.of_kind(Kind.BEAT):
+        each = before.answer(program)
+        yield program, each.judged.get(program.name, Judged()) if each else Judged()
+
+
+def _files(before: Before) -> Iterator[tuple[Program, Path]]:
+    """The beats that keep a file, and which."""
+    for program, judged in _beats(before):
+        if isinstance(program.options, Beat) and program.options.schedule_file and judged.keeps_file is not False:
+            yield program, program.options.schedule_file
+
+
+def scheduler_is_imported(before: Before) -> Iterator[Result]:
+    """The scheduler class of beat can be imported."""
+    for program, judged in _beats(before):
+        if judged.scheduler_error:
+            detail = f"the scheduler cannot be imported: {judged.scheduler_error}"
+            hint = f"Install it into the virtualenv, or mend scheduler in [{program.key}] or the app's beat_scheduler."
+            yield Result("PM741", program.name, Level.CRITICAL, detail, hint)
+        elif judged.scheduler:
+            yield Result("PM741", program.name, Level.OK, f"the scheduler is {judged.scheduler}")
+
+
+def schedule_can_be_written(before: Before) -> Iterator[Result]:
+    """The directory of the schedule is there, or will be made, and the user can write to it."""
+    for program, file in _files(before):
+        directory = before.places.get(file.parent)
+        user = before.project.user or "you"
+        if directory is None:
+            continue
+        if directory.exists and not directory.is_directory:
+            hint = f"Mend schedule_file in [{program.key}]."
+            yield Result("PM742", program.name, Level.CRITICAL, f"{file.parent} is no directory", hint)
+        elif directory.exists and not directory.writable:
+            detail = f"{user} cannot write to {file.parent}, where beat keeps its schedule: it would end at every start"
+            hint = f"chown {user} {file.parent} && chmod u+rwx {file.parent}"
+            yield Result("PM742", program.name, Level.CRITICAL, detail, hint)
+        elif directory.exists:
+            yield Result("PM742", program.name, Level.OK, f"{user} can write to {file.parent}")
+        else:
+            yield Result("PM742", program.name, Level.OK, f"{file.parent} is made by the install")
+
+
+def schedule_stays(before: Before) -> Iterator[Result]:
+    """The schedule is kept where no boot removes it, and not among the code."""
+    for program, file in _files(before):
+        directory = before.places.get(file.parent)
+        if any(file.is_relative_to(place) for place in EMPTIED) or (directory and directory.in_memory):
+            detail = f"{file.parent} is emptied at boot: beat then forgets when things last ran"
+            yield Result("PM743", program.name, Level.WARNING, detail, _elsewhere(before, program))
+        code = [before.project.directory, *before.project.python_path]
+        if any(file.is_relative_to(place) for place in code):
+            detail = (
+                f"{file} is among the code: who may write the schedule may write code there, and the next release may "
+                "remove it"
+            )
+            yield Result("PM743", program.name, Level.WARNING, detail, _elsewhere(before, program))
+
+
+def _elsewhere(before: Before, program: Program) -> str:
+    return f"Leave schedule_file out of [{program.key}]: it is then kept in {before.project.directories.data}."
+
+
+def schedule_is_the_users(before: Before) -> Iterator[Result]:
+    """The files of the schedule can be written by the user, and by nobody else: a pickle runs code."""
+    user = before.project.user or "you"
+    for program, _ in _files(before):
+        for path, place in before.schedule.files.items() if before.schedule else ():
+            if not place.exists or not place.readable or not place.writable:
+                detail = f"{path} belongs to {place.owner or 'nobody known'}, and {user} cannot write to it"
+                hint = f"chown {user} {path} && chmod 0600 {path}"
+                yield Result("PM744", program.name, Level.CRITICAL, detail, hint)
+            elif place.mode & 0o022:
+                detail = (
+                    f"{path} has mode {place.mode:04o}: whoever can write to it runs code as {user} (it is a pickle)"
+                )
+                yield Result("PM744", program.name, Level.WARNING, detail, f"chmod go-w {path}")
+
+
+def schedule_can_be_read(before: Before) -> Iterator[Result]:
+    """The schedule is whole."""
+    schedule, app = before.schedule, before.facts()
+    for program, file in _files(before):
+        for old, new in schedule.set_aside if schedule else ():
+            yield Result("PM745", program.name, Level.OK, f"{old} was set aside as {new}")
+        if schedule and schedule.problem:
+            version = app.versions.get("celery", "") if app else ""
+            mends = bool(version) and numbers(version) >= MENDS_ITSELF
+            what = "removes it and begins a new one" if mends else "may end at every start"
+            detail = f"beat cannot read {file} ({schedule.problem}) and {what}; when things last ran is not known then"
+            hint = "procman check --set-aside-schedule renames it, so that beat begins a new one."
+            yield Result("PM745", program.name, Level.WARNING if mends else Level.CRITICAL, detail, hint)
+
+
+def beat_is_alone(before: Before) -> Iterator[Result]:
+    """No other beat of the app runs on this host: every periodic task would be sent twice."""
+    project = before.project
+    for other in before.host.beats if before.of_kind(Kind.BEAT) else ():
+        detail = (
+            f"process {other.pid} of {other.user} is another beat of {other.app or 'an app'}, in {other.directory}: "
+            f"with ours every periodic task is sent twice ({other.command})"
+        )
+        hint = (
+            "Stop it and keep it from starting again; `procman install --replace FILE` takes over one of supervisord."
+        )
+        if project.scope is Scope.USER:
+            hint = "Stop it, and keep it from starting again."
+        yield Result("PM746", before.of_kind(Kind.BEAT)[0].name, Level.WARNING, detail, hint)

@@ -1,0 +1,62 @@
+"""The checks before an install, in the order in which an administrator reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from procman.checks.before import app, broker, host, interpreter, options, paths, schedule, stopping
+from procman.checks.before.facts import Before
+from procman.checks.table import Check, When
+from procman.model import Result
+
+
+def _check(code: str, title: str, function: Callable[[Before], Iterable[Result]]) -> Check[Before]:
+    return Check(code, title, When.BEFORE_INSTALL, function)
+
+
+BEFORE: tuple[Check[Before], ...] = (
+    _check("PM701", "the virtualenv's Python starts", interpreter.python_starts),
+    _check("PM702", "Celery is there", interpreter.celery_is_there),
+    _check("PM703", "no known holes", interpreter.no_known_holes),
+    _check("PM704", "commands are found", interpreter.commands_are_found),
+    _check("PM705", "the environment file is read", interpreter.environment_file_is_read),
+    _check("PM706", "the environment file is private", interpreter.environment_file_is_private),
+    _check("PM711", "the app is imported", app.app_is_imported),
+    _check("PM712", "the import is in time", app.import_is_in_time),
+    _check("PM713", "the settings are those meant", app.settings_are_those_meant),
+    _check("PM714", "the app can tell", app.app_can_tell),
+    _check("PM715", "the app has tasks", app.app_has_tasks),
+    _check("PM716", "no pickle, not as root", app.pickle_is_not_accepted),
+    _check("PM721", "the broker takes us", broker.broker_takes_us),
+    _check("PM722", "the transport is installed", broker.transport_is_installed),
+    _check("PM723", "credentials of our own", broker.credentials_are_own),
+    _check("PM724", "a broker for production", broker.transport_is_for_production),
+    _check("PM725", "RabbitMQ's management", broker.management_answers),
+    _check("PM726", "every queue is consumed", broker.every_queue_is_consumed),
+    _check("PM731", "options are understood", options.options_are_understood),
+    _check("PM732", "queues can be consumed", options.queues_can_be_consumed),
+    _check("PM733", "the pool is installed", options.pool_is_installed),
+    _check("PM741", "the scheduler is imported", schedule.scheduler_is_imported),
+    _check("PM742", "the schedule can be written", schedule.schedule_can_be_written),
+    _check("PM743", "the schedule stays", schedule.schedule_stays),
+    _check("PM744", "the schedule is the user's", schedule.schedule_is_the_users),
+    _check("PM745", "the schedule can be read", schedule.schedule_can_be_read),
+    _check("PM746", "beat is alone", schedule.beat_is_alone),
+    _check("PM751", "the project is reached", paths.project_is_reached),
+    _check("PM752", "writable_paths are writable", paths.writable_paths_are_writable),
+    _check("PM753", "the app can write", paths.app_can_write),
+    _check("PM754", "the sandbox lets it write", paths.sandbox_lets_write),
+    _check("PM755", "there is space", paths.there_is_space),
+    _check("PM756", "own directories are sound", paths.own_directories_are_sound),
+    _check("PM761", "a stop waits for tasks", stopping.stop_waits_for_tasks),
+    _check("PM762", "the broker waits for tasks", stopping.broker_waits_for_tasks),
+    _check("PM771", "the account exists", host.account_exists),
+    _check("PM772", "the process manager answers", host.manager_answers),
+    _check("PM773", "nothing is cut short", host.nothing_is_cut_short),
+    _check("PM774", "supervisord is private", host.supervisord_is_private),
+)
+
+
+def results(before: Before) -> list[Result]:
+    """Return what every check says of BEFORE, in the table's order."""
+    return [result for check in BEFORE for result in check.function(before)]

@@ -1,0 +1,24 @@
+"""`procman check`: whether what an install would start will run, found out without starting or changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from procman.app_facts import TIMEOUT_SECONDS
+from procman.checks.before.table import results
+from procman.commands.check_facts import gather
+from procman.model import Level, Project, Result
+
+
+def check(project: Project, *, timeout: float = TIMEOUT_SECONDS, set_aside: bool = False) -> list[Result]:
+    """Return what every check before an install says of PROJECT, as the user of its programs and in their environment.
+
+    Each question to the app may take TIMEOUT seconds. With SET_ASIDE a schedule that beat cannot read is renamed.
+    Raises ProcmanError where the caller may not become that user.
+    """
+    return results(gather(project, timeout=timeout, set_aside=set_aside))
+
+
+def blocking(results: Iterable[Result]) -> list[Result]:
+    """Return those of RESULTS that an install should stop for."""
+    return [result for result in results if result.level is Level.CRITICAL]

@@ -1,0 +1,77 @@
+"""Reads the environment file as whoever will read it: root for a unit, the service user under supervisord."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from pathlib import Path
+
+from procman.checks.before.facts import EnvironmentFile
+from procman.config.trust import distrust
+from procman.errors import ProcmanError
+from procman.inside.launcher import EnvironmentFileError, parse_environment_file
+from procman.model import Project
+from procman.run import CLEAN_ENVIRONMENT, capture
+
+READING_SECONDS = 10.0
+LARGEST = 1 << 20
+
+
+def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str, str]]:
+    """Return what is to be said of the project's environment file, and the variables that it sets.
+
+    No problem shows a value. Root itself reads it only where nobody else could have put a link there (S3).
+    """
+    path = project.environment_file
+    if path is None:
+        return None, {}
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            return EnvironmentFile(path, (f"{path} is no file",)), {}
+        file = EnvironmentFile(
+            path, (), _name(found.st_uid), stat.S_IMODE(found.st_mode), *_trust(path, _user_id(project))
+        )
+        variables = _variables(_content(path, project))
+    except OSError as error:
+        return EnvironmentFile(path, (f"{path} cannot be read: {error.strerror}",)), {}
+    except EnvironmentFileError as error:
+        problems = tuple(f"{path}:{line}: {message}" for line, message in error.problems)
+        return EnvironmentFile(path, problems, file.owner, file.mode, file.trusted, file.why), {}
+    except ProcmanError as error:
+        return EnvironmentFile(path, (f"{path} cannot be read as {project.user}: {error.hint or error.message}",)), {}
+    return file, variables
+
+
+def _content(path: Path, project: Project) -> bytes:
+    if os.geteuid() == 0 and project.user and distrust(path, {0}):
+        words = ["head", "-c", str(LARGEST), "--", str(path)]
+        done = capture(words, environment=CLEAN_ENVIRONMENT, user=project.user, timeout=READING_SECONDS)
+        return done.checked().stdout.encode()
+    with path.open("rb") as file:
+        return file.read(LARGEST)
+
+
+def _variables(content: bytes) -> dict[str, str]:
+    variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
+    reserved = sorted(name for name in variables if name.startswith("PROCMAN_"))
+    if reserved:
+        raise EnvironmentFileError([(0, f"only procman itself sets {', '.join(reserved)}")])
+    return variables
+
+
+def _trust(path: Path, user: int) -> tuple[bool, str]:
+    why = distrust(path, {0, user, int(os.environ.get("SUDO_UID") or 0)})
+    return not why, "; ".join(why)
+
+
+def _user_id(project: Project) -> int:
+    return pwd.getpwnam(project.user).pw_uid if project.user else os.geteuid()
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

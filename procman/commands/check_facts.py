@@ -1,0 +1,239 @@
+"""Finds out what the checks before an install look at: asks the app, the broker, the host, and the user's own eyes."""
+
+from __future__ import annotations
+
+import grp
+import json
+import os
+import pwd
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from procman import app_facts
+from procman.app_facts import AppFacts
+from procman.broker_facts import BrokerFacts, ask_broker
+from procman.checks.before.facts import Asked, Before, Host, Interpreter, Place, Schedule
+from procman.commands.check_environment import read_environment
+from procman.commands.check_host import look_at_host
+from procman.errors import ProcmanError
+from procman.inside import places
+from procman.launch import launch_of
+from procman.model import BackendName, Beat, Command, Kind, Launch, Program, Project
+from procman.project_python import Place as Where
+from procman.project_python import ask_project
+
+LOOKING_SECONDS = 15.0
+"""For looking at paths; a dead network file system takes for ever."""
+
+
+def gather(project: Project, *, timeout: float, set_aside: bool = False) -> Before:
+    """Return everything that the checks before an install look at; ProcmanError where the caller has no right to."""
+    launches = {program.name: launch_of(project, program) for program in project.programs}
+    problem = account_problem(project)
+    if problem:
+        return Before(project, launches, Interpreter(""), host=Host(account_problem=problem))
+    _require_rights(project)
+    file, secrets = read_environment(project)
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        host = pool.submit(look_at_host, project)
+        asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
+        looked = _look(project, launches, secrets, asked, set_aside=set_aside)
+        found = host.result()
+    before = replace(looked, host=found, environment_file=file)
+    return before if before.interpreter.version else replace(before, asked=())
+
+
+def account_problem(project: Project) -> str:
+    """Return why the user or the group of the programs cannot be become; empty if they can."""
+    try:
+        if project.user:
+            pwd.getpwnam(project.user)
+        if project.group:
+            grp.getgrnam(project.group)
+    except KeyError:
+        which = (
+            f"user {project.user}" if project.group is None or not _is_user(project.user) else f"group {project.group}"
+        )
+        return f"{project.configuration_file}: there is no {which} on this host"
+    return ""
+
+
+def _is_user(name: str | None) -> bool:
+    try:
+        return name is None or bool(pwd.getpwnam(name))
+    except KeyError:
+        return False
+
+
+def runs_as_root(project: Project) -> bool:
+    """Say whether the programs run as root: their code is then not loaded (S3)."""
+    return (pwd.getpwnam(project.user).pw_uid if project.user else os.geteuid()) == 0
+
+
+def _require_rights(project: Project) -> None:
+    if project.user and os.geteuid() not in (0, pwd.getpwnam(project.user).pw_uid):
+        raise ProcmanError(
+            f"only root, or {project.user} itself, can find out what works as {project.user}",
+            hint="Run the same command with sudo.",
+        )
+
+
+# The app and its broker ----------------------------------------------------------------------------------------------
+
+
+def _ask_all(
+    pool: ThreadPoolExecutor,
+    project: Project,
+    launches: Mapping[str, Launch],
+    secrets: Mapping[str, str],
+    timeout: float,
+) -> list[Asked]:
+    futures: list[tuple[tuple[Program, ...], Future[AppFacts], Future[BrokerFacts]]] = []
+    for programs in _alike(project, launches):
+        launch = launches[programs[0].name]
+        where: dict[str, Any] = {
+            "environment": {**launch.environment, **secrets},
+            "directory": launch.directory,
+            "user": launch.user,
+            "group": launch.group,
+        }
+        python = project.virtualenv / "bin" / "python"
+        commands = {program.name: _celery_arguments(launches[program.name], program) for program in programs}
+        app = pool.submit(app_facts.ask, python, project.app, commands=commands, timeout=timeout, **where)
+        url = project.health.management_url
+        broker = pool.submit(ask_broker, python, project.app, management_url=url, timeout=timeout / 2, **where)
+        futures.append((programs, app, broker))
+    return [_asked(programs, app, broker) for programs, app, broker in futures]
+
+
+def _alike(project: Project, launches: Mapping[str, Launch]) -> list[tuple[Program, ...]]:
+    """The workers and beats by launch environment: one question serves all that have the same."""
+    groups: dict[tuple[object, ...], list[Program]] = {}
+    for program in project.programs:
+        if program.kind is not Kind.COMMAND:
+            variables = launches[program.name].environment.items()
+            own = tuple(sorted(item for item in variables if not item[0].startswith("PROCMAN_")))
+            groups.setdefault((own, launches[program.name].directory), []).append(program)
+    return [tuple(programs) for programs in groups.values()]
+
+
+def _celery_arguments(launch: Launch, program: Program) -> tuple[str, ...]:
+    return launch.argv[2:] if program.launcher else launch.argv[1:]
+
+
+def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[BrokerFacts]) -> Asked:
+    try:
+        facts = app.result()
+    except ProcmanError as error:
+        return Asked(programs, None, error.message, error.hint)
+    try:
+        return Asked(programs, facts, broker=broker.result())
+    except ProcmanError as error:
+        return Asked(programs, facts, broker_error=error.message)
+
+
+# What the user sees --------------------------------------------------------------------------------------------------
+
+
+def _look(
+    project: Project, launches: Mapping[str, Launch], secrets: Mapping[str, str], asked: list[Asked], *, set_aside: bool
+) -> Before:
+    commands = [program for program in project.programs if isinstance(program.options, Command)]
+    schedule = _schedule_file(project, asked)
+    question = {
+        "paths": [str(path) for path in dict.fromkeys(_paths(project, asked))],
+        "commands": [_looked_up(launches[program.name], program, secrets) for program in commands],
+        "schedule": str(schedule) if schedule else None,
+        "set_aside": set_aside,
+    }
+    try:
+        answer = _answer(project, question)
+    except ProcmanError as error:
+        return Before(project, launches, Interpreter("", error.message, error.hint), tuple(asked))
+    found = {Path(path): _place(each) for path, each in answer["paths"].items()}
+    return Before(
+        project=project,
+        launches=launches,
+        interpreter=Interpreter(answer["python"]),
+        asked=tuple(asked),
+        places=found,
+        schedule=_schedule(answer) if answer["schedule"] else None,
+        commands={program.name: path for program, path in zip(commands, answer["commands"], strict=True)},
+        forbidden=_forbidden(project, asked),
+    )
+
+
+def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
+    if runs_as_root(project):
+        # Nothing of the project is run as root; and it is root's own eyes that are asked for.
+        return places.answer({**question, "schedule": None})
+    where = Where(project.virtualenv / "bin" / "python", {}, Path("/"), project.user, project.group)
+    words = [json.dumps(question)]
+    return ask_project(where, "what its user sees", Path(places.__file__), words, timeout=LOOKING_SECONDS)
+
+
+def _paths(project: Project, asked: list[Asked]) -> list[Path]:
+    directories = project.directories
+    paths = [project.directory, *project.python_path, *project.writable_paths, directories.logs, directories.state]
+    paths += [directories.run(program.name) for program in project.programs]
+    if project.environment_file:
+        paths.append(project.environment_file)
+    for program in project.programs:
+        if isinstance(program.options, Beat) and program.options.schedule_file:
+            paths.append(program.options.schedule_file.parent)
+    return paths + [written.path for each in asked for written in each.written]
+
+
+def _schedule_file(project: Project, asked: list[Asked]) -> Path | None:
+    judged = {name: each for answer in asked for name, each in answer.judged.items()}
+    for program in project.programs:
+        keeps_file = program.name not in judged or judged[program.name].keeps_file is not False
+        if isinstance(program.options, Beat) and keeps_file:
+            return program.options.schedule_file
+    return None
+
+
+def _looked_up(launch: Launch, program: Program, secrets: Mapping[str, str]) -> tuple[str, str]:
+    assert isinstance(program.options, Command)
+    return program.options.argv[0], {**launch.environment, **secrets}.get("PATH", "")
+
+
+def _place(found: Mapping[str, Any]) -> Place:
+    return Place(
+        exists=found["exists"],
+        problem=found["problem"] or "",
+        is_directory=found["is_directory"],
+        owner=found["owner"] or "",
+        mode=found["mode"] or 0,
+        readable=found["readable"],
+        writable=found["writable"],
+        above=Path(found["above"]),
+        above_writable=found["above_writable"],
+        free_bytes=found["free_bytes"],
+        in_memory=found["in_memory"],
+    )
+
+
+def _schedule(answer: Mapping[str, Any]) -> Schedule:
+    return Schedule(
+        {Path(path): _place(each) for path, each in answer["schedule"]["files"].items()},
+        answer["schedule"]["problem"] or "",
+        tuple((Path(old), Path(new)) for old, new in answer["set_aside"]),
+    )
+
+
+def _forbidden(project: Project, asked: list[Asked]) -> dict[str, tuple[Path, ...]]:
+    if project.backend is not BackendName.SYSTEMD:
+        return {}
+    from procman.backends.systemd import sandbox
+
+    found = {}
+    for each in asked:
+        for program in each.programs:
+            paths = sandbox.read_only(project, program, [written.path for written in each.written])
+            if paths:
+                found[program.name] = tuple(paths)
+    return found

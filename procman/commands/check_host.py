@@ -1,0 +1,103 @@
+"""What the host adds to a check before an install: the process manager, and beats that somebody else runs."""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from procman.checks.before.facts import Host, OtherBeat
+from procman.checks.processes import Process, all_processes, directory_of, user_of
+from procman.commands.init_arguments import CeleryCommand, read_command
+from procman.commands.warnings import warnings
+from procman.errors import ProcmanError
+from procman.launch import LAUNCHER, launch_of, launcher_path
+from procman.model import BackendName, Kind, Project, SupervisorMode
+from procman.secrets import masked
+
+ASKING_SECONDS = 5.0
+LONGEST_COMMAND = 200
+
+
+def look_at_host(project: Project) -> Host:
+    """Return what the host adds; what cannot be found out is left out."""
+    host = Host(warnings=_warnings(project), beats=tuple(other_beats(project)))
+    if project.backend is BackendName.SYSTEMD:
+        from procman.backends.systemd.host import unreachable
+
+        return replace(host, manager_problem=unreachable(project.scope) or "")
+    return _with_supervisord(project, host) if project.supervisor.mode is SupervisorMode.EXISTING else host
+
+
+def _warnings(project: Project) -> tuple[str, ...]:
+    try:
+        return tuple(warnings(project))
+    except ProcmanError as error:
+        return (f"{error.message}: {error.hint}" if error.hint else error.message,)
+
+
+def _with_supervisord(project: Project, host: Host) -> Host:
+    from procman.backends.supervisor.main_file import read_main_file, read_sections
+    from procman.backends.supervisor.transport import Client
+
+    path = project.supervisor.configuration
+    try:
+        main = read_main_file(path)
+        sections = read_sections(path, path.read_text(encoding="utf-8", errors="surrogateescape"))
+        if sections.has_section("inet_http_server") and not sections.has_option("inet_http_server", "password"):
+            where = sections.get("inet_http_server", "port", fallback="")
+            host = replace(host, tcp_without_password=where)
+        version = str(Client(main, "Start it as the host starts it.", ASKING_SECONDS).call("getSupervisorVersion"))
+        return replace(host, supervisor_version=version)
+    except ProcmanError as error:
+        return replace(host, manager_problem=f"{error.message}. {error.hint}".strip(". ") + ".")
+
+
+# Beats of others -----------------------------------------------------------------------------------------------------
+
+
+def other_beats(project: Project) -> Iterator[OtherBeat]:
+    """Yield each process on this host that is a beat of the same app and was not started by this project."""
+    ours = {launch_of(project, program).argv[1:] for program in project.programs if program.kind is Kind.BEAT}
+    found = {process.pid: (process, command) for process, command in _beats(project) if not _is_ours(process, ours)}
+    for process, command in found.values():
+        if process.parent in found:
+            continue
+        directory = directory_of(process.pid)
+        if _same_app(project, command, directory):
+            words = masked(" ".join(process.argv))[:LONGEST_COMMAND]
+            app = command.project.get("app")
+            yield OtherBeat(process.pid, _user(process.pid), words, str(app) if app else None, str(directory or "?"))
+
+
+def _beats(project: Project) -> Iterator[tuple[Process, CeleryCommand]]:
+    for process in all_processes().values():
+        words = list(process.argv)
+        launchers = [at for at, word in enumerate(words[:3]) if Path(word).name == LAUNCHER]
+        if launchers and words[launchers[0]] != str(launcher_path(project)):
+            words[launchers[0]] = "celery"
+        command = read_command(words) if words else None
+        if command and (command.kind is Kind.BEAT or command.with_beat):
+            yield process, command
+
+
+def _is_ours(process: Process, ours: set[tuple[str, ...]]) -> bool:
+    # Without the launcher it is known by its arguments alone, which name its schedule file.
+    return any(process.argv[-len(words) :] == words for words in ours)
+
+
+def _same_app(project: Project, command: CeleryCommand, directory: Path | None) -> bool:
+    app = str(command.project.get("app") or "").partition(":")[0].partition(".")[0]
+    if app and app != project.app.partition(":")[0].partition(".")[0]:
+        return False
+    places = {directory, Path(str(command.project.get("directory") or "/"))}
+    return project.directory in places or command.project.get("virtualenv") == str(project.virtualenv)
+
+
+def _user(pid: int) -> str:
+    uid = user_of(pid)
+    try:
+        return pwd.getpwuid(uid).pw_name if uid is not None else "?"
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,188 @@
+"""Have the app's own Celery judge the command lines of its programs, and say what the app writes to. Nothing starts.
+
+procman puts this text in front of that of probe.py, which then answers with a field "check" as well: one load of the
+app serves both. The command lines come as one object of JSON behind the settings: {"catmaid-celery": ["-A", ...]}.
+"""
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import sys
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+
+LONGEST_COMPLAINT = 600
+POOL_LIBRARIES = {"eventlet": "eventlet", "gevent": "gevent", "threads": "concurrent.futures"}
+BEAT_EXTENSIONS = "celery.beat_schedulers"
+
+
+def check_app(app: Any, commands: Mapping[str, List[str]]) -> Dict[str, Any]:
+    """Return what `procman check` wants to know of a loaded app besides what the probe tells of it."""
+    _add_own_options(app)
+    return {
+        "commands": {name: check_command(app, arguments) for name, arguments in commands.items()},
+        "writes": [{"what": what, "path": path, "writable": may_write(path)} for what, path in written_places(app)],
+    }
+
+
+# Command lines -------------------------------------------------------------------------------------------------------
+
+
+def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
+    """Return what is wrong with the arguments of `celery`, in Celery's own words, and what it understood."""
+    found = {"error": None, "queues_error": None, "pool_error": None}  # type: Dict[str, Any]
+    found.update({"scheduler_error": None, "scheduler": None, "keeps_file": None, "queues": None})
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            name, values = _parsed(app, arguments)
+    except (Exception, SystemExit) as error:
+        found["error"] = (_complaint(error) or said.getvalue().strip())[-LONGEST_COMPLAINT:]
+        return found
+    if name == "worker":
+        found["pool_error"] = _pool_error(arguments)
+        found["queues_error"], found["queues"] = _queues(app, values)
+    elif name == "beat":
+        _look_at_scheduler(app, values, found)
+    return found
+
+
+def _parsed(app: Any, arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
+    if importlib.import_module("celery").__version__.startswith("4."):
+        return _parsed_by_argparse(app, arguments)
+    return _parsed_by_click(app, arguments)
+
+
+def _add_own_options(app: Any) -> None:
+    # celery.bin.celery does it when the app is loaded, which is more than to parse.
+    with contextlib.suppress(ImportError, AttributeError):
+        group = importlib.import_module("celery.bin.celery").celery
+        for name, command in group.commands.items():
+            command.params.extend(app.user_options.get(name, ()))
+            command.params.extend(app.user_options.get("preload", ()))
+
+
+def _parsed_by_click(app: Any, arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
+    """Celery 5: what the function of the command would get."""
+    group = importlib.import_module("celery.bin.celery").celery
+    context = importlib.import_module("celery.bin.base").CLIContext
+    outer = group.make_context("celery", list(arguments), auto_envvar_prefix="CELERY")
+    outer.obj = context(app=app, no_color=True, workdir=None)
+    # Click 8.2 hides the name of the command.
+    words = list(getattr(outer, "_protected_args", None) or getattr(outer, "protected_args", [])) + list(outer.args)
+    name, command, rest = group.resolve_command(outer, words)
+    return name, command.make_context(name, rest, parent=outer).params
+
+
+def _parsed_by_argparse(app: Any, arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
+    """Celery 4.4, which takes `-A APP` away first; what the command's `run` does at once is done here too."""
+    name, rest = arguments[2], arguments[3:]
+    command = getattr(importlib.import_module("celery.bin." + name), name)(app=app)
+    values, positional = command.parse_options("celery", rest, command=name)
+    if positional:
+        raise ValueError("Celery does not understand %s" % " ".join(map(str, positional)))
+    if name == "worker" and values.get("autoscale"):
+        for number in values["autoscale"].split(","):
+            int(number)
+    return name, values
+
+
+def _complaint(error: BaseException) -> str:
+    form = getattr(error, "format_message", None)
+    text = str(form() if form else error)
+    # argparse: the number is the status, and its words went to stderr.
+    return "" if isinstance(error, SystemExit) else text or type(error).__name__
+
+
+def _pool_error(arguments: List[str]) -> Optional[str]:
+    for at, word in enumerate(arguments[:-1]):
+        if word in ("-P", "--pool"):
+            try:
+                importlib.import_module(POOL_LIBRARIES.get(arguments[at + 1], "celery"))
+            except ImportError as error:
+                return str(error)
+    return None
+
+
+def _queues(app: Any, values: Mapping[str, Any]) -> Tuple[Optional[str], Optional[List[str]]]:
+    """What celery.worker.WorkController.setup_queues does with -Q and -X."""
+    try:
+        queues = app.amqp.Queues(app.conf.task_queues)
+        queues.select(_words(values.get("queues")) or None)
+        queues.deselect(_words(values.get("exclude_queues")))
+        return None, sorted(str(name) for name in queues.consume_from)
+    except KeyError as error:
+        return "the app has no queue %s, and task_create_missing_queues is off" % error, None
+
+
+def _words(value: Any) -> List[str]:
+    return value.split(",") if isinstance(value, str) else list(value or ())
+
+
+def _look_at_scheduler(app: Any, values: Mapping[str, Any], found: Dict[str, Any]) -> None:
+    name = values.get("scheduler") or app.conf.beat_scheduler
+    try:
+        imports = importlib.import_module("celery.utils.imports")
+        aliases = dict(imports.load_extension_class_names(BEAT_EXTENSIONS) or {})
+        scheduler = imports.symbol_by_name(name, aliases=aliases)
+        found["scheduler"] = "%s:%s" % (scheduler.__module__, scheduler.__qualname__)
+        found["keeps_file"] = issubclass(scheduler, importlib.import_module("celery.beat").PersistentScheduler)
+    except Exception as error:
+        found["scheduler_error"] = "%s: %s" % (type(error).__name__, error)
+
+
+# What the app writes to ----------------------------------------------------------------------------------------------
+
+
+def written_places(app: Any) -> Iterator[Tuple[str, str]]:
+    """Yield (what, path) of the files and directories that the settings and the logging of the app name."""
+    for handler in log_handlers():
+        yield "log", handler.baseFilename
+    backend = str(app.conf.result_backend or "")
+    if backend.startswith("file://"):
+        yield "result_backend", os.path.abspath(backend[len("file://") :])
+    for name, folder in sorted((app.conf.broker_transport_options or {}).items()):
+        if "folder" in str(name):
+            yield "broker %s" % name, os.path.abspath(str(folder))
+    for what, path in _django_places():
+        yield what, os.path.abspath(str(path))
+
+
+def log_handlers() -> List[Any]:
+    """Return every handler of a logger that keeps a file; Django has set them up when the app was loaded."""
+    loggers = [logging.getLogger()] + [
+        each for each in list(logging.Logger.manager.loggerDict.values()) if isinstance(each, logging.Logger)
+    ]
+    found = {id(handler): handler for logger in loggers for handler in logger.handlers}
+    return [handler for handler in found.values() if getattr(handler, "baseFilename", None)]
+
+
+def _django_places() -> Iterator[Tuple[str, str]]:
+    django_conf = sys.modules.get("django.conf")
+    if django_conf is None or not django_conf.settings.configured:
+        return
+    settings = django_conf.settings
+    for name in ("MEDIA_ROOT", "FILE_UPLOAD_TEMP_DIR"):
+        value = getattr(settings, name, None)
+        if value and isinstance(value, (str, os.PathLike)):
+            yield name, str(value)
+    for name, cache in dict(getattr(settings, "CACHES", None) or {}).items():
+        if str(cache.get("BACKEND", "")).endswith("FileBasedCache") and cache.get("LOCATION"):
+            yield "cache %s" % name, str(cache["LOCATION"])
+    for name, database in dict(getattr(settings, "DATABASES", None) or {}).items():
+        path = str(database.get("NAME") or "")
+        if str(database.get("ENGINE", "")).endswith("sqlite3") and path and not path.startswith((":memory:", "file:")):
+            yield "database %s" % name, path
+
+
+def may_write(path: str) -> bool:
+    """Say whether this user may write to the file or directory, or make it where it is not there yet."""
+    if os.path.isdir(path):
+        return os.access(path, os.W_OK | os.X_OK)
+    if os.path.exists(path):
+        return os.access(path, os.W_OK)
+    above = os.path.dirname(path)
+    while not os.path.exists(above):
+        above = os.path.dirname(above)
+    return os.access(above, os.W_OK | os.X_OK)

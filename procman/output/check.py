@@ -1,0 +1,63 @@
+"""The results of `procman check` for people and as JSON (docs/check.md describes the fields)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from procman.model import Level, Result
+from procman.output.terminal import coloured, printable
+
+FORMAT = 1
+"""Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
+
+
+def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield the results by program, those of the whole project first; what is OK only where VERBOSE asks for it."""
+    shown = [result for result in results if verbose or result.level is not Level.OK]
+    for program in dict.fromkeys(result.program for result in sorted(shown, key=lambda each: each.program is not None)):
+        yield coloured(program or "project", "bold", stream)
+        for result in shown:
+            if result.program == program:
+                yield from _lines(result, stream)
+    yield summary(results)
+
+
+def _lines(result: Result, stream: TextIO) -> Iterator[str]:
+    level = coloured(f"{result.level.name:8}", COLOURS[result.level], stream)
+    first, *others = printable_lines(result.detail) or [""]
+    yield f"  {level}  {result.code}  {first}"
+    yield from (f"                   {line}" for line in others)
+    yield from (f"                   -> {line}" for line in printable_lines(result.hint))
+
+
+def printable_lines(text: str) -> list[str]:
+    """Return the lines of TEXT as a terminal may show them."""
+    return [printable(line) for line in text.splitlines()]
+
+
+def summary(results: Sequence[Result]) -> str:
+    """Return one line that says how many of each level there are."""
+    counts = [(level, sum(result.level is level for result in results)) for level in reversed(Level)]
+    return ", ".join(f"{count} {level.name}" for level, count in counts if count) or "nothing to say"
+
+
+def as_json(results: Sequence[Result], *, project: str | None) -> str:
+    """Return the results as one JSON document."""
+    document = {"format": FORMAT, "project": project, "results": [_result(result) for result in results]}
+    return json.dumps(document, indent=2)
+
+
+def _result(result: Result) -> dict[str, object]:
+    return {
+        "code": result.code,
+        "program": result.program,
+        "level": result.level.name,
+        "detail": result.detail,
+        "hint": result.hint,
+        "values": dict(result.values),
+    }
