@@ -80,7 +80,7 @@ def init(
     if facts:
         take_facts(draft, facts, scope, root)
     if backend is not BackendName.SYSTEMD:
-        choose_supervisord(draft, scope, mains)
+        choose_supervisord(draft, scope, mains, root)
     return _report(draft)
 
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from procman.backends.supervisor.discover import find_configurations, include_for
+from procman.backends.supervisor.embedded import own_command
 from procman.backends.supervisor.includes import matched
 from procman.backends.supervisor.main_file import MainFile, read_main_file
 from procman.commands.init_draft import Draft
+from procman.config.trust import distrust
 from procman.errors import ProcmanError
 from procman.model import Scope
 
@@ -22,6 +24,9 @@ UNIT_DIRECTORIES = (
     "lib/systemd/system",
 )
 """systemd's search path for system units (systemd.unit(5)), below the root directory."""
+
+RUNNING_SYSTEMD = "run/systemd/system"
+"""There if and only if systemd is process 1 (sd_booted(3))."""
 
 RABBITMQ = ("rabbitmq-server.service",)
 REDIS = ("redis-server.service", "redis.service", "valkey-server.service", "valkey.service")
@@ -56,8 +61,8 @@ def main_file_of(file: Path, mains: list[MainFile]) -> MainFile | None:
     return None
 
 
-def choose_supervisord(draft: Draft, scope: Scope, mains: list[MainFile]) -> None:
-    """Put the first of MAINS that has room for our files into DRAFT, else procman's own."""
+def choose_supervisord(draft: Draft, scope: Scope, mains: list[MainFile], root: Path) -> None:
+    """Put the first of MAINS that has room for our files into DRAFT, else procman's own; ROOT is the host's root."""
     for main in mains if scope is Scope.SYSTEM else ():
         include = include_for(main)
         if include:
@@ -74,6 +79,19 @@ def choose_supervisord(draft: Draft, scope: Scope, mains: list[MainFile]) -> Non
         )
     draft.put("supervisor", "mode", "embedded")
     draft.found("supervisord", "procman's own", "" if scope is Scope.USER else "there is none to be used")
+    _have_it_started(draft, scope, root)
+
+
+def _have_it_started(draft: Draft, scope: Scope, root: Path) -> None:
+    """Name procman's own supervisord for a unit, where a systemd runs that could start it at boot."""
+    command = own_command()
+    if command is None or not (root / RUNNING_SYSTEMD).is_dir():
+        return
+    problems = distrust(command, {0}) if scope is Scope.SYSTEM else []
+    if problems:
+        draft.warn(f"systemd is not to start supervisord at boot, for others could change it: {problems[0]}")
+    else:
+        draft.put("supervisor", "supervisord", command, "systemd starts it at boot.")
 
 
 def broker_unit(transport: str, host: str | None, root: Path) -> str | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
+import sys
+from collections.abc import Iterator
 
+from procman.config.keys import SUPERVISOR_UNITS
+from procman.errors import ProcmanError
 from procman.model import BackendName, Project, Scope, SupervisorMode
-
-SUPERVISOR_UNITS = {
-    Path("/etc/supervisor/supervisord.conf"): "supervisor.service",
-    Path("/etc/supervisord.conf"): "supervisord.service",
-}
-"""The units of Debian's and Red Hat's packages, by supervisord's configuration."""
+from procman.run import CLEAN_ENVIRONMENT, capture
 
 
 def warnings(project: Project) -> list[str]:
@@ -19,10 +18,73 @@ def warnings(project: Project) -> list[str]:
         from procman.backends.systemd import verify
 
         return verify.warnings(project)
-    unit = SUPERVISOR_UNITS.get(project.supervisor.configuration)
-    if project.scope is Scope.USER or project.supervisor.mode is SupervisorMode.EMBEDDED or unit is None:
+    if project.supervisor.mode is SupervisorMode.EMBEDDED:
+        return list(_of_embedded(project))
+    unit = SUPERVISOR_UNITS.get(str(project.supervisor.configuration))
+    if project.scope is Scope.USER or unit is None or project.supervisor.extend_stop_timeout:
         return []
     from procman.backends.systemd.cutting import cut_short
 
     cut = cut_short(unit, max(program.stop_timeout_seconds for program in project.programs))
     return [cut] if cut else []
+
+
+def _of_embedded(project: Project) -> Iterator[str]:
+    """Whether procman's own supervisord is back after a boot."""
+    from procman.backends.supervisor.embedded import own_command
+    from procman.backends.systemd import host
+
+    if not host.BOOTED.is_dir():
+        yield from _without_systemd(project)
+    elif project.supervisor.supervisord is None:
+        name = own_command() or "/path/to/supervisord"
+        yield (
+            "supervisord does not start by itself when the host boots; systemd starts it with this under "
+            f'[supervisor]: supervisord = "{name}"'
+        )
+    else:
+        yield from _with_unit(project)
+
+
+def _without_systemd(project: Project) -> Iterator[str]:
+    from procman.backends.supervisor.embedded import own_command
+
+    if project.supervisor.supervisord:
+        yield "no systemd runs here, and nothing else reads the unit of supervisord: remove the key supervisord"
+    command = project.supervisor.supervisord or own_command()
+    words = [str(command)] if command else [sys.executable, "-m", "supervisor.supervisord"]
+    line = f"@reboot {shlex.join([*words, '-c', str(project.supervisor.configuration)])}"
+    # In a crontab % ends the line (crontab(5)).
+    line = line.replace("%", r"\%")
+    if line not in _crontab():
+        yield f"supervisord does not start by itself when the host boots; with `crontab -e` add this line:\n{line}"
+
+
+def _crontab() -> list[str]:
+    try:
+        return capture(["crontab", "-l"], environment=CLEAN_ENVIRONMENT, timeout=5).stdout.splitlines()
+    except ProcmanError:
+        return []
+
+
+def _with_unit(project: Project) -> Iterator[str]:
+    from procman.backends.supervisor.control import controller
+    from procman.backends.supervisor.embedded import started_by_hand
+    from procman.backends.supervisor.service import Service
+    from procman.backends.systemd import host, verify
+    from procman.backends.systemd.units import stop_timeout_seconds
+
+    if project.scope is Scope.USER:
+        reason = host.unreachable(project.scope)
+        if reason:
+            yield f"supervisord is not started by systemd: {reason}"
+        yield from verify.warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
+    service = Service(project.scope, project.directories.units)
+    pid = started_by_hand(project.supervisor.configuration, service)
+    if pid:
+        supervisorctl = controller(project.name, project.scope, project.supervisor).supervisorctl()
+        yield (
+            f"supervisord (process {pid}) was not started by systemd: it goes on, and systemd starts it from the next "
+            f"boot on. To have that at once, when running tasks are finished: {supervisorctl} stop all; "
+            f"{supervisorctl} shutdown; {service.command('start')}"
+        )

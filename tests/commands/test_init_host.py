@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from procman.commands import init_host
 from procman.commands.init_draft import Draft
 from procman.commands.init_host import broker_unit, choose_supervisord, main_file_of, supervisords
 from procman.model import Scope
@@ -23,7 +25,7 @@ def install(root: Path, path: str, text: str = MAIN) -> Path:
 
 def choose(root: Path, scope: Scope = Scope.SYSTEM) -> Draft:
     draft = Draft()
-    choose_supervisord(draft, scope, supervisords({}, root, draft))
+    choose_supervisord(draft, scope, supervisords({}, root, draft), root)
     return draft
 
 
@@ -45,6 +47,17 @@ def test_without_a_supervisord_procman_brings_its_own(tmp_path: Path) -> None:
 def test_user_scope_never_uses_the_supervisord_of_the_host(tmp_path: Path) -> None:
     install(tmp_path, "etc/supervisor/supervisord.conf")
     assert choose(tmp_path, Scope.USER).tables["supervisor"] == {"mode": "embedded"}
+
+
+def test_systemd_is_to_start_procmans_own_where_one_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    command = Path(sys.executable).with_name("supervisord")
+    user = choose(tmp_path, Scope.USER).tables["supervisor"]
+    assert user == {"mode": "embedded", "supervisord": str(command)}
+    monkeypatch.setattr(init_host, "distrust", lambda path, trusted: ["everybody can write to it"])
+    draft = choose(tmp_path)
+    assert draft.tables["supervisor"] == {"mode": "embedded"}
+    assert any("everybody can write to it" in warning for warning in draft.warnings)
 
 
 def test_supervisord_without_room_for_our_files_is_passed_over_with_the_reason(tmp_path: Path) -> None:

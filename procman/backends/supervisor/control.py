@@ -128,7 +128,7 @@ class SupervisorController:
     def let_go(self, sections: Sequence[Path], progress: Progress) -> None:
         """Do nothing: every section that procman writes is a program's."""
 
-    def follow(self, sections: Sequence[Path], progress: Progress) -> None:
+    def follow(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
         """Have the host's systemd read what SECTIONS say of supervisord's own unit; what runs goes on as it is."""
         self._orders.follow(sections)
 

@@ -22,6 +22,9 @@ START_HINT = "`procman start` starts it."
 START_SECONDS = 30
 """How long supervisord may take to read its files and answer; it does so within one second unless the host is busy."""
 
+ANSWER_SECONDS = 5.0
+"""How long a mere question waits for supervisord."""
+
 SOCKET_BYTES = 107
 """unix(7): `sun_path` without its closing zero."""
 
@@ -61,6 +64,21 @@ def start_supervisord(
     completed = capture([*words, "-c", str(configuration)], environment=_environment(), timeout=START_SECONDS)
     _wait_until_answers(client, completed)
     return True
+
+
+def own_command() -> Path | None:
+    """Return the supervisord beside procman's own Python, for a unit or a crontab to name; None if there is none."""
+    beside = Path(sys.executable).with_name("supervisord")
+    return beside if beside.exists() else None
+
+
+def started_by_hand(configuration: Path, service: Service) -> int | None:
+    """Return the pid of the supervisord of CONFIGURATION if it runs, and not under its unit SERVICE."""
+    try:
+        pid = int(_client(configuration, PATIENCE_SECONDS).call("getPID", timeout=ANSWER_SECONDS))
+        return None if service.main_pid() == pid else pid
+    except ProcmanError:
+        return None
 
 
 def stop_supervisord(client: Client, progress: Progress, service: Service | None = None) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from procman.backends.systemd import host, sandbox
 from procman.backends.systemd.units import stop_timeout_seconds
 from procman.errors import ProcmanError
+from procman.healer import healer_name
 from procman.model import Project, RenderedFile, Rendering, Sandbox, Scope
 
 CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
@@ -38,7 +39,7 @@ def verify(
             return [f"{project.configuration_file}: {reason}"]
         units = {file.path.name: file for file in rendering.files if file.section}
         gone = {*removed, *(taken_over or ())}
-        problems = [*_clashes(project, units, gone), *_contract(units.values()), *_paths(project, rendering)]
+        problems = [*_clashes(project, units, gone), *_contract(project, units.values()), *_paths(project, rendering)]
         # A name that is somebody else's would be read as theirs; there is no more to learn from it.
         if problems:
             return problems
@@ -70,15 +71,16 @@ def warnings(project: Project) -> list[str]:
             f"write minimum_version = {version} in [systemd]"
         )
     if project.scope is Scope.USER:
-        found += _warnings_of_user_scope(project)
+        found += warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
+        found += _left_out(project)
     return found
 
 
-def _warnings_of_user_scope(project: Project) -> Iterator[str]:
+def warnings_of_user(longest: int) -> Iterator[str]:
+    """Yield what the host does to the systemd of the calling user, whose units may take LONGEST seconds to stop."""
     name = host.user_name()
     if not host.LINGERING.joinpath(name).exists():
         yield f"programs start when {name} logs in and end with the last session: sudo loginctl enable-linger {name}"
-    longest = max(stop_timeout_seconds(program) for program in project.programs)
     allowed = host.user_stop_timeout_seconds()
     if allowed is not None and allowed < longest:
         unit = f"user@{os.geteuid()}.service"
@@ -87,6 +89,9 @@ def _warnings_of_user_scope(project: Project) -> Iterator[str]:
             f"mkdir -p /etc/systemd/system/{unit}.d && printf '[Service]\\nTimeoutStopSec={longest + 30}\\n' "
             f"> /etc/systemd/system/{unit}.d/procman.conf && systemctl daemon-reload"
         )
+
+
+def _left_out(project: Project) -> Iterator[str]:
     if project.systemd.sandbox is not Sandbox.OFF:
         left_out = ", ".join(f"{name}=" for name in sandbox.left_out(project))
         yield f"the systemd of a user cannot do all of the sandbox; left out: {left_out}"
@@ -104,9 +109,9 @@ def _clashes(project: Project, units: Collection[str], gone: Collection[Path]) -
             yield f"{there[0]} is a unit of somebody else's, and procman's would hide it: change {key}"
 
 
-def _contract(units: Iterable[RenderedFile]) -> Iterator[str]:
+def _contract(project: Project, units: Iterable[RenderedFile]) -> Iterator[str]:
     for file in units:
-        if file.path.suffix != ".service":
+        if file.path.suffix != ".service" or file.programs == (healer_name(project),):
             continue
         for name, value in CONTRACT.items():
             found = re.findall(rf"^{name}=(.*)$", file.content, re.MULTILINE)
@@ -149,8 +154,8 @@ def _is_missing(path: Path) -> bool:
 def read(scope: Scope, place: Path, staged: Mapping[str, str], version: int) -> list[str]:
     """Return what is wrong with the units STAGED, by name, as systemd's own reader sees them beside the host's.
 
-    They are to stand in the directory PLACE. A name may be that of a drop-in, `NAME.service.d/FILE.conf`. VERSION is that
-    of the systemd here.
+    They are to stand in the directory PLACE. A name may be that of a drop-in, `NAME.service.d/FILE.conf`. VERSION is
+    that of the systemd here.
     """
     units = [name for name in staged if "/" not in name]
     with tempfile.TemporaryDirectory(prefix="procman-") as directory:

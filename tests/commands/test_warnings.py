@@ -1,0 +1,57 @@
+"""What an install says of a host on which supervisord would not be back after a boot."""
+
+from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from procman.backends.systemd import host
+from procman.commands.warnings import warnings
+from procman.run import CLEAN_ENVIRONMENT
+from tests.backends.supervisor.projects import embedded
+
+HOME = Path("/home/anna")
+SUPERVISORD = Path(sys.executable).with_name("supervisord")
+LINE = f"@reboot {SUPERVISORD} -c /home/anna/.config/procman/supervisor/supervisord.conf"
+
+
+@pytest.fixture
+def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The caller's crontab, as the command of that name shows it; on a host without systemd."""
+    monkeypatch.setattr(host, "BOOTED", tmp_path / "nowhere")
+    command, text = tmp_path / "bin/crontab", tmp_path / "crontab"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\ntest "$*" = -l && exec cat {text}\n')
+    command.chmod(command.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setitem(CLEAN_ENVIRONMENT, "PATH", f"{command.parent}:{CLEAN_ENVIRONMENT['PATH']}")
+    monkeypatch.setenv("PATH", f"{command.parent}:/usr/bin:/bin")
+    return text
+
+
+def test_without_systemd_the_line_of_the_crontab_is_printed_until_it_is_there(tmp_path: Path, crontab: Path) -> None:
+    [told] = warnings(embedded(tmp_path, HOME))
+    assert told.splitlines()[-1] == LINE
+    crontab.write_text(f"MAILTO=anna\n{LINE}\n")
+    assert warnings(embedded(tmp_path, HOME)) == []
+
+
+def test_percent_is_written_as_a_crontab_reads_it(tmp_path: Path, crontab: Path) -> None:
+    [told] = warnings(embedded(tmp_path, Path("/home/100%")))
+    assert r"/home/100\%/" in told
+
+
+def test_unit_that_no_systemd_reads_is_told(tmp_path: Path, crontab: Path) -> None:
+    told = warnings(embedded(tmp_path, HOME, 'supervisord = "/opt/procman/bin/supervisord"\n'))
+    assert "remove the key supervisord" in told[0]
+    assert "@reboot /opt/procman/bin/supervisord -c" in told[1]
+
+
+def test_with_systemd_the_key_is_told_that_has_it_start_supervisord(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "BOOTED", Path("/"))
+    [told] = warnings(embedded(tmp_path, HOME))
+    assert told.endswith(f'supervisord = "{SUPERVISORD}"')
