@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from procman.inside import broker_probe
+from procman import inside
 from procman.project_python import AppError, Place, ask_project
 from procman.secrets import masked
 
@@ -93,7 +93,7 @@ def ask_broker(
     """
     place = Place(python, environment, directory, user, group)
     asked = json.dumps({"queues": list(queues), "management": management_url, "seconds": timeout})
-    source = Path(broker_probe.__file__)
+    source = Path(inside.__file__).parent / "broker_probe.py"
     answer = ask_project(place, app, source, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
     try:
         return _facts(answer)

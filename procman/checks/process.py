@@ -1,22 +1,26 @@
-"""PM101: the processes of a program, as the operating system shows them."""
+"""PM101: a program as the process manager has it, and its processes as the operating system shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from procman.checks.process_tree import Children, children, memory, tree
-from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.checks.running import Running
+from procman.model import InstalledProgram, Level, ProgramState, Result, State
 
 CODE = "PM101"
 
-POOLS_WITHOUT_CHILDREN = ("solo", "threads", "gevent", "eventlet")
 
-
-def check_processes(programs: Sequence[InstalledProgram], states: Sequence[ProgramState]) -> list[Result]:
-    """Return one result per program, in order; `values` has memory_bytes (PSS of the tree) and children.
+def check(running: Running) -> Iterator[Result]:
+    """Yield a result for each program; `values` has memory_bytes (PSS of the tree) and children.
 
     Where another user's memory may not be read, memory_bytes is the RSS, and `values` says so by memory_is_rss = 1.
     """
+    yield from check_processes([each.program for each in running.programs], [each.state for each in running.programs])
+
+
+def check_processes(programs: Sequence[InstalledProgram], states: Sequence[ProgramState]) -> list[Result]:
+    """Return one result per program, in order, as `check` does."""
     children_of = children()
     return [_check(program, state, children_of) for program, state in zip(programs, states, strict=True)]
 
@@ -29,12 +33,6 @@ def _check(program: InstalledProgram, state: ProgramState, children_of: Children
     values = {"children": float(len(pids) - 1), **_memory(pids)}
     if level is Level.OK and "memory_bytes" not in values:
         level, detail, hint = Level.CRITICAL, f"process {state.pid} is gone", "Look again: it may just be restarting."
-    elif level is Level.OK and _lacks_pool(program, len(pids)):
-        level = Level.WARNING if program.pool is None else Level.CRITICAL
-        detail = "no pool process: it is importing, waiting for the broker, or stuck"
-        hint = f"procman logs {program.name}"
-        if program.pool is None:
-            hint += f'; if the app uses another pool, write pool = "solo" (or threads ...) in [{program.key}]'
     return Result(CODE, program.name, level, detail, hint, values)
 
 
@@ -55,10 +53,6 @@ def _judge_state(program: InstalledProgram, state: ProgramState) -> tuple[Level,
             return Level.CRITICAL, detail, f"procman start {program.name}"
         case _:
             return Level.CRITICAL, detail, f"procman logs {program.name}"
-
-
-def _lacks_pool(program: InstalledProgram, processes: int) -> bool:
-    return program.kind is Kind.WORKER and processes < 2 and program.pool not in POOLS_WITHOUT_CHILDREN
 
 
 def _memory(pids: Sequence[int]) -> dict[str, float]:

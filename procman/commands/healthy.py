@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from procman.backends.base import Controller, Progress
-from procman.checks.process import check_processes
-from procman.model import InstalledProgram, Level, ProgramState, Result, State
+from procman.checks.light import check_lightly, is_at_work
+from procman.checks.running import Watched
+from procman.commands.watch import watch
+from procman.install.manifest import Manifest
+from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
 
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
 
@@ -23,16 +26,21 @@ class Unhealthy:
 
 
 def wait_until_healthy(
-    controller: Controller, programs: Sequence[InstalledProgram], seconds: float, progress: Progress
+    controller: Controller,
+    programs: Sequence[InstalledProgram],
+    seconds: float,
+    progress: Progress,
+    manifest: Manifest | None = None,
 ) -> list[Unhealthy]:
     """Return what is not healthy SECONDS after its start, in order; as soon as all are, or none can become it any more.
 
-    Healthy is RUNNING with an OK from the check of its processes. One that is stopped on purpose is not waited for.
+    Healthy is RUNNING with sound processes, and a worker that consumes or a beat that ticks, as its heartbeat says;
+    where it says nothing, or there is no MANIFEST to find it by, its processes have to do. One that is stopped on purpose is not waited for.
     """
     begun = time.monotonic()
     pause = SHORTEST_PAUSE_SECONDS
     while True:
-        waiting = _unhealthy(controller, programs)
+        waiting = _unhealthy(controller, programs, manifest)
         elapsed = time.monotonic() - begun
         hopeful = [each for each in waiting if each.state.state is not State.FATAL]
         if not hopeful or elapsed > seconds:
@@ -43,11 +51,22 @@ def wait_until_healthy(
         pause = min(LONGEST_PAUSE_SECONDS, pause * 1.5)
 
 
-def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram]) -> list[Unhealthy]:
+def _unhealthy(
+    controller: Controller, programs: Sequence[InstalledProgram], manifest: Manifest | None
+) -> list[Unhealthy]:
     states = controller.states(programs)
-    results = check_processes(programs, states)
+    watched = watch(manifest, programs, states) if manifest else list(map(Watched, programs, states))
+    patience = 2.0 * manifest.health.heartbeat_seconds if manifest else 0.0
     return [
-        Unhealthy(program, state, result)
-        for program, state, result in zip(programs, states, results, strict=True)
-        if state.wanted and result.level is not Level.OK
+        Unhealthy(each.program, each.state, result)
+        for each, result in zip(watched, check_lightly(watched), strict=True)
+        if each.state.wanted and not (result.level is Level.OK and _is_at_work(each, patience))
     ]
+
+
+def _is_at_work(each: Watched, patience: float) -> bool:
+    if each.says or each.program.kind is Kind.COMMAND or not each.program.launcher:
+        return is_at_work(each)
+    # Its first heartbeat comes with its start; without one for so long there will be none.
+    since = each.state.since
+    return is_at_work(each) and (since is None or time.time() - since > patience)

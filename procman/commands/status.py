@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from procman.checks.process import check_processes
+from procman.checks.light import check_lightly
 from procman.commands.controller import controller_of
 from procman.commands.names import resolve
 from procman.commands.select import Installed
+from procman.commands.watch import watch
 from procman.install.differences import differences
 from procman.install.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState, Result, State
@@ -54,45 +55,17 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
     states = controller_of(manifest).states(programs)
-    results = check_processes(programs, states)
-    changed = _changed_behind_programs(manifest)
+    watched = watch(manifest, programs, states)
     return ProjectStatus(
         manifest=manifest,
         generation=installed.generation.number,
         at=time.time(),
         programs=tuple(
-            ProgramStatus(program, state, result, _restart_due(program, state, changed))
-            for program, state, result in zip(programs, states, results, strict=True)
+            ProgramStatus(each.program, each.state, result, each.restart_due)
+            for each, result in zip(watched, check_lightly(watched), strict=True)
         ),
         differences=tuple(differences(manifest)),
         pending=tuple(f"{each.action.value} {each.program.name}" for each in installed.pending.activations)
         if installed.pending
         else (),
     )
-
-
-def _restart_due(program: InstalledProgram, state: ProgramState, changed: Sequence[tuple[float, str, set[str]]]) -> str:
-    if state.pid is None or state.since is None:
-        return ""
-    # supervisord tells the start in whole seconds.
-    late = [what for at, what, names in changed if program.name in names and int(at) > state.since]
-    return ", ".join(late)
-
-
-def _changed_behind_programs(manifest: Manifest) -> list[tuple[float, str, set[str]]]:
-    """Return (time of change, what, whom it concerns) for the files whose change restarts nothing (R5)."""
-    with_launcher = {program.name for program in manifest.programs if program.launcher}
-    places = [
-        (file.path, f"{file.path.name} is newer", set(file.programs))
-        for file in manifest.files
-        if not file.restarts and file.programs and not file.section
-    ]
-    if manifest.environment_file:
-        places.append((manifest.environment_file, "the environment file is newer", with_launcher))
-    found = []
-    for path, what, names in places:
-        try:
-            found.append((path.stat().st_mtime, what, names))
-        except OSError:
-            continue  # missing or not for us to see; the comparison of files tells what is missing
-    return found

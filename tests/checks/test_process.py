@@ -59,22 +59,6 @@ def test_a_worker_with_pool_processes_is_ok_and_its_tree_is_measured() -> None:
     assert result.values["memory_bytes"] > 1.5 * own
 
 
-@pytest.mark.parametrize(
-    ("pool", "level"), [("prefork", Level.CRITICAL), (None, Level.WARNING), ("solo", Level.OK), ("threads", Level.OK)]
-)
-def test_a_worker_without_pool_processes_is_not_ready_unless_its_pool_has_none(pool: str | None, level: Level) -> None:
-    with main_process(0) as pid:
-        [result] = check_processes([program(pool)], [state(State.RUNNING, pid)])
-    assert result.level is level
-    assert (level is Level.OK) == (result.detail == "")
-
-
-def test_the_hint_names_the_key_where_the_app_may_have_another_pool() -> None:
-    with main_process(0) as pid:
-        [result] = check_processes([program(None)], [state(State.RUNNING, pid)])
-    assert "in [worker.celery]" in result.hint
-
-
 def test_beat_needs_no_children() -> None:
     with main_process(0) as pid:
         [result] = check_processes([program(kind=Kind.BEAT)], [state(State.RUNNING, pid)])

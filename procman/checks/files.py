@@ -1,0 +1,64 @@
+"""PM601 to PM603: the installed files, restarts that are due, and space on the disks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.checks.running import Running
+from procman.model import Level, Result
+
+MIB = 1024 * 1024
+
+
+def check_in_sync(running: Running) -> Iterator[Result]:
+    """Yield whether the files are as they were installed, and procman.toml as it was then (PM601)."""
+    if running.is_whole:
+        level = Level.WARNING if running.differences else Level.OK
+        hint = "procman diff; then: procman install" if running.differences else ""
+        yield Result("PM601", None, level, "; ".join(running.differences), hint)
+
+
+def check_restart_due(running: Running) -> Iterator[Result]:
+    """Yield which programs run with an older launcher or environment file than the one that is there (PM602)."""
+    for each in running.programs:
+        level = Level.WARNING if each.restart_due else Level.OK
+        hint = f"procman restart {each.program.name}" if each.restart_due else ""
+        detail = f"a restart is due: {each.restart_due}" if each.restart_due else ""
+        yield Result("PM602", each.program.name, level, detail, hint)
+
+
+def check_space(running: Running) -> Iterator[Result]:
+    """Yield the free space of every disk that something is written to, once per disk (PM603)."""
+    disks: dict[int, tuple[Path, list[str]]] = {}
+    for path, purpose in running.places.items():
+        place = _existing(path)
+        if place:
+            disks.setdefault(place.stat().st_dev, (place, []))[1].append(purpose)
+    for place, purposes in disks.values():
+        yield _space(place, purposes, running.settings.free_space_mib)
+
+
+def _existing(path: Path) -> Path | None:
+    """Return PATH, or what is nearest above it, as far as this user may look."""
+    for place in (path, *path.parents):
+        try:
+            place.stat()
+        except OSError:
+            continue
+        return place
+    return None
+
+
+def _space(place: Path, purposes: list[str], least: int) -> Result:
+    found = os.statvfs(place)
+    # What an ordinary user may still take.
+    mib = found.f_bavail * found.f_frsize / MIB
+    name = "_".join(place.parts[1:]) or "root"
+    values = {f"free_mib_{name}": float(round(mib))}
+    if found.f_blocks == 0 or mib >= least:
+        return Result("PM603", None, Level.OK, "", "", values if found.f_blocks else {})
+    level = Level.CRITICAL if mib < least / 10 else Level.WARNING
+    detail = f"only {mib:.0f} MiB are free for {', '.join(sorted(set(purposes)))} on the disk of {place}"
+    return Result("PM603", None, level, detail, f"df -h {place}", values)

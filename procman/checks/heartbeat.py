@@ -1,0 +1,77 @@
+"""PM200 to PM204, PM301 to PM303, PM401 and PM402, which the heartbeat comes to; PM205 and PM206, about its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from procman.checks.running import Running, Watched
+from procman.inside.verdict import Verdict
+from procman.model import Kind, Level, Result, State
+
+FIGURES = ("slots", "busy", "reserved", "finished")
+
+HINTS = {
+    "PM201": "Healing or `procman restart {name}` ends it, by force if it does not listen.",
+    "PM202": "procman restart {name}",
+    "PM203": "Look at the broker and at the log: procman logs {name}",
+    "PM204": "procman logs {name}",
+    "PM301": "procman restart {name}; if you told it to consume nothing: procman hold {name}",
+    "PM302": "procman logs {name}; then: procman restart {name}",
+    "PM303": "procman restart {name}; if you told it to consume nothing: procman hold {name}",
+    "PM401": "procman logs {name}; then: procman restart {name}",
+    "PM402": "procman logs {name} says why it is not sent.",
+}
+
+
+def check_verdict(code: str, running: Running) -> Iterator[Result]:
+    """Yield what the heartbeats come to, of those programs whose verdict has CODE."""
+    for each in running.up:
+        if each.verdict and each.verdict.code == code:
+            yield of_verdict(each, each.verdict)
+
+
+def of_verdict(each: Watched, verdict: Verdict) -> Result:
+    """Return the verdict on a program as a result, with the figures of its heartbeat."""
+    level, name = Level[verdict.level], each.program.name
+    hint = HINTS.get(verdict.code, "").format(name=name) if level else ""
+    return Result(verdict.code, name, level, verdict.reason, hint, _values(each))
+
+
+def _values(each: Watched) -> dict[str, float]:
+    values = {name: float(each.says[name]) for name in FIGURES if each.says.get(name) is not None}
+    waiting = [queue["messages"] for queue in each.says.get("queues", ()) if queue["messages"] is not None]
+    return {**values, "messages": float(sum(waiting))} if waiting else values
+
+
+def check_readable(running: Running) -> Iterator[Result]:
+    """Yield whether there is a heartbeat of each worker and beat that has a launcher (PM205)."""
+    for each in running.up:
+        if not each.program.launcher or each.program.kind is Kind.COMMAND:
+            continue
+        if each.heartbeat.content:
+            yield Result("PM205", each.program.name, Level.OK, "")
+        else:
+            yield _absent(running, each)
+
+
+def _absent(running: Running, each: Watched) -> Result:
+    name, process = each.program.name, running.processes.get(each.state.pid or 0)
+    age = process.age if process else 0.0
+    grace = max(each.program.start_seconds, running.settings.stale_seconds)
+    if each.heartbeat.problem:
+        # A program that is well writes it anew within seconds.
+        hint = f"If it says so for long: ls -l of that file, and procman logs {name}"
+        return Result("PM205", name, Level.WARNING, each.heartbeat.problem, hint)
+    if age < grace or each.state.state is State.STARTING:
+        return Result("PM205", name, Level.OK, "it has just been started and has no heartbeat yet")
+    hint = f"procman restart {name}" if each.restart_due else f"procman logs {name} says why."
+    return Result("PM205", name, Level.WARNING, "it writes no heartbeat: only its processes can be looked at", hint)
+
+
+def check_written(running: Running) -> Iterator[Result]:
+    """Yield which programs are well and cannot write their heartbeat, mostly because a disk is full (PM206)."""
+    for each in running.up:
+        if each.heartbeat.is_touched:
+            detail = "it cannot write its heartbeat, and so nothing can be told of it"
+            hint = "Free some space where procman keeps its state: df -h /var/lib/procman"
+            yield Result("PM206", each.program.name, Level.WARNING, detail, hint)

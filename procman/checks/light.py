@@ -1,0 +1,54 @@
+"""The few checks that cost next to nothing, as one result per program: for `status`, and for waiting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from procman.checks.heartbeat import of_verdict
+from procman.checks.pool import lacks_pool, no_pool
+from procman.checks.process import check_processes
+from procman.checks.running import Watched
+from procman.inside.verdict import CONSUMING, TICKING
+from procman.model import Kind, Level, Result, State
+
+SEVERITY = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
+"""The levels by how much they matter: what cannot be told may be worse than a warning."""
+
+
+def check_lightly(programs: Sequence[Watched]) -> list[Result]:
+    """Return the most severe result of PM101, PM104 and the heartbeat's verdict for each program, in order.
+
+    Its `values` are always those of PM101.
+    """
+    results = check_processes([each.program for each in programs], [each.state for each in programs])
+    return [_worst(each, result) for each, result in zip(programs, results, strict=True)]
+
+
+def _worst(each: Watched, process: Result) -> Result:
+    found = [process]
+    if each.state.state is State.RUNNING and process.level is Level.OK:
+        if lacks_pool(each, int(process.values.get("children", 0))):
+            found.append(no_pool(each))
+        if each.verdict:
+            found.append(of_verdict(each, each.verdict))
+    worst = most_severe(found)
+    if worst.level is Level.OK:
+        # The last one says most.
+        worst = found[-1]
+    return replace(worst, values=process.values)
+
+
+def most_severe(results: Sequence[Result]) -> Result:
+    """Return the first of the most severe RESULTS."""
+    return max(results, key=lambda result: SEVERITY.index(result.level))
+
+
+def is_at_work(each: Watched) -> bool:
+    """Say whether a program is up and, as far as its heartbeat tells, does what it is for."""
+    if each.state.state is not State.RUNNING:
+        return False
+    phase = each.says.get("phase")
+    if phase is None or each.program.kind is Kind.COMMAND:
+        return True
+    return phase in (CONSUMING, TICKING)

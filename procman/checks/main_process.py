@@ -1,0 +1,77 @@
+"""PM102 and PM103: whose main process it is, and whether it stays."""
+
+from __future__ import annotations
+
+import pwd
+import time
+from collections.abc import Iterator
+
+from procman.checks.processes import user_of
+from procman.checks.running import Running, Watched
+from procman.model import Level, Result
+
+CLOCKS_APART_SECONDS = 120.0
+"""By how much a process may be younger than its process manager says."""
+
+RESTARTS = 3
+RESTARTED_WITHIN_SECONDS = 3600.0
+
+
+def check_identity(running: Running) -> Iterator[Result]:
+    """Yield whether each main process has the user, the virtualenv and the age that it should have (PM102)."""
+    for each in running.up:
+        problem = _of_another_user(each) or _of_another_virtualenv(running, each) or _too_young(running, each)
+        level = Level.CRITICAL if problem else Level.OK
+        hint = f"ps -fp {each.state.pid}; then: procman restart {each.program.name}" if problem else ""
+        yield Result("PM102", each.program.name, level, problem, hint)
+
+
+def _of_another_user(each: Watched) -> str:
+    user = user_of(each.state.pid or 0)
+    if each.program.user is None or user is None:
+        return ""
+    try:
+        wanted = pwd.getpwnam(each.program.user).pw_uid
+    except KeyError:
+        return f"its user {each.program.user} does not exist any more"
+    return f"process {each.state.pid} runs as uid {user}, not as {each.program.user}" if user != wanted else ""
+
+
+def _of_another_virtualenv(running: Running, each: Watched) -> str:
+    process = running.processes.get(each.state.pid or 0)
+    # A command replaces the launcher, and its own command line is anything.
+    if (
+        process is None
+        or running.virtualenv is None
+        or not each.program.launcher
+        or str(running.launcher) not in (process.argv)
+    ):
+        return ""
+    python = process.argv[0]
+    is_ours = python.startswith(f"{running.virtualenv}/")
+    return "" if is_ours else f"process {process.pid} runs {python}, which is not in {running.virtualenv}"
+
+
+def _too_young(running: Running, each: Watched) -> str:
+    process, since = running.processes.get(each.state.pid or 0), each.state.since
+    # Its own heartbeat is the better witness: a clock that was set makes the process manager's time wrong.
+    if process is None or since is None or each.heartbeat.content:
+        return ""
+    if time.time() - since - process.age <= CLOCKS_APART_SECONDS:
+        return ""
+    return f"process {process.pid} is younger than the process manager says: it may be another program's"
+
+
+def check_restarts(running: Running) -> Iterator[Result]:
+    """Yield whether the process manager restarts programs that keep ending, as far as it remembers (PM103)."""
+    for each in running.programs:
+        restarts, process = each.state.restarts, running.processes.get(each.state.pid or 0)
+        if restarts is None or process is None:
+            continue
+        values = {"restarts": float(restarts)}
+        if restarts < RESTARTS or process.age > RESTARTED_WITHIN_SECONDS:
+            yield Result("PM103", each.program.name, Level.OK, "", "", values)
+            continue
+        ago = f"{process.age / 60:.0f} min" if process.age >= 120 else f"{process.age:.0f} s"
+        detail = f"it ended by itself and was restarted {restarts} times since the last order, the last time {ago} ago"
+        yield Result("PM103", each.program.name, Level.WARNING, detail, f"procman logs {each.program.name}", values)

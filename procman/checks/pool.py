@@ -1,0 +1,116 @@
+"""PM104 to PM106: the processes below a worker's main process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from procman.checks.processes import Process
+from procman.checks.running import Running, Watched
+from procman.inside.verdict import CONSUMING
+from procman.model import InstalledProgram, Kind, Level, Result
+
+WITHOUT_CHILDREN = ("solo", "threads", "gevent", "eventlet")
+
+YOUNG_SECONDS = 10.0
+"""Older than Celery lets a new pool process become before it kills one that does not answer (worker_proc_alive_timeout,
+4 s unless set)."""
+
+ESTABLISHED_SECONDS = 60.0
+"""After this time an idle worker's pool processes are no longer new."""
+
+FEWEST_ZOMBIES = 5
+
+
+def check_children(running: Running) -> Iterator[Result]:
+    """Yield whether each worker with a pool of processes has them all (PM104)."""
+    for each in running.up:
+        if each.program.kind is Kind.WORKER and running.tree(each):
+            yield of_children(each, _children(running, each))
+
+
+def of_children(each: Watched, children: list[Process]) -> Result:
+    """Return PM104 for a worker with the pool processes CHILDREN."""
+    program = each.program
+    if lacks_pool(each, len(children)):
+        return no_pool(each)
+    slots = each.says.get("slots") or program.concurrency
+    values = {"pool_processes": float(len(children))}
+    if _pool(each) != "prefork" or not slots or len(children) >= slots or each.says.get("phase") != CONSUMING:
+        return Result("PM104", program.name, Level.OK, "", "", values)
+    # One that has done its share of tasks is being replaced, or the pool is just growing.
+    is_changing = any(child.age < YOUNG_SECONDS for child in children)
+    detail = f"{len(children)} of its {slots} pool processes"
+    hint = "" if is_changing else f"procman logs {program.name}"
+    return Result("PM104", program.name, Level.OK if is_changing else Level.WARNING, detail, hint, values)
+
+
+def lacks_pool(each: Watched, children: int) -> bool:
+    """Say whether there is no pool process where there should be one by now."""
+    if each.program.kind is not Kind.WORKER or children or _pool(each) in WITHOUT_CHILDREN:
+        return False
+    # While it starts there is none yet, and its heartbeat says so.
+    return not each.says or each.says["phase"] == CONSUMING
+
+
+def no_pool(each: Watched) -> Result:
+    """Return PM104 for a worker without any pool process."""
+    program = each.program
+    level = Level.WARNING if _pool(each) is None else Level.CRITICAL
+    hint = f"procman logs {program.name}"
+    if _pool(each) is None:
+        hint += f'; if the app uses another pool, write pool = "solo" (or threads ...) in [{program.key}]'
+    detail = "no pool process: it is importing, waiting for the broker, or stuck"
+    return Result("PM104", program.name, level, detail, hint, {"pool_processes": 0.0})
+
+
+def check_kill_loop(running: Running) -> Iterator[Result]:
+    """Yield whether pool processes live long enough to do anything (PM105).
+
+    Celery kills a new one that does not answer in time, for ever; the worker answers a ping all the same.
+    """
+    for each in running.up:
+        children = _children(running, each)
+        if each.program.kind is not Kind.WORKER or _pool(each) in WITHOUT_CHILDREN or not children:
+            continue
+        main = running.processes[each.state.pid or 0]
+        is_loop = (
+            main.age > ESTABLISHED_SECONDS
+            and max(child.age for child in children) < YOUNG_SECONDS
+            and each.says.get("finished") == 0
+            and not each.says.get("busy")
+        )
+        detail = (
+            f"none of its pool processes is older than {YOUNG_SECONDS:g} s, although it has run for "
+            f"{main.age / 60:.0f} min and has not finished a single task: they end as soon as they start"
+        )
+        hint = f"procman logs {each.program.name}; a pool process that needs longer: worker_proc_alive_timeout"
+        yield (
+            Result("PM105", each.program.name, Level.CRITICAL, detail, hint)
+            if is_loop
+            else Result("PM105", each.program.name, Level.OK, "")
+        )
+
+
+def check_zombies(running: Running) -> Iterator[Result]:
+    """Yield how many processes of each program have ended without being cleared away (PM106)."""
+    for each in running.up:
+        zombies = sum(process.is_zombie for process in running.tree(each))
+        most = max(FEWEST_ZOMBIES, _slots(each.program, each))
+        detail = f"{zombies} of its processes have ended and are not cleared away" if zombies else ""
+        is_bad = zombies > most
+        hint = f"procman restart {each.program.name}" if is_bad else ""
+        level = Level.WARNING if is_bad else Level.OK
+        yield Result("PM106", each.program.name, level, detail, hint, {"zombies": float(zombies)})
+
+
+def _pool(each: Watched) -> str | None:
+    return each.says.get("pool") or each.program.pool
+
+
+def _slots(program: InstalledProgram, each: Watched) -> int:
+    return each.says.get("slots") or program.concurrency or 0
+
+
+def _children(running: Running, each: Watched) -> list[Process]:
+    pid = each.state.pid
+    return [process for process in running.tree(each) if process.parent == pid and not process.is_zombie]

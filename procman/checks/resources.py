@@ -1,0 +1,52 @@
+"""PM107 and PM108: memory and open files against their limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from procman.checks.process_tree import memory
+from procman.checks.processes import open_files
+from procman.checks.running import Running
+from procman.model import Level, Result
+
+MIB = 1024 * 1024
+NEARLY = 0.9
+"""The part of the memory limit at which a warning is due."""
+
+MANY_FILES, TOO_MANY_FILES = 0.8, 0.95
+
+
+def check_memory(running: Running) -> Iterator[Result]:
+    """Yield the memory of each program that has a limit: what it and all its processes use, shared pages divided."""
+    for each in running.up:
+        limit = each.program.memory_restart_mib
+        found = [memory(process.pid) for process in running.tree(each)]
+        sizes = [size for size in found if size]
+        if limit is None or not sizes:
+            continue
+        mib = sum(size for size, _ in sizes) / MIB
+        name, values = each.program.name, {"memory_mib": round(mib, 1), "memory_restart_mib": float(limit)}
+        detail = f"it uses {mib:.0f} MiB of at most {limit} MiB"
+        if mib <= limit * NEARLY:
+            yield Result("PM107", name, Level.OK, detail, "", values)
+        elif not all(is_share for _, is_share in sizes):
+            hint = "Run this as root, or as the user of the programs."
+            detail = f"it uses at most {mib:.0f} MiB, and may use {limit} MiB; only its user can tell what is shared"
+            yield Result("PM107", name, Level.UNKNOWN, detail, hint, values)
+        else:
+            level = Level.CRITICAL if mib > limit else Level.WARNING
+            yield Result("PM107", name, level, detail, f"procman restart {name}", values)
+
+
+def check_open_files(running: Running) -> Iterator[Result]:
+    """Yield how many files the fullest process of each program has open; nothing where that may not be seen."""
+    for each in running.up:
+        found = [files for process in running.tree(each) if (files := open_files(process.pid)) and files.limit]
+        if not found:
+            continue
+        fullest = max(found, key=lambda files: files.held / files.limit)
+        part = fullest.held / fullest.limit
+        level = Level.CRITICAL if part >= TOO_MANY_FILES else Level.WARNING if part >= MANY_FILES else Level.OK
+        detail = f"a process has {fullest.held} files open and may open {fullest.limit}" if level else ""
+        hint = f"ls -l /proc/{each.state.pid}/fd; more: minfds of supervisord, LimitNOFILE= of systemd" if level else ""
+        yield Result("PM108", each.program.name, level, detail, hint, {"open_files": float(fullest.held)})

@@ -1,0 +1,91 @@
+"""What the checks of installed programs are given: plain data, gathered by `procman.commands.health`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from procman.checks.processes import Process, Processes, below
+from procman.inside.verdict import Verdict
+from procman.model import HealthSettings, InstalledProgram, ProgramState, State
+
+if TYPE_CHECKING:
+    # Nothing that `status` should wait for.
+    from procman.broker_facts import BrokerFacts
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """What a program says of itself, or why that cannot be told."""
+
+    content: Mapping[str, Any] | None
+    """As `procman.inside.verdict.read` returns it, of the running boot and its own process; None: none such."""
+    problem: str = ""
+    """Why it says nothing; empty where there is simply no file, or one of another process."""
+    is_touched: bool = False
+    """Its file was touched lately although its content is old: it could not be written."""
+
+
+NONE = Heartbeat(None)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A program with all that is known about it alone."""
+
+    program: InstalledProgram
+    state: ProgramState
+    heartbeat: Heartbeat = NONE
+    verdict: Verdict | None = None
+    """None: there is no heartbeat to judge."""
+    restart_due: str = ""
+    """Why, or empty."""
+
+    @property
+    def is_up(self) -> bool:
+        """Say whether it has a process and is to have one."""
+        return self.state.pid is not None and self.state.state in (State.RUNNING, State.STARTING)
+
+    @property
+    def says(self) -> Mapping[str, Any]:
+        """Return the heartbeat, empty where there is none."""
+        return self.heartbeat.content or {}
+
+
+@dataclass(frozen=True)
+class Running:
+    """An installed project at one moment."""
+
+    project: str
+    app: str
+    directory: Path | None
+    virtualenv: Path | None
+    launcher: Path
+    """Where the launcher is installed."""
+    settings: HealthSettings
+    programs: tuple[Watched, ...]
+    others: tuple[int, ...] = ()
+    """The main processes of the project's programs that were not asked for."""
+    processes: Processes = field(default_factory=dict)
+    differences: tuple[str, ...] = ()
+    """How the files differ from what was installed."""
+    schedule_files: tuple[Path, ...] = ()
+    places: Mapping[Path, str] = field(default_factory=dict)
+    """Directories that must not run full, and what each is for."""
+    broker: BrokerFacts | None = None
+    """None: the broker was not asked."""
+    broker_problem: str = ""
+    """Why it could not be asked, although it should have been."""
+    is_whole: bool = True
+    """Whether the project was asked for, and not single programs."""
+
+    @property
+    def up(self) -> tuple[Watched, ...]:
+        """The programs that have a process."""
+        return tuple(each for each in self.programs if each.is_up)
+
+    def tree(self, watched: Watched) -> list[Process]:
+        """Return the processes of a program, its main process first; none where that is gone."""
+        return below(watched.state.pid or 0, self.processes)

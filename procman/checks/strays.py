@@ -1,0 +1,119 @@
+"""PM109 and PM110: processes that no process manager knows of. They are named, and never ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from procman.checks.processes import Process, below, directory_of, environment_of
+from procman.checks.running import Running, Watched
+from procman.model import Kind, Level, Result, State
+
+CELERY = ("celery", "celery/__main__.py", "celery/bin/celery.py")
+
+WITH_BEAT = ("-B", "--beat")
+
+
+def check_orphans(running: Running) -> Iterator[Result]:
+    """Yield the processes of an earlier run of each program: of its launcher, and with no parent but the first process.
+
+    They may rightly still finish tasks after their process manager was killed; the next process waits for them.
+    """
+    known = _known(running)
+    ours = [each for each in running.processes.values() if str(running.launcher) in each.argv[1:2]]
+    orphans = [each for each in ours if each.pid not in known and _is_adopted(each, running) and not each.is_zombie]
+    for watched in running.programs:
+        if not watched.program.launcher or watched.state.state is State.UNKNOWN:
+            continue
+        found = [each for each in orphans if _is_of(each, watched, running)]
+        if not found:
+            yield Result("PM109", watched.program.name, Level.OK, "")
+            continue
+        pids = ", ".join(str(each.pid) for each in found)
+        detail = f"process {pids} of an earlier run still runs, and nobody looks after it"
+        hint = f"It may be finishing tasks; if it is not: kill -TERM {' '.join(str(each.pid) for each in found)}"
+        yield Result("PM109", watched.program.name, Level.WARNING, detail, hint)
+
+
+def _known(running: Running) -> set[int]:
+    mains = [each.state.pid for each in running.programs if each.state.pid] + list(running.others)
+    return {process.pid for pid in mains for process in below(pid, running.processes)}
+
+
+def _is_adopted(process: Process, running: Running) -> bool:
+    parent = running.processes.get(process.parent)
+    # A user's systemd adopts what was left below it, as the first process does.
+    return process.parent == 1 or (parent is not None and parent.argv[:1] != () and _name(parent.argv[0]) == "systemd")
+
+
+def _is_of(process: Process, watched: Watched, running: Running) -> bool:
+    environment = environment_of(process.pid)
+    if environment:
+        return environment.get("PROCMAN_PROGRAM") == watched.program.name
+    main = running.processes.get(watched.state.pid or 0)
+    return main is not None and main.argv == process.argv
+
+
+def check_beats(running: Running) -> Iterator[Result]:
+    """Yield whether the app has another beat on this host than the project's own: each task would be sent twice."""
+    for watched in running.up:
+        if watched.program.kind is not Kind.BEAT:
+            continue
+        own = {process.pid for process in running.tree(watched)}
+        others = [each for each in running.processes.values() if each.pid not in own and _is_beat(each, running)]
+        pids = {each.pid for each in others}
+        found = [each for each in others if each.parent not in pids]
+        if not found:
+            yield Result("PM110", watched.program.name, Level.OK, "")
+            continue
+        listed = " and ".join(str(each.pid) for each in found)
+        detail = (
+            f"process {listed} is a beat of {running.app} too, beside {watched.state.pid}: every task is sent twice"
+        )
+        hint = f"See who started it: ps -fp {','.join(str(each.pid) for each in found)}; end all but one."
+        yield Result("PM110", watched.program.name, Level.CRITICAL, detail, hint)
+
+
+def _is_beat(process: Process, running: Running) -> bool:
+    arguments = _celery_arguments(process.argv)
+    # Started by the launcher it waits for the lock of the first.
+    if not arguments or str(running.launcher) in process.argv[:2] or process.is_zombie:
+        return False
+    is_beat = "beat" in arguments or ("worker" in arguments and any(word in WITH_BEAT for word in arguments))
+    return is_beat and _app(arguments) in (running.app, *_other_names(running.app)) and _is_here(process, running)
+
+
+def _celery_arguments(argv: Sequence[str]) -> Sequence[str]:
+    """Return what follows the `celery` command in ARGV, as a script of Python, by `-m`, or by itself."""
+    for number, word in enumerate(argv[:4]):
+        if _name(word) == "celery" or word.endswith(CELERY):
+            return argv[number + 1 :]
+    return ()
+
+
+def _app(arguments: Sequence[str]) -> str | None:
+    for number, word in enumerate(arguments):
+        if word in ("-A", "--app"):
+            return arguments[number + 1] if number + 1 < len(arguments) else None
+        if word.startswith(("-A", "--app=")):
+            return word.removeprefix("--app=").removeprefix("-A")
+    return None
+
+
+def _other_names(app: str) -> tuple[str, ...]:
+    # What `celery -A` takes for the same: mysite, mysite.celery, mysite.celery:app.
+    package = app.partition(":")[0].removesuffix(".celery")
+    return (package, f"{package}.celery", f"{package}.celery:app", f"{package}:app")
+
+
+def _is_here(process: Process, running: Running) -> bool:
+    """Say whether it belongs to this project: two of them may well call their apps alike."""
+    directory = directory_of(process.pid)
+    in_virtualenv = running.virtualenv is not None and any(
+        Path(word).is_relative_to(running.virtualenv) for word in process.argv[:2] if word.startswith("/")
+    )
+    return in_virtualenv or (directory is not None and directory == running.directory)
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

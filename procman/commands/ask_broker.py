@@ -1,0 +1,68 @@
+"""Asks the broker of an installed project, with the launch that its programs have."""
+
+from __future__ import annotations
+
+import os
+
+from procman.broker_facts import BrokerFacts
+from procman.broker_facts import ask_broker as ask
+from procman.commands.select import Installed
+from procman.config.load import load
+from procman.errors import ProcmanError
+from procman.inside.launcher import LauncherError, read_environment_file
+from procman.install.generations import read_configuration
+from procman.install.paths import Tree
+from procman.launch import launch_of
+from procman.model import Command, Launch, Program, Project, Worker
+
+
+def ask_broker(installed: Installed) -> BrokerFacts:
+    """Return what the broker of the project says, by the procman.toml that is kept with the generation.
+
+    ProcmanError where it cannot be asked: the caller is neither root nor the user of the programs, for instance.
+    """
+    project = _project(installed)
+    launch = launch_of(project, _asking(project))
+    environment = {**launch.environment, **_environment_file(launch)}
+    return ask(
+        project.virtualenv / "bin" / "python",
+        project.app,
+        environment={name: value for name, value in environment.items() if not name.startswith("PROCMAN_")},
+        directory=launch.directory,
+        user=launch.user,
+        group=launch.group,
+        queues=_queues(project),
+        management_url=project.health.management_url,
+    )
+
+
+def _project(installed: Installed) -> Project:
+    manifest = installed.manifest
+    with Tree() as tree:
+        content = read_configuration(tree, manifest.directories.state, installed.generation.number)
+    return load(manifest.configuration_file, dict(os.environ), content.decode("utf-8"))
+
+
+def _asking(project: Project) -> Program:
+    """Return the program whose launch is taken: a worker or beat, for a command may have another environment."""
+    of_celery = [program for program in project.programs if not isinstance(program.options, Command)]
+    if not of_celery:
+        raise ProcmanError("there is neither a worker nor a beat, and so no app whose broker could be asked")
+    return of_celery[0]
+
+
+def _environment_file(launch: Launch) -> dict[str, str]:
+    if launch.environment_file is None:
+        return {}
+    try:
+        return read_environment_file(str(launch.environment_file), str(launch.environment_file))
+    except LauncherError as error:
+        raise ProcmanError(str(error), hint="Run this as root, or as the user of the programs.") from None
+
+
+def _queues(project: Project) -> list[str]:
+    workers = [program.options for program in project.programs if isinstance(program.options, Worker)]
+    if not all(worker.queues for worker in workers):
+        # What the app itself says is asked for by naming none.
+        return []
+    return sorted({queue for worker in workers for queue in worker.queues})

@@ -1,0 +1,152 @@
+"""`procman health`: whether the programs do what they are for, not only whether they are there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.broker_facts import BrokerFacts
+from procman.checks import table
+from procman.checks.light import SEVERITY, most_severe
+from procman.checks.processes import all_processes
+from procman.checks.running import Running, Watched
+from procman.commands.controller import controller_of
+from procman.commands.names import resolve
+from procman.commands.select import Installed
+from procman.commands.watch import watch
+from procman.errors import ProcmanError
+from procman.install.differences import differences
+from procman.install.manifest import Manifest
+from procman.launch import LAUNCHER
+from procman.model import InstalledProgram, Level, ProgramState, Result
+
+OK = Result("PM200", None, Level.OK, "")
+
+DOUBTFUL = ("PM202", "PM401")
+"""What a broker that is down may be to blame for."""
+
+
+@dataclass(frozen=True)
+class ProgramHealth:
+    """One program, and what every check that concerns it found."""
+
+    watched: Watched
+    results: tuple[Result, ...]
+
+    @property
+    def program(self) -> InstalledProgram:
+        """The program."""
+        return self.watched.program
+
+    @property
+    def worst(self) -> Result:
+        """The most severe result; where all is well, what the heartbeat says."""
+        worst = most_severe(self.results) if self.results else OK
+        said = [result for result in self.results if result.detail and result.level is worst.level]
+        return said[-1] if said and worst.level is Level.OK else worst
+
+
+@dataclass(frozen=True)
+class Health:
+    """The health of an installed project, or of some of its programs, at one moment."""
+
+    manifest: Manifest
+    at: float
+    """Seconds since the epoch."""
+    programs: tuple[ProgramHealth, ...]
+    results: tuple[Result, ...]
+    """Of the project as a whole."""
+    probed: bool = False
+    """Whether the broker was asked."""
+
+    @property
+    def everything(self) -> tuple[Result, ...]:
+        """Every result, the programs' first."""
+        return (*(result for each in self.programs for result in each.results), *self.results)
+
+    @property
+    def level(self) -> Level:
+        """The most severe level of all; as a number, the exit status of a monitoring plugin."""
+        return max((result.level for result in self.everything), key=SEVERITY.index, default=Level.OK)
+
+
+def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = False) -> Health:
+    """Return the health of the programs that NAMES mean; of all, and of the project itself, where there are none.
+
+    With PROBE the broker is asked, which takes as long as loading the app. Without, it is asked only when a program
+    stands still and the broker may be to blame. Starts, stops and writes nothing.
+    """
+    manifest = installed.manifest
+    programs = resolve(manifest.project, manifest.programs, names)
+    every = controller_of(manifest).states(manifest.programs)
+    states = [state for state in every if state.name in {program.name for program in programs}]
+    watched = watch(manifest, programs, states)
+    facts, problem = None, ""
+    if probe or any(_needs_broker(each) for each in watched):
+        facts, problem = _ask(installed)
+    if facts and facts.reachable and any(_needs_broker(each) for each in watched):
+        watched = watch(manifest, programs, states, broker_answered=True)
+    found = table.run(_running(manifest, watched, every, facts, problem, is_whole=not names))
+    return Health(
+        manifest,
+        time.time(),
+        tuple(_of_program(each, found) for each in watched),
+        tuple(result for result in found if result.program is None),
+        probed=facts is not None,
+    )
+
+
+def _needs_broker(each: Watched) -> bool:
+    return bool(each.verdict and each.verdict.level == "WARNING" and each.verdict.code in DOUBTFUL)
+
+
+def _ask(installed: Installed) -> tuple[BrokerFacts | None, str]:
+    # Imported only now: it takes the reader of procman.toml.
+    from procman.commands.ask_broker import ask_broker
+
+    try:
+        return ask_broker(installed), ""
+    except ProcmanError as error:
+        return None, error.message
+
+
+def _of_program(watched: Watched, found: Sequence[Result]) -> ProgramHealth:
+    return ProgramHealth(watched, tuple(result for result in found if result.program == watched.program.name))
+
+
+def _running(
+    manifest: Manifest,
+    watched: Sequence[Watched],
+    every: Sequence[ProgramState],
+    facts: BrokerFacts | None,
+    problem: str,
+    *,
+    is_whole: bool,
+) -> Running:
+    asked = {each.program.name for each in watched}
+    return Running(
+        project=manifest.project,
+        app=manifest.app,
+        directory=manifest.directory,
+        virtualenv=manifest.virtualenv,
+        launcher=manifest.directories.library / LAUNCHER,
+        settings=manifest.health,
+        programs=tuple(watched),
+        others=tuple(state.pid for state in every if state.pid and state.name not in asked),
+        processes=all_processes(),
+        differences=tuple(differences(manifest)) if is_whole else (),
+        schedule_files=manifest.schedule_files,
+        places=_places(manifest),
+        broker=facts,
+        broker_problem=problem,
+        is_whole=is_whole,
+    )
+
+
+def _places(manifest: Manifest) -> Mapping[Path, str]:
+    places = dict.fromkeys(manifest.writable_paths, "writable_paths")
+    places |= {path.parent: "beat's schedule" for path in manifest.schedule_files}
+    places |= {path.parent: "logs" for path in manifest.log_files}
+    return {manifest.directories.state: "procman's state", **places}

@@ -1,0 +1,112 @@
+"""What is known of each program: its state, its heartbeat, what that comes to, and whether a restart is due."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from procman.checks.running import NONE, Heartbeat, Watched
+from procman.commands.restarts_due import restarts_due
+from procman.inside.verdict import MAX_BYTES, Thresholds, read, verdict
+from procman.install.foreign import Foreign, read_foreign
+from procman.install.manifest import Manifest
+from procman.model import InstalledProgram, Kind, ProgramState
+
+FILE = "heartbeat.json"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Now, by every clock that counts."""
+
+    monotonic: float
+    wall: float
+    boot: str | None
+    """None where the system tells no boot from another."""
+
+
+def now() -> Moment:
+    """Return the present moment."""
+    try:
+        boot: str | None = BOOT_ID.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = None
+    return Moment(time.monotonic(), time.time(), boot)
+
+
+def watch(
+    manifest: Manifest,
+    programs: Sequence[InstalledProgram],
+    states: Sequence[ProgramState],
+    *,
+    broker_answered: bool = False,
+) -> list[Watched]:
+    """Return what is known of PROGRAMS in their STATES, in order.
+
+    BROKER_ANSWERED: it has just been asked by somebody else and did answer, so that it is not to blame.
+    """
+    moment = now()
+    due = restarts_due(manifest, programs, states)
+    return [
+        _watched(manifest, program, state, why, moment, broker_answered=broker_answered)
+        for program, state, why in zip(programs, states, due, strict=True)
+    ]
+
+
+def _watched(
+    manifest: Manifest,
+    program: InstalledProgram,
+    state: ProgramState,
+    restart_due: str,
+    moment: Moment,
+    *,
+    broker_answered: bool,
+) -> Watched:
+    stale = manifest.health.stale_seconds
+    heartbeat = read_heartbeat(manifest, program, state, moment)
+    found = None
+    if heartbeat.content and not heartbeat.is_touched:
+        content = {**heartbeat.content, "queues_asked": moment.monotonic} if broker_answered else heartbeat.content
+        thresholds = Thresholds(stale, program.stall_seconds, program.stop_timeout_seconds)
+        found = verdict(content, moment.monotonic, thresholds)
+    return Watched(program, state, heartbeat, found, restart_due)
+
+
+def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment) -> Heartbeat:
+    """Return what PROGRAM says of itself. Its file may be anything, and its pid is only ever compared (S3)."""
+    if state.pid is None or not program.launcher or program.kind is Kind.COMMAND:
+        return NONE
+    path = manifest.directories.run(program.name) / FILE
+    try:
+        found = read_foreign(path, _owners(program.user), MAX_BYTES + 1)
+        content = None if found is None else read(found.decode("utf-8"))
+    except Foreign as error:
+        return Heartbeat(None, f"its heartbeat is not read: {error}")
+    except ValueError as error:
+        return Heartbeat(None, f"its heartbeat {path} is corrupt: {error}")
+    if content is None or content["pid"] != state.pid or content["boot_id"] not in (moment.boot, None):
+        return NONE
+    return Heartbeat(content, is_touched=_is_touched(path, content["written"], moment, manifest.health.stale_seconds))
+
+
+@cache
+def _owners(user: str | None) -> frozenset[int]:
+    try:
+        return frozenset({0, pwd.getpwnam(user).pw_uid if user else os.geteuid()})
+    except KeyError:
+        return frozenset({0})
+
+
+def _is_touched(path: Path, written: float, moment: Moment, stale: float) -> bool:
+    if moment.monotonic - written <= stale:
+        return False
+    try:
+        return abs(moment.wall - path.lstat().st_mtime) <= stale
+    except OSError:
+        return False
