@@ -53,6 +53,8 @@ class Kind(Enum):
     WORKER = "worker"
     BEAT = "beat"
     COMMAND = "command"
+    HEALTH = "health"
+    """procman's own, which looks after the others; no table of procman.toml makes one."""
 
 
 class State(Enum):

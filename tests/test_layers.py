@@ -18,7 +18,7 @@ LAYERS = (
     ("output",),
     ("commands",),
     ("checks", "backends", "install"),
-    ("app_facts", "broker_facts", "launch", "render"),
+    ("app_facts", "broker_facts", "healer", "launch", "render"),
     ("project_python",),
     ("quoting_systemd",),
     ("config",),

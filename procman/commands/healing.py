@@ -224,7 +224,7 @@ def _is_well(finding: Finding) -> bool:
     result = worst(finding.results)
     speaks = finding.program.launcher and finding.program.kind in (Kind.WORKER, Kind.BEAT)
     is_at_work = finding.phase in (CONSUMING, TICKING) or not speaks
-    return is_at_work and (result is None or result.level in (Level.OK, Level.UNKNOWN))
+    return is_at_work and (result is None or result.level is not Level.CRITICAL)
 
 
 def _begin(case: Case, finding: Finding, settings: HealthSettings, now: float, wall: float) -> Decision:

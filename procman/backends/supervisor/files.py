@@ -10,7 +10,9 @@ from pathlib import Path
 from procman.backends.supervisor.embedded import check_socket_length
 from procman.backends.supervisor.service import UNIT
 from procman.backends.systemd.units import STOP_MARGIN_SECONDS
+from procman.backends.supervisor.healer import healer_files
 from procman.errors import ProcmanError
+from procman.healer import healer_name
 from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import (
     Beat,
@@ -84,6 +86,8 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     for program in project.programs:
         yield _script(project, program, templates)
         yield _section(project, program, templates)
+    healer = healer_name(project)
+    yield from healer_files(project, section_path(project, healer), log_path(project, healer), templates)
         if project.supervisor.supervisord:
             yield _unit(project, project.supervisor.supervisord, templates)
             yield _wishes(project, templates)

@@ -13,6 +13,7 @@ from procman.backends.supervisor.merged import Process, Reading, Source, Unreada
 from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
 from procman.backends.supervisor.takeover import remaining
 from procman.backends.supervisor.verify_unit import problems_of_unit
+from procman import healer
 from procman.errors import ProcmanError
 from procman.model import MARKER, Project, Rendering
 
@@ -176,13 +177,15 @@ def _refused(text: str, configuration: Configuration, remedy: str) -> str:
 def _program(name: str, alone: Reading, merged: Reading, configuration: Configuration) -> Iterator[str]:
     file = next(path for path, rendered in configuration.ours.items() if name in rendered.programs)
     said, found = _processes_of(name, alone), _processes_of(name, merged)
-    if [(each.group, each.name, each.kind) for each in said] != [(name, name, "ProcessGroupConfig")]:
+    is_healer = name.endswith(f"-{healer.KEY}") and [each.kind for each in said] == ["EventListenerPoolConfig"]
+    kind = "EventListenerPoolConfig" if is_healer else "ProcessGroupConfig"
+    if [(each.group, each.name, each.kind) for each in said] != [(name, name, kind)]:
         yield f"{file}: does not define the program {name}, alone, once and without a group: mend the template"
         return
     for option, value in CONTRACT.items():
         if said[0].fields[option] is not value:
             yield f"{file}: {option} must be {str(value).lower()}, or a stop loses running tasks: mend the template"
-    if [(each.group, each.name, each.kind) for each in found] != [(name, name, "ProcessGroupConfig")]:
+    if [(each.group, each.name, each.kind) for each in found] != [(name, name, kind)]:
         where = ", ".join(f"{each.group}:{each.name}" for each in found) or "nowhere"
         yield f"{file}: supervisord would have {name} as {where}; see {_defaults(configuration)}"
         return

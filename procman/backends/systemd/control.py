@@ -19,7 +19,7 @@ from procman.backends.systemd.states import (
 )
 from procman.backends.systemd.stopping import is_stopped_warm, stop_warm
 from procman.backends.systemd.systemctl import NoSuchUnit, Systemctl, Unit
-from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_name
+from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_name, unit_of, units_of
 from procman.errors import ProcmanError
 from procman.model import Action, Activation, InstalledProgram, ProgramState, Scope, State, SupervisorSettings
 
@@ -63,9 +63,8 @@ class SystemdController:
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Start what does not run, from its unit as the disk has it now; return once each was started."""
-        names = [unit_name(program.name) for program in programs]
-        self._reload_if_needed(names)
-        units = self._systemctl.show(names)
+        self._reload_if_needed([name for program in programs for name in units_of(program)])
+        units = self._systemctl.show([unit_of(program) for program in programs])
         self._refuse_unknown(units.values())
         waiting = [name for name, unit in units.items() if state_of(unit) is State.BACKOFF]
         if waiting:
@@ -77,11 +76,12 @@ class SystemdController:
 
     def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Stop warm, ordered in the order given, side by side; return when all have ended."""
-        stop_warm(self._systemctl, {unit_name(each.name): stop_timeout_seconds(each) for each in programs}, progress)
+        limits = {name: stop_timeout_seconds(each) for each in programs for name in units_of(each)}
+        stop_warm(self._systemctl, limits, progress)
 
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         """Stop PROGRAM warm and start it again from its unit as the disk has it now."""
-        self._reload_if_needed([unit_name(program.name)])
+        self._reload_if_needed(units_of(program))
         try:
             self.stop([program], progress)
             self.start([program], progress)
@@ -94,8 +94,8 @@ class SystemdController:
         program = activation.program
         if activation.action is Action.REMOVE:
             return self._remove(program, progress)
-        name = unit_name(program.name)
-        self._reload_if_needed([name], has_new=activation.action is Action.ADD)
+        name = unit_of(program)
+        self._reload_if_needed(units_of(program), has_new=activation.action is Action.ADD)
         self._enable()
         unit = self._systemctl.show([name])[name]
         if unit.text("LoadState") == "masked":
@@ -131,7 +131,7 @@ class SystemdController:
         return self._systemctl.command("restart", program.name)
 
     def _states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
-        names = [unit_name(program.name) for program in programs]
+        names = [unit_of(program) for program in programs]
         units = self._systemctl.show(names)
         jobs = self._systemctl.jobs() if any(unit.job for unit in units.values()) else {}
         return [
@@ -156,13 +156,14 @@ class SystemdController:
             raise ProcmanError("\n".join(problems), hint="systemd tries again and again: see `procman logs`.")
 
     def _remove(self, program: InstalledProgram, progress: Progress) -> str:
-        name = unit_name(program.name)
+        name = unit_of(program)
         ran = name in self._going or not self._systemctl.show([name])[name].has_ended
         self._stop_all_that_go()
         self.stop([program], progress)
-        if self._systemctl.show([name])[name].text("ActiveState") == "failed":
-            with contextlib.suppress(NoSuchUnit):
-                self._systemctl.order("reset-failed", name)
+        for unit in self._systemctl.show(units_of(program)).values():
+            if unit.text("ActiveState") == "failed":
+                with contextlib.suppress(NoSuchUnit):
+                    self._systemctl.order("reset-failed", unit.name)
         self._removed.add(name)
         if not self._still_going():
             # Before, systemd would forget how to stop the others that are about to go.
@@ -215,7 +216,7 @@ class SystemdController:
 
     def _refuse_unknown(self, units: Iterable[Unit]) -> None:
         for unit in units:
-            name = unit.name.removesuffix(".service")
+            name = unit.name.rpartition(".")[0]
             if unit.text("LoadState") == "masked":
                 raise ProcmanError(
                     f"{name} is masked", hint=f"Somebody forbade it: {self._systemctl.command('unmask', unit.name)}"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
+from procman.backends.systemd.healer import healer_files, timer_name
 from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_name
 from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
+from procman.healer import healer_argv, healer_name
 from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import (
     Beat,
@@ -70,6 +72,7 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     yield from launcher_files(project)
     for program in project.programs:
         yield _unit(project, program, templates)
+    yield from healer_files(project, templates)
     yield _target(project, templates)
     if project.scope is Scope.SYSTEM and project.systemd.log is SystemdLog.FILE:
         yield _rotation(project, templates)
@@ -114,11 +117,15 @@ def _target(project: Project, templates: Templates) -> RenderedFile:
     values = {
         "marker": marker(project),
         "description": f"Celery of {project.name}",
-        "wants": [unit_name(program.name) for program in project.programs if program.autostart],
+        "wants": [
+            *(unit_name(program.name) for program in project.programs if program.autostart),
+            *([timer_name(project)] if healer_argv(project) else []),
+        ],
         "wanted_by": ["multi-user.target" if project.scope is Scope.SYSTEM else "default.target"],
     }
     text = templates.render("systemd/project.target.j2", values)
-    programs = tuple(program.name for program in project.programs)
+    healer = (healer_name(project),) if healer_argv(project) else ()
+    programs = (*(program.name for program in project.programs), *healer)
     path = project.directories.units / name
     return RenderedFile(path, text, 0o644, owner, owner, programs, restarts=False, section=True)
 
@@ -139,6 +146,8 @@ def _description(project: Project, program: Program) -> str:
             return f"Celery beat of {project.name}"
         case Kind.COMMAND:
             return f"{program.name}, a command of {project.name}"
+        case Kind.HEALTH:
+            raise ValueError(f"{program.name} is no program of procman.toml")
 
 
 def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]:

@@ -82,8 +82,10 @@ def was_stopped(unit: Unit) -> bool:
     """Say whether somebody's order ended it.
 
     With `Restart=always` nothing else does. Without, which a drop-in may ask for: an order takes the unit out of its
-    active state before the process ends, an end of the process after.
+    active state before the process ends, an end of the process after. A timer has none.
     """
+    if unit.name.endswith(".timer"):
+        return True
     return unit.text("Restart") == "always" or unit.moment("ActiveExit") < unit.moment("ExecMainExit")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from procman.model import InstalledProgram, Program
+from procman.model import InstalledProgram, Kind, Program
 
 STOP_MARGIN_SECONDS = 30
 """Beyond the program's own stop timeout: the last result, the end of the pool."""
@@ -11,6 +11,16 @@ STOP_MARGIN_SECONDS = 30
 def unit_name(program: str) -> str:
     """Return the name of the unit of PROGRAM."""
     return f"{program}.service"
+
+
+def unit_of(program: InstalledProgram) -> str:
+    """Return the unit that says whether PROGRAM runs: of what looks after the others, the timer."""
+    return f"{program.name}.timer" if program.kind is Kind.HEALTH else unit_name(program.name)
+
+
+def units_of(program: InstalledProgram) -> list[str]:
+    """Return all units of PROGRAM, that of `unit_of` first."""
+    return list(dict.fromkeys((unit_of(program), unit_name(program.name))))
 
 
 def target_name(project: str) -> str:

@@ -1,0 +1,34 @@
+"""The event listener that looks after a project's programs under supervisord."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.healer import healer_argv, healer_name
+from procman.launch import marker, owner_of
+from procman.model import Project, RenderedFile
+from procman.render import Templates
+
+STOP_SECONDS = 30
+"""It ends at once; a call to supervisord may take so long."""
+
+START_RETRIES = "1000000"
+
+
+def healer_files(project: Project, path: Path, log_file: Path, templates: Templates) -> Iterator[RenderedFile]:
+    """Yield its section, to be put at PATH; nothing where nobody is to look after PROJECT."""
+    argv, name, owner = healer_argv(project), healer_name(project), owner_of(project)
+    if argv is None:
+        return
+    values = {
+        "marker": marker(project),
+        "name": name,
+        "interval": project.health.interval_seconds,
+        "command": argv,
+        "startretries": START_RETRIES,
+        "stop_timeout": STOP_SECONDS,
+        "log_file": log_file,
+    }
+    text = templates.render("supervisor/health.conf.j2", values)
+    yield RenderedFile(path, text, 0o644, owner, owner, (name,), section=True)

@@ -1,0 +1,84 @@
+"""The timer that has a project's programs looked after under systemd, and the service it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.backends.systemd import sandbox
+from procman.backends.systemd.units import target_name
+from procman.config.systemd_directives import KNOWN
+from procman.healer import healer_argv, healer_name
+from procman.launch import marker, owner_of
+from procman.model import Project, RenderedFile, Sandbox, Scope
+from procman.quoting import Encoded
+from procman.quoting_systemd import systemd_paths, systemd_words
+from procman.render import Templates
+
+LOOK_SECONDS = 300
+"""No look takes so long, also with a broker that does not answer and commands that are told of events."""
+
+POWERS = "CAP_KILL CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SETUID CAP_SETGID"
+"""To signal processes of others, see their memory and files, and become the programs' user."""
+
+SANDBOX = {
+    "NoNewPrivileges": "yes",
+    "ProtectSystem": "strict",
+    "ProtectHome": "read-only",
+    "PrivateDevices": "yes",
+    "ProtectHostname": "yes",
+    "ProtectClock": "yes",
+    "ProtectKernelTunables": "yes",
+    "ProtectKernelModules": "yes",
+    "ProtectKernelLogs": "yes",
+    "ProtectControlGroups": "yes",
+    "RestrictNamespaces": "yes",
+    "RestrictRealtime": "yes",
+    "RestrictSUIDSGID": "yes",
+    "RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6",
+    "LockPersonality": "yes",
+    "CapabilityBoundingSet": POWERS,
+    "SystemCallArchitectures": "native",
+    "SystemCallFilter": "@system-service",
+    "SystemCallErrorNumber": "EPERM",
+}
+
+
+def timer_name(project: Project) -> str:
+    """Return the name of the timer."""
+    return f"{healer_name(project)}.timer"
+
+
+def healer_files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
+    """Yield both units; nothing where nobody is to look after PROJECT."""
+    argv, name, owner = healer_argv(project), healer_name(project), owner_of(project)
+    if argv is None:
+        return
+    values = {
+        "marker": marker(project),
+        "name": name,
+        "description": f"Look after the programs of {project.name}",
+        "target": target_name(project.name),
+        "interval": project.health.interval_seconds,
+        "timeout": LOOK_SECONDS,
+        "argv": argv,
+        "state": project.directories.state,
+        "sandbox": _sandbox(project),
+    }
+    for unit in (f"{name}.service", timer_name(project)):
+        text = templates.render(f"systemd/health{Path(unit).suffix}.j2", values)
+        path = project.directories.units / unit
+        yield RenderedFile(path, text, 0o644, owner, owner, (name,), section=True)
+
+
+def _sandbox(project: Project) -> list[tuple[str, Encoded]]:
+    """Return the lines of its sandbox; the systemd of a user can do next to none of it."""
+    if project.scope is Scope.USER or project.systemd.sandbox is Sandbox.OFF:
+        return []
+    known = {name: KNOWN[name].since <= project.systemd.minimum_version for name in SANDBOX if name in KNOWN}
+    lines = {name: value for name, value in SANDBOX.items() if known.get(name, True)}
+    own = (project.directory, project.virtualenv, *project.python_path)
+    is_temporary = any(top == path or top in path.parents for path in own for top in sandbox.TEMPORARY)
+    lines["PrivateTmp"] = "no" if is_temporary else "yes"
+    writable = ("ReadWritePaths", systemd_paths([project.directories.state]))
+    return [writable, *((name, systemd_words(value)) for name, value in lines.items())]

@@ -1,0 +1,55 @@
+"""The event listener that looks after the programs, as supervisord reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.backends.supervisor.files import render
+from procman.backends.supervisor.verify import verify
+from procman.model import Project, RenderedFile
+from tests.backends.supervisor.projects import embedded
+from tests.read_by_supervisor import VERSIONS, reader
+
+HEALTH = '[health]\nprocman = "/opt/procman/bin/procman"\n'
+
+
+def listener(project: Project) -> list[RenderedFile]:
+    return [file for file in render(project).files if file.programs == ("demo-health",)]
+
+
+def test_there_is_one_where_a_command_is_configured_and_a_program_is_to_be_healed(tmp_path: Path) -> None:
+    assert len(listener(embedded(tmp_path, Path("/home/ann"), HEALTH))) == 1
+    assert listener(embedded(tmp_path, Path("/home/ann"))) == []
+    assert listener(embedded(tmp_path, Path("/home/ann"), f"{HEALTH}heal = false")) == []
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_supervisord_reads_an_event_listener_of_that_name(version: str, tmp_path: Path) -> None:
+    project = embedded(tmp_path, Path("/home/ann"), HEALTH)
+    [file] = listener(project)
+    assert file.section
+    with reader(version) as supervisor:
+        answer = supervisor.read(file.content.replace(str(project.directories.logs), str(tmp_path)))
+    assert list(answer["programs"]) == ["demo-health:demo-health"]
+    found = answer["programs"]["demo-health:demo-health"]
+    state = str(project.directories.state)
+    assert found["argv"] == ["/opt/procman/bin/procman", "heal", "--state", state, "--listen"]
+    assert (found["stopasgroup"], found["killasgroup"], found["redirect_stderr"]) == (False, True, False)
+    assert found["stdout_logfile"] is None
+
+
+def test_it_passes_the_verification_before_an_install(tmp_path: Path) -> None:
+    project = embedded(tmp_path, Path("/home/ann"), HEALTH)
+    assert verify(project, render(project)) == []
+
+
+def test_template_that_makes_a_worker_an_event_listener_is_refused(tmp_path: Path) -> None:
+    project = embedded(tmp_path, Path("/home/ann"), HEALTH)
+    rendering = render(project)
+    files = tuple(
+        replace(file, content=file.content.replace("[program:", "[eventlistener:")) for file in rendering.files
+    )
+    assert any("demo-celery" in problem for problem in verify(project, replace(rendering, files=files)))
