@@ -71,6 +71,15 @@ class Controller(Protocol):
     def activate(self, activation: Activation, progress: Progress) -> str:
         """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
 
+    def let_go(self, sections: Sequence[Path], progress: Progress) -> None:
+        """End what SECTIONS made, which are gone and concerned no single program; before programs are told anything."""
+
+    def follow(self, sections: Sequence[Path], progress: Progress) -> None:
+        """Have the process manager follow SECTIONS, which concern no single program, such as a target; also those gone.
+
+        After the programs were told. Carrying it out twice does no harm (R2).
+        """
+
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         """Stop PROGRAM warm and start it again as the files have it now."""
 

@@ -7,22 +7,35 @@ from pathlib import Path
 import click
 
 from procman.cli.selection import Selection
-from procman.commands.install import preview
+from procman.commands.install import preview, preview_generation
 from procman.output import plan as output
 
 
 @click.command()
-@click.option("--exit-code", is_flag=True, help="Exit with status 1 if an install would change something.")
+@click.option("--exit-code", is_flag=True, help="Exit with status 1 if something would change.")
+@click.option(
+    "--generation",
+    "number",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="What `procman rollback N` would change, instead of an install.",
+)
 @click.option(
     "--replace", "replaced", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="As in install."
 )
 @click.pass_obj
-def diff(selection: Selection, exit_code: bool, replaced: tuple[Path, ...]) -> int:
+def diff(selection: Selection, exit_code: bool, number: int | None, replaced: tuple[Path, ...]) -> int:
     """Show what an install would change.
 
-    The difference between the files on disk and those that procman.toml asks for; nothing is changed.
+    The difference between the files on disk and those that procman.toml asks for, or an earlier generation; nothing is
+    changed.
     """
-    plan = preview(selection.configured(), replaced)
+    if number is not None and replaced:
+        raise click.UsageError("--generation and --replace exclude each other: a roll-back takes nothing over.")
+    if number is None:
+        plan = preview(selection.configured(), replaced)
+    else:
+        plan = preview_generation(selection.installed(formerly=True), number)
     for line in output.as_difference(plan):
         click.echo(line)
     if plan.nothing_to_do:

@@ -6,24 +6,21 @@ from pathlib import Path
 
 import click
 
+from procman.cli import options
 from procman.cli.selection import Selection
 from procman.commands import install as command
 from procman.commands.controller import controller_of
 from procman.commands.warnings import warnings
-from procman.model import InstalledProgram
+from procman.model import Project
 from procman.output import plan as output
-from procman.output.terminal import Progress
+from procman.output.install import as_failure
 
 
 @click.command()
 @click.option("-n", "--dry-run", is_flag=True, help="Only list files, owners, modes and orders.")
-@click.option(
-    "--wait",
-    "wait_seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Until all are healthy, each at most SECONDS from its start.",
-)
+@options.wait
+@click.option("--keep-failed", is_flag=True, help="With --wait: leave what did not become healthy, to be looked at.")
+@options.at_once
 @click.option(
     "--replace",
     "replaced",
@@ -32,53 +29,57 @@ from procman.output.terminal import Progress
     metavar="FILE",
     help="Take over the sections of the same programs in FILE, which is somebody else's; it is set aside first.",
 )
+@options.lock_wait
 @click.pass_obj
-def install(selection: Selection, dry_run: bool, wait_seconds: float | None, replaced: tuple[Path, ...]) -> int:
+def install(
+    selection: Selection,
+    dry_run: bool,
+    wait_seconds: float | None,
+    keep_failed: bool,
+    at_once: int,
+    replaced: tuple[Path, ...],
+    lock_seconds: float,
+) -> int:
     """Put the files in place and have the programs running.
 
     Only what changed is written, and only programs whose files changed are restarted: warm, so that running tasks are
-    finished. A second install changes nothing; one that was interrupted is completed by the next.
+    finished, workers before beat. A second install changes nothing; one that was interrupted is completed by the next.
+
+    With --wait each must be healthy before the next is restarted. If one is not, the generation before is brought back.
     """
+    if keep_failed and wait_seconds is None:
+        raise click.UsageError("--keep-failed goes with --wait SECONDS: without it nobody looks whether they fail.")
     project = selection.configured()
     for warning in warnings(project):
         click.echo(f"note: {warning}", err=True)
     if dry_run:
-        plan = command.preview(project, replaced)
-        for line in output.as_list(plan):
-            click.echo(line)
-        click.echo("nothing to do" if plan.nothing_to_do else "Nothing was done.", err=True)
-        return 0
-    progress = Progress()
-
-    def told(program: InstalledProgram, what: str) -> None:
-        progress.clear()
-        click.echo(f"{program.name}: {what}")
-
-    try:
-        report = command.install(project, replaced=replaced, wait_seconds=wait_seconds, progress=progress, told=told)
-    finally:
-        progress.clear()
-    return _summary(report, wait_seconds)
-
-
-def _summary(report: command.Report, wait_seconds: float | None) -> int:
-    manifest = report.plan.generation.manifest
-    if report.plan.nothing_to_do:
-        click.echo(f"{manifest.project}: nothing changed (generation {report.plan.generation.number})")
-    else:
-        click.echo(f"{manifest.project}: {output.as_sum(report.plan)} (generation {report.plan.generation.number})")
-    for each in report.unhealthy:
-        click.echo(
-            f"{each.program.name}: not healthy {wait_seconds:g} s after its start: {each.result.detail}", err=True
-        )
-        click.echo(f"  procman logs {each.program.name}", err=True)
-    if report.unhealthy:
+        return _list(project, replaced)
+    with options.telling(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as how:
+        report = command.install(project, replaced=replaced, keep_failed=keep_failed, how=how)
+    if report.failures:
+        for line in as_failure(report, f"procman install --wait {wait_seconds:g}"):
+            click.echo(line, err=True)
         return 1
+    _summary(report, wait_seconds)
+    return 0
+
+
+def _list(project: Project, replaced: tuple[Path, ...]) -> int:
+    plan = command.preview(project, replaced)
+    for line in output.as_list(plan):
+        click.echo(line)
+    click.echo("nothing to do" if plan.nothing_to_do else "Nothing was done.", err=True)
+    return 0
+
+
+def _summary(report: command.Report, wait_seconds: float | None) -> None:
+    number, manifest = report.plan.generation.number, report.plan.generation.manifest
+    done = "nothing changed" if report.plan.nothing_to_do else output.as_sum(report.plan)
+    click.echo(f"{manifest.project}: {done} (generation {number})")
     if wait_seconds is not None:
         click.echo("all healthy")
-    if not report.plan.nothing_to_do:
-        controller = controller_of(manifest)
-        click.echo(f"restart   {controller.command_line(manifest.programs[0])}")
-        click.echo("look      procman status")
-        click.echo("undo      procman uninstall")
-    return 0
+    if report.plan.nothing_to_do:
+        return
+    click.echo(f"restart   {controller_of(manifest).command_line(manifest.programs[0])}")
+    click.echo("look      procman status")
+    click.echo(f"undo      {'procman rollback' if report.plan.before else 'procman uninstall'}")

@@ -20,6 +20,8 @@ COMMANDS = {
     "render": "Show every file that procman would write.",
     "diff": "Show what an install would change.",
     "install": "Put the files in place and have the programs running.",
+    "history": "Show the generations that can be brought back.",
+    "rollback": "Bring back an earlier generation.",
     "uninstall": "Stop the programs and remove what procman wrote.",
     "status": "Show state, health, memory and restarts of each program.",
     "start": "Start programs.",

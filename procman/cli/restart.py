@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
+from procman.cli import options
 from procman.cli.selection import Selection
 from procman.commands import control
-from procman.output.terminal import Progress
 
 
 @click.command()
@@ -22,26 +20,24 @@ from procman.output.terminal import Progress
     metavar="SECONDS",
     help="How long each new process may take to become healthy.",
 )
+@options.at_once
+@options.lock_wait
 @click.pass_obj
-def restart(selection: Selection, names: tuple[str, ...], wait_seconds: float) -> int:
+def restart(
+    selection: Selection, names: tuple[str, ...], wait_seconds: float, at_once: int, lock_seconds: float
+) -> int:
     """Restart programs one by one; running tasks are finished first.
 
     No NAME means all but those that somebody stopped. Each waits until the one before is
     healthy; if one does not become healthy the rest is left as it is, and the exit status is 1.
     """
-    progress = Progress()
-    try:
-        for program, unhealthy in control.restart(selection.installed(), names, wait_seconds, progress):
-            progress.clear()
+    failed = 0
+    with options.telling(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as how:
+        for program, unhealthy in control.restart(selection.installed(), names, how):
             if unhealthy:
-                click.echo(
-                    f"{program.name}: not healthy {wait_seconds:g} s after its start: {unhealthy.result.detail}",
-                    err=True,
-                )
-                click.echo(f"  procman logs {program.name}", err=True)
-                return 1
-            click.echo(f"{program.name}: restarted")
-            sys.stdout.flush()
-    finally:
-        progress.clear()
-    return 0
+                how.say(f"{program.name}: not healthy {wait_seconds:g} s after its start: {unhealthy.result.detail}")
+                how.say(f"  procman logs {program.name}")
+                failed += 1
+            else:
+                how.told(program, "restarted")
+    return int(failed > 0)

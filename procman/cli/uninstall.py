@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import click
 
+from procman.cli import options
 from procman.cli.selection import Selection
 from procman.commands import uninstall as command
-from procman.model import InstalledProgram
-from procman.output.terminal import Progress
 
 
 @click.command()
 @click.option("--purge", is_flag=True, help="Remove logs, generations and what was set aside, too.")
+@options.lock_wait
 @click.pass_obj
-def uninstall(selection: Selection, purge: bool) -> None:
+def uninstall(selection: Selection, purge: bool, lock_seconds: float) -> None:
     """Stop the programs and remove what procman wrote.
 
     Running tasks are finished first. Logs, generations, beat's schedule and files set aside stay and are listed;
     --purge removes all of them but the schedule, which is never deleted.
     """
-    progress = Progress()
-
-    def told(program: InstalledProgram, what: str) -> None:
-        progress.clear()
-        click.echo(f"{program.name}: {what}")
-
     installed = selection.installed(formerly=purge)
-    try:
-        remains = command.uninstall(installed, purge=purge, progress=progress, told=told)
-    finally:
-        progress.clear()
+    with options.telling(lock_seconds=lock_seconds) as how:
+        remains = command.uninstall(installed, purge=purge, how=how)
     click.echo(f"{installed.manifest.project}: uninstalled")
     for path in remains.restored:
         click.echo(f"restored  {path}")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from procman.backends.base import Progress
+from procman.commands.carry_out import How
 from procman.commands.controller import controller_of
 from procman.commands.healthy import Unhealthy, wait_until_healthy
 from procman.commands.names import resolve
 from procman.commands.select import Installed
+from procman.commands.side_by_side import batches, side_by_side
 from procman.errors import ConfigurationError
+from procman.install.lock import hold_lock
+from procman.install.manifest import Manifest
 from procman.model import InstalledProgram, Kind
 
 
@@ -29,25 +34,32 @@ def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list
 
 
 def restart(
-    installed: Installed, names: Sequence[str], wait_seconds: float, progress: Progress
+    installed: Installed, names: Sequence[str], how: How
 ) -> Iterator[tuple[InstalledProgram, Unhealthy | None]]:
-    """Restart the programs that NAMES mean, one after the other, each only when the one before is healthy.
+    """Restart the programs that NAMES mean, `how.at_once` at the same time, the next only when those are healthy.
 
-    Without names those that somebody stopped are left alone (R11). Yields each with None, or with why it did not become
-    healthy within WAIT_SECONDS of its start; then nothing more is restarted.
+    Workers come before beat. Without names those that somebody stopped are left alone (R11). Yields each with None, or
+    with why it did not become healthy within `how.wait_seconds` of its start; then nothing more is restarted.
     """
     manifest = installed.manifest
+    with hold_lock(manifest.directories.shared_state, how.lock_seconds, how.progress):
+        programs = _meant(installed, names)
+        if not names:
+            states = controller_of(manifest).states(programs)
+            programs = [program for program, state in zip(programs, states, strict=True) if state.wanted]
+        for batch in batches(programs, how.at_once, lambda program: program.kind):
+            done = list(side_by_side([partial(_restart, manifest, program, how) for program in batch]))
+            yield from done
+            if any(unhealthy for _, unhealthy in done):
+                return
+
+
+def _restart(manifest: Manifest, program: InstalledProgram, how: How) -> tuple[InstalledProgram, Unhealthy | None]:
+    # One each: what speaks to a process manager waits for one answer at a time.
     controller = controller_of(manifest)
-    programs = _meant(installed, names)
-    if not names:
-        states = controller.states(programs)
-        programs = [program for program, state in zip(programs, states, strict=True) if state.wanted]
-    for program in programs:
-        controller.restart(program, progress)
-        unhealthy = wait_until_healthy(controller, [program], wait_seconds, progress)
-        yield program, unhealthy[0] if unhealthy else None
-        if unhealthy:
-            return
+    controller.restart(program, how.progress)
+    unhealthy = wait_until_healthy(controller, [program], how.wait_seconds or 0, how.progress)
+    return program, unhealthy[0] if unhealthy else None
 
 
 def logs(installed: Installed, name: str, lines: int, *, follow: bool) -> Iterator[str]:

@@ -1,84 +1,56 @@
-"""`procman install`, `diff` and `uninstall`: from procman.toml to running programs, and back."""
+"""`procman install` and `diff`: from procman.toml to running programs, and back where they do not become healthy (R4)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from procman import backends
-from procman.backends.base import Controller, Progress
+from procman.commands.carry_out import Failure, How, Outcome, all_done, put_in_place
 from procman.commands.controller import controller_of
-from procman.commands.healthy import Unhealthy, wait_until_healthy
-from procman.commands.moving import unwritable
+from procman.commands.leaving import come_back, leave
+from procman.commands.prepare import Prepared, prepare, prepare_generation
+from procman.commands.select import Installed
+from procman.commands.uninstall import remove_all
 from procman.errors import ProcmanError
-from procman.install import generations
 from procman.install.apply import apply
+from procman.install.generations import Generation, read_generation, read_installation
 from procman.install.lock import hold_lock
-from procman.install.manifest import Manifest, describe
+from procman.install.manifest import Manifest
 from procman.install.paths import Tree
-from procman.install.plan import Plan, make_plan
-from procman.model import Action, Activation, InstalledProgram, Kind, Program, Project, Worker
-from procman.render import Templates
-from procman.version import VERSION
-
-LOCK_PATIENCE_SECONDS = 60.0
+from procman.install.plan import Plan
+from procman.install.uninstall import Remains
+from procman.model import Action, Project, ProgramState
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A plan that may be applied, with what applying it needs besides."""
+class BroughtBack:
+    """What was done about an install that did not become healthy."""
 
-    plan: Plan
-    configuration: bytes
-    moved_from: generations.Installation | None
-    """What is installed under another process manager, whose programs are to end first; None where nothing is."""
+    generation: Generation | None = None
+    """What is in place now; None where nothing is."""
+    before: int | None = None
+    """The generation whose content that is; None where there was none."""
+    removed: tuple[str, ...] = ()
+    """Programs that were stopped and removed, for there was no generation before."""
+    remains: Remains | None = None
+    error: str = ""
+    """Why it could not be done; nothing more is tried then."""
+    failures: tuple[Failure, ...] = ()
+    """Programs that are not healthy with the generation before either."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an install did."""
+    """What an install or a roll-back did."""
 
     plan: Plan
-    unhealthy: tuple[Unhealthy, ...]
+    failures: tuple[Failure, ...] = ()
     """Programs that did not become healthy in time; empty also when nobody asked to wait."""
-
-
-Told = Callable[[InstalledProgram, str], None]
-"""Told what was done about a program, as soon as it is done."""
-
-
-def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = ()) -> Prepared:
-    """Return what an install of PROJECT would do; touches nothing.
-
-    REPLACED are files of others whose sections of the same names are taken over. Every problem of the plan, and
-    every one that the files' own reader has with them (R6), is told in one ProcmanError.
-    """
-    configuration = project.configuration_file.read_bytes()
-    files = backends.files(project.backend)
-    rendering = files.render(project)
-    wanted = describe(
-        project,
-        rendering,
-        [_installed_program(project, program) for program in project.programs],
-        procman=VERSION,
-        configuration=configuration,
-        templates_digest=Templates(project.templates).digest(),
-    )
-    installation = generations.read_installation(tree, project.directories)
-    reader = backends.verify(project.backend)
-    names = [program.name for program in project.programs]
-    left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
-    plan = make_plan(rendering, wanted, installation, tree, take_over=left)
-    found = reader.verify(project, rendering, plan.removed, left)
-    current = installation.current.manifest if installation.current else None
-    moves = current is not None and (current.backend, current.supervisor) != (wanted.backend, wanted.supervisor)
-    if current and moves:
-        found += unwritable(project, controller_of(current).states(current.programs))
-    problems = [*plan.problems, *found]
-    if problems:
-        raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
-    return Prepared(plan, configuration, installation if moves else None)
+    brought_back: BroughtBack | None = None
+    """None where nothing failed, or nothing was to be done about it."""
+    states: tuple[ProgramState, ...] = field(default=())
+    """What runs in the end, where something failed."""
 
 
 def preview(project: Project, replaced: Sequence[Path] = ()) -> Plan:
@@ -87,100 +59,112 @@ def preview(project: Project, replaced: Sequence[Path] = ()) -> Plan:
         return prepare(project, tree, replaced).plan
 
 
-def install(
-    project: Project,
-    *,
-    replaced: Sequence[Path],
-    wait_seconds: float | None,
-    progress: Progress,
-    told: Told,
-) -> Report:
+def preview_generation(installed: Installed, number: int) -> Plan:
+    """Return what bringing back generation NUMBER would do; nothing is touched, and no lock is taken."""
+    with Tree() as tree:
+        installation = read_installation(tree, installed.manifest.directories)
+        return prepare_generation(tree, installation, number, {}).plan
+
+
+def install(project: Project, *, replaced: Sequence[Path] = (), keep_failed: bool = False, how: How) -> Report:
     """Put the files of PROJECT in place and have the process manager follow; completes what an earlier run left undone.
 
-    With WAIT_SECONDS, each program must become healthy within that time from the start of its process.
+    With `how.wait_seconds`, each program must become healthy within that time from the start of its process. The first
+    that does not is the last: the generation before is brought back, or that program removed if there is none (R4).
+    KEEP_FAILED leaves everything as it is then.
     """
-    with hold_lock(project.directories.shared_state, LOCK_PATIENCE_SECONDS, progress), Tree() as tree:
+    with hold_lock(project.directories.shared_state, how.lock_seconds, how.progress), Tree() as tree:
         prepared = prepare(project, tree, replaced)
-        plan, manifest = prepared.plan, prepared.plan.generation.manifest
-        controller = controller_of(manifest)
-        if prepared.moved_from:
-            plan = _leave(prepared.moved_from, plan, progress, told)
-        apply(tree, plan, prepared.configuration)
-        stopped = activate(tree, manifest, controller, progress, told)
-        running = [program for program in manifest.programs if program.name not in stopped]
-        unhealthy = wait_until_healthy(controller, running, wait_seconds, progress) if wait_seconds is not None else []
-    return Report(plan, tuple(unhealthy))
+        outcome = carry_out(tree, prepared, how)
+        if how.wait_seconds is None:
+            all_done(outcome)
+        if not outcome.failures:
+            return Report(prepared.plan)
+        brought_back = None
+        if outcome.is_this_plans_doing and not keep_failed:
+            brought_back = _bring_back(tree, project, prepared, outcome, how)
+        return Report(prepared.plan, tuple(outcome.failures), brought_back, _states(tree, project))
 
 
-def _leave(installation: generations.Installation, plan: Plan, progress: Progress, told: Told) -> Plan:
-    """End all programs under the process manager they are to leave, warm, beat first; the plan then knows the wishes.
-
-    Only when none of them is left do the files change: there is never a moment of two beats.
-    """
-    assert installation.current
-    old = installation.current.manifest
-    controller = controller_of(old)
-    wishes = controller.wanted(old.programs)
-    for program in sorted(old.programs, key=lambda program: program.kind is not Kind.BEAT):
-        told(program, controller.activate(Activation(Action.REMOVE, program), progress))
-    if not any(other.supervisor == old.supervisor for other in installation.others):
-        controller.close_down(progress)
-    # What the old process manager had is gone; everything is new to the other one.
-    activations = tuple(
-        replace(each, action=Action.ADD, wanted=wishes.get(each.program.name, each.wanted))
-        for each in plan.activations
-        if each.action is not Action.REMOVE
-    )
-    return replace(plan, activations=activations)
+def carry_out(tree: Tree, prepared: Prepared, how: How) -> Outcome:
+    """Carry out what is PREPARED, from the process manager that the project leaves, if it does."""
+    if prepared.moved_from is None:
+        return put_in_place(tree, prepared, how)
+    leave(prepared.moved_from, prepared.wishes, how)
+    try:
+        return put_in_place(tree, prepared, how)
+    except ProcmanError as error:
+        raise _undone(tree, prepared, how, error) from error
 
 
-def activate(tree: Tree, manifest: Manifest, controller: Controller, progress: Progress, told: Told) -> frozenset[str]:
-    """Carry out what is pending, one by one, striking off each when it is done (R2); return what was left stopped."""
-    state = manifest.directories.state
-    activations = _with_wishes(tree, state, controller)
-    for activation in activations:
-        try:
-            told(activation.program, controller.activate(activation, progress))
-        except ProcmanError as error:
-            hint = f"{error.hint}\nThe files are as they should be; the same command again does the rest."
-            raise ProcmanError(f"{activation.program.name}: {error.message}", hint=hint.lstrip()) from None
-        generations.strike_off(tree, state, activation)
-    return frozenset(each.program.name for each in activations if each.wanted is False)
+def _undone(tree: Tree, prepared: Prepared, how: How, error: ProcmanError) -> ProcmanError:
+    """Undo a move whose files could not be put in place, and return what to say of it."""
+    assert prepared.moved_from
+    assert prepared.moved_from.current
+    current = prepared.moved_from.current
+    how.say(f"{error.message}; generation {current.number} is brought back")
+    try:
+        installation = read_installation(tree, current.manifest.directories)
+        back = prepare_generation(tree, installation, current.number, prepared.wishes)
+        apply(tree, replace(back.plan, activations=()), back.configuration)
+        come_back(current.manifest, prepared.wishes, how)
+    except ProcmanError as another:
+        hint = f"{error.hint}\nThe way back failed too: {another.message}\n{another.hint}"
+        return ProcmanError(error.message, hint=f"{hint.strip()}\nWhen that is mended: procman install")
+    return ProcmanError(error.message, hint=f"{error.hint}\nThe programs run as they did before.".lstrip())
 
 
-def _with_wishes(tree: Tree, state: Path, controller: Controller) -> tuple[Activation, ...]:
-    """Record whether each program was to run before procman's own stop can be taken for a person's (R11)."""
-    pending = generations.read_pending(tree, state)
-    if pending is None:
-        return ()
-    unasked = [each.program for each in pending.activations if each.wanted is None]
-    if unasked:
-        wanted = controller.wanted(unasked)
-        asked = tuple(
-            each if each.wanted is not None else replace(each, wanted=wanted[each.program.name])
-            for each in pending.activations
+def _bring_back(tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, how: How) -> BroughtBack:
+    """Do what R4 says of an install that failed; never raises what can be told."""
+    failed = ", ".join(failure.program.name for failure in outcome.failures)
+    before = prepared.plan.before
+    try:
+        if before is None:
+            how.say(f"{failed}: failed; there is no generation before, so that what failed is removed")
+            return _without_failed(tree, project, outcome, how)
+        how.say(f"{failed}: failed; generation {before} is brought back")
+        return _generation_before(tree, project, before, prepared, outcome, how)
+    except ProcmanError as error:
+        return BroughtBack(before=before, error=f"{error.message}\n{error.hint}".strip())
+
+
+def _generation_before(
+    tree: Tree, project: Project, before: int, prepared: Prepared, outcome: Outcome, how: How
+) -> BroughtBack:
+    installation = read_installation(tree, project.directories)
+    back = prepare_generation(tree, installation, before, {**prepared.wishes, **outcome.wishes})
+    if back.moved_from is None:
+        # What was not told anything runs as generation BEFORE has it: others stay untouched.
+        concerned = (
+            each for each in back.plan.activations if each.program.name in outcome.begun or each.action is Action.REMOVE
         )
-        pending = replace(pending, activations=asked)
-        generations.write_pending(tree, state, pending)
-    return pending.activations
+        back = replace(back, plan=replace(back.plan, activations=tuple(concerned)))
+    again = carry_out(tree, back, how)
+    return BroughtBack(back.plan.generation, before, failures=tuple(again.failures))
 
 
-def _installed_program(project: Project, program: Program) -> InstalledProgram:
-    log_file = backends.files(project.backend).log_path(project, program.name)
-    options = program.options
-    return InstalledProgram(
-        name=program.name,
-        key=program.key,
-        kind=program.kind,
-        autostart=program.autostart,
-        stop_timeout_seconds=program.stop_timeout_seconds,
-        start_seconds=program.start_seconds,
-        launcher=program.launcher,
-        user=project.user,
-        log_file=str(log_file) if log_file else None,
-        pool=options.pool if isinstance(options, Worker) else None,
-        concurrency=options.concurrency if isinstance(options, Worker) else None,
-        heal=program.heal,
-        stall_seconds=program.stall_seconds,
-        memory_restart_mib=program.memory_restart_mib,
-    )
+def _without_failed(tree: Tree, project: Project, outcome: Outcome, how: How) -> BroughtBack:
+    kept = tuple(program for program in project.programs if program.name in outcome.healthy - _failed(outcome))
+    removed = tuple(program.name for program in project.programs if program not in kept)
+    if not kept:
+        installation = read_installation(tree, project.directories)
+        return BroughtBack(removed=removed, remains=remove_all(tree, installation, how, purge=False))
+    rest = prepare(replace(project, programs=kept), tree, left_out=removed)
+    # The others run already.
+    gone = tuple(each for each in rest.plan.activations if each.action is Action.REMOVE)
+    again = put_in_place(tree, replace(rest, plan=replace(rest.plan, activations=gone)), how)
+    return BroughtBack(rest.plan.generation, removed=removed, failures=tuple(again.failures))
+
+
+def _failed(outcome: Outcome) -> set[str]:
+    return {failure.program.name for failure in outcome.failures}
+
+
+def _states(tree: Tree, project: Project) -> tuple[ProgramState, ...]:
+    current = read_installation(tree, project.directories).current
+    return states_of(current.manifest) if current else ()
+
+
+def states_of(manifest: Manifest) -> tuple[ProgramState, ...]:
+    """Return what the programs of MANIFEST do now."""
+    return tuple(controller_of(manifest).states(manifest.programs))

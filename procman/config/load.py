@@ -17,14 +17,14 @@ from procman.model import BackendName, Directories, Project, Scope, SupervisorMo
 DEBIAN = "/etc/supervisor/supervisord.conf"
 
 
-def load(path: Path, environment: Mapping[str, str]) -> Project:
-    """Return the project that the file PATH describes.
+def load(path: Path, environment: Mapping[str, str], text: str | None = None) -> Project:
+    """Return the project that the file PATH describes; TEXT, if given, is what it said at an earlier time.
 
     ENVIRONMENT is the caller's; only user scope looks at it, for the XDG directories. Raises ConfigurationError with
     every problem.
     """
     path = path.absolute()
-    document = Document(path, read_text(path))
+    document = Document(path, read_text(path) if text is None else text)
     for name, value in document.root.items():
         if name not in keys.TABLES:
             document.complain(dotted(name), unknown(name, value, keys.TABLES))

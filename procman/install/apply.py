@@ -30,7 +30,8 @@ def apply(tree: Tree, plan: Plan, configuration: bytes) -> None:
         contents = {digest(content): content for change in plan.changes if (content := change.new_content) is not None}
         kept = [content for name, content in contents.items() if name in stored]
         generations.write_generation(tree, state, plan.generation, kept, configuration)
-    pending = Pending(number, tuple(sorted({*plan.unfinished, number})), plan.activations)
+    unfinished = tuple(sorted({*plan.unfinished, number}))
+    pending = Pending(number, unfinished, plan.activations, plan.before, plan.sections)
     generations.write_pending(tree, state, pending)
     _make_directories(tree, plan)
     change_files(tree, plan)

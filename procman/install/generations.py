@@ -91,6 +91,11 @@ def read_generation(tree: Tree, state: Path, number: int) -> Generation:
     return Generation(number, records.from_bytes(Manifest, content, path))
 
 
+def made_at(state: Path, number: int) -> float:
+    """Return when a generation was made, in seconds since the epoch: nothing of it is ever changed afterwards."""
+    return (_directory(state, number) / "manifest.json").stat().st_mtime
+
+
 def rendering_of(tree: Tree, state: Path, generation: Generation) -> Rendering:
     """Return what GENERATION put on disk, to be planned and applied once more: that is a roll-back."""
     store = _directory(state, generation.number) / "files"
@@ -116,6 +121,19 @@ def rendering_of(tree: Tree, state: Path, generation: Generation) -> Rendering:
             )
         )
     return Rendering(generation.manifest.rendered_directories, tuple(files))
+
+
+def origin(generation: Generation) -> int:
+    """Return the generation whose content GENERATION has: its own number, unless a roll-back made it."""
+    return generation.manifest.brought_back or generation.number
+
+
+def number_before(generation: Generation, numbers: Collection[int]) -> int | None:
+    """Return which of NUMBERS a roll-back from GENERATION means; None if there is none.
+
+    What was rolled back from is never meant again: two roll-backs in a row go two generations back.
+    """
+    return max((number for number in numbers if number < origin(generation)), default=None)
 
 
 def read_configuration(tree: Tree, state: Path, number: int) -> bytes:
@@ -181,7 +199,7 @@ def read_pending(tree: Tree, state: Path) -> Pending | None:
 
 def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
     """Record what is left to do; nothing left removes the record."""
-    if pending.unfinished or pending.activations:
+    if pending.unfinished or pending.activations or pending.sections:
         tree.write(state / "pending.json", records.to_bytes(pending), 0o644)
     else:
         tree.remove(state / "pending.json")
@@ -194,6 +212,13 @@ def strike_off(tree: Tree, state: Path, activation: Activation) -> None:
     if pending is not None:
         left = tuple(other for other in pending.activations if other.program.name != activation.program.name)
         write_pending(tree, state, replace(pending, activations=left))
+
+
+def strike_off_sections(tree: Tree, state: Path) -> None:
+    """Record that the process manager follows the files that concern no single program."""
+    pending = read_pending(tree, state)
+    if pending is not None and pending.sections:
+        write_pending(tree, state, replace(pending, sections=()))
 
 
 def _discard(tree: Tree, path: Path) -> None:

@@ -77,6 +77,10 @@ class Manifest:
     virtualenv: Path | None = None
     writable_paths: tuple[Path, ...] = ()
     health: HealthSettings = field(default_factory=HealthSettings)
+    brought_back: int | None = None
+    """The generation whose content this one has: it was made by a roll-back."""
+    left_out: tuple[str, ...] = ()
+    """Programs of procman.toml that a first install removed again, for they did not become healthy (R4)."""
 
     @property
     def directory_mode(self) -> int:
@@ -92,6 +96,10 @@ class Pending:
     unfinished: tuple[int, ...]
     """The generations that may have files in place without ever having become current."""
     activations: tuple[Activation, ...]
+    before: int | None = None
+    """The generation that was in place when all this began: what a failed install brings back (R4)."""
+    sections: tuple[Path, ...] = ()
+    """Files of the process manager's that concern no single program, and that it has yet to follow."""
 
 
 def digest(content: bytes) -> str:

@@ -39,6 +39,10 @@ class Plan:
     obsolete: tuple[int, ...]
     """Generations that never became current, and serve no more once this one is."""
     nothing_to_do: bool
+    before: int | None
+    """The generation that was in place before this, or before the interrupted run that this completes."""
+    sections: tuple[Path, ...]
+    """Files of the process manager's that change, or go, and concern no single program: it must be told apart."""
     problems: tuple[str, ...]
     """Why it must not be applied, each with its remedy."""
 
@@ -83,6 +87,8 @@ def make_plan(
         unfinished=tuple(unfinished.number for unfinished in installation.unfinished),
         obsolete=obsolete,
         nothing_to_do=unchanged and not (directories or leftovers or obsolete or installation.pending),
+        before=_before(installation),
+        sections=_sections(changes, installation),
         problems=tuple(dict.fromkeys(problems)),
     )
 
@@ -203,9 +209,33 @@ def _replaced(change: Change) -> ReplacedFile:
 def _generation(manifest: Manifest, installation: Installation) -> tuple[Generation, bool]:
     """Return the generation that MANIFEST makes, and whether it is on disk: it is after an interruption."""
     for known in (installation.current, *reversed(installation.unfinished), installation.latest):
-        if known and known.manifest == manifest:
+        if known and known.manifest == _as_rolled_back(manifest, known.manifest):
             return known, True
     return Generation(max(installation.numbers, default=0) + 1, manifest), False
+
+
+def _as_rolled_back(manifest: Manifest, known: Manifest) -> Manifest:
+    """Return MANIFEST, which no roll-back makes, as if one had made it: an install of the same changes nothing (R2)."""
+    return manifest if manifest.brought_back else replace(manifest, brought_back=known.brought_back)
+
+
+def _before(installation: Installation) -> int | None:
+    if installation.pending:
+        return installation.pending.before
+    return installation.current.number if installation.current else None
+
+
+def _sections(changes: Collection[Change], installation: Installation) -> tuple[Path, ...]:
+    live = [*installation.unfinished, *([installation.current] if installation.current else [])]
+    recorded = {file.path for each in live for file in each.manifest.files if file.section and not file.restarts}
+    told = installation.pending.sections if installation.pending else ()
+    changed = (change for change in changes if change.kind is not ChangeKind.KEEP)
+    found = [
+        change.path
+        for change in changed
+        if (change.new.section and not change.new.restarts if change.new else change.path in recorded)
+    ]
+    return tuple(sorted({*told, *found}))
 
 
 def _obsolete(installation: Installation, chosen: int) -> tuple[int, ...]:

@@ -67,6 +67,8 @@ def _program_state(
     info = next((info for info in namesakes if info["group"] == program.name), None)
     if info is None:
         elsewhere = next(iter(namesakes), None)
+        if program.left_stopped and not elsewhere:
+            return ProgramState(program.name, False, State.STOPPED, detail="not loaded, for somebody had stopped it")
         detail = "supervisord has not loaded it; `procman start` does"
         if elsewhere:
             detail = f"runs as {elsewhere['group']}:{program.name}, from a section that is not procman's"

@@ -1,0 +1,61 @@
+"""Options that several commands have, and the telling that goes with them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from procman.commands.carry_out import How
+from procman.model import InstalledProgram
+from procman.output.terminal import Progress, printable
+
+wait = click.option(
+    "--wait",
+    "wait_seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Until all are healthy, each at most SECONDS from its start.",
+)
+
+at_once = click.option(
+    "--at-once",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many programs, such as the instances of a worker, may be restarted at the same time.",
+)
+
+lock_wait = click.option(
+    "--lock-wait",
+    "lock_seconds",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for another procman that is at work; 0 gives up at once.",
+)
+
+
+@contextmanager
+def telling(*, wait_seconds: float | None = None, at_once: int = 1, lock_seconds: float) -> Iterator[How]:
+    """Yield how to go about an order, with what is done on stdout and what it is about to do on stderr."""
+    progress = Progress()
+
+    def told(program: InstalledProgram, what: str) -> None:
+        progress.clear()
+        click.echo(f"{program.name}: {what}")
+        # A warm stop may take an hour; who reads from a pipe wants to know of the others meanwhile.
+        sys.stdout.flush()
+
+    def say(text: str) -> None:
+        progress.clear()
+        click.echo(printable(text), err=True)
+
+    try:
+        yield How(progress, told, say, wait_seconds, at_once, lock_seconds)
+    finally:
+        progress.clear()

@@ -1,0 +1,185 @@
+"""Applies a plan and tells the process manager, program by program, each only when those before it are healthy."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from procman.backends.base import Controller, Progress
+from procman.commands.controller import controller_of
+from procman.commands.healthy import wait_until_healthy
+from procman.commands.prepare import Prepared
+from procman.commands.side_by_side import batches, side_by_side
+from procman.errors import ProcmanError
+from procman.install import generations
+from procman.install.apply import apply
+from procman.install.manifest import Manifest
+from procman.install.paths import Tree
+from procman.model import Action, Activation, InstalledProgram
+from procman.secrets import masked
+
+LAST_LINES = 10
+"""How many lines of its log are told of a program that failed."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How to go about it, and whom to tell."""
+
+    progress: Progress
+    told: Callable[[InstalledProgram, str], None]
+    """Told what was done about a program, as soon as it is done."""
+    say: Callable[[str], None]
+    """Told what is begun now, in a sentence."""
+    wait_seconds: float | None = None
+    """How long each program may take to become healthy, from the start of its process; None: nobody waits."""
+    at_once: int = 1
+    """How many programs may be down at the same time."""
+    lock_seconds: float = 60.0
+    """How long to wait for somebody else's end."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A program that could not be started, or did not become healthy."""
+
+    program: InstalledProgram
+    why: str
+    hint: str = ""
+    log: tuple[str, ...] = ()
+    """The last lines of its log, without secrets, as they were at that moment."""
+
+
+@dataclass
+class Outcome:
+    """What became of a plan; grows while it is carried out."""
+
+    failures: list[Failure] = field(default_factory=list)
+    begun: set[str] = field(default_factory=set)
+    """The programs about which the process manager was told something."""
+    healthy: set[str] = field(default_factory=set)
+    """Those that were told to run, and did in time."""
+    wishes: dict[str, bool] = field(default_factory=dict)
+    """Of those that do not run because of this: whether they were to run."""
+
+    @property
+    def is_this_plans_doing(self) -> bool:
+        """Whether a program failed that this plan has changed: bringing the files back may help."""
+        return any(failure.program.name in self.begun for failure in self.failures)
+
+
+def put_in_place(tree: Tree, prepared: Prepared, how: How) -> Outcome:
+    """Apply what is PREPARED and carry out its orders; the first that fails is the last. The lock must be held.
+
+    With `how.wait_seconds` every other program of the project must be healthy in the end, too.
+    """
+    plan = prepared.plan
+    apply(tree, plan, prepared.configuration)
+    outcome = activate(tree, plan.generation.manifest, how)
+    if how.wait_seconds is not None and not outcome.failures:
+        manifest = plan.generation.manifest
+        outcome.failures += _unhealthy(controller_of(manifest), manifest.programs, how)
+    return outcome
+
+
+def activate(tree: Tree, manifest: Manifest, how: How) -> Outcome:
+    """Carry out what is pending, striking off each when it is done (R2)."""
+    state, controller, outcome = manifest.directories.state, controller_of(manifest), Outcome()
+    pending = generations.read_pending(tree, state)
+    sections = pending.sections if pending else ()
+    controller.let_go([path for path in sections if not tree.look(path)], how.progress)
+    activations = _with_asked_wishes(tree, state, controller)
+    one = _One(tree, state, how, outcome)
+    for batch in batches(activations, how.at_once, _alike):
+        outcome.begun |= {each.program.name for each in batch}
+        controllers = [controller] if len(batch) == 1 else [controller_of(manifest) for _ in batch]
+        for failure in side_by_side([partial(one, *each) for each in zip(controllers, batch, strict=True)]):
+            outcome.failures += [failure] if failure else []
+        if outcome.failures:
+            return outcome
+    if sections:
+        controller.follow(sections, how.progress)
+        generations.strike_off_sections(tree, state)
+    return outcome
+
+
+def all_done(outcome: Outcome) -> None:
+    """Raise the ProcmanError of an order that could not be carried out, where nobody waits for health."""
+    for failure in outcome.failures:
+        hint = f"{failure.hint}\nThe files are as they should be; the same command again does the rest."
+        raise ProcmanError(f"{failure.program.name}: {failure.why}", hint=hint.lstrip())
+
+
+class _One:
+    """Carries out one activation, side by side with others."""
+
+    def __init__(self, tree: Tree, state: Path, how: How, outcome: Outcome) -> None:
+        self._tree, self._state, self._how, self._outcome = tree, state, how, outcome
+        self._alone = threading.Lock()
+
+    def __call__(self, controller: Controller, activation: Activation) -> Failure | None:
+        """Return why the program does not run as it should; None if it does, or is not to run."""
+        program, runs = activation.program, activation.wanted is not False and activation.action is not Action.REMOVE
+        try:
+            done = controller.activate(activation, self._how.progress)
+        except ProcmanError as error:
+            if activation.wanted is not None:
+                self._outcome.wishes[program.name] = activation.wanted
+            return Failure(program, error.message, error.hint, _last_lines(controller, program) if runs else ())
+        with self._alone:
+            if activation.action is Action.REMOVE and activation.wanted is not None:
+                self._outcome.wishes[program.name] = activation.wanted
+            self._how.told(program, done)
+            generations.strike_off(self._tree, self._state, activation)
+        if not runs or self._how.wait_seconds is None:
+            return None
+        for failure in _unhealthy(controller, [program], self._how):
+            self._outcome.wishes[program.name] = True
+            return failure
+        self._outcome.healthy.add(program.name)
+        return None
+
+
+def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram], how: How) -> list[Failure]:
+    seconds = how.wait_seconds or 0
+    return [
+        Failure(
+            each.program,
+            f"did not become healthy within {seconds:g} s of its start: {each.result.detail}",
+            each.result.hint,
+            _last_lines(controller, each.program),
+        )
+        for each in wait_until_healthy(controller, programs, seconds, how.progress)
+    ]
+
+
+def _last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, ...]:
+    try:
+        return tuple(masked(line) for line in controller.logs(program, LAST_LINES, follow=False))
+    except ProcmanError as error:
+        return (error.message,)
+
+
+def _alike(activation: Activation) -> object:
+    """Return what only programs have in common that may be told at once; of those that go, each is told alone."""
+    return activation.program.name if activation.action is Action.REMOVE else activation.program.kind
+
+
+def _with_asked_wishes(tree: Tree, state: Path, controller: Controller) -> tuple[Activation, ...]:
+    """Record whether each program was to run before procman's own stop can be taken for a person's (R11)."""
+    pending = generations.read_pending(tree, state)
+    if pending is None:
+        return ()
+    unasked = [each.program for each in pending.activations if each.wanted is None]
+    if unasked:
+        wanted = controller.wanted(unasked)
+        asked = tuple(
+            each if each.wanted is not None else replace(each, wanted=wanted[each.program.name])
+            for each in pending.activations
+        )
+        pending = replace(pending, activations=asked)
+        generations.write_pending(tree, state, pending)
+    return pending.activations

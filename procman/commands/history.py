@@ -1,0 +1,84 @@
+"""`procman history`: the generations that are kept, and what changed from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from procman.commands.select import Installed
+from procman.install.generations import (
+    Generation,
+    current_generation,
+    generation_numbers,
+    made_at,
+    read_generation,
+)
+from procman.install.manifest import Manifest
+from procman.install.paths import Tree
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One generation, compared with the one before it that is kept."""
+
+    generation: Generation
+    at: float
+    """When it was made, in seconds since the epoch."""
+    is_current: bool
+    changes: tuple[str, ...] | None
+    """In plain words; None for the first that is kept, which there is nothing to compare with."""
+
+
+def history(installed: Installed) -> list[Entry]:
+    """Return the generations that are kept, oldest first; also of a project that was uninstalled."""
+    state = installed.manifest.directories.state
+    entries: list[Entry] = []
+    before: Manifest | None = None
+    with Tree() as tree:
+        current = current_generation(tree, state)
+        for number in generation_numbers(tree, state):
+            generation = current if current and current.number == number else read_generation(tree, state, number)
+            changes = tuple(_changes(before, generation.manifest)) if before else None
+            entries.append(Entry(generation, made_at(state, number), generation is current, changes))
+            before = generation.manifest
+    return entries
+
+
+def _changes(before: Manifest, after: Manifest) -> Iterator[str]:
+    """Yield in plain words what a person wants to know who looks for the change that broke something."""
+    for what, old, new in (
+        ("procman", before.procman, after.procman),
+        ("backend", before.backend.value, after.backend.value),
+        ("user", _user(before), _user(after)),
+    ):
+        if old != new:
+            yield f"{what} {old} -> {new}"
+    programs = {name: _seen(before, name) for name in _names(before)}
+    now = {name: _seen(after, name) for name in _names(after)}
+    yield from (f"+ {name}" for name in now if name not in programs)
+    yield from (f"- {name}" for name in programs if name not in now)
+    yield from (f"~ {name}" for name in now if name in programs and programs[name] != now[name])
+    files, files_now = _files(before), _files(after)
+    yield from (f"~ {path}" for path in sorted(files_now.keys() & files.keys()) if files[path] != files_now[path])
+
+
+def _user(manifest: Manifest) -> str:
+    return next((program.user for program in manifest.programs if program.user), "the caller")
+
+
+def _names(manifest: Manifest) -> list[str]:
+    return [program.name for program in manifest.programs]
+
+
+def _seen(manifest: Manifest, name: str) -> tuple[object, ...]:
+    """Return all that a change of the program NAME shows in: its files' contents, and what is known of it besides."""
+    program = next(program for program in manifest.programs if program.name == name)
+    files = sorted((file.path.name, file.digest) for file in manifest.files if file.programs == (name,))
+    return replace(program, left_stopped=False, user=None, log_file=None), *files
+
+
+def _files(manifest: Manifest) -> dict[Path, str]:
+    """Return the files that concern no single program, such as the launcher."""
+    programs = {(name,) for name in _names(manifest)}
+    return {file.path: file.digest for file in manifest.files if file.programs not in programs}

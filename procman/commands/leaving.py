@@ -1,0 +1,44 @@
+"""The end of all programs under the process manager that a project is to leave; undone if it cannot be completed."""
+
+from __future__ import annotations
+
+from procman.backends.base import Controller
+from procman.commands.carry_out import How
+from procman.commands.controller import controller_of
+from procman.commands.prepare import Wishes
+from procman.errors import ProcmanError
+from procman.install.generations import Installation
+from procman.install.manifest import Manifest
+from procman.model import Action, Activation, InstalledProgram, Kind
+
+
+def leave(installation: Installation, wishes: Wishes, how: How) -> None:
+    """End all programs of INSTALLATION warm, beat first, and their supervisord if nobody else needs it.
+
+    Only when none of them is left may the files change: there is never a moment of two beats. Raises ProcmanError; then
+    those that were ended run again, as WISHES say.
+    """
+    assert installation.current
+    old = installation.current.manifest
+    controller = controller_of(old)
+    ended: list[InstalledProgram] = []
+    try:
+        for program in sorted(old.programs, key=lambda program: program.kind is not Kind.BEAT):
+            how.told(program, controller.activate(Activation(Action.REMOVE, program), how.progress))
+            ended.append(program)
+        if not any(other.supervisor == old.supervisor for other in installation.others):
+            controller.close_down(how.progress)
+    except ProcmanError:
+        _return(controller_of(old), ended, wishes, how)
+        raise
+
+
+def come_back(manifest: Manifest, wishes: Wishes, how: How) -> None:
+    """Have the programs of MANIFEST, whose files are all in place, run again as WISHES say."""
+    _return(controller_of(manifest), [*manifest.programs], wishes, how)
+
+
+def _return(controller: Controller, programs: list[InstalledProgram], wishes: Wishes, how: How) -> None:
+    for program in sorted(programs, key=lambda program: program.kind is Kind.BEAT):
+        wanted = wishes.get(program.name, program.autostart)
+        how.told(program, controller.activate(Activation(Action.ADD, program, wanted), how.progress))

@@ -1,0 +1,170 @@
+"""From procman.toml, or from an earlier generation, to a plan that may be applied; nothing is touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from procman import backends
+from procman.commands.controller import controller_of
+from procman.commands.moving import unwritable
+from procman.config.load import load
+from procman.errors import ProcmanError
+from procman.install import generations
+from procman.install.generations import Generation, Installation, origin, read_installation
+from procman.install.manifest import Manifest, describe
+from procman.install.paths import Tree
+from procman.install.plan import Plan, make_plan
+from procman.model import Action, InstalledProgram, Program, Project, Rendering, Worker
+from procman.render import Templates
+from procman.version import VERSION
+
+Wishes = Mapping[str, bool]
+"""By program, whether it is to run, as somebody asked last (R11)."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan that may be applied, with what applying it needs besides."""
+
+    plan: Plan
+    configuration: bytes
+    moved_from: Installation | None = None
+    """What is installed under another process manager, whose programs are to end first; None where nothing is."""
+    wishes: Wishes = field(default_factory=dict)
+    """What is known already; of a move, of all programs that it ends."""
+
+
+def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left_out: Sequence[str] = ()) -> Prepared:
+    """Return what an install of PROJECT would do.
+
+    REPLACED are files of others whose sections of the same names are taken over; LEFT_OUT names programs that the
+    procman.toml has and PROJECT has not. Every problem of the plan, and every one that the files' own reader has with
+    them (R6), is told in one ProcmanError.
+    """
+    configuration = project.configuration_file.read_bytes()
+    rendering = backends.files(project.backend).render(project)
+    described = describe(
+        project,
+        rendering,
+        [_installed_program(project, program) for program in project.programs],
+        procman=VERSION,
+        configuration=configuration,
+        templates_digest=Templates(project.templates).digest(),
+    )
+    wanted = replace(described, left_out=tuple(left_out))
+    names = [program.name for program in project.programs]
+    reader = backends.verify(project.backend)
+    left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
+    installation = read_installation(tree, project.directories)
+    return _prepared(tree, project, rendering, wanted, installation, configuration, left, {})
+
+
+def prepare_generation(tree: Tree, installation: Installation, number: int, wishes: Wishes) -> Prepared:
+    """Return what bringing back generation NUMBER would do: planned and verified as an install is.
+
+    WISHES are those that are known better than the process manager can know them now. ProcmanError where it cannot be
+    brought back.
+    """
+    reference = installation.current or installation.latest
+    if reference is None or number not in installation.numbers:
+        kept = ", ".join(map(str, installation.numbers)) or "none"
+        raise ProcmanError(f"there is no generation {number}; kept are: {kept}", hint="procman history")
+    state = reference.manifest.directories.state
+    generation = generations.read_generation(tree, state, number)
+    configuration = generations.read_configuration(tree, state, number)
+    project = _as_it_was(generation, configuration)
+    rendering = generations.rendering_of(tree, state, generation)
+    is_in_place = installation.current is not None and installation.current.number == number
+    back = generation.manifest.brought_back if is_in_place else origin(generation)
+    wanted = replace(generation.manifest, brought_back=back)
+    return _prepared(tree, project, rendering, wanted, installation, configuration, {}, wishes)
+
+
+def _as_it_was(generation: Generation, configuration: bytes) -> Project:
+    path = generation.manifest.configuration_file
+    try:
+        project = load(path, os.environ, configuration.decode("utf-8", "replace"))
+    except ProcmanError as error:
+        raise ProcmanError(
+            f"generation {generation.number} cannot be brought back: its procman.toml is not what this procman reads:\n"
+            f"{error.message}",
+            hint="Choose another one: procman history",
+        ) from None
+    names = {program.name for program in generation.manifest.programs}
+    return replace(project, programs=tuple(program for program in project.programs if program.name in names))
+
+
+def _prepared(
+    tree: Tree,
+    project: Project,
+    rendering: Rendering,
+    wanted: Manifest,
+    installation: Installation,
+    configuration: bytes,
+    left: Mapping[Path, str | None],
+    wishes: Wishes,
+) -> Prepared:
+    current = installation.current.manifest if installation.current else None
+    moves = current is not None and (current.backend, current.supervisor) != (wanted.backend, wanted.supervisor)
+    problems: list[str] = []
+    if current and moves:
+        controller = controller_of(current)
+        problems = unwritable(project, controller.states(current.programs))
+        wishes = controller.wanted(current.programs) | dict(wishes)
+    wanted = _with_left_stopped(wanted, current, wishes, moves=moves)
+    plan = make_plan(rendering, wanted, installation, tree, take_over=left)
+    found = backends.verify(project.backend).verify(project, rendering, plan.removed, left)
+    if problems := [*plan.problems, *found, *problems]:
+        raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
+    if not moves:
+        return Prepared(_with_wishes(plan, wishes), configuration, None, wishes)
+    return Prepared(_with_wishes(_all_new(plan), wishes), configuration, installation, wishes)
+
+
+def _all_new(plan: Plan) -> Plan:
+    """What the old process manager had is gone by then; everything is new to the other one."""
+    kept = [each for each in plan.activations if each.action is not Action.REMOVE]
+    return replace(plan, activations=tuple(replace(each, action=Action.ADD) for each in kept))
+
+
+def _with_wishes(plan: Plan, wishes: Wishes) -> Plan:
+    activations = (replace(each, wanted=wishes.get(each.program.name, each.wanted)) for each in plan.activations)
+    return replace(plan, activations=tuple(activations))
+
+
+def _with_left_stopped(wanted: Manifest, current: Manifest | None, wishes: Wishes, *, moves: bool) -> Manifest:
+    """Note which programs the process manager is never to start by itself: it does not know that somebody stopped them.
+
+    Once known, it stays so until the project moves on; what was started meanwhile speaks for itself.
+    """
+    before = {program.name: program.left_stopped for program in current.programs} if current and not moves else {}
+
+    def is_left_stopped(program: InstalledProgram) -> bool:
+        return before.get(program.name, False) or wishes.get(program.name, True) is False
+
+    programs = tuple(replace(each, left_stopped=is_left_stopped(each)) for each in wanted.programs)
+    return replace(wanted, programs=programs)
+
+
+def _installed_program(project: Project, program: Program) -> InstalledProgram:
+    log_file = backends.files(project.backend).log_path(project, program.name)
+    options = program.options
+    return InstalledProgram(
+        name=program.name,
+        key=program.key,
+        kind=program.kind,
+        autostart=program.autostart,
+        stop_timeout_seconds=program.stop_timeout_seconds,
+        start_seconds=program.start_seconds,
+        launcher=program.launcher,
+        user=project.user,
+        log_file=str(log_file) if log_file else None,
+        pool=options.pool if isinstance(options, Worker) else None,
+        concurrency=options.concurrency if isinstance(options, Worker) else None,
+        heal=program.heal,
+        stall_seconds=program.stall_seconds,
+        memory_restart_mib=program.memory_restart_mib,
+    )

@@ -1,0 +1,41 @@
+"""`procman rollback`: an earlier generation's files and programs once more, as a new generation."""
+
+from __future__ import annotations
+
+from procman.commands.carry_out import How, all_done
+from procman.commands.install import Report, carry_out, states_of
+from procman.commands.prepare import prepare_generation
+from procman.commands.select import Installed
+from procman.errors import ProcmanError
+from procman.install.generations import Installation, number_before, read_installation
+from procman.install.lock import hold_lock
+from procman.install.paths import Tree
+
+
+def rollback(installed: Installed, number: int | None, how: How) -> tuple[int, Report]:
+    """Bring back generation NUMBER, or the one before the current; return which it was, with what was done.
+
+    Planned, verified and carried out as an install is; procman.toml is left alone. With `how.wait_seconds` a program
+    that does not become healthy is reported; nothing more is rolled back by itself.
+    """
+    directories = installed.manifest.directories
+    with hold_lock(directories.shared_state, how.lock_seconds, how.progress), Tree() as tree:
+        installation = read_installation(tree, directories)
+        chosen = number if number is not None else _before(installation)
+        prepared = prepare_generation(tree, installation, chosen, {})
+        outcome = carry_out(tree, prepared, how)
+        if how.wait_seconds is None:
+            all_done(outcome)
+        states = states_of(prepared.plan.generation.manifest) if outcome.failures else ()
+        return chosen, Report(prepared.plan, tuple(outcome.failures), states=states)
+
+
+def _before(installation: Installation) -> int:
+    if installation.current is None:
+        raise ProcmanError("nothing is installed that could be rolled back", hint="procman history")
+    number = number_before(installation.current, installation.numbers)
+    if number is None:
+        raise ProcmanError(
+            f"there is no generation before {installation.current.number}", hint="See which are kept: procman history"
+        )
+    return number

@@ -1,0 +1,69 @@
+"""The generations of a project as a table and as JSON (docs/install.md describes the fields)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from procman.commands.history import Entry
+from procman.output.terminal import coloured, table
+
+FORMAT = 1
+"""Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+
+MOST_CHANGES = 4
+"""A line of the table tells no more; the JSON has them all."""
+
+
+def as_text(entries: Sequence[Entry], stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield the lines of the table, oldest first; the current generation has an asterisk."""
+    header = ["", "GENERATION", "MADE", "BACKEND", "PROCMAN", "CHANGED"]
+    lines = table(header, [_row(entry) for entry in entries], right=["GENERATION"])
+    yield coloured(lines[0], "bold", stream)
+    yield from lines[1:]
+
+
+def as_json(entries: Sequence[Entry]) -> str:
+    """Return the generations as one JSON document."""
+    return json.dumps({"format": FORMAT, "generations": [_generation(entry) for entry in entries]}, indent=2)
+
+
+def _row(entry: Entry) -> list[str]:
+    manifest = entry.generation.manifest
+    return [
+        "*" if entry.is_current else "",
+        str(entry.generation.number),
+        time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at)),
+        manifest.backend.value,
+        manifest.procman,
+        _changed(entry),
+    ]
+
+
+def _changed(entry: Entry) -> str:
+    back = entry.generation.manifest.brought_back
+    brought_back = [f"as generation {back} was"] if back else []
+    if entry.changes is None:
+        return "; ".join([*brought_back, "the first that is kept"])
+    shown = list(entry.changes[:MOST_CHANGES])
+    if len(entry.changes) > MOST_CHANGES:
+        shown.append(f"and {len(entry.changes) - MOST_CHANGES} more")
+    return "; ".join([*brought_back, ", ".join(shown) or "nothing that runs"])
+
+
+def _generation(entry: Entry) -> dict[str, object]:
+    manifest = entry.generation.manifest
+    return {
+        "number": entry.generation.number,
+        "at": entry.at,
+        "current": entry.is_current,
+        "backend": manifest.backend.value,
+        "procman": manifest.procman,
+        "brought_back": manifest.brought_back,
+        "left_out": list(manifest.left_out),
+        "programs": [program.name for program in manifest.programs],
+        "changes": None if entry.changes is None else list(entry.changes),
+    }
