@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.supervisor.embedded import check_socket_length
+from procman.backends.supervisor.healer import healer_files
 from procman.backends.supervisor.service import UNIT
 from procman.backends.systemd.units import STOP_MARGIN_SECONDS
-from procman.backends.supervisor.healer import healer_files
 from procman.errors import ProcmanError
 from procman.healer import healer_name
 from procman.launch import launch_of, launcher_files, marker, owner_of
@@ -22,11 +22,11 @@ from procman.model import (
     RenderedDirectory,
     RenderedFile,
     Rendering,
+    Scope,
     SupervisorMode,
 )
 from procman.render import Templates
 
-    Scope,
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
 """supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""
 
@@ -35,12 +35,12 @@ NEVER_GIVE_UP = "1000000"
 
 SOCKET = "supervisor.sock"
 
+SHARED = "Written by procman; all its projects here share this supervisord."
+
 
 def render(project: Project) -> Rendering:
     """Return the directories and files of PROJECT; reads nothing but templates and the launcher."""
     templates = Templates(project.templates)
-SHARED = "Written by procman; all its projects here share this supervisord."
-
     return Rendering(tuple(_directories(project)), tuple(_files(project, templates)))
 
 
@@ -82,15 +82,15 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
 def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     if project.supervisor.mode is SupervisorMode.EMBEDDED:
         yield _supervisord(project, templates)
+        if project.supervisor.supervisord:
+            yield _unit(project, project.supervisor.supervisord, templates)
+            yield _wishes(project, templates)
     yield from launcher_files(project)
     for program in project.programs:
         yield _script(project, program, templates)
         yield _section(project, program, templates)
     healer = healer_name(project)
     yield from healer_files(project, section_path(project, healer), log_path(project, healer), templates)
-        if project.supervisor.supervisord:
-            yield _unit(project, project.supervisor.supervisord, templates)
-            yield _wishes(project, templates)
 
 
 def _script(project: Project, program: Program, templates: Templates) -> RenderedFile:
@@ -149,12 +149,6 @@ def _supervisord(project: Project, templates: Templates) -> RenderedFile:
     return RenderedFile(project.supervisor.configuration, text, 0o644, owner, owner, (), restarts=False, shared=True)
 
 
-def _check_pattern(directory: Path) -> None:
-    # Whatever `[include]` says, supervisord puts this in front and looks for files that match the whole.
-    if re.search(r"[*?\[]", str(directory)):
-        raise ProcmanError(
-            f"{directory}: supervisord takes *, ? and [ for a pattern, and would find no program there",
-            hint="Set XDG_CONFIG_HOME to a directory without them.",
 def _unit(project: Project, supervisord: Path, templates: Templates) -> RenderedFile:
     owner, is_system = owner_of(project), project.scope is Scope.SYSTEM
     own = ("-c", str(project.supervisor.configuration))
@@ -187,4 +181,10 @@ def _wishes(project: Project, templates: Templates) -> RenderedFile:
     return RenderedFile(path, text, 0o644, owner, owner, (), restarts=False, section=True)
 
 
+def _check_pattern(directory: Path) -> None:
+    # Whatever `[include]` says, supervisord puts this in front and looks for files that match the whole.
+    if re.search(r"[*?\[]", str(directory)):
+        raise ProcmanError(
+            f"{directory}: supervisord takes *, ? and [ for a pattern, and would find no program there",
+            hint="Set XDG_CONFIG_HOME to a directory without them.",
         )

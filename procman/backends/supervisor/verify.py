@@ -6,6 +6,7 @@ import pwd
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from procman import healer
 from procman.backends.supervisor.assembly import Configuration, assemble
 from procman.backends.supervisor.loading import culprit_of
 from procman.backends.supervisor.main_file import read_sections
@@ -13,7 +14,6 @@ from procman.backends.supervisor.merged import Process, Reading, Source, Unreada
 from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
 from procman.backends.supervisor.takeover import remaining
 from procman.backends.supervisor.verify_unit import problems_of_unit
-from procman import healer
 from procman.errors import ProcmanError
 from procman.model import MARKER, Project, Rendering
 
