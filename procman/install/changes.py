@@ -24,8 +24,8 @@ class Disk(Protocol):
     def names(self, path: Path) -> list[str]:
         """Return the names in the directory PATH."""
 
-    def check_opening(self, path: Path) -> None:
-        """Raise PathError if a process manager must not open the log PATH."""
+    def check_private(self, path: Path) -> None:
+        """Raise PathError if others can write to the directory PATH."""
 
 
 @dataclass(frozen=True)

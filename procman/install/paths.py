@@ -224,10 +224,10 @@ class Tree:
             raise PathError(f"{path} is not a file of {self._walk.trusted_names()}", hint=f"rm {path}")
         return descriptor
 
-    def check_opening(self, path: Path) -> None:
-        """Raise PathError if a process manager must not open the log PATH, which it does by its name and as root."""
-        with _telling(path, "opened"), suppress(FileNotFoundError):
-            self._walk.check_opening(path)
+    def check_private(self, path: Path) -> None:
+        """Raise PathError if others can write to the directory PATH, or have left something treacherous in it."""
+        with _telling(path, "read"), suppress(FileNotFoundError):
+            self._walk.check_private(path)
 
     def is_at(self, path: Path, descriptor: int) -> bool:
         """Say whether what is open as DESCRIPTOR is what PATH now names."""

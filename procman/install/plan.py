@@ -15,7 +15,10 @@ from procman.install.found import PathError, identify
 from procman.install.generations import Generation, Installation
 from procman.install.manifest import Manifest, ReplacedFile, digest
 from procman.install.paths import finished_name
-from procman.model import Activation, ChangeKind, RenderedDirectory, Rendering, Scope
+from procman.model import Activation, ChangeKind, RenderedDirectory, Rendering
+
+ROOT = "root"
+"""The owner of directories in which process managers open, as root and by name, what is to be opened there."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,7 @@ def make_plan(
     recorded = _recorded(installation)
     changes = _changes(rendering, wanted, recorded, disk, take_over or {}, problems)
     directories = _directories_to_make(rendering, wanted, disk, problems)
-    for log in wanted.log_files if wanted.scope is Scope.SYSTEM and wanted.programs else ():
-        with _collecting(problems):
-            disk.check_opening(log)
+    _check_private(rendering, disk, problems)
     made = {*(directory.path for directory in directories), *installation.shared_directories}
     leftovers = (*installation.leftovers, *_leftovers(rendering, recorded, made, disk, problems))
     generation, written = _generation(_with_history(wanted, installation, directories, changes), installation)
@@ -159,6 +160,14 @@ def _directories_to_make(
         with _collecting(problems):
             visit(path)
     return tuple(missing.values())
+
+
+def _check_private(rendering: Rendering, disk: Disk, problems: list[str]) -> None:
+    """See that root's own directories are root's alone where they were there before."""
+    for directory in rendering.directories:
+        if directory.owner == ROOT:
+            with _collecting(problems):
+                disk.check_private(directory.path)
 
 
 def _leftovers(

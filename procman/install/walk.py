@@ -46,20 +46,26 @@ class Walk:
         here = self._walk(link.parent, links=0)
         return self._target(here, link.name)
 
-    def check_opening(self, path: Path) -> None:
-        """Raise PathError if somebody else can choose what is really opened by the name PATH.
+    def check_private(self, path: Path) -> None:
+        """Raise PathError if somebody else can choose what is opened by a name in the directory PATH.
 
-        So can whoever writes to its directory, or has left a link or a pipe there.
+        So can whoever writes to it, or has left a link or a pipe there: process managers open logs by name, as root.
         """
-        directory = self.descriptor(path.parent)
+        directory = self.descriptor(path)
         if os.fstat(directory).st_mode & 0o022:
-            raise PathError(
-                f"{path.parent} can be written by others than {self.trusted_names()}, and logs in it are opened as root",
-                hint=f"chmod go-w {path.parent}",
-            )
-        found = os.stat(path.name, dir_fd=directory, follow_symlinks=False)
-        if not stat.S_ISREG(found.st_mode) and found.st_uid not in self.trusted:
-            raise PathError(f"{path} is no log: {user_name(found.st_uid)} has put it there", hint=f"rm {path}")
+            raise PathError(f"{path} can be written by others than {self.trusted_names()}", hint=f"chmod go-w {path}")
+        listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
+        try:
+            for name in os.listdir(listed):  # noqa: PTH208 - by descriptor
+                found = os.stat(name, dir_fd=listed, follow_symlinks=False)
+                harmless = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
+                if not harmless and found.st_uid not in self.trusted:
+                    who = user_name(found.st_uid)
+                    raise PathError(
+                        f"{path / name} is a link or a pipe that {who} has left there", hint=f"rm {path / name}"
+                    )
+        finally:
+            os.close(listed)
 
     def forget(self, path: Path) -> None:
         """Close PATH and all below it: they are gone, or elsewhere now."""

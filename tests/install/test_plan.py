@@ -42,8 +42,8 @@ class MemoryDisk:
     def has_directory(self, path: Path) -> bool:
         return path not in self.no_directories and path not in self.files
 
-    def check_opening(self, path: Path) -> None:
-        """Let every log be opened."""
+    def check_private(self, path: Path) -> None:
+        """Take every directory for private."""
 
     def names(self, path: Path) -> list[str]:
         return [each.name for each in (*self.files, *self.leftovers) if each.parent == path]

@@ -1,0 +1,201 @@
+"""A host of one's own to attack: the machine's root as an overlay, where root is root and a service user its enemy.
+
+No systemd runs in it; it is there in a tenth of a second, and all that was changed in it can be listed.
+"""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+
+from procman.cli.main import COMMANDS
+from tests.host.overlay import TREE, UPPER, Overlay
+
+REPOSITORY = Path(__file__).parents[2]
+
+SERVICE, STRANGER = "celery", "stranger"
+"""The user the programs run as, and one who has nothing to do with them."""
+
+USERS = {SERVICE: 2991, STRANGER: 2992}
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+CONFIGURATION = "/etc/catmaid/procman.toml"
+
+TOML = """
+[project]
+name = "catmaid"
+app = "mysite"
+directory = "/opt/catmaid"
+virtualenv = "/opt/venv"
+user = "celery"
+{project}
+
+[defaults.program]
+start_seconds = 0
+
+[command.one]
+argv = ["sleep", "1000"]
+
+[command.two]
+argv = ["sleep", "1000"]
+
+[supervisor]
+mode = "embedded"
+{rest}
+"""
+
+CANARIES = {"/etc/canary": 0o600, "/etc/canary.d/file": 0o640, "/root/canary": 0o600}
+"""Files of root's, with their modes, that nothing may read, change or remove."""
+
+CANARY = "the canary sings\n"
+
+READING = ("status", "health", "diff", "history", "events", "check", "render")
+"""Commands that change nothing; those that procman does not have yet are left out."""
+
+HANGS_SECONDS = 60
+"""Far longer than any of it takes."""
+
+
+class AttackedHost:
+    """The host, as a context manager. `procman` on its PATH is the checkout's; its project's programs only sleep."""
+
+    def __init__(self) -> None:
+        self.overlay = Overlay(bind=[REPOSITORY])
+        self._undo = ExitStack()
+
+    def __enter__(self) -> AttackedHost:
+        self._undo.enter_context(self.overlay)
+        checkout = f"/run/{REPOSITORY.name}"
+        python = sys.executable.replace(str(REPOSITORY), checkout, 1)
+        # As pip writes a console script: the working directory is not on sys.path.
+        script = f"import sys\nsys.path.insert(0, {checkout!r})\nfrom procman.__main__ import main\nmain()\n"
+        self.write("/usr/local/lib/procman-under-test.py", script)
+        self.write("/usr/local/bin/procman", f'#!/bin/sh\nexec {python} -B /usr/local/lib/procman-under-test.py "$@"\n')
+        self.root("chmod 755 /usr/local/bin/procman")
+        for name, uid in USERS.items():
+            for file, line in (
+                ("passwd", f"{name}:x:{uid}:{uid}::/nonexistent:/bin/sh"),
+                ("group", f"{name}:x:{uid}:"),
+            ):
+                self.root(f"echo {line} >> /etc/{file}")
+        self.root("mkdir -p /opt/venv/bin /opt/catmaid && chown celery /opt/catmaid")
+        self.root("ln -s /usr/bin/python3 /opt/venv/bin/python")
+        for path, mode in CANARIES.items():
+            self.write(path, CANARY, mode)
+        self.configure()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo.close()
+
+    def path(self, path: str) -> Path:
+        """Return where PATH of the host is for this process."""
+        return self.overlay.path(path)
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file as root."""
+        file = self.path(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+
+    def configure(self, project: str = "", rest: str = "", text: str = TOML) -> None:
+        """Write procman.toml, with more lines of `[project]` and more tables."""
+        self.write(CONFIGURATION, text.replace("{project}", project).replace("{rest}", rest))
+
+    def start(
+        self, command: str, user: str = "root", environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start a command of the host's shell as USER."""
+        become = (
+            ["setpriv", f"--reuid={USERS[user]}", f"--regid={USERS[user]}", "--clear-groups"] if user in USERS else []
+        )
+        # The checkout may belong to whoever made it; as behind sudo, root then trusts that one too.
+        behind = {"SUDO_UID": str(REPOSITORY.stat().st_uid)}
+        return subprocess.Popen(
+            self.overlay.entering([*become, "sh", "-c", command]),
+            env={"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", **behind, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="surrogateescape",
+        )
+
+    def run(
+        self, command: str, user: str, *, check: bool = True, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command of the host's shell as USER."""
+        with self.start(command, user, environment) as process:
+            try:
+                out, err = process.communicate(timeout=HANGS_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise AssertionError(f"hangs: {command}") from None
+        assert not check or process.returncode == 0, f"{command}: status {process.returncode}\n{out}{err}"
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def root(self, command: str) -> str:
+        """Run a command as root, which must succeed."""
+        return self.run(command, "root").stdout
+
+    def service(self, command: str) -> str:
+        """Run a command as the service user, which must succeed."""
+        return self.run(command, SERVICE).stdout
+
+    def procman(
+        self,
+        words: str,
+        *,
+        user: str = "root",
+        check: bool = True,
+        directory: str = "/",
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run procman about the project."""
+        command = f"cd {directory} && exec procman --config {CONFIGURATION} {words}"
+        done = self.run(command, user, check=check, environment=environment)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def look(self) -> Iterator[tuple[str, subprocess.CompletedProcess[str]]]:
+        """Run every command as root that changes nothing."""
+        for verb in READING:
+            if verb in COMMANDS:
+                yield verb, self.procman(verb, check=False)
+
+    def changed(self) -> dict[str, tuple[int, int, str]]:
+        """Return uid, mode and kind of everything that is not as the machine has it, by path."""
+        upper = self.path(UPPER)
+        found = {}
+        for path in upper.rglob("*"):
+            with suppress(FileNotFoundError):
+                status = path.lstat()
+                kind = stat.filemode(status.st_mode)[0]
+                found["/" + str(path.relative_to(upper))] = (status.st_uid, stat.S_IMODE(status.st_mode), kind)
+        return found
+
+    def assert_untouched(self) -> None:
+        """Check that root's files are as they were: content, mode, owner and number of names."""
+        for name, mode in CANARIES.items():
+            path = self.path(f"{TREE}{name}")
+            status = path.lstat()
+            assert (path.read_text(), stat.S_IMODE(status.st_mode), status.st_uid) == (CANARY, mode, 0), name
+        assert [path.name for path in self.path("/etc/canary.d").iterdir()] == ["file"]
+
+    def pids(self, argument: str) -> list[int]:
+        """Return the processes of the host, by its own numbers, that have ARGUMENT in their command line."""
+        found = []
+        for path in self.path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                if argument.encode() in path.read_bytes():
+                    found.append(int(path.parent.name))
+        return found
