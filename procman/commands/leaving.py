@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from procman.backends.base import Controller
 from procman.commands.carry_out import How
-from procman.commands.controller import controller_of
+from procman.commands.controller import controller_of, process_manager
 from procman.commands.prepare import Wishes
 from procman.errors import ProcmanError
 from procman.install.generations import Installation
@@ -26,7 +26,7 @@ def leave(installation: Installation, wishes: Wishes, how: How) -> None:
         for program in sorted(old.programs, key=lambda program: program.kind is not Kind.BEAT):
             how.told(program, controller.activate(Activation(Action.REMOVE, program), how.progress))
             ended.append(program)
-        if not any(other.supervisor == old.supervisor for other in installation.others):
+        if process_manager(old) not in map(process_manager, installation.others):
             controller.close_down(how.progress)
     except ProcmanError:
         _return(controller_of(old), ended, wishes, how)

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman import backends
-from procman.commands.controller import controller_of
+from procman.commands.controller import controller_of, process_manager
+from procman.commands.extending import with_stop_timeout
+from procman.commands.healer import healer_problems, installed_healer
 from procman.commands.moving import unwritable
 from procman.config.load import load
 from procman.errors import ProcmanError
@@ -49,7 +51,7 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     described = describe(
         project,
         rendering,
-        [_installed_program(project, program) for program in project.programs],
+        [*(_installed_program(project, program) for program in project.programs), *installed_healer(project)],
         procman=VERSION,
         configuration=configuration,
         templates_digest=Templates(project.templates).digest(),
@@ -108,14 +110,15 @@ def _prepared(
     wishes: Wishes,
 ) -> Prepared:
     current = installation.current.manifest if installation.current else None
-    moves = current is not None and (current.backend, current.supervisor) != (wanted.backend, wanted.supervisor)
-    problems: list[str] = []
+    moves = current is not None and process_manager(current) != process_manager(wanted)
+    problems = healer_problems(project)
     if current and moves:
         controller = controller_of(current)
-        problems = unwritable(project, controller.states(current.programs))
+        problems += unwritable(project, controller.states(current.programs))
         wishes = controller.wanted(current.programs) | dict(wishes)
     wanted = _with_left_stopped(wanted, current, wishes, moves=moves)
     plan = make_plan(rendering, wanted, installation, tree, take_over=left)
+    plan = with_stop_timeout(plan, tree, installation, wanted, rendering, left)
     found = backends.verify(project.backend).verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint="Nothing was changed.")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from procman.commands.carry_out import How, activate, all_done
-from procman.commands.controller import controller_of
+from procman.commands.controller import controller_of, process_manager
+from procman.commands.extending import with_stop_timeout
 from procman.commands.select import Installed
 from procman.install.generations import Installation, read_installation
 from procman.install.lock import hold_lock
@@ -31,10 +32,10 @@ def remove_all(tree: Tree, installation: Installation, how: How, *, purge: bool)
     manifest = generation.manifest
     controller = controller_of(manifest)
     if installation.current:
-        remove_files(tree, make_removal(installation, tree))
+        remove_files(tree, with_stop_timeout(make_removal(installation, tree), tree, installation))
         all_done(activate(tree, manifest, how))
     log = None
-    if not any(other.supervisor == manifest.supervisor for other in installation.others):
+    if process_manager(manifest) not in map(process_manager, installation.others):
         log = controller.close_down(how.progress)
     if log and purge:
         tree.remove_tree(log.parent)

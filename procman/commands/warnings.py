@@ -25,8 +25,19 @@ def warnings(project: Project) -> list[str]:
         return []
     from procman.backends.systemd.cutting import cut_short
 
-    cut = cut_short(unit, max(program.stop_timeout_seconds for program in project.programs))
+    cut = cut_short(unit, _stop_seconds(project))
     return [cut] if cut else []
+
+
+def _stop_seconds(project: Project) -> int:
+    from procman import backends
+    from procman.backends.supervisor.stop_timeout import stop_seconds
+
+    try:
+        return stop_seconds(project.supervisor, backends.files(project.backend).render(project))
+    except ProcmanError:
+        # The install will say what is wrong. supervisord ends one after the other.
+        return sum(program.stop_timeout_seconds for program in project.programs)
 
 
 def _of_embedded(project: Project) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from procman.backends.supervisor import includes
 from procman.backends.supervisor.main_file import MainFile, parse_main_file, read_main_file
 from procman.backends.supervisor.merged import Source
-from procman.backends.supervisor.service import unit_of
+from procman.backends.systemd.units import unit_at
 from procman.model import RenderedFile, Rendering, SupervisorSettings
 
 
@@ -55,5 +55,5 @@ def assemble(
     for file in includes.merged(main.includes, new, gone):
         known = staged.get(includes.real(file))
         included.append(Source(known or file, contents[known] if known else None))
-    ours = {file.path: file for file in rendering.files if file.section and unit_of(file.path) is None}
+    ours = {file.path: file for file in rendering.files if file.section and unit_at(file.path) is None}
     return Configuration(main, main_source, settings.include, ours, tuple(included))

@@ -8,20 +8,13 @@ from pathlib import Path
 
 from procman.backends.systemd import host
 from procman.backends.systemd.systemctl import NoSuchUnit, Systemctl, Unit
+from procman.backends.systemd.units import unit_at
 from procman.model import Scope
 
 UNIT = "procman-supervisord.service"
 """What runs procman's own supervisord."""
 
 TIMEOUT_SECONDS = 5.0
-
-
-def unit_of(path: Path) -> str | None:
-    """Return the unit that the file PATH is, or is a drop-in of; None if it is no file of systemd's."""
-    for name in (path.name, path.parent.name.removesuffix(".d")):
-        if name.endswith(".service"):
-            return name
-    return None
 
 
 class Service:
@@ -49,7 +42,7 @@ class Service:
 
     def follow(self, sections: Sequence[Path]) -> None:
         """Have systemd read SECTIONS again, as far as they are its own; it is to start procman's own at boot."""
-        names = {unit for section in sections if (unit := unit_of(section))}
+        names = {unit for section in sections if (unit := unit_at(section))}
         if not names or host.unreachable(self._scope):
             return
         self._read_again(names)

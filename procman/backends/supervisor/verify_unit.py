@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.backends.supervisor.service import UNIT, unit_of
+from procman.backends.supervisor.service import UNIT
 from procman.backends.systemd import host
+from procman.backends.systemd.units import unit_at
 from procman.backends.systemd.verify import read
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
@@ -55,6 +56,6 @@ def _unit(project: Project, rendering: Rendering) -> Iterator[str]:
         if place != project.directories.units and os.path.lexists(place / UNIT):
             yield f"{place / UNIT} is somebody else's, and procman's would hide it: remove it"
     units = project.directories.units
-    files = [file for file in rendering.files if unit_of(file.path)]
+    files = [file for file in rendering.files if unit_at(file.path)]
     staged = {str(file.path.relative_to(units)): file.content for file in files}
     yield from read(project.scope, units, staged, version)

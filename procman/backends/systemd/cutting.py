@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from procman.backends.systemd import host
 from procman.backends.systemd.systemctl import Systemctl, Unit
-from procman.backends.systemd.units import STOP_MARGIN_SECONDS
 from procman.errors import ProcmanError
 from procman.model import Scope
 
 
 def cut_short(unit: str, longest_seconds: int) -> str | None:
-    """Return how the host's systemd would lose tasks when it stops UNIT, with the drop-in that mends it; None: it would
-    not, or there is no such unit.
+    """Return how the host's systemd would lose tasks when it stops UNIT, with what mends it.
 
-    LONGEST_SECONDS is the longest stop timeout of what runs below it.
+    None: it would not, or there is no such unit.
+
+    LONGEST_SECONDS is how long a stop of all that runs below it may take.
     """
     if not host.BOOTED.is_dir():
         return None
@@ -24,11 +24,10 @@ def cut_short(unit: str, longest_seconds: int) -> str | None:
     reasons = list(_reasons(found, longest_seconds)) if found.is_known else []
     if not reasons:
         return None
-    seconds = longest_seconds + STOP_MARGIN_SECONDS
     return (
-        f"{unit} loses running tasks when it stops, also at a reboot: {' and '.join(reasons)}. As root: "
-        f"mkdir -p /etc/systemd/system/{unit}.d && printf '[Service]\\nKillMode=mixed\\nTimeoutStopSec={seconds}\\n' "
-        f"> /etc/systemd/system/{unit}.d/procman.conf && systemctl daemon-reload"
+        f"{unit} loses running tasks when it stops, also at a reboot: {' and '.join(reasons)}. Write "
+        "extend_stop_timeout = true under [supervisor] and install again, or see to it with a drop-in of your own: "
+        f"systemctl edit {unit.removesuffix('.service')}"
     )
 
 
@@ -36,7 +35,7 @@ def _reasons(unit: Unit, longest_seconds: int) -> list[str]:
     reasons = []
     allowed = host.seconds(unit.text("TimeoutStopUSec"))
     if allowed is not None and allowed < longest_seconds:
-        reasons.append(f"it is killed after {allowed:g} s, and a stop may take {longest_seconds} s")
+        reasons.append(f"it is killed after {allowed:g} s, and a stop of all its programs may take {longest_seconds} s")
     if unit.text("KillMode") not in ("mixed", "none"):
         what = "leaves the programs behind" if unit.text("KillMode") == "process" else "ends pool processes at once"
         reasons.append(f"KillMode={unit.text('KillMode')} {what}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from procman.model import InstalledProgram, Kind, Program
 
 STOP_MARGIN_SECONDS = 30
@@ -31,3 +33,11 @@ def target_name(project: str) -> str:
 def stop_timeout_seconds(program: Program | InstalledProgram) -> int:
     """Return the `TimeoutStopSec=` of PROGRAM."""
     return program.stop_timeout_seconds + STOP_MARGIN_SECONDS
+
+
+def unit_at(path: Path) -> str | None:
+    """Return the unit that the file PATH is, or is a drop-in of; None if it is no file of systemd's."""
+    for name in (path.name, path.parent.name.removesuffix(".d")):
+        if name.endswith((".service", ".target", ".timer")):
+            return name
+    return None

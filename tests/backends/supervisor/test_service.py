@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from procman.backends.supervisor import files
-from procman.backends.supervisor.service import UNIT, unit_of
+from procman.backends.supervisor.service import UNIT
 from procman.backends.supervisor.verify import verify
+from procman.backends.systemd.units import unit_at
 from procman.config.load import load
 from procman.model import Project, RenderedFile, Rendering
 from tests.backends.supervisor.projects import embedded, rendered, with_programs
@@ -23,7 +24,7 @@ SUPERVISORD = f'supervisord = "{BIN}/supervisord"\n'
 
 
 def units(project: Project) -> dict[Path, RenderedFile]:
-    return {file.path: file for file in files.render(project).files if unit_of(file.path)}
+    return {file.path: file for file in files.render(project).files if unit_at(file.path)}
 
 
 def system(tmp_path: Path, text: str = "") -> Project:
@@ -142,7 +143,7 @@ def test_template_that_systemd_would_ignore_in_part_is_refused(tmp_path: Path) -
     ],
 )
 def test_units_are_told_from_sections(path: str, unit: str | None) -> None:
-    assert unit_of(Path(path)) == unit
+    assert unit_at(Path(path)) == unit
 
 
 def test_every_file_has_an_owner_and_a_directory(tmp_path: Path) -> None:

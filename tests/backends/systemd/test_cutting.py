@@ -23,12 +23,13 @@ def told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], longest: i
     return cut_short("supervisor.service", longest)
 
 
-def test_unit_of_debian_is_told_with_the_drop_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unit_of_debian_is_told_with_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     text = told(monkeypatch, DEBIAN)
     assert text is not None
-    assert "killed after 90 s, and a stop may take 600 s" in text
+    assert "killed after 90 s, and a stop of all its programs may take 600 s" in text
     assert "KillMode=process leaves the programs behind" in text
-    assert "KillMode=mixed\\nTimeoutStopSec=630\\n" in text
+    assert "extend_stop_timeout = true" in text
+    assert "systemctl edit supervisor" in text
 
 
 def test_unit_that_kills_everything_at_once_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

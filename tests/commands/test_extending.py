@@ -1,0 +1,127 @@
+"""The drop-in for an existing supervisord's unit belongs to all projects that wish for it, and goes with the last."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.backends.supervisor.stop_timeout import drop_in
+from procman.commands import extending
+from procman.commands.extending import with_stop_timeout
+from procman.install.apply import change_files
+from procman.install.generations import Generation, Installation
+from procman.install.manifest import Manifest, describe
+from procman.install.paths import Tree
+from procman.install.plan import Plan, make_plan
+from procman.model import ChangeKind, Rendering
+from tests.backends.supervisor.projects import reference
+
+NOTHING = Rendering((), ())
+
+
+class Place:
+    """Where the drop-in stands, and how long a stop takes."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / "supervisor.service.d/procman.conf"
+        self.seconds = 600
+
+    def plan(self, wanted: Manifest | None, *others: Manifest, current: Manifest | None = None) -> Plan:
+        """Return what is planned about the drop-in."""
+        generation = Generation(1, current) if current else None
+        installation = Installation(generation, generation, (1,), (), None, others, (), ())
+        base = wanted or current
+        assert base
+        with Tree() as tree:
+            empty = make_plan(NOTHING, replace(base, programs=(), log_files=()), installation, tree)
+            return with_stop_timeout(replace(empty, nothing_to_do=True), tree, installation, wanted)
+
+    def carry_out(self, plan: Plan) -> None:
+        """Do what PLAN says of the files."""
+        self.path.parent.mkdir(exist_ok=True)
+        with Tree() as tree:
+            change_files(tree, plan)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A place of the test's own, whose files belong to whoever runs it."""
+    made = Place(tmp_path)
+    monkeypatch.setattr(extending, "drop_in_path", lambda *_: made.path)
+    monkeypatch.setattr(extending, "stop_seconds", lambda *_: made.seconds)
+    monkeypatch.setattr(
+        extending, "drop_in", lambda path, seconds: replace(drop_in(path, seconds), owner=None, group=None)
+    )
+    return made
+
+
+def manifest(name: str, *, wishes: bool) -> Manifest:
+    project = reference(name=name)
+    project = replace(project, supervisor=replace(project.supervisor, extend_stop_timeout=wishes))
+    return describe(project, NOTHING, [], procman="0", configuration=b"", templates_digest="")
+
+
+ONE, OTHER, MODEST = manifest("one", wishes=True), manifest("other", wishes=True), manifest("modest", wishes=False)
+
+
+def kinds(plan: Plan) -> list[ChangeKind]:
+    return [change.kind for change in plan.changes]
+
+
+def test_it_is_made_and_the_process_manager_is_told(place: Place) -> None:
+    plan = place.plan(ONE)
+    assert kinds(plan) == [ChangeKind.CREATE]
+    assert plan.sections == (place.path,)
+    assert not plan.nothing_to_do
+    assert [directory.path for directory in plan.directories] == [place.path.parent]
+    place.carry_out(plan)
+    again = place.plan(ONE, current=ONE)
+    assert kinds(again) == [ChangeKind.KEEP]
+    assert again.nothing_to_do
+
+
+def test_nobody_who_does_not_ask_gets_it(place: Place) -> None:
+    assert kinds(place.plan(MODEST)) == []
+
+
+def test_project_that_does_not_ask_for_it_still_counts(place: Place) -> None:
+    place.carry_out(place.plan(ONE))
+    place.seconds = 1200
+    plan = place.plan(MODEST, ONE)
+    assert kinds(plan) == [ChangeKind.UPDATE]
+    place.carry_out(plan)
+    assert "TimeoutStopSec=1230\n" in place.path.read_text()
+
+
+def test_uninstall_sizes_it_anew_while_somebody_asks_for_it_and_removes_it_then(place: Place) -> None:
+    place.carry_out(place.plan(ONE))
+    place.seconds = 300
+    plan = place.plan(None, OTHER, current=ONE)
+    assert kinds(plan) == [ChangeKind.UPDATE]
+    place.carry_out(plan)
+    plan = place.plan(None, MODEST, current=OTHER)
+    assert kinds(plan) == [ChangeKind.REMOVE]
+    place.carry_out(plan)
+    assert not place.path.exists()
+
+
+def test_key_that_is_taken_back_removes_it(place: Place) -> None:
+    place.carry_out(place.plan(ONE))
+    assert kinds(place.plan(manifest("one", wishes=False), current=ONE)) == [ChangeKind.REMOVE]
+
+
+def test_file_of_somebody_else_is_refused_and_never_removed(place: Place) -> None:
+    place.path.parent.mkdir()
+    place.path.write_text("[Service]\nTimeoutStopSec=600\n")
+    plan = place.plan(ONE)
+    assert "was not put there by procman" in plan.problems[0]
+    assert kinds(place.plan(None, current=ONE)) == []
+
+
+def test_edited_one_is_set_aside(place: Place) -> None:
+    place.carry_out(place.plan(ONE))
+    place.path.write_text(place.path.read_text() + "Nice=5\n")
+    [change] = place.plan(ONE).changes
+    assert (change.kind, change.edited) == (ChangeKind.UPDATE, True)
