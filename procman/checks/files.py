@@ -55,8 +55,7 @@ def _space(place: Path, purposes: list[str], least: int) -> Result:
     found = os.statvfs(place)
     # What an ordinary user may still take.
     mib = found.f_bavail * found.f_frsize / MIB
-    name = "_".join(place.parts[1:]) or "root"
-    values = {f"free_mib_{name}": float(round(mib))}
+    values = {f"free_mib_{place}": float(round(mib))}
     if found.f_blocks == 0 or mib >= least:
         return Result("PM603", None, Level.OK, "", "", values if found.f_blocks else {})
     level = Level.CRITICAL if mib < least / 10 else Level.WARNING

@@ -24,6 +24,7 @@ COMMANDS = {
     "rollback": "Bring back an earlier generation.",
     "uninstall": "Stop the programs and remove what procman wrote.",
     "status": "Show state, health, memory and restarts of each program.",
+    "health": "Say whether the programs do what they are for.",
     "start": "Start programs.",
     "stop": "Stop programs; running tasks are finished first.",
     "restart": "Restart programs one by one; running tasks are finished first.",

@@ -19,6 +19,7 @@ from procman.commands.watch import watch
 from procman.errors import ProcmanError
 from procman.install.differences import differences
 from procman.install.manifest import Manifest
+from procman.install.paths import Tree
 from procman.launch import LAUNCHER
 from procman.model import InstalledProgram, Level, ProgramState, Result
 
@@ -96,6 +97,17 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
         tuple(result for result in found if result.program is None),
         probed=facts is not None,
     )
+
+
+def examine_asked(installed: Installed, names: Sequence[str], *, probe: bool) -> Health:
+    """Return the same for a person or monitoring: whoever configures RabbitMQ's interface wants it looked at."""
+    return examine(installed, names, probe=probe or installed.manifest.health.management_url is not None)
+
+
+def write(path: Path, text: str) -> None:
+    """Replace the file PATH whole by TEXT, readable for everybody. Raises ProcmanError."""
+    with Tree() as tree:
+        tree.write(path.absolute(), text.encode("utf-8"), 0o644)
 
 
 def _needs_broker(each: Watched) -> bool:

@@ -1,0 +1,89 @@
+"""The health of a project as text and as JSON (docs/health.md describes the fields)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from procman.checks.table import RUNNING
+from procman.commands.health import Health, ProgramHealth
+from procman.model import Level, Result, State
+from procman.output.status import COLOURS
+from procman.output.terminal import coloured, printable, table
+
+FORMAT = 1
+"""Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+
+TITLES = {check.code: check.title for check in RUNNING}
+
+
+def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield a table of the programs, and below it whatever wants a person's attention."""
+    rows = [[each.program.name, _word(each), each.worst.detail] for each in health.programs]
+    lines = table(["NAME", "HEALTH", "WHAT"], rows)
+    yield coloured(lines[0], "bold", stream)
+    for line, each in zip(lines[1:], health.programs, strict=True):
+        yield coloured(line, _colour(each.worst.level), stream)
+    yield ""
+    unsound = [result for result in health.everything if result.level is not Level.OK]
+    for result in unsound:
+        subject = result.program or health.manifest.project
+        said = f"{subject}: {result.level.name.lower()} {result.code}: {result.detail}"
+        yield coloured(printable(said), _colour(result.level), stream)
+        for line in result.hint.splitlines():
+            yield f"  {printable(line)}"
+    if not unsound:
+        yield "all is well"
+
+
+def _word(each: ProgramHealth) -> str:
+    state = each.watched.state
+    return "-" if state.state is State.STOPPED and not state.wanted else each.worst.level.name.lower()
+
+
+def _colour(level: Level) -> str:
+    return "" if level is Level.OK else COLOURS[level]
+
+
+def as_json(health: Health) -> str:
+    """Return the health as one JSON document."""
+    document = {
+        "format": FORMAT,
+        "project": health.manifest.project,
+        "at": health.at,
+        "level": health.level.name,
+        "exit_status": health.level.value,
+        "probed": health.probed,
+        "programs": [_program(each) for each in health.programs],
+        "results": [_result(result) for result in health.results],
+    }
+    return json.dumps(document, indent=2)
+
+
+def _program(each: ProgramHealth) -> dict[str, object]:
+    state, verdict = each.watched.state, each.watched.verdict
+    return {
+        "name": each.program.name,
+        "key": each.program.key,
+        "kind": each.program.kind.value,
+        "state": state.state.value,
+        "wanted": state.wanted,
+        "pid": state.pid,
+        "level": each.worst.level.name,
+        "verdict": None if verdict is None else verdict._asdict(),
+        "phase": each.watched.says.get("phase"),
+        "results": [_result(result) for result in each.results],
+    }
+
+
+def _result(result: Result) -> dict[str, object]:
+    return {
+        "code": result.code,
+        "title": TITLES[result.code],
+        "level": result.level.name,
+        "detail": result.detail,
+        "hint": result.hint,
+        "values": dict(result.values),
+    }

@@ -1,0 +1,66 @@
+"""The health of a project as one line of a monitoring plugin, with performance data.
+
+The format is that of the Monitoring Plugins Development Guidelines: `TEXT | 'label'=value[unit];warn;crit;min;max`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from procman.checks.light import SEVERITY
+from procman.commands.health import Health
+from procman.model import Level, Result
+from procman.output.terminal import printable
+
+UNITS = {"memory_bytes": "B", "finished": "c", "restarts": "c"}
+"""c: a counter that only grows."""
+
+LEFT_OUT = ("memory_is_rss",)
+
+MOST_NAMED = 3
+"""How many results are told in the line; the rest is counted."""
+
+
+def as_line(health: Health) -> str:
+    """Return the line; the exit status that goes with it is `health.level`."""
+    data = " ".join(_performance_data(health))
+    line = f"{health.manifest.project.upper()} {health.level.name} - {_plain(_text(health))}"
+    return f"{line} | {data}" if data else line
+
+
+def failure_line(message: str) -> str:
+    """Return the line for an error of usage or configuration; the exit status is 3."""
+    return f"PROCMAN UNKNOWN - {_plain(message)}"
+
+
+def _text(health: Health) -> str:
+    unsound = [result for result in health.everything if result.level is not Level.OK]
+    if not unsound:
+        running = sum(each.watched.is_up for each in health.programs)
+        return f"{running} of {len(health.programs)} programs run, and all is well"
+    unsound.sort(key=lambda result: -SEVERITY.index(result.level))
+    said = [_said(result) for result in unsound[:MOST_NAMED]]
+    more = len(unsound) - len(said)
+    return "; ".join(said) + (f"; {more} more, see: procman health" if more else "")
+
+
+def _said(result: Result) -> str:
+    subject = f"{result.program}: " if result.program else ""
+    return f"{subject}{result.detail} ({result.code})"
+
+
+def _performance_data(health: Health) -> Iterator[str]:
+    for result in health.everything:
+        for name, value in result.values.items():
+            if name not in LEFT_OUT:
+                label = f"{result.program}.{name}" if result.program else name
+                yield f"'{_label(label)}'={value:.12g}{UNITS.get(name, '')};;;0"
+
+
+def _label(text: str) -> str:
+    return _plain(text).replace("'", "_").replace("=", "_")
+
+
+def _plain(text: str) -> str:
+    # A bar begins the performance data, and a second line would be shown to nobody.
+    return printable(" ".join(text.split())).replace("|", "/")
