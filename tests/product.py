@@ -136,6 +136,11 @@ mode = "embedded"
         pids = {each.pid for each in alike}
         return [each.pid for each in alike if _parent(each) not in pids]
 
+    @staticmethod
+    def command_line(pid: int) -> str:
+        """Return how process PID was called."""
+        return " ".join(_arguments(psutil.Process(pid)))
+
     def close(self) -> None:
         """End everything that was started here and remove it."""
         for _ in range(2):

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import click
 
-from procman.commands.carry_out import How
+from procman.commands.carry_out import Failure, How
 from procman.model import InstalledProgram
+from procman.output.install import failure_lines
 from procman.output.terminal import Progress, printable
 
 wait = click.option(
@@ -55,7 +56,12 @@ def telling(*, wait_seconds: float | None = None, at_once: int = 1, lock_seconds
         progress.clear()
         click.echo(printable(text), err=True)
 
+    def failed(failure: Failure) -> None:
+        progress.clear()
+        for line in failure_lines(failure):
+            click.echo(line, err=True)
+
     try:
-        yield How(progress, told, say, wait_seconds, at_once, lock_seconds)
+        yield How(progress, told, say, failed, wait_seconds, at_once, lock_seconds)
     finally:
         progress.clear()

@@ -26,23 +26,6 @@ LAST_LINES = 10
 
 
 @dataclass(frozen=True)
-class How:
-    """How to go about it, and whom to tell."""
-
-    progress: Progress
-    told: Callable[[InstalledProgram, str], None]
-    """Told what was done about a program, as soon as it is done."""
-    say: Callable[[str], None]
-    """Told what is begun now, in a sentence."""
-    wait_seconds: float | None = None
-    """How long each program may take to become healthy, from the start of its process; None: nobody waits."""
-    at_once: int = 1
-    """How many programs may be down at the same time."""
-    lock_seconds: float = 60.0
-    """How long to wait for somebody else's end."""
-
-
-@dataclass(frozen=True)
 class Failure:
     """A program that could not be started, or did not become healthy."""
 
@@ -51,6 +34,25 @@ class Failure:
     hint: str = ""
     log: tuple[str, ...] = ()
     """The last lines of its log, without secrets, as they were at that moment."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How to go about it, and whom to tell."""
+
+    progress: Progress
+    told: Callable[[InstalledProgram, str], None]
+    """Told what was done about a program, as soon as it is done."""
+    say: Callable[[str], None]
+    """Told what is begun now, in a sentence."""
+    failed: Callable[[Failure], None]
+    """Told of a program that failed, before anything is done about it."""
+    wait_seconds: float | None = None
+    """How long each program may take to become healthy, from the start of its process; None: nobody waits."""
+    at_once: int = 1
+    """How many programs may be down at the same time."""
+    lock_seconds: float = 60.0
+    """How long to wait for somebody else's end."""
 
 
 @dataclass
@@ -81,7 +83,8 @@ def put_in_place(tree: Tree, prepared: Prepared, how: How) -> Outcome:
     outcome = activate(tree, plan.generation.manifest, how)
     if how.wait_seconds is not None and not outcome.failures:
         manifest = plan.generation.manifest
-        outcome.failures += _unhealthy(controller_of(manifest), manifest.programs, how)
+        outcome.failures += _unhealthy(manifest, controller_of(manifest), manifest.programs, how)
+        _tell(outcome, how)
     return outcome
 
 
@@ -92,18 +95,25 @@ def activate(tree: Tree, manifest: Manifest, how: How) -> Outcome:
     sections = pending.sections if pending else ()
     controller.let_go([path for path in sections if not tree.look(path)], how.progress)
     activations = _with_asked_wishes(tree, state, controller)
-    one = _One(tree, state, how, outcome)
+    one = _One(tree, manifest, how, outcome)
     for batch in batches(activations, how.at_once, _alike):
         outcome.begun |= {each.program.name for each in batch}
         controllers = [controller] if len(batch) == 1 else [controller_of(manifest) for _ in batch]
         for failure in side_by_side([partial(one, *each) for each in zip(controllers, batch, strict=True)]):
             outcome.failures += [failure] if failure else []
         if outcome.failures:
+            _tell(outcome, how)
             return outcome
     if sections:
         controller.follow(sections, how.progress)
         generations.strike_off_sections(tree, state)
     return outcome
+
+
+def _tell(outcome: Outcome, how: How) -> None:
+    # Without waiting there is nothing to be done about it: the error will say it all.
+    for failure in outcome.failures if how.wait_seconds is not None else ():
+        how.failed(failure)
 
 
 def all_done(outcome: Outcome) -> None:
@@ -116,8 +126,8 @@ def all_done(outcome: Outcome) -> None:
 class _One:
     """Carries out one activation, side by side with others."""
 
-    def __init__(self, tree: Tree, state: Path, how: How, outcome: Outcome) -> None:
-        self._tree, self._state, self._how, self._outcome = tree, state, how, outcome
+    def __init__(self, tree: Tree, manifest: Manifest, how: How, outcome: Outcome) -> None:
+        self._tree, self._manifest, self._how, self._outcome = tree, manifest, how, outcome
         self._alone = threading.Lock()
 
     def __call__(self, controller: Controller, activation: Activation) -> Failure | None:
@@ -133,17 +143,19 @@ class _One:
             if activation.action is Action.REMOVE and activation.wanted is not None:
                 self._outcome.wishes[program.name] = activation.wanted
             self._how.told(program, done)
-            generations.strike_off(self._tree, self._state, activation)
+            generations.strike_off(self._tree, self._manifest.directories.state, activation)
         if not runs or self._how.wait_seconds is None:
             return None
-        for failure in _unhealthy(controller, [program], self._how):
+        for failure in _unhealthy(self._manifest, controller, [program], self._how):
             self._outcome.wishes[program.name] = True
             return failure
         self._outcome.healthy.add(program.name)
         return None
 
 
-def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram], how: How) -> list[Failure]:
+def _unhealthy(
+    manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], how: How
+) -> list[Failure]:
     seconds = how.wait_seconds or 0
     return [
         Failure(
@@ -152,15 +164,16 @@ def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram], how
             each.result.hint,
             _last_lines(controller, each.program),
         )
-        for each in wait_until_healthy(controller, programs, seconds, how.progress)
+        for each in wait_until_healthy(controller, programs, seconds, how.progress, manifest)
     ]
 
 
 def _last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, ...]:
     try:
-        return tuple(masked(line) for line in controller.logs(program, LAST_LINES, follow=False))
+        said = "".join(controller.logs(program, LAST_LINES, follow=False))
     except ProcmanError as error:
         return (error.message,)
+    return tuple(masked(line) for line in said.splitlines()[-LAST_LINES:])
 
 
 def _alike(activation: Activation) -> object:

@@ -58,7 +58,7 @@ def _restart(manifest: Manifest, program: InstalledProgram, how: How) -> tuple[I
     # One each: what speaks to a process manager waits for one answer at a time.
     controller = controller_of(manifest)
     controller.restart(program, how.progress)
-    unhealthy = wait_until_healthy(controller, [program], how.wait_seconds or 0, how.progress)
+    unhealthy = wait_until_healthy(controller, [program], how.wait_seconds or 0, how.progress, manifest)
     return program, unhealthy[0] if unhealthy else None
 
 

@@ -1,4 +1,4 @@
-"""`procman install` and `diff`: from procman.toml to running programs, and back where they do not become healthy (R4)."""
+"""`procman install` and `diff`: from procman.toml to running programs, and back if they do not become healthy (R4)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from procman.commands.select import Installed
 from procman.commands.uninstall import remove_all
 from procman.errors import ProcmanError
 from procman.install.apply import apply
-from procman.install.generations import Generation, read_generation, read_installation
+from procman.install.generations import Generation, read_installation
 from procman.install.lock import hold_lock
 from procman.install.manifest import Manifest
 from procman.install.paths import Tree
 from procman.install.plan import Plan
 from procman.install.uninstall import Remains
-from procman.model import Action, Project, ProgramState
+from procman.model import Action, ProgramState, Project
 
 
 @dataclass(frozen=True)

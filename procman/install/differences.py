@@ -20,7 +20,9 @@ def differences(manifest: Manifest) -> Iterator[str]:
     if doubtful:
         with Tree() as tree:
             yield from (text for file in doubtful if (text := _difference(tree, file)))
-    yield from _configuration_difference(manifest.configuration_file, manifest.configuration_digest)
+    for name in manifest.left_out:
+        yield f"{name} was removed, for it did not become healthy; `procman install` tries it again"
+    yield from _configuration_difference(manifest)
 
 
 def _completed(state: Path) -> int:
@@ -53,7 +55,8 @@ def _difference(tree: Tree, file: InstalledFile) -> str:
     return f"{file.path} has mode {found.mode:04o}, not {file.mode:04o}" if found.mode != file.mode else ""
 
 
-def _configuration_difference(path: Path, installed: str) -> Iterator[str]:
+def _configuration_difference(manifest: Manifest) -> Iterator[str]:
+    path, back = manifest.configuration_file, manifest.brought_back
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -61,5 +64,6 @@ def _configuration_difference(path: Path, installed: str) -> Iterator[str]:
     except OSError:
         return  # a monitoring user need not be able to read it
     else:
-        if digest(content) != installed:
-            yield f"{path} was changed since; `procman diff` shows what an install would do"
+        if digest(content) != manifest.configuration_digest:
+            how = f"is not that of generation {back}, which was brought back" if back else "was changed since"
+            yield f"{path} {how}; `procman diff` shows what an install would do"

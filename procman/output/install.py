@@ -1,4 +1,4 @@
-"""What is told of an install or a roll-back that failed: what was tried, why it failed, and what runs now."""
+"""What is told of an install or a roll-back that failed: why, what was done about it, and what runs now."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from procman.output.terminal import printable
 
 
 def as_failure(report: Report, order: str) -> Iterator[str]:
-    """Yield what a person needs to know after ORDER has failed, the way out last."""
-    for failure in report.failures:
-        yield from _failure(failure)
+    """Yield what a person needs to know once all is done about an ORDER that failed; the way out comes last."""
     back, tried = report.brought_back, report.plan.generation.number
     if back is None:
         yield f"Nothing was brought back; generation {tried} is in place."
@@ -44,14 +42,15 @@ def _brought_back(back: BroughtBack, tried: int) -> Iterator[str]:
     else:
         yield f"Stopped and removed, for there was no generation before: {', '.join(back.removed)}."
         yield "  --keep-failed leaves them to be looked at."
-    for failure in back.failures:
-        yield f"{failure.program.name} is not healthy with that either; nothing more is tried."
-        yield from _failure(failure)
+    if back.failures:
+        failed = ", ".join(failure.program.name for failure in back.failures)
+        yield f"  {failed}: not healthy with that either; nothing more is tried."
     for path in back.remains.restored if back.remains else ():
         yield f"restored  {path}: have its programs loaded again: supervisorctl update"
 
 
-def _failure(failure: Failure) -> Iterator[str]:
+def failure_lines(failure: Failure) -> Iterator[str]:
+    """Yield why a program failed, and what it wrote last."""
     yield f"{failure.program.name}: {printable(failure.why.rstrip())}"
     yield from (f"  {printable(line)}" for line in failure.hint.splitlines())
     if failure.log:

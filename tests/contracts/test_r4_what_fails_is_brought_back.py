@@ -1,0 +1,180 @@
+"""R4: an install that does not become healthy brings the generation before back; and `rollback`, which a person asks
+for, does the same."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.product import Product
+
+pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
+
+DIES = ["sh", "-c", "echo the reason; sleep 0.2; exit 3"]
+PATIENT, IMPATIENT = ("--wait", "60"), ("--wait", "4")
+
+
+def sleeping(**seconds: int) -> str:
+    """Return commands that sleep, which start in no time; 0: one that starts, says why, and dies."""
+    return "\n".join(
+        f"[command.{name}]\nargv = {json.dumps(['sleep', str(value)] if value else DIES)}"
+        for name, value in seconds.items()
+    )
+
+
+def pids(product: Product) -> dict[str, int]:
+    return {name.removeprefix("catmaid-"): each["pid"] for name, each in product.status().items()}
+
+
+def commands(product: Product) -> dict[str, str]:
+    """Return what runs, by program."""
+    return {name: product.command_line(pid) for name, pid in pids(product).items()}
+
+
+def generations(product: Product) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(product.procman("history", "--json").stdout)["generations"]
+    return found
+
+
+def test_a_worker_that_starts_and_dies_is_rolled_back_and_its_last_words_are_told(product: Product) -> None:
+    product.configure("[worker.celery]\nconcurrency = 1\n[beat]")
+    product.procman("install", *PATIENT)
+    before = pids(product)
+    # Only a worker that has imported the app finds out that it is no app.
+    product.configure("[worker.celery]\nconcurrency = 1\nextra_arguments = ['--include=no_such_module']\n[beat]")
+    failed = product.procman("install", "--wait", "8", check=False)
+    assert failed.returncode == 1
+    assert "catmaid-celery: did not become healthy within 8 s of its start" in failed.stderr
+    assert "No module named 'no_such_module'" in failed.stderr
+    assert "Generation 1 is in place again, as generation 3." in failed.stderr
+    assert "Now running: catmaid-celery, catmaid-celery-beat." in failed.stderr
+    after = product.status()
+    assert after["catmaid-celery"]["health"]["level"] == "OK"
+    assert "no_such_module" not in product.command_line(after["catmaid-celery"]["pid"])
+    # Its turn had not come.
+    assert after["catmaid-celery-beat"]["pid"] == before["celery-beat"]
+    assert "procman.toml is not that of generation 1, which was brought back" in product.procman("status").stdout
+    assert "no_such_module" in product.procman("diff").stdout
+
+
+def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouched(product: Product) -> None:
+    product.configure(sleeping(a=1000, b=1000, c=1000, d=1000))
+    product.procman("install", *PATIENT)
+    before = pids(product)
+    product.configure(sleeping(a=2000, b=0, c=2000, e=2000))
+    failed = product.procman("install", *IMPATIENT, check=False)
+    assert failed.returncode == 1
+    assert "  | the reason" in failed.stderr
+    told = failed.stdout.splitlines()
+    assert told == [
+        "catmaid-d: stopped and unloaded",
+        "catmaid-a: restarted",
+        "catmaid-b: restarted",
+        "catmaid-e: was unloaded already",
+        "catmaid-a: restarted",
+        "catmaid-b: restarted",
+        "catmaid-d: added and started",
+    ]
+    assert {name: line.split()[-1] for name, line in commands(product).items()} == dict.fromkeys("abcd", "1000")
+    after = pids(product)
+    assert after["c"] == before["c"]
+    assert [each["brought_back"] for each in generations(product)] == [None, None, 1]
+
+    # Twice in a row goes on from there; what was given up is never meant again.
+    product.configure(sleeping(a=3000, b=1000, c=1000, d=1000))
+    product.procman("install", *PATIENT)
+    rolled_back = product.procman("rollback", *PATIENT)
+    assert rolled_back.stdout.splitlines()[:2] == [
+        "catmaid-a: restarted",
+        "catmaid: 1 updated; as generation 3 was (generation 5)",
+    ]
+    assert "next      mend" in rolled_back.stdout
+    assert commands(product)["a"].endswith("1000")
+    nothing_before = product.procman("rollback", check=False)
+    assert nothing_before.returncode == 1
+    assert "there is no generation before 5" in nothing_before.stderr
+    assert "there is no generation 9; kept are: 1, 2, 3, 4, 5" in product.procman("rollback", "9", check=False).stderr
+    difference = product.procman("diff", "--generation", "4", "--exit-code", check=False)
+    assert difference.returncode == 1
+    assert "sleep 3000" in difference.stdout
+    product.procman("rollback", "4")
+    assert commands(product)["a"].endswith("3000")
+    assert "nothing changed" in product.procman("install", *PATIENT).stdout
+    assert generations(product)[-1]["changes"] == ["~ catmaid-a"]
+
+
+def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product: Product) -> None:
+    product.configure(sleeping(a=0, b=1000))
+    nothing = product.procman("install", *IMPATIENT, check=False)
+    assert nothing.returncode == 1
+    assert "Stopped and removed, for there was no generation before: catmaid-a, catmaid-b." in nothing.stderr
+    assert "Nothing is installed now." in nothing.stderr
+    assert not (product.directory / "c").exists()
+    assert not product.processes()
+
+    product.configure(sleeping(a=1000, b=0, c=1000))
+    failed = product.procman("install", *IMPATIENT, check=False)
+    assert failed.returncode == 1
+    assert "for there was no generation before: catmaid-b, catmaid-c." in failed.stderr
+    assert list(pids(product)) == ["a"]
+    assert "catmaid-b was removed, for it did not become healthy" in product.procman("status").stdout
+    a = pids(product)["a"]
+
+    # Not to be looked at: the same order again tries the same, and one that is to keep it does.
+    kept = product.procman("install", *IMPATIENT, "--keep-failed", check=False)
+    assert kept.returncode == 1
+    assert "Nothing was brought back" in kept.stderr
+    assert product.status()["catmaid-b"]["state"] in ("BACKOFF", "STARTING", "EXITED")
+    product.configure(sleeping(a=1000, b=1000, c=1000))
+    product.procman("install", *PATIENT)
+    assert pids(product)["a"] == a
+    assert "in sync" in product.procman("status").stdout
+
+
+def test_a_roll_back_that_fails_is_reported_and_not_repeated(product: Product) -> None:
+    needed = product.directory / "needed"
+    needed.touch()
+    fickle = json.dumps(["sh", "-c", f"test -e {needed} && exec sleep 1000"])
+    product.configure(f"[command.a]\nargv = {fickle}")
+    product.procman("install", *PATIENT)
+    needed.unlink()
+    product.configure(sleeping(a=0))
+    failed = product.procman("install", *IMPATIENT, check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.count("catmaid-a: did not become healthy") == 2
+    assert "Generation 1 is in place again, as generation 3." in failed.stderr
+    assert "catmaid-a: not healthy with that either; nothing more is tried." in failed.stderr
+    assert [each["brought_back"] for each in generations(product)] == [None, None, 1]
+
+    # One that cannot even be prepared leaves what was tried, and says so.
+    needed.touch()
+    product.procman("restart")
+    for stored in (product.directory / "s/procman/catmaid/generations/3/files").iterdir():
+        stored.write_text("damaged")
+    product.configure(sleeping(a=0))
+    failed = product.procman("install", *IMPATIENT, check=False)
+    assert failed.returncode == 1
+    assert "Generation 3 could not be brought back" in failed.stderr
+    assert "is missing or damaged" in failed.stderr
+    assert "Now running: nothing; catmaid-a: " in failed.stderr
+
+
+def test_a_program_that_somebody_stopped_is_not_started_by_a_roll_back(product: Product) -> None:
+    """R11."""
+    product.configure(sleeping(a=1000, b=1000, c=1000))
+    product.procman("install", *PATIENT)
+    product.procman("stop", "a", "c")
+    product.configure(sleeping(a=2000, b=0))
+    failed = product.procman("install", *IMPATIENT, check=False)
+    assert failed.returncode == 1
+    found = product.status()
+    assert {name: (each["state"], each["wanted"]) for name, each in found.items()} == {
+        "catmaid-a": ("STOPPED", False),
+        "catmaid-b": ("RUNNING", True),
+        "catmaid-c": ("STOPPED", False),
+    }
+    product.procman("install", *IMPATIENT, check=False)
+    assert product.status()["catmaid-c"]["wanted"] is False
+    product.procman("start", "c")
+    assert product.status()["catmaid-c"]["wanted"] is True
