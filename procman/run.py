@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ from procman.secrets import masked
 
 CLEAN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 """What a process gets that should see nothing of the caller's."""
+
+PIPE_BYTES = 64 * 1024
+"""What Linux keeps for a reader that does not read yet (pipe(7))."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,49 @@ def stream(argv: Sequence[str], *, environment: Mapping[str, str]) -> Generator[
             _kill_session(process)
         errors.seek(0)
         Completed(tuple(argv), status, "", errors.read()).checked()
+
+
+class Begun:
+    """A process that goes on by itself, for a limited time."""
+
+    def __init__(self, process: subprocess.Popen[str], words: str, deadline: float) -> None:
+        self.words = words
+        """Its command line, without passwords."""
+        self._process = process
+        self._deadline = deadline
+
+    def status(self) -> int | None:
+        """Return its status as subprocess has it; None while it runs. It is killed once its time is over."""
+        if self._process.poll() is None and time.monotonic() > self._deadline:
+            _kill_session(self._process)
+        return self._process.poll()
+
+
+def begin(argv: Sequence[str], *, environment: Mapping[str, str], user: str | None, stdin: str, timeout: float) -> Begun:
+    """Start ARGV in /, as USER if named, with STDIN, which is short; its output goes to our standard error.
+
+    It and what it starts is killed after TIMEOUT seconds, by `Begun.status`.
+    """
+    reading, writing = os.pipe()
+    try:
+        # Less than a pipe holds: nobody waits.
+        os.write(writing, stdin.encode()[:PIPE_BYTES])
+        process = subprocess.Popen(
+            argv,
+            env=dict(environment),
+            cwd="/",
+            stdin=reading,
+            stdout=2,
+            start_new_session=True,
+            text=True,
+            **_credentials(user, None),
+        )
+    except OSError as error:
+        raise ProcmanError(f"cannot run {_shown(argv)}: {error.strerror}") from None
+    finally:
+        os.close(reading)
+        os.close(writing)
+    return Begun(process, _shown(argv), time.monotonic() + timeout)
 
 
 def replace_process(

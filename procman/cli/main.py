@@ -29,6 +29,10 @@ COMMANDS = {
     "stop": "Stop programs; running tasks are finished first.",
     "restart": "Restart programs one by one; running tasks are finished first.",
     "logs": "Show what a program wrote.",
+    "events": "Show what was found, healed, held and stopped, and why; the oldest first.",
+    "hold": "Leave programs as they are: nothing heals them until they are released.",
+    "release": "Let programs be healed again that were held; no NAME means all.",
+    "heal": "Look at the programs once, and restart what has been found unsound often enough.",
     "run": "Run one program in the foreground, just as the process manager would.",
     "schema": "Print the JSON Schema of procman.toml, for editors.",
 }

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from procman.checks.light import most_severe
 from procman.inside.verdict import CONSUMING, DISCONNECTED, FORCE, STOPPING, TICKING, WARM
 from procman.install.events import Event
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
@@ -33,9 +34,6 @@ RESTARTED = "restarted"
 """A step: there is a new process, which has yet to become well."""
 
 GIVEN_UP = (State.FATAL, State.EXITED)
-
-SEVERITY = (Level.OK, Level.UNKNOWN, Level.WARNING, Level.CRITICAL)
-"""What is worse stands further behind."""
 
 
 class Order(Enum):
@@ -114,7 +112,7 @@ class Decision:
 
 def worst(results: Sequence[Result]) -> Result | None:
     """Return the first of the worst of RESULTS."""
-    return max(results, key=lambda result: SEVERITY.index(result.level), default=None)
+    return most_severe(results) if results else None
 
 
 def decide(case: Case, finding: Finding, settings: HealthSettings, now: float, wall: float) -> Decision:

@@ -82,6 +82,13 @@ def installed(chosen: Chosen, *, formerly: bool = False) -> Installed:
     return _only_one(chosen)
 
 
+def installed_at(state: Path) -> Installed | None:
+    """Return what is installed with its state in the directory STATE; None where nothing is, or no more."""
+    with Tree() as tree:
+        generation = current_generation(tree, state)
+        return Installed(generation, read_pending(tree, state)) if generation else None
+
+
 def _only_one(chosen: Chosen) -> Installed:
     places = _installed_anywhere(chosen.environment)
     matching = [each for each in places if chosen.name in (None, each[0])]

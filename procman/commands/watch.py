@@ -84,7 +84,7 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
         return NONE
     path = manifest.directories.run(program.name) / FILE
     try:
-        found = read_foreign(path, _owners(program.user), MAX_BYTES + 1)
+        found = read_foreign(path, owners(program.user), MAX_BYTES + 1)
         content = None if found is None else read(found.decode("utf-8"))
     except Foreign as error:
         return Heartbeat(None, f"its heartbeat is not read: {error}")
@@ -96,7 +96,8 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
 
 
 @cache
-def _owners(user: str | None) -> frozenset[int]:
+def owners(user: str | None) -> frozenset[int]:
+    """Return who may have written a file of a program that runs as USER; None: as whoever installed it."""
     try:
         return frozenset({0, pwd.getpwnam(user).pw_uid if user else os.geteuid()})
     except KeyError:

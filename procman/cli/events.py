@@ -1,0 +1,26 @@
+"""`procman events`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from procman.cli.selection import Selection
+from procman.commands import events as command
+from procman.output import events as output
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("-n", "--number", type=click.IntRange(min=0), default=50, show_default=True, help="How many at most.")
+@click.option("-f", "--follow", is_flag=True, help="Go on showing what comes, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print each as a line of JSON; docs/health.md describes it.")
+@click.pass_obj
+def events(selection: Selection, names: tuple[str, ...], number: int, follow: bool, as_json: bool) -> None:
+    """Show what was found, healed, held and stopped, and why; the oldest first."""
+    line = output.as_json if as_json else output.as_line
+    for event in command.events(selection.installed(), names, number, follow=follow):
+        click.echo(line(event))
+        if follow:
+            sys.stdout.flush()

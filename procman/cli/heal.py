@@ -1,0 +1,47 @@
+"""`procman heal`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from procman.cli.selection import Selection
+from procman.commands.keeping import keep_looking, look_once
+from procman.install.events import Event
+from procman.output.events import as_line
+from procman.output.terminal import printable
+
+
+@click.command()
+@click.option("--listen", is_flag=True, help="Go on looking, as an event listener of supervisord.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The project whose state is in DIR, as its timer or listener says it.",
+)
+@click.pass_obj
+def heal(selection: Selection, listen: bool, state: Path | None) -> None:
+    """Look at the programs once, and restart what has been found unsound often enough.
+
+    Mostly run by systemd's timer or, with --listen, by supervisord. Tells what it does, as `procman events` does later.
+    """
+    place = state or selection.installed().manifest.directories.state
+    if listen:
+        keep_looking(place, _say_event, _warn)
+    else:
+        look_once(place, _print_event, _warn)
+
+
+def _say_event(event: Event) -> None:
+    # Standard output is supervisord's.
+    click.echo(as_line(event), err=True)
+
+
+def _print_event(event: Event) -> None:
+    click.echo(as_line(event))
+
+
+def _warn(text: str) -> None:
+    click.echo(f"procman: {printable(text)}", err=True)

@@ -1,0 +1,30 @@
+"""`procman hold`."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+import click
+
+from procman.cli.selection import Selection
+from procman.commands import hold as command
+
+
+@click.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--for", "span", metavar="TIME", help="How long: 90s, 30min, 2h, 1d.  [default: until released]")
+@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever looks next.")
+@click.pass_obj
+def hold(selection: Selection, names: tuple[str, ...], span: str | None, reason: str) -> None:
+    """Leave programs as they are: nothing heals them until they are released.
+
+    Before you drain a worker by hand, for instance: with `celery control cancel_consumer` it consumes nothing while
+    messages wait, which is just what healing looks for. What is found is still told.
+    """
+    seconds = command.seconds_of(span) if span else None
+    for held in command.hold(selection.installed(), names, seconds, reason, os.environ):
+        until = "until it is released"
+        if held.until is not None:
+            until = f"until {datetime.fromtimestamp(held.until).astimezone():%Y-%m-%d %H:%M:%S}"
+        click.echo(f"{held.program}: held {until}")

@@ -1,0 +1,20 @@
+"""`procman release`."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from procman.cli.selection import Selection
+from procman.commands import hold as command
+
+
+@click.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.pass_obj
+def release(selection: Selection, names: tuple[str, ...]) -> None:
+    """Let programs be healed again that were held; no NAME means all."""
+    for program, was_held in command.release(selection.installed(), names, os.environ):
+        if was_held or names:
+            click.echo(f"{program.name}: {'released' if was_held else 'was not held'}")

@@ -1,0 +1,82 @@
+"""Signals to the main process of a program: to that process and no other, whatever pids are used again meanwhile (S3).
+
+The pid comes from the process manager. It is held fast by a descriptor first; then the process manager is asked once
+more whether that is still the one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from procman.backends.base import Controller
+from procman.errors import ProcmanError
+from procman.model import InstalledProgram, State
+
+START_TIME = 19
+"""Which field of /proc/PID/stat behind the name says when the process was started (proc(5))."""
+
+
+class Gone(ProcmanError):
+    """The process is another one by now, or is not to be signalled any more."""
+
+
+def identity(pid: int | None) -> str:
+    """Return a text that is the same for the same process only; empty where there is none."""
+    if pid is None:
+        return ""
+    try:
+        # The name in brackets may hold anything.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return str(pid) if not Path("/proc/self/stat").exists() else ""
+    return f"{pid} {int(fields[START_TIME])}"
+
+
+def send(controller: Controller, program: InstalledProgram, process: str, number: signal.Signals) -> None:
+    """Send the signal NUMBER to the main process of PROGRAM, if that is still PROCESS and is still to run.
+
+    Raises Gone, and ProcmanError where it may not be signalled.
+    """
+    pid = int(process.split()[0])
+    with _held(pid) as descriptor:
+        [state] = controller.states([program])
+        if state.pid != pid or identity(pid) != process:
+            raise Gone(f"{program.name}: process {pid} has ended meanwhile")
+        if not state.wanted or state.state is not State.RUNNING:
+            raise Gone(f"{program.name}: it is {state.state.value} by now")
+        try:
+            if descriptor is None:
+                os.kill(pid, number)
+            else:
+                signal.pidfd_send_signal(descriptor, number)
+        except ProcessLookupError:
+            raise Gone(f"{program.name}: process {pid} has ended meanwhile") from None
+        except PermissionError:
+            raise ProcmanError(
+                f"{program.name}: its process {pid} may not be signalled",
+                hint="Run this as root, or as the user of the programs.",
+            ) from None
+
+
+@contextmanager
+def _held(pid: int) -> Iterator[int | None]:
+    """Hold PID fast: the descriptor means this very process for ever. None where the kernel cannot do that."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except AttributeError:
+        yield None
+        return
+    except OSError as error:
+        if error.errno == errno.ESRCH:
+            raise Gone(f"process {pid} has ended meanwhile") from None
+        yield None
+        return
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,127 @@
+"""`procman heal`: one look at all programs of a project, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from procman.backends.base import Controller
+from procman.commands.aim import identity, send
+from procman.commands.controller import controller_of
+from procman.commands.healing import Decision, Finding, Memory, Order, decide_all
+from procman.commands.health import Health, ProgramHealth, examine
+from procman.commands.select import Installed
+from procman.commands.watch import Moment, now, owners
+from procman.errors import ProcmanError
+from procman.inside.verdict import MAX_BYTES
+from procman.install import records
+from procman.install.events import Event, append_event
+from procman.install.foreign import Foreign, read_foreign
+from procman.install.holds import Hold, read_holds
+from procman.install.manifest import Manifest
+from procman.install.paths import Tree
+from procman.install.uninstall import HEALING
+from procman.model import InstalledProgram, Kind, ProgramState, State
+
+SIGNALS = {Order.DUMP: signal.SIGUSR1, Order.STOP: signal.SIGTERM, Order.KILL: signal.SIGKILL}
+
+HEALED_INSIDE = "healed.json"
+
+PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, heal=False)
+"""Stands for the project as a whole, of which there is something to tell and nothing to heal."""
+
+Told = Callable[[Event], None]
+
+
+def look(installed: Installed, told: Told) -> Health:
+    """Look at all programs of INSTALLED once, and do what is due; TOLD gets each event, which is in the log by then.
+
+    What is remembered is written before anything is done: whatever kills this, no order is given twice.
+    """
+    manifest, moment = installed.manifest, now()
+    state = manifest.directories.state
+    with Tree() as tree:
+        holds = read_holds(tree, state, moment.wall)
+        memory = read_memory(tree, state, moment.boot or "")
+    health = examine(installed)
+    findings = [*_findings(manifest, health, holds, moment), _of_project(health)]
+    after, decisions = decide_all(memory, findings, manifest.health, moment.monotonic, moment.wall)
+    with Tree() as tree:
+        if after != memory:
+            tree.write(state / HEALING, records.to_bytes(after), 0o644)
+        controller = controller_of(manifest)
+        for finding in findings:
+            for event in _carry_out(controller, finding, decisions[finding.program.name]):
+                with suppress(ProcmanError):  # a full disk must not keep anybody from healing
+                    append_event(tree, state, event)
+                told(event)
+    return health
+
+
+def read_memory(tree: Tree, state: Path, boot_id: str) -> Memory:
+    """Return what is remembered of this boot; nothing where that cannot be read, for it counts one hour at most."""
+    try:
+        content = tree.read_private(state / HEALING)
+        memory = records.from_bytes(Memory, content, state / HEALING) if content else Memory(boot_id)
+    except ProcmanError:
+        return Memory(boot_id)
+    return memory if memory.boot_id == boot_id else Memory(boot_id)
+
+
+def _findings(manifest: Manifest, health: Health, holds: Mapping[str, Hold], moment: Moment) -> Iterator[Finding]:
+    for each in health.programs:
+        yield _finding(manifest, each, moment, held=each.program.name in holds)
+
+
+def _finding(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Finding:
+    watched, verdict = found.watched, found.watched.verdict
+    # With a level below CRITICAL nothing is ever done.
+    remedy = verdict.remedy if verdict and verdict.level == "CRITICAL" else ""
+    return Finding(
+        program=found.program if found.program.kind is not Kind.HEALTH else replace(found.program, heal=False),
+        state=watched.state,
+        process=identity(watched.state.pid),
+        results=found.results,
+        remedy=remedy,
+        code=verdict.code if verdict and remedy else "",
+        phase=watched.says.get("phase"),
+        busy=bool(watched.says.get("busy")),
+        tasks=tuple(task["name"] for task in watched.says.get("tasks", ())),
+        held=held,
+        healed_inside=healed_inside(manifest, found.program, moment),
+    )
+
+
+def _of_project(health: Health) -> Finding:
+    return Finding(PROJECT, ProgramState("", wanted=True, state=State.RUNNING), "", health.results)
+
+
+def healed_inside(manifest: Manifest, program: InstalledProgram, moment: Moment) -> tuple[float, ...]:
+    """Return when PROGRAM says it has stopped itself for its health, within this boot."""
+    if not program.launcher or program.kind is Kind.COMMAND:
+        return ()
+    path = manifest.directories.run(program.name) / HEALED_INSIDE
+    try:
+        said = json.loads(read_foreign(path, owners(program.user), MAX_BYTES) or b"{}")
+        restarts = [each for each in said["restarts"] if each["boot_id"] == moment.boot]
+        return tuple(float(each["at"]) for each in restarts if type(each["at"]) in (int, float))
+    except (Foreign, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return ()
+
+
+def _carry_out(controller: Controller, finding: Finding, decision: Decision) -> Iterator[Event]:
+    yield from decision.events
+    for order in decision.orders:
+        try:
+            if order is Order.START:
+                controller.start([finding.program], lambda _: None)
+            else:
+                send(controller, finding.program, finding.process, SIGNALS[order])
+        except ProcmanError as error:
+            if decision.events:
+                yield replace(decision.events[-1], what="healing", action=f"{order.value} failed: {error.message}")
+            return

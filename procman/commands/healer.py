@@ -1,0 +1,82 @@
+"""What looks after the programs from outside, as `install` sees it: a program among the others, and whom root obeys."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import procman
+from procman import backends
+from procman.backends.supervisor.healer import STOP_SECONDS
+from procman.config.trust import distrust
+from procman.healer import KEY, healer_argv, healer_name
+from procman.model import BackendName, InstalledProgram, Kind, Project, Scope
+
+SHEBANG_BYTES = 4096
+
+
+def installed_healer(project: Project) -> tuple[InstalledProgram, ...]:
+    """Return what a manifest remembers of it; nothing where nobody is to look after PROJECT."""
+    if healer_argv(project) is None:
+        return ()
+    name, log = healer_name(project), None
+    if project.backend is BackendName.SUPERVISOR:
+        log = backends.files(project.backend).log_path(project, name)
+    return (
+        InstalledProgram(
+            name=name,
+            key=KEY,
+            kind=Kind.HEALTH,
+            autostart=True,
+            stop_timeout_seconds=STOP_SECONDS,
+            start_seconds=1,
+            launcher=False,
+            user=None,
+            log_file=str(log) if log else None,
+            heal=False,
+        ),
+    )
+
+
+def healer_problems(project: Project) -> list[str]:
+    """Return why it would not run, or why root must not run it: others than root could change what it is (S3)."""
+    command = project.health.procman
+    if command is None or healer_argv(project) is None:
+        return []
+    where = f"{project.configuration_file}: health.procman"
+    if not os.access(command, os.X_OK):
+        return [f"{where}: {command} is not there, or not to be executed: write where procman is, or remove the key"]
+    if project.scope is not Scope.SYSTEM:
+        return []
+    distrusted = [problem for file in _files(command) for problem in distrust(file, {0})]
+    return [
+        f"{where}: root is to run it, but others could change it: {problem}" for problem in dict.fromkeys(distrusted)
+    ]
+
+
+def healer_note(project: Project) -> str:
+    """Return that nobody looks after the programs from outside, with the remedy; empty where somebody does."""
+    if project.health.procman is not None or not any(program.heal for program in project.programs):
+        return ""
+    return (
+        "what is wrong with a program is healed by itself alone, and a frozen one under supervisord by nobody: write "
+        'procman = "/path/to/procman" under [health]'
+    )
+
+
+def _files(command: Path) -> Iterator[Path]:
+    """Yield what root would run: the command, its interpreter, and procman itself where it is this very one."""
+    yield command
+    try:
+        with command.open("rb") as file:
+            first = file.read(SHEBANG_BYTES).split(b"\n")[0]
+    except OSError:
+        return
+    words = first[2:].split() if first.startswith(b"#!") else []
+    if words:
+        interpreter = Path(os.fsdecode(words[0]))
+        yield interpreter
+        package = Path(procman.__file__)
+        if interpreter.parent.parent in package.parents:
+            yield package

@@ -1,0 +1,71 @@
+"""`procman hold` and `release`: an administrator's order to leave programs as they are, and its end."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import time
+from collections.abc import Mapping, Sequence
+
+from procman.commands.names import resolve
+from procman.commands.select import Installed
+from procman.errors import ConfigurationError
+from procman.install.events import Event, append_event
+from procman.install.holds import Hold, remove_hold, write_hold
+from procman.install.paths import Tree
+from procman.model import InstalledProgram, Kind
+
+UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
+
+
+def hold(
+    installed: Installed, names: Sequence[str], seconds: float | None, reason: str, environment: Mapping[str, str]
+) -> list[Hold]:
+    """Hold the programs that NAMES mean, for SECONDS or until they are released; a later hold replaces an earlier."""
+    manifest, now, person = installed.manifest, time.time(), by_whom(environment)
+    holds = []
+    with Tree() as tree:
+        for program in _meant(installed, names):
+            until = None if seconds is None else now + seconds
+            held = Hold(program.name, person, now, until, reason)
+            write_hold(tree, manifest.directories.state, held, manifest.directory_mode)
+            append_event(tree, manifest.directories.state, Event(now, program.name, "held", reason=reason, by=person))
+            holds.append(held)
+    return holds
+
+
+def release(
+    installed: Installed, names: Sequence[str], environment: Mapping[str, str]
+) -> list[tuple[InstalledProgram, bool]]:
+    """Release the programs that NAMES mean; tell of each whether it was held."""
+    manifest, person = installed.manifest, by_whom(environment)
+    done = []
+    with Tree() as tree:
+        for program in _meant(installed, names):
+            was_held = remove_hold(tree, manifest.directories.state, program.name)
+            if was_held:
+                append_event(tree, manifest.directories.state, Event(time.time(), program.name, "released", by=person))
+            done.append((program, was_held))
+    return done
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds of a span as a person writes it: `90s`, `30min`, `2h`, `1d`, `1h30min`. ConfigurationError."""
+    parts = re.findall(r"(\d+)\s*(s|min|m|h|d)\s*", text)
+    total = sum(int(number) * UNITS[unit] for number, unit in parts)
+    if not total or not re.fullmatch(r"(\d+\s*(s|min|m|h|d)\s*)+", text):
+        raise ConfigurationError([f"{text!r} is no span of time"], hint="Write one like 90s, 30min, 2h, 1d or 1h30min.")
+    return float(total)
+
+
+def by_whom(environment: Mapping[str, str]) -> str:
+    """Return who gives an order: the user behind sudo, or the caller."""
+    try:
+        return environment.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return "somebody"
+
+
+def _meant(installed: Installed, names: Sequence[str]) -> list[InstalledProgram]:
+    programs = [each for each in installed.manifest.programs if each.kind is not Kind.HEALTH]
+    return resolve(installed.manifest.project, programs, names)

@@ -1,0 +1,90 @@
+"""`on_event`: a command that is told of each event, beside whatever else goes on."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from procman.config.trust import distrust
+from procman.errors import ProcmanError
+from procman.install.events import Event, line_of
+from procman.install.manifest import Manifest
+from procman.run import CLEAN_ENVIRONMENT, Begun, begin
+
+TIMEOUT_SECONDS = 60.0
+MOST_AT_ONCE = 10
+
+
+class Teller:
+    """Tells the command of [health] `on_event`; WARN is told of what goes wrong, which hinders nothing else."""
+
+    def __init__(self, warn: Callable[[str], None], timeout: float = TIMEOUT_SECONDS) -> None:
+        self._warn = warn
+        self._timeout = timeout
+        self._begun: list[Begun] = []
+
+    def tell(self, manifest: Manifest, event: Event) -> None:
+        """Start the command, with EVENT on its standard input, and do not wait for it."""
+        argv = manifest.health.on_event
+        if not argv:
+            return
+        self.look_after()
+        if len(self._begun) >= MOST_AT_ONCE:
+            self._warn(f"on_event: {len(self._begun)} of it still run: not told of {event.what} {event.program}")
+            return
+        try:
+            user = user_for(argv, _user(manifest))
+            said = line_of(event) + "\n"
+            self._begun.append(
+                begin(argv, environment=_environment(user), user=user, stdin=said, timeout=self._timeout)
+            )
+        except ProcmanError as error:
+            self._warn(f"on_event: {error.message}")
+
+    def look_after(self) -> bool:
+        """Forget what has ended, and end what takes too long; say whether anything is left."""
+        left = []
+        for each in self._begun:
+            status = each.status()
+            if status is None:
+                left.append(each)
+            elif status:
+                self._warn(f"on_event: {each.words} ended with status {status}")
+        self._begun = left
+        return bool(left)
+
+    def wait(self) -> None:
+        """Wait until all have ended; each has its time limit."""
+        while self.look_after():
+            time.sleep(0.05)
+
+
+def user_for(argv: Sequence[str], user: str | None) -> str | None:
+    """Return who is to run ARGV: None for the caller.
+
+    Root itself does only if nobody else could have changed the command, or a file that it is given as a word; else it
+    is USER, whom the programs run as.
+    """
+    if os.geteuid() != 0 or user is None:
+        return None
+    command = shutil.which(argv[0], path=CLEAN_ENVIRONMENT["PATH"])
+    if command is None:
+        raise ProcmanError(f"{argv[0]} is not found", hint="Write its whole path in on_event.")
+    files = [Path(command), *(Path(word) for word in argv[1:] if word.startswith("/") and os.path.lexists(word))]
+    return user if any(distrust(file, {0}) for file in files) else None
+
+
+def _user(manifest: Manifest) -> str | None:
+    return next((program.user for program in manifest.programs if program.user), None)
+
+
+def _environment(user: str | None) -> dict[str, str]:
+    try:
+        account = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise ProcmanError(f"there is no user {user}") from None
+    return CLEAN_ENVIRONMENT | {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}

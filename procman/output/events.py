@@ -1,0 +1,24 @@
+"""Events as lines for a person or for a program."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from procman.install.events import Event, line_of
+from procman.output.terminal import printable
+
+
+def as_line(event: Event) -> str:
+    """Return EVENT as one line; what programs have written of themselves cannot steer a terminal."""
+    at = datetime.fromtimestamp(event.at).astimezone().isoformat(sep=" ", timespec="seconds")
+    head = " ".join(word for word in (at, event.program or "project", event.what) if word)
+    words = [word for word in (event.code, event.level) if word]
+    said = [text for text in (event.reason, event.action and f"-> {event.action}") if text]
+    tasks = f"(running: {', '.join(event.tasks)})" if event.tasks else ""
+    by = f"by {event.by}" if event.by else ""
+    return printable(" ".join(part for part in (head, *words, "; ".join(said), tasks, by) if part))
+
+
+def as_json(event: Event) -> str:
+    """Return EVENT as one line of JSON, as docs/health.md describes it."""
+    return line_of(event)
