@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -182,8 +183,10 @@ class SupervisorController:
         no_file = main.log_file == "syslog" or main.log_file.startswith("/dev/")
         if no_file or main.log_level in TERSE_LEVELS or seconds <= 0:
             return None
+        log = _end_of(main.log_file)
         try:
-            return restarts_in(self.client.call("readLog", -LOG_TAIL_BYTES, 0, timeout=seconds))
+            # supervisord takes longer to answer than the file to read, and answers nobody else meanwhile.
+            return restarts_in(log or self.client.call("readLog", -LOG_TAIL_BYTES, 0, timeout=seconds))
         except ProcmanError:
             return None
 
@@ -192,3 +195,22 @@ class SupervisorController:
             return "`procman start` starts it."
         service = SERVICES.get(self._configuration)
         return f"systemctl start {service}" if service else f"supervisord -c {self._configuration}"
+
+
+def _end_of(log: str) -> str:
+    """Return the end of supervisord's LOG; nothing where that cannot be read from here."""
+    if not Path(log).is_absolute():
+        return ""  # it is relative to wherever supervisord was started
+    try:
+        descriptor = os.open(log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return ""
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            return ""
+        return os.pread(descriptor, LOG_TAIL_BYTES, max(0, found.st_size - LOG_TAIL_BYTES)).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)

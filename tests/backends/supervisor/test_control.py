@@ -122,7 +122,10 @@ def test_program_in_a_group_of_somebody_else_is_not_taken_for_ours(supervisord: 
     assert "g:a" in seen.detail
 
 
-def test_restarts_count_those_of_supervisord_since_the_last_order(supervisord: Supervisord) -> None:
+@pytest.mark.parametrize("log", ["%(here)s/log", "log"])
+def test_restarts_count_those_of_supervisord_since_the_last_order(supervisord: Supervisord, log: str) -> None:
+    # A relative path is known to supervisord alone.
+    supervisord.configure(logfile=log)
     supervisord.section("a")
     supervisord.section("b")
     supervisord.start()
