@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -139,18 +139,24 @@ def decode(content: bytes) -> Any:
 
 
 def _decoded(value: ElementTree.Element) -> Any:
-    if not len(value):
-        return value.text or ""
-    [inner] = value
-    match inner.tag:
-        case "string":
-            return inner.text or ""
-        case "int" | "i4":
-            return int(inner.text or "")
-        case "struct":
-            return {name.text or "": _decoded(each) for name, each in inner}
-        case "array":
-            return [_decoded(each) for each in inner[0]]
-        case "boolean":
-            return inner.text == "1"
-    raise ValueError(inner.tag)
+    for inner in value:
+        return _READERS[inner.tag](inner)
+    return value.text or ""
+
+
+def _text(element: ElementTree.Element) -> str:
+    return element.text or ""
+
+
+def _number(element: ElementTree.Element) -> int:
+    return int(element.text or "")
+
+
+_READERS: Mapping[str, Callable[[ElementTree.Element], Any]] = {
+    "string": _text,
+    "int": _number,
+    "i4": _number,
+    "boolean": lambda element: element.text == "1",
+    "struct": lambda element: {_text(name): _decoded(value) for name, value in element},
+    "array": lambda element: [_decoded(value) for value in element[0]],
+}
