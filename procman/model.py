@@ -351,6 +351,8 @@ class InstalledProgram:
     heal: bool = True
     stall_seconds: int = 300
     memory_restart_mib: int | None = None
+    left_stopped: bool = False
+    """Somebody had stopped it when it was handed to a process manager that has not started it since."""
 
 
 class Action(Enum):

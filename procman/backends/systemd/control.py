@@ -15,11 +15,12 @@ from procman.backends.systemd.states import (
     is_older_than_its_file,
     is_wanted,
     program_state,
+    starts_by_itself,
     state_of,
 )
 from procman.backends.systemd.stopping import is_stopped_warm, stop_warm
 from procman.backends.systemd.systemctl import NoSuchUnit, Systemctl, Unit
-from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_name, unit_of, units_of
+from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_at, unit_name, unit_of, units_of
 from procman.errors import ProcmanError
 from procman.model import Action, Activation, InstalledProgram, ProgramState, Scope, State, SupervisorSettings
 
@@ -103,7 +104,7 @@ class SystemdController:
         self._refuse_unknown([unit])
         wanted = activation.wanted
         if wanted is None:
-            wanted = is_wanted(unit, self._systemctl.jobs().get(name), autostart=program.autostart)
+            wanted = is_wanted(unit, self._systemctl.jobs().get(name), autostart=starts_by_itself(program))
         if not wanted:
             return f"left stopped; `procman start {program.name}` starts it as it is configured now"
         if unit.has_ended:
@@ -114,6 +115,17 @@ class SystemdController:
         self.stop([program], progress)
         self._start([name], progress)
         return "restarted"
+
+    def let_go(self, sections: Sequence[Path], progress: Progress) -> None:
+        """Do nothing: the target, which alone concerns no single program, goes with the last of them."""
+
+    def follow(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
+        """Have systemd read SECTIONS again; a target that is there is to start its programs at boot."""
+        units = self._systemctl.show(sorted({unit for path in sections if (unit := unit_at(path))})).values()
+        if any(unit.text("NeedDaemonReload") == "yes" for unit in units):
+            self._systemctl.order("daemon-reload")
+        if any(path.name == self._target and path.exists() for path in sections):
+            self._enable()
 
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
         """Yield the last LINES of what PROGRAM wrote and, to FOLLOW it, what comes after, without end."""

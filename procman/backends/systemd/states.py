@@ -73,6 +73,11 @@ def is_wanted(unit: Unit, job: str | None, *, autostart: bool) -> bool:
     return True
 
 
+def starts_by_itself(program: InstalledProgram) -> bool:
+    """Say whether a program that systemd has never started is to run."""
+    return program.autostart and not program.left_stopped
+
+
 def was_started(unit: Unit) -> bool:
     """Say whether systemd has started it since the host was booted."""
     return unit.moment("InactiveExit") > 0
@@ -103,7 +108,7 @@ def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> Pro
     details = [_detail(state, unit), *_departures(unit)]
     return ProgramState(
         name=program.name,
-        wanted=is_wanted(unit, job, autostart=program.autostart),
+        wanted=is_wanted(unit, job, autostart=starts_by_itself(program)),
         state=state,
         pid=unit.number("MainPID") or None,
         since=since(unit),
