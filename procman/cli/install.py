@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,9 +11,11 @@ import click
 from procman.cli import options
 from procman.cli.selection import Selection
 from procman.commands import install as command
+from procman.commands.carry_out import How
 from procman.commands.controller import controller_of
 from procman.commands.warnings import warnings
-from procman.model import Project
+from procman.errors import ProcmanError
+from procman.model import Level, Project
 from procman.output import plan as output
 from procman.output.install import as_failure
 
@@ -29,6 +33,7 @@ from procman.output.install import as_failure
     metavar="FILE",
     help="Take over the sections of the same programs in FILE, which is somebody else's; it is set aside first.",
 )
+@click.option("--no-check", is_flag=True, help="Leave out what `procman check` does, which otherwise comes first.")
 @options.lock_wait
 @click.pass_obj
 def install(
@@ -38,6 +43,7 @@ def install(
     keep_failed: bool,
     at_once: int,
     replaced: tuple[Path, ...],
+    no_check: bool,
     lock_seconds: float,
 ) -> int:
     """Put the files in place and have the programs running.
@@ -55,13 +61,31 @@ def install(
     if dry_run:
         return _list(project, replaced)
     with options.telling(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as how:
-        report = command.install(project, replaced=replaced, keep_failed=keep_failed, how=how)
+        before = partial(_check, project, how) if not no_check else None
+        report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, how=how)
     if report.failures:
         for line in as_failure(report, f"procman install --wait {wait_seconds:g}"):
             click.echo(line, err=True)
         return 1
     _summary(report, wait_seconds)
     return 0
+
+
+def _check(project: Project, how: How) -> None:
+    # Imported only now: a second install, which changes nothing, has nothing to check.
+    from procman.commands.check import blocking, check
+    from procman.output.check import as_text
+
+    how.progress(f"checking that {project.app} will run as {project.user or 'you'}")
+    results = check(project)
+    if any(result.level is not Level.OK for result in results):
+        for line in as_text(results, verbose=False, stream=sys.stderr):
+            how.say(line)
+    if blocking(results):
+        raise ProcmanError(
+            "what is CRITICAL above stops the install; nothing was changed",
+            hint="Mend it and look again with `procman check`; --no-check installs all the same.",
+        )
 
 
 def _list(project: Project, replaced: tuple[Path, ...]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -66,15 +66,25 @@ def preview_generation(installed: Installed, number: int) -> Plan:
         return prepare_generation(tree, installation, number, {}).plan
 
 
-def install(project: Project, *, replaced: Sequence[Path] = (), keep_failed: bool = False, how: How) -> Report:
+def install(
+    project: Project,
+    *,
+    replaced: Sequence[Path] = (),
+    keep_failed: bool = False,
+    before: Callable[[], None] | None = None,
+    how: How,
+) -> Report:
     """Put the files of PROJECT in place and have the process manager follow; completes what an earlier run left undone.
 
+    BEFORE is called once it is known that something is to be done, and raises what speaks against it.
     With `how.wait_seconds`, each program must become healthy within that time from the start of its process. The first
     that does not is the last: the generation before is brought back, or that program removed if there is none (R4).
     KEEP_FAILED leaves everything as it is then.
     """
     with hold_lock(project.directories.shared_state, how.lock_seconds, how.progress), Tree() as tree:
         prepared = prepare(project, tree, replaced)
+        if before and not prepared.plan.nothing_to_do:
+            before()
         outcome = carry_out(tree, prepared, how)
         if how.wait_seconds is None:
             all_done(outcome)
