@@ -9,10 +9,11 @@ from pathlib import Path
 
 from procman.checks.before.facts import Host, OtherBeat
 from procman.checks.processes import Process, all_processes, directory_of, user_of
-from procman.commands.init_arguments import CeleryCommand, read_command
+from procman.commands.init_arguments import CeleryCommand
+from procman.commands.lint_celery import read_celery
 from procman.commands.warnings import warnings
 from procman.errors import ProcmanError
-from procman.launch import LAUNCHER, launch_of, launcher_path
+from procman.launch import launch_of, launcher_path
 from procman.model import BackendName, Kind, Project, SupervisorMode
 from procman.secrets import masked
 
@@ -73,11 +74,9 @@ def other_beats(project: Project) -> Iterator[OtherBeat]:
 
 def _beats(project: Project) -> Iterator[tuple[Process, CeleryCommand]]:
     for process in all_processes().values():
-        words = list(process.argv)
-        launchers = [at for at, word in enumerate(words[:3]) if Path(word).name == LAUNCHER]
-        if launchers and words[launchers[0]] != str(launcher_path(project)):
-            words[launchers[0]] = "celery"
-        command = read_command(words) if words else None
+        if str(launcher_path(project)) in process.argv[:3]:
+            continue
+        command = read_celery(process.argv)
         if command and (command.kind is Kind.BEAT or command.with_beat):
             yield process, command
 

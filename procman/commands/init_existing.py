@@ -79,12 +79,12 @@ def _understand(draft: Draft, program: ForeignProgram, here: Path) -> Existing |
     command = read_command(words)
     if command:
         return Existing(program, command, {**environment, **command.environment}, started)
-    text = _script_of(words, started)
+    text = script_of(words, started)
     script = read_script(text, started or Path("/"), environment) if "celery" in text else None
     return _from_script(draft, program, script, started) if script else None
 
 
-def _script_of(words: list[str], directory: Path | None) -> str:
+def script_of(words: list[str], directory: Path | None) -> str:
     """Return the text of the script that WORDS start, empty if there is none to be read."""
     if words and SHELL.fullmatch(Path(words[0]).name):
         if words[1:2] == ["-c"] and len(words) > 2:

@@ -6,11 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from procman.checks.light import check_lightly
+from procman.commands.asked import Asked
 from procman.commands.controller import controller_of
 from procman.commands.names import resolve
 from procman.commands.select import Installed
-from procman.commands.watch import watch
 from procman.install.differences import differences
 from procman.install.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState, Result, State
@@ -54,8 +53,13 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     """Return the status of the programs that NAMES mean; renders nothing, and ends within the controller's timeout."""
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
-    states = controller_of(manifest).states(programs)
-    watched = watch(manifest, programs, states)
+    asked = Asked(controller_of(manifest), programs)
+    # While the process manager thinks about its answer, what needs it is imported and the files are compared.
+    from procman.checks.light import check_lightly
+    from procman.commands.watch import watch
+
+    found = tuple(differences(manifest))
+    watched = watch(manifest, programs, asked.states())
     return ProjectStatus(
         manifest=manifest,
         generation=installed.generation.number,
@@ -64,7 +68,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
             ProgramStatus(each.program, each.state, result, each.restart_due)
             for each, result in zip(watched, check_lightly(watched), strict=True)
         ),
-        differences=tuple(differences(manifest)),
+        differences=found,
         pending=tuple(f"{each.action.value} {each.program.name}" for each in installed.pending.activations)
         if installed.pending
         else (),
