@@ -68,4 +68,12 @@ def check(
 
 
 def _lint(files: tuple[Path, ...], *, as_json: bool) -> int:
-    raise click.UsageError("--lint is not there yet.")
+    from procman.commands import lint as command
+
+    found = command.lint(files)
+    if as_json:
+        click.echo(output.findings_as_json(found))
+    else:
+        for line in output.findings_as_text(found):
+            click.echo(line)
+    return int(bool(command.blocking(found)))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from procman.checks.lint.facts import Finding
 from procman.model import Level, Result
 from procman.output.terminal import coloured, printable
 
@@ -24,7 +25,7 @@ def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.st
         for result in shown:
             if result.program == program:
                 yield from _lines(result, stream)
-    yield summary(results)
+    yield summary([result.level for result in results])
 
 
 def _lines(result: Result, stream: TextIO) -> Iterator[str]:
@@ -40,9 +41,9 @@ def printable_lines(text: str) -> list[str]:
     return [printable(line) for line in text.splitlines()]
 
 
-def summary(results: Sequence[Result]) -> str:
+def summary(levels: Sequence[Level]) -> str:
     """Return one line that says how many of each level there are."""
-    counts = [(level, sum(result.level is level for result in results)) for level in reversed(Level)]
+    counts = [(level, levels.count(level)) for level in reversed(Level)]
     return ", ".join(f"{count} {level.name}" for level, count in counts if count) or "nothing to say"
 
 
@@ -61,3 +62,32 @@ def _result(result: Result) -> dict[str, object]:
         "hint": result.hint,
         "values": dict(result.values),
     }
+
+
+def findings_as_text(found: Sequence[Finding], stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield what a lint found, file by file in the order of the lines, as editors and `grep -n` have it."""
+    for each in found:
+        level = coloured(each.level.name, COLOURS[each.level], stream)
+        where = f"{printable(str(each.file))}:{each.line}"
+        yield f"{where}: {level} {each.code} [{printable(each.program)}] {printable(each.option)}".rstrip()
+        yield f"    {printable(each.why)}"
+        yield f"    -> {printable(each.remedy)}"
+    yield summary([each.level for each in found]) if found else "nothing found"
+
+
+def findings_as_json(found: Sequence[Finding]) -> str:
+    """Return what a lint found as one JSON document."""
+    entries = [
+        {
+            "code": each.code,
+            "level": each.level.name,
+            "file": str(each.file),
+            "line": each.line,
+            "program": each.program,
+            "option": each.option,
+            "why": each.why,
+            "remedy": each.remedy,
+        }
+        for each in found
+    ]
+    return json.dumps({"format": FORMAT, "findings": entries}, indent=2)

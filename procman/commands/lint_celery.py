@@ -1,0 +1,93 @@
+"""Recognises Celery in a command of somebody else's, also behind a start script or a shell; runs nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.checks.lint.facts import Shell
+from procman.commands.init_arguments import CeleryCommand, read_command
+from procman.commands.init_existing import SHELL, script_of
+from procman.commands.init_script import read_script
+from procman.launch import LAUNCHER
+from procman.model import Kind
+
+MENTIONED = re.compile(r"(?i)celery(?:_bin)?\}?\b[^\n]*?\b(?P<what>worker|beat|multi)\b")
+NAMED = re.compile(r"(?i)celery|\bbeat\b")
+SHEBANG = re.compile(r"#!\s*\S*?(?:env\s+)?(?:ba|da|z|k)?sh\b")
+EXEC = re.compile(r"(?:^|[;&|]\s*|\n\s*)exec\s")
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What a command starts."""
+
+    kind: Kind | None
+    words: tuple[str, ...]
+    command: CeleryCommand | None
+    """None: it is Celery, but its arguments could not be read."""
+    shell: Shell | None
+    multi: bool = False
+
+
+def read_celery(words: Sequence[str]) -> CeleryCommand | None:
+    """Return the worker or beat that WORDS start, also by the launcher of a project; None if it is none."""
+    launchers = [at for at, word in enumerate(words[:3]) if Path(word).name == LAUNCHER]
+    if launchers:
+        words = [*words[: launchers[0]], "celery", *words[launchers[0] + 1 :]]
+    return read_command(words) if words else None
+
+
+def recognise(name: str, words: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Recognised:
+    """Return what WORDS start; NAME is what the program is called, for a script that cannot be read."""
+    command = read_celery(words)
+    if command:
+        return Recognised(command.kind, tuple(words), command, None)
+    line = " ".join(words)
+    text = script_of(list(words), directory) if words else ""
+    is_shell = bool(words) and SHELL.fullmatch(Path(words[0]).name) is not None
+    if not is_shell and not SHEBANG.match(text):
+        text = ""
+    if not text:
+        return _unread(name, words, line, is_shell=is_shell)
+    return _behind_shell(words, text, directory, environment, is_shell=is_shell)
+
+
+def _behind_shell(
+    words: Sequence[str], text: str, directory: Path, environment: Mapping[str, str], *, is_shell: bool
+) -> Recognised:
+    script = read_script(text, directory, environment)
+    command = read_celery(script.words)
+    found = MENTIONED.search(text)
+    multi = command is None and found is not None and found["what"].lower() == "multi"
+    inline = is_shell and words[1:2] == ["-c"]
+    kind = command.kind if command else _kind(found["what"]) if found else None
+    # bash becomes the last command of `-c` by itself; dash, Debian's sh, does not (0.5.12).
+    uses_exec = script.uses_exec or (command is None and EXEC.search(text) is not None)
+    uses_exec = uses_exec or (inline and Path(words[0]).name == "bash")
+    path = None if inline else _script_path(words, directory, is_shell=is_shell)
+    shell = None if multi or kind is None else Shell(path, is_read=True, uses_exec=uses_exec)
+    return Recognised(kind, tuple(script.words) if command else (), command, shell, multi)
+
+
+def _unread(name: str, words: Sequence[str], line: str, *, is_shell: bool) -> Recognised:
+    looks_like_script = is_shell or (bool(words) and words[0].endswith(".sh"))
+    found = None if looks_like_script else MENTIONED.search(line)
+    if found:
+        return Recognised(_kind(found["what"]), tuple(words), None, None, multi=found["what"].lower() == "multi")
+    if looks_like_script and NAMED.search(f"{name} {line}"):
+        kind = Kind.BEAT if re.search("(?i)beat", f"{name} {line}") else Kind.WORKER
+        script = next((Path(word) for word in words if word.endswith(".sh")), Path(words[-1]))
+        return Recognised(kind, (), None, Shell(script, is_read=False, uses_exec=False))
+    return Recognised(None, (), None, None)
+
+
+def _script_path(words: Sequence[str], directory: Path, *, is_shell: bool) -> Path:
+    names = [word for word in words[1:] if not word.startswith("-")] if is_shell else list(words)
+    return directory / names[0]
+
+
+def _kind(what: str) -> Kind:
+    return Kind.BEAT if what.lower() == "beat" else Kind.WORKER

@@ -1,0 +1,125 @@
+"""Reads a file of supervisord's into what the rules of `check --lint` look at; the file is not trusted."""
+
+from __future__ import annotations
+
+import pwd
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from procman.backends.supervisor.discover import ForeignProgram, command_of, environment_of, expanded
+from procman.backends.supervisor.main_file import read_sections
+from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
+from procman.checks.lint.facts import LogFile, Part, Reader, Setting
+from procman.commands.lint_celery import recognise
+from procman.errors import ProcmanError
+from procman.model import Kind
+
+LOGS = ("stdout_logfile", "stderr_logfile")
+
+
+def supervisor_parts(file: Path, text: str) -> list[Part]:
+    """Return every section of FILE, whose content is TEXT."""
+    try:
+        read_sections(file, text)
+        unreadable = ""
+    except ProcmanError as error:
+        unreadable = error.message.removeprefix(f"{file}: ")
+    if unreadable:
+        return [Part(Reader.SUPERVISOR, file, 1, file.name, (), False, unreadable=unreadable)]
+    world_readable = is_world_readable(file)
+    parts = [_part(file, section, world_readable) for section in sections_of(text)]
+    celery = {part.name.partition(":")[2] for part in parts if part.celery}
+    return [_group(part, celery) if part.name.startswith("group:") else part for part in parts]
+
+
+def is_world_readable(file: Path) -> bool:
+    """Say whether everybody on the host can read FILE."""
+    try:
+        return bool(file.stat().st_mode & 0o004)
+    except OSError:
+        return False
+
+
+def owner_of(directory: Path) -> tuple[str, bool]:
+    """Return who owns DIRECTORY, empty if that cannot be told, and whether it is root."""
+    try:
+        uid = directory.stat().st_uid
+    except OSError:
+        return "", False
+    try:
+        return pwd.getpwuid(uid).pw_name, uid == 0
+    except KeyError:
+        return str(uid), uid == 0
+
+
+def _part(file: Path, section: Section, world_readable: bool) -> Part:
+    settings = tuple(Setting(option.name, option.value, option.line) for option in section.options)
+    part = Part(Reader.SUPERVISOR, file, section.line, section.header, settings, world_readable)
+    if section.kind not in PROGRAM_KINDS:
+        return part
+    options = {option.name: option.value for option in section.options}
+    program = ForeignProgram(section.kind, section.name, options, file, section.line)
+    return _with_command(part, program)
+
+
+def _with_command(part: Part, program: ForeignProgram) -> Part:
+    here = part.file.parent
+    directory = _expanded(program, "directory", here) or "/"
+    variables = _variables(program, here)
+    found = recognise(program.name, _words(program, here), Path(directory), variables)
+    setting = part.find("environment")
+    return replace(
+        part,
+        command=part.find("command"),
+        words=found.words,
+        celery=found.kind,
+        with_beat=bool(found.command and found.command.with_beat),
+        multi=found.multi,
+        shell=found.shell,
+        schedule_file=found.command.schedule_file if found.command else None,
+        logs=tuple(_logs(part, program, here)),
+        variables={name: replace(setting, value=value) for name, value in variables.items()} if setting else {},
+    )
+
+
+def _words(program: ForeignProgram, here: Path) -> list[str]:
+    try:
+        return command_of(program, here)
+    except ValueError:
+        # Something that only supervisord can fill in; most of it is still to be understood.
+        try:
+            return shlex.split(program.options.get("command", ""))
+        except ValueError:
+            return program.options.get("command", "").split()
+
+
+def _variables(program: ForeignProgram, here: Path) -> Mapping[str, str]:
+    try:
+        return environment_of(program, here)
+    except ValueError:
+        raw = program.options.get("environment", "")
+        pairs = (pair.partition("=") for pair in raw.split(","))
+        return {name.strip(): value.strip().strip("'\"") for name, equals, value in pairs if equals}
+
+
+def _expanded(program: ForeignProgram, option: str, here: Path) -> str:
+    try:
+        return expanded(program, option, here)
+    except ValueError:
+        return program.options.get(option, "")
+
+
+def _logs(part: Part, program: ForeignProgram, here: Path) -> Iterator[LogFile]:
+    for name in LOGS:
+        setting = part.find(name)
+        path = _expanded(program, name, here)
+        if setting and Path(path).is_absolute() and not path.startswith("/dev/"):
+            directory = Path(path).parent
+            yield LogFile(setting, directory, *owner_of(directory))
+
+
+def _group(part: Part, celery: set[str]) -> Part:
+    members = {member.strip() for member in part.value("programs").split(",")}
+    return replace(part, celery=Kind.WORKER) if members & {name.lower() for name in celery} else part

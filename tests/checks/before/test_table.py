@@ -1,0 +1,32 @@
+"""The table of the checks before an install, and the rules of the lint, against their documentation."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from procman.checks.before.table import BEFORE
+from procman.checks.lint.table import LINT
+from procman.checks.table import When
+
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
+
+
+def _explained(half: str) -> list[tuple[str, str]]:
+    return re.findall(r"^\| (PM\d{3}) \| (.*?) \|", half, re.MULTILINE)
+
+
+def test_every_check_before_an_install_is_explained() -> None:
+    half = DOCUMENT.partition("## Before an install")[2].partition("\n## ")[0]
+    assert _explained(half) == [(check.code, check.title) for check in BEFORE]
+
+
+def test_every_rule_for_files_of_others_is_explained() -> None:
+    half = DOCUMENT.partition("## Files of other people")[2].partition("\n## ")[0]
+    assert _explained(half) == [(rule.code, rule.title) for rule in LINT]
+
+
+def test_codes_are_in_order_and_each_is_there_once() -> None:
+    codes = [check.code for check in BEFORE] + [rule.code for rule in LINT]
+    assert codes == sorted(set(codes))
+    assert {check.when for check in BEFORE} == {When.BEFORE_INSTALL}

@@ -1,0 +1,265 @@
+"""Files of supervisord and systemd as people write them, and what `check --lint` says of each line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from procman.checks.lint.facts import Finding
+from procman.checks.lint.table import LINT
+from procman.commands.lint import blocking, lint
+from procman.errors import ConfigurationError
+from procman.model import Level
+
+UNITS = Path(__file__).parent.parent.parent / "units"
+
+SOUND_SECTION = """\
+[program:site-worker]
+command=/opt/env/bin/celery -A site worker -l info
+directory=/opt/site
+user=www-data
+stdout_logfile=/var/log/site.log
+autorestart=true
+startsecs=10
+startretries=1000
+stopwaitsecs=900
+killasgroup=true
+"""
+
+SOUND_UNIT = """\
+[Unit]
+StartLimitIntervalSec=0
+
+[Service]
+User=www-data
+ExecStart=/opt/env/bin/celery -A site worker -l info
+KillMode=mixed
+TimeoutStopSec=15min
+Restart=always
+RestartSec=5
+"""
+
+SHIPPED_WITH_CELERY = """\
+; A worker, in the manner of the example that Celery ships for supervisord.
+[program:celery]
+command=celery -A proj worker --loglevel=INFO
+directory=/path/to/project
+user=nobody
+numprocs=1
+stdout_logfile=/var/log/celery/worker.log
+stderr_logfile=/var/log/celery/worker.log
+autostart=true
+autorestart=true
+startsecs=10
+; Finish running tasks.
+stopwaitsecs = 600
+; Send the signal to the whole group.
+stopasgroup=true
+priority=1000
+"""
+
+
+def found_in(tmp_path: Path, text: str, name: str = "celery.conf") -> list[Finding]:
+    file = tmp_path / name
+    file.write_text(text)
+    return lint([file])
+
+
+def codes(found: list[Finding]) -> list[str]:
+    return [each.code for each in found]
+
+
+@pytest.mark.parametrize(("text", "name"), [(SOUND_SECTION, "site.conf"), (SOUND_UNIT, "site.service")])
+def test_sound_file_has_no_findings(tmp_path: Path, text: str, name: str) -> None:
+    assert found_in(tmp_path, text, name) == []
+
+
+def test_the_example_that_celery_ships_is_told_which_option_loses_running_tasks(tmp_path: Path) -> None:
+    found = found_in(tmp_path, SHIPPED_WITH_CELERY)
+    [worst] = blocking(found)
+    assert (worst.code, worst.line, worst.option) == ("PM901", 15, "stopasgroup")
+    assert "the tasks they run are lost" in worst.why
+    assert worst.remedy.startswith("stopasgroup=false")
+    assert codes(found) == ["PM908", "PM901"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "line"),
+    [
+        (("stopwaitsecs=900\n", ""), "PM902", 2),
+        (("stopwaitsecs=900", "stopwaitsecs=30"), "PM902", 9),
+        (("killasgroup=true\n", ""), "PM903", 2),
+        (("startsecs=10", "stopsignal=QUIT\nstartsecs=10"), "PM904", 7),
+        (("/opt/env/bin/celery", "/bin/sh -c 'cd /opt && celery"), "PM905", 2),
+        (("autorestart=true", "autorestart=unexpected"), "PM907", 6),
+        (("startretries=1000", "startretries=5"), "PM908", 8),
+        (("startsecs=10", "startsecs=2"), "PM909", 7),
+        (("-l info", "-b amqp://me:hunter22@localhost//"), "PM921", 2),
+        (("user=", "environment=A='1',BROKER_URL='amqp://me:hunter22@localhost//'\nuser="), "PM922", 4),
+        (("user=www-data\n", ""), "PM925", 2),
+        (("user=", "group=www-data\nuser="), "PM941", 4),
+        (("-l info", "-l info -n w@%h"), "PM942", 2),
+        (("user=", 'environment=A="one ;two"\nuser='), "PM943", 4),
+        (("user=", "numprocs=2\nprocess_name=%(program_name)s_%(process_num)s\nuser="), "PM944", 4),
+        (("-l info", "--pidfile=/run/site.pid"), "PM945", 2),
+        (("-l info", "-B"), "PM946", 2),
+        (("worker -l info", "beat -s /var/run/site/schedule"), "PM947", 2),
+    ],
+)
+def test_section_of_supervisord(tmp_path: Path, change: tuple[str, str], code: str, line: int) -> None:
+    text = SOUND_SECTION.replace(*change)
+    if change[1].startswith("/bin/sh"):
+        text = text.replace("-l info", "-l info'")
+    found = {each.code: each for each in found_in(tmp_path, text)}
+    assert set(found) == {code}
+    assert (found[code].line, found[code].program) == (line, "program:site-worker")
+    assert "hunter22" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "line"),
+    [
+        (("TimeoutStopSec=15min\n", ""), "PM902", 6),
+        (("TimeoutStopSec=15min", "TimeoutStopSec=1m 30s"), "PM902", 8),
+        (("RestartSec=5", "RestartSec=5\nKillSignal=SIGQUIT"), "PM904", 11),
+        (("/opt/env/bin/celery", "/bin/sh -c 'celery"), "PM905", 6),
+        (("KillMode=mixed\n", ""), "PM906", 6),
+        (("KillMode=mixed", "KillMode=process"), "PM906", 7),
+        (("Restart=always", "Restart=on-failure"), "PM907", 9),
+        (("[Unit]\nStartLimitIntervalSec=0\n\n[Service]", "[Service]\nStartLimitIntervalSec=0"), "PM908", 2),
+        (("-l info", "-b amqp://me:hunter22@localhost//"), "PM921", 6),
+        (("User=", "Environment=A=1 'BROKER_URL=amqp://me:hunter22@localhost//'\nUser="), "PM922", 5),
+        (("User=www-data\n", ""), "PM925", 5),
+        (("User=", "Environment=A=50%40\nUser="), "PM942", 5),
+        (("-l info", "-l info -n w@%h"), "PM942", 6),
+        (("worker -l info", "multi start 2 -l info"), "PM948", 6),
+    ],
+)
+def test_unit_of_systemd(tmp_path: Path, change: tuple[str, str], code: str, line: int) -> None:
+    text = SOUND_UNIT.replace(*change)
+    if change[1].startswith("/bin/sh"):
+        text = text.replace("-l info", "-l info'")
+    found = {each.code: each for each in found_in(tmp_path, text, "site.service")}
+    assert set(found) == {code}
+    assert (found[code].line, found[code].program) == (line, "site.service")
+    assert "hunter22" not in str(found)
+
+
+def test_unit_without_a_pause_between_starts_is_given_up(tmp_path: Path) -> None:
+    text = SOUND_UNIT.replace("RestartSec=5\n", "").replace("StartLimitIntervalSec=0", "")
+    assert codes(found_in(tmp_path, text, "site.service")) == ["PM908"]
+
+
+def test_drop_in_is_not_told_what_it_leaves_out(tmp_path: Path) -> None:
+    assert found_in(tmp_path, "[Service]\nTimeoutStopSec=630\n", "override.conf") == []
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"), [("celery -A site worker", ["PM905"]), ("exec celery -A site worker", [])]
+)
+def test_start_script_is_read(tmp_path: Path, last: str, expected: list[str]) -> None:
+    script = tmp_path / "start-celery"
+    script.write_text(f"#!/bin/bash\nset -e\ncd /opt/site\nsource env/bin/activate\n{last} -l info\n")
+    text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
+    found = found_in(tmp_path, text)
+    assert codes(found) == expected
+    assert [each.level for each in found] == [Level.CRITICAL] * len(expected)
+
+
+def test_start_script_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
+    text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", "/opt/no/start-celery.sh")
+    [found] = found_in(tmp_path, text)
+    assert (found.code, found.level) == ("PM905", Level.WARNING)
+    assert "cannot be read" in found.why
+
+
+def test_script_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "start-celery.sh")
+    text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(tmp_path / "start-celery.sh"))
+    assert codes(found_in(tmp_path, text)) == ["PM905"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (SOUND_SECTION.replace("/var/log/site.log", "DIRECTORY/site.log"), "site.conf"),
+        (f"{SOUND_UNIT}StandardOutput=append:DIRECTORY/site.log\n", "site.service"),
+    ],
+)
+def test_log_in_a_directory_of_the_user_is_critical(tmp_path: Path, text: str, name: str) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    text = text.replace("DIRECTORY", str(logs))
+    assert found_in(tmp_path, text, name) == []
+    os.chown(logs, 65534, 65534)
+    [found] = found_in(tmp_path, text, name)
+    assert (found.code, found.level) == ("PM924", Level.CRITICAL)
+
+
+def test_secret_in_a_file_of_supervisord_that_is_private_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "celery.conf"
+    file.write_text(SOUND_SECTION.replace("user=", "environment=BROKER_PASSWORD='hunter22'\nuser="))
+    assert codes(lint([file])) == ["PM922"]
+    file.chmod(0o600)
+    assert lint([file]) == []
+
+
+def test_environment_file_that_everybody_can_read(tmp_path: Path) -> None:
+    secrets = tmp_path / "celery.env"
+    secrets.write_text("CELERY_BROKER_URL=amqp://me:hunter22@localhost//\n")
+    text = f"{SOUND_UNIT}EnvironmentFile=-{secrets}\n"
+    assert codes(found_in(tmp_path, text, "site.service")) == ["PM923"]
+    secrets.chmod(0o600)
+    assert found_in(tmp_path, text, "site.service") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("[inet_http_server]\nport=127.0.0.1:9001\n", Level.CRITICAL),
+        ("[inet_http_server]\nport=*:9001\nusername=me\npassword=hunter22\n", Level.WARNING),
+        ("[inet_http_server]\nport=127.0.0.1:9001\nusername=me\npassword=hunter22\n", None),
+        ("[unix_http_server]\nfile=/run/s.sock\nchmod=0777\n", Level.CRITICAL),
+        ("[unix_http_server]\nfile=/run/s.sock\nchmod=0770\n", None),
+    ],
+)
+def test_who_may_give_supervisord_orders(tmp_path: Path, text: str, level: Level | None) -> None:
+    assert [(each.code, each.level) for each in found_in(tmp_path, text)] == ([("PM926", level)] if level else [])
+
+
+def test_group_hides_the_names_of_its_programs(tmp_path: Path) -> None:
+    found = found_in(tmp_path, f"{SOUND_SECTION}\n[group:site]\nprograms=site-worker,web\n")
+    assert [(each.code, each.line) for each in found] == [("PM944", 13)]
+    assert found_in(tmp_path, f"{SOUND_SECTION}\n[group:site]\nprograms=web\n") == []
+
+
+def test_program_that_is_no_celery_is_judged_by_its_secrets_alone(tmp_path: Path) -> None:
+    text = "[program:web]\ncommand=/usr/bin/web --password=hunter22\nstopasgroup=true\n"
+    assert codes(found_in(tmp_path, text)) == ["PM921"]
+
+
+def test_file_that_supervisord_cannot_read(tmp_path: Path) -> None:
+    [found] = found_in(tmp_path, "[program:a\ncommand=b\n")
+    assert (found.code, found.level) == ("PM940", Level.CRITICAL)
+
+
+def test_files_that_cannot_be_read_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        lint([tmp_path / "none.conf", tmp_path])
+    assert len(caught.value.problems) == 2
+
+
+def test_files_that_procman_writes_have_no_findings() -> None:
+    files = [*UNITS.rglob("*.conf"), *UNITS.rglob("*.service"), *UNITS.rglob("*.target")]
+    found = lint(files)
+    assert len(files) >= 6
+    # The start scripts are in place only where procman has installed them.
+    assert [each for each in found if not (each.code == "PM905" and "cannot be read" in each.why)] == []
+
+
+def test_every_rule_is_broken_by_a_test() -> None:
+    text = Path(__file__).read_text()
+    assert [rule.code for rule in LINT if rule.code not in text] == []
