@@ -5,12 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from procman import celery_command
-from procman.model import MARKER, Beat, Command, Launch, Program, Project, RenderedFile, Scope, Worker
+from procman.model import MARKER, Beat, Command, Kind, Launch, Program, Project, RenderedFile, Scope, Worker
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""
 
 LAUNCHER = "launcher.py"
+BESIDE_LAUNCHER = (
+    "asking.py",
+    "beat_hooks.py",
+    "heartbeat.py",
+    "notify.py",
+    "observed.py",
+    "run_files.py",
+    "self_healing.py",
+    "settings.py",
+    "threads.py",
+    "verdict.py",
+    "worker_hooks.py",
+)
+"""What the launcher imports from its own directory."""
 
 
 def launch_of(project: Project, program: Program) -> Launch:
@@ -75,12 +89,29 @@ def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
     }
     if project.environment_file:
         environment["PROCMAN_ENVIRONMENT_FILE"] = str(project.environment_file)
+    if program.kind is not Kind.COMMAND:
+        environment |= _health_environment(project, program)
     return environment
 
 
-def launcher_source() -> str:
-    """Return the text of the launcher, as this version of procman ships it."""
-    return (Path(__file__).parent / "inside" / LAUNCHER).read_text(encoding="utf-8")
+def _health_environment(project: Project, program: Program) -> dict[str, str]:
+    """Return what the heartbeat inside a worker or beat reads (inside/settings.py)."""
+    health = project.health
+    return {
+        "PROCMAN_HEARTBEAT_SECONDS": str(health.heartbeat_seconds),
+        "PROCMAN_STALE_SECONDS": str(health.stale_seconds),
+        "PROCMAN_STALL_SECONDS": str(program.stall_seconds),
+        "PROCMAN_INTERVAL_SECONDS": str(health.interval_seconds),
+        "PROCMAN_FAILURES": str(health.failures),
+        "PROCMAN_HEAL": str(int(program.heal)),
+        "PROCMAN_RESTARTS_PER_HOUR": str(health.restarts_per_hour),
+        "PROCMAN_HOLD_FILE": str(project.directories.state / "holds" / f"{program.name}.json"),
+    }
+
+
+def inside_source(name: str) -> str:
+    """Return the text of the launcher, or of a file beside it, as this version of procman ships it."""
+    return (Path(__file__).parent / "inside" / name).read_text(encoding="utf-8")
 
 
 def owner_of(project: Project) -> str | None:
@@ -89,11 +120,18 @@ def owner_of(project: Project) -> str | None:
 
 
 def launcher_files(project: Project) -> tuple[RenderedFile, ...]:
-    """Return the launcher as a file to install, where a program of PROJECT uses it."""
+    """Return the launcher and what it imports as files to install, where a program of PROJECT uses it.
+
+    The launcher comes last: one of an earlier version never meets files that it does not know.
+    """
     users, owner = tuple(program.name for program in project.programs if program.launcher), owner_of(project)
     if not users:
         return ()
-    return (RenderedFile(launcher_path(project), launcher_source(), 0o644, owner, owner, users, restarts=False),)
+    directory = project.directories.library
+    return tuple(
+        RenderedFile(directory / name, inside_source(name), 0o644, owner, owner, users, restarts=False)
+        for name in (*BESIDE_LAUNCHER, LAUNCHER)
+    )
 
 
 def marker(project: Project) -> str:

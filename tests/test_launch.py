@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from procman.inside.settings import read_settings
+from procman.install.holds import hold_path
 from procman.launch import (
+    BESIDE_LAUNCHER,
     SYSTEM_PATH,
+    inside_source,
     launch_of,
     launcher_files,
     launcher_path,
-    launcher_source,
     marker,
     owner_of,
 )
@@ -68,6 +71,14 @@ def test_everything_about_the_start_of_a_worker(site: Project) -> None:
             "PROCMAN_DIRECTORY": "/opt/catmaid",
             "PROCMAN_RUN_DIRECTORY": "/var/lib/procman/catmaid/run/catmaid-celery",
             "PROCMAN_ENVIRONMENT_FILE": "/etc/catmaid/env",
+            "PROCMAN_HEARTBEAT_SECONDS": "5",
+            "PROCMAN_STALE_SECONDS": "30",
+            "PROCMAN_STALL_SECONDS": "300",
+            "PROCMAN_INTERVAL_SECONDS": "30",
+            "PROCMAN_FAILURES": "3",
+            "PROCMAN_HEAL": "1",
+            "PROCMAN_RESTARTS_PER_HOUR": "3",
+            "PROCMAN_HOLD_FILE": "/var/lib/procman/catmaid/holds/catmaid-celery.json",
         },
         environment_file=Path("/etc/catmaid/env"),
         directory=Path("/opt/catmaid"),
@@ -115,6 +126,7 @@ def test_instances_differ_in_name_and_directory_only(tmp_path: Path) -> None:
     assert {name for name in one.environment if one.environment[name] != two.environment[name]} == {
         "PROCMAN_PROGRAM",
         "PROCMAN_RUN_DIRECTORY",
+        "PROCMAN_HOLD_FILE",
     }
 
 
@@ -166,20 +178,55 @@ def test_command_is_looked_up_in_the_virtualenv_first(tmp_path: Path) -> None:
     assert done.stdout == "ours\n"
 
 
-def test_launcher_is_a_file_of_roots_that_restarts_nothing(site: Project) -> None:
-    (file,) = launcher_files(site)
-    assert (file.path, file.content) == (launcher_path(site), launcher_source())
-    assert (str(file.path), file.mode, file.owner, file.group) == (LAUNCHER, 0o644, "root", "root")
-    assert file.programs == ("catmaid-celery", "catmaid-flower", "catmaid-celery-beat")
-    assert not file.restarts
-    assert ast.parse(file.content)
+def test_launcher_and_what_it_imports_are_files_of_roots_that_restart_nothing(site: Project) -> None:
+    *beside, file = launcher_files(site)
+    assert (file.path, file.content) == (launcher_path(site), inside_source("launcher.py"))
+    assert str(file.path) == LAUNCHER
+    assert [each.path.name for each in beside] == list(BESIDE_LAUNCHER)
+    for each in (*beside, file):
+        assert each.path.parent == file.path.parent
+        assert (each.mode, each.owner, each.group) == (0o644, "root", "root")
+        assert each.programs == ("catmaid-celery", "catmaid-flower", "catmaid-celery-beat")
+        assert not each.restarts
+        assert ast.parse(each.content)
+
+
+def test_all_that_the_launcher_imports_from_beside_it_is_installed() -> None:
+    wanted = {"heartbeat", "notify"}
+    for name in BESIDE_LAUNCHER:
+        for node in ast.walk(ast.parse(inside_source(name))):
+            if isinstance(node, ast.ImportFrom) and node.level == 1:
+                wanted |= {node.module} if node.module else {alias.name for alias in node.names}
+    assert {f"{name}.py" for name in wanted} == set(BESIDE_LAUNCHER)
+
+
+def test_worker_and_beat_are_told_when_they_count_as_unsound(tmp_path: Path) -> None:
+    rest = """
+[health]
+heartbeat_seconds = 2
+stale_seconds = 20
+restarts_per_hour = 7
+[worker.crop]
+heal = false
+stall_seconds = 77
+[command.flower]
+argv = ["celery", "flower"]
+"""
+    project = read_rest(tmp_path, rest)
+    by_key = {program.key: launch_of(project, program).environment for program in project.programs}
+    told = {name: value for name, value in by_key["worker.crop"].items() if name.startswith("PROCMAN_")}
+    settings = read_settings(told)
+    assert (settings.problems, settings.heal, settings.heartbeat_seconds, settings.stale_seconds) == ([], False, 2, 20)
+    assert (settings.stall_seconds, settings.restarts_per_hour) == (77, 7)
+    assert settings.hold_file == str(hold_path(project.directories.state, "catmaid-crop"))
+    assert "PROCMAN_HEAL" not in by_key["command.flower"]
 
 
 def test_launcher_that_nothing_uses_is_not_installed(site: Project) -> None:
     one, *rest = site.programs
     plain = replace(one, launcher=False)
     assert launcher_files(replace(site, programs=(plain,))) == ()
-    (file,) = launcher_files(replace(site, programs=(plain, *rest)))
+    *_, file = launcher_files(replace(site, programs=(plain, *rest)))
     assert plain.name not in file.programs
 
 

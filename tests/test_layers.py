@@ -74,6 +74,9 @@ def _names(module: str, node: ast.AST, sources: Iterable[str]) -> Iterator[str]:
     match node:
         case ast.Import(names=names):
             yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=base, names=names, level=1) if _within(module, "procman.inside"):
+            # Installed beside the launcher, under whatever name that gives them, they find each other only so.
+            yield from (f".{base or alias.name}" for alias in names)
         case ast.ImportFrom(module=None, names=names) | ast.ImportFrom(module=str(), level=1 | 2 | 3, names=names):
             yield "a relative name"
         case ast.ImportFrom(module=str(base), names=names):
@@ -109,13 +112,13 @@ def _away_from_home(one: Import) -> bool:
 
 def _unknown_library(one: Import) -> bool:
     name = one.imported.split(".")[0]
-    known = {"procman", *HOMES, *sys.stdlib_module_names}
+    known = {"", "procman", *HOMES, *sys.stdlib_module_names}
     return name not in known and not _within(one.module, ELSEWHERE.get(name, "nowhere"))
 
 
 def _foreign_inside(one: Import) -> bool:
     name = one.imported.split(".")[0]
-    return _within(one.module, "procman.inside") and name not in sys.stdlib_module_names
+    return _within(one.module, "procman.inside") and name not in {"", *sys.stdlib_module_names}
 
 
 RULES = (_against_the_layers, _away_from_home, _unknown_library, _foreign_inside)
@@ -162,6 +165,8 @@ def test_every_part_has_a_layer() -> None:
         ("procman.run", "import tomli"),
         ("procman.inside.launcher", "from procman.errors import ProcmanError"),
         ("procman.inside.launcher", "import celery"),
+        ("procman.inside.heartbeat", "from procman.inside import verdict"),
+        ("procman.inside.heartbeat", "from .. import model"),
         ("procman.inside.launcher", "importlib.import_module('procman.errors')"),
     ],
 )
@@ -180,6 +185,7 @@ def test_violation_is_found(module: str, text: str) -> None:
         ("procman.checks.process", "import psutil\nfrom procman.run import capture"),
         ("procman.backends.supervisor.verify", "from supervisor.options import ServerOptions"),
         ("procman.inside.probe", "import json, os\nfrom importlib import import_module"),
+        ("procman.inside.heartbeat", "from . import verdict\nfrom .notify import Systemd"),
         ("procman", "from procman.version import VERSION"),
         ("procman.launch", "from procman import celery_command"),
     ],

@@ -114,8 +114,8 @@ _OWN = (
         Value.WORDS,
         True,
         """
-        ExecStart OOMPolicy:243 Restart RestartMaxDelaySec:254 RestartSec RestartSteps:254 TimeoutAbortSec:243
-        TimeoutStopSec:188 Type
+        ExecStart NotifyAccess OOMPolicy:243 Restart RestartMaxDelaySec:254 RestartSec RestartSteps:254
+        TimeoutAbortSec:243 TimeoutStartSec:188 TimeoutStopSec:188 Type WatchdogSec WatchdogSignal:240
         """,
     ),
     *_table(

@@ -11,7 +11,8 @@ The rest is said by PROCMAN_ variables in the environment. In this order the lau
 1. reads the environment file, if there is one; its variables override those already set;
 2. asks the kernel for SIGTERM at the death of the process manager, so that no orphan is left behind;
 3. takes the program's lock, waiting for an earlier process that still finishes its tasks;
-4. puts the project's directory first on sys.path and calls Celery's own main(), or becomes the command.
+4. puts the project's directory first on sys.path and calls Celery's own main(), or becomes the command. A worker or
+   beat gets a heartbeat before (heartbeat.py beside this file), which says how it is from then on.
 
 All of it happens in one process that keeps its pid: signals reach Celery itself, and the exit status is Celery's or the
 command's own. Status 78, with the reason on stderr, says that the launcher could not start the program.
@@ -24,9 +25,11 @@ import importlib.util
 import os
 import re
 import signal
+import socket
 import sys
 import time
-from typing import Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+import types
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 # EX_CONFIG of sysexits.h. Celery uses 0, 1, 64, 69 and 73, so 78 is never Celery's.
 EXIT_CANNOT_START = 78
@@ -37,8 +40,12 @@ STARTED_AGAIN = "PROCMAN_STARTED_AGAIN"
 
 LOCK_ATTEMPT_SECONDS = 0.2
 LOCK_MESSAGE_SECONDS = 300
+PUT_OFF_SECONDS = 20
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+PACKAGE = "procman_inside"
+"""What the files beside this one are imported as: nothing of a project is called so."""
 
 
 class LauncherError(Exception):
@@ -261,11 +268,15 @@ def end_with_parent(parent_pid: int) -> None:
 def take_lock(path: str) -> int:
     """Wait until this process alone holds the lock at `path`; return the descriptor, which must stay open."""
     descriptor = _open_lock(path)
-    message_due = time.monotonic()
+    message_due = put_off_due = time.monotonic()
     while not _try_lock(descriptor, path):
+        reason = f"waiting for process {_holder(descriptor)} of the same program, which still runs (it holds {path})"
         if time.monotonic() >= message_due:
-            say(f"waiting for process {_holder(descriptor)} of the same program, which still runs (it holds {path})")
+            say(reason)
             message_due = time.monotonic() + LOCK_MESSAGE_SECONDS
+        if time.monotonic() >= put_off_due:
+            put_off_start(reason)
+            put_off_due = time.monotonic() + PUT_OFF_SECONDS
         time.sleep(LOCK_ATTEMPT_SECONDS)
     _write_holder(descriptor)
     return descriptor
@@ -332,15 +343,64 @@ def put_first(directory: str, search_path: Sequence[str]) -> List[str]:
     return [directory] + list(search_path[1:] if has_own else search_path)
 
 
-def import_celery_main() -> Callable[[], Optional[int]]:
-    """Return what the `celery` command calls. It patches for gevent and eventlet first; the app is not imported yet."""
+def import_celery_main() -> Any:
+    """Return the module whose main() the `celery` command calls. It patches for gevent and eventlet first; the app is
+    not imported yet."""
     try:
-        main: Callable[[], Optional[int]] = importlib.import_module("celery.__main__").main
+        return importlib.import_module("celery.__main__")
     except ImportError as error:
         found = importlib.util.find_spec("celery")
         origin = f"Celery is taken from {found.origin}" if found else "it is not installed there"
         raise LauncherError(f"cannot import Celery with {sys.executable}: {error} ({origin})") from error
-    return main
+
+
+# 5. What runs beside Celery ------------------------------------------------------------------------------------------
+# It must never keep a program from running: whatever fails in it is said, and the program runs without.
+
+
+def import_beside(name: str) -> Any:
+    """Import what is installed beside this file, where neither the project can hide it nor it anything of the project.
+
+    No bytecode is written: the directory is to be empty again once its files are removed.
+    """
+    if PACKAGE not in sys.modules:
+        package = types.ModuleType(PACKAGE)
+        package.__path__ = [os.path.dirname(os.path.realpath(__file__))]
+        sys.modules[PACKAGE] = package
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        return importlib.import_module(f"{PACKAGE}.{name}")
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def put_off_start(reason: str) -> None:
+    """Ask systemd for more time to start; without systemd, or without the file that does it, nothing happens."""
+    try:
+        import_beside("notify").Systemd(os.environ).put_off(reason)
+    except Exception as error:
+        say(f"systemd cannot be asked for more time: {error!r}")
+
+
+def start_heartbeat() -> Any:
+    """Start the heartbeat and return it; None where there cannot be one."""
+    try:
+        return import_beside("heartbeat").start(os.environ)
+    except Exception as error:
+        say(f"nobody can see whether this program is well, for it has no heartbeat: {error!r}")
+        _tell_systemd_without_heartbeat()
+        return None
+
+
+def _tell_systemd_without_heartbeat() -> None:
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"READY=1\nWATCHDOG_USEC=0", "\0" + address[1:] if address[0] == "@" else address)
+    except OSError as error:
+        say(f"systemd cannot be told that this program has started: {error}")
 
 
 def main() -> Optional[int]:
@@ -357,15 +417,18 @@ def main() -> Optional[int]:
         if settings.kind == "command":
             become_command(sys.argv[1:], lock)
         sys.path[:] = put_first(settings.directory, sys.path)
-        celery_main = import_celery_main()
+        heartbeat = start_heartbeat()
+        celery = import_celery_main()
     except LauncherError as error:
         for line in str(error).splitlines():
             say(line)
         return EXIT_CANNOT_START
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    # What is to run beside Celery starts here: the app is not imported yet, and nothing is patched for gevent.
-    return celery_main()
+    if heartbeat is not None:
+        heartbeat.follow(celery)
+    status: Optional[int] = celery.main()
+    return status
 
 
 # billiard imports the main module a second time in the children of some pools: they must not start a program each.

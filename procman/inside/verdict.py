@@ -16,7 +16,8 @@ MAX_NAME = 200
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 
 WARM, FORCE = "warm", "force"
-"""What would help: a stop that lets running tasks finish, or none of that because nobody listens."""
+"""What would help: a stop that lets running tasks finish, never said of a worker that is busy; or a kill, because the
+main process does not listen."""
 
 IMPORTING, STARTING, CONSUMING, TICKING = "importing", "starting", "consuming", "ticking"
 DISCONNECTED, STOPPING = "disconnected", "stopping"
@@ -71,7 +72,10 @@ def verdict(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) ->
         return Verdict(UNKNOWN, "PM201", "its heartbeat is from the future: another clock than this host's")
     if age > thresholds.stale_seconds:
         reason = f"it last wrote its heartbeat {span(age)} ago and should every {span(heartbeat['interval'])}"
-        return Verdict(CRITICAL, "PM201", reason, FORCE)
+        if heartbeat["kind"] == "worker" and heartbeat["pool"] not in POOLS_THAT_TELL:
+            # A task in the main process may hold Python's lock for minutes, and look just so.
+            return Verdict(UNKNOWN, "PM201", f"{reason}: frozen, or busy in the main process")
+        return Verdict(CRITICAL, "PM201", f"{reason}: it is frozen", FORCE)
     if heartbeat["phase"] not in (CONSUMING, TICKING):
         return _of_phase(heartbeat, now, thresholds)
     judge = _of_beat if heartbeat["kind"] == "beat" else _of_worker
@@ -86,7 +90,7 @@ def span(seconds: float) -> str:
     for unit, length, least in (("days", 86400, 2), ("h", 3600, 2), ("min", 60, 2)):
         if seconds >= length * least:
             return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.3g} s"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
 
 
 def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
@@ -144,8 +148,8 @@ def _of_waiting_messages(heartbeat: Mapping[str, Any], now: float, thresholds: T
         return None
     waiting = [queue for queue in heartbeat["queues"] if queue["messages"]]
     names = ", ".join(f"{queue['messages']} in {queue['name']}" for queue in waiting) or "in its queues"
-    reason = f"messages have been waiting for {span(now - since)} ({names}) while it is idle and takes none"
-    return Verdict(CRITICAL, "PM301", reason, WARM)
+    reason = f"messages have been waiting for {span(now - since)} ({names}) while it has a free slot and takes none"
+    return Verdict(CRITICAL, "PM301", reason, "" if heartbeat["busy"] else WARM)
 
 
 def _of_pool(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Optional[Verdict]:
@@ -170,7 +174,6 @@ def _of_consumers(heartbeat: Mapping[str, Any], now: float, thresholds: Threshol
     late = any(queue["messages"] and now - (queue["since"] or now) > thresholds.stall_seconds for queue in abandoned)
     if not late:
         return Verdict(WARNING, "PM303", reason)
-    # Never touched while it is busy with another queue.
     return Verdict(CRITICAL, "PM303", f"{reason}, and messages wait there", "" if heartbeat["busy"] else WARM)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from procman.inside import launcher
+from procman.launch import BESIDE_LAUNCHER, LAUNCHER
 
 # How long a test waits for what must happen. No test waits to see that something does not.
 DEADLINE_SECONDS = 60
@@ -66,6 +67,10 @@ class Installation:
         return self.directory / "projects"
 
     @property
+    def run_directory(self) -> Path:
+        return self.directory / "run"
+
+    @property
     def lock(self) -> Path:
         return self.directory / "run" / "lock"
 
@@ -94,7 +99,8 @@ def install_launcher(directory: Path, python: Path) -> Installation:
     installation = Installation(directory, python)
     for made in (installation.launcher.parent, installation.project, installation.lock.parent):
         made.mkdir(parents=True)
-    shutil.copy(launcher.__file__, installation.launcher)
+    for name in (LAUNCHER, *BESIDE_LAUNCHER):
+        shutil.copy(Path(launcher.__file__).with_name(name), installation.launcher.with_name(name))
     return installation
 
 

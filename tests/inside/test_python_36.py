@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from procman import inside
+from procman.launch import BESIDE_LAUNCHER
 
 FILES = sorted(Path(inside.__file__).parent.glob("**/*.py"))
 
@@ -29,15 +30,27 @@ def test_only_the_standard_library_is_imported(file: Path) -> None:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             imported |= {name.name.partition(".")[0] for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"line {node.lineno} imports from procman"
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
             imported.add((node.module or "").partition(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 1, f"line {node.lineno} imports from procman"
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            assert {f"{name}.py" for name in names} <= set(BESIDE_LAUNCHER), "it is not installed beside the launcher"
     assert imported <= sys.stdlib_module_names
 
 
+RUN = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__mp_main__')"
+"""billiard imports the main module again, under this name, in children that it does not fork."""
+
+IMPORT = """
+import pathlib, runpy, sys
+file = pathlib.Path(sys.argv[1])
+runpy.run_path(str(file.with_name("launcher.py")))["import_beside"](file.stem)
+"""
+
+
 def test_importing_it_does_nothing(file: Path, python: Path, tmp_path: Path) -> None:
-    """billiard imports the main module again, as `__mp_main__`, in children that it does not fork."""
-    program = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__mp_main__')"
+    program = IMPORT if file.name in BESIDE_LAUNCHER else RUN
     done = subprocess.run(
         [python, "-W", "error", "-c", program, file], cwd=tmp_path, capture_output=True, text=True, check=False
     )

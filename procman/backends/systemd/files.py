@@ -98,6 +98,8 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         "directories": _own_directories(project, program).items(),
         "log_file": log_path(project, program.name),
         "growing": _knows(project, "RestartSteps"),
+        "notifies": program.launcher and program.kind is not Kind.COMMAND,
+        "watchdog": project.health.watchdog_seconds if program.heal else None,
         "stop_timeout": stop_timeout_seconds(program),
         "abort": _knows(project, "TimeoutAbortSec"),
         "oom_policy": _knows(project, "OOMPolicy"),

@@ -12,6 +12,7 @@ import pytest
 from procman.backends.supervisor import files
 from procman.backends.supervisor.embedded import SOCKET_BYTES, SUFFIX_BYTES
 from procman.errors import ProcmanError
+from procman.launch import BESIDE_LAUNCHER
 from procman.version import VERSION
 from tests.backends.supervisor.projects import embedded, reference, rendered, sections, with_programs
 from tests.hostile import HOSTILE
@@ -181,14 +182,14 @@ def test_scripts_alone_can_be_run() -> None:
 def test_what_changes_with_procman_restarts_nothing() -> None:
     by_restart = {path: file.restarts for path, file in rendered(reference()).items()}
     assert [path for path, restarts in by_restart.items() if not restarts] == [
-        "/usr/local/lib/procman/catmaid/launcher.py"
+        f"/usr/local/lib/procman/catmaid/{name}" for name in (*BESIDE_LAUNCHER, "launcher.py")
     ]
 
 
 def test_each_file_names_the_programs_it_concerns() -> None:
     concerned = {Path(path).name: file.programs for path, file in rendered(reference()).items()}
     assert concerned == {
-        "launcher.py": ("catmaid-celery", "catmaid-celery-beat"),
+        **dict.fromkeys((*BESIDE_LAUNCHER, "launcher.py"), ("catmaid-celery", "catmaid-celery-beat")),
         "catmaid-celery.conf": ("catmaid-celery",),
         "catmaid-celery.sh": ("catmaid-celery",),
         "catmaid-celery-beat.conf": ("catmaid-celery-beat",),
@@ -197,7 +198,7 @@ def test_each_file_names_the_programs_it_concerns() -> None:
 
 
 def test_launcher_is_left_out_where_no_program_uses_it() -> None:
-    assert not any(path.endswith("launcher.py") for path in rendered(with_programs(reference(), launcher=False)))
+    assert not any(path.endswith(".py") for path in rendered(with_programs(reference(), launcher=False)))
 
 
 def test_text_holds_no_version_and_is_the_same_each_time() -> None:

@@ -183,6 +183,14 @@ def test_launcher_is_told_what_its_contract_says(place: Place) -> None:
         "PROCMAN_RUN_DIRECTORY": "/var/lib/procman/catmaid/run/catmaid-celery",
         "PROCMAN_ENVIRONMENT_FILE": "/etc/catmaid/celery.env",
         "PROCMAN_PARENT_PID": str(os.getpid()),
+        "PROCMAN_HEARTBEAT_SECONDS": "5",
+        "PROCMAN_STALE_SECONDS": "30",
+        "PROCMAN_STALL_SECONDS": "300",
+        "PROCMAN_INTERVAL_SECONDS": "30",
+        "PROCMAN_FAILURES": "3",
+        "PROCMAN_HEAL": "1",
+        "PROCMAN_RESTARTS_PER_HOUR": "3",
+        "PROCMAN_HOLD_FILE": "/var/lib/procman/catmaid/holds/catmaid-celery.json",
     }
 
 

@@ -10,7 +10,7 @@ from procman import backends
 from procman.backends.systemd.files import log_path, render
 from procman.config.systemd_directives import KNOWN, OLDEST_VERSION
 from procman.errors import ProcmanError
-from procman.launch import launch_of
+from procman.launch import BESIDE_LAUNCHER, launch_of
 from procman.model import MARKER, BackendName
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, directives_of, project, quoted, toml, units_of
 from tests.hostile import HOSTILE
@@ -26,7 +26,7 @@ def test_backend_is_found_by_its_name() -> None:
 
 def test_there_is_a_unit_per_program_and_a_target() -> None:
     files = {file.path: file for file in render(project()).files}
-    assert [path.name for path in files] == ["launcher.py", *SERVICES, "catmaid.target"]
+    assert [path.name for path in files] == [*BESIDE_LAUNCHER, "launcher.py", *SERVICES, "catmaid.target"]
     for name in SERVICES:
         file = files[Path("/etc/systemd/system", name)]
         assert (file.mode, file.owner, file.group) == (0o644, "root", "root")
@@ -68,7 +68,6 @@ def test_every_program_is_one_main_process_that_is_stopped_warm_and_never_given_
     wanted = project("stop_timeout_seconds = 3600")
     for name in SERVICES:
         unit = directives_of(units_of(wanted)[name])
-        assert unit["Type"] == ["exec"]
         assert unit["KillMode"] == ["mixed"]
         assert unit["Restart"] == ["always"]
         assert unit["RestartSec"] == ["10"]
@@ -78,6 +77,24 @@ def test_every_program_is_one_main_process_that_is_stopped_warm_and_never_given_
         assert unit["PartOf"] == ["catmaid.target"]
         assert "WantedBy" not in unit
     assert int(directives_of(units_of(wanted)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
+
+
+def test_worker_and_beat_say_themselves_when_they_are_up_and_that_they_live() -> None:
+    units = units_of(project(rest="[health]\nwatchdog_seconds = 44\n"))
+    worker, command, beat = (directives_of(units[name]) for name in SERVICES)
+    for unit in (worker, beat):
+        assert (unit["Type"], unit["NotifyAccess"], unit["WatchdogSec"]) == (["notify"], ["main"], ["44"])
+        # Not ABRT, which would be a core dump where a warm stop may do.
+        assert unit["WatchdogSignal"] == ["SIGTERM"]
+    assert command["Type"] == ["exec"]
+    assert not {"NotifyAccess", "WatchdogSec", "TimeoutStartSec"} & set(command)
+
+
+def test_program_without_launcher_or_without_healing_has_no_watchdog() -> None:
+    plain = directives_of(units_of(project("launcher = false"))[SERVICES[0]])
+    assert (plain["Type"], "WatchdogSec" in plain) == (["exec"], False)
+    unhealed = directives_of(units_of(project("heal = false"))[SERVICES[0]])
+    assert (unhealed["Type"], "WatchdogSec" in unhealed) == (["notify"], False)
 
 
 def test_start_limit_stands_where_systemd_looks_for_it() -> None:

@@ -23,6 +23,14 @@ export PROCMAN_PROGRAM=catmaid-celery
 export PROCMAN_KIND=worker
 export PROCMAN_DIRECTORY=/opt/catmaid/django/projects
 export PROCMAN_RUN_DIRECTORY=/var/lib/procman/catmaid/run/catmaid-celery
+export PROCMAN_HEARTBEAT_SECONDS=5
+export PROCMAN_STALE_SECONDS=30
+export PROCMAN_STALL_SECONDS=300
+export PROCMAN_INTERVAL_SECONDS=30
+export PROCMAN_FAILURES=3
+export PROCMAN_HEAL=1
+export PROCMAN_RESTARTS_PER_HOUR=3
+export PROCMAN_HOLD_FILE=/var/lib/procman/catmaid/holds/catmaid-celery.json
 
 cd /opt/catmaid/django/projects || exit 1
 umask 022

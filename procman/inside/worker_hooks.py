@@ -1,0 +1,191 @@
+"""Follow a Celery worker by its signals and bootsteps, without being asked by any task: Celery 4.4 to 5.7."""
+
+import importlib
+import sys
+from time import monotonic, time
+from typing import Any, Callable, List, Optional, Tuple
+
+from . import verdict
+from .observed import Measured, Observed, described, printable
+
+POOLS = {
+    "celery.concurrency.prefork": "prefork",
+    "celery.concurrency.solo": "solo",
+    "celery.concurrency.thread": "threads",
+    "celery.concurrency.gevent": "gevent",
+    "celery.concurrency.eventlet": "eventlet",
+}
+
+LEAST_SECONDS_OF_CALLS = 8
+
+
+def connect(observed: Observed, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
+    """Have OBSERVED follow the worker that this process is about to become.
+
+    Its event loop is stamped every LOOP_SECONDS; START_ASKING is called with its consumer, once it consumes.
+    """
+    signals = importlib.import_module("celery.signals")
+
+    def on_init(sender: Any = None, **_: Any) -> None:
+        observed.enter(verdict.STARTING)
+        try:
+            _add_steps(sender, observed, loop_seconds, start_asking)
+        except Exception as error:
+            observed.missing["worker"] = described(error)
+            observed.come_up()
+
+    # Weak references, which signals keep else, would be gone at the end of this function.
+    signals.worker_init.connect(on_init, weak=False)
+    signals.worker_ready.connect(lambda **_: observed.come_up(), weak=False)
+    signals.worker_shutting_down.connect(lambda **_: observed.enter(verdict.STOPPING), weak=False)
+    for name in ("task_revoked", "task_rejected", "task_unknown"):
+        getattr(signals, name).connect(observed.move, weak=False)
+
+
+def _add_steps(worker: Any, observed: Observed, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
+    bootsteps = importlib.import_module("celery.bootsteps")
+
+    # Bootsteps are classes that Celery makes objects of. None of their methods may raise: the worker would end.
+
+    class ProcmanWorker(bootsteps.StartStopStep):  # type: ignore[name-defined, misc]
+        """Knows when the pool is there and the worker about to connect."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def start(self, parent: Any) -> None:
+            guarded(observed, "worker", lambda: _describe(parent, observed))
+            observed.come_up()
+
+        def stop(self, _: Any) -> None:
+            observed.enter(verdict.STOPPING)
+
+        terminate = stop
+
+    class ProcmanConsumer(bootsteps.StartStopStep):  # type: ignore[name-defined, misc]
+        """Knows whether the worker consumes. It must not require Timer, which breaks the reconnect (Celery 3955)."""
+
+        requires = ("celery.worker.consumer.tasks:Tasks",)
+
+        def start(self, parent: Any) -> None:
+            guarded(observed, "event loop", lambda: _stamp_the_loop(parent, observed, loop_seconds))
+            observed.enter(verdict.CONSUMING)
+            guarded(observed, "queues", lambda: start_asking(parent))
+
+        def stop(self, parent: Any) -> None:
+            is_running = parent.blueprint.state == bootsteps.RUN
+            observed.enter(verdict.DISCONNECTED if is_running else verdict.STOPPING)
+
+        terminate = stop
+
+    worker.app.steps["worker"].add(ProcmanWorker)
+    worker.app.steps["consumer"].add(ProcmanConsumer)
+
+
+def guarded(observed: Observed, what: str, act: Callable[[], None]) -> None:
+    """Do it; if it fails, say that it is missing, and nothing else."""
+    try:
+        act()
+    except Exception as error:
+        observed.missing[what] = described(error)
+    else:
+        observed.missing.pop(what, None)
+
+
+def _describe(worker: Any, observed: Observed) -> None:
+    observed.node_name = printable(worker.hostname)
+    module = type(worker.pool).__module__
+    observed.pool = POOLS.get(module, printable(module.rpartition(".")[2]))
+    observed.measure = lambda: measured(worker)
+
+
+# The event loop ------------------------------------------------------------------------------------------------------
+
+
+def _stamp_the_loop(consumer: Any, observed: Observed, seconds: float) -> None:
+    """Have every round of the main loop stamped, from now until the connection is lost; then Celery clears its timers.
+
+    With an event loop, and in a green pool, a timer does it. Elsewhere Celery's timer is a thread, which tells nothing:
+    there the loop is one of calls, each of which takes two seconds or a little more while there is nothing to do.
+    """
+    observed.turn()
+    if consumer.hub is not None or getattr(consumer.pool, "is_green", False):
+        before = vars(consumer).pop("procman_timer", None)
+        if before is not None:
+            consumer.timer.cancel(before)
+        consumer.procman_timer = consumer.timer.call_repeatedly(seconds, observed.turn)
+    elif observed.settings.stale_seconds < LEAST_SECONDS_OF_CALLS:
+        observed.loop = None
+    elif "procman_is_stamped" not in vars(consumer):
+        perform = consumer.perform_pending_operations
+
+        def stamp_and_perform() -> Any:
+            observed.turn()
+            return perform()
+
+        consumer.perform_pending_operations = stamp_and_perform
+        consumer.procman_is_stamped = True
+
+
+# What it does --------------------------------------------------------------------------------------------------------
+
+
+def measured(worker: Any) -> Measured:
+    """Count what WORKER does; called from a thread beside it, and so copying each collection in one step."""
+    state = sys.modules["celery.worker.state"]
+    accepted = state.all_total_count[0]
+    active = _members(state.active_requests)
+    reserved = _members(state.reserved_requests)
+    busy = _busy(worker.pool, active)
+    waiting = sum(1 for request in reserved if request not in active)
+    return Measured(
+        slots=_slots(worker.pool),
+        busy=busy,
+        reserved=waiting,
+        finished=max(0, accepted - busy),
+        received=(accepted, busy, tuple(sorted(map(id, reserved)))),
+        excused=_is_excused(worker.consumer, len(reserved)),
+        tasks=_tasks(active),
+    )
+
+
+def _members(requests: Any) -> List[Any]:
+    # A WeakSet keeps its references in a set, which list() copies without letting another thread in between.
+    members = (reference() for reference in list(requests.data))
+    return [member for member in members if member is not None]
+
+
+def _slots(pool: Any) -> int:
+    return int(pool.num_processes if type(pool).__module__ == "celery.concurrency.prefork" else pool.limit)
+
+
+def _busy(pool: Any, active: List[Any]) -> int:
+    """Count running tasks. After a reconnect Celery's own list keeps some that have long ended; billiard's does not."""
+    jobs = getattr(getattr(pool, "_pool", None), "_cache", None)
+    if isinstance(jobs, dict):
+        return sum(1 for job in list(jobs.values()) if job.accepted() and not job.ready())
+    return len(active)
+
+
+def _is_excused(consumer: Any, reserved: int) -> bool:
+    """Say whether all that the worker may hold is held by tasks that wait for their time or for a rate limit."""
+    limited = sum(len(bucket.contents) for bucket in list(consumer.task_buckets.values()) if bucket)
+    scheduled = sum(1 for each in list(consumer.timer.schedule.queue) if _is_of_a_task(each))
+    capacity = consumer.qos.value if getattr(consumer, "qos_global", None) is not False else None
+    capacity = consumer.initial_prefetch_count if capacity is None else capacity
+    most = consumer.app.conf.worker_eta_task_limit if "worker_eta_task_limit" in consumer.app.conf else None
+    if most and scheduled >= most:
+        return True
+    return bool(capacity) and limited + scheduled > 0 and limited + scheduled + reserved >= capacity
+
+
+def _is_of_a_task(waiting: Any) -> bool:
+    try:
+        return hasattr(waiting.entry.args[0], "task_id")
+    except (AttributeError, IndexError, TypeError):
+        return False
+
+
+def _tasks(active: List[Any]) -> Tuple[Tuple[str, Optional[float]], ...]:
+    offset = monotonic() - time()
+    started = ((request.name, getattr(request, "time_start", None)) for request in active[: verdict.MAX_TASKS])
+    return tuple((name, since + offset if isinstance(since, float) else None) for name, since in started)

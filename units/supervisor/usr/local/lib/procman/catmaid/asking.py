@@ -1,0 +1,179 @@
+"""Ask the broker how many messages wait, on a connection of its own: whatever it does, the worker goes on meanwhile.
+
+A thread asks, seldom, and only what costs the broker next to nothing: a passive declaration of each queue. The
+connection stays open, so that the broker's log does not fill with it. In a green pool it is a greenlet that asks, since
+what gevent and eventlet have patched must not be used from another thread.
+"""
+
+import _thread
+import importlib
+import os
+from time import monotonic, sleep
+from typing import Any, Callable, Dict, Optional
+
+from . import verdict
+from .observed import Observed, described, printable
+from .threads import start_thread
+
+ANSWER_SECONDS = 3
+"""How long the broker may take to answer."""
+
+FORK_SECONDS = 0.5
+"""How long a fork waits for a question that is just being asked; what a child inherits half-done may block it."""
+
+FAILURES_TO_TELL = 3
+
+
+class Asker:
+    """Keeps `queues` and `queues_asked` of OBSERVED up to date."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+        self._seconds = max(0.2, observed.settings.stale_seconds / 2)
+        self._connection: Any = None
+        self._channel: Any = None
+        self._origin: Any = None
+        self._known: Dict[str, Any] = {}
+        self._failures = 0
+        self._has_started = False
+        self._asking = _thread.allocate_lock()
+
+    def of_consumer(self, consumer: Any) -> None:
+        """Ask about the queues of a worker's consumer, now and as long as the process lives. May be called again."""
+        self._origin = consumer.connection
+        self._start(consumer.pool, lambda: self._ask_queues(consumer))
+
+    def of_app(self, app: Any) -> None:
+        """Ask nothing but whether the broker of a beat's app is there, and only when beat is late."""
+        self._start(None, lambda: self._ask_broker(app))
+
+    def _start(self, pool: Any, ask: Callable[[], None]) -> None:
+        if self._has_started:
+            return
+        self._has_started = True
+        module = type(pool).__module__.rpartition(".")[2] if getattr(pool, "is_green", False) else ""
+        if module == "gevent":
+            gevent = importlib.import_module("gevent")
+            gevent.spawn(self._forever, ask, gevent.sleep)
+        elif module == "eventlet":
+            eventlet = importlib.import_module("eventlet")
+            eventlet.spawn_n(self._forever, ask, eventlet.sleep)
+        else:
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)
+            start_thread(self._forever, ask, sleep)
+
+    def _forever(self, ask: Callable[[], None], wait: Callable[[float], Any]) -> None:
+        while True:
+            try:
+                with self._asking:
+                    ask()
+                self._failures = 0
+                self._observed.missing.pop("queues", None)
+            except Exception as error:
+                self._disconnect()
+                self._failures += 1
+                if self._failures >= FAILURES_TO_TELL:
+                    self._observed.missing["queues"] = f"the broker does not answer questions ({described(error)})"
+            wait(self._seconds)
+
+    def _before_fork(self) -> None:
+        self._is_held = self._observed.is_own_process() and self._asking.acquire(True, FORK_SECONDS)
+
+    def _after_fork(self) -> None:
+        if self._is_held:
+            self._asking.release()
+
+    # What is asked ---------------------------------------------------------------------------------------------------
+
+    def _ask_queues(self, consumer: Any) -> None:
+        if self._observed.phase != verdict.CONSUMING:
+            return
+        if consumer.connection is not self._origin:
+            self._origin = consumer.connection
+            self._disconnect()
+        self._remember_queues(consumer)
+        if self._connection is None:
+            self._connect(self._origin)
+        answered = [self._ask_queue(name) for name in sorted(self._known)]
+        self._observed.queues = answered
+        self._observed.queues_asked = monotonic()
+
+    def _remember_queues(self, consumer: Any) -> None:
+        """Add to the queues those consumed now: one that somebody has cancelled is still asked for."""
+        for queue in list(consumer.task_consumer.queues):
+            self._known[queue.name] = queue
+        self._observed.passive_queues = frozenset(
+            printable(name)
+            for name, queue in self._known.items()
+            if (queue.queue_arguments or {}).get("x-single-active-consumer")
+        )
+
+    def _ask_queue(self, name: str) -> Dict[str, Any]:
+        messages: Optional[int] = None
+        consumers: Optional[int] = None
+        try:
+            if hasattr(self._channel, "_size"):
+                # A transport that plays AMQP, such as Redis: it does not know who else consumes.
+                messages = int(self._channel._size(name))
+            else:
+                declared = self._channel.queue_declare(name, passive=True)
+                messages, consumers = declared.message_count, declared.consumer_count
+        except self._connection.channel_errors:
+            # There is no such queue, or it is another's alone; AMQP closes the channel with the answer.
+            self._channel = self._connection.channel()
+        return {
+            "name": printable(name),
+            "messages": messages,
+            "consumers": consumers,
+            "since": self._without_consumers_since(name, consumers),
+        }
+
+    def _without_consumers_since(self, name: str, consumers: Optional[int]) -> Optional[float]:
+        if consumers != 0:
+            return None
+        before = [queue["since"] for queue in self._observed.queues if queue["name"] == printable(name)]
+        return before[0] if before and before[0] is not None else monotonic()
+
+    def _ask_broker(self, app: Any) -> None:
+        due = self._observed.tick_due
+        if due is None or monotonic() - due < self._seconds:
+            return
+        try:
+            self._connect(app.connection_for_write())
+            self._observed.queues_asked = monotonic()
+        finally:
+            self._disconnect()
+
+    # The connection --------------------------------------------------------------------------------------------------
+
+    def _connect(self, origin: Any) -> None:
+        if origin is None:
+            raise ConnectionError("the worker has no connection")
+        options = dict(origin.transport_options or {})
+        for name, value in _time_limits(origin).items():
+            options.setdefault(name, value)
+        connection = origin.clone(connect_timeout=ANSWER_SECONDS, heartbeat=0, transport_options=options)
+        self._connection = connection
+        connection.connect()
+        self._channel = connection.channel()
+
+    def _disconnect(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            try:
+                # Not connection.collect(): it changes the time limit of sockets for the whole process meanwhile.
+                transport = vars(connection).get("_connection")
+                # py-amqp: without a farewell, which a broker that is away would have to acknowledge.
+                (transport.collect if hasattr(transport, "collect") else connection.close)()
+            except Exception:  # noqa: S110  # it is given up either way
+                pass
+
+
+def _time_limits(connection: Any) -> Dict[str, Any]:
+    transport = connection.get_transport_cls()
+    if getattr(transport, "driver_name", "") == "py-amqp":
+        return {"read_timeout": ANSWER_SECONDS, "write_timeout": ANSWER_SECONDS}
+    if getattr(transport, "driver_type", "") == "redis":
+        return {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+    return {}

@@ -1,0 +1,89 @@
+"""What the PROCMAN_ variables say about heartbeat and healing; what is wrong in them is said, and a default taken."""
+
+import os
+import time
+from typing import List, Mapping, NamedTuple, Optional
+
+# Taken before gevent or eventlet can put theirs into the module.
+_write = os.write
+
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+
+
+class HealthSettings(NamedTuple):
+    """As procman's `[health]` and the program's own keys have it, in seconds."""
+
+    program: str
+    kind: str
+    run_directory: str
+    heartbeat_seconds: float = 5
+    stale_seconds: float = 30
+    stall_seconds: float = 300
+    interval_seconds: float = 30
+    failures: int = 3
+    restarts_per_hour: int = 3
+    heal: bool = True
+    hold_file: Optional[str] = None
+    boot_id: Optional[str] = None
+    problems: List[str] = []
+    """What is wrong in the variables, in words."""
+
+
+def read_settings(environment: Mapping[str, str]) -> HealthSettings:
+    """Read what the start script or the unit says; anything may be left out."""
+    reader = _Reader(environment)
+    heal = environment.get("PROCMAN_HEAL") or "1"
+    if heal not in ("0", "1"):
+        # Whoever wrote it meant to say something about it: better nothing is done.
+        reader.problems.append(f"PROCMAN_HEAL is {heal!r}, but should be 0 or 1: nothing is healed")
+    return HealthSettings(
+        program=environment.get("PROCMAN_PROGRAM") or "program",
+        kind=environment.get("PROCMAN_KIND") or "worker",
+        run_directory=environment.get("PROCMAN_RUN_DIRECTORY") or ".",
+        heartbeat_seconds=reader.number("PROCMAN_HEARTBEAT_SECONDS", 5, least=0.05),
+        stale_seconds=reader.number("PROCMAN_STALE_SECONDS", 30, least=0.1),
+        stall_seconds=reader.number("PROCMAN_STALL_SECONDS", 300, least=0.1),
+        interval_seconds=reader.number("PROCMAN_INTERVAL_SECONDS", 30, least=0.05),
+        failures=int(reader.number("PROCMAN_FAILURES", 3, least=1)),
+        restarts_per_hour=int(reader.number("PROCMAN_RESTARTS_PER_HOUR", 3, least=0)),
+        heal=heal == "1",
+        hold_file=environment.get("PROCMAN_HOLD_FILE") or None,
+        boot_id=_boot_id(),
+        problems=reader.problems,
+    )
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: List[str] = []
+
+    def number(self, name: str, default: float, least: float) -> float:
+        text = self._environment.get(name)
+        if not text:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            value = -1.0
+        if not least <= value <= 1e7:
+            self.problems.append(f"{name} is {text[:40]!r}, but should be a number from {least:g}: {default} is taken")
+            return default
+        return value
+
+
+def _boot_id() -> Optional[str]:
+    try:
+        with open(BOOT_ID, encoding="ascii") as file:
+            return file.read(64).strip()
+    except (OSError, ValueError):
+        return None
+
+
+def say(program: str, message: str) -> None:
+    """Write a line into the program's log, past Celery's logging and past every lock that a fork might inherit."""
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {program}: {message}\n"
+    try:
+        _write(2, line.encode("utf-8", "backslashreplace"))
+    except OSError:
+        pass

@@ -1,0 +1,202 @@
+"""Writes what a worker or beat says of itself, tells systemd, and heals it: beside Celery, in threads of its own.
+
+Two threads, so that a disk that hangs keeps no sign of life from systemd: one judges and tells, the other writes and
+heals. Neither takes a lock that a child could inherit, and nothing that fails here reaches Celery.
+"""
+
+import _thread
+import json
+import os
+from time import monotonic, sleep
+from typing import Any, Dict, Mapping, Optional
+
+from . import beat_hooks, run_files, verdict, worker_hooks
+from .asking import Asker
+from .notify import Systemd
+from .observed import Observed, described
+from .self_healing import SelfHealing
+from .settings import read_settings, say
+from .threads import start_thread
+from .verdict import Thresholds, Verdict
+
+FILE = "heartbeat.json"
+
+
+def start(environment: Mapping[str, str]) -> "Heart":
+    """Write the first heartbeat and go on with it from now; Celery may be imported afterwards."""
+    heart = Heart(environment)
+    for problem in heart.settings.problems:
+        heart.say(problem)
+    heart.pulse()
+    heart.write()
+    start_thread(heart.forever, heart.pulse, heart.wake_writer)
+    start_thread(heart.forever_woken, heart.write)
+    return heart
+
+
+class Heart:
+    """The heartbeat of this process."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.settings = read_settings(environment)
+        self.observed = Observed(self.settings)
+        self.observed.on_change = self._on_change
+        self._systemd = Systemd(environment)
+        watchdog = self._systemd.watchdog_seconds
+        self._thresholds = Thresholds(self.settings.stale_seconds, self.settings.stall_seconds)
+        self._seconds = min(self.settings.heartbeat_seconds, watchdog / 3 if watchdog else 1e7)
+        self._healing = SelfHealing(self.observed, watchdog is not None, self.say)
+        self._asker = Asker(self.observed)
+        self._latest: Optional[Dict[str, Any]] = None
+        self._verdict = Verdict(verdict.UNKNOWN, "PM203", "it is starting")
+        self._told = ""
+        self._has_disarmed = False
+        self._write_error = ""
+        self._wake_pulse, self._wake_writer = _thread.allocate_lock(), _thread.allocate_lock()
+        self._wake_pulse.acquire()
+        self._wake_writer.acquire()
+
+    def say(self, message: str) -> None:
+        """Write into the program's log."""
+        say(self.settings.program, message)
+
+    # Celery ----------------------------------------------------------------------------------------------------------
+
+    def follow(self, celery_main: Any) -> None:
+        """Hook into Celery as soon as its main module CELERY_MAIN has patched what gevent or eventlet need, no earlier:
+        importing more of Celery first would leave it with locks that block a whole green pool."""
+        try:
+            patch = celery_main.maybe_patch_concurrency
+        except AttributeError as error:
+            self.observed.missing["patching"] = described(error)
+            self._connect()
+            return
+
+        def patch_and_connect(*arguments: Any, **more: Any) -> Any:
+            done = patch(*arguments, **more)
+            self._connect()
+            return done
+
+        celery_main.maybe_patch_concurrency = patch_and_connect
+
+    def _connect(self) -> None:
+        try:
+            if self.settings.kind == "beat":
+                beat_hooks.connect(self.observed, self._asker.of_app)
+            else:
+                loop_seconds = min(self._seconds, self.settings.stale_seconds / 3)
+                worker_hooks.connect(self.observed, loop_seconds, self._asker.of_consumer)
+        except Exception as error:
+            self.observed.missing["hooks"] = described(error)
+            # Nobody else will say so.
+            self.observed.come_up()
+
+    def _on_change(self) -> None:
+        # In the main thread, perhaps in the middle of a signal: systemd hears at once, the rest is for the threads.
+        if self.observed.phase == verdict.STOPPING:
+            self._systemd.tell("STOPPING=1")
+        elif self.observed.is_up:
+            self._systemd.tell("READY=1")
+        _release(self._wake_pulse)
+
+    # The threads -----------------------------------------------------------------------------------------------------
+
+    def forever(self, act: Any, then: Any) -> None:
+        """ACT, then THEN, every so many seconds and at each change."""
+        while True:
+            self._wake_pulse.acquire(True, self._seconds)
+            self._guard(act)
+            then()
+
+    def forever_woken(self, act: Any) -> None:
+        """ACT whenever woken."""
+        while True:
+            self._wake_writer.acquire()
+            self._guard(act)
+
+    def wake_writer(self) -> None:
+        """Have the latest heartbeat written."""
+        _release(self._wake_writer)
+
+    def _guard(self, act: Any) -> None:
+        what = f"heartbeat ({act.__name__})"
+        try:
+            act()
+        except Exception as error:
+            if what not in self.observed.missing:
+                self.say(f"the heartbeat fails: {described(error)}: {error}")
+            self.observed.missing[what] = described(error)
+            sleep(0.1)
+        else:
+            self.observed.missing.pop(what, None)
+
+    def pulse(self) -> None:
+        """Look at the program, judge it, and tell systemd."""
+        now = monotonic()
+        heartbeat = self.observed.heartbeat(now)
+        self._verdict = verdict.verdict(heartbeat, now, self._thresholds)
+        heartbeat["verdict"] = dict(self._verdict._asdict())
+        self._latest = heartbeat
+        self._tell_systemd()
+
+    def _tell_systemd(self) -> None:
+        if not self._systemd.listens:
+            return
+        observed, found = self.observed, self._verdict
+        if observed.phase == verdict.STOPPING:
+            self._systemd.tell("STOPPING=1", "WATCHDOG=1", f"STATUS={found.reason}")
+            return
+        if not observed.is_up:
+            self._systemd.put_off(found.reason)
+            return
+        told = f"{found.level} {found.code} {observed.phase}"
+        words = ["READY=1"] if told == self._told else ["READY=1", f"STATUS={found.level}: {found.reason}"]
+        if not self._healing.withholds:
+            words.append("WATCHDOG=1")
+        if observed.pool not in (None, *verdict.POOLS_THAT_TELL) and not self._has_disarmed:
+            # In these pools a task may hold Python's lock for longer than any watchdog should wait.
+            words.append("WATCHDOG_USEC=0")
+            self._has_disarmed = True
+        if self._systemd.tell(*words):
+            self._told = told
+
+    def write(self) -> None:
+        """Write the latest heartbeat, and act on it if it has to be."""
+        heartbeat = self._latest
+        if heartbeat is None:
+            return
+        path = os.path.join(self.settings.run_directory, FILE)
+        try:
+            run_files.replace(path, _text(heartbeat))
+        except OSError as error:
+            self._note_write_error(path, error.strerror or str(error))
+        else:
+            if self._write_error:
+                self.say("the heartbeat can be written again")
+            self._write_error = ""
+        self._healing.look(heartbeat, self._verdict)
+
+    def _note_write_error(self, path: str, reason: str) -> None:
+        if self._write_error != reason:
+            self.say(f"the heartbeat {path} cannot be written: {reason}. The program goes on without")
+        self._write_error = reason
+        try:
+            # Says on a full disk that somebody is alive all the same.
+            os.utime(path)
+        except OSError:
+            pass
+
+
+def _text(heartbeat: Dict[str, Any]) -> str:
+    text = json.dumps(heartbeat)
+    if len(text) > verdict.MAX_BYTES:
+        # A worker with thousands of queues.
+        text = json.dumps({**heartbeat, "queues": [], "tasks": [], "missing": ["queues: there are too many"]})
+    return text
+
+
+def _release(lock: Any) -> None:
+    try:
+        lock.release()
+    except RuntimeError:
+        pass  # nobody has taken it since the last time: awake already

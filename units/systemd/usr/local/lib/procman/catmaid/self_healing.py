@@ -1,0 +1,171 @@
+"""Lets a program that is unsound, and can still act, stop itself warm: its process manager starts it again."""
+
+import _thread
+import json
+import os
+import signal
+from time import monotonic, time
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+from . import run_files, verdict
+from .observed import Observed
+from .settings import HealthSettings
+from .verdict import Verdict
+
+EVENTS_BYTES = 256 * 1024
+HOUR = 3600.0
+
+
+class SelfHealing:
+    """Looks at one verdict after the other, and acts when several in a row say the same."""
+
+    def __init__(self, observed: Observed, has_watchdog: bool, say: Callable[[str], None]) -> None:
+        self._observed = observed
+        self._has_watchdog = has_watchdog
+        self._say = say
+        self._main_thread = _thread.get_ident()
+        self._code = ""
+        self._failures = 0
+        self._next_look = 0.0
+        self._asked_at: Optional[float] = None
+        self._has_given_up = False
+        self._was_healed: Optional[bool] = None
+        self.withholds = False
+        """Whether systemd is to get no sign of life any more, because the main process does not listen."""
+
+    def look(self, heartbeat: Mapping[str, Any], found: Verdict) -> None:
+        """Judge one heartbeat; called again and again, but no more than one look counts in an interval."""
+        now = monotonic()
+        self._observed.held = is_held(self._observed.settings.hold_file)
+        if self._asked_at is not None:
+            self._insist(now)
+            return
+        if not self._is_remediable(found):
+            self._code, self._failures, self._next_look = "", 0, now
+            self._note_recovery(found)
+            return
+        if found.code != self._code:
+            self._code, self._failures, self._next_look = found.code, 0, now
+        if now >= self._next_look:
+            self._failures += 1
+            self._next_look = now + self._observed.settings.interval_seconds
+        if self._failures >= self._observed.settings.failures:
+            self._heal(heartbeat, found, now)
+
+    def _is_remediable(self, found: Verdict) -> bool:
+        if not self._observed.settings.heal or self._observed.held or found.level != verdict.CRITICAL:
+            return False
+        return found.remedy == verdict.WARM or (found.remedy == verdict.FORCE and self._has_watchdog)
+
+    def _heal(self, heartbeat: Mapping[str, Any], found: Verdict, now: float) -> None:
+        settings = self._observed.settings
+        recent = self._recent(now)
+        if recent is None or len(recent) >= settings.restarts_per_hour:
+            self._give_up(heartbeat, found, recent)
+            return
+        restarts = [*recent, {"boot_id": settings.boot_id, "at": now, "wall": time(), "code": found.code}]
+        try:
+            self._remember({"format": 1, "restarts": restarts, "open": found.code})
+        except OSError as error:
+            # Without a memory it would go on for ever.
+            self._say(f"{found.reason}, but nothing is done: healed.json cannot be written ({error.strerror})")
+            self._next_look = now + settings.interval_seconds
+            self._failures = 0
+            return
+        action = "stops itself warm" if found.remedy == verdict.WARM else "lets systemd's watchdog end it"
+        self._say(f"{found.code}: {found.reason}. It {action}, to be started again")
+        self._record("healing", heartbeat, found, action)
+        self._asked_at = now
+        if found.remedy == verdict.FORCE:
+            self.withholds = True
+        else:
+            # To the main thread: to any other a signal would not interrupt what the main one waits in.
+            signal.pthread_kill(self._main_thread, signal.SIGTERM)
+
+    def _insist(self, now: float) -> None:
+        has_heard = self._observed.phase == verdict.STOPPING
+        if (
+            not has_heard
+            and self._asked_at is not None
+            and now - self._asked_at > self._observed.settings.stale_seconds
+        ):
+            self.withholds = True
+
+    def _give_up(self, heartbeat: Mapping[str, Any], found: Verdict, recent: Optional[List[Any]]) -> None:
+        if not self._has_given_up:
+            self._has_given_up = True
+            why = "healed.json cannot be read" if recent is None else f"{len(recent)} restarts within the last hour"
+            self._say(f"{found.code}: {found.reason}. Not restarted: {why}")
+            self._record("gave-up", heartbeat, found, f"nothing: {why}")
+
+    def _note_recovery(self, found: Verdict) -> None:
+        """Record once that the process is sound which a restart was to bring."""
+        if found.level != verdict.OK or found.code != "PM200" or self._was_healed:
+            return
+        self._was_healed = True
+        try:
+            memory = self._memory()
+            code = memory.get("open")
+            if code:
+                memory["open"] = None
+                self._remember(memory)
+                self._record("healed", {"tasks": []}, found._replace(code=str(code)), "was started again")
+        except (OSError, ValueError):
+            return
+
+    # Files -----------------------------------------------------------------------------------------------------------
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._observed.settings.run_directory, name)
+
+    def _memory(self) -> Dict[str, Any]:
+        text = run_files.read(self._path("healed.json"), verdict.MAX_BYTES)
+        memory = {} if text is None else json.loads(text)
+        if not isinstance(memory, dict):
+            raise ValueError("healed.json is of the wrong type")
+        return memory
+
+    def _recent(self, now: float) -> Optional[List[Any]]:
+        """Return the restarts of the last hour and this boot; None where that cannot be told."""
+        try:
+            restarts = self._memory().get("restarts", [])
+            boot_id = self._observed.settings.boot_id
+            return [each for each in restarts if each["boot_id"] == boot_id and 0 <= now - each["at"] < HOUR]
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def _remember(self, memory: Mapping[str, Any]) -> None:
+        run_files.replace(self._path("healed.json"), json.dumps(memory))
+
+    def _record(self, what: str, heartbeat: Mapping[str, Any], found: Verdict, action: str) -> None:
+        settings: HealthSettings = self._observed.settings
+        event = {
+            "format": 1,
+            "at": time(),
+            "program": settings.program,
+            "what": what,
+            "code": found.code,
+            "level": found.level,
+            "reason": found.reason,
+            "action": action,
+            "tasks": [task["name"] for task in heartbeat["tasks"]],
+            "by": "inside",
+        }
+        try:
+            run_files.append(self._path("events.jsonl"), json.dumps(event) + "\n", EVENTS_BYTES)
+        except OSError as error:
+            self._say(f"the event cannot be recorded: {error.strerror}")
+
+
+def is_held(path: Optional[str]) -> bool:
+    """Say whether an administrator's hold is at PATH; one that cannot be understood holds as well."""
+    if path is None:
+        return False
+    try:
+        text = run_files.read(path, verdict.MAX_BYTES)
+        if text is None:
+            return False
+        until = json.loads(text).get("until")
+        return until is None or not float(until) <= time()
+    except (OSError, ValueError, TypeError, AttributeError):
+        return True
