@@ -33,6 +33,9 @@ MEMORY = "memory"
 RESTARTED = "restarted"
 """A step: there is a new process, which has yet to become well."""
 
+SETTLED = (None, CONSUMING, TICKING, DISCONNECTED)
+"""Phases that last; what is seen in the others is on its way to one of these."""
+
 GIVEN_UP = (State.FATAL, State.EXITED)
 
 
@@ -145,13 +148,20 @@ def _tell(case: Case, finding: Finding, settings: HealthSettings, wall: float) -
     looks = case.looks + 1 if seen == case.seen else 1
     case = replace(case, seen=seen, looks=looks)
     if result.level is Level.OK:
+        if finding.phase not in SETTLED:
+            return case, []
         # A healing has an end of its own to tell.
-        events = [_event(finding, "recovered", result, wall)] if case.told and not case.step else []
+        events = [_event(finding, "recovered", _formerly(case, result), wall)] if case.told and not case.step else []
         return replace(case, told=""), events
     enough = min(CRITICAL_LOOKS, settings.failures) if result.level is Level.CRITICAL else settings.failures
     if looks < enough or case.told == seen:
         return case, []
     return replace(case, told=seen), [_event(finding, "found", result, wall)]
+
+
+def _formerly(case: Case, result: Result) -> Result:
+    """Return RESULT with the code of what it puts an end to."""
+    return replace(result, code=case.told.partition(" ")[2])
 
 
 def _event(finding: Finding, what: str, result: Result | None, wall: float, action: str = "") -> Event:

@@ -179,6 +179,13 @@ def test_what_is_found_is_told_once_and_so_is_its_end() -> None:
     assert story.events == ["found", "recovered", "found"]
 
 
+def test_end_is_told_with_the_code_of_the_beginning_and_not_before_it_is_at_work_again() -> None:
+    case = Case(NAME, process="100", told="CRITICAL PM301")
+    assert tell([STOPPING, replace(WELL, phase="importing")], case=case).events == []
+    decided = decide(case, WELL, SETTINGS, 0.0, 0.0)
+    assert [(event.what, event.code, event.level) for event in decided.events] == [("recovered", "PM301", "OK")]
+
+
 def test_what_passes_by_is_not_told() -> None:
     assert tell([DISCONNECTED, DISCONNECTED, WELL, FROZEN, WELL, UNTELLING, WELL]).events == []
 
