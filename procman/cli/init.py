@@ -77,4 +77,4 @@ def init(
     for what in report.fill_in:
         click.echo(f"fill in  {printable(what)}", err=True)
     if not report.fill_in and str(output) != "-":
-        click.echo("next   procman diff, then procman install", err=True)
+        click.echo("next   procman check, then procman install", err=True)

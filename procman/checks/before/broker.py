@@ -35,12 +35,18 @@ def broker_takes_us(before: Before) -> Iterator[Result]:
         if broker is None or broker.trouble == "module":
             continue
         if broker.reachable:
-            detail = f"{broker.url} answers, in {broker.seconds:.1f} s"
+            detail = f"{_shown(each)} answers, in {broker.seconds:.1f} s"
             yield Result("PM721", each.name, Level.OK, detail, values={"seconds": broker.seconds})
         elif each.app:
             what = TROUBLES.get(broker.trouble, "it cannot be used")
-            detail = f"{broker.url or 'the broker'}: {what}" + (f" ({broker.detail})" if broker.detail else "")
+            detail = f"{_shown(each)}: {what}" + (f" ({broker.detail})" if broker.detail else "")
             yield Result("PM721", each.name, Level.CRITICAL, detail, broker.remedy)
+
+
+def _shown(each: Asked) -> str:
+    """The URL as the app has it, where there is one alone; of several the one that was tried."""
+    urls = each.app.broker_urls if each.app else ()
+    return urls[0] if len(urls) == 1 else (each.broker.url if each.broker else "") or "the broker"
 
 
 def transport_is_installed(before: Before) -> Iterator[Result]:

@@ -33,7 +33,7 @@ def python_starts(before: Before) -> Iterator[Result]:
     python, found = before.project.virtualenv / "bin" / "python", before.interpreter
     if found.version:
         yield Result("PM701", None, Level.OK, f"{python}: Python {found.version}")
-    else:
+    elif found.error:
         hint = found.hint or "Make the virtualenv anew, or mend the key virtualenv in [project]."
         yield Result("PM701", None, Level.CRITICAL, found.error, hint)
 

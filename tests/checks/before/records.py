@@ -1,0 +1,134 @@
+"""What `procman check` would find out about a sound project, to be made unsound by a test."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from procman.app_facts import AppFacts, Judged, Written
+from procman.broker_facts import BrokerFacts
+from procman.checks.before.facts import Asked, Before, EnvironmentFile, Host, Interpreter, Place, Schedule
+from procman.config.load import load
+from procman.launch import launch_of
+from procman.model import Project
+
+TOML = """
+[project]
+name = "site"
+app = "site1"
+directory = "/opt/site"
+virtualenv = "/opt/env"
+settings = "site1.settings"
+user = "www-data"
+environment_file = "/etc/site/celery.env"
+writable_paths = ["/srv/media"]
+
+[worker.celery]
+[command.flower]
+argv = ["celery", "-A", "site1", "flower"]
+[beat]
+schedule_file = "/var/lib/site/schedule"
+"""
+
+SCHEDULE = Path("/var/lib/site/schedule")
+
+
+def project(more: str = "", text: str = TOML) -> Project:
+    """Return the project of TEXT; MORE are lines of `[project]`."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "procman.toml")
+        path.write_text(text.replace("[project]", f"[project]\n{more}"))
+        return load(path, {"HOME": "/home/anna"})
+
+
+def place(**changes: Any) -> Place:
+    """Return a directory of the user's, with space."""
+    sound = Place(
+        exists=True,
+        problem="",
+        is_directory=True,
+        owner="www-data",
+        mode=0o755,
+        readable=True,
+        writable=True,
+        above=Path("/"),
+        above_writable=False,
+        free_bytes=2**40,
+        in_memory=False,
+    )
+    return replace(sound, **changes)
+
+
+def missing() -> Place:
+    """Return a path where nothing is."""
+    return place(
+        exists=False,
+        problem="No such file or directory",
+        is_directory=False,
+        owner="",
+        mode=0,
+        readable=False,
+        writable=False,
+    )
+
+
+def facts(**changes: Any) -> AppFacts:
+    """Return the answer of a sound app on Celery 5.7 with RabbitMQ."""
+    sound = AppFacts(
+        python="3.11.2",
+        versions={"celery": "5.7.0", "kombu": "5.7.0"},
+        import_seconds=1.5,
+        settings="site1.settings",
+        broker_urls=("amqp://me:***@localhost//",),
+        transport="amqp",
+        broker_host="localhost",
+        broker_directories=(),
+        missing_module=None,
+        queues=("celery",),
+        routed_queues=(),
+        tasks=4,
+        beat_scheduler="celery.beat:PersistentScheduler",
+        beat_schedule=(),
+        options={"accept_content": ["json"], "task_time_limit": None, "task_acks_late": False},
+        django={},
+        problems={},
+        judged={
+            "site-celery": Judged(queues=("celery",)),
+            "site-celery-beat": Judged(scheduler="celery.beat:PersistentScheduler", keeps_file=True),
+        },
+        written=(Written("MEDIA_ROOT", Path("/srv/media"), writable=True),),
+    )
+    return replace(sound, **changes)
+
+
+def broker(**changes: Any) -> BrokerFacts:
+    """Return the answer of a broker that takes us."""
+    sound = BrokerFacts(
+        reachable=True, trouble="", detail="", url="amqp://me:***@localhost//", transport="amqp", host="localhost"
+    )
+    return replace(sound, **changes)
+
+
+def asked(before: Before, **changes: Any) -> Before:
+    """Return BEFORE with CHANGES to what the app answered in its one environment."""
+    return replace(before, asked=(replace(before.asked[0], **changes),))
+
+
+def sound(more: str = "", text: str = TOML) -> Before:
+    """Return what is found out about a sound project; MORE are lines of `[project]`."""
+    made = project(more, text)
+    programs = tuple(program for program in made.programs if program.key != "command.flower")
+    paths = [made.directory, *made.writable_paths, SCHEDULE.parent, Path("/etc/site/celery.env")]
+    return Before(
+        project=made,
+        launches={program.name: launch_of(made, program) for program in made.programs},
+        interpreter=Interpreter("3.11.2"),
+        asked=(Asked(programs, facts(), broker=broker()),),
+        places={path: place() for path in paths},
+        schedule=Schedule({SCHEDULE: place(is_directory=False, mode=0o600)}, ""),
+        commands={"site-flower": "/opt/env/bin/celery"},
+        environment_file=EnvironmentFile(Path("/etc/site/celery.env"), (), "root", 0o640),
+        host=Host(),
+    )

@@ -1,0 +1,241 @@
+"""Each check before an install: silent about a sound project, and what it says of one that is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procman.app_facts import Judged, Written
+from procman.checks.before.facts import Before, EnvironmentFile, Host, Interpreter, OtherBeat, Schedule
+from procman.checks.before.table import BEFORE, results
+from procman.model import Level, Result
+from tests.checks.before.records import SCHEDULE, TOML, asked, broker, facts, missing, place, sound
+
+CRITICAL, WARNING = Level.CRITICAL, Level.WARNING
+
+Change = Callable[[Before], Before]
+
+
+def complaints(before: Before) -> list[Result]:
+    return [result for result in results(before) if result.level is not Level.OK]
+
+
+def app(**changes: Any) -> Change:
+    return lambda before: asked(before, app=facts(**changes))
+
+
+def judged(program: str, **changes: Any) -> Change:
+    return lambda before: asked(before, app=facts(judged={**facts().judged, program: Judged(**changes)}))
+
+
+def on_broker(**changes: Any) -> Change:
+    return lambda before: asked(before, broker=broker(**changes))
+
+
+def host(**changes: Any) -> Change:
+    return lambda before: replace(before, host=Host(**changes))
+
+
+def at(path: str | Path, found: Any) -> Change:
+    return lambda before: replace(before, places={**before.places, Path(path): found})
+
+
+def file(**changes: Any) -> Change:
+    secrets = EnvironmentFile(Path("/etc/site/celery.env"), (), "root", 0o640)
+    return lambda before: replace(before, environment_file=replace(secrets, **changes))
+
+
+def worker(**changes: Any) -> Change:
+    def change(before: Before) -> Before:
+        programs = tuple(
+            replace(each, **changes) if each.key == "worker.celery" else each for each in before.project.programs
+        )
+        before = replace(before, project=replace(before.project, programs=programs))
+        return asked(before, programs=tuple(each for each in programs if each.key != "command.flower"))
+
+    return change
+
+
+def both(*changes: Change) -> Change:
+    def change(before: Before) -> Before:
+        for each in changes:
+            before = each(before)
+        return before
+
+    return change
+
+
+AMQP_LATE = {"accept_content": ["json"], "task_time_limit": 3600, "task_acks_late": True}
+OTHER_BEAT = OtherBeat(17, "anna", "celery -A site1 beat", "site1", "/opt/site")
+
+CASES: list[tuple[str, Level, Change, str]] = [
+    ("PM701", CRITICAL, lambda each: replace(each, interpreter=Interpreter("", "cannot run it"), asked=()), "cannot"),
+    ("PM703", WARNING, app(versions={"celery": "5.1.2"}), "CVE-2021-23727"),
+    ("PM703", WARNING, host(supervisor_version="3.3.1"), "CVE-2017-11610"),
+    ("PM704", CRITICAL, lambda each: replace(each, commands={"site-flower": None}), "celery is not found"),
+    ("PM705", CRITICAL, file(problems=("/etc/site/celery.env:3: no `=`",)), ":3:"),
+    ("PM705", CRITICAL, at("/etc/site/celery.env", place(readable=False)), "www-data cannot read it"),
+    ("PM706", CRITICAL, file(trusted=False, why="anna can"), "anna can"),
+    ("PM706", WARNING, file(mode=0o644), "everybody"),
+    ("PM711", CRITICAL, lambda each: asked(each, app=None, error="ImportError: x", broker=None), "ImportError"),
+    ("PM713", WARNING, app(settings="other.settings"), "other.settings"),
+    ("PM713", WARNING, app(settings=None), "does not use"),
+    ("PM714", WARNING, app(problems={"queues": "KeyError: 'x'"}), "queues"),
+    ("PM715", WARNING, app(tasks=0), "no tasks"),
+    ("PM716", WARNING, app(options={"accept_content": ["json", "pickle"]}), "runs code as www-data"),
+    ("PM721", CRITICAL, on_broker(reachable=False, trouble="refused", detail="111"), "nothing listens"),
+    ("PM721", CRITICAL, on_broker(reachable=False, trouble="dns"), "name is not known"),
+    ("PM721", CRITICAL, on_broker(reachable=False, trouble="password"), "user and password"),
+    ("PM721", CRITICAL, on_broker(reachable=False, trouble="vhost"), "virtual host"),
+    ("PM721", CRITICAL, lambda each: asked(each, broker=None, broker_error="no answer"), "no answer"),
+    ("PM722", CRITICAL, both(app(missing_module="redis", transport="redis"), on_broker(trouble="module")), "redis"),
+    ("PM723", WARNING, on_broker(default_credentials=True, host="10.0.0.1"), "guest"),
+    ("PM724", WARNING, app(transport="filesystem"), "for development"),
+    ("PM724", CRITICAL, app(transport="memory"), "no other one receives"),
+    ("PM726", WARNING, app(routed_queues=("crop",)), "crop"),
+    ("PM731", CRITICAL, judged("site-celery", error="No such option", queues=("celery",)), "No such option"),
+    ("PM732", CRITICAL, judged("site-celery", queues_error="no queue crop", queues=("celery",)), "no queue crop"),
+    ("PM733", CRITICAL, judged("site-celery", pool_error="No module gevent", queues=("celery",)), "No module gevent"),
+    ("PM741", CRITICAL, judged("site-celery-beat", scheduler_error="No module x"), "No module x"),
+    ("PM742", CRITICAL, at(SCHEDULE.parent, place(writable=False)), "cannot write"),
+    ("PM742", CRITICAL, at(SCHEDULE.parent, place(is_directory=False)), "no directory"),
+    ("PM743", WARNING, at(SCHEDULE.parent, place(in_memory=True)), "emptied at boot"),
+    (
+        "PM744",
+        CRITICAL,
+        lambda each: replace(each, schedule=Schedule({SCHEDULE: place(writable=False)}, "")),
+        "belongs",
+    ),
+    ("PM744", WARNING, lambda each: replace(each, schedule=Schedule({SCHEDULE: place(mode=0o666)}, "")), "pickle"),
+    ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "begins a new one"),
+    ("PM746", WARNING, host(beats=(OTHER_BEAT,)), "process 17"),
+    ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "/opt/site cannot be entered"),
+    ("PM752", CRITICAL, at("/srv/media", missing()), "not there"),
+    ("PM752", CRITICAL, at("/srv/media", place(writable=False)), "cannot write to /srv/media"),
+    ("PM753", WARNING, app(written=(Written("cache default", Path("/srv/cache"), writable=False),)), "/srv/cache"),
+    ("PM754", WARNING, lambda each: replace(each, forbidden={"site-celery": (Path("/srv/x"),)}), "read-only"),
+    ("PM755", WARNING, at("/srv/media", place(free_bytes=400 * 2**20)), "400 MiB"),
+    ("PM755", CRITICAL, at("/srv/media", place(free_bytes=40 * 2**20)), "40 MiB"),
+    ("PM756", CRITICAL, at("/var/log/site", place()), "by a link"),
+    ("PM756", CRITICAL, at("/var/lib/procman/site/run/site-celery", place(writable=False)), "lock"),
+    ("PM761", WARNING, app(options={"accept_content": ["json"], "task_time_limit": 3600}), "3600"),
+    ("PM762", WARNING, both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000)), "1800 s"),
+    ("PM772", WARNING, host(manager_problem="supervisord is not running"), "not running"),
+    ("PM773", WARNING, host(warnings=("it is killed after 90 s",)), "90 s"),
+    ("PM774", WARNING, host(tcp_without_password="*:9001"), "*:9001"),
+]
+
+
+def test_sound_project_has_no_complaints() -> None:
+    assert complaints(sound()) == []
+    assert len(results(sound())) > 8
+
+
+@pytest.mark.parametrize(("code", "level", "change", "words"), CASES, ids=lambda value: value if value else "")
+def test_one_fault_is_one_complaint(code: str, level: Level, change: Change, words: str) -> None:
+    [found] = complaints(change(sound()))
+    assert (found.code, found.level) == (code, level)
+    assert words in found.detail
+    assert found.hint or code in ("PM701", "PM711")
+
+
+def test_every_check_complains_in_a_test() -> None:
+    text = Path(__file__).read_text()
+    assert [check.code for check in BEFORE if check.code not in text] == []
+
+
+def test_celery_older_than_what_procman_knows_is_told() -> None:
+    found = complaints(app(versions={"celery": "4.3.0"})(sound()))
+    assert [(each.code, each.level) for each in found] == [("PM702", WARNING), ("PM703", WARNING)]
+
+
+def test_import_that_takes_longer_than_a_start_is_told_of_each_program() -> None:
+    found = complaints(app(import_seconds=12.0)(sound()))
+    assert [(each.code, each.program) for each in found] == [("PM712", "site-celery"), ("PM712", "site-celery-beat")]
+    assert found[0].hint == "start_seconds = 25 in [worker.celery]"
+
+
+def test_celery_that_is_missing_is_named() -> None:
+    before = asked(sound(), app=None, error="site1 cannot be loaded: ModuleNotFoundError: No module named 'celery'")
+    assert {result.code for result in complaints(before)} >= {"PM702", "PM711"}
+
+
+def test_user_that_is_missing_is_the_only_complaint() -> None:
+    before = Before(sound().project, {}, Interpreter(""), host=Host(account_problem="there is no user www-data"))
+    assert [(each.code, each.level) for each in complaints(before)] == [("PM771", CRITICAL)]
+
+
+def test_log_that_the_sandbox_forbids_keeps_the_worker_from_starting() -> None:
+    path = Path("/srv/log/site.log")
+    before = asked(sound(), app=facts(written=(Written("log", path, writable=True),)))
+    [found] = complaints(replace(before, forbidden={"site-celery": (path,)}))
+    assert (found.code, found.level, found.program) == ("PM754", CRITICAL, "site-celery")
+    assert '"/srv/log"' in found.hint
+
+
+@pytest.mark.parametrize(("version", "level"), [("5.4.0", CRITICAL), ("5.5.0", WARNING), ("5.10.1", WARNING)])
+def test_corrupt_schedule_ends_beat_before_celery_5_5(version: str, level: Level) -> None:
+    before = asked(sound(), app=facts(versions={"celery": version}))
+    [found] = complaints(replace(before, schedule=Schedule({}, "bad magic")))
+    assert (found.code, found.level) == ("PM745", level)
+
+
+def test_schedule_that_was_set_aside_is_told() -> None:
+    aside = Schedule({}, "", ((SCHEDULE, Path("/var/lib/site/schedule.corrupt-1")),))
+    before = replace(sound(), schedule=aside)
+    assert complaints(before) == []
+    assert any("set aside" in result.detail for result in results(before) if result.code == "PM745")
+
+
+def test_schedule_among_the_code_or_in_run_is_told() -> None:
+    for where, words in (("/opt/site/celerybeat-schedule", "code"), ("/var/run/site/schedule", "emptied")):
+        before = sound(text=TOML.replace("/var/lib/site/schedule", where))
+        before = replace(before, places={**before.places, Path(where).parent: place()})
+        [found] = complaints(before)
+        assert (found.code, found.level) == ("PM743", WARNING)
+        assert words in found.detail
+
+
+def test_scheduler_without_a_file_needs_no_place_for_it() -> None:
+    before = judged("site-celery-beat", scheduler="django_celery_beat.schedulers:DatabaseScheduler", keeps_file=False)(
+        sound()
+    )
+    unwritable = replace(before, places={**before.places, SCHEDULE.parent: place(writable=False)})
+    assert complaints(unwritable) == []
+
+
+def test_filesystem_broker_is_fine_for_a_developer() -> None:
+    text = TOML.replace('user = "www-data"', 'scope = "user"').replace("writable_paths", "#")
+    before = sound(text=f"{text}\n[supervisor]\nmode = 'embedded'\n")
+    assert complaints(asked(before, app=facts(transport="filesystem"))) == []
+
+
+def test_management_interface_is_told_of_only_where_it_is_configured() -> None:
+    silent = on_broker(management_problem="connection refused")
+    assert complaints(silent(sound())) == []
+    before = silent(sound(text=f'{TOML}\n[health]\nmanagement_url = "http://localhost:15672"\n'))
+    [found] = complaints(before)
+    assert (found.code, found.level) == ("PM725", WARNING)
+    assert "rabbitmq-plugins enable rabbitmq_management" in found.hint
+    [found] = complaints(asked(before, broker=broker(alarms=("disk on rabbit@host",))))
+    assert "disk on rabbit@host" in found.detail
+
+
+def test_guest_on_this_host_is_what_everybody_has() -> None:
+    for name in ("localhost", "127.0.0.1", "::1"):
+        assert complaints(on_broker(default_credentials=True, host=name)(sound())) == []
+
+
+def test_time_limit_of_the_program_goes_before_that_of_the_app() -> None:
+    options = replace(sound().project.programs[0].options, time_limit_seconds=60.0)
+    before = worker(options=options)(sound())
+    assert complaints(asked(before, app=facts(options={"accept_content": [], "task_time_limit": 9999}))) == []
+
+
+def test_programs_that_run_as_root_are_not_loaded_but_told_of() -> None:
+    before = replace(sound(text=TOML.replace('"www-data"', '"root"')), asked=())
+    assert [(each.code, each.level) for each in complaints(before) if each.code == "PM716"] == [("PM716", WARNING)]
