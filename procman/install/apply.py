@@ -74,4 +74,6 @@ def _make_directories(tree: Tree, plan: Plan) -> None:
     for directory in plan.directories:
         owner, group = identify(directory.owner, directory.group)
         tree.make_directory(directory.path, directory.mode, owner, group)
+    for directory in plan.handed_over:
+        tree.hand_over(directory.path, *identify(directory.owner, directory.group))
     tree.sync()

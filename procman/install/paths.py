@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from procman.install.below import LIST, closing, give, hand_over, remove_below
+from procman.install.below import content as content_of_file
 from procman.install.found import AS_CREATED, Found, PathError
 from procman.install.walk import NOT_A_DIRECTORY, Walk
 
-_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
-_DEEPEST = 64
-_LARGEST_FILE = 64 * 1024 * 1024
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.procman-[0-9a-f]{16}", re.DOTALL)
 _AS_ROOT = "run the same command as root, or as the user who installed"
 _NO_SPACE = "free some space there and run the same command again; no file was left half written"
@@ -70,7 +69,7 @@ class Tree:
                 status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except FileNotFoundError:
                 return None
-            content = _content(directory, name) if stat.S_ISREG(status.st_mode) else None
+            content = content_of_file(directory, name) if stat.S_ISREG(status.st_mode) else None
             return Found(content, stat.S_IFMT(status.st_mode), status.st_mode & 0o7777, status.st_uid, status.st_gid)
 
     def read_private(self, path: Path) -> bytes | None:
@@ -103,10 +102,10 @@ class Tree:
         """Return the sorted names in the directory PATH; none if it does not exist."""
         with _telling(path, "read"):
             try:
-                descriptor = os.open(".", _LIST, dir_fd=self._walk.descriptor(path))
+                descriptor = os.open(".", LIST, dir_fd=self._walk.descriptor(path))
             except FileNotFoundError:
                 return []
-            with _closing(descriptor):
+            with closing(descriptor):
                 return sorted(os.listdir(descriptor))
 
     def read_link(self, path: Path) -> str | None:
@@ -126,8 +125,8 @@ class Tree:
         with self._replacing(path) as (directory, temporary):
             # Empty and private until it has its owner and mode.
             descriptor = os.open(temporary, _CREATE, 0o600, dir_fd=directory)
-            with _closing(descriptor):
-                _give(descriptor, mode, owner, group)
+            with closing(descriptor):
+                give(descriptor, mode, owner, group)
                 rest = memoryview(content)
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
@@ -144,9 +143,15 @@ class Tree:
             return False
         with self._replacing(path) as (directory, temporary):
             os.mkdir(temporary, 0o700, dir_fd=directory)
-            with _closing(os.open(temporary, _LIST, dir_fd=directory)) as descriptor:
-                _give(descriptor, mode, owner, group)
+            with closing(os.open(temporary, LIST, dir_fd=directory)) as descriptor:
+                give(descriptor, mode, owner, group)
         return True
+
+    def hand_over(self, path: Path, owner: int, group: int) -> None:
+        """Give the directory PATH, with the files in it that its owner has made, to OWNER and GROUP."""
+        with _telling(path, "handed over"):
+            directory, name = self._place(path)
+            hand_over(directory, name, owner, group)
 
     def rename(self, path: Path, new: Path) -> None:
         """Give PATH the name NEW, which for a directory must be free or an empty one's."""
@@ -184,7 +189,7 @@ class Tree:
             directory, name = self._place(path)
             for last in (False, False, True):
                 try:
-                    _remove_below(directory, name)
+                    remove_below(directory, name)
                     break
                 except OSError as error:
                     # Somebody may have put one more thing there meanwhile.
@@ -199,8 +204,8 @@ class Tree:
             path = self._unsynced.pop()
             # Whoever removed a directory with its content has nothing left to make last.
             with _telling(path, "written"), suppress(FileNotFoundError):
-                descriptor = os.open(".", _LIST, dir_fd=self._walk.descriptor(path))
-                with _closing(descriptor):
+                descriptor = os.open(".", LIST, dir_fd=self._walk.descriptor(path))
+                with closing(descriptor):
                     os.fsync(descriptor)
 
     def open_lock(self, path: Path) -> int:
@@ -252,53 +257,9 @@ class Tree:
                 os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
                 with suppress(OSError):
-                    _remove_below(directory, temporary)
+                    remove_below(directory, temporary)
                 raise
             self._unsynced.add(path.parent)
-
-
-def _content(directory: int, name: str) -> bytes | None:
-    # Not blocking, and asked again by descriptor: a pipe may have taken the file's place.
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory)
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return None
-        if status.st_size > _LARGEST_FILE:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        return file.readall()
-
-
-def _give(descriptor: int, mode: int, owner: int, group: int) -> None:
-    if (owner, group) != (AS_CREATED, AS_CREATED):
-        os.fchown(descriptor, owner, group)
-    os.fchmod(descriptor, mode)
-
-
-def _remove_below(directory: int, name: str, depth: int = 0) -> None:
-    try:
-        descriptor = os.open(name, _LIST, dir_fd=directory)
-    except OSError as error:
-        if error.errno not in NOT_A_DIRECTORY:
-            raise
-        os.unlink(name, dir_fd=directory)
-        return
-    with _closing(descriptor):
-        if depth > _DEEPEST:
-            raise OSError(errno.ELOOP, "its directories are nested too deep; remove them by hand")
-        for child in os.listdir(descriptor):
-            # Somebody else may be removing the same.
-            with suppress(FileNotFoundError):
-                _remove_below(descriptor, child, depth + 1)
-    os.rmdir(name, dir_fd=directory)
-
-
-@contextmanager
-def _closing(descriptor: int) -> Iterator[int]:
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

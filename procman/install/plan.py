@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from pathlib import Path
 from procman.errors import ProcmanError
 from procman.install.activations import changed_actions, in_order, merged_actions
 from procman.install.changes import Change, Disk, Recorded, compare, digests, removals, taken_over
-from procman.install.found import PathError, identify
+from procman.install.found import AS_CREATED, PathError, identify
 from procman.install.generations import Generation, Installation
 from procman.install.manifest import Manifest, ReplacedFile, digest
 from procman.install.paths import finished_name
@@ -33,6 +34,8 @@ class Plan:
     """One for each path, those that stay as they are included; removals last."""
     directories: tuple[RenderedDirectory, ...]
     """Those to make, parents first."""
+    handed_over: tuple[RenderedDirectory, ...]
+    """The programs' own directories that are to belong to another user from now on."""
     activations: tuple[Activation, ...]
     """What the process manager must be told afterwards, in order; what an interrupted run left untold included."""
     leftovers: tuple[Path, ...]
@@ -74,6 +77,7 @@ def make_plan(
     directories = _directories_to_make(rendering, wanted, disk, problems)
     _check_private(rendering, disk, problems)
     made = {*(directory.path for directory in directories), *installation.shared_directories}
+    handed_over = _to_hand_over(rendering, wanted, disk, problems)
     leftovers = (*installation.leftovers, *_leftovers(rendering, recorded, made, disk, problems))
     generation, written = _generation(_with_history(wanted, installation, directories, changes), installation)
     obsolete = _obsolete(installation, generation.number)
@@ -83,11 +87,12 @@ def make_plan(
         written=written,
         changes=changes,
         directories=directories,
+        handed_over=handed_over,
         activations=_activations(changes, wanted, installation),
         leftovers=tuple(dict.fromkeys(leftovers)),
         unfinished=tuple(unfinished.number for unfinished in installation.unfinished),
         obsolete=obsolete,
-        nothing_to_do=unchanged and not (directories or leftovers or obsolete or installation.pending),
+        nothing_to_do=unchanged and not (directories or handed_over or leftovers or obsolete or installation.pending),
         before=_before(installation),
         sections=_sections(changes, installation),
         problems=tuple(dict.fromkeys(problems)),
@@ -168,6 +173,26 @@ def _check_private(rendering: Rendering, disk: Disk, problems: list[str]) -> Non
         if directory.owner == ROOT:
             with _collecting(problems):
                 disk.check_private(directory.path)
+
+
+def _to_hand_over(
+    rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[str]
+) -> tuple[RenderedDirectory, ...]:
+    """Return which directories of programs belong to somebody else: the launcher could not open its lock there."""
+    found = []
+    for directory in rendering.directories:
+        if directory.path.parent == wanted.directories.state / "run" and directory.owner is not None:
+            with _collecting(problems):
+                owner, group = identify(directory.owner, directory.group)
+                there = disk.look(directory.path)
+                is_directory = there is not None and stat.S_ISDIR(there.kind)
+                if (
+                    there
+                    and is_directory
+                    and (owner, group) not in ((there.owner, there.group), (there.owner, AS_CREATED))
+                ):
+                    found.append(directory)
+    return tuple(found)
 
 
 def _leftovers(

@@ -55,6 +55,9 @@ def establish(tree: Tree, shared_state: Path) -> None:
     if tree.has_directory(shared_state):
         return
     missing = [path for path in _chain(shared_state) if not tree.has_directory(path)]
+    if not missing:
+        # Somebody has been faster.
+        return
     top = missing[-1]
     building = top.with_name(temporary_name(top.name))
     mode = 0o755 if os.geteuid() == 0 else 0o700

@@ -24,6 +24,9 @@ def as_list(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
         yield coloured(
             f"+ {directory.path}/  {_owned(directory.mode, directory.owner, directory.group)}", "green", stream
         )
+    for directory in plan.handed_over:
+        owned = _owned(directory.mode, directory.owner, directory.group)
+        yield coloured(f"~ {directory.path}/  {owned}, with what is in it", "yellow", stream)
     for change in _changing(plan):
         sign, colour = SIGNS[change.kind]
         owned = _owned(change.new.mode, change.new.owner, change.new.group) if change.new else ""

@@ -174,6 +174,23 @@ def test_two_that_make_the_scope_at_once_make_one(tmp_path: Path, monkeypatch: p
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def test_scope_that_somebody_makes_just_before_is_taken_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really_look = Tree.has_directory
+
+    def has_directory(tree: Tree, path: Path) -> bool:
+        monkeypatch.undo()
+        with Tree() as faster:
+            scope.establish(faster, tmp_path / "a/procman")
+        return False
+
+    monkeypatch.setattr(Tree, "has_directory", has_directory)
+    with Tree() as tree:
+        scope.establish(tree, tmp_path / "a/procman")
+        assert really_look(tree, tmp_path / "a/procman")
+
+
 def test_two_installs_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
     base = sample.make_host(tmp_path / "host")
     errors: list[BaseException] = []
