@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+from pathlib import Path
 from typing import NoReturn
 
 from procman.commands.names import resolve
+from procman.config.trust import distrust
 from procman.errors import ConfigurationError, ProcmanError
+from procman.inside.launcher import LauncherError, read_environment_file
 from procman.launch import launch_of, launcher_path
-from procman.model import Launch, Project
+from procman.model import BackendName, Launch, Program, Project
 from procman.run import CLEAN_ENVIRONMENT, replace_process
 
 
@@ -28,7 +31,7 @@ def run(project: Project, name: str) -> NoReturn:
     launch = launch_of(project, program)
     replace_process(
         launch.argv,
-        environment=_environment(launch),
+        environment=_environment(launch) | _secrets(project, program),
         directory=launch.directory,
         user=launch.user,
         group=launch.group,
@@ -45,3 +48,37 @@ def _environment(launch: Launch) -> dict[str, str]:
         raise ProcmanError(f"there is no user {launch.user}", hint="Mend the key user in [project].") from None
     home = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
     return {**CLEAN_ENVIRONMENT, **home, **launch.environment, "PROCMAN_PARENT_PID": str(os.getppid())}
+
+
+def _secrets(project: Project, program: Program) -> dict[str, str]:
+    """Hand the environment file over as systemd does, which reads it as root; supervisord leaves it to the program."""
+    path = project.environment_file
+    if path is None or project.backend is not BackendName.SYSTEMD:
+        return {}
+    if not program.launcher:
+        try:
+            return read_environment_file(str(path), str(path))
+        except LauncherError as error:
+            raise ProcmanError(str(error)) from None
+    # Who could put another file in its place could have root read any; he can read his own by himself.
+    if os.geteuid() != 0 or project.user is None or distrust(path, {0}):
+        return {}
+    return handed_over(path, pwd.getpwnam(project.user).pw_uid)
+
+
+def handed_over(path: Path, uid: int) -> dict[str, str]:
+    """Return what tells the launcher where the user UID finds the content of PATH, which that user need not see.
+
+    It is a file without a name that nobody but this process, and what it becomes, can reach (memfd_create(2)); the
+    launcher looks where systemd would have put it.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ProcmanError(f"cannot read the environment file {path}: {error.strerror}") from None
+    descriptor = os.memfd_create("environment", 0)
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(content)
+    os.fchmod(descriptor, 0o400)
+    os.fchown(descriptor, uid, -1)
+    return {"CREDENTIALS_DIRECTORY": "/proc/self/fd", "PROCMAN_ENVIRONMENT_CREDENTIAL": str(descriptor)}
