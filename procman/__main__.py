@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 GARBAGE = 100_000
 """Objects made before Python looks for garbage; no import makes so many, and looking takes a sixth of `status`."""
 
+UNKNOWN = 3
+"""What a monitoring plugin says when it cannot tell (U2)."""
+
 
 def main() -> None:
     """Run the command line and exit with its status (U2)."""
     gc.set_threshold(GARBAGE)
+    _check_code()
     from procman.cli.main import run  # not earlier: this is most of what is imported
 
     status = run(sys.argv[1:])
     gc.freeze()  # what is left ends with the process: nothing of it needs to be looked through once more
     sys.exit(status)
+
+
+def _check_code() -> None:
+    """End where others could change what root is about to run (S3)."""
+    from procman.config.trust import require_trusted_code
+    from procman.errors import ConfigurationError
+
+    try:
+        require_trusted_code(os.environ)
+    except ConfigurationError as error:
+        print(f"procman: {error.message}\n  {error.hint}", file=sys.stderr)  # noqa: T201
+        sys.exit(UNKNOWN if "health" in sys.argv[1:] else error.exit_status)
 
 
 if __name__ == "__main__":

@@ -196,6 +196,8 @@ def _credentials(user: str | None, group: str | None) -> _Credentials:
         gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
     except KeyError as error:
         raise ProcmanError(str(error.args[0]), hint="Mend the keys user and group in [project].") from None
+    if entry.pw_uid == 0:
+        raise ProcmanError(f"{user} is root, who runs nothing of the project's", hint="Name another user.")
     if os.geteuid() == entry.pw_uid and os.getegid() == gid:
         return {}
     if os.geteuid() != 0:

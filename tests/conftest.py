@@ -27,6 +27,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     """Point HOME and the XDG directories at an empty directory, so that no test can touch the real home."""
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
+    if owner := Path(__file__).stat().st_uid:
+        # As behind sudo: root runs procman from a checkout of whoever made it.
+        monkeypatch.setenv("SUDO_UID", str(owner))
     for variable, directory in {
         "XDG_CONFIG_HOME": ".config",
         "XDG_DATA_HOME": ".local/share",

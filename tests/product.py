@@ -40,6 +40,8 @@ class Product:
             "XDG_DATA_HOME": str(self.directory / "d"),
             "PYTHONPATH": str(DEMO.parent),
             "DEMO_DATA_DIRECTORY": str(self.data),
+            # As behind sudo: root runs procman from a checkout of whoever made it.
+            "SUDO_UID": str(DEMO.stat().st_uid),
         }
         self.configuration = self.directory / "procman.toml"
         self.checks_before_installs = False

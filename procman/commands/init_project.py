@@ -99,7 +99,10 @@ def _is_file(path: Path) -> bool:
 def _source(path: Path) -> str:
     try:
         # A FIFO would be waited for.
-        return path.read_bytes()[:LARGEST_SOURCE].decode("utf-8", "replace") if _is_file(path) else ""
+        if not _is_file(path):
+            return ""
+        with path.open("rb") as file:
+            return file.read(LARGEST_SOURCE).decode("utf-8", "replace")
     except OSError:
         return ""
 

@@ -6,7 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman import backends
+from procman.config.text import normalised
 from procman.errors import ProcmanError
+from procman.install.manifest import content_of
+from procman.install.paths import Tree
 from procman.model import Project, Rendering
 
 
@@ -18,14 +21,22 @@ def render(project: Project, templates: Path | None) -> Rendering:
 
 
 def write_below(rendering: Rendering, output: Path) -> list[Path]:
-    """Write the files of RENDERING below OUTPUT, an empty or new directory, as if it were `/`; return their paths."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ProcmanError(f"{output} is there already and not empty", hint="Name a directory that is not there yet.")
+    """Write the files of RENDERING below OUTPUT, an empty or new directory, as if it were `/`; return their paths.
+
+    OUTPUT may stand in a directory of everybody's, such as /tmp, but nobody else may have made it: root follows no link
+    that others could plant there meanwhile (S3).
+    """
+    top = normalised(output.absolute())
     written = []
-    for file in rendering.files:
-        path = output / file.path.relative_to("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(file.content, encoding="utf-8")
-        path.chmod(file.mode)
-        written.append(path)
+    with Tree() as tree:
+        if tree.look(top) is not None and (not tree.has_directory(top) or tree.names(top)):
+            raise ProcmanError(
+                f"{output} is there already and not empty", hint="Name a directory that is not there yet."
+            )
+        for file in rendering.files:
+            path = top / file.path.relative_to("/")
+            for directory in list(path.parents)[-2::-1]:
+                tree.make_directory(directory, 0o755)
+            tree.write(path, content_of(file), file.mode)
+            written.append(output / file.path.relative_to("/"))
     return written

@@ -9,13 +9,13 @@ from pathlib import Path
 from procman.config.directories import directories_for
 from procman.config.identity import read_identity
 from procman.config.search import find
-from procman.config.trust import require_trust
+from procman.config.trust import require_trust, require_trusted_way
 from procman.errors import ConfigurationError, ProcmanError
 from procman.install.generations import Generation, current_generation, read_installation, read_pending
 from procman.install.manifest import Manifest, Pending
 from procman.install.paths import Tree
 from procman.install.scope import installed_projects
-from procman.model import Directories, Project, Scope
+from procman.model import BackendName, Directories, Project, Scope
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ def configured(chosen: Chosen) -> Project:
     project = load(path, chosen.environment)
     if project.templates:
         trust_templates(project.templates, chosen.environment)
+    _trust_what_root_uses(project, chosen.environment)
     return project
 
 
@@ -64,6 +65,19 @@ def trust_templates(directory: Path, environment: Mapping[str, str]) -> None:
     """Raise ConfigurationError if root is to render from templates that others can change: they say what root runs."""
     for path in (directory, *sorted(directory.rglob("*"))):
         require_trust(path, environment)
+
+
+def _trust_what_root_uses(project: Project, environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError where PROJECT would have root run or read what others can change (S3)."""
+    commands = [Path(word) for word in project.health.on_event if word.startswith("/")]
+    for command in (*commands, *([project.health.procman] if project.health.procman else [])):
+        # What is not there yet is the check's to tell.
+        if command.exists():
+            require_trust(command, environment)
+    file = project.environment_file
+    if file and project.scope is Scope.SYSTEM and project.backend is BackendName.SYSTEMD and file.parent.exists():
+        # systemd reads it as root, and hands the program what it finds there.
+        require_trusted_way(file, environment)
 
 
 def installed(chosen: Chosen, *, formerly: bool = False) -> Installed:

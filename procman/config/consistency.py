@@ -44,6 +44,10 @@ def _check_user(document: Document, project: Project) -> None:
         return
     if project.scope is Scope.SYSTEM and project.user is None and document.is_sound("project.user"):
         document.complain("project.user", 'missing: name the user the programs run as, such as "www-data"')
+    if project.user == "root":
+        document.complain(
+            "project.user", "root does not run the project's code: name a user that owns no more than it needs"
+        )
     if project.scope is Scope.SYSTEM and project.group and project.backend is BackendName.SUPERVISOR:
         document.complain(
             "project.group",

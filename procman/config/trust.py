@@ -18,6 +18,9 @@ MOST_LINKS = 40
 
 ACCESS_LIST = "system.posix_acl_access"
 
+FIRST_OF_PEOPLE = 1000
+"""The lowest id that distributions give to people and their groups (login.defs(5), GID_MIN)."""
+
 
 def require_trust(path: Path, environment: Mapping[str, str]) -> None:
     """Raise ConfigurationError if this process is root and others than root could write to PATH.
@@ -27,12 +30,55 @@ def require_trust(path: Path, environment: Mapping[str, str]) -> None:
     """
     if os.geteuid() != 0:
         return
-    problems = distrust(path, {0, *_behind_sudo(environment)})
+    _require(
+        distrust(path, {0, *_behind_sudo(environment)}),
+        f"{path}: root does not obey it, for others could change it",
+        "Mend that, or move the file to a directory that only root can write to, such as /etc.",
+    )
+
+
+def require_trusted_way(path: Path, environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if this process is root and others could put another file in the place of PATH.
+
+    What is in the file may be theirs: it is read as root, but not obeyed.
+    """
+    if os.geteuid() != 0:
+        return
+    _require(
+        distrust_way(path, {0, *_behind_sudo(environment)}),
+        f"{path}: root does not read it, for others could put a link to any file there",
+        "Mend that, or move the file to a directory that only root can write to, such as /etc.",
+    )
+
+
+def require_trusted_code(environment: Mapping[str, str]) -> None:
+    """Raise ConfigurationError if this process is root and others could change what it runs: Python, procman, sys.path.
+
+    Too late for what Python imports at its start; in time to say so before anything is done.
+    """
+    if os.geteuid() != 0:
+        return
+    trusted = {0, *_behind_sudo(environment)}
+    # An editable install puts a name there that is no path.
+    directories = {sys.prefix, str(Path(__file__).parents[1]), *(place for place in sys.path if place.startswith("/"))}
+    places = [_existing(Path(place)) for place in sorted(directories)]
+    problems = distrust(Path(sys.executable), trusted)
+    problems += [problem for place in places for problem in distrust_way(place / "module", trusted)]
+    _require(
+        list(dict.fromkeys(problems)),
+        "root does not run procman from there, for others could change it",
+        "Mend that, or give root its own: python3 -m venv /opt/procman && /opt/procman/bin/pip install procman",
+    )
+
+
+def _existing(place: Path) -> Path:
+    """Return PLACE if it is a directory, or the nearest one above it."""
+    return next(path for path in (place, *place.parents) if path.is_dir())
+
+
+def _require(problems: Collection[str], refusal: str, hint: str) -> None:
     if problems:
-        raise ConfigurationError(
-            [f"{path}: root does not obey it, for others could change it: {problem}" for problem in problems],
-            hint="Mend that, or move the file to a directory that only root can write to, such as /etc.",
-        )
+        raise ConfigurationError([f"{refusal}: {problem}" for problem in problems], hint=hint)
 
 
 def _behind_sudo(environment: Mapping[str, str]) -> set[int]:
@@ -45,7 +91,16 @@ def distrust(path: Path, trusted: Collection[int]) -> list[str]:
 
     Looked at is everything that leads to it: each directory and each symbolic link on the way, from the root.
     """
-    problems = (_problem(place, holds_name, trusted) for place, holds_name in _steps(path))
+    return _problems(list(_steps(path)), trusted)
+
+
+def distrust_way(path: Path, trusted: Collection[int]) -> list[str]:
+    """Return why others than the users TRUSTED could put another file in the place of PATH; empty if they could not."""
+    return _problems(list(_steps(path))[:-1], trusted)
+
+
+def _problems(steps: Collection[tuple[Path, bool]], trusted: Collection[int]) -> list[str]:
+    problems = (_problem(place, holds_name, trusted) for place, holds_name in steps)
     return list(dict.fromkeys(problem for problem in problems if problem))
 
 
@@ -95,15 +150,19 @@ def _problem(place: Path, holds_name: bool, trusted: Collection[int]) -> str | N
 
 
 def _is_private(place: Path, gid: int, trusted: Collection[int]) -> bool:
-    """Say whether the group is that of one trusted user alone, as many distributions give one to each user."""
+    """Say whether only trusted users are in the group.
+
+    So it is with the group of one user's own that many distributions give, and with Debian's `staff`, which is empty.
+    """
     try:
         group = grp.getgrgid(gid)
-        owner = pwd.getpwnam(group.gr_name)
+        members = {pwd.getpwnam(name).pw_uid for name in group.gr_mem}
     except KeyError:
         return False
-    members = {owner.pw_uid, *(user.pw_uid for user in pwd.getpwall() if user.pw_gid == gid)}
-    names = set(group.gr_mem) - {group.gr_name}
-    return owner.pw_gid == gid and members <= set(trusted) and not names and not _has_access_list(place)
+    members |= {user.pw_uid for user in pwd.getpwall() if user.pw_gid == gid}
+    # Of people's own groups a directory service need not list the members.
+    known = gid < FIRST_OF_PEOPLE or bool(members)
+    return known and members <= set(trusted) and not _has_access_list(place)
 
 
 def _has_access_list(place: Path) -> bool:

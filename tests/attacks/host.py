@@ -5,6 +5,7 @@ No systemd runs in it; it is there in a tenth of a second, and all that was chan
 
 from __future__ import annotations
 
+import os
 import stat
 import subprocess
 import sys
@@ -71,12 +72,13 @@ class AttackedHost:
 
     def __enter__(self) -> AttackedHost:
         self._undo.enter_context(self.overlay)
-        checkout = f"/run/{REPOSITORY.name}"
-        python = sys.executable.replace(str(REPOSITORY), checkout, 1)
+        checkout, self.python = self.seen(REPOSITORY), self.seen(sys.executable)
         # As pip writes a console script: the working directory is not on sys.path.
         script = f"import sys\nsys.path.insert(0, {checkout!r})\nfrom procman.__main__ import main\nmain()\n"
         self.write("/usr/local/lib/procman-under-test.py", script)
-        self.write("/usr/local/bin/procman", f'#!/bin/sh\nexec {python} -B /usr/local/lib/procman-under-test.py "$@"\n')
+        self.write(
+            "/usr/local/bin/procman", f'#!/bin/sh\nexec {self.python} -B /usr/local/lib/procman-under-test.py "$@"\n'
+        )
         self.root("chmod 755 /usr/local/bin/procman")
         for name, uid in USERS.items():
             for file, line in (
@@ -95,6 +97,11 @@ class AttackedHost:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._undo.close()
+
+    @staticmethod
+    def seen(path: str | Path) -> str:
+        """Return where a file of the checkout is for the host."""
+        return str(path).replace(str(REPOSITORY), f"/run/{REPOSITORY.name}", 1)
 
     def path(self, path: str) -> Path:
         """Return where PATH of the host is for this process."""
@@ -178,11 +185,13 @@ class AttackedHost:
         """Return uid, mode and kind of everything that is not as the machine has it, by path."""
         upper = self.path(UPPER)
         found = {}
-        for path in upper.rglob("*"):
-            with suppress(FileNotFoundError):
-                status = path.lstat()
-                kind = stat.filemode(status.st_mode)[0]
-                found["/" + str(path.relative_to(upper))] = (status.st_uid, stat.S_IMODE(status.st_mode), kind)
+        # What vanishes meanwhile is passed over.
+        for directory, _, _, descriptor in os.fwalk(upper):
+            for name in os.listdir(descriptor):
+                with suppress(FileNotFoundError):
+                    status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    path = "/" + str(Path(directory, name).relative_to(upper))
+                    found[path] = (status.st_uid, stat.S_IMODE(status.st_mode), stat.filemode(status.st_mode)[0])
         return found
 
     def assert_untouched(self) -> None:

@@ -1,0 +1,183 @@
+"""S3, the other half: root runs, imports and obeys nothing that the service user can write; its rights are dropped for
+good."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from procman.config.trust import require_trusted_code
+from procman.errors import ConfigurationError, ProcmanError
+from procman.run import CLEAN_ENVIRONMENT, capture
+from tests.attacks.host import CONFIGURATION, SERVICE, TOML, USERS, AttackedHost
+from tests.install.people import NOBODY, needs_root
+
+THEIRS = "/opt/catmaid"
+"""A directory of the service user's."""
+
+PLANT = "open('/etc/planted', 'w').write('root ran this')\n"
+
+OBEYED = {
+    "--config": f"procman --config {THEIRS}/procman.toml install",
+    "PROCMAN_CONFIG": f"PROCMAN_CONFIG={THEIRS}/procman.toml procman install",
+    "working directory": f"cd {THEIRS} && procman install",
+    "working directory further down": f"mkdir {THEIRS}/below; cd {THEIRS}/below && procman status",
+    "link to it": f"ln -s {THEIRS}/procman.toml /etc/catmaid/link && procman --config /etc/catmaid/link install",
+    "templates on the command line": f"procman --config {CONFIGURATION} render --templates {THEIRS}/templates",
+    "procman somewhere else": f"PYTHONPATH={THEIRS} procman --config {CONFIGURATION} status",
+    "procman in a directory that is not there yet": f"PYTHONPATH={THEIRS}/lib procman --config {CONFIGURATION} status",
+}
+"""Ways to have root obey or run what is the service user's."""
+
+USED = {
+    "templates": f'templates = "{THEIRS}/templates"',
+    "procman for the healer": f'[health]\nprocman = "{THEIRS}/command"',
+    "command for events": f'[health]\non_event = ["{THEIRS}/command"]',
+    "script of a command for events": f'[health]\non_event = ["/bin/sh", "{THEIRS}/command"]',
+    "file with secrets, read by systemd": f'backend = "systemd"\nenvironment_file = "{THEIRS}/env"',
+}
+"""What a procman.toml of root's may name of the service user's."""
+
+
+def plant(host: AttackedHost) -> None:
+    """Have the service user write everything that could be obeyed or run."""
+    host.service(
+        f"cd {THEIRS} && mkdir -p templates/supervisor && touch env command && cp {CONFIGURATION} procman.toml"
+    )
+    # Not sitecustomize: Python runs that, and all of PYTHONPATH, before anybody can look.
+    for name in ("click", "jinja2", "psutil", "supervisor", "celery"):
+        host.write(f"{THEIRS}/{name}.py", PLANT)
+    host.write(f"{THEIRS}/templates/supervisor/start.sh.j2", "{{ 1 }}")
+    host.root(f"chown -R {SERVICE} {THEIRS}")
+
+
+@pytest.mark.parametrize("way", OBEYED.values(), ids=list(OBEYED))
+def test_root_obeys_nothing_of_the_service_users(host: AttackedHost, way: str) -> None:
+    plant(host)
+    before = host.changed()
+    refused = host.run(way, "root", check=False)
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert f"{THEIRS} belongs to the user {SERVICE} (chown root {THEIRS})" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not {path for path in host.changed() if path not in before and not path.startswith((THEIRS, "/etc/catmaid"))}
+
+
+@pytest.mark.parametrize("lines", USED.values(), ids=list(USED))
+def test_root_uses_nothing_of_the_service_users(host: AttackedHost, lines: str) -> None:
+    plant(host)
+    before = host.changed()
+    is_table = lines.startswith("[")
+    host.configure(project="" if is_table else lines, rest=lines if is_table else "")
+    for words in ("render", "diff", "install"):
+        refused = host.procman(words, check=False)
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert f"{THEIRS} belongs to the user {SERVICE}" in refused.stderr
+    assert host.changed().keys() == before.keys()
+    host.root(f"chown -R root {THEIRS}")
+    host.procman("render")
+
+
+def test_root_does_not_run_procman_from_a_virtualenv_of_somebody_else(host: AttackedHost) -> None:
+    site = host.seen(next(path for path in sys.path if path.endswith("site-packages")))
+    own = "/opt/own/bin/python -B /usr/local/lib/procman-under-test.py --version"
+    host.root(f"{host.python} -m venv --without-pip /opt/own")
+    host.root(f"echo {site} > $(echo /opt/own/lib/python3*/site-packages)/ours.pth")
+    assert "procman" in host.root(own)
+    for given in ("/opt/own", "/opt/own/bin", "$(echo /opt/own/lib/python3*/site-packages)"):
+        host.root(f"chown {SERVICE} {given}")
+        refused = host.run(own, "root", check=False)
+        assert refused.returncode == 2
+        assert "root does not run procman from there" in refused.stderr
+        assert f"belongs to the user {SERVICE}" in refused.stderr
+        host.root(f"chown root {given}")
+
+
+def test_modules_in_the_working_directory_are_not_imported(host: AttackedHost) -> None:
+    plant(host)
+    host.root(f"rm {THEIRS}/procman.toml")
+    for words in ("install", "status", "render", "diff", "stop", "start", "restart one", "uninstall --purge"):
+        host.procman(words, directory=THEIRS)
+    assert "/etc/planted" not in host.changed()
+
+
+def test_programs_run_as_the_service_user_and_nobody_else(host: AttackedHost) -> None:
+    host.procman("install --wait 30")
+    foreground = host.start(f"exec procman --config {CONFIGURATION} run one")
+    pids = host.pids("sleep")
+    assert len(pids) >= 2
+    uid = USERS[SERVICE]
+    for pid in pids:
+        status = dict(line.split(":\t", 1) for line in host.path(f"/proc/{pid}/status").read_text().splitlines())
+        assert status["Uid"].split() == [str(uid)] * 4
+        assert status["Gid"].split() == [str(uid)] * 4
+        assert status["Groups"].split() in ([], [str(uid)])
+        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
+    foreground.kill()
+    foreground.communicate()
+
+
+@pytest.mark.parametrize("user", ["root", "toor"])
+def test_programs_of_root_are_refused(host: AttackedHost, user: str) -> None:
+    host.root("echo toor:x:0:0::/root:/bin/sh >> /etc/passwd")
+    text = TOML.replace('user = "celery"', f'user = "{user}"').replace("start_seconds = 0", "launcher = false")
+    host.configure(text=text)
+    refused = host.procman("run one", check=False)
+    assert refused.returncode in (1, 2)
+    assert "root" in refused.stderr
+
+
+REGAIN = """
+import ctypes, json, os
+tried = {
+    "setuid": lambda: os.setuid(0), "seteuid": lambda: os.seteuid(0), "setresuid": lambda: os.setresuid(0, 0, 0),
+    "saved": lambda: os.setresuid(-1, 0, -1), "setgid": lambda: os.setgid(0), "setegid": lambda: os.setegid(0),
+    "setgroups": lambda: os.setgroups([0]), "shadow": lambda: open("/etc/shadow").close(),
+    "terminal": lambda: os.open("/dev/tty", os.O_RDWR), "signal": lambda: os.kill(os.getppid(), 0),
+    "environment": lambda: open("/proc/%d/environ" % os.getppid()).read(),
+    "memory": lambda: open("/proc/%d/mem" % os.getppid(), "rb").close(),
+}
+succeeded = []
+for name, attempt in tried.items():
+    try:
+        attempt()
+        succeeded.append(name)
+    except OSError:
+        pass
+open_files = sorted(int(name) for name in os.listdir("/proc/self/fd"))
+print(json.dumps([succeeded, os.getresuid(), os.getresgid(), os.getgroups(), [fd for fd in open_files if fd > 3]]))
+"""
+
+
+@needs_root
+def test_a_probe_cannot_regain_what_root_gave_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CANARY", "sings")
+    leaked = os.open("/etc/shadow", os.O_RDONLY)
+    try:
+        done = capture(["/usr/bin/python3", "-c", REGAIN], environment=CLEAN_ENVIRONMENT, user="nobody", timeout=30)
+    finally:
+        os.close(leaked)
+    succeeded, uids, gids, groups, files = json.loads(done.checked().stdout)
+    assert succeeded == []
+    assert (set(uids), set(gids), set(groups)) == ({NOBODY.pw_uid}, {NOBODY.pw_gid}, {NOBODY.pw_gid})
+    assert files == []
+
+
+@needs_root
+def test_a_probe_is_refused_rather_than_run_as_root() -> None:
+    with pytest.raises(ProcmanError, match="root is root, who runs nothing of the project's"):
+        capture(["/bin/true"], environment={}, user="root", timeout=30)
+
+
+def test_places_that_are_not_there_count_by_what_is_above_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    trusting = {"SUDO_UID": str(Path(__file__).stat().st_uid)}
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "open/not/there")])
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    with pytest.raises(ConfigurationError) as refused:
+        require_trusted_code(trusting)
+    assert f"everybody can write to {tmp_path / 'open'}" in str(refused.value)
