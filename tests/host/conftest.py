@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from .catmaid import REPOSITORY, install_procman, install_project
 from .machine import Host
 from .overlay import HostError
 
@@ -53,3 +54,14 @@ def host() -> Iterator[Host]:
                 raise
             pytest.skip(f"no host can be booted here: {error}")
         yield booted
+
+
+@pytest.fixture(scope="session")
+def stocked(host: Host) -> Host:
+    """The host with procman, the project and a name server, and nothing installed yet."""
+    install_procman(host)
+    install_project(host)
+    host.write("/opt/resolver.py", (REPOSITORY / "tests/host/resolver.py").read_text())
+    host.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
+    host.run("systemd-run --quiet --unit=resolver python3 /opt/resolver.py")
+    return host

@@ -12,12 +12,9 @@ import pytest
 from .catmaid import (
     DATA,
     PROJECTS,
-    REPOSITORY,
     VIRTUALENV,
     Project,
     counted,
-    install_procman,
-    install_project,
     send,
     show,
 )
@@ -90,17 +87,6 @@ RESTART_SECONDS = 10
 def toml(name: str, sandbox: str, more: str = "") -> str:
     places = {"projects": PROJECTS, "virtualenv": VIRTUALENV, "data": DATA}
     return TOML.format(name=name, sandbox=sandbox, **places) + more
-
-
-@pytest.fixture(scope="module")
-def stocked(host: Host) -> Host:
-    """The host with procman, the project and a name server, and nothing installed yet."""
-    install_procman(host)
-    install_project(host)
-    host.write("/opt/resolver.py", (REPOSITORY / "tests/host/resolver.py").read_text())
-    host.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")
-    host.run("systemd-run --quiet --unit=resolver python3 /opt/resolver.py")
-    return host
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +248,7 @@ def test_memory_limits_and_the_out_of_memory_policy_are_what_was_asked_for(catma
         "OOMPolicy": "continue",
         "KillMode": "mixed",
         "Restart": "always",
-        "Type": "exec",
+        "Type": "notify",
         "TimeoutAbortUSec": "30s",
         "StartLimitIntervalUSec": "0",
     }

@@ -27,6 +27,10 @@ from procman.model import Action, Activation, InstalledProgram, ProgramState, Sc
 START_PATIENCE_SECONDS = 120.0
 """systemd gives a start 90 s."""
 
+IMPORT_PATIENCE_SECONDS = 30.0
+"""How long a process that runs may take to say that it is up. After that it counts as started all the same: an app that
+waits in its import for a broker is no failure."""
+
 
 def controller(project: str, scope: Scope, _: SupervisorSettings) -> SystemdController:
     """Return what speaks to the systemd that runs an installed PROJECT."""
@@ -155,6 +159,9 @@ class SystemdController:
         began = time.monotonic()
         while unsettled := [unit for unit in self._systemctl.show(names).values() if unit.job]:
             elapsed = time.monotonic() - began
+            if elapsed > IMPORT_PATIENCE_SECONDS and all(unit.is_importing for unit in unsettled):
+                progress(f"{_listed(unsettled)}: still importing the app after {elapsed:.0f} s")
+                break
             if elapsed > START_PATIENCE_SECONDS:
                 raise ProcmanError(
                     f"{_listed(unsettled)} did not start within {elapsed:.0f} s", hint="See `procman status`."

@@ -86,6 +86,13 @@ class Unit:
         return self.text("ActiveState") in ("inactive", "failed")
 
     @property
+    def is_importing(self) -> bool:
+        """Whether its process runs and has not said yet that it is up."""
+        return (self.text("ActiveState"), self.text("SubState")) == ("activating", "start") and bool(
+            self.number("MainPID")
+        )
+
+    @property
     def file_is_gone(self) -> bool:
         """Whether the unit file that systemd has read is on the disk no more."""
         path = self.text("FragmentPath")
