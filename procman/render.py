@@ -9,8 +9,9 @@ from pathlib import Path
 
 import jinja2
 
-from procman import quoting, quoting_systemd
+from procman import quoting
 from procman.errors import ProcmanError
+from procman.quoting import systemd
 
 SUFFIX = ".j2"
 
@@ -23,14 +24,14 @@ FILTERS = (
     quoting.supervisor_log_file,
     quoting.supervisor_option,
     quoting.variable_name,
-    quoting_systemd.plain_path,
-    quoting_systemd.systemd_assignment,
-    quoting_systemd.systemd_command,
-    quoting_systemd.systemd_environment_file,
-    quoting_systemd.systemd_path,
-    quoting_systemd.systemd_text,
-    quoting_systemd.systemd_units,
-    quoting_systemd.systemd_words,
+    systemd.plain_path,
+    systemd.systemd_assignment,
+    systemd.systemd_command,
+    systemd.systemd_environment_file,
+    systemd.systemd_path,
+    systemd.systemd_text,
+    systemd.systemd_units,
+    systemd.systemd_words,
 )
 """What templates call by the name it has in `quoting`."""
 

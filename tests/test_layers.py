@@ -20,7 +20,6 @@ LAYERS = (
     ("checks", "backends", "install"),
     ("app_facts", "broker_facts", "healer", "launch", "render"),
     ("project_python",),
-    ("quoting_systemd",),
     ("config",),
     ("celery_command", "quoting", "run"),
     ("errors", "inside", "model", "secrets", "version"),

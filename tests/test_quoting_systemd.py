@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 from hypothesis import given, settings, strategies
 
-from procman import quoting_systemd as quoting
 from procman.errors import ProcmanError
+from procman.quoting import systemd as quoting
 from procman.quoting import unprintable
 from tests.hostile import HOSTILE, REFUSED, TEXTS
 from tests.read_by_systemd import Read, command_of, read_units

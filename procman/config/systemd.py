@@ -8,9 +8,10 @@ from typing import Any
 from procman.config import keys
 from procman.config.document import Document, did_you_mean
 from procman.config.positions import dotted
-from procman.config.systemd_directives import FREE, PATTERNS, RESERVED, Directive, Value
+from procman.config.systemd_directives import FREE, RESERVED, Directive
 from procman.model import Project, Sandbox, Scope, SystemdLog, SystemdSettings
 from procman.quoting import unprintable
+from procman.quoting.systemd import PATTERNS, Value
 from procman.secrets import holds_password
 
 

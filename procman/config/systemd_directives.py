@@ -9,26 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+
+from procman.quoting.systemd import Value
 
 OLDEST_VERSION = 240
 """The first with `Type=exec` and `StandardOutput=append:`, without which nothing here would work as described."""
-
-
-class Value(Enum):
-    """What a directive takes."""
-
-    WORDS = "letters, digits, blanks and @ ~ : . _ / + , = -"
-    AMOUNT = "a number with its unit, such as 512M, 50% or infinity"
-    PATHS = "absolute paths"
-
-
-PATTERNS = {
-    Value.WORDS: r"[A-Za-z0-9@~:._/+,= -]*",
-    Value.AMOUNT: r"([0-9]+(\.[0-9]+)?([A-Za-z]{0,4}|%)|infinity)?",
-    Value.PATHS: r"[-+]{0,2}/.*",
-}
-"""What a value may be, besides one line of printable text; what it means is for `systemd-analyze verify` to judge."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.config.systemd_directives import KNOWN, Value
+from procman.config.systemd_directives import KNOWN
 from procman.model import Beat, Program, Project, Sandbox, Scope
 from procman.quoting import Encoded
-from procman.quoting_systemd import systemd_amount, systemd_bound_paths, systemd_paths, systemd_words
+from procman.quoting.systemd import Value, systemd_amount, systemd_bound_paths, systemd_paths, systemd_words
 
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
 """What `ProtectHome=` is about (systemd.exec(5))."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from enum import Enum
 
-from procman.config.systemd_directives import PATTERNS, Value
 from procman.errors import ProcmanError
 from procman.quoting import Encoded, comment
 
@@ -18,6 +18,22 @@ HINT = "Change it where procman.toml sets it."
 
 PLAIN = r"[A-Za-z0-9/._=,@:+-]+"
 """A word that means itself without quotes, everywhere."""
+
+
+class Value(Enum):
+    """What a directive takes."""
+
+    WORDS = "letters, digits, blanks and @ ~ : . _ / + , = -"
+    AMOUNT = "a number with its unit, such as 512M, 50% or infinity"
+    PATHS = "absolute paths"
+
+
+PATTERNS = {
+    Value.WORDS: r"[A-Za-z0-9@~:._/+,= -]*",
+    Value.AMOUNT: r"([0-9]+(\.[0-9]+)?([A-Za-z]{0,4}|%)|infinity)?",
+    Value.PATHS: r"[-+]{0,2}/.*",
+}
+"""What a value may be, besides one line of printable text; what it means is for `systemd-analyze verify` to judge."""
 
 
 def systemd_text(value: object) -> Encoded:
