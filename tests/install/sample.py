@@ -39,6 +39,7 @@ from procman.model import (
 ROOT = os.geteuid() == 0
 OWNER = "root" if ROOT else None
 SERVICE_USER = "nobody" if ROOT else None
+OTHER = "[program:other]\ncommand=/bin/true\n"
 CONFIGURATION = b'[project]\nname = "catmaid"\n'
 
 
@@ -47,7 +48,7 @@ class Wish:
     """What a procman.toml might ask for."""
 
     programs: Mapping[str, str]
-    """The text of each section, by program; those whose name ends in "beat" are beats."""
+    """What tells one text of a section from another, by program; those whose name ends in "beat" are beats."""
     script: str = "exec celery"
     launcher: str = "import celery"
 
@@ -69,13 +70,18 @@ def make_host(base: Path) -> Path:
     """Make what is on a host before procman, with a file of somebody else in each directory; return BASE."""
     for name in ("etc/supervisor/conf.d", "var/lib", "var/log"):
         (base / name).mkdir(parents=True)
-        (base / name / "other.conf").write_text("[program:other]\n")
+        (base / name / "other.conf").write_text(OTHER)
     return base
 
 
 def section_path(base: Path, program: str) -> Path:
     """Return the section of PROGRAM."""
     return base / "etc/supervisor/conf.d" / f"{program}.conf"
+
+
+def unit_path(base: Path, program: str) -> Path:
+    """Return the unit of PROGRAM, which a project has nowhere beside a section; here both are read at every moment."""
+    return directories(base).units / f"{program}.service"
 
 
 def script_path(base: Path, program: str) -> Path:
@@ -113,11 +119,15 @@ def rendering(base: Path, wish: Wish, name: str = "catmaid") -> Rendering:
         script = places.configuration / f"{program}.sh"
         files += [
             RenderedFile(script, f"#{text}{wish.script}\n", 0o755, OWNER, None, (program,)),
-            RenderedFile(
-                section_path(base, program), f"{text}{section}\n", 0o640, OWNER, None, (program,), section=True
-            ),
+            _section(section_path(base, program), f"{text}[program:{program}]\ncommand={script}", section),
+            _section(unit_path(base, program), f"{text}[Service]\nExecStart=/bin/true", section),
         ]
     return Rendering(tuple(folders), tuple(files))
+
+
+def _section(path: Path, text: str, mark: str) -> RenderedFile:
+    program = path.stem
+    return RenderedFile(path, f"{text}\n; {mark}\n", 0o640, OWNER, None, (program,), section=True)
 
 
 def manifest(
@@ -198,6 +208,19 @@ def remove(base: Path, name: str = "catmaid", *, purge: bool = False) -> Remains
         return uninstall.clear(tree, places, installation, purge=purge)
 
 
+def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
+    """Do all that `procman rollback NUMBER` does."""
+    places = directories(base, name)
+    with hold_lock(places.shared_state, 0, print), Tree() as tree:
+        generation = generations.read_generation(tree, places.state, number)
+        wanted = replace(generation.manifest, brought_back=generations.origin(generation))
+        files = generations.rendering_of(tree, places.state, generation)
+        made = make_plan(files, wanted, read_installation(tree, places), tree)
+        apply(tree, made, generations.read_configuration(tree, places.state, number))
+        activate(tree, base, places)
+    return made
+
+
 def activate(tree: Tree, base: Path, places: Directories) -> None:
     """Tell the process manager, and strike off what it was told."""
     pending = generations.read_pending(tree, places.state)
@@ -231,6 +254,8 @@ def _main(base: Path, order: str, wish: str) -> int:
     try:
         if order == "install":
             install(base, WISHES[wish])
+        elif order == "rollback":
+            roll_back(base, int(wish))
         else:
             remove(base, purge=wish == "purge")
     except ProcmanError as error:

@@ -48,7 +48,7 @@ def test_install_after_a_change_touches_only_what_changed(host: Path) -> None:
     before = {path: path.stat().st_ino for path in _rendered(host)}
     sample.install(host, changed(ONE, celery="second"))
     touched = [path for path, number in before.items() if path.stat().st_ino != number]
-    assert touched == [sample.section_path(host, "catmaid-celery")]
+    assert touched == [sample.section_path(host, "catmaid-celery"), sample.unit_path(host, "catmaid-celery")]
 
 
 def test_change_of_a_comment_in_procman_toml_changes_no_file(host: Path, tree: Tree) -> None:
@@ -194,7 +194,7 @@ def test_pending_activations_are_recorded_before_the_first_file(host: Path, monk
 
     monkeypatch.setattr(Tree, "write", write)
     sample.install(host, changed(ONE, celery="second"))
-    assert seen == [("catmaid-celery.conf", True)]
+    assert seen == [("catmaid-celery.conf", True), ("catmaid-celery.service", True)]
     assert not (state / "pending.json").exists()
 
 

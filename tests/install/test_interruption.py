@@ -12,6 +12,7 @@ import pytest
 
 from procman.install.paths import finished_name
 from tests.install import sample
+from tests.install.accepted import assert_accepted
 from tests.install.interrupting import STRACE, Point, points, run_with
 from tests.install.sample import WISHES
 from tests.install.snapshot import Snapshot, contents
@@ -51,13 +52,15 @@ class Scenario:
         """Carry out the order in this process, uninterrupted."""
         if self.order == "install":
             sample.install(base, WISHES[self.argument])
+        elif self.order == "rollback":
+            sample.roll_back(base, int(self.argument))
         else:
             sample.remove(base, purge=self.argument == "purge")
 
 
 def _edited(base: Path) -> None:
     sample.install(base, WISHES["one"])
-    sample.section_path(base, "catmaid-celery").write_text("changed by an administrator\n")
+    sample.section_path(base, "catmaid-celery").write_text("[program:catmaid-celery]\ncommand=/bin/changed-by-hand\n")
     sample.script_path(base, "catmaid-beat").write_text("changed too\n")
 
 
@@ -69,9 +72,15 @@ def _programs_have_run(base: Path) -> None:
     (places.logs / "catmaid-celery.log.1").write_text("ready\n")
 
 
+def _twice(base: Path) -> None:
+    _edited(base)
+    sample.install(base, WISHES["two"])
+
+
 SCENARIOS = {
     "first install": Scenario(lambda base: None, "install", "one"),
     "upgrade": Scenario(_edited, "install", "two"),
+    "roll-back": Scenario(_twice, "rollback", "1"),
     "uninstall": Scenario(_programs_have_run, "uninstall", "keep"),
     "purge": Scenario(_programs_have_run, "uninstall", "purge"),
 }
@@ -97,6 +106,7 @@ class Run:
         else:
             assert done.returncode not in (0, 1), f"it was not interrupted: {done.stderr}"
         self.check_whole()
+        assert_accepted(self.base)
         self.scenario.carry_out(self.base)
         assert contents(self.base) == self.after
         assert not [path for path in self.base.rglob("*") if finished_name(path.name)]

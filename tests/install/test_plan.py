@@ -19,6 +19,7 @@ from tests.install import sample
 BASE = Path("/host")
 ONE = sample.WISHES["one"]
 CELERY = sample.section_path(BASE, "catmaid-celery")
+UNIT = sample.unit_path(BASE, "catmaid-celery")
 SCRIPT = sample.script_path(BASE, "catmaid-celery")
 LAUNCHER = sample.directories(BASE).library / "launcher.py"
 SHARED = BASE / "etc/procman/shared.conf"
@@ -102,7 +103,7 @@ def test_second_install_has_nothing_to_do() -> None:
 
 def test_changed_section_replaces_its_program_alone() -> None:
     plan = _plan(sample.changed(ONE, celery="second"), _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)))
-    assert [path for path, kind in _kinds(plan).items() if kind is ChangeKind.UPDATE] == [CELERY]
+    assert [path for path, kind in _kinds(plan).items() if kind is ChangeKind.UPDATE] == [CELERY, UNIT]
     assert _told(plan) == [("replace", "celery")]
     assert (plan.generation.number, plan.written) == (2, False)
 
@@ -171,7 +172,8 @@ def test_program_no_longer_configured_is_removed_with_its_files() -> None:
     plan = _plan(
         sample.Wish({"catmaid-celery": "first"}), _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE))
     )
-    assert plan.removed == (sample.section_path(BASE, "catmaid-beat"), sample.script_path(BASE, "catmaid-beat"))
+    places = (sample.unit_path, sample.section_path, sample.script_path)
+    assert plan.removed == tuple(place(BASE, "catmaid-beat") for place in places)
     assert _told(plan) == [("remove", "beat")]
 
 

@@ -276,7 +276,7 @@ def test_links_in_the_programs_own_directory_do_not_lead_a_purge_elsewhere(publi
     as_nobody(lambda: (run / "lock").symlink_to(host / "var/lib/other.conf"))
     as_nobody(lambda: (run / "directory").symlink_to(host / "var/lib"))
     sample.remove(host, purge=True)
-    assert (host / "var/lib/other.conf").read_text() == "[program:other]\n"
+    assert (host / "var/lib/other.conf").read_text() == sample.OTHER
 
 
 def _of_user(home: Path, name: str) -> Directories:
