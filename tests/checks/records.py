@@ -1,0 +1,137 @@
+"""Records for checks to look at: a project of one worker that is well, to be changed where a test wants it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from procman.checks.processes import all_processes
+from procman.checks.running import Heartbeat, Running, Watched
+from procman.inside.verdict import Thresholds, read, verdict
+from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
+
+NAME = "demo-celery"
+
+
+def program(kind: Kind = Kind.WORKER, **changed: Any) -> InstalledProgram:
+    """Return the worker `demo-celery`, or another program."""
+    key = "worker.celery" if kind is Kind.WORKER else kind.value
+    fields = {
+        "name": NAME if kind is Kind.WORKER else f"demo-{kind.value}",
+        "key": key,
+        "kind": kind,
+        "autostart": True,
+        "stop_timeout_seconds": 600,
+        "start_seconds": 10,
+        "launcher": True,
+        "user": None,
+        "log_file": None,
+        **changed,
+    }
+    return InstalledProgram(**fields)
+
+
+def state(kind: State = State.RUNNING, pid: int | None = None, **changed: Any) -> ProgramState:
+    """Return what a process manager says of it; RUNNING has the pid of the tests themselves, unless one is given."""
+    if kind is State.RUNNING and pid is None:
+        pid = os.getpid()
+    return ProgramState(NAME, **{"wanted": True, "state": kind, "pid": pid, **changed})
+
+
+def heartbeat(kind: str = "worker", **changed: Any) -> dict[str, Any]:
+    """Return the heartbeat of a sound worker or beat with a prefork pool of two slots, as written just now."""
+    now = time.monotonic()
+    content = {
+        "format": 1,
+        "program": NAME,
+        "kind": kind,
+        "boot_id": None,
+        "pid": os.getpid(),
+        "started": now - 600,
+        "interval": 5.0,
+        "written": now,
+        "wall": time.time(),
+        "phase": "consuming" if kind == "worker" else "ticking",
+        "phase_since": now - 590,
+        "loop": now if kind == "worker" else None,
+        "pool": "prefork" if kind == "worker" else None,
+        "slots": 2 if kind == "worker" else None,
+        "busy": 0 if kind == "worker" else None,
+        "reserved": 0 if kind == "worker" else None,
+        "finished": 7,
+        "progress": now,
+        "queues": [],
+        "queues_asked": now,
+        "tick": now,
+        "tick_due": now + 5,
+        "next_due": now + 60,
+        "next_entry": "clean-up",
+        "scheduler": "celery.beat:PersistentScheduler" if kind == "beat" else None,
+        **changed,
+    }
+    return read(json.dumps(content))
+
+
+def watched(content: dict[str, Any] | None = None, **changed: Any) -> Watched:
+    """Return a program with the heartbeat CONTENT, judged as `procman health` judges it."""
+    fields: dict[str, Any] = {"program": program(), "state": state(), **changed}
+    if content is not None:
+        found = verdict(content, time.monotonic(), Thresholds(30, 300, 600))
+        fields = {"heartbeat": Heartbeat(content), "verdict": found, **fields}
+    return Watched(**fields)
+
+
+def running(*programs: Watched, **changed: Any) -> Running:
+    """Return a project with PROGRAMS, and the processes that there are now."""
+    fields: dict[str, Any] = {
+        "project": "demo",
+        "app": "mysite",
+        "directory": Path("/srv/demo"),
+        "virtualenv": Path("/srv/demo/env"),
+        "launcher": Path("/usr/local/lib/procman/demo/launcher.py"),
+        "settings": HealthSettings(),
+        "programs": programs,
+        "processes": all_processes(),
+        **changed,
+    }
+    return Running(**fields)
+
+
+def told(results: Iterator[Result]) -> tuple[Level, str]:
+    """Return level and detail of the one result that there is."""
+    [result] = results
+    return result.level, result.detail
+
+
+@contextmanager
+def family(children: int, *words: str, code: str = "", cwd: Path | None = None) -> Iterator[int]:
+    """Run a process with CHILDREN below it, and yield its pid; WORDS are further words of its command line."""
+    main = """
+import subprocess, sys
+sleeper = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"]
+children = [subprocess.Popen(sleeper, stdout=subprocess.PIPE) for _ in range(int(sys.argv[1]))]
+for child in children:
+    child.stdout.readline()
+exec(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.read()
+for child in children:
+    child.kill()
+    child.wait()
+"""
+    command = [sys.executable, "-c", main, str(children), code, *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=cwd) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            assert process.stdin
+            process.stdin.close()

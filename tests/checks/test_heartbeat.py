@@ -1,0 +1,110 @@
+"""What the heartbeats come to, as results: PM200 to PM206, PM301 to PM303, PM401 and PM402."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from procman.checks.heartbeat import HINTS, check_readable, check_verdict, check_written
+from procman.checks.running import Heartbeat
+from procman.inside.verdict import CODES
+from procman.model import Kind, Level, Result, State
+from tests.checks.records import NAME, heartbeat, program, running, state, told, watched
+
+
+def ago(seconds: float) -> float:
+    return time.monotonic() - seconds
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "level"),
+    [
+        ({}, "PM200", Level.OK),
+        ({"written": ago(60)}, "PM201", Level.CRITICAL),
+        ({"loop": ago(60), "queues_asked": ago(1)}, "PM202", Level.CRITICAL),
+        ({"loop": ago(60), "queues_asked": None}, "PM202", Level.WARNING),
+        ({"loop": ago(60), "pool": "solo"}, "PM202", Level.UNKNOWN),
+        ({"phase": "disconnected"}, "PM203", Level.WARNING),
+        ({"missing": ["tasks: there is no such signal"]}, "PM204", Level.WARNING),
+        ({"idle_with_messages_since": ago(400)}, "PM301", Level.CRITICAL),
+        ({"reserved": 4, "progress": ago(400)}, "PM302", Level.CRITICAL),
+        ({"queues": [{"name": "celery", "messages": 0, "consumers": 0, "since": ago(400)}]}, "PM303", Level.WARNING),
+        ({"kind": "beat", "tick_due": ago(60)}, "PM401", Level.CRITICAL),
+        ({"kind": "beat", "next_due": ago(60)}, "PM402", Level.CRITICAL),
+    ],
+)
+def test_each_verdict_is_a_result_of_its_own_check(changed: dict[str, Any], code: str, level: Level) -> None:
+    each = watched(heartbeat(**changed))
+    found = {code: list(check_verdict(code, running(each))) for code in CODES}
+    [result] = found.pop(code)
+    assert (result.code, result.program, result.level) == (code, NAME, level)
+    assert result.detail
+    assert bool(result.hint) == (level is not Level.OK)
+    assert not any(found.values())
+
+
+def test_every_verdict_that_is_not_ok_says_what_to_do() -> None:
+    assert set(HINTS) == set(CODES) - {"PM200"}
+
+
+def test_figures_of_the_heartbeat_are_among_the_values() -> None:
+    queues = [
+        {"name": "celery", "messages": 10, "consumers": 1, "since": None},
+        {"name": "crop", "messages": 2, "consumers": 1, "since": None},
+        {"name": "far", "messages": None, "consumers": None, "since": None},
+    ]
+    [result] = check_verdict("PM200", running(watched(heartbeat(busy=2, queues=queues))))
+    assert result.values == {"slots": 2, "busy": 2, "reserved": 0, "finished": 7, "messages": 12}
+
+
+def test_a_program_without_a_process_has_no_verdict() -> None:
+    each = watched(heartbeat(), state=state(State.BACKOFF))
+    assert not any(list(check_verdict(code, running(each))) for code in CODES)
+
+
+def readable(**changed: Any) -> Result:
+    [result] = check_readable(running(watched(**changed), processes={}))
+    return result
+
+
+def test_a_heartbeat_that_is_there_is_readable() -> None:
+    assert told(check_readable(running(watched(heartbeat())))) == (Level.OK, "")
+
+
+def test_a_heartbeat_that_is_nonsense_is_a_warning() -> None:
+    result = readable(heartbeat=Heartbeat(None, "its heartbeat /x is corrupt: nonsense"))
+    assert (result.level, result.detail) == (Level.WARNING, "its heartbeat /x is corrupt: nonsense")
+
+
+def test_a_program_that_was_just_started_need_not_have_one_yet() -> None:
+    result = readable()
+    assert (result.level, result.detail) == (Level.OK, "it has just been started and has no heartbeat yet")
+
+
+@pytest.mark.parametrize(
+    ("due", "hint"), [("", f"procman logs {NAME} says why."), ("newer", f"procman restart {NAME}")]
+)
+def test_a_program_that_writes_none_for_long_is_a_warning(due: str, hint: str) -> None:
+    found = running(watched(restart_due=due))
+    [process] = [each for each in found.processes.values() if each.pid == found.programs[0].state.pid]
+    old = running(watched(restart_due=due), processes={process.pid: process._replace(age=31)})
+    [result] = check_readable(old)
+    assert (result.level, result.hint) == (Level.WARNING, hint)
+    starting = running(watched(restart_due=due), processes={process.pid: process._replace(age=29)})
+    assert told(check_readable(starting))[0] is Level.OK
+
+
+@pytest.mark.parametrize("other", [program(Kind.COMMAND), program(launcher=False)])
+def test_commands_and_programs_without_launcher_need_none(other: Any) -> None:
+    assert list(check_readable(running(watched(program=other)))) == []
+
+
+def test_a_program_that_is_well_and_cannot_write_is_a_warning() -> None:
+    touched = watched(heartbeat=Heartbeat(heartbeat(written=ago(60)), is_touched=True))
+    assert told(check_written(running(touched))) == (
+        Level.WARNING,
+        "it cannot write its heartbeat, and so nothing can be told of it",
+    )
+    assert list(check_written(running(watched(heartbeat())))) == []

@@ -1,0 +1,65 @@
+"""One result per program, for status and for waiting."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from procman.checks.light import check_lightly, is_at_work, most_severe
+from procman.model import Kind, Level, Result, State
+from tests.checks.records import NAME, family, heartbeat, program, state, watched
+
+
+def test_a_sound_worker_says_what_it_does_and_its_processes_are_measured() -> None:
+    with family(2) as pid:
+        [result] = check_lightly([watched(heartbeat(), state=state(pid=pid))])
+    assert (result.code, result.level) == ("PM200", Level.OK)
+    assert result.values["children"] == 2
+    assert result.values["memory_bytes"] > 0
+
+
+def test_a_worker_that_does_not_consume_is_told_by_its_verdict() -> None:
+    with family(2) as pid:
+        stuck = heartbeat(idle_with_messages_since=time.monotonic() - 400)
+        [result] = check_lightly([watched(stuck, state=state(pid=pid))])
+    assert (result.code, result.level) == ("PM301", Level.CRITICAL)
+
+
+def test_a_worker_without_a_heartbeat_is_told_by_its_pool() -> None:
+    with family(0) as pid:
+        [result] = check_lightly([watched(program=program(pool="prefork"), state=state(pid=pid))])
+    assert (result.code, result.level) == ("PM104", Level.CRITICAL)
+
+
+def test_a_program_that_does_not_run_is_told_by_its_state_alone() -> None:
+    [result] = check_lightly([watched(heartbeat(written=0), state=state(State.FATAL))])
+    assert (result.code, result.level) == ("PM101", Level.CRITICAL)
+
+
+def test_what_cannot_be_told_is_worse_than_a_warning_and_better_than_critical() -> None:
+    results = [Result("", NAME, level, "") for level in Level]
+    assert most_severe(results).level is Level.CRITICAL
+    assert most_severe(results[:2]).level is Level.WARNING
+    assert most_severe([results[1], results[3]]).level is Level.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("says", "at_work"),
+    [("consuming", True), ("importing", False), ("starting", False), ("disconnected", False), ("stopping", False)],
+)
+def test_a_worker_is_at_work_when_it_consumes(says: str, at_work: bool) -> None:
+    assert is_at_work(watched(heartbeat(phase=says))) is at_work
+
+
+@pytest.mark.parametrize(
+    ("found", "at_work"),
+    [
+        ({}, True),
+        ({"state": state(State.STARTING)}, False),
+        ({"program": program(Kind.COMMAND)}, True),
+    ],
+)
+def test_without_a_heartbeat_the_state_decides(found: dict[str, Any], at_work: bool) -> None:
+    assert is_at_work(watched(**found)) is at_work

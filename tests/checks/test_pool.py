@@ -1,0 +1,113 @@
+"""PM104 to PM106 against real processes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from procman.checks.pool import check_children, check_kill_loop, check_zombies
+from procman.checks.running import Running
+from procman.model import Kind, Level
+from tests.checks.records import family, heartbeat, program, running, state, told, watched
+
+
+def older(found: Running, main: int, seconds: float, children: float) -> Running:
+    """Return FOUND as it would be with a main process and children of these ages."""
+    aged = {
+        pid: each._replace(age=seconds if pid == main else children) if pid == main or each.parent == main else each
+        for pid, each in found.processes.items()
+    }
+    return replace(found, processes=aged)
+
+
+@pytest.mark.parametrize(
+    ("pool", "level"), [("prefork", Level.CRITICAL), (None, Level.WARNING), ("solo", Level.OK), ("threads", Level.OK)]
+)
+def test_a_worker_without_pool_processes_is_not_ready_unless_its_pool_has_none(pool: str | None, level: Level) -> None:
+    with family(0) as pid:
+        [result] = check_children(running(watched(program=program(pool=pool), state=state(pid=pid))))
+    assert result.level is level
+    assert (level is Level.OK) == (result.detail == "")
+
+
+def test_the_hint_names_the_key_where_the_app_may_have_another_pool() -> None:
+    with family(0) as pid:
+        [result] = check_children(running(watched(state=state(pid=pid))))
+    assert "in [worker.celery]" in result.hint
+
+
+def test_the_heartbeat_knows_the_pool_better_than_procman_toml() -> None:
+    with family(0) as pid:
+        assert told(check_children(running(watched(heartbeat(pool="threads"), state=state(pid=pid))))) == (Level.OK, "")
+
+
+@pytest.mark.parametrize("phase", ["importing", "starting", "disconnected", "stopping"])
+def test_a_worker_that_is_not_at_work_needs_no_pool_yet(phase: str) -> None:
+    with family(0) as pid:
+        [result] = check_children(running(watched(heartbeat(phase=phase), state=state(pid=pid))))
+    assert result.level is Level.OK
+
+
+def test_missing_pool_processes_are_counted_unless_one_is_being_replaced() -> None:
+    with family(2) as pid:
+        found = running(watched(heartbeat(slots=4), state=state(pid=pid)))
+        assert told(check_children(found)) == (Level.OK, "2 of its 4 pool processes")
+        assert told(check_children(older(found, pid, 600, 300))) == (Level.WARNING, "2 of its 4 pool processes")
+
+
+def test_a_full_pool_is_sound() -> None:
+    with family(2) as pid:
+        assert told(check_children(running(watched(heartbeat(), state=state(pid=pid))))) == (Level.OK, "")
+
+
+def test_beats_and_commands_have_no_pool() -> None:
+    others = [watched(program=program(kind)) for kind in (Kind.BEAT, Kind.COMMAND)]
+    assert list(check_children(running(*others))) == []
+
+
+def test_pool_processes_that_never_become_old_are_a_kill_loop() -> None:
+    with family(2) as pid:
+        found = running(watched(heartbeat(finished=0), state=state(pid=pid)))
+        level, detail = told(check_kill_loop(older(found, pid, 600, 4)))
+    assert level is Level.CRITICAL
+    assert detail.startswith("none of its pool processes is older than 10 s, although it has run for 10 min")
+
+
+@pytest.mark.parametrize(
+    ("main", "children", "says"),
+    [
+        (600, 300, {"finished": 0}),  # old enough
+        (30, 4, {"finished": 0}),  # has just started
+        (600, 4, {"finished": 7}),  # max_tasks_per_child
+        (600, 4, {"finished": 0, "busy": 1}),
+    ],
+)
+def test_other_young_pool_processes_are_no_kill_loop(main: float, children: float, says: dict[str, int]) -> None:
+    with family(2) as pid:
+        found = running(watched(heartbeat(**says), state=state(pid=pid)))
+        assert told(check_kill_loop(older(found, pid, main, children))) == (Level.OK, "")
+
+
+def test_without_a_heartbeat_nothing_is_called_a_kill_loop() -> None:
+    with family(2) as pid:
+        assert told(check_kill_loop(older(running(watched(state=state(pid=pid))), pid, 600, 4))) == (Level.OK, "")
+
+
+ENDING = """
+import os
+for _ in range({count}):
+    if os.fork() == 0:
+        os._exit(0)
+import time
+while sum(open(f"/proc/{{child}}/stat").read().rpartition(")")[2].split()[0] == "Z"
+          for child in open(f"/proc/self/task/{{os.getpid()}}/children").read().split()) < {count}:
+    time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize(("count", "level"), [(0, Level.OK), (3, Level.OK), (6, Level.WARNING)])
+def test_zombies_are_counted(count: int, level: Level) -> None:
+    with family(0, code=ENDING.format(count=count)) as pid:
+        [result] = check_zombies(running(watched(state=state(pid=pid))))
+    assert (result.level, result.values["zombies"]) == (level, count)

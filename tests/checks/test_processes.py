@@ -1,0 +1,66 @@
+"""All processes of the host, by /proc and by psutil."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from procman.checks import processes
+from procman.checks.processes import all_processes, below, directory_of, environment_of, open_files, user_of
+from tests.checks.records import family
+from tests.product import eventually
+
+
+@pytest.fixture(params=[True, False], ids=["proc", "psutil"])
+def by_proc(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "IN_PROC", request.param)
+
+
+@pytest.mark.usefixtures("by_proc")
+def test_a_process_is_found_with_its_parent_its_age_and_its_command_line() -> None:
+    with family(1, "with (brackets) ", "and\nmore") as pid:
+        found = all_processes()[pid]
+        assert found.parent == os.getpid()
+        assert found.argv[-2:] == ("with (brackets) ", "and\nmore")
+        assert found.age == pytest.approx(time.time() - psutil.Process(pid).create_time(), abs=2)
+        assert not found.is_zombie
+        assert user_of(pid) == os.geteuid()
+        assert [each.parent for each in below(pid, all_processes())] == [os.getpid(), pid]
+
+
+@pytest.mark.usefixtures("by_proc")
+def test_a_zombie_is_told() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        eventually(lambda: all_processes()[process.pid].is_zombie, "it has ended and nobody has asked")
+
+
+@pytest.mark.usefixtures("by_proc")
+def test_nothing_is_known_of_a_process_that_is_gone() -> None:
+    gone = 2**22 - 1
+    assert user_of(gone) is None
+    assert below(gone, all_processes()) == []
+
+
+def test_directory_environment_and_open_files_are_told() -> None:
+    own = os.getpid()
+    assert directory_of(own) == Path.cwd()
+    assert environment_of(own)["PATH"] == os.environ["PATH"]
+    found = open_files(own)
+    assert found
+    assert found.limit == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    with Path(os.devnull).open():
+        after = open_files(own)
+    assert after
+    assert after.held == found.held + 1
+
+
+def test_what_may_not_be_seen_or_is_gone_is_none() -> None:
+    gone = 2**22 - 1
+    assert (directory_of(gone), environment_of(gone), open_files(gone)) == (None, {}, None)

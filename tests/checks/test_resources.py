@@ -1,0 +1,68 @@
+"""PM107 and PM108 against real processes."""
+
+from __future__ import annotations
+
+import os
+import resource
+
+import pytest
+
+from procman.checks import resources
+from procman.checks.resources import check_memory, check_open_files
+from procman.model import Level
+from tests.checks.records import family, program, running, state, told, watched
+
+
+@pytest.mark.parametrize(("limit", "level"), [(100_000, Level.OK), (1, Level.CRITICAL)])
+def test_memory_of_all_processes_is_held_against_the_limit(limit: int, level: Level) -> None:
+    with family(2) as pid:
+        found = watched(program=program(memory_restart_mib=limit), state=state(pid=pid))
+        [result] = check_memory(running(found))
+    assert result.level is level
+    mib = result.values["memory_mib"]
+    # Three Pythons, which share some of it.
+    assert 8 < mib < 200
+    assert result.detail == f"it uses {mib:.0f} MiB of at most {limit} MiB"
+
+
+def test_memory_near_the_limit_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "memory", lambda pid: (95 * resources.MIB, True))
+    with family(0) as pid:
+        found = running(watched(program=program(memory_restart_mib=100), state=state(pid=pid)))
+        assert told(check_memory(found)) == (Level.WARNING, "it uses 95 MiB of at most 100 MiB")
+
+
+def test_shared_memory_that_may_not_be_seen_is_not_held_against_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "memory", lambda pid: (200 * resources.MIB, False))
+    with family(0) as pid:
+        found = running(watched(program=program(memory_restart_mib=100), state=state(pid=pid)))
+        assert told(check_memory(found))[0] is Level.UNKNOWN
+
+
+def test_memory_without_a_limit_is_not_judged() -> None:
+    assert list(check_memory(running(watched()))) == []
+
+
+HOLDING = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+held = [open("/dev/null") for _ in range({})]
+"""
+
+
+@pytest.mark.parametrize(("held", "level"), [(0, Level.OK), (80, Level.WARNING), (93, Level.CRITICAL)])
+def test_open_files_are_held_against_what_the_process_may_open(held: int, level: Level) -> None:
+    with family(0, code=HOLDING.format(held)) as pid:
+        [result] = check_open_files(running(watched(state=state(pid=pid))))
+    assert result.level is level
+    # Beside stdin, stdout and stderr, whatever the tests handed down.
+    assert held + 3 <= result.values["open_files"] <= held + 6
+    assert level is Level.OK or result.detail.endswith("files open and may open 100")
+
+
+def test_the_own_limit_of_each_process_counts() -> None:
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 200
+    with family(1, code=HOLDING.format(80)) as pid:
+        [result] = check_open_files(running(watched(state=state(pid=os.getpid()))))
+        assert result.level is Level.WARNING
+        assert str(pid) not in result.detail

@@ -1,0 +1,165 @@
+"""PM109 and PM110 against real processes that nobody looks after."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from procman.checks.running import Watched
+from procman.checks.strays import check_beats, check_orphans
+from procman.model import Kind, Level, State
+from tests.checks.records import family, program, running, state, told, watched
+
+# Ends when stdin does; the words that follow are for others to see.
+WAITING = "import sys; print('ready', flush=True); sys.stdin.read()\n"
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Path:
+    path = tmp_path / "launcher.py"
+    path.write_text(WAITING)
+    return path
+
+
+@contextmanager
+def orphan(launcher: Path, *words: str, **environment: str) -> Iterator[int]:
+    """Run the launcher as a process whose parent has ended."""
+    starting = (
+        "import subprocess, sys; "
+        "print(subprocess.Popen(sys.argv[1:], stdin=0, stdout=subprocess.DEVNULL).pid, flush=True)"
+    )
+    reader, writer = os.pipe()
+    command = [sys.executable, "-c", starting, sys.executable, str(launcher), *words]
+    begun = subprocess.run(
+        command, stdin=reader, stdout=subprocess.PIPE, env={**os.environ, **environment}, check=True, text=True
+    )
+    os.close(reader)
+    try:
+        yield int(begun.stdout)
+    finally:
+        os.close(writer)
+
+
+def test_a_process_of_an_earlier_run_is_named(launcher: Path) -> None:
+    with orphan(launcher, PROCMAN_PROGRAM="demo-celery") as pid, family(0) as main:
+        found = running(watched(state=state(pid=main)), launcher=launcher)
+        if found.processes[pid].parent != 1:
+            pytest.skip("something here adopts orphans in place of the first process")
+        [result] = check_orphans(found)
+    assert (result.level, result.detail) == (
+        Level.WARNING,
+        f"process {pid} of an earlier run still runs, and nobody looks after it",
+    )
+    assert f"kill -TERM {pid}" in result.hint
+
+
+def test_a_process_of_another_program_and_the_main_process_are_no_orphans(launcher: Path) -> None:
+    with (
+        orphan(launcher, PROCMAN_PROGRAM="demo-crop") as other,
+        orphan(launcher, PROCMAN_PROGRAM="demo-celery") as main,
+    ):
+        own = watched(state=state(pid=main))
+        assert told(check_orphans(running(own, launcher=launcher))) == (Level.OK, "")
+        # What the process manager has, whether it was asked about or not, is no orphan.
+        crop = watched(program=program(name="demo-crop"), state=state(State.STOPPED))
+        assert told(check_orphans(running(crop, launcher=launcher, others=(other,)))) == (Level.OK, "")
+
+
+def test_a_launcher_started_by_hand_is_no_orphan(launcher: Path) -> None:
+    environment = {**os.environ, "PROCMAN_PROGRAM": "demo-celery"}
+    with subprocess.Popen(
+        [sys.executable, launcher], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        with family(0) as main:
+            found = running(watched(state=state(pid=main)), launcher=launcher)
+        assert process.pid in found.processes
+        assert told(check_orphans(found)) == (Level.OK, "")
+
+
+@contextmanager
+def celery(directory: Path, *arguments: str) -> Iterator[int]:
+    """Run what looks like `celery ARGUMENTS` in DIRECTORY."""
+    script = directory / "bin" / "celery"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(WAITING)
+    command = [sys.executable, str(script), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGKILL)
+
+
+@contextmanager
+def own_beat() -> Iterator[Watched]:
+    """Run a process that the project has for its beat."""
+    with family(0) as main:
+        yield watched(program=program(Kind.BEAT), state=state(pid=main))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-A", "mysite", "beat"],
+        ["-Amysite", "beat", "-l", "info"],
+        ["--app=mysite.celery:app", "beat"],
+        ["--app", "mysite.celery", "worker", "-B"],
+        ["-A", "mysite", "worker", "--beat"],
+    ],
+)
+def test_a_second_beat_of_the_app_is_named_with_both_pids(tmp_path: Path, arguments: list[str]) -> None:
+    with celery(tmp_path, *arguments) as other, own_beat() as beat:
+        [result] = check_beats(running(beat, directory=tmp_path))
+        assert (result.level, result.detail) == (
+            Level.CRITICAL,
+            f"process {other} is a beat of mysite too, beside {beat.state.pid}: every task is sent twice",
+        )
+        assert f"ps -fp {other}" in result.hint
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["-A", "other", "beat"], ["-A", "mysite", "worker"], ["beat"], ["-A", "mysite", "inspect", "ping"], []],
+)
+def test_other_commands_and_apps_are_no_second_beat(tmp_path: Path, arguments: list[str]) -> None:
+    with celery(tmp_path, *arguments), own_beat() as beat:
+        assert told(check_beats(running(beat, directory=tmp_path))) == (Level.OK, "")
+
+
+def test_a_beat_of_the_same_name_in_another_project_is_no_second_one(tmp_path: Path) -> None:
+    with celery(tmp_path, "-A", "mysite", "beat"), own_beat() as beat:
+        assert told(check_beats(running(beat, directory=Path("/srv/demo")))) == (Level.OK, "")
+
+
+def test_a_beat_of_the_same_virtualenv_counts_wherever_it_was_started(tmp_path: Path) -> None:
+    with celery(tmp_path, "-A", "mysite", "beat") as other, own_beat() as beat:
+        level, detail = told(check_beats(running(beat, virtualenv=tmp_path)))
+    assert level is Level.CRITICAL
+    assert str(other) in detail
+
+
+def test_a_beat_that_the_launcher_started_waits_for_the_lock_and_is_no_second_one(launcher: Path) -> None:
+    words = [sys.executable, str(launcher), "celery", "-A", "mysite", "beat"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=launcher.parent) as process:
+        assert process.stdout
+        process.stdout.readline()
+        with own_beat() as beat:
+            assert told(check_beats(running(beat, directory=launcher.parent)))[0] is Level.CRITICAL
+            assert told(check_beats(running(beat, launcher=launcher, directory=launcher.parent))) == (Level.OK, "")
+        assert process.poll() is None
+
+
+def test_without_a_beat_of_its_own_a_project_has_no_second_one(tmp_path: Path) -> None:
+    with celery(tmp_path, "-A", "mysite", "beat"), own_beat() as beat:
+        assert list(check_beats(running(watched(state=beat.state), directory=tmp_path))) == []
