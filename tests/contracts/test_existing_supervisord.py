@@ -204,6 +204,45 @@ def test_a_move_to_another_supervisord_finishes_the_task_first_and_never_has_two
     assert "nothing changed" in product.procman("install").stdout
 
 
+def test_a_move_that_fails_is_undone(existing: ExistingSupervisord) -> None:
+    """R4, and R11: what was stopped before stays stopped."""
+    product = existing.product
+    there = product.configuration.read_text()
+    here = "\n".join(f"[command.{name}]\nargv = ['sleep', '1000']" for name in "abc")
+    product.configure(here)
+    product.procman("install", "--wait", "60")
+    product.procman("stop", "c")
+    moving = there[: there.index("[worker")] + here + there[there.index("\n[supervisor]") :]
+
+    def is_undone() -> None:
+        found = product.status()
+        assert {name: (each["state"], each["wanted"]) for name, each in found.items()} == {
+            "catmaid-a": ("RUNNING", True),
+            "catmaid-b": ("RUNNING", True),
+            "catmaid-c": ("STOPPED", False),
+        }
+        assert [path.name for path in existing.include.iterdir()] == ["other.conf"]
+
+    # Nobody is there to take them over: known only when the files are in place.
+    product.configuration.write_text(moving)
+    failed = product.procman("install", "--wait", "5", check=False)
+    assert failed.returncode == 1
+    assert f"supervisord -c {existing.configuration}" in failed.stderr
+    assert "Generation 1 is in place again" in failed.stderr
+    is_undone()
+
+    existing.start()
+    product.configuration.write_text(moving.replace("'1000'", "'no number'", 2).replace("'no number'", "'1000'", 1))
+    failed = product.procman("install", "--wait", "5", check=False)
+    assert failed.returncode == 1
+    assert "invalid time interval" in failed.stderr
+    is_undone()
+    assert "catmaid" not in existing.ctl("status").stdout
+
+    product.configuration.write_text(moving)
+    assert "all healthy" in product.procman("install", "--wait", "60").stdout
+
+
 def test_an_install_without_a_running_supervisord_says_what_to_do_and_is_completed_later(
     existing: ExistingSupervisord,
 ) -> None:
