@@ -42,8 +42,7 @@ def gather(project: Project, *, timeout: float, set_aside: bool = False) -> Befo
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
         looked = _look(project, launches, secrets, asked, set_aside=set_aside)
         found = host.result()
-    before = replace(looked, host=found, environment_file=file)
-    return before if before.interpreter.version else replace(before, asked=())
+    return replace(looked, host=found, environment_file=file, runs_as_root=runs_as_root(project))
 
 
 def account_problem(project: Project) -> str:
@@ -152,7 +151,7 @@ def _look(
     try:
         answer = _answer(project, question)
     except ProcmanError as error:
-        return Before(project, launches, Interpreter("", error.message, error.hint), tuple(asked))
+        return Before(project, launches, Interpreter("", error.message, error.hint))
     found = {Path(path): _place(each) for path, each in answer["paths"].items()}
     return Before(
         project=project,

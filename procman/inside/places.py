@@ -3,8 +3,8 @@
     VIRTUALENV/bin/python - ignored JSON
 
 JSON is an object: "paths" are looked at; "commands" are pairs of a command and the PATH to look it up in; "schedule" is
-beat's schedule file, or null; "set_aside" renames the schedule's files, so that beat begins a new one. Nothing is ever
-deleted, and nothing of the schedule is unpickled: a pickle runs code.
+beat's schedule file, or null; "set_aside" renames its files if it cannot be read, so that beat begins a new one.
+Nothing is ever deleted, and nothing of the schedule is unpickled: a pickle runs code.
 
 It needs no package of the project. The answer is the last line of stdout that begins with MARKER.
 """
@@ -37,7 +37,9 @@ TORN_SECONDS = 0.5
 def answer(asked: Dict[str, Any]) -> Dict[str, Any]:
     """Return what was asked for."""
     schedule = asked.get("schedule")
-    aside = set_aside(schedule) if schedule and asked.get("set_aside") else []
+    aside = []  # type: List[List[str]]
+    if schedule and asked.get("set_aside") and look_at_schedule(schedule)["problem"]:
+        aside = set_aside(schedule)
     return {
         "format": FORMAT,
         "python": ".".join(map(str, sys.version_info[:3])),

@@ -105,10 +105,12 @@ def masked_everywhere(value: Any, secrets: Set[str]) -> Any:
 def known_secrets(error: Optional[BaseException]) -> Set[str]:
     """Collect what must not be said: from the environment, Django's settings and the code that `error` came through."""
     places = [dict(os.environ), _django_settings()]
-    frame = error.__traceback__ if error else None
-    while frame is not None:
-        places += [frame.tb_frame.f_globals, frame.tb_frame.f_locals]
-        frame = frame.tb_next
+    while error is not None:
+        frame = error.__traceback__
+        while frame is not None:
+            places += [frame.tb_frame.f_globals, frame.tb_frame.f_locals]
+            frame = frame.tb_next
+        error = error.__cause__
     return {secret for place in places for secret in secrets_in("", dict(place))}
 
 
@@ -166,6 +168,9 @@ def _version(name: str) -> Optional[str]:
 
 
 def _error(error: BaseException) -> Dict[str, Any]:
+    # What it was raised from is what a person mends: Celery turns an AttributeError of the settings into another error.
+    while error.__cause__ is not None:
+        error = error.__cause__
     return {"type": type(error).__name__, "message": _message(error), "traceback": _places(error.__traceback__)}
 
 

@@ -70,11 +70,13 @@ def app_has_tasks(before: Before) -> Iterator[Result]:
 def pickle_is_not_accepted(before: Before) -> Iterator[Result]:
     """The app does not unpickle what anybody can put on the broker; as root Celery refuses to."""
     user = before.project.user
-    if user == "root":
+    if before.runs_as_root:
         detail = (
             "the programs run as root: a worker that accepts pickle refuses to start, and any other can do anything"
         )
-        hint = "Name another user in [project], such as www-data. As root the app is not loaded here, and not checked."
+        hint = (
+            "Let another user run them, such as www-data. Root does not load the app here, so that it is not checked."
+        )
         yield Result("PM716", None, Level.WARNING, detail, hint)
     for each in before.asked:
         accepted = each.app.options.get("accept_content") if each.app else None

@@ -131,6 +131,8 @@ class Before:
     launches: Mapping[str, Launch]
     """By the name of the program."""
     interpreter: Interpreter
+    runs_as_root: bool = False
+    """The app is then not asked: root loads nobody's code."""
     asked: tuple[Asked, ...] = ()
     places: Mapping[Path, Place] = field(default_factory=dict)
     schedule: Schedule | None = None

@@ -81,7 +81,7 @@ def there_is_space(before: Before) -> Iterator[Result]:
         detail = f"only {free} MiB are free for {', '.join(map(str, sorted(set(paths))))}"
         hint = f"Free some; free_space_mib in [health] ({wanted}) says how much there should be."
         yield Result("PM755", None, level, detail, hint, {"free_mib": float(free)})
-    if not low:
+    if before.places and not low:
         yield Result("PM755", None, Level.OK, f"{wanted} MiB and more are free wherever the programs write")
 
 

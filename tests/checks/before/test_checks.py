@@ -12,7 +12,7 @@ import pytest
 from procman.app_facts import Judged, Written
 from procman.checks.before.facts import Before, EnvironmentFile, Host, Interpreter, OtherBeat, Schedule
 from procman.checks.before.table import BEFORE, results
-from procman.model import Level, Result
+from procman.model import Level, Result, Worker
 from tests.checks.before.records import SCHEDULE, TOML, asked, broker, facts, missing, place, sound
 
 CRITICAL, WARNING = Level.CRITICAL, Level.WARNING
@@ -231,11 +231,11 @@ def test_guest_on_this_host_is_what_everybody_has() -> None:
 
 
 def test_time_limit_of_the_program_goes_before_that_of_the_app() -> None:
-    options = replace(sound().project.programs[0].options, time_limit_seconds=60.0)
+    options = Worker(node_name="a@%h", loglevel="info", time_limit_seconds=60.0)
     before = worker(options=options)(sound())
     assert complaints(asked(before, app=facts(options={"accept_content": [], "task_time_limit": 9999}))) == []
 
 
 def test_programs_that_run_as_root_are_not_loaded_but_told_of() -> None:
-    before = replace(sound(text=TOML.replace('"www-data"', '"root"')), asked=())
+    before = replace(sound(), runs_as_root=True, asked=())
     assert [(each.code, each.level) for each in complaints(before) if each.code == "PM716"] == [("PM716", WARNING)]

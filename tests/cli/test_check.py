@@ -1,0 +1,125 @@
+"""`procman check` on the command line: text, JSON, colours and exit statuses."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from procman.cli.main import run
+from procman.model import Level, Result
+from procman.output import check as output
+
+SECTION = "[program:celery]\ncommand=celery -A proj worker\nuser=me\nstopasgroup=true\nstopwaitsecs=600\n"
+
+TOML = """
+[project]
+name = "site"
+app = "site1"
+directory = "."
+virtualenv = "nowhere"
+scope = "user"
+[worker.celery]
+[supervisor]
+mode = "embedded"
+"""
+
+
+def test_lint_names_file_and_line_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "celery.conf"
+    file.write_text(SECTION)
+    assert run(["check", "--lint", str(file)]) == 1
+    shown = capsys.readouterr().out
+    assert f"{file}:4: CRITICAL PM901 [program:celery] stopasgroup\n" in shown
+    assert "-> stopasgroup=false" in shown
+    assert "\x1b" not in shown
+
+
+def test_lint_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "celery.conf"
+    file.write_text(SECTION)
+    assert run(["check", "--json", "--lint", str(file)]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["format"] == 1
+    [worst] = [each for each in document["findings"] if each["level"] == "CRITICAL"]
+    assert (worst["code"], worst["file"], worst["line"], worst["option"]) == ("PM901", str(file), 4, "stopasgroup")
+    assert set(worst) == {"code", "level", "file", "line", "program", "option", "why", "remedy"}
+
+
+def test_lint_of_a_sound_file_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "site.conf"
+    file.write_text("[program:web]\ncommand=/usr/bin/web\n")
+    assert run(["check", "--lint", str(file)]) == 0
+    assert capsys.readouterr().out == "nothing found\n"
+
+
+def test_lint_of_a_file_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--lint", str(tmp_path / "none.conf")]) == 2
+    assert "none.conf: cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--lint"], ["celery.conf"]])
+def test_files_and_lint_go_together(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", *words]) == 2
+    assert "lint" in capsys.readouterr().err
+
+
+def test_control_characters_of_a_file_reach_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "celery.conf"
+    file.write_text(SECTION.replace("program:celery", "program:\x1b[31mcelery"))
+    run(["check", "--lint", str(file)])
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_project_that_cannot_run_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "procman.toml"
+    file.write_text(TOML.replace('"."', '"no-such-directory"'))
+    assert run(["--config", str(file), "check"]) == 1
+    shown = capsys.readouterr().out
+    assert "CRITICAL" in shown
+    assert "PM7" in shown
+    assert " OK " not in shown
+    assert run(["--config", str(file), "check", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["format"], document["project"]) == (1, "site")
+    assert {each["level"] for each in document["results"]} >= {"OK", "CRITICAL"}
+
+
+def test_wrong_configuration_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "procman.toml"
+    file.write_text(TOML.replace("site1", "not an app"))
+    assert run(["--config", str(file), "check"]) == 2
+    assert "project.app" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    """What colours are for."""
+
+    def isatty(self) -> bool:
+        """Say yes."""
+        return True
+
+
+RESULTS = (
+    Result("PM701", None, Level.OK, "Python 3.11"),
+    Result("PM731", "site-celery", Level.CRITICAL, "two\nlines", "mend\nit"),
+    Result("PM761", "site-celery", Level.WARNING, "short"),
+)
+
+
+def test_results_stand_below_their_program_and_what_is_sound_is_left_out() -> None:
+    lines = list(output.as_text(RESULTS, verbose=False, stream=io.StringIO()))
+    assert lines[0] == "site-celery"
+    assert lines[1].split() == ["CRITICAL", "PM731", "two"]
+    assert [line.strip() for line in lines[2:5]] == ["lines", "-> mend", "-> it"]
+    assert lines[-1] == "1 CRITICAL, 1 WARNING, 1 OK"
+    assert next(output.as_text(RESULTS, verbose=True, stream=io.StringIO())) == "project"
+
+
+def test_colours_are_for_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert "\x1b[31m" in "".join(output.as_text(RESULTS, verbose=False, stream=Terminal()))
+    assert "\x1b" not in "".join(output.as_text(RESULTS, verbose=False, stream=io.StringIO()))

@@ -1,0 +1,320 @@
+"""`procman check` with a real Celery, as another user where this is root: what is found, and what is never shown."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.commands.check import blocking, check
+from procman.commands.check_host import other_beats
+from procman.config.load import load
+from procman.errors import ProcmanError
+from procman.model import Level, Project, Result
+from tests.django_projects import DEMO, make_project
+from tests.product import eventually
+from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory
+
+pytestmark = pytest.mark.celery
+
+CANARY = "hunter22-of-the-broker"
+
+TOML = """
+[project]
+name = "check-me"
+app = "{app}"
+directory = "{directory}"
+virtualenv = "{virtualenv}"
+settings = "{app}.settings"
+{scope}
+{project}
+[environment]
+DEMO_DATA_DIRECTORY = "{data}"
+{environment}
+[worker.celery]
+{worker}
+[beat]
+schedule_file = "{data}/schedule/celerybeat"
+{rest}
+[supervisor]
+mode = "embedded"
+"""
+
+
+@pytest.fixture(scope="module")
+def virtualenv() -> Iterator[Path]:
+    with public_directory() as directory:
+        yield make_virtualenv(directory / "env").parent.parent
+
+
+class Site:
+    """A project below a directory that its user can reach."""
+
+    def __init__(self, directory: Path, virtualenv: Path) -> None:
+        self.directory = directory
+        self.virtualenv = virtualenv
+        self.data = directory / "data"
+        (self.data / "schedule").mkdir(parents=True)
+        self.give(self.data)
+
+    def give(self, path: Path) -> None:
+        """Give PATH, with all below it, to the user of the programs."""
+        account = pwd.getpwnam(SOMEBODY) if IS_ROOT else pwd.getpwuid(os.geteuid())
+        for each in (path, *path.rglob("*")):
+            os.chown(each, account.pw_uid, account.pw_gid)
+
+    def project(self, code: Path, app: str, **texts: str) -> Project:
+        """Return the project of the code in the directory CODE; TEXTS are lines of its tables."""
+        values = dict.fromkeys(("project", "environment", "worker", "rest"), "") | texts
+        scope = f'user = "{SOMEBODY}"' if IS_ROOT else 'scope = "user"'
+        file = self.directory / "procman.toml"
+        file.write_text(
+            TOML.format(app=app, directory=code, virtualenv=self.virtualenv, scope=scope, data=self.data, **values)
+        )
+        return load(file, {"HOME": str(self.directory)})
+
+    def demo(self, **texts: str) -> Project:
+        """Return the demo project."""
+        code = self.directory / "demo"
+        if not code.exists():
+            shutil.copytree(DEMO, code, ignore=shutil.ignore_patterns("var", "__pycache__"))
+        return self.project(code, "mysite", **texts)
+
+    def made(self, settings: str, **texts: str) -> Project:
+        """Return a project whose settings module has the text SETTINGS."""
+        return self.project(make_project(self.directory / "code", settings), "site1", **texts)
+
+
+@pytest.fixture
+def site(virtualenv: Path) -> Iterator[Site]:
+    with public_directory() as directory:
+        yield Site(directory, virtualenv)
+
+
+def found(results: list[Result], code: str) -> list[Result]:
+    return [result for result in results if result.code == code and result.level is not Level.OK]
+
+
+def test_demo_has_no_critical_result_and_only_true_warnings(site: Site) -> None:
+    results = check(site.demo(project=f'writable_paths = ["{site.data}"]'))
+    assert blocking(results) == []
+    # A broker for development, a schedule below /tmp, and what this host does at its boot.
+    unsound = {result.code for result in results if result.level is not Level.OK}
+    assert unsound <= {"PM724", "PM743", "PM773"}
+    sound = {result.code for result in results if result.level is Level.OK}
+    assert sound >= {"PM701", "PM702", "PM711", "PM721", "PM731", "PM741", "PM742", "PM755", "PM771"}
+    [imported] = [result for result in results if result.code == "PM711"]
+    assert "4 tasks" in imported.detail
+
+
+def test_programs_with_an_environment_of_their_own_are_asked_on_their_own(site: Site) -> None:
+    rest = '[worker.other]\n[worker.other.environment]\nCELERY_BROKER_URL = "memory://"\n'
+    results = check(site.demo(rest=rest))
+    assert len([result for result in results if result.code == "PM711"]) == 2
+    [broker] = found(results, "PM724") if not IS_ROOT else found(results, "PM724")[1:]
+    assert (broker.program, broker.level) == ("check-me-other", Level.CRITICAL)
+
+
+def test_broken_settings_module_is_told_with_its_last_line_and_without_its_secrets(site: Site) -> None:
+    settings = f'BROKER = "amqp://me:{CANARY}@localhost//"\nSECRET_KEY = "{CANARY}"\nprint(BROKER)\nBROKER.port'
+    results = check(site.made(settings))
+    [error] = blocking(results)
+    assert error.code == "PM711"
+    assert "AttributeError" in error.detail
+    assert "settings.py:7" in error.hint
+    assert CANARY not in str(results)
+
+
+def test_app_that_hangs_is_killed_in_time(site: Site) -> None:
+    [error] = blocking(check(site.made("import time; time.sleep(600)"), timeout=3))
+    assert error.code == "PM711"
+    assert "within 3 s" in error.detail
+
+
+def test_broker_that_refuses_is_told_without_its_password(site: Site) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"amqp://me:{CANARY}@127.0.0.1:{free.getsockname()[1]}//"
+        results = check(site.made(f'CELERY_BROKER_URL = "{url}"'))
+    [error] = blocking(results)
+    assert error.code == "PM721"
+    assert "nothing listens there" in error.detail
+    assert "***" in error.detail
+    assert CANARY not in str(results)
+
+
+def test_name_of_a_broker_that_nobody_knows_is_told(site: Site) -> None:
+    [error] = blocking(check(site.made('CELERY_BROKER_URL = "amqp://no-such-host.invalid//"')))
+    assert error.code == "PM721"
+    assert "name is not known" in error.detail
+
+
+def test_client_library_that_is_missing_is_told_once(site: Site) -> None:
+    [error] = blocking(check(site.made('CELERY_BROKER_URL = "redis://localhost/0"')))
+    assert error.code == "PM722"
+    assert "celery[redis]" in error.hint
+
+
+def test_option_that_this_celery_does_not_know(site: Site) -> None:
+    [error] = blocking(check(site.demo(worker='extra_arguments = ["--unheard-of=1"]')))
+    assert (error.code, error.program) == ("PM731", "check-me-celery")
+    assert "unheard-of" in error.detail
+
+
+def test_environment_file_decides_what_the_app_sees(site: Site) -> None:
+    file = site.directory / "celery.env"
+    file.write_text(f"CELERY_BROKER_URL=amqp://me:{CANARY}@no-such-host.invalid//\n")
+    file.chmod(0o640)
+    site.give(file)
+    results = check(site.demo(project=f'environment_file = "{file}"'))
+    [error] = blocking(results)
+    assert error.code == "PM721"
+    assert "no-such-host.invalid" in error.detail
+    assert CANARY not in str(results)
+
+
+def test_environment_file_with_a_wrong_line_or_open_to_everybody(site: Site) -> None:
+    file = site.directory / "celery.env"
+    file.write_text(f"A=1\nexport PASSWORD={CANARY}\n")
+    file.chmod(0o644)
+    results = check(site.demo(project=f'environment_file = "{file}"'))
+    assert [result.code for result in blocking(results)] == ["PM705"]
+    assert "celery.env:2:" in blocking(results)[0].detail
+    assert found(results, "PM706")
+    assert CANARY not in str(results)
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root runs programs as others")
+def test_environment_file_that_the_user_of_the_programs_cannot_read(site: Site) -> None:
+    file = site.directory / "celery.env"
+    file.write_text("A=1\n")
+    file.chmod(0o600)
+    project = site.demo(project=f'environment_file = "{file}"')
+    [error] = blocking(check(project))
+    assert error.code == "PM705"
+    assert f"{SOMEBODY} cannot read it" in error.detail
+
+
+def test_link_of_the_user_is_not_followed_by_root_to_a_file_of_roots(site: Site) -> None:
+    secret = site.directory / "secret"
+    secret.write_text(f"PASSWORD={CANARY}\n")
+    secret.chmod(0o000 if not IS_ROOT else 0o600)
+    (site.data / "celery.env").symlink_to(secret)
+    results = check(site.demo(project=f'environment_file = "{site.data}/celery.env"'))
+    assert "PM705" in {result.code for result in blocking(results)}
+    assert CANARY not in str(results)
+
+
+def test_schedule_that_is_corrupt_is_set_aside_when_asked(site: Site) -> None:
+    schedule = site.data / "schedule/celerybeat"
+    schedule.write_text("no schedule")
+    site.give(schedule)
+    project = site.demo()
+    [told] = found(check(project), "PM745")
+    assert told.level is Level.WARNING
+    assert schedule.exists()
+    results = check(project, set_aside=True)
+    assert found(results, "PM745") == []
+    assert not schedule.exists()
+    assert Path(f"{schedule}.corrupt-1").read_text() == "no schedule"
+
+
+def test_directory_that_the_user_cannot_write_to(site: Site) -> None:
+    (site.data / "schedule").chmod(0o500)
+    if IS_ROOT:
+        os.chown(site.data / "schedule", 0, 0)
+    closed = site.directory / "closed"
+    closed.mkdir(mode=0o500)
+    project = site.demo(project=f'writable_paths = ["{closed}", "{site.directory}/none"]')
+    assert sorted(result.code for result in blocking(check(project))) == ["PM742", "PM752", "PM752"]
+
+
+def test_celery_that_is_missing(site: Site) -> None:
+    empty = site.directory / "empty"
+    python = Path("/usr/bin/python3") if IS_ROOT else Path(sys.executable)
+    subprocess.run([python, "-m", "venv", "--without-pip", empty], check=True)
+    site.virtualenv = empty
+    assert {result.code for result in blocking(check(site.demo()))} == {"PM702", "PM711"}
+
+
+def test_virtualenv_that_is_missing_is_one_result(site: Site) -> None:
+    site.virtualenv = site.directory / "nowhere"
+    [error] = blocking(check(site.demo()))
+    assert error.code == "PM701"
+    assert "nowhere/bin/python" in error.detail
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only in system scope")
+def test_user_that_is_missing_is_one_result(site: Site) -> None:
+    [error] = blocking(check(replace(site.demo(), user="no-such-user")))
+    assert error.code == "PM771"
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root would run code as root")
+def test_code_of_programs_that_run_as_root_is_not_loaded(site: Site) -> None:
+    project = replace(site.made(f'open("{site.directory}/loaded", "w")'), user="root")
+    results = check(project)
+    assert blocking(results) == []
+    assert found(results, "PM716")
+    assert not (site.directory / "loaded").exists()
+
+
+@pytest.mark.skipif(IS_ROOT, reason="root may become anybody")
+def test_somebody_else_is_told_who_may_check(site: Site) -> None:
+    with pytest.raises(ProcmanError, match="only root"):
+        check(replace(site.demo(), user="root"))
+
+
+@pytest.mark.parametrize(
+    ("words", "is_beat"),
+    [
+        ("celery -A mysite beat", True),
+        ("celery -A mysite.celery:app worker -B", True),
+        ("celery -A mysite worker", False),
+        ("celery -A others beat", False),
+        ("launcher.py -A mysite beat", True),
+    ],
+)
+def test_another_beat_of_the_app_is_found(site: Site, words: str, is_beat: bool) -> None:
+    project = site.demo()
+    script, *arguments = words.split()
+    (site.directory / script).write_text("import time; time.sleep(60)\n")
+    line = [sys.executable, str(site.directory / script), *arguments]
+    with subprocess.Popen(line, cwd=project.directory) as process:
+        try:
+            # Until it is Python, it is a copy of this process.
+            eventually(lambda: str(site.directory / script) in Path(f"/proc/{process.pid}/cmdline").read_text(), words)
+            told = [each for each in other_beats(project) if each.pid == process.pid]
+        finally:
+            process.kill()
+    assert bool(told) == is_beat
+    assert [each.directory for each in told] == [str(project.directory)] * len(told)
+
+
+def test_beat_of_another_project_with_the_same_app_is_left_alone(site: Site) -> None:
+    (site.directory / "celery").write_text("import time; time.sleep(60)\n")
+    line = [sys.executable, str(site.directory / "celery"), "-A", "mysite", "beat"]
+    with subprocess.Popen(line, cwd="/") as process:
+        try:
+            eventually(lambda: "mysite" in Path(f"/proc/{process.pid}/cmdline").read_text(), "it is Python")
+            told = [each for each in other_beats(site.demo()) if each.pid == process.pid]
+        finally:
+            process.kill()
+    assert told == []
+
+
+def test_nothing_is_written_by_a_check(site: Site) -> None:
+    project = site.demo()
+    check(project)  # the demo makes the directories of its own broker
+    before = {path: path.lstat().st_mtime_ns for path in site.directory.rglob("*") if "__pycache__" not in path.parts}
+    check(project)
+    after = {path: path.lstat().st_mtime_ns for path in site.directory.rglob("*") if "__pycache__" not in path.parts}
+    assert after == before
