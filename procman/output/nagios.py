@@ -54,7 +54,12 @@ def _performance_data(health: Health) -> Iterator[str]:
         for name, value in result.values.items():
             if name not in LEFT_OUT:
                 label = f"{result.program}.{name}" if result.program else name
-                yield f"'{_label(label)}'={value:.12g}{UNITS.get(name, '')};;;0"
+                yield f"'{_label(label)}'={_number(value)}{UNITS.get(name, '')};;;0"
+
+
+def _number(value: float) -> str:
+    # Never with an exponent, which the guidelines do not know.
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def _label(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ def test_pool_processes_that_never_become_old_are_a_kill_loop() -> None:
         (600, 4, {"finished": 0, "busy": 1}),
     ],
 )
-def test_other_young_pool_processes_are_no_kill_loop(main: float, children: float, says: dict[str, int]) -> None:
+def test_other_young_pool_processes_are_no_kill_loop(main: float, children: float, says: dict[str, Any]) -> None:
     with family(2) as pid:
         found = running(watched(heartbeat(**says), state=state(pid=pid)))
         assert told(check_kill_loop(older(found, pid, main, children))) == (Level.OK, "")

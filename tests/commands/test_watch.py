@@ -1,0 +1,189 @@
+"""What a program says of itself is read with suspicion: its file is somebody else's, and may be anything (S3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procman.checks.running import NONE, Heartbeat
+from procman.commands.watch import Moment, now, owners, read_heartbeat, watch
+from procman.inside.verdict import MAX_BYTES
+from procman.install.manifest import Manifest
+from procman.model import InstalledProgram, Kind, State
+from tests.checks.records import heartbeat, program, state
+from tests.install import sample
+from tests.reachable import IS_ROOT
+
+PROGRAM = program(name="catmaid-celery")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    wish = sample.WISHES["one"]
+    found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
+    found.directories.run("catmaid-celery").mkdir(parents=True)
+    return found
+
+
+def file_of(manifest: Manifest) -> Path:
+    return manifest.directories.run("catmaid-celery") / "heartbeat.json"
+
+
+def written(**changed: Any) -> str:
+    return json.dumps({**heartbeat(boot_id=now().boot), **changed})
+
+
+def read(manifest: Manifest, which: InstalledProgram = PROGRAM, moment: Moment | None = None) -> Heartbeat:
+    return read_heartbeat(manifest, which, state(), moment or now())
+
+
+def test_a_heartbeat_is_read_and_judged(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written(busy=1))
+    [found] = watch(manifest, [PROGRAM], [state()])
+    assert found.says["busy"] == 1
+    assert found.verdict
+    assert (found.verdict.level, found.verdict.code) == ("OK", "PM200")
+
+
+def test_thresholds_are_those_of_the_project_and_the_program(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written(idle_with_messages_since=time.monotonic() - 100))
+    patient, impatient = (program(name="catmaid-celery", stall_seconds=seconds) for seconds in (200, 50))
+    verdicts = [watch(manifest, [which], [state()])[0].verdict for which in (patient, impatient)]
+    assert [found.code for found in verdicts if found] == ["PM200", "PM301"]
+
+
+def test_a_broker_that_answers_is_not_to_blame(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written(loop=time.monotonic() - 100, queues_asked=None))
+    found = [watch(manifest, [PROGRAM], [state()], broker_answered=answered)[0].verdict for answered in (False, True)]
+    assert [(each.code, each.level) for each in found if each] == [("PM202", "WARNING"), ("PM202", "CRITICAL")]
+
+
+@pytest.mark.parametrize("changed", [{"pid": 1}, {"boot_id": "of yesterday"}])
+def test_a_heartbeat_of_another_process_or_boot_is_none(manifest: Manifest, changed: dict[str, Any]) -> None:
+    file_of(manifest).write_text(written(**changed))
+    assert read(manifest) == NONE
+
+
+def test_without_a_file_there_is_none(manifest: Manifest) -> None:
+    assert read(manifest) == NONE
+
+
+@pytest.mark.parametrize(
+    "which", [program(Kind.COMMAND, name="catmaid-celery"), program(name="catmaid-celery", launcher=False)]
+)
+def test_what_has_no_launchers_part_inside_is_not_asked(manifest: Manifest, which: InstalledProgram) -> None:
+    file_of(manifest).write_text(written())
+    assert read(manifest, which) == NONE
+
+
+def test_a_program_without_a_process_says_nothing(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written())
+    assert read_heartbeat(manifest, PROGRAM, state(State.STOPPED), now()) == NONE
+
+
+def test_a_link_is_not_followed(manifest: Manifest, tmp_path: Path) -> None:
+    target = tmp_path / "elsewhere"
+    target.write_text(written())
+    file_of(manifest).symlink_to(target)
+    found = read(manifest)
+    assert found.content is None
+    assert found.problem.startswith("its heartbeat is not read: ")
+
+
+def test_a_pipe_holds_nobody_up(manifest: Manifest) -> None:
+    os.mkfifo(file_of(manifest))
+    found = read(manifest)
+    assert found.content is None
+    assert found.problem.endswith("is no regular file")
+
+
+def test_a_directory_is_no_heartbeat(manifest: Manifest) -> None:
+    file_of(manifest).mkdir()
+    assert read(manifest).problem.endswith("is no regular file")
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can give a file away")
+def test_a_file_of_somebody_else_is_refused(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written())
+    os.chown(file_of(manifest), 12345, -1)
+    assert read(manifest).problem.endswith("belongs to uid 12345")
+
+
+def test_a_gigabyte_is_not_read(manifest: Manifest) -> None:
+    with file_of(manifest).open("w") as file:
+        file.write(written())
+        file.truncate(2**30)
+    before = time.monotonic()
+    assert "corrupt" in read(manifest).problem
+    assert time.monotonic() - before < 10
+
+
+def test_what_is_longer_than_any_heartbeat_is_corrupt_however_it_ends(manifest: Manifest) -> None:
+    padded = written().rjust(MAX_BYTES + 1)
+    file_of(manifest).write_text(padded)
+    assert read(manifest).problem.endswith("it is too long")
+    file_of(manifest).write_text(padded[1:])
+    assert read(manifest).content
+
+
+NONSENSE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda below: (
+        st.lists(below, max_size=3) | st.dictionaries(st.sampled_from(sorted(heartbeat())), below, max_size=5)
+    ),
+    max_leaves=10,
+)
+
+
+@given(nonsense=NONSENSE, field=st.sampled_from(sorted(heartbeat())))
+def test_a_field_of_any_other_type_never_does_more_than_make_it_corrupt(
+    tmp_path_factory: pytest.TempPathFactory, nonsense: Any, field: str
+) -> None:
+    base = tmp_path_factory.getbasetemp() / "nonsense"
+    wish = sample.WISHES["one"]
+    manifest = sample.manifest(base, wish, sample.rendering(base, wish))
+    manifest.directories.run("catmaid-celery").mkdir(parents=True, exist_ok=True)
+    file_of(manifest).write_text(written(**{field: nonsense}))
+    [found] = watch(manifest, [PROGRAM], [state()])
+    assert found.heartbeat.problem or found.verdict or found.heartbeat == NONE
+
+
+@given(content=st.binary(max_size=200))
+def test_any_bytes_are_corrupt_or_none(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    base = tmp_path_factory.getbasetemp() / "bytes"
+    wish = sample.WISHES["one"]
+    manifest = sample.manifest(base, wish, sample.rendering(base, wish))
+    manifest.directories.run("catmaid-celery").mkdir(parents=True, exist_ok=True)
+    file_of(manifest).write_bytes(content)
+    assert "corrupt" in read(manifest).problem
+
+
+def test_a_file_that_was_only_touched_could_not_be_written(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written(written=time.monotonic() - 100))
+    [touched] = watch(manifest, [PROGRAM], [state()])
+    assert (touched.heartbeat.is_touched, touched.verdict) == (True, None)
+    os.utime(file_of(manifest), (0, time.time() - 100))
+    [frozen] = watch(manifest, [PROGRAM], [state()])
+    assert not frozen.heartbeat.is_touched
+    assert frozen.verdict
+    assert frozen.verdict.code == "PM201"
+
+
+def test_a_clock_that_was_set_back_or_forth_changes_nothing(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written())
+    moment = now()
+    for seconds in (-86400, 86400):
+        later = Moment(moment.monotonic, moment.wall + seconds, moment.boot)
+        assert read(manifest, moment=later) == read(manifest, moment=moment)
+
+
+def test_owners_are_root_and_the_user_of_the_program() -> None:
+    assert owners(None) == {0, os.geteuid()}
+    assert owners("no-such-user") == {0}

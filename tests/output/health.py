@@ -1,0 +1,66 @@
+"""A project at one moment, for every format to show."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from procman.commands.health import Health, ProgramHealth
+from procman.model import Kind, Level, Result, State
+from tests.checks.records import heartbeat, program, state, watched
+from tests.install import sample
+
+QUEUES = [{"name": "celery", "messages": 10, "consumers": 0, "since": None}]
+
+
+def healthy(directory: Path) -> Health:
+    """Return a worker that consumes, and a command that somebody stopped."""
+    wish = sample.WISHES["one"]
+    manifest = sample.manifest(directory, wish, sample.rendering(directory, wish))
+    worker = watched(heartbeat(queues=QUEUES), program=program(name="catmaid-celery"), state=state(pid=100))
+    flower = watched(
+        program=program(Kind.COMMAND, name="catmaid-flower", key="command.flower"),
+        state=state(State.STOPPED, wanted=False),
+    )
+    own = [
+        _result("PM101", "catmaid-celery", values={"children": 2.0, "memory_bytes": 70012928.0, "memory_is_rss": 1.0}),
+        _result("PM200", "catmaid-celery", detail="it is consuming; 0 of its 2 slots are busy", values={"busy": 0.0}),
+    ]
+    of_project = [
+        _result("PM501", None, values={"broker_up": 1.0}),
+        _result("PM603", None, values={"free_mib_/var/log": 78416.0}),
+    ]
+    return Health(
+        manifest,
+        1_700_000_000.0,
+        (
+            ProgramHealth(worker, tuple(own)),
+            ProgramHealth(flower, (_result("PM101", "catmaid-flower", detail="stopped on purpose"),)),
+        ),
+        tuple(of_project),
+    )
+
+
+def stuck(directory: Path) -> Health:
+    """Return the same with a worker that does not consume, and little else that is well."""
+    sound = healthy(directory)
+    worker, flower = sound.programs
+    results = (
+        _result("PM101", "catmaid-celery", values={"children": 2.0}),
+        _result(
+            "PM301", "catmaid-celery", Level.CRITICAL, "messages wait | and 'wait'", "procman restart catmaid-celery"
+        ),
+        _result("PM602", "catmaid-celery", Level.WARNING, "a restart is due: launcher.py is newer", "procman restart"),
+    )
+    of_project = (
+        _result("PM501", None, Level.UNKNOWN, "the broker could not be asked: why"),
+        _result("PM603", None, Level.WARNING, "only 3 MiB\nare free", "df -h /", values={"free_mib_/": 3.0}),
+    )
+    return replace(sound, programs=(replace(worker, results=results), flower), results=of_project)
+
+
+def _result(
+    code: str, name: str | None, level: Level = Level.OK, detail: str = "", hint: str = "", **more: Any
+) -> Result:
+    return Result(code, name, level, detail, hint, **more)

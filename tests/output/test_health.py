@@ -1,0 +1,106 @@
+"""The health of a project as a person and as a program read it, whole."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from procman.checks.table import RUNNING
+from procman.output.health import as_json, as_text
+from tests.output.health import healthy, stuck
+
+
+def test_a_sound_project_as_text(tmp_path: Path) -> None:
+    assert list(as_text(healthy(tmp_path), io.StringIO())) == [
+        "NAME            HEALTH  WHAT",
+        "catmaid-celery  ok      it is consuming; 0 of its 2 slots are busy",
+        "catmaid-flower  -       stopped on purpose",
+        "",
+        "all is well",
+    ]
+
+
+def test_what_is_wrong_stands_below_the_table_with_what_to_type(tmp_path: Path) -> None:
+    assert list(as_text(stuck(tmp_path), io.StringIO())) == [
+        "NAME            HEALTH    WHAT",
+        "catmaid-celery  critical  messages wait | and 'wait'",
+        "catmaid-flower  -         stopped on purpose",
+        "",
+        "catmaid-celery: critical PM301: messages wait | and 'wait'",
+        "  procman restart catmaid-celery",
+        "catmaid-celery: warning PM602: a restart is due: launcher.py is newer",
+        "  procman restart",
+        "catmaid: unknown PM501: the broker could not be asked: why",
+        "catmaid: warning PM603: only 3 MiB\\nare free",
+        "  df -h /",
+    ]
+
+
+def test_a_terminal_gets_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    lines = list(as_text(stuck(tmp_path), terminal))
+    assert lines[1].startswith("\x1b[31mcatmaid-celery")
+    assert lines[2].startswith("catmaid-flower")
+
+
+def test_json_is_whole(tmp_path: Path) -> None:
+    found = json.loads(as_json(stuck(tmp_path)))
+    worker = found["programs"][0]
+    assert {name: value for name, value in found.items() if name not in ("programs", "results")} == {
+        "format": 1,
+        "project": "catmaid",
+        "at": 1_700_000_000.0,
+        "level": "CRITICAL",
+        "exit_status": 2,
+        "probed": False,
+    }
+    assert {name: value for name, value in worker.items() if name not in ("results", "verdict")} == {
+        "name": "catmaid-celery",
+        "key": "worker.celery",
+        "kind": "worker",
+        "state": "RUNNING",
+        "wanted": True,
+        "pid": 100,
+        "level": "CRITICAL",
+        "phase": "consuming",
+    }
+    assert worker["verdict"] == {
+        "level": "WARNING",
+        "code": "PM303",
+        "reason": "nobody consumes celery, which this worker should",
+        "remedy": "",
+    }
+    assert worker["results"][1] == {
+        "code": "PM301",
+        "title": "no messages wait while there is a free slot",
+        "level": "CRITICAL",
+        "detail": "messages wait | and 'wait'",
+        "hint": "procman restart catmaid-celery",
+        "values": {},
+    }
+    assert [result["code"] for result in found["results"]] == ["PM501", "PM603"]
+    assert (found["programs"][1]["verdict"], found["programs"][1]["phase"]) == (None, None)
+
+
+def test_every_field_of_json_is_documented(tmp_path: Path) -> None:
+    text = (Path(__file__).parent.parent.parent / "docs" / "health.md").read_text()
+    documented = text.partition("## JSON")[2].partition("\n## ")[0]
+    found = json.loads(as_json(healthy(tmp_path)))
+    assert found["results"]
+    names = {*found, *found["programs"][0], *found["results"][0]}
+    assert not {name for name in names if f"`{name}`" not in documented and f"`.{name}`" not in documented} - {
+        "programs",
+        "results",
+    }
+    assert "`programs[]`" in documented
+    assert "`results[]`" in documented
+
+
+def test_every_check_has_a_title_to_show() -> None:
+    assert all(check.title for check in RUNNING)
