@@ -56,7 +56,8 @@ def install(
     if keep_failed and wait_seconds is None:
         raise click.UsageError("--keep-failed goes with --wait SECONDS: without it nobody looks whether they fail.")
     project = selection.configured()
-    for warning in warnings(project):
+    # Otherwise they are among what is checked.
+    for warning in warnings(project) if dry_run or no_check else ():
         click.echo(f"note: {warning}", err=True)
     if dry_run:
         return _list(project, replaced)

@@ -78,7 +78,10 @@ def schedule_stays(before: Before) -> Iterator[Result]:
 
 
 def _elsewhere(before: Before, program: Program) -> str:
-    return f"Leave schedule_file out of [{program.key}]: it is then kept in {before.project.directories.data}."
+    beat, usual = program.options, before.project.directories.data
+    if isinstance(beat, Beat) and beat.schedule_file and beat.schedule_file.parent == usual:
+        return f"Write schedule_file = \"PATH\" into [{program.key}], with a place that outlives a boot."
+    return f"Leave schedule_file out of [{program.key}]: it is then kept in {usual}."
 
 
 def schedule_is_the_users(before: Before) -> Iterator[Result]:

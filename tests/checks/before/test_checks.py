@@ -198,6 +198,15 @@ def test_schedule_among_the_code_or_in_run_is_told() -> None:
         [found] = complaints(before)
         assert (found.code, found.level) == ("PM743", WARNING)
         assert words in found.detail
+        assert found.hint.startswith("Leave schedule_file out of [beat]: ")
+
+
+def test_usual_place_that_is_emptied_at_boot_is_not_told_to_be_the_remedy() -> None:
+    usual = Path("/var/lib/site/celerybeat-schedule")
+    before = sound(text=TOML.replace("/var/lib/site/schedule", str(usual)))
+    before = replace(before, places={**before.places, usual.parent: place(in_memory=True)})
+    [found] = complaints(before)
+    assert found.hint.startswith('Write schedule_file = "PATH" into [beat]')
 
 
 def test_scheduler_without_a_file_needs_no_place_for_it() -> None:
