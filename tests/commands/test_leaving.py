@@ -1,0 +1,55 @@
+"""A move whose first half fails: what was ended runs again, what somebody had stopped does not (R4, R11)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from procman.backends.base import Controller, Progress
+from procman.commands import leaving
+from procman.commands.carry_out import How
+from procman.errors import ProcmanError
+from procman.install.generations import Generation, Installation
+from procman.model import Action, Activation
+from tests.install import sample
+
+BASE = Path("/host")
+PROGRAMS = ("catmaid-celery", "catmaid-crop", "catmaid-beat")
+
+
+class Stubborn:
+    """A process manager that cannot end one of its programs."""
+
+    def __init__(self, stubborn: str) -> None:
+        self.stubborn = stubborn
+        self.told: list[tuple[str, str, bool | None]] = []
+
+    def activate(self, activation: Activation, progress: Progress) -> str:
+        self.told.append((activation.action.value, activation.program.name, activation.wanted))
+        if activation.program.name == self.stubborn and activation.action is Action.REMOVE:
+            raise ProcmanError(f"{self.stubborn} did not end within 615 s")
+        return "done"
+
+
+def test_what_was_ended_runs_again_when_another_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    wish = sample.Wish(dict.fromkeys(PROGRAMS, "first"))
+    manifest = sample.manifest(BASE, wish, sample.rendering(BASE, wish))
+    installation = replace(
+        Installation(None, None, (), (), None, (), (), ()), current=Generation(1, manifest), numbers=(1,)
+    )
+    manager = Stubborn("catmaid-crop")
+    monkeypatch.setattr(leaving, "controller_of", lambda _: cast(Controller, manager))
+    wishes = {"catmaid-celery": False, "catmaid-crop": True, "catmaid-beat": True}
+    how = How(lambda _: None, lambda *_: None, lambda _: None, lambda _: None)
+    with pytest.raises(ProcmanError, match="catmaid-crop did not end"):
+        leaving.leave(installation, wishes, how)
+    assert manager.told == [
+        ("remove", "catmaid-beat", None),
+        ("remove", "catmaid-celery", None),
+        ("remove", "catmaid-crop", None),
+        ("add", "catmaid-celery", False),
+        ("add", "catmaid-beat", True),
+    ]
