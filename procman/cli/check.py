@@ -64,6 +64,8 @@ def check(
     else:
         for line in output.as_text(results, verbose=verbose):
             click.echo(line)
+        if not command.blocking(results):
+            click.echo("next   procman diff, then procman install", err=True)
     return int(bool(command.blocking(results)))
 
 

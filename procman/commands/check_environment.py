@@ -11,7 +11,7 @@ from procman.checks.before.facts import EnvironmentFile
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
 from procman.inside.launcher import EnvironmentFileError, parse_environment_file
-from procman.model import Project
+from procman.model import BackendName, Project
 from procman.run import CLEAN_ENVIRONMENT, capture
 
 READING_SECONDS = 10.0
@@ -35,6 +35,12 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
         )
         variables = _variables(_content(path, project))
     except OSError as error:
+        if isinstance(error, PermissionError) and os.geteuid() != 0 and project.backend is BackendName.SYSTEMD:
+            # systemd reads it as root and hands it over.
+            raise ProcmanError(
+                f"{path}: only root can read it, and nothing is known of the programs without it",
+                hint="Run the same command with sudo.",
+            ) from None
         return EnvironmentFile(path, (f"{path} cannot be read: {error.strerror}",)), {}
     except EnvironmentFileError as error:
         problems = tuple(f"{path}:{line}: {message}" for line, message in error.problems)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.checks.before.facts import Before, Place
+from procman.checks.before.schedule import MISSING
 from procman.model import BackendName, Beat, Level, Result, Scope
 
 MIB = 2**20
@@ -20,7 +21,7 @@ def project_is_reached(before: Before) -> Iterator[Result]:
         if place is None or (place.is_directory and place.readable):
             continue
         what = "cannot be entered and read" if place.exists else "is not there"
-        if not place.exists and place.problem not in ("", "No such file or directory"):
+        if not place.exists and place.problem not in ("", MISSING):
             what = f"cannot be reached: {place.problem}"
         hint = f"Mend {key} in [project], or the owners and modes that `namei -l {path}` shows."
         detail = f"{path} {what}, for {project.user or 'you'}"

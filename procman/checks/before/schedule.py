@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from procman.model import Beat, Kind, Level, Program, Result, Scope
 
 EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))  # noqa: S108
 """What is empty after a boot (file-hierarchy(7))."""
+
+MISSING = os.strerror(errno.ENOENT)
 
 MENDS_ITSELF = (5, 5)
 """From this Celery on beat replaces any schedule that it cannot read; before, some end it at every start."""
@@ -57,6 +61,15 @@ def schedule_can_be_written(before: Before) -> Iterator[Result]:
             yield Result("PM742", program.name, Level.CRITICAL, detail, hint)
         elif directory.exists:
             yield Result("PM742", program.name, Level.OK, f"{user} can write to {file.parent}")
+        elif directory.problem not in ("", MISSING):
+            hint = f"namei -l {file.parent} shows what keeps {user} out."
+            detail = f"{user} cannot reach {file.parent}, where beat keeps its schedule: {directory.problem}"
+            yield Result("PM742", program.name, Level.CRITICAL, detail, hint)
+        elif before.project.scope is Scope.USER and not directory.above_writable:
+            hint = f"Mend schedule_file in [{program.key}]."
+            yield Result(
+                "PM742", program.name, Level.CRITICAL, f"{file.parent} is missing, and not yours to make", hint
+            )
         else:
             yield Result("PM742", program.name, Level.OK, f"{file.parent} is made by the install")
 
@@ -80,7 +93,7 @@ def schedule_stays(before: Before) -> Iterator[Result]:
 def _elsewhere(before: Before, program: Program) -> str:
     beat, usual = program.options, before.project.directories.data
     if isinstance(beat, Beat) and beat.schedule_file and beat.schedule_file.parent == usual:
-        return f"Write schedule_file = \"PATH\" into [{program.key}], with a place that outlives a boot."
+        return f'Write schedule_file = "PATH" into [{program.key}], with a place that outlives a boot.'
     return f"Leave schedule_file out of [{program.key}]: it is then kept in {usual}."
 
 

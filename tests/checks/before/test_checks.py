@@ -103,6 +103,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM741", CRITICAL, judged("site-celery-beat", scheduler_error="No module x"), "No module x"),
     ("PM742", CRITICAL, at(SCHEDULE.parent, place(writable=False)), "cannot write"),
     ("PM742", CRITICAL, at(SCHEDULE.parent, place(is_directory=False)), "no directory"),
+    ("PM742", CRITICAL, at(SCHEDULE.parent, replace(missing(), problem="Permission denied")), "cannot reach"),
     ("PM743", WARNING, at(SCHEDULE.parent, place(in_memory=True)), "emptied at boot"),
     (
         "PM744",
@@ -207,6 +208,14 @@ def test_usual_place_that_is_emptied_at_boot_is_not_told_to_be_the_remedy() -> N
     before = replace(before, places={**before.places, usual.parent: place(in_memory=True)})
     [found] = complaints(before)
     assert found.hint.startswith('Write schedule_file = "PATH" into [beat]')
+
+
+def test_directory_of_the_schedule_is_made_by_an_install_where_that_can_be() -> None:
+    assert complaints(at(SCHEDULE.parent, missing())(sound())) == []
+    text = TOML.replace('user = "www-data"', 'scope = "user"')
+    before = sound(text=f"{text}\n[supervisor]\nmode = 'embedded'\n")
+    [found] = complaints(at(SCHEDULE.parent, replace(missing(), above_writable=False))(before))
+    assert (found.code, found.level) == ("PM742", CRITICAL)
 
 
 def test_scheduler_without_a_file_needs_no_place_for_it() -> None:
