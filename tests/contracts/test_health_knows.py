@@ -1,0 +1,183 @@
+"""`procman health` on a real worker and beat: 0 while they do what they are for, 2 with the cause when they do not.
+
+Nothing is healed here: what is found must stay to be looked at. tests/faults heals.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+
+from tests.celery_environments import CELERY_5_7, environment_of
+from tests.product import DEMO, Product, eventually
+
+pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("health")]
+
+STALL_SECONDS = 3
+
+PROGRAMS = f"""
+[worker.celery]
+concurrency = 1
+[beat]
+[health]
+heal = false
+heartbeat_seconds = 1
+stale_seconds = 4
+stall_seconds = {STALL_SECONDS}
+"""
+
+WORKER, BEAT = "catmaid-celery", "catmaid-celery-beat"
+
+
+@pytest.fixture(scope="module")
+def product() -> Iterator[Product]:
+    """A worker and a beat that are at work, for all tests of this module in their order."""
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    product = Product(environment)
+    try:
+        product.configure(PROGRAMS)
+        product.procman("install", "--wait", "60")
+        yield product
+    finally:
+        product.close()
+
+
+def health(product: Product, *names: str) -> dict[str, Any]:
+    done = product.procman("health", "--json", *names, check=False)
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert done.returncode == found["exit_status"]
+    return found
+
+
+def result(product: Product, name: str, code: str) -> dict[str, Any] | None:
+    [program] = health(product, name)["programs"]
+    return next((each for each in program["results"] if each["code"] == code), None)
+
+
+def run_directory(product: Product, name: str) -> Path:
+    return product.directory / "s/procman/catmaid/run" / name
+
+
+def celery(product: Product, *words: str) -> subprocess.Popen[bytes]:
+    environment = {**product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    command = [product.virtualenv / "bin/celery", "-A", "mysite", *words]
+    return subprocess.Popen(command, env=environment, cwd=DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_install_has_waited_until_the_worker_consumes_and_beat_ticks(product: Product) -> None:
+    found = health(product)
+    assert [each["phase"] for each in found["programs"]] == ["consuming", "ticking"]
+
+
+def test_a_sound_worker_and_beat_are_0_in_every_format(product: Product) -> None:
+    nagios = product.procman("health", "--format", "nagios").stdout
+    assert nagios.startswith("CATMAID OK - 2 of 2 programs run, and all is well | 'catmaid-celery.children'=1;;;0 ")
+    assert nagios.count("\n") == 1
+    assert product.procman("health").stdout.endswith("\nall is well\n")
+    document = product.procman("health", "--format", "openmetrics").stdout
+    levels = [each for family in text_string_to_metric_families(document) for each in family.samples]
+    assert {each.value for each in levels if each.name.endswith("_level")} == {0}
+
+
+def test_a_file_is_replaced_whole_for_the_textfile_collector(product: Product) -> None:
+    target = product.directory / "catmaid.prom"
+    target.write_text("of yesterday")
+    before = target.stat().st_ino
+    done = product.procman("health", "--format", "openmetrics", "--output", str(target))
+    assert (done.stdout, target.stat().st_mode & 0o777) == ("", 0o644)
+    assert target.stat().st_ino != before
+    assert list(text_string_to_metric_families(target.read_text()))
+
+
+def test_status_shows_the_verdict(product: Product) -> None:
+    found = product.status()
+    assert {name: each["health"]["code"] for name, each in found.items()} == {WORKER: "PM200", BEAT: "PM200"}
+    assert found[WORKER]["health"]["detail"] == "it is consuming; 0 of its 1 slots are busy"
+
+
+def test_a_heartbeat_that_means_harm_is_named_and_holds_nobody_up(product: Product) -> None:
+    path = run_directory(product, WORKER) / "heartbeat.json"
+    beside = path.with_name("beside")
+
+    # The worker replaces what is there within a second: each is put there by a rename, until it was seen.
+    def is_seen(make: Any, words: str) -> bool:
+        make()
+        beside.rename(path)
+        found = result(product, WORKER, "PM205")
+        return found is not None and found["level"] == "WARNING" and words in found["detail"]
+
+    eventually(lambda: is_seen(lambda: os.mkfifo(beside), "no regular file"), "a pipe is seen")
+    eventually(lambda: is_seen(lambda: beside.symlink_to("/etc/passwd"), "cannot be read"), "a link is seen")
+    eventually(lambda: is_seen(lambda: beside.write_text('{"format": 1'), "is corrupt"), "nonsense is seen")
+    eventually(lambda: health(product)["level"] == "OK", "the worker has written it anew")
+
+
+def test_a_second_beat_started_by_hand_is_named_with_both_pids_and_left_alone(product: Product) -> None:
+    schedule = product.directory / "second-schedule"
+    with celery(product, "beat", "--pidfile=", "-s", str(schedule)) as second:
+        try:
+            found = result(product, BEAT, "PM110")
+            assert found
+            assert found["level"] == "CRITICAL"
+            assert str(second.pid) in found["detail"]
+            assert str(product.status()[BEAT]["pid"]) in found["detail"]
+            assert second.poll() is None
+        finally:
+            second.kill()
+
+
+def test_a_worker_that_consumes_nothing_is_2_with_the_cause(product: Product) -> None:
+    with celery(product, "control", "cancel_consumer", "celery") as ordered:
+        assert ordered.wait(60) == 0
+    product.send("echo", 1, times=10)
+    eventually(lambda: result(product, WORKER, "PM301") is not None, "messages wait for longer than they may")
+    nagios = product.procman("health", "--format", "nagios", check=False)
+    assert nagios.returncode == 2
+    assert nagios.stdout.startswith("CATMAID CRITICAL - catmaid-celery: messages have been waiting for ")
+    assert "(10 in celery) while it has a free slot and takes none (PM301)" in nagios.stdout
+    text = product.procman("health", check=False)
+    assert text.returncode == 2
+    assert "  procman restart catmaid-celery" in text.stdout
+    assert product.status()[WORKER]["health"]["code"] == "PM301"
+    # The rest is as well as it was.
+    assert health(product, BEAT)["level"] == "OK"
+
+
+def test_a_frozen_worker_is_told_from_one_that_does_not_consume(product: Product) -> None:
+    pid = product.status()[WORKER]["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: result(product, WORKER, "PM201") is not None, "its heartbeat is stale")
+        assert health(product)["exit_status"] == 2
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_stopped_program_is_as_it_should_be(product: Product) -> None:
+    product.procman("stop", WORKER)
+    found = health(product, WORKER)
+    assert (found["level"], found["programs"][0]["state"]) == ("OK", "STOPPED")
+    assert product.procman("health").stdout.splitlines()[1].split()[:2] == [WORKER, "-"]
+
+
+def test_r10_a_frozen_supervisord_cannot_be_told_and_holds_nobody_up(product: Product) -> None:
+    pid = product.supervisord_pid()
+    os.kill(pid, signal.SIGSTOP)
+    begun = time.monotonic()
+    try:
+        done = product.procman("health", "--format", "nagios", check=False, timeout=60)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert done.returncode == 3
+    assert done.stdout.startswith("CATMAID UNKNOWN - ")
+    assert time.monotonic() - begun < 45
