@@ -6,10 +6,8 @@ import contextlib
 import grp
 import os
 import pwd
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,6 +93,9 @@ def stream(argv: Sequence[str], *, environment: Mapping[str, str]) -> Generator[
 
     ProcmanError if it cannot be run, or ends with another status than 0.
     """
+    # Imported only now: `status` asks systemctl, and waits for every import.
+    import tempfile
+
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as errors:
         try:
             process = subprocess.Popen(
@@ -135,7 +136,9 @@ class Begun:
         return self._process.poll()
 
 
-def begin(argv: Sequence[str], *, environment: Mapping[str, str], user: str | None, stdin: str, timeout: float) -> Begun:
+def begin(
+    argv: Sequence[str], *, environment: Mapping[str, str], user: str | None, stdin: str, timeout: float
+) -> Begun:
     """Start ARGV in /, as USER if named, with STDIN, which is short; its output goes to our standard error.
 
     It and what it starts is killed after TIMEOUT seconds, by `Begun.status`.
@@ -173,6 +176,8 @@ def replace_process(
     nice: int,
 ) -> NoReturn:
     """Become ARGV, as USER if named, for good: there is no way back to root."""
+    import shutil
+
     credentials = _credentials(user, group)
     path = shutil.which(argv[0], path=environment.get("PATH", os.defpath)) or argv[0]
     try:
