@@ -113,7 +113,8 @@ def _stamp_the_loop(consumer: Any, observed: Observed, seconds: float) -> None:
         if before is not None:
             consumer.timer.cancel(before)
         consumer.procman_timer = consumer.timer.call_repeatedly(seconds, observed.turn)
-    elif observed.settings.stale_seconds < LEAST_SECONDS_OF_CALLS:
+    elif observed.pool == "prefork" or observed.settings.stale_seconds < LEAST_SECONDS_OF_CALLS:
+        # This loop hands a task to the pool in a call that waits while all slots are busy, however long that takes.
         observed.loop = None
     elif "procman_is_stamped" not in vars(consumer):
         perform = consumer.perform_pending_operations
