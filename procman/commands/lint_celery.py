@@ -13,6 +13,7 @@ from procman.commands.init_existing import SHELL, script_of
 from procman.commands.init_script import read_script
 from procman.launch import LAUNCHER
 from procman.model import Kind
+from procman.secrets import is_secret
 
 MENTIONED = re.compile(r"(?i)celery(?:_bin)?\}?\b[^\n]*?\b(?P<what>worker|beat|multi)\b")
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
@@ -68,8 +69,18 @@ def _behind_shell(
     uses_exec = script.uses_exec or (command is None and EXEC.search(text) is not None)
     uses_exec = uses_exec or (inline and Path(words[0]).name == "bash")
     path = None if inline else _script_path(words, directory, is_shell=is_shell)
-    shell = None if multi or kind is None else Shell(path, is_read=True, uses_exec=uses_exec)
+    new = {name: value for name, value in script.environment.items() if environment.get(name) != value}
+    secrets = tuple(name for name, value in new.items() if is_secret(name, value)) if is_open(path) else ()
+    shell = None if multi or kind is None else Shell(path, is_read=True, uses_exec=uses_exec, secrets=secrets)
     return Recognised(kind, tuple(script.words) if command else (), command, shell, multi)
+
+
+def is_open(path: Path | None) -> bool:
+    """Say whether everybody on the host can read the file at PATH."""
+    try:
+        return path is not None and bool(path.stat().st_mode & 0o004)
+    except OSError:
+        return False
 
 
 def _unread(name: str, words: Sequence[str], line: str, *, is_shell: bool) -> Recognised:

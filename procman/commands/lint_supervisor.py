@@ -12,7 +12,7 @@ from procman.backends.supervisor.discover import ForeignProgram, command_of, env
 from procman.backends.supervisor.main_file import read_sections
 from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
 from procman.checks.lint.facts import LogFile, Part, Reader, Setting
-from procman.commands.lint_celery import recognise
+from procman.commands.lint_celery import is_open, recognise
 from procman.errors import ProcmanError
 from procman.model import Kind
 
@@ -28,18 +28,10 @@ def supervisor_parts(file: Path, text: str) -> list[Part]:
         unreadable = error.message.removeprefix(f"{file}: ")
     if unreadable:
         return [Part(Reader.SUPERVISOR, file, 1, file.name, (), False, unreadable=unreadable)]
-    world_readable = is_world_readable(file)
+    world_readable = is_open(file)
     parts = [_part(file, section, world_readable) for section in sections_of(text)]
     celery = {part.name.partition(":")[2] for part in parts if part.celery}
     return [_group(part, celery) if part.name.startswith("group:") else part for part in parts]
-
-
-def is_world_readable(file: Path) -> bool:
-    """Say whether everybody on the host can read FILE."""
-    try:
-        return bool(file.stat().st_mode & 0o004)
-    except OSError:
-        return False
 
 
 def owner_of(directory: Path) -> tuple[str, bool]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from procman.backends.systemd.unit_text import settings_of
 from procman.checks.lint.facts import LogFile, Part, Reader, Setting
-from procman.commands.lint_celery import recognise
-from procman.commands.lint_supervisor import is_world_readable, owner_of
+from procman.commands.lint_celery import is_open, recognise
+from procman.commands.lint_supervisor import owner_of
 from procman.inside.launcher import EnvironmentFileError, parse_environment_file
 from procman.secrets import is_secret
 
@@ -22,7 +22,7 @@ OPENED_BY_ROOT = re.compile(r"(?:append|file|truncate):(/.*)")
 def systemd_part(file: Path, text: str) -> Part:
     """Return the unit or drop-in FILE, whose content is TEXT."""
     settings = tuple(Setting(f"{each.section}.{each.name}", each.value, each.line) for each in settings_of(text))
-    part = Part(Reader.SYSTEMD, file, 1, file.name, settings, is_world_readable(file))
+    part = Part(Reader.SYSTEMD, file, 1, file.name, settings, is_open(file))
     command = part.find("Service.ExecStart")
     variables = _variables(settings)
     part = replace(
@@ -83,7 +83,7 @@ def _exposed_files(settings: tuple[Setting, ...]) -> Iterator[tuple[Setting, Pat
     for setting in settings:
         path = Path(setting.value.removeprefix("-"))
         is_named = setting.name == "Service.EnvironmentFile" and path.is_absolute()
-        if is_named and is_world_readable(path) and _holds_secret(path):
+        if is_named and is_open(path) and _holds_secret(path):
             yield setting, path
 
 

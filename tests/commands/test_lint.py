@@ -168,6 +168,19 @@ def test_start_script_is_read(tmp_path: Path, last: str, expected: list[str]) ->
     assert [each.level for each in found] == [Level.CRITICAL] * len(expected)
 
 
+def test_secret_in_a_start_script_that_everybody_can_read(tmp_path: Path) -> None:
+    script = tmp_path / "start-celery"
+    script.write_text(
+        "#!/bin/sh\nexport BROKER_URL=amqp://me:hunter22@localhost//\nexec celery -A site worker -l info\n"
+    )
+    text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
+    [found] = found_in(tmp_path, text)
+    assert (found.code, found.level) == ("PM922", Level.CRITICAL)
+    assert "hunter22" not in str(found)
+    script.chmod(0o750)
+    assert found_in(tmp_path, text) == []
+
+
 def test_start_script_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
     text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", "/opt/no/start-celery.sh")
     [found] = found_in(tmp_path, text)

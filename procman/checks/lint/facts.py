@@ -36,6 +36,8 @@ class Shell:
     is_read: bool
     """Whether the script could be read."""
     uses_exec: bool
+    secrets: tuple[str, ...] = ()
+    """Variables that it sets to a secret where everybody can read it."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def command_holds_no_password(part: Part) -> Iterator[Finding]:
 
 def environment_holds_no_password(part: Part) -> Iterator[Finding]:
     """systemd shows Environment= to everybody, and a file that everybody can read shows it anyway."""
+    yield from script_holds_no_password(part)
     for name, setting in part.variables.items():
         value = setting.value
         if not is_secret(name, value):
@@ -32,6 +33,15 @@ def environment_holds_no_password(part: Part) -> Iterator[Finding]:
         else:
             continue
         yield finding("PM922", Level.CRITICAL, part, setting, setting.name, why, PRIVATE)
+
+
+def script_holds_no_password(part: Part) -> Iterator[Finding]:
+    """A start script that everybody can read is no place for one either."""
+    for name in part.shell.secrets if part.shell else ():
+        assert part.shell
+        why = f"{part.shell.script} sets {name} to a secret, and everybody can read it"
+        at = part.command
+        yield finding("PM922", Level.CRITICAL, part, at, at.name if at else "", why, f"chmod o-r {part.shell.script}")
 
 
 def environment_file_is_private(part: Part) -> Iterator[Finding]:
