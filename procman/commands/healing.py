@@ -195,7 +195,7 @@ def _heal(case: Case, finding: Finding, settings: HealthSettings, now: float, wa
     case = replace(case, code=code, failures=case.failures + 1 if code == case.code else 1)
     if case.failures < _patience(remedy, case, settings):
         return Decision(case)
-    if case.step == Order.STOP.value:
+    if case.step == Order.STOP.value or (case.step != Order.KILL.value and finding.phase == STOPPING):
         return _force(case, finding, remedy, wall)
     if case.step == Order.KILL.value:
         # Not even the kernel ends it: it waits for a disk or the like.
@@ -247,11 +247,12 @@ def _begin(case: Case, finding: Finding, settings: HealthSettings, now: float, w
 
 
 def _force(case: Case, finding: Finding, remedy: str, wall: float) -> Decision:
-    """It was told to stop and goes on as before: kill it, unless that could take a task that it says it runs."""
+    """It was told to stop and goes on: kill it, unless that could take a task that it runs in its time."""
     if case.code == MEMORY or (remedy != FORCE and finding.busy):
         return Decision(case)
     case = replace(case, step=Order.KILL.value, failures=0)
-    event = _healing_event(finding, case, "healing", "killed it: it did not hear that it is to stop", wall)
+    why = "its stop did not end" if finding.phase == STOPPING else "it did not hear that it is to stop"
+    event = _healing_event(finding, case, "healing", f"killed it: {why}", wall)
     return Decision(case, (Order.KILL,), (event,))
 
 

@@ -92,6 +92,7 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
             [(6, Order.DUMP), (6, Order.STOP), (10, Order.KILL)],
             id="but not longer than the stop timeout",
         ),
+        pytest.param([HUNG_STOP] * 9, [(3, Order.KILL)], id="nor may one that it began by itself"),
         pytest.param(
             [replace(STUCK, busy=True)] * 20,
             [(6, Order.DUMP), (6, Order.STOP)],

@@ -1,0 +1,98 @@
+"""A signal reaches the process that was meant, or none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from procman.backends.base import Controller
+from procman.commands import aim
+from procman.commands.aim import Gone, identity, send
+from procman.model import InstalledProgram, Kind, ProgramState, State
+
+PROGRAM = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
+
+
+class Telling:
+    """A process manager that says one thing."""
+
+    def __init__(self, state: ProgramState) -> None:
+        self.state = state
+
+    def states(self, _: Sequence[InstalledProgram]) -> list[ProgramState]:
+        return [self.state]
+
+
+def controller(pid: object, **changes: object) -> Controller:
+    state = ProgramState(PROGRAM.name, wanted=True, state=State.RUNNING, pid=cast("int | None", pid))
+    return cast("Controller", Telling(replace(state, **changes)))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["/bin/sleep", "600"]) as started:
+        yield started
+        started.kill()
+
+
+@pytest.mark.parametrize("has_descriptors", [True, False])
+def test_signal_reaches_the_process(
+    process: subprocess.Popen[bytes], has_descriptors: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_descriptors:
+        monkeypatch.delattr(os, "pidfd_open")
+    send(controller(process.pid), PROGRAM, identity(process.pid), signal.SIGTERM)
+    assert process.wait(30) == -signal.SIGTERM
+
+
+def test_process_that_has_ended_is_not_mistaken_for_another(process: subprocess.Popen[bytes]) -> None:
+    meant = identity(process.pid)
+    process.kill()
+    process.wait()
+    assert identity(process.pid) == ""
+    with pytest.raises(Gone):
+        send(controller(process.pid), PROGRAM, meant, signal.SIGTERM)
+
+
+def test_same_pid_of_a_later_process_is_another_process(process: subprocess.Popen[bytes]) -> None:
+    pid, started = identity(process.pid).split()
+    with pytest.raises(Gone):
+        send(controller(process.pid), PROGRAM, f"{pid} {int(started) - 1}", signal.SIGKILL)
+    assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    "said", [{"pid": 1}, {"pid": None}, {"wanted": False}, {"state": State.STOPPING}, {"state": State.UNKNOWN}]
+)
+def test_nothing_is_sent_once_the_process_manager_says_something_else(
+    process: subprocess.Popen[bytes], said: dict[str, object]
+) -> None:
+    with pytest.raises(Gone):
+        send(controller(**{"pid": process.pid, **said}), PROGRAM, identity(process.pid), signal.SIGKILL)
+    assert process.poll() is None
+
+
+def test_the_process_manager_is_asked_after_the_process_is_held_fast(
+    process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    pidfd_open, states = os.pidfd_open, Telling.states
+
+    def held(pid: int) -> int:
+        order.append("held")
+        return pidfd_open(pid)
+
+    def asked(self: Telling, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
+        order.append("asked")
+        return states(self, programs)
+
+    monkeypatch.setattr(os, "pidfd_open", held)
+    monkeypatch.setattr(Telling, "states", asked)
+    aim.send(controller(process.pid), PROGRAM, identity(process.pid), signal.SIGCONT)
+    assert order == ["held", "asked"]

@@ -1,0 +1,93 @@
+"""Holding, releasing, and what the event log tells of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from procman.commands.events import events
+from procman.commands.hold import by_whom, hold, release, seconds_of
+from procman.commands.select import Installed
+from procman.errors import ConfigurationError
+from procman.install.generations import Generation
+from procman.install.holds import read_holds
+from procman.install.paths import Tree
+from procman.output.events import as_json, as_line
+from tests.install import sample
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Installed:
+    wish = sample.WISHES["one"]
+    found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
+    for program in found.programs:
+        found.directories.run(program.name).mkdir(parents=True)
+    return Installed(Generation(1, found), None)
+
+
+def held(installed: Installed, now: float = 0.0) -> list[str]:
+    with Tree() as tree:
+        return sorted(read_holds(tree, installed.manifest.directories.state, now))
+
+
+def test_hold_is_written_and_told_and_so_is_its_end(installed: Installed) -> None:
+    [name, *_] = [program.name for program in installed.manifest.programs]
+    [found] = hold(installed, [name], 7200, "to be drained", {"SUDO_USER": "ann"})
+    assert found.until == pytest.approx(found.since + 7200)
+    assert held(installed) == [name]
+    assert held(installed, found.since + 7201) == []
+    assert release(installed, [], {"SUDO_USER": "bob"})[0][1]
+    assert held(installed) == []
+    told = [(event.what, event.program, event.by, event.reason) for event in events(installed, [], 50, follow=False)]
+    assert told == [("held", name, "ann", "to be drained"), ("released", name, "bob", "")]
+
+
+def test_unknown_name_holds_nothing(installed: Installed) -> None:
+    with pytest.raises(ConfigurationError, match="no program no-such-program"):
+        hold(installed, [installed.manifest.programs[0].name, "no-such-program"], None, "", {})
+    assert held(installed) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90s", 90), ("30min", 1800), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("1h30min", 5400), ("1h 5s", 3605)],
+)
+def test_span_of_time_is_read_as_people_write_it(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "2 weeks", "-1h", "1h30", "0s", "1e9h", "2h x"])
+def test_what_is_no_span_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="no span of time"):
+        seconds_of(text)
+
+
+def test_who_gives_the_order_is_the_user_behind_sudo() -> None:
+    assert by_whom({"SUDO_USER": "ann"}) == "ann"
+    assert by_whom({}) != ""
+
+
+def test_events_of_programs_stand_between_procmans_own_by_time(installed: Installed) -> None:
+    name = installed.manifest.programs[0].name
+    [first] = hold(installed, [name], None, "", {"SUDO_USER": "ann"})
+    said = {
+        "at": first.since - 1,
+        "what": "healing",
+        "program": "of-somebody-else",
+        "by": "root",
+        "reason": "a\x1b[31m",
+    }
+    path = installed.manifest.directories.run(name) / "events.jsonl"
+    path.write_text(json.dumps(said) + "\nnonsense\n")
+    found = list(events(installed, [name], 50, follow=False))
+    if installed.manifest.programs[0].launcher:
+        assert [(event.what, event.program, event.by) for event in found] == [
+            ("healing", name, "inside"),
+            ("held", name, "ann"),
+        ]
+        assert "\x1b" not in as_line(found[0])
+        assert "\x1b" not in as_json(found[0])
+    assert [event.what for event in events(installed, [name], 1, follow=False)] == ["held"]
+    assert list(events(installed, [name], 0, follow=False)) == []

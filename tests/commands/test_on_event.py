@@ -1,0 +1,116 @@
+"""A command is told of events beside everything else, and root runs only what nobody else could have changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.commands.on_event import MOST_AT_ONCE, Teller, user_for
+from procman.errors import ProcmanError
+from procman.install.events import Event
+from procman.install.manifest import Manifest
+from procman.model import HealthSettings
+from tests.install import sample
+from tests.install.people import NOBODY, needs_root
+
+EVENT = Event(1000.0, "catmaid-celery", "healing", code="PM301", reason="it is idle", tasks=("a.b",), by="healer")
+
+
+PLACE = Path("/var/empty")
+
+
+def manifest() -> Manifest:
+    wish = sample.WISHES["one"]
+    return sample.manifest(PLACE, wish, sample.rendering(PLACE, wish))
+
+
+def told_by(*argv: str) -> Manifest:
+    programs = tuple(replace(each, user=None) for each in manifest().programs)
+    return replace(manifest(), programs=programs, health=HealthSettings(on_event=argv))
+
+
+def test_command_gets_the_event_as_json_and_nothing_of_the_callers_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET", "of the caller")
+    warnings: list[str] = []
+    teller = Teller(warnings.append)
+    code = (
+        f"import os, sys; open({str(tmp_path / 'told')!r}, 'w').write(sys.stdin.read() + str('SECRET' in os.environ))"
+    )
+    teller.tell(told_by(sys.executable, "-c", code), EVENT)
+    teller.wait()
+    line, has_secret = (tmp_path / "told").read_text().split("\n")
+    assert json.loads(line)["reason"] == "it is idle"
+    assert json.loads(line)["tasks"] == ["a.b"]
+    assert has_secret == "False"
+    assert warnings == []
+
+
+def test_nobody_waits_for_it_and_it_is_ended_when_it_takes_too_long() -> None:
+    warnings: list[str] = []
+    teller = Teller(warnings.append, timeout=0.5)
+    began = time.monotonic()
+    teller.tell(told_by("/bin/sh", "-c", "sleep 600"), EVENT)
+    assert time.monotonic() - began < 0.5
+    assert teller.look_after()
+    teller.wait()
+    assert "ended with status -9" in warnings[0]
+
+
+def test_no_more_than_a_few_run_at_once() -> None:
+    warnings: list[str] = []
+    teller = Teller(warnings.append, timeout=1)
+    for _ in range(MOST_AT_ONCE + 2):
+        teller.tell(told_by("/bin/sleep", "600"), EVENT)
+    assert len(warnings) == 2
+    teller.wait()
+
+
+def test_command_that_cannot_be_run_hinders_nothing() -> None:
+    warnings: list[str] = []
+    Teller(warnings.append).tell(told_by("/nowhere/command"), EVENT)
+    assert "/nowhere/command" in warnings[0]
+
+
+def test_nothing_is_run_where_nothing_is_configured() -> None:
+    teller = Teller(pytest.fail)
+    teller.tell(manifest(), EVENT)
+    assert not teller.look_after()
+
+
+@needs_root
+def test_root_runs_only_what_root_alone_can_change(tmp_path: Path) -> None:
+    assert user_for(("/bin/true",), "nobody") is None
+    assert user_for(("/bin/true", "--word"), None) is None
+    os.chown(tmp_path, NOBODY.pw_uid, -1)
+    script = tmp_path / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    assert user_for((str(script),), "nobody") == "nobody"
+    assert user_for(("/bin/sh", str(script)), "nobody") == "nobody"
+    with pytest.raises(ProcmanError, match="not found"):
+        user_for(("no-such-command-anywhere",), "nobody")
+
+
+@needs_root
+def test_as_the_users_it_has_no_rights_of_roots() -> None:
+    with tempfile.TemporaryDirectory(prefix="pm") as name:
+        os.chown(name, NOBODY.pw_uid, -1)
+        script, told = Path(name, "script"), Path(name, "told")
+        script.write_text(f"#!/bin/sh\n(id -u; id -G) > {told}\n")
+        script.chmod(0o755)
+        found = told_by(str(script))
+        teller = Teller(pytest.fail)
+        teller.tell(replace(found, programs=tuple(replace(each, user="nobody") for each in found.programs)), EVENT)
+        teller.wait()
+        uid, groups = told.read_text().splitlines()
+        assert int(uid) == NOBODY.pw_uid
+        assert "0" not in groups.split()
