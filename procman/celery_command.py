@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
@@ -138,6 +137,8 @@ def _unknown(name: str, kind: Kind) -> str | None:
     if name in known:
         return None
     # Celery 4.4 takes any beginning of an option's name for the option (argparse).
+    import difflib  # for mistakes alone
+
     whole = [each for each in known if each.startswith(name)] or difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     return f"Celery knows no option {name}; did you mean {whole[0]}?" if whole else None
 

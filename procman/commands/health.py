@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from procman.broker_facts import BrokerFacts
 from procman.checks import table
 from procman.checks.light import SEVERITY, most_severe
 from procman.checks.processes import all_processes
@@ -22,6 +22,10 @@ from procman.install.manifest import Manifest
 from procman.install.paths import Tree
 from procman.launch import LAUNCHER
 from procman.model import InstalledProgram, Level, ProgramState, Result
+
+if TYPE_CHECKING:
+    # Monitoring asks every minute, and the broker hardly ever.
+    from procman.broker_facts import BrokerFacts
 
 OK = Result("PM200", None, Level.OK, "")
 

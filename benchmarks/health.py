@@ -1,0 +1,113 @@
+"""`procman health` against `celery inspect ping` of the same worker, and of 40 programs against one.
+
+python -m benchmarks.health [--pairs N]. The worker is the demo's, with the filesystem transport: no broker has to be
+installed, and none answers faster. The 40 are launchers with a stand-in for Celery, which sleeps: 40 real workers would
+measure the machine's memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.paired import HEADER, measure, row
+from tests.celery_environments import CELERY_5_7, environment_of
+from tests.product import DEMO, Product
+
+PROGRAMS = 40
+
+STAND_IN = "import time\ndef main():\n    time.sleep(100000)\n"
+
+TOML = """
+[project]
+name = "{name}"
+app = "none"
+directory = "{directory}"
+virtualenv = "{prefix}"
+scope = "user"
+[worker.celery]
+pool = "solo"
+instances = {count}
+start_seconds = 0
+[supervisor]
+mode = "embedded"
+[health]
+heal = false
+"""
+
+FORMATS = ("text", "nagios", "openmetrics")
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=20)
+    given = parser.parse_args()
+    print(HEADER)
+    with worker() as (procman, ping):
+        for form in FORMATS:
+            pairs = measure([*procman, "health", "--format", form], ping, pairs=given.pairs)
+            print(row(f"one worker, `--format {form}`, against ping", pairs), flush=True)
+    with sleepers() as (many, one):
+        # They never come to consume, and health says so.
+        pairs = measure(many, one, pairs=given.pairs, statuses=(0, 1))
+    print(row(f"{PROGRAMS} programs against one", pairs))
+
+
+@contextmanager
+def worker() -> Iterator[tuple[list[str], list[str]]]:
+    """Install the demo's worker; yield what asks for its health, and what pings it."""
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    product = Product(environment)
+    os.environ.update(product.environment, DJANGO_SETTINGS_MODULE="mysite.settings")
+    ping = [str(product.virtualenv / "bin/celery"), "--workdir", str(DEMO), "-A", "mysite", "inspect", "ping"]
+    try:
+        product.configure("[worker.celery]\n[health]\nheal = false")
+        product.procman("install", "--wait", "60")
+        yield _procman(product.configuration), [*ping, "-d", f"catmaid-celery@{socket.gethostname()}"]
+    finally:
+        product.close()
+
+
+@contextmanager
+def sleepers() -> Iterator[tuple[list[str], list[str]]]:
+    """Install two projects, of 40 programs and of one; yield what asks for the health of each."""
+    directory = Path(tempfile.mkdtemp(prefix="pmb"))
+    for variable, name in {"XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": "s", "XDG_DATA_HOME": "d"}.items():
+        os.environ[variable] = str(directory / name)
+    (directory / "celery").mkdir()
+    (directory / "celery" / "__init__.py").touch()
+    (directory / "celery" / "__main__.py").write_text(STAND_IN)
+    commands = []
+    try:
+        for name, count in {"many": PROGRAMS, "one": 1}.items():
+            configuration = directory / name / "procman.toml"
+            configuration.parent.mkdir()
+            configuration.write_text(TOML.format(name=name, directory=directory, prefix=sys.prefix, count=count))
+            subprocess.run([*_procman(configuration), "install", "--no-check"], check=True, stdout=subprocess.DEVNULL)
+            commands.append([*_procman(configuration), "health"])
+        time.sleep(10)
+        yield commands[0], commands[1]
+    finally:
+        for name in ("many", "one"):
+            words = _procman(directory / name / "procman.toml")
+            subprocess.run([*words, "uninstall", "--purge"], check=False, stdout=subprocess.DEVNULL)
+        shutil.rmtree(directory)
+
+
+def _procman(configuration: Path) -> list[str]:
+    return [sys.executable, "-m", "procman", "--config", str(configuration)]
+
+
+if __name__ == "__main__":
+    main()

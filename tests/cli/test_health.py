@@ -1,0 +1,125 @@
+"""The command line of health: what monitoring gets when it calls it wrongly, and what is printed where (U2, U3)."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from procman.cli.main import run
+from tests.celery_environments import CELERY_5_7, environment_of
+from tests.cli.test_imports import TELLING
+from tests.product import Product, eventually
+
+pytestmark = [pytest.mark.supervisord, pytest.mark.xdist_group("health command line")]
+
+SLEEP = '[command.sleep]\nargv = ["sleep", "1000"]\nlauncher = false\n[health]\nfree_space_mib = 1\nheal = false'
+
+
+@pytest.fixture(scope="module")
+def product() -> Iterator[Product]:
+    """A project with one command that is as it should be."""
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    product = Product(environment)
+    try:
+        product.configure(SLEEP)
+        product.procman("install", "--wait", "60")
+        yield product
+    finally:
+        product.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--no-such-option"], ["--format", "xml"], ["--timeout", "soon"], ["--timeout", "0"], ["--output"], ["--watch"]],
+)
+def test_wrong_usage_is_3_which_is_no_warning_to_monitoring(
+    arguments: list[str], product: Product, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = product.procman("health", *arguments, check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "Error:" in done.stderr
+
+
+def test_help_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["health", "--help"]) == 0
+
+
+def test_an_unknown_program_is_3_and_a_line_for_monitoring(product: Product) -> None:
+    plain = product.procman("health", "crop", check=False)
+    assert (plain.returncode, plain.stdout) == (3, "")
+    assert "no program crop" in plain.stderr
+    nagios = product.procman("health", "crop", "--format", "nagios", check=False)
+    assert nagios.returncode == 3
+    assert nagios.stdout == "PROCMAN UNKNOWN - no program crop; there are catmaid-sleep\n"
+
+
+def test_a_configuration_that_is_not_there_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status = run(["--config", str(tmp_path / "none.toml"), "health", "--format", "nagios"])
+    assert status == 3
+    assert capsys.readouterr().out.startswith("PROCMAN UNKNOWN - ")
+
+
+def test_json_is_the_same_by_either_option(product: Product) -> None:
+    found = [json.loads(product.procman("health", *words).stdout) for words in (["--json"], ["--format", "json"])]
+    assert [each["level"] for each in found] == ["OK", "OK"]
+    assert found[0].keys() == found[1].keys()
+
+
+def test_a_file_that_cannot_be_replaced_is_3(product: Product) -> None:
+    done = product.procman("health", "--output", str(product.directory / "none" / "health.prom"), check=False)
+    assert done.returncode == 3
+    assert "cannot be written" in done.stderr
+
+
+def test_too_little_time_is_3(product: Product) -> None:
+    done = product.procman("health", "--timeout", "0.001", "--format", "nagios", check=False)
+    assert done.returncode == 3
+    assert done.stdout == "PROCMAN UNKNOWN - no answer within 0.001 s: something that was looked at hangs\n"
+
+
+def test_a_broker_that_cannot_be_asked_is_told(product: Product) -> None:
+    """There is neither a worker nor a beat whose launch could be taken."""
+    done = product.procman("health", "--probe", check=False)
+    assert done.returncode == 3
+    assert "catmaid: unknown PM501: the broker could not be asked: there is neither a worker nor a beat" in done.stdout
+
+
+def test_watching_shows_it_again_until_it_is_interrupted(product: Product) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "procman", "--config", str(product.configuration), "health", "--watch"]
+    environment = {**product.environment, "TERM": "xterm"}
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = bytearray()
+
+        def is_shown_twice() -> bool:
+            shown.extend(os.read(ours, 4096))
+            return shown.count(b"all is well") >= 2
+
+        eventually(is_shown_twice, "it is shown twice")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    os.close(ours)
+    assert b"Traceback" not in shown
+
+
+@pytest.mark.parametrize("command", ["status", "health"])
+def test_what_is_asked_every_minute_imports_nothing_heavy(product: Product, command: str) -> None:
+    words = [sys.executable, "-c", TELLING, "--config", str(product.configuration), command]
+    done = subprocess.run(
+        words, env=product.environment, capture_output=True, text=True, check=True, cwd=product.directory
+    )
+    modules = set(done.stderr.splitlines()[-1].split())
+    heavy = {"jinja2", "psutil", "subprocess", "supervisor", "urllib.request", "ssl", "xmlrpc", "difflib"}
+    assert "procman.inside.verdict" in modules
+    assert not modules & heavy
+    assert not modules & {"procman.config.keys", "procman.install.plan", "procman.inside.probe", "procman.broker_facts"}
