@@ -1,0 +1,246 @@
+"""Real faults of real programs under an embedded supervisord, side by side: what is found and healed, and what is not.
+
+All happen at once, each to a program of its own. What must be seen is waited for; what must not happen is looked at
+last, when far more time has passed than healing takes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.celery_environments import CELERY_5_7, environment_of
+from tests.product import DEMO, Product, eventually
+
+pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("faults")]
+
+STALE, STALL, INTERVAL, FAILURES = 8, 6, 1, 3
+
+PATIENCE = 120.0
+"""Several times what any healing takes by these settings, for a machine that is busy with other tests."""
+
+LONG = 3 * STALL + FAILURES * INTERVAL
+"""For a task that runs three times as long as nothing else may."""
+
+WORKERS = ("frozen", "cancelled", "held", "stopped", "busy", "solo", "pool", "mute")
+
+MORE = {
+    "solo": 'pool = "solo"',
+    # A warm stop waits for the pool, which never ends.
+    "pool": "stop_timeout_seconds = 3",
+}
+
+PROGRAMS = "".join(f'[worker.{name}]\nqueues = ["{name}"]\nconcurrency = 1\n{MORE.get(name, "")}\n' for name in WORKERS)
+
+HEALTH = f"""
+[beat]
+[health]
+procman = "{Path(sys.executable).with_name("procman")}"
+heartbeat_seconds = 1
+stale_seconds = {STALE}
+stall_seconds = {STALL}
+interval_seconds = {INTERVAL}
+failures = {FAILURES}
+"""
+
+
+@dataclass
+class Faulty:
+    """The product with its faults, and the pids that its programs had before them."""
+
+    product: Product
+    pids: dict[str, int] = field(default_factory=dict)
+    second_beat: subprocess.Popen[bytes] | None = None
+
+    def pid(self, key: str) -> int | None:
+        found: int | None = self.product.status()[f"catmaid-{key}"]["pid"]
+        return found
+
+    def is_new(self, key: str) -> bool:
+        program = self.product.status()[f"catmaid-{key}"]
+        is_up = program["state"] == "RUNNING" and program["health"]["level"] == "OK"
+        return bool(is_up and program["pid"] != self.pids[key])
+
+    def told(self, key: str) -> list[tuple[str, str]]:
+        """Return what was told of a program, each with its code."""
+        said = self.product.procman("events", "--json", "-n", "1000", f"catmaid-{key}").stdout
+        return [(event["what"], event["code"]) for event in map(json.loads, said.splitlines())]
+
+    def results(self, key: str) -> dict[str, dict[str, Any]]:
+        """Return what `procman health` says of a program, by code."""
+        document = json.loads(self.product.procman("health", "--json", f"catmaid-{key}", check=False).stdout)
+        [program] = document["programs"]
+        return {result["code"]: result for result in program["results"]}
+
+    def level(self, key: str, code: str) -> str:
+        return str(self.results(key).get(code, {}).get("level"))
+
+    def run_directory(self, key: str) -> Path:
+        return self.product.directory / f"s/procman/catmaid/run/catmaid-{key}"
+
+    def celery(self, *words: str) -> str:
+        """Run celery as somebody in the project's directory would."""
+        environment = {**self.product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+        command = [str(self.product.virtualenv / "bin/celery"), "-A", "mysite", *words]
+        done = subprocess.run(command, env=environment, cwd=DEMO, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def faulty() -> Iterator[Faulty]:
+    """The product, installed and sound, and then with every fault at once."""
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    product = Product(environment)
+    faulty = Faulty(product)
+    try:
+        product.configure(PROGRAMS + HEALTH)
+        product.procman("install", "--wait", "60")
+        faulty.pids = {name.removeprefix("catmaid-"): each["pid"] for name, each in product.status().items()}
+        _cause(faulty)
+        yield faulty
+    finally:
+        if faulty.second_beat:
+            faulty.second_beat.kill()
+            faulty.second_beat.wait()
+        product.close()
+
+
+def _cause(faulty: Faulty) -> None:
+    product, pids = faulty.product, faulty.pids
+    product.procman("hold", "held", "--for", "1h", "--reason", "to be drained")
+    product.procman("stop", "stopped")
+    nodes = ",".join(f"catmaid-{name}@{os.uname().nodename}" for name in ("cancelled", "held"))
+    for name in ("cancelled", "held"):
+        answer = faulty.celery("control", "-d", nodes, "cancel_consumer", name)
+        assert "no longer consuming" in answer, answer
+    for name in ("cancelled", "held"):
+        product.send("echo", 100, queue=name)
+    product.send("hold", 1, LONG, queue="busy")
+    product.send("echo", 2, queue="busy", times=3)
+    product.send("hold", 5, LONG, queue="solo")
+    for child in psutil.Process(pids["pool"]).children():
+        child.send_signal(signal.SIGSTOP)
+    product.send("echo", 10, queue="pool", times=2)
+    # A directory in the way: the heartbeat cannot be replaced any more, as on a disk that is full.
+    mute = faulty.run_directory("mute")
+    (mute / "heartbeat.json.new").mkdir()
+    os.kill(pids["frozen"], signal.SIGSTOP)
+    os.kill(pids["celery-beat"], signal.SIGSTOP)
+
+
+def test_frozen_worker_is_told_to_stop_then_killed_and_runs_again(faulty: Faulty) -> None:
+    eventually(lambda: faulty.is_new("frozen"), "a new process works", PATIENCE)
+    assert not psutil.pid_exists(faulty.pids["frozen"])
+    eventually(lambda: ("healed", "") in faulty.told("frozen"), "the healing is over", PATIENCE)
+    assert faulty.told("frozen")[:3] == [("found", "PM201"), ("healing", "PM201"), ("healing", "PM201")]
+
+
+def test_frozen_beat_is_killed_and_one_beat_runs_again(faulty: Faulty) -> None:
+    eventually(lambda: faulty.is_new("celery-beat"), "a new process works", PATIENCE)
+    assert not psutil.pid_exists(faulty.pids["celery-beat"])
+    assert len(faulty.product.main_processes("beat")) == 1
+
+
+def test_worker_that_consumes_nothing_while_messages_wait_is_restarted_and_consumes_them(faulty: Faulty) -> None:
+    eventually(lambda: faulty.is_new("cancelled"), "a new process works", PATIENCE)
+    eventually(lambda: faulty.product.counted("finished")[100] == 1, "the message is taken", PATIENCE)
+    assert ("healing", "PM301") in faulty.told("cancelled")
+
+
+def test_held_one_is_told_of_and_left_alone_until_it_is_released(faulty: Faulty) -> None:
+    eventually(lambda: ("found", "PM301") in faulty.told("held"), "it is found", PATIENCE)
+    eventually(lambda: faulty.is_new("cancelled"), "one that is not held was restarted", PATIENCE)
+    assert faulty.pid("held") == faulty.pids["held"]
+    assert faulty.level("held", "PM301") == "CRITICAL"
+    faulty.product.procman("release", "held")
+    eventually(lambda: faulty.is_new("held"), "it is restarted once it is released", PATIENCE)
+    assert [what for what, _ in faulty.told("held") if what in ("held", "released", "healing")] == [
+        "held",
+        "released",
+        "healing",
+    ]
+
+
+def test_pool_that_is_stopped_is_found_by_what_it_does_not_take(faulty: Faulty) -> None:
+    eventually(lambda: faulty.is_new("pool"), "a new process works", PATIENCE)
+    faulty.product.send("echo", 12, queue="pool")
+    eventually(lambda: faulty.product.counted("finished")[12] == 1, "it takes messages again", PATIENCE)
+    assert ("healing", "PM302") in faulty.told("pool")
+
+
+def test_busy_worker_is_left_alone_however_long_its_task_takes(faulty: Faulty) -> None:
+    eventually(lambda: faulty.product.counted("finished")[4] == 1, "it has done all of its tasks", PATIENCE)
+    assert faulty.product.counted("finished")[1] == 1
+    assert faulty.pid("busy") == faulty.pids["busy"]
+    assert "healing" not in dict(faulty.told("busy"))
+
+
+def test_solo_worker_in_a_long_task_is_left_alone(faulty: Faulty) -> None:
+    eventually(lambda: faulty.product.counted("finished")[5] == 1, "it has done its task", PATIENCE)
+    assert faulty.pid("solo") == faulty.pids["solo"]
+    assert "healing" not in dict(faulty.told("solo"))
+
+
+@pytest.mark.parametrize("kind", ["missing", "corrupt", "link", "pipe", "of another process"])
+def test_heartbeat_that_is_not_what_it_should_be_is_no_reason_to_heal(faulty: Faulty, kind: str) -> None:
+    path = faulty.run_directory("mute") / "heartbeat.json"
+    if path.exists() or path.is_symlink():
+        path.unlink()
+    match kind:
+        case "corrupt":
+            path.write_text("{")
+        case "link":
+            path.symlink_to(faulty.run_directory("solo") / "heartbeat.json")
+        case "pipe":
+            os.mkfifo(path)
+        case "of another process":
+            path.write_bytes((faulty.run_directory("solo") / "heartbeat.json").read_bytes())
+    eventually(lambda: faulty.level("mute", "PM205") == "WARNING", "it is a warning", PATIENCE)
+    assert faulty.pid("mute") == faulty.pids["mute"]
+
+
+def test_heartbeat_that_cannot_be_written_is_a_warning_and_no_reason_to_heal(faulty: Faulty) -> None:
+    path = faulty.run_directory("mute") / "heartbeat.json"
+    old = json.loads((faulty.run_directory("solo") / "heartbeat.json").read_text())
+    old.update(pid=faulty.pids["mute"], written=old["written"] - 10 * STALE)
+    path.unlink()
+    path.write_text(json.dumps(old))
+    eventually(lambda: faulty.level("mute", "PM206") == "WARNING", "it is a warning", PATIENCE)
+    assert faulty.pid("mute") == faulty.pids["mute"]
+    (faulty.run_directory("mute") / "heartbeat.json.new").rmdir()
+    eventually(lambda: faulty.level("mute", "PM200") == "OK", "it is well again by itself", PATIENCE)
+    assert faulty.pid("mute") == faulty.pids["mute"]
+
+
+def test_second_beat_that_was_started_by_hand_is_named_and_not_killed(faulty: Faulty) -> None:
+    environment = {**faulty.product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    words = ["beat", "--schedule", str(faulty.product.directory / "by-hand"), "--pidfile="]
+    faulty.second_beat = subprocess.Popen(
+        [faulty.product.virtualenv / "bin/celery", "-A", "mysite", *words],
+        env=environment,
+        cwd=DEMO,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    eventually(lambda: faulty.level("celery-beat", "PM110") == "CRITICAL", "it is found", PATIENCE)
+    assert str(faulty.second_beat.pid) in faulty.results("celery-beat")["PM110"]["detail"]
+    time.sleep(INTERVAL * (FAILURES + 1))
+    assert faulty.second_beat.poll() is None
+
+
+def test_program_that_was_stopped_on_purpose_stays_stopped(faulty: Faulty) -> None:
+    program = faulty.product.status()["catmaid-stopped"]
+    assert (program["state"], program["wanted"]) == ("STOPPED", False)
+    assert "healing" not in dict(faulty.told("stopped"))
