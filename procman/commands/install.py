@@ -8,6 +8,7 @@ from pathlib import Path
 
 from procman.commands.carry_out import Failure, How, Outcome, all_done, put_in_place
 from procman.commands.controller import controller_of
+from procman.commands.giving_back import load_theirs
 from procman.commands.leaving import come_back, leave
 from procman.commands.prepare import Prepared, prepare, prepare_generation
 from procman.commands.select import Installed
@@ -99,7 +100,10 @@ def install(
 def carry_out(tree: Tree, prepared: Prepared, how: How) -> Outcome:
     """Carry out what is PREPARED, from the process manager that the project leaves, if it does."""
     if prepared.moved_from is None:
-        return put_in_place(tree, prepared, how)
+        outcome = put_in_place(tree, prepared, how)
+        gone = [each.program for each in prepared.plan.activations if each.action is Action.REMOVE]
+        load_theirs(tree, prepared.plan.generation.manifest, prepared.given_back, gone, how)
+        return outcome
     leave(prepared.moved_from, prepared.wishes, how)
     try:
         return put_in_place(tree, prepared, how)
@@ -131,7 +135,7 @@ def _bring_back(tree: Tree, project: Project, prepared: Prepared, outcome: Outco
     try:
         if before is None:
             how.say(f"{failed}: failed; there is no generation before, so that what failed is removed")
-            return _without_failed(tree, project, outcome, how)
+            return _without_failed(tree, project, prepared, outcome, how)
         how.say(f"{failed}: failed; generation {before} is brought back")
         return _generation_before(tree, project, before, prepared, outcome, how)
     except ProcmanError as error:
@@ -153,12 +157,18 @@ def _generation_before(
     return BroughtBack(back.plan.generation, before, failures=tuple(again.failures))
 
 
-def _without_failed(tree: Tree, project: Project, outcome: Outcome, how: How) -> BroughtBack:
-    kept = tuple(program for program in project.programs if program.name in outcome.healthy - _failed(outcome))
+def _without_failed(tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, how: How) -> BroughtBack:
+    """Leave what became healthy; but nothing if files of others were taken over: those come back as they were."""
+    takes_over = any(change.foreign for change in prepared.plan.changes)
+    healthy = set() if takes_over else outcome.healthy - _failed(outcome)
+    kept = tuple(program for program in project.programs if program.name in healthy)
     removed = tuple(program.name for program in project.programs if program not in kept)
     if not kept:
         installation = read_installation(tree, project.directories)
-        return BroughtBack(removed=removed, remains=remove_all(tree, installation, how, purge=False))
+        remains = remove_all(tree, installation, how, purge=False)
+        manifest = prepared.plan.generation.manifest
+        load_theirs(tree, manifest, remains.restored, manifest.programs, how)
+        return BroughtBack(removed=removed, remains=remains)
     rest = prepare(replace(project, programs=kept), tree, left_out=removed)
     # The others run already.
     gone = tuple(each for each in rest.plan.activations if each.action is Action.REMOVE)

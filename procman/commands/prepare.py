@@ -15,10 +15,12 @@ from procman.commands.moving import unwritable
 from procman.config.load import load
 from procman.errors import ProcmanError
 from procman.install import generations
+from procman.install.found import Found
 from procman.install.generations import Generation, Installation, origin, read_installation
 from procman.install.manifest import Manifest, describe
 from procman.install.paths import Tree
 from procman.install.plan import Plan, make_plan
+from procman.install.uninstall import restorable
 from procman.model import Action, InstalledProgram, Program, Project, Rendering, Worker
 from procman.render import Templates
 from procman.version import VERSION
@@ -37,6 +39,8 @@ class Prepared:
     """What is installed under another process manager, whose programs are to end first; None where nothing is."""
     wishes: Wishes = field(default_factory=dict)
     """What is known already; of a move, of all programs that it ends."""
+    given_back: tuple[Path, ...] = ()
+    """Files of others that were taken over after the generation that is brought back, and are as they were then."""
 
 
 def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left_out: Sequence[str] = ()) -> Prepared:
@@ -82,7 +86,10 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, wish
     is_in_place = installation.current is not None and installation.current.number == number
     back = generation.manifest.brought_back if is_in_place else origin(generation)
     wanted = replace(generation.manifest, brought_back=back)
-    return _prepared(tree, project, rendering, wanted, installation, configuration, {}, wishes)
+    live = (*installation.unfinished, installation.current)
+    taken = {file for each in live if each for file in each.manifest.replaced} - {*wanted.replaced}
+    theirs = restorable(tree, state, taken)
+    return _prepared(tree, project, rendering, wanted, installation, configuration, {}, wishes, theirs)
 
 
 def _as_it_was(generation: Generation, configuration: bytes) -> Project:
@@ -108,6 +115,7 @@ def _prepared(
     configuration: bytes,
     left: Mapping[Path, str | None],
     wishes: Wishes,
+    theirs: Mapping[Path, Found] | None = None,
 ) -> Prepared:
     current = installation.current.manifest if installation.current else None
     moves = current is not None and process_manager(current) != process_manager(wanted)
@@ -117,14 +125,19 @@ def _prepared(
         problems += unwritable(project, controller.states(current.programs))
         wishes = controller.wanted(current.programs) | dict(wishes)
     wanted = _with_left_stopped(wanted, current, wishes, moves=moves)
-    plan = make_plan(rendering, wanted, installation, tree, take_over=left)
+    plan = make_plan(rendering, wanted, installation, tree, take_over=left, give_back=theirs)
+    left = {**left, **{path: _text(copy) for path, copy in (theirs or {}).items()}}
     plan = with_stop_timeout(plan, tree, installation, wanted, rendering, left)
     found = backends.verify(project.backend).verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
     if not moves:
-        return Prepared(_with_wishes(plan, wishes), configuration, None, wishes)
-    return Prepared(_with_wishes(_all_new(plan), wishes), configuration, installation, wishes)
+        return Prepared(_with_wishes(plan, wishes), configuration, None, wishes, tuple(theirs or ()))
+    return Prepared(_with_wishes(_all_new(plan), wishes), configuration, installation, wishes, tuple(theirs or ()))
+
+
+def _text(copy: Found) -> str:
+    return (copy.content or b"").decode("utf-8", "surrogateescape")
 
 
 def _all_new(plan: Plan) -> Plan:

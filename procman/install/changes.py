@@ -129,6 +129,14 @@ def taken_over(path: Path, left: str | None, disk: Disk) -> Change | None:
     return None if found.content == content_of(new) else Change(ChangeKind.UPDATE, path, found, new, foreign=True)
 
 
+def given_back(path: Path, copy: Found, disk: Disk) -> Change:
+    """Return the change that puts somebody else's file back as it was before it was taken over."""
+    found = disk.look(path)
+    text = (copy.content or b"").decode("utf-8", "surrogateescape")
+    new = RenderedFile(path, text, copy.mode, user_name(copy.owner), group_name(copy.group), programs=())
+    return Change(ChangeKind.UPDATE if found else ChangeKind.CREATE, path, found, new)
+
+
 def _looks_like_ours(file: RenderedFile, directories: Directories) -> bool:
     # When the state was lost: what is to the byte what we would write, and says so or stands in a place of ours.
     places = (directories.configuration, directories.library, directories.shared_configuration)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import stat
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.errors import ProcmanError
 from procman.install.activations import changed_actions, in_order, merged_actions
-from procman.install.changes import Change, Disk, Recorded, compare, digests, removals, taken_over
-from procman.install.found import AS_CREATED, PathError, identify
+from procman.install.changes import Change, Disk, Recorded, compare, digests, given_back, removals, taken_over
+from procman.install.found import Found
 from procman.install.generations import Generation, Installation
 from procman.install.manifest import Manifest, ReplacedFile, digest
 from procman.install.paths import finished_name
+from procman.install.places import check_private, collecting, to_hand_over, to_make
 from procman.model import Activation, ChangeKind, RenderedDirectory, Rendering
-
-ROOT = "root"
-"""The owner of directories in which process managers open, as root and by name, what is to be opened there."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +61,24 @@ def make_plan(
     disk: Disk,
     *,
     take_over: Mapping[Path, str | None] | None = None,
+    give_back: Mapping[Path, Found] | None = None,
 ) -> Plan:
     """Compare RENDERING, which WANTED describes, with DISK and with what earlier runs recorded.
 
     TAKE_OVER names files of others with what is to be left of each: its new content, or None for nothing (also for a
-    file that stands where one of ours belongs). Touches nothing; what must not be done is told in `problems`.
+    file that stands where one of ours belongs); GIVE_BACK those that were taken over, with what they were. Touches
+    nothing; what must not be done is told in `problems`.
     """
     problems: list[str] = []
     recorded = _recorded(installation)
     changes = _changes(rendering, wanted, recorded, disk, take_over or {}, problems)
-    directories = _directories_to_make(rendering, wanted, disk, problems)
-    _check_private(rendering, disk, problems)
+    if give_back:
+        theirs = [given_back(path, copy, disk) for path, copy in give_back.items()]
+        changes = (*theirs, *(change for change in changes if change.path not in give_back))
+    directories = to_make(rendering, wanted, disk, problems)
+    check_private(rendering, disk, problems)
     made = {*(directory.path for directory in directories), *installation.shared_directories}
-    handed_over = _to_hand_over(rendering, wanted, disk, problems)
+    handed_over = to_hand_over(rendering, wanted, disk, problems)
     leftovers = (*installation.leftovers, *_leftovers(rendering, recorded, made, disk, problems))
     generation, written = _generation(_with_history(wanted, installation, directories, changes), installation)
     obsolete = _obsolete(installation, generation.number)
@@ -128,71 +129,16 @@ def _changes(
 ) -> tuple[Change, ...]:
     changes: list[Change] = []
     for file in rendering.files:
-        with _collecting(problems):
+        with collecting(problems):
             changes.append(compare(file, recorded, wanted.directories, disk, take_over=file.path in take_over))
     ours = {file.path for file in rendering.files}
     for path, left in take_over.items():
-        with _collecting(problems):
+        with collecting(problems):
             change = None if path in ours else taken_over(path, left, disk)
             changes.extend([change] if change else [])
-    with _collecting(problems):
+    with collecting(problems):
         changes.extend(removals(ours, recorded, disk))
     return tuple(sorted(changes, key=lambda change: change.kind is ChangeKind.REMOVE))
-
-
-def _directories_to_make(
-    rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[str]
-) -> tuple[RenderedDirectory, ...]:
-    """Return the rendered directories that do not exist, and what is missing above them and above the files."""
-    rendered = {directory.path: directory for directory in rendering.directories}
-    missing: dict[Path, RenderedDirectory] = {}
-    exists = {Path("/")}
-
-    def visit(path: Path) -> None:
-        if path in exists or path in missing:
-            return
-        visit(path.parent)
-        if path.parent in exists and disk.has_directory(path):
-            exists.add(path)
-            return
-        if path.parent in exists and (found := disk.look(path)):
-            raise PathError(f"{path} is {found.noun} where a directory belongs", hint="move it away")
-        directory = rendered.get(path) or RenderedDirectory(path, wanted.directory_mode, None, None, shared=True)
-        identify(directory.owner, directory.group)
-        missing[path] = directory
-
-    for path in (*rendered, *(file.path.parent for file in rendering.files)):
-        with _collecting(problems):
-            visit(path)
-    return tuple(missing.values())
-
-
-def _check_private(rendering: Rendering, disk: Disk, problems: list[str]) -> None:
-    """See that root's own directories are root's alone where they were there before."""
-    for directory in rendering.directories:
-        if directory.owner == ROOT:
-            with _collecting(problems):
-                disk.check_private(directory.path)
-
-
-def _to_hand_over(
-    rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[str]
-) -> tuple[RenderedDirectory, ...]:
-    """Return which directories of programs belong to somebody else: the launcher could not open its lock there."""
-    found = []
-    for directory in rendering.directories:
-        if directory.path.parent == wanted.directories.state / "run" and directory.owner is not None:
-            with _collecting(problems):
-                owner, group = identify(directory.owner, directory.group)
-                there = disk.look(directory.path)
-                is_directory = there is not None and stat.S_ISDIR(there.kind)
-                if (
-                    there
-                    and is_directory
-                    and (owner, group) not in ((there.owner, there.group), (there.owner, AS_CREATED))
-                ):
-                    found.append(directory)
-    return tuple(found)
 
 
 def _leftovers(
@@ -204,7 +150,7 @@ def _leftovers(
     for path in {*files, *directories, *made, *recorded.current, *recorded.unfinished}:
         names[path.parent].add(path.name)
     for parent, ours in names.items():
-        with _collecting(problems):
+        with collecting(problems):
             yield from (parent / name for name in disk.names(parent) if finished_name(name) in ours)
 
 
@@ -220,7 +166,8 @@ def _with_history(
     # The state is made before its first manifest is; it is procman's own in any case.
     made = {directory.path for directory in directories if not directory.shared} - {wanted.directories.state}
     taken = {change.path: _replaced(change) for change in changes if change.foreign}
-    earlier = {file.path: file for generation in live for file in generation.manifest.replaced}
+    known = [wanted] if wanted.brought_back else [generation.manifest for generation in live]
+    earlier = {file.path: file for manifest in known for file in manifest.replaced}
     return replace(
         wanted,
         directories_made=_merged(made, *(manifest.directories_made for manifest in past)),
@@ -290,11 +237,3 @@ def _activations(changes: Collection[Change], wanted: Manifest, installation: In
         names,
     )
     return in_order(actions, wanted.programs, current.programs if current else (), pending)
-
-
-@contextmanager
-def _collecting(problems: list[str]) -> Iterator[None]:
-    try:
-        yield
-    except PathError as error:
-        problems.append(f"{error.message}: {error.hint}" if error.hint else error.message)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.install import events, generations, holds, scope, set_aside
 from procman.install.apply import change_files, prepare
-from procman.install.found import PathError
+from procman.install.found import Found, PathError
 from procman.install.generations import Installation
 from procman.install.manifest import Manifest, Pending, ReplacedFile, digest
 from procman.install.paths import Tree
@@ -51,7 +51,9 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     directories; the schedule stays even then, for it is the project's data.
     """
     past = _past(installation)
-    restored = tuple(_restore(tree, directories.state, installation))
+    live = (*installation.unfinished, installation.current)
+    replaced = {file for generation in live if generation for file in generation.manifest.replaced}
+    restored = tuple(restore(tree, directories.state, replaced))
     generations.forget_current(tree, directories.state)
     # Of programs that are no more.
     tree.remove_tree(directories.state / holds.DIRECTORY)
@@ -78,16 +80,22 @@ def _past(installation: Installation) -> list[Manifest]:
     return [generation.manifest for generation in known if generation]
 
 
-def _restore(tree: Tree, state: Path, installation: Installation) -> Iterator[Path]:
-    """Bring back what was taken over from others, where nobody has changed what was left of it."""
-    live = (*installation.unfinished, installation.current)
-    replaced = {file for generation in live if generation for file in generation.manifest.replaced}
-    for file in sorted(replaced, key=lambda file: file.path):
-        copy = set_aside.kept(tree, state, file.path, file.digest)
-        if copy and copy.content is not None and _as_left(tree, file):
-            tree.write(file.path, copy.content, copy.mode, copy.owner, copy.group)
-            yield file.path
+def restore(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> Iterator[Path]:
+    """Bring back what was taken over from others, where nobody has changed what was left of it; yield what was."""
+    for path, copy in restorable(tree, state, replaced).items():
+        tree.write(path, copy.content or b"", copy.mode, copy.owner, copy.group)
+        yield path
     tree.sync()
+
+
+def restorable(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> dict[Path, Found]:
+    """Return what was taken over from others, as it was, where nobody has changed what was left of it."""
+    copies = {
+        file.path: set_aside.kept(tree, state, file.path, file.digest)
+        for file in sorted(replaced, key=lambda file: file.path)
+        if _as_left(tree, file)
+    }
+    return {path: copy for path, copy in copies.items() if copy}
 
 
 def _as_left(tree: Tree, file: ReplacedFile) -> bool:

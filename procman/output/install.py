@@ -46,7 +46,7 @@ def _brought_back(back: BroughtBack, tried: int) -> Iterator[str]:
         failed = ", ".join(failure.program.name for failure in back.failures)
         yield f"  {failed}: not healthy with that either; nothing more is tried."
     for path in back.remains.restored if back.remains else ():
-        yield f"restored  {path}: have its programs loaded again: supervisorctl update"
+        yield f"restored  {path}"
 
 
 def failure_lines(failure: Failure) -> Iterator[str]:

@@ -243,6 +243,40 @@ def test_a_move_that_fails_is_undone(existing: ExistingSupervisord) -> None:
     assert "all healthy" in product.procman("install", "--wait", "60").stdout
 
 
+def test_a_take_over_that_fails_gives_back_what_it_took(existing: ExistingSupervisord) -> None:
+    """R4."""
+    product = existing.product
+    theirs = existing.write("conf.d/theirs.conf", "; theirs\n[program:catmaid-b]\ncommand=sleep 3000\n")
+    before = theirs.read_bytes()
+    existing.start()
+    eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-b").stdout, "theirs runs")
+    text = product.configuration.read_text()
+    begin, end = text.index("[worker"), text.index("\n[supervisor]")
+
+    def take_over(**arguments: str) -> subprocess.CompletedProcess[str]:
+        tables = "\n".join(f"[command.{name}]\nargv = ['sleep', '{value}']" for name, value in arguments.items())
+        product.configuration.write_text(text[:begin] + tables + text[end:])
+        return product.procman("install", "--wait", "4", "--replace", str(theirs), check=False)
+
+    def is_theirs_again() -> None:
+        assert theirs.read_bytes() == before
+        assert product.command_line(existing.pid("catmaid-b")) == "sleep 3000"
+
+    assert take_over(a="1000", b="no number").returncode == 1
+    is_theirs_again()
+    assert sorted(path.name for path in existing.include.iterdir()) == ["other.conf", "theirs.conf"]
+
+    assert take_over(a="1000").returncode == 0
+    assert take_over(a="1000", b="no number").returncode == 1
+    is_theirs_again()
+    assert list(product.status()) == ["catmaid-a"]
+
+    assert take_over(a="1000", b="2000").returncode == 0
+    assert theirs.read_text() == "; theirs\n"
+    product.procman("rollback")
+    is_theirs_again()
+
+
 def test_an_install_without_a_running_supervisord_says_what_to_do_and_is_completed_later(
     existing: ExistingSupervisord,
 ) -> None:

@@ -1,0 +1,78 @@
+"""Which directories a plan makes, and which it hands over; what is wrong with a path is a problem of the plan."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from procman.install.changes import Disk
+from procman.install.found import AS_CREATED, PathError, identify
+from procman.install.manifest import Manifest
+from procman.model import RenderedDirectory, Rendering
+
+ROOT = "root"
+"""The owner of directories in which process managers open, as root and by name, what is to be opened there."""
+
+
+def to_make(rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[str]) -> tuple[RenderedDirectory, ...]:
+    """Return the rendered directories that do not exist, and what is missing above them and above the files."""
+    rendered = {directory.path: directory for directory in rendering.directories}
+    missing: dict[Path, RenderedDirectory] = {}
+    exists = {Path("/")}
+
+    def visit(path: Path) -> None:
+        if path in exists or path in missing:
+            return
+        visit(path.parent)
+        if path.parent in exists and disk.has_directory(path):
+            exists.add(path)
+            return
+        if path.parent in exists and (found := disk.look(path)):
+            raise PathError(f"{path} is {found.noun} where a directory belongs", hint="move it away")
+        directory = rendered.get(path) or RenderedDirectory(path, wanted.directory_mode, None, None, shared=True)
+        identify(directory.owner, directory.group)
+        missing[path] = directory
+
+    for path in (*rendered, *(file.path.parent for file in rendering.files)):
+        with collecting(problems):
+            visit(path)
+    return tuple(missing.values())
+
+
+def check_private(rendering: Rendering, disk: Disk, problems: list[str]) -> None:
+    """See that root's own directories are root's alone where they were there before."""
+    for directory in rendering.directories:
+        if directory.owner == ROOT:
+            with collecting(problems):
+                disk.check_private(directory.path)
+
+
+def to_hand_over(
+    rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[str]
+) -> tuple[RenderedDirectory, ...]:
+    """Return which directories of programs belong to somebody else: the launcher could not open its lock there."""
+    found = []
+    for directory in rendering.directories:
+        if directory.path.parent == wanted.directories.state / "run" and directory.owner is not None:
+            with collecting(problems):
+                owner, group = identify(directory.owner, directory.group)
+                there = disk.look(directory.path)
+                is_directory = there is not None and stat.S_ISDIR(there.kind)
+                if (
+                    there
+                    and is_directory
+                    and (owner, group) not in ((there.owner, there.group), (there.owner, AS_CREATED))
+                ):
+                    found.append(directory)
+    return tuple(found)
+
+
+@contextmanager
+def collecting(problems: list[str]) -> Iterator[None]:
+    """Add to PROBLEMS what is wrong with a path, with its remedy, and go on."""
+    try:
+        yield
+    except PathError as error:
+        problems.append(f"{error.message}: {error.hint}" if error.hint else error.message)
