@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from procman.commands.asked import Asked
@@ -11,7 +11,9 @@ from procman.commands.controller import controller_of
 from procman.commands.names import resolve
 from procman.commands.select import Installed
 from procman.install.differences import differences
+from procman.install.holds import Hold, read_holds
 from procman.install.manifest import Manifest
+from procman.install.paths import Tree
 from procman.model import InstalledProgram, ProgramState, Result, State
 
 
@@ -24,6 +26,8 @@ class ProgramStatus:
     result: Result
     restart_due: str
     """Why a restart is due, or empty."""
+    hold: Hold | None = None
+    """Somebody's order not to heal it."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,14 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     from procman.commands.watch import watch
 
     found = tuple(differences(manifest))
+    holds = _holds(manifest)
     watched = watch(manifest, programs, asked.states())
     return ProjectStatus(
         manifest=manifest,
         generation=installed.generation.number,
         at=time.time(),
         programs=tuple(
-            ProgramStatus(each.program, each.state, result, each.restart_due)
+            ProgramStatus(each.program, each.state, result, each.restart_due, holds.get(each.program.name))
             for each, result in zip(watched, check_lightly(watched), strict=True)
         ),
         differences=found,
@@ -73,3 +78,8 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
         if installed.pending
         else (),
     )
+
+
+def _holds(manifest: Manifest) -> Mapping[str, Hold]:
+    with Tree() as tree:
+        return read_holds(tree, manifest.directories.state, time.time())

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from procman.commands.status import ProgramStatus, ProjectStatus
+from procman.install.holds import Hold
 from procman.model import Level, State
-from procman.output.terminal import coloured, duration, size, table
+from procman.output.terminal import coloured, duration, printable, size, table
 
 FORMAT = 1
 """Goes up when a field changes its meaning or goes away; new fields may come at any time."""
@@ -54,6 +55,9 @@ def _remarks(status: ProjectStatus) -> Iterator[str]:
             yield f"{each.program.name}: {each.result.detail}"
             if each.result.hint:
                 yield f"  {each.result.hint}"
+        if each.hold:
+            yield f"{each.program.name}: {_held(each.hold)}"
+            yield f"  procman release {each.program.name}"
         if each.restart_due:
             yield f"{each.program.name}: a restart is due: {each.restart_due}"
             yield f"  procman restart {each.program.name}"
@@ -67,6 +71,18 @@ def _remarks(status: ProjectStatus) -> Iterator[str]:
         return
     yield f"not in sync with generation {status.generation}:"
     yield from (f"  {difference}" for difference in status.differences)
+
+
+def _held(hold: Hold) -> str:
+    until = f" until {_moment(hold.until)}" if hold.until is not None else ""
+    reason = f" ({hold.reason})" if hold.reason else ""
+    return printable(f"held by {hold.by} since {_moment(hold.since)}{until}: it is not healed{reason}")
+
+
+def _moment(seconds: float) -> str:
+    from datetime import datetime  # for those that are held alone
+
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="minutes")
 
 
 def as_json(status: ProjectStatus) -> str:
@@ -105,6 +121,7 @@ def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
         "memory_bytes": int(values["memory_bytes"]) if "memory_bytes" in values else None,
         "memory_kind": "rss" if values.get("memory_is_rss") else "pss",
         "restart_due": each.restart_due or None,
+        "held": None if each.hold is None else vars(each.hold),
         "health": {
             "code": each.result.code,
             "level": each.result.level.name,

@@ -164,6 +164,11 @@ def test_held_one_is_told_of_and_left_alone_until_it_is_released(faulty: Faulty)
     eventually(lambda: faulty.is_new("cancelled"), "one that is not held was restarted", PATIENCE)
     assert faulty.pid("held") == faulty.pids["held"]
     assert faulty.level("held", "PM301") == "CRITICAL"
+    held = faulty.product.status()["catmaid-held"]["held"]
+    assert (held["reason"], held["until"] - held["since"]) == ("to be drained", pytest.approx(3600))
+    text = faulty.product.procman("status", check=False).stdout
+    assert "catmaid-held: held by " in text
+    assert "(to be drained)\n  procman release catmaid-held\n" in text
     faulty.product.procman("release", "held")
     eventually(lambda: faulty.is_new("held"), "it is restarted once it is released", PATIENCE)
     assert [what for what, _ in faulty.told("held") if what in ("held", "released", "healing")] == [
