@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
 
 _URL_WITH_PASSWORD = re.compile(
     r"""
@@ -25,12 +27,21 @@ _NAMED = re.compile(
 )
 """`--basic_auth=user:password`, as Flower has it, or `?password=` in a URL; not `--password=/run/secret`."""
 
-_SECRET_WORDS = {"PASSWORD", "SECRET", "TOKEN"}
+_OPTION = re.compile(r"--?[a-z0-9_-]*(password|passwd|passphrase|secret|token)", re.IGNORECASE)
+"""An option whose next word is a secret."""
+
+_SECRET_WORDS = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIALS"}
 
 
 def holds_password(value: str) -> bool:
     """Say whether VALUE holds a password in plain text: a URL such as a broker's, or `password=`."""
     return _URL_WITH_PASSWORD.search(value) is not None or _NAMED.search(value) is not None
+
+
+def words_hold_password(words: Sequence[str]) -> bool:
+    """Say whether a command line of WORDS holds a password: in a word, or as the word behind `--password`."""
+    behind = (word for option, word in pairwise(words) if _OPTION.fullmatch(option))
+    return any(map(holds_password, words)) or any(not re.match(r"[-/~]|[0-9]*\Z", word) for word in behind)
 
 
 def masked(text: str) -> str:
@@ -41,12 +52,12 @@ def masked(text: str) -> str:
 def is_secret(name: str, value: str) -> bool:
     """Say whether the variable NAME plainly holds a secret.
 
-    A whole word of the name says so (`DB_PASSWORD`, not `PASSWORDLESS`), unless the value is a path, a number or a
-    boolean.
+    A whole word of the name says so (`DB_PASSWORD`, not `PASSWORDLESS`), or that it ends like `API_KEY`; unless the
+    value is a path, a number or a boolean.
     """
     if holds_password(value):
         return True
-    if not _SECRET_WORDS & set(name.upper().split("_")):
+    if not (_SECRET_WORDS & set(name.upper().split("_")) or name.upper().endswith("_KEY")):
         return False
     plain = value.startswith("/") or re.fullmatch(r"[0-9.]*|true|false|yes|no|on|off", value.lower())
     return not plain

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings, strategies
 
-from procman.secrets import holds_password, is_secret, masked
+from procman.secrets import holds_password, is_secret, masked, words_hold_password
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,24 @@ def test_text_without_a_password_is_left_alone(text: str) -> None:
     assert masked(text) == text
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["flower", "--password", "hunter2"], True),
+        (["flower", "--basic-token", "abc"], True),
+        (["flower", "--url=amqp://u:p@h"], True),
+        (["flower", "--password", "--port"], False),
+        (["flower", "--password", "/run/secret"], False),
+        (["flower", "--token", "3"], False),
+        (["flower", "--password"], False),
+        (["password", "hunter2"], False),
+        ([], False),
+    ],
+)
+def test_password_behind_an_option_is_found(words: list[str], expected: bool) -> None:
+    assert words_hold_password(words) is expected
+
+
 NAMES = strategies.text("abcXYZ09._~-", max_size=6)
 PASSWORDS = strategies.text(strategies.characters(codec="utf-8", exclude_categories=("Cc", "Z")), min_size=1)
 
@@ -88,6 +106,10 @@ def test_masking_again_changes_nothing(text: str) -> None:
         ("DB_PASSWORD", "hunter2", True),
         ("PASSWORD", "hunter2", True),
         ("SECRET_KEY", "abc", True),
+        ("STRIPE_API_KEY", "abc", True),
+        ("AWS_ACCESS_KEY_ID", "abc", False),
+        ("KEY", "abc", False),
+        ("MYSQL_PASSWD", "abc", True),
         ("api_token", "abc", True),
         ("PASSWORDLESS", "abc", False),
         ("TOKENIZER", "abc", False),

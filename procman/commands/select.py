@@ -69,11 +69,10 @@ def trust_templates(directory: Path, environment: Mapping[str, str]) -> None:
 
 def _trust_what_root_uses(project: Project, environment: Mapping[str, str]) -> None:
     """Raise ConfigurationError where PROJECT would have root run or read what others can change (S3)."""
-    commands = [Path(word) for word in project.health.on_event if word.startswith("/")]
-    for command in (*commands, *([project.health.procman] if project.health.procman else [])):
-        # What is not there yet is the check's to tell.
-        if command.exists():
-            require_trust(command, environment)
+    command = project.health.procman
+    # What is not there yet is the check's to tell. The command of on_event runs as who can change it.
+    if command and command.exists():
+        require_trust(command, environment)
     file = project.environment_file
     if file and project.scope is Scope.SYSTEM and project.backend is BackendName.SYSTEMD and file.parent.exists():
         # systemd reads it as root, and hands the program what it finds there.

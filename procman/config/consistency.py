@@ -20,9 +20,10 @@ RESERVED_NAMES = {
 ONLY_SYSTEMD = "supervisord cannot do this"
 
 UNSAID_TO_SYSTEMD = {
-    "directory": (r"\\$", "a backslash at the end"),
-    "virtualenv": (r"[\"'\\]", "a quote or a backslash"),
-    "environment_file": (r"[*?\[]|\\$", "*, ? or [, or a backslash at the end,"),
+    "project.directory": (r"\\$", "a backslash at the end"),
+    "project.virtualenv": (r"[\"'\\]", "a quote or a backslash"),
+    "project.environment_file": (r"[*?\[]|\\$", "*, ? or [, or a backslash at the end,"),
+    "health.procman": (r"[\"'\\]", "a quote or a backslash"),
 }
 """What systemd knows no way to write in WorkingDirectory=, as the program of ExecStart= and in EnvironmentFile=."""
 
@@ -154,11 +155,12 @@ def _check_paths(document: Document, project: Project) -> None:
     if project.backend is not BackendName.SYSTEMD:
         return
     paths = {
-        "directory": project.directory,
-        "virtualenv": project.virtualenv,
-        "environment_file": project.environment_file,
+        "project.directory": project.directory,
+        "project.virtualenv": project.virtualenv,
+        "project.environment_file": project.environment_file,
+        "health.procman": project.health.procman,
     }
     for name, path in paths.items():
         pattern, what = UNSAID_TO_SYSTEMD[name]
         if path and re.search(pattern, str(path)):
-            document.complain(f"project.{name}", f"systemd cannot be told a path with {what}: rename it")
+            document.complain(name, f"systemd cannot be told a path with {what}: rename it")

@@ -7,6 +7,7 @@ from typing import Any
 from procman.config import keys
 from procman.config.document import Document
 from procman.model import HealthSettings
+from procman.secrets import words_hold_password
 
 LEAST_HEARTBEATS = 2
 """Within each of these times at least so many heartbeats are due: a single late one is no failure."""
@@ -17,6 +18,10 @@ def read_settings(document: Document) -> HealthSettings:
     table = document.table(document.root.get("health", {}), "health")
     values: dict[str, Any] = {key.name: key.default for key in keys.HEALTH}
     values |= document.read(table, "health", keys.HEALTH)
+    if words_hold_password(values["on_event"] or ()):
+        document.complain(
+            "health.on_event", "it holds a password, and everybody on the host can read a command line: use a script"
+        )
     values["on_event"] = values["on_event"] or ()
     settings = HealthSettings(**values)
     _check_times(document, settings)

@@ -16,7 +16,7 @@ from procman.config.supervisor_options import read_options
 from procman.config.systemd import read_directives
 from procman.config.text import NAME_PATTERN
 from procman.model import Beat, Command, Directories, HealthSettings, Kind, Program, Worker
-from procman.secrets import holds_password
+from procman.secrets import words_hold_password
 
 OF_HEALTH = ("heal", "stall_seconds", "memory_restart_mib")
 """The keys of a program that `[health]` has too, for all of them."""
@@ -131,7 +131,7 @@ class _Reader:
         for objection in celery_command.objections(arguments, Kind.BEAT if kind == "beat" else Kind.WORKER):
             self.document.complain(f"{where}.extra_arguments", objection)
         for name in ("extra_arguments", "argv"):
-            if any(holds_password(word) for word in values.get(name, ())):
+            if words_hold_password(values.get(name, ())):
                 self.document.complain(
                     f"{where}.{name}",
                     "it holds a password, and everybody on the host can read a command line: "

@@ -187,7 +187,7 @@ class AttackedHost:
         found = {}
         # What vanishes meanwhile is passed over.
         for directory, _, _, descriptor in os.fwalk(upper):
-            for name in os.listdir(descriptor):
+            for name in os.listdir(descriptor):  # noqa: PTH208 - by descriptor
                 with suppress(FileNotFoundError):
                     status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
                     path = "/" + str(Path(directory, name).relative_to(upper))
@@ -201,6 +201,12 @@ class AttackedHost:
             status = path.lstat()
             assert (path.read_text(), stat.S_IMODE(status.st_mode), status.st_uid) == (CANARY, mode, 0), name
         assert [path.name for path in self.path("/etc/canary.d").iterdir()] == ["file"]
+
+    def asleep(self) -> list[int]:
+        """Return the processes of the project's programs, once they are what they were to become."""
+        return [
+            pid for pid in self.pids("sleep") if self.path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
+        ]
 
     def pids(self, argument: str) -> list[int]:
         """Return the processes of the host, by its own numbers, that have ARGUMENT in their command line."""

@@ -15,6 +15,7 @@ from procman.errors import ConfigurationError, ProcmanError
 from procman.run import CLEAN_ENVIRONMENT, capture
 from tests.attacks.host import CONFIGURATION, SERVICE, TOML, USERS, AttackedHost
 from tests.install.people import NOBODY, needs_root
+from tests.product import eventually
 
 THEIRS = "/opt/catmaid"
 """A directory of the service user's."""
@@ -36,8 +37,6 @@ OBEYED = {
 USED = {
     "templates": f'templates = "{THEIRS}/templates"',
     "procman for the healer": f'[health]\nprocman = "{THEIRS}/command"',
-    "command for events": f'[health]\non_event = ["{THEIRS}/command"]',
-    "script of a command for events": f'[health]\non_event = ["/bin/sh", "{THEIRS}/command"]',
     "file with secrets, read by systemd": f'backend = "systemd"\nenvironment_file = "{THEIRS}/env"',
 }
 """What a procman.toml of root's may name of the service user's."""
@@ -107,8 +106,9 @@ def test_modules_in_the_working_directory_are_not_imported(host: AttackedHost) -
 def test_programs_run_as_the_service_user_and_nobody_else(host: AttackedHost) -> None:
     host.procman("install --wait 30")
     foreground = host.start(f"exec procman --config {CONFIGURATION} run one")
-    pids = host.pids("sleep")
-    assert len(pids) >= 2
+    # In the foreground it waits for the one that runs, as the service user too.
+    eventually(lambda: len(host.asleep()) == 2 and len(host.pids("launcher.py")) == 1, "all have started")
+    pids = host.asleep() + host.pids("launcher.py")
     uid = USERS[SERVICE]
     for pid in pids:
         status = dict(line.split(":\t", 1) for line in host.path(f"/proc/{pid}/status").read_text().splitlines())
@@ -116,8 +116,8 @@ def test_programs_run_as_the_service_user_and_nobody_else(host: AttackedHost) ->
         assert status["Gid"].split() == [str(uid)] * 4
         assert status["Groups"].split() in ([], [str(uid)])
         assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
-    foreground.kill()
-    foreground.communicate()
+    host.root(f"kill -9 {' '.join(map(str, pids))}")
+    foreground.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("user", ["root", "toor"])

@@ -1,0 +1,235 @@
+"""S2: a canary in every place that takes a secret, and a look at everything that anybody else could read."""
+
+from __future__ import annotations
+
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.host import CONFIGURATION, STRANGER, AttackedHost
+from tests.celery_environments import CELERY_5_7, environment_of
+from tests.product import Product, eventually
+
+CANARY = f"c4n4ry-0f-{os.getpid()}"
+"""Of this process, for others run the same tests beside it."""
+
+ENVIRONMENT_FILE = f"""
+DB_PASSWORD={CANARY}
+export_me='{CANARY}'
+RESULT_URL=redis://:{CANARY}@localhost:1/0
+PLAIN={CANARY}
+"""
+
+PROGRAMS = """
+[worker.celery]
+concurrency = 1
+
+[beat]
+"""
+
+REFUSED = {
+    "a variable that is named like a secret": f"[environment]\nDB_PASSWORD = '{CANARY}'",
+    "a variable with a key": f"[environment]\nSTRIPE_API_KEY = '{CANARY}'",
+    "a variable with a URL": f"[environment]\nBROKER = 'amqp://user:{CANARY}@host//'",
+    "a variable of one program": f"[worker.celery.environment]\nAUTH_TOKEN = '{CANARY}'",
+    "a variable without quotes": f"[environment]\nDB_PASSWORD = {CANARY}",
+    "a variable in a list": f"[environment]\nDB_PASSWORD = ['{CANARY}']",
+    "the broker as an option": f"[worker.more]\nextra_arguments = ['--broker=amqp://user:{CANARY}@host//']",
+    "the broker as two words": f"[worker.more]\nextra_arguments = ['-b', 'amqp://user:{CANARY}@host//']",
+    "an option of a command": f"[command.flower]\nargv = ['celery', 'flower', '--basic_auth=user:{CANARY}']",
+    "two words of a command": f"[command.flower]\nargv = ['celery', 'flower', '--password', '{CANARY}']",
+    "an option of supervisord": f"[worker.more.supervisor]\nserverurl = 'http://user:{CANARY}@host'",
+    "a directive of systemd": f"[worker.more.systemd]\nBindPaths = '/srv/x?password={CANARY}'",
+    "the management of RabbitMQ": f"[health]\nmanagement_url = 'http://user:{CANARY}@localhost:15672'",
+    "a command for events": f"[health]\non_event = ['/bin/mail', '--password={CANARY}']",
+    "a key that is not known": f"[worker.more]\npassword = '{CANARY}'",
+    "a table that is not known": f"[secrets]\nbroker = '{CANARY}'",
+    "a key of another type": f"[worker.more]\nconcurrency = '{CANARY}'",
+    "a choice": f"[worker.more]\npool = '{CANARY}'",
+}
+"""Places in procman.toml where a secret is refused; the refusal must not show it."""
+
+ORDERS = (
+    "check",
+    "check --json",
+    "render",
+    "diff",
+    "install --dry-run",
+    "install --wait 60",
+    "install",
+    "status",
+    "status --json",
+    "health",
+    "health --format json",
+    "health --format nagios",
+    "health --format openmetrics",
+    "health --probe",
+    "diff",
+    "history",
+    "hold celery",
+    "events",
+    "events --json",
+    "release celery",
+    "heal",
+    "restart celery",
+    "rollback",
+    "schema",
+    "stop",
+    "start",
+    "status",
+    "uninstall",
+    "uninstall --purge",
+)
+"""A whole life. What an order says and how it ends is for others to judge."""
+
+
+class Watch:
+    """Reads what everybody can read of every process, as fast as it can, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+        self.looks = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.01):
+            self.looks += 1
+            for process in Path("/proc").glob("[0-9]*"):
+                with suppress(OSError):
+                    words = (process / "cmdline").read_bytes()
+                    is_sender = b"apply_async" in words  # the test's own
+                    if CANARY.encode() in words and not is_sender:
+                        self.found.add(f"command line: {words!r}")
+                    # supervisord's and procman's own; those of the programs are what the file is for.
+                    ours = b"supervisord" in words or b"-m\0procman" in words
+                    if ours and CANARY.encode() in (process / "environ").read_bytes():
+                        self.found.add(f"environment of {words!r}")
+
+
+@pytest.fixture(scope="module")
+def product() -> Iterator[Product]:
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    product = Product(environment)
+    secrets = product.directory / "celery.env"
+    secrets.touch(0o600)
+    secrets.write_text(ENVIRONMENT_FILE)
+    configure(product)
+    try:
+        yield product
+    finally:
+        product.close()
+
+
+def configure(product: Product, more: str = "", programs: str = PROGRAMS) -> None:
+    """Write procman.toml with canaries where they are legal."""
+    product.configure(programs)
+    text = product.configuration.read_text().replace(
+        "[environment]", f'environment_file = "{product.directory}/celery.env"\n\n[environment]', 1
+    )
+    product.configuration.write_text(f"# The old password was {CANARY}.\n{text}\n{more}\n")
+    product.configuration.chmod(0o600)
+
+
+def readable_by_others(product: Product) -> Iterator[Path]:
+    """Yield the files that others could read but for the directory above them, but none of what the project keeps."""
+    for path in product.directory.rglob("*"):
+        with suppress(OSError):
+            status = path.lstat()
+            is_program_log = path.suffix == ".log" and path.parent.name == "log"
+            is_of_project = is_program_log or path.is_relative_to(product.data)
+            if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077 and not is_of_project:
+                yield path
+
+
+@pytest.mark.supervisord
+@pytest.mark.celery
+def test_a_whole_life_shows_no_secret_to_anybody(product: Product) -> None:
+    shown: dict[str, str] = {}
+    with Watch() as watch:
+        for order in ORDERS:
+            done = product.procman(*order.split(), check=False)
+            shown[order] = done.stdout + done.stderr
+            if order == "install":
+                # The arguments of a task are nobody's business either.
+                product.send("hold", 1, CANARY)
+                eventually(lambda: product.counted("started") == {1: 1}, "the task has started, and failed")
+            files = [path for path in readable_by_others(product) if CANARY.encode() in path.read_bytes()]
+            assert not files, f"after {order}: {files}"
+    assert [order for order, text in shown.items() if CANARY in text] == []
+    assert watch.found == set()
+    assert watch.looks > len(ORDERS)
+    # The watch and the search would have seen it: somebody did have the secret.
+    assert "celery.env" in shown["render"]
+
+
+@pytest.mark.parametrize("table", REFUSED.values(), ids=list(REFUSED))
+def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(product: Product, table: str) -> None:
+    configure(product, table, "[worker.celery]\nconcurrency = 1\n")
+    if "[environment]" in table:
+        text = product.configuration.read_text()
+        product.configuration.write_text(text.replace("[environment]\nDEMO", "[worker.celery.environment]\nDEMO"))
+    for order in ("check", "render", "install"):
+        done = product.procman(order, check=False)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert CANARY not in done.stdout + done.stderr
+    configure(product)
+
+
+EXISTING = f"""
+[program:catmaid-celery]
+command=/opt/env/bin/celery -A mysite worker --broker=amqp://user:{CANARY}@host//
+environment=DB_PASSWORD="{CANARY}",BROKER="amqp://user:{CANARY}@host//"
+"""
+
+
+def test_secrets_of_files_that_are_read_are_not_taken_over(product: Product) -> None:
+    file = product.directory / "existing.conf"
+    file.write_text(EXISTING)
+    for words in (("init", "--from", str(file), "--output", "-"), ("check", "--lint", str(file))):
+        done = (
+            product.procman(*words, str(product.directory))
+            if words[0] == "init"
+            else product.procman(*words, check=False)
+        )
+        assert CANARY not in done.stdout + done.stderr
+    file.unlink()
+
+
+def found_by(host: AttackedHost, user: str) -> list[str]:
+    """Return which of all files that were written on HOST, and which processes, show the canary to USER."""
+    files = " ".join(path for path, (_, _, kind) in host.changed().items() if kind == "-")
+    processes = "/proc/[0-9]*/cmdline /proc/[0-9]*/environ"
+    # Not to find itself.
+    return host.run(f"grep -lsa {CANARY[:-1]}[{CANARY[-1]}] {files} {processes}", user, check=False).stdout.split()
+
+
+def test_another_user_of_the_host_finds_no_secret(host: AttackedHost) -> None:
+    host.write("/etc/catmaid/celery.env", ENVIRONMENT_FILE, 0o640)
+    host.root("chgrp celery /etc/catmaid/celery.env")
+    host.configure('environment_file = "/etc/catmaid/celery.env"')
+    text = host.path(CONFIGURATION).read_text()
+    host.write(CONFIGURATION, f"# The old password was {CANARY}.\n{text}", 0o600)
+    host.procman("install --wait 30")
+    eventually(lambda: len(host.asleep()) == 2, "the programs have started")
+    # The programs have it, and root finds it where it belongs.
+    assert CANARY in host.path(f"/proc/{host.asleep()[0]}/environ").read_text()
+    assert "/etc/catmaid/celery.env" in found_by(host, "root")
+    host.procman("restart one")
+    assert found_by(host, STRANGER) == []
+    host.procman("uninstall")
+    assert found_by(host, STRANGER) == []
