@@ -1,14 +1,16 @@
-"""Every process of the host at one moment: from Linux's /proc, or by psutil where there is none."""
+"""The processes of the host that matter, at one moment: from Linux's /proc, or by psutil where there is none."""
 
 from __future__ import annotations
 
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from procman.checks.process_tree import children, tree
 
 IN_PROC = os.path.exists("/proc/self/stat")
 
@@ -28,7 +30,7 @@ class Process(NamedTuple):
 
 
 Processes = Mapping[int, Process]
-"""All of them by pid."""
+"""By pid."""
 
 
 class OpenFiles(NamedTuple):
@@ -38,9 +40,15 @@ class OpenFiles(NamedTuple):
     limit: int
 
 
-def all_processes() -> Processes:
-    """Return every process that can be seen."""
-    return {process.pid: process for process in (_in_proc() if IN_PROC else _by_psutil())}
+def look_at(pids: Iterable[int], words: Iterable[str]) -> Processes:
+    """Return PIDS with all below them, and every process whose command line holds one of WORDS, with its parent."""
+    if not IN_PROC:
+        return {process.pid: process for process in _by_psutil()}
+    children_of = children()
+    wanted = {each for pid in pids for each in tree(pid, children_of)}
+    marks = [os.fsencode(word) for word in words]
+    found = _in_proc({*wanted, *_with(marks)})
+    return {**_in_proc({process.parent for process in found.values()} - found.keys()), **found}
 
 
 def below(pid: int, processes: Processes) -> list[Process]:
@@ -88,18 +96,28 @@ def open_files(pid: int) -> OpenFiles | None:
     return None
 
 
-def _in_proc() -> Iterator[Process]:
-    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+def _with(marks: Iterable[bytes]) -> Iterator[int]:
+    # Hundreds of processes, of most of which nothing else is read.
     for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
+        if name.isdecimal():
+            with suppress(OSError):
+                words = _content(f"/proc/{name}/cmdline")
+                if words and any(mark in words for mark in marks):
+                    yield int(name)
+
+
+def _in_proc(pids: Iterable[int]) -> dict[int, Process]:
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    found = {}
+    for pid in pids:
         # Those that end meanwhile are left out.
         with suppress(OSError):
             # The name of the program stands in brackets and may hold anything (proc(5)).
-            fields = _content(f"/proc/{name}/stat").rpartition(b")")[2].split()
-            argv = _content(f"/proc/{name}/cmdline").decode("utf-8", "surrogateescape").rstrip("\0")
-            words = tuple(argv.split("\0")) if argv else ()
-            yield Process(int(name), int(fields[1]), now - int(fields[19]) / TICKS, fields[0] == b"Z", words)
+            fields = _content(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+            words = os.fsdecode(_content(f"/proc/{pid}/cmdline").rstrip(b"\0"))
+            argv = tuple(words.split("\0")) if words else ()
+            found[pid] = Process(pid, int(fields[1]), now - int(fields[19]) / TICKS, fields[0] == b"Z", argv)
+    return found
 
 
 def _content(path: str) -> bytes:

@@ -9,7 +9,10 @@ from procman.checks.processes import Process, below, directory_of, environment_o
 from procman.checks.running import Running, Watched
 from procman.model import Kind, Level, Result, State
 
-CELERY = ("celery", "celery/__main__.py", "celery/bin/celery.py")
+CELERY = "celery"
+"""Stands in every command line that starts Celery."""
+
+MODULES = (f"{CELERY}/__main__.py", f"{CELERY}/bin/celery.py")
 
 WITH_BEAT = ("-B", "--beat")
 
@@ -86,7 +89,7 @@ def _is_beat(process: Process, running: Running) -> bool:
 def _celery_arguments(argv: Sequence[str]) -> Sequence[str]:
     """Return what follows the `celery` command in ARGV, as a script of Python, by `-m`, or by itself."""
     for number, word in enumerate(argv[:4]):
-        if _name(word) == "celery" or word.endswith(CELERY):
+        if _name(word) == CELERY or word.endswith(MODULES):
             return argv[number + 1 :]
     return ()
 

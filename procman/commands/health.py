@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from procman.checks import table
 from procman.checks.light import SEVERITY, most_severe
-from procman.checks.processes import all_processes
+from procman.checks.processes import look_at
 from procman.checks.running import Running, Watched
+from procman.checks.strays import CELERY
 from procman.commands.controller import controller_of
 from procman.commands.names import resolve
 from procman.commands.select import Installed
@@ -142,16 +143,17 @@ def _running(
     is_whole: bool,
 ) -> Running:
     asked = {each.program.name for each in watched}
+    launcher = manifest.directories.library / LAUNCHER
     return Running(
         project=manifest.project,
         app=manifest.app,
         directory=manifest.directory,
         virtualenv=manifest.virtualenv,
-        launcher=manifest.directories.library / LAUNCHER,
+        launcher=launcher,
         settings=manifest.health,
         programs=tuple(watched),
         others=tuple(state.pid for state in every if state.pid and state.name not in asked),
-        processes=all_processes(),
+        processes=look_at([state.pid for state in every if state.pid], [str(launcher), CELERY]),
         differences=tuple(differences(manifest)) if is_whole else (),
         schedule_files=manifest.schedule_files,
         places=_places(manifest),

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from procman.checks.processes import all_processes
+from procman.checks.processes import look_at
 from procman.checks.running import Heartbeat, Running, Watched
+from procman.checks.strays import CELERY
 from procman.inside.verdict import Thresholds, read, verdict
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
 
@@ -90,15 +91,17 @@ def watched(content: dict[str, Any] | None = None, **changed: Any) -> Watched:
 
 def running(*programs: Watched, **changed: Any) -> Running:
     """Return a project with PROGRAMS, and the processes that there are now."""
+    launcher = changed.get("launcher", Path("/usr/local/lib/procman/demo/launcher.py"))
+    mains = [each.state.pid for each in programs if each.state.pid] + list(changed.get("others", ()))
     fields: dict[str, Any] = {
         "project": "demo",
         "app": "mysite",
         "directory": Path("/srv/demo"),
         "virtualenv": Path("/srv/demo/env"),
-        "launcher": Path("/usr/local/lib/procman/demo/launcher.py"),
+        "launcher": launcher,
         "settings": HealthSettings(),
         "programs": programs,
-        "processes": all_processes(),
+        "processes": look_at(mains, [str(launcher), CELERY]),
         **changed,
     }
     return Running(**fields)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from procman.checks import processes
-from procman.checks.processes import all_processes, below, directory_of, environment_of, open_files, user_of
+from procman.checks.processes import below, directory_of, environment_of, look_at, open_files, user_of
 from tests.checks.records import family
 from tests.product import eventually
 
@@ -26,26 +26,40 @@ def by_proc(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.usefixtures("by_proc")
 def test_a_process_is_found_with_its_parent_its_age_and_its_command_line() -> None:
     with family(1, "with (brackets) ", "and\nmore") as pid:
-        found = all_processes()[pid]
+        processes = look_at([pid], [])
+        found = processes[pid]
         assert found.parent == os.getpid()
         assert found.argv[-2:] == ("with (brackets) ", "and\nmore")
         assert found.age == pytest.approx(time.time() - psutil.Process(pid).create_time(), abs=2)
         assert not found.is_zombie
         assert user_of(pid) == os.geteuid()
-        assert [each.parent for each in below(pid, all_processes())] == [os.getpid(), pid]
+        assert [each.parent for each in below(pid, processes)] == [os.getpid(), pid]
+
+
+@pytest.mark.usefixtures("by_proc")
+def test_a_process_is_found_by_a_word_of_its_command_line_with_its_parent() -> None:
+    with family(0, "/a/path/to/some-launcher.py") as pid:
+        found = look_at([], ["some-launcher"])
+        assert {pid, os.getpid()} <= found.keys()
+        assert found[os.getpid()].argv
+
+
+def test_others_are_not_looked_at() -> None:
+    with family(0) as pid, family(0, "some-launcher") as other:
+        assert pid not in look_at([other], ["some-launcher"])
 
 
 @pytest.mark.usefixtures("by_proc")
 def test_a_zombie_is_told() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
-        eventually(lambda: all_processes()[process.pid].is_zombie, "it has ended and nobody has asked")
+        eventually(lambda: look_at([process.pid], [])[process.pid].is_zombie, "it has ended and nobody has asked")
 
 
 @pytest.mark.usefixtures("by_proc")
 def test_nothing_is_known_of_a_process_that_is_gone() -> None:
     gone = 2**22 - 1
     assert user_of(gone) is None
-    assert below(gone, all_processes()) == []
+    assert below(gone, look_at([gone], [])) == []
 
 
 def test_directory_environment_and_open_files_are_told() -> None:

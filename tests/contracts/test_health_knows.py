@@ -70,7 +70,7 @@ def run_directory(product: Product, name: str) -> Path:
 
 def celery(product: Product, *words: str) -> subprocess.Popen[bytes]:
     environment = {**product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
-    command = [product.virtualenv / "bin/celery", "-A", "mysite", *words]
+    command = [str(product.virtualenv / "bin/celery"), "-A", "mysite", *words]
     return subprocess.Popen(command, env=environment, cwd=DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
