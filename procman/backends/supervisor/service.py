@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from procman.backends.systemd import host
@@ -33,11 +33,11 @@ class Service:
         """Return the process that systemd runs as procman's own supervisord; None: it runs none."""
         if host.unreachable(self._scope):
             return None
-        return self._show([UNIT])[UNIT].number("MainPID") or None
+        return self._show().number("MainPID") or None
 
     def start(self) -> None:
         """Start procman's own; returns once systemd has run it."""
-        self._read_again([UNIT])
+        self._read_again()
         self._systemctl.order("start", UNIT)
 
     def follow(self, sections: Sequence[Path]) -> None:
@@ -45,15 +45,16 @@ class Service:
         names = {unit for section in sections if (unit := unit_at(section))}
         if not names or host.unreachable(self._scope):
             return
-        self._read_again(names)
-        if UNIT in names and self._path.exists() and self._show([UNIT])[UNIT].text("UnitFileState") == "disabled":
+        # NeedDaemonReload= overlooks a drop-in whose directory is new (systemd 252).
+        self._systemctl.order("daemon-reload")
+        if UNIT in names and self._path.exists() and self._show().text("UnitFileState") == "disabled":
             self._systemctl.order("enable", UNIT)
 
     def retire(self) -> None:
         """Stop procman's own, if systemd runs it, and have it started at boot no more; its file may be gone already."""
         if host.unreachable(self._scope):
             return
-        unit = self._show([UNIT])[UNIT]
+        unit = self._show()
         if not unit.is_known and unit.has_ended:
             return
         # Restart= would bring back a supervisord that is shut down in any other way; and what starts it at boot is a
@@ -61,20 +62,16 @@ class Service:
         for verb in ("stop", "disable", "reset-failed"):
             with contextlib.suppress(NoSuchUnit):
                 self._systemctl.order(verb, UNIT)
-        self._read_again([UNIT])
+        self._read_again()
 
     def command(self, verb: str) -> str:
         """Return an order about procman's own as a person would give it."""
         return self._systemctl.command(verb, UNIT.removesuffix(".service"))
 
-    def _read_again(self, names: Collection[str]) -> None:
-        if any(self._is_outdated(unit) for unit in self._show(names).values()):
+    def _read_again(self) -> None:
+        unit = self._show()
+        if unit.text("NeedDaemonReload") == "yes" or unit.is_known is not self._path.exists():
             self._systemctl.order("daemon-reload")
 
-    def _is_outdated(self, unit: Unit) -> bool:
-        return unit.text("NeedDaemonReload") == "yes" or (
-            unit.name == UNIT and unit.is_known is not self._path.exists()
-        )
-
-    def _show(self, names: Collection[str]) -> dict[str, Unit]:
-        return self._systemctl.show(sorted(names))
+    def _show(self) -> Unit:
+        return self._systemctl.show([UNIT])[UNIT]
