@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.checks.before.facts import Host, OtherBeat
-from procman.checks.processes import Process, all_processes, directory_of, user_of
+from procman.checks.processes import Process, directory_of, look_at, user_of
 from procman.commands.init_arguments import CeleryCommand
 from procman.commands.lint_celery import read_celery
 from procman.commands.warnings import warnings
 from procman.errors import ProcmanError
-from procman.launch import launch_of, launcher_path
+from procman.launch import LAUNCHER, launch_of, launcher_path
 from procman.model import BackendName, Kind, Project, SupervisorMode
 from procman.secrets import masked
 
@@ -73,7 +73,7 @@ def other_beats(project: Project) -> Iterator[OtherBeat]:
 
 
 def _beats(project: Project) -> Iterator[tuple[Process, CeleryCommand]]:
-    for process in all_processes().values():
+    for process in look_at((), ("celery", LAUNCHER)).values():
         if str(launcher_path(project)) in process.argv[:3]:
             continue
         command = read_celery(process.argv)

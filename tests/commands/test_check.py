@@ -208,9 +208,11 @@ def test_link_of_the_user_is_not_followed_by_root_to_a_file_of_roots(site: Site)
     secret.write_text(f"PASSWORD={CANARY}\n")
     secret.chmod(0o000 if not IS_ROOT else 0o600)
     (site.data / "celery.env").symlink_to(secret)
-    results = check(site.demo(project=f'environment_file = "{site.data}/celery.env"'))
+    settings = f'import os; open("{site.data}/seen", "a").write(os.environ.get("PASSWORD", "none "))'
+    results = check(site.made(settings, project=f'environment_file = "{site.data}/celery.env"'))
     assert "PM705" in {result.code for result in blocking(results)}
     assert CANARY not in str(results)
+    assert set((site.data / "seen").read_text().split()) == {"none"}
 
 
 def test_schedule_that_is_corrupt_is_set_aside_when_asked(site: Site) -> None:

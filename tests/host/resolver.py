@@ -1,20 +1,25 @@
-"""A name server for a host without a network: every name has one IPv4 address, and no other record."""
+"""A name server for a host without a network: every name has one IPv4 address, and no other record.
+
+Names below `invalid` do not exist, as everywhere (RFC 6761).
+"""
 
 import socket
 import struct
 
 ADDRESS = "127.0.0.9"
 IPV4 = 1
+FOUND, NO_SUCH_NAME = 0x8180, 0x8183
 
 
 def answer(query: bytes) -> bytes:
     """Return the answer to one query in the format of RFC 1035."""
     end = query.index(b"\0", 12) + 5
     (kind,) = struct.unpack(">H", query[end - 4 : end - 2])
-    records = b""
-    if kind == IPV4:
+    is_invalid = query[12:end].lower().endswith(b"\x07invalid" + query[end - 5 : end])
+    records, flags = b"", NO_SUCH_NAME if is_invalid else FOUND
+    if kind == IPV4 and flags == FOUND:
         records = struct.pack(">HHHIH", 0xC00C, IPV4, 1, 60, 4) + socket.inet_aton(ADDRESS)
-    header = query[:2] + struct.pack(">HHHHH", 0x8180, 1, 1 if records else 0, 0, 0)
+    header = query[:2] + struct.pack(">HHHHH", flags, 1, 1 if records else 0, 0, 0)
     return header + query[12:end] + records
 
 

@@ -1,0 +1,89 @@
+"""`procman check` on a booted Debian with RabbitMQ: what the broker really says, and what the host would cut short."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from .catmaid import DATA, SECRET, Project
+from .machine import Host
+from .projects import EXISTING, toml, under_supervisor
+
+URLS = {
+    "refused": f"amqp://catmaid:{SECRET}@localhost:5673//",
+    "dns": f"amqp://catmaid:{SECRET}@no-such-host.invalid//",
+    "password": f"amqp://catmaid:not-{SECRET}@localhost:5672//",
+    "vhost": f"amqp://catmaid:{SECRET}@localhost:5672/no-such-vhost",
+}
+WORDS = {
+    "refused": "nothing listens there",
+    "dns": "its name is not known",
+    "password": "it does not accept the user and password",
+    "vhost": "the virtual host is missing",
+}
+
+
+def check(project: Project, user: str | None = None) -> tuple[int, list[dict[str, Any]]]:
+    """Return the exit status and the results that are not OK."""
+    done = project.procman("check", "--json", user=user, check=False)
+    assert SECRET not in done.stdout + done.stderr
+    results = json.loads(done.stdout)["results"]
+    return done.returncode, [result for result in results if result["level"] != "OK"]
+
+
+def named(host: Host, name: str, text: str = "") -> Project:
+    return Project(host, name, text or toml(name))
+
+
+def test_sound_project_on_a_server_has_nothing_critical(stocked: Host) -> None:
+    project = named(stocked, "looked")
+    status, unsound = check(project)
+    assert (status, [result for result in unsound if result["level"] == "CRITICAL"]) == (0, [])
+    found = json.loads(project.procman("check", "--json").stdout)["results"]
+    assert {"PM711", "PM721", "PM731", "PM741"} <= {each["code"] for each in found if each["level"] == "OK"}
+    written = stocked.run(
+        "find /etc /var/lib /var/log /usr/local -xdev -newer /etc/procman-looked.toml -name '*looked*'"
+    )
+    assert written.stdout == ""
+
+
+def test_what_a_broker_refuses_is_told_apart(stocked: Host) -> None:
+    def trouble(kind: str) -> list[dict[str, Any]]:
+        stocked.write(f"/etc/looked/{kind}.env", f"CELERY_BROKER_URL={URLS[kind]}\n", mode=0o600)
+        text = toml(f"looked-{kind}").replace("/etc/catmaid/celery.env", f"/etc/looked/{kind}.env")
+        status, unsound = check(named(stocked, f"looked-{kind}", text))
+        assert status == 1
+        return [result for result in unsound if result["level"] == "CRITICAL"]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = dict(zip(URLS, pool.map(trouble, URLS), strict=True))
+    for kind, results in found.items():
+        assert [result["code"] for result in results] == ["PM721"], kind
+        assert WORDS[kind] in results[0]["detail"]
+        assert results[0]["hint"]
+
+
+def test_directory_that_the_sandbox_forbids_is_told(stocked: Host) -> None:
+    text = toml("looked-closed").replace(f'writable_paths = ["{DATA}"]', "")
+    _, unsound = check(named(stocked, "looked-closed", text))
+    forbidden = [result for result in unsound if result["code"] == "PM754"]
+    assert any(f"{DATA}/media" in result["detail"] for result in forbidden)
+
+
+def test_supervisord_that_cuts_stops_short_and_management_that_is_off_are_told(stocked: Host) -> None:
+    text = under_supervisor(toml("looked-debian"), EXISTING.replace("extend_stop_timeout = true\n", ""))
+    text += '[health]\nmanagement_url = "http://127.0.0.1:15999"\n'
+    _, unsound = check(named(stocked, "looked-debian", text))
+    told = {result["code"]: result for result in unsound}
+    assert "supervisor.service" in told["PM773"]["detail"]
+    assert "rabbitmq-plugins enable rabbitmq_management" in told["PM725"]["hint"]
+
+
+@pytest.mark.parametrize("user", ["www-data", "nobody"])
+def test_who_may_not_look_is_told_to_use_sudo(stocked: Host, user: str) -> None:
+    done = named(stocked, "looked").procman("check", user=user, check=False)
+    assert done.returncode == 1
+    assert "sudo" in done.stderr
