@@ -13,6 +13,7 @@ from procman.cli.selection import Selection
 from procman.commands import install as command
 from procman.commands.carry_out import How
 from procman.commands.controller import controller_of
+from procman.commands.healer import healer_notes
 from procman.commands.warnings import warnings
 from procman.errors import ProcmanError
 from procman.model import Level, Project
@@ -57,7 +58,7 @@ def install(
         raise click.UsageError("--keep-failed goes with --wait SECONDS: without it nobody looks whether they fail.")
     project = selection.configured()
     # Otherwise they are among what is checked.
-    for warning in warnings(project) if dry_run or no_check else ():
+    for warning in [*(warnings(project) if dry_run or no_check else ()), *healer_notes(project)]:
         click.echo(f"note: {warning}", err=True)
     if dry_run:
         return _list(project, replaced)

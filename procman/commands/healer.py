@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import procman
 from procman import backends
 from procman.backends.supervisor.healer import STOP_SECONDS
+from procman.commands.init_draft import Draft
 from procman.config.trust import distrust
 from procman.healer import KEY, healer_argv, healer_name
 from procman.model import BackendName, InstalledProgram, Kind, Project, Scope
 
 SHEBANG_BYTES = 4096
+
+REMEDY = 'write procman = "/path/to/procman" under [health]'
 
 
 def installed_healer(project: Project) -> tuple[InstalledProgram, ...]:
@@ -55,14 +59,33 @@ def healer_problems(project: Project) -> list[str]:
     ]
 
 
-def healer_note(project: Project) -> str:
-    """Return that nobody looks after the programs from outside, with the remedy; empty where somebody does."""
+def healer_notes(project: Project) -> list[str]:
+    """Return that nobody looks after the programs from outside, with the remedy; nothing where somebody does."""
     if project.health.procman is not None or not any(program.heal for program in project.programs):
-        return ""
-    return (
-        "what is wrong with a program is healed by itself alone, and a frozen one under supervisord by nobody: write "
-        'procman = "/path/to/procman" under [health]'
-    )
+        return []
+    return [f"nobody looks after the programs from outside, so that a frozen one may stay frozen: {REMEDY}"]
+
+
+def name_healer(draft: Draft, scope: Scope) -> None:
+    """Write this very procman into DRAFT as what looks after the programs, unless root must not run it."""
+    command = own_command()
+    if command is None:
+        draft.warn("nobody looks after the programs from outside: " + REMEDY)
+        return
+    problems = [problem for file in _files(command) for problem in distrust(file, {0})] if scope is Scope.SYSTEM else []
+    if problems:
+        draft.warn(
+            f"root is not to run {command} to look after the programs, for others could change it: {problems[0]}"
+        )
+    else:
+        draft.put("health", "procman", command)
+
+
+def own_command() -> Path | None:
+    """Return the command that this procman is: beside its Python, or as it was called; None if it is none."""
+    called = Path(sys.argv[0])
+    found = [Path(sys.executable).with_name("procman"), called.absolute() if called.name == "procman" else called]
+    return next((path for path in found if path.name == "procman" and os.access(path, os.X_OK)), None)
 
 
 def _files(command: Path) -> Iterator[Path]:

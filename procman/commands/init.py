@@ -13,6 +13,7 @@ from procman.app_facts import TIMEOUT_SECONDS, AppFacts, ask
 from procman.commands.init_draft import Draft, Finding, key_of
 from procman.commands.init_existing import read_existing
 from procman.commands.init_facts import take_facts
+from procman.commands.healer import name_healer
 from procman.commands.init_host import choose_supervisord, main_file_of, supervisords
 from procman.commands.init_project import find_project
 from procman.commands.init_text import text_of
@@ -81,6 +82,7 @@ def init(
         take_facts(draft, facts, scope, root)
     if backend is not BackendName.SYSTEMD:
         choose_supervisord(draft, scope, mains, root)
+    name_healer(draft, scope)
     return _report(draft)
 
 

@@ -39,7 +39,7 @@ EXAMPLES: Mapping[str, object] = {
 }
 """What a key to be filled in may look like."""
 
-ORDER = ("project", "environment", "worker", "beat", "supervisor", "systemd")
+ORDER = ("project", "environment", "worker", "beat", "supervisor", "systemd", "health")
 
 
 def text_of(draft: Draft) -> str:
