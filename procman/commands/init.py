@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from procman.app_facts import TIMEOUT_SECONDS, AppFacts, ask
+from procman.commands.healer import name_healer
 from procman.commands.init_draft import Draft, Finding, key_of
 from procman.commands.init_existing import read_existing
 from procman.commands.init_facts import take_facts
-from procman.commands.healer import name_healer
 from procman.commands.init_host import choose_supervisord, main_file_of, supervisords
 from procman.commands.init_project import find_project
 from procman.commands.init_text import text_of
