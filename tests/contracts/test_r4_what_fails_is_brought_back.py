@@ -80,6 +80,10 @@ def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouch
     after = pids(product)
     assert after["c"] == before["c"]
     assert [each["brought_back"] for each in generations(product)] == [None, None, 1]
+    shown = product.procman("history").stdout.splitlines()
+    assert [line[:14].split() for line in shown] == [["GENERATION"], ["1"], ["2"], ["*", "3"]]
+    assert shown[2].endswith("+ catmaid-e, - catmaid-d, ~ catmaid-a, ~ catmaid-b, and 1 more")
+    assert "as generation 1 was; " in shown[3]
 
     # Twice in a row goes on from there; what was given up is never meant again.
     product.configure(sleeping(a=3000, b=1000, c=1000, d=1000))
