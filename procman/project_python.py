@@ -42,9 +42,10 @@ def ask_project(
     sources = [source] if isinstance(source, Path) else source
     account = _account(place.user)
     home = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    argv = [str(place.python), "-", app, *arguments]
     try:
         completed = capture(
-            [str(place.python), "-", app, *arguments],
+            argv,
             environment={**CLEAN_ENVIRONMENT, **home, **place.environment},
             directory=place.directory,
             user=place.user,
@@ -55,7 +56,8 @@ def ask_project(
     except ProcmanError as error:
         if isinstance(error.__context__, PermissionError):
             raise _out_of_reach(account.pw_name, place.python, place.directory) from None
-        raise
+        message = error.message.replace(masked(" ".join(argv)), f"{place.python} ({app})")
+        raise ProcmanError(message, hint=error.hint) from None
     answer = probe.read_answer(completed.stdout)
     if answer is None:
         raise AppError(_no_answer(app, completed), hint=masked(_last_lines(completed.stderr)))

@@ -30,6 +30,9 @@ from procman.output.terminal import Progress
     is_flag=True,
     help="Rename a schedule that beat cannot read; nothing is deleted.",
 )
+@click.option(
+    "--replace", "replaced", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="As in install."
+)
 @click.pass_obj
 def check(
     selection: Selection,
@@ -39,6 +42,7 @@ def check(
     as_json: bool,
     timeout: float,
     set_aside: bool,
+    replaced: tuple[Path, ...],
 ) -> int:
     """Prove that what an install would start will run.
 
@@ -56,7 +60,7 @@ def check(
     progress = Progress()
     progress(f"asking {project.app} as {project.user or 'you'}")
     try:
-        results = command.check(project, timeout=timeout, set_aside=set_aside)
+        results = command.check(project, timeout=timeout, set_aside=set_aside, replaced=replaced)
     finally:
         progress.clear()
     if as_json:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from procman.app_facts import TIMEOUT_SECONDS
 from procman.checks.before.table import results
@@ -10,13 +11,20 @@ from procman.commands.check_facts import gather
 from procman.model import Level, Project, Result
 
 
-def check(project: Project, *, timeout: float = TIMEOUT_SECONDS, set_aside: bool = False) -> list[Result]:
+def check(
+    project: Project,
+    *,
+    timeout: float = TIMEOUT_SECONDS,
+    set_aside: bool = False,
+    replaced: Sequence[Path] | None = None,
+) -> list[Result]:
     """Return what every check before an install says of PROJECT, as the user of its programs and in their environment.
 
-    Each question to the app may take TIMEOUT seconds. With SET_ASIDE a schedule that beat cannot read is renamed.
-    Raises ProcmanError where the caller may not become that user.
+    Each question to the app may take TIMEOUT seconds. With SET_ASIDE a schedule that beat cannot read is renamed. With
+    REPLACED, files of others that may be taken over, the files are planned and read as an install would; an install
+    itself does that anyway. Raises ProcmanError where the caller may not become that user.
     """
-    return results(gather(project, timeout=timeout, set_aside=set_aside))
+    return results(gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced))
 
 
 def blocking(results: Iterable[Result]) -> list[Result]:

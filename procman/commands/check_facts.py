@@ -6,7 +6,7 @@ import grp
 import json
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -22,14 +22,16 @@ from procman.errors import ProcmanError
 from procman.inside import places
 from procman.launch import launch_of
 from procman.model import BackendName, Beat, Command, Kind, Launch, Program, Project
+from procman.project_python import AppError, ask_project
 from procman.project_python import Place as Where
-from procman.project_python import ask_project
 
 LOOKING_SECONDS = 15.0
 """For looking at paths; a dead network file system takes for ever."""
 
 
-def gather(project: Project, *, timeout: float, set_aside: bool = False) -> Before:
+def gather(
+    project: Project, *, timeout: float, set_aside: bool = False, replaced: Sequence[Path] | None = None
+) -> Before:
     """Return everything that the checks before an install look at; ProcmanError where the caller has no right to."""
     launches = {program.name: launch_of(project, program) for program in project.programs}
     problem = account_problem(project)
@@ -41,8 +43,19 @@ def gather(project: Project, *, timeout: float, set_aside: bool = False) -> Befo
         host = pool.submit(look_at_host, project)
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
         looked = _look(project, launches, secrets, asked, set_aside=set_aside)
-        found = host.result()
+        refused = _refused(project, replaced) if replaced is not None else ()
+        found = replace(host.result(), refused=refused)
     return replace(looked, host=found, environment_file=file, runs_as_root=runs_as_root(project))
+
+
+def _refused(project: Project, replaced: Sequence[Path]) -> tuple[str, ...]:
+    from procman.commands.install import preview
+
+    try:
+        preview(project, replaced)
+    except ProcmanError as error:
+        return tuple(error.message.splitlines())
+    return ()
 
 
 def account_problem(project: Project) -> str:
@@ -150,6 +163,9 @@ def _look(
     }
     try:
         answer = _answer(project, question)
+    except AppError as error:
+        detail = f"{project.virtualenv / 'bin' / 'python'} ended before it said anything"
+        return Before(project, launches, Interpreter("", detail, error.hint))
     except ProcmanError as error:
         return Before(project, launches, Interpreter("", error.message, error.hint))
     found = {Path(path): _place(each) for path, each in answer["paths"].items()}
@@ -171,7 +187,7 @@ def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
         return places.answer({**question, "schedule": None})
     where = Where(project.virtualenv / "bin" / "python", {}, Path("/"), project.user, project.group)
     words = [json.dumps(question)]
-    return ask_project(where, "what its user sees", Path(places.__file__), words, timeout=LOOKING_SECONDS)
+    return ask_project(where, "looking at paths", Path(places.__file__), words, timeout=LOOKING_SECONDS)
 
 
 def _paths(project: Project, asked: list[Asked]) -> list[Path]:

@@ -123,3 +123,13 @@ def test_colours_are_for_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("TERM", "xterm")
     assert "\x1b[31m" in "".join(output.as_text(RESULTS, verbose=False, stream=Terminal()))
     assert "\x1b" not in "".join(output.as_text(RESULTS, verbose=False, stream=io.StringIO()))
+
+
+def test_files_that_could_not_be_put_in_place_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "procman.toml"
+    templates = tmp_path / "templates"
+    (templates / "supervisor").mkdir(parents=True)
+    (templates / "supervisor" / "program.conf.j2").write_text("[program:{{ program.name }}\n")
+    file.write_text(TOML.replace("[worker", f'templates = "{templates}"\n[worker'))
+    assert run(["--config", str(file), "check"]) == 1
+    assert "PM775" in capsys.readouterr().out

@@ -19,7 +19,9 @@ def app_is_imported(before: Before) -> Iterator[Result]:
             )
             yield Result("PM711", each.name, Level.OK, detail)
         else:
-            yield Result("PM711", each.name, Level.CRITICAL, each.error, each.hint)
+            slow = "--timeout SECONDS allows more; an import that waits for the broker or a database may never end."
+            hint = each.hint or (slow if "no answer" in each.error else "")
+            yield Result("PM711", each.name, Level.CRITICAL, each.error, hint)
 
 
 def import_is_in_time(before: Before) -> Iterator[Result]:

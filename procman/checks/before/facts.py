@@ -121,6 +121,8 @@ class Host:
     tcp_without_password: str = ""
     """Where supervisord listens on TCP without a password, or empty."""
     beats: tuple[OtherBeat, ...] = ()
+    refused: tuple[str, ...] = ()
+    """Why an install would not put its files in place, as far as that was asked."""
 
 
 @dataclass(frozen=True)

@@ -40,3 +40,9 @@ def supervisord_is_private(before: Before) -> Iterator[Result]:
         )
         hint = "Remove [inet_http_server], or set username and password there, and restart supervisord."
         yield Result("PM774", None, Level.WARNING, detail, hint)
+
+
+def files_are_taken(before: Before) -> Iterator[Result]:
+    """What an install would put in place is taken by its reader, and overwrites nothing of others."""
+    for problem in before.host.refused:
+        yield Result("PM775", None, Level.CRITICAL, problem, "Mend that; `procman diff` shows the files.")

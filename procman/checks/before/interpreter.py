@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from procman.checks.before.facts import Before
 from procman.model import BackendName, Command, Kind, Level, Result
 
-OLDEST_CELERY = (4, 4)
-"""What procman is tested with, and later."""
+OLDEST_CELERY, NEWER_CELERY = (4, 4), (6,)
+"""What procman is tested with, and from where on nobody knows."""
 
 KNOWN_HOLES = (
     (
@@ -48,9 +48,10 @@ def celery_is_there(before: Before) -> Iterator[Result]:
         return
     version = app.versions.get("celery", "")
     versions = ", ".join(f"{name} {found}" for name, found in app.versions.items())
-    if version and numbers(version) < OLDEST_CELERY:
-        hint = "procman is tested with Celery 4.4 to 5.7: upgrade Celery, or try the install on another host first."
-        yield Result("PM702", None, Level.WARNING, f"Celery {version} is older than 4.4", hint)
+    if version and not OLDEST_CELERY <= numbers(version) < NEWER_CELERY:
+        hint = "Use one of those, or try the install on another host first."
+        detail = f"procman is tested with Celery 4.4 to 5.7, and this is {version}"
+        yield Result("PM702", None, Level.WARNING, detail, hint)
     else:
         yield Result("PM702", None, Level.OK, versions)
 

@@ -54,6 +54,7 @@ BEFORE: tuple[Check[Before], ...] = (
     _check("PM772", "the process manager answers", host.manager_answers),
     _check("PM773", "the host cuts nothing short", host.nothing_is_cut_short),
     _check("PM774", "supervisord takes orders from nobody else", host.supervisord_is_private),
+    _check("PM775", "an install could put its files in place", host.files_are_taken),
 )
 
 

@@ -128,6 +128,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM772", WARNING, host(manager_problem="supervisord is not running"), "not running"),
     ("PM773", WARNING, host(warnings=("it is killed after 90 s",)), "90 s"),
     ("PM774", WARNING, host(tcp_without_password="*:9001"), "*:9001"),
+    ("PM775", CRITICAL, host(refused=("a.conf is not procman's",)), "a.conf"),
 ]
 
 
@@ -152,6 +153,7 @@ def test_every_check_complains_in_a_test() -> None:
 def test_celery_older_than_what_procman_knows_is_told() -> None:
     found = complaints(app(versions={"celery": "4.3.0"})(sound()))
     assert [(each.code, each.level) for each in found] == [("PM702", WARNING), ("PM703", WARNING)]
+    assert [each.code for each in complaints(app(versions={"celery": "6.0.0rc1"})(sound()))] == ["PM702"]
 
 
 def test_import_that_takes_longer_than_a_start_is_told_of_each_program() -> None:
