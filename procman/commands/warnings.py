@@ -14,6 +14,16 @@ from procman.run import CLEAN_ENVIRONMENT, capture
 
 def warnings(project: Project) -> list[str]:
     """Return the warnings, each with its remedy."""
+    from procman.backends.systemd.cutting import cut_by_reboot
+
+    found = _of_process_manager(project)
+    if project.scope is Scope.SYSTEM:
+        cut = cut_by_reboot(max(program.stop_timeout_seconds for program in project.programs))
+        found += [cut] if cut else []
+    return found
+
+
+def _of_process_manager(project: Project) -> list[str]:
     if project.backend is BackendName.SYSTEMD:
         from procman.backends.systemd import verify
 

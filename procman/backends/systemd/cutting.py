@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from procman.backends.systemd import host
 from procman.backends.systemd.systemctl import Systemctl, Unit
+from procman.backends.systemd.units import STOP_MARGIN_SECONDS
 from procman.errors import ProcmanError
 from procman.model import Scope
 
@@ -28,6 +29,21 @@ def cut_short(unit: str, longest_seconds: int) -> str | None:
         f"{unit} loses running tasks when it stops, also at a reboot: {' and '.join(reasons)}. Write "
         "extend_stop_timeout = true under [supervisor] and install again, or see to it with a drop-in of your own: "
         f"systemctl edit {unit.removesuffix('.service')}"
+    )
+
+
+def cut_by_reboot(longest_seconds: int) -> str | None:
+    """Return how a reboot would lose tasks of a program whose stop may take LONGEST_SECONDS, with what mends it.
+
+    None: it would not. Its targets force it when their own time is over (systemd.unit(5), JobTimeoutAction=).
+    """
+    allowed = host.reboot_timeout_seconds() if host.BOOTED.is_dir() else None
+    if allowed is None or allowed >= longest_seconds:
+        return None
+    return (
+        f"a reboot is forced after {allowed:g} s, and the stop of a program may take {longest_seconds} s. As root: "
+        "systemctl edit reboot.target poweroff.target, and write into both, under [Unit]: "
+        f"JobTimeoutSec={longest_seconds + STOP_MARGIN_SECONDS + 60}"
     )
 
 

@@ -91,7 +91,16 @@ def unit_path(scope: Scope) -> list[Path]:
 
 def user_stop_timeout_seconds() -> float | None:
     """Return how long the host lets the systemd of the calling user take to stop; None: without end, or not known."""
-    words = ["systemctl", "show", "--value", "--property=TimeoutStopUSec", f"user@{os.geteuid()}.service"]
+    return _span("TimeoutStopUSec", f"user@{os.geteuid()}.service")
+
+
+def reboot_timeout_seconds() -> float | None:
+    """Return how long a reboot waits for all units before it is forced; None: without end, or not known."""
+    return _span("JobTimeoutUSec", "reboot.target")
+
+
+def _span(name: str, unit: str) -> float | None:
+    words = ["systemctl", "show", "--value", f"--property={name}", unit]
     try:
         return seconds(run(words).checked().stdout.strip())
     except ProcmanError:
