@@ -1,0 +1,34 @@
+"""What `procman check` finds CRITICAL stops an install before anything is changed; a warning does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.product import Product
+
+pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
+
+
+def test_what_is_critical_stops_an_install_and_what_is_a_warning_does_not(product: Product) -> None:
+    product.checks_before_installs = True
+    product.configure("[command.a]\nargv = ['no-such-program-anywhere']")
+    refused = product.procman("install", check=False)
+    assert refused.returncode == 1
+    assert "CRITICAL  PM704" in refused.stderr
+    assert "what is CRITICAL above stops the install; nothing was changed" in refused.stderr
+    assert not (product.directory / "c").exists()
+
+    product.configure("[command.a]\nargv = ['sleep', '1000']")
+    warned = product.procman("install", "--wait", "60")
+    assert "WARNING" in warned.stderr
+    before = product.status()["catmaid-a"]["pid"]
+    product.configure("[command.a]\nargv = ['no-such-program-anywhere']")
+    assert product.procman("install", check=False).returncode == 1
+    assert product.status()["catmaid-a"]["pid"] == before
+
+    # What changes nothing has nothing to check; and who does not want to know is believed.
+    product.configure("[command.a]\nargv = ['sleep', '1000']")
+    assert "WARNING" not in product.procman("install").stderr
+    product.configure("[command.a]\nargv = ['no-such-program-anywhere']")
+    failed = product.procman("install", "--no-check", "--wait", "4", check=False)
+    assert "Generation 1 is in place again" in failed.stderr
