@@ -14,8 +14,10 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
+import pytest
+
 from procman.cli.main import COMMANDS
-from tests.host.overlay import TREE, UPPER, Overlay
+from tests.host.overlay import TREE, UPPER, HostError, Overlay
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -216,3 +218,17 @@ class AttackedHost:
                 if argument.encode() in path.read_bytes():
                     found.append(int(path.parent.name))
         return found
+
+
+def attacked_hosts() -> Iterator[AttackedHost]:
+    """Yield one host; where none can be made the test is skipped, but fails where CI=true."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be root and its enemy")
+    with ExitStack() as stack:
+        try:
+            host = stack.enter_context(AttackedHost())
+        except HostError as error:
+            if os.environ.get("CI") == "true":
+                raise
+            pytest.skip(f"no host can be made here: {error}")
+        yield host

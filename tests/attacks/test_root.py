@@ -13,9 +13,8 @@ import pytest
 from procman.config.trust import require_trusted_code
 from procman.errors import ConfigurationError, ProcmanError
 from procman.run import CLEAN_ENVIRONMENT, capture
-from tests.attacks.host import CONFIGURATION, SERVICE, TOML, USERS, AttackedHost
+from tests.attacks.host import CONFIGURATION, SERVICE, TOML, AttackedHost
 from tests.install.people import NOBODY, needs_root
-from tests.product import eventually
 
 THEIRS = "/opt/catmaid"
 """A directory of the service user's."""
@@ -101,23 +100,6 @@ def test_modules_in_the_working_directory_are_not_imported(host: AttackedHost) -
     for words in ("install", "status", "render", "diff", "stop", "start", "restart one", "uninstall --purge"):
         host.procman(words, directory=THEIRS)
     assert "/etc/planted" not in host.changed()
-
-
-def test_programs_run_as_the_service_user_and_nobody_else(host: AttackedHost) -> None:
-    host.procman("install --wait 30")
-    foreground = host.start(f"exec procman --config {CONFIGURATION} run one")
-    # In the foreground it waits for the one that runs, as the service user too.
-    eventually(lambda: len(host.asleep()) == 2 and len(host.pids("launcher.py")) == 1, "all have started")
-    pids = host.asleep() + host.pids("launcher.py")
-    uid = USERS[SERVICE]
-    for pid in pids:
-        status = dict(line.split(":\t", 1) for line in host.path(f"/proc/{pid}/status").read_text().splitlines())
-        assert status["Uid"].split() == [str(uid)] * 4
-        assert status["Gid"].split() == [str(uid)] * 4
-        assert status["Groups"].split() in ([], [str(uid)])
-        assert int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0
-    host.root(f"kill -9 {' '.join(map(str, pids))}")
-    foreground.communicate(timeout=60)
 
 
 @pytest.mark.parametrize("user", ["root", "toor"])

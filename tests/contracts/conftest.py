@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.attacks.host import AttackedHost, attacked_hosts
 from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
 from tests.product import Product
 
@@ -30,3 +31,9 @@ def _product(environment: CeleryEnvironment) -> Iterator[Product]:
         yield product
     finally:
         product.close()
+
+
+@pytest.fixture
+def host() -> Iterator[AttackedHost]:
+    """A host of its own, where procman works for root; programs that only sleep, and not installed yet."""
+    yield from attacked_hosts()

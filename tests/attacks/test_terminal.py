@@ -1,0 +1,75 @@
+"""What programs, other users and files of others say is shown with its control characters spelled out."""
+
+from __future__ import annotations
+
+import json
+
+from procman.cli.main import COMMANDS
+from tests.attacks.host import CONFIGURATION, AttackedHost
+from tests.product import eventually
+
+SEQUENCE = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\x08\x00\r"
+"""Sets a title, clears the screen, colours, and hides what stood before."""
+
+SPEAKING = """
+[project]
+name = "catmaid"
+app = "mysite"
+directory = "/opt/catmaid"
+virtualenv = "/opt/venv"
+user = "celery"
+[command.one]
+argv = ["sh", "/opt/catmaid/speak"]
+start_seconds = 0
+[supervisor]
+mode = "embedded"
+"""
+
+EVENT = {
+    "format": 1, "at": 1_700_000_000, "program": SEQUENCE, "what": f"found{SEQUENCE}", "code": f"PM201{SEQUENCE}",
+    "level": SEQUENCE, "reason": f"because {SEQUENCE}", "action": SEQUENCE, "tasks": [SEQUENCE], "by": SEQUENCE,
+}  # fmt: skip
+
+MISTAKES = """
+["command"."\\u001b[31m"]
+argv = ["x"]
+"\\u001b[31m" = "\\u001b[31m"
+"""
+
+
+def assert_harmless(text: str) -> None:
+    """Check that a terminal takes nothing of TEXT for an order."""
+    assert not [character for character in text if ord(character) < 32 and character not in "\n\t"], repr(text)
+    assert not [character for character in text if 0x7F <= ord(character) < 0xA0], repr(text)
+
+
+def test_nothing_that_others_say_drives_the_terminal(host: AttackedHost) -> None:
+    host.path("/opt/catmaid/said").write_text(f"said {SEQUENCE}\n")
+    host.write("/opt/catmaid/speak", "cat /opt/catmaid/said; exec sleep 1000\n")
+    host.configure(text=SPEAKING)
+    host.procman("install")
+    eventually(lambda: "owned" in host.path("/var/log/catmaid/catmaid-one.log").read_text(), "it has spoken")
+    host.path("/var/lib/procman/catmaid/run/catmaid-one/events.jsonl").write_text(json.dumps(EVENT) + "\n")
+    host.root("chown celery /var/lib/procman/catmaid/run/catmaid-one/events.jsonl")
+    script = host.path("/etc/procman/catmaid/catmaid-one.sh")
+    script.write_text(f"{script.read_text()}# {SEQUENCE}\n")
+    for verb in ("logs one", "status", "events", "health", "diff", "diff --exit-code", "history", "render", "check"):
+        if verb.split()[0] in COMMANDS:
+            done = host.procman(verb, check=False)
+            assert_harmless(done.stdout + done.stderr)
+    assert "owned" in host.procman("logs one").stdout
+    assert "owned" in host.procman("diff").stdout
+
+
+def test_neither_do_mistakes(host: AttackedHost) -> None:
+    host.configure(rest=MISTAKES)
+    for words in ("status", "install", "check"):
+        done = host.procman(words, check=False)
+        assert_harmless(done.stdout + done.stderr)
+    host.configure()
+    host.procman("install")
+    for words in ("status", "restart", "logs", "hold"):
+        # The caller's own words, but copied from who knows where.
+        done = host.run(f"procman --config {CONFIGURATION} {words} \"$(printf '\\033[31m')\"", "root", check=False)
+        assert done.returncode == 2
+        assert_harmless(done.stdout + done.stderr)

@@ -1,0 +1,26 @@
+"""R11: a program that was stopped on purpose is not started by install, roll-back or healing."""
+
+from __future__ import annotations
+
+import json
+
+from tests.attacks.host import AttackedHost
+
+
+def states(host: AttackedHost) -> dict[str, tuple[str, bool]]:
+    document = json.loads(host.procman("status --json", check=False).stdout)
+    return {program["name"]: (program["state"], program["wanted"]) for program in document["programs"]}
+
+
+def test_only_a_start_starts_what_was_stopped(host: AttackedHost) -> None:
+    host.procman("install --wait 30")
+    host.procman("stop two")
+    stopped = {"catmaid-one": ("RUNNING", True), "catmaid-two": ("STOPPED", False)}
+    assert states(host) == stopped
+    for turn, words in enumerate(("install --wait 30", "install", "rollback", "heal", "restart", "install --wait 30")):
+        host.configure(rest=f"[environment]\nTURN = '{turn}'\n")
+        host.procman(words)
+        assert states(host) == stopped, words
+    assert len(host.asleep()) == 1
+    host.procman("start two")
+    assert {state for state, _ in states(host).values()} <= {"RUNNING", "STARTING"}

@@ -1,0 +1,42 @@
+"""S1: raw options cannot set what the contracts rest on; tests/attacks puts hostile text into every key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from procman.config import supervisor_options, systemd_directives
+from tests.config.documents import problems_with
+
+CELERY = (
+    "--pidfile=/x",
+    "--detach",
+    "--app=evil",
+    "--workdir=/tmp",
+    "--uid=0",
+    "--gid=0",
+    "--logfile=/etc/passwd",
+    "-D",
+)
+"""Options of Celery that would take a program away from its process manager, or make it somebody else's."""
+
+
+def test_what_a_promise_rests_on_is_refused_with_its_key(tmp_path: Path) -> None:
+    options = "".join(f'{name} = "1"\n' for name in supervisor_options.RESERVED)
+    directives = "".join(f'{name} = "1"\n' for name in systemd_directives.RESERVED)
+    text = (
+        f"[worker.celery.supervisor]\n{options}[worker.celery.systemd]\n{directives}[systemd.directives]\n{directives}"
+    )
+    said = problems_with(tmp_path, text)
+    for table, names in (
+        ("worker.celery.supervisor", supervisor_options.RESERVED),
+        ("worker.celery.systemd", systemd_directives.RESERVED),
+        ("systemd.directives", systemd_directives.RESERVED),
+    ):
+        for name in names:
+            assert [each for each in said if f": {table}.{name}: not possible: " in each], name
+
+
+def test_so_are_celerys_own(tmp_path: Path) -> None:
+    for option in CELERY:
+        [said] = problems_with(tmp_path, f'[worker.w]\nextra_arguments = ["{option}"]\n')
+        assert ": worker.w.extra_arguments: " in said, option

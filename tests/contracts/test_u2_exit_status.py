@@ -1,0 +1,62 @@
+"""U2: the exit status says what happened."""
+
+from __future__ import annotations
+
+import signal
+
+from procman.cli.main import COMMANDS
+from tests.attacks.host import AttackedHost
+from tests.product import eventually
+
+FAILING = """
+[project]
+name = "catmaid"
+app = "mysite"
+directory = "/opt/catmaid"
+virtualenv = "/opt/venv"
+user = "celery"
+[defaults.program]
+start_seconds = 0
+[command.one]
+argv = ["sh", "-c", "exit 7"]
+[supervisor]
+mode = "embedded"
+"""
+
+
+def status(host: AttackedHost, words: str) -> int:
+    return host.procman(words, check=False).returncode
+
+
+def test_done_usage_and_configuration(host: AttackedHost) -> None:
+    assert status(host, "status") == 1
+    assert status(host, "diff") == 0
+    assert status(host, "diff --exit-code") == 1
+    assert status(host, "install --wait 30") == 0
+    assert status(host, "diff --exit-code") == 0
+    for command in COMMANDS:
+        assert status(host, f"{command} --no-such-option") == (3 if command == "health" else 2)
+    assert status(host, "status nobody") == 2
+    host.configure(rest="[worker.x]\nnonsense = 1\n")
+    assert status(host, "install") == 2
+    assert status(host, "health") == 1, "sound, as it is installed, but not what procman.toml says by now"
+
+
+def test_what_runs_and_what_cannot_be_told(host: AttackedHost) -> None:
+    host.procman("install --wait 30")
+    assert (status(host, "status"), status(host, "health")) == (0, 0)
+    host.procman("stop two")
+    assert (status(host, "status"), status(host, "health")) == (0, 0)
+    supervisord = host.pids("supervisord.conf")[0]
+    host.root(f"kill -{signal.SIGSTOP} {supervisord}")
+    assert (status(host, "status"), status(host, "health")) == (4, 3)
+    host.root(f"kill -{signal.SIGCONT} {supervisord}")
+
+
+def test_what_fails(host: AttackedHost) -> None:
+    host.configure(text=FAILING)
+    host.procman("install")
+    eventually(lambda: status(host, "status") == 3, "it has failed")
+    assert status(host, "health") == 2
+    host.procman("stop")
+    assert status(host, "run one") == 7
