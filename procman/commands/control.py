@@ -13,9 +13,10 @@ from procman.commands.names import resolve
 from procman.commands.select import Installed
 from procman.commands.side_by_side import batches, side_by_side
 from procman.errors import ConfigurationError
+from procman.install.activations import on_the_way_down
 from procman.install.lock import hold_lock
 from procman.install.manifest import Manifest
-from procman.model import InstalledProgram, Kind
+from procman.model import InstalledProgram
 
 
 def start(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:
@@ -28,8 +29,7 @@ def start(installed: Installed, names: Sequence[str], progress: Progress) -> lis
 def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:
     """Stop the programs that NAMES mean, warm and side by side, beat before the workers, and return them."""
     programs = _meant(installed, names)
-    beat_first = sorted(programs, key=lambda program: program.kind is not Kind.BEAT)
-    controller_of(installed.manifest).stop(beat_first, progress)
+    controller_of(installed.manifest).stop(sorted(programs, key=on_the_way_down), progress)
     return programs
 
 

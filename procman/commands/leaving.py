@@ -7,9 +7,10 @@ from procman.commands.carry_out import How
 from procman.commands.controller import controller_of, process_manager
 from procman.commands.prepare import Wishes
 from procman.errors import ProcmanError
+from procman.install.activations import on_the_way_down, on_the_way_up
 from procman.install.generations import Installation
 from procman.install.manifest import Manifest
-from procman.model import Action, Activation, InstalledProgram, Kind
+from procman.model import Action, Activation, InstalledProgram
 
 
 def leave(installation: Installation, wishes: Wishes, how: How) -> None:
@@ -23,7 +24,7 @@ def leave(installation: Installation, wishes: Wishes, how: How) -> None:
     controller = controller_of(old)
     ended: list[InstalledProgram] = []
     try:
-        for program in sorted(old.programs, key=lambda program: program.kind is not Kind.BEAT):
+        for program in sorted(old.programs, key=on_the_way_down):
             how.told(program, controller.activate(Activation(Action.REMOVE, program), how.progress))
             ended.append(program)
         if process_manager(old) not in map(process_manager, installation.others):
@@ -39,6 +40,6 @@ def come_back(manifest: Manifest, wishes: Wishes, how: How) -> None:
 
 
 def _return(controller: Controller, programs: list[InstalledProgram], wishes: Wishes, how: How) -> None:
-    for program in sorted(programs, key=lambda program: program.kind is Kind.BEAT):
+    for program in sorted(programs, key=on_the_way_up):
         wanted = wishes.get(program.name, program.autostart)
         how.told(program, controller.activate(Activation(Action.ADD, program, wanted), how.progress))

@@ -9,6 +9,19 @@ from procman.install.changes import Change
 from procman.install.manifest import InstalledFile, Manifest, digest
 from procman.model import Action, Activation, InstalledProgram, Kind
 
+WAY_UP = {Kind.BEAT: 1, Kind.HEALTH: 2}
+"""Beat sends nothing while no worker is up; what looks after them all is up only while they are to be."""
+
+
+def on_the_way_up(program: InstalledProgram) -> int:
+    """Return what to sort programs by that are to be started."""
+    return WAY_UP.get(program.kind, 0)
+
+
+def on_the_way_down(program: InstalledProgram) -> int:
+    """Return what to sort programs by that are to be stopped."""
+    return -on_the_way_up(program)
+
 
 def changed_actions(changes: Iterable[Change], before: Manifest | None, wanted: Collection[str]) -> dict[str, Action]:
     """Return what CHANGES ask for, by program, compared with the manifest BEFORE (R5); WANTED names the programs to be.
@@ -54,17 +67,18 @@ def in_order(
     before: Sequence[InstalledProgram],
     pending: Sequence[Activation],
 ) -> tuple[Activation, ...]:
-    """Return the activations as they are to be carried out: removals first and beat's before all others; then the
-    programs WANTED in their order, and beat last.
+    """Return the activations as they are to be carried out: removals first, on the way down; then the programs WANTED,
+    on the way up, in their order.
 
     A program that is no longer wanted is known from BEFORE, the current generation, or from what is PENDING.
     """
     known = {program.name: program for program in (*(each.program for each in pending), *before, *wanted)}
     order = {program.name: number for number, program in enumerate(wanted)}
 
-    def rank(name: str) -> tuple[bool, bool, int, str]:
-        removed, beat = actions[name] is Action.REMOVE, known[name].kind is Kind.BEAT
-        return not removed, beat is not removed, order.get(name, 0), name
+    def rank(name: str) -> tuple[bool, int, int, str]:
+        removed = actions[name] is Action.REMOVE
+        way = on_the_way_down(known[name]) if removed else on_the_way_up(known[name])
+        return not removed, way, order.get(name, 0), name
 
     told = {each.program.name: each for each in pending}
     loaded = {program.name: program.stop_timeout_seconds for program in before}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import pytest
 
 from procman.install.activations import in_order, merged_actions
-from procman.model import Action, Activation
+from procman.model import Action, Activation, Kind
 from tests.install.sample import installed
 
 ADD, REPLACE, RESTART, REMOVE = Action.ADD, Action.REPLACE, Action.RESTART, Action.REMOVE
@@ -55,6 +56,14 @@ def test_beat_is_removed_first_and_started_last() -> None:
     actions = {"old": REMOVE, "new-beat": ADD, "a": RESTART, "old-beat": REMOVE, "b": REPLACE}
     told = [(each.action, each.program.name) for each in in_order(actions, wanted, before, ())]
     assert told == [(REMOVE, "old-beat"), (REMOVE, "old"), (REPLACE, "b"), (RESTART, "a"), (ADD, "new-beat")]
+
+
+def test_what_looks_after_them_all_goes_first_and_comes_last() -> None:
+    health = replace(installed(BASE, "health"), kind=Kind.HEALTH)
+    both = [installed(BASE, "a-beat"), health, installed(BASE, "z")]
+    for action, names in ((REMOVE, ["health", "a-beat", "z"]), (ADD, ["z", "a-beat", "health"])):
+        told = in_order(dict.fromkeys(["a-beat", "health", "z"], action), both, both, ())
+        assert [each.program.name for each in told] == names
 
 
 def test_what_the_interrupted_run_found_out_is_kept() -> None:
