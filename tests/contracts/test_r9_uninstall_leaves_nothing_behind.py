@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.host import CONFIGURATION, TOML, AttackedHost
+from tests.host.overlay import UPPER
 from tests.product import Product
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
+
+Snapshot = dict[str, tuple[int, int, int, bytes]]
 
 
 def tree(directory: Path) -> dict[str, tuple[int, bytes]]:
@@ -41,3 +45,82 @@ def test_after_a_purge_only_the_schedule_is_left(product: Product) -> None:
     assert left
     assert all(name.startswith("celerybeat-schedule") for name in left)
     assert not product.processes()
+
+
+def written(host: AttackedHost) -> Snapshot:
+    """Return owner, group, mode and content of all that is on HOST and not on the machine, or is gone there."""
+    upper, found = host.path(UPPER), {}
+    for path in upper.rglob("*"):
+        status, name = path.lstat(), "/" + str(path.relative_to(upper))
+        # To write below a directory of the machine's copies the directory.
+        if not (path.is_dir() and Path(name).is_dir()):
+            content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+            found[name] = (status.st_uid, status.st_gid, status.st_mode, content)
+    return found
+
+
+LIFE = (
+    "install --wait 30",
+    "hold one",
+    "heal",
+    "stop two",
+    "install",
+    "rollback",
+    "release",
+    "restart",
+)
+
+
+@pytest.mark.parametrize("backend", ["embedded", "existing"])
+def test_a_host_is_as_it_was_byte_for_byte_after_faults_edits_and_a_purge(host: AttackedHost, backend: str) -> None:
+    if backend == "existing":
+        host.root("mkdir -p /etc/theirs/conf.d")
+        host.write("/etc/theirs/supervisord.conf", THEIRS)
+        host.write("/etc/theirs/conf.d/theirs.conf", "[program:theirs]\ncommand=sleep 1000\n", 0o604)
+        host.configure(text=TOML.replace('mode = "embedded"', EXISTING))
+        host.root(f"{host.python} -m supervisor.supervisord -c /etc/theirs/supervisord.conf")
+    host.write("/var/log/theirs.log", "of somebody else\n", 0o640)
+    text = host.path(CONFIGURATION).read_text()
+    before = written(host)
+    for turn, words in enumerate(LIFE):
+        host.write(CONFIGURATION, f"{text}\n[environment]\nTURN = '{turn}'\n")
+        host.procman(words)
+    section = next(path for path in host.changed() if path.endswith("catmaid-one.conf"))
+    host.root(f"echo '; by hand' >> {section}; touch /etc/procman/catmaid/catmaid-two.sh")
+    with host.start(f"exec procman --config {CONFIGURATION} install --no-check") as killed:
+        for pid in host.pids("procman-under-test.py"):
+            host.run(f"kill -9 {pid}", "root", check=False)
+        killed.communicate(timeout=60)
+    if backend == "embedded":
+        host.root("kill -9 $(cat /var/lib/procman/supervisor/supervisord.pid)")
+        host.procman("start one")
+    host.procman("install")
+    listed = host.procman("uninstall").stdout
+    assert "/var/lib/procman/catmaid/generations" in listed
+    assert "/var/lib/procman/catmaid/set-aside" in listed
+    assert "/var/log/catmaid" in listed
+    host.procman("uninstall --purge")
+    host.write(CONFIGURATION, text)
+    after = written(host)
+    theirs = ("/etc/theirs/supervisord.", "/var/log/theirs")
+    assert {path for path in after.keys() ^ before.keys() if not path.startswith(theirs)} == set()
+    assert [path for path in before if after[path] != before[path] and not path.endswith(".log")] == []
+
+
+EXISTING = """configuration = "/etc/theirs/supervisord.conf"
+include = "/etc/theirs/conf.d/*.conf"
+"""
+
+THEIRS = """[supervisord]
+user=root
+logfile=/etc/theirs/supervisord.log
+pidfile=/etc/theirs/supervisord.pid
+[unix_http_server]
+file=/etc/theirs/supervisord.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl=unix:///etc/theirs/supervisord.sock
+[include]
+files=conf.d/*.conf
+"""
