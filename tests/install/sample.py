@@ -215,7 +215,11 @@ def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
         generation = generations.read_generation(tree, places.state, number)
         wanted = replace(generation.manifest, brought_back=generations.origin(generation))
         files = generations.rendering_of(tree, places.state, generation)
-        made = make_plan(files, wanted, read_installation(tree, places), tree)
+        known = read_installation(tree, places)
+        live = [each.manifest for each in (*known.unfinished, known.current) if each]
+        taken = {file for each in live for file in each.replaced} - {*wanted.replaced}
+        theirs = uninstall.restorable(tree, places.state, taken)
+        made = make_plan(files, wanted, known, tree, give_back=theirs)
         apply(tree, made, generations.read_configuration(tree, places.state, number))
         activate(tree, base, places)
     return made

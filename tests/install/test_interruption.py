@@ -77,10 +77,18 @@ def _twice(base: Path) -> None:
     sample.install(base, WISHES["two"])
 
 
+def _taken_over(base: Path) -> None:
+    theirs = base / "etc/supervisor/conf.d/theirs.conf"
+    theirs.write_text("[program:theirs]\ncommand=/bin/theirs\n")
+    sample.install(base, WISHES["one"])
+    sample.install(base, WISHES["two"], take_over={theirs: None})
+
+
 SCENARIOS = {
     "first install": Scenario(lambda base: None, "install", "one"),
     "upgrade": Scenario(_edited, "install", "two"),
     "roll-back": Scenario(_twice, "rollback", "1"),
+    "roll-back that gives back": Scenario(_taken_over, "rollback", "1"),
     "uninstall": Scenario(_programs_have_run, "uninstall", "keep"),
     "purge": Scenario(_programs_have_run, "uninstall", "purge"),
 }
