@@ -213,7 +213,10 @@ def _schedule_file(project: Project, asked: list[Asked]) -> Path | None:
 
 def _looked_up(launch: Launch, program: Program, secrets: Mapping[str, str]) -> tuple[str, str]:
     assert isinstance(program.options, Command)
-    return program.options.argv[0], {**launch.environment, **secrets}.get("PATH", "")
+    word = program.options.argv[0]
+    # A path that is not absolute starts from the working directory; a mere name is looked up in PATH.
+    word = str(launch.directory / word) if "/" in word else word
+    return word, {**launch.environment, **secrets}.get("PATH", "")
 
 
 def _place(found: Mapping[str, Any]) -> Place:
@@ -236,6 +239,7 @@ def _schedule(answer: Mapping[str, Any]) -> Schedule:
     return Schedule(
         {Path(path): _place(each) for path, each in answer["schedule"]["files"].items()},
         answer["schedule"]["problem"] or "",
+        answer["schedule"]["opens"],
         tuple((Path(old), Path(new)) for old, new in answer["set_aside"]),
     )
 

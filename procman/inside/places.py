@@ -20,7 +20,7 @@ import stat
 import sys
 import tempfile
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 FORMAT = 1
 MARKER = "procman-probe:"
@@ -115,52 +115,58 @@ def schedule_files(path: str) -> List[str]:
 
 
 def look_at_schedule(path: str) -> Dict[str, Any]:
-    """Return whose the files of the schedule are, and whether beat can read them."""
+    """Return whose the files of the schedule are, and whether beat can read them.
+
+    Where it "opens" in spite of its problem, beat finds out only while it reads the entries, which ends older Celerys.
+    """
     files = schedule_files(path)
-    problem = schedule_problem(path)
-    if problem and files:
+    problem, opens = schedule_problem(path)
+    if problem:
         # Copied while beat wrote to it? Then the next copy is whole.
         time.sleep(TORN_SECONDS)
-        problem = schedule_problem(path)
-    return {"files": {file: look(file) for file in files}, "problem": problem}
+        problem, opens = schedule_problem(path)
+    return {"files": {file: look(file) for file in files}, "problem": problem, "opens": opens}
 
 
-def schedule_problem(path: str) -> Optional[str]:
-    """Return why the schedule cannot be read; None if it can, is not there yet, or is not for this user to read.
+def schedule_problem(path: str) -> Tuple[Optional[str], bool]:
+    """Return why the schedule cannot be read, None if it can, is not there yet, or is not for this user to read; and
+    whether it can be opened.
 
     It is read from a copy: opened in its place it could be locked by beat, or be made anew.
     """
     files = [file for file in schedule_files(path) if os.path.isfile(file)]
     if not files or not all(os.access(file, os.R_OK) for file in files):
-        return None
+        return None, False
     with tempfile.TemporaryDirectory() as directory:
         copy = os.path.join(directory, os.path.basename(path))
         try:
             for file in files:
                 shutil.copyfile(file, copy + file[len(path) :])
-            return _unreadable(copy)
         except OSError as error:
-            return None if isinstance(error, FileNotFoundError) else "%s" % (error.strerror or error)
+            return (None if isinstance(error, FileNotFoundError) else str(error.strerror or error)), False
+        return _read(copy)
 
 
-def _unreadable(path: str) -> Optional[str]:
+def _read(path: str) -> Tuple[Optional[str], bool]:
     kind = dbm.whichdb(path)
     if not kind:
-        return "it is no file of a schedule"
+        return "it is no file of a schedule", False
     try:
-        library = importlib.import_module(kind)
+        store = importlib.import_module(kind).open(path, "r")
+        names = list(store.keys())
     except ImportError:
-        return "it was written by %s, which this Python does not have" % kind
-    try:
-        store = library.open(path, "r")
-        try:
-            for key in store.keys():
-                list(pickletools.genops(store[key]))
-        finally:
-            store.close()
+        return "it was written by %s, which this Python does not have" % kind, False
     except Exception as error:
-        return "%s: %s" % (type(error).__name__, str(error)[:200])
-    return None
+        return "%s: %s" % (type(error).__name__, str(error)[:200]), False
+    try:
+        for name in names:
+            # Unlike loads() it runs nothing.
+            list(pickletools.genops(store[name]))
+    except Exception as error:
+        return "%s: %s" % (type(error).__name__, str(error)[:200]), True
+    finally:
+        store.close()
+    return None, True
 
 
 def set_aside(path: str) -> List[List[str]]:

@@ -239,6 +239,18 @@ def test_directory_that_the_user_cannot_write_to(site: Site) -> None:
     assert sorted(result.code for result in blocking(check(project))) == ["PM742", "PM752", "PM752"]
 
 
+def test_command_is_looked_up_where_its_launcher_would(site: Site) -> None:
+    commands = {"there": "./manage.py", "gone": "./nothing.py", "found": "python", "unknown": "no-such-command"}
+    rest = "".join(f'[command.{name}]\nargv = ["{word}"]\n' for name, word in commands.items())
+    results = blocking(check(site.demo(rest=rest)))
+    (site.directory / "demo/manage.py").chmod(0o755)
+    assert [(each.code, each.program) for each in results if each.program != "check-me-there"] == [
+        ("PM704", "check-me-gone"),
+        ("PM704", "check-me-unknown"),
+    ]
+    assert "check-me-there" not in {each.program for each in blocking(check(site.demo(rest=rest)))}
+
+
 def test_celery_that_is_missing(site: Site) -> None:
     empty = site.directory / "empty"
     python = Path("/usr/bin/python3") if IS_ROOT else Path(sys.executable)

@@ -101,6 +101,13 @@ def test_schedule_cut_short_is_recognised(tmp_path: Path) -> None:
     assert places.look_at_schedule(str(tmp_path / "schedule"))["problem"]
 
 
+def test_schedule_whose_entries_are_no_pickles_opens_all_the_same(tmp_path: Path) -> None:
+    with dbm.dumb.open(str(tmp_path / "schedule"), "n") as store:
+        store[b"entries"] = b"no pickle"
+    found = places.look_at_schedule(str(tmp_path / "schedule"))
+    assert (bool(found["problem"]), found["opens"]) == (True, True)
+
+
 class Trap:
     """Runs code when it is unpickled."""
 
@@ -119,7 +126,7 @@ def test_pickle_of_the_schedule_is_not_run(tmp_path: Path) -> None:
 
 
 def test_schedule_that_is_not_there_is_no_problem(tmp_path: Path) -> None:
-    assert places.look_at_schedule(str(tmp_path / "schedule")) == {"files": {}, "problem": None}
+    assert places.look_at_schedule(str(tmp_path / "schedule")) == {"files": {}, "problem": None, "opens": False}
 
 
 def test_looking_leaves_the_schedule_as_it_is(tmp_path: Path) -> None:
@@ -139,5 +146,5 @@ def test_only_a_corrupt_schedule_is_set_aside_under_a_free_name(tmp_path: Path) 
         schedule.write_text(f"corrupt {number}")
         answer = ask(Path(sys.executable), schedule=str(schedule), set_aside=True)
         assert answer["set_aside"] == [[str(schedule), f"{schedule}.corrupt-{number}"]]
-        assert answer["schedule"] == {"files": {}, "problem": None}
+        assert answer["schedule"] == {"files": {}, "problem": None, "opens": False}
     assert sorted(path.read_text() for path in tmp_path.iterdir()) == ["corrupt 1", "corrupt 2"]

@@ -67,6 +67,8 @@ class Schedule:
     files: Mapping[Path, Place]
     problem: str
     """Why beat cannot read them, or empty."""
+    opens: bool = False
+    """It can be opened all the same: only what it holds cannot be read."""
     set_aside: tuple[tuple[Path, Path], ...] = ()
     """Old and new names, where that was asked for and done."""
 

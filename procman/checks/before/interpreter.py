@@ -104,9 +104,12 @@ def environment_file_is_private(before: Before) -> Iterator[Result]:
     file = before.environment_file
     if file is None or not file.owner:
         return
-    if not file.trusted:
+    if file.mode & 0o002:
+        detail = f"{file.path} has mode {file.mode:04o}: everybody can change it, and decide what the programs run"
+        yield Result("PM706", None, Level.CRITICAL, detail, f"chmod o-rwx {file.path}")
+    elif not file.trusted:
         hint = "Whoever can change it decides what the programs run (PYTHONPATH, LD_PRELOAD)."
-        yield Result("PM706", None, Level.CRITICAL, f"{file.path} can be changed by others: {file.why}", hint)
+        yield Result("PM706", None, Level.WARNING, f"{file.path} can be changed by others: {file.why}", hint)
     if file.mode & 0o004:
         detail = f"{file.path} has mode {file.mode:04o}: everybody on this host can read the secrets in it"
         yield Result("PM706", None, Level.WARNING, detail, f"chmod o-rwx {file.path}")

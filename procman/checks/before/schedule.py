@@ -17,8 +17,8 @@ EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))  # noqa: S1
 
 MISSING = os.strerror(errno.ENOENT)
 
-MENDS_ITSELF = (5, 5)
-"""From this Celery on beat replaces any schedule that it cannot read; before, some end it at every start."""
+MENDS_ITSELF = (5, 6)
+"""From this Celery on beat replaces any schedule that it cannot read; before, one that opens may end it."""
 
 
 def _beats(before: Before) -> Iterator[tuple[Program, Judged]]:
@@ -103,14 +103,26 @@ def schedule_is_the_users(before: Before) -> Iterator[Result]:
     for program, _ in _files(before):
         for path, place in before.schedule.files.items() if before.schedule else ():
             if not place.exists or not place.readable or not place.writable:
-                detail = f"{path} belongs to {place.owner or 'nobody known'}, and {user} cannot write to it"
+                # Where it can, beat removes it without a word, and with it the times of the last runs.
+                level = Level.WARNING if _can_remove(before, path) else Level.CRITICAL
+                what = (
+                    "removes it and forgets when things last ran" if level is Level.WARNING else "ends at every start"
+                )
+                detail = (
+                    f"{path} belongs to {place.owner or 'nobody known'}, {user} cannot write to it, and beat {what}"
+                )
                 hint = f"chown {user} {path} && chmod 0600 {path}"
-                yield Result("PM744", program.name, Level.CRITICAL, detail, hint)
+                yield Result("PM744", program.name, level, detail, hint)
             elif place.mode & 0o022:
                 detail = (
                     f"{path} has mode {place.mode:04o}: whoever can write to it runs code as {user} (it is a pickle)"
                 )
                 yield Result("PM744", program.name, Level.WARNING, detail, f"chmod go-w {path}")
+
+
+def _can_remove(before: Before, path: Path) -> bool:
+    directory = before.places.get(path.parent)
+    return directory is not None and directory.writable
 
 
 def schedule_can_be_read(before: Before) -> Iterator[Result]:
@@ -121,7 +133,7 @@ def schedule_can_be_read(before: Before) -> Iterator[Result]:
             yield Result("PM745", program.name, Level.OK, f"{old} was set aside as {new}")
         if schedule and schedule.problem:
             version = app.versions.get("celery", "") if app else ""
-            mends = bool(version) and numbers(version) >= MENDS_ITSELF
+            mends = not schedule.opens or (bool(version) and numbers(version) >= MENDS_ITSELF)
             what = "removes it and begins a new one" if mends else "may end at every start"
             detail = f"beat cannot read {file} ({schedule.problem}) and {what}; when things last ran is not known then"
             hint = "procman check --set-aside-schedule renames it, so that beat begins a new one."

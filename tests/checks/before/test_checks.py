@@ -79,7 +79,8 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM704", CRITICAL, lambda each: replace(each, commands={"site-flower": None}), "celery is not found"),
     ("PM705", CRITICAL, file(problems=("/etc/site/celery.env:3: no `=`",)), ":3:"),
     ("PM705", CRITICAL, at("/etc/site/celery.env", place(readable=False)), "www-data cannot read it"),
-    ("PM706", CRITICAL, file(trusted=False, why="anna can"), "anna can"),
+    ("PM706", WARNING, file(trusted=False, why="anna can"), "anna can"),
+    ("PM706", CRITICAL, file(mode=0o662, trusted=False), "everybody can change it"),
     ("PM706", WARNING, file(mode=0o644), "everybody"),
     ("PM711", CRITICAL, lambda each: asked(each, app=None, error="ImportError: x", broker=None), "ImportError"),
     ("PM713", WARNING, app(settings="other.settings"), "other.settings"),
@@ -107,9 +108,9 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM743", WARNING, at(SCHEDULE.parent, place(in_memory=True)), "emptied at boot"),
     (
         "PM744",
-        CRITICAL,
+        WARNING,
         lambda each: replace(each, schedule=Schedule({SCHEDULE: place(writable=False)}, "")),
-        "belongs",
+        "forgets",
     ),
     ("PM744", WARNING, lambda each: replace(each, schedule=Schedule({SCHEDULE: place(mode=0o666)}, "")), "pickle"),
     ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "begins a new one"),
@@ -180,15 +181,26 @@ def test_log_that_the_sandbox_forbids_keeps_the_worker_from_starting() -> None:
     assert '"/srv/log"' in found.hint
 
 
-@pytest.mark.parametrize(("version", "level"), [("5.4.0", CRITICAL), ("5.5.0", WARNING), ("5.10.1", WARNING)])
-def test_corrupt_schedule_ends_beat_before_celery_5_5(version: str, level: Level) -> None:
+@pytest.mark.parametrize(
+    ("version", "opens", "level"),
+    [("5.5.3", True, CRITICAL), ("5.5.3", False, WARNING), ("5.6.0", True, WARNING), ("5.10.1", True, WARNING)],
+)
+def test_schedule_that_opens_and_cannot_be_read_ends_beat_before_celery_5_6(
+    version: str, opens: bool, level: Level
+) -> None:
     before = asked(sound(), app=facts(versions={"celery": version}))
-    [found] = complaints(replace(before, schedule=Schedule({}, "bad magic")))
+    [found] = complaints(replace(before, schedule=Schedule({}, "bad pickle", opens)))
     assert (found.code, found.level) == ("PM745", level)
 
 
+def test_file_of_others_in_a_directory_of_others_ends_beat() -> None:
+    before = replace(sound(), schedule=Schedule({SCHEDULE: place(writable=False)}, ""))
+    found = complaints(at(SCHEDULE.parent, place(writable=False))(before))
+    assert [(each.code, each.level) for each in found] == [("PM742", CRITICAL), ("PM744", CRITICAL)]
+
+
 def test_schedule_that_was_set_aside_is_told() -> None:
-    aside = Schedule({}, "", ((SCHEDULE, Path("/var/lib/site/schedule.corrupt-1")),))
+    aside = Schedule({}, "", set_aside=((SCHEDULE, Path("/var/lib/site/schedule.corrupt-1")),))
     before = replace(sound(), schedule=aside)
     assert complaints(before) == []
     assert any("set aside" in result.detail for result in results(before) if result.code == "PM745")
