@@ -152,6 +152,15 @@ def test_unit_without_a_pause_between_starts_is_given_up(tmp_path: Path) -> None
     assert codes(found_in(tmp_path, text, "site.service")) == ["PM908"]
 
 
+@pytest.mark.parametrize(("mode", "words"), [("mixed", "is killed"), ("process", "orphan"), ("control-group", "")])
+def test_what_a_shell_in_a_unit_loses_depends_on_the_kill_mode(tmp_path: Path, mode: str, words: str) -> None:
+    text = SOUND_UNIT.replace("/opt/env/bin/celery -A site worker -l info", "/bin/sh -c 'celery -A site beat'")
+    found = found_in(tmp_path, text.replace("KillMode=mixed", f"KillMode={mode}"), "site.service")
+    told = [each for each in found if each.code == "PM905"]
+    assert len(told) == bool(words)
+    assert all(words in each.why for each in told)
+
+
 def test_drop_in_is_not_told_what_it_leaves_out(tmp_path: Path) -> None:
     assert found_in(tmp_path, "[Service]\nTimeoutStopSec=630\n", "override.conf") == []
 

@@ -76,7 +76,9 @@ def signal_is_warm(part: Part) -> Iterator[Finding]:
 
 def shell_makes_way(part: Part) -> Iterator[Finding]:
     """A shell without exec gets the stop signal, and Celery does not."""
-    if part.shell is None or part.shell.uses_exec or part.command is None:
+    mode = part.value("Service.KillMode", "control-group")
+    reaches_celery = part.reader is Reader.SYSTEMD and mode == "control-group"
+    if part.shell is None or part.shell.uses_exec or part.command is None or reaches_celery:
         return
     if part.shell.script and not part.shell.is_read:
         why = f"{part.shell.script} cannot be read here: without exec in it a stop ends the shell alone"
@@ -85,7 +87,7 @@ def shell_makes_way(part: Part) -> Iterator[Finding]:
         return
     what = str(part.shell.script) if part.shell.script else "the shell of the command"
     why = f"{what} starts Celery without exec: a stop reaches the shell alone, "
-    if part.reader is Reader.SUPERVISOR:
+    if mode != "mixed":
         why += "Celery goes on as an orphan, and the next start runs a second one beside it"
     else:
         why += "and Celery is killed with the tasks that it runs when the shell has ended"
