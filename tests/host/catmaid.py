@@ -23,6 +23,8 @@ PROJECTS = "/opt/catmaid/django/projects"
 VIRTUALENV = "/opt/catmaid/django/env"
 DATA = "/srv/catmaid"
 SECRET = "s3cret-of-the-broker"
+SHARED_ENVIRONMENT_FILE = "/etc/catmaid/shared.env"
+"""Under supervisord the programs themselves read the file, and so www-data must be able to."""
 
 REQUIREMENTS = ("celery>=5.5,<6", "Django>=4.2,<6", "numpy>=1.26,<3", "psutil>=5.9")
 
@@ -56,6 +58,7 @@ def install_project(host: Host) -> None:
     host.run(f"rabbitmqctl add_user catmaid {SECRET} && rabbitmqctl set_permissions catmaid '.*' '.*' '.*'")
     url = f"CELERY_BROKER_URL=amqp://catmaid:{SECRET}@localhost:5672//\n"
     host.write("/etc/catmaid/celery.env", url, mode=0o600)
+    host.write(SHARED_ENVIRONMENT_FILE, url, mode=0o640, owner="root:www-data")
     host.run(f"install -d -o www-data {DATA}")
 
 

@@ -15,6 +15,12 @@ import pytest
 from .catmaid import REPOSITORY, install_procman, install_project
 from .machine import Host
 from .overlay import HostError
+from .projects import catmaid, debian, fenced, own, tiny
+
+__all__ = ["catmaid", "debian", "fenced", "own", "tiny"]
+
+LAST = ("test_supervisor", "test_systemd", "test_together")
+"""The first two share what they install with the last, which reboots the host and uninstalls."""
 
 PR_SET_PDEATHSIG = 1  # or a worker of pytest-xdist, whose controller was killed, would first finish its test
 
@@ -29,10 +35,20 @@ def _reason_to_skip() -> str | None:
     return None if system == "debian" else f"a booted host is made of the machine's own files, and this is {system}"
 
 
+def _rank(item: pytest.Item) -> int:
+    """The host before all else, for nothing takes longer; one that holds nothing yet before one that does."""
+    if Path(__file__).parent not in item.path.parents:
+        return len(LAST) + 2
+    if item.path.stem in LAST:
+        return 2 + LAST.index(item.path.stem)
+    return int(item.path.stem != "test_the_host_itself")
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is below this directory, keep it on one worker of pytest-xdist, and skip it where it cannot run."""
     reason = _reason_to_skip()
+    items.sort(key=_rank)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.host)

@@ -25,8 +25,6 @@ with socket.create_connection(("127.0.0.1", 5672), 10) as connection:
     print(connection.recv(4096))
 """
 
-BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
-
 STOPS_ORDERLY = "systemd-run --service-type=exec -p ExecStop='touch /root/stopped-orderly' sleep 1000"
 
 HOLD_A_HOST = """
@@ -207,27 +205,6 @@ def test_a_virtualenv_is_made_from_wheels_without_a_network(host: Host) -> None:
     host.run(f"~/env/bin/pip install --no-index --find-links {wheels} vine", user="builder")
     assert host.run("~/env/bin/python -c 'import vine; print(vine.__version__)'", user="builder").stdout == "5.1.0\n"
     host.run("userdel --remove builder")
-
-
-def test_after_a_reboot_files_services_and_users_managers_are_back(host: Host) -> None:
-    host.run("useradd --create-home lingerer && loginctl enable-linger lingerer")
-
-    def manager() -> str:
-        return host.run("systemctl --user is-system-running", user="lingerer", check=False).stdout
-
-    host.wait_for(lambda: manager() == "running\n", 20)
-    assert host.run("runuser -l lingerer -c 'systemctl --user is-active default.target'").stdout == "active\n"
-    before, boot = host.pid, host.run(BOOT_ID).stdout
-    host.run("touch /root/kept /run/lost")
-    host.reboot()
-    assert host.pid != before
-    assert host.run(BOOT_ID).stdout != boot
-    assert host.run("ls /root/kept /run/lost", check=False).stdout == "/root/kept\n"
-    assert host.run("systemctl is-active rabbitmq-server").stdout == "active\n"
-    assert host.failed_units() == []
-    host.wait_for(lambda: manager() == "running\n", 20)
-    host.run("loginctl disable-linger lingerer")
-    host.wait_for(lambda: host.run("userdel --remove lingerer", check=False).returncode == 0, 20)
 
 
 def test_power_goes_off_and_on_and_files_are_kept() -> None:

@@ -93,7 +93,8 @@ def _write_elsewhere():
 
 @_try
 def _processes():
-    return len([path for path in Path("/proc").iterdir() if path.name.isdigit()])
+    seen = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return len([path for path in seen if path.stat().st_uid != os.getuid()])
 
 
 @_try
@@ -111,6 +112,6 @@ ATTEMPTS = {
     "nice": _nice,
     "psutil": _psutil,
     "writes elsewhere": _write_elsewhere,
-    "processes seen": _processes,
+    "processes of others": _processes,
     "secret": _secret,
 }

@@ -1,0 +1,187 @@
+"""The projects that the tests of both backends share, each installed once and left to the end of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from .catmaid import DATA, PROJECTS, SHARED_ENVIRONMENT_FILE, VIRTUALENV, Project, counted, send, show
+from .machine import Host
+
+TOML = """
+[project]
+name = "{name}"
+app = "mysite"
+directory = "{projects}"
+virtualenv = "{virtualenv}"
+settings = "exercise.settings"
+user = "www-data"
+backend = "systemd"
+environment_file = "/etc/catmaid/celery.env"
+writable_paths = ["{data}"]
+after = ["rabbitmq-server.service"]
+
+[environment]
+DEMO_DATA_DIRECTORY = "{data}"
+
+[health]
+heartbeat_seconds = 1
+
+[defaults.program]
+start_seconds = 2
+
+[worker.celery]
+queues = ["{name}"]
+concurrency = 2
+
+[beat]
+
+[systemd]
+sandbox = "{sandbox}"
+"""
+
+TEN = """
+[worker.hold]
+queues = ["{name}-hold"]
+instances = 10
+concurrency = 1
+prefetch_multiplier = 1
+stop_timeout_seconds = 120
+"""
+
+TINY = """
+[project]
+name = "tiny"
+app = "mysite"
+directory = "/opt"
+virtualenv = "/opt/procman"
+user = "nobody"
+
+[command.sleep]
+argv = ["/bin/sleep", "100000"]
+start_seconds = 0
+stop_timeout_seconds = 1170
+
+[supervisor]
+mode = "embedded"
+"""
+
+EXISTING = '[supervisor]\nmode = "existing"\nextend_stop_timeout = true\n'
+OWN = '[supervisor]\nmode = "embedded"\nsupervisord = "/opt/procman/bin/supervisord"\n'
+
+THEIRS = "[program:theirs]\ncommand=/bin/sleep 100000\nstopwaitsecs=50\n"
+"""Somebody else's, beside procman's."""
+
+OWN_UNIT = "procman-supervisord.service"
+OWN_CONTROL = "/opt/procman/bin/supervisorctl -c /etc/procman/supervisor/supervisord.conf"
+
+wait_for = Host.wait_for
+
+START_SECONDS = 90.0
+"""How long two dozen programs may take to start on a small machine."""
+
+
+def toml(name: str, sandbox: str = "default", *, ten: bool = False) -> str:
+    """Return a procman.toml with a worker and beat under systemd, and ten more workers if TEN."""
+    places = {"projects": PROJECTS, "virtualenv": VIRTUALENV, "data": DATA}
+    return TOML.format(name=name, sandbox=sandbox, **places) + (TEN.format(name=name) if ten else "")
+
+
+def under_supervisor(text: str, supervisor: str = EXISTING) -> str:
+    """Return a procman.toml of `toml` for a supervisord."""
+    text = text.replace('backend = "systemd"', 'backend = "supervisor"')
+    return text.replace("/etc/catmaid/celery.env", SHARED_ENVIRONMENT_FILE) + supervisor
+
+
+@pytest.fixture(scope="session")
+def catmaid(stocked: Host) -> Project:
+    """Under systemd a worker, ten more, and beat, in the default sandbox."""
+    project = Project(stocked, "catmaid", toml("catmaid", ten=True))
+    project.procman("install", "--no-check", "--wait", "60", "--at-once", "12", timeout=180)
+    return project
+
+
+@pytest.fixture(scope="session")
+def fenced(stocked: Host) -> Project:
+    """Under systemd a worker and beat in the strict sandbox, beside the others."""
+    project = Project(stocked, "fenced", toml("fenced", "strict"))
+    project.procman("install", "--no-check", "--wait", "60")
+    return project
+
+
+@pytest.fixture(scope="session")
+def tiny(stocked: Host) -> Project:
+    """A project under procman's own supervisord, which its install starts itself: the key is not set."""
+    project = Project(stocked, "tiny", TINY)
+    said = project.procman("install", "--no-check").stderr
+    assert "does not start by itself when the host boots; systemd starts it with this" in said
+    assert 'supervisord = "/opt/procman/bin/supervisord"' in said
+    return project
+
+
+@pytest.fixture(scope="session")
+def own(tiny: Project) -> Project:
+    """Under procman's own supervisord, which has a unit from now on, a worker and beat."""
+    project = Project(tiny.host, "own", under_supervisor(toml("own"), OWN))
+    said = project.procman("install", "--no-check").stderr
+    assert "was not started by systemd: it goes on" in said
+    wait_for(all_running(project), START_SECONDS, "own runs")
+    return project
+
+
+@pytest.fixture(scope="session")
+def debian(stocked: Host) -> Project:
+    """Under Debian's supervisord a worker, ten more, and beat."""
+    stocked.write("/etc/supervisor/conf.d/theirs.conf", THEIRS)
+    stocked.run("systemctl enable --now supervisor")
+    project = Project(stocked, "debian", under_supervisor(toml("debian", ten=True)))
+    project.procman("install")
+    wait_for(all_running(project), START_SECONDS, "debian runs")
+    return project
+
+
+def all_running(project: Project, user: str | None = None) -> Callable[[], bool]:
+    """Return the question whether every program of PROJECT runs."""
+    return lambda: {each["state"] for each in project.status(user).values()} == {"RUNNING"}
+
+
+def main_pid(host: Host, program: str) -> int:
+    """Return the main process of PROGRAM under systemd."""
+    return int(show(host, f"{program}.service", "MainPID")["MainPID"])
+
+
+def children(host: Host, pid: int) -> list[int]:
+    """Return the children of a process of the host."""
+    return [int(word) for word in host.run(["pgrep", "-P", str(pid)], check=False).stdout.split()]
+
+
+def beats(host: Host, project: str) -> int:
+    """Return how many beats of a project run on the host, whoever started them."""
+    done = host.run(["pgrep", "-c", "-f", f"mysite beat .*/var/lib/{project}/"], check=False)
+    return int(done.stdout or 0)
+
+
+def are_started(host: Host, *numbers: int) -> Callable[[], bool]:
+    """Return the question whether each task was begun, once."""
+    return lambda: all(counted(host, "started")[number] == 1 for number in numbers)
+
+
+def are_finished(host: Host, *numbers: int) -> bool:
+    """Say whether each task was begun once and ended once."""
+    begun, ended = counted(host, "started"), counted(host, "finished")
+    return all((begun[number], ended[number]) == (1, 1) for number in numbers)
+
+
+def consumes(project: Project, number: int) -> None:
+    """Send a task and wait until it is done."""
+    send(project.host, "counting.tasks.echo", [number], queue=project.name)
+    wait_for(lambda: counted(project.host, "finished")[number] == 1, START_SECONDS, f"task {number}")
+
+
+def side_by_side(*actions: Callable[[], object]) -> None:
+    """Do all of it at the same time; the first that fails is told when all have ended."""
+    with ThreadPoolExecutor() as pool:
+        for done in [pool.submit(action) for action in actions]:
+            done.result()

@@ -1,0 +1,79 @@
+"""The supervisor backend on a booted Debian, with RabbitMQ: Debian's own supervisord, and procman's under its unit."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from .catmaid import Project, show
+from .machine import Host
+from .projects import OWN_CONTROL, OWN_UNIT, START_SECONDS, TINY, all_running, beats, consumes, side_by_side, wait_for
+
+DROP_IN = "/etc/systemd/system/supervisor.service.d/procman.conf"
+
+STOP_OF_DEBIANS = 10 * 120 + 600 + 60 + 50 + 30
+"""supervisord ends one program after the other: the ten, worker, beat, somebody else's; and a margin."""
+
+
+def pid_of_unit(host: Host, unit: str) -> int:
+    return int(show(host, unit, "MainPID")["MainPID"])
+
+
+def test_unit_of_debian_waits_for_all_programs_of_its_supervisord(debian: Project) -> None:
+    host = debian.host
+    unit = show(host, "supervisor", "TimeoutStopUSec", "KillMode", "NeedDaemonReload")
+    assert unit == {"TimeoutStopUSec": "32min 20s", "KillMode": "mixed", "NeedDaemonReload": "no"}
+    assert STOP_OF_DEBIANS == 32 * 60 + 20
+    pids = {name: each["pid"] for name, each in debian.status().items()}
+    assert "nothing changed" in debian.procman("install", "--no-check").stdout
+    assert {name: each["pid"] for name, each in debian.status().items()} == pids
+    # What others change is followed by the next install, and shown before.
+    host.write("/etc/supervisor/conf.d/theirs.conf", "[program:theirs]\ncommand=/bin/sleep 100000\nstopwaitsecs=110\n")
+    assert "+TimeoutStopSec=2000" in debian.procman("diff").stdout
+    debian.procman("install", "--no-check")
+    assert show(host, "supervisor", "TimeoutStopUSec") == {"TimeoutStopUSec": "33min 20s"}
+
+
+def test_supervisord_started_by_hand_is_moved_under_its_unit_as_it_was_said(own: Project, tiny: Project) -> None:
+    host = own.host
+    by_hand = int(host.run(f"{OWN_CONTROL} pid").stdout)
+    assert pid_of_unit(host, OWN_UNIT) == 0
+    assert show(host, OWN_UNIT, "UnitFileState", "ActiveState") == {
+        "UnitFileState": "enabled",
+        "ActiveState": "inactive",
+    }
+    said = own.procman("install", "--no-check").stderr.splitlines()
+    [note] = [line for line in said if f"process {by_hand}" in line]
+    host.run(note.partition("are finished: ")[2])
+    wait_for(lambda: pid_of_unit(host, OWN_UNIT) not in (0, by_hand), 30, "systemd runs supervisord")
+    for project in (own, tiny):
+        wait_for(all_running(project), START_SECONDS, project.name)
+    assert int(host.run(f"{OWN_CONTROL} pid").stdout) == pid_of_unit(host, OWN_UNIT)
+    assert "was not started by systemd" not in own.procman("install", "--no-check").stderr
+    assert beats(host, "own") == 1
+
+
+def test_unit_of_procmans_own_waits_for_the_longest_stop_of_all_and_for_the_broker(own: Project, tiny: Project) -> None:
+    host, pid = own.host, pid_of_unit(own.host, OWN_UNIT)
+    unit = show(host, OWN_UNIT, "TimeoutStopUSec", "UnitFileState", "After", "NeedDaemonReload")
+    assert (unit["TimeoutStopUSec"], unit["UnitFileState"], unit["NeedDaemonReload"]) == ("10min 30s", "enabled", "no")
+    assert "rabbitmq-server.service" in unit["After"].split()
+    tiny.write(TINY + 'supervisord = "/opt/procman/bin/supervisord"\n')
+    tiny.procman("install", "--no-check")
+    assert show(host, OWN_UNIT, "TimeoutStopUSec") == {"TimeoutStopUSec": "20min"}
+    tiny.procman("uninstall", "--purge")
+    assert show(host, OWN_UNIT, "TimeoutStopUSec") == {"TimeoutStopUSec": "10min 30s"}
+    assert pid_of_unit(host, OWN_UNIT) == pid
+
+
+def test_restart_by_supervisorctl_ends_with_another_process_that_consumes(debian: Project, own: Project) -> None:
+    side_by_side(partial(_restart, debian, "supervisorctl", 1200), partial(_restart, own, OWN_CONTROL, 2200))
+
+
+def _restart(project: Project, supervisorctl: str, number: int) -> None:
+    program = f"{project.name}-celery"
+    before = project.status()[program]["pid"]
+    done = project.host.run(f"{supervisorctl} restart {program}", timeout=90)
+    assert f"{program}: started" in done.stdout
+    wait_for(all_running(project), START_SECONDS)
+    assert project.status()[program]["pid"] != before
+    consumes(project, number)
