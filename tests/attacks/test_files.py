@@ -135,6 +135,16 @@ def test_what_the_service_user_left_among_the_logs_is_refused(host: AttackedHost
     host.procman("install")
 
 
+def test_logs_that_are_given_away_later_do_not_keep_an_uninstall_from_its_end(host: AttackedHost) -> None:
+    host.procman("install")
+    host.root("chown celery /var/log/catmaid")
+    host.service("rm -f /var/log/catmaid/* && ln -s /etc/canary /var/log/catmaid/catmaid-one.log")
+    assert host.procman("install", check=False).returncode == 1
+    host.procman("uninstall --purge")
+    assert_nothing_planted(host)
+    assert "/var/lib/procman" not in host.changed()
+
+
 def test_another_name_of_a_file_of_roots_is_neither_written_nor_given_away(host: AttackedHost) -> None:
     host.procman("install")
     host.procman("stop")
