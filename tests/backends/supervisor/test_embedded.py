@@ -12,11 +12,18 @@ import pytest
 
 from procman.backends.supervisor import processes
 from procman.backends.supervisor.control import SupervisorController
-from procman.backends.supervisor.embedded import check_socket_length, start_supervisord, stop_supervisord
+from procman.backends.supervisor.embedded import (
+    check_socket_length,
+    own_command,
+    start_supervisord,
+    started_by_hand,
+    stop_supervisord,
+)
 from procman.backends.supervisor.main_file import EMBEDDED, EMBEDDED_SOCKET, embedded_main_file, parse_main_file
+from procman.backends.supervisor.service import Service
 from procman.backends.supervisor.transport import NotRunning, Unreachable
 from procman.errors import ProcmanError
-from procman.model import Action, Activation
+from procman.model import Action, Activation, Scope
 from tests.backends.supervisor import projects
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually, installed
 
@@ -55,6 +62,23 @@ def test_it_is_not_started_twice(own: Supervisord) -> None:
     pid = pid_of(own)
     assert not start_supervisord(own.configuration)
     assert pid_of(own) == pid
+
+
+def test_named_command_starts_it_where_no_unit_does(own: Supervisord, tmp_path: Path) -> None:
+    command = tmp_path / "supervisord"
+    command.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexec {own_command()} "$@"\n')
+    command.chmod(0o755)
+    assert start_supervisord(own.configuration, command=command, service=Service(Scope.SYSTEM, tmp_path))
+    assert (tmp_path / "asked").read_text() == f"-c {own.configuration}\n"
+
+
+def test_one_that_systemd_does_not_run_was_started_by_hand(own: Supervisord, tmp_path: Path) -> None:
+    service = Service(Scope.SYSTEM, tmp_path)
+    assert started_by_hand(own.configuration, service) is None
+    start_supervisord(own.configuration)
+    assert started_by_hand(own.configuration, service) == pid_of(own)
+    assert stop_supervisord(own.client, ignore, service)
+    assert started_by_hand(own.configuration, service) is None
 
 
 def test_programs_inherit_nothing_of_the_callers_environment(own: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
