@@ -55,7 +55,8 @@ class Service:
         if host.unreachable(self._scope):
             return
         unit = self._show()
-        if not unit.is_known and unit.has_ended:
+        is_another = unit.text("FragmentPath") not in ("", str(self._path))
+        if is_another or (not unit.is_known and unit.has_ended):
             return
         # Restart= would bring back a supervisord that is shut down in any other way; and what starts it at boot is a
         # link, which is there also when its file is gone.
