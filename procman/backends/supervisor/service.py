@@ -41,13 +41,16 @@ class Service:
         self._systemctl.order("start", UNIT)
 
     def follow(self, sections: Sequence[Path]) -> None:
-        """Have systemd read SECTIONS again, as far as they are its own; it is to start procman's own at boot."""
+        """Have systemd read SECTIONS again, as far as they are its own; while procman's own is there it starts at boot."""
         names = {unit for section in sections if (unit := unit_at(section))}
         if not names or host.unreachable(self._scope):
             return
         # NeedDaemonReload= overlooks a drop-in whose directory is new (systemd 252).
         self._systemctl.order("daemon-reload")
-        if UNIT in names and self._path.exists() and self._show().text("UnitFileState") == "disabled":
+        if UNIT in names and not self._path.exists():
+            with contextlib.suppress(NoSuchUnit):
+                self._systemctl.order("disable", UNIT)
+        elif UNIT in names and self._show().text("UnitFileState") == "disabled":
             self._systemctl.order("enable", UNIT)
 
     def retire(self) -> None:
