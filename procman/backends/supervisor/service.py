@@ -41,7 +41,7 @@ class Service:
         self._systemctl.order("start", UNIT)
 
     def follow(self, sections: Sequence[Path]) -> None:
-        """Have systemd read SECTIONS again, as far as they are its own; while procman's own is there it starts at boot."""
+        """Have systemd read SECTIONS again, as far as they are its own; procman's starts at boot while it is there."""
         names = {unit for section in sections if (unit := unit_at(section))}
         if not names or host.unreachable(self._scope):
             return
