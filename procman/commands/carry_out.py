@@ -63,7 +63,7 @@ class Outcome:
     begun: set[str] = field(default_factory=set)
     """The programs about which the process manager was told something."""
     healthy: set[str] = field(default_factory=set)
-    """Those that were told to run, and did in time."""
+    """Those that were told something and are as they should be: running, or stopped because somebody wants that."""
     wishes: dict[str, bool] = field(default_factory=dict)
     """Of those that do not run because of this: whether they were to run."""
 
@@ -144,9 +144,9 @@ class _One:
                 self._outcome.wishes[program.name] = activation.wanted
             self._how.told(program, done)
             generations.strike_off(self._tree, self._manifest.directories.state, activation)
-        if not runs or self._how.wait_seconds is None:
+        if activation.action is Action.REMOVE or self._how.wait_seconds is None:
             return None
-        for failure in _unhealthy(self._manifest, controller, [program], self._how):
+        for failure in _unhealthy(self._manifest, controller, [program] if runs else [], self._how):
             self._outcome.wishes[program.name] = True
             return failure
         self._outcome.healthy.add(program.name)

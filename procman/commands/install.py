@@ -170,9 +170,9 @@ def _without_failed(tree: Tree, project: Project, prepared: Prepared, outcome: O
         load_theirs(tree, manifest, remains.restored, manifest.programs, how)
         return BroughtBack(removed=removed, remains=remains)
     rest = prepare(replace(project, programs=kept), tree, left_out=removed)
-    # The others run already.
-    gone = tuple(each for each in rest.plan.activations if each.action is Action.REMOVE)
-    again = put_in_place(tree, replace(rest, plan=replace(rest.plan, activations=gone)), how)
+    # Those that are kept need not be told anything.
+    others = tuple(each for each in rest.plan.activations if each.program.name not in healthy)
+    again = put_in_place(tree, replace(rest, plan=replace(rest.plan, activations=others)), how)
     return BroughtBack(rest.plan.generation, removed=removed, failures=tuple(again.failures))
 
 

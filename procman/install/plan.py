@@ -79,7 +79,10 @@ def make_plan(
     check_private(rendering, disk, problems)
     made = {*(directory.path for directory in directories), *installation.shared_directories}
     handed_over = to_hand_over(rendering, wanted, disk, problems)
-    leftovers = (*installation.leftovers, *_leftovers(rendering, recorded, made, disk, problems))
+    leftovers = (
+        *installation.leftovers,
+        *_leftovers(rendering, recorded, {*made, *_of_others(installation)}, disk, problems),
+    )
     generation, written = _generation(_with_history(wanted, installation, directories, changes), installation)
     obsolete = _obsolete(installation, generation.number)
     unchanged = generation == installation.current and all(change.kind is ChangeKind.KEEP for change in changes)
@@ -142,16 +145,22 @@ def _changes(
 
 
 def _leftovers(
-    rendering: Rendering, recorded: Recorded, made: Collection[Path], disk: Disk, problems: list[str]
+    rendering: Rendering, recorded: Recorded, others: Collection[Path], disk: Disk, problems: list[str]
 ) -> Iterator[Path]:
     files = (file.path for file in rendering.files)
     directories = (directory.path for directory in rendering.directories)
     names: dict[Path, set[str]] = defaultdict(set)
-    for path in {*files, *directories, *made, *recorded.current, *recorded.unfinished}:
+    for path in {*files, *directories, *others, *recorded.current, *recorded.unfinished}:
         names[path.parent].add(path.name)
     for parent, ours in names.items():
         with collecting(problems):
             yield from (parent / name for name in disk.names(parent) if finished_name(name) in ours)
+
+
+def _of_others(installation: Installation) -> set[Path]:
+    """Return the files of others that earlier runs took over, or were giving back when they were interrupted."""
+    live = (*installation.unfinished, installation.current)
+    return {file.path for generation in live if generation for file in generation.manifest.replaced}
 
 
 def _with_history(

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from tests.product import Product
+from tests.product import Product, eventually
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
@@ -115,13 +115,14 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     assert "Stopped and removed, for there was no generation before: catmaid-a, catmaid-b." in nothing.stderr
     assert "Nothing is installed now." in nothing.stderr
     assert not (product.directory / "c").exists()
-    assert not product.processes()
+    eventually(lambda: not product.processes(), "nothing is left of it")
 
-    product.configure(sleeping(a=1000, b=0, c=1000))
+    idle = "[command.idle]\nargv = ['sleep', '1000']\nautostart = false\n"
+    product.configure(sleeping(a=1000) + "\n" + idle + sleeping(b=0, c=1000))
     failed = product.procman("install", *IMPATIENT, check=False)
     assert failed.returncode == 1
     assert "for there was no generation before: catmaid-b, catmaid-c." in failed.stderr
-    assert list(pids(product)) == ["a"]
+    assert list(pids(product)) == ["a", "idle"]
     assert "catmaid-b was removed, for it did not become healthy" in product.procman("status").stdout
     a = pids(product)["a"]
 
@@ -130,7 +131,7 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     assert kept.returncode == 1
     assert "Nothing was brought back" in kept.stderr
     assert product.status()["catmaid-b"]["state"] in ("BACKOFF", "STARTING", "EXITED")
-    product.configure(sleeping(a=1000, b=1000, c=1000))
+    product.configure(idle + sleeping(a=1000, b=1000, c=1000))
     product.procman("install", *PATIENT)
     assert pids(product)["a"] == a
     assert "in sync" in product.procman("status").stdout

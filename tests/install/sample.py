@@ -208,6 +208,16 @@ def remove(base: Path, name: str = "catmaid", *, purge: bool = False) -> Remains
         return uninstall.clear(tree, places, installation, purge=purge)
 
 
+def theirs(base: Path) -> Path:
+    """Return a file of somebody else, of which a comment is to be left."""
+    return base / "etc/supervisor/conf.d/theirs.conf"
+
+
+def take_over(base: Path, wish: Wish) -> Plan:
+    """Do all that `procman install --replace` does with that file."""
+    return install(base, wish, take_over={theirs(base): "; theirs\n"})
+
+
 def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
     """Do all that `procman rollback NUMBER` does."""
     places = directories(base, name)
@@ -218,8 +228,7 @@ def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
         known = read_installation(tree, places)
         live = [each.manifest for each in (*known.unfinished, known.current) if each]
         taken = {file for each in live for file in each.replaced} - {*wanted.replaced}
-        theirs = uninstall.restorable(tree, places.state, taken)
-        made = make_plan(files, wanted, known, tree, give_back=theirs)
+        made = make_plan(files, wanted, known, tree, give_back=uninstall.restorable(tree, places.state, taken))
         apply(tree, made, generations.read_configuration(tree, places.state, number))
         activate(tree, base, places)
     return made
@@ -258,6 +267,8 @@ def _main(base: Path, order: str, wish: str) -> int:
     try:
         if order == "install":
             install(base, WISHES[wish])
+        elif order == "take-over":
+            take_over(base, WISHES[wish])
         elif order == "rollback":
             roll_back(base, int(wish))
         else:

@@ -52,6 +52,8 @@ class Scenario:
         """Carry out the order in this process, uninterrupted."""
         if self.order == "install":
             sample.install(base, WISHES[self.argument])
+        elif self.order == "take-over":
+            sample.take_over(base, WISHES[self.argument])
         elif self.order == "rollback":
             sample.roll_back(base, int(self.argument))
         else:
@@ -77,11 +79,14 @@ def _twice(base: Path) -> None:
     sample.install(base, WISHES["two"])
 
 
-def _taken_over(base: Path) -> None:
-    theirs = base / "etc/supervisor/conf.d/theirs.conf"
-    theirs.write_text("[program:theirs]\ncommand=/bin/theirs\n")
+def _about_to_take_over(base: Path) -> None:
+    sample.theirs(base).write_text("; theirs\n[program:theirs]\ncommand=/bin/theirs\n")
     sample.install(base, WISHES["one"])
-    sample.install(base, WISHES["two"], take_over={theirs: None})
+
+
+def _taken_over(base: Path) -> None:
+    _about_to_take_over(base)
+    sample.take_over(base, WISHES["two"])
 
 
 SCENARIOS = {
@@ -89,6 +94,7 @@ SCENARIOS = {
     "upgrade": Scenario(_edited, "install", "two"),
     "roll-back": Scenario(_twice, "rollback", "1"),
     "roll-back that gives back": Scenario(_taken_over, "rollback", "1"),
+    "take-over": Scenario(_about_to_take_over, "take-over", "two"),
     "uninstall": Scenario(_programs_have_run, "uninstall", "keep"),
     "purge": Scenario(_programs_have_run, "uninstall", "purge"),
 }
