@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from procman import backends
@@ -22,3 +23,15 @@ def process_manager(manifest: Manifest) -> tuple[object, ...]:
     if manifest.backend is BackendName.SYSTEMD:
         return (manifest.backend,)
     return (manifest.backend, manifest.supervisor.mode, manifest.supervisor.configuration, manifest.supervisor.include)
+
+
+def other_commands(wanted: Manifest, others: Iterable[Manifest]) -> Iterator[str]:
+    """Yield a problem for each of the OTHERS that names another supervisord for the unit that WANTED shares with it."""
+    own = wanted.supervisor.supervisord
+    for other in others:
+        theirs = other.supervisor.supervisord
+        if own and theirs not in (None, own) and process_manager(wanted) == process_manager(other):
+            yield (
+                f"{wanted.configuration_file}: supervisor.supervisord: {other.project} has {theirs}, and they share one "
+                f"unit: write the same in both (the other is {other.configuration_file})"
+            )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman import backends
-from procman.commands.controller import controller_of, process_manager
+from procman.commands.controller import controller_of, other_commands, process_manager
 from procman.commands.extending import with_stop_timeout
 from procman.commands.healer import healer_problems, installed_healer
 from procman.commands.moving import unwritable
@@ -119,7 +119,7 @@ def _prepared(
 ) -> Prepared:
     current = installation.current.manifest if installation.current else None
     moves = current is not None and process_manager(current) != process_manager(wanted)
-    problems = healer_problems(project)
+    problems = [*healer_problems(project), *other_commands(wanted, installation.others)]
     if current and moves:
         controller = controller_of(current)
         problems += unwritable(project, controller.states(current.programs))

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.errors import ProcmanError
+from procman.install.generations import manifests_of_others
 from procman.install.manifest import InstalledFile, Manifest, digest
 from procman.install.paths import Tree
+from procman.model import Directories
 
 
 def differences(manifest: Manifest) -> Iterator[str]:
@@ -19,7 +21,7 @@ def differences(manifest: Manifest) -> Iterator[str]:
     doubtful = [file for file in manifest.files if not _untouched(file, since)]
     if doubtful:
         with Tree() as tree:
-            yield from (text for file in doubtful if (text := _difference(tree, file)))
+            yield from (text for file in doubtful if (text := _difference(tree, manifest, file)))
     for name in manifest.left_out:
         yield f"{name} was removed, for it did not become healthy; `procman install` tries it again"
     yield from _configuration_difference(manifest)
@@ -43,7 +45,7 @@ def _untouched(file: InstalledFile, since: int) -> bool:
     return found.st_ctime_ns < since and found.st_mode == stat.S_IFREG | file.mode
 
 
-def _difference(tree: Tree, file: InstalledFile) -> str:
+def _difference(tree: Tree, manifest: Manifest, file: InstalledFile) -> str:
     try:
         found = tree.look(file.path)
     except ProcmanError as error:
@@ -51,8 +53,16 @@ def _difference(tree: Tree, file: InstalledFile) -> str:
     if found is None:
         return f"{file.path} is missing"
     if found.content is None or digest(found.content) != file.digest:
+        if found.content and file.shared and _is_anothers(tree, manifest.directories, file.path, digest(found.content)):
+            return ""
         return f"{file.path} was changed by hand"
     return f"{file.path} has mode {found.mode:04o}, not {file.mode:04o}" if found.mode != file.mode else ""
+
+
+def _is_anothers(tree: Tree, directories: Directories, path: Path, content: str) -> bool:
+    """Say whether another project has put CONTENT, a digest, into the shared file PATH: with a newer procman, say."""
+    others = manifests_of_others(tree, directories)
+    return any((path, content) == (file.path, file.digest) for other in others for file in other.files)
 
 
 def _configuration_difference(manifest: Manifest) -> Iterator[str]:

@@ -60,7 +60,7 @@ def read_installation(tree: Tree, directories: Directories) -> Installation:
         numbers=tuple(numbers),
         unfinished=tuple(read_generation(tree, state, number) for number in unfinished if number in numbers),
         pending=pending,
-        others=tuple(_manifests_of_others(tree, directories)),
+        others=tuple(manifests_of_others(tree, directories)),
         shared_directories=scope.directories_made(tree, directories.shared_state),
         leftovers=(*scope.leftovers(tree, directories.shared_state), *_leftovers(tree, state)),
     )
@@ -238,7 +238,8 @@ def _leftovers(tree: Tree, state: Path) -> list[Path]:
     return [place / name for place in places for name in tree.names(place) if finished_name(name)]
 
 
-def _manifests_of_others(tree: Tree, directories: Directories) -> list[Manifest]:
+def manifests_of_others(tree: Tree, directories: Directories) -> list[Manifest]:
+    """Return what is installed of the other projects of the scope."""
     found = []
     for name in scope.installed_projects(tree, directories.shared_state):
         state = directories.shared_state / name

@@ -6,7 +6,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from procman.install.differences import differences
 from procman.install.generations import current_generation
 from procman.install.manifest import Manifest
 from procman.install.paths import Tree
+from procman.model import Rendering
 from tests.install import sample
 from tests.install.sample import WISHES
 
@@ -113,3 +116,21 @@ def test_edited_and_missing_configuration_is_told(host: Path, manifest: Manifest
     assert [*differences(manifest)] == [f"{path} was changed since; `procman diff` shows what an install would do"]
     path.unlink()
     assert [*differences(manifest)] == [f"{path} is gone; what it said is kept with the generation"]
+
+
+def test_shared_file_is_as_whichever_project_wrote_it_last(
+    host: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, plain = manifest.directories.shared_configuration / "shared.conf", sample.rendering
+
+    def newer(*arguments: Any) -> Rendering:
+        made = plain(*arguments)
+        files = (replace(file, content="; Written by procman, newer") if file.shared else file for file in made.files)
+        return replace(made, files=tuple(files))
+
+    monkeypatch.setattr(sample, "rendering", newer)
+    sample.install(host, WISHES["none"], name="other")
+    assert path.read_text().endswith("newer")
+    assert [*differences(manifest)] == []
+    path.write_text("; Written by procman, and edited")
+    assert [*differences(manifest)] == [f"{path} was changed by hand"]

@@ -1,0 +1,40 @@
+"""Which projects share a process manager, and what they must then agree on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from procman.commands.controller import other_commands, process_manager
+from procman.install.manifest import Manifest, describe
+from procman.model import BackendName, Rendering, SupervisorMode
+from tests.backends.supervisor.projects import reference
+
+
+def manifest(name: str, supervisord: str | None = None, *, backend: BackendName = BackendName.SUPERVISOR) -> Manifest:
+    settings = replace(
+        reference().supervisor, mode=SupervisorMode.EMBEDDED, supervisord=Path(supervisord) if supervisord else None
+    )
+    project = replace(reference(name=name), supervisor=settings, backend=backend)
+    return describe(project, Rendering((), ()), [], procman="0", configuration=b"", templates_digest="")
+
+
+def test_keys_that_say_how_it_is_started_do_not_make_it_another() -> None:
+    with_unit, without = manifest("one", "/opt/procman/bin/supervisord"), manifest("other")
+    assert process_manager(with_unit) == process_manager(without)
+    existing = replace(without, supervisor=replace(without.supervisor, mode=SupervisorMode.EXISTING))
+    assert process_manager(existing) != process_manager(without)
+    extended = replace(existing, supervisor=replace(existing.supervisor, extend_stop_timeout=True))
+    assert process_manager(existing) == process_manager(extended)
+
+
+def test_project_under_systemd_needs_no_supervisord_whatever_its_file_says() -> None:
+    assert process_manager(manifest("one", backend=BackendName.SYSTEMD)) != process_manager(manifest("other"))
+
+
+def test_unit_is_shared_and_so_starts_one_and_the_same_supervisord() -> None:
+    wanted, same, none = manifest("one", "/a/supervisord"), manifest("same", "/a/supervisord"), manifest("none")
+    assert [*other_commands(wanted, [same, none])] == []
+    assert [*other_commands(none, [same])] == []
+    [problem] = other_commands(wanted, [same, manifest("other", "/b/supervisord")])
+    assert "supervisor.supervisord: other has /b/supervisord" in problem
