@@ -12,6 +12,7 @@ from procman.commands.healthy import Unhealthy, wait_until_healthy
 from procman.commands.names import resolve
 from procman.commands.select import Installed
 from procman.commands.side_by_side import batches, side_by_side
+from procman.commands.told import tell_stop
 from procman.errors import ConfigurationError
 from procman.install.activations import on_the_way_down
 from procman.install.lock import hold_lock
@@ -29,7 +30,9 @@ def start(installed: Installed, names: Sequence[str], progress: Progress) -> lis
 def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:
     """Stop the programs that NAMES mean, warm and side by side, beat before the workers, and return them."""
     programs = _meant(installed, names)
-    controller_of(installed.manifest).stop(sorted(programs, key=on_the_way_down), progress)
+    controller = controller_of(installed.manifest)
+    tell_stop(installed.manifest, controller, programs, "")
+    controller.stop(sorted(programs, key=on_the_way_down), progress)
     return programs
 
 
@@ -57,6 +60,7 @@ def restart(
 def _restart(manifest: Manifest, program: InstalledProgram, how: How) -> tuple[InstalledProgram, Unhealthy | None]:
     # One each: what speaks to a process manager waits for one answer at a time.
     controller = controller_of(manifest)
+    tell_stop(manifest, controller, [program], "to be started again")
     controller.restart(program, how.progress)
     unhealthy = wait_until_healthy(controller, [program], how.wait_seconds or 0, how.progress, manifest)
     return program, unhealthy[0] if unhealthy else None
