@@ -199,6 +199,8 @@ def test_a_move_to_another_supervisord_finishes_the_task_first_and_never_has_two
         "beat": 1,
     }
     assert not product.main_processes("catmaid-idle@")
+    idle = product.status()["catmaid-idle"]
+    assert (idle["state"], idle["wanted"]) == ("STOPPED", False)
     assert existing.ctl("status", "catmaid-celery").returncode == 0
     assert not product.supervisord_configuration.exists()
     assert "nothing changed" in product.procman("install").stdout
