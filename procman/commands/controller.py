@@ -32,6 +32,6 @@ def other_commands(wanted: Manifest, others: Iterable[Manifest]) -> Iterator[str
         theirs = other.supervisor.supervisord
         if own and theirs not in (None, own) and process_manager(wanted) == process_manager(other):
             yield (
-                f"{wanted.configuration_file}: supervisor.supervisord: {other.project} has {theirs}, and they share one "
-                f"unit: write the same in both (the other is {other.configuration_file})"
+                f"{wanted.configuration_file}: supervisor.supervisord: {other.project} has {theirs}, and both share "
+                f"one unit: write the same in both (the other is {other.configuration_file})"
             )
