@@ -37,7 +37,8 @@ def remove_all(tree: Tree, installation: Installation, how: How, *, purge: bool)
     log = None
     if process_manager(manifest) not in map(process_manager, installation.others):
         log = controller.close_down(how.progress)
-    if log and purge:
+    # Not where an edited file of supervisord's may say that it logs.
+    if log and purge and manifest.directories.shared_state in log.parents:
         tree.remove_tree(log.parent)
     remains = clear(tree, manifest.directories, installation, purge=purge)
     return replace(remains, stays=(*remains.stays, log)) if log and not purge else remains

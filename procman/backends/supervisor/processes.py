@@ -33,6 +33,14 @@ def arguments(pid: int) -> list[str]:
     return [os.fsdecode(word) for word in raw.split(b"\0")[:-1]]
 
 
+def owner(pid: int) -> int | None:
+    """Return the user of process PID."""
+    try:
+        return (_PROC / str(pid)).stat().st_uid
+    except OSError:
+        return None
+
+
 def parent(pid: int) -> int | None:
     """Return the parent of process PID."""
     status = _status(pid)

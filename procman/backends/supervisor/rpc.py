@@ -7,6 +7,7 @@ status` takes for everything else.
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ Address = Path | tuple[str, int]
 
 PATH = "/RPC2"
 BLOCK = 65_536
+
+PEER_CREDENTIALS = struct.Struct("iII")
+"""unix(7), SO_PEERCRED: process, user and group."""
 
 OK = 200
 UNAUTHORIZED = 401
@@ -49,6 +53,15 @@ def post(address: Address, headers: Mapping[str, str], body: bytes, deadline: fl
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + body)
         answer = _read_all(connection, deadline)
     return _status_and_content(answer)
+
+
+def listener(address: Address, deadline: float) -> int | None:
+    """Return the user who listens at ADDRESS; None where that cannot be told, as over TCP. Raises OSError."""
+    if not isinstance(address, Path) or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    with _connect(address, deadline) as connection:
+        told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
+    return int(PEER_CREDENTIALS.unpack(told)[1])
 
 
 def _connect(address: Address, deadline: float) -> socket.socket:
@@ -134,7 +147,7 @@ def decode(content: bytes) -> Any:
             fault = _decoded(answer[0])
             raise RpcFault(fault["faultCode"], fault["faultString"])
         return _decoded(answer[0][0])
-    except (ElementTree.ParseError, ValueError, IndexError, LookupError, TypeError):
+    except (ElementTree.ParseError, ValueError, IndexError, LookupError, TypeError, RecursionError):
         raise NotRpc from None
 
 

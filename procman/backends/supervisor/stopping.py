@@ -118,7 +118,7 @@ def _forestall(client: Client, name: str) -> None:
         if info is None or ended(info):
             return
         # In this order: a script that TERM ends leaves behind what it has started.
-        if not info["pid"] or _kill_group(info["pid"]):
+        if not info["pid"] or not _may_signal(client, info["pid"]) or _kill_group(info["pid"]):
             _order_stop(client, name)
         time.sleep(0.01)
 
@@ -133,6 +133,14 @@ def _kill_group(pid: int) -> bool:
         # Not ours to kill; supervisord's TERM must do.
         pass
     return True
+
+
+def _may_signal(client: Client, pid: int) -> bool:
+    """Whether the supervisord that told of PID might signal it too; root does nothing for it that it may not (S3)."""
+    if os.geteuid() != 0:
+        return True
+    answers_as = client.answers_as()
+    return answers_as in (None, 0) or processes.owner(pid) == answers_as
 
 
 def _order_stop(client: Client, name: str) -> None:
@@ -163,6 +171,10 @@ def _terminate(client: Client, name: str, pid: int) -> None:
             if fault.code not in (NOT_RUNNING, BAD_NAME):
                 raise
         return
+    if not _may_signal(client, main):
+        raise ProcmanError(
+            f"{name}: its process {main} is not its supervisord's to stop", hint="See whose it is, and end it by hand."
+        )
     try:
         os.kill(main, signal.SIGTERM)
     except ProcessLookupError:

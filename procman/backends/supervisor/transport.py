@@ -88,6 +88,13 @@ class Client:
         subject = str(parameters[0]) if parameters and isinstance(parameters[0], str) else ""
         return self._answer(f"supervisor.{method}", parameters, subject, timeout)
 
+    def answers_as(self) -> int | None:
+        """Return the user whom this supervisord runs as; None where that cannot be told."""
+        try:
+            return rpc.listener(self.main.address, time.monotonic() + self.timeout)
+        except OSError:
+            return None
+
     def infos(self, names: Iterable[str]) -> dict[str, Info | None]:
         """Return what supervisord says of each of NAMES, which may be `group:name`; None: not loaded. One call."""
         wanted = list(names)

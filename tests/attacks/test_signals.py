@@ -1,0 +1,90 @@
+"""S3: a supervisord of the service user's cannot have root end a process that is not that user's."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procman.backends.supervisor.main_file import MainFile
+from procman.backends.supervisor.stopping import drain
+from procman.backends.supervisor.transport import Client
+from procman.errors import ProcmanError
+from tests.install.people import NOBODY, needs_root
+from tests.product import eventually
+
+LISTEN = """
+import os, socket, sys
+os.setresuid({uid}, {uid}, {uid})
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print("listening", flush=True)
+while True:
+    listener.accept()
+"""
+
+
+@dataclass(frozen=True)
+class Liar(Client):
+    """Says of a process of root's that it is its program."""
+
+    victim: int = 0
+
+    def infos(self, names: Any) -> dict[str, Any]:
+        told = {"pid": self.victim, "statename": "RUNNING", "start": 1, "stop": 0, "now": 2}
+        return dict.fromkeys(names, told)
+
+    def call(self, method: str, *parameters: Any, timeout: float | None = None) -> Any:
+        return True
+
+
+@pytest.fixture
+def victim() -> Iterator[subprocess.Popen[bytes]]:
+    """A script of root's that waits for a process of root's."""
+    with subprocess.Popen(["sh", "-c", "sleep 1000; true"], start_new_session=True) as process:
+        yield process
+        os.killpg(process.pid, 9)
+
+
+def liar(public: Path, victim: int, uid: int) -> tuple[Liar, subprocess.Popen[str]]:
+    public.chmod(0o777)
+    socket = public / f"socket-{uid}"
+    listener = subprocess.Popen(["python3", "-c", LISTEN.format(uid=uid), socket], stdout=subprocess.PIPE, text=True)
+    assert listener.stdout
+    assert listener.stdout.readline() == "listening\n"
+    main = MainFile(public / "conf", socket, None, None, None, "log", "info", ())
+    return Liar(main, "", 5, victim), listener
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@needs_root
+def test_root_ends_no_process_for_a_supervisord_that_might_not(public: Path, victim: subprocess.Popen[bytes]) -> None:
+    eventually(lambda: bool(children(victim.pid)), "it waits")
+    told, listener = liar(public, victim.pid, NOBODY.pw_uid)
+    assert told.answers_as() == NOBODY.pw_uid
+    with pytest.raises(ProcmanError, match="is not its supervisord's to stop"):
+        drain(told, ["catmaid-celery"], 1, lambda _: None)
+    assert victim.poll() is None
+    assert children(victim.pid)
+    listener.kill()
+    listener.communicate()
+
+
+@needs_root
+def test_root_does_for_a_supervisord_of_roots(public: Path, victim: subprocess.Popen[bytes]) -> None:
+    eventually(lambda: bool(children(victim.pid)), "it waits")
+    told, listener = liar(public, victim.pid, 0)
+    with pytest.raises(ProcmanError, match="did not end"):
+        drain(told, ["catmaid-celery"], -20, lambda _: None)
+    eventually(lambda: not children(victim.pid) or victim.poll() is not None, "it was told to end")
+    listener.kill()
+    listener.communicate()
