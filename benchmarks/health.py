@@ -70,11 +70,13 @@ def worker() -> Iterator[tuple[list[str], list[str]]]:
     assert environment
     product = Product(environment)
     os.environ.update(product.environment, DJANGO_SETTINGS_MODULE="mysite.settings")
-    ping = [str(product.virtualenv / "bin/celery"), "--workdir", str(DEMO), "-A", "mysite", "inspect", "ping"]
+    celery = [str(product.virtualenv / "bin/celery"), "--workdir", str(DEMO), "-A", "mysite"]
+    # It ends with the first answer, however long it might wait.
+    ping = [*celery, "inspect", "ping", "--timeout", "20", "-d", f"catmaid-celery@{socket.gethostname()}"]
     try:
         product.configure("[worker.celery]\n[health]\nheal = false")
         product.procman("install", "--wait", "60")
-        yield _procman(product.configuration), [*ping, "-d", f"catmaid-celery@{socket.gethostname()}"]
+        yield _procman(product.configuration), ping
     finally:
         product.close()
 
