@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from procman.checks.processes import look_at
 from procman.commands.check import blocking, check
 from procman.commands.check_host import other_beats
 from procman.config.load import load
 from procman.errors import ProcmanError
+from procman.launch import launch_of
 from procman.model import Level, Project, Result
 from tests.django_projects import DEMO, make_project
 from tests.product import eventually
@@ -323,6 +325,24 @@ def test_beat_of_another_project_with_the_same_app_is_left_alone(site: Site) -> 
         finally:
             process.kill()
     assert told == []
+
+
+def test_beat_of_our_own_is_none_of_others_with_its_launcher_and_without(site: Site) -> None:
+    project = site.demo()
+    project = replace(project, directories=replace(project.directories, library=site.directory))
+    without = replace(project, programs=tuple(replace(each, launcher=False) for each in project.programs))
+    for ours, script in ((project, "launcher.py"), (without, "celery")):
+        (site.directory / script).write_text("import time; time.sleep(60)\n")
+        [arguments] = [launch_of(ours, each).argv[1:] for each in ours.programs if each.key == "beat"]
+        words = arguments if ours is project else (str(site.directory / script), *arguments)
+        with subprocess.Popen([sys.executable, *words], cwd=project.directory) as process:
+            try:
+                eventually(lambda: "mysite" in Path(f"/proc/{process.pid}/cmdline").read_text(), "it is Python")
+                assert process.pid in look_at((), [str(site.directory)])
+                told = [each for each in other_beats(ours) if each.pid == process.pid]
+            finally:
+                process.kill()
+        assert told == []
 
 
 def test_nothing_is_written_by_a_check(site: Site) -> None:
