@@ -11,6 +11,7 @@ from procman.config.identity import read_identity
 from procman.config.search import find
 from procman.config.trust import require_trust, require_trusted_way
 from procman.errors import ConfigurationError, ProcmanError
+from procman.install.found import PathError
 from procman.install.generations import Generation, current_generation, read_installation, read_pending
 from procman.install.manifest import Manifest, Pending
 from procman.install.paths import Tree
@@ -127,8 +128,14 @@ def _installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Direc
         if scope is Scope.USER and not environment.get("HOME"):
             continue
         shared = directories_for("any", scope, environment).shared_state
-        with Tree() as tree:
-            names = installed_projects(tree, shared)
+        try:
+            with Tree() as tree:
+                names = installed_projects(tree, shared)
+        except PathError:
+            if scope is Scope.SYSTEM:
+                raise
+            # HOME is somebody else's, as sudo may leave it to root; and so is what is installed there.
+            continue
         found += [(name, directories_for(name, scope, environment)) for name in names]
     return found
 

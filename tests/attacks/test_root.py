@@ -94,6 +94,15 @@ def test_root_does_not_run_procman_from_a_virtualenv_of_somebody_else(host: Atta
         host.root(f"chown root {given}")
 
 
+def test_a_home_of_somebody_else_is_not_looked_into(host: AttackedHost) -> None:
+    host.service(f"mkdir -p {THEIRS}/.local/state/procman/catmaid/generations/1")
+    host.service(f"ln -s generations/1 {THEIRS}/.local/state/procman/catmaid/current")
+    host.procman("install")
+    # As `sudo -E` has it. No procman.toml is at hand, so what is installed is looked for.
+    told = host.run("procman status", "root", environment={"HOME": THEIRS})
+    assert told.stdout.count("RUNNING") == 2
+
+
 def test_modules_in_the_working_directory_are_not_imported(host: AttackedHost) -> None:
     plant(host)
     host.root(f"rm {THEIRS}/procman.toml")

@@ -26,8 +26,6 @@ def test_nobody_but_root_reaches_the_socket(host: AttackedHost) -> None:
     for user in (SERVICE, STRANGER):
         refused = host.run(f"python3 -c '{CONNECT}'", user, check=False)
         assert "PermissionError" in refused.stderr
-        for words in ("stop one", "restart one", "uninstall", "hold one"):
-            assert host.procman(words, user=user, check=False).returncode != 0
     assert host.procman("status").stdout.count("RUNNING") == 2
 
 
