@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
+from procman.cli import listening
 from procman.cli.selection import Selection
-from procman.commands.keeping import keep_looking, look_once
+from procman.commands.keeping import look_once
 from procman.install.events import Event
 from procman.output.events import as_line
-from procman.output.terminal import printable
 
 
 @click.command()
@@ -29,19 +29,10 @@ def heal(selection: Selection, listen: bool, state: Path | None) -> None:
     """
     place = state or selection.installed().manifest.directories.state
     if listen:
-        keep_looking(place, _say_event, _warn)
+        listening.listen(place)
     else:
-        look_once(place, _print_event, _warn)
-
-
-def _say_event(event: Event) -> None:
-    # Standard output is supervisord's.
-    click.echo(as_line(event), err=True)
+        look_once(place, _print_event, listening.warn)
 
 
 def _print_event(event: Event) -> None:
     click.echo(as_line(event))
-
-
-def _warn(text: str) -> None:
-    click.echo(f"procman: {printable(text)}", err=True)
