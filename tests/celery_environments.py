@@ -32,6 +32,8 @@ class CelerySpec:
     pythons: tuple[str, ...]
     requirements: tuple[str, ...]
     before: tuple[str, ...] = ()
+    suffix: str = ""
+    """Of its directory, where two are alike."""
 
     @property
     def missing(self) -> str:
@@ -77,6 +79,13 @@ CELERY_5_7 = CelerySpec(
     requirements=("kombu==5.7.0", "billiard==4.3.2", "vine==5.1.0"),
 )
 CELERY_SPECS = (CELERY_5_7, CELERY_5_1, CELERY_4_4)
+CELERY_GREEN = CelerySpec(
+    version="5.7.0",
+    pythons=(RUNNING,),
+    requirements=(*CELERY_5_7.requirements, "gevent==26.9.0", "eventlet==0.41.3"),
+    suffix="-green",
+)
+"""For the pools that run tasks in greenlets."""
 
 
 @cache
@@ -99,7 +108,7 @@ def environment_of(spec: CelerySpec) -> CeleryEnvironment | None:
     version, python = next(((version, python) for version, python in found if python), ("", None))
     if python is None:
         return None
-    directory = CACHE / f"celery-{spec.version}-python{version}"
+    directory = CACHE / f"celery-{spec.version}-python{version}{spec.suffix}"
     requirements = (f"celery=={spec.version}", *spec.requirements, *_django(version))
     make_virtualenv(directory, python, requirements, before=spec.before)
     return CeleryEnvironment(spec, directory)

@@ -16,7 +16,8 @@ POOLS = {
     "celery.concurrency.eventlet": "eventlet",
 }
 
-LEAST_SECONDS_OF_CALLS = 8
+LEAST_SECONDS_OF_CALLS = 5
+"""Below this a loop of calls that take two seconds and a little more says too little."""
 
 
 def connect(observed: Observed, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:

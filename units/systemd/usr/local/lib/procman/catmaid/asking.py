@@ -41,6 +41,8 @@ class Asker:
     def of_consumer(self, consumer: Any) -> None:
         """Ask about the queues of a worker's consumer, now and as long as the process lives. May be called again."""
         self._origin = consumer.connection
+        # Now: before anybody can cancel one.
+        self._remember_queues(consumer)
         self._start(consumer.pool, lambda: self._ask_queues(consumer))
 
     def of_app(self, app: Any) -> None:
@@ -126,12 +128,10 @@ class Asker:
             "name": printable(name),
             "messages": messages,
             "consumers": consumers,
-            "since": self._without_consumers_since(name, consumers),
+            "since": self._abandoned_since(name) if messages and consumers == 0 else None,
         }
 
-    def _without_consumers_since(self, name: str, consumers: Optional[int]) -> Optional[float]:
-        if consumers != 0:
-            return None
+    def _abandoned_since(self, name: str) -> float:
         before = [queue["since"] for queue in self._observed.queues if queue["name"] == printable(name)]
         return before[0] if before and before[0] is not None else monotonic()
 

@@ -171,8 +171,7 @@ def _of_consumers(heartbeat: Mapping[str, Any], now: float, thresholds: Threshol
         return None
     names = ", ".join(queue["name"] for queue in abandoned)
     reason = f"nobody consumes {names}, which this worker should"
-    late = any(queue["messages"] and now - (queue["since"] or now) > thresholds.stall_seconds for queue in abandoned)
-    if not late:
+    if not any(now - (queue["since"] or now) > thresholds.stall_seconds for queue in abandoned):
         return Verdict(WARNING, "PM303", reason)
     return Verdict(CRITICAL, "PM303", f"{reason}, and messages wait there", "" if heartbeat["busy"] else WARM)
 

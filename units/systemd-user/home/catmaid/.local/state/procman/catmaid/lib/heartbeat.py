@@ -149,8 +149,8 @@ class Heart:
         if not observed.is_up:
             self._systemd.put_off(found.reason)
             return
-        told = f"{found.level} {found.code} {observed.phase}"
-        words = ["READY=1"] if told == self._told else ["READY=1", f"STATUS={found.level}: {found.reason}"]
+        status = f"STATUS={found.level}: {found.reason}"
+        words = ["READY=1"] if status == self._told else ["READY=1", status]
         if not self._healing.withholds:
             words.append("WATCHDOG=1")
         if observed.pool not in (None, *verdict.POOLS_THAT_TELL) and not self._has_disarmed:
@@ -158,7 +158,7 @@ class Heart:
             words.append("WATCHDOG_USEC=0")
             self._has_disarmed = True
         if self._systemd.tell(*words):
-            self._told = told
+            self._told = status
 
     def write(self) -> None:
         """Write the latest heartbeat, and act on it if it has to be."""

@@ -29,7 +29,7 @@ class SelfHealing:
         self._next_look = 0.0
         self._asked_at: Optional[float] = None
         self._has_given_up = False
-        self._was_healed: Optional[bool] = None
+        self._was_healed = False
         self.withholds = False
         """Whether systemd is to get no sign of life any more, because the main process does not listen."""
 
@@ -42,7 +42,7 @@ class SelfHealing:
             return
         if not self._is_remediable(found):
             self._code, self._failures, self._next_look = "", 0, now
-            self._note_recovery(found)
+            self._note_recovery(heartbeat, found)
             return
         if found.code != self._code:
             self._code, self._failures, self._next_look = found.code, 0, now
@@ -98,9 +98,12 @@ class SelfHealing:
             self._say(f"{found.code}: {found.reason}. Not restarted: {why}")
             self._record("gave-up", heartbeat, found, f"nothing: {why}")
 
-    def _note_recovery(self, found: Verdict) -> None:
-        """Record once that the process is sound which a restart was to bring."""
-        if found.level != verdict.OK or found.code != "PM200" or self._was_healed:
+    def _note_recovery(self, heartbeat: Mapping[str, Any], found: Verdict) -> None:
+        """Record once that the process works which a restart was to bring; that it is sound is too easily said."""
+        settings = self._observed.settings
+        waited = heartbeat["written"] - heartbeat["phase_since"] > settings.stall_seconds + settings.stale_seconds
+        works = heartbeat["finished"] or heartbeat["tick"] or waited
+        if found.code != "PM200" or not works or self._was_healed:
             return
         self._was_healed = True
         try:

@@ -1,0 +1,267 @@
+"""Real faults on a booted Debian with RabbitMQ: what systemd and the programs themselves find, heal and leave alone.
+
+The intervals are short, and each test waits for what must happen a multiple of them; what must not happen is looked for
+after as long as it would have taken several times over.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from procman.inside.verdict import read
+
+from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, counted, send, show
+from .machine import Host
+
+STALL_SECONDS, STALE_SECONDS, WATCHDOG_SECONDS = 6, 4, 4
+
+TOML = f"""
+[project]
+name = "well"
+app = "mysite"
+directory = "{PROJECTS}"
+virtualenv = "{VIRTUALENV}"
+settings = "exercise.settings"
+user = "www-data"
+backend = "systemd"
+environment_file = "/etc/catmaid/celery.env"
+writable_paths = ["{DATA}"]
+after = ["rabbitmq-server.service"]
+
+[environment]
+DEMO_DATA_DIRECTORY = "{DATA}"
+
+[health]
+heartbeat_seconds = 1
+stale_seconds = {STALE_SECONDS}
+stall_seconds = {STALL_SECONDS}
+watchdog_seconds = {WATCHDOG_SECONDS}
+interval_seconds = 1
+failures = 2
+restarts_per_hour = 100
+
+[worker.celery]
+queues = ["well"]
+concurrency = 2
+
+[worker.alone]
+queues = ["alone"]
+pool = "solo"
+
+[beat]
+"""
+
+WORKER, SOLO, BEAT = "well-celery", "well-alone", "well-celery-beat"
+SOON = 60.0
+"""For whatever takes no longer than a start."""
+LONG_ENOUGH = 3 * max(STALE_SECONDS, WATCHDOG_SECONDS)
+
+wait_for = Host.wait_for
+
+
+class Programs:
+    """What the tests ask of the programs of one installed project."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.host = project.host
+
+    def run_directory(self, program: str) -> str:
+        return f"/var/lib/procman/{self.project.name}/run/{program}"
+
+    def heartbeat(self, program: str) -> dict[str, Any]:
+        return read(self.host.run(["cat", f"{self.run_directory(program)}/heartbeat.json"]).stdout)
+
+    def code(self, program: str) -> str:
+        return str(self.heartbeat(program)["verdict"]["code"])
+
+    def phase(self, program: str) -> str:
+        return str(self.heartbeat(program)["phase"])
+
+    def pid(self, program: str) -> int:
+        return int(show(self.host, f"{program}.service", "MainPID")["MainPID"])
+
+    def pids(self) -> dict[str, int]:
+        return {program: self.pid(program) for program in (WORKER, SOLO, BEAT)}
+
+    def events(self, program: str) -> list[dict[str, Any]]:
+        done = self.host.run(["cat", f"{self.run_directory(program)}/events.jsonl"], check=False)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def restarted(self, program: str, before: int) -> Callable[[], bool]:
+        return lambda: self.pid(program) not in (0, before) and self.is_sound(program)
+
+    def is_sound(self, program: str) -> bool:
+        try:
+            heartbeat = self.heartbeat(program)
+        except (ValueError, OSError):
+            return False
+        return bool(heartbeat["pid"] == self.pid(program) and heartbeat["verdict"]["code"] == "PM200")
+
+    def is_importing_anew(self, program: str) -> bool:
+        heartbeat = self.heartbeat(program)
+        return bool(heartbeat["pid"] == self.pid(program) and heartbeat["phase"] == "importing")
+
+    def control(self, *words: str) -> None:
+        """Give an order to the workers, as an administrator does."""
+        environment = {
+            "DJANGO_SETTINGS_MODULE": "exercise.settings",
+            "PYTHONPATH": PROJECTS,
+            "CELERY_BROKER_URL": f"amqp://catmaid:{SECRET}@localhost:5672//",
+            "DEMO_DATA_DIRECTORY": DATA,
+        }
+        celery = [f"{VIRTUALENV}/bin/celery", "-A", "mysite", "control", "-d", f"{WORKER}@{self.host_name()}", *words]
+        self.host.run(celery, "www-data", environment=environment)
+
+    def host_name(self) -> str:
+        return self.host.run(["hostname"]).stdout.strip()
+
+    def hold(self, program: str) -> None:
+        text = json.dumps({"format": 1, "program": program, "by": "root", "since": 0, "until": None, "reason": "test"})
+        self.host.write(f"/var/lib/procman/{self.project.name}/holds/{program}.json", text)
+
+    def release(self, program: str) -> None:
+        self.host.run(["rm", f"/var/lib/procman/{self.project.name}/holds/{program}.json"])
+
+
+@pytest.fixture(scope="module")
+def well(stocked: Host) -> Iterator[Programs]:
+    project = Project(stocked, "well", TOML)
+    # For all units whose names begin so; ten seconds of rest after each restart would be most of the time here.
+    stocked.write("/etc/systemd/system/well-.service.d/soon.conf", "[Service]\nRestartSec=1\n")
+    project.procman("install", "--no-check", "--wait", "60", timeout=180)
+    yield Programs(project)
+    project.procman("uninstall", "--purge", timeout=180)
+    stocked.run("rm -r /etc/systemd/system/well-.service.d")
+
+
+@pytest.fixture(autouse=True)
+def sound(well: Programs) -> None:
+    """Each test begins with programs that are sound."""
+    wait_for(lambda: all(map(well.is_sound, (WORKER, SOLO, BEAT))), SOON, "all are sound")
+
+
+def test_programs_tell_systemd_when_they_are_up_and_how_they_are(well: Programs) -> None:
+    for program in (WORKER, BEAT):
+        found = show(well.host, f"{program}.service", "Type", "NotifyAccess", "WatchdogUSec", "ActiveState")
+        assert found == {"Type": "notify", "NotifyAccess": "main", "WatchdogUSec": "4s", "ActiveState": "active"}
+    # A task in the main process may keep it from saying anything for as long as it likes.
+    assert show(well.host, f"{SOLO}.service", "WatchdogUSec") == {"WatchdogUSec": "0"}
+    wait_for(
+        lambda: "it is consuming" in show(well.host, f"{WORKER}.service", "StatusText")["StatusText"],
+        SOON,
+        "systemctl status says how it is",
+    )
+
+
+def test_queues_are_known_with_their_messages_and_consumers(well: Programs) -> None:
+    wait_for(lambda: well.heartbeat(WORKER)["queues"], SOON)
+    [queue] = well.heartbeat(WORKER)["queues"]
+    assert queue == {"name": "well", "messages": 0, "consumers": 1, "since": None}
+
+
+@pytest.mark.parametrize("program", [WORKER, BEAT])
+def test_frozen_main_process_is_restarted_by_systemd(well: Programs, program: str) -> None:
+    before = well.pid(program)
+    well.host.run(["kill", "-STOP", str(before)])
+    wait_for(well.restarted(program, before), WATCHDOG_SECONDS + SOON, f"{program} is back")
+    assert well.host.run(["kill", "-0", str(before)], check=False).returncode != 0
+
+
+def test_worker_that_does_not_consume_is_found_and_healed_warm(well: Programs) -> None:
+    before = well.pid(WORKER)
+    events = len(well.events(WORKER))
+    well.control("cancel_consumer", "well")
+    send(well.host, "counting.tasks.echo", *([number] for number in range(1000, 1010)), queue="well")
+    wait_for(well.restarted(WORKER, before), STALL_SECONDS + SOON, "healed")
+    wait_for(
+        lambda: all(counted(well.host, "finished")[number] == 1 for number in range(1000, 1010)), SOON, "the ten tasks"
+    )
+    healing, healed = well.events(WORKER)[events:]
+    assert (healing["what"], healing["code"], healing["by"]) == ("healing", "PM301", "inside")
+    assert (healed["what"], healed["code"]) == ("healed", "PM301")
+    assert show(well.host, f"{WORKER}.service", "Result") == {"Result": "success"}
+
+
+def test_held_worker_is_left_alone_and_healed_when_it_is_released(well: Programs) -> None:
+    before = well.pid(WORKER)
+    well.hold(WORKER)
+    well.control("cancel_consumer", "well")
+    send(well.host, "counting.tasks.echo", [1100], queue="well")
+    wait_for(lambda: well.code(WORKER) == "PM301", STALL_SECONDS + SOON, "it is found")
+    time.sleep(LONG_ENOUGH)
+    assert (well.pid(WORKER), well.heartbeat(WORKER)["held"]) == (before, True)
+    assert well.heartbeat(WORKER)["verdict"]["level"] == "CRITICAL"
+    well.release(WORKER)
+    wait_for(well.restarted(WORKER, before), SOON, "healed")
+
+
+def test_busy_worker_is_sound_however_long_its_tasks_take(well: Programs) -> None:
+    before = well.pids()
+    begun = len(counted(well.host, "started"))
+    send(well.host, "counting.tasks.hold", [1200, 3 * STALL_SECONDS], [1201, 3 * STALL_SECONDS], queue="well")
+    send(well.host, "counting.tasks.hold", [1202, 3 * STALL_SECONDS], queue="alone")
+    # More than there are slots: these wait, and that is nobody's fault.
+    send(well.host, "counting.tasks.echo", *([number] for number in range(1210, 1220)), queue="well")
+    wait_for(lambda: len(counted(well.host, "started")) == begun + 3, SOON, "the tasks run")
+    levels = set()
+    while not counted(well.host, "finished")[1200]:
+        levels |= {(program, well.heartbeat(program)["verdict"]["level"]) for program in (WORKER, SOLO)}
+        time.sleep(0.5)
+    assert levels >= {(WORKER, "OK"), (SOLO, "UNKNOWN")}
+    assert levels <= {(WORKER, "OK"), (SOLO, "UNKNOWN"), (SOLO, "OK")}
+    assert well.pids() == before
+
+
+def test_broker_that_is_away_makes_them_worse_but_restarts_nothing(well: Programs) -> None:
+    before = well.pids()
+    well.host.run("systemctl stop rabbitmq-server", timeout=90)
+    wait_for(lambda: well.phase(WORKER) == "disconnected", SOON, "it notices")
+    time.sleep(LONG_ENOUGH)
+    verdict = well.heartbeat(WORKER)["verdict"]
+    assert (verdict["level"], verdict["code"], verdict["remedy"]) == ("WARNING", "PM203", "")
+    assert show(well.host, f"{WORKER}.service", "ActiveState") == {"ActiveState": "active"}
+    well.host.run("systemctl start rabbitmq-server", timeout=90)
+    wait_for(lambda: well.is_sound(WORKER) and well.is_sound(SOLO), SOON + 30, "well again by itself")
+    send(well.host, "counting.tasks.echo", [1300], queue="well")
+    wait_for(lambda: counted(well.host, "finished")[1300] == 1, SOON, "it consumes")
+    assert well.pids() == before
+
+
+def test_import_that_waits_for_the_broker_is_not_cut_short(well: Programs) -> None:
+    """As CATMAID's does: the start takes several times as long as systemd would wait if it heard nothing."""
+    host, drop_in = well.host, f"/etc/systemd/system/{WORKER}.service.d/slow.conf"
+    host.write(drop_in, "[Service]\nTimeoutStartSec=2\nEnvironment=DJANGO_SETTINGS_MODULE=exercise.waiting\n")
+    host.run("rm -f /srv/catmaid/may-start && systemctl daemon-reload")
+    host.run(["systemctl", "restart", "--no-block", WORKER])
+    wait_for(lambda: well.is_importing_anew(WORKER), SOON, "it imports")
+    pid = well.pid(WORKER)
+    time.sleep(8)
+    assert show(host, f"{WORKER}.service", "ActiveState", "MainPID") == {
+        "ActiveState": "activating",
+        "MainPID": str(pid),
+    }
+    assert well.heartbeat(WORKER)["verdict"]["remedy"] == ""
+    assert "importing" in show(host, f"{WORKER}.service", "StatusText")["StatusText"]
+    host.run("touch /srv/catmaid/may-start")
+    wait_for(lambda: well.is_sound(WORKER), SOON, "it is up")
+    assert well.pid(WORKER) == pid
+    host.run(f"rm {drop_in} && systemctl daemon-reload")
+
+
+def test_worker_that_stops_itself_and_cannot_end_is_ended_by_systemd(well: Programs) -> None:
+    """A pool whose processes are stopped takes nothing and does not end either."""
+    host, before = well.host, well.pid(WORKER)
+    host.run(f"mkdir -p /run/systemd/system/{WORKER}.service.d")
+    host.write(f"/run/systemd/system/{WORKER}.service.d/short.conf", "[Service]\nTimeoutStopSec=3\n")
+    host.run("systemctl daemon-reload")
+    host.run(f"kill -STOP $(pgrep -P {before})")
+    send(host, "counting.tasks.echo", *([number] for number in range(1400, 1410)), queue="well")
+    wait_for(well.restarted(WORKER, before), STALL_SECONDS + SOON, "healed")
+    assert [event["code"] for event in well.events(WORKER)[-2:]] == ["PM302", "PM302"]
+    host.run(f"rm -r /run/systemd/system/{WORKER}.service.d && systemctl daemon-reload")

@@ -1,0 +1,177 @@
+"""Real workers and beats whose heartbeats are read, on a broker that is a directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from procman.inside.verdict import read
+from tests.inside.conftest import Start
+from tests.inside.launching import Installation, Launched, wait_until
+
+APP = """
+import os, time
+from celery import Celery
+from celery.signals import worker_ready
+
+BROKER = os.environ["BROKER_DIRECTORY"]
+app = Celery("mysite")
+app.conf.update(
+    broker_url="filesystem://",
+    broker_transport_options={
+        "data_folder_in": BROKER,
+        "data_folder_out": BROKER,
+        "control_folder": os.path.join(BROKER, "control"),
+        "polling_interval": 0.05,
+    },
+    worker_concurrency=2,
+    beat_schedule={"tick": {"task": "mysite.touch", "schedule": 0.2}},
+)
+
+
+@app.task(name="mysite.wait_for")
+def wait_for(path):
+    while not os.path.exists(path):
+        time.sleep(0.05)
+
+
+@app.task(name="mysite.touch")
+def touch():
+    pass
+
+
+@app.task(name="mysite.block")
+def block(path):
+    '''Leave no other greenlet a turn.'''
+    while not os.path.exists(path):
+        pass
+"""
+SHORT = {
+    "PROCMAN_HEARTBEAT_SECONDS": "0.2",
+    "PROCMAN_STALE_SECONDS": "2",
+    "PROCMAN_STALL_SECONDS": "1",
+    "PROCMAN_INTERVAL_SECONDS": "0.2",
+    "PROCMAN_FAILURES": "2",
+}
+WORKER = ("-A", "mysite", "worker", "-l", "info", "--without-mingle", "--without-gossip", "--without-heartbeat")
+BEAT = ("-A", "mysite", "beat", "-l", "info", "--pidfile=")
+
+
+@dataclass
+class Followed:
+    """A started program and the file in which it says how it is."""
+
+    launched: Launched
+    run_directory: Path
+
+    @property
+    def pid(self) -> int:
+        return self.launched.process.pid
+
+    def heartbeat(self) -> dict[str, Any]:
+        return read((self.run_directory / "heartbeat.json").read_text())
+
+    def wait_for(self, holds: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
+        """Wait for a heartbeat of this very process of which HOLDS is true, and return it."""
+        last: dict[str, Any] = {}
+
+        def found() -> bool:
+            assert self.launched.process.poll() is None, f"it ended, having said:\n{self.launched.text}"
+            try:
+                last.update(self.heartbeat())
+            except FileNotFoundError:
+                return False
+            return last["pid"] == self.pid and bool(holds(last))
+
+        wait_until(found, lambda: f"{what}:\n{json.dumps(last, indent=1)}\n{self.launched.text}")
+        return last
+
+    def wait_until_sound(self) -> dict[str, Any]:
+        return self.wait_for(lambda found: found["verdict"]["code"] == "PM200", "it is sound")
+
+    def events(self) -> list[dict[str, Any]]:
+        try:
+            return [json.loads(line) for line in (self.run_directory / "events.jsonl").read_text().splitlines()]
+        except FileNotFoundError:
+            return []
+
+
+@dataclass
+class Site:
+    """A project whose app is APP and something more, and how its programs are started."""
+
+    installation: Installation
+    start_one: Start
+
+    def app(self, more: str = "") -> None:
+        (self.installation.project / "mysite.py").write_text(APP + more)
+
+    def start(self, kind: str, *arguments: str | Path, **more: str) -> Followed:
+        broker = self.installation.directory / "broker"
+        (broker / "control").mkdir(parents=True, exist_ok=True)
+        environment = {"BROKER_DIRECTORY": str(broker), "PYTHONUNBUFFERED": "1", **SHORT, **more}
+        return Followed(
+            self.start_one(self.installation, kind, *arguments, **environment), self.installation.run_directory
+        )
+
+    def worker(self, *arguments: str, **more: str) -> Followed:
+        return self.start("worker", *WORKER, *arguments, **more)
+
+    def beat(self, *arguments: str, **more: str) -> Followed:
+        return self.start("beat", *BEAT, "-s", self.installation.directory / "schedule", *arguments, **more)
+
+
+SEND_WHEN_READY = """
+@worker_ready.connect
+def send(**arguments):
+    for name, words in {tasks!r}:
+        app.send_task(name, words)
+"""
+
+CANCEL_WHEN_READY = """
+@worker_ready.connect
+def cancel(sender=None, **arguments):
+    if not os.path.exists({unless!r}):
+        sender.cancel_task_queue("celery")
+        app.send_task("mysite.touch", [])
+"""
+"""As `celery control cancel_consumer celery` does it, which needs a broker that broadcasts."""
+
+
+@dataclass
+class Told:
+    """What a process manager is told, in order."""
+
+    address: str
+    receiver: socket.socket
+
+    def receive(self, wanted: str) -> list[str]:
+        """Return everything that is told until WANTED is."""
+        said: list[str] = []
+        while wanted not in said:
+            try:
+                said += self.receiver.recv(65536).decode().splitlines()
+            except TimeoutError as error:
+                raise AssertionError(f"waited for {wanted}, and was told {said}") from error
+        return said
+
+
+@contextmanager
+def notified(directory: Path) -> Iterator[Told]:
+    """Listen as systemd does."""
+    address = str(directory / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        # A path of pytest's may be too long for a socket.
+        here = os.open(directory, os.O_RDONLY)
+        try:
+            receiver.bind(f"/proc/self/fd/{here}/notify")
+        finally:
+            os.close(here)
+        receiver.settimeout(60)
+        yield Told(address, receiver)

@@ -1,0 +1,200 @@
+"""What real workers and beats say of themselves, on every Celery and in every pool that procman promises to follow."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.celery_environments import CELERY_5_7, CELERY_GREEN, CELERY_SPECS, CeleryEnvironment, environment_of
+from tests.inside.conftest import Start
+from tests.inside.heartbeats import SEND_WHEN_READY, Followed, Site
+from tests.inside.launching import install_launcher, wait_until
+
+pytestmark = pytest.mark.celery
+
+
+@pytest.fixture
+def site(tmp_path: Path, celery_environment: CeleryEnvironment, start: Start) -> Site:
+    """Return a project on each version of Celery."""
+    return _site(tmp_path, celery_environment, start)
+
+
+@pytest.fixture
+def newest(tmp_path: Path, start: Start) -> Site:
+    """Return a project on the newest Celery, for what does not depend on its version."""
+    environment = environment_of(CELERY_5_7)
+    assert environment is not None
+    return _site(tmp_path, environment, start)
+
+
+def _site(directory: Path, environment: CeleryEnvironment, start: Start) -> Site:
+    site = Site(install_launcher(directory, environment.python), start)
+    site.app()
+    return site
+
+
+def threads(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("Threads:")[2].split()[0])
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_worker_says_what_it_does(site: Site, celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
+    may_end = str(tmp_path / "may-end")
+    site.app(SEND_WHEN_READY.format(tasks=[("mysite.wait_for", [may_end]), ("mysite.touch", []), ("mysite.touch", [])]))
+    worker = site.worker()
+    found = worker.wait_for(lambda found: found["finished"] == 2 and found["busy"] == 1, "two tasks are done")
+    assert found["verdict"]["code"] == "PM200"
+    assert (found["kind"], found["phase"], found["pool"], found["slots"]) == ("worker", "consuming", "prefork", 2)
+    assert (found["reserved"], found["missing"], found["held"]) == (0, [], False)
+    [task] = found["tasks"]
+    assert task["name"] == "mysite.wait_for"
+    assert found["started"] < task["since"] < found["written"]
+    assert found["versions"]["celery"] == celery_environment.spec.version
+    assert found["node_name"].startswith("celery@")
+    assert found["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    idle = [{"name": "celery", "messages": 0, "consumers": None, "since": None}]
+    worker.wait_for(lambda found: found["queues"] == idle, "the broker was asked")
+    worker.launched.process.send_signal(signal.SIGTERM)
+    worker.wait_for(lambda found: found["phase"] == "stopping", "it stops")
+    Path(may_end).touch()
+    assert worker.launched.end() == 0
+    assert sorted(each.name for each in site.installation.launcher.parent.iterdir() if each.is_dir()) == []
+
+
+def test_children_of_the_pool_have_neither_threads_nor_a_heartbeat(site: Site) -> None:
+    worker = site.worker()
+    worker.wait_until_sound()
+    wait_until(lambda: len(children(worker.pid)) == 2, lambda: "two children")
+    assert threads(worker.pid) > 2
+    assert {threads(child) for child in children(worker.pid)} == {1}
+    written = worker.heartbeat()["written"]
+    os.kill(worker.pid, signal.SIGSTOP)
+    try:
+        time.sleep(1)  # five heartbeats long
+        assert worker.heartbeat()["written"] - written < 1
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+
+
+def test_beat_says_when_it_ticked_and_what_comes_next(site: Site) -> None:
+    beat = site.beat()
+    first = beat.wait_for(lambda found: found["tick"], "a tick")
+    assert (first["kind"], first["phase"], first["missing"]) == ("beat", "ticking", [])
+    assert first["scheduler"] == "celery.beat:PersistentScheduler"
+    assert first["next_entry"] == "tick"
+    assert abs(first["next_due"] - first["tick_due"]) < 1
+    beat.wait_for(lambda found: found["tick"] > first["tick"], "another tick")
+    assert beat.heartbeat()["verdict"]["code"] == "PM200"
+    assert beat.launched.end(signal.SIGTERM) == 0
+
+
+def test_embedded_beat_leaves_the_workers_heartbeat_alone(newest: Site, tmp_path: Path) -> None:
+    worker = newest.worker("-B", "-s", str(tmp_path / "schedule"))
+    worker.launched.wait_for("Sending due task tick")
+    found = worker.wait_until_sound()
+    assert (found["kind"], found["tick"], found["missing"]) == ("worker", None, [])
+
+
+def test_heartbeat_begins_before_the_app_is_imported(newest: Site, tmp_path: Path) -> None:
+    may_start = str(tmp_path / "may-start")
+    newest.app(f"while not os.path.exists({may_start!r}): time.sleep(0.05)\n")
+    worker = newest.worker()
+    first = worker.wait_for(lambda found: found["phase"] == "importing", "it imports")
+    later = worker.wait_for(lambda found: found["written"] > first["written"] + 1, "it goes on")
+    assert (later["phase"], later["verdict"]["remedy"]) == ("importing", "")
+    Path(may_start).touch()
+    worker.wait_until_sound()
+
+
+def test_hup_begins_a_new_heartbeat_in_the_same_process(newest: Site) -> None:
+    worker = newest.worker()
+    before = worker.wait_until_sound()
+    worker.launched.process.send_signal(signal.SIGHUP)
+    worker.wait_for(lambda found: found["started"] > before["started"], "it starts again")
+    worker.wait_until_sound()
+
+
+@pytest.mark.parametrize("pool", ["solo", "threads", "gevent", "eventlet"])
+def test_pool_that_blocks_the_main_process_cannot_tell_and_is_left_alone(
+    pool: str, tmp_path: Path, start: Start
+) -> None:
+    environment = environment_of(CELERY_GREEN)
+    assert environment is not None
+    site, may_end = _site(tmp_path, environment, start), str(tmp_path / "may-end")
+    site.app(SEND_WHEN_READY.format(tasks=[("mysite.block", [may_end])]))
+    # With calls instead of an event loop, two seconds and more between them are nothing to wonder about.
+    worker = site.worker("-P", pool, "-c", "1", PROCMAN_STALE_SECONDS="5" if pool == "solo" else "2")
+    found = worker.wait_for(lambda found: found["busy"] == 1, "the task runs")
+    assert (found["pool"], found["slots"], found["missing"]) == (pool, 1, [])
+    if pool == "threads":
+        later = worker.wait_for(lambda later: later["written"] > found["written"] + 3, "it goes on")
+        assert later["verdict"]["level"] == "OK"
+    else:
+        later = worker.wait_for(lambda later: later["verdict"]["code"] == "PM202", "its loop stands still")
+        assert (later["verdict"]["level"], later["verdict"]["remedy"]) == ("UNKNOWN", "")
+    Path(may_end).touch()
+    done = worker.wait_for(lambda found: found["finished"] == 1 and found["queues_asked"], "the task is done")
+    assert done["queues"][0]["name"] == "celery"
+    assert worker.launched.end(signal.SIGTERM) == 0
+
+
+def test_nothing_of_the_project_is_taken_for_a_part_of_it(newest: Site) -> None:
+    for name in ("heartbeat", "verdict", "notify", "settings", "procman_inside"):
+        (newest.installation.project / f"{name}.py").write_text("raise SystemExit('not this one')")
+    newest.app("import importlib\n")
+    newest.worker().wait_until_sound()
+
+
+def test_heartbeat_that_cannot_be_written_is_said_once_and_again_when_it_can(newest: Site) -> None:
+    worker = newest.worker()
+    worker.wait_until_sound()
+    in_the_way = worker.run_directory / "heartbeat.json.new"
+    _make_directory_between_two(worker, in_the_way)
+    worker.launched.wait_for("cannot be written")
+    stale = worker.heartbeat()["written"]
+    file = worker.run_directory / "heartbeat.json"
+    wait_until(lambda: file.stat().st_mtime_ns > 0 and time.time() - file.stat().st_mtime < 1, lambda: "a sign of life")
+    time.sleep(1)
+    assert worker.heartbeat()["written"] == stale
+    assert time.time() - file.stat().st_mtime < 30
+    in_the_way.rmdir()
+    worker.launched.wait_for("can be written again")
+    worker.wait_until_sound()
+    assert worker.launched.text.count("cannot be written") == 1
+
+
+def _make_directory_between_two(worker: Followed, path: Path) -> None:
+    while not path.is_dir():
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+
+
+def test_hostile_variables_are_said_and_the_rest_holds(newest: Site) -> None:
+    worker = newest.worker(
+        PROCMAN_HEARTBEAT_SECONDS="-1",
+        PROCMAN_STALE_SECONDS="nan",
+        PROCMAN_STALL_SECONDS="1e999",
+        PROCMAN_FAILURES="\x1b[2J",
+        PROCMAN_RESTARTS_PER_HOUR="many",
+        PROCMAN_HEAL="yes",
+        PROCMAN_HOLD_FILE="\udc80/nowhere",
+    )
+    found = worker.wait_until_sound()
+    assert found["interval"] == 5
+    for name in ("HEARTBEAT_SECONDS", "STALE_SECONDS", "STALL_SECONDS", "FAILURES", "RESTARTS_PER_HOUR", "HEAL"):
+        assert f"PROCMAN_{name} is " in worker.launched.text
+    assert "\x1b" not in worker.launched.text.partition("PROCMAN_HEAL is")[0]
+
+
+def test_every_supported_celery_is_tried() -> None:
+    assert {spec.version for spec in CELERY_SPECS} == {"5.7.0", "5.1.2", "4.4.7"}

@@ -1,0 +1,286 @@
+"""What a heartbeat comes to: a table of cases, and what holds whatever somebody writes into the file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from procman.inside.verdict import CODES, FIELDS, MAX_BYTES, Thresholds, Verdict, read, span, verdict
+
+NOW = 10_000.0
+THRESHOLDS = Thresholds(stale_seconds=30, stall_seconds=300)
+
+
+def heartbeat(**more: Any) -> dict[str, Any]:
+    """Return the heartbeat of a sound, idle prefork worker of a moment ago, with MORE over it."""
+    return read(json.dumps({**WORKER, **more}))
+
+
+WORKER = {
+    "format": 1,
+    "program": "catmaid-celery",
+    "kind": "worker",
+    "boot_id": "b",
+    "pid": 77,
+    "started": NOW - 5000,
+    "interval": 5,
+    "written": NOW - 1,
+    "wall": 1.7e9,
+    "phase": "consuming",
+    "phase_since": NOW - 4000,
+    "loop": NOW - 2,
+    "pool": "prefork",
+    "slots": 2,
+    "busy": 0,
+    "reserved": 0,
+    "finished": 9,
+    "progress": NOW - 1,
+    "queues": [{"name": "celery", "messages": 0, "consumers": 1, "since": None}],
+    "queues_asked": NOW - 3,
+}
+BEAT: dict[str, Any] = {
+    "kind": "beat",
+    "phase": "ticking",
+    "pool": None,
+    "loop": None,
+    "slots": None,
+    "queues": [],
+    "queues_asked": None,
+    "tick": NOW - 40,
+    "tick_due": NOW + 20,
+    "next_due": NOW + 25,
+    "next_entry": "nightly",
+}
+QUEUE = {"name": "celery", "messages": 10, "consumers": 1, "since": None}
+ABANDONED = {"name": "crop", "messages": 3, "consumers": 0, "since": NOW - 301}
+WAITING = {"queues": [QUEUE], "idle_with_messages_since": NOW - 301}
+STUCK = {"reserved": 2, "progress": NOW - 301}
+OVERDUE = {**BEAT, "tick_due": NOW - 31}
+
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    ("sound and idle", {}, "OK PM200"),
+    ("sound beat", BEAT, "OK PM200"),
+    ("written as long ago as allowed", {"written": NOW - 30}, "OK PM200"),
+    ("not written any more", {"written": NOW - 31}, "CRITICAL PM201 force"),
+    ("beat not written any more", {**BEAT, "written": NOW - 31}, "CRITICAL PM201 force"),
+    ("of another clock", {"written": NOW + 31}, "UNKNOWN PM201"),
+    *((f"not written, {pool}", {"written": NOW - 31, "pool": pool}, "UNKNOWN PM201") for pool in ("solo", "gevent")),
+    ("not written while importing", {"written": NOW - 31, "phase": "importing", "pool": None}, "UNKNOWN PM201"),
+    ("importing", {"phase": "importing", "phase_since": NOW - 30}, "OK PM203"),
+    ("importing long", {"phase": "importing", "phase_since": NOW - 3600}, "WARNING PM203"),
+    ("starting", {"phase": "starting", "phase_since": NOW - 3}, "OK PM203"),
+    ("starting long", {"phase": "starting", "phase_since": NOW - 31}, "WARNING PM203"),
+    ("disconnected", {"phase": "disconnected", "phase_since": NOW - 1}, "WARNING PM203"),
+    ("disconnected for ever", {**WAITING, "phase": "disconnected", "phase_since": 0, "loop": 0}, "WARNING PM203"),
+    ("stopping", {"phase": "stopping", "phase_since": NOW - 4000, "loop": NOW - 4000, **WAITING}, "OK PM203"),
+    ("loop stands still", {"loop": NOW - 31}, "CRITICAL PM202 force"),
+    ("loop, and a silent broker", {"loop": NOW - 31, "queues_asked": NOW - 32}, "WARNING PM202"),
+    ("loop, and nobody asked", {"loop": NOW - 31, "queues_asked": None}, "WARNING PM202"),
+    *(
+        (f"loop of {pool}", {"loop": NOW - 31, "pool": pool, "busy": 1, "slots": 1}, "UNKNOWN PM202")
+        for pool in ("solo", "threads", "gevent", "eventlet", None)
+    ),
+    ("loop that cannot be told", {"loop": None}, "OK PM200"),
+    ("messages wait for a free slot", WAITING, "CRITICAL PM301 warm"),
+    ("messages wait, one task runs", {**WAITING, "busy": 1}, "CRITICAL PM301"),
+    ("messages wait for as long as allowed", {**WAITING, "idle_with_messages_since": NOW - 300}, "OK PM200"),
+    ("all slots busy", {**STUCK, "busy": 2, "queues": [QUEUE], "progress": NOW - 9999}, "OK PM200"),
+    ("received and not started", STUCK, "CRITICAL PM302 warm"),
+    ("received, not started, one runs", {**STUCK, "busy": 1}, "WARNING PM302"),
+    ("received and not started yet", {**STUCK, "progress": NOW - 299}, "OK PM200"),
+    ("nothing known of the pool", {**STUCK, "busy": None}, "OK PM200"),
+    ("queue without consumers", {"queues": [QUEUE, {**ABANDONED, "messages": 0, "since": None}]}, "WARNING PM303"),
+    ("and messages wait there", {"queues": [ABANDONED]}, "CRITICAL PM303 warm"),
+    ("and messages wait there, while busy", {"queues": [ABANDONED], "busy": 1}, "CRITICAL PM303"),
+    ("and messages wait there for not so long", {"queues": [{**ABANDONED, "since": NOW - 300}]}, "WARNING PM303"),
+    ("consumers not counted", {"queues": [{**QUEUE, "consumers": None}]}, "OK PM200"),
+    ("ticks as late as allowed", {**BEAT, "tick_due": NOW - 30}, "OK PM200"),
+    ("no tick, silent broker", OVERDUE, "WARNING PM401"),
+    ("no tick, broker silent since", {**OVERDUE, "queues_asked": NOW - 32}, "WARNING PM401"),
+    ("no tick while the broker answers", {**OVERDUE, "queues_asked": NOW - 5}, "CRITICAL PM401 warm"),
+    ("ticks, and sends nothing", {**BEAT, "next_due": NOW - 31}, "CRITICAL PM402"),
+    ("scheduler without a list", {**BEAT, "next_due": None, "next_entry": None}, "OK PM200"),
+    ("scheduler that cannot be followed", {**BEAT, "tick_due": None}, "UNKNOWN PM401"),
+    ("a hook is missing", {"missing": ["queues: AttributeError"]}, "WARNING PM204"),
+    ("a hook is missing and worse", {"missing": ["queues: AttributeError"], **WAITING}, "CRITICAL PM301 warm"),
+]
+
+
+@pytest.mark.parametrize(("more", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_verdict(more: dict[str, Any], expected: str) -> None:
+    found = verdict(heartbeat(**more), NOW, THRESHOLDS)
+    assert " ".join(filter(None, (found.level, found.code, found.remedy))) == expected
+    assert found.reason
+    assert found.reason[0].islower() or found.reason[0].isdigit()
+
+
+def test_every_code_is_in_the_table_above() -> None:
+    assert {expected.split()[1] for _, _, expected in CASES} == set(CODES)
+
+
+def test_stop_that_does_not_end_is_critical_where_its_limit_is_known() -> None:
+    limited = THRESHOLDS._replace(stop_seconds=600)
+    stopping = {"phase": "stopping", "loop": None}
+    assert verdict(heartbeat(**stopping, phase_since=NOW - 629), NOW, limited).level == "OK"
+    assert verdict(heartbeat(**stopping, phase_since=NOW - 631), NOW, limited)[::3] == ("CRITICAL", "force")
+
+
+def test_probe_of_the_callers_own_counts_as_the_brokers_answer() -> None:
+    silent = heartbeat(loop=NOW - 31, queues_asked=NOW - 40)
+    assert verdict(silent, NOW, THRESHOLDS).remedy == ""
+    assert verdict({**silent, "queues_asked": NOW}, NOW, THRESHOLDS).remedy == "force"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (7.25, "7.2 s"), (45, "45 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172800, "2 days")],
+)
+def test_span_is_in_one_unit(seconds: float, text: str) -> None:
+    assert span(seconds) == text
+
+
+# Reading -------------------------------------------------------------------------------------------------------------
+
+
+def test_fields_that_are_not_known_are_left_out_and_missing_ones_are_none() -> None:
+    found = read(json.dumps({**WORKER, "colour": "red", "versions": {"celery": "5.7.0", "kombu": None}}))
+    assert "colour" not in found
+    assert (found["tick"], found["held"], found["verdict"], found["missing"]) == (None, None, None, [])
+    assert found["versions"] == {"celery": "5.7.0", "kombu": None}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"format": 2},
+        {"format": "1"},
+        {"pid": None},
+        {"pid": True},
+        {"pid": 7.5},
+        {"pid": 10**15},
+        {"kind": "command"},
+        {"phase": "asleep"},
+        {"written": "now"},
+        {"written": None},
+        {"program": ["catmaid"]},
+        {"program": "cat\x1b[2Jmaid"},
+        {"next_entry": "a\nb"},
+        {"queues": {}},
+        {"queues": [1]},
+        {"queues": [{"name": "celery", "messages": "10"}]},
+        {"tasks": [{"name": None}]},
+        {"missing": [1]},
+        {"missing": "all"},
+        {"versions": [1]},
+        {"versions": {"celery": 5}},
+        {"verdict": {"level": "FINE", "code": "PM200", "reason": "", "remedy": ""}},
+        {"verdict": {"level": "OK", "code": "PM999", "reason": "", "remedy": ""}},
+        {"held": 1},
+    ],
+    ids=str,
+)
+def test_wrong_type_is_corrupt(more: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        read(json.dumps({**WORKER, **more}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[]",
+        "{",
+        json.dumps(WORKER)[:-1],
+        json.dumps(WORKER).replace(str(NOW - 1), "NaN"),
+        json.dumps(WORKER).replace(str(NOW - 1), "Infinity"),
+        json.dumps(WORKER).replace(str(NOW - 1), "1e999"),
+        json.dumps(WORKER).replace(str(NOW - 1), "9" * 5000),
+        "[" * 60_000,
+        json.dumps({**WORKER, "colour": "x" * MAX_BYTES}),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_nonsense_is_corrupt(text: str) -> None:
+    with pytest.raises(ValueError):
+        read(text)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+queues = st.lists(
+    st.fixed_dictionaries(
+        {
+            "name": st.text(alphabet="abc"),
+            "messages": st.none() | st.integers(-1, 10**9),
+            "consumers": st.none() | st.integers(0, 3),
+            "since": st.none() | st.floats(0, 2 * NOW),
+        }
+    ),
+    max_size=3,
+)
+numbers = st.none() | st.floats(-1e12, 1e12) | st.integers(-(10**12), 10**12)
+
+
+@given(st.dictionaries(st.sampled_from([*FIELDS, "queues", "tasks", "missing", "versions", "verdict"]), anything))
+def test_whatever_stands_in_a_field_it_is_read_or_corrupt(more: dict[str, Any]) -> None:
+    try:
+        found = heartbeat(**more)
+    except ValueError:
+        return
+    assert isinstance(verdict(found, NOW, THRESHOLDS), Verdict)
+
+
+@given(st.text() | st.binary().map(lambda content: content.decode("utf-8", "replace")))
+def test_any_text_is_read_or_corrupt(text: str) -> None:
+    with pytest.raises(ValueError):
+        read(text)
+
+
+TIMES = (
+    "written",
+    "phase_since",
+    "loop",
+    "progress",
+    "queues_asked",
+    "idle_with_messages_since",
+    "tick_due",
+    "next_due",
+)
+COUNTS = ("slots", "busy", "reserved")
+
+
+@given(
+    st.dictionaries(st.sampled_from(TIMES), numbers),
+    st.dictionaries(st.sampled_from(COUNTS), st.none() | st.integers(-2, 10)),
+    queues,
+    st.sampled_from(["importing", "starting", "consuming", "ticking", "disconnected", "stopping"]),
+    st.sampled_from(["prefork", "solo", "threads", "gevent", "eventlet", "own", None]),
+    st.sampled_from(["worker", "beat"]),
+)
+def test_no_rule_is_ever_broken(
+    times: dict[str, Any], counts: dict[str, Any], waiting: list[Any], phase: str, pool: str | None, kind: str
+) -> None:
+    try:
+        found = heartbeat(**times, **counts, queues=waiting, phase=phase, pool=pool, kind=kind)
+    except ValueError:
+        return
+    judged = verdict(found, NOW, THRESHOLDS)
+    assert judged.code in CODES
+    assert judged.reason.isprintable()
+    if judged.remedy:
+        assert judged.level == "CRITICAL"
+    if judged.remedy == "warm":
+        assert not found["busy"], "a busy worker is never touched"
+        assert phase in ("consuming", "ticking")
+    if judged.remedy == "force":
+        assert kind == "beat" or pool == "prefork", "what cannot tell is never touched"
+    if phase == "disconnected" and NOW - found["written"] <= 30:
+        assert not judged.remedy, "a broker that is down is nobody's fault"
