@@ -41,6 +41,7 @@ def rollback(
     if wait_seconds is not None:
         click.echo("all healthy")
     click.echo("look      procman status")
-    click.echo(f"next      mend {manifest.configuration_file}: until then `procman install` would undo this")
-    click.echo("see       procman diff shows what it would change")
+    if command.differs_from_disk(manifest):
+        click.echo(f"next      mend {manifest.configuration_file}: until then `procman install` would undo this")
+        click.echo("see       procman diff shows what it would change")
     return 0

@@ -9,6 +9,7 @@ from procman.commands.select import Installed
 from procman.errors import ProcmanError
 from procman.install.generations import Installation, number_before, read_installation
 from procman.install.lock import hold_lock
+from procman.install.manifest import Manifest, digest
 from procman.install.paths import Tree
 
 
@@ -39,3 +40,11 @@ def _before(installation: Installation) -> int:
             f"there is no generation before {installation.current.number}", hint="See which are kept: procman history"
         )
     return number
+
+
+def differs_from_disk(manifest: Manifest) -> bool:
+    """Say whether an install from the procman.toml that is there would undo the roll-back."""
+    try:
+        return digest(manifest.configuration_file.read_bytes()) != manifest.configuration_digest
+    except OSError:
+        return False
