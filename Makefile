@@ -34,8 +34,9 @@ demo-stop: ## stop the demo and remove all of it
 host: $(READY) ## a shell in a booted Debian of your own that is gone afterwards (needs root)
 	$(BIN)/python -m tests.host
 
-bench: $(READY) ## measure procman against supervisorctl, and planning by the number of programs
+bench: $(READY) ## measure procman against supervisorctl and a ping, and planning by the number of programs
 	$(BIN)/python -m benchmarks.status
+	$(BIN)/python -m benchmarks.health
 	$(BIN)/python -m benchmarks.planning
 
 units: $(READY) ## render units/ again, after a change to templates or launcher
