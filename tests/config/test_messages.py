@@ -104,8 +104,8 @@ def test_plain_value_in_the_place_of_a_table_is_told_so(tmp_path: Path, name: st
         (
             "[supervisor]\nzzz = 1",
             (
-                "FILE:8: supervisor.zzz: unknown key; possible here: configuration, extend_stop_timeout, include, mode, "
-                "supervisord"
+                "FILE:8: supervisor.zzz: unknown key; possible here: configuration, extend_stop_timeout, include, "
+                "mode, supervisord"
             ),
         ),
     ],
