@@ -25,6 +25,9 @@ lint: $(READY) ## ruff and mypy
 chaos: $(READY) packages ## interrupt an install at every system call, not at a sample of them
 	$(PYTEST) -m chaos $(TESTS)
 
+soak: $(READY) packages ## an hour of busy work and broker restarts, or SOAK_MINUTES=..., counting false alarms (needs root)
+	$(BIN)/python -m pytest -m soak -s tests/host/test_soak.py
+
 demo: $(READY) ## a Django project under supervisord, from nothing to a restart that loses no task
 	sh demo/run.sh $(CURDIR)/$(BIN)/procman $(BIN)/python $(DEMO)
 
@@ -55,4 +58,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test lint chaos demo demo-stop host bench units clean packages
+.PHONY: help test lint chaos soak demo demo-stop host bench units clean packages
