@@ -35,7 +35,8 @@ def wait_until_healthy(
     """Return what is not healthy SECONDS after its start, in order; as soon as all are, or none can become it any more.
 
     Healthy is RUNNING with sound processes, and a worker that consumes or a beat that ticks, as its heartbeat says;
-    where it says nothing, or there is no MANIFEST to find it by, its processes have to do. One that is stopped on purpose is not waited for.
+    where it says nothing, or there is no MANIFEST to find it by, its processes have to do. One that is stopped on
+    purpose is not waited for.
     """
     begun = time.monotonic()
     pause = SHORTEST_PAUSE_SECONDS
