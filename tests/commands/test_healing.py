@@ -125,6 +125,8 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
         pytest.param([LARGE] * 12, [(3, Order.STOP)], id="too much memory: warm, never by force"),
         pytest.param([replace(LARGE, busy=True)] * 3, [(3, Order.STOP)], id="also a busy one, which ends its tasks"),
         pytest.param([*[LARGE] * 3, *[replace(LARGE, phase="stopping")] * 9], [(3, Order.STOP)], id="told once"),
+        pytest.param([replace(LARGE, phase="stopping")] * 9, [], id="and not at all where it stops already"),
+        pytest.param([replace(BEAT, phase="consuming")] * 6, [(6, Order.STOP)], id="whatever a beat says of itself"),
     ],
 )
 def test_orders(findings: Sequence[Finding], orders: list[tuple[int, Order]]) -> None:
@@ -160,6 +162,18 @@ def test_what_the_program_did_by_itself_counts_too() -> None:
 
 def test_claims_of_restarts_in_the_future_count_for_nothing() -> None:
     assert given([replace(FROZEN, healed_inside=(1e9, 2e9, 3e9))] * 3) == DUMPED_AND_STOPPED
+
+
+def test_wall_clock_that_is_set_back_changes_nothing() -> None:
+    def ordered(wall_step: float) -> list[tuple[Order, ...]]:
+        case, orders = Case(NAME), []
+        for look in range(12):
+            decided = decide(case, FROZEN, SETTINGS, 30.0 * look, 1e9 + wall_step * look)
+            case = decided.case
+            orders.append(decided.orders)
+        return orders
+
+    assert ordered(30.0) == ordered(-86_400.0) == ordered(0.0)
 
 
 def test_story_of_a_healing_is_told_once_each() -> None:
