@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from procman.backends.base import Controller, Progress
@@ -96,11 +97,14 @@ def activate(tree: Tree, manifest: Manifest, how: How) -> Outcome:
     controller.let_go([path for path in sections if not tree.look(path)], how.progress)
     activations = _with_asked_wishes(tree, state, controller)
     one = _One(tree, manifest, how, outcome)
-    for batch in batches(activations, how.at_once, _alike):
+    for batch in _batches(activations, how.at_once):
         outcome.begun |= {each.program.name for each in batch}
-        controllers = [controller] if len(batch) == 1 else [controller_of(manifest) for _ in batch]
-        for failure in side_by_side([partial(one, *each) for each in zip(controllers, batch, strict=True)]):
-            outcome.failures += [failure] if failure else []
+        if batch[0].action is Action.ADD:
+            outcome.failures += one.together(controller, batch)
+        else:
+            controllers = [controller] if len(batch) == 1 else [controller_of(manifest) for _ in batch]
+            for failures in side_by_side([partial(one.each, *pair) for pair in zip(controllers, batch, strict=True)]):
+                outcome.failures += failures
         if outcome.failures:
             _tell(outcome, how)
             return outcome
@@ -124,33 +128,52 @@ def all_done(outcome: Outcome) -> None:
 
 
 class _One:
-    """Carries out one activation, side by side with others."""
+    """Carries out activations and waits until their programs are healthy."""
 
     def __init__(self, tree: Tree, manifest: Manifest, how: How, outcome: Outcome) -> None:
         self._tree, self._manifest, self._how, self._outcome = tree, manifest, how, outcome
         self._alone = threading.Lock()
 
-    def __call__(self, controller: Controller, activation: Activation) -> Failure | None:
-        """Return why the program does not run as it should; None if it does, or is not to run."""
-        program, runs = activation.program, activation.wanted is not False and activation.action is not Action.REMOVE
+    def each(self, controller: Controller, activation: Activation) -> list[Failure]:
+        """Carry out ACTIVATION, side by side with others; return why the program does not run as it should."""
+        failure = self._tell(controller, activation)
+        return [failure] if failure else self._wait(controller, [activation])
+
+    def together(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
+        """Carry out ACTIVATIONS one after the other, and only then wait for all of them."""
+        told = [(each, self._tell(controller, each)) for each in activations]
+        waiting = [each for each, failure in told if failure is None]
+        return [*(failure for _, failure in told if failure), *self._wait(controller, waiting)]
+
+    def _tell(self, controller: Controller, activation: Activation) -> Failure | None:
+        program, removes = activation.program, activation.action is Action.REMOVE
         try:
             done = controller.activate(activation, self._how.progress)
         except ProcmanError as error:
-            if activation.wanted is not None:
-                self._outcome.wishes[program.name] = activation.wanted
-            return Failure(program, error.message, error.hint, _last_lines(controller, program) if runs else ())
+            self._remember(activation)
+            log = () if removes or activation.wanted is False else _last_lines(controller, program)
+            return Failure(program, error.message, error.hint, log)
         with self._alone:
-            if activation.action is Action.REMOVE and activation.wanted is not None:
-                self._outcome.wishes[program.name] = activation.wanted
+            if removes:
+                self._remember(activation)
             self._how.told(program, done)
             generations.strike_off(self._tree, self._manifest.directories.state, activation)
-        if activation.action is Action.REMOVE or self._how.wait_seconds is None:
-            return None
-        for failure in _unhealthy(self._manifest, controller, [program] if runs else [], self._how):
-            self._outcome.wishes[program.name] = True
-            return failure
-        self._outcome.healthy.add(program.name)
         return None
+
+    def _wait(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
+        if self._how.wait_seconds is None:
+            return []
+        kept = [each for each in activations if each.action is not Action.REMOVE]
+        running = [each.program for each in kept if each.wanted is not False]
+        failures = _unhealthy(self._manifest, controller, running, self._how) if running else []
+        failed = {failure.program.name for failure in failures}
+        self._outcome.wishes.update(dict.fromkeys(failed, True))
+        self._outcome.healthy |= {each.program.name for each in kept} - failed
+        return failures
+
+    def _remember(self, activation: Activation) -> None:
+        if activation.wanted is not None:
+            self._outcome.wishes[activation.program.name] = activation.wanted
 
 
 def _unhealthy(
@@ -176,9 +199,16 @@ def _last_lines(controller: Controller, program: InstalledProgram) -> tuple[str,
     return tuple(masked(line) for line in said.splitlines()[-LAST_LINES:])
 
 
-def _alike(activation: Activation) -> object:
-    """Return what only programs have in common that may be told at once; of those that go, each is told alone."""
-    return activation.program.name if activation.action is Action.REMOVE else activation.program.kind
+def _batches(activations: Sequence[Activation], at_once: int) -> Iterator[list[Activation]]:
+    """Yield what is told together: new programs of a kind, for nothing is down while they come up; those that are
+    restarted, AT_ONCE of a kind; and those that go one by one."""
+
+    def alike(activation: Activation) -> object:
+        return activation.program.name if activation.action is Action.REMOVE else activation.program.kind
+
+    for is_new, group in groupby(activations, lambda activation: activation.action is Action.ADD):
+        every = list(group)
+        yield from batches(every, len(every) if is_new else at_once, alike)
 
 
 def _with_asked_wishes(tree: Tree, state: Path, controller: Controller) -> tuple[Activation, ...]:

@@ -109,10 +109,10 @@ def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouch
 
 
 def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product: Product) -> None:
-    product.configure(sleeping(a=0, b=1000))
+    product.configure(sleeping(a=0))
     nothing = product.procman("install", *IMPATIENT, check=False)
     assert nothing.returncode == 1
-    assert "Stopped and removed, for there was no generation before: catmaid-a, catmaid-b." in nothing.stderr
+    assert "Stopped and removed, for there was no generation before: catmaid-a." in nothing.stderr
     assert "Nothing is installed now." in nothing.stderr
     assert not (product.directory / "c").exists()
     eventually(lambda: not product.processes(), "nothing is left of it")
@@ -121,8 +121,8 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     product.configure(sleeping(a=1000) + "\n" + idle + sleeping(b=0, c=1000))
     failed = product.procman("install", *IMPATIENT, check=False)
     assert failed.returncode == 1
-    assert "for there was no generation before: catmaid-b, catmaid-c." in failed.stderr
-    assert list(pids(product)) == ["a", "idle"]
+    assert "for there was no generation before: catmaid-b." in failed.stderr
+    assert list(pids(product)) == ["a", "idle", "c"]
     assert "catmaid-b was removed, for it did not become healthy" in product.procman("status").stdout
     a = pids(product)["a"]
 
