@@ -54,7 +54,11 @@ def test_missing_pool_processes_are_counted_unless_one_is_being_replaced() -> No
     with family(2) as pid:
         found = running(watched(heartbeat(slots=4), state=state(pid=pid)))
         assert told(check_children(found)) == (Level.OK, "2 of its 4 pool processes")
-        assert told(check_children(older(found, pid, 600, 300))) == (Level.WARNING, "2 of its 4 pool processes")
+        aged = older(found, pid, 600, 300)
+        assert told(check_children(aged)) == (Level.WARNING, "2 of its 4 pool processes")
+        [one, *_] = [each for each in aged.processes.values() if each.parent == pid]
+        replaced = replace(aged, processes={**aged.processes, one.pid: one._replace(age=1)})
+        assert told(check_children(replaced)) == (Level.OK, "2 of its 4 pool processes")
 
 
 def test_a_full_pool_is_sound() -> None:
