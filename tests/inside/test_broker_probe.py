@@ -1,0 +1,102 @@
+"""RabbitMQ's management interface as the probe asks it; what a broker says is in tests/test_broker_facts.py."""
+
+from __future__ import annotations
+
+import base64
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from procman.inside.broker_probe import management
+
+SECRET = "hunter-22-of-nobody"
+CONNECTION = SimpleNamespace(
+    userid="me",
+    password=SECRET,
+    transport=SimpleNamespace(default_connection_params={"userid": "guest", "password": "guest"}),
+)
+
+Seen = list[tuple[str, "str | None"]]
+
+
+@contextmanager
+def interface(status: int, body: str = "", location: str = "") -> Iterator[tuple[str, Seen]]:
+    """Serve one answer to every question; yield the URL, and the path and credentials of each question."""
+    seen: Seen = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers["Authorization"]))
+            self.send_response(status)
+            if location:
+                self.send_header("Location", location)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_it_is_asked_for_alarms_with_the_brokers_credentials() -> None:
+    with interface(200, '{"status":"ok"}') as (url, seen):
+        assert management(f"{url}/", CONNECTION) == {"problem": "", "alarms": []}
+    token = base64.b64encode(f"me:{SECRET}".encode()).decode()
+    assert seen == [("/api/health/checks/alarms", f"Basic {token}")]
+
+
+def test_alarms_are_named_once_each() -> None:
+    alarm = '{"node":"rabbit@here","resource":"memory"}'
+    with interface(503, f'{{"status":"failed","alarms":[{alarm},{alarm}]}}') as (url, _):
+        assert management(url, CONNECTION) == {"problem": "", "alarms": ["memory on rabbit@here"]}
+
+
+def test_alarms_that_are_not_understood_are_alarms_all_the_same() -> None:
+    with interface(503, "<html>") as (url, _):
+        assert management(url, CONNECTION) == {"problem": "", "alarms": ["not named"]}
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (401, "HTTP status 401: it refuses the broker's user"),
+        (404, "HTTP status 404: it knows no such page"),
+        (500, "HTTP status 500: no answer to use"),
+    ],
+)
+def test_other_answers_are_no_answer(status: int, problem: str) -> None:
+    with interface(status) as (url, _):
+        assert management(url, CONNECTION) == {"problem": problem, "alarms": []}
+
+
+def test_credentials_are_taken_nowhere_else() -> None:
+    with interface(200) as (elsewhere, seen), interface(302, location=elsewhere) as (url, _):
+        found = management(url, CONNECTION)
+    assert seen == []
+    assert found["problem"].startswith("HTTP status 302")
+
+
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with interface(200) as (proxy, seen), interface(200) as (url, _):
+        monkeypatch.setenv("http_proxy", proxy)
+        management(url, CONNECTION)
+    assert seen == []
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "http://127.0.0.1:1"])
+def test_what_gives_no_answer_is_a_problem(url: str) -> None:
+    found = management(url, CONNECTION)
+    assert found["problem"]
+    assert found["alarms"] == []
+    assert SECRET not in str(found)
