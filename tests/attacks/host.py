@@ -58,7 +58,7 @@ CANARIES = {"/etc/canary": 0o600, "/etc/canary.d/file": 0o640, "/root/canary": 0
 
 CANARY = "the canary sings\n"
 
-READING = ("status", "health", "diff", "history", "events", "check", "render")
+READING = ("status", "health", "history", "events", "check")
 """Commands that change nothing; those that procman does not have yet are left out."""
 
 HANGS_SECONDS = 60

@@ -24,7 +24,7 @@ PLANTED = {
     "links to what has no end": f"for path in {EVERYWHERE}; do ln -sf /dev/zero $path; done",
     "pipes": f"for path in {EVERYWHERE}; do rm -f $path; mkfifo $path; done",
     "directories": f"for path in {EVERYWHERE}; do rm -f $path; mkdir $path; done",
-    "huge files": f"for path in {EVERYWHERE}; do truncate -s 1T $path; done",
+    "huge files": f"for path in {EVERYWHERE}; do truncate -s 128M $path; done",
     "files that are closed": f"for path in {EVERYWHERE}; do echo x > $path; chmod 0 $path; done; chmod 0 {RUN} {DATA}",
     "deep and wide directories": f"cd {RUN} && mkdir -p $(seq -s/ 40) && touch $(seq 200) && ln -s /etc/canary.d 1/d",
     "names in the temporary directory": "cd /tmp && for i in $(seq 50); do ln -s /etc/canary procman-$i; done",

@@ -55,32 +55,20 @@ REFUSED = {
 """Places in procman.toml where a secret is refused; the refusal must not show it."""
 
 ORDERS = (
-    "check",
     "check --json",
     "render",
     "diff",
-    "install --dry-run",
     "install --wait 60",
-    "install",
-    "status",
     "status --json",
-    "health",
     "health --format json",
-    "health --format nagios",
-    "health --format openmetrics",
-    "health --probe",
-    "diff",
-    "history",
+    "health --format nagios --probe",
     "hold celery",
-    "events",
     "events --json",
     "release celery",
     "heal",
     "restart celery",
-    "rollback",
-    "schema",
+    "history",
     "stop",
-    "start",
     "status",
     "uninstall",
     "uninstall --purge",
@@ -164,7 +152,7 @@ def test_a_whole_life_shows_no_secret_to_anybody(product: Product) -> None:
         for order in ORDERS:
             done = product.procman(*order.split(), check=False)
             shown[order] = done.stdout + done.stderr
-            if order == "install":
+            if order == "install --wait 60":
                 # The arguments of a task are nobody's business either.
                 product.send("hold", 1, CANARY)
                 eventually(lambda: product.counted("started") == {1: 1}, "the task has started, and failed")
