@@ -75,7 +75,7 @@ def test_directory_that_the_sandbox_forbids_is_told(stocked: Host) -> None:
 
 def test_supervisord_that_cuts_stops_short_and_management_that_is_off_are_told(stocked: Host) -> None:
     text = under_supervisor(toml("looked-debian"), EXISTING.replace("extend_stop_timeout = true\n", ""))
-    text += '[health]\nmanagement_url = "http://127.0.0.1:15999"\n'
+    text = text.replace("[health]", '[health]\nmanagement_url = "http://127.0.0.1:15999"')
     _, unsound = check(named(stocked, "looked-debian", text))
     told = {result["code"]: result for result in unsound}
     assert "supervisor.service" in told["PM773"]["detail"]
