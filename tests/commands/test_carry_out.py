@@ -1,0 +1,38 @@
+"""Which programs are told together, and which wait for each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.commands.carry_out import _batches
+from procman.model import Action, Activation, Kind
+from tests.install.sample import installed
+
+ADD, REPLACE, RESTART, REMOVE = Action.ADD, Action.REPLACE, Action.RESTART, Action.REMOVE
+KINDS = {"w": Kind.WORKER, "c": Kind.COMMAND, "b": Kind.BEAT}
+
+
+@pytest.mark.parametrize(
+    ("actions", "at_once", "together"),
+    [
+        # Nothing is down while what is new comes up; but beat waits for the workers.
+        ([(ADD, "w1 w2 w3 c1 b")], 1, ["w1 w2 w3", "c1", "b"]),
+        ([(REPLACE, "w1 w2 w3 b")], 1, ["w1", "w2", "w3", "b"]),
+        ([(REPLACE, "w1 w2 w3 b")], 2, ["w1 w2", "w3", "b"]),
+        ([(REPLACE, "w1"), (RESTART, "w2")], 9, ["w1 w2"]),
+        ([(RESTART, "w1"), (ADD, "w2 w3"), (RESTART, "w4")], 9, ["w1", "w2 w3", "w4"]),
+        ([(REMOVE, "b w1 w2")], 9, ["b", "w1", "w2"]),
+        ([], 1, []),
+    ],
+)
+def test_who_is_told_together(actions: list[tuple[Action, str]], at_once: int, together: list[str]) -> None:
+    activations = [
+        Activation(action, replace(installed(Path("/host"), name), kind=KINDS[name[0]]))
+        for action, names in actions
+        for name in names.split()
+    ]
+    found = [" ".join(each.program.name for each in batch) for batch in _batches(activations, at_once)]
+    assert found == together
