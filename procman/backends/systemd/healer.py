@@ -23,8 +23,8 @@ POWERS = "CAP_KILL CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SETUID CAP_SETGID"
 
 SANDBOX = {
     "NoNewPrivileges": "yes",
-    "ProtectSystem": "strict",
-    "ProtectHome": "read-only",
+    # Not strict, and nothing of ProtectHome: what it would see as read-only it would report as such.
+    "ProtectSystem": "full",
     "PrivateDevices": "yes",
     "ProtectHostname": "yes",
     "ProtectClock": "yes",
@@ -80,5 +80,4 @@ def _sandbox(project: Project) -> list[tuple[str, Encoded]]:
     own = (project.directory, project.virtualenv, *project.python_path)
     is_temporary = any(top == path or top in path.parents for path in own for top in sandbox.TEMPORARY)
     lines["PrivateTmp"] = "no" if is_temporary else "yes"
-    writable = ("ReadWritePaths", systemd_paths([project.directories.state]))
-    return [writable, *((name, systemd_words(value)) for name, value in lines.items())]
+    return [(name, systemd_words(value)) for name, value in lines.items()]
