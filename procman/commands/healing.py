@@ -144,6 +144,9 @@ def _tell(case: Case, finding: Finding, settings: HealthSettings, wall: float) -
     result = worst(finding.results)
     if result is None or not finding.state.wanted:
         return replace(case, seen="", looks=0, told=""), []
+    if case.step and finding.state.state in (State.STOPPING, State.STARTING):
+        # It does as it was told.
+        return case, []
     seen = f"{result.level.name} {result.code}"
     looks = case.looks + 1 if seen == case.seen else 1
     case = replace(case, seen=seen, looks=looks)

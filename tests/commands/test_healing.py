@@ -201,6 +201,17 @@ def test_end_is_told_with_the_code_of_the_beginning_and_not_before_it_is_at_work
     assert [(event.what, event.code, event.level) for event in decided.events] == [("recovered", "PM301", "OK")]
 
 
+def test_restart_that_was_ordered_is_not_told_as_a_finding() -> None:
+    def during(state: State) -> Finding:
+        result = Result("PM101", NAME, Level.WARNING, state.value)
+        return replace(WELL, state=replace(RUNNING, state=state), results=(result,), phase=None)
+
+    way = [*[FROZEN] * 3, *[during(State.STOPPING)] * 9, *[during(State.STARTING)] * 9, replace(WELL, process="200")]
+    assert tell(way).events == ["found", "healing", "healed"]
+    assert tell([*[FROZEN] * 3, *[during(State.BACKOFF)] * 9]).events == ["found", "healing", "found"]
+    assert tell([during(State.STOPPING)] * 9).events == ["found"]
+
+
 def test_what_passes_by_is_not_told() -> None:
     assert tell([DISCONNECTED, DISCONNECTED, WELL, FROZEN, WELL, UNTELLING, WELL]).events == []
 

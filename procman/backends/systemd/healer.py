@@ -12,7 +12,7 @@ from procman.healer import healer_argv, healer_name
 from procman.launch import marker, owner_of
 from procman.model import Project, RenderedFile, Sandbox, Scope
 from procman.quoting import Encoded
-from procman.quoting.systemd import systemd_paths, systemd_words
+from procman.quoting.systemd import systemd_words
 from procman.render import Templates
 
 LOOK_SECONDS = 300
