@@ -1,0 +1,28 @@
+"""Programs that go end their tasks side by side, however many they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from procman.commands.carry_out import _end_together
+from procman.model import Action, Activation
+from tests.backends.supervisor.real_supervisord import Supervisord, eventually, installed
+from tests.commands.test_controller import manifest
+
+pytestmark = pytest.mark.supervisord
+
+
+def test_what_goes_ends_side_by_side_and_what_stays_goes_on(supervisord: Supervisord) -> None:
+    going = ("a", "b", "c")
+    for name in (*going, "stays"):
+        supervisord.worker(name, task_seconds=1)
+    supervisord.start()
+    eventually(lambda: all("ready" in supervisord.events(name) for name in (*going, "stays")))
+    activations = [Activation(Action.REMOVE, installed(name)) for name in (*going, "never-loaded")]
+    activations.append(Activation(Action.RESTART, installed("stays")))
+    _end_together(manifest("one"), supervisord.controller(), activations, lambda _: None)
+    assert [supervisord.events(name)[-1] for name in going] == ["finished"] * 3
+    assert max(supervisord.moment(name, "term") for name in going) < min(
+        supervisord.moment(name, "finished") for name in going
+    )
+    assert supervisord.events("stays") == ["start", "ready"]
