@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -51,15 +51,12 @@ def look_at(pids: Iterable[int], words: Iterable[str]) -> Processes:
     return {**_in_proc({process.parent for process in found.values()} - found.keys()), **found}
 
 
-def below(pid: int, processes: Processes) -> list[Process]:
-    """Return PID and all processes below it, as far as they are among PROCESSES; PID first."""
+def by_parent(processes: Processes) -> Mapping[int, Sequence[Process]]:
+    """Return the children of each process that has some."""
     children: dict[int, list[Process]] = {}
     for process in processes.values():
         children.setdefault(process.parent, []).append(process)
-    found = [processes[pid]] if pid in processes else []
-    for process in found:
-        found += children.get(process.pid, ())
-    return found
+    return children
 
 
 def user_of(pid: int) -> int | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from procman.checks.processes import Process, Processes, below
+from procman.checks.processes import Process, Processes, by_parent
 from procman.inside.verdict import Verdict
 from procman.model import HealthSettings, InstalledProgram, ProgramState, State
 
@@ -86,6 +87,17 @@ class Running:
         """The programs that have a process."""
         return tuple(each for each in self.programs if each.is_up)
 
+    @cached_property
+    def _children(self) -> Mapping[int, Sequence[Process]]:
+        return by_parent(self.processes)
+
+    def below(self, pid: int) -> list[Process]:
+        """Return PID and all processes below it, PID first; none where it is gone."""
+        found = [self.processes[pid]] if pid in self.processes else []
+        for process in found:
+            found += self._children.get(process.pid, ())
+        return found
+
     def tree(self, watched: Watched) -> list[Process]:
         """Return the processes of a program, its main process first; none where that is gone."""
-        return below(watched.state.pid or 0, self.processes)
+        return self.below(watched.state.pid or 0)

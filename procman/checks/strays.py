@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from procman.checks.processes import Process, below, directory_of, environment_of
+from procman.checks.processes import Process, directory_of, environment_of
 from procman.checks.running import Running, Watched
 from procman.model import Kind, Level, Result, State
 
@@ -40,7 +40,7 @@ def check_orphans(running: Running) -> Iterator[Result]:
 
 def _known(running: Running) -> set[int]:
     mains = [each.state.pid for each in running.programs if each.state.pid] + list(running.others)
-    return {process.pid for pid in mains for process in below(pid, running.processes)}
+    return {process.pid for pid in mains for process in running.below(pid)}
 
 
 def _is_adopted(process: Process, running: Running) -> bool:

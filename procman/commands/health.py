@@ -87,19 +87,20 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
     every = controller_of(manifest).states(manifest.programs)
-    states = [state for state in every if state.name in {program.name for program in programs}]
+    meant = {program.name for program in programs}
+    states = [state for state in every if state.name in meant]
     watched = watch(manifest, programs, states)
     facts, problem = None, ""
     if probe or any(_needs_broker(each) for each in watched):
         facts, problem = _ask(installed)
     if facts and facts.reachable and any(_needs_broker(each) for each in watched):
         watched = watch(manifest, programs, states, broker_answered=True)
-    found = table.run(_running(manifest, watched, every, facts, problem, is_whole=not names))
+    found = _by_program(table.run(_running(manifest, watched, every, facts, problem, is_whole=not names)))
     return Health(
         manifest,
         time.time(),
-        tuple(_of_program(each, found) for each in watched),
-        tuple(result for result in found if result.program is None),
+        tuple(ProgramHealth(each, tuple(found.get(each.program.name, ()))) for each in watched),
+        tuple(found.get(None, ())),
         probed=facts is not None,
     )
 
@@ -129,8 +130,11 @@ def _ask(installed: Installed) -> tuple[BrokerFacts | None, str]:
         return None, error.message
 
 
-def _of_program(watched: Watched, found: Sequence[Result]) -> ProgramHealth:
-    return ProgramHealth(watched, tuple(result for result in found if result.program == watched.program.name))
+def _by_program(found: Sequence[Result]) -> Mapping[str | None, list[Result]]:
+    results: dict[str | None, list[Result]] = {}
+    for result in found:
+        results.setdefault(result.program, []).append(result)
+    return results
 
 
 def _running(

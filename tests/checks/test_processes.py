@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from procman.checks import processes
-from procman.checks.processes import below, directory_of, environment_of, look_at, open_files, user_of
+from procman.checks.processes import by_parent, directory_of, environment_of, look_at, open_files, user_of
 from tests.checks.records import family
 from tests.product import eventually
 
@@ -33,7 +33,8 @@ def test_a_process_is_found_with_its_parent_its_age_and_its_command_line() -> No
         assert found.age == pytest.approx(time.time() - psutil.Process(pid).create_time(), abs=2)
         assert not found.is_zombie
         assert user_of(pid) == os.geteuid()
-        assert [each.parent for each in below(pid, processes)] == [os.getpid(), pid]
+        [child] = by_parent(processes)[pid]
+        assert child.parent == pid
 
 
 @pytest.mark.usefixtures("by_proc")
@@ -59,7 +60,7 @@ def test_a_zombie_is_told() -> None:
 def test_nothing_is_known_of_a_process_that_is_gone() -> None:
     gone = 2**22 - 1
     assert user_of(gone) is None
-    assert below(gone, look_at([gone], [])) == []
+    assert gone not in look_at([gone], [])
 
 
 def test_directory_environment_and_open_files_are_told() -> None:
