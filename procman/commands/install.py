@@ -162,7 +162,8 @@ def _without_failed(tree: Tree, project: Project, prepared: Prepared, outcome: O
     takes_over = any(change.foreign for change in prepared.plan.changes)
     healthy = set() if takes_over else outcome.healthy - _failed(outcome)
     kept = tuple(program for program in project.programs if program.name in healthy)
-    removed = tuple(program.name for program in project.programs if program not in kept)
+    every = prepared.plan.generation.manifest.programs
+    removed = tuple(program.name for program in every if program.name not in healthy)
     if not kept:
         installation = read_installation(tree, project.directories)
         remains = remove_all(tree, installation, how, purge=False)

@@ -14,6 +14,7 @@ from procman.commands.healer import healer_problems, installed_healer
 from procman.commands.moving import unwritable
 from procman.config.load import load
 from procman.errors import ProcmanError
+from procman.healer import healer_name
 from procman.install import generations
 from procman.install.found import Found
 from procman.install.generations import Generation, Installation, origin, read_installation
@@ -50,6 +51,8 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     procman.toml has and PROJECT has not. Every problem of the plan, and every one that the files' own reader has with
     them (R6), is told in one ProcmanError.
     """
+    if healer_name(project) in left_out:
+        project = replace(project, health=replace(project.health, procman=None))
     configuration = project.configuration_file.read_bytes()
     rendering = backends.files(project.backend).render(project)
     described = describe(
