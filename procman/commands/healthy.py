@@ -13,6 +13,8 @@ from procman.commands.watch import watch
 from procman.install.manifest import Manifest
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
 
+CANNOT_TELL_ALL = "PM204"
+
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
 
 
@@ -30,13 +32,13 @@ def wait_until_healthy(
     programs: Sequence[InstalledProgram],
     seconds: float,
     progress: Progress,
-    manifest: Manifest | None = None,
+    manifest: Manifest,
 ) -> list[Unhealthy]:
     """Return what is not healthy SECONDS after its start, in order; as soon as all are, or none can become it any more.
 
     Healthy is RUNNING with sound processes, and a worker that consumes or a beat that ticks, as its heartbeat says;
-    where it says nothing, or there is no MANIFEST to find it by, its processes have to do. One that is stopped on
-    purpose is not waited for.
+    where MANIFEST leads to none, or it cannot tell more, that has to do. One that is stopped on purpose is not waited
+    for.
     """
     begun = time.monotonic()
     pause = SHORTEST_PAUSE_SECONDS
@@ -52,17 +54,19 @@ def wait_until_healthy(
         pause = min(LONGEST_PAUSE_SECONDS, pause * 1.5)
 
 
-def _unhealthy(
-    controller: Controller, programs: Sequence[InstalledProgram], manifest: Manifest | None
-) -> list[Unhealthy]:
-    states = controller.states(programs)
-    watched = watch(manifest, programs, states) if manifest else list(map(Watched, programs, states))
-    patience = 2.0 * manifest.health.heartbeat_seconds if manifest else 0.0
+def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram], manifest: Manifest) -> list[Unhealthy]:
+    watched = watch(manifest, programs, controller.states(programs))
+    patience = 2.0 * manifest.health.heartbeat_seconds
     return [
         Unhealthy(each.program, each.state, result)
         for each, result in zip(watched, check_lightly(watched), strict=True)
-        if each.state.wanted and not (result.level is Level.OK and _is_at_work(each, patience))
+        if each.state.wanted and not (_is_sound(result) and _is_at_work(each, patience))
     ]
+
+
+def _is_sound(result: Result) -> bool:
+    # What nobody can tell of this Celery, pool or scheduler will not be told by waiting.
+    return result.level in (Level.OK, Level.UNKNOWN) or result.code == CANNOT_TELL_ALL
 
 
 def _is_at_work(each: Watched, patience: float) -> bool:
