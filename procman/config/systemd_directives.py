@@ -156,6 +156,7 @@ RESERVED = {
     "MemoryHigh": "use the key memory_high_mib",
     "MemoryMax": "use the key memory_max_mib",
     "Nice": "use the key nice",
+    "NotifyAccess": "only the main process speaks for its unit, not the tasks",
     "OOMPolicy": "a pool process that is out of memory must not stop its worker",
     "PartOf": "the project's target stops and restarts all its programs",
     "Restart": "a worker that exits by itself must come back, whatever its exit status",
@@ -177,6 +178,7 @@ RESERVED = {
     "TasksMax": "use the key tasks_max",
     "TimeoutAbortSec": "use the key stop_timeout_seconds",
     "TimeoutSec": "use the key stop_timeout_seconds",
+    "TimeoutStartSec": "a worker that waits for its broker while it starts asks for more time by itself",
     "TimeoutStopSec": "use the key stop_timeout_seconds",
     "Type": "it follows the kind of the program",
     "UMask": "use the key umask",
@@ -184,7 +186,8 @@ RESERVED = {
     "User": "use the key user in [project]",
     "WantedBy": "use the key autostart",
     "Wants": "use the key after in [project]",
-    "WatchdogSec": "systemd would kill a program that does not answer it",
+    "WatchdogSec": "use the key watchdog_seconds in [health]",
+    "WatchdogSignal": "a main process that goes on after all finishes its tasks on TERM, and on nothing else",
     "WorkingDirectory": "use the key directory in [project]",
 }
 """Directives that a promise of procman rests on, or that have a key of their own, each with what to do instead."""
