@@ -25,7 +25,7 @@ from tests.product import DEMO, Product, eventually
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("faults")]
 
-STALE, STALL, INTERVAL, FAILURES = 8, 6, 1, 3
+STALE, STALL, INTERVAL, FAILURES = 15, 6, 1, 3
 
 PATIENCE = 120.0
 """Several times what any healing takes by these settings, for a machine that is busy with other tests."""
@@ -220,7 +220,7 @@ def test_heartbeat_that_cannot_be_written_is_a_warning_and_no_reason_to_heal(fau
     path = faulty.run_directory("mute") / "heartbeat.json"
     old = json.loads((faulty.run_directory("solo") / "heartbeat.json").read_text())
     old.update(pid=faulty.pids["mute"], written=old["written"] - 10 * STALE)
-    path.unlink()
+    path.unlink(missing_ok=True)
     path.write_text(json.dumps(old))
     eventually(lambda: faulty.level("mute", "PM206") == "WARNING", "it is a warning", PATIENCE)
     assert faulty.pid("mute") == faulty.pids["mute"]
@@ -248,4 +248,5 @@ def test_second_beat_that_was_started_by_hand_is_named_and_not_killed(faulty: Fa
 def test_program_that_was_stopped_on_purpose_stays_stopped(faulty: Faulty) -> None:
     program = faulty.product.status()["catmaid-stopped"]
     assert (program["state"], program["wanted"]) == ("STOPPED", False)
-    assert [what for what, _ in faulty.told("stopped")] == ["stopped"]
+    told = [what for what, _ in faulty.told("stopped")]
+    assert ("stopped" in told, "healing" in told) == (True, False)
