@@ -20,7 +20,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tests.celery_environments import CELERY_5_7, environment_of
 from tests.product import DEMO, Product, eventually
 
-pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("health")]
+# In one group with tests/faults, which starts a beat of the same project by hand: each would find the other's.
+pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("faults")]
 
 STALL_SECONDS = 3
 
