@@ -17,7 +17,8 @@ from urllib.parse import unquote
 
 from procman.backends.systemd.files import render
 from procman.config.load import load
-from procman.model import BackendName, Sandbox
+from procman.model import BackendName
+from procman.project import Sandbox
 
 REFERENCE = Path(__file__).parent.parent / "units" / "procman.toml"
 DEBIAN = {"supervisor": "supervisor.service", "nginx-common": "nginx.service", "redis-server": "redis-server.service"}

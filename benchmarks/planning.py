@@ -10,10 +10,10 @@ from time import perf_counter
 from procman import backends
 from procman.config.load import load
 from procman.install.generations import read_installation
-from procman.install.manifest import describe
 from procman.install.paths import Tree
 from procman.install.plan import make_plan
-from procman.model import Project
+from procman.install.rendered import describe
+from procman.project import Project
 
 COUNTS = (1, 100, 1000)
 ROUNDS = 5
@@ -56,7 +56,7 @@ def _round(directory: Path, count: int) -> tuple[float, float, float]:
 
 
 def _plan(project: Project, rendering: object) -> None:
-    from procman.model import Rendering
+    from procman.project import Rendering
 
     assert isinstance(rendering, Rendering)
     with Tree() as tree:

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from procman.model import Beat, Kind, Worker
+from procman.model import Kind
+from procman.project import Beat, Worker
 
 _COMMON_KEYS = {
     "-A": "app",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from procman.model import BackendName, Project
+from procman.model import BackendName
+from procman.project import Project
 
 KEY = "health"
 """In the place of a program's table in procman.toml."""

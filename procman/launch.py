@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from procman import celery_command
-from procman.model import MARKER, Beat, Command, Kind, Launch, Program, Project, RenderedFile, Scope, Worker
+from procman.model import MARKER, Kind, Scope
+from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""

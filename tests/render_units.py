@@ -8,7 +8,8 @@ from pathlib import Path
 
 from procman import backends
 from procman.config.load import load
-from procman.model import BackendName, Project, RenderedFile, Rendering
+from procman.model import BackendName
+from procman.project import Project, RenderedFile, Rendering
 
 UNITS = Path(__file__).parent.parent / "units"
 

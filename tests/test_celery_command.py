@@ -24,7 +24,8 @@ from procman.celery_command import (
     worker_arguments,
 )
 from procman.config import keys
-from procman.model import Beat, Kind, Worker
+from procman.model import Kind
+from procman.project import Beat, Worker
 from tests.celery_environments import CELERY_SPECS, CeleryEnvironment, environment_of
 
 PARSER = Path(__file__).with_name("parsed_by_celery.py")

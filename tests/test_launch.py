@@ -23,7 +23,8 @@ from procman.launch import (
     marker,
     owner_of,
 )
-from procman.model import Launch, Project, Scope
+from procman.model import Scope
+from procman.project import Launch, Project
 from tests.config.documents import HOME, PROJECT, read, read_rest
 
 SITE = """settings = "mysite.settings"

@@ -22,6 +22,7 @@ LAYERS = (
     ("project_python",),
     ("config",),
     ("celery_command", "quoting", "run"),
+    ("project",),
     ("errors", "inside", "model", "secrets", "version"),
 )
 """From the top down. What stands beside each other does not import each other."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.model import RenderedFile
+from procman.project import RenderedFile
 from tests.render_units import HOME, UNITS, rendering
 
 README = (UNITS / "systemd.md").read_text(encoding="utf-8")

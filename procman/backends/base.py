@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 from typing import Protocol
 
-from procman.model import Activation, InstalledProgram, ProgramState, Project, Rendering, Scope, SupervisorSettings
+from procman.model import Activation, InstalledProgram, ProgramState, Scope, SupervisorSettings
+from procman.project import Project, Rendering
 
 Progress = Callable[[str], None]
 """Told, in plain words, what a long wait is waiting for."""

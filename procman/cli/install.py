@@ -16,9 +16,10 @@ from procman.commands.controller import controller_of
 from procman.commands.healer import healer_notes
 from procman.commands.warnings import warnings
 from procman.errors import ProcmanError
-from procman.model import Level, Project
+from procman.model import Level
 from procman.output import plan as output
 from procman.output.install import as_failure
+from procman.project import Project
 
 
 @click.command()

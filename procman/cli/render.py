@@ -11,7 +11,7 @@ from procman.cli.selection import Selection
 from procman.commands import render as command
 from procman.commands.select import trust_templates
 from procman.launch import LAUNCHER
-from procman.model import RenderedFile
+from procman.project import RenderedFile
 
 
 @click.command()

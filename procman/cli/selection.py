@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from procman.commands.select import Chosen, Installed
-    from procman.model import Project
+    from procman.project import Project
 
 
 @dataclass(frozen=True)

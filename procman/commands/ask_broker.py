@@ -13,7 +13,7 @@ from procman.inside.launcher import LauncherError, read_environment_file
 from procman.install.generations import read_configuration
 from procman.install.paths import Tree
 from procman.launch import launch_of
-from procman.model import Command, Launch, Program, Project, Worker
+from procman.project import Command, Launch, Program, Project, Worker
 
 
 def ask_broker(installed: Installed) -> BrokerFacts:

@@ -8,7 +8,8 @@ from pathlib import Path
 from procman.app_facts import TIMEOUT_SECONDS
 from procman.checks.before.table import results
 from procman.commands.check_facts import gather
-from procman.model import Level, Project, Result
+from procman.model import Level, Result
+from procman.project import Project
 
 
 def check(

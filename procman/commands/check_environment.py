@@ -11,7 +11,8 @@ from procman.checks.before.facts import EnvironmentFile
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
 from procman.inside.launcher import EnvironmentFileError, parse_environment_file
-from procman.model import BackendName, Project
+from procman.model import BackendName
+from procman.project import Project
 from procman.run import CLEAN_ENVIRONMENT, capture
 
 READING_SECONDS = 10.0

@@ -21,7 +21,8 @@ from procman.commands.check_host import look_at_host
 from procman.errors import ProcmanError
 from procman.inside import places
 from procman.launch import launch_of
-from procman.model import BackendName, Beat, Command, Kind, Launch, Program, Project
+from procman.model import BackendName, Kind
+from procman.project import Beat, Command, Launch, Program, Project
 from procman.project_python import AppError, ask_project
 from procman.project_python import Place as Where
 

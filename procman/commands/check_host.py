@@ -14,7 +14,8 @@ from procman.commands.lint_celery import read_celery
 from procman.commands.warnings import warnings
 from procman.errors import ProcmanError
 from procman.launch import LAUNCHER, launch_of, launcher_path
-from procman.model import BackendName, Kind, Project, SupervisorMode
+from procman.model import BackendName, Kind, SupervisorMode
+from procman.project import Project
 from procman.secrets import masked
 
 ASKING_SECONDS = 5.0

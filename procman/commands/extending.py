@@ -10,10 +10,12 @@ from procman.backends.supervisor.stop_timeout import drop_in, drop_in_path, is_e
 from procman.errors import ProcmanError
 from procman.install.changes import Change
 from procman.install.generations import Installation
-from procman.install.manifest import Manifest, content_of
+from procman.install.manifest import Manifest
 from procman.install.paths import Tree
 from procman.install.plan import Plan
-from procman.model import MARKER, BackendName, ChangeKind, RenderedDirectory, Rendering, Scope, SupervisorSettings
+from procman.install.rendered import content_of
+from procman.model import MARKER, BackendName, RenderedDirectory, Scope, SupervisorSettings
+from procman.project import ChangeKind, Rendering
 
 NOTHING = Rendering((), ())
 

@@ -13,7 +13,8 @@ from procman.backends.supervisor.healer import STOP_SECONDS
 from procman.commands.init_draft import Draft
 from procman.config.trust import distrust
 from procman.healer import KEY, healer_argv, healer_name
-from procman.model import BackendName, InstalledProgram, Kind, Project, Scope
+from procman.model import BackendName, InstalledProgram, Kind, Scope
+from procman.project import Project
 
 SHEBANG_BYTES = 4096
 

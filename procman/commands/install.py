@@ -21,7 +21,8 @@ from procman.install.manifest import Manifest
 from procman.install.paths import Tree
 from procman.install.plan import Plan
 from procman.install.uninstall import Remains
-from procman.model import Action, ProgramState, Project
+from procman.model import Action, ProgramState
+from procman.project import Project
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from procman.backends.systemd import sandbox
 from procman.checks.open_files import written_by
 from procman.checks.process_tree import children, tree
-from procman.model import BackendName, ProgramState, Project
+from procman.model import BackendName, ProgramState
+from procman.project import Project
 
 
 def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:

@@ -18,11 +18,13 @@ from procman.healer import healer_name
 from procman.install import generations
 from procman.install.found import Found
 from procman.install.generations import Generation, Installation, origin, read_installation
-from procman.install.manifest import Manifest, describe
+from procman.install.manifest import Manifest
 from procman.install.paths import Tree
 from procman.install.plan import Plan, make_plan
+from procman.install.rendered import describe, rendering_of
 from procman.install.uninstall import restorable
-from procman.model import Action, InstalledProgram, Program, Project, Rendering, Worker
+from procman.model import Action, InstalledProgram
+from procman.project import Program, Project, Rendering, Worker
 from procman.render import Templates
 from procman.version import VERSION
 
@@ -85,7 +87,7 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, wish
     generation = generations.read_generation(tree, state, number)
     configuration = generations.read_configuration(tree, state, number)
     project = _as_it_was(generation, configuration)
-    rendering = generations.rendering_of(tree, state, generation)
+    rendering = rendering_of(tree, state, generation)
     is_in_place = installation.current is not None and installation.current.number == number
     back = generation.manifest.brought_back if is_in_place else origin(generation)
     wanted = replace(generation.manifest, brought_back=back)

@@ -8,9 +8,9 @@ from pathlib import Path
 from procman import backends
 from procman.config.text import normalised
 from procman.errors import ProcmanError
-from procman.install.manifest import content_of
 from procman.install.paths import Tree
-from procman.model import Project, Rendering
+from procman.install.rendered import content_of
+from procman.project import Project, Rendering
 
 
 def render(project: Project, templates: Path | None) -> Rendering:

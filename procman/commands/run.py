@@ -12,7 +12,8 @@ from procman.config.trust import distrust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.inside.launcher import LauncherError, read_environment_file
 from procman.launch import launch_of, launcher_path
-from procman.model import BackendName, Launch, Program, Project
+from procman.model import BackendName
+from procman.project import Launch, Program, Project
 from procman.run import CLEAN_ENVIRONMENT, replace_process
 
 

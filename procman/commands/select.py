@@ -16,7 +16,8 @@ from procman.install.generations import Generation, current_generation, read_ins
 from procman.install.manifest import Manifest, Pending
 from procman.install.paths import Tree
 from procman.install.scope import installed_projects
-from procman.model import BackendName, Directories, Project, Scope
+from procman.model import BackendName, Directories, Scope
+from procman.project import Project
 
 
 @dataclass(frozen=True)

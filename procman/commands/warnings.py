@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
-from procman.model import BackendName, Project, Scope, SupervisorMode
+from procman.model import BackendName, Scope, SupervisorMode
+from procman.project import Project
 from procman.run import CLEAN_ENVIRONMENT, capture
 
 

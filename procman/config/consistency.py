@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from procman.config.document import Document
 from procman.config.systemd import check_directives
-from procman.model import BackendName, Program, Project, Scope, Worker
+from procman.model import BackendName, Scope
+from procman.project import Program, Project, Worker
 
 LONGEST_NAME = 63
 RESERVED_NAMES = {

@@ -12,7 +12,8 @@ from procman.config.document import Document, Table, unknown
 from procman.config.positions import dotted
 from procman.config.text import read_text
 from procman.errors import ConfigurationError
-from procman.model import BackendName, Directories, Project, Scope, SupervisorMode, SupervisorSettings
+from procman.model import BackendName, Directories, Scope, SupervisorMode, SupervisorSettings
+from procman.project import Project
 
 DEBIAN = "/etc/supervisor/supervisord.conf"
 

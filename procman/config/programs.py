@@ -15,7 +15,8 @@ from procman.config.positions import dotted
 from procman.config.supervisor_options import read_options
 from procman.config.systemd import read_directives
 from procman.config.text import NAME_PATTERN
-from procman.model import Beat, Command, Directories, HealthSettings, Kind, Program, Worker
+from procman.model import Directories, HealthSettings, Kind
+from procman.project import Beat, Command, Program, Worker
 from procman.secrets import words_hold_password
 
 OF_HEALTH = ("heal", "stall_seconds", "memory_restart_mib")

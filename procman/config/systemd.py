@@ -9,7 +9,8 @@ from procman.config import keys
 from procman.config.document import Document, did_you_mean
 from procman.config.positions import dotted
 from procman.config.systemd_directives import FREE, RESERVED, Directive
-from procman.model import Project, Sandbox, Scope, SystemdLog, SystemdSettings
+from procman.model import Scope
+from procman.project import Project, Sandbox, SystemdLog, SystemdSettings
 from procman.quoting import unprintable
 from procman.quoting.systemd import PATTERNS, Value
 from procman.secrets import holds_password

@@ -10,7 +10,7 @@ from procman.install.found import PathError, identify
 from procman.install.manifest import Pending, digest
 from procman.install.paths import Tree
 from procman.install.plan import Plan
-from procman.model import ChangeKind
+from procman.project import ChangeKind
 
 
 def apply(tree: Tree, plan: Plan, configuration: bytes) -> None:

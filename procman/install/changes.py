@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from procman.install.found import AS_CREATED, Found, PathError, group_name, identify, user_name
-from procman.install.manifest import Manifest, content_of, digest
-from procman.model import MARKER, ChangeKind, Directories, RenderedFile
+from procman.install.manifest import Manifest, digest
+from procman.install.rendered import content_of
+from procman.model import MARKER, Directories
+from procman.project import ChangeKind, RenderedFile
 
 
 class Disk(Protocol):

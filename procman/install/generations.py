@@ -10,7 +10,7 @@ from procman.errors import ProcmanError
 from procman.install import records, scope
 from procman.install.manifest import Manifest, Pending, digest
 from procman.install.paths import Tree, finished_name, temporary_name
-from procman.model import Activation, Directories, RenderedFile, Rendering
+from procman.model import Activation, Directories
 
 KEPT = 10
 """How many generations stay on disk."""
@@ -91,36 +91,14 @@ def read_generation(tree: Tree, state: Path, number: int) -> Generation:
     return Generation(number, records.from_bytes(Manifest, content, path))
 
 
+def store_of(state: Path, number: int) -> Path:
+    """Return where the files of a generation are kept, each under its digest."""
+    return _directory(state, number) / "files"
+
+
 def made_at(state: Path, number: int) -> float:
     """Return when a generation was made, in seconds since the epoch: nothing of it is ever changed afterwards."""
     return (_directory(state, number) / "manifest.json").stat().st_mtime
-
-
-def rendering_of(tree: Tree, state: Path, generation: Generation) -> Rendering:
-    """Return what GENERATION put on disk, to be planned and applied once more: that is a roll-back."""
-    store = _directory(state, generation.number) / "files"
-    files = []
-    for file in generation.manifest.files:
-        content = tree.read_private(store / file.digest)
-        if content is None or digest(content) != file.digest:
-            raise ProcmanError(
-                f"{store / file.digest} is missing or damaged: it is {file.path} of generation {generation.number}",
-                hint="choose another generation, or install from procman.toml",
-            )
-        files.append(
-            RenderedFile(
-                path=file.path,
-                content=content.decode("utf-8", "surrogateescape"),
-                mode=file.mode,
-                owner=file.owner,
-                group=file.group,
-                programs=file.programs,
-                restarts=file.restarts,
-                section=file.section,
-                shared=file.shared,
-            )
-        )
-    return Rendering(generation.manifest.rendered_directories, tuple(files))
 
 
 def origin(generation: Generation) -> int:

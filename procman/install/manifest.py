@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from procman.model import (
     Activation,
     BackendName,
-    Beat,
     Directories,
     HealthSettings,
     InstalledProgram,
-    Project,
     RenderedDirectory,
-    RenderedFile,
-    Rendering,
     Scope,
     SupervisorSettings,
 )
@@ -105,64 +100,3 @@ class Pending:
 def digest(content: bytes) -> str:
     """Return the digest that manifests know CONTENT by."""
     return hashlib.sha256(content).hexdigest()
-
-
-def content_of(file: RenderedFile) -> bytes:
-    """Return FILE as bytes; what is left of somebody else's file may hold bytes that are no UTF-8."""
-    return file.content.encode("utf-8", "surrogateescape")
-
-
-def describe(
-    project: Project,
-    rendering: Rendering,
-    programs: Sequence[InstalledProgram],
-    *,
-    procman: str,
-    configuration: bytes,
-    templates_digest: str,
-) -> Manifest:
-    """Return the manifest of RENDERING, before it was compared with the disk.
-
-    PROCMAN is the version, CONFIGURATION the content of procman.toml.
-    """
-    return Manifest(
-        procman=procman,
-        project=project.name,
-        scope=project.scope,
-        backend=project.backend,
-        configuration_file=project.configuration_file,
-        configuration_digest=digest(configuration),
-        templates_digest=templates_digest,
-        directories=project.directories,
-        supervisor=project.supervisor,
-        programs=tuple(programs),
-        files=tuple(installed_file(file) for file in rendering.files),
-        rendered_directories=rendering.directories,
-        environment_file=project.environment_file,
-        log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
-        schedule_files=tuple(
-            program.options.schedule_file
-            for program in project.programs
-            if isinstance(program.options, Beat) and program.options.schedule_file
-        ),
-        app=project.app,
-        directory=project.directory,
-        virtualenv=project.virtualenv,
-        writable_paths=project.writable_paths,
-        health=project.health,
-    )
-
-
-def installed_file(file: RenderedFile) -> InstalledFile:
-    """Return what a manifest remembers of FILE."""
-    return InstalledFile(
-        file.path,
-        digest(content_of(file)),
-        file.mode,
-        file.owner,
-        file.group,
-        file.programs,
-        file.restarts,
-        file.section,
-        file.shared,
-    )

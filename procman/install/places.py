@@ -10,7 +10,8 @@ from pathlib import Path
 from procman.install.changes import Disk
 from procman.install.found import AS_CREATED, PathError, identify
 from procman.install.manifest import Manifest
-from procman.model import RenderedDirectory, Rendering
+from procman.model import RenderedDirectory
+from procman.project import Rendering
 
 ROOT = "root"
 """The owner of directories in which process managers open, as root and by name, what is to be opened there."""

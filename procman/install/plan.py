@@ -15,7 +15,8 @@ from procman.install.generations import Generation, Installation
 from procman.install.manifest import Manifest, ReplacedFile, digest
 from procman.install.paths import finished_name
 from procman.install.places import check_private, collecting, to_hand_over, to_make
-from procman.model import Activation, ChangeKind, RenderedDirectory, Rendering
+from procman.model import Activation, RenderedDirectory
+from procman.project import ChangeKind, Rendering
 
 
 @dataclass(frozen=True)

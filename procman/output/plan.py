@@ -11,8 +11,8 @@ from typing import TextIO
 
 from procman.install.changes import Change
 from procman.install.plan import Plan
-from procman.model import ChangeKind
 from procman.output.terminal import coloured, printable
+from procman.project import ChangeKind
 from procman.secrets import masked
 
 SIGNS = {ChangeKind.CREATE: ("+", "green"), ChangeKind.UPDATE: ("~", "yellow"), ChangeKind.REMOVE: ("-", "red")}

@@ -14,7 +14,7 @@ from procman import backends
 from procman.config.load import load
 from procman.config.positions import dotted
 from procman.errors import ConfigurationError
-from procman.model import Project, RenderedFile
+from procman.project import Project, RenderedFile
 from tests.config.documents import HOME
 from tests.config.test_every_key import OTHER_VALUES, USUAL, _keys
 from tests.config.test_positions import toml

@@ -20,7 +20,8 @@ from procman.commands.check_host import other_beats
 from procman.config.load import load
 from procman.errors import ProcmanError
 from procman.launch import launch_of
-from procman.model import Level, Project, Result
+from procman.model import Level, Result
+from procman.project import Project
 from tests.django_projects import DEMO, make_project
 from tests.product import eventually
 from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.commands.controller import other_commands, process_manager
-from procman.install.manifest import Manifest, describe
-from procman.model import BackendName, Rendering, SupervisorMode
+from procman.install.manifest import Manifest
+from procman.install.rendered import describe
+from procman.model import BackendName, SupervisorMode
+from procman.project import Rendering
 from tests.backends.supervisor.projects import reference
 
 

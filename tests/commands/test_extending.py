@@ -12,10 +12,11 @@ from procman.commands import extending
 from procman.commands.extending import with_stop_timeout
 from procman.install.apply import change_files
 from procman.install.generations import Generation, Installation
-from procman.install.manifest import Manifest, describe
+from procman.install.manifest import Manifest
 from procman.install.paths import Tree
 from procman.install.plan import Plan, make_plan
-from procman.model import ChangeKind, Rendering
+from procman.install.rendered import describe
+from procman.project import ChangeKind, Rendering
 from tests.backends.supervisor.projects import reference
 
 NOTHING = Rendering((), ())

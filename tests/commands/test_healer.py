@@ -13,7 +13,8 @@ from procman.commands import healer
 from procman.commands.healer import healer_notes, healer_problems, installed_healer, name_healer
 from procman.commands.init_draft import Draft
 from procman.config.load import load
-from procman.model import BackendName, HealthSettings, Kind, Project, Scope
+from procman.model import BackendName, HealthSettings, Kind, Scope
+from procman.project import Project
 from tests.install.people import NOBODY, needs_root
 
 REFERENCE = Path(__file__).parents[2] / "units" / "procman.toml"

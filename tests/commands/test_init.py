@@ -15,7 +15,8 @@ import pytest
 from procman.commands.init import InitReport, init, write
 from procman.config.load import load
 from procman.errors import ConfigurationError, ProcmanError
-from procman.model import BackendName, Beat, Project, Scope, SupervisorMode, Worker
+from procman.model import BackendName, Scope, SupervisorMode
+from procman.project import Beat, Project, Worker
 from tests.commands.test_init_script import SEED
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory

@@ -8,7 +8,8 @@ import pytest
 
 from procman.celery_command import FORBIDDEN, beat_arguments, worker_arguments
 from procman.commands.init_arguments import CeleryCommand, read_command
-from procman.model import Beat, Kind, Worker
+from procman.model import Kind
+from procman.project import Beat, Worker
 
 ENV = "/opt/catmaid/django/env"
 

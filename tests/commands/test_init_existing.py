@@ -12,7 +12,7 @@ from procman.commands.init_existing import read_existing
 from procman.commands.init_script import LONGEST_SCRIPT
 from procman.commands.init_text import text_of
 from procman.config.load import load
-from procman.model import Beat, Project, Worker
+from procman.project import Beat, Project, Worker
 from tests.commands.test_init_script import SEED
 
 BEAT_FILES = "--pidfile=/var/run/catmaid/celery-beat.pid --schedule=/var/run/catmaid/celery-beat-schedule"

@@ -13,7 +13,7 @@ import pytest
 from procman.commands import run as command
 from procman.commands.run import handed_over
 from procman.errors import ProcmanError
-from procman.model import Project
+from procman.project import Project
 from tests.backends.systemd.projects import project
 from tests.install.people import NOBODY, needs_root
 

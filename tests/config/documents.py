@@ -9,7 +9,7 @@ import pytest
 
 from procman.config.load import load
 from procman.errors import ConfigurationError
-from procman.model import Project
+from procman.project import Project
 
 PROJECT = """[project]
 name = "catmaid"

@@ -12,7 +12,7 @@ import pytest
 from procman.config import keys
 from procman.config.keys import Key
 from procman.errors import ConfigurationError
-from procman.model import Project
+from procman.project import Project
 from tests.config.documents import problems, read
 
 OTHER_VALUES: dict[str, Any] = {

@@ -12,7 +12,8 @@ from procman import backends
 from procman.config import keys, supervisor_options, systemd_directives
 from procman.config.load import load
 from procman.errors import ConfigurationError
-from procman.model import BackendName, Project
+from procman.model import BackendName
+from procman.project import Project
 from tests.config.documents import HOME, PROJECT
 from tests.config.test_every_key import OTHER_VALUES, USUAL
 from tests.config.test_positions import toml

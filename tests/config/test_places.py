@@ -11,7 +11,8 @@ import pytest
 from procman.config.directories import directories_for
 from procman.config.identity import read_identity
 from procman.errors import ConfigurationError
-from procman.model import Beat, Program, Scope, SupervisorMode, SupervisorSettings
+from procman.model import Scope, SupervisorMode, SupervisorSettings
+from procman.project import Beat, Program
 from tests.config.documents import PROJECT, problems, problems_with, read, read_rest
 
 USER_SCOPE = PROJECT.replace('user = "www-data"', 'scope = "user"')

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.model import Beat, Command, Program, Worker
+from procman.project import Beat, Command, Program, Worker
 from tests.config.documents import PROJECT, problems, problems_with, read, read_rest
 
 USER_SCOPE = PROJECT.replace('user = "www-data"', 'scope = "user"')

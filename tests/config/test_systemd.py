@@ -9,7 +9,8 @@ import pytest
 from procman.config.load import load
 from procman.config.systemd_directives import FREE, KNOWN, OLDEST_VERSION, RESERVED, WRITTEN
 from procman.errors import ConfigurationError
-from procman.model import BackendName, Project, Sandbox, SystemdLog, SystemdSettings
+from procman.model import BackendName
+from procman.project import Project, Sandbox, SystemdLog, SystemdSettings
 from tests.hostile import HOSTILE
 
 HEAD = """

@@ -17,9 +17,10 @@ from procman.install import generations, uninstall
 from procman.install.apply import apply
 from procman.install.generations import read_installation
 from procman.install.lock import hold_lock
-from procman.install.manifest import Manifest, digest, installed_file
+from procman.install.manifest import Manifest, digest
 from procman.install.paths import Tree
 from procman.install.plan import Plan, make_plan, make_removal
+from procman.install.rendered import installed_file, rendering_of
 from procman.install.uninstall import Remains
 from procman.model import (
     Action,
@@ -29,12 +30,11 @@ from procman.model import (
     InstalledProgram,
     Kind,
     RenderedDirectory,
-    RenderedFile,
-    Rendering,
     Scope,
     SupervisorMode,
     SupervisorSettings,
 )
+from procman.project import RenderedFile, Rendering
 
 ROOT = os.geteuid() == 0
 OWNER = "root" if ROOT else None
@@ -224,7 +224,7 @@ def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
     with hold_lock(places.shared_state, 0, print), Tree() as tree:
         generation = generations.read_generation(tree, places.state, number)
         wanted = replace(generation.manifest, brought_back=generations.origin(generation))
-        files = generations.rendering_of(tree, places.state, generation)
+        files = rendering_of(tree, places.state, generation)
         known = read_installation(tree, places)
         live = [each.manifest for each in (*known.unfinished, known.current) if each]
         taken = {file for each in live for file in each.replaced} - {*wanted.replaced}

@@ -14,8 +14,9 @@ from procman.errors import ProcmanError
 from procman.install import generations
 from procman.install.apply import apply
 from procman.install.found import PathError
-from procman.install.generations import KEPT, current_generation, read_installation, rendering_of
+from procman.install.generations import KEPT, current_generation, read_installation
 from procman.install.paths import Tree, temporary_name
+from procman.install.rendered import rendering_of
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root
 from tests.install.sample import WISHES, changed

@@ -16,7 +16,7 @@ from procman.install.differences import differences
 from procman.install.generations import current_generation
 from procman.install.manifest import Manifest
 from procman.install.paths import Tree
-from procman.model import Rendering
+from procman.project import Rendering
 from tests.install import sample
 from tests.install.sample import WISHES
 

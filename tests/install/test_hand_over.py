@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.install.apply import apply
 from procman.install.paths import Tree
 from procman.install.plan import Plan
-from procman.model import Rendering
+from procman.project import Rendering
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root
 

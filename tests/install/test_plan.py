@@ -11,9 +11,11 @@ import pytest
 
 from procman.install.found import Found, PathError
 from procman.install.generations import Generation, Installation
-from procman.install.manifest import Manifest, Pending, content_of, installed_file
+from procman.install.manifest import Manifest, Pending
 from procman.install.plan import Plan, make_plan, make_removal
-from procman.model import Action, Activation, ChangeKind, RenderedFile, Rendering
+from procman.install.rendered import content_of, installed_file
+from procman.model import Action, Activation
+from procman.project import ChangeKind, RenderedFile, Rendering
 from tests.install import sample
 
 BASE = Path("/host")

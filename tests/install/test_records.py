@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from procman.config.load import load
 from procman.errors import ProcmanError
 from procman.install import records
-from procman.install.manifest import Manifest, Pending, describe, digest
-from procman.model import Activation, InstalledProgram, Kind, RenderedFile, Rendering
+from procman.install.manifest import Manifest, Pending, digest
+from procman.install.rendered import describe
+from procman.model import Activation, InstalledProgram, Kind
+from procman.project import RenderedFile, Rendering
 from tests.install import sample
 
 PATH = Path("/var/lib/procman/catmaid/generations/1/manifest.json")

@@ -13,7 +13,7 @@ from procman.install.generations import Generation, number_before, read_installa
 from procman.install.manifest import Pending
 from procman.install.paths import Tree
 from procman.install.plan import Plan
-from procman.model import RenderedFile, Rendering
+from procman.project import RenderedFile, Rendering
 from tests.install import sample
 
 ONE, TWO = sample.WISHES["one"], sample.WISHES["two"]

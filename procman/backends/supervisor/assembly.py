@@ -10,7 +10,8 @@ from procman.backends.supervisor import includes
 from procman.backends.supervisor.main_file import MainFile, parse_main_file, read_main_file
 from procman.backends.supervisor.merged import Source
 from procman.backends.systemd.units import unit_at
-from procman.model import RenderedFile, Rendering, SupervisorSettings
+from procman.model import SupervisorSettings
+from procman.project import RenderedFile, Rendering
 
 
 @dataclass(frozen=True)

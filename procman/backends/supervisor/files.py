@@ -14,17 +14,8 @@ from procman.backends.systemd.units import STOP_MARGIN_SECONDS
 from procman.errors import ProcmanError
 from procman.healer import healer_name
 from procman.launch import launch_of, launcher_files, marker, owner_of
-from procman.model import (
-    Beat,
-    Kind,
-    Program,
-    Project,
-    RenderedDirectory,
-    RenderedFile,
-    Rendering,
-    Scope,
-    SupervisorMode,
-)
+from procman.model import Kind, RenderedDirectory, Scope, SupervisorMode
+from procman.project import Beat, Program, Project, RenderedFile, Rendering
 from procman.render import Templates
 
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from procman.healer import healer_argv, healer_name
 from procman.launch import marker, owner_of
-from procman.model import Project, RenderedFile
+from procman.project import Project, RenderedFile
 from procman.render import Templates
 
 STOP_SECONDS = 30

@@ -12,7 +12,8 @@ from procman.backends.supervisor.merged import Unreadable, read
 from procman.backends.systemd.units import STOP_MARGIN_SECONDS
 from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
-from procman.model import RenderedFile, Rendering, SupervisorMode, SupervisorSettings
+from procman.model import SupervisorMode, SupervisorSettings
+from procman.project import RenderedFile, Rendering
 from procman.render import Templates
 
 FILE = "procman.conf"

@@ -15,7 +15,8 @@ from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, section
 from procman.backends.supervisor.takeover import remaining
 from procman.backends.supervisor.verify_unit import problems_of_unit
 from procman.errors import ProcmanError
-from procman.model import MARKER, Project, Rendering
+from procman.model import MARKER
+from procman.project import Project, Rendering
 
 __all__ = ["remaining", "verify"]
 

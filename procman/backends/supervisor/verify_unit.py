@@ -12,7 +12,8 @@ from procman.backends.systemd.units import unit_at
 from procman.backends.systemd.verify import read
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
-from procman.model import Project, Rendering, Scope
+from procman.model import Scope
+from procman.project import Project, Rendering
 
 
 def problems_of_unit(project: Project, rendering: Rendering) -> list[str]:

@@ -12,19 +12,8 @@ from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
 from procman.healer import healer_argv, healer_name
 from procman.launch import launch_of, launcher_files, marker, owner_of
-from procman.model import (
-    Beat,
-    Command,
-    Kind,
-    Launch,
-    Program,
-    Project,
-    RenderedDirectory,
-    RenderedFile,
-    Rendering,
-    Scope,
-    SystemdLog,
-)
+from procman.model import Kind, RenderedDirectory, Scope
+from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Rendering, SystemdLog
 from procman.render import Templates
 
 ENV = "/usr/bin/env"

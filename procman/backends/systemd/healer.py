@@ -10,7 +10,8 @@ from procman.backends.systemd.units import target_name
 from procman.config.systemd_directives import KNOWN
 from procman.healer import healer_argv, healer_name
 from procman.launch import marker, owner_of
-from procman.model import Project, RenderedFile, Sandbox, Scope
+from procman.model import Scope
+from procman.project import Project, RenderedFile, Sandbox
 from procman.quoting import Encoded
 from procman.quoting.systemd import systemd_words
 from procman.render import Templates

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from procman.config.systemd_directives import KNOWN
-from procman.model import Beat, Program, Project, Sandbox, Scope
+from procman.model import Scope
+from procman.project import Beat, Program, Project, Sandbox
 from procman.quoting import Encoded
 from procman.quoting.systemd import Value, systemd_amount, systemd_bound_paths, systemd_paths, systemd_words
 

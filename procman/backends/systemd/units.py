@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from procman.model import InstalledProgram, Kind, Program
+from procman.model import InstalledProgram, Kind
+from procman.project import Program
 
 STOP_MARGIN_SECONDS = 30
 """Beyond the program's own stop timeout: the last result, the end of the pool."""

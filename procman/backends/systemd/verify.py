@@ -12,7 +12,8 @@ from procman.backends.systemd import host, sandbox
 from procman.backends.systemd.units import stop_timeout_seconds
 from procman.errors import ProcmanError
 from procman.healer import healer_name
-from procman.model import Project, RenderedFile, Rendering, Sandbox, Scope
+from procman.model import Scope
+from procman.project import Project, RenderedFile, Rendering, Sandbox
 
 CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
 """What keeps running tasks alive and workers coming back, whatever a template says (R7)."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from procman.app_facts import AppFacts, Judged, Written
 from procman.broker_facts import BrokerFacts
-from procman.model import Kind, Launch, Program, Project
+from procman.model import Kind
+from procman.project import Launch, Program, Project
 
 
 @dataclass(frozen=True)

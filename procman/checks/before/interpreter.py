@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from procman.checks.before.facts import Before
-from procman.model import BackendName, Command, Kind, Level, Result
+from procman.model import BackendName, Kind, Level, Result
+from procman.project import Command
 
 OLDEST_CELERY, NEWER_CELERY = (4, 4), (6,)
 """What procman is tested with, and from where on nobody knows."""

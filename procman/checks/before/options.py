@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from procman.app_facts import Judged
 from procman.checks.before.facts import Before
-from procman.model import Level, Program, Result, Worker
+from procman.model import Level, Result
+from procman.project import Program, Worker
 
 
 def _judged(before: Before) -> Iterator[tuple[Program, Judged]]:

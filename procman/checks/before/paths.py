@@ -7,7 +7,8 @@ from pathlib import Path
 
 from procman.checks.before.facts import Before, Place
 from procman.checks.before.schedule import MISSING
-from procman.model import BackendName, Beat, Level, Result, Scope
+from procman.model import BackendName, Level, Result, Scope
+from procman.project import Beat
 
 MIB = 2**20
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from procman.app_facts import Judged
 from procman.checks.before.facts import Before
 from procman.checks.before.interpreter import numbers
-from procman.model import Beat, Kind, Level, Program, Result, Scope
+from procman.model import Kind, Level, Result, Scope
+from procman.project import Beat, Program
 
 EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))  # noqa: S108
 """What is empty after a boot (file-hierarchy(7))."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from procman.checks.before.broker import is_amqp
 from procman.checks.before.facts import Asked, Before
-from procman.model import Kind, Level, Program, Result, Worker
+from procman.model import Kind, Level, Result
+from procman.project import Program, Worker
 
 CONSUMER_TIMEOUT_SECONDS = 1800
 """RabbitMQ 3.8.17 and later: a message that is not acknowledged by then closes the channel (`consumer_timeout`)."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from procman.backends.supervisor import files
 from procman.config.load import load
-from procman.model import Project, RenderedFile
+from procman.project import Project, RenderedFile
 
 REFERENCE = Path(__file__).parents[3] / "units" / "procman.toml"
 

@@ -9,7 +9,7 @@ import pytest
 
 from procman.backends.supervisor.files import render
 from procman.backends.supervisor.verify import verify
-from procman.model import Project, RenderedFile
+from procman.project import Project, RenderedFile
 from tests.backends.supervisor.projects import embedded
 from tests.read_by_supervisor import VERSIONS, reader
 

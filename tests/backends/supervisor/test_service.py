@@ -14,7 +14,7 @@ from procman.backends.supervisor.service import UNIT
 from procman.backends.supervisor.verify import verify
 from procman.backends.systemd.units import unit_at
 from procman.config.load import load
-from procman.model import Project, RenderedFile, Rendering
+from procman.project import Project, RenderedFile, Rendering
 from tests.backends.supervisor.projects import embedded, rendered, with_programs
 from tests.backends.systemd.projects import directives_of
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings, strategies
 
 from procman.errors import ProcmanError
-from procman.model import Command, Project, Worker
+from procman.project import Command, Project, Worker
 from procman.quoting import unprintable
 from tests.backends.supervisor.projects import reference, rendered, with_programs
 from tests.hostile import HOSTILE, REFUSED, TEXTS

@@ -10,7 +10,8 @@ import pytest
 from procman.backends.supervisor import files
 from procman.backends.supervisor.stop_timeout import drop_in, drop_in_path, is_edited, stop_seconds
 from procman.errors import ProcmanError
-from procman.model import Rendering, SupervisorMode, SupervisorSettings
+from procman.model import SupervisorMode, SupervisorSettings
+from procman.project import Rendering
 from tests.backends.supervisor import projects
 
 PATH = Path("/etc/systemd/system/supervisor.service.d/procman.conf")

@@ -14,7 +14,8 @@ import pytest
 from procman.backends.supervisor import files
 from procman.backends.supervisor.takeover import remaining
 from procman.backends.supervisor.verify import verify
-from procman.model import Rendering, SupervisorMode, SupervisorSettings
+from procman.model import SupervisorMode, SupervisorSettings
+from procman.project import Rendering
 from tests.backends.supervisor import projects
 from tests.backends.supervisor.real_supervisord import as_nobody
 

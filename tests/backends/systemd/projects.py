@@ -9,7 +9,7 @@ from pathlib import Path
 
 from procman.backends.systemd.files import render
 from procman.config.load import load
-from procman.model import Project
+from procman.project import Project
 
 TOML = """
 [project]

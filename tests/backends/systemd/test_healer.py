@@ -14,7 +14,8 @@ from procman.backends.systemd.systemctl import Unit
 from procman.backends.systemd.units import unit_of, units_of
 from procman.backends.systemd.verify import verify
 from procman.config.systemd_directives import KNOWN
-from procman.model import InstalledProgram, Kind, Project, State
+from procman.model import InstalledProgram, Kind, State
+from procman.project import Project
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, project
 
 HEALER = InstalledProgram("catmaid-health", "health", Kind.HEALTH, True, 30, 1, False, None, None)

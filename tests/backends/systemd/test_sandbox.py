@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procman.backends.systemd.sandbox import left_out, read_only, writable_paths
-from procman.model import Project
+from procman.project import Project
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, directives_of, project, units_of
 
 UNIT = "catmaid-celery.service"

@@ -12,7 +12,7 @@ from procman.backends.systemd import host, sandbox
 from procman.backends.systemd.files import render
 from procman.backends.systemd.verify import remaining, verify, warnings
 from procman.errors import ProcmanError
-from procman.model import Project, Rendering
+from procman.project import Project, Rendering
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, project
 
 

@@ -12,7 +12,7 @@ from procman.broker_facts import BrokerFacts
 from procman.checks.before.facts import Asked, Before, EnvironmentFile, Host, Interpreter, Place, Schedule
 from procman.config.load import load
 from procman.launch import launch_of
-from procman.model import Project
+from procman.project import Project
 
 TOML = """
 [project]

@@ -12,7 +12,8 @@ import pytest
 from procman.app_facts import Judged, Written
 from procman.checks.before.facts import Before, EnvironmentFile, Host, Interpreter, OtherBeat, Schedule
 from procman.checks.before.table import BEFORE, results
-from procman.model import Level, Result, Worker
+from procman.model import Level, Result
+from procman.project import Worker
 from tests.checks.before.records import SCHEDULE, TOML, asked, broker, facts, missing, place, sound
 
 CRITICAL, WARNING = Level.CRITICAL, Level.WARNING
