@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from procman.config.directories import directories_for
 from procman.config.identity import read_identity
@@ -17,7 +18,9 @@ from procman.install.manifest import Manifest, Pending
 from procman.install.paths import Tree
 from procman.install.scope import installed_projects
 from procman.model import BackendName, Directories, Scope
-from procman.project import Project
+
+if TYPE_CHECKING:
+    from procman.project import Project
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,14 @@ def _configuration_difference(manifest: Manifest) -> Iterator[str]:
     except OSError:
         return  # a monitoring user need not be able to read it
     else:
-        if digest(content) != manifest.configuration_digest:
+        if not _is_as_kept(manifest, content) and digest(content) != manifest.configuration_digest:
             how = f"is not that of generation {back}, which was brought back" if back else "was changed since"
             yield f"{path} {how}; `procman diff` shows what an install would do"
+
+
+def _is_as_kept(manifest: Manifest, content: bytes) -> bool:
+    """Say whether CONTENT is what the current generation keeps of procman.toml, as far as one may read that."""
+    try:
+        return content == (manifest.directories.state / "current" / "procman.toml").read_bytes()
+    except OSError:
+        return False

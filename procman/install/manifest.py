@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,4 +98,6 @@ class Pending:
 
 def digest(content: bytes) -> str:
     """Return the digest that manifests know CONTENT by."""
+    import hashlib  # only now: it comes with all of OpenSSL, and a status seldom needs it
+
     return hashlib.sha256(content).hexdigest()

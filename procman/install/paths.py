@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,7 +32,7 @@ _HINTS = {
 
 def temporary_name(name: str) -> str:
     """Return a name beside NAME that nobody can guess and that `finished_name` recognises."""
-    return f".{name}.procman-{secrets.token_hex(8)}"
+    return f".{name}.procman-{os.urandom(8).hex()}"
 
 
 def finished_name(name: str) -> str | None:

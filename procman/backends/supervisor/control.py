@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.backends.supervisor.main_file import MainFile, NoConfiguration, embedded_main_file, read_main_file
+from procman.backends.supervisor.main_file import MainFile, embedded_main_file, read_main_file
 from procman.backends.supervisor.states import program_states, restarts_in
 from procman.backends.supervisor.transport import PATIENCE_SECONDS, Client, Info, NotRunning
 from procman.config.directories import directories_for
@@ -54,8 +54,8 @@ class SupervisorController:
     """Speaks to the supervisord that CONFIGURATION belongs to.
 
     `states` ends within TIMEOUT seconds; of everything else every single call does within PATIENCE seconds. KNOWN is
-    what to go by when that file is gone, as it is for a while during `uninstall`. COMMAND starts an embedded one that
-    has no systemd unit; UNIT is the scope and the directory in which one is looked for.
+    what that file says of an embedded one. COMMAND starts an embedded one that has no systemd unit; UNIT is the scope
+    and the directory in which one is looked for.
     """
 
     def __init__(
@@ -80,12 +80,8 @@ class SupervisorController:
     @cached_property
     def client(self) -> Client:
         """The way to supervisord; a ProcmanError says what is wrong with its configuration file."""
-        try:
-            main = read_main_file(self._configuration)
-        except NoConfiguration:
-            if self._known is None:
-                raise
-            main = self._known
+        # Of procman's own all is known without its file, which is gone for a while during `uninstall`.
+        main = self._known or read_main_file(self._configuration)
         return Client(main, self._start_hint(), self._patience)
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
