@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procman.checks.processes import Process, Processes, by_parent
 from procman.inside.verdict import Verdict
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from procman.broker_facts import BrokerFacts
 
 
-@dataclass(frozen=True)
-class Heartbeat:
+class Heartbeat(NamedTuple):
     """What a program says of itself, or why that cannot be told."""
 
     content: Mapping[str, Any] | None
@@ -32,8 +31,7 @@ class Heartbeat:
 NONE = Heartbeat(None)
 
 
-@dataclass(frozen=True)
-class Watched:
+class Watched(NamedTuple):
     """A program with all that is known about it alone."""
 
     program: InstalledProgram

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from procman.commands.select import Chosen, Installed
     from procman.project import Project
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """What the caller said: a procman.toml, or the name of an installed project, or nothing."""
 
     configuration: Path | None

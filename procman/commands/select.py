@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from procman.config.directories import directories_for
 from procman.config.identity import read_identity
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from procman.project import Project
 
 
-@dataclass(frozen=True)
-class Chosen:
+class Chosen(NamedTuple):
     """What the caller said, and from where: it decides which project is meant."""
 
     configuration: Path | None
@@ -36,8 +34,7 @@ class Chosen:
     """The working directory."""
 
 
-@dataclass(frozen=True)
-class Installed:
+class Installed(NamedTuple):
     """An installed project: its generation, and what an interrupted install left to do."""
 
     generation: Generation

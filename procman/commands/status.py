@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from procman.commands.asked import Asked
 from procman.commands.controller import controller_of
@@ -17,8 +17,7 @@ from procman.install.paths import Tree
 from procman.model import InstalledProgram, ProgramState, Result, State
 
 
-@dataclass(frozen=True)
-class ProgramStatus:
+class ProgramStatus(NamedTuple):
     """One row: a program, its state, and what was found out about it."""
 
     program: InstalledProgram
@@ -30,8 +29,7 @@ class ProgramStatus:
     """Somebody's order not to heal it."""
 
 
-@dataclass(frozen=True)
-class ProjectStatus:
+class ProjectStatus(NamedTuple):
     """All of it, at one moment."""
 
     manifest: Manifest

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import pwd
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from procman.checks.running import NONE, Heartbeat, Watched
 from procman.commands.restarts_due import restarts_due
@@ -21,8 +21,7 @@ FILE = "heartbeat.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
-@dataclass(frozen=True)
-class Moment:
+class Moment(NamedTuple):
     """Now, by every clock that counts."""
 
     monotonic: float
@@ -90,9 +89,21 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
         return Heartbeat(None, f"its heartbeat is not read: {error}")
     except ValueError as error:
         return Heartbeat(None, f"its heartbeat {path} is corrupt: {error}")
-    if content is None or content["pid"] != state.pid or content["boot_id"] not in (moment.boot, None):
+    if content is None or content["pid"] != state.pid or not _is_of_this_boot(content, path, state, moment):
         return NONE
     return Heartbeat(content, is_touched=_is_touched(path, content["written"], moment, manifest.health.stale_seconds))
+
+
+def _is_of_this_boot(content: Mapping[str, Any], path: Path, state: ProgramState, moment: Moment) -> bool:
+    if content["boot_id"] in (moment.boot, None):
+        return True
+    # In a container a unit with a /proc of its own sees another id than a shell; but what was written since the process
+    # was started is of the same boot.
+    try:
+        changed = path.lstat().st_mtime
+    except OSError:
+        return False
+    return state.since is not None and changed >= state.since and content["written"] <= moment.monotonic
 
 
 @cache

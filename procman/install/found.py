@@ -5,7 +5,7 @@ from __future__ import annotations
 import grp
 import pwd
 import stat
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from procman.errors import ProcmanError
 
@@ -17,8 +17,7 @@ class PathError(ProcmanError):
     """A path that cannot be read or written, or that is not safe to."""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What is at a path; of a link, the link itself."""
 
     content: bytes | None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from procman.errors import ProcmanError
 from procman.install import records, scope
@@ -16,8 +17,7 @@ KEPT = 10
 """How many generations stay on disk."""
 
 
-@dataclass(frozen=True)
-class Generation:
+class Generation(NamedTuple):
     """A numbered manifest."""
 
     number: int

@@ -39,3 +39,26 @@ def test_what_needs_no_project_imports_click_and_little_else(option: str) -> Non
 def test_start_does_not_look_for_garbage() -> None:
     # Once at most, before procman has its say.
     assert run("--help")[1] <= 1
+
+
+def test_status_imports_nothing_that_takes_long_and_is_seldom_needed() -> None:
+    parts = ("cli.main", "cli.status", "backends.supervisor.control", "checks.light", "commands.watch")
+    telling = "; ".join([*(f"import procman.{part}" for part in parts), "import sys", "print(*sys.modules)"])
+    done = subprocess.run([sys.executable, "-c", telling], capture_output=True, text=True, check=True)
+    modules = set(done.stdout.split())
+    assert {"click", "socket", "procman.model"} <= modules
+    heavy = {
+        "jinja2",
+        "psutil",
+        "subprocess",
+        "supervisor",
+        "tomli",
+        "tomllib",
+        "xmlrpc",
+        "http",
+        "ssl",
+        "urllib.request",
+    }
+    ours = {f"procman.{name}" for name in ("project", "config.load", "config.keys", "render", "inside.probe")}
+    seldom = {"hashlib", "secrets", "tempfile", "configparser", "concurrent.futures", "asyncio"}
+    assert not modules & (heavy | ours | seldom)

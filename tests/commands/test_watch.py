@@ -71,6 +71,19 @@ def test_a_heartbeat_of_another_process_or_boot_is_none(manifest: Manifest, chan
     assert read(manifest) == NONE
 
 
+def test_a_heartbeat_of_what_looks_like_another_boot_counts_if_the_process_has_written_it(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written(boot_id="as a container shows it elsewhere"))
+    since = file_of(manifest).stat().st_mtime
+
+    def is_read(since: float | None, moment: Moment | None = None) -> bool:
+        return read_heartbeat(manifest, PROGRAM, state(since=since), moment or now()).content is not None
+
+    assert is_read(since - 1)
+    assert not is_read(since + 1)
+    assert not is_read(None)
+    assert not is_read(since - 1, now()._replace(monotonic=time.monotonic() - 1000))
+
+
 def test_without_a_file_there_is_none(manifest: Manifest) -> None:
     assert read(manifest) == NONE
 

@@ -129,7 +129,7 @@ def test_lost_mode_or_owner_comes_back_and_restarts_nothing(drift: str) -> None:
         pytest.skip("a user's files have the owner they were created with")
     disk = _disk_with(sample.rendering(BASE, ONE))
     found = disk.files[CELERY]
-    disk.files[CELERY] = replace(found, mode=0o600) if drift == "mode" else replace(found, owner=12345)
+    disk.files[CELERY] = found._replace(mode=0o600) if drift == "mode" else found._replace(owner=12345)
     plan = _plan(ONE, disk, _after(_installed(ONE)))
     assert _kinds(plan)[CELERY] is ChangeKind.UPDATE
     assert not any(change.edited for change in plan.changes)
