@@ -60,5 +60,5 @@ def test_status_imports_nothing_that_takes_long_and_is_seldom_needed() -> None:
         "urllib.request",
     }
     ours = {f"procman.{name}" for name in ("project", "config.load", "config.keys", "render", "inside.probe")}
-    seldom = {"hashlib", "secrets", "tempfile", "configparser", "concurrent.futures", "asyncio"}
+    seldom = {"hashlib", "secrets", "tempfile", "configparser", "concurrent.futures", "urllib.request"}
     assert not modules & (heavy | ours | seldom)
