@@ -54,8 +54,8 @@ class SupervisorController:
     """Speaks to the supervisord that CONFIGURATION belongs to.
 
     `states` ends within TIMEOUT seconds; of everything else every single call does within PATIENCE seconds. KNOWN is
-    what that file says of an embedded one. COMMAND starts an embedded one that has no systemd unit; UNIT is the scope
-    and the directory in which one is looked for.
+    what to go by when that file is gone, as it is for a while during `uninstall`. COMMAND starts an embedded one that
+    has no systemd unit; UNIT is the scope and the directory in which one is looked for.
     """
 
     def __init__(
@@ -80,8 +80,12 @@ class SupervisorController:
     @cached_property
     def client(self) -> Client:
         """The way to supervisord; a ProcmanError says what is wrong with its configuration file."""
-        # Of procman's own all is known without its file, which is gone for a while during `uninstall`.
-        main = self._known or read_main_file(self._configuration)
+        try:
+            main = read_main_file(self._configuration)
+        except NoConfiguration:
+            if self._known is None:
+                raise
+            main = self._known
         return Client(main, self._start_hint(), self._patience)
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
