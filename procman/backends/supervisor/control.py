@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.backends.supervisor.main_file import MainFile, embedded_main_file, read_main_file
+from procman.backends.supervisor.main_file import MainFile, NoConfiguration, embedded_main_file, read_main_file
 from procman.backends.supervisor.states import program_states, restarts_in
 from procman.backends.supervisor.transport import PATIENCE_SECONDS, Client, Info, NotRunning
 from procman.config.directories import directories_for
