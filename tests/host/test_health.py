@@ -182,6 +182,7 @@ def test_worker_that_does_not_consume_is_found_and_healed_warm(well: Programs) -
     wait_for(
         lambda: all(counted(well.host, "finished")[number] == 1 for number in range(1000, 1010)), SOON, "the ten tasks"
     )
+    wait_for(lambda: len(well.events(WORKER)) == events + 2, SOON, "it has told of both")
     healing, healed = well.events(WORKER)[events:]
     assert (healing["what"], healing["code"], healing["by"]) == ("healing", "PM301", "inside")
     assert (healed["what"], healed["code"]) == ("healed", "PM301")
