@@ -264,5 +264,8 @@ def test_worker_that_stops_itself_and_cannot_end_is_ended_by_systemd(well: Progr
     host.run(f"kill -STOP $(pgrep -P {before})")
     send(host, "counting.tasks.echo", *([number] for number in range(1400, 1410)), queue="well")
     wait_for(well.restarted(WORKER, before), STALL_SECONDS + SOON, "healed")
-    assert [event["code"] for event in well.events(WORKER)[-2:]] == ["PM302", "PM302"]
+    told = ["PM302 healing", "PM302 healed"]
+    wait_for(
+        lambda: [f"{each['code']} {each['what']}" for each in well.events(WORKER)[-2:]] == told, SOON, "it is told"
+    )
     host.run(f"rm -r /run/systemd/system/{WORKER}.service.d && systemctl daemon-reload")
