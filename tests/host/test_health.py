@@ -180,7 +180,9 @@ def test_worker_that_does_not_consume_is_found_and_healed_warm(well: Programs) -
     send(well.host, "counting.tasks.echo", *([number] for number in range(51000, 51010)), queue="well")
     wait_for(well.restarted(WORKER, before), STALL_SECONDS + SOON, "healed")
     wait_for(
-        lambda: all(counted(well.host, "finished")[number] == 1 for number in range(51000, 51010)), SOON, "the ten tasks"
+        lambda: all(counted(well.host, "finished")[number] == 1 for number in range(51000, 51010)),
+        SOON,
+        "the ten tasks",
     )
     wait_for(lambda: len(well.events(WORKER)) == events + 2, SOON, "it has told of both")
     healing, healed = well.events(WORKER)[events:]
