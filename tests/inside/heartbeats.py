@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -144,6 +145,10 @@ def cancel(sender=None, **arguments):
 """As `celery control cancel_consumer celery` does it, which needs a broker that broadcasts."""
 
 
+RECEIVE_SECONDS = 60.0
+"""For whatever a process manager is to be told."""
+
+
 @dataclass
 class Told:
     """What a process manager is told, in order."""
@@ -154,7 +159,10 @@ class Told:
     def receive(self, wanted: str) -> list[str]:
         """Return everything that is told until WANTED is."""
         said: list[str] = []
+        # Signs of life never end, so that waiting for each would have no end either.
+        deadline = time.monotonic() + RECEIVE_SECONDS
         while wanted not in said:
+            assert time.monotonic() < deadline, f"waited for {wanted}, and was told {said}"
             try:
                 said += self.receiver.recv(65536).decode().splitlines()
             except TimeoutError as error:
@@ -173,5 +181,5 @@ def notified(directory: Path) -> Iterator[Told]:
             receiver.bind(f"/proc/self/fd/{here}/notify")
         finally:
             os.close(here)
-        receiver.settimeout(60)
+        receiver.settimeout(RECEIVE_SECONDS)
         yield Told(address, receiver)
