@@ -217,8 +217,7 @@ def test_busy_worker_is_sound_however_long_its_tasks_take(well: Programs) -> Non
         levels |= {(program, well.heartbeat(program)["verdict"]["level"]) for program in (WORKER, SOLO)}
         time.sleep(0.5)
     assert levels >= {(WORKER, "OK"), (SOLO, "UNKNOWN")}
-    # On a busy machine a stamp may well be late for these short times; that is told, and nothing is done about it.
-    assert "CRITICAL" not in {level for _, level in levels}
+    assert levels <= {(WORKER, "OK"), (SOLO, "UNKNOWN"), (SOLO, "OK")}
     assert well.pids() == before
 
 
