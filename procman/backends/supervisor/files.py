@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.supervisor.embedded import check_socket_length
-from procman.backends.supervisor.healer import healer_files
+from procman.backends.supervisor.healer import NEVER_GIVE_UP, healer_files
 from procman.backends.supervisor.service import UNIT
 from procman.backends.systemd.units import STOP_MARGIN_SECONDS
 from procman.errors import ProcmanError
@@ -20,9 +20,6 @@ from procman.render import Templates
 
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
 """supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""
-
-NEVER_GIVE_UP = "1000000"
-"""`startretries`: supervisord's 3 end in FATAL after six seconds of a missing database, for good."""
 
 SOCKET = "supervisor.sock"
 

@@ -13,7 +13,8 @@ from procman.render import Templates
 STOP_SECONDS = 30
 """It ends at once; a call to supervisord may take so long."""
 
-START_RETRIES = "1000000"
+NEVER_GIVE_UP = "1000000"
+"""`startretries`: supervisord's 3 end in FATAL after six seconds of a missing database, for good."""
 
 
 def healer_files(project: Project, path: Path, log_file: Path, templates: Templates) -> Iterator[RenderedFile]:
@@ -26,7 +27,7 @@ def healer_files(project: Project, path: Path, log_file: Path, templates: Templa
         "name": name,
         "interval": project.health.interval_seconds,
         "command": argv,
-        "startretries": START_RETRIES,
+        "startretries": NEVER_GIVE_UP,
         "stop_timeout": STOP_SECONDS,
         "log_file": log_file,
     }
