@@ -17,6 +17,9 @@ RENAMING = ("rename", "renameat", "renameat2")
 _MARK = ("access", "faccessat", "faccessat2")
 _CALL = re.compile(r"(?:\[pid +\d+\] |\d+ +)?(\w+)\((.*)")
 
+FAST = ("--seccomp-bpf",)
+"""Stops at the named calls alone, in half the time; but strace 6.1 then forgets the signal it was to inject."""
+
 STRACE = shutil.which("strace")
 
 Point = tuple[str, int]
@@ -27,7 +30,7 @@ def points(base: Path, order: str, argument: str) -> list[Point]:
     """Run `sample` to its end, and return every point at which it was about to change something on disk."""
     log = base.with_suffix(".strace")
     names = ("openat", *CHANGING, *RENAMING, *_MARK)
-    done = _run(["-o", str(log), "-e", f"trace={','.join(f'?{name}' for name in names)}"], base, order, argument)
+    done = _run([*FAST, "-o", str(log), "-e", f"trace={','.join(f'?{name}' for name in names)}"], base, order, argument)
     assert done.returncode == 0, done.stderr
     counts: dict[str, int] = {}
     found: list[Point] = []
@@ -46,7 +49,8 @@ def points(base: Path, order: str, argument: str) -> list[Point]:
 def run_with(base: Path, order: str, argument: str, point: Point, injected: str) -> subprocess.CompletedProcess[str]:
     """Run `sample` with the call at POINT tampered with: `signal=KILL`, `error=ENOSPC`."""
     name, number = point
-    return _run(["-e", f"trace={name}", "-e", f"inject={name}:{injected}:when={number}"], base, order, argument)
+    tampering = ["-e", f"trace={name}", "-e", f"inject={name}:{injected}:when={number}"]
+    return _run([*(() if injected.startswith("signal") else FAST), *tampering], base, order, argument)
 
 
 def _run(options: list[str], base: Path, order: str, argument: str) -> subprocess.CompletedProcess[str]:
