@@ -12,13 +12,13 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.installed import bin_directory
 from benchmarks.paired import HEADER, measure, row
 from tests.celery_environments import CELERY_5_7, environment_of
 from tests.product import DEMO, Product
@@ -52,19 +52,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=20)
     given = parser.parse_args()
+    bin_ = bin_directory()
     print(HEADER)
-    with worker() as (procman, ping):
+    with worker(bin_) as (procman, ping):
         for form in FORMATS:
             pairs = measure([*procman, "health", "--format", form], ping, pairs=given.pairs)
             print(row(f"one worker, `--format {form}`, against ping", pairs), flush=True)
-    with sleepers() as (many, one):
+    with sleepers(bin_) as (many, one):
         # They never come to consume, and health says so.
         pairs = measure(many, one, pairs=given.pairs, statuses=(0, 1))
     print(row(f"{PROGRAMS} programs against one", pairs))
 
 
 @contextmanager
-def worker() -> Iterator[tuple[list[str], list[str]]]:
+def worker(bin_: Path) -> Iterator[tuple[list[str], list[str]]]:
     """Install the demo's worker; yield what asks for its health, and what pings it."""
     environment = environment_of(CELERY_5_7)
     assert environment
@@ -76,13 +77,13 @@ def worker() -> Iterator[tuple[list[str], list[str]]]:
     try:
         product.configure("[worker.celery]\n[health]\nheal = false")
         product.procman("install", "--wait", "60")
-        yield _procman(product.configuration), ping
+        yield _procman(bin_, product.configuration), ping
     finally:
         product.close()
 
 
 @contextmanager
-def sleepers() -> Iterator[tuple[list[str], list[str]]]:
+def sleepers(bin_: Path) -> Iterator[tuple[list[str], list[str]]]:
     """Install two projects, of 40 programs and of one; yield what asks for the health of each."""
     directory = Path(tempfile.mkdtemp(prefix="pmb"))
     for variable, name in {"XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": "s", "XDG_DATA_HOME": "d"}.items():
@@ -95,20 +96,22 @@ def sleepers() -> Iterator[tuple[list[str], list[str]]]:
         for name, count in {"many": PROGRAMS, "one": 1}.items():
             configuration = directory / name / "procman.toml"
             configuration.parent.mkdir()
-            configuration.write_text(TOML.format(name=name, directory=directory, prefix=sys.prefix, count=count))
-            subprocess.run([*_procman(configuration), "install", "--no-check"], check=True, stdout=subprocess.DEVNULL)
-            commands.append([*_procman(configuration), "health"])
+            configuration.write_text(TOML.format(name=name, directory=directory, prefix=bin_.parent, count=count))
+            subprocess.run(
+                [*_procman(bin_, configuration), "install", "--no-check"], check=True, stdout=subprocess.DEVNULL
+            )
+            commands.append([*_procman(bin_, configuration), "health"])
         time.sleep(10)
         yield commands[0], commands[1]
     finally:
         for name in ("many", "one"):
-            words = _procman(directory / name / "procman.toml")
+            words = _procman(bin_, directory / name / "procman.toml")
             subprocess.run([*words, "uninstall", "--purge"], check=False, stdout=subprocess.DEVNULL)
         shutil.rmtree(directory)
 
 
-def _procman(configuration: Path) -> list[str]:
-    return [sys.executable, "-m", "procman", "--config", str(configuration)]
+def _procman(bin_: Path, configuration: Path) -> list[str]:
+    return [f"{bin_}/procman", "--config", str(configuration)]
 
 
 if __name__ == "__main__":

@@ -6,12 +6,12 @@ import argparse
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.installed import bin_directory
 from benchmarks.paired import HEADER, measure, row
 
 PROGRAMS = (1, 40, 400)
@@ -23,19 +23,18 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--programs", type=int, nargs="*", default=PROGRAMS)
     given = parser.parse_args()
+    bin_ = bin_directory()
     print(HEADER)
     for count in given.programs:
-        with supervised(count) as (procman, supervisorctl):
+        with supervised(bin_, count) as (procman, supervisorctl):
             pairs = measure([*procman, "status"], [*supervisorctl, "status"], pairs=given.pairs, statuses=(0, 3))
         print(row(f"{count} programs", pairs), flush=True)
-    bare = measure(
-        [sys.executable, "-m", "procman", "--version"], [sys.executable, "-c", "import click"], pairs=given.pairs
-    )
+    bare = measure([f"{bin_}/procman", "--version"], [f"{bin_}/python", "-c", "import click"], pairs=given.pairs)
     print(row("`procman --version` against `import click`", bare))
 
 
 @contextmanager
-def supervised(count: int) -> Iterator[tuple[list[str], list[str]]]:
+def supervised(bin_: Path, count: int) -> Iterator[tuple[list[str], list[str]]]:
     """Install COUNT programs that sleep under a supervisord of their own; yield both command lines."""
     directory = Path(tempfile.mkdtemp(prefix="pmb"))
     for variable, name in {"XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": "s", "XDG_DATA_HOME": "d"}.items():
@@ -47,7 +46,7 @@ def supervised(count: int) -> Iterator[tuple[list[str], list[str]]]:
         name = "bench"
         app = "none"
         directory = "{directory}"
-        virtualenv = "{sys.prefix}"
+        virtualenv = "{bin_.parent}"
         scope = "user"
         [command.sleep]
         argv = ["sleep", "100000"]
@@ -58,9 +57,9 @@ def supervised(count: int) -> Iterator[tuple[list[str], list[str]]]:
         mode = "embedded"
         """
     )
-    procman = [sys.executable, "-m", "procman", "--config", str(configuration)]
+    procman = [f"{bin_}/procman", "--config", str(configuration)]
     supervisord = f"{directory}/c/procman/supervisor/supervisord.conf"
-    supervisorctl = [sys.executable, "-m", "supervisor.supervisorctl", "-c", supervisord]
+    supervisorctl = [f"{bin_}/supervisorctl", "-c", supervisord]
     try:
         subprocess.run([*procman, "install", "--wait", "120"], check=True, stdout=subprocess.DEVNULL)
         yield procman, supervisorctl

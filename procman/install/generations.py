@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from procman.model import Activation, Directories
 
 KEPT = 10
 """How many generations stay on disk."""
+
+CLOCK_TICK_SECONDS = 0.01
+"""By which the times of files go on, at the coarsest that Linux is built (CONFIG_HZ=100)."""
 
 
 class Generation(NamedTuple):
@@ -143,8 +147,10 @@ def write_generation(
 
 
 def make_current(tree: Tree, state: Path, number: int) -> None:
-    """Say that generation NUMBER is what is installed."""
+    """Say that generation NUMBER is what is installed: a link that is younger than all files of it."""
     if tree.read_link(state / "current") != f"generations/{number}":
+        # Else `differences` could not tell them from what was changed right afterwards, and would read them every time.
+        time.sleep(CLOCK_TICK_SECONDS)
         tree.link(state / "current", f"generations/{number}")
         tree.sync()
 
