@@ -7,13 +7,16 @@ start: both would be measured, and neither is there where procman is used.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from tests.celery_environments import CACHE, make_virtualenv
+from tests.celery_environments import CACHE
 
 CHECKOUT = Path(__file__).parent.parent
+LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
 
 
 def bin_directory() -> Path:
@@ -24,8 +27,18 @@ def bin_directory() -> Path:
     for name in [name for name in os.environ if name.startswith("PYTHON")]:
         del os.environ[name]
     virtualenv = CACHE / "benchmarks"
-    # The first time with what it requires, which setup.cfg alone lists.
-    make_virtualenv(virtualenv, Path(sys.executable), (str(CHECKOUT),))
-    pip = [virtualenv / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--force-reinstall", "--no-deps", str(CHECKOUT)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", virtualenv], check=True)
+    with tempfile.TemporaryDirectory() as directory:
+        # What setuptools leaves in the tree that it builds in would be in the next wheel too.
+        copy = Path(directory, "procman")
+        shutil.copytree(CHECKOUT, copy, ignore=LEFT_OUT)
+        pip: list[str | Path] = [
+            virtualenv / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
+        subprocess.run([*pip, copy], check=True)
     return virtualenv / "bin"

@@ -17,8 +17,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from procman.inside import launcher
-from procman.launch import BESIDE_LAUNCHER, LAUNCHER
+from procman.inside import BESIDE_LAUNCHER, LAUNCHER, launcher
 from tests.host.catmaid import SECRET, VIRTUALENV, install_procman, install_project
 from tests.host.machine import Host
 

@@ -5,27 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from procman import celery_command
+from procman.inside import BESIDE_LAUNCHER, LAUNCHER
 from procman.model import MARKER, Kind, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""
-
-LAUNCHER = "launcher.py"
-BESIDE_LAUNCHER = (
-    "asking.py",
-    "beat_hooks.py",
-    "heartbeat.py",
-    "notify.py",
-    "observed.py",
-    "run_files.py",
-    "self_healing.py",
-    "settings.py",
-    "threads.py",
-    "verdict.py",
-    "worker_hooks.py",
-)
-"""What the launcher imports from its own directory."""
 
 
 def launch_of(project: Project, program: Program) -> Launch:

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from procman.inside import BESIDE_LAUNCHER
 from procman.inside.settings import read_settings
 from procman.install.holds import hold_path
 from procman.launch import (
-    BESIDE_LAUNCHER,
     SYSTEM_PATH,
     inside_source,
     launch_of,

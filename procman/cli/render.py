@@ -10,7 +10,7 @@ import click
 from procman.cli.selection import Selection
 from procman.commands import render as command
 from procman.commands.select import trust_templates
-from procman.launch import LAUNCHER
+from procman.inside import LAUNCHER
 from procman.project import RenderedFile
 
 

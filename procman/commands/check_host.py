@@ -13,7 +13,8 @@ from procman.commands.init_arguments import CeleryCommand
 from procman.commands.lint_celery import read_celery
 from procman.commands.warnings import warnings
 from procman.errors import ProcmanError
-from procman.launch import LAUNCHER, launch_of, launcher_path
+from procman.inside import LAUNCHER
+from procman.launch import launch_of, launcher_path
 from procman.model import BackendName, Kind, SupervisorMode
 from procman.project import Project
 from procman.secrets import masked

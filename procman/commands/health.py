@@ -18,10 +18,10 @@ from procman.commands.names import resolve
 from procman.commands.select import Installed
 from procman.commands.watch import watch
 from procman.errors import ProcmanError
+from procman.inside import LAUNCHER
 from procman.install.differences import differences
 from procman.install.manifest import Manifest
 from procman.install.paths import Tree
-from procman.launch import LAUNCHER
 from procman.model import InstalledProgram, Level, ProgramState, Result
 
 if TYPE_CHECKING:

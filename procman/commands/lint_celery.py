@@ -11,7 +11,7 @@ from procman.checks.lint.facts import Shell
 from procman.commands.init_arguments import CeleryCommand, read_command
 from procman.commands.init_existing import SHELL, script_of
 from procman.commands.init_script import read_script
-from procman.launch import LAUNCHER
+from procman.inside import LAUNCHER
 from procman.model import Kind
 from procman.secrets import is_secret
 

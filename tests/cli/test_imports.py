@@ -41,10 +41,18 @@ def test_start_does_not_look_for_garbage() -> None:
     assert run("--help")[1] <= 1
 
 
-def test_status_imports_nothing_that_takes_long_and_is_seldom_needed() -> None:
-    parts = ("cli.main", "cli.status", "backends.supervisor.control", "checks.light", "commands.watch")
-    telling = "; ".join([*(f"import procman.{part}" for part in parts), "import sys", "print(*sys.modules)"])
-    done = subprocess.run([sys.executable, "-c", telling], capture_output=True, text=True, check=True)
+LISTED = {
+    "status": ("cli.status", "backends.supervisor.control", "checks.light", "commands.watch"),
+    "health": ("cli.health", "commands.health", "backends.supervisor.control", "output.nagios"),
+}
+"""The commands that monitoring calls every minute, and what each imports, also when it is called."""
+
+
+@pytest.mark.parametrize("command", LISTED)
+def test_what_is_called_every_minute_imports_nothing_that_takes_long_and_is_seldom_needed(command: str) -> None:
+    telling = [f"import procman.{part}" for part in ("cli.main", *LISTED[command])]
+    words = [sys.executable, "-c", "; ".join([*telling, "import sys", "print(*sys.modules)"])]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
     assert {"click", "socket", "procman.model"} <= modules
     heavy = {
@@ -59,6 +67,7 @@ def test_status_imports_nothing_that_takes_long_and_is_seldom_needed() -> None:
         "ssl",
         "urllib.request",
     }
-    ours = {f"procman.{name}" for name in ("project", "config.load", "config.keys", "render", "inside.probe")}
+    names = ("project", "launch", "config.load", "config.keys", "render", "inside.probe", "broker_facts")
+    ours = {f"procman.{name}" for name in names}
     seldom = {"hashlib", "secrets", "tempfile", "configparser", "concurrent.futures", "urllib.request"}
     assert not modules & (heavy | ours | seldom)

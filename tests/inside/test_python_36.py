@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procman import inside
-from procman.launch import BESIDE_LAUNCHER
+from procman.inside import BESIDE_LAUNCHER
 
 FILES = sorted(Path(inside.__file__).parent.glob("**/*.py"))
 

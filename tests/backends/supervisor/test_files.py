@@ -12,7 +12,7 @@ import pytest
 from procman.backends.supervisor import files
 from procman.backends.supervisor.embedded import SOCKET_BYTES, SUFFIX_BYTES
 from procman.errors import ProcmanError
-from procman.launch import BESIDE_LAUNCHER
+from procman.inside import BESIDE_LAUNCHER
 from procman.version import VERSION
 from tests.backends.supervisor.projects import embedded, reference, rendered, sections, with_programs
 from tests.hostile import HOSTILE
