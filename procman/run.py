@@ -6,6 +6,8 @@ import contextlib
 import grp
 import os
 import pwd
+import select
+import selectors
 import signal
 import subprocess
 import time
@@ -19,6 +21,9 @@ from procman.secrets import masked
 
 CLEAN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 """What a process gets that should see nothing of the caller's."""
+
+MAX_BYTES = 8 * 1024**2
+"""How much a process may say on each stream: what says more does not end, or is after procman's memory (S3)."""
 
 PIPE_BYTES = 64 * 1024
 """What Linux keeps for a reader that does not read yet (pipe(7))."""
@@ -60,7 +65,7 @@ def capture(
 ) -> Completed:
     """Run ARGV and return what it said; as USER with that user's groups only, if named.
 
-    After TIMEOUT seconds it and everything it started is killed, and ProcmanError raised.
+    After TIMEOUT seconds or MAX_BYTES it and everything it started is killed, and ProcmanError raised.
     """
     try:
         process = subprocess.Popen(
@@ -70,22 +75,77 @@ def capture(
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="backslashreplace",
             start_new_session=True,
             **_credentials(user, group),
         )
     except OSError as error:
         raise ProcmanError(f"cannot run {_shown(argv)}: {error.strerror}") from None
     try:
-        stdout, stderr = process.communicate(stdin, timeout)
-    except subprocess.TimeoutExpired:
+        stdout, stderr = _converse(process, stdin.encode(), time.monotonic() + timeout)
+    except (TimeoutError, subprocess.TimeoutExpired):
         _kill_session(process)
         raise ProcmanError(f"{_shown(argv)} gave no answer within {timeout:g} s and was killed") from None
+    except _Endless:
+        _kill_session(process)
+        raise ProcmanError(f"{_shown(argv)} printed more than {MAX_BYTES // 1024**2} MiB and was killed") from None
     except BaseException:
         _kill_session(process)
         raise
     return Completed(tuple(argv), process.returncode, stdout, stderr)
+
+
+class _Endless(Exception):
+    """A process has said more than MAX_BYTES."""
+
+
+def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> tuple[str, str]:
+    # As Popen.communicate does, which would keep whatever it is told.
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    heard = {process.stdout.fileno(): bytearray(), process.stderr.fileno(): bytearray()}
+    with process.stdin, process.stdout, process.stderr, selectors.DefaultSelector() as waiting:
+        waiting.register(process.stdin, selectors.EVENT_WRITE)
+        for descriptor in heard:
+            waiting.register(descriptor, selectors.EVENT_READ)
+        while waiting.get_map():
+            for key, _ in waiting.select(_left(deadline)):
+                if key.fd in heard:
+                    is_over = not _hear(key.fd, heard[key.fd])
+                else:
+                    stdin = _tell(key.fd, stdin)
+                    is_over = not stdin
+                if is_over:
+                    waiting.unregister(key.fileobj)
+                if is_over and key.fileobj is process.stdin:
+                    process.stdin.close()
+        process.wait(_left(deadline))
+    out, errors = (each.decode("utf-8", "backslashreplace") for each in heard.values())
+    return out, errors
+
+
+def _hear(descriptor: int, heard: bytearray) -> bytes:
+    """Read what is there and add it to what was HEARD; return it, or nothing at the end."""
+    more = os.read(descriptor, PIPE_BYTES)
+    heard += more
+    if len(heard) > MAX_BYTES:
+        raise _Endless
+    return more
+
+
+def _tell(descriptor: int, text: bytes) -> bytes:
+    """Write what of TEXT a pipe takes at once, and return the rest; nothing if nobody reads any more."""
+    try:
+        return text[os.write(descriptor, text[: select.PIPE_BUF]) :]
+    except BrokenPipeError:
+        return b""
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def stream(argv: Sequence[str], *, environment: Mapping[str, str]) -> Generator[str, None, None]:
@@ -210,11 +270,14 @@ def _credentials(user: str | None, group: str | None) -> _Credentials:
     return {"user": entry.pw_uid, "group": gid, "extra_groups": os.getgrouplist(user, gid)}
 
 
-def _kill_session(process: subprocess.Popen[str]) -> None:
+def _kill_session(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    for stream in (process.stdout, process.stderr):
+        if stream:
+            stream.close()
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=1)
+        process.wait(timeout=1)
 
 
 def _shown(argv: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procman.errors import ProcmanError
-from procman.run import CLEAN_ENVIRONMENT, stream
+from procman.run import CLEAN_ENVIRONMENT, MAX_BYTES, Completed, capture, stream
 
 
 def lines(script: str) -> list[str]:
@@ -65,3 +65,36 @@ def test_signal_to_the_caller_does_not_reach_the_stream() -> None:
     pid = int(next(running))
     assert os.getpgid(pid) != os.getpgid(0)
     running.close()
+
+
+def said(script: str, *, stdin: str = "", timeout: float = 30) -> Completed:
+    return capture(["sh", "-c", script], environment=CLEAN_ENVIRONMENT, stdin=stdin, timeout=timeout)
+
+
+def test_capture_returns_what_was_said_on_both_streams_and_the_status() -> None:
+    done = said("cat; printf 'because \\374' >&2; exit 3", stdin="täst" * 50_000)
+    assert (done.status, done.stdout, done.stderr) == (3, "täst" * 50_000, "because \\xfc")
+
+
+def test_capture_of_what_reads_nothing_and_says_much_ends() -> None:
+    done = said("exec <&-; head -c 1000000 /dev/zero | tr '\\0' x", stdin="y" * 1_000_000)
+    assert done.stdout == "x" * 1_000_000
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_what_says_more_than_anybody_would_read_is_killed(tmp_path: Path, stream: int) -> None:
+    pid = tmp_path / "pid"
+    with pytest.raises(ProcmanError, match="printed more than 8 MiB and was killed"):
+        said(f"echo $$ > {pid}; exec yes >&{stream}")
+    assert any(_is_gone(int(pid.read_text())) for _ in itertools.repeat(None, 100))
+    assert MAX_BYTES == 8 * 1024**2
+
+
+@pytest.mark.parametrize(
+    "script", ["sleep 60", "exec >&- 2>&-; sleep 60", "sleep 60 & exit 0", "yes | cat > /dev/null"]
+)
+def test_what_gives_no_answer_in_time_is_killed(script: str) -> None:
+    begun = time.monotonic()
+    with pytest.raises(ProcmanError, match=r"no answer within 0\.5 s and was killed"):
+        said(script, timeout=0.5)
+    assert time.monotonic() - begun < 20
