@@ -1,7 +1,8 @@
-"""What procman finds of real faults, beside `celery inspect ping`, a pid check, and autorestart alone.
+"""What procman finds of real faults, beside `celery inspect ping`, a pid check, superlance and a plain unit.
 
-Each fault is caused twice: under procman as it is, and under the same supervisord with nobody looking after the
-programs, which is what autorestart alone gives. Prints a table for docs/health.md.
+python -m benchmarks.faults, as root. Each fault is caused three times: under procman as it is; under the same
+supervisord with superlance's listeners and autorestart looking after the programs; and, on a booted host, under plain
+units of systemd with Restart=always (plain_units.py). Prints a table for docs/health.md.
 """
 
 from __future__ import annotations
@@ -18,11 +19,28 @@ from pathlib import Path
 
 import psutil
 
-from tests.celery_environments import CELERY_5_7, environment_of
+from benchmarks.plain_units import restarted
+from tests.celery_environments import CACHE, CELERY_5_7, environment_of, make_virtualenv
 from tests.product import DEMO, Product
 
 STALE, STALL, INTERVAL, FAILURES = 8, 6, 1, 3
 WATCHED_SECONDS = 45.0
+
+SUPERLANCE = """
+[eventlistener:crashmail]
+command={bin}/crashmail -a -m root -s {sendmail}
+events=PROCESS_STATE_EXITED
+[eventlistener:fatalmailbatch]
+command={bin}/fatalmailbatch -t root -f root -s subject -i 0.05
+events=PROCESS_STATE,TICK_5
+[eventlistener:memmon]
+command={bin}/memmon -a 500MB -m root -s {sendmail}
+events=TICK_60
+"""
+
+SENDMAIL = """#!/bin/sh
+cat >> {mails}
+"""
 
 PROGRAMS = """
 [worker.frozen]
@@ -55,6 +73,20 @@ class Fault:
     is_fault: bool = True
 
 
+@dataclass
+class Seen:
+    """What became of one fault."""
+
+    found: str = "no"
+    """When procman called it critical."""
+    restarted: str = "no"
+    """When there was a new process."""
+    mailed: str = "no mail"
+    """When superlance told of it."""
+    ping: str = ""
+    pid: str = ""
+
+
 def _cancel(product: Product, _: int) -> None:
     _celery(product, "control", "-d", f"catmaid-cancelled@{os.uname().nodename}", "cancel_consumer", "cancelled")
     product.send("echo", 1, queue="cancelled", times=10)
@@ -82,28 +114,45 @@ FAULTS = (
 
 
 def main() -> None:
-    """Cause every fault with and without procman's health, and print what was found."""
+    """Cause every fault, and print what was found."""
     healed = _run(is_healed=True)
     plain = _run(is_healed=False)
-    print("| fault | procman: found | healed | `inspect ping` | pid check | autorestart alone |")
-    print("|---|---|---|---|---|---|")
+    units = restarted(WATCHED_SECONDS)
+    print("| fault | procman: found | healed | `inspect ping` | pid check | superlance, autorestart | plain unit |")
+    print("|---|---|---|---|---|---|---|")
     for fault in FAULTS:
-        found, restarted, _, _ = healed[fault.program]
-        _, alone, ping, pid = plain[fault.program]
-        print(f"| {fault.what} | {found} | {restarted} | {ping} | {pid} | {alone} |")
+        ours, theirs = healed[fault.program], plain[fault.program]
+        superlance = f"{theirs.mailed}, {theirs.restarted}"
+        cells = (ours.found, ours.restarted, theirs.ping, theirs.pid, superlance, units[fault.program])
+        print(f"| {fault.what} | {' | '.join(cells)} |")
 
 
-def _run(*, is_healed: bool) -> dict[str, tuple[str, str, str, str]]:
+def _run(*, is_healed: bool) -> dict[str, Seen]:
     environment = environment_of(CELERY_5_7)
     assert environment
     product = Product(environment)
     try:
         product.configure(PROGRAMS + _health(is_healed=is_healed))
         product.procman("install", "--no-check", "--wait", "60")
+        if not is_healed:
+            _add_superlance(product)
         before = {name.removeprefix("catmaid-"): each["pid"] for name, each in product.status().items()}
         return {fault.program: _watch(product, fault, before[fault.program]) for fault in FAULTS}
     finally:
         product.close()
+
+
+def _add_superlance(product: Product) -> None:
+    virtualenv = CACHE / "superlance"
+    make_virtualenv(virtualenv, Path(sys.executable), ("superlance==2.0.0",))
+    sendmail = product.directory / "sendmail"
+    sendmail.write_text(SENDMAIL.format(mails=product.directory / "mails"))
+    sendmail.chmod(0o755)
+    section = product.supervisord_configuration.parent / "conf.d" / "superlance.conf"
+    section.write_text(SUPERLANCE.format(bin=virtualenv / "bin", sendmail=sendmail))
+    product.supervisorctl("update")
+    listening = product.supervisorctl("status", "crashmail", "memmon")
+    assert listening.returncode == 0, listening.stdout
 
 
 def _health(*, is_healed: bool) -> str:
@@ -114,28 +163,31 @@ def _health(*, is_healed: bool) -> str:
     )
 
 
-def _watch(product: Product, fault: Fault, pid: int) -> tuple[str, str, str, str]:
-    """Return when procman found it, when there was a new process, what a ping says, and what a pid check says."""
+def _watch(product: Product, fault: Fault, pid: int) -> Seen:
     fault.cause(product, pid)
-    began, found, restarted, ping = time.monotonic(), "no", "no", ""
+    began, seen = time.monotonic(), Seen()
     while (elapsed := time.monotonic() - began) < WATCHED_SECONDS:
-        if found == "no" and _level(product, fault.program) == "CRITICAL":
-            found = f"after {elapsed:.0f} s"
+        after = f"after {elapsed:.0f} s"
+        if seen.found == "no" and _level(product, fault.program) == "CRITICAL":
+            seen.found = after
+        if seen.mailed == "no mail" and _is_mailed(product, fault.program):
+            seen.mailed = f"mail {after}"
         program = product.status()[f"catmaid-{fault.program}"]
-        if restarted == "no" and program["pid"] not in (pid, None) and program["state"] == "RUNNING":
-            restarted = f"after {elapsed:.0f} s"
-        if not ping and elapsed > STALE + FAILURES:
-            ping = _ping(product, fault)
-        if restarted != "no" and ping:
+        if seen.restarted == "no" and program["pid"] not in (pid, None) and program["state"] == "RUNNING":
+            seen.restarted = after
+        if not seen.ping and elapsed > STALE + FAILURES:
+            seen.ping = _ping(product, fault)
+        if seen.restarted != "no" and seen.ping:
             break
         time.sleep(0.5)
     is_there = psutil.pid_exists(pid)
-    return (
-        found,
-        restarted,
-        ping,
-        "not found" if is_there and fault.is_fault else "found" if fault.is_fault else "sound",
-    )
+    seen.pid = "not found" if is_there and fault.is_fault else "found" if fault.is_fault else "sound"
+    return seen
+
+
+def _is_mailed(product: Product, program: str) -> bool:
+    mails = product.directory / "mails"
+    return mails.exists() and f"catmaid-{program}" in mails.read_text()
 
 
 def _level(product: Product, program: str) -> str:

@@ -1,8 +1,9 @@
 """`procman health` against `celery inspect ping` of the same worker, and of 40 programs against one.
 
 python -m benchmarks.health [--pairs N]. The worker is the demo's, with the filesystem transport: no broker has to be
-installed, and none answers faster. The 40 are launchers with a stand-in for Celery, which sleeps: 40 real workers would
-measure the machine's memory.
+installed, and none answers faster. It is asked as it is, and with settings that load what CATMAID requires, for a ping
+loads the project first. The 40 are launchers with a stand-in for Celery, which sleeps: 40 real workers would measure
+the machine's memory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from benchmarks.installed import bin_directory
 from benchmarks.paired import HEADER, measure, row
-from tests.celery_environments import CELERY_5_7, environment_of
+from tests.celery_environments import CELERY_5_7, CelerySpec, environment_of
 from tests.product import DEMO, Product
 
 PROGRAMS = 40
@@ -44,6 +45,31 @@ mode = "embedded"
 heal = false
 """
 
+CATMAID = CelerySpec(
+    version=CELERY_5_7.version,
+    pythons=CELERY_5_7.pythons,
+    requirements=(
+        *CELERY_5_7.requirements,
+        *("django-guardian>=2.4", "django-taggit>=5", "djangorestframework>=3.15", "requests>=2.32"),
+        *("matplotlib>=3.8", "networkx>=3.2", "numpy>=1.26", "pillow>=10", "scipy>=1.11"),
+    ),
+    suffix="-catmaid",
+)
+"""What of the requirements of CATMAID is imported where its app is."""
+
+CATMAID_SETTINGS = """
+import matplotlib.pyplot, networkx, numpy, PIL.Image, requests
+import scipy.cluster.hierarchy, scipy.ndimage, scipy.sparse, scipy.spatial
+from mysite.settings import *
+
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+INSTALLED_APPS = [
+    *("django.contrib." + name for name in ("auth", "contenttypes", "sessions", "messages", "staticfiles", "admin")),
+    *("rest_framework", "rest_framework.authtoken", "guardian", "taggit"),
+    *INSTALLED_APPS,
+]
+"""
+
 FORMATS = ("text", "nagios", "openmetrics")
 
 
@@ -54,10 +80,11 @@ def main() -> None:
     given = parser.parse_args()
     bin_ = bin_directory()
     print(HEADER)
-    with worker(bin_) as (procman, ping):
-        for form in FORMATS:
-            pairs = measure([*procman, "health", "--format", form], ping, pairs=given.pairs)
-            print(row(f"one worker, `--format {form}`, against ping", pairs), flush=True)
+    for spec, settings, what in ((CELERY_5_7, "", "the demo"), (CATMAID, CATMAID_SETTINGS, "what CATMAID requires")):
+        with worker(bin_, spec, settings) as (procman, ping):
+            for form in FORMATS:
+                pairs = measure([*procman, "health", "--format", form], ping, pairs=given.pairs)
+                print(row(f"{what}: `--format {form}` against ping", pairs), flush=True)
     with sleepers(bin_) as (many, one):
         # They never come to consume, and health says so.
         pairs = measure(many, one, pairs=given.pairs, statuses=(0, 1))
@@ -65,17 +92,24 @@ def main() -> None:
 
 
 @contextmanager
-def worker(bin_: Path) -> Iterator[tuple[list[str], list[str]]]:
-    """Install the demo's worker; yield what asks for its health, and what pings it."""
-    environment = environment_of(CELERY_5_7)
+def worker(bin_: Path, spec: CelerySpec, settings: str) -> Iterator[tuple[list[str], list[str]]]:
+    """Install the demo's worker on SPEC, with SETTINGS if any; yield what asks for its health, and what pings it."""
+    environment = environment_of(spec)
     assert environment
     product = Product(environment)
-    os.environ.update(product.environment, DJANGO_SETTINGS_MODULE="mysite.settings")
-    celery = [str(product.virtualenv / "bin/celery"), "--workdir", str(DEMO), "-A", "mysite"]
+    name = "loaded" if settings else "mysite.settings"
+    (product.directory / "loaded.py").write_text(settings)
+    os.environ.update(product.environment, DJANGO_SETTINGS_MODULE=name)
+    del os.environ["PYTHONPATH"]  # root does not run procman with what others can write
+    celery = ["/usr/bin/env", f"PYTHONPATH={product.directory}", str(product.virtualenv / "bin/celery")]
+    celery += ["--workdir", str(DEMO), "-A", "mysite"]
     # It ends with the first answer, however long it might wait.
     ping = [*celery, "inspect", "ping", "--timeout", "20", "-d", f"catmaid-celery@{socket.gethostname()}"]
     try:
         product.configure("[worker.celery]\n[health]\nheal = false")
+        configured = product.configuration.read_text()
+        with_settings = f'"{name}"\npython_path = ["{product.directory}"]'
+        product.configuration.write_text(configured.replace('"mysite.settings"', with_settings))
         product.procman("install", "--wait", "60")
         yield _procman(bin_, product.configuration), ping
     finally:
