@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, IntEnum
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 MARKER = "Written by procman"
 """Stands in every rendered file that can hold a comment, and says whose it is."""
@@ -186,8 +188,7 @@ class Activation:
     """What the section that is still loaded allows; when the new one allows more, a running task gets the more."""
 
 
-@dataclass(frozen=True)
-class ProgramState:
+class ProgramState(NamedTuple):
     """What a backend says of one program."""
 
     name: str
@@ -203,8 +204,7 @@ class ProgramState:
     """The backend's own words, such as an exit status."""
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """What a check found out about a program, or about the project as a whole (`program` is None)."""
 
     code: str
@@ -212,4 +212,4 @@ class Result:
     level: Level
     detail: str
     hint: str = ""
-    values: Mapping[str, float] = field(default_factory=dict)
+    values: Mapping[str, float] = MappingProxyType({})

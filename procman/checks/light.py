@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from procman.checks.heartbeat import of_verdict
 from procman.checks.pool import lacks_pool, no_pool
@@ -36,7 +35,7 @@ def _worst(each: Watched, process: Result) -> Result:
     if worst.level is Level.OK:
         # The last one says most.
         worst = found[-1]
-    return replace(worst, values=process.values)
+    return worst._replace(values=process.values)
 
 
 def most_severe(results: Sequence[Result]) -> Result:

@@ -164,7 +164,7 @@ def _tell(case: Case, finding: Finding, settings: HealthSettings, wall: float) -
 
 def _formerly(case: Case, result: Result) -> Result:
     """Return RESULT with the code of what it puts an end to."""
-    return replace(result, code=case.told.partition(" ")[2])
+    return result._replace(code=case.told.partition(" ")[2])
 
 
 def _event(finding: Finding, what: str, result: Result | None, wall: float, action: str = "") -> Event:

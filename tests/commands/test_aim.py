@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -31,7 +30,7 @@ class Telling:
 
 def controller(pid: object, **changes: object) -> Controller:
     state = ProgramState(PROGRAM.name, wanted=True, state=State.RUNNING, pid=cast("int | None", pid))
-    return cast("Controller", Telling(replace(state, **changes)))  # type: ignore[arg-type]
+    return cast("Controller", Telling(state._replace(**changes)))  # type: ignore[arg-type]
 
 
 @pytest.fixture

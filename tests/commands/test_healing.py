@@ -27,7 +27,7 @@ STOPPING = replace(WELL, phase="stopping")
 HUNG_STOP = replace(STOPPING, remedy="force", code="PM203", results=(Result("PM203", NAME, Level.CRITICAL, "hangs"),))
 FATAL = replace(
     WELL,
-    state=replace(RUNNING, state=State.FATAL, pid=None),
+    state=RUNNING._replace(state=State.FATAL, pid=None),
     process="",
     phase=None,
     results=(Result("PM101", NAME, Level.CRITICAL, "fatal"),),
@@ -106,21 +106,21 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
         pytest.param([replace(FROZEN, held=True)] * 50, [], id="a held one is left alone"),
         pytest.param([replace(FROZEN, program=replace(PROGRAM, heal=False))] * 50, [], id="heal = false is left alone"),
         pytest.param(
-            [replace(FROZEN, state=replace(RUNNING, wanted=False, state=State.STOPPED))] * 50,
+            [replace(FROZEN, state=RUNNING._replace(wanted=False, state=State.STOPPED))] * 50,
             [],
             id="what was stopped on purpose is left alone",
         ),
-        pytest.param([replace(FROZEN, state=replace(RUNNING, state=State.STOPPING))] * 50, [], id="nor one that stops"),
+        pytest.param([replace(FROZEN, state=RUNNING._replace(state=State.STOPPING))] * 50, [], id="nor one that stops"),
         pytest.param(
-            [replace(FROZEN, state=replace(RUNNING, state=State.STARTING))] * 50, [], id="nor one that starts"
+            [replace(FROZEN, state=RUNNING._replace(state=State.STARTING))] * 50, [], id="nor one that starts"
         ),
-        pytest.param([replace(FROZEN, state=replace(RUNNING, state=State.UNKNOWN))] * 50, [], id="nor an unknown one"),
+        pytest.param([replace(FROZEN, state=RUNNING._replace(state=State.UNKNOWN))] * 50, [], id="nor an unknown one"),
         pytest.param(
             [FATAL] * 25, [(10, Order.START), (20, Order.START)], id="what was given up is tried again, slowly"
         ),
         pytest.param([replace(FATAL, held=True)] * 25, [], id="but not if it is held"),
         pytest.param(
-            [replace(FATAL, state=replace(FATAL.state, wanted=False))] * 25, [], id="nor if somebody stopped it"
+            [replace(FATAL, state=FATAL.state._replace(wanted=False))] * 25, [], id="nor if somebody stopped it"
         ),
         pytest.param([LARGE] * 12, [(3, Order.STOP)], id="too much memory: warm, never by force"),
         pytest.param([replace(LARGE, busy=True)] * 3, [(3, Order.STOP)], id="also a busy one, which ends its tasks"),
@@ -204,7 +204,7 @@ def test_end_is_told_with_the_code_of_the_beginning_and_not_before_it_is_at_work
 def test_restart_that_was_ordered_is_not_told_as_a_finding() -> None:
     def during(state: State) -> Finding:
         result = Result("PM101", NAME, Level.WARNING, state.value)
-        return replace(WELL, state=replace(RUNNING, state=state), results=(result,), phase=None)
+        return replace(WELL, state=RUNNING._replace(state=state), results=(result,), phase=None)
 
     way = [*[FROZEN] * 3, *[during(State.STOPPING)] * 9, *[during(State.STARTING)] * 9, replace(WELL, process="200")]
     assert tell(way).events == ["found", "healing", "healed"]
@@ -222,7 +222,7 @@ def test_held_and_unhealed_programs_are_still_told_of() -> None:
 
 
 def test_nothing_is_told_of_a_program_that_was_stopped_on_purpose() -> None:
-    assert tell([replace(FATAL, state=replace(FATAL.state, wanted=False))] * 9).events == []
+    assert tell([replace(FATAL, state=FATAL.state._replace(wanted=False))] * 9).events == []
 
 
 def test_event_says_which_tasks_were_running() -> None:
