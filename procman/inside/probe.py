@@ -23,8 +23,7 @@ import re
 import sys
 import time
 import traceback
-from types import TracebackType
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import urlsplit
 
 FORMAT = 1
@@ -169,9 +168,11 @@ def _version(name: str) -> Optional[str]:
 
 def _error(error: BaseException) -> Dict[str, Any]:
     # What it was raised from is what a person mends: Celery turns an AttributeError of the settings into another error.
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return {"type": type(error).__name__, "message": _message(error), "traceback": _places(error.__traceback__)}
+    chain = [error]
+    while chain[-1].__cause__ is not None:
+        chain.append(chain[-1].__cause__)
+    error = chain[-1]
+    return {"type": type(error).__name__, "message": _message(error), "traceback": _places(chain)}
 
 
 def _message(error: BaseException) -> str:
@@ -181,10 +182,26 @@ def _message(error: BaseException) -> str:
         return "(it cannot be shown)"
 
 
-def _places(trace: Optional[TracebackType]) -> List[str]:
+def _places(chain: Sequence[BaseException]) -> List[str]:
+    """Say where the last of CHAIN comes from, innermost last: its last frames, and the last in the project's code."""
     # Without the lines of code: they may hold what the settings keep secret.
-    frames = traceback.extract_tb(trace)[-TRACEBACK_FRAMES:]
-    return ["%s:%s in %s" % (frame.filename, frame.lineno, frame.name) for frame in frames]
+    last, error = _frames(chain[-1])[-TRACEBACK_FRAMES:], chain[-1]
+    own = [frame for each in chain for frame in _frames(each) if _is_own(frame.filename)][-1:]
+    shown = last if not own or own[0] in last else own + last[1:]
+    places = ["%s:%s in %s" % (frame.filename, frame.lineno, frame.name) for frame in shown]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append("%s:%s" % (error.filename, error.lineno))
+    return places
+
+
+def _frames(error: BaseException) -> List[traceback.FrameSummary]:
+    # What Python's importer is made of is nobody's to mend.
+    return [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen ")]
+
+
+def _is_own(path: str) -> bool:
+    # The virtualenv may lie in the project's directory, which is the working directory.
+    return path.startswith(os.path.join(os.getcwd(), "")) and not path.startswith(os.path.join(sys.prefix, ""))
 
 
 def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:

@@ -33,7 +33,8 @@ def _lines(result: Result, stream: TextIO) -> Iterator[str]:
     first, *others = printable_lines(result.detail) or [""]
     yield f"  {level}  {result.code}  {first}"
     yield from (f"                   {line}" for line in others)
-    yield from (f"                   -> {line}" for line in printable_lines(result.hint))
+    for number, line in enumerate(printable_lines(result.hint)):
+        yield f"                   {'  ' if number else '->'} {line}"
 
 
 def printable_lines(text: str) -> list[str]:

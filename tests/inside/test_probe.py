@@ -186,8 +186,33 @@ def test_error_comes_back_with_its_places(python: Path, tmp_path: Path, settings
     assert "app" not in found
     assert found["error"]["type"] == kind
     assert message in found["error"]["message"]
-    assert found["error"]["traceback"]
     assert found["versions"]["celery"]
+
+
+NO_LOG_DIRECTORY = """LOGGING = {"version": 1, "root": {"handlers": ["file"]},
+"handlers": {"file": {"class": "logging.FileHandler", "filename": "/nowhere/app.log"}}}
+import logging.config; logging.config.dictConfig(LOGGING)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "last", "line"),
+    [
+        ("import no_such_thing", True, 4),
+        ("this is no Python", True, 4),
+        (NO_LOG_DIRECTORY, False, 6),
+        ("import json\njson.loads('{')", False, 5),
+    ],
+)
+def test_error_says_where_in_the_project_it_is(
+    python: Path, tmp_path: Path, settings: str, last: bool, line: int
+) -> None:
+    make_project(tmp_path, settings)
+    places = answer(python, tmp_path, "site1")["error"]["traceback"]
+    [own] = [place for place in places if place.startswith(f"{tmp_path}/site1/settings.py:{line}")]
+    assert (places[-1] == own) is last
+    assert not [place for place in places if "<frozen" in place]
+    assert len(places) <= probe.TRACEBACK_FRAMES + 1
 
 
 def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path) -> None:
