@@ -197,7 +197,9 @@ class ProgramState(NamedTuple):
     state: State
     pid: int | None = None
     since: float | None = None
-    """Seconds since the epoch at which the process was started, or the state was entered."""
+    """Seconds since the epoch at which the process was started, or the state was entered, by the clock as it is now."""
+    clock_then: float | None = None
+    """What the clock showed then, which differs where it was set since. None: not known."""
     restarts: int | None = None
     """Restarts by the backend itself since the last order; None where it cannot be told."""
     detail: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from procman.install.manifest import Manifest
@@ -17,8 +18,11 @@ def restarts_due(manifest: Manifest, programs: Sequence[InstalledProgram], state
 def _restart_due(program: InstalledProgram, state: ProgramState, changed: Sequence[tuple[float, str, set[str]]]) -> str:
     if state.pid is None or state.since is None:
         return ""
+    # The times of files stay as they are when the clock is set: what neither clock calls newer was there at the start,
+    # and of what comes from the future nothing can be told.
+    started, now = max(state.since, state.clock_then or 0.0), time.time()
     # supervisord tells the start in whole seconds.
-    late = [what for at, what, names in changed if program.name in names and int(at) > state.since]
+    late = [what for at, what, names in changed if program.name in names and started < int(at) <= now]
     return ", ".join(late)
 
 

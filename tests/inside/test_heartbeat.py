@@ -6,9 +6,11 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from procman.inside import worker_hooks
 from tests.celery_environments import CELERY_5_7, CELERY_GREEN, CELERY_SPECS, CeleryEnvironment, environment_of
 from tests.inside.conftest import Start
 from tests.inside.heartbeats import SEND_WHEN_READY, Followed, Site
@@ -194,6 +196,17 @@ def test_hostile_variables_are_said_and_the_rest_holds(newest: Site) -> None:
     for name in ("HEARTBEAT_SECONDS", "STALE_SECONDS", "STALL_SECONDS", "FAILURES", "RESTARTS_PER_HOUR", "HEAL"):
         assert f"PROCMAN_{name} is " in worker.launched.text
     assert "\x1b" not in worker.launched.text.partition("PROCMAN_HEAL is")[0]
+
+
+def test_task_keeps_its_age_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = {"wall": 10_000.0, "monotonic": 500.0}
+    monkeypatch.setattr(worker_hooks, "time", lambda: clock["wall"])
+    monkeypatch.setattr(worker_hooks, "monotonic", lambda: clock["monotonic"])
+    request = SimpleNamespace(name="mysite.touch", time_start=9_990.0)
+    before = worker_hooks._tasks([request])
+    clock.update(wall=10_002.0 - 3600, monotonic=502.0)
+    assert before == worker_hooks._tasks([request]) == (("mysite.touch", 490.0),)
+    assert worker_hooks._tasks([SimpleNamespace(name="mysite.touch")]) == (("mysite.touch", None),)
 
 
 def test_every_supported_celery_is_tried() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 _PROC = Path("/proc")
+
+_START = 19
+"""Where in the fields from the state on the start is, in clock ticks after the boot (proc(5))."""
 
 
 def alive(pid: int) -> bool:
@@ -22,6 +26,14 @@ def alive(pid: int) -> bool:
 def suspended(pid: int) -> bool:
     """Say whether process PID was stopped by a signal and does nothing until SIGCONT."""
     return _status(pid)[:1] == ["T"]
+
+
+def started(pid: int) -> float | None:
+    """Return when process PID was started, in seconds since the epoch by the clock as it is now, however it was set."""
+    status = _status(pid)
+    if not status:
+        return None
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(status[_START]) / os.sysconf("SC_CLK_TCK")
 
 
 def arguments(pid: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from procman.backends.supervisor.processes import started
 from procman.backends.supervisor.transport import Info
 from procman.model import InstalledProgram, ProgramState, State
 
@@ -80,6 +81,7 @@ def _program_state(
         state=state_of(info),
         pid=info["pid"] or None,
         since=_since(info),
+        clock_then=float(info["start"]) if info["pid"] else None,
         restarts=None if restarts is None else restarts.get(program.name, 0),
         detail=_detail(info),
     )
@@ -88,8 +90,9 @@ def _program_state(
 def _since(info: Info) -> float | None:
     with_process = state_of(info) in SIGNALLABLE_STATES
     moment = info["start"] if with_process else max(info["start"], info["stop"])
-    # A clock that was set back must not make it start in the future.
-    return float(min(moment, info["now"])) or None
+    # Where the clock was set back, the process is older than supervisord believes, and nothing starts in the future.
+    own = started(info["pid"]) if with_process else None
+    return float(min(moment, info["now"], moment if own is None else own)) or None
 
 
 def _detail(info: Info) -> str:

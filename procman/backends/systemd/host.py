@@ -32,7 +32,7 @@ def run(words: Sequence[str], timeout: float = 30, *, unit_path: str | None = No
 
 def environment() -> dict[str, str]:
     """Return what systemd's own programs get: where the calling user's systemd is, plain English, no colours."""
-    names = ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
+    names = ("HOME", "TZ", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS", "XDG_DATA_HOME", "XDG_DATA_DIRS")
     inherited = {name: os.environ[name] for name in names if name in os.environ}
     plain = {"SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": "cat", "SYSTEMD_URLIFY": "0"}
     # sudo and su leave XDG_RUNTIME_DIR out.

@@ -112,6 +112,7 @@ def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> Pro
         state=state,
         pid=unit.number("MainPID") or None,
         since=since(unit),
+        clock_then=unit.clock("ExecMainStart") if unit.number("MainPID") else None,
         restarts=unit.number("NRestarts"),
         detail="; ".join(detail for detail in details if detail),
     )

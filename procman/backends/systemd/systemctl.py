@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ PROPERTIES = (
     "DropInPaths",
     "ExecMainCode",
     "ExecMainExitTimestampMonotonic",
+    "ExecMainStartTimestamp",
     "ExecMainStartTimestampMonotonic",
     "ExecMainStatus",
     "FragmentPath",
@@ -69,6 +71,15 @@ class Unit:
     def moment(self, name: str) -> float:
         """Return a time stamp in seconds of the monotonic clock; 0: never."""
         return (self.number(f"{name}TimestampMonotonic") or 0) / 1e6
+
+    def clock(self, name: str) -> float | None:
+        """Return what the clock showed at a time stamp, in seconds since the epoch; None: never, or not understood."""
+        # Such as "Thu 2026-11-26 21:54:09 UTC", in the time zone of this process (systemd.time(7)).
+        found = re.fullmatch(r"\w+ (\d+)-(\d+)-(\d+) (\d+):(\d+):(\d+) .+", self.text(f"{name}Timestamp"))
+        if not found:
+            return None
+        year, month, day, hour, minute, second = map(int, found.groups())
+        return time.mktime((year, month, day, hour, minute, second, 0, 0, -1))
 
     @property
     def job(self) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import Any
 
+import psutil
 import pytest
 
 from procman.backends.supervisor.states import ended, program_states, restarts_in, wanted
@@ -70,6 +73,18 @@ def test_program_that_may_come_back_by_itself_has_not_ended(answer: dict[str, An
 def test_time_and_words_of_a_state(answer: dict[str, Any], since: float | None, detail: str) -> None:
     [state] = program_states([installed("a")], [answer], None)
     assert (state.since, state.detail) == (since, detail)
+
+
+def test_process_has_its_real_age_where_the_clock_was_set_back() -> None:
+    now, own = time.time(), os.getpid()
+    real = psutil.Process().create_time()
+    tomorrow = info("RUNNING", pid=own, start=int(now) + 86400, now=int(now))
+    [state] = program_states([installed("a")], [tomorrow], None)
+    assert state.since == pytest.approx(real, abs=1)
+    assert state.clock_then == int(now) + 86400
+    # A process that is younger than supervisord says is not made older by that: it may be another's (PM102).
+    [state] = program_states([installed("a")], [info("RUNNING", pid=own, now=int(now))], None)
+    assert (state.since, state.clock_then) == (100, 100)
 
 
 def test_state_that_supervisord_alone_knows_is_unknown() -> None:

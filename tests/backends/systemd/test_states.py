@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,21 @@ def test_pid_and_start_are_those_of_the_main_process() -> None:
     assert found.restarts == 3
     assert found.since is not None
     assert abs(time.time() - 60 - found.since) < 2
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York"])
+def test_what_the_clock_showed_at_the_start_is_known_too(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {"UTC": "09:30:07 UTC", "Asia/Kolkata": "15:00:07 IST", "America/New_York": "04:30:07 EST"}[zone]
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        found = read({**RUNNING, "ExecMainStartTimestamp": f"Thu 2026-11-26 {shown}"})
+        nothing = read({**RUNNING, "ExecMainStartTimestamp": "n/a"})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found.clock_then == datetime(2026, 11, 26, 9, 30, 7, tzinfo=timezone.utc).timestamp()
+    assert (nothing.clock_then, read(RUNNING).clock_then) == (None, None)
 
 
 def test_systemd_that_knows_less_is_understood_too() -> None:

@@ -188,6 +188,14 @@ def _is_of_a_task(waiting: Any) -> bool:
 
 
 def _tasks(active: List[Any]) -> Tuple[Tuple[str, Optional[float]], ...]:
-    offset = monotonic() - time()
-    started = ((request.name, getattr(request, "time_start", None)) for request in active[: verdict.MAX_TASKS])
-    return tuple((name, since + offset if isinstance(since, float) else None) for name, since in started)
+    return tuple((request.name, _since(request)) for request in active[: verdict.MAX_TASKS])
+
+
+def _since(request: Any) -> Optional[float]:
+    # Celery has it by the wall clock, which may be set while the task runs: it counts as it was at the first look.
+    if not hasattr(request, "procman_since"):
+        started = getattr(request, "time_start", None)
+        if not isinstance(started, float):
+            return None
+        request.procman_since = monotonic() - (time() - started)
+    return float(request.procman_since)

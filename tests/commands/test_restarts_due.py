@@ -1,0 +1,50 @@
+"""A restart is due where a file is newer than the process, and not because somebody has set the clock (R5)."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.commands.restarts_due import restarts_due
+from tests.checks.records import program, state
+from tests.install import sample
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("written", "since", "clock_then", "is_due"),
+    [
+        (-5, -10, None, True),
+        (-10, -5, None, False),
+        (-5, -10, -10, True),
+        # The clock was set back by an hour: just after the start, and when the process had run for longer than that.
+        (HOUR - 900, -300, HOUR - 300, False),
+        (-900, -300 - HOUR, -300, False),
+        # The file was written after that.
+        (-60, -HOUR, -120, True),
+        # It was restarted after that: the file is from the future, and so nothing can be told.
+        (HOUR - 900, -300, -300, False),
+        # It was started before the host had learned the time.
+        (-900, -300, -1e9, False),
+        (-60, -300, -1e9, True),
+    ],
+)
+def test_a_file_is_newer_only_by_both_clocks(
+    tmp_path: Path, written: float, since: float, clock_then: float | None, is_due: bool
+) -> None:
+    wish, now = sample.WISHES["one"], time.time()
+    file = tmp_path / "celery.env"
+    file.touch()
+    os.utime(file, (now, now + written))
+    found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
+    which = program(name="catmaid-celery")
+    manifest = replace(found, programs=(which,), files=(), environment_file=file)
+    then = None if clock_then is None else now + clock_then
+    assert restarts_due(manifest, [which], [state(since=now + since, clock_then=then)]) == [
+        "the environment file is newer" if is_due else ""
+    ]
