@@ -24,7 +24,7 @@ LAYERS_KEPT = 3
 PACKAGES = (
     *("systemd", "systemd-sysv", "systemd-container", "libpam-systemd", "dbus", "dbus-user-session"),
     *("rabbitmq-server", "supervisor", "python3-venv"),
-    *("iproute2", "iptables", "procps", "strace", "sudo"),
+    *("iproute2", "iptables", "procps", "strace", "sudo", "tcc"),
 )
 """A host is booted with the systemd-nspawn of its own layer, so that the machine itself needs none of them."""
 

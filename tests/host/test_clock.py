@@ -1,0 +1,178 @@
+"""The wall clock set back by an hour, under both process managers: nothing is found, healed, or of a wrong age.
+
+set_clock.c does it to procman, its healer, supervisord, worker and beat, for the host has one clock with the machine.
+CLOCK_MONOTONIC and the times of files stay as they are, as they do when a clock is set.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procman.inside.verdict import read
+
+from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, send
+from .machine import Host
+from .projects import side_by_side
+
+STALE, STALL, FAILURES, INTERVAL = 4, 4, 2, 1
+LONG_ENOUGH = 2 * (STALE + STALL + FAILURES * INTERVAL)
+"""Twice what it takes until something is found and healed."""
+TASK_SECONDS = 15
+"""How much longer a task runs, for what is looked at before and afterwards."""
+SOON = 90.0
+HOUR = 3600
+
+CLOCK = "/etc/set-clock"
+BROKER = f"amqp://catmaid:{SECRET}@localhost:5672//"
+LIBRARY = "/usr/local/lib/set-clock.so"
+FAKED = {"LD_PRELOAD": LIBRARY}
+
+TOML = f"""
+[project]
+name = "{{name}}"
+app = "mysite"
+directory = "{PROJECTS}"
+virtualenv = "{VIRTUALENV}"
+settings = "exercise.settings"
+{{scope}}
+
+[environment]
+DEMO_DATA_DIRECTORY = "{{data}}"
+LD_PRELOAD = "{LIBRARY}"
+
+[health]
+procman = "/usr/local/bin/procman"
+heartbeat_seconds = 1
+stale_seconds = {STALE}
+stall_seconds = {STALL}
+interval_seconds = {INTERVAL}
+failures = {FAILURES}
+
+[defaults.program]
+start_seconds = 1
+
+[worker.celery]
+queues = ["{{name}}"]
+concurrency = 1
+
+[beat]
+max_interval_seconds = 1
+"""
+
+SYSTEM = f"""
+backend = "systemd"
+user = "www-data"
+environment_file = "/etc/catmaid/celery.env"
+writable_paths = ["{DATA}"]
+"""
+USER = """
+scope = "user"
+environment_file = "/etc/catmaid/celery.env"
+"""
+
+wait_for = Host.wait_for
+
+
+class Faked(Project):
+    """A project all of whose programs have the clock of the file CLOCK, and so has the procman that looks at it."""
+
+    def __init__(self, host: Host, name: str, scope: str, home: str, data: str, state: str) -> None:
+        self.environment = {"HOME": home}
+        self.state_directory = state
+        super().__init__(host, name, TOML.format(name=name, scope=scope, data=data))
+
+    def procman(self, *words: str, check: bool = True, timeout: float = 120, **_: Any) -> Any:
+        """Run procman by the clock of all the rest."""
+        argv = ["procman", "--config", self.configuration, *words]
+        done = self.host.run(argv, timeout=timeout, check=check, environment={**self.environment, **FAKED})
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def heartbeat(self, program: str) -> dict[str, Any]:
+        return read(self.host.run(["cat", f"{self.state_directory}/{self.name}/run/{program}/heartbeat.json"]).stdout)
+
+    def unsound(self) -> list[str]:
+        document = json.loads(self.procman("health", "--json", check=False).stdout)
+        results = [*document["results"], *(each for program in document["programs"] for each in program["results"])]
+        return [f"{each['code']} {each['level']}: {each['detail']}" for each in results if each["level"] != "OK"]
+
+    def is_sound(self) -> bool:
+        return self.unsound() == []
+
+    def pids(self) -> dict[str, int]:
+        return {name: each["pid"] for name, each in self.status().items()}
+
+    def told(self) -> list[str]:
+        return list(self.procman("events", "-n", "1000").stdout.splitlines())
+
+    def is_busy(self) -> bool:
+        return bool(self.heartbeat(f"{self.name}-celery")["tasks"])
+
+    def age(self, pid: int) -> float:
+        """Return how old a process is by a clock that nobody sets."""
+        return float(self.host.run(["ps", "-o", "etimes=", "-p", str(pid)]).stdout)
+
+
+def under_systemd(host: Host) -> Faked:
+    # The healer is a procman, which takes nothing from [environment].
+    drop_in = f"[Service]\nRestartSec=1\nEnvironment=LD_PRELOAD={LIBRARY}\n"
+    host.write("/etc/systemd/system/early-.service.d/clock.conf", drop_in)
+    project = Faked(host, "early", SYSTEM, "/root", DATA, "/var/lib/procman")
+    project.procman("install", "--no-check", "--wait", "60", timeout=180)
+    return project
+
+
+def under_supervisor(host: Host) -> Faked:
+    home = "/srv/late"
+    project = Faked(host, "late", USER, home, f"{home}/data", f"{home}/.local/state/procman")
+    project.procman("install", "--no-check", "--wait", "60", timeout=180)
+    # procman starts supervisord with an environment of its own; and the healer takes what supervisord has.
+    main = f"{home}/.config/procman/supervisor/supervisord.conf"
+    host.run(f"/opt/procman/bin/supervisorctl -c {main} shutdown", environment=project.environment)
+    wait_for(lambda: host.run(["pgrep", "-f", f"supervisord -c {main}"], check=False).returncode == 1, SOON, "it ends")
+    host.run(["/opt/procman/bin/supervisord", "-c", main], environment={**project.environment, **FAKED})
+    wait_for(project.is_sound, SOON, "all are sound")
+    return project
+
+
+@pytest.fixture(scope="module")
+def faked(stocked: Host) -> Iterator[list[Faked]]:
+    stocked.write("/opt/set_clock.c", Path(__file__).with_name("set_clock.c").read_text())
+    stocked.run(["tcc", "-shared", "-nostdlib", "-o", LIBRARY, "/opt/set_clock.c"])
+    stocked.write(CLOCK, "0\n")
+    projects: list[Faked] = []
+    side_by_side(*(lambda make=make: projects.append(make(stocked)) for make in (under_systemd, under_supervisor)))
+    yield projects
+    stocked.write(CLOCK, "0\n")
+    side_by_side(*(partial(project.procman, "uninstall", "--purge", timeout=180) for project in projects))
+    stocked.run("rm -r /etc/systemd/system/early-.service.d")
+
+
+def test_clock_that_is_set_back_makes_nothing_unsound_and_no_age_wrong(faked: list[Faked]) -> None:
+    host = faked[0].host
+    for project in faked:
+        send(host, "counting.tasks.hold", [52000, LONG_ENOUGH + TASK_SECONDS], queue=project.name)
+    for project in faked:
+        wait_for(project.is_busy, SOON, "the task runs")
+        wait_for(project.is_sound, SOON, "all are sound")
+    before = [(each.pids(), each.told(), each.heartbeat(f"{each.name}-celery")["tasks"]) for each in faked]
+    host.write(CLOCK, f"-{HOUR}\n")
+    end, found = time.monotonic() + LONG_ENOUGH, set()
+    while time.monotonic() < end:
+        found |= {line for project in faked for line in project.unsound()}
+    assert found == set()
+    for project, (pids, told, tasks) in zip(faked, before, strict=True):
+        heartbeat = project.heartbeat(f"{project.name}-celery")
+        assert time.time() - heartbeat["wall"] == pytest.approx(HOUR, abs=60), "its clock was set back"
+        assert (heartbeat["tasks"], project.told(), project.pids()) == (tasks, told, pids)
+        for name, each in project.status().items():
+            assert each["restart_due"] is None, name
+            if each["pid"]:
+                assert each["uptime_seconds"] == pytest.approx(project.age(each["pid"]), abs=3), name
