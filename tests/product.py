@@ -51,8 +51,8 @@ class Product:
     def supervisord_configuration(self) -> Path:
         return self.directory / "c/procman/supervisor/supervisord.conf"
 
-    def configure(self, programs: str, *, environment: str = "") -> None:
-        """Write procman.toml with the demo project and the tables PROGRAMS."""
+    def configure(self, programs: str, *, environment: str = "", project: str = "") -> None:
+        """Write procman.toml with the demo project and the tables PROGRAMS; PROJECT are more keys of `[project]`."""
         self.configuration.write_text(
             f"""
 [project]
@@ -62,7 +62,7 @@ directory = "{DEMO}"
 virtualenv = "{self.virtualenv}"
 settings = "mysite.settings"
 scope = "user"
-
+{project}
 [environment]
 DEMO_DATA_DIRECTORY = "{self.data}"
 {environment}
