@@ -54,6 +54,8 @@ queues = ["alone"]
 pool = "solo"
 
 [beat]
+scheduler = "exercise.ailing_beat:AilingPersistentScheduler"
+max_interval_seconds = 1
 """
 
 WORKER, SOLO, BEAT = "well-celery", "well-alone", "well-celery-beat"
@@ -106,6 +108,11 @@ class Programs:
     def is_importing_anew(self, program: str) -> bool:
         heartbeat = self.heartbeat(program)
         return bool(heartbeat["pid"] == self.pid(program) and heartbeat["phase"] == "importing")
+
+    def nagios(self, program: str) -> tuple[int, str]:
+        """Return what monitoring is told of a program."""
+        done = self.project.procman("health", "--format", "nagios", program, check=False)
+        return done.returncode, done.stdout
 
     def control(self, *words: str) -> None:
         """Give an order to the workers, as an administrator does."""
@@ -173,6 +180,27 @@ def test_frozen_main_process_is_restarted_by_systemd(well: Programs, program: st
     assert well.host.run(["kill", "-0", str(before)], check=False).returncode != 0
 
 
+def test_beat_whose_main_thread_alone_stands_still_is_ended_by_systemd(well: Programs) -> None:
+    """It goes on writing heartbeats; it does not hear that it is to stop, and then systemd hears nothing of it."""
+    before, events = well.pid(BEAT), len(well.events(BEAT))
+    steps = 5 * STALE_SECONDS + WATCHDOG_SECONDS
+    well.host.run(["touch", f"{DATA}/beat-is-deaf"])
+    try:
+        wait_for(lambda: well.code(BEAT) == "PM401", steps + SOON, "it is found")
+        # The process is alive and says so.
+        assert (well.pid(BEAT), well.heartbeat(BEAT)["verdict"]["level"]) == (before, "CRITICAL")
+    finally:
+        well.host.run(["rm", f"{DATA}/beat-is-deaf"])
+    wait_for(well.restarted(BEAT, before), steps + SOON, "a new process ticks")
+    wait_for(lambda: len(well.events(BEAT)) == events + 2, SOON, "it has told of both")
+    assert [(each["what"], each["code"]) for each in well.events(BEAT)[events:]] == [
+        ("healing", "PM401"),
+        ("healed", "PM401"),
+    ]
+    ended = well.host.run(["journalctl", "--no-pager", "_PID=1", "-u", BEAT, "-n", "50"]).stdout
+    assert "Failed with result 'watchdog'" in ended
+
+
 def test_worker_that_does_not_consume_is_found_and_healed_warm(well: Programs) -> None:
     before = well.pid(WORKER)
     events = len(well.events(WORKER))
@@ -193,15 +221,21 @@ def test_worker_that_does_not_consume_is_found_and_healed_warm(well: Programs) -
 
 def test_held_worker_is_left_alone_and_healed_when_it_is_released(well: Programs) -> None:
     before = well.pid(WORKER)
+    assert well.nagios(WORKER)[0] == 0
     well.hold(WORKER)
     well.control("cancel_consumer", "well")
-    send(well.host, "counting.tasks.echo", [51100], queue="well")
+    send(well.host, "counting.tasks.echo", *([number] for number in range(51100, 51110)), queue="well")
     wait_for(lambda: well.code(WORKER) == "PM301", STALL_SECONDS + SOON, "it is found")
+    status, line = well.nagios(WORKER)
+    assert (status, line.partition(": ")[0]) == (2, f"WELL CRITICAL - {WORKER}")
+    assert "(10 in well) while it has a free slot and takes none (PM301)" in line
     time.sleep(LONG_ENOUGH)
     assert (well.pid(WORKER), well.heartbeat(WORKER)["held"]) == (before, True)
     assert well.heartbeat(WORKER)["verdict"]["level"] == "CRITICAL"
     well.release(WORKER)
     wait_for(well.restarted(WORKER, before), SOON, "healed")
+    ten = range(51100, 51110)
+    wait_for(lambda: all(counted(well.host, "finished")[number] == 1 for number in ten), SOON, "the ten tasks")
 
 
 def test_busy_worker_is_sound_however_long_its_tasks_take(well: Programs) -> None:

@@ -1,11 +1,9 @@
-"""For beat's `-S`: Celery's own scheduler, whose tick blocks the main thread as long as a file says so.
+"""For beat's `-S`: Celery's own scheduler; its tick stops the main thread for ever once there is a file `beat-is-deaf`.
 
-`beat-waits`: in Python, as in a task's producer whose broker never answers; a signal ends it.
-`beat-is-deaf`: in C and for ever, as in a driver's lock; Python never comes to what a signal should do.
+It waits in C, as for a driver's lock: Python never comes to what a signal should do, and other threads go on.
 """
 
 import ctypes
-import time
 from pathlib import Path
 
 from celery.beat import PersistentScheduler
@@ -16,9 +14,7 @@ class AilingPersistentScheduler(PersistentScheduler):
     """Ticks, or does not."""
 
     def tick(self, *arguments, **more):
-        """Tick, unless a file is there."""
-        while Path(settings.DATA_DIRECTORY, "beat-waits").exists():
-            time.sleep(0.1)
+        """Tick, unless the file is there."""
         if Path(settings.DATA_DIRECTORY, "beat-is-deaf").exists():
             mutex, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
             libc.pthread_mutex_lock(mutex)
