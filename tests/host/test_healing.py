@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from procman.checks.pool import ESTABLISHED_SECONDS, YOUNG_SECONDS
+
 from .catmaid import DATA, PROJECTS, VIRTUALENV, Project, counted, send, show
 from .machine import Host
 
@@ -54,6 +56,11 @@ queues = ["large"]
 concurrency = 1
 memory_restart_mib = 10
 
+[worker.slow]
+queues = ["slow"]
+concurrency = 1
+extra_arguments = ["--include=exercise.ailing_children"]
+
 [worker.stopped]
 queues = ["stopped"]
 concurrency = 1
@@ -61,9 +68,10 @@ concurrency = 1
 [beat]
 """
 
-WORKERS = ("cared-frozen", "cared-cut", "cared-large", "cared-stopped")
+WORKERS = ("cared-frozen", "cared-cut", "cared-large", "cared-slow", "cared-stopped")
 BEAT, HEALER = "cared-celery-beat", "cared-health"
 SOON = 90.0
+SLOW = f"{DATA}/cared-slow-is-slow"
 LONG_ENOUGH = 2 * (STALE + 2 * FAILURES)
 
 wait_for = Host.wait_for
@@ -91,6 +99,9 @@ class Cared:
         document = json.loads(self.project.procman("health", "--json", program, check=False).stdout)
         return {result["code"]: result for result in document["programs"][0]["results"]}
 
+    def level(self, program: str, code: str) -> str:
+        return str(self.results(program).get(code, {}).get("level"))
+
     def is_new(self, program: str) -> Callable[[], bool]:
         def probe() -> bool:
             found = self.project.status()[program]
@@ -107,6 +118,8 @@ def cared(stocked: Host) -> Iterator[Cared]:
     project.procman("install", "--no-check", "--wait", "60", timeout=180)
     cared = Cared(project)
     project.procman("stop", "cared-stopped")
+    # What takes a minute to be found, and is looked at in the end.
+    stocked.run(f"touch {SLOW}; pkill -KILL -P {cared.pids['cared-slow']}")
     yield cared
     project.procman("uninstall", "--purge", timeout=180)
     stocked.run("rm -r /etc/systemd/system/cared-.service.d; rm -f /srv/cared-told")
@@ -162,15 +175,51 @@ def test_broker_that_gives_no_answer_restarts_nothing(cared: Cared) -> None:
     try:
         is_reached = cared.host.run("timeout 3 bash -c 'exec 3<>/dev/tcp/127.0.0.1/5672'", check=False)
         assert is_reached.returncode != 0
+        # The worker notices by itself (PM203), or by questions that get no answer (PM204).
+        wait_for(
+            lambda: "WARNING" in (cared.level("cared-cut", "PM203"), cared.level("cared-cut", "PM204")),
+            5 * STALE + SOON,
+            "it is told",
+        )
         time.sleep(LONG_ENOUGH)
         assert cared.pid("cared-cut") == cared.pids["cared-cut"]
         assert cared.pid(BEAT) == cared.pids[BEAT]
     finally:
         cared.host.run(f"iptables -D {drop}")
+    wait_for(lambda: cared.level("cared-cut", "PM200") == "OK", SOON, "it is well again")
     send(cared.host, "counting.tasks.echo", [3100], queue="cut")
     wait_for(lambda: counted(cared.host, "finished")[3100] == 1, SOON, "it consumes")
     assert cared.pid("cared-cut") == cared.pids["cared-cut"]
     assert "healing" not in dict(cared.told("cared-cut"))
+
+
+def test_heartbeat_whose_disk_is_full_is_a_warning_and_no_reason_to_heal(cared: Cared) -> None:
+    name, directory = "cared-cut", "/var/lib/procman/cared/run/cared-cut"
+    owner = "uid=$(id -u www-data),gid=$(id -g www-data)"
+    cared.host.run(f"mount -t tmpfs -o size=64k,mode=0755,{owner} tmpfs {directory}")
+    try:
+        there = ["test", "-s", f"{directory}/heartbeat.json"]
+        wait_for(lambda: cared.host.run(there, check=False).returncode == 0, SOON, "it writes there")
+
+        def is_told() -> bool:
+            # Again and again: a heartbeat that was just being written gives its room back.
+            cared.host.run(f"cat /dev/zero >> {directory}/filler", check=False)
+            return "PM206" in cared.results(name)
+
+        wait_for(is_told, 2 * STALE + SOON, "it is told")
+        end = time.monotonic() + LONG_ENOUGH
+        while time.monotonic() < end:
+            is_told()
+        assert cared.host.run(["stat", "--file-system", "--format=%a", directory]).stdout == "0\n"
+        found = {code: result["level"] for code, result in cared.results(name).items() if result["level"] != "OK"}
+        assert found == {"PM206": "WARNING"}
+        cared.host.run(["rm", f"{directory}/filler"])
+        wait_for(lambda: {"PM200"} == cared.results(name).keys() & {"PM200", "PM201", "PM206"}, SOON, "well again")
+    finally:
+        cared.host.run(["umount", "--lazy", directory])
+    wait_for(lambda: "PM200" in cared.results(name), SOON, "it writes where it did before")
+    assert cared.pid(name) == cared.pids[name]
+    assert "healing" not in dict(cared.told(name))
 
 
 def test_held_one_is_not_touched_and_released_one_is(cared: Cared) -> None:
@@ -196,6 +245,22 @@ def test_schedule_that_beat_cannot_write_is_found_and_named(cared: Cared) -> Non
         assert cared.pid(BEAT) == cared.pids[BEAT]
     finally:
         cared.host.run(["chown", "www-data:www-data", directory])
+
+
+def test_pool_whose_processes_are_killed_for_a_slow_start_is_told_of_although_nothing_waits(cared: Cared) -> None:
+    """A restart would not help; and `celery inspect ping` is answered."""
+    try:
+        found = ESTABLISHED_SECONDS + 2 * FAILURES
+        wait_for(lambda: cared.level("cared-slow", "PM105") == "CRITICAL", found + SOON, "it is found")
+        log = cared.host.run(["journalctl", "--no-pager", "-u", "cared-slow"]).stdout
+        assert "Timed out waiting for UP message" in log
+        time.sleep(LONG_ENOUGH / 2)
+    finally:
+        cared.host.run(["rm", SLOW])
+    well = YOUNG_SECONDS + SOON
+    wait_for(lambda: cared.level("cared-slow", "PM105") == "OK", well, "it is well again by itself")
+    assert cared.pid("cared-slow") == cared.pids["cared-slow"]
+    assert "healing" not in dict(cared.told("cared-slow"))
 
 
 def test_command_is_told_of_every_event(cared: Cared) -> None:
