@@ -11,6 +11,8 @@ _PROC = Path("/proc")
 _START = 19
 """Where in the fields from the state on the start is, in clock ticks after the boot (proc(5))."""
 
+_TICKS = os.sysconf("SC_CLK_TCK")
+
 
 def alive(pid: int) -> bool:
     """Say whether process PID exists and has not ended yet; a zombie has."""
@@ -33,7 +35,7 @@ def started(pid: int) -> float | None:
     status = _status(pid)
     if not status:
         return None
-    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(status[_START]) / os.sysconf("SC_CLK_TCK")
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + int(status[_START]) / _TICKS
 
 
 def arguments(pid: int) -> list[str]:
@@ -71,7 +73,12 @@ def children(pid: int) -> list[int]:
 def _status(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the state on; the name before them may itself hold blanks and brackets."""
     try:
-        text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+        # For hundreds of programs pathlib would take as long as asking supervisord.
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+        try:
+            text = os.read(descriptor, 4096).decode("utf-8", "replace")
+        finally:
+            os.close(descriptor)
     except OSError:
         return []
     return text.rpartition(")")[2].split()
