@@ -107,6 +107,10 @@ def _summary(report: command.Report, wait_seconds: float | None) -> None:
         click.echo("all healthy")
     if report.plan.nothing_to_do:
         return
+    for line in output.as_set_aside(report.plan):
+        click.echo(line)
     click.echo(f"restart   {controller_of(manifest).command_line(manifest.programs[0])}")
     click.echo("look      procman status")
-    click.echo(f"undo      {'procman rollback' if report.plan.before else 'procman uninstall'}")
+    # What brought the same generation back into place has nothing that a roll-back would undo.
+    if report.plan.before != number:
+        click.echo(f"undo      {'procman rollback' if report.plan.before else 'procman uninstall'}")

@@ -49,6 +49,14 @@ def as_difference(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
             yield coloured(printable(line), {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], ""), stream)
 
 
+def as_set_aside(plan: Plan) -> Iterator[str]:
+    """Yield a line for each file that somebody else had written, and that was kept before it was changed."""
+    place = plan.generation.manifest.directories.state / "set-aside"
+    for change in _changing(plan):
+        if change.found and (change.edited or change.foreign):
+            yield f"set aside {change.path}, as somebody had written it: see {place}"
+
+
 def as_sum(plan: Plan) -> str:
     """Return how many files change, in a few words."""
     counts = Counter(change.kind for change in _changing(plan))

@@ -47,6 +47,22 @@ def test_after_a_purge_only_the_schedule_is_left(product: Product) -> None:
     assert not product.processes()
 
 
+def test_an_install_says_what_it_set_aside_and_offers_no_undo_of_what_it_only_brought_back(product: Product) -> None:
+    product.configure('[command.sleep]\nargv = ["sleep", "1000"]\nlauncher = false')
+    assert "undo      procman uninstall" in product.procman("install").stdout
+    edited = product.directory / "c/procman/catmaid/catmaid-sleep.sh"
+    edited.write_text("exec sleep 2000\n")
+    again = product.procman("install").stdout
+    assert (
+        f"set aside {edited}, as somebody had written it: see {product.directory}/s/procman/catmaid/set-aside" in again
+    )
+    assert "undo" not in again
+    product.configure('[command.sleep]\nargv = ["sleep", "3000"]\nlauncher = false')
+    changed = product.procman("install").stdout
+    assert "set aside" not in changed
+    assert "undo      procman rollback" in changed
+
+
 def written(host: AttackedHost) -> Snapshot:
     """Return owner, group, mode and content of all that is on HOST and not on the machine, or is gone there."""
     upper, found = host.path(UPPER), {}
