@@ -20,6 +20,7 @@ from procman.commands.watch import watch
 from procman.errors import ProcmanError
 from procman.inside import LAUNCHER
 from procman.install.differences import differences
+from procman.install.holds import Hold, read_holds
 from procman.install.manifest import Manifest
 from procman.install.paths import Tree
 from procman.model import InstalledProgram, Level, ProgramState, Result
@@ -95,10 +96,14 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
         facts, problem = _ask(installed)
     if facts and facts.reachable and any(_needs_broker(each) for each in watched):
         watched = watch(manifest, programs, states, broker_answered=True)
-    found = _by_program(table.run(_running(manifest, watched, every, facts, problem, is_whole=not names)))
+    at = time.time()
+    with Tree() as tree:
+        holds = read_holds(tree, manifest.directories.state, at)
+    results = table.run(_running(manifest, watched, every, facts, problem, is_whole=not names))
+    found = _by_program([_with_hold(result, holds.get(result.program or "")) for result in results])
     return Health(
         manifest,
-        time.time(),
+        at,
         tuple(ProgramHealth(each, tuple(found.get(each.program.name, ()))) for each in watched),
         tuple(found.get(None, ())),
         probed=facts is not None,
@@ -128,6 +133,15 @@ def _ask(installed: Installed) -> tuple[BrokerFacts | None, str]:
         return ask_broker(installed), ""
     except ProcmanError as error:
         return None, error.message
+
+
+def _with_hold(result: Result, hold: Hold | None) -> Result:
+    """Say of what is wrong with a held program that nobody will heal it: whoever is called must not wait for that."""
+    if hold is None or result.level is Level.OK:
+        return result
+    remedy = f"procman release {result.program} lets it be healed."
+    hint = f"{result.hint}\n{remedy}" if result.hint else remedy
+    return result._replace(detail=f"{result.detail} (held by {hold.by}: it is not healed)", hint=hint)
 
 
 def _by_program(found: Sequence[Result]) -> Mapping[str | None, list[Result]]:
