@@ -144,8 +144,7 @@ def _tell(case: Case, finding: Finding, settings: HealthSettings, wall: float) -
     result = worst(finding.results)
     if result is None or not finding.state.wanted:
         return replace(case, seen="", looks=0, told=""), []
-    if case.step and finding.state.state in (State.STOPPING, State.STARTING):
-        # It does as it was told.
+    if _is_on_its_way(case, finding, wall):
         return case, []
     seen = f"{result.level.name} {result.code}"
     looks = case.looks + 1 if seen == case.seen else 1
@@ -160,6 +159,15 @@ def _tell(case: Case, finding: Finding, settings: HealthSettings, wall: float) -
     if looks < enough or case.told == seen:
         return case, []
     return replace(case, told=seen), [_event(finding, "found", result, wall)]
+
+
+def _is_on_its_way(case: Case, finding: Finding, wall: float) -> bool:
+    """Say whether it starts or stops as it was told, by healing or by somebody, and has the time for that left."""
+    program, state = finding.program, finding.state
+    limit = {State.STARTING: program.start_seconds, State.STOPPING: program.stop_timeout_seconds}.get(state.state)
+    if limit is None:
+        return False
+    return bool(case.step) or (state.since is not None and wall - state.since <= limit)
 
 
 def _formerly(case: Case, result: Result) -> Result:

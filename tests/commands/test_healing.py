@@ -212,6 +212,20 @@ def test_restart_that_was_ordered_is_not_told_as_a_finding() -> None:
     assert tell([during(State.STOPPING)] * 9).events == ["found"]
 
 
+@pytest.mark.parametrize(("state", "seconds"), [(State.STARTING, 10), (State.STOPPING, 600)])
+def test_start_or_stop_that_somebody_ordered_is_told_only_if_it_takes_longer_than_it_may(
+    state: State, seconds: int
+) -> None:
+    result = Result("PM101", NAME, Level.WARNING, state.value)
+    during = replace(WELL, state=RUNNING._replace(state=state, since=5000.0), results=(result,), phase=None)
+    case, events = Case(NAME), []
+    for wall in range(5000, 5000 + seconds + 7, 2):
+        decided = decide(case, during, SETTINGS, 0.0, float(wall))
+        case = decided.case
+        events += [(event.what, event.at) for event in decided.events]
+    assert events == [("found", 5000.0 + seconds + 6)]
+
+
 def test_what_passes_by_is_not_told() -> None:
     assert tell([DISCONNECTED, DISCONNECTED, WELL, FROZEN, WELL, UNTELLING, WELL]).events == []
 
