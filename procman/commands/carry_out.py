@@ -12,7 +12,7 @@ from pathlib import Path
 
 from procman.backends.base import Controller, Progress
 from procman.commands.controller import controller_of
-from procman.commands.healthy import wait_until_healthy
+from procman.commands.healthy import Unhealthy, wait_until_healthy
 from procman.commands.prepare import Prepared
 from procman.commands.side_by_side import batches, side_by_side
 from procman.errors import ProcmanError
@@ -199,12 +199,17 @@ def _unhealthy(
     return [
         Failure(
             each.program,
-            f"did not become healthy within {seconds:g} s of its start: {each.result.detail}",
+            f"did not become healthy within {seconds:g} s of its start: {each.result.detail}{_restarted(each)}",
             each.result.hint,
             _last_lines(controller, each.program),
         )
         for each in wait_until_healthy(controller, programs, seconds, how.progress, manifest)
     ]
+
+
+def _restarted(each: Unhealthy) -> str:
+    # One that dies at once is "starting" most of the time.
+    return f" (it was started again {each.state.restarts} times)" if each.state.restarts else ""
 
 
 def _last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, ...]:
