@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -193,7 +194,8 @@ def test_launcher_and_what_it_imports_are_files_of_roots_that_restart_nothing(si
 
 
 def test_all_that_the_launcher_imports_from_beside_it_is_installed() -> None:
-    wanted = {"heartbeat", "notify"}
+    wanted = set(re.findall(r'import_beside\("(\w+)"\)', inside_source("launcher.py")))
+    assert "environment_file" in wanted
     for name in BESIDE_LAUNCHER:
         for node in ast.walk(ast.parse(inside_source(name))):
             if isinstance(node, ast.ImportFrom) and node.level == 1:

@@ -9,7 +9,7 @@ from procman.broker_facts import ask_broker as ask
 from procman.commands.select import Installed
 from procman.config.load import load
 from procman.errors import ProcmanError
-from procman.inside.launcher import LauncherError, read_environment_file
+from procman.inside.environment_file import UnusableFileError, read_environment_file
 from procman.install.generations import read_configuration
 from procman.install.paths import Tree
 from procman.launch import launch_of
@@ -56,7 +56,7 @@ def _environment_file(launch: Launch) -> dict[str, str]:
         return {}
     try:
         return read_environment_file(str(launch.environment_file), str(launch.environment_file))
-    except LauncherError as error:
+    except UnusableFileError as error:
         raise ProcmanError(str(error), hint="Run this as root, or as the user of the programs.") from None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.checks.before.facts import EnvironmentFile
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
-from procman.inside.launcher import EnvironmentFileError, parse_environment_file
+from procman.inside.environment_file import EnvironmentFileError, parse_environment_file
 from procman.model import BackendName
 from procman.project import Project
 from procman.run import CLEAN_ENVIRONMENT, capture

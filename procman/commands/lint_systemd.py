@@ -12,7 +12,7 @@ from procman.backends.systemd.unit_text import settings_of
 from procman.checks.lint.facts import LogFile, Part, Reader, Setting
 from procman.commands.lint_celery import is_open, recognise
 from procman.commands.lint_supervisor import owner_of
-from procman.inside.launcher import EnvironmentFileError, parse_environment_file
+from procman.inside.environment_file import EnvironmentFileError, parse_environment_file
 from procman.secrets import is_secret
 
 LARGEST_ENVIRONMENT_FILE = 1 << 20

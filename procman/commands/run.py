@@ -10,7 +10,7 @@ from typing import NoReturn
 from procman.commands.names import resolve
 from procman.config.trust import distrust
 from procman.errors import ConfigurationError, ProcmanError
-from procman.inside.launcher import LauncherError, read_environment_file
+from procman.inside.environment_file import UnusableFileError, read_environment_file
 from procman.launch import launch_of, launcher_path
 from procman.model import BackendName
 from procman.project import Launch, Program, Project
@@ -59,7 +59,7 @@ def _secrets(project: Project, program: Program) -> dict[str, str]:
     if not program.launcher:
         try:
             return read_environment_file(str(path), str(path))
-        except LauncherError as error:
+        except UnusableFileError as error:
             raise ProcmanError(str(error)) from None
     # Who could put another file in its place could have root read any; he can read his own by himself.
     if os.geteuid() != 0 or project.user is None or distrust(path, {0}):

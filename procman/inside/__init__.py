@@ -6,6 +6,7 @@ LAUNCHER = "launcher.py"
 BESIDE_LAUNCHER = (
     "asking.py",
     "beat_hooks.py",
+    "environment_file.py",
     "heartbeat.py",
     "notify.py",
     "observed.py",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from procman.inside.launcher import EnvironmentFileError, parse_environment_file
+from procman.inside.environment_file import EnvironmentFileError, parse_environment_file
 from tests.inside.launching import Installation
 
 READ = {

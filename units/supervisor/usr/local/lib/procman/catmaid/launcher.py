@@ -29,7 +29,7 @@ import socket
 import sys
 import time
 import types
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 
 # EX_CONFIG of sysexits.h. Celery uses 0, 1, 64, 69 and 73, so 78 is never Celery's.
 EXIT_CANNOT_START = 78
@@ -105,116 +105,6 @@ def _environment_source(environment: Mapping[str, str]) -> Optional[str]:
 
 
 # 1. The environment file ---------------------------------------------------------------------------------------------
-# Read as systemd reads EnvironmentFile= (systemd.exec(5)), so that one file serves both process managers. An error here
-# is what systemd drops with at most a line in its journal (`export K=v`, a line without `=`), what it reads differently
-# from one version to the next, and a quote that swallows the rest of the file. No message shows a value, nor what
-# stands in the place of a name: it may be a piece of a value.
-
-QUOTE_NOT_CLOSED = "a quote in this value is never closed"
-
-NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-QUOTED = r"""'([^']*)'|"([^"\\]*(?:\\.[^"\\]*)*)\""""
-ENTRY = re.compile(
-    r"""
-      [ \t]*(?P<comment>[#;][^\r\n]*)
-    | (?P<name>[^=\r\n]*?)[ \t]*=(?P<quoted>(?:[ \t]*(?:%s))*)[ \t]*(?P<unquoted>(?:\\(?:.|\Z)|[^\\\r\n])*)
-    | (?P<other>[ \t]*[^ \t\r\n][^\r\n]*)
-    """
-    % QUOTED,
-    re.DOTALL | re.VERBOSE,
-)
-
-
-class EnvironmentFileError(ValueError):
-    """Everything that is wrong with an environment file: `problems` holds pairs of line number and message."""
-
-    def __init__(self, problems: Sequence[Tuple[int, str]]) -> None:
-        super().__init__("; ".join(f"line {line}: {message}" for line, message in problems))
-        self.problems = tuple(problems)
-
-
-def parse_environment_file(text: str) -> Dict[str, str]:
-    """Return the variables that `text` sets; the last assignment of a name wins.
-
-    `text` is the file as it is: line ends not translated, bytes that are not UTF-8 decoded by `surrogateescape`.
-    Raises `EnvironmentFileError` with all problems at once.
-    """
-    variables, problems = {}, []
-    for entry in ENTRY.finditer(text):
-        problem = _problem(entry)
-        if problem:
-            problems.append((text.count("\n", 0, entry.start()) + 1, problem))
-        elif entry["name"] is not None:
-            variables[entry["name"].strip(" \t")] = _value(entry)
-        if problem == QUOTE_NOT_CLOSED:
-            break
-    if problems:
-        raise EnvironmentFileError(problems)
-    return variables
-
-
-def _problem(entry: "re.Match[str]") -> str:
-    if "\0" in entry.group():
-        return "there is a NUL byte: this is no text file"
-    if entry["comment"] is not None:
-        # systemd before 254 takes the next line for a part of the comment, later ones do not.
-        return "a comment must not end with a backslash" if entry["comment"].endswith("\\") else ""
-    if entry["other"] is not None:
-        return "there is no `=` in this line"
-    if entry["unquoted"].startswith(("'", '"')):
-        return QUOTE_NOT_CLOSED
-    if not _is_utf8(_value(entry)):
-        return "the value is not valid UTF-8"
-    exported = re.fullmatch(r"export[ \t]+(%s)" % NAME, entry["name"].strip(" \t"))
-    if exported:
-        return f"`export` is for shells: write only {exported.group(1)}=..."
-    if not re.fullmatch(NAME, entry["name"].strip(" \t")):
-        return "what stands before `=` is not a variable's name (letters, digits and `_`, no digit first)"
-    return ""
-
-
-def _value(entry: "re.Match[str]") -> str:
-    quoted = [single + _read_double_quoted(double) for single, double in re.findall(QUOTED, entry["quoted"], re.DOTALL)]
-    return "".join(quoted) + _read_unquoted(entry["unquoted"])
-
-
-def _read_double_quoted(text: str) -> str:
-    """Drop the backslashes that escape something; any other stands for itself."""
-    return re.sub(r'\\(["\\`$\n])', lambda escape: escape.group(1).strip("\n"), text)
-
-
-def _read_unquoted(text: str) -> str:
-    """Drop every backslash, the line end if that is what it escapes, and blanks at the end that are not escaped."""
-    pieces = re.findall(r"\\.?|[^\\]+", text, re.DOTALL)
-    if pieces and not pieces[-1].startswith("\\"):
-        pieces[-1] = pieces[-1].rstrip(" \t")
-    return "".join(piece[1:].strip("\r\n") if piece.startswith("\\") else piece for piece in pieces)
-
-
-def _is_utf8(value: str) -> bool:
-    """Say whether systemd's utf8_is_valid() accepts it: no half characters, no code points that Unicode reserves."""
-    return not any(
-        0xD800 <= point <= 0xDFFF or 0xFDD0 <= point <= 0xFDEF or point & 0xFFFE == 0xFFFE for point in map(ord, value)
-    )
-
-
-def read_environment_file(source: str, name: str) -> Dict[str, str]:
-    """Read and parse the file at `source`; every problem is a `LauncherError` with `name` and the line."""
-    try:
-        with open(source, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise LauncherError(
-            f"cannot read the environment file {source}: {error.strerror}. It must be readable for uid {os.geteuid()}."
-        ) from error
-    try:
-        variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
-    except EnvironmentFileError as error:
-        raise LauncherError("\n".join(f"{name}:{line}: {message}" for line, message in error.problems)) from error
-    reserved = sorted(variable for variable in variables if variable.startswith("PROCMAN_"))
-    if reserved:
-        raise LauncherError(f"{name}: only procman itself sets {', '.join(reserved)}")
-    return variables
 
 
 def apply_environment_file(source: str, name: str) -> None:
@@ -224,7 +114,14 @@ def apply_environment_file(source: str, name: str) -> None:
     them set by then. Started again, the launcher finds all set and goes on; the mark ends it even where a variable
     never keeps its value, as LC_CTYPE=C does not (PEP 538).
     """
-    found = read_environment_file(source, name)
+    try:
+        beside = import_beside("environment_file")
+    except ImportError as error:
+        raise LauncherError(f"{error}; `procman install` puts the file back") from error
+    try:
+        found = beside.read_environment_file(source, name)
+    except beside.UnusableFileError as error:
+        raise LauncherError(str(error)) from error
     variables = {variable.encode(): value.encode() for variable, value in found.items()}
     is_new = any(os.environb.get(variable) != value for variable, value in variables.items())
     started_again = os.environ.pop(STARTED_AGAIN, None)
@@ -354,8 +251,9 @@ def import_celery_main() -> Any:
         raise LauncherError(f"cannot import Celery with {sys.executable}: {error} ({origin})") from error
 
 
-# 5. What runs beside Celery ------------------------------------------------------------------------------------------
-# It must never keep a program from running: whatever fails in it is said, and the program runs without.
+# 5. What is beside this file -----------------------------------------------------------------------------------------
+# But for the environment file, it must never keep a program from running: whatever fails in it is said, and the program
+# runs without.
 
 
 def import_beside(name: str) -> Any:

@@ -1,0 +1,120 @@
+"""The environment file of a program, read as systemd reads EnvironmentFile= (systemd.exec(5)).
+
+So one file serves both process managers. An error here is what systemd drops with at most a line in its journal
+(`export K=v`, a line without `=`), what it reads differently from one version to the next, and a quote that swallows
+the rest of the file. No message shows a value, nor what stands in the place of a name: it may be a piece of a value.
+"""
+
+import os
+import re
+from typing import Dict, Sequence, Tuple
+
+QUOTE_NOT_CLOSED = "a quote in this value is never closed"
+
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+QUOTED = r"""'([^']*)'|"([^"\\]*(?:\\.[^"\\]*)*)\""""
+ENTRY = re.compile(
+    r"""
+      [ \t]*(?P<comment>[#;][^\r\n]*)
+    | (?P<name>[^=\r\n]*?)[ \t]*=(?P<quoted>(?:[ \t]*(?:%s))*)[ \t]*(?P<unquoted>(?:\\(?:.|\Z)|[^\\\r\n])*)
+    | (?P<other>[ \t]*[^ \t\r\n][^\r\n]*)
+    """
+    % QUOTED,
+    re.DOTALL | re.VERBOSE,
+)
+
+
+class EnvironmentFileError(ValueError):
+    """Everything that is wrong with an environment file: `problems` holds pairs of line number and message."""
+
+    def __init__(self, problems: Sequence[Tuple[int, str]]) -> None:
+        super().__init__("; ".join(f"line {line}: {message}" for line, message in problems))
+        self.problems = tuple(problems)
+
+
+def parse_environment_file(text: str) -> Dict[str, str]:
+    """Return the variables that `text` sets; the last assignment of a name wins.
+
+    `text` is the file as it is: line ends not translated, bytes that are not UTF-8 decoded by `surrogateescape`.
+    Raises `EnvironmentFileError` with all problems at once.
+    """
+    variables, problems = {}, []
+    for entry in ENTRY.finditer(text):
+        problem = _problem(entry)
+        if problem:
+            problems.append((text.count("\n", 0, entry.start()) + 1, problem))
+        elif entry["name"] is not None:
+            variables[entry["name"].strip(" \t")] = _value(entry)
+        if problem == QUOTE_NOT_CLOSED:
+            break
+    if problems:
+        raise EnvironmentFileError(problems)
+    return variables
+
+
+def _problem(entry: "re.Match[str]") -> str:
+    if "\0" in entry.group():
+        return "there is a NUL byte: this is no text file"
+    if entry["comment"] is not None:
+        # systemd before 254 takes the next line for a part of the comment, later ones do not.
+        return "a comment must not end with a backslash" if entry["comment"].endswith("\\") else ""
+    if entry["other"] is not None:
+        return "there is no `=` in this line"
+    if entry["unquoted"].startswith(("'", '"')):
+        return QUOTE_NOT_CLOSED
+    if not _is_utf8(_value(entry)):
+        return "the value is not valid UTF-8"
+    exported = re.fullmatch(r"export[ \t]+(%s)" % NAME, entry["name"].strip(" \t"))
+    if exported:
+        return f"`export` is for shells: write only {exported.group(1)}=..."
+    if not re.fullmatch(NAME, entry["name"].strip(" \t")):
+        return "what stands before `=` is not a variable's name (letters, digits and `_`, no digit first)"
+    return ""
+
+
+def _value(entry: "re.Match[str]") -> str:
+    quoted = [single + _read_double_quoted(double) for single, double in re.findall(QUOTED, entry["quoted"], re.DOTALL)]
+    return "".join(quoted) + _read_unquoted(entry["unquoted"])
+
+
+def _read_double_quoted(text: str) -> str:
+    """Drop the backslashes that escape something; any other stands for itself."""
+    return re.sub(r'\\(["\\`$\n])', lambda escape: escape.group(1).strip("\n"), text)
+
+
+def _read_unquoted(text: str) -> str:
+    """Drop every backslash, the line end if that is what it escapes, and blanks at the end that are not escaped."""
+    pieces = re.findall(r"\\.?|[^\\]+", text, re.DOTALL)
+    if pieces and not pieces[-1].startswith("\\"):
+        pieces[-1] = pieces[-1].rstrip(" \t")
+    return "".join(piece[1:].strip("\r\n") if piece.startswith("\\") else piece for piece in pieces)
+
+
+def _is_utf8(value: str) -> bool:
+    """Say whether systemd's utf8_is_valid() accepts it: no half characters, no code points that Unicode reserves."""
+    return not any(
+        0xD800 <= point <= 0xDFFF or 0xFDD0 <= point <= 0xFDEF or point & 0xFFFE == 0xFFFE for point in map(ord, value)
+    )
+
+
+class UnusableFileError(Exception):
+    """Why no variables can be had from a file: a line for each problem, with its place."""
+
+
+def read_environment_file(source: str, name: str) -> Dict[str, str]:
+    """Read and parse the file at `source`; raise `UnusableFileError`, which names `name` and the lines."""
+    try:
+        with open(source, "rb") as file:
+            content = file.read()
+    except OSError as error:
+        raise UnusableFileError(
+            f"cannot read the environment file {source}: {error.strerror}. It must be readable for uid {os.geteuid()}."
+        ) from error
+    try:
+        variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
+    except EnvironmentFileError as error:
+        raise UnusableFileError("\n".join(f"{name}:{line}: {message}" for line, message in error.problems)) from error
+    reserved = sorted(variable for variable in variables if variable.startswith("PROCMAN_"))
+    if reserved:
+        raise UnusableFileError(f"{name}: only procman itself sets {', '.join(reserved)}")
+    return variables
