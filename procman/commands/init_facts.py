@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 
@@ -38,12 +39,27 @@ def _take_settings(draft: Draft, facts: AppFacts) -> None:
         draft.put("project", "settings", facts.settings)
     if named and facts.settings and facts.settings != named:
         draft.warn(f"the app uses the settings {facts.settings}, whatever DJANGO_SETTINGS_MODULE says ({named})")
-    places = [str(value) for value in facts.django.values() if str(value).startswith("/") and "***" not in str(value)]
-    places += [place for place in facts.broker_directories if place.startswith("/")]
+    _take_places(draft, facts)
+
+
+def _take_places(draft: Draft, facts: AppFacts) -> None:
+    """Put the directories that the app names into writable_paths; one that is not there would fail every check."""
+    named = [(name, str(value)) for name, value in facts.django.items()]
+    named += [("the broker's transport", place) for place in facts.broker_directories]
+    named = [(name, place) for name, place in named if place.startswith("/") and "***" not in place]
+    places = dict.fromkeys(place for _, place in named)
     highest = [place for place in places if not any(_is_below(place, other) for other in places)]
-    if highest:
-        draft.put("project", "writable_paths", list(dict.fromkeys(highest)))
-        draft.found("written to", ", ".join(dict.fromkeys(highest)))
+    # Path.exists() fails where a directory is closed to us.
+    there = [place for place in highest if os.path.exists(place)]  # noqa: PTH110
+    if there:
+        draft.put("project", "writable_paths", there)
+        draft.found("written to", ", ".join(there))
+    for missing in [place for place in highest if place not in there]:
+        names = ", ".join(name for name, place in named if place == missing)
+        draft.warn(
+            f"{missing} ({names}) is not there, and is left out of writable_paths: if the programs are to write there, "
+            "make the directory and add it (the sandbox under systemd closes all others)"
+        )
 
 
 def _is_below(place: str, other: str) -> bool:

@@ -69,11 +69,13 @@ def found(report: InitReport, what: str) -> list[str]:
 
 
 def test_project_of_catmaids_shape(catmaid: Path, top: Path) -> None:
+    media = top / "media"
+    media.mkdir()
     projects = make(
         catmaid,
         "CELERY_BROKER_URL = 'amqp://guest:guest@localhost:5672/'\n"
         "CELERY_BEAT_SCHEDULE = {'nightly': {'task': 'x', 'schedule': 86400}}\n"
-        "MEDIA_ROOT = '/var/lib/catmaid/media'\nTMP_DIR = '/var/lib/catmaid/media/crops'\n",
+        f"MEDIA_ROOT = '{media}'\nTMP_DIR = '{media}/crops'\n",
     )
     unit = top / "root/lib/systemd/system/rabbitmq-server.service"
     main = top / "root/etc/supervisor/supervisord.conf"
@@ -88,7 +90,7 @@ def test_project_of_catmaids_shape(catmaid: Path, top: Path) -> None:
     assert (project.directory, project.virtualenv) == (projects, catmaid / "django" / "env")
     assert (project.user, project.scope) == (USER, Scope.SYSTEM)
     assert project.after == ("rabbitmq-server.service",)
-    assert project.writable_paths == (Path("/var/lib/catmaid/media"),)
+    assert project.writable_paths == (media,)
     assert (project.supervisor.mode, project.supervisor.configuration) == (SupervisorMode.EXISTING, main)
     assert [program.name for program in project.programs] == ["catmaid-celery", "catmaid-celery-beat"]
     assert found(report, "broker") == ["amqp://guest:***@localhost:5672/"]
@@ -100,6 +102,7 @@ def test_demo_needs_nothing_filled_in(top: Path, virtualenv: Path) -> None:
     shutil.copytree(DEMO, top / "demo", ignore=shutil.ignore_patterns("var", "__pycache__"))
     (top / "demo" / "var").mkdir()
     (top / "demo" / "var").chmod(0o777)
+    (top / "demo" / "var" / "media").mkdir()
     report = run_init(top / "demo", name="catmaid", environment={"VIRTUAL_ENV": str(virtualenv)})
     assert (report.fill_in, report.warnings) == ((), ())
     project = loaded(report, top)
@@ -108,6 +111,17 @@ def test_demo_needs_nothing_filled_in(top: Path, virtualenv: Path) -> None:
         top / "demo/var/media",
         *(top / "demo/var/broker" / name for name in ("control", "messages", "processed")),
     )
+
+
+def test_directory_that_is_not_there_is_left_out_of_writable_paths_with_the_remedy(catmaid: Path, top: Path) -> None:
+    upload = top / "upload"
+    upload.mkdir()
+    make(catmaid, f"MEDIA_ROOT = '{top}/media'\nTMP_DIR = '{top}/media/crops'\nFILE_UPLOAD_TEMP_DIR = '{upload}'\n")
+    report = run_init(catmaid)
+    assert loaded(report, top).writable_paths == (upload,)
+    [note] = report.warnings
+    assert f"{top}/media (MEDIA_ROOT) is not there" in note
+    assert "make the directory and add it" in note
 
 
 def test_under_systemd_no_supervisord_is_needed(catmaid: Path, top: Path) -> None:
@@ -134,7 +148,7 @@ def test_owner_of_the_project_becomes_the_user(catmaid: Path, top: Path) -> None
     os.chown(projects, uid, -1)
     report = run_init(catmaid, user=None)
     assert loaded(report, top).user == SOMEBODY
-    assert found(report, "written to") == [f"/uid/{uid}"]
+    assert any(f"/uid/{uid} (MEDIA_ROOT)" in warning for warning in report.warnings)
     assert f"# The owner of {projects}." in report.text
 
 
