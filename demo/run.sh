@@ -57,13 +57,15 @@ supervisorctl=$(dirname "$procman")/supervisorctl
 configuration=$directory/procman.toml
 PROCMAN_CONFIG=$configuration
 export PROCMAN_CONFIG
+# A project of its own: by default its data is beside manage.py, where only the owner of the checkout can write.
+project=$directory/project
+media=$project/var/media
 # The demo's settings: old crops are removed every few seconds, not every night.
-DEMO_DATA_DIRECTORY=$directory/data
 DEMO_CLEANUP_SECONDS=5
 DEMO_CROP_MAX_AGE_SECONDS=3600
-export DEMO_DATA_DIRECTORY DEMO_CLEANUP_SECONDS DEMO_CROP_MAX_AGE_SECONDS
+export DEMO_CLEANUP_SECONDS DEMO_CROP_MAX_AGE_SECONDS
 manage() {
-    "$directory/env/bin/python" "$here/manage.py" "$@"
+    "$directory/env/bin/python" "$project/manage.py" "$@"
 }
 
 step "A Django project with its own virtualenv (demo/, Celery from PyPI, no broker to install)"
@@ -71,13 +73,17 @@ if [ ! -x "$directory/env/bin/celery" ]; then
     "$python" -m venv "$directory/env"
     "$directory/env/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"
 fi
+mkdir -p "$media"
+for part in manage.py mysite catmaid counting; do
+    cp -R "$here/$part" "$project/"
+done
 echo "   Celery $("$directory/env/bin/celery" --version), Django $(manage version)"
 
 step "procman init finds the project's parts and writes procman.toml"
 rm -f "$configuration"
 VIRTUAL_ENV=$directory/env
 export VIRTUAL_ENV
-run "$procman" init "$here" --name catmaid --scope user --output "$configuration"
+run "$procman" init "$project" --name catmaid --scope user --output "$configuration"
 unset VIRTUAL_ENV
 # As root procman does not load the app to ask it about a beat schedule.
 grep -q '^\[beat\]' "$configuration" || printf '\n[beat]\n' >> "$configuration"
@@ -85,7 +91,6 @@ cat >> "$configuration" <<TOML
 
 # Added by the demo: its settings.py reads these.
 [environment]
-DEMO_DATA_DIRECTORY = "$DEMO_DATA_DIRECTORY"
 DEMO_CLEANUP_SECONDS = "$DEMO_CLEANUP_SECONDS"
 DEMO_CROP_MAX_AGE_SECONDS = "$DEMO_CROP_MAX_AGE_SECONDS"
 TOML
@@ -99,19 +104,19 @@ run "$procman" install
 step "A task of 8 seconds starts, and the worker is restarted meanwhile"
 manage crop --list > "$directory/before"
 # An old crop, for beat's clean-up to find.
-mkdir -p "$DEMO_DATA_DIRECTORY/media/crops"
-touch -d '2 hours ago' "$DEMO_DATA_DIRECTORY/media/crops/crop_forgotten.tiff"
+mkdir -p "$media/crops"
+touch -d '2 hours ago' "$media/crops/crop_forgotten.tiff"
 crop=$(manage crop --seconds 8 | sed -n 's/^sent //p')
 echo "   sent crop $crop"
-until_true 20 test -e "$DEMO_DATA_DIRECTORY/media/crops/crop_$crop.tiff.part" || { echo "the task did not start" >&2; exit 1; }
+until_true 20 test -e "$media/crops/crop_$crop.tiff.part" || { echo "the task did not start" >&2; exit 1; }
 run "$supervisorctl" -c "$supervisord" restart catmaid-celery
 
 step "The task was finished, not lost"
-test -e "$DEMO_DATA_DIRECTORY/media/crops/crop_$crop.tiff" || { echo "crop $crop was lost" >&2; exit 1; }
-ls -l "$DEMO_DATA_DIRECTORY/media/crops/crop_$crop.tiff" | sed 's/^/   /'
+test -e "$media/crops/crop_$crop.tiff" || { echo "crop $crop was lost" >&2; exit 1; }
+ls -l "$media/crops/crop_$crop.tiff" | sed 's/^/   /'
 
 step "beat's clean-up removed the old crop"
-gone() { [ ! -e "$DEMO_DATA_DIRECTORY/media/crops/crop_forgotten.tiff" ]; }
+gone() { [ ! -e "$media/crops/crop_forgotten.tiff" ]; }
 until_true 60 gone || { echo "the clean-up did not run" >&2; exit 1; }
 echo "   crop_forgotten.tiff, two hours old, is gone"
 
