@@ -39,6 +39,12 @@ class Verify(Protocol):
         is put together in a private directory.
         """
 
+    def unread(self, project: Project, rendering: Rendering, files: Iterable[Path]) -> list[str]:
+        """Return why FILES of others cannot be taken over: one that PROJECT's process manager does not read runs on.
+
+        What stands where a file of RENDERING belongs may be anything. `remaining` may have refused others already.
+        """
+
     def remaining(self, file: Path, names: Collection[str]) -> str | None:
         """Return what is left of somebody else's FILE when procman takes the programs NAMES over; None: nothing."""
 

@@ -33,7 +33,8 @@ from procman.project import Project
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="Take over the sections of the same programs in FILE, which is somebody else's; it is set aside first.",
+    help="Take over the sections of the same programs in FILE, somebody else's that the same supervisord reads; it is "
+    "set aside first.",
 )
 @click.option("--no-check", is_flag=True, help="Leave out what `procman check` does, which otherwise comes first.")
 @options.lock_wait

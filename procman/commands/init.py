@@ -14,7 +14,7 @@ from procman.commands.healer import name_healer
 from procman.commands.init_draft import Draft, Finding, key_of
 from procman.commands.init_existing import read_existing
 from procman.commands.init_facts import take_facts
-from procman.commands.init_host import choose_supervisord, main_file_of, supervisords
+from procman.commands.init_host import choose_supervisord, main_file_of, supervisords, supervisords_around
 from procman.commands.init_project import find_project
 from procman.commands.init_text import text_of
 from procman.config.trust import require_trust
@@ -69,9 +69,13 @@ def init(
     scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
     _say(draft, name=name, app=app, user=user, scope=scope.value, backend=(backend or BackendName.SUPERVISOR).value)
     mains = supervisords(environment, root, draft)
+    reader = None
     if from_file:
-        main = main_file_of(from_file.absolute(), mains)
-        read_existing(draft, from_file.absolute(), main.path.parent if main else from_file.absolute().parent, name)
+        from_file = from_file.absolute()
+        reader = main_file_of(from_file, mains) or main_file_of(from_file, supervisords_around(from_file, draft))
+        here = reader.path.parent if reader else from_file.parent
+        is_told = reader is not None and backend is not BackendName.SYSTEMD
+        read_existing(draft, from_file, here, name, is_told=is_told)
     _look(draft, directory, environment)
     _name(draft, directory)
     _decide_user(draft, scope)
@@ -81,7 +85,7 @@ def init(
     if facts:
         take_facts(draft, facts, scope, root)
     if backend is not BackendName.SYSTEMD:
-        choose_supervisord(draft, scope, mains, root)
+        choose_supervisord(draft, scope, mains, root, reader)
     name_healer(draft, scope)
     return _report(draft)
 

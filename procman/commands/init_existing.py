@@ -35,11 +35,12 @@ class Existing:
         return f"[program:{self.program.name}]"
 
 
-def read_existing(draft: Draft, file: Path, here: Path, name: str | None) -> None:
+def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, is_told: bool) -> None:
     """Put into DRAFT what FILE says of Celery workers and beats, and what of it is left out on purpose.
 
     HERE is the directory of supervisord's own file. NAME is that of the project; if not given it follows from the names
-    of the programs.
+    of the programs. IS_TOLD says whether the install will speak to the supervisord that reads FILE: only then can it
+    take the programs over.
     """
     sections = _merged(read_programs(file))
     found = [existing for each in sections if each.kind == "program" and (existing := _understand(draft, each, here))]
@@ -52,8 +53,14 @@ def read_existing(draft: Draft, file: Path, here: Path, name: str | None) -> Non
     for existing in found:
         _take(draft, existing, _table(draft, existing, name or ""), here)
     _share_environment(draft)
-    if found:
+    if found and is_told:
         draft.warn(f"{file} still runs these programs: `procman install --replace {file}` takes them over")
+    elif found:
+        draft.warn(
+            f"{file} still runs these programs, under a supervisord that procman does not speak to: before the install "
+            'write mode = "existing" and configuration = PATH into [supervisor], with the supervisord.conf of the one '
+            "that reads it, or stop the programs there and move the file away"
+        )
     else:
         draft.warn(f"{file}: no Celery worker or beat was found in it")
 

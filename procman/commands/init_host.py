@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from procman.backends.supervisor.discover import find_configurations, include_for
+from procman.backends.supervisor.discover import find_configurations, find_configurations_around, include_for
 from procman.backends.supervisor.embedded import own_command
-from procman.backends.supervisor.includes import matched
+from procman.backends.supervisor.includes import is_read
 from procman.backends.supervisor.main_file import MainFile, read_main_file
 from procman.commands.init_draft import Draft
 from procman.config.trust import distrust
@@ -44,8 +44,17 @@ BROKER_UNITS = {
 
 def supervisords(environment: Mapping[str, str], root: Path, draft: Draft) -> list[MainFile]:
     """Return what could be read of the supervisord configurations on the host, in supervisor's order."""
+    return _readable(find_configurations(environment, root), draft)
+
+
+def supervisords_around(file: Path, draft: Draft) -> list[MainFile]:
+    """Return what could be read of the supervisord configurations in FILE's directory and above it."""
+    return _readable(find_configurations_around(file), draft)
+
+
+def _readable(paths: Iterable[Path], draft: Draft) -> list[MainFile]:
     found = []
-    for path in find_configurations(environment, root):
+    for path in paths:
         try:
             found.append(read_main_file(path))
         except ProcmanError as error:
@@ -55,21 +64,27 @@ def supervisords(environment: Mapping[str, str], root: Path, draft: Draft) -> li
 
 def main_file_of(file: Path, mains: list[MainFile]) -> MainFile | None:
     """Return the configuration that FILE is part of; None if it is none of MAINS."""
-    for main in mains:
-        if file == main.path or any(matched(file, pattern) for pattern in main.includes):
-            return main
-    return None
+    return next((main for main in mains if is_read(file, main)), None)
 
 
-def choose_supervisord(draft: Draft, scope: Scope, mains: list[MainFile], root: Path) -> None:
-    """Put the first of MAINS that has room for our files into DRAFT, else procman's own; ROOT is the host's root."""
+def choose_supervisord(
+    draft: Draft, scope: Scope, mains: list[MainFile], root: Path, reader: MainFile | None = None
+) -> None:
+    """Put the first of MAINS that has room for our files into DRAFT, else procman's own; ROOT is the host's root.
+
+    READER, which runs the programs today, goes before all others and whatever SCOPE: no other could take them over.
+    """
+    if reader:
+        include = include_for(reader)
+        if include is None:
+            include = f"{reader.path.parent}/conf.d/*.conf"
+            draft.warn(f"{reader.path} does not read {include} yet: add that to files in [include] there")
+        _use(draft, reader, include)
+        return
     for main in mains if scope is Scope.SYSTEM else ():
         include = include_for(main)
         if include:
-            draft.put("supervisor", "mode", "existing")
-            draft.put("supervisor", "configuration", main.path)
-            draft.put("supervisor", "include", include)
-            draft.found("supervisord", main.path, f"it reads {include}")
+            _use(draft, main, include)
             for other in mains:
                 if other is not main:
                     draft.warn(f"{other.path} is another configuration of supervisord; {main.path} is used")
@@ -80,6 +95,13 @@ def choose_supervisord(draft: Draft, scope: Scope, mains: list[MainFile], root: 
     draft.put("supervisor", "mode", "embedded")
     draft.found("supervisord", "procman's own", "" if scope is Scope.USER else "there is none to be used")
     _have_it_started(draft, scope, root)
+
+
+def _use(draft: Draft, main: MainFile, include: str) -> None:
+    draft.put("supervisor", "mode", "existing")
+    draft.put("supervisor", "configuration", main.path)
+    draft.put("supervisor", "include", include)
+    draft.found("supervisord", main.path, f"it reads {include}")
 
 
 def _have_it_started(draft: Draft, scope: Scope, root: Path) -> None:

@@ -69,6 +69,8 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     names = [program.name for program in project.programs]
     reader = backends.verify(project.backend)
     left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
+    if left and (problems := reader.unread(project, rendering, left)):
+        raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
     installation = read_installation(tree, project.directories)
     return _prepared(tree, project, rendering, wanted, installation, configuration, left, {})
 

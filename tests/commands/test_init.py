@@ -295,7 +295,10 @@ def test_existing_programs_are_taken_over_and_completed(catmaid: Path, top: Path
     script = top / "run-celery.sh"
     seed = SEED.replace("/opt/catmaid", str(catmaid)).replace("-l info", "-l debug -Q celery,crop")
     script.write_text(seed)
-    old = top / "old.conf"
+    main = top / "supervisord.conf"
+    main.write_text("[unix_http_server]\nfile=/run/supervisor.sock\n[include]\nfiles = conf.d/*.conf\n")
+    old = top / "conf.d" / "old.conf"
+    old.parent.mkdir()
     old.write_text(
         f"[program:catmaid-celery]\ncommand = {script}\nuser = {USER}\n[group:catmaid]\nprograms=catmaid-celery"
     )
@@ -306,7 +309,23 @@ def test_existing_programs_are_taken_over_and_completed(catmaid: Path, top: Path
     assert (worker.name, beat.name) == ("catmaid-celery", "catmaid-celery-beat")
     assert isinstance(worker.options, Worker)
     assert (worker.options.loglevel, worker.options.queues) == ("debug", ("celery", "crop"))
-    assert any("takes them over" in warning for warning in report.warnings)
+    assert (project.supervisor.mode, project.supervisor.configuration) == (SupervisorMode.EXISTING, main)
+    assert any(f"`procman install --replace {old}` takes them over" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("where", ["elsewhere", "systemd"])
+def test_no_take_over_is_proposed_where_procman_would_not_speak_to_the_supervisord(catmaid: Path, where: str) -> None:
+    make(catmaid)
+    old = catmaid / "conf.d" / "old.conf"
+    old.parent.mkdir()
+    if where == "systemd":
+        main = catmaid / "supervisord.conf"
+        main.write_text("[unix_http_server]\nfile=/run/supervisor.sock\n[include]\nfiles = conf.d/*.conf\n")
+    old.write_text(f"[program:catmaid-celery]\ncommand = celery -A mysite worker\nuser = {USER}\n")
+    backend = BackendName.SYSTEMD if where == "systemd" else None
+    report = run_init(catmaid, user=None, from_file=old, backend=backend)
+    assert not any("--replace" in warning for warning in report.warnings)
+    assert any("stop the programs there and move the file away" in warning for warning in report.warnings)
 
 
 def test_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:

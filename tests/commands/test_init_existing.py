@@ -41,11 +41,11 @@ programs=catmaid-app,catmaid-celery,catmaid-celery-beat
 WORKER = "/env/bin/celery -A mysite worker -l info"
 
 
-def read(directory: Path, text: str, name: str | None = None) -> Draft:
+def read(directory: Path, text: str, name: str | None = None, *, is_told: bool = True) -> Draft:
     file = directory / "old.conf"
     file.write_text(text)
     draft = Draft({"project": {}})
-    read_existing(draft, file, Path("/etc/supervisor"), name)
+    read_existing(draft, file, Path("/etc/supervisor"), name, is_told=is_told)
     return draft
 
 
@@ -91,6 +91,13 @@ def test_catmaids_documented_programs(tmp_path: Path) -> None:
     assert Finding("left alone", "[program:catmaid-app]", "no Celery worker or beat") in draft.findings
     assert [finding.what for finding in draft.findings].count("changed") == 1
     assert draft.warnings == [f"{old} still runs these programs: `procman install --replace {old}` takes them over"]
+
+
+def test_no_take_over_is_proposed_of_a_supervisord_that_would_not_be_told(tmp_path: Path) -> None:
+    [note] = read(tmp_path, program("stopwaitsecs = 700"), is_told=False).warnings
+    assert "--replace" not in note
+    assert 'mode = "existing"' in note
+    assert "stop the programs there and move the file away" in note
 
 
 def test_options_of_supervisord_become_keys(tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ import pytest
 
 from procman.commands import init_host
 from procman.commands.init_draft import Draft
-from procman.commands.init_host import broker_unit, choose_supervisord, main_file_of, supervisords
+from procman.commands.init_host import (
+    broker_unit,
+    choose_supervisord,
+    main_file_of,
+    supervisords,
+    supervisords_around,
+)
 from procman.model import Scope
 
 MAIN = "[unix_http_server]\nfile=/run/supervisor.sock\n[supervisord]\n[include]\nfiles = conf.d/*.conf\n"
@@ -66,6 +72,33 @@ def test_supervisord_without_room_for_our_files_is_passed_over_with_the_reason(t
     draft = choose(tmp_path)
     assert draft.get("supervisor", "configuration") == str(second)
     assert any(str(first) in warning and "[include]" in warning for warning in draft.warnings)
+
+
+def test_supervisord_that_reads_the_file_goes_before_all_others_in_any_scope(tmp_path: Path) -> None:
+    install(tmp_path, "etc/supervisord.conf")
+    mine = install(tmp_path, "home/supervisord.conf")
+    file = install(tmp_path, "home/conf.d/catmaid.conf", "")
+    [reader] = supervisords_around(file, Draft())
+    for scope in Scope:
+        draft = Draft()
+        choose_supervisord(draft, scope, supervisords({}, tmp_path, draft), tmp_path, reader)
+        assert draft.tables["supervisor"] == {
+            "mode": "existing",
+            "configuration": str(mine),
+            "include": f"{mine.parent}/conf.d/*.conf",
+        }
+        assert draft.warnings == []
+
+
+def test_supervisord_that_reads_the_file_and_has_no_room_for_ours_is_to_be_given_some(tmp_path: Path) -> None:
+    mine = install(tmp_path, "home/supervisord.conf", MAIN.replace("conf.d/*.conf", "catmaid.conf"))
+    [reader] = supervisords_around(install(tmp_path, "home/catmaid.conf", ""), Draft())
+    draft = Draft()
+    choose_supervisord(draft, Scope.SYSTEM, [], tmp_path, reader)
+    assert draft.get("supervisor", "configuration") == str(mine)
+    assert draft.warnings == [
+        f"{mine} does not read {mine.parent}/conf.d/*.conf yet: add that to files in [include] there"
+    ]
 
 
 def test_second_supervisord_is_told(tmp_path: Path) -> None:

@@ -162,6 +162,24 @@ def test_a_replaced_section_finishes_its_task_and_the_rest_of_the_file_stays(exi
     assert file.read_bytes() == before
 
 
+def test_a_file_that_another_supervisord_reads_is_not_taken_over(existing: ExistingSupervisord) -> None:
+    product = existing.product
+    file = existing.write("conf.d/theirs.conf", "[program:catmaid-a]\ncommand=sleep 3000\n")
+    before = file.read_bytes()
+    existing.start()
+    eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-a").stdout, "theirs runs")
+    pid = existing.pid("catmaid-a")
+    product.configure("[command.a]\nargv = ['sleep', '1000']")
+    refused = product.procman("install", "--replace", str(file), check=False)
+    assert refused.returncode == 1
+    assert f"{file} is not read by the supervisord of {product.supervisord_configuration}" in refused.stderr
+    assert 'mode = "existing"' in refused.stderr
+    assert "Nothing was changed." in refused.stderr
+    assert (file.read_bytes(), existing.pid("catmaid-a")) == (before, pid)
+    assert not (product.directory / "s/procman/catmaid/current").exists()
+    assert not product.supervisord_configuration.exists()
+
+
 def test_a_stopped_supervisord_does_not_hang_status(existing: ExistingSupervisord) -> None:
     existing.start()
     existing.product.procman("install")

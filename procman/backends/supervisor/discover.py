@@ -54,6 +54,12 @@ def find_configurations(environment: Mapping[str, str], root: Path = Path("/")) 
     return tuple(dict.fromkeys(path for path in candidates if os.path.isfile(path)))  # noqa: PTH113
 
 
+def find_configurations_around(file: Path) -> tuple[Path, ...]:
+    """Return the supervisord.conf beside FILE and the one above its directory, those that exist."""
+    candidates = [directory / "supervisord.conf" for directory in (file.parent, file.parent.parent)]
+    return tuple(path for path in candidates if os.path.isfile(path))  # noqa: PTH113
+
+
 def include_for(main: MainFile) -> str | None:
     """Return the first pattern of `[include]` that procman can name files for: one `*`, in the file's name."""
     for pattern in main.includes:

@@ -22,6 +22,11 @@ def included(patterns: Iterable[str]) -> list[Path]:
     return [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207
 
 
+def is_read(path: Path, main: MainFile) -> bool:
+    """Say whether supervisord reads PATH: its own file, or one that it would find."""
+    return real(path) == real(main.path) or any(matched(path, pattern) for pattern in main.includes)
+
+
 def matched(path: Path, pattern: str) -> bool:
     """Say whether supervisord would find PATH, which need not exist yet, by PATTERN."""
     wanted = Path(os.path.normpath(pattern))

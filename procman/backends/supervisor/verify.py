@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from procman import healer
+from procman.backends.supervisor import includes
 from procman.backends.supervisor.assembly import Configuration, assemble
 from procman.backends.supervisor.loading import culprit_of
 from procman.backends.supervisor.main_file import read_sections
@@ -18,7 +19,12 @@ from procman.errors import ProcmanError
 from procman.model import MARKER
 from procman.project import Project, Rendering
 
-__all__ = ["remaining", "verify"]
+__all__ = ["remaining", "unread", "verify"]
+
+_OTHER_SUPERVISORD = (
+    'Write mode = "existing" and configuration = PATH into [supervisor], with the supervisord.conf of the one that '
+    "reads it; or stop the programs there, move the file away, and leave out --replace."
+)
 
 CONTRACT = {"stopasgroup": False, "killasgroup": True}
 """What keeps running tasks alive, whatever a template says (R7)."""
@@ -44,6 +50,22 @@ def verify(
     problems += problems_of_unit(project, rendering)
     # supervisord stops at the first; there would be no more to learn from it.
     return list(dict.fromkeys(problems or _merged(configuration, rendering)))
+
+
+def unread(project: Project, rendering: Rendering, files: Iterable[Path]) -> list[str]:
+    """Return those of FILES that the project's supervisord does not read, each with the remedy.
+
+    The supervisord that does would go on running the programs beside ours. Files where one of RENDERING belongs are
+    none of them. Raises ProcmanError where the configuration cannot be read.
+    """
+    main = assemble(project.supervisor, rendering, [], {}).main
+    ours = {includes.real(file.path) for file in rendering.files}
+    return [
+        f"{file} is not read by the supervisord of {main.path}: what another one runs from it would run on beside "
+        f"procman's. {_OTHER_SUPERVISORD}"
+        for file in files
+        if includes.real(file) not in ours and not includes.is_read(file, main)
+    ]
 
 
 def _not_included(configuration: Configuration) -> Iterator[str]:

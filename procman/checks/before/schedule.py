@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.app_facts import Judged
 from procman.checks.before.facts import Before
 from procman.checks.before.interpreter import numbers
-from procman.model import Kind, Level, Result, Scope
+from procman.model import BackendName, Kind, Level, Result, Scope, SupervisorMode
 from procman.project import Beat, Program
 
 EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))  # noqa: S108
@@ -149,9 +149,10 @@ def beat_is_alone(before: Before) -> Iterator[Result]:
             f"process {other.pid} of {other.user} is another beat of {other.app or 'an app'}, in {other.directory}: "
             f"with ours every periodic task is sent twice ({other.command})"
         )
-        hint = (
-            "Stop it and keep it from starting again; `procman install --replace FILE` takes over one of supervisord."
-        )
-        if project.scope is Scope.USER:
-            hint = "Stop it, and keep it from starting again."
+        hint = "Stop it, and keep it from starting again."
+        if project.backend is BackendName.SUPERVISOR and project.supervisor.mode is SupervisorMode.EXISTING:
+            hint = (
+                "Stop it and keep it from starting again; `procman install --replace FILE` takes over one of "
+                f"the supervisord of {project.supervisor.configuration}."
+            )
         yield Result("PM746", before.of_kind(Kind.BEAT)[0].name, Level.WARNING, detail, hint)

@@ -13,7 +13,7 @@ import pytest
 
 from procman.backends.supervisor import files
 from procman.backends.supervisor.takeover import remaining
-from procman.backends.supervisor.verify import verify
+from procman.backends.supervisor.verify import unread, verify
 from procman.model import SupervisorMode, SupervisorSettings
 from procman.project import Rendering
 from tests.backends.supervisor import projects
@@ -160,6 +160,22 @@ def test_what_is_left_after_a_takeover_is_fine(host: Host) -> None:
     assert host.problems(taken_over={file: remaining(file, names)}) == []
     assert host.problems(taken_over={file: None}) == []
     assert file.read_text().count("catmaid-celery") == 2
+
+
+def test_only_what_its_supervisord_reads_is_taken_over(host: Host) -> None:
+    link = host.directory / "link.d"
+    link.symlink_to(host.sections)
+    read = [
+        host.main,
+        host.sections / "theirs.conf",
+        link / "theirs.conf",
+        *(file.path for file in host.rendering.files),
+    ]
+    other = host.directory / "other.d" / "theirs.conf"
+    [problem] = unread(host.project, host.rendering, [*read, other])
+    assert problem.startswith(f"{other} is not read by the supervisord of {host.main}")
+    assert 'mode = "existing"' in problem
+    assert "move the file away" in problem
 
 
 def test_file_that_will_be_removed_does_not_count(host: Host) -> None:

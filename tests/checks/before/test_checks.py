@@ -200,6 +200,13 @@ def test_file_of_others_in_a_directory_of_others_ends_beat() -> None:
     assert [(each.code, each.level) for each in found] == [("PM742", CRITICAL), ("PM744", CRITICAL)]
 
 
+def test_other_beat_is_to_be_taken_over_only_of_the_supervisord_that_the_install_speaks_to() -> None:
+    for mode, proposed in (("existing", True), ("embedded", False)):
+        before = sound(text=f'{TOML}[supervisor]\nmode = "{mode}"\n')
+        [found] = complaints(host(beats=(OTHER_BEAT,))(before))
+        assert ("--replace" in found.hint) == proposed
+
+
 def test_schedule_that_was_set_aside_is_told() -> None:
     aside = Schedule({}, "", set_aside=((SCHEDULE, Path("/var/lib/site/schedule.corrupt-1")),))
     before = replace(sound(), schedule=aside)
