@@ -40,16 +40,27 @@ FROM_PASSWORD_DATABASE = ("HOME", "USER", "LOGNAME")
 def take_options(draft: Draft, program: ForeignProgram, table: str) -> None:
     """Put the options of PROGRAM into DRAFT, and tell which are left out and why."""
     header = f"[program:{program.name}]"
+    short = _short_stop(program, table)
     for option, value in program.options.items():
         if option in TAKEN or value.lower() in HARMLESS.get(option, ()):
+            continue
+        if option == "stopwaitsecs" and short is not None:
             continue
         reason = _take_option(draft, table, option, value)
         if reason:
             draft.found("left out", f"{header} {option} = {value}", reason)
-    if "stopwaitsecs" not in program.options and table.startswith("worker."):
+    if short is not None:
         waits = DEFAULT_STOP_TIMEOUT_SECONDS["worker"]
-        note = f"supervisord killed what still ran after {SUPERVISORS_STOP_SECONDS} s; procman waits {waits} s"
-        draft.found("changed", f"{header} stopwaitsecs", note)
+        said = f" = {short}" if "stopwaitsecs" in program.options else ""
+        note = f"supervisord killed what still ran after {short} s; procman waits {waits} s"
+        draft.found("changed", f"{header} stopwaitsecs{said}", note)
+
+
+def _short_stop(program: ForeignProgram, table: str) -> int | None:
+    """Return after how many seconds a stop of a worker killed its tasks, if that is sooner than procman does."""
+    seconds = _number(program.options.get("stopwaitsecs", str(SUPERVISORS_STOP_SECONDS)))
+    is_short = seconds is not None and seconds < DEFAULT_STOP_TIMEOUT_SECONDS["worker"]
+    return seconds if is_short and table.startswith("worker.") else None
 
 
 def _take_option(draft: Draft, table: str, option: str, value: str) -> str:

@@ -143,6 +143,19 @@ def test_option_is_left_out_with_the_reason(tmp_path: Path, option: str, reason:
     loaded(draft, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "becomes", "told"), [(10, 600, True), (599, 600, True), (600, 600, False), (1800, 1800, False)]
+)
+def test_stop_that_is_shorter_than_the_default_is_not_taken_over(
+    tmp_path: Path, seconds: int, becomes: int, told: bool
+) -> None:
+    draft = read(tmp_path, program(f"stopwaitsecs = {seconds}"))
+    assert [each.stop_timeout_seconds for each in loaded(draft, tmp_path).programs] == [becomes]
+    note = f"supervisord killed what still ran after {seconds} s; procman waits 600 s"
+    changed = Finding("changed", f"[program:catmaid-celery] stopwaitsecs = {seconds}", note)
+    assert (changed in draft.findings) == told
+
+
 def test_variables_become_keys_and_environment(tmp_path: Path) -> None:
     environment = (
         'environment = DJANGO_SETTINGS_MODULE="mysite.production",PYTHONPATH="/srv:/srv/lib:",HOME="/root",'
