@@ -6,6 +6,7 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,25 +93,33 @@ def init(
 
 def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str]) -> tuple[str, ...]:
     """Write TEXT to PATH, which must not be there unless FORCE; return why root would not obey it, if that is so."""
-    path = path.absolute()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    target = temporary if force else path
+    place = path.absolute()
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    if place.is_dir():
+        raise ProcmanError(f"{path} is a directory", hint=f"Name a file: {path / FILE}")
     try:
-        # Exclusive creation follows no link, not even a dangling one.
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        _create(temporary if force else place, text)
         if force:
-            temporary.replace(path)
-    except FileExistsError:
-        raise ProcmanError(f"{target} is there already", hint="--force replaces it.") from None
+            temporary.replace(place)
     except OSError as error:
-        raise ProcmanError(f"cannot write {target}: {error.strerror}") from None
+        if force:
+            with suppress(OSError):
+                temporary.unlink()
+        elif isinstance(error, FileExistsError):
+            raise ProcmanError(f"{path} is there already", hint="--force replaces it.") from None
+        raise ProcmanError(f"cannot write {path}: {error.strerror}") from None
     try:
-        require_trust(path, environment)
+        require_trust(place, environment)
     except ConfigurationError as distrusted:
         return tuple(map(str, distrusted.problems))
     return ()
+
+
+def _create(path: Path, text: str) -> None:
+    # Exclusive creation follows no link, not even a dangling one.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
 
 
 def _say(draft: Draft, **options: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 import re
@@ -357,6 +358,32 @@ def test_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path, force: bo
 def test_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProcmanError, match=r"cannot write .*missing/procman\.toml: No such file"):
         write("text", tmp_path / "missing" / "procman.toml", force=False, environment={})
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_directory_in_the_place_of_the_file_is_named_as_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ProcmanError, match=r"^there is a directory$") as caught:
+        write("text", Path("there"), force=force, environment={})
+    assert caught.value.hint == "Name a file: there/procman.toml"
+    assert [path.name for path in tmp_path.rglob("*")] == ["there"]
+
+
+def test_file_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "procman.toml"
+    file.write_text("one")
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(ProcmanError) as caught:
+        write("two", file, force=True, environment={})
+    assert caught.value.message == f"cannot write {file}: No space left on device"
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("procman.toml", "one")]
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="about root")
