@@ -227,7 +227,8 @@ def test_schedule_that_is_corrupt_is_set_aside_when_asked(site: Site) -> None:
     assert told.level is Level.WARNING
     assert schedule.exists()
     results = check(project, set_aside=True)
-    assert found(results, "PM745") == []
+    [told] = found(results, "PM745")
+    assert f"it is called {schedule}.corrupt-1 now" in told.detail
     assert not schedule.exists()
     assert Path(f"{schedule}.corrupt-1").read_text() == "no schedule"
 

@@ -131,7 +131,10 @@ def schedule_can_be_read(before: Before) -> Iterator[Result]:
     schedule, app = before.schedule, before.facts()
     for program, file in _files(before):
         for old, new in schedule.set_aside if schedule else ():
-            yield Result("PM745", program.name, Level.OK, f"{old} was set aside as {new}")
+            detail = f"beat could not read {old}, and it was set aside: it is called {new} now"
+            hint = "Nothing is left to do: beat begins a new one, and does not know when things last ran."
+            # What was changed is told whether or not it is asked what is in order.
+            yield Result("PM745", program.name, Level.WARNING, detail, hint)
         if schedule and schedule.problem:
             version = app.versions.get("celery", "") if app else ""
             mends = not schedule.opens or (bool(version) and numbers(version) >= MENDS_ITSELF)

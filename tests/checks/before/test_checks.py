@@ -210,8 +210,9 @@ def test_other_beat_is_to_be_taken_over_only_of_the_supervisord_that_the_install
 def test_schedule_that_was_set_aside_is_told() -> None:
     aside = Schedule({}, "", set_aside=((SCHEDULE, Path("/var/lib/site/schedule.corrupt-1")),))
     before = replace(sound(), schedule=aside)
-    assert complaints(before) == []
-    assert any("set aside" in result.detail for result in results(before) if result.code == "PM745")
+    [told] = complaints(before)
+    assert (told.code, told.level) == ("PM745", WARNING)
+    assert f"{SCHEDULE}, and it was set aside: it is called /var/lib/site/schedule.corrupt-1 now" in told.detail
 
 
 def test_schedule_among_the_code_or_in_run_is_told() -> None:
