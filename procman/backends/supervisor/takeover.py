@@ -19,6 +19,11 @@ def remaining(file: Path, names: Collection[str]) -> str | None:
             text = opened.read()
     except UnicodeDecodeError as error:
         raise ProcmanError(f"{file}: byte {error.start} is not UTF-8", hint="Mend that file first.") from None
+    except FileNotFoundError:
+        hint = "Mend the path, or leave out --replace if an earlier install has taken the whole file over."
+        raise ProcmanError(f"{file} does not exist", hint=hint) from None
+    except IsADirectoryError:
+        raise ProcmanError(f"{file} is a directory", hint="Name the file in it that has the sections.") from None
     except OSError as error:
         raise ProcmanError(
             f"{file}: cannot be read: {error.strerror}", hint="Run the same command with sudo."

@@ -68,6 +68,15 @@ def test_nothing_is_left_of_a_file_that_was_all_ours(tmp_path: Path) -> None:
     assert remaining(file, NAMES) is None
 
 
+def test_file_that_does_not_exist_needs_no_rights(tmp_path: Path) -> None:
+    with pytest.raises(ProcmanError) as caught:
+        remaining(tmp_path / "nope", NAMES)
+    assert caught.value.message == f"{tmp_path}/nope does not exist"
+    assert "sudo" not in caught.value.hint
+    with pytest.raises(ProcmanError, match="is a directory"):
+        remaining(tmp_path, NAMES)
+
+
 def test_line_ends_stay(tmp_path: Path) -> None:
     file = tmp_path / "theirs.conf"
     file.write_bytes(b"[program:a]\r\ncommand=x\r\n[program:catmaid-celery]\r\ncommand=y\r\n")
