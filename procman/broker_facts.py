@@ -27,6 +27,7 @@ REMEDIES = {
     "tls": "Mend certificates and the TLS options of the app's broker settings.",
     "module": "Install the client library of the broker into the virtualenv.",
     "settings": "Mend the app's broker URL; special characters of a password have to be percent-encoded.",
+    "transport": "Mend what stands before :// in the app's broker URL: amqp, redis, sqs...",
     "import": "Load the app by hand, as its user: procman run.",
     "other": "Read the program's log: procman logs.",
 }

@@ -126,6 +126,13 @@ def test_what_is_no_broker_is_told(python: Path, directory: Path) -> None:
     assert facts.trouble in ("closed", "other")
 
 
+def test_transport_that_kombu_does_not_know_is_named(python: Path, directory: Path) -> None:
+    facts = ask(python, directory, "CELERY_BROKER_URL = 'ampq://localhost'")
+    assert (facts.reachable, facts.trouble) == (False, "transport")
+    assert facts.detail.startswith("No such transport: ampq")
+    assert facts.remedy == REMEDIES["transport"]
+
+
 def test_client_library_that_is_missing_is_named(python: Path, directory: Path) -> None:
     facts = ask(python, directory, f"CELERY_BROKER_URL = 'redis://:{SECRET}@localhost'")
     assert (facts.reachable, facts.trouble) == (False, "module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 from procman.checks.before.facts import EnvironmentFile
@@ -30,10 +31,11 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            return EnvironmentFile(path, (f"{path} is no file",)), {}
-        file = EnvironmentFile(
-            path, (), _name(found.st_uid), stat.S_IMODE(found.st_mode), *_trust(path, _user_id(project))
-        )
+            problem = f"{path} is no file"
+            return EnvironmentFile(path, (problem,), remedy="Name a file: environment_file in [project]."), {}
+        trusted, why = _trust(path, _user_id(project))
+        mode = stat.S_IMODE(found.st_mode)
+        file = EnvironmentFile(path, (), owner=_name(found.st_uid), mode=mode, trusted=trusted, why=why)
         variables = _variables(_content(path, project))
     except OSError as error:
         if isinstance(error, PermissionError) and os.geteuid() != 0 and project.backend is BackendName.SYSTEMD:
@@ -42,13 +44,21 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
                 f"{path}: only root can read it, and nothing is known of the programs without it",
                 hint="Run the same command with sudo.",
             ) from None
-        return EnvironmentFile(path, (f"{path} cannot be read: {error.strerror}",)), {}
+        problem = f"{path} cannot be read: {error.strerror}"
+        return EnvironmentFile(path, (problem,), remedy=_remedy(path, error, project)), {}
     except EnvironmentFileError as error:
         problems = tuple(f"{path}:{line}: {message}" for line, message in error.problems)
-        return EnvironmentFile(path, problems, file.owner, file.mode, file.trusted, file.why), {}
+        return replace(file, problems=problems), {}
     except ProcmanError as error:
-        return EnvironmentFile(path, (f"{path} cannot be read as {project.user}: {error.hint or error.message}",)), {}
+        problem = f"{path} cannot be read as {project.user}: {error.hint or error.message}"
+        return EnvironmentFile(path, (problem,), remedy=_remedy(path, None, project)), {}
     return file, variables
+
+
+def _remedy(path: Path, error: OSError | None, project: Project) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"Write {path}, with NAME=value lines and mode 0640, or mend environment_file in [project]."
+    return f"namei -l {path} shows what keeps {project.user or 'you'} from reading it."
 
 
 def _content(path: Path, project: Project) -> bytes:

@@ -44,19 +44,20 @@ def gather(
         host = pool.submit(look_at_host, project)
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
         looked = _look(project, launches, secrets, asked, set_aside=set_aside)
-        refused = _refused(project, replaced) if replaced is not None else ()
-        found = replace(host.result(), refused=refused)
+        refused, remedy = _refused(project, replaced) if replaced is not None else ((), "")
+        found = replace(host.result(), refused=refused, refused_remedy=remedy)
     return replace(looked, host=found, environment_file=file, runs_as_root=runs_as_root(project))
 
 
-def _refused(project: Project, replaced: Sequence[Path]) -> tuple[str, ...]:
+def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...], str]:
     from procman.commands.install import preview
+    from procman.commands.prepare import NOTHING_CHANGED
 
     try:
         preview(project, replaced)
     except ProcmanError as error:
-        return tuple(error.message.splitlines())
-    return ()
+        return tuple(error.message.splitlines()), "" if error.hint == NOTHING_CHANGED else error.hint
+    return (), ""
 
 
 def account_problem(project: Project) -> str:

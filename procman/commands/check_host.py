@@ -27,9 +27,10 @@ def look_at_host(project: Project) -> Host:
     """Return what the host adds; what cannot be found out is left out."""
     host = Host(warnings=_warnings(project), beats=tuple(other_beats(project)))
     if project.backend is BackendName.SYSTEMD:
-        from procman.backends.systemd.host import unreachable
+        from procman.backends.systemd.host import trouble
 
-        return replace(host, manager_problem=unreachable(project.scope) or "")
+        problem, remedy = trouble(project.scope) or ("", "")
+        return replace(host, manager_problem=problem, manager_remedy=remedy)
     return _with_supervisord(project, host) if project.supervisor.mode is SupervisorMode.EXISTING else host
 
 
@@ -54,7 +55,7 @@ def _with_supervisord(project: Project, host: Host) -> Host:
         version = str(Client(main, "Start it as the host starts it.", ASKING_SECONDS).call("getSupervisorVersion"))
         return replace(host, supervisor_version=version)
     except ProcmanError as error:
-        return replace(host, manager_problem=f"{error.message}. {error.hint}".strip(". ") + ".")
+        return replace(host, manager_problem=error.message, manager_remedy=error.hint)
 
 
 # Beats of others -----------------------------------------------------------------------------------------------------

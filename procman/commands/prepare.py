@@ -28,6 +28,9 @@ from procman.project import Program, Project, Rendering, Worker
 from procman.render import Templates
 from procman.version import VERSION
 
+NOTHING_CHANGED = "Nothing was changed."
+"""The hint where the problems tell their own remedies."""
+
 Wishes = Mapping[str, bool]
 """By program, whether it is to run, as somebody asked last (R11)."""
 
@@ -70,7 +73,7 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     reader = backends.verify(project.backend)
     left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
     if left and (problems := reader.unread(project, rendering, left)):
-        raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
+        raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     installation = read_installation(tree, project.directories)
     return _prepared(tree, project, rendering, wanted, installation, configuration, left, {})
 
@@ -137,7 +140,7 @@ def _prepared(
     plan = with_stop_timeout(plan, tree, installation, wanted, rendering, left)
     found = backends.verify(project.backend).verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
-        raise ProcmanError("\n".join(problems), hint="Nothing was changed.")
+        raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     if not moves:
         return Prepared(_with_wishes(plan, wishes), configuration, None, wishes, tuple(theirs or ()))
     return Prepared(_with_wishes(_all_new(plan), wishes), configuration, installation, wishes, tuple(theirs or ()))

@@ -41,6 +41,10 @@ AMQP_REPLIES = {403: "password", 530: "vhost"}
 """ACCESS_REFUSED and NOT_ALLOWED (AMQP 0-9-1), as RabbitMQ uses them when a connection is opened."""
 
 
+_NO_TRANSPORT = "No such transport"
+"""kombu.transport.resolve_transport says so, with a KeyError."""
+
+
 class TimeIsUp(BaseException):
     """No Exception, because those are what an import that waits for the broker catches and tries again."""
 
@@ -139,7 +143,7 @@ def _close(channel: Any) -> None:
 
 
 def trouble(error: BaseException) -> str:
-    """Return the kind of an error: timeout, dns, refused, password, vhost, tls, module, settings or other."""
+    """Return the kind of an error: timeout, dns, refused, password, vhost, tls, module, transport or other."""
     for each in _chain(error):
         kind = _kind(each)
         if kind:
@@ -159,6 +163,8 @@ def _kind(error: BaseException) -> str:
         return "timeout"
     if isinstance(error, ImportError):
         return "module"
+    if isinstance(error, KeyError) and _NO_TRANSPORT in str(error):
+        return "transport"
     if isinstance(error, socket.gaierror):
         return "dns"
     if isinstance(error, ssl.SSLError):
@@ -182,6 +188,8 @@ def message(error: BaseException) -> str:
         return "no answer in time"
     if isinstance(error, ImportError):
         return "there is no module %s" % (error.name or "that the transport needs")
+    if isinstance(error, KeyError) and _NO_TRANSPORT in str(error):
+        return str(error.args[0])
     if isinstance(error, ValueError):
         # Its words may quote a piece of the URL.
         return "%s: the broker's URL or a setting cannot be read" % type(error).__name__

@@ -195,6 +195,13 @@ def test_environment_file_with_a_wrong_line_or_open_to_everybody(site: Site) -> 
     assert CANARY not in str(results)
 
 
+def test_environment_file_that_is_missing_is_to_be_written(site: Site) -> None:
+    file = site.directory / "celery.env"
+    [error] = blocking(check(site.demo(project=f'environment_file = "{file}"')))
+    assert (error.code, error.detail) == ("PM705", f"{file} cannot be read: No such file or directory")
+    assert error.hint.startswith(f"Write {file}")
+
+
 @pytest.mark.skipif(not IS_ROOT, reason="only root runs programs as others")
 def test_environment_file_that_the_user_of_the_programs_cannot_read(site: Site) -> None:
     file = site.directory / "celery.env"

@@ -58,16 +58,18 @@ def version() -> int:
 
 def unreachable(scope: Scope) -> str | None:
     """Return why the systemd of SCOPE cannot be told anything, with the remedy; None if it can."""
+    found = trouble(scope)
+    return " ".join(found) if found else None
+
+
+def trouble(scope: Scope) -> tuple[str, str] | None:
+    """Return why the systemd of SCOPE cannot be told anything, and the remedy; None if it can."""
     if not BOOTED.is_dir():
-        return f"systemd does not run here ({BOOTED} is missing). {NO_SYSTEMD}"
-    if scope is Scope.SYSTEM:
+        return f"systemd does not run here ({BOOTED} is missing).", NO_SYSTEMD
+    if scope is Scope.SYSTEM or runtime_directory().joinpath("systemd").is_dir():
         return None
-    if runtime_directory().joinpath("systemd").is_dir():
-        return None
-    return (
-        f"the systemd of {user_name()} does not run ({runtime_directory()}/systemd is missing): "
-        f"have it started with `sudo loginctl enable-linger {user_name()}`"
-    )
+    missing = f"the systemd of {user_name()} does not run ({runtime_directory()}/systemd is missing)."
+    return missing, f"Have it started with `sudo loginctl enable-linger {user_name()}`."
 
 
 def runtime_directory() -> Path:

@@ -23,7 +23,9 @@ TROUBLES = {
     "tls": "no agreement on TLS",
     "module": "its client library is missing",
     "settings": "its URL cannot be read",
+    "transport": "its URL names no transport that kombu knows",
 }
+LOOK = "Look at the broker and at the app's broker settings, then check again."
 
 
 def broker_takes_us(before: Before) -> Iterator[Result]:
@@ -31,7 +33,7 @@ def broker_takes_us(before: Before) -> Iterator[Result]:
     for each in before.asked:
         broker = each.broker
         if each.broker_error:
-            yield Result("PM721", each.name, Level.CRITICAL, each.broker_error, "Look at the broker, then check again.")
+            yield Result("PM721", each.name, Level.CRITICAL, each.broker_error, LOOK)
         if broker is None or broker.trouble == "module":
             continue
         if broker.reachable:
@@ -40,7 +42,9 @@ def broker_takes_us(before: Before) -> Iterator[Result]:
         elif each.app:
             what = TROUBLES.get(broker.trouble, "it cannot be used")
             detail = f"{_shown(each)}: {what}" + (f" ({broker.detail})" if broker.detail else "")
-            yield Result("PM721", each.name, Level.CRITICAL, detail, broker.remedy)
+            # Nothing is installed yet that would have a log to read.
+            hint = broker.remedy if broker.trouble in TROUBLES else LOOK
+            yield Result("PM721", each.name, Level.CRITICAL, detail, hint)
 
 
 def _shown(each: Asked) -> str:

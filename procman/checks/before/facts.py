@@ -97,6 +97,8 @@ class EnvironmentFile:
     """Nobody but its owner and root could change it, or put another in its place."""
     why: str = ""
     """Why it is not trusted."""
+    remedy: str = ""
+    """What to do about the problems; empty: mend those lines."""
 
 
 @dataclass(frozen=True)
@@ -120,12 +122,15 @@ class Host:
     """What the process manager would cut short or leave out, each with its remedy."""
     manager_problem: str = ""
     """Why the process manager cannot be reached."""
+    manager_remedy: str = ""
     supervisor_version: str = ""
     tcp_without_password: str = ""
     """Where supervisord listens on TCP without a password, or empty."""
     beats: tuple[OtherBeat, ...] = ()
     refused: tuple[str, ...] = ()
-    """Why an install would not put its files in place, as far as that was asked."""
+    """Why an install would not put its files in place, as far as that was asked; each tells its remedy, too."""
+    refused_remedy: str = ""
+    """What to do about all of them; empty: what they say."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from procman.checks.before.facts import Before
-from procman.model import Level, Result
+from procman.model import BackendName, Level, Result
 
 
 def account_exists(before: Before) -> Iterator[Result]:
@@ -21,7 +21,10 @@ def account_exists(before: Before) -> Iterator[Result]:
 def manager_answers(before: Before) -> Iterator[Result]:
     """The process manager runs and answers."""
     if before.host.manager_problem:
-        hint = "Start it; `procman install` puts the files in place but can start nothing."
+        hint = before.host.manager_remedy or "Start it."
+        if before.project.backend is BackendName.SUPERVISOR:
+            # Under systemd an install is refused, for nothing else could read what it would put in place.
+            hint += "\nUntil then `procman install` puts the files in place, and can start nothing."
         yield Result("PM772", None, Level.WARNING, before.host.manager_problem, hint)
 
 
@@ -45,4 +48,6 @@ def supervisord_is_private(before: Before) -> Iterator[Result]:
 def files_are_taken(before: Before) -> Iterator[Result]:
     """What an install would put in place is taken by its reader, and overwrites nothing of others."""
     for problem in before.host.refused:
-        yield Result("PM775", None, Level.CRITICAL, problem, "Mend that; `procman diff` shows the files.")
+        is_managers = before.host.manager_problem and before.host.manager_problem in problem
+        remedy = before.host.manager_remedy if is_managers else before.host.refused_remedy
+        yield Result("PM775", None, Level.CRITICAL, problem, remedy or "Mend what it names, then check again.")

@@ -88,8 +88,8 @@ def environment_file_is_read(before: Before) -> Iterator[Result]:
     if file is None:
         return
     for problem in file.problems:
-        hint = f"Its syntax is that of systemd's EnvironmentFile=: NAME=value, one on a line. Look at {file.path}."
-        yield Result("PM705", None, Level.CRITICAL, problem, hint)
+        syntax = f"Its syntax is that of systemd's EnvironmentFile=: NAME=value, one on a line. Look at {file.path}."
+        yield Result("PM705", None, Level.CRITICAL, problem, file.remedy or syntax)
     place = before.places.get(file.path)
     user = before.project.user
     if before.project.backend is BackendName.SUPERVISOR and place and user and not file.problems and not place.readable:

@@ -200,6 +200,35 @@ def test_file_of_others_in_a_directory_of_others_ends_beat() -> None:
     assert [(each.code, each.level) for each in found] == [("PM742", CRITICAL), ("PM744", CRITICAL)]
 
 
+REMEDIES: list[tuple[Change, str]] = [
+    (file(problems=("/etc/site/celery.env:3: no `=`",)), "Its syntax"),
+    (file(problems=("/etc/site/celery.env is not there",), remedy="Write it."), "Write it."),
+    (on_broker(reachable=False, trouble="transport"), "before ://"),
+    (on_broker(reachable=False, trouble="other"), "the app's broker settings, then check again"),
+    (host(manager_problem="it does not answer", manager_remedy="Start it so."), "Start it so.\nUntil then"),
+    (host(refused=("a.conf: mend it",)), "Mend what it names"),
+    (host(refused=("a.conf is not there",), refused_remedy="Mend the path."), "Mend the path."),
+]
+
+
+@pytest.mark.parametrize(("change", "remedy"), REMEDIES)
+def test_hint_is_the_remedy_of_that_very_fault(change: Change, remedy: str) -> None:
+    [found] = complaints(change(sound()))
+    assert remedy in found.hint
+    assert "procman logs" not in found.hint
+
+
+def test_systemd_that_does_not_run_is_not_to_be_started() -> None:
+    before = sound('backend = "systemd"')
+    missing = host(
+        manager_problem="no systemd.", manager_remedy="Use X.", refused=("procman.toml: no systemd. Use X.",)
+    )
+    assert [(each.code, each.hint) for each in complaints(missing(before))] == [
+        ("PM772", "Use X."),
+        ("PM775", "Use X."),
+    ]
+
+
 def test_other_beat_is_to_be_taken_over_only_of_the_supervisord_that_the_install_speaks_to() -> None:
     for mode, proposed in (("existing", True), ("embedded", False)):
         before = sound(text=f'{TOML}[supervisor]\nmode = "{mode}"\n')
