@@ -40,6 +40,9 @@ CODES = {
 POOLS_THAT_TELL = ("prefork",)
 """Whose event loop never runs a task, so that one which stands still is stuck and not busy."""
 
+SOLO = "solo"
+"""The pool whose event loop runs every task, and does nothing else meanwhile."""
+
 
 class Thresholds(NamedTuple):
     """When waiting is too long, in seconds."""
@@ -171,7 +174,11 @@ def _of_consumers(heartbeat: Mapping[str, Any], now: float, thresholds: Threshol
         return None
     names = ", ".join(queue["name"] for queue in abandoned)
     reason = f"nobody consumes {names}, which this worker should"
-    if not any(now - (queue["since"] or now) > thresholds.stall_seconds for queue in abandoned):
+    if heartbeat["pool"] == SOLO and heartbeat["busy"]:
+        return Verdict(UNKNOWN, "PM303", f"{reason}; in this pool ({SOLO}) it can only after its task")
+    # Where tasks run in the main process it may have connected again no earlier than the last one let it.
+    able = heartbeat["progress"] if heartbeat["pool"] not in POOLS_THAT_TELL else None
+    if not any(now - max(queue["since"] or now, able or 0) > thresholds.stall_seconds for queue in abandoned):
         return Verdict(WARNING, "PM303", reason)
     return Verdict(CRITICAL, "PM303", f"{reason}, and messages wait there", "" if heartbeat["busy"] else WARM)
 
