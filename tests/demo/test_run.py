@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,9 @@ class Demo:
         return self._run("stop.sh")
 
     def _run(self, name: str, *words: Path) -> str:
-        somebody: dict[str, Any] = {"user": SOMEBODY, "group": "nogroup", "extra_groups": []} if IS_ROOT else {}
+        somebody: dict[str, Any] = (
+            {"user": SOMEBODY, "group": pwd.getpwnam(SOMEBODY).pw_gid, "extra_groups": []} if IS_ROOT else {}
+        )
         done = subprocess.run(
             ["sh", self.checkout / "demo" / name, self.top / "tools/bin/procman", *words, self.directory],
             cwd="/",
