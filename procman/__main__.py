@@ -15,6 +15,7 @@ UNKNOWN = 3
 
 def main() -> None:
     """Run the command line and exit with its status (U2)."""
+    _open_what_is_closed()
     gc.set_threshold(GARBAGE)
     _check_code()
     if sys.argv[1:2] == ["heal"] and sys.argv[2:3] == ["--state"] and sys.argv[4:] == ["--listen"]:
@@ -26,6 +27,14 @@ def main() -> None:
     status = run(sys.argv[1:])
     gc.freeze()  # what is left ends with the process: nothing of it needs to be looked through once more
     sys.exit(status)
+
+
+def _open_what_is_closed() -> None:
+    """Have nothing in the place of standard streams that are closed: the next file opened would be taken for one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest descriptor that is free is its own.
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _check_code() -> None:

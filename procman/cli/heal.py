@@ -8,6 +8,7 @@ import click
 
 from procman.cli import listening
 from procman.cli.selection import Selection
+from procman.cli.streams import carry_on_unheard
 from procman.commands.keeping import look_once
 from procman.install.events import Event
 from procman.output.events import as_line
@@ -27,6 +28,7 @@ def heal(selection: Selection, listen: bool, state: Path | None) -> None:
 
     Mostly run by systemd's timer or, with --listen, by supervisord. Tells what it does, as `procman events` does later.
     """
+    carry_on_unheard()
     place = state or selection.installed().manifest.directories.state
     if listen:
         listening.listen(place)

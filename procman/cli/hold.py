@@ -8,6 +8,7 @@ from datetime import datetime
 import click
 
 from procman.cli.selection import Selection
+from procman.cli.streams import carry_on_unheard
 from procman.commands import hold as command
 
 
@@ -22,6 +23,7 @@ def hold(selection: Selection, names: tuple[str, ...], span: str | None, reason:
     Before you drain a worker by hand, for instance: with `celery control cancel_consumer` it consumes nothing while
     messages wait, which is just what healing looks for. What is found is still told.
     """
+    carry_on_unheard()
     seconds = command.seconds_of(span) if span else None
     for held in command.hold(selection.installed(), names, seconds, reason, os.environ):
         until = "until it is released"

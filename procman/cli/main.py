@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 
 from procman.cli.selection import Selection
+from procman.cli.streams import standard_streams
 from procman.errors import ProcmanError
 from procman.output.terminal import coloured, printable
 
@@ -87,6 +87,11 @@ def procman(ctx: click.Context, configuration: Path | None, project: str | None)
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit status; what a user can mend is told without a traceback (U1)."""
+    with standard_streams():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         status = procman.main(args=list(arguments), prog_name="procman", standalone_mode=False)
     except click.ClickException as error:
@@ -99,8 +104,7 @@ def run(arguments: Sequence[str]) -> int:
         print("procman: interrupted", file=sys.stderr)  # noqa: T201
         return 130
     except BrokenPipeError:
-        # Who reads our output has seen enough; Python must not complain about it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Who reads our output has seen enough.
         return 1
     return status if isinstance(status, int) else 0
 

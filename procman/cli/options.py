@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import click
 
+from procman.cli.streams import carry_on_unheard
 from procman.commands.carry_out import Failure, How
 from procman.model import InstalledProgram
 from procman.output.install import failure_lines
@@ -43,7 +44,11 @@ lock_wait = click.option(
 
 @contextmanager
 def telling(*, wait_seconds: float | None = None, at_once: int = 1, lock_seconds: float) -> Iterator[How]:
-    """Yield how to go about an order, with what is done on stdout and what it is about to do on stderr."""
+    """Yield how to go about an order, with what is done on stdout and what it is about to do on stderr.
+
+    None of it needs to be heard, nor what the command says afterwards: the order is carried out to its end.
+    """
+    carry_on_unheard()
     progress = Progress()
 
     def told(program: InstalledProgram, what: str) -> None:

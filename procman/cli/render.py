@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from procman.cli.selection import Selection
+from procman.cli.streams import carry_on_unheard
 from procman.commands import render as command
 from procman.commands.select import trust_templates
 from procman.inside import LAUNCHER
@@ -34,6 +35,7 @@ def render(selection: Selection, output: Path | None, templates: Path | None) ->
         trust_templates(templates.absolute(), os.environ)
     rendering = command.render(selection.configured(), templates)
     if output:
+        carry_on_unheard()
         for path in command.write_below(rendering, output):
             click.echo(path)
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli.selection import Selection
+from procman.cli.streams import carry_on_unheard
 from procman.commands import control
 from procman.output.terminal import Progress
 
@@ -17,6 +18,7 @@ def start(selection: Selection, names: tuple[str, ...]) -> None:
 
     No NAME means all. Returns once they were started; `procman status` tells when they are healthy.
     """
+    carry_on_unheard()
     progress = Progress()
     try:
         programs = control.start(selection.installed(), names, progress)

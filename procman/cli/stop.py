@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli.selection import Selection
+from procman.cli.streams import carry_on_unheard
 from procman.commands import control
 from procman.output.terminal import Progress
 
@@ -18,6 +19,7 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
     No NAME means all. Waits until they have ended, at most their stop timeout each; beat is stopped first. They stay
     stopped until somebody starts them.
     """
+    carry_on_unheard()
     progress = Progress()
     try:
         programs = control.stop(selection.installed(), names, progress)

@@ -66,8 +66,8 @@ def size(count: float | None) -> str:
 class Progress:
     """Tells on stderr what a long wait waits for: one line, overwritten, on a terminal only."""
 
-    def __init__(self, stream: TextIO = sys.stderr) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
         self._shown = 0
 
     def __call__(self, text: str) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 
-from tests.attacks.host import AttackedHost
+import pytest
+
+from tests.attacks.host import CONFIGURATION, TOML, AttackedHost
+from tests.product import eventually
 
 AS_DATA = ("status --json", "events --json", "history --json", "check --json", "health --format json", "schema")
 
@@ -43,3 +46,60 @@ def test_what_went_wrong_is_on_stderr(host: AttackedHost) -> None:
     done = host.procman("status", check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("procman: catmaid is not installed")
+
+
+def assert_asleep(host: AttackedHost, number: int) -> None:
+    eventually(lambda: len(host.asleep()) == number, f"{number} programs run")
+
+
+LOST = {"a full disk": ">/dev/full", "closed": ">&- 2>&-", "both on a full disk": ">/dev/full 2>&1"}
+
+
+@pytest.mark.parametrize("where", LOST)
+def test_an_order_is_carried_out_though_what_is_done_cannot_be_told(host: AttackedHost, where: str) -> None:
+    orders = {
+        "install --wait 30": 2,
+        "hold one": 2,
+        "release": 2,
+        "stop": 0,
+        "start": 2,
+        "restart --wait 30": 2,
+        "render --output /tmp/rendered": 2,
+        "uninstall": 0,
+    }
+    for words, running in orders.items():
+        done = host.procman(f"{words} {LOST[where]}")
+        said = [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "@reboot "))]
+        once = "procman: what is done can no longer be shown (No space left on device); it is done all the same"
+        assert said == ([once] if where == "a full disk" else []), words
+        assert_asleep(host, running)
+
+
+def test_an_order_whose_reader_has_gone_is_carried_out(host: AttackedHost) -> None:
+    done = host.run(
+        f"(sleep 0.3; procman --config {CONFIGURATION} install --no-check --wait 30; echo $? >&2) | true", "root"
+    )
+    assert "can no longer be shown (Broken pipe)" in done.stderr
+    assert done.stderr.endswith("\n0\n")
+    assert host.procman("diff --exit-code").stdout == ""
+    assert_asleep(host, 2)
+
+
+def test_a_failure_that_cannot_be_told_is_one_all_the_same(host: AttackedHost) -> None:
+    failing = TOML.replace('["sleep", "1000"]', '["false"]', 1)
+    host.configure(text=failing.replace("start_seconds = 0", "start_seconds = 1"))
+    done = host.procman("install --wait 3 >/dev/full 2>&1", check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert_asleep(host, 1)  # what failed was removed, and the other stays
+
+
+def test_what_cannot_be_shown_is_a_failure_without_a_traceback(host: AttackedHost) -> None:
+    host.procman("install --wait 30")
+    for words in ("status", "status --json", "health", "history", "schema", "render", "--help"):
+        full = host.procman(f"{words} >/dev/full", check=False)
+        assert full.returncode == (3 if words == "health" else 1), words
+        assert full.stderr == "procman: the output cannot be written: No space left on device\n"
+        assert host.procman(f"{words} >/dev/full 2>&1", check=False).returncode == full.returncode
+        assert host.procman(f"{words} >&-").stderr == ""
+        gone = host.run(f"(sleep 0.3; procman --config {CONFIGURATION} {words}) | true", "root")
+        assert gone.stderr == ""
