@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from procman.cli.seconds import Seconds
 from procman.cli.selection import Selection
 from procman.output import check as output
 from procman.output.terminal import Progress
@@ -18,7 +19,7 @@ from procman.output.terminal import Progress
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; docs/check.md describes it.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=Seconds(1),
     metavar="SECONDS",
     default=30,
     show_default=True,

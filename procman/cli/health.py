@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from procman.cli.seconds import Seconds
 from procman.cli.selection import Selection
 from procman.commands import health as command
 from procman.commands.in_time import in_time
@@ -67,7 +68,7 @@ class Plugin(click.Command):
 @click.option(
     "--timeout",
     "seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min_open=True),
     default=30,
     show_default=True,
     metavar="SECONDS",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import click
 
+from procman.cli.seconds import Seconds
 from procman.cli.streams import carry_on_unheard
 from procman.commands.carry_out import Failure, How
 from procman.model import InstalledProgram
@@ -17,7 +18,7 @@ from procman.output.terminal import Progress, printable
 wait = click.option(
     "--wait",
     "wait_seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min_open=True),
     metavar="SECONDS",
     help="Until all are healthy, each at most SECONDS from its start.",
 )
@@ -34,7 +35,7 @@ at_once = click.option(
 lock_wait = click.option(
     "--lock-wait",
     "lock_seconds",
-    type=click.FloatRange(min=0),
+    type=Seconds(),
     default=60,
     show_default=True,
     metavar="SECONDS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli import options
+from procman.cli.seconds import Seconds
 from procman.cli.selection import Selection
 from procman.commands import control
 
@@ -14,7 +15,7 @@ from procman.commands import control
 @click.option(
     "--wait",
     "wait_seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Seconds(min_open=True),
     default=60,
     show_default=True,
     metavar="SECONDS",

@@ -24,7 +24,7 @@ def test_every_command_is_in_the_list_in_the_readme_and_in_the_directory_of_comm
     [table] = re.findall(r"## Commands\n(.*?)\n## ", readme, re.DOTALL)
     named = set(re.findall(r"`(?:procman )?([a-z]+)`", table))
     assert set(COMMANDS) <= named
-    others = {"__init__", "listening", "main", "options", "selection", "streams"}
+    others = {"__init__", "listening", "main", "options", "seconds", "selection", "streams"}
     assert set(COMMANDS) == {path.stem for path in (ROOT / "procman/cli").glob("*.py")} - others
 
 
@@ -52,6 +52,20 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "Error:" in shown.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["health --timeout", "check --timeout", "install --wait", "install --lock-wait", "restart --wait"],
+)
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "99999999999999999999", "604801", "-1", "soon", ""])
+def test_seconds_are_a_number_that_every_clock_takes(
+    words: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words.split(), value]) == (3 if words.startswith("health") else 2)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"Invalid value for '{words.split()[1]}'" in shown.err
 
 
 def test_five_mistakes_are_five_messages_in_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
