@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
 
 import click
 
 from procman.cli.selection import Selection
 from procman.cli.streams import carry_on_unheard
 from procman.commands import hold as command
+from procman.output.terminal import moment
 
 
 @click.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@click.option("--for", "span", metavar="TIME", help="How long: 90s, 30min, 2h, 1d.  [default: until released]")
+@click.option(
+    "--for",
+    "span",
+    metavar="TIME",
+    help="How long: 90s, 30min, 2h, 1d; at most 3650d.  [default: until released]",
+)
 @click.option("--reason", default="", metavar="TEXT", help="Why, for whoever looks next.")
 @click.pass_obj
 def hold(selection: Selection, names: tuple[str, ...], span: str | None, reason: str) -> None:
@@ -24,9 +29,9 @@ def hold(selection: Selection, names: tuple[str, ...], span: str | None, reason:
     messages wait, which is just what healing looks for. What is found is still told.
     """
     carry_on_unheard()
-    seconds = command.seconds_of(span) if span else None
+    seconds = command.seconds_of(span) if span is not None else None
     for held in command.hold(selection.installed(), names, seconds, reason, os.environ):
         until = "until it is released"
         if held.until is not None:
-            until = f"until {datetime.fromtimestamp(held.until).astimezone():%Y-%m-%d %H:%M:%S}"
+            until = f"until {moment(held.until, 'seconds')}"
         click.echo(f"{held.program}: held {until}")

@@ -17,6 +17,9 @@ from procman.model import InstalledProgram, Kind
 
 UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
+MOST_DAYS = 3650
+"""Ten years: what is to be held for longer is held until it is released, and a calendar ends with the year 9999."""
+
 
 def hold(
     installed: Installed, names: Sequence[str], seconds: float | None, reason: str, environment: Mapping[str, str]
@@ -50,12 +53,20 @@ def release(
 
 
 def seconds_of(text: str) -> float:
-    """Return the seconds of a span as a person writes it: `90s`, `30min`, `2h`, `1d`, `1h30min`. ConfigurationError."""
+    """Return the seconds of a span as a person writes it: `90s`, `30min`, `2h`, `1d`, `1h30min`.
+
+    Raises ConfigurationError, also for more than `MOST_DAYS`.
+    """
     parts = re.findall(r"(\d+)\s*(s|min|m|h|d)\s*", text)
-    total = sum(int(number) * UNITS[unit] for number, unit in parts)
+    # As floats, which have no number of digits that is too large for them.
+    total = sum(float(number) * UNITS[unit] for number, unit in parts)
     if not total or not re.fullmatch(r"(\d+\s*(s|min|m|h|d)\s*)+", text):
         raise ConfigurationError([f"{text!r} is no span of time"], hint="Write one like 90s, 30min, 2h, 1d or 1h30min.")
-    return float(total)
+    if total > MOST_DAYS * UNITS["d"]:
+        raise ConfigurationError(
+            [f"{text:.40} is too long: at most {MOST_DAYS}d"], hint="Without --for it is held until it is released."
+        )
+    return total
 
 
 def by_whom(environment: Mapping[str, str]) -> str:

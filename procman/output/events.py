@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from procman.install.events import Event, line_of
-from procman.output.terminal import printable
+from procman.output.terminal import moment, printable
 
 
 def as_line(event: Event) -> str:
     """Return EVENT as one line; what programs have written of themselves cannot steer a terminal."""
-    at = datetime.fromtimestamp(event.at).astimezone().isoformat(sep=" ", timespec="seconds")
-    head = " ".join(word for word in (at, event.program or "project", event.what) if word)
+    head = " ".join(word for word in (moment(event.at, "seconds"), event.program or "project", event.what) if word)
     words = [word for word in (event.code, event.level) if word]
     said = [text for text in (event.reason, event.action and f"-> {event.action}") if text]
     tasks = f"(running: {', '.join(event.tasks)})" if event.tasks else ""

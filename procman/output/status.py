@@ -10,7 +10,7 @@ from typing import TextIO
 from procman.commands.status import ProgramStatus, ProjectStatus
 from procman.install.holds import Hold
 from procman.model import Level, State
-from procman.output.terminal import coloured, duration, printable, size, table
+from procman.output.terminal import coloured, duration, moment, printable, size, table
 
 FORMAT = 1
 """Goes up when a field changes its meaning or goes away; new fields may come at any time."""
@@ -74,15 +74,9 @@ def _remarks(status: ProjectStatus) -> Iterator[str]:
 
 
 def _held(hold: Hold) -> str:
-    until = f" until {_moment(hold.until)}" if hold.until is not None else ""
+    until = f" until {moment(hold.until)}" if hold.until is not None else ""
     reason = f" ({hold.reason})" if hold.reason else ""
-    return printable(f"held by {hold.by} since {_moment(hold.since)}{until}: it is not healed{reason}")
-
-
-def _moment(seconds: float) -> str:
-    from datetime import datetime  # for those that are held alone
-
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec="minutes")
+    return printable(f"held by {hold.by} since {moment(hold.since)}{until}: it is not healed{reason}")
 
 
 def as_json(status: ProjectStatus) -> str:

@@ -55,6 +55,16 @@ def duration(seconds: float | None) -> str:
     return f"{whole}s"
 
 
+def moment(seconds: float, timespec: str = "minutes") -> str:
+    """Return when SECONDS since the epoch are, here, to the TIMESPEC; a file may say what no calendar has."""
+    from datetime import datetime  # imported by need: monitoring asks every minute, and shows no times
+
+    try:
+        return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec=timespec)
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds:g} s after 1970"
+
+
 def size(count: float | None) -> str:
     """Return COUNT bytes in MiB or GiB."""
     if count is None:

@@ -52,7 +52,16 @@ def test_unknown_name_holds_nothing(installed: Installed) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("90s", 90), ("30min", 1800), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("1h30min", 5400), ("1h 5s", 3605)],
+    [
+        ("90s", 90),
+        ("30min", 1800),
+        ("30m", 1800),
+        ("2h", 7200),
+        ("1d", 86400),
+        ("1h30min", 5400),
+        ("1h 5s", 3605),
+        ("3650d", 315_360_000),
+    ],
 )
 def test_span_of_time_is_read_as_people_write_it(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
@@ -61,6 +70,12 @@ def test_span_of_time_is_read_as_people_write_it(text: str, seconds: float) -> N
 @pytest.mark.parametrize("text", ["", "2", "h", "2 weeks", "-1h", "1h30", "0s", "1e9h", "2h x"])
 def test_what_is_no_span_of_time_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="no span of time"):
+        seconds_of(text)
+
+
+@pytest.mark.parametrize("text", ["3651d", "3650d1s", "99999999999d", pytest.param("9" * 5000 + "s", id="long")])
+def test_span_of_time_that_no_calendar_has_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="too long: at most 3650d"):
         seconds_of(text)
 
 

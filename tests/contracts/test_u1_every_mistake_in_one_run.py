@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.attacks.host import CONFIGURATION, AttackedHost
 
 MISTAKES = """
@@ -36,3 +38,18 @@ def test_six_mistakes_are_six_messages_with_file_line_key_and_remedy(host: Attac
             assert line.startswith(f"procman: {CONFIGURATION}:")
             assert any(word in line for word in ("expected", "did you mean", "possible here", "belongs", "write")), line
     assert not host.pids("supervisord")
+
+
+def test_a_hold_that_outlasts_the_calendar_is_refused_and_one_that_is_there_is_shown(host: AttackedHost) -> None:
+    host.procman("install")
+    for span, said in (("99999999999d", "at most 3650d"), ("''", "'' is no span of time")):
+        done = host.procman(f"hold one --for {span}", check=False)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "held" not in host.procman("status", check=False).stdout
+    assert host.procman("hold one --for 3650d").stdout.startswith("catmaid-one: held until 20")
+    path = "/var/lib/procman/catmaid/holds/catmaid-one.json"
+    held = json.loads(host.path(path).read_text())
+    host.write(path, json.dumps({**held, "until": 8.64e15}))
+    assert "until 8.64e+15 s after 1970" in host.procman("status", check=False).stdout
+    assert json.loads(host.procman("status --json", check=False).stdout)["programs"][0]["held"]["until"] == 8.64e15

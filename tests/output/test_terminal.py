@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import pty
 
 import pytest
 
-from procman.output.terminal import Progress, coloured, duration, printable, size, table
+from procman.output.terminal import Progress, coloured, duration, moment, printable, size, table
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,12 @@ def test_control_characters_are_shown_not_obeyed(text: str, shown: str) -> None:
 )
 def test_durations_are_short_and_rounded_down(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_moment_that_no_calendar_has_is_told_all_the_same() -> None:
+    assert moment(0.0, "seconds").startswith(("1970-01-01 ", "1969-12-31 "))
+    assert moment(8.6e15) == "8.6e+15 s after 1970"
+    assert moment(math.inf) == "inf s after 1970"
 
 
 @pytest.mark.parametrize(
