@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from procman.backends.supervisor.complaints import without_content
 from procman.backends.supervisor.discover import ForeignProgram, command_of, environment_of, expanded, read_programs
 from procman.commands.init_arguments import CeleryCommand, read_command
 from procman.commands.init_draft import Draft
@@ -80,7 +81,9 @@ def _understand(draft: Draft, program: ForeignProgram, here: Path) -> Existing |
         environment = environment_of(program, here)
         directory = expanded(program, "directory", here)
     except ValueError as error:
-        draft.warn(f"{program.file}:{program.line}: [program:{program.name}] cannot be understood: {error}")
+        draft.warn(
+            f"{program.file}:{program.line}: [program:{program.name}] cannot be understood: {without_content(error)}"
+        )
         return None
     started = Path(directory) if directory else None
     command = read_command(words)

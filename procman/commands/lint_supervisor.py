@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.backends.supervisor.discover import ForeignProgram, command_of, environment_of, expanded
-from procman.backends.supervisor.main_file import read_sections
+from procman.backends.supervisor.main_file import Malformed, read_sections
 from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
 from procman.checks.lint.facts import LogFile, Part, Reader, Setting
 from procman.commands.lint_celery import is_open, recognise
-from procman.errors import ProcmanError
 from procman.model import Kind
 
 LOGS = ("stdout_logfile", "stderr_logfile")
@@ -23,11 +22,8 @@ def supervisor_parts(file: Path, text: str) -> list[Part]:
     """Return every section of FILE, whose content is TEXT."""
     try:
         read_sections(file, text)
-        unreadable = ""
-    except ProcmanError as error:
-        unreadable = error.message.removeprefix(f"{file}: ")
-    if unreadable:
-        return [Part(Reader.SUPERVISOR, file, 1, file.name, (), False, unreadable=unreadable)]
+    except Malformed as error:
+        return [Part(Reader.SUPERVISOR, file, error.line, file.name, (), False, unreadable=error.why)]
     world_readable = is_open(file)
     parts = [_part(file, section, world_readable) for section in sections_of(text)]
     celery = {part.name.partition(":")[2] for part in parts if part.celery}

@@ -265,7 +265,9 @@ def test_program_that_is_no_celery_is_judged_by_its_secrets_alone(tmp_path: Path
 
 def test_file_that_supervisord_cannot_read(tmp_path: Path) -> None:
     [found] = found_in(tmp_path, "[program:a\ncommand=b\n")
-    assert (found.code, found.level) == ("PM940", Level.CRITICAL)
+    assert (found.code, found.level, found.line) == ("PM940", Level.CRITICAL, 1)
+    [found] = found_in(tmp_path, "[program:a]\ncommand=b\nPASSWORD hunter2\n")
+    assert (found.line, found.why) == (3, "supervisord cannot read it: this line is neither a [section] nor NAME=VALUE")
 
 
 def test_files_that_cannot_be_read_are_told_at_once(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from procman.backends.base import Progress
 from procman.backends.supervisor import processes
+from procman.backends.supervisor.complaints import without_content
 from procman.backends.supervisor.main_file import NoConfiguration, read_main_file
 from procman.backends.supervisor.service import Service
 from procman.backends.supervisor.stopping import stop_warm
@@ -169,7 +170,7 @@ def _not_started(client: Client, completed: Completed, service: Service | None) 
             hint=f"See {service.command('status')} and {client.main.log_file}.",
         )
     said = completed.stderr.rpartition("Error: ")[2].partition("For help,")[0]
-    reason = " ".join(said.split()) or f"nothing answers, though it ended with status {completed.status}"
+    reason = without_content(said) or f"nothing answers, though it ended with status {completed.status}"
     return ProcmanError(f"supervisord did not start: {reason}", hint=f"See {client.main.log_file}.")
 
 

@@ -42,9 +42,8 @@ def reread(client: Client) -> Reread:
     except Fault as fault:
         if fault.code != CANT_REREAD:
             raise
-        text = " ".join(fault.text.split())
-        where = culprit_of(text, _contents(files_of(client.main))) or client.main.path
-        raise ProcmanError(f"{where}: {WORDS[CANT_REREAD]}: {text}", hint=HINTS[CANT_REREAD]) from None
+        where = culprit_of(fault.text, _contents(files_of(client.main))) or client.main.path
+        raise ProcmanError(f"{where}: {WORDS[CANT_REREAD]}: {fault.text}", hint=HINTS[CANT_REREAD]) from None
     return Reread(frozenset(added), frozenset(changed), frozenset(removed))
 
 

@@ -32,6 +32,17 @@ class NoConfiguration(ProcmanError):
     """supervisord's configuration file does not exist."""
 
 
+class Malformed(ProcmanError):
+    """A file that supervisord could not read; what stands in it, which may be a password, is not told (S2)."""
+
+    def __init__(self, path: Path, line: int, why: str) -> None:
+        self.line, self.why = line, why
+        super().__init__(
+            f"{path}:{line}: supervisord cannot read it: {why}",
+            hint="Mend that line, then run the same command again.",
+        )
+
+
 @dataclass(frozen=True)
 class MainFile:
     """The part of supervisord's configuration file that a client needs."""
@@ -100,17 +111,21 @@ def embedded_main_file(path: Path, state: Path) -> MainFile:
 
 
 def read_sections(path: Path, text: str) -> configparser.RawConfigParser:
-    """Parse TEXT by the rules supervisor 4 sets for its files; a ProcmanError names PATH and the line."""
+    """Parse TEXT by the rules supervisor 4 sets for its files; Malformed names PATH and the line."""
     import configparser  # not before it is needed: of procman's own supervisord all is known
 
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
     try:
         parser.read_string(text, str(path))
-    except configparser.Error as error:
-        raise ProcmanError(
-            f"{path}: supervisord cannot read it: {' '.join(str(error).split())}",
-            hint="Mend that line, then run the same command again.",
-        ) from None
+    except configparser.MissingSectionHeaderError as error:
+        bom = "a byte order mark (BOM) stands before this line: save the file without one"
+        why = bom if text.startswith("\ufeff") else "no [section] stands above this line"
+        raise Malformed(path, error.lineno, why) from None
+    except configparser.ParsingError as error:
+        # One of a single line, as of Python 3.13, is in no list.
+        lines = [line for line, _ in error.errors] or [getattr(error, "lineno", 1)]
+        more = f", and {len(lines) - 1} more like it" if lines[1:] else ""
+        raise Malformed(path, lines[0], f"this line is neither a [section] nor NAME=VALUE{more}") from None
     return parser
 
 
@@ -134,7 +149,7 @@ class _Words:
             return value % self._expansions
         except (KeyError, TypeError, ValueError):
             raise ProcmanError(
-                f"{self.path}: [{section}] {option}: `{value}` holds something that only supervisord can fill in",
+                f"{self.path}: [{section}] {option} holds something that only supervisord can fill in",
                 hint="Write the value out there: procman does not know supervisord's environment.",
             ) from None
 

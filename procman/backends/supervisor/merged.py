@@ -15,6 +15,8 @@ from typing import Any
 
 from supervisor import datatypes, options
 
+from procman.backends.supervisor.complaints import without_content
+
 PROGRAM_FIELDS = tuple(options.ProcessConfig.req_param_names)
 """What a section itself decides; `environment` and `serverurl` depend on `[supervisord]` too."""
 
@@ -45,7 +47,7 @@ class Process:
 
 
 class Unreadable(Exception):
-    """supervisor would refuse the configuration; the message is its own, with the real paths."""
+    """supervisor would refuse the configuration; the message is its own, with the real paths and without values."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def read(main: Source, included: Sequence[Source], directories: Collection[Path]
         try:
             section = reader.read_config(str(configuration))
         except (ValueError, KeyError, OSError, configparser.Error) as error:
-            raise Unreadable(staged.with_real_paths(" ".join(str(error).split()))) from None
+            raise Unreadable(staged.with_real_paths(without_content(error))) from None
         warnings = [staged.with_real_paths(warning) for warning in reader.parse_warnings]
         vanished = [warning for warning in warnings if warning.startswith("No file matches")]
         if vanished:

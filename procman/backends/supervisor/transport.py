@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from procman.backends.supervisor import processes, rpc
+from procman.backends.supervisor.complaints import without_content
 from procman.backends.supervisor.main_file import MainFile
 from procman.backends.supervisor.rpc import Address
 from procman.errors import ProcmanError
@@ -67,8 +68,8 @@ class Fault(ProcmanError):
 
     def __init__(self, code: int, text: str, subject: str) -> None:
         self.code = code
-        self.text = text.partition(": ")[2]
-        words = WORDS.get(code, f"supervisord refuses: {text}")
+        self.text = without_content(text.partition(": ")[2])
+        words = WORDS.get(code, f"supervisord refuses: {without_content(text)}")
         detail = f" ({self.text})" if self.text and self.text != subject else ""
         super().__init__(f"{subject}: {words}{detail}" if subject else f"{words}{detail}", hint=HINTS.get(code, ""))
 

@@ -22,7 +22,7 @@ NODE_NAME = re.compile(r"(?:-n\s*|--hostname[= ])\S*?(?<!%)%([hn])")
 def file_is_read(part: Part) -> Iterator[Finding]:
     """The reader takes the file at all: supervisord does not start with one that it cannot read."""
     if part.unreadable:
-        why = f"{part.reader.value} cannot read the file: {part.unreadable}"
+        why = f"supervisord cannot read it: {part.unreadable}"
         yield finding("PM940", Level.CRITICAL, part, None, "", why, "mend that line")
 
 

@@ -678,7 +678,8 @@ def test_nothing_is_removed_from_a_supervisord_that_does_not_run(supervisord: Su
 @pytest.mark.parametrize(
     ("content", "where"),
     [
-        ("rubbish\n", "theirs.conf"),
+        ("PASSWORD=hunter2\n", "theirs.conf"),
+        ('[program:x]\ncommand=x\nenvironment=A="hunter2",B\n', "theirs.conf:1"),
         ("[program:x]\ncommand=sleep 1\n[program:y]\nstartsecs=soon\ncommand=x\n", "theirs.conf:3"),
         ("[group:x]\nprograms=nobody\n", "theirs.conf:1"),
         ("[program:x]\ncommand=\xff\n", "theirs.conf"),
@@ -688,8 +689,9 @@ def test_file_that_cannot_be_read_is_named(supervisord: Supervisord, content: st
     supervisord.start()
     supervisord.section("a")
     (supervisord.sections / "theirs.conf").write_text(content, encoding="latin-1")
-    with pytest.raises(ProcmanError, match=str(supervisord.sections / where)):
+    with pytest.raises(ProcmanError, match=str(supervisord.sections / where)) as caught:
         activate(supervisord, Action.ADD, installed("a"))
+    assert "hunter2" not in caught.value.message
 
 
 # Programs of other people's sections

@@ -61,7 +61,9 @@ def test_section_that_stands_twice_is_found_twice(tmp_path: Path) -> None:
 def test_file_that_supervisord_cannot_read_is_named(tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     file.write_text("command = x\n")
-    with pytest.raises(ProcmanError, match=rf"{file}: supervisord cannot read it: .*line: 1"):
+    with pytest.raises(
+        ProcmanError, match=rf"{file}:1: supervisord cannot read it: no \[section\] stands above this line"
+    ):
         discover.read_programs(file)
     with pytest.raises(ProcmanError, match=r"missing\.conf: cannot be read"):
         discover.read_programs(tmp_path / "missing.conf")

@@ -1,0 +1,23 @@
+"""What supervisor and configparser say of a file, without what stands in it: that may be a password (S2)."""
+
+from __future__ import annotations
+
+import re
+
+_CONTENT = (
+    # configparser: the first line without a section above it, and every line that is none.
+    (re.compile(r"(file: .+?, line: \d+) .*"), r"\1"),
+    (re.compile(r"(\[line +\d+\]): .*"), r"\1"),
+    # supervisor 4.3, `expand` and `dict_of_key_value_pairs`: the whole value.
+    (re.compile(r"Format string .* for ('[^']*') (contains names|is badly formatted)"), r"\1 \2"),
+    (re.compile(r"\. Available names: (?:\S+, )*\S+"), ""),
+    (re.compile(r"(Unexpected end of key/value pairs) in value '.*'(?=( in section .*)?$)"), r"\1"),
+)
+
+
+def without_content(complaint: object) -> str:
+    """Return a COMPLAINT of supervisor's in one line: with files, lines, sections and options, without their values."""
+    text = " ".join(str(complaint).split())
+    for pattern, kept in _CONTENT:
+        text = pattern.sub(kept, text)
+    return text
