@@ -64,7 +64,9 @@ def install(
         click.echo(f"note: {warning}", err=True)
     if dry_run:
         return _list(project, replaced)
-    with options.telling(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as how:
+    with options.telling(
+        wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by="`procman install`"
+    ) as how:
         before = partial(_check, project, how) if not no_check else None
         report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, how=how)
     if report.failures:

@@ -100,8 +100,11 @@ def _run(arguments: Sequence[str]) -> int:
     except ProcmanError as error:
         _tell(error)
         return error.exit_status
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, click.Abort) as error:
         print("procman: interrupted", file=sys.stderr)  # noqa: T201
+        # Click's has the one that carries a hint, if there is any, for its cause.
+        for hint in (error.__cause__ or error).args:
+            print(f"  {hint}", file=sys.stderr)  # noqa: T201
         return 130
     except BrokenPipeError:
         # Who reads our output has seen enough.

@@ -44,10 +44,13 @@ lock_wait = click.option(
 
 
 @contextmanager
-def telling(*, wait_seconds: float | None = None, at_once: int = 1, lock_seconds: float) -> Iterator[How]:
+def telling(
+    *, wait_seconds: float | None = None, at_once: int = 1, lock_seconds: float, completed_by: str = ""
+) -> Iterator[How]:
     """Yield how to go about an order, with what is done on stdout and what it is about to do on stderr.
 
-    None of it needs to be heard, nor what the command says afterwards: the order is carried out to its end.
+    None of it needs to be heard, nor what the command says afterwards: the order is carried out to its end. One that is
+    interrupted says what it is COMPLETED_BY.
     """
     carry_on_unheard()
     progress = Progress()
@@ -69,5 +72,8 @@ def telling(*, wait_seconds: float | None = None, at_once: int = 1, lock_seconds
 
     try:
         yield How(progress, told, say, failed, wait_seconds, at_once, lock_seconds)
+    except KeyboardInterrupt:
+        left = f"{completed_by} completes it; `procman status` shows what is left to do."
+        raise KeyboardInterrupt(*([left] if completed_by else [])) from None
     finally:
         progress.clear()

@@ -27,7 +27,10 @@ def rollback(
     project's own code and its environment file, which procman does not keep.
     """
     installed = selection.installed(formerly=number is not None)
-    with options.telling(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as how:
+    same = "The same command" if number is not None else "`procman rollback N`, N as `procman history` shows it,"
+    with options.telling(
+        wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by=same
+    ) as how:
         chosen, report = command.rollback(installed, number, how)
     now, manifest = report.plan.generation.number, report.plan.generation.manifest
     if report.plan.nothing_to_do:

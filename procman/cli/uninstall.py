@@ -20,7 +20,7 @@ def uninstall(selection: Selection, purge: bool, lock_seconds: float) -> None:
     --purge removes all of them but the schedule, which is never deleted.
     """
     installed = selection.installed(formerly=purge)
-    with options.telling(lock_seconds=lock_seconds) as how:
+    with options.telling(lock_seconds=lock_seconds, completed_by="The same command") as how:
         remains = command.uninstall(installed, purge=purge, how=how)
     click.echo(f"{installed.manifest.project}: uninstalled")
     for path in remains.restored:

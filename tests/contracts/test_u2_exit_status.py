@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from procman.cli.main import COMMANDS
-from tests.attacks.host import AttackedHost
+from tests.attacks.host import CONFIGURATION, TOML, AttackedHost
 from tests.product import eventually
 
 FAILING = """
@@ -60,3 +60,14 @@ def test_what_fails(host: AttackedHost) -> None:
     assert status(host, "health") == 2
     host.procman("stop")
     assert status(host, "run one") == 7
+
+
+def test_an_order_that_is_interrupted_says_what_completes_it(host: AttackedHost) -> None:
+    host.configure(text=TOML.replace("start_seconds = 0", "start_seconds = 60"))
+    interrupted = f"timeout --preserve-status -s INT 4 procman --config {CONFIGURATION}"
+    done = host.run(f"{interrupted} install --no-check --wait 60", "root", check=False)
+    assert done.returncode == 130
+    assert done.stderr.endswith(
+        "procman: interrupted\n  `procman install` completes it; `procman status` shows what is left to do.\n"
+    )
+    assert host.run(f"{interrupted} logs -f one", "root", check=False).stderr.endswith("procman: interrupted\n")
