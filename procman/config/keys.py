@@ -275,7 +275,7 @@ HEALTH = (
         types.HTTP_URL,
         "RabbitMQ's management interface, such as http://127.0.0.1:15672. User and password are those of the broker.",
     ),
-    Key("on_event", types.WORDS, "A command that gets each event as JSON on its standard input, word by word."),
+    Key("on_event", types.EVENT_COMMAND, "A command that gets each event as JSON on its standard input, word by word."),
     Key(
         "procman",
         types.PATH,

@@ -272,6 +272,7 @@ AUTOSCALE = Type(
 )
 TEXTS = list_of(TEXT, 'a list of texts, such as ["--one", "--other=2"]')
 WORDS = list_of(TEXT, 'at least one word, such as ["celery", "-A", "mysite", "flower"]', fewest=1)
+EVENT_COMMAND = list_of(TEXT, 'at least one word, such as ["/usr/local/sbin/tell-somebody"]', fewest=1)
 QUEUES = list_of(QUEUE, 'a list of queue names, such as ["crop"]')
 SEARCH_PATHS = list_of(SEARCH_PATH, 'a list of paths, such as ["/opt/site/lib"]')
 PATHS = list_of(PATH, 'a list of paths, such as ["/var/lib/site/media"]')

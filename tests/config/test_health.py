@@ -55,3 +55,8 @@ def test_address_with_a_password_is_refused(tmp_path: Path) -> None:
     )
     assert "health.management_url" in problem
     assert "secret" not in problem
+
+
+def test_command_for_events_is_explained_by_one(tmp_path: Path) -> None:
+    [problem] = problems_with(tmp_path, '[worker.celery]\n[health]\non_event = "mail root"\n')
+    assert 'health.on_event: expected at least one word, such as ["/usr/local/sbin/tell-somebody"]' in problem
