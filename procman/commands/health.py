@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,6 +118,8 @@ def examine_asked(installed: Installed, names: Sequence[str], *, probe: bool) ->
 
 def write(path: Path, text: str) -> None:
     """Replace the file PATH whole by TEXT, readable for everybody. Raises ProcmanError."""
+    if os.path.isdir(path):  # noqa: PTH112 - says no, and does not fail, where nothing can be looked at
+        raise ProcmanError(f"{path} is a directory", hint=f"Name a file in it, such as {path / 'procman.prom'}")
     with Tree() as tree:
         tree.write(path.absolute(), text.encode("utf-8"), 0o644)
 

@@ -78,6 +78,11 @@ def test_a_file_that_cannot_be_replaced_is_3(product: Product) -> None:
     done = product.procman("health", "--output", str(product.directory / "none" / "health.prom"), check=False)
     assert done.returncode == 3
     assert "cannot be written" in done.stderr
+    done = product.procman("health", "--output", str(product.directory), check=False)
+    assert done.returncode == 3
+    assert done.stderr == (
+        f"procman: {product.directory} is a directory\n  Name a file in it, such as {product.directory}/procman.prom\n"
+    )
 
 
 def test_too_little_time_is_3(product: Product) -> None:
