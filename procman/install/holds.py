@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from procman.errors import ProcmanError
 from procman.install import records
 from procman.install.paths import Tree
 
@@ -47,14 +48,24 @@ def remove_hold(tree: Tree, state: Path, program: str) -> bool:
 
 
 def read_holds(tree: Tree, state: Path, now: float) -> Mapping[str, Hold]:
-    """Return the holds that count NOW, by program; one that has expired is none."""
+    """Return the holds that count NOW, by program; one that has expired is none.
+
+    One that cannot be understood holds as well, as it does for the program itself: somebody meant something by it.
+    """
     found = {}
     for name in tree.names(state / DIRECTORY):
         program, dot, suffix = name.rpartition(".")
         content = tree.read_private(state / DIRECTORY / name) if dot and suffix == "json" else None
         if content is None:
             continue
-        hold = records.from_bytes(Hold, content, state / DIRECTORY / name)
+        hold = _understood(content, state / DIRECTORY / name, program)
         if hold.until is None or hold.until > now:
             found[program] = hold
     return found
+
+
+def _understood(content: bytes, path: Path, program: str) -> Hold:
+    try:
+        return records.from_bytes(Hold, content, path)
+    except ProcmanError as error:
+        return Hold(program, "somebody", 0.0, None, error.message)

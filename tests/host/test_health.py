@@ -129,7 +129,9 @@ class Programs:
         return self.host.run(["hostname"]).stdout.strip()
 
     def hold(self, program: str) -> None:
-        text = json.dumps({"format": 1, "program": program, "by": "root", "since": 0, "until": None, "reason": "test"})
+        text = json.dumps(
+            {"format": 1, "program": program, "by": "root", "since": 0.0, "until": None, "reason": "test"}
+        )
         self.host.write(f"/var/lib/procman/{self.project.name}/holds/{program}.json", text)
 
     def release(self, program: str) -> None:

@@ -46,3 +46,13 @@ def test_hold_that_others_could_have_written_is_refused(tmp_path: Path, tree: Tr
     hold_path(tmp_path, "catmaid-celery").chmod(0o666)
     with pytest.raises(ProcmanError, match="not trusted"):
         read_holds(tree, tmp_path, 0.0)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"format": 2}', '{"format": 1, "program": "catmaid-celery"}'])
+def test_hold_that_cannot_be_understood_holds_and_says_so(tmp_path: Path, tree: Tree, text: str) -> None:
+    write_hold(tree, tmp_path, FOREVER, 0o755)
+    path = hold_path(tmp_path, "catmaid-celery")
+    path.write_text(text)
+    [hold] = read_holds(tree, tmp_path, 5000.0).values()
+    assert (hold.program, hold.until) == ("catmaid-celery", None)
+    assert str(path) in hold.reason
