@@ -98,13 +98,20 @@ def test_busy_work_and_broker_restarts_are_no_reason_to_restart_anything(stocked
     assert acted == []
     after = {name: each["pid"] for name, each in project.status().items() if each["kind"] != "health"}
     assert after == before
+    # Celery acknowledges a task as it starts: what it had just done so when the broker stopped may be lost, and what it
+    # had not yet is done again. Neither is procman's doing, and so they are told and not judged.
+    Host.wait_for(lambda: _is_drained(stocked), 60 * MINUTES + 600, "the queues are empty")
+    time.sleep(3 * STALL)  # what runs is in no queue
     done = counted(stocked, "finished")
-    Host.wait_for(
-        lambda: all(counted(stocked, "finished")[10_000 + number] for number in range(sent)),
-        60 * MINUTES + 600,
-        f"all {sent} tasks are done, {len(done)} were at first",
-    )
+    numbers = range(10_000, 10_000 + sent)
+    print(f"done: {sum(done[number] > 0 for number in numbers)}, twice: {sum(done[number] > 1 for number in numbers)}")
     project.procman("uninstall", "--purge", timeout=180)
+
+
+def _is_drained(host: Host) -> bool:
+    time.sleep(10)  # an answer of the broker's costs it as much as a task
+    said = host.run("rabbitmqctl --quiet --no-table-headers list_queues name messages").stdout
+    return not any(int(line.split()[1]) for line in said.splitlines() if line.split()[0] in QUEUES)
 
 
 def _events(project: Project) -> list[dict[str, Any]]:
