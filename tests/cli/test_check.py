@@ -113,7 +113,7 @@ def test_results_stand_below_their_program_and_what_is_sound_is_left_out() -> No
     lines = list(output.as_text(RESULTS, verbose=False, stream=io.StringIO()))
     assert lines[0] == "site-celery"
     assert lines[1].split() == ["CRITICAL", "PM731", "two"]
-    assert [line.strip() for line in lines[2:5]] == ["lines", "-> mend", "-> it"]
+    assert [line.strip() for line in lines[2:5]] == ["lines", "-> mend", "it"]
     assert lines[-1] == "1 CRITICAL, 1 WARNING, 1 OK"
     assert next(output.as_text(RESULTS, verbose=True, stream=io.StringIO())) == "project"
 

@@ -55,8 +55,10 @@ def run_with(base: Path, order: str, argument: str, point: Point, injected: str)
 
 def _run(options: list[str], base: Path, order: str, argument: str) -> subprocess.CompletedProcess[str]:
     assert STRACE
-    command = [sys.executable, "-B", "-m", "tests.install.sample", str(base), order, argument]
+    command = [sys.executable, "-m", "tests.install.sample", str(base), order, argument]
     environment = {"PATH": os.defpath, "PYTHONHASHSEED": "0", "HOME": os.environ.get("HOME", "/")}
+    # Of its own: whatever else runs here and compiles a module meanwhile would change how many files are opened.
+    environment["PYTHONPYCACHEPREFIX"] = str(base.with_suffix(".pycache"))
     where = ["-o", os.devnull] if "-o" not in options else []
     return subprocess.run(
         [STRACE, "-f", "-qq", *where, *options, *command],

@@ -195,8 +195,8 @@ def test_file_reached_through_a_link_is_the_same_file(host: Host) -> None:
 @pytest.mark.parametrize(
     ("text", "where"),
     [
-        ("rubbish\n", "line: 1"),
-        ("[program:x]\nrubbish\n", "[line 2]"),
+        ("rubbish\n", ":1:"),
+        ("[program:x]\nrubbish\n", ":2:"),
         ("[program:x]\n", ":1:"),
         ("[program:y]\ncommand=x\n[program:x]\ncommand=x\nstartsecs=soon\n", ":3:"),
         ("[program:x]\ncommand=x\nuser=nobody-of-that-name\n", ":1:"),
