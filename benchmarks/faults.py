@@ -115,9 +115,9 @@ FAULTS = (
 
 def main() -> None:
     """Cause every fault, and print what was found."""
+    units = restarted(WATCHED_SECONDS)
     healed = _run(is_healed=True)
     plain = _run(is_healed=False)
-    units = restarted(WATCHED_SECONDS)
     print("| fault | procman: found | healed | `inspect ping` | pid check | superlance, autorestart | plain unit |")
     print("|---|---|---|---|---|---|---|")
     for fault in FAULTS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tests.host.catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, install_project, send, show
+from tests.host.catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, install_procman, install_project, send, show
 from tests.host.machine import Host
 
 UNIT = """
@@ -33,6 +33,7 @@ PROGRAMS = {
 def restarted(seconds: float) -> dict[str, str]:
     """Return by program what its unit did within SECONDS of its fault."""
     with Host() as host:
+        install_procman(host)  # for its pip; procman itself does nothing here
         install_project(host)
         for name in PROGRAMS:
             _start(host, name)
