@@ -23,6 +23,9 @@ FORK_SECONDS = 0.5
 
 FAILURES_TO_TELL = 3
 
+EARLY_SECONDS = 0.2
+"""After so long a worker that is about to consume is looked at again."""
+
 
 class Asker:
     """Keeps `queues` and `queues_asked` of OBSERVED up to date."""
@@ -49,7 +52,7 @@ class Asker:
         """Ask nothing but whether the broker of a beat's app is there, and only when beat is late."""
         self._start(None, lambda: self._ask_broker(app))
 
-    def _start(self, pool: Any, ask: Callable[[], None]) -> None:
+    def _start(self, pool: Any, ask: Callable[[], bool]) -> None:
         if self._has_started:
             return
         self._has_started = True
@@ -65,11 +68,13 @@ class Asker:
                 os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)
             start_thread(self._forever, ask, sleep)
 
-    def _forever(self, ask: Callable[[], None], wait: Callable[[float], Any]) -> None:
+    def _forever(self, ask: Callable[[], bool], wait: Callable[[float], Any]) -> None:
+        """ASK again and again; it says whether that was too early to be told anything."""
         while True:
+            is_early = False
             try:
                 with self._asking:
-                    ask()
+                    is_early = ask()
                 self._failures = 0
                 self._observed.missing.pop("queues", None)
             except Exception as error:
@@ -77,7 +82,7 @@ class Asker:
                 self._failures += 1
                 if self._failures >= FAILURES_TO_TELL:
                     self._observed.missing["queues"] = f"the broker does not answer questions ({described(error)})"
-            wait(self._seconds)
+            wait(EARLY_SECONDS if is_early else self._seconds)
 
     def _before_fork(self) -> None:
         self._is_held = self._observed.is_own_process() and self._asking.acquire(True, FORK_SECONDS)
@@ -88,9 +93,11 @@ class Asker:
 
     # What is asked ---------------------------------------------------------------------------------------------------
 
-    def _ask_queues(self, consumer: Any) -> None:
+    def _ask_queues(self, consumer: Any) -> bool:
         if self._observed.phase != verdict.CONSUMING:
-            return
+            return False
+        if self._is_about_to_consume(consumer.task_consumer):
+            return True
         if consumer.connection is not self._origin:
             self._origin = consumer.connection
             self._disconnect()
@@ -100,6 +107,17 @@ class Asker:
         answered = [self._ask_queue(name) for name in sorted(self._known)]
         self._observed.queues = answered
         self._observed.queues_asked = monotonic()
+        return False
+
+    def _is_about_to_consume(self, task_consumer: Any) -> bool:
+        """Say whether the broker does not know yet of this consumer, which it therefore would not count.
+
+        Celery makes its consumer first and lets it consume when its loop begins. A worker that never gets so far is
+        asked about after all.
+        """
+        since = monotonic() - self._observed.phase_since
+        is_patient = since < self._observed.settings.stale_seconds
+        return is_patient and not all(map(task_consumer.consuming_from, list(task_consumer.queues)))
 
     def _remember_queues(self, consumer: Any) -> None:
         """Add to the queues those consumed now: one that somebody has cancelled is still asked for."""
@@ -135,15 +153,16 @@ class Asker:
         before = [queue["since"] for queue in self._observed.queues if queue["name"] == printable(name)]
         return before[0] if before and before[0] is not None else monotonic()
 
-    def _ask_broker(self, app: Any) -> None:
+    def _ask_broker(self, app: Any) -> bool:
         due = self._observed.tick_due
         if due is None or monotonic() - due < self._seconds:
-            return
+            return False
         try:
             self._connect(app.connection_for_write())
             self._observed.queues_asked = monotonic()
         finally:
             self._disconnect()
+        return False
 
     # The connection --------------------------------------------------------------------------------------------------
 

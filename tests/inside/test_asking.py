@@ -1,0 +1,121 @@
+"""When the broker is asked about a worker's queues, and what is made of an answer; the broker is a stand-in.
+
+A real RabbitMQ answers in tests/host/test_health.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from procman.inside import asking, verdict
+from procman.inside.asking import EARLY_SECONDS, Asker
+from procman.inside.observed import Observed
+from procman.inside.settings import read_settings
+
+STALE = 30
+
+
+class Broker:
+    """Counts whoever consumes from the one queue."""
+
+    channel_errors = ()
+    transport_options = None
+
+    def __init__(self) -> None:
+        self.consumed: set[str] = set()
+        self.asked = 0
+
+    def clone(self, **_: Any) -> Broker:
+        return self
+
+    def connect(self) -> None:
+        pass
+
+    def channel(self) -> Broker:
+        return self
+
+    def get_transport_cls(self) -> type:
+        return object
+
+    def queue_declare(self, name: str, passive: bool) -> SimpleNamespace:
+        assert passive
+        self.asked += 1
+        return SimpleNamespace(message_count=10, consumer_count=int(name in self.consumed))
+
+
+class Worker:
+    """As Celery has it: the consumer knows its queue before it consumes."""
+
+    def __init__(self, broker: Broker) -> None:
+        queue = SimpleNamespace(name="celery", queue_arguments=None)
+        self.connection = broker
+        self.pool = SimpleNamespace()
+        self.task_consumer = SimpleNamespace(queues=[queue], consuming_from=lambda queue: queue.name in broker.consumed)
+
+
+@pytest.fixture
+def ask(monkeypatch: pytest.MonkeyPatch, broker: Broker, observed: Observed) -> Callable[[], float]:
+    """A round of the thread that asks; returns how long it waits then."""
+    threads: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(asking, "start_thread", lambda *thread: threads.append(thread))
+    monkeypatch.delattr("os.register_at_fork")
+    Asker(observed).of_consumer(Worker(broker))
+    [(forever, act, _)] = threads
+
+    def once() -> float:
+        class Waits(Exception):
+            pass
+
+        def wait(seconds: float) -> None:
+            raise Waits(seconds)
+
+        with pytest.raises(Waits) as caught:
+            forever(act, wait)
+        return float(caught.value.args[0])
+
+    return once
+
+
+@pytest.fixture
+def broker() -> Broker:
+    return Broker()
+
+
+@pytest.fixture
+def observed() -> Observed:
+    observed = Observed(read_settings({"PROCMAN_STALE_SECONDS": str(STALE)}))
+    observed.enter(verdict.CONSUMING)
+    return observed
+
+
+def test_worker_that_is_about_to_consume_is_not_said_to_have_no_consumer(
+    ask: Callable[[], float], broker: Broker, observed: Observed
+) -> None:
+    assert ask() == EARLY_SECONDS
+    assert (observed.queues, broker.asked) == ([], 0)
+    broker.consumed.add("celery")
+    assert ask() == STALE / 2
+    assert observed.queues == [{"name": "celery", "messages": 10, "consumers": 1, "since": None}]
+
+
+def test_worker_that_never_comes_to_consume_is_asked_about_in_the_end(
+    ask: Callable[[], float], observed: Observed
+) -> None:
+    observed.phase_since -= STALE
+    assert ask() == STALE / 2
+    [queue] = observed.queues
+    assert (queue["messages"], queue["consumers"]) == (10, 0)
+    since = queue["since"]
+    ask()
+    assert observed.queues[0]["since"] == since
+
+
+def test_nobody_is_asked_without_a_connection(ask: Callable[[], float], broker: Broker, observed: Observed) -> None:
+    broker.consumed.add("celery")
+    observed.enter(verdict.DISCONNECTED)
+    assert ask() == STALE / 2
+    assert broker.asked == 0
