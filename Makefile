@@ -2,12 +2,16 @@
 
 PYTHON = python3
 TESTS =
+AT_ONCE = 4
 
 VIRTUALENV = .venv
 BIN = $(VIRTUALENV)/bin
 READY = $(VIRTUALENV)/ready
 DEMO = $(CURDIR)/.build/demo
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadgroup
+PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
+
+# Much of what the tests start would otherwise be compiled each time.
+export PYTHONDONTWRITEBYTECODE =
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | while IFS='|' read -r target text; do \

@@ -163,11 +163,17 @@ mode = "embedded"
 
 
 def eventually(probe: Callable[[], bool], what: str, patience: float = PATIENCE_SECONDS) -> None:
-    """Wait until PROBE says True; fail with WHAT if that takes too long."""
+    """Wait until PROBE says True; fail with WHAT if that takes too long.
+
+    Most of the time nobody asks: what is waited for needs the processor itself.
+    """
     deadline = time.monotonic() + patience
+    asked = time.monotonic()
     while not probe():
-        assert time.monotonic() < deadline, f"waited {patience:g} s: {what}"
-        time.sleep(0.05)
+        now = time.monotonic()
+        assert now < deadline, f"waited {patience:g} s: {what}"
+        time.sleep(max(0.05, 2 * (now - asked)))
+        asked = time.monotonic()
 
 
 def _arguments(process: psutil.Process) -> list[str]:

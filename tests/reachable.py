@@ -72,6 +72,6 @@ def make_virtualenv(directory: Path) -> Path:
     subprocess.run([python, "-m", "venv", "--without-pip", directory], check=True)
     [packages] = directory.glob("lib/python3.*/site-packages")
     found = environment.directory / "lib" / f"python{RUNNING}" / "site-packages"
-    # Copied, because the checkout may stand where nobody else can look.
-    shutil.copytree(found, packages, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    # Copied, because the checkout may stand where nobody else can look; compiled, because nobody could write that here.
+    shutil.copytree(found, packages, dirs_exist_ok=True)
     return directory / "bin" / "python"

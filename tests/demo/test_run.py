@@ -69,8 +69,7 @@ def demo() -> Iterator[Demo]:
     with public_directory() as top:
         demo = Demo(top)
         for part in ("procman", "templates", "demo"):
-            ignored = shutil.ignore_patterns("__pycache__", "var")
-            shutil.copytree(DEMO.parent / part, demo.checkout / part, ignore=ignored)
+            shutil.copytree(DEMO.parent / part, demo.checkout / part, ignore=shutil.ignore_patterns("var"))
         _install_procman(top / "tools", demo.checkout)
         _script(make_virtualenv(demo.directory / "env").with_name("celery"), "celery")
         if IS_ROOT:

@@ -191,12 +191,18 @@ class Host:
 
     @staticmethod
     def wait_for(condition: Callable[[], T], timeout: float, what: str = "") -> T:
-        """Ask until the answer is true, and return it; AssertionError after `timeout` seconds."""
+        """Ask until the answer is true, and return it; AssertionError after `timeout` seconds.
+
+        Most of the time nobody asks: what is waited for needs the processor itself.
+        """
         deadline = time.monotonic() + timeout
+        asked = time.monotonic()
         while not (answer := condition()):
-            if time.monotonic() > deadline:
+            now = time.monotonic()
+            if now > deadline:
                 raise AssertionError(f"not within {timeout} s: {what or getattr(condition, '__name__', condition)}")
-            time.sleep(0.1)
+            time.sleep(max(0.1, 2 * (now - asked)))
+            asked = time.monotonic()
         return answer
 
     def failed_units(self) -> list[str]:

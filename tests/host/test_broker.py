@@ -43,12 +43,10 @@ def project(stocked: Host) -> Iterator[Project]:
     """A worker of a queue of its own, and RabbitMQ with its management interface."""
     write_url(stocked, "catmaid", SECRET)
     stocked.run("rabbitmq-plugins enable rabbitmq_management", timeout=120)
-    stocked.run("rabbitmqctl set_user_tags catmaid monitoring")
     project = Project(stocked, "asked", TOML)
     project.procman("install", "--wait", "60")
     yield project
     project.procman("uninstall", "--purge")
-    stocked.run("rabbitmq-plugins disable rabbitmq_management", timeout=120)
 
 
 def write_url(host: Host, user: str, password: str, vhost: str = "/", place: str = "localhost") -> None:

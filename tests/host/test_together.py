@@ -159,9 +159,9 @@ def test_whatever_is_killed_is_back_without_orphans_and_with_one_beat(catmaid: P
     for name in survivors:
         assert states[name]["pid"] == before[name]
         wait_for(partial(_has_one_child, host, before[name]), START_SECONDS, "a new pool process")
-    for number, project in enumerate(projects, 200):
+    for project in projects:
         assert beats(host, project.name) == 1
-        consumes(project, number)
+    side_by_side(*(partial(consumes, project, number) for number, project in enumerate(projects, 200)))
 
 
 def _has_one_child(host: Host, pid: int) -> bool:
@@ -199,8 +199,8 @@ def test_broker_that_is_away_for_a_minute_is_survived_and_nothing_is_restarted(
     _user_installs(small, pocket)
     time.sleep(max(0.0, 60 - (time.monotonic() - began)))
     host.run("systemctl start rabbitmq-server", timeout=90)
-    for number, project in enumerate(four, 500):
-        consumes(project, number)
+    side_by_side(*(partial(consumes, project, number) for number, project in enumerate(four, 500)))
+    for project in four:
         after = {name: each["pid"] for name, each in project.status().items()}
         assert after == {name: before[name] for name in after}
     assert all_running(small, "anna")()
@@ -262,9 +262,9 @@ def test_after_a_reboot_everything_is_back_with_one_beat(four: Four, small: Proj
         wait_for(all_running(project, "anna"), START_SECONDS, project.name)
     assert {catmaid.state(f"catmaid-{name}") for name in ("spare", "shown")} == {"STOPPED"}
     assert {catmaid.state(f"catmaid-{name}") for name in ("celery", "celery-beat")} == {"RUNNING"}
-    for number, project in enumerate(four, 610):
+    for project in four:
         assert beats(host, project.name) == 1
-        consumes(project, number)
+    side_by_side(*(partial(consumes, project, number) for number, project in enumerate(four, 610)))
     assert host.failed_units() == []
     side_by_side(*(partial(project.procman, "uninstall", "--purge", user="anna") for project in (small, pocket)))
     assert host.run("find /home/anna -name 'procman*' -o -name '*supervisor*'").stdout == ""
