@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -79,6 +81,8 @@ OWN_CONTROL = "/opt/procman/bin/supervisorctl -c /etc/procman/supervisor/supervi
 
 wait_for = Host.wait_for
 
+SHORT_STALE_SECONDS = 6
+
 START_SECONDS = 90.0
 """How long two dozen programs may take to start on a small machine."""
 
@@ -124,7 +128,9 @@ def tiny(stocked: Host) -> Project:
 @pytest.fixture(scope="session")
 def own(tiny: Project) -> Project:
     """Under procman's own supervisord, which has a unit from now on, a worker and beat."""
-    project = Project(tiny.host, "own", under_supervisor(toml("own"), OWN))
+    heartbeats = f"heartbeat_seconds = 1\nstale_seconds = {SHORT_STALE_SECONDS}"
+    text = toml("own").replace("heartbeat_seconds = 1", heartbeats)
+    project = Project(tiny.host, "own", under_supervisor(text, OWN))
     said = project.procman("install", "--no-check").stderr
     assert "was not started by systemd: it goes on" in said
     wait_for(all_running(project), START_SECONDS, "own runs")
@@ -178,6 +184,44 @@ def consumes(project: Project, number: int) -> None:
     """Send a task and wait until it is done."""
     send(project.host, "counting.tasks.echo", [number], queue=project.name)
     wait_for(lambda: counted(project.host, "finished")[number] == 1, START_SECONDS, f"task {number}")
+
+
+def results(project: Project, program: str) -> dict[str, str]:
+    """Return the level of each result that `procman health` has for PROGRAM, by code."""
+    document = json.loads(project.procman("health", "--json", program, check=False).stdout)
+    return {result["code"]: result["level"] for result in document["programs"][0]["results"]}
+
+
+def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float, seconds: float) -> None:
+    """Fill the disk that the heartbeat of PROGRAM is on: that is a warning, for SECONDS, and its end is seen."""
+    host, directory = project.host, f"/var/lib/procman/{project.name}/run/{program}"
+    before = project.status()[program]["pid"]
+    owner = "uid=$(id -u www-data),gid=$(id -g www-data)"
+    host.run(f"mount -t tmpfs -o size=64k,mode=0755,{owner} tmpfs {directory}")
+    try:
+        there = ["test", "-s", f"{directory}/heartbeat.json"]
+        wait_for(lambda: host.run(there, check=False).returncode == 0, START_SECONDS, "it writes there")
+
+        def is_told() -> bool:
+            # Again and again: a heartbeat that was just being written gives its room back.
+            host.run(f"cat /dev/zero >> {directory}/filler", check=False)
+            return "PM206" in results(project, program)
+
+        wait_for(is_told, 2 * stale_seconds + START_SECONDS, "it is told")
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            is_told()
+            time.sleep(1)
+        assert host.run(["stat", "--file-system", "--format=%a", directory]).stdout == "0\n"
+        found = {code: level for code, level in results(project, program).items() if level != "OK"}
+        assert found == {"PM206": "WARNING"}
+        host.run(["rm", f"{directory}/filler"])
+        well = {"PM200", "PM201", "PM206"}
+        wait_for(lambda: results(project, program).keys() & well == {"PM200"}, START_SECONDS, "well again")
+    finally:
+        host.run(["umount", "--lazy", directory])
+    wait_for(lambda: "PM200" in results(project, program), START_SECONDS, "it writes where it did before")
+    assert project.status()[program]["pid"] == before
 
 
 def side_by_side(*actions: Callable[[], object]) -> None:

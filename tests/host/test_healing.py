@@ -13,6 +13,7 @@ from procman.checks.pool import ESTABLISHED_SECONDS, YOUNG_SECONDS
 
 from .catmaid import DATA, PROJECTS, VIRTUALENV, Project, counted, send, show
 from .machine import Host
+from .projects import full_disk_is_a_warning
 
 STALE, STALL, FAILURES, RESTARTS = 4, 6, 2, 2
 
@@ -194,32 +195,9 @@ def test_broker_that_gives_no_answer_restarts_nothing(cared: Cared) -> None:
 
 
 def test_heartbeat_whose_disk_is_full_is_a_warning_and_no_reason_to_heal(cared: Cared) -> None:
-    name, directory = "cared-cut", "/var/lib/procman/cared/run/cared-cut"
-    owner = "uid=$(id -u www-data),gid=$(id -g www-data)"
-    cared.host.run(f"mount -t tmpfs -o size=64k,mode=0755,{owner} tmpfs {directory}")
-    try:
-        there = ["test", "-s", f"{directory}/heartbeat.json"]
-        wait_for(lambda: cared.host.run(there, check=False).returncode == 0, SOON, "it writes there")
-
-        def is_told() -> bool:
-            # Again and again: a heartbeat that was just being written gives its room back.
-            cared.host.run(f"cat /dev/zero >> {directory}/filler", check=False)
-            return "PM206" in cared.results(name)
-
-        wait_for(is_told, 2 * STALE + SOON, "it is told")
-        end = time.monotonic() + LONG_ENOUGH
-        while time.monotonic() < end:
-            is_told()
-        assert cared.host.run(["stat", "--file-system", "--format=%a", directory]).stdout == "0\n"
-        found = {code: result["level"] for code, result in cared.results(name).items() if result["level"] != "OK"}
-        assert found == {"PM206": "WARNING"}
-        cared.host.run(["rm", f"{directory}/filler"])
-        wait_for(lambda: {"PM200"} == cared.results(name).keys() & {"PM200", "PM201", "PM206"}, SOON, "well again")
-    finally:
-        cared.host.run(["umount", "--lazy", directory])
-    wait_for(lambda: "PM200" in cared.results(name), SOON, "it writes where it did before")
-    assert cared.pid(name) == cared.pids[name]
-    assert "healing" not in dict(cared.told(name))
+    full_disk_is_a_warning(cared.project, "cared-cut", STALE, LONG_ENOUGH)
+    assert cared.pid("cared-cut") == cared.pids["cared-cut"]
+    assert "healing" not in dict(cared.told("cared-cut"))
 
 
 def test_held_one_is_not_touched_and_released_one_is(cared: Cared) -> None:

@@ -6,7 +6,19 @@ from functools import partial
 
 from .catmaid import Project, show
 from .machine import Host
-from .projects import OWN_CONTROL, OWN_UNIT, START_SECONDS, TINY, all_running, beats, consumes, side_by_side, wait_for
+from .projects import (
+    OWN_CONTROL,
+    OWN_UNIT,
+    SHORT_STALE_SECONDS,
+    START_SECONDS,
+    TINY,
+    all_running,
+    beats,
+    consumes,
+    full_disk_is_a_warning,
+    side_by_side,
+    wait_for,
+)
 
 DROP_IN = "/etc/systemd/system/supervisor.service.d/procman.conf"
 
@@ -67,6 +79,10 @@ def test_unit_of_procmans_own_waits_for_the_longest_stop_of_all_and_for_the_brok
 
 def test_restart_by_supervisorctl_ends_with_another_process_that_consumes(debian: Project, own: Project) -> None:
     side_by_side(partial(_restart, debian, "supervisorctl", 1200), partial(_restart, own, OWN_CONTROL, 2200))
+
+
+def test_heartbeat_whose_disk_is_full_is_a_warning(own: Project) -> None:
+    full_disk_is_a_warning(own, "own-celery", SHORT_STALE_SECONDS, SHORT_STALE_SECONDS)
 
 
 def _restart(project: Project, supervisorctl: str, number: int) -> None:
