@@ -62,8 +62,8 @@ def install_project(host: Host) -> None:
     wheels = wheelhouse(REQUIREMENTS)
     _install(host, VIRTUALENV, wheels, *(wheel.name.partition("-")[0] for wheel in sorted(wheels.glob("*.whl"))))
     # In one go: each rabbitmqctl takes seconds.
-    host.write("/root/definitions.json", json.dumps(ACCOUNT))
-    host.run("rabbitmqctl --quiet import_definitions /root/definitions.json")
+    host.write("/etc/rabbitmq/definitions.json", json.dumps(ACCOUNT), mode=0o600, owner="rabbitmq")
+    host.run("rabbitmqctl import_definitions /etc/rabbitmq/definitions.json")
     url = f"CELERY_BROKER_URL=amqp://catmaid:{SECRET}@localhost:5672//\n"
     host.write("/etc/catmaid/celery.env", url, mode=0o600)
     host.write(SHARED_ENVIRONMENT_FILE, url, mode=0o640, owner="root:www-data")
