@@ -2,7 +2,7 @@
 
 PYTHON = python3
 TESTS =
-AT_ONCE = 4
+AT_ONCE = 3
 
 VIRTUALENV = .venv
 BIN = $(VIRTUALENV)/bin

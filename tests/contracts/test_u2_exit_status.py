@@ -65,10 +65,14 @@ def test_what_fails(host: AttackedHost) -> None:
 
 def test_an_order_that_is_interrupted_says_what_completes_it(host: AttackedHost) -> None:
     host.configure(text=TOML.replace("start_seconds = 0", "start_seconds = 60"))
-    interrupted = f"timeout --preserve-status -s INT 4 procman --config {CONFIGURATION}"
-    done = host.run(f"{interrupted} install --no-check --wait 60", "root", check=False)
-    assert done.returncode == 130
-    assert done.stderr.endswith(
+    with host.start(f"exec procman --config {CONFIGURATION} install --no-check --wait 60") as install:
+        eventually(lambda: bool(host.pids("sleep")), "a program is started, and waited for")
+        [pid] = host.pids("procman-under-test")
+        host.root(f"kill -INT {pid}")
+        _, said = install.communicate(timeout=60)
+    assert install.returncode == 130
+    assert said.endswith(
         "procman: interrupted\n  `procman install` completes it; `procman status` shows what is left to do.\n"
     )
+    interrupted = f"timeout --preserve-status -s INT 4 procman --config {CONFIGURATION}"
     assert host.run(f"{interrupted} logs -f one", "root", check=False).stderr.endswith("procman: interrupted\n")

@@ -22,9 +22,6 @@ __all__ = ["catmaid", "debian", "fenced", "own", "tiny"]
 LAST = ("test_supervisor", "test_systemd", "test_together")
 """The first two share what they install with the last, which reboots the host and uninstalls."""
 
-NICE = -5
-"""Of all that runs in the host: a whole run takes as long as its tests do, one after the other."""
-
 PR_SET_PDEATHSIG = 1  # or a worker of pytest-xdist, whose controller was killed, would first finish its test
 
 
@@ -49,13 +46,17 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is below this directory, keep it on one worker of pytest-xdist, and skip it where it cannot run."""
+    """Mark what is below this directory, and skip it where it cannot run.
+
+    What shares the host stays on one worker of pytest-xdist; what boots hosts of its own stays on another, beside it.
+    """
     reason = _reason_to_skip()
     items.sort(key=_rank)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.host)
-            item.add_marker(pytest.mark.xdist_group("host"))
+            shares = "host" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("host" if shares else "own host"))
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
@@ -66,8 +67,6 @@ def host() -> Iterator[Host]:
     if "PYTEST_XDIST_WORKER" in os.environ:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     with ExitStack() as stack:
-        stack.callback(os.setpriority, os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, 0))
-        os.setpriority(os.PRIO_PROCESS, 0, NICE)
         try:
             booted = stack.enter_context(Host())
         except HostError as error:
