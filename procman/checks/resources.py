@@ -25,8 +25,8 @@ def check_memory(running: Running) -> Iterator[Result]:
         sizes = [size for size in found if size]
         if limit is None or not sizes:
             continue
-        mib = sum(size for size, _ in sizes) / MIB
-        name, values = each.program.name, {"memory_mib": round(mib, 1), "memory_restart_mib": float(limit)}
+        mib = round(sum(size for size, _ in sizes) / MIB, 1)
+        name, values = each.program.name, {"memory_mib": mib, "memory_restart_mib": float(limit)}
         detail = f"it uses {mib:.0f} MiB of at most {limit} MiB"
         if mib <= limit * NEARLY:
             yield Result("PM107", name, Level.OK, detail, "", values)

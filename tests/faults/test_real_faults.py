@@ -269,8 +269,8 @@ def test_pool_whose_processes_end_at_once_is_restarted_as_often_as_allowed_and_t
 def test_busy_worker_is_left_alone_however_long_its_task_takes(faulty: Faulty) -> None:
     eventually(lambda: faulty.product.counted("finished")[4] == 1, "it has done all of its tasks", PATIENCE)
     assert faulty.product.counted("finished")[1] == 1
-    assert faulty.pid("busy") == faulty.pids["busy"]
     assert "healing" not in dict(faulty.told("busy"))
+    assert faulty.pid("busy") == faulty.pids["busy"]
 
 
 def test_solo_worker_in_a_long_task_is_left_alone(faulty: Faulty) -> None:
