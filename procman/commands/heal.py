@@ -21,10 +21,10 @@ from procman.inside.verdict import MAX_BYTES
 from procman.install import records
 from procman.install.events import Event, append_event
 from procman.install.foreign import Foreign, read_foreign
+from procman.install.generations import HEALING
 from procman.install.holds import Hold, read_holds
 from procman.install.manifest import Manifest
 from procman.install.paths import Tree
-from procman.install.uninstall import HEALING
 from procman.model import InstalledProgram, Kind, ProgramState, State
 
 SIGNALS = {Order.DUMP: signal.SIGUSR1, Order.STOP: signal.SIGTERM, Order.KILL: signal.SIGKILL}

@@ -17,6 +17,9 @@ from procman.model import Activation, Directories
 KEPT = 10
 """How many generations stay on disk."""
 
+HEALING = "healing.json"
+"""What healing remembers of the programs, in the project's state; it writes that at any time, without the lock."""
+
 CLOCK_TICK_SECONDS = 0.01
 """By which the times of files go on, at the coarsest that Linux is built (CONFIG_HZ=100)."""
 
@@ -219,7 +222,17 @@ def _directory(state: Path, number: int) -> Path:
 
 def _leftovers(tree: Tree, state: Path) -> list[Path]:
     places = (state, state / "generations", state / "set-aside")
-    return [place / name for place in places for name in tree.names(place) if finished_name(name)]
+    # What healing is just writing has not been left by anybody.
+    return [
+        place / name for place in places for name in tree.names(place) if finished_name(name) not in (None, HEALING)
+    ]
+
+
+def forget_healing(tree: Tree, state: Path) -> None:
+    """Remove what healing remembers, and what it may not have written to the end; nothing heals any more."""
+    for name in tree.names(state):
+        if HEALING in (name, finished_name(name)):
+            tree.remove(state / name)
 
 
 def manifests_of_others(tree: Tree, directories: Directories) -> list[Manifest]:

@@ -16,9 +16,6 @@ from procman.install.paths import Tree
 from procman.install.plan import Plan
 from procman.model import Directories
 
-HEALING = "healing.json"
-"""What healing remembers of the programs, in the project's state."""
-
 
 @dataclass(frozen=True)
 class Remains:
@@ -57,7 +54,7 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     generations.forget_current(tree, directories.state)
     # Of programs that are no more.
     tree.remove_tree(directories.state / holds.DIRECTORY)
-    tree.remove(directories.state / HEALING)
+    generations.forget_healing(tree, directories.state)
     if purge:
         own = (directories.state / "run", directories.state / "set-aside", *_events(tree, directories.state))
         for path in (*installation.leftovers, *_logs(tree, past), *own):

@@ -219,6 +219,17 @@ def test_temporary_file_of_an_interrupted_run_is_swept_and_that_of_others_left(h
     assert (ours.exists(), theirs.exists()) == (False, True)
 
 
+def test_what_healing_is_just_writing_is_not_swept_but_by_an_uninstall(host: Path) -> None:
+    sample.install(host, ONE)
+    state = host / "var/lib/procman/catmaid"
+    half = state / temporary_name("healing.json")
+    half.write_text("half")
+    assert sample.install(host, ONE).nothing_to_do
+    assert half.exists()
+    sample.remove(host)
+    assert not half.exists()
+
+
 @pytest.mark.parametrize("path", ["usr", "usr/local/lib/procman/catmaid", "var/lib/procman/catmaid/run"])
 def test_temporary_directory_of_an_interrupted_run_is_swept(host: Path, path: str) -> None:
     left = (host / path).with_name(temporary_name(Path(path).name))
