@@ -18,7 +18,7 @@ help: ## this list
 	    printf '%-16s %s\n' "$$target" "$$text"; \
 	done
 
-test: lint packages ## check the code, then run every test; TESTS=tests/config runs some
+test: lint packages ## check the code, then run every test; TESTS=tests/config runs some, AT_ONCE=1 one after the other
 	$(PYTEST) $(TESTS)
 
 lint: $(READY) ## ruff and mypy

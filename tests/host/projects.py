@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -186,10 +187,10 @@ def consumes(project: Project, number: int) -> None:
     wait_for(lambda: counted(project.host, "finished")[number] == 1, START_SECONDS, f"task {number}")
 
 
-def results(project: Project, program: str) -> dict[str, str]:
-    """Return the level of each result that `procman health` has for PROGRAM, by code."""
+def results(project: Project, program: str) -> dict[str, dict[str, Any]]:
+    """Return what `procman health` says of PROGRAM, by code."""
     document = json.loads(project.procman("health", "--json", program, check=False).stdout)
-    return {result["code"]: result["level"] for result in document["programs"][0]["results"]}
+    return {result["code"]: result for result in document["programs"][0]["results"]}
 
 
 def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float, seconds: float) -> None:
@@ -213,7 +214,8 @@ def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float,
             is_told()
             time.sleep(1)
         assert host.run(["stat", "--file-system", "--format=%a", directory]).stdout == "0\n"
-        found = {code: level for code, level in results(project, program).items() if level != "OK"}
+        said = {code: result["level"] for code, result in results(project, program).items()}
+        found = {code: level for code, level in said.items() if level != "OK"}
         assert found == {"PM206": "WARNING"}
         host.run(["rm", f"{directory}/filler"])
         well = {"PM200", "PM201", "PM206"}

@@ -13,7 +13,7 @@ from procman.checks.pool import ESTABLISHED_SECONDS, YOUNG_SECONDS
 
 from .catmaid import DATA, PROJECTS, VIRTUALENV, Project, counted, send, show
 from .machine import Host
-from .projects import full_disk_is_a_warning
+from .projects import full_disk_is_a_warning, results
 
 STALE, STALL, FAILURES, RESTARTS = 4, 6, 2, 2
 
@@ -97,8 +97,7 @@ class Cared:
         return [(event["what"], event["code"]) for event in self.events(program)]
 
     def results(self, program: str) -> dict[str, dict[str, Any]]:
-        document = json.loads(self.project.procman("health", "--json", program, check=False).stdout)
-        return {result["code"]: result for result in document["programs"][0]["results"]}
+        return results(self.project, program)
 
     def level(self, program: str, code: str) -> str:
         return str(self.results(program).get(code, {}).get("level"))
