@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
-from procman.backends.systemd.files import render
+from procman.backends.systemd.renderer import render
 from procman.config.load import load
 from procman.model import BackendName
 from procman.project import Sandbox

@@ -9,10 +9,10 @@ from time import perf_counter
 
 from procman import backends
 from procman.config.load import load
-from procman.install.generations import read_installation
-from procman.install.paths import Tree
-from procman.install.plan import make_plan
-from procman.install.rendered import describe
+from procman.install.plan.describe import describe
+from procman.install.plan.plan import make_plan
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import read_installation
 from procman.project import Project
 
 COUNTS = (1, 100, 1000)

@@ -9,7 +9,7 @@ import argparse
 import shlex
 
 from benchmarks.paired import HEADER, measure, row
-from procman.backends.systemd.systemctl import PROPERTIES
+from procman.host.systemctl import PROPERTIES
 from tests.host.catmaid import Project, install_procman
 from tests.host.machine import Host
 

@@ -17,7 +17,7 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from procman.inside import BESIDE_LAUNCHER, LAUNCHER, launcher
+from procman.agent import BESIDE_LAUNCHER, LAUNCHER, launcher
 from tests.host.catmaid import SECRET, VIRTUALENV, install_procman, install_project
 from tests.host.machine import Host
 

@@ -19,7 +19,7 @@ def main() -> None:
     gc.set_threshold(GARBAGE)
     _check_code()
     if sys.argv[1:2] == ["heal"] and sys.argv[2:3] == ["--state"] and sys.argv[4:] == ["--listen"]:
-        from procman.cli.listening import listen  # without Click: it lives for months
+        from procman.cli.heal_listener import listen  # without Click: it lives for months
 
         return listen(sys.argv[3])
     from procman.cli.main import run  # not earlier: this is most of what is imported

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from procman import celery_command
-from procman.inside import BESIDE_LAUNCHER, LAUNCHER
+from procman.agent import BESIDE_LAUNCHER, LAUNCHER
+from procman.celery_cli.write import beat_arguments, worker_arguments
 from procman.model import MARKER, Kind, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
 
@@ -36,9 +36,9 @@ def _argv(project: Project, program: Program) -> tuple[str, ...]:
     binaries = project.virtualenv / "bin"
     match program.options:
         case Worker() as worker:
-            arguments = celery_command.worker_arguments(project.app, worker)
+            arguments = worker_arguments(project.app, worker)
         case Beat() as beat:
-            arguments = celery_command.beat_arguments(project.app, beat)
+            arguments = beat_arguments(project.app, beat)
         case Command(argv):
             arguments = list(argv)
     if program.launcher:
@@ -81,7 +81,7 @@ def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
 
 
 def _health_environment(project: Project, program: Program) -> dict[str, str]:
-    """Return what the heartbeat inside a worker or beat reads (inside/settings.py)."""
+    """Return what the heartbeat inside a worker or beat reads (agent/settings.py)."""
     health = project.health
     return {
         "PROCMAN_HEARTBEAT_SECONDS": str(health.heartbeat_seconds),
@@ -95,9 +95,9 @@ def _health_environment(project: Project, program: Program) -> dict[str, str]:
     }
 
 
-def inside_source(name: str) -> str:
+def agent_source(name: str) -> str:
     """Return the text of the launcher, or of a file beside it, as this version of procman ships it."""
-    return (Path(__file__).parent / "inside" / name).read_text(encoding="utf-8")
+    return (Path(__file__).parent / "agent" / name).read_text(encoding="utf-8")
 
 
 def owner_of(project: Project) -> str | None:
@@ -115,7 +115,7 @@ def launcher_files(project: Project) -> tuple[RenderedFile, ...]:
         return ()
     directory = project.directories.library
     return tuple(
-        RenderedFile(directory / name, inside_source(name), 0o644, owner, owner, users, restarts=False)
+        RenderedFile(directory / name, agent_source(name), 0o644, owner, owner, users, restarts=False)
         for name in (*BESIDE_LAUNCHER, LAUNCHER)
     )
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from procman.config.directories import directories_for
-from procman.config.identity import read_identity
-from procman.config.search import find
+from procman.config.find_file import find
+from procman.config.peek_identity import read_identity
 from procman.config.trust import require_trust, require_trusted_way
 from procman.errors import ConfigurationError, ProcmanError
-from procman.install.found import PathError
-from procman.install.generations import Generation, current_generation, read_installation, read_pending
-from procman.install.manifest import Manifest, Pending
-from procman.install.paths import Tree
-from procman.install.scope import installed_projects
+from procman.install.safe_fs.file_info import PathError
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Generation, current_generation, read_installation, read_pending
+from procman.install.state.manifest import Manifest, Pending
+from procman.install.state.scope_directories import installed_projects
 from procman.model import BackendName, Directories, Scope
 
 if TYPE_CHECKING:

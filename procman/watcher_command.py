@@ -9,12 +9,12 @@ from pathlib import Path
 
 import procman
 from procman import backends
-from procman.backends.supervisor.healer import STOP_SECONDS
-from procman.commands.init_draft import Draft
+from procman.backends.supervisor.watcher_program import STOP_SECONDS
 from procman.config.trust import distrust
-from procman.healer import KEY, healer_argv, healer_name
+from procman.init.draft import Draft
 from procman.model import BackendName, InstalledProgram, Kind, Scope
 from procman.project import Project
+from procman.watcher import KEY, healer_argv, healer_name
 
 SHEBANG_BYTES = 4096
 

@@ -20,7 +20,7 @@ CACHE = Path(__file__).parent.parent / ".cache"
 # As it was when the tests began: they get another home, but pip's configuration and pyenv are in the real one.
 ENVIRONMENT = dict(os.environ)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
-# What procman/inside/ must run on, oldest first.
+# What procman/agent/ must run on, oldest first.
 INSIDE = ("3.6", "3.7", "3.8", "3.9")
 
 
@@ -97,7 +97,7 @@ def find_python(version: str) -> Path | None:
 
 
 def oldest_python() -> Path | None:
-    """Return the oldest Python found that procman/inside/ must run on and that is older than procman's own."""
+    """Return the oldest Python found that procman/agent/ must run on and that is older than procman's own."""
     return next((python for python in map(find_python, INSIDE) if python), None)
 
 

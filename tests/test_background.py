@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from procman.backends.base import Controller
-from procman.commands.asked import Asked
+from procman.background import Asked
 from procman.errors import ProcmanError
 from procman.model import InstalledProgram, ProgramState, State
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from procman.inside import BESIDE_LAUNCHER
-from procman.inside.settings import read_settings
-from procman.install.holds import hold_path
+from procman.agent import BESIDE_LAUNCHER
+from procman.agent.settings import read_settings
+from procman.install.state.holds import hold_path
 from procman.launch import (
     SYSTEM_PATH,
-    inside_source,
+    agent_source,
     launch_of,
     launcher_files,
     launcher_path,
@@ -182,7 +182,7 @@ def test_command_is_looked_up_in_the_virtualenv_first(tmp_path: Path) -> None:
 
 def test_launcher_and_what_it_imports_are_files_of_roots_that_restart_nothing(site: Project) -> None:
     *beside, file = launcher_files(site)
-    assert (file.path, file.content) == (launcher_path(site), inside_source("launcher.py"))
+    assert (file.path, file.content) == (launcher_path(site), agent_source("launcher.py"))
     assert str(file.path) == LAUNCHER
     assert [each.path.name for each in beside] == list(BESIDE_LAUNCHER)
     for each in (*beside, file):
@@ -194,10 +194,10 @@ def test_launcher_and_what_it_imports_are_files_of_roots_that_restart_nothing(si
 
 
 def test_all_that_the_launcher_imports_from_beside_it_is_installed() -> None:
-    wanted = set(re.findall(r'import_beside\("(\w+)"\)', inside_source("launcher.py")))
+    wanted = set(re.findall(r'import_beside\("(\w+)"\)', agent_source("launcher.py")))
     assert "environment_file" in wanted
     for name in BESIDE_LAUNCHER:
-        for node in ast.walk(ast.parse(inside_source(name))):
+        for node in ast.walk(ast.parse(agent_source(name))):
             if isinstance(node, ast.ImportFrom) and node.level == 1:
                 wanted |= {node.module} if node.module else {alias.name for alias in node.names}
     assert {f"{name}.py" for name in wanted} == set(BESIDE_LAUNCHER)

@@ -16,14 +16,17 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     ("output",),
-    ("commands",),
-    ("checks", "backends", "install"),
-    ("app_facts", "broker_facts", "healer", "launch", "render"),
-    ("project_python",),
+    ("lint", "preflight"),
+    ("deploy",),
+    ("monitoring",),
+    ("watcher_command",),
+    ("init",),
+    ("backends",),
+    ("host", "install", "launch", "probes", "templating", "watcher"),
     ("config",),
-    ("celery_command", "quoting", "run"),
+    ("celery_cli", "quoting", "subprocesses"),
     ("project",),
-    ("errors", "inside", "model", "secrets", "version"),
+    ("agent", "errors", "model", "secrets", "version"),
 )
 """From the top down. What stands beside each other does not import each other."""
 
@@ -31,9 +34,9 @@ DEPTHS = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 
 HOMES = {
     "click": "procman.cli",
-    "jinja2": "procman.render",
-    "psutil": "procman.checks",
-    "subprocess": "procman.run",
+    "jinja2": "procman.templating",
+    "psutil": "procman.host",
+    "subprocess": "procman.subprocesses",
     "supervisor": "procman.backends.supervisor",
 }
 """The only part that may import what stands on the left."""
@@ -74,7 +77,7 @@ def _names(module: str, node: ast.AST, sources: Iterable[str]) -> Iterator[str]:
     match node:
         case ast.Import(names=names):
             yield from (alias.name for alias in names)
-        case ast.ImportFrom(module=base, names=names, level=1) if _within(module, "procman.inside"):
+        case ast.ImportFrom(module=base, names=names, level=1) if _within(module, "procman.agent"):
             # Installed beside the launcher, under whatever name that gives them, they find each other only so.
             yield from (f".{base or alias.name}" for alias in names)
         case ast.ImportFrom(module=None, names=names) | ast.ImportFrom(module=str(), level=1 | 2 | 3, names=names):
@@ -118,7 +121,7 @@ def _unknown_library(one: Import) -> bool:
 
 def _foreign_inside(one: Import) -> bool:
     name = one.imported.split(".")[0]
-    return _within(one.module, "procman.inside") and name not in {"", *sys.stdlib_module_names}
+    return _within(one.module, "procman.agent") and name not in {"", *sys.stdlib_module_names}
 
 
 RULES = (_against_the_layers, _away_from_home, _unknown_library, _foreign_inside)
@@ -141,37 +144,37 @@ def test_every_part_has_a_layer() -> None:
     [
         ("procman.model", "from procman.errors import ProcmanError"),
         ("procman.model", "import procman.config.load"),
-        ("procman.config.load", "from procman.render import Templates"),
+        ("procman.config.load", "from procman.templating import Templates"),
         ("procman.config.load", "from procman import render"),
         ("procman.config.load", "def load():\n    from procman import render"),
         ("procman.config.load", "if TYPE_CHECKING:\n    from procman.launch import launch_of"),
-        ("procman.render", "from procman.launch import launch_of"),
-        ("procman.checks.process", "from procman.backends.base import Progress"),
-        ("procman.install.plan", "import procman.backends.supervisor.files"),
-        ("procman.commands.status", "from procman.output import table"),
-        ("procman.commands.status", "from procman.cli.main import run"),
+        ("procman.templating", "from procman.launch import launch_of"),
+        ("procman.monitoring.checks.process_state", "from procman.backends.base import Progress"),
+        ("procman.install.plan.plan", "import procman.backends.supervisor.renderer"),
+        ("procman.monitoring.status", "from procman.output import table"),
+        ("procman.monitoring.status", "from procman.cli.main import run"),
         ("procman.config.load", "importlib.import_module('procman.cli.main')"),
         ("procman.config.load", "from ..render import Templates"),
         ("procman.config.load", "from . import keys"),
         ("procman.brand_new", "import procman.model"),
         ("procman.config.load", "import procman.brand_new"),
         ("procman.output.table", "import click"),
-        ("procman.backends.supervisor.files", "from jinja2 import Environment"),
-        ("procman.commands.status", "import psutil"),
-        ("procman.backends.systemd.control", "import subprocess"),
-        ("procman.checks.process", "from subprocess import run"),
-        ("procman.backends.systemd.control", "import supervisor.options"),
+        ("procman.backends.supervisor.renderer", "from jinja2 import Environment"),
+        ("procman.monitoring.status", "import psutil"),
+        ("procman.backends.systemd.controller", "import subprocess"),
+        ("procman.monitoring.checks.process_state", "from subprocess import run"),
+        ("procman.backends.systemd.controller", "import supervisor.options"),
         ("procman.config.load", "import yaml"),
-        ("procman.run", "import tomli"),
-        ("procman.inside.launcher", "from procman.errors import ProcmanError"),
-        ("procman.inside.launcher", "import celery"),
-        ("procman.inside.heartbeat", "from procman.inside import verdict"),
-        ("procman.inside.heartbeat", "from .. import model"),
-        ("procman.inside.launcher", "importlib.import_module('procman.errors')"),
+        ("procman.subprocesses", "import tomli"),
+        ("procman.agent.launcher", "from procman.errors import ProcmanError"),
+        ("procman.agent.launcher", "import celery"),
+        ("procman.agent.heartbeat", "from procman.agent import verdict"),
+        ("procman.agent.heartbeat", "from .. import model"),
+        ("procman.agent.launcher", "importlib.import_module('procman.errors')"),
     ],
 )
 def test_violation_is_found(module: str, text: str) -> None:
-    sources = dict.fromkeys(["procman.render", "procman.backends", "procman.brand_new"], "") | {module: text}
+    sources = dict.fromkeys(["procman.templating", "procman.backends", "procman.brand_new"], "") | {module: text}
     assert len(_violations(sources)) == 1
 
 
@@ -179,16 +182,16 @@ def test_violation_is_found(module: str, text: str) -> None:
     ("module", "text"),
     [
         ("procman.cli.status", "import click\nfrom procman.output import table\nfrom procman.commands import status"),
-        ("procman.commands.status", "from procman.install.plan import plan\nfrom procman.model import Project"),
-        ("procman.commands.install", "from procman.commands import status"),
+        ("procman.monitoring.status", "from procman.install.plan.plan import plan\nfrom procman.model import Project"),
+        ("procman.deploy.install", "from procman.commands import status"),
         ("procman.config.load", "import tomllib\nimport tomli\nfrom procman.config import keys, types"),
-        ("procman.checks.process", "import psutil\nfrom procman.run import capture"),
+        ("procman.monitoring.checks.process_state", "import psutil\nfrom procman.subprocesses import capture"),
         ("procman.backends.supervisor.verify", "from supervisor.options import ServerOptions"),
-        ("procman.inside.probe", "import json, os\nfrom importlib import import_module"),
-        ("procman.inside.heartbeat", "from . import verdict\nfrom .notify import Systemd"),
+        ("procman.probes.app_script", "import json, os\nfrom importlib import import_module"),
+        ("procman.agent.heartbeat", "from . import verdict\nfrom .notify import Systemd"),
         ("procman", "from procman.version import VERSION"),
         ("procman.launch", "from procman import celery_command"),
     ],
 )
 def test_rightful_import_is_left_alone(module: str, text: str) -> None:
-    assert _violations({"procman.celery_command": "", module: text}) == []
+    assert _violations({"procman.celery_cli.write": "", module: text}) == []

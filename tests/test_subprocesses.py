@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procman.errors import ProcmanError
-from procman.run import CLEAN_ENVIRONMENT, MAX_BYTES, Completed, capture, stream
+from procman.subprocesses import CLEAN_ENVIRONMENT, MAX_BYTES, Completed, capture, stream
 
 
 def lines(script: str) -> list[str]:

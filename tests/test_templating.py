@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from procman.errors import ProcmanError
-from procman.render import Templates, builtin_templates
+from procman.templating import Templates, builtin_templates
 
 SECTION = "supervisor/program.conf.j2"
 

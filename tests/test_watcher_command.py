@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from procman.commands import healer
-from procman.commands.healer import healer_notes, healer_problems, installed_healer, name_healer
-from procman.commands.init_draft import Draft
+from procman import watcher_command
 from procman.config.load import load
+from procman.init.draft import Draft
 from procman.model import BackendName, HealthSettings, Kind, Scope
 from procman.project import Project
+from procman.watcher_command import healer_notes, healer_problems, installed_healer, name_healer
 from tests.install.people import NOBODY, needs_root
 
-REFERENCE = Path(__file__).parents[2] / "units" / "procman.toml"
+REFERENCE = Path(__file__).parents[1] / "units" / "procman.toml"
 
 
 def project(command: str | None = "/bin/true", **changes: object) -> Project:
@@ -94,7 +94,7 @@ def test_init_does_not_have_root_run_what_others_could_change(tmp_path: Path, mo
     command = tmp_path / "procman"
     command.touch(mode=0o755)
     os.chown(command, NOBODY.pw_uid, -1)
-    monkeypatch.setattr(healer, "own_command", lambda: command)
+    monkeypatch.setattr(watcher_command, "own_command", lambda: command)
     draft = Draft()
     name_healer(draft, Scope.SYSTEM)
     assert draft.get("health", "procman") is None

@@ -4,17 +4,17 @@ LAUNCHER = "launcher.py"
 """The file that starts a program."""
 
 BESIDE_LAUNCHER = (
-    "asking.py",
     "beat_hooks.py",
     "environment_file.py",
     "heartbeat.py",
-    "notify.py",
-    "observed.py",
+    "native_threads.py",
+    "queue_poller.py",
     "run_files.py",
+    "sd_notify.py",
     "self_healing.py",
     "settings.py",
-    "threads.py",
     "verdict.py",
     "worker_hooks.py",
+    "worker_state.py",
 )
 """What it imports from its own directory."""

@@ -5,7 +5,7 @@ from time import monotonic
 from typing import Any, Callable
 
 from . import verdict
-from .observed import Observed, described, printable
+from .worker_state import Observed, described, printable
 
 
 def connect(observed: Observed, start_asking: Callable[[Any], None]) -> None:

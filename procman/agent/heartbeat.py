@@ -11,13 +11,13 @@ from time import monotonic, sleep
 from typing import Any, Dict, Mapping, Optional
 
 from . import beat_hooks, run_files, verdict, worker_hooks
-from .asking import Asker
-from .notify import Systemd
-from .observed import Observed, described
+from .native_threads import start_thread
+from .queue_poller import Asker
+from .sd_notify import Systemd
 from .self_healing import SelfHealing
 from .settings import read_settings, say
-from .threads import start_thread
 from .verdict import Thresholds, Verdict
+from .worker_state import Observed, described
 
 FILE = "heartbeat.json"
 

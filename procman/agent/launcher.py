@@ -275,7 +275,7 @@ def import_beside(name: str) -> Any:
 def put_off_start(reason: str) -> None:
     """Ask systemd for more time to start; without systemd, or without the file that does it, nothing happens."""
     try:
-        import_beside("notify").Systemd(os.environ).put_off(reason)
+        import_beside("sd_notify").Systemd(os.environ).put_off(reason)
     except Exception as error:
         say(f"systemd cannot be asked for more time: {error!r}")
 

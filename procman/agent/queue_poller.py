@@ -12,8 +12,8 @@ from time import monotonic, sleep
 from typing import Any, Callable, Dict, Optional
 
 from . import verdict
-from .observed import Observed, described, printable
-from .threads import start_thread
+from .native_threads import start_thread
+from .worker_state import Observed, described, printable
 
 ANSWER_SECONDS = 3
 """How long the broker may take to answer."""

@@ -8,9 +8,9 @@ from time import monotonic, time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from . import run_files, verdict
-from .observed import Observed
 from .settings import HealthSettings
 from .verdict import Verdict
+from .worker_state import Observed
 
 EVENTS_BYTES = 256 * 1024
 HOUR = 3600.0

@@ -6,7 +6,7 @@ from time import monotonic, time
 from typing import Any, Callable, List, Optional, Tuple
 
 from . import verdict
-from .observed import Measured, Observed, described, printable
+from .worker_state import Measured, Observed, described, printable
 
 POOLS = {
     "celery.concurrency.prefork": "prefork",

@@ -18,7 +18,7 @@ PACKAGES = {
 
 def files(backend: BackendName) -> Files:
     """Return what renders for BACKEND; imported now, for `status` must not wait for Jinja."""
-    return cast("Files", importlib.import_module(f"{PACKAGES[backend]}.files"))
+    return cast("Files", importlib.import_module(f"{PACKAGES[backend]}.renderer"))
 
 
 def verify(backend: BackendName) -> Verify:
@@ -28,5 +28,5 @@ def verify(backend: BackendName) -> Verify:
 
 def controller(backend: BackendName, project: str, scope: Scope, supervisor: SupervisorSettings) -> Controller:
     """Return what speaks to the process manager of PROJECT under BACKEND."""
-    module = cast("Control", importlib.import_module(f"{PACKAGES[backend]}.control"))
+    module = cast("Control", importlib.import_module(f"{PACKAGES[backend]}.controller"))
     return module.controller(project, scope, supervisor)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from procman import backends
-from procman.install.manifest import Manifest
+from procman.install.state.manifest import Manifest
 from procman.model import BackendName
 
 if TYPE_CHECKING:

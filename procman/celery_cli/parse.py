@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from procman.celery_command import BEAT_KEYS, FORBIDDEN, OTHERS, SHORT_FLAGS, WORKER_KEYS
+from procman.celery_cli.write import BEAT_KEYS, FORBIDDEN, OTHERS, SHORT_FLAGS, WORKER_KEYS
 from procman.model import Kind
 from procman.secrets import holds_password
 

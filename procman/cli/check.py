@@ -55,7 +55,7 @@ def check(
         raise click.UsageError("--lint takes files to judge." if lint else "FILEs are for --lint.")
     if lint:
         return _lint(files, as_json=as_json)
-    from procman.commands import check as command
+    from procman.preflight import check as command
 
     project = selection.configured()
     progress = Progress()
@@ -75,7 +75,7 @@ def check(
 
 
 def _lint(files: tuple[Path, ...], *, as_json: bool) -> int:
-    from procman.commands import lint as command
+    from procman.lint import lint as command
 
     found = command.lint(files)
     if as_json:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from procman.cli.selection import Selection
-from procman.commands.install import preview, preview_generation
+from procman.deploy.install import preview, preview_generation
 from procman.output import plan as output
 
 

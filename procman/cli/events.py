@@ -7,7 +7,7 @@ import sys
 import click
 
 from procman.cli.selection import Selection
-from procman.commands import events as command
+from procman.monitoring import events as command
 from procman.output import events as output
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from procman.cli import listening
+from procman.cli import heal_listener
+from procman.cli.safe_streams import carry_on_unheard
 from procman.cli.selection import Selection
-from procman.cli.streams import carry_on_unheard
-from procman.commands.keeping import look_once
-from procman.install.events import Event
+from procman.install.state.event_log import Event
+from procman.monitoring.watch_loop import look_once
 from procman.output.events import as_line
 
 
@@ -31,9 +31,9 @@ def heal(selection: Selection, listen: bool, state: Path | None) -> None:
     carry_on_unheard()
     place = state or selection.installed().manifest.directories.state
     if listen:
-        listening.listen(place)
+        heal_listener.listen(place)
     else:
-        look_once(place, _print_event, listening.warn)
+        look_once(place, _print_event, heal_listener.warn)
 
 
 def _print_event(event: Event) -> None:

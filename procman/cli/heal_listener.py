@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from procman.commands.keeping import keep_looking
-from procman.install.events import Event
+from procman.install.state.event_log import Event
+from procman.monitoring.watch_loop import keep_looking
 from procman.output.events import as_line
 from procman.output.terminal import printable
 

@@ -12,9 +12,9 @@ import click
 
 from procman.cli.seconds import Seconds
 from procman.cli.selection import Selection
-from procman.commands import health as command
 from procman.commands.in_time import in_time
 from procman.errors import ProcmanError
+from procman.monitoring import health as command
 
 FORMATS = ("text", "json", "nagios", "openmetrics")
 UNKNOWN = 3

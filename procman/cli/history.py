@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli.selection import Selection
-from procman.commands.history import history as command
+from procman.deploy.history import history as command
 from procman.output import history as output
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from procman.cli.selection import Selection
-from procman.commands import init as command
+from procman.init import init as command
 from procman.model import Scope
 from procman.output.terminal import printable
 

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import click
 
+from procman.backends.lookup import controller_of
 from procman.cli import options
 from procman.cli.selection import Selection
-from procman.commands import install as command
-from procman.commands.carry_out import How
-from procman.commands.controller import controller_of
-from procman.commands.healer import healer_notes
-from procman.commands.warnings import warnings
+from procman.deploy import install as command
+from procman.deploy.host_warnings import warnings
+from procman.deploy.rollout import How
 from procman.errors import ProcmanError
 from procman.model import Level
 from procman.output import plan as output
 from procman.output.install import as_failure
 from procman.project import Project
+from procman.watcher_command import healer_notes
 
 
 @click.command()
@@ -79,8 +79,8 @@ def install(
 
 def _check(project: Project, how: How) -> None:
     # Imported only now: a second install, which changes nothing, has nothing to check.
-    from procman.commands.check import blocking, check
     from procman.output.check import as_text
+    from procman.preflight.check import blocking, check
 
     how.progress(f"checking that {project.app} will run as {project.user or 'you'}")
     results = check(project)

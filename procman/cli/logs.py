@@ -7,7 +7,7 @@ import sys
 import click
 
 from procman.cli.selection import Selection
-from procman.commands import control
+from procman.deploy import start_stop
 
 
 @click.command()
@@ -19,7 +19,7 @@ from procman.commands import control
 @click.pass_obj
 def logs(selection: Selection, name: str, follow: bool, lines: int) -> None:
     """Show what a program wrote, whichever process manager keeps it."""
-    for line in control.logs(selection.installed(), name, lines, follow=follow):
+    for line in start_stop.logs(selection.installed(), name, lines, follow=follow):
         click.echo(line)
         if follow:
             sys.stdout.flush()

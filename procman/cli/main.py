@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from procman.cli.safe_streams import standard_streams
 from procman.cli.selection import Selection
-from procman.cli.streams import standard_streams
 from procman.errors import ProcmanError
 from procman.output.terminal import coloured, printable
 

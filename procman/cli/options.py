@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import click
 
+from procman.cli.safe_streams import carry_on_unheard
 from procman.cli.seconds import Seconds
-from procman.cli.streams import carry_on_unheard
-from procman.commands.carry_out import Failure, How
+from procman.deploy.rollout import Failure, How
 from procman.model import InstalledProgram
 from procman.output.install import failure_lines
 from procman.output.terminal import Progress, printable

@@ -6,9 +6,9 @@ import os
 
 import click
 
+from procman.cli.safe_streams import carry_on_unheard
 from procman.cli.selection import Selection
-from procman.cli.streams import carry_on_unheard
-from procman.commands import hold as command
+from procman.monitoring import hold as command
 
 
 @click.command()

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
+from procman.agent import LAUNCHER
+from procman.cli.safe_streams import carry_on_unheard
 from procman.cli.selection import Selection
-from procman.cli.streams import carry_on_unheard
-from procman.commands import render as command
-from procman.commands.select import trust_templates
-from procman.inside import LAUNCHER
+from procman.deploy import render as command
+from procman.lookup import trust_templates
 from procman.project import RenderedFile
 
 

@@ -7,7 +7,7 @@ import click
 from procman.cli import options
 from procman.cli.seconds import Seconds
 from procman.cli.selection import Selection
-from procman.commands import control
+from procman.deploy import start_stop
 
 
 @click.command()
@@ -34,7 +34,7 @@ def restart(
     """
     failed = 0
     with options.telling(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as how:
-        for program, unhealthy in control.restart(selection.installed(), names, how):
+        for program, unhealthy in start_stop.restart(selection.installed(), names, how):
             if unhealthy:
                 how.say(f"{program.name}: not healthy {wait_seconds:g} s after its start: {unhealthy.result.detail}")
                 how.say(f"  procman logs {program.name}")

@@ -6,7 +6,7 @@ import click
 
 from procman.cli import options
 from procman.cli.selection import Selection
-from procman.commands import rollback as command
+from procman.deploy import rollback as command
 from procman.output import plan as output
 from procman.output.install import as_failure
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli.selection import Selection
-from procman.commands import run as command
+from procman.deploy import run as command
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from procman.commands.select import Chosen, Installed
+    from procman.lookup import Chosen, Installed
     from procman.project import Project
 
 
@@ -19,17 +19,17 @@ class Selection(NamedTuple):
 
     def configured(self) -> Project:
         """Return the project that procman.toml describes, complete and checked."""
-        from procman.commands.select import configured
+        from procman.lookup import configured
 
         return configured(self._chosen())
 
     def installed(self, *, formerly: bool = False) -> Installed:
         """Return the project as it was installed, whatever procman.toml says by now, or FORMERLY was."""
-        from procman.commands.select import installed
+        from procman.lookup import installed
 
         return installed(self._chosen(), formerly=formerly)
 
     def _chosen(self) -> Chosen:
-        from procman.commands.select import Chosen
+        from procman.lookup import Chosen
 
         return Chosen(self.configuration, self.project, dict(os.environ), Path.cwd())

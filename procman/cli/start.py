@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
+from procman.cli.safe_streams import carry_on_unheard
 from procman.cli.selection import Selection
-from procman.cli.streams import carry_on_unheard
-from procman.commands import control
+from procman.deploy import start_stop
 from procman.output.terminal import Progress
 
 
@@ -21,7 +21,7 @@ def start(selection: Selection, names: tuple[str, ...]) -> None:
     carry_on_unheard()
     progress = Progress()
     try:
-        programs = control.start(selection.installed(), names, progress)
+        programs = start_stop.start(selection.installed(), names, progress)
     finally:
         progress.clear()
     for program in programs:

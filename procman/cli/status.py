@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli.selection import Selection
-from procman.commands import status as command
+from procman.monitoring import status as command
 from procman.output import status as output
 
 

@@ -6,7 +6,7 @@ import click
 
 from procman.cli import options
 from procman.cli.selection import Selection
-from procman.commands import uninstall as command
+from procman.deploy import uninstall as command
 
 
 @click.command()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from procman.commands.carry_out import How
-from procman.commands.controller import controller_of
+from procman.backends.lookup import controller_of
+from procman.deploy.rollout import How
 from procman.errors import ProcmanError
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.manifest import Manifest
 from procman.model import Action, Activation, InstalledProgram
 
 

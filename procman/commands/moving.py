@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from procman.backends.systemd import sandbox
-from procman.checks.open_files import written_by
-from procman.checks.process_tree import children, tree
+from procman.host.open_files import written_by
+from procman.host.process_tree import children, tree
 from procman.model import BackendName, ProgramState
 from procman.project import Project
 

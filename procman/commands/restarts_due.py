@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from procman.install.manifest import Manifest
+from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState
 
 

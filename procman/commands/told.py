@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from procman.backends.base import Controller
-from procman.commands.hold import by_whom
-from procman.commands.watch import now, read_heartbeat
 from procman.errors import ProcmanError
-from procman.install.events import Event, append_event
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.event_log import Event, append_event
+from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState
+from procman.monitoring.hold import by_whom
+from procman.monitoring.program_view import now, read_heartbeat
 
 
 def tell_stop(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], action: str) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from procman.config.document import Document
-from procman.config.systemd import check_directives
+from procman.config.read_systemd import check_directives
 from procman.model import BackendName, Scope
 from procman.project import Program, Project, Worker
 

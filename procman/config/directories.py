@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from procman.config.text import normalised
+from procman.config.read_file import normalised
 from procman.errors import ConfigurationError
 from procman.model import Directories, Scope
 from procman.quoting import unprintable

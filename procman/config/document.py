@@ -8,9 +8,9 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from procman.config import syntax
+from procman.config import toml_errors
 from procman.config.keys import Key, place_of
-from procman.config.positions import dotted, lines_of
+from procman.config.toml_lines import dotted, lines_of
 from procman.errors import ConfigurationError
 
 if sys.version_info >= (3, 11):
@@ -38,7 +38,7 @@ class Document:
         except (ValueError, RecursionError) as error:
             # ValueError alone: a number of thousands of digits (Python 3.11 and later).
             raise ConfigurationError(
-                [syntax.problem(path, text, error)], hint="The rest can be checked only when this is TOML."
+                [toml_errors.problem(path, text, error)], hint="The rest can be checked only when this is TOML."
             ) from None
 
     @cached_property

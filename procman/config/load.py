@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from procman.config import consistency, health, keys, programs, systemd
+from procman.config import cross_checks, keys, read_health, read_programs, read_systemd
 from procman.config.directories import directories_for
 from procman.config.document import Document, Table, unknown
-from procman.config.positions import dotted
-from procman.config.text import read_text
+from procman.config.read_file import read_text
+from procman.config.toml_lines import dotted
 from procman.errors import ConfigurationError
 from procman.model import BackendName, Directories, Scope, SupervisorMode, SupervisorSettings
 from procman.project import Project
@@ -39,7 +39,7 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
     scope = Scope(values["scope"])
     name = values["name"] or "project"
     directories, homeless = _directories(name, scope, environment)
-    found_health = health.read_settings(document)
+    found_health = read_health.read_settings(document)
     project = Project(
         name=name,
         configuration_file=document.path,
@@ -57,12 +57,12 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
         after=values["after"],
         templates=values["templates"],
         supervisor=_supervisor(document, scope, directories),
-        systemd=systemd.read_settings(document),
+        systemd=read_systemd.read_settings(document),
         health=found_health,
         directories=directories,
-        programs=programs.read_programs(document, name, directories, values["public"], found_health),
+        programs=read_programs.read_programs(document, name, directories, values["public"], found_health),
     )
-    consistency.check(document, project)
+    cross_checks.check(document, project)
     if homeless:
         document.complain("project.scope", homeless)
     return project

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from procman.config.text import NAME_PATTERN, read_text
+from procman.config.read_file import NAME_PATTERN, read_text
 from procman.errors import ConfigurationError
 from procman.model import Scope
 

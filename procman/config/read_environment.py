@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from procman.celery_command import variable_objection
+from procman.celery_cli.write import variable_objection
 from procman.config.document import Document
-from procman.config.positions import dotted
-from procman.config.types import VARIABLE_PATTERN, Unfit, text_of_one_line
+from procman.config.toml_lines import dotted
+from procman.config.value_types import VARIABLE_PATTERN, Unfit, text_of_one_line
 from procman.secrets import is_secret
 
 LONGEST_VALUE = 100_000

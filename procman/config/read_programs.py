@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from procman import celery_command
+from procman.celery_cli import write
 from procman.config import keys
 from procman.config.document import Document, Table, did_you_mean
-from procman.config.environment import read_environment
-from procman.config.positions import dotted
+from procman.config.read_environment import read_environment
+from procman.config.read_file import NAME_PATTERN
+from procman.config.read_systemd import read_directives
 from procman.config.supervisor_options import read_options
-from procman.config.systemd import read_directives
-from procman.config.text import NAME_PATTERN
+from procman.config.toml_lines import dotted
 from procman.model import Directories, HealthSettings, Kind
 from procman.project import Beat, Command, Program, Worker
 from procman.secrets import words_hold_password
@@ -129,7 +129,7 @@ class _Reader:
 
     def _check_words(self, values: Mapping[str, Any], where: str, kind: str) -> None:
         arguments = values.get("extra_arguments", ())
-        for objection in celery_command.objections(arguments, Kind.BEAT if kind == "beat" else Kind.WORKER):
+        for objection in write.objections(arguments, Kind.BEAT if kind == "beat" else Kind.WORKER):
             self.document.complain(f"{where}.extra_arguments", objection)
         for name in ("extra_arguments", "argv"):
             if words_hold_password(values.get(name, ())):

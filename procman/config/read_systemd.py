@@ -7,8 +7,8 @@ from typing import Any
 
 from procman.config import keys
 from procman.config.document import Document, did_you_mean
-from procman.config.positions import dotted
 from procman.config.systemd_directives import FREE, RESERVED, Directive
+from procman.config.toml_lines import dotted
 from procman.model import Scope
 from procman.project import Project, Sandbox, SystemdLog, SystemdSettings
 from procman.quoting import unprintable

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from procman.config import keys, supervisor_options, systemd_directives
-from procman.config.environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
 from procman.config.keys import Key
+from procman.config.read_environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
+from procman.config.read_file import NAME_PATTERN
 from procman.config.systemd_directives import Directive
-from procman.config.text import NAME_PATTERN
-from procman.config.types import NOT_ON_A_LINE, UNPRINTABLE_PATTERN, VARIABLE_PATTERN
+from procman.config.value_types import NOT_ON_A_LINE, UNPRINTABLE_PATTERN, VARIABLE_PATTERN
 from procman.quoting.systemd import PATTERNS, Value
 
 DRAFT = "http://json-schema.org/draft-07/schema#"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from procman.config.document import Document, did_you_mean
-from procman.config.positions import dotted
-from procman.config.types import FLAG, Type, Unfit, integer, matching
+from procman.config.toml_lines import dotted
+from procman.config.value_types import FLAG, Type, Unfit, integer, matching
 from procman.secrets import holds_password
 
 _SIZE_PATTERN = r"[0-9]{1,9}([KkMmGg][Bb])?"

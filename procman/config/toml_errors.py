@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from procman.config.positions import last_before
+from procman.config.toml_lines import last_before
 
 REMEDIES = {
     "Invalid value": 'a text stands in quotes, as in app = "mysite"; true and false are written small and without them',

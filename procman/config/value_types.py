@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.config.text import NAME_PATTERN, normalised
+from procman.config.read_file import NAME_PATTERN, normalised
 from procman.quoting import unprintable
 
 Schema = Mapping[str, object]

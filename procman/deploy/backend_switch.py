@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from procman.backends.base import Controller
-from procman.commands.carry_out import How
-from procman.commands.controller import controller_of, process_manager
-from procman.commands.prepare import Wishes
+from procman.backends.lookup import controller_of, process_manager
+from procman.deploy.prepare import Wishes
+from procman.deploy.rollout import How
 from procman.errors import ProcmanError
-from procman.install.activations import on_the_way_down, on_the_way_up
-from procman.install.generations import Installation
-from procman.install.manifest import Manifest
+from procman.install.plan.activations import on_the_way_down, on_the_way_up
+from procman.install.state.generations import Installation
+from procman.install.state.manifest import Manifest
 from procman.model import Action, Activation, InstalledProgram
 
 

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from procman.commands.select import Installed
-from procman.install.generations import (
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import (
     Generation,
     current_generation,
     generation_numbers,
     made_at,
     read_generation,
 )
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed
 
 
 @dataclass(frozen=True)

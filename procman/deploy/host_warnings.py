@@ -10,12 +10,12 @@ from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
 from procman.model import BackendName, Scope, SupervisorMode
 from procman.project import Project
-from procman.run import CLEAN_ENVIRONMENT, capture
+from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
 
 def warnings(project: Project) -> list[str]:
     """Return the warnings, each with its remedy."""
-    from procman.backends.systemd.cutting import cut_by_reboot
+    from procman.host.systemd_stop_limits import cut_by_reboot
 
     found = _of_process_manager(project)
     if project.scope is Scope.SYSTEM:
@@ -34,7 +34,7 @@ def _of_process_manager(project: Project) -> list[str]:
     unit = SUPERVISOR_UNITS.get(str(project.supervisor.configuration))
     if project.scope is Scope.USER or unit is None or project.supervisor.extend_stop_timeout:
         return []
-    from procman.backends.systemd.cutting import cut_short
+    from procman.host.systemd_stop_limits import cut_short
 
     cut = cut_short(unit, _stop_seconds(project))
     return [cut] if cut else []
@@ -42,7 +42,7 @@ def _of_process_manager(project: Project) -> list[str]:
 
 def _stop_seconds(project: Project) -> int:
     from procman import backends
-    from procman.backends.supervisor.stop_timeout import stop_seconds
+    from procman.backends.supervisor.stop_timeout_dropin import stop_seconds
 
     try:
         return stop_seconds(project.supervisor, backends.files(project.backend).render(project))
@@ -54,9 +54,9 @@ def _stop_seconds(project: Project) -> int:
 def _of_embedded(project: Project) -> Iterator[str]:
     """Whether procman's own supervisord is back after a boot."""
     from procman.backends.supervisor.embedded import own_command
-    from procman.backends.systemd import host
+    from procman.host import systemd_host
 
-    if not host.BOOTED.is_dir():
+    if not systemd_host.BOOTED.is_dir():
         yield from _without_systemd(project)
     elif project.supervisor.supervisord is None:
         name = own_command() or "/path/to/supervisord"
@@ -90,14 +90,15 @@ def _crontab() -> list[str]:
 
 
 def _with_unit(project: Project) -> Iterator[str]:
-    from procman.backends.supervisor.control import controller
+    from procman.backends.supervisor.controller import controller
     from procman.backends.supervisor.embedded import started_by_hand
-    from procman.backends.supervisor.service import Service
-    from procman.backends.systemd import host, verify
-    from procman.backends.systemd.units import stop_timeout_seconds
+    from procman.backends.supervisor.systemd_unit import Service
+    from procman.backends.systemd import verify
+    from procman.host import systemd_host
+    from procman.host.unit_names import stop_timeout_seconds
 
     if project.scope is Scope.USER:
-        reason = host.unreachable(project.scope)
+        reason = systemd_host.unreachable(project.scope)
         if reason:
             yield f"supervisord is not started by systemd: {reason}"
         yield from verify.warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))

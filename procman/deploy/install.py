@@ -6,21 +6,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from procman.commands.carry_out import Failure, How, Outcome, all_done, put_in_place
-from procman.commands.controller import controller_of
+from procman.backends.lookup import controller_of
 from procman.commands.giving_back import load_theirs
-from procman.commands.leaving import come_back, leave
-from procman.commands.prepare import Prepared, prepare, prepare_generation
-from procman.commands.select import Installed
-from procman.commands.uninstall import remove_all
+from procman.deploy.backend_switch import come_back, leave
+from procman.deploy.prepare import Prepared, prepare, prepare_generation
+from procman.deploy.rollout import Failure, How, Outcome, all_done, put_in_place
+from procman.deploy.uninstall import remove_all
 from procman.errors import ProcmanError
-from procman.install.apply import apply
-from procman.install.generations import Generation, read_installation
-from procman.install.lock import hold_lock
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
-from procman.install.plan import Plan
-from procman.install.uninstall import Remains
+from procman.install.plan.apply import apply
+from procman.install.plan.plan import Plan
+from procman.install.plan.removal import Remains
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Generation, read_installation
+from procman.install.state.lock import hold_lock
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed
 from procman.model import Action, ProgramState
 from procman.project import Project
 

@@ -8,25 +8,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman import backends
-from procman.commands.controller import controller_of, other_commands, process_manager
-from procman.commands.extending import with_stop_timeout
-from procman.commands.healer import healer_problems, installed_healer
+from procman.backends.lookup import controller_of, other_commands, process_manager
+from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
 from procman.commands.moving import unwritable
 from procman.config.load import load
 from procman.errors import ProcmanError
-from procman.healer import healer_name
-from procman.install import generations
-from procman.install.found import Found
-from procman.install.generations import Generation, Installation, origin, read_installation
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
-from procman.install.plan import Plan, make_plan
-from procman.install.rendered import describe, rendering_of
-from procman.install.uninstall import restorable
+from procman.install.plan.describe import describe, rendering_of
+from procman.install.plan.plan import Plan, make_plan
+from procman.install.plan.removal import restorable
+from procman.install.safe_fs.file_info import Found
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import generations
+from procman.install.state.generations import Generation, Installation, origin, read_installation
+from procman.install.state.manifest import Manifest
 from procman.model import Action, InstalledProgram
 from procman.project import Program, Project, Rendering, Worker
-from procman.render import Templates
+from procman.templating import Templates
 from procman.version import VERSION
+from procman.watcher import healer_name
+from procman.watcher_command import healer_problems, installed_healer
 
 NOTHING_CHANGED = "Nothing was changed."
 """The hint where the problems tell their own remedies."""

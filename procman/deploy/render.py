@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman import backends
-from procman.config.text import normalised
+from procman.config.read_file import normalised
 from procman.errors import ProcmanError
-from procman.install.paths import Tree
-from procman.install.rendered import content_of
+from procman.install.plan.describe import content_of
+from procman.install.safe_fs.tree import Tree
 from procman.project import Project, Rendering
 
 

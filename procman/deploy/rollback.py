@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from procman.commands.carry_out import How, all_done
-from procman.commands.install import Report, carry_out, states_of
-from procman.commands.prepare import prepare_generation
-from procman.commands.select import Installed
+from procman.deploy.install import Report, carry_out, states_of
+from procman.deploy.prepare import prepare_generation
+from procman.deploy.rollout import How, all_done
 from procman.errors import ProcmanError
-from procman.install.generations import Installation, number_before, read_installation
-from procman.install.lock import hold_lock
-from procman.install.manifest import Manifest, digest
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Installation, number_before, read_installation
+from procman.install.state.lock import hold_lock
+from procman.install.state.manifest import Manifest, digest
+from procman.lookup import Installed
 
 
 def rollback(installed: Installed, number: int | None, how: How) -> tuple[int, Report]:

@@ -11,15 +11,15 @@ from itertools import groupby
 from pathlib import Path
 
 from procman.backends.base import Controller, Progress
-from procman.commands.controller import controller_of
-from procman.commands.healthy import Unhealthy, wait_until_healthy
-from procman.commands.prepare import Prepared
+from procman.backends.lookup import controller_of
 from procman.commands.side_by_side import batches, side_by_side
+from procman.deploy.prepare import Prepared
+from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
 from procman.errors import ProcmanError
-from procman.install import generations
-from procman.install.apply import apply
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
+from procman.install.plan.apply import apply
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import generations
+from procman.install.state.manifest import Manifest
 from procman.model import Action, Activation, BackendName, InstalledProgram
 from procman.secrets import masked
 

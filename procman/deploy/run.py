@@ -7,14 +7,14 @@ import pwd
 from pathlib import Path
 from typing import NoReturn
 
+from procman.agent.environment_file import UnusableFileError, read_environment_file
 from procman.commands.names import resolve
 from procman.config.trust import distrust
 from procman.errors import ConfigurationError, ProcmanError
-from procman.inside.environment_file import UnusableFileError, read_environment_file
 from procman.launch import launch_of, launcher_path
 from procman.model import BackendName
 from procman.project import Launch, Program, Project
-from procman.run import CLEAN_ENVIRONMENT, replace_process
+from procman.subprocesses import CLEAN_ENVIRONMENT, replace_process
 
 
 def run(project: Project, name: str) -> NoReturn:

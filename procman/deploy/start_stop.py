@@ -6,17 +6,17 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from procman.backends.base import Progress
-from procman.commands.carry_out import How
-from procman.commands.controller import controller_of
-from procman.commands.healthy import Unhealthy, wait_until_healthy
+from procman.backends.lookup import controller_of
 from procman.commands.names import resolve
-from procman.commands.select import Installed
 from procman.commands.side_by_side import batches, side_by_side
 from procman.commands.told import tell_stop
+from procman.deploy.rollout import How
+from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
 from procman.errors import ConfigurationError
-from procman.install.activations import on_the_way_down
-from procman.install.lock import hold_lock
-from procman.install.manifest import Manifest
+from procman.install.plan.activations import on_the_way_down
+from procman.install.state.lock import hold_lock
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed
 from procman.model import InstalledProgram
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from procman.commands.carry_out import How, activate, all_done
-from procman.commands.controller import controller_of, process_manager
-from procman.commands.extending import with_stop_timeout
-from procman.commands.select import Installed
-from procman.install.generations import Installation, read_installation
-from procman.install.lock import hold_lock
-from procman.install.paths import Tree
-from procman.install.plan import make_removal
-from procman.install.uninstall import Remains, clear, remove_files
+from procman.backends.lookup import controller_of, process_manager
+from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
+from procman.deploy.rollout import How, activate, all_done
+from procman.install.plan.plan import make_removal
+from procman.install.plan.removal import Remains, clear, remove_files
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Installation, read_installation
+from procman.install.state.lock import hold_lock
+from procman.lookup import Installed
 
 
 def uninstall(installed: Installed, *, purge: bool, how: How) -> Remains:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from procman.backends.base import Controller, Progress
-from procman.checks.light import check_lightly, is_at_work
-from procman.checks.running import Watched
-from procman.commands.watch import watch
-from procman.install.manifest import Manifest
+from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.monitoring.checks.inputs import Watched
+from procman.monitoring.checks.quick import check_lightly, is_at_work
+from procman.monitoring.program_view import watch
 
 CANNOT_TELL_ALL = "PM204"
 

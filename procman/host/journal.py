@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from procman.backends.systemd import host
 from procman.errors import ProcmanError
+from procman.host import systemd_host
 from procman.model import Scope
-from procman.run import stream
+from procman.subprocesses import stream
 
 NOT_ALLOWED = r"insufficient permissions|not seeing messages from other users"
 
@@ -18,11 +18,11 @@ def read_journal(unit: str, scope: Scope, lines: int, *, follow: bool) -> Iterat
 
     Among them stands what systemd itself says of the unit. Following never ends by itself.
     """
-    words = [*host.of_scope("journalctl", scope), "--no-pager", f"--unit={unit}", f"--lines={lines}"]
+    words = [*systemd_host.of_scope("journalctl", scope), "--no-pager", f"--unit={unit}", f"--lines={lines}"]
     words += ["--output=short-iso", "--no-hostname", *(["--follow"] if follow else [])]
     try:
         # journalctl itself spells out control characters, or leaves a line out as a blob.
-        yield from stream(words, environment=host.environment())
+        yield from stream(words, environment=systemd_host.environment())
     except ProcmanError as error:
         if re.search(NOT_ALLOWED, error.hint):
             raise ProcmanError(

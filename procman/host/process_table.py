@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from procman.checks.process_tree import children, tree
+from procman.host.process_tree import children, tree
 
 IN_PROC = os.path.exists("/proc/self/stat")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.backends.systemd import host
 from procman.errors import ProcmanError
+from procman.host import systemd_host
 from procman.model import Scope
 
 PROPERTIES = (
@@ -144,19 +144,19 @@ class Systemctl:
 
     def command(self, verb: str, unit: str) -> str:
         """Return an order as a person would give it."""
-        return " ".join([*host.of_scope("systemctl", self._scope), verb, unit])
+        return " ".join([*systemd_host.of_scope("systemctl", self._scope), verb, unit])
 
     def _ask(self, verb: str, *words: str) -> str:
         return self._run(verb, words, self._timeout)
 
     def _run(self, verb: str, words: Iterable[str], timeout: float) -> str:
-        argv = [*host.of_scope("systemctl", self._scope), "--no-pager", "--no-ask-password", verb, *words]
-        done = host.run(argv, timeout)
+        argv = [*systemd_host.of_scope("systemctl", self._scope), "--no-pager", "--no-ask-password", verb, *words]
+        done = systemd_host.run(argv, timeout)
         if done.status == 0:
             return done.stdout
         said = done.stderr.strip() or done.stdout.strip()
         if re.search(NO_CONNECTION, said):
-            raise ProcmanError(host.unreachable(self._scope) or f"systemd cannot be reached: {said}")
+            raise ProcmanError(systemd_host.unreachable(self._scope) or f"systemd cannot be reached: {said}")
         if re.search(NO_SUCH_UNIT, said):
             raise NoSuchUnit(f"systemctl {verb}: {said}", hint="procman install")
         if re.search(NOT_ALLOWED, said):

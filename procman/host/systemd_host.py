@@ -10,7 +10,7 @@ from pathlib import Path
 
 from procman.errors import ProcmanError
 from procman.model import Scope
-from procman.run import CLEAN_ENVIRONMENT, Completed, capture
+from procman.subprocesses import CLEAN_ENVIRONMENT, Completed, capture
 
 BOOTED = Path("/run/systemd/system")
 """There if and only if systemd is process 1 (sd_booted(3))."""

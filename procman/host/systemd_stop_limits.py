@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from procman.backends.systemd import host
-from procman.backends.systemd.systemctl import Systemctl, Unit
-from procman.backends.systemd.units import STOP_MARGIN_SECONDS
 from procman.errors import ProcmanError
+from procman.host import systemd_host
+from procman.host.systemctl import Systemctl, Unit
+from procman.host.unit_names import STOP_MARGIN_SECONDS
 from procman.model import Scope
 
 
@@ -16,7 +16,7 @@ def cut_short(unit: str, longest_seconds: int) -> str | None:
 
     LONGEST_SECONDS is how long a stop of all that runs below it may take.
     """
-    if not host.BOOTED.is_dir():
+    if not systemd_host.BOOTED.is_dir():
         return None
     try:
         found = Systemctl(Scope.SYSTEM, timeout=5.0).show([unit])[unit]
@@ -37,7 +37,7 @@ def cut_by_reboot(longest_seconds: int) -> str | None:
 
     None: it would not. Its targets force it when their own time is over (systemd.unit(5), JobTimeoutAction=).
     """
-    allowed = host.reboot_timeout_seconds() if host.BOOTED.is_dir() else None
+    allowed = systemd_host.reboot_timeout_seconds() if systemd_host.BOOTED.is_dir() else None
     if allowed is None or allowed >= longest_seconds:
         return None
     return (
@@ -49,7 +49,7 @@ def cut_by_reboot(longest_seconds: int) -> str | None:
 
 def _reasons(unit: Unit, longest_seconds: int) -> list[str]:
     reasons = []
-    allowed = host.seconds(unit.text("TimeoutStopUSec"))
+    allowed = systemd_host.seconds(unit.text("TimeoutStopUSec"))
     if allowed is not None and allowed < longest_seconds:
         reasons.append(f"it is killed after {allowed:g} s, and a stop of all its programs may take {longest_seconds} s")
     if unit.text("KillMode") not in ("mixed", "none"):

@@ -7,11 +7,11 @@ import os
 import re
 from pathlib import Path
 
-from procman.app_facts import AppFacts
-from procman.commands.init_draft import Draft
-from procman.commands.init_host import broker_unit
-from procman.config.programs import DEFAULT_STOP_TIMEOUT_SECONDS
+from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
+from procman.init.draft import Draft
+from procman.init.scan_host import broker_unit
 from procman.model import Scope
+from procman.probes.app import AppFacts
 
 BEAT_WITH_FILE = "PersistentScheduler"
 START_SECONDS = 10

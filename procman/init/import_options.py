@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from procman.backends.supervisor.discover import ForeignProgram
-from procman.celery_command import variable_objection
-from procman.commands.init_draft import Draft
-from procman.commands.init_project import is_virtualenv
-from procman.config.environment import OWN_VARIABLES, SHELL_VARIABLES
-from procman.config.programs import DEFAULT_STOP_TIMEOUT_SECONDS
+from procman.backends.supervisor.configuration.discovery import ForeignProgram
+from procman.celery_cli.write import variable_objection
+from procman.config.read_environment import OWN_VARIABLES, SHELL_VARIABLES
+from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.config.supervisor_options import FREE, RESERVED
+from procman.init.draft import Draft
+from procman.init.scan_project import is_virtualenv
 from procman.launch import SYSTEM_PATH
 from procman.quoting import unprintable
 from procman.secrets import is_secret

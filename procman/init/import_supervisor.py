@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from procman.backends.supervisor.complaints import without_content
-from procman.backends.supervisor.discover import ForeignProgram, command_of, environment_of, expanded, read_programs
-from procman.commands.init_arguments import CeleryCommand, read_command
-from procman.commands.init_draft import Draft
-from procman.commands.init_options import take_environment, take_options
-from procman.commands.init_script import LONGEST_SCRIPT, StartScript, read_script
+from procman.backends.supervisor.configuration.discovery import (
+    ForeignProgram,
+    command_of,
+    environment_of,
+    expanded,
+    read_programs,
+)
+from procman.backends.supervisor.configuration.redaction import without_content
+from procman.celery_cli.parse import CeleryCommand, read_command
+from procman.celery_cli.start_script import LONGEST_SCRIPT, StartScript, read_script
+from procman.init.draft import Draft
+from procman.init.import_options import take_environment, take_options
 from procman.model import Kind
 
 SHELL = re.compile(r"(ba|da|z|k)?sh")

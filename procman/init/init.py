@@ -10,18 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.app_facts import TIMEOUT_SECONDS, AppFacts, ask
-from procman.commands.healer import name_healer
-from procman.commands.init_draft import Draft, Finding, key_of
-from procman.commands.init_existing import read_existing
-from procman.commands.init_facts import take_facts
-from procman.commands.init_host import choose_supervisord, main_file_of, supervisords, supervisords_around
-from procman.commands.init_project import find_project
-from procman.commands.init_text import text_of
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
+from procman.init.app_answers import take_facts
+from procman.init.draft import Draft, Finding, key_of
+from procman.init.import_supervisor import read_existing
+from procman.init.scan_host import choose_supervisord, main_file_of, supervisords, supervisords_around
+from procman.init.scan_project import find_project
+from procman.init.write_toml import text_of
 from procman.launch import SYSTEM_PATH
 from procman.model import BackendName, Scope
+from procman.probes.app import TIMEOUT_SECONDS, AppFacts, ask
+from procman.watcher_command import name_healer
 
 FILE = "procman.toml"
 WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")

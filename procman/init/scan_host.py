@@ -7,13 +7,17 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from procman.backends.supervisor.discover import find_configurations, find_configurations_around, include_for
+from procman.backends.supervisor.configuration.discovery import (
+    find_configurations,
+    find_configurations_around,
+    include_for,
+)
+from procman.backends.supervisor.configuration.includes import is_read
+from procman.backends.supervisor.configuration.main_file import MainFile, read_main_file
 from procman.backends.supervisor.embedded import own_command
-from procman.backends.supervisor.includes import is_read
-from procman.backends.supervisor.main_file import MainFile, read_main_file
-from procman.commands.init_draft import Draft
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
+from procman.init.draft import Draft
 from procman.model import Scope
 
 UNIT_DIRECTORIES = (

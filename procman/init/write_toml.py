@@ -7,8 +7,8 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
-from procman.commands.init_draft import Draft, keys_of
 from procman.config.keys import Key
+from procman.init.draft import Draft, keys_of
 
 WIDTH = 100
 

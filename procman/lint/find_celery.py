@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.checks.lint.facts import Shell
-from procman.commands.init_arguments import CeleryCommand, read_command
-from procman.commands.init_existing import SHELL, script_of
-from procman.commands.init_script import read_script
-from procman.inside import LAUNCHER
+from procman.agent import LAUNCHER
+from procman.celery_cli.parse import CeleryCommand, read_command
+from procman.celery_cli.start_script import read_script
+from procman.init.import_supervisor import SHELL, script_of
+from procman.lint.inputs import Shell
 from procman.model import Kind
 from procman.secrets import is_secret
 

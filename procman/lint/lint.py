@@ -7,11 +7,11 @@ import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from procman.checks.lint.facts import Finding, Part, Reader
-from procman.checks.lint.table import findings
-from procman.commands.lint_supervisor import supervisor_parts
-from procman.commands.lint_systemd import systemd_part
 from procman.errors import ConfigurationError
+from procman.lint.inputs import Finding, Part, Reader
+from procman.lint.read_supervisor import supervisor_parts
+from procman.lint.read_systemd import systemd_part
+from procman.lint.registry import findings
 from procman.model import Level
 
 LARGEST = 1 << 20

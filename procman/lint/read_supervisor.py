@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from procman.backends.supervisor.discover import ForeignProgram, command_of, environment_of, expanded
-from procman.backends.supervisor.main_file import Malformed, read_sections
-from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
-from procman.checks.lint.facts import LogFile, Part, Reader, Setting
-from procman.commands.lint_celery import is_open, recognise
+from procman.backends.supervisor.configuration.discovery import ForeignProgram, command_of, environment_of, expanded
+from procman.backends.supervisor.configuration.main_file import Malformed, read_sections
+from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, sections_of
+from procman.lint.find_celery import is_open, recognise
+from procman.lint.inputs import LogFile, Part, Reader, Setting
 from procman.model import Kind
 
 LOGS = ("stdout_logfile", "stderr_logfile")

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from procman.backends.systemd.unit_text import settings_of
-from procman.checks.lint.facts import LogFile, Part, Reader, Setting
-from procman.commands.lint_celery import is_open, recognise
-from procman.commands.lint_supervisor import owner_of
-from procman.inside.environment_file import EnvironmentFileError, parse_environment_file
+from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
+from procman.host.unit_file import settings_of
+from procman.lint.find_celery import is_open, recognise
+from procman.lint.inputs import LogFile, Part, Reader, Setting
+from procman.lint.read_supervisor import owner_of
 from procman.secrets import is_secret
 
 LARGEST_ENVIRONMENT_FILE = 1 << 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from procman.checks.lint.facts import Finding, Part, Reader, finding
+from procman.lint.inputs import Finding, Part, Reader, finding
 from procman.model import Kind, Level
 
 LONG_ENOUGH_SECONDS = 300

@@ -7,8 +7,8 @@ import re
 import shlex
 from collections.abc import Iterator
 
-from procman.checks.lint.facts import Finding, Part, Reader, finding
 from procman.config.supervisor_options import FREE, RESERVED
+from procman.lint.inputs import Finding, Part, Reader, finding
 from procman.model import Kind, Level
 
 EMPTIED = ("/run/", "/var/run/", "/tmp/", "/dev/shm/")  # noqa: S108

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 
-from procman.broker_facts import BrokerFacts
-from procman.broker_facts import ask_broker as ask
-from procman.commands.select import Installed
+from procman.agent.environment_file import UnusableFileError, read_environment_file
 from procman.config.load import load
 from procman.errors import ProcmanError
-from procman.inside.environment_file import UnusableFileError, read_environment_file
-from procman.install.generations import read_configuration
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import read_configuration
 from procman.launch import launch_of
+from procman.lookup import Installed
+from procman.probes.broker import BrokerFacts
+from procman.probes.broker import ask_broker as ask
 from procman.project import Command, Launch, Program, Project, Worker
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
-from procman.install.events import Event, line_of
-from procman.install.manifest import Manifest
-from procman.run import CLEAN_ENVIRONMENT, Begun, begin
+from procman.install.state.event_log import Event, line_of
+from procman.install.state.manifest import Manifest
+from procman.subprocesses import CLEAN_ENVIRONMENT, Begun, begin
 
 TIMEOUT_SECONDS = 60.0
 MOST_AT_ONCE = 10

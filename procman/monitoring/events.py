@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from procman.commands.names import resolve
-from procman.commands.select import Installed
-from procman.commands.watch import owners
-from procman.install.events import Event, foreign_events, own_events
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.event_log import Event, foreign_events, own_events
+from procman.lookup import Installed
 from procman.model import Kind
+from procman.monitoring.program_view import owners
 
 PAUSE_SECONDS = 1.0
 

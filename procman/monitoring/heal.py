@@ -9,23 +9,23 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from procman.agent.verdict import MAX_BYTES
 from procman.backends.base import Controller
-from procman.commands.aim import identity, send
-from procman.commands.controller import controller_of
-from procman.commands.healing import Decision, Finding, Memory, Order, decide_all
-from procman.commands.health import Health, ProgramHealth, examine
-from procman.commands.select import Installed
-from procman.commands.watch import Moment, now, owners
+from procman.backends.lookup import controller_of
 from procman.errors import ProcmanError
-from procman.inside.verdict import MAX_BYTES
-from procman.install import records
-from procman.install.events import Event, append_event
-from procman.install.foreign import Foreign, read_foreign
-from procman.install.generations import HEALING
-from procman.install.holds import Hold, read_holds
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.safe_fs.untrusted_file import Foreign, read_foreign
+from procman.install.state import json_records
+from procman.install.state.event_log import Event, append_event
+from procman.install.state.generations import HEALING
+from procman.install.state.holds import Hold, read_holds
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, ProgramState, State
+from procman.monitoring.heal_policy import Decision, Finding, Memory, Order, decide_all
+from procman.monitoring.health import Health, ProgramHealth, examine
+from procman.monitoring.pidfd_signal import identity, send
+from procman.monitoring.program_view import Moment, now, owners
 
 SIGNALS = {Order.DUMP: signal.SIGUSR1, Order.STOP: signal.SIGTERM, Order.KILL: signal.SIGKILL}
 
@@ -52,7 +52,7 @@ def look(installed: Installed, told: Told) -> Health:
     after, decisions = decide_all(memory, findings, manifest.health, moment.monotonic, moment.wall)
     with Tree() as tree:
         if after != memory:
-            tree.write(state / HEALING, records.to_bytes(after), 0o644)
+            tree.write(state / HEALING, json_records.to_bytes(after), 0o644)
         controller = controller_of(manifest)
         for finding in findings:
             for event in _carry_out(controller, finding, decisions[finding.program.name]):
@@ -66,7 +66,7 @@ def read_memory(tree: Tree, state: Path, boot_id: str) -> Memory:
     """Return what is remembered of this boot; nothing where that cannot be read, for it counts one hour at most."""
     try:
         content = tree.read_private(state / HEALING)
-        memory = records.from_bytes(Memory, content, state / HEALING) if content else Memory(boot_id)
+        memory = json_records.from_bytes(Memory, content, state / HEALING) if content else Memory(boot_id)
     except ProcmanError:
         return Memory(boot_id)
     return memory if memory.boot_id == boot_id else Memory(boot_id)

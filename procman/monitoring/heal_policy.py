@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from procman.checks.light import most_severe
-from procman.inside.verdict import CONSUMING, DISCONNECTED, FORCE, STOPPING, TICKING, WARM
-from procman.install.events import Event
+from procman.agent.verdict import CONSUMING, DISCONNECTED, FORCE, STOPPING, TICKING, WARM
+from procman.install.state.event_log import Event
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.monitoring.checks.quick import most_severe
 
 HOUR_SECONDS = 3600.0
 

@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.checks import table
-from procman.checks.light import SEVERITY, most_severe
-from procman.checks.processes import look_at
-from procman.checks.running import Running, Watched
-from procman.checks.strays import CELERY
-from procman.commands.controller import controller_of
+from procman.agent import LAUNCHER
+from procman.backends.lookup import controller_of
 from procman.commands.names import resolve
-from procman.commands.select import Installed
-from procman.commands.watch import watch
 from procman.errors import ProcmanError
-from procman.inside import LAUNCHER
-from procman.install.differences import differences
-from procman.install.holds import Hold, read_holds
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
+from procman.host.process_table import look_at
+from procman.install.plan.drift import differences
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.holds import Hold, read_holds
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed
 from procman.model import InstalledProgram, Level, ProgramState, Result
+from procman.monitoring.checks import registry
+from procman.monitoring.checks.inputs import Running, Watched
+from procman.monitoring.checks.orphans import CELERY
+from procman.monitoring.checks.quick import SEVERITY, most_severe
+from procman.monitoring.program_view import watch
 
 if TYPE_CHECKING:
     # Monitoring asks every minute, and the broker hardly ever.
-    from procman.broker_facts import BrokerFacts
+    from procman.probes.broker import BrokerFacts
 
 OK = Result("PM200", None, Level.OK, "")
 
@@ -100,7 +100,7 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
     at = time.time()
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, at)
-    results = table.run(_running(manifest, watched, every, facts, problem, is_whole=not names))
+    results = registry.run(_running(manifest, watched, every, facts, problem, is_whole=not names))
     found = _by_program([_with_hold(result, holds.get(result.program or "")) for result in results])
     return Health(
         manifest,
@@ -130,7 +130,7 @@ def _needs_broker(each: Watched) -> bool:
 
 def _ask(installed: Installed) -> tuple[BrokerFacts | None, str]:
     # Imported only now: it takes the reader of procman.toml.
-    from procman.commands.ask_broker import ask_broker
+    from procman.monitoring.broker_query import ask_broker
 
     try:
         return ask_broker(installed), ""

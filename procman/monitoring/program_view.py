@@ -10,12 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from procman.checks.running import NONE, Heartbeat, Watched
+from procman.agent.verdict import MAX_BYTES, Thresholds, read, verdict
 from procman.commands.restarts_due import restarts_due
-from procman.inside.verdict import MAX_BYTES, Thresholds, read, verdict
-from procman.install.foreign import Foreign, read_foreign
-from procman.install.manifest import Manifest
+from procman.install.safe_fs.untrusted_file import Foreign, read_foreign
+from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState
+from procman.monitoring.checks.inputs import NONE, Heartbeat, Watched
 
 FILE = "heartbeat.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -6,14 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from procman.commands.asked import Asked
-from procman.commands.controller import controller_of
+from procman.backends.lookup import controller_of
+from procman.background import Asked
 from procman.commands.names import resolve
-from procman.commands.select import Installed
-from procman.install.differences import differences
-from procman.install.holds import Hold, read_holds
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
+from procman.install.plan.drift import differences
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.holds import Hold, read_holds
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed
 from procman.model import InstalledProgram, ProgramState, Result, State
 
 
@@ -57,8 +57,8 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     programs = resolve(manifest.project, manifest.programs, names)
     asked = Asked(controller_of(manifest), programs)
     # While the process manager thinks about its answer, what needs it is imported and the files are compared.
-    from procman.checks.light import check_lightly
-    from procman.commands.watch import watch
+    from procman.monitoring.checks.quick import check_lightly
+    from procman.monitoring.program_view import watch
 
     found = tuple(differences(manifest))
     holds = _holds(manifest)

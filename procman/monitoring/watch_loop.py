@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from procman.commands.heal import look
-from procman.commands.listener import listen
-from procman.commands.on_event import Teller
-from procman.commands.select import installed_at
+from procman.backends.supervisor.event_listener import listen
 from procman.errors import ProcmanError
-from procman.install.events import Event
+from procman.install.state.event_log import Event
+from procman.lookup import installed_at
+from procman.monitoring.event_hook import Teller
+from procman.monitoring.heal import look
 
 IDLE_SECONDS = 60.0
 """How long to wait where there is nothing to look at: it is just being uninstalled."""

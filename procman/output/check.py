@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from procman.checks.lint.facts import Finding
+from procman.lint.inputs import Finding
 from procman.model import Level, Result
 from procman.output.terminal import coloured, printable
 

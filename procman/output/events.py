@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from procman.install.events import Event, line_of
+from procman.install.state.event_log import Event, line_of
 from procman.output.terminal import moment, printable
 
 

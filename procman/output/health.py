@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from procman.checks.table import RUNNING
-from procman.commands.health import Health, ProgramHealth
 from procman.model import Level, Result, State
+from procman.monitoring.checks.registry import RUNNING
+from procman.monitoring.health import Health, ProgramHealth
 from procman.output.status import COLOURS
 from procman.output.terminal import coloured, printable, table
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from procman.commands.history import Entry
+from procman.deploy.history import Entry
 from procman.output.terminal import coloured, table
 
 FORMAT = 1

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.checks.light import SEVERITY
-from procman.commands.health import Health
 from procman.model import Level, Result
+from procman.monitoring.checks.quick import SEVERITY
+from procman.monitoring.health import Health
 from procman.output.terminal import printable
 
 UNITS = {"memory_bytes": "B", "finished": "c", "restarts": "c"}

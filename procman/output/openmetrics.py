@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from procman.checks.light import SEVERITY
-from procman.commands.health import Health, ProgramHealth
 from procman.model import Result, State
+from procman.monitoring.checks.quick import SEVERITY
+from procman.monitoring.health import Health, ProgramHealth
 
 
 class Sample(NamedTuple):

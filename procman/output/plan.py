@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TextIO
 
-from procman.install.changes import Change
-from procman.install.plan import Plan
+from procman.install.plan.changes import Change
+from procman.install.plan.plan import Plan
 from procman.output.terminal import coloured, printable
 from procman.project import ChangeKind
 from procman.secrets import masked

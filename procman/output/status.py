@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-from procman.commands.status import ProgramStatus, ProjectStatus
-from procman.install.holds import Hold
+from procman.install.state.holds import Hold
 from procman.model import Level, State
+from procman.monitoring.status import ProgramStatus, ProjectStatus
 from procman.output.terminal import coloured, duration, moment, printable, size, table
 
 FORMAT = 1

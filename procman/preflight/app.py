@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.checks.before.facts import Before
 from procman.model import Kind, Level, Result
+from procman.preflight.inputs import Before
 
 PICKLES = {"pickle", "application/x-python-serialize"}
 

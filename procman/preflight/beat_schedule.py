@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.app_facts import Judged
-from procman.checks.before.facts import Before
-from procman.checks.before.interpreter import numbers
 from procman.model import BackendName, Kind, Level, Result, Scope, SupervisorMode
+from procman.preflight.inputs import Before
+from procman.preflight.interpreter import numbers
+from procman.probes.app import Judged
 from procman.project import Beat, Program
 
 EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))  # noqa: S108

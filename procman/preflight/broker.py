@@ -5,9 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from procman.broker_facts import BrokerFacts
-from procman.checks.before.facts import Asked, Before
 from procman.model import Kind, Level, Result, Scope
+from procman.preflight.inputs import Asked, Before
+from procman.probes.broker import BrokerFacts
 
 IN_ONE_PROCESS = ("memory", "in-memory", "kombu.transport.memory")
 FOR_DEVELOPMENT = ("filesystem", "kombu.transport.filesystem")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.app_facts import Judged
-from procman.checks.before.facts import Before
 from procman.model import Level, Result
+from procman.preflight.inputs import Before
+from procman.probes.app import Judged
 from procman.project import Program, Worker
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from procman.app_facts import TIMEOUT_SECONDS
-from procman.checks.before.table import results
-from procman.commands.check_facts import gather
 from procman.model import Level, Result
+from procman.preflight.gather import gather
+from procman.preflight.registry import results
+from procman.probes.app import TIMEOUT_SECONDS
 from procman.project import Project
 
 

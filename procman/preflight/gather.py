@@ -12,19 +12,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from procman import app_facts
-from procman.app_facts import AppFacts
-from procman.broker_facts import BrokerFacts, ask_broker
-from procman.checks.before.facts import Asked, Before, Host, Interpreter, Place, Schedule
-from procman.commands.check_environment import read_environment
-from procman.commands.check_host import look_at_host
 from procman.errors import ProcmanError
-from procman.inside import places
 from procman.launch import launch_of
 from procman.model import BackendName, Kind
+from procman.preflight.gather_environment import read_environment
+from procman.preflight.gather_host import look_at_host
+from procman.preflight.inputs import Asked, Before, Host, Interpreter, Place, Schedule
+from procman.probes import app as app_facts
+from procman.probes import path_script
+from procman.probes.app import AppFacts
+from procman.probes.broker import BrokerFacts, ask_broker
+from procman.probes.runner import AppError, ask_project
+from procman.probes.runner import Place as Where
 from procman.project import Beat, Command, Launch, Program, Project
-from procman.project_python import AppError, ask_project
-from procman.project_python import Place as Where
 
 LOOKING_SECONDS = 15.0
 """For looking at paths; a dead network file system takes for ever."""
@@ -50,8 +50,8 @@ def gather(
 
 
 def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...], str]:
-    from procman.commands.install import preview
-    from procman.commands.prepare import NOTHING_CHANGED
+    from procman.deploy.install import preview
+    from procman.deploy.prepare import NOTHING_CHANGED
 
     try:
         preview(project, replaced)
@@ -186,10 +186,10 @@ def _look(
 def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
     if runs_as_root(project):
         # Nothing of the project is run as root; and it is root's own eyes that are asked for.
-        return places.answer({**question, "schedule": None})
+        return path_script.answer({**question, "schedule": None})
     where = Where(project.virtualenv / "bin" / "python", {}, Path("/"), project.user, project.group)
     words = [json.dumps(question)]
-    return ask_project(where, "looking at paths", Path(places.__file__), words, timeout=LOOKING_SECONDS)
+    return ask_project(where, "looking at paths", Path(path_script.__file__), words, timeout=LOOKING_SECONDS)
 
 
 def _paths(project: Project, asked: list[Asked]) -> list[Path]:

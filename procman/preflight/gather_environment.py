@@ -8,13 +8,13 @@ import stat
 from dataclasses import replace
 from pathlib import Path
 
-from procman.checks.before.facts import EnvironmentFile
+from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
-from procman.inside.environment_file import EnvironmentFileError, parse_environment_file
 from procman.model import BackendName
+from procman.preflight.inputs import EnvironmentFile
 from procman.project import Project
-from procman.run import CLEAN_ENVIRONMENT, capture
+from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
 READING_SECONDS = 10.0
 LARGEST = 1 << 20

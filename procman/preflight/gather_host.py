@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from procman.checks.before.facts import Host, OtherBeat
-from procman.checks.processes import Process, directory_of, look_at, user_of
-from procman.commands.init_arguments import CeleryCommand
-from procman.commands.lint_celery import read_celery
-from procman.commands.warnings import warnings
+from procman.agent import LAUNCHER
+from procman.celery_cli.parse import CeleryCommand
+from procman.deploy.host_warnings import warnings
 from procman.errors import ProcmanError
-from procman.inside import LAUNCHER
+from procman.host.process_table import Process, directory_of, look_at, user_of
 from procman.launch import launch_of, launcher_path
+from procman.lint.find_celery import read_celery
 from procman.model import BackendName, Kind, SupervisorMode
+from procman.preflight.inputs import Host, OtherBeat
 from procman.project import Project
 from procman.secrets import masked
 
@@ -27,7 +27,7 @@ def look_at_host(project: Project) -> Host:
     """Return what the host adds; what cannot be found out is left out."""
     host = Host(warnings=_warnings(project), beats=tuple(other_beats(project)))
     if project.backend is BackendName.SYSTEMD:
-        from procman.backends.systemd.host import trouble
+        from procman.host.systemd_host import trouble
 
         problem, remedy = trouble(project.scope) or ("", "")
         return replace(host, manager_problem=problem, manager_remedy=remedy)
@@ -42,8 +42,8 @@ def _warnings(project: Project) -> tuple[str, ...]:
 
 
 def _with_supervisord(project: Project, host: Host) -> Host:
-    from procman.backends.supervisor.main_file import read_main_file, read_sections
-    from procman.backends.supervisor.transport import Client
+    from procman.backends.supervisor.client import Client
+    from procman.backends.supervisor.configuration.main_file import read_main_file, read_sections
 
     path = project.supervisor.configuration
     try:

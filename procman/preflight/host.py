@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.checks.before.facts import Before
 from procman.model import BackendName, Level, Result
+from procman.preflight.inputs import Before
 
 
 def account_exists(before: Before) -> Iterator[Result]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from procman.app_facts import AppFacts, Judged, Written
-from procman.broker_facts import BrokerFacts
 from procman.model import Kind
+from procman.probes.app import AppFacts, Judged, Written
+from procman.probes.broker import BrokerFacts
 from procman.project import Launch, Program, Project
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from procman.checks.before.facts import Before
 from procman.model import BackendName, Kind, Level, Result
+from procman.preflight.inputs import Before
 from procman.project import Command
 
 OLDEST_CELERY, NEWER_CELERY = (4, 4), (6,)

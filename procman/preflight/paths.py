@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.checks.before.facts import Before, Place
-from procman.checks.before.schedule import MISSING
 from procman.model import BackendName, Level, Result, Scope
+from procman.preflight.beat_schedule import MISSING
+from procman.preflight.inputs import Before, Place
 from procman.project import Beat
 
 MIB = 2**20

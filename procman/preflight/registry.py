@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from procman.checks.before import app, broker, host, interpreter, options, paths, schedule, stopping
-from procman.checks.before.facts import Before
-from procman.checks.table import Check, When
 from procman.model import Result
+from procman.monitoring.checks.registry import Check, When
+from procman.preflight import app, beat_schedule, broker, celery_options, host, interpreter, paths, stop_timeouts
+from procman.preflight.inputs import Before
 
 
 def _check(code: str, title: str, function: Callable[[Before], Iterable[Result]]) -> Check[Before]:
@@ -33,23 +33,23 @@ BEFORE: tuple[Check[Before], ...] = (
     _check("PM724", "the broker is one for production", broker.transport_is_for_production),
     _check("PM725", "RabbitMQ's management interface answers", broker.management_answers),
     _check("PM726", "every queue is consumed", broker.every_queue_is_consumed),
-    _check("PM731", "Celery understands the command line", options.options_are_understood),
-    _check("PM732", "the app knows the queues", options.queues_can_be_consumed),
-    _check("PM733", "the pool is installed", options.pool_is_installed),
-    _check("PM741", "beat's scheduler can be imported", schedule.scheduler_is_imported),
-    _check("PM742", "the schedule can be written", schedule.schedule_can_be_written),
-    _check("PM743", "the schedule survives a boot and a release", schedule.schedule_stays),
-    _check("PM744", "the schedule is the user's alone", schedule.schedule_is_the_users),
-    _check("PM745", "the schedule can be read", schedule.schedule_can_be_read),
-    _check("PM746", "no other beat of the app runs here", schedule.beat_is_alone),
+    _check("PM731", "Celery understands the command line", celery_options.options_are_understood),
+    _check("PM732", "the app knows the queues", celery_options.queues_can_be_consumed),
+    _check("PM733", "the pool is installed", celery_options.pool_is_installed),
+    _check("PM741", "beat's scheduler can be imported", beat_schedule.scheduler_is_imported),
+    _check("PM742", "the schedule can be written", beat_schedule.schedule_can_be_written),
+    _check("PM743", "the schedule survives a boot and a release", beat_schedule.schedule_stays),
+    _check("PM744", "the schedule is the user's alone", beat_schedule.schedule_is_the_users),
+    _check("PM745", "the schedule can be read", beat_schedule.schedule_can_be_read),
+    _check("PM746", "no other beat of the app runs here", beat_schedule.beat_is_alone),
     _check("PM751", "the user can reach the project's code", paths.project_is_reached),
     _check("PM752", "writable_paths can be written", paths.writable_paths_are_writable),
     _check("PM753", "the user can write where the app does", paths.app_can_write),
     _check("PM754", "the sandbox lets the app write there", paths.sandbox_lets_write),
     _check("PM755", "there is space left", paths.there_is_space),
     _check("PM756", "logs are root's, run directories the user's", paths.own_directories_are_sound),
-    _check("PM761", "a stop waits for tasks", stopping.stop_waits_for_tasks),
-    _check("PM762", "the broker waits for tasks", stopping.broker_waits_for_tasks),
+    _check("PM761", "a stop waits for tasks", stop_timeouts.stop_waits_for_tasks),
+    _check("PM762", "the broker waits for tasks", stop_timeouts.broker_waits_for_tasks),
     _check("PM771", "user and group exist", host.account_exists),
     _check("PM772", "the process manager answers", host.manager_answers),
     _check("PM773", "the host cuts nothing short", host.nothing_is_cut_short),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.checks.before.broker import is_amqp
-from procman.checks.before.facts import Asked, Before
 from procman.model import Kind, Level, Result
+from procman.preflight.broker import is_amqp
+from procman.preflight.inputs import Asked, Before
 from procman.project import Program, Worker
 
 CONSUMER_TIMEOUT_SECONDS = 1800

@@ -1,4 +1,4 @@
-"""Asks the project's Celery app about itself, on the project's own Python and as its user (inside/probe.py)."""
+"""Asks the project's Celery app about itself, on the project's own Python and as its user (app_script.py)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from procman.inside import app_check, probe
-from procman.project_python import AppError, Place, ask_project
+from procman.probes import app_check_script, app_script
+from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import masked
 
 TIMEOUT_SECONDS = 30.0
@@ -107,9 +107,9 @@ def ask(
     Raises AppError with the app's own error where it cannot be loaded.
     """
     place = Place(python, environment, directory, user, group)
-    sources, arguments = [Path(probe.__file__)], [*settings]
+    sources, arguments = [Path(app_script.__file__)], [*settings]
     if commands is not None:
-        sources.insert(0, Path(app_check.__file__))
+        sources.insert(0, Path(app_check_script.__file__))
         arguments.append(json.dumps({name: list(words) for name, words in commands.items()}))
     answer = ask_project(place, app, sources, arguments, timeout=timeout)
     if "error" in answer:
@@ -143,7 +143,7 @@ def _facts(answer: Mapping[str, Any]) -> AppFacts:
         tasks=int(app["tasks"] or 0),
         beat_scheduler=str(app["beat_scheduler"] or ""),
         beat_schedule=tuple(BeatEntry(**entry) for entry in app["beat_schedule"] or ()),
-        options={name: app.get(name) for name in (*probe.PLAIN_OPTIONS, "accept_content")},
+        options={name: app.get(name) for name in (*app_script.PLAIN_OPTIONS, "accept_content")},
         django=dict(app["settings"] or {}),
         problems={name: str(text) for name, text in app["problems"].items()},
         judged={name: _judged(each) for name, each in answer.get("check", {}).get("commands", {}).items()},

@@ -1,4 +1,4 @@
-"""Asks the broker of a project's app whether it takes a worker, on the project's Python (inside/broker_probe.py)."""
+"""Asks the broker of a project's app whether it takes a worker, on the project's Python (broker_script.py)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from procman import inside
-from procman.project_python import AppError, Place, ask_project
+from procman.probes import broker_script
+from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import masked
 
 TIMEOUT_SECONDS = 15.0
@@ -94,7 +94,7 @@ def ask_broker(
     """
     place = Place(python, environment, directory, user, group)
     asked = json.dumps({"queues": list(queues), "management": management_url, "seconds": timeout})
-    source = Path(inside.__file__).parent / "broker_probe.py"
+    source = Path(broker_script.__file__)
     answer = ask_project(place, app, source, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
     try:
         return _facts(answer)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from procman.errors import ProcmanError
-from procman.inside import probe
-from procman.run import CLEAN_ENVIRONMENT, Completed, capture
+from procman.probes import app_script
 from procman.secrets import masked
+from procman.subprocesses import CLEAN_ENVIRONMENT, Completed, capture
 
 
 class AppError(ProcmanError):
@@ -58,7 +58,7 @@ def ask_project(
             raise _out_of_reach(account.pw_name, place.python, place.directory) from None
         message = error.message.replace(masked(" ".join(argv)), f"{place.python} ({app})")
         raise ProcmanError(message, hint=error.hint) from None
-    answer = probe.read_answer(completed.stdout)
+    answer = app_script.read_answer(completed.stdout)
     if answer is None:
         raise AppError(_no_answer(app, completed), hint=masked(_last_lines(completed.stderr)))
     return answer

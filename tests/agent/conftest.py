@@ -13,8 +13,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.agent.launching import Installation, Launched, install_launcher
 from tests.celery_environments import MISSING_OLDEST, oldest_python
-from tests.inside.launching import Installation, Launched, install_launcher
 
 
 @pytest.fixture(scope="session", params=["running", "oldest"])

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from procman.inside.verdict import read
-from tests.inside.conftest import Start
-from tests.inside.launching import Installation, Launched, wait_until
+from procman.agent.verdict import read
+from tests.agent.conftest import Start
+from tests.agent.launching import Installation, Launched, wait_until
 
 APP = """
 import os, time

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.inside import BESIDE_LAUNCHER, LAUNCHER, launcher
+from procman.agent import BESIDE_LAUNCHER, LAUNCHER, launcher
 
 # How long a test waits for what must happen. No test waits to see that something does not.
 DEADLINE_SECONDS = 60

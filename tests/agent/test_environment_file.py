@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from procman.inside.environment_file import EnvironmentFileError, parse_environment_file
-from tests.inside.launching import Installation
+from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
+from tests.agent.launching import Installation
 
 READ = {
     "": {},

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent.conftest import Start
+from tests.agent.launching import Installation, install_launcher, run
 from tests.celery_environments import CeleryEnvironment
-from tests.inside.conftest import Start
-from tests.inside.launching import Installation, install_launcher, run
 
 pytestmark = pytest.mark.celery
 

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from procman.inside import worker_hooks
+from procman.agent import worker_hooks
+from tests.agent.conftest import Start
+from tests.agent.heartbeats import SEND_WHEN_READY, Followed, Site
+from tests.agent.launching import install_launcher, wait_until
 from tests.celery_environments import CELERY_5_7, CELERY_GREEN, CELERY_SPECS, CeleryEnvironment, environment_of
-from tests.inside.conftest import Start
-from tests.inside.heartbeats import SEND_WHEN_READY, Followed, Site
-from tests.inside.launching import install_launcher, wait_until
 
 pytestmark = pytest.mark.celery
 

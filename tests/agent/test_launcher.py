@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.inside import launcher
-from tests.inside.launching import Installation
+from procman.agent import launcher
+from tests.agent.launching import Installation
 
 
 def test_command_takes_the_place_of_the_launcher(installation: Installation) -> None:

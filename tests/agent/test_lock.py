@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from procman.inside import launcher
-from tests.inside.conftest import Start
-from tests.inside.launching import Installation, Launched, run, wait_until
+from procman.agent import launcher
+from tests.agent.conftest import Start
+from tests.agent.launching import Installation, Launched, run, wait_until
 
 UNTIL_KILLED = ("/bin/sh", "-c", "echo started; exec sleep 1000")
 WITH_CHILD = ("/bin/sh", "-c", "sleep 1000 & echo child $!; wait")

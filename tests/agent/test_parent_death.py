@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from tests.inside.conftest import Spawn, Start
-from tests.inside.launching import Installation, Launched, wait_until
+from tests.agent.conftest import Spawn, Start
+from tests.agent.launching import Installation, Launched, wait_until
 
 # The start script sets PROCMAN_PARENT_PID to the pid of whoever started it.
 PARENT = """

@@ -1,4 +1,4 @@
-"""Everything in procman/inside/ runs on a project's own Python, which may be 3.6, and without procman."""
+"""Everything in procman/agent/, and each script of procman/probes/, runs on a Python of 3.6, and without procman."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from procman import inside
-from procman.inside import BESIDE_LAUNCHER
+from procman import agent, probes
+from procman.agent import BESIDE_LAUNCHER
 
-FILES = sorted(Path(inside.__file__).parent.glob("**/*.py"))
+FILES = sorted([*Path(agent.__file__).parent.glob("*.py"), *Path(probes.__file__).parent.glob("*_script.py")])
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.name)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from procman.inside import asking, verdict
-from procman.inside.asking import EARLY_SECONDS, Asker
-from procman.inside.observed import Observed
-from procman.inside.settings import read_settings
+from procman.agent import queue_poller, verdict
+from procman.agent.queue_poller import EARLY_SECONDS, Asker
+from procman.agent.settings import read_settings
+from procman.agent.worker_state import Observed
 
 STALE = 30
 
@@ -61,7 +61,7 @@ class Worker:
 def ask(monkeypatch: pytest.MonkeyPatch, broker: Broker, observed: Observed) -> Callable[[], float]:
     """A round of the thread that asks; returns how long it waits then."""
     threads: list[tuple[Any, ...]] = []
-    monkeypatch.setattr(asking, "start_thread", lambda *thread: threads.append(thread))
+    monkeypatch.setattr(queue_poller, "start_thread", lambda *thread: threads.append(thread))
     monkeypatch.delattr("os.register_at_fork")
     Asker(observed).of_consumer(Worker(broker))
     [(forever, act, _)] = threads

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from procman.inside.notify import Systemd
+from procman.agent.sd_notify import Systemd
+from tests.agent.conftest import Start
+from tests.agent.heartbeats import Site, notified
+from tests.agent.launching import install_launcher
 from tests.celery_environments import CELERY_5_7, CELERY_SPECS, CeleryEnvironment, environment_of
-from tests.inside.conftest import Start
-from tests.inside.heartbeats import Site, notified
-from tests.inside.launching import install_launcher
 
 pytestmark = pytest.mark.celery
 

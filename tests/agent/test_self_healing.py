@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from procman.inside.observed import Measured, Observed
-from procman.inside.self_healing import is_held
-from procman.inside.settings import HealthSettings
+from procman.agent.self_healing import is_held
+from procman.agent.settings import HealthSettings
+from procman.agent.worker_state import Measured, Observed
+from tests.agent.conftest import Start
+from tests.agent.heartbeats import CANCEL_WHEN_READY, Followed, Site
+from tests.agent.launching import install_launcher
 from tests.celery_environments import CELERY_5_7, CELERY_SPECS, CeleryEnvironment, environment_of
-from tests.inside.conftest import Start
-from tests.inside.heartbeats import CANCEL_WHEN_READY, Followed, Site
-from tests.inside.launching import install_launcher
 
 OLDEST_AND_NEWEST = [CELERY_SPECS[0], CELERY_SPECS[-1]]
 
@@ -206,7 +206,7 @@ def test_revoked_task_is_progress() -> None:
 
 FULL_DISK = """
 import resource, sys
-from procman.inside import run_files
+from procman.agent import run_files
 path = sys.argv[1]
 run_files.replace(path, "small")
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))

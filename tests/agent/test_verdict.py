@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procman.inside.verdict import CODES, FIELDS, MAX_BYTES, Thresholds, Verdict, read, span, verdict
+from procman.agent.verdict import CODES, FIELDS, MAX_BYTES, Thresholds, Verdict, read, span, verdict
 
 NOW = 10_000.0
 THRESHOLDS = Thresholds(stale_seconds=30, stall_seconds=300)

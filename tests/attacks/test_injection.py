@@ -12,12 +12,12 @@ from hypothesis import HealthCheck, given, settings
 
 from procman import backends
 from procman.config.load import load
-from procman.config.positions import dotted
+from procman.config.toml_lines import dotted
 from procman.errors import ConfigurationError
 from procman.project import Project, RenderedFile
 from tests.config.documents import HOME
 from tests.config.test_every_key import OTHER_VALUES, USUAL, _keys
-from tests.config.test_positions import toml
+from tests.config.test_toml_lines import toml
 from tests.hostile import HOSTILE, REFUSED, TEXTS
 from tests.read_by_supervisor import NEWEST, Reader, reader
 from tests.read_by_systemd import SYSTEMD, read_units

@@ -12,7 +12,7 @@ import pytest
 
 from procman.config.trust import require_trusted_code
 from procman.errors import ConfigurationError, ProcmanError
-from procman.run import CLEAN_ENVIRONMENT, capture
+from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 from tests.attacks.host import CONFIGURATION, SERVICE, TOML, AttackedHost
 from tests.install.people import NOBODY, needs_root
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from procman.backends.supervisor.main_file import MainFile
-from procman.backends.supervisor.stopping import drain
-from procman.backends.supervisor.transport import Client
+from procman.backends.supervisor.client import Client
+from procman.backends.supervisor.configuration.main_file import MainFile
+from procman.backends.supervisor.graceful_stop import drain
 from procman.errors import ProcmanError
 from tests.install.people import NOBODY, needs_root
 from tests.product import eventually

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from procman.commands.controller import other_commands, process_manager
-from procman.install.manifest import Manifest
-from procman.install.rendered import describe
+from procman.backends.lookup import other_commands, process_manager
+from procman.install.plan.describe import describe
+from procman.install.state.manifest import Manifest
 from procman.model import BackendName, SupervisorMode
 from procman.project import Rendering
 from tests.backends.supervisor.projects import reference

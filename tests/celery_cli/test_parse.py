@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from procman.celery_command import FORBIDDEN, beat_arguments, worker_arguments
-from procman.commands.init_arguments import CeleryCommand, read_command
+from procman.celery_cli.parse import CeleryCommand, read_command
+from procman.celery_cli.write import FORBIDDEN, beat_arguments, worker_arguments
 from procman.model import Kind
 from procman.project import Beat, Worker
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from procman.commands.init_script import StartScript, read_script
+from procman.celery_cli.start_script import StartScript, read_script
 
 SEED = """\
 #!/bin/bash

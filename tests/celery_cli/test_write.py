@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from procman.celery_command import (
+from procman.celery_cli.write import (
     BEAT_KEYS,
     FORBIDDEN,
     OTHERS,

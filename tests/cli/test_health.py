@@ -125,6 +125,11 @@ def test_what_is_asked_every_minute_imports_nothing_heavy(product: Product, comm
     )
     modules = set(done.stderr.splitlines()[-1].split())
     heavy = {"jinja2", "psutil", "subprocess", "supervisor", "urllib.request", "ssl", "xmlrpc", "difflib"}
-    assert "procman.inside.verdict" in modules
+    assert "procman.agent.verdict" in modules
     assert not modules & heavy
-    assert not modules & {"procman.config.keys", "procman.install.plan", "procman.inside.probe", "procman.broker_facts"}
+    assert not modules & {
+        "procman.config.keys",
+        "procman.install.plan.plan",
+        "procman.probes.app_script",
+        "procman.probes.broker",
+    }

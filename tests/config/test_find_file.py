@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.config.search import find
+from procman.config.find_file import find
 from procman.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -106,7 +106,7 @@ def test_file_that_root_does_not_trust_is_an_error_and_not_passed_over(place: Pa
 AS_NOBODY = """
 import os, pwd, sys
 from pathlib import Path
-from procman.config.search import find
+from procman.config.find_file import find
 from procman.errors import ConfigurationError
 nobody = pwd.getpwnam("nobody")
 os.setgroups([])

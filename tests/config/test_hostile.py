@@ -16,7 +16,7 @@ from procman.model import BackendName
 from procman.project import Project
 from tests.config.documents import HOME, PROJECT
 from tests.config.test_every_key import OTHER_VALUES, USUAL
-from tests.config.test_positions import toml
+from tests.config.test_toml_lines import toml
 from tests.hostile import HOSTILE, REFUSED, TEXTS
 
 NAMES = sorted(

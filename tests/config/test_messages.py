@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.config import keys, types
+from procman.config import keys, value_types
 from tests.config.documents import PROJECT, problems, problems_with
 
 HELP = {key.name: key.help for key in keys.PROJECT}
@@ -47,8 +47,8 @@ def test_empty_file_is_told_what_to_write(tmp_path: Path) -> None:
 
 def test_missing_keys_are_told_one_by_one_with_the_line_of_their_table(tmp_path: Path) -> None:
     assert problems(tmp_path, '# ours\n[project]\napp = "mysite"\nvirtualenv = 1\n[beat]\n') == [
-        f"FILE:2: project.name: missing: expected {types.NAME.expected}. {HELP['name']}",
-        f"FILE:2: project.directory: missing: expected {types.SEARCH_PATH.expected}. {HELP['directory']}",
+        f"FILE:2: project.name: missing: expected {value_types.NAME.expected}. {HELP['name']}",
+        f"FILE:2: project.directory: missing: expected {value_types.SEARCH_PATH.expected}. {HELP['directory']}",
         'FILE:2: project.user: missing: name the user the programs run as, such as "www-data"',
         "FILE:4: project.virtualenv: expected a path without a colon, absolute or relative to this file (found 1)",
     ]

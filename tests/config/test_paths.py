@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from procman.config.directories import directories_for
-from procman.config.identity import read_identity
+from procman.config.peek_identity import read_identity
 from procman.errors import ConfigurationError
 from procman.model import Scope, SupervisorMode, SupervisorSettings
 from procman.project import Beat, Program
@@ -273,9 +273,11 @@ def test_identity_that_cannot_be_read_is_explained(tmp_path: Path, text: str, pr
 
 def test_identity_is_read_without_what_only_a_mistake_needs() -> None:
     # `status` starts with it, and must not be slower than supervisorctl.
-    script = "import sys, procman.config.identity, procman.config.search; print(*sys.modules)"
+    script = "import sys, procman.config.peek_identity, procman.config.find_file; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert not {"procman.config.keys", "procman.config.types", "difflib", "procman.secrets"} & set(done.stdout.split())
+    assert not {"procman.config.keys", "procman.config.value_types", "difflib", "procman.secrets"} & set(
+        done.stdout.split()
+    )
 
 
 def test_group_is_not_for_supervisord(tmp_path: Path) -> None:

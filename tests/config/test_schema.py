@@ -14,11 +14,11 @@ from hypothesis import given, settings, strategies
 from jsonschema import Draft7Validator
 
 from procman.config import keys, supervisor_options, systemd_directives
-from procman.config.environment import OWN_VARIABLES, SHELL_VARIABLES
 from procman.config.keys import Key
 from procman.config.load import load
+from procman.config.read_environment import OWN_VARIABLES, SHELL_VARIABLES
 from procman.config.schema import schema
-from procman.config.types import Type
+from procman.config.value_types import Type
 from procman.errors import ConfigurationError
 from tests.config.documents import PROJECT, problems_with, read_rest
 from tests.config.test_every_key import OTHER_VALUES, PAIRS

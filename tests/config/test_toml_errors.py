@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from procman.config.load import load
-from procman.config.text import LARGEST
+from procman.config.read_file import LARGEST
 from procman.errors import ConfigurationError
 from tests.config.documents import problems, read
 

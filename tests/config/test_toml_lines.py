@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings, strategies
 
-from procman.config.positions import dotted, lines_of
+from procman.config.toml_lines import dotted, lines_of
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -9,10 +9,10 @@ from typing import cast
 import pytest
 
 from procman.backends.base import Controller, Progress
-from procman.commands import leaving
-from procman.commands.carry_out import How
+from procman.deploy import backend_switch
+from procman.deploy.rollout import How
 from procman.errors import ProcmanError
-from procman.install.generations import Generation, Installation
+from procman.install.state.generations import Generation, Installation
 from procman.model import Action, Activation
 from tests.install import sample
 
@@ -41,11 +41,11 @@ def test_what_was_ended_runs_again_when_another_cannot_be_ended(monkeypatch: pyt
         Installation(None, None, (), (), None, (), (), ()), current=Generation(1, manifest), numbers=(1,)
     )
     manager = Stubborn("catmaid-crop")
-    monkeypatch.setattr(leaving, "controller_of", lambda _: cast(Controller, manager))
+    monkeypatch.setattr(backend_switch, "controller_of", lambda _: cast(Controller, manager))
     wishes = {"catmaid-celery": False, "catmaid-crop": True, "catmaid-beat": True}
     how = How(lambda _: None, lambda *_: None, lambda _: None, lambda _: None)
     with pytest.raises(ProcmanError, match="catmaid-crop did not end"):
-        leaving.leave(installation, wishes, how)
+        backend_switch.leave(installation, wishes, how)
     assert manager.told == [
         ("remove", "catmaid-beat", None),
         ("remove", "catmaid-celery", None),

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.systemd import host
-from procman.commands.warnings import warnings
-from procman.run import CLEAN_ENVIRONMENT
+from procman.deploy.host_warnings import warnings
+from procman.host import systemd_host
+from procman.subprocesses import CLEAN_ENVIRONMENT
 from tests.backends.supervisor.projects import embedded
 
 HOME = Path("/home/anna")
@@ -21,7 +21,7 @@ LINE = f"@reboot {SUPERVISORD} -c /home/anna/.config/procman/supervisor/supervis
 @pytest.fixture
 def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The caller's crontab, as the command of that name shows it; on a host without systemd."""
-    monkeypatch.setattr(host, "BOOTED", tmp_path / "nowhere")
+    monkeypatch.setattr(systemd_host, "BOOTED", tmp_path / "nowhere")
     command, text = tmp_path / "bin/crontab", tmp_path / "crontab"
     command.parent.mkdir()
     command.write_text(f'#!/bin/sh\ntest "$*" = -l && exec cat {text}\n')
@@ -52,6 +52,6 @@ def test_unit_that_no_systemd_reads_is_told(tmp_path: Path, crontab: Path) -> No
 def test_with_systemd_the_key_is_told_that_has_it_start_supervisord(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "BOOTED", Path("/"))
+    monkeypatch.setattr(systemd_host, "BOOTED", Path("/"))
     [told] = warnings(embedded(tmp_path, HOME))
     assert told.endswith(f'supervisord = "{SUPERVISORD}"')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.commands.carry_out import _batches
+from procman.deploy.rollout import _batches
 from procman.model import Action, Activation, Kind
 from tests.install.sample import installed
 

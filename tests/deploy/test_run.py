@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.commands import run as command
-from procman.commands.run import handed_over
+from procman.deploy import run as command
+from procman.deploy.run import handed_over
 from procman.errors import ProcmanError
 from procman.project import Project
 from tests.backends.systemd.projects import project
@@ -22,7 +22,7 @@ SECRET = "amqp://catmaid:s3cret@localhost"
 READ_TWICE = """
 import os, sys
 sys.path.insert(0, {repository!r})
-from procman.commands.run import handed_over
+from procman.deploy.run import handed_over
 from pathlib import Path
 environment = handed_over(Path({path!r}), {uid})
 os.setgroups([]); os.setresgid({gid}, {gid}, {gid}); os.setresuid({uid}, {uid}, {uid})

@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 
 from procman.backends.base import Controller
-from procman.commands.healthy import wait_until_healthy
-from procman.commands.watch import now
-from procman.install.manifest import Manifest
+from procman.deploy.wait_until_healthy import wait_until_healthy
+from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, Level, ProgramState, State
-from tests.checks.records import heartbeat, program, state
+from procman.monitoring.program_view import now
 from tests.install import sample
+from tests.monitoring.checks.records import heartbeat, program, state
 
 NAME = "catmaid-celery"
 SOLO = program(name=NAME, pool="solo")

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from procman.inside.verdict import read
+from procman.agent.verdict import read
 
 from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, send
 from .machine import Host

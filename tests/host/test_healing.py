@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from procman.checks.pool import ESTABLISHED_SECONDS, YOUNG_SECONDS
+from procman.monitoring.checks.pool import ESTABLISHED_SECONDS, YOUNG_SECONDS
 
 from .catmaid import DATA, PROJECTS, VIRTUALENV, Project, counted, send, show
 from .machine import Host

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from procman.inside.verdict import read
+from procman.agent.verdict import read
 
 from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, counted, send, show
 from .machine import Host

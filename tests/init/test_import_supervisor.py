@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from procman.commands.init_draft import Draft, Finding
-from procman.commands.init_existing import read_existing
-from procman.commands.init_script import LONGEST_SCRIPT
-from procman.commands.init_text import text_of
+from procman.celery_cli.start_script import LONGEST_SCRIPT
 from procman.config.load import load
+from procman.init.draft import Draft, Finding
+from procman.init.import_supervisor import read_existing
+from procman.init.write_toml import text_of
 from procman.project import Beat, Project, Worker
-from tests.commands.test_init_script import SEED
+from tests.celery_cli.test_start_script import SEED
 
 BEAT_FILES = "--pidfile=/var/run/catmaid/celery-beat.pid --schedule=/var/run/catmaid/celery-beat-schedule"
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from procman.commands.init import InitReport, init, write
 from procman.config.load import load
 from procman.errors import ConfigurationError, ProcmanError
+from procman.init.init import InitReport, init, write
 from procman.model import BackendName, Scope, SupervisorMode
 from procman.project import Beat, Project, Worker
-from tests.commands.test_init_script import SEED
+from tests.celery_cli.test_start_script import SEED
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.commands.init_project import DEEPEST, FoundProject, find_project, look_below
+from procman.init.scan_project import DEEPEST, FoundProject, find_project, look_below
 from tests.django_projects import CELERY, make_project
 from tests.reachable import as_somebody, public_directory
 
@@ -179,7 +179,7 @@ def test_what_is_closed_to_us_does_no_harm() -> None:
 
 
 def test_search_of_a_huge_tree_ends_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("procman.commands.init_project.MOST_ENTRIES", 10)
+    monkeypatch.setattr("procman.init.scan_project.MOST_ENTRIES", 10)
     for number in range(20):
         (tmp_path / f"{number:02}").mkdir()
     make_project(tmp_path / "19", "")

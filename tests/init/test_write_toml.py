@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from procman.commands.init_draft import Draft
-from procman.commands.init_text import EXAMPLES, OFFERED, text_of, to_toml
 from procman.config.load import load
+from procman.init.draft import Draft
+from procman.init.write_toml import EXAMPLES, OFFERED, text_of, to_toml
 
 if sys.version_info >= (3, 11):
     import tomllib

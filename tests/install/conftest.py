@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
 from tests.install import people, sample
 
 

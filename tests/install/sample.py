@@ -13,15 +13,16 @@ from pathlib import Path
 
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
-from procman.install import generations, uninstall
-from procman.install.apply import apply
-from procman.install.generations import read_installation
-from procman.install.lock import hold_lock
-from procman.install.manifest import Manifest, digest
-from procman.install.paths import Tree
-from procman.install.plan import Plan, make_plan, make_removal
-from procman.install.rendered import installed_file, rendering_of
-from procman.install.uninstall import Remains
+from procman.install.plan import removal
+from procman.install.plan.apply import apply
+from procman.install.plan.describe import installed_file, rendering_of
+from procman.install.plan.plan import Plan, make_plan, make_removal
+from procman.install.plan.removal import Remains
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import generations
+from procman.install.state.generations import read_installation
+from procman.install.state.lock import hold_lock
+from procman.install.state.manifest import Manifest, digest
 from procman.model import (
     Action,
     Activation,
@@ -203,9 +204,9 @@ def remove(base: Path, name: str = "catmaid", *, purge: bool = False) -> Remains
     with hold_lock(places.shared_state, 0, print), Tree() as tree:
         installation = read_installation(tree, places)
         if installation.latest:
-            uninstall.remove_files(tree, make_removal(installation, tree))
+            removal.remove_files(tree, make_removal(installation, tree))
             activate(tree, base, places)
-        return uninstall.clear(tree, places, installation, purge=purge)
+        return removal.clear(tree, places, installation, purge=purge)
 
 
 def theirs(base: Path) -> Path:
@@ -228,7 +229,7 @@ def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
         known = read_installation(tree, places)
         live = [each.manifest for each in (*known.unfinished, known.current) if each]
         taken = {file for each in live for file in each.replaced} - {*wanted.replaced}
-        made = make_plan(files, wanted, known, tree, give_back=uninstall.restorable(tree, places.state, taken))
+        made = make_plan(files, wanted, known, tree, give_back=removal.restorable(tree, places.state, taken))
         apply(tree, made, generations.read_configuration(tree, places.state, number))
         activate(tree, base, places)
     return made

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.install.paths import finished_name
+from procman.install.safe_fs.tree import finished_name
 from tests.install import sample
 from tests.install.accepted import assert_accepted
 from tests.install.interrupting import STRACE, Point, points, run_with

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from procman.checks.lint.facts import Finding
-from procman.checks.lint.table import LINT
-from procman.commands.lint import blocking, lint
 from procman.errors import ConfigurationError
+from procman.lint.inputs import Finding
+from procman.lint.lint import blocking, lint
+from procman.lint.registry import LINT
 from procman.model import Level
 
 UNITS = Path(__file__).parent.parent.parent / "units"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from procman.commands.on_event import MOST_AT_ONCE, Teller, user_for
 from procman.errors import ProcmanError
-from procman.install.events import Event
-from procman.install.manifest import Manifest
+from procman.install.state.event_log import Event
+from procman.install.state.manifest import Manifest
 from procman.model import HealthSettings
+from procman.monitoring.event_hook import MOST_AT_ONCE, Teller, user_for
 from tests.install import sample
 from tests.install.people import NOBODY, needs_root
 

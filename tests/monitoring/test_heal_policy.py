@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from procman.commands.healing import MEMORY, Case, Finding, Memory, Order, decide, decide_all
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.monitoring.heal_policy import MEMORY, Case, Finding, Memory, Order, decide, decide_all
 
 NAME = "catmaid-celery"
 PROGRAM = InstalledProgram(NAME, "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)

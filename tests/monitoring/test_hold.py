@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from procman.commands.events import events
-from procman.commands.hold import by_whom, hold, release, seconds_of
-from procman.commands.select import Installed
 from procman.errors import ConfigurationError
-from procman.install.generations import Generation
-from procman.install.holds import read_holds
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Generation
+from procman.install.state.holds import read_holds
+from procman.lookup import Installed
+from procman.monitoring.events import events
+from procman.monitoring.hold import by_whom, hold, release, seconds_of
 from procman.output.events import as_json, as_line
 from tests.install import sample
 

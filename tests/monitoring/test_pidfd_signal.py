@@ -11,9 +11,9 @@ from typing import cast
 import pytest
 
 from procman.backends.base import Controller
-from procman.commands import aim
-from procman.commands.aim import Gone, identity, send
 from procman.model import InstalledProgram, Kind, ProgramState, State
+from procman.monitoring import pidfd_signal
+from procman.monitoring.pidfd_signal import Gone, identity, send
 
 PROGRAM = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
 
@@ -93,5 +93,5 @@ def test_the_process_manager_is_asked_after_the_process_is_held_fast(
 
     monkeypatch.setattr(os, "pidfd_open", held)
     monkeypatch.setattr(Telling, "states", asked)
-    aim.send(controller(process.pid), PROGRAM, identity(process.pid), signal.SIGCONT)
+    pidfd_signal.send(controller(process.pid), PROGRAM, identity(process.pid), signal.SIGCONT)
     assert order == ["held", "asked"]

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procman.checks.running import NONE, Heartbeat
-from procman.commands.watch import Moment, now, owners, read_heartbeat, watch
-from procman.inside.verdict import MAX_BYTES
-from procman.install.manifest import Manifest
+from procman.agent.verdict import MAX_BYTES
+from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, State
-from tests.checks.records import heartbeat, program, state
+from procman.monitoring.checks.inputs import NONE, Heartbeat
+from procman.monitoring.program_view import Moment, now, owners, read_heartbeat, watch
 from tests.install import sample
+from tests.monitoring.checks.records import heartbeat, program, state
 from tests.reachable import IS_ROOT
 
 PROGRAM = program(name="catmaid-celery")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from procman.commands.restarts_due import restarts_due
-from tests.checks.records import program, state
 from tests.install import sample
+from tests.monitoring.checks.records import program, state
 
 HOUR = 3600.0
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from procman.commands.health import Health, ProgramHealth
 from procman.model import Kind, Level, Result, State
-from tests.checks.records import heartbeat, program, state, watched
+from procman.monitoring.health import Health, ProgramHealth
 from tests.install import sample
+from tests.monitoring.checks.records import heartbeat, program, state, watched
 
 QUEUES = [{"name": "celery", "messages": 10, "consumers": 0, "since": None}]
 

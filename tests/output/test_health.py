@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.checks.table import RUNNING
+from procman.monitoring.checks.registry import RUNNING
 from procman.output.health import as_json, as_text
 from tests.output.health import healthy, stuck
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_prometheus
 
-from procman.commands.health import Health
 from procman.model import Level, Result
+from procman.monitoring.health import Health
 from procman.output.openmetrics import as_text
 from tests.output.health import healthy, stuck
 

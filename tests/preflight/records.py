@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from procman.app_facts import AppFacts, Judged, Written
-from procman.broker_facts import BrokerFacts
-from procman.checks.before.facts import Asked, Before, EnvironmentFile, Host, Interpreter, Place, Schedule
 from procman.config.load import load
 from procman.launch import launch_of
+from procman.preflight.inputs import Asked, Before, EnvironmentFile, Host, Interpreter, Place, Schedule
+from procman.probes.app import AppFacts, Judged, Written
+from procman.probes.broker import BrokerFacts
 from procman.project import Project
 
 TOML = """

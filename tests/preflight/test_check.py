@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from procman.checks.processes import look_at
-from procman.commands.check import blocking, check
-from procman.commands.check_host import other_beats
 from procman.config.load import load
 from procman.errors import ProcmanError
+from procman.host.process_table import look_at
 from procman.launch import launch_of
 from procman.model import Level, Result
+from procman.preflight.check import blocking, check
+from procman.preflight.gather_host import other_beats
 from procman.project import Project
 from tests.django_projects import DEMO, make_project
 from tests.product import eventually

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from procman.app_facts import Judged, Written
-from procman.checks.before.facts import Before, EnvironmentFile, Host, Interpreter, OtherBeat, Schedule
-from procman.checks.before.table import BEFORE, results
 from procman.model import Level, Result
+from procman.preflight.inputs import Before, EnvironmentFile, Host, Interpreter, OtherBeat, Schedule
+from procman.preflight.registry import BEFORE, results
+from procman.probes.app import Judged, Written
 from procman.project import Worker
-from tests.checks.before.records import SCHEDULE, TOML, asked, broker, facts, missing, place, sound
+from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, sound
 
 CRITICAL, WARNING = Level.CRITICAL, Level.WARNING
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from procman.checks.before.table import BEFORE
-from procman.checks.lint.table import LINT
-from procman.checks.table import When
+from procman.lint.registry import LINT
+from procman.monitoring.checks.registry import When
+from procman.preflight.registry import BEFORE
 
-DOCUMENT = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "checks.md").read_text()
 
 
 def _explained(half: str) -> list[tuple[str, str]]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from procman import app_facts
-from procman.app_facts import AppFacts, BeatEntry
 from procman.errors import ProcmanError
-from procman.project_python import AppError
+from procman.probes import app as app_facts
+from procman.probes.app import AppFacts, BeatEntry
+from procman.probes.runner import AppError
 from tests.celery_environments import CELERY_5_7
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, SYSTEM_PYTHON, make_virtualenv, public_directory

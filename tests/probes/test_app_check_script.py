@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from procman.inside import app_check, probe
+from procman.probes import app_check_script, app_script
 from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
 from tests.django_projects import DEMO, make_project
 
 pytestmark = pytest.mark.celery
 
-SOURCE = "\n".join(Path(str(module.__file__)).read_text() for module in (app_check, probe))
+SOURCE = "\n".join(Path(str(module.__file__)).read_text() for module in (app_check_script, app_script))
 
 
 def check(python: Path, directory: Path, app: str, commands: dict[str, list[str]], **environment: str) -> Any:
@@ -29,7 +29,7 @@ def check(python: Path, directory: Path, app: str, commands: dict[str, list[str]
         timeout=60,
         check=False,
     )
-    answer = probe.read_answer(done.stdout)
+    answer = app_script.read_answer(done.stdout)
     assert answer, done.stderr
     assert "error" not in answer, answer["error"]
     return answer["check"]

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procman.inside import probe
+from procman.probes import app_script
 from tests.celery_environments import CELERY_5_7, MISSING_OLDEST, CeleryEnvironment, environment_of, oldest_python
 from tests.django_projects import DEMO, make_project
 
 pytestmark = pytest.mark.celery
 
-SOURCE = Path(probe.__file__).read_text(encoding="utf-8")
+SOURCE = Path(app_script.__file__).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def run_probe(
 
 
 def answer(python: Path, directory: Path, app: str, *settings: str, **environment: str) -> dict[str, Any]:
-    found = probe.read_answer(run_probe(python, directory, app, *settings, environment=environment).stdout)
+    found = app_script.read_answer(run_probe(python, directory, app, *settings, environment=environment).stdout)
     assert found
     return found
 
@@ -143,7 +143,7 @@ def test_what_a_project_prints_is_not_in_the_answer(python: Path, tmp_path: Path
     completed = run_probe(python, tmp_path, "site1")
     assert completed.stdout.count("\n") == 2
     assert "stdout" not in completed.stdout
-    found = probe.read_answer(completed.stdout)
+    found = app_script.read_answer(completed.stdout)
     assert found
     assert found["app"]["name"] == "site1"
 
@@ -212,7 +212,7 @@ def test_error_says_where_in_the_project_it_is(
     [own] = [place for place in places if place.startswith(f"{tmp_path}/site1/settings.py:{line}")]
     assert (places[-1] == own) is last
     assert not [place for place in places if "<frozen" in place]
-    assert len(places) <= probe.TRACEBACK_FRAMES + 1
+    assert len(places) <= app_script.TRACEBACK_FRAMES + 1
 
 
 def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path)
 def test_process_that_ends_itself_leaves_no_answer(python: Path, tmp_path: Path) -> None:
     make_project(tmp_path, "import os; os._exit(3)")
     completed = run_probe(python, tmp_path, "site1")
-    assert (completed.returncode, probe.read_answer(completed.stdout)) == (3, None)
+    assert (completed.returncode, app_script.read_answer(completed.stdout)) == (3, None)
 
 
 SECRET = "correct-horse/battery@staple"
@@ -259,7 +259,7 @@ def test_no_secret_is_answered(python: Path, tmp_path: Path, settings: str) -> N
     completed = run_probe(
         python, tmp_path, "site1", "MEDIA_ROOT", "API_TOKEN", "SECRET_KEY", environment={"DB_PASSWORD": OTHER_SECRET}
     )
-    assert probe.read_answer(completed.stdout)
+    assert app_script.read_answer(completed.stdout)
     for part in (SECRET, "correct", "battery", "staple", OTHER_SECRET, "not-for-anybody"):
         assert part not in completed.stdout + completed.stderr
 
@@ -281,7 +281,7 @@ PASSWORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1)
 @given(before=st.text(), user=st.sampled_from(["", "guest"]), password=PASSWORDS, after=st.text())
 def test_password_of_a_url_is_masked_whatever_it_is(before: str, user: str, password: str, after: str) -> None:
     url = f"amqp://{user}:{password}@host"
-    assert f"{user}:{password}@" not in probe.masked(f"{before} {url} {after}")
+    assert f"{user}:{password}@" not in app_script.masked(f"{before} {url} {after}")
 
 
 def test_oldest_python_runs_it() -> None:
@@ -298,17 +298,17 @@ def test_oldest_python_runs_it() -> None:
     [
         "",
         "hello",
-        probe.MARKER,
-        f"{probe.MARKER}[]",
-        f"{probe.MARKER}{{",
-        f'{probe.MARKER}{{"format": 2}}',
-        probe.MARKER + "null",
+        app_script.MARKER,
+        f"{app_script.MARKER}[]",
+        f"{app_script.MARKER}{{",
+        f'{app_script.MARKER}{{"format": 2}}',
+        app_script.MARKER + "null",
     ],
 )
 def test_what_is_no_answer_is_none(stdout: str) -> None:
-    assert probe.read_answer(stdout) is None
+    assert app_script.read_answer(stdout) is None
 
 
 def test_last_answer_counts() -> None:
-    lines = [probe.MARKER + json.dumps({"format": 1, "python": number}) for number in (1, 2)]
-    assert probe.read_answer("\n".join(["noise", *lines, "noise"])) == {"format": 1, "python": 2}
+    lines = [app_script.MARKER + json.dumps({"format": 1, "python": number}) for number in (1, 2)]
+    assert app_script.read_answer("\n".join(["noise", *lines, "noise"])) == {"format": 1, "python": 2}

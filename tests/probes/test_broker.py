@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
-from procman import broker_facts
-from procman.broker_facts import REMEDIES, BrokerFacts, QueueFacts
 from procman.errors import ProcmanError
-from procman.inside import broker_probe, probe
-from procman.project_python import AppError
+from procman.probes import app_script, broker, broker_script
+from procman.probes.broker import REMEDIES, BrokerFacts, QueueFacts
+from procman.probes.runner import AppError
 from tests.celery_environments import CeleryEnvironment
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory
@@ -44,7 +43,7 @@ def directory() -> Iterator[Path]:
 def ask(python: Path, directory: Path, settings: str, **how: Any) -> BrokerFacts:
     make_project(directory, settings)
     how.setdefault("user", SOMEBODY if IS_ROOT else None)
-    facts = broker_facts.ask_broker(python, "site1", environment={}, directory=directory, **how)
+    facts = broker.ask_broker(python, "site1", environment={}, directory=directory, **how)
     assert SECRET not in repr(facts)
     return facts
 
@@ -183,11 +182,11 @@ def test_messages_of_a_queue_are_counted_on_every_celery(celery_environment: Cel
     sending = "from mysite import celery; from counting import tasks; [tasks.echo.delay(number) for number in range(3)]"
     python = celery_environment.python
     asked = json.dumps({"queues": ["celery", "crop"], "seconds": 30, "management": None})
-    source = Path(broker_probe.__file__).read_text()
+    source = Path(broker_script.__file__).read_text()
     subprocess.run([python, "-c", sending], cwd=DEMO, env=environment, check=True)
     words = [str(python), "-", "mysite", asked]
     said = subprocess.run(words, input=source, cwd=DEMO, env=environment, capture_output=True, text=True, check=True)
-    answer = probe.read_answer(said.stdout)
+    answer = app_script.read_answer(said.stdout)
     assert answer
     assert answer["reachable"] is True
     assert answer["queues"][0] == {"name": "celery", "messages": 3, "consumers": None}
@@ -199,7 +198,7 @@ def test_queues_of_the_demo(python: Path, directory: Path) -> None:
     data.chmod(0o777)
     demo = shutil.copytree(DEMO, directory / "demo", ignore=shutil.ignore_patterns("var", "__pycache__"))
     environment = {"DEMO_DATA_DIRECTORY": str(data)}
-    facts = broker_facts.ask_broker(
+    facts = broker.ask_broker(
         python, "mysite", environment=environment, directory=demo, user=SOMEBODY if IS_ROOT else None
     )
     assert (facts.reachable, facts.trouble, facts.transport) == (True, "", "filesystem")

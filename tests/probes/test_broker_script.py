@@ -1,4 +1,4 @@
-"""RabbitMQ's management interface as the probe asks it; what a broker says is in tests/test_broker_facts.py."""
+"""RabbitMQ's management interface as the probe asks it; what a broker says is in tests/probes/test_broker.py."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from procman.inside.broker_probe import management
+from procman.probes.broker_script import management
 
 SECRET = "hunter-22-of-nobody"
 CONNECTION = SimpleNamespace(

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from procman.inside import places, probe
+from procman.probes import app_script, path_script
 from tests.reachable import as_somebody, public_directory
 
-SOURCE = Path(places.__file__).read_text()
+SOURCE = Path(path_script.__file__).read_text()
 
 
 def ask(python: Path, **asked: Any) -> Any:
@@ -30,7 +30,7 @@ def ask(python: Path, **asked: Any) -> Any:
         text=True,
         check=False,
     )
-    answer = probe.read_answer(done.stdout)
+    answer = app_script.read_answer(done.stdout)
     assert answer, done.stderr
     return answer
 
@@ -55,8 +55,8 @@ def test_somebody_sees_what_he_may_not_do() -> None:
         (directory / "closed").mkdir(mode=0o500)
 
         def check() -> None:
-            assert not places.look(str(directory / "closed"))["writable"]
-            assert places.look(str(directory / "closed" / "file"))["exists"] is False
+            assert not path_script.look(str(directory / "closed"))["writable"]
+            assert path_script.look(str(directory / "closed" / "file"))["exists"] is False
 
         as_somebody(check)
 
@@ -72,7 +72,7 @@ def make_schedule(path: Path) -> None:
 
 def test_whole_schedule_has_no_problem(tmp_path: Path) -> None:
     make_schedule(tmp_path / "schedule")
-    found = places.look_at_schedule(str(tmp_path / "schedule"))
+    found = path_script.look_at_schedule(str(tmp_path / "schedule"))
     assert found["problem"] is None
     assert set(found["files"]) == {str(path) for path in tmp_path.iterdir()}
 
@@ -80,31 +80,31 @@ def test_whole_schedule_has_no_problem(tmp_path: Path) -> None:
 def test_schedule_of_the_dumb_dbm_has_several_files_and_none_of_its_own_name(tmp_path: Path) -> None:
     with dbm.dumb.open(str(tmp_path / "schedule"), "n") as store:
         store[b"entries"] = pickle.dumps({})
-    found = places.look_at_schedule(str(tmp_path / "schedule"))
+    found = path_script.look_at_schedule(str(tmp_path / "schedule"))
     assert {Path(path).name for path in found["files"]} >= {"schedule.dat", "schedule.dir"}
     assert str(tmp_path / "schedule") not in found["files"]
     assert found["problem"] is None
     (tmp_path / "schedule.dir").write_text("nonsense\n")
-    assert places.look_at_schedule(str(tmp_path / "schedule"))["problem"]
+    assert path_script.look_at_schedule(str(tmp_path / "schedule"))["problem"]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a schedule at all", b"\0" * 64])
 def test_corrupt_schedule_is_recognised(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "schedule").write_bytes(content)
-    assert places.look_at_schedule(str(tmp_path / "schedule"))["problem"]
+    assert path_script.look_at_schedule(str(tmp_path / "schedule"))["problem"]
 
 
 def test_schedule_cut_short_is_recognised(tmp_path: Path) -> None:
     make_schedule(tmp_path / "schedule")
     [file] = [path for path in tmp_path.iterdir() if path.suffix in ("", ".dat", ".db")]
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 4])
-    assert places.look_at_schedule(str(tmp_path / "schedule"))["problem"]
+    assert path_script.look_at_schedule(str(tmp_path / "schedule"))["problem"]
 
 
 def test_schedule_whose_entries_are_no_pickles_opens_all_the_same(tmp_path: Path) -> None:
     with dbm.dumb.open(str(tmp_path / "schedule"), "n") as store:
         store[b"entries"] = b"no pickle"
-    found = places.look_at_schedule(str(tmp_path / "schedule"))
+    found = path_script.look_at_schedule(str(tmp_path / "schedule"))
     assert (bool(found["problem"]), found["opens"]) == (True, True)
 
 
@@ -121,18 +121,18 @@ class Trap:
 def test_pickle_of_the_schedule_is_not_run(tmp_path: Path) -> None:
     with shelve.open(str(tmp_path / "schedule")) as store:
         store["entries"] = Trap(tmp_path / "run")
-    assert places.look_at_schedule(str(tmp_path / "schedule"))["problem"] is None
+    assert path_script.look_at_schedule(str(tmp_path / "schedule"))["problem"] is None
     assert not (tmp_path / "run").exists()
 
 
 def test_schedule_that_is_not_there_is_no_problem(tmp_path: Path) -> None:
-    assert places.look_at_schedule(str(tmp_path / "schedule")) == {"files": {}, "problem": None, "opens": False}
+    assert path_script.look_at_schedule(str(tmp_path / "schedule")) == {"files": {}, "problem": None, "opens": False}
 
 
 def test_looking_leaves_the_schedule_as_it_is(tmp_path: Path) -> None:
     make_schedule(tmp_path / "schedule")
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
-    places.look_at_schedule(str(tmp_path / "schedule"))
+    path_script.look_at_schedule(str(tmp_path / "schedule"))
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()} == before
 
 

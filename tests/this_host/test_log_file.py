@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procman.backends.supervisor import logs
-from procman.backends.supervisor.logs import read_log, shown
 from procman.errors import ProcmanError
+from procman.host import log_file
+from procman.host.log_file import read_log, shown
 from tests.backends.supervisor.real_supervisord import Supervisord, as_nobody, eventually, installed
 
 
@@ -46,13 +46,13 @@ def last(log: Path, lines: int) -> str:
 def test_last_lines(
     log: Path, content: str, lines: int, expected: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "BLOCK", block)
+    monkeypatch.setattr(log_file, "BLOCK", block)
     log.write_text(content)
     assert last(log, lines) == expected
 
 
 def test_character_across_two_reads_is_whole(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logs, "BLOCK", 3)
+    monkeypatch.setattr(log_file, "BLOCK", 3)
     log.write_text("aaäöüß\n", encoding="utf-8")
     assert last(log, 1) == "aaäöüß\n"
 
@@ -97,7 +97,7 @@ class Following:
     """A log that is followed in the background."""
 
     def __init__(self, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(logs, "POLL_SECONDS", 0.01)
+        monkeypatch.setattr(log_file, "POLL_SECONDS", 0.01)
         self.text = ""
         self._stop = threading.Event()
         self._pieces: Iterator[str] = read_log(log, 1, follow=True)
@@ -134,7 +134,7 @@ def test_log_is_followed_through_a_rotation(log: Path, monkeypatch: pytest.Monke
 
 
 def test_what_was_written_just_before_a_rotation_is_not_lost(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    look = logs._successor
+    look = log_file._successor
 
     def rotate(file: BinaryIO, path: Path) -> BinaryIO | None:
         """Let a rotation happen between the last read and the look at the path."""
@@ -145,7 +145,7 @@ def test_what_was_written_just_before_a_rotation_is_not_lost(log: Path, monkeypa
             log.write_text("3\n")
         return look(file, path)
 
-    monkeypatch.setattr(logs, "_successor", rotate)
+    monkeypatch.setattr(log_file, "_successor", rotate)
     log.write_text("1\n")
     Following(log, monkeypatch).expect("1\n2\n3\n")
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from procman.checks import processes
-from procman.checks.processes import by_parent, directory_of, environment_of, look_at, open_files, user_of
-from tests.checks.records import family
+from procman.host import process_table as processes
+from procman.host.process_table import by_parent, directory_of, environment_of, look_at, open_files, user_of
+from tests.monitoring.checks.records import family
 from tests.product import eventually
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from procman.checks import process_tree
-from procman.checks.process_tree import children, memory, tree
+from procman.host import process_tree
+from procman.host.process_tree import children, memory, tree
 from tests.backends.supervisor.real_supervisord import as_nobody
 
 # The second child is started by a thread, and has one of its own.

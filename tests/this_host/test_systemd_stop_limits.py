@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.systemd import host
-from procman.backends.systemd.cutting import cut_by_reboot, cut_short
-from procman.backends.systemd.systemctl import Systemctl, Unit
-from procman.run import Completed
+from procman.host import systemd_host
+from procman.host.systemctl import Systemctl, Unit
+from procman.host.systemd_stop_limits import cut_by_reboot, cut_short
+from procman.subprocesses import Completed
 
 DEBIAN = {"LoadState": "loaded", "KillMode": "process", "TimeoutStopUSec": "1min 30s"}
 MENDED = {"LoadState": "loaded", "KillMode": "mixed", "TimeoutStopUSec": "10min 30s"}
@@ -20,7 +20,7 @@ def told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], longest: i
         return {name: Unit(name, properties) for name in units}
 
     monkeypatch.setattr(Systemctl, "show", show)
-    monkeypatch.setattr(host, "BOOTED", Path("/"))
+    monkeypatch.setattr(systemd_host, "BOOTED", Path("/"))
     return cut_short("supervisor.service", longest)
 
 
@@ -47,7 +47,7 @@ def test_unit_that_waits_long_enough_is_not_told(monkeypatch: pytest.MonkeyPatch
 
 
 def test_host_without_systemd_has_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "BOOTED", Path("/nowhere"))
+    monkeypatch.setattr(systemd_host, "BOOTED", Path("/nowhere"))
     assert cut_short("supervisor.service", 600) is None
 
 
@@ -55,11 +55,11 @@ def test_host_without_systemd_has_nothing_to_tell(monkeypatch: pytest.MonkeyPatc
 def test_reboot_that_does_not_wait_is_told_with_what_mends_it(
     monkeypatch: pytest.MonkeyPatch, allowed: str, is_told: bool
 ) -> None:
-    monkeypatch.setattr(host, "BOOTED", Path("/"))
-    monkeypatch.setattr(host, "run", lambda words: Completed(tuple(words), 0, f"{allowed}\n", ""))
+    monkeypatch.setattr(systemd_host, "BOOTED", Path("/"))
+    monkeypatch.setattr(systemd_host, "run", lambda words: Completed(tuple(words), 0, f"{allowed}\n", ""))
     text = cut_by_reboot(3600)
     assert bool(text) is is_told
     assert not text or "forced after 1800 s" in text
     assert not text or "JobTimeoutSec=3690" in text
-    monkeypatch.setattr(host, "BOOTED", Path("/nowhere"))
+    monkeypatch.setattr(systemd_host, "BOOTED", Path("/nowhere"))
     assert cut_by_reboot(3600) is None

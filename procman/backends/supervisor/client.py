@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from procman.backends.supervisor import processes, rpc
-from procman.backends.supervisor.complaints import without_content
-from procman.backends.supervisor.main_file import MainFile
-from procman.backends.supervisor.rpc import Address
+from procman.backends.supervisor import xmlrpc
+from procman.backends.supervisor.configuration.main_file import MainFile
+from procman.backends.supervisor.configuration.redaction import without_content
+from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
+from procman.host import process
 
 Info = Mapping[str, Any]
 """What supervisord's `getProcessInfo` answers."""
@@ -92,7 +93,7 @@ class Client:
     def answers_as(self) -> int | None:
         """Return the user whom this supervisord runs as; None where that cannot be told."""
         try:
-            return rpc.listener(self.main.address, time.monotonic() + self.timeout)
+            return xmlrpc.listener(self.main.address, time.monotonic() + self.timeout)
         except OSError:
             return None
 
@@ -110,18 +111,18 @@ class Client:
 
     def _answer(self, method: str, parameters: tuple[Any, ...], subject: str, timeout: float | None) -> Any:
         limit = self.timeout if timeout is None else timeout
-        body = rpc.encode(method, parameters)
+        body = xmlrpc.encode(method, parameters)
         try:
-            status, content = rpc.post(self.main.address, self._credentials(), body, time.monotonic() + limit)
-            if status == rpc.OK:
-                return rpc.decode(content)
+            status, content = xmlrpc.post(self.main.address, self._credentials(), body, time.monotonic() + limit)
+            if status == xmlrpc.OK:
+                return xmlrpc.decode(content)
         except OSError as error:
             raise self._unreachable(error, limit) from None
-        except rpc.RpcFault as fault:
+        except xmlrpc.RpcFault as fault:
             raise Fault(fault.code, fault.text, subject) from None
-        except rpc.NotRpc:
+        except xmlrpc.NotRpc:
             raise Unreachable(f"what answers at {place(self.main.address)} is no supervisord") from None
-        if status == rpc.UNAUTHORIZED:
+        if status == xmlrpc.UNAUTHORIZED:
             raise Unreachable(
                 f"supervisord refuses the username and password of {self.main.path}",
                 hint="Write the plain ones under [supervisorctl] there, as supervisorctl needs them too.",
@@ -155,7 +156,7 @@ class Client:
 
     def _sleeper(self) -> str:
         pid = running_pid(self.main)
-        if pid is not None and processes.suspended(pid):
+        if pid is not None and process.suspended(pid):
             return f"Its process {pid} was suspended by a signal: `kill -CONT {pid}` lets it go on."
         return "See whether it is busy or suspended: ps -o pid,stat,etime,args -C supervisord"
 
@@ -171,7 +172,7 @@ def running_pid(main: MainFile) -> int | None:
         pid = int(main.pid_file.read_text(encoding="ascii", errors="replace")) if main.pid_file else 0
     except (OSError, ValueError):
         return None
-    words = processes.arguments(pid) if pid > 0 else []
+    words = process.arguments(pid) if pid > 0 else []
     named = [word for word in words if word.endswith(".conf")]
     is_ours = any("supervisord" in word for word in words) and (not named or str(main.path) in named)
     return pid if is_ours else None

@@ -12,9 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.backends.supervisor.main_file import MainFile, NoConfiguration, embedded_main_file, read_main_file
+from procman.backends.supervisor.client import PATIENCE_SECONDS, Client, Info, NotRunning
+from procman.backends.supervisor.configuration.main_file import (
+    MainFile,
+    NoConfiguration,
+    embedded_main_file,
+    read_main_file,
+)
 from procman.backends.supervisor.states import program_states, restarts_in
-from procman.backends.supervisor.transport import PATIENCE_SECONDS, Client, Info, NotRunning
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.model import Activation, InstalledProgram, ProgramState, Scope, State, SupervisorMode, SupervisorSettings
@@ -159,7 +164,7 @@ class SupervisorController:
         """Yield the last LINES of the log of PROGRAM and, to FOLLOW it, what comes after, without end."""
         if program.log_file is None:
             raise ProcmanError(f"{program.name} keeps no log file")
-        from procman.backends.supervisor.logs import read_log
+        from procman.host.log_file import read_log
 
         return read_log(Path(program.log_file), lines, follow=follow)
 
@@ -167,7 +172,7 @@ class SupervisorController:
     def _orders(self) -> Orders:
         # Imported only now: `status` gives no orders and has no time to wait for them.
         from procman.backends.supervisor.orders import Orders
-        from procman.backends.supervisor.service import Service
+        from procman.backends.supervisor.systemd_unit import Service
 
         return Orders(
             self._configuration,

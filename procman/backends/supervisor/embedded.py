@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 
 from procman.backends.base import Progress
-from procman.backends.supervisor import processes
-from procman.backends.supervisor.complaints import without_content
-from procman.backends.supervisor.main_file import NoConfiguration, read_main_file
-from procman.backends.supervisor.service import Service
-from procman.backends.supervisor.stopping import stop_warm
-from procman.backends.supervisor.transport import PATIENCE_SECONDS, SHUTDOWN_STATE, Client, Fault, NotRunning
+from procman.backends.supervisor.client import PATIENCE_SECONDS, SHUTDOWN_STATE, Client, Fault, NotRunning
+from procman.backends.supervisor.configuration.main_file import NoConfiguration, read_main_file
+from procman.backends.supervisor.configuration.redaction import without_content
+from procman.backends.supervisor.graceful_stop import stop_warm
+from procman.backends.supervisor.systemd_unit import Service
 from procman.errors import ProcmanError
-from procman.run import CLEAN_ENVIRONMENT, Completed, capture
+from procman.host import process
+from procman.subprocesses import CLEAN_ENVIRONMENT, Completed, capture
 
 START_HINT = "`procman start` starts it."
 
@@ -180,7 +180,7 @@ def _wait_until_gone(client: Client, pid: int | None, seconds: float) -> None:
         try:
             client.call("getState")
         except NotRunning:
-            if pid is None or not processes.alive(pid):
+            if pid is None or not process.alive(pid):
                 return
         except ProcmanError:
             # It answers that it is shutting down, or hangs up while it does.

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from procman.backends.base import Progress
-from procman.backends.supervisor import processes
+from procman.backends.supervisor.client import BAD_NAME, NOT_RUNNING, Client, Fault, Info
 from procman.backends.supervisor.states import RUNNING_STATES, SIGNALLABLE_STATES, ended, state_of
-from procman.backends.supervisor.transport import BAD_NAME, NOT_RUNNING, Client, Fault, Info
 from procman.errors import ProcmanError
+from procman.host import process as processes
 from procman.model import State
 
 MARGIN_SECONDS = 15

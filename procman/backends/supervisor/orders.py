@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from procman.backends.base import Progress
-from procman.backends.supervisor import loading
+from procman.backends.supervisor import reload
+from procman.backends.supervisor.client import BAD_NAME, Client, Fault, NotRunning
+from procman.backends.supervisor.configuration.main_file import NoConfiguration
 from procman.backends.supervisor.embedded import start_supervisord, stop_supervisord
-from procman.backends.supervisor.loading import Reread, load, load_again, order_start, reread
-from procman.backends.supervisor.main_file import NoConfiguration
-from procman.backends.supervisor.service import Service
+from procman.backends.supervisor.graceful_stop import drain, stop_warm, unload
+from procman.backends.supervisor.reload import Reread, load, load_again, order_start, reread
 from procman.backends.supervisor.states import wanted
-from procman.backends.supervisor.stopping import drain, stop_warm, unload
-from procman.backends.supervisor.transport import BAD_NAME, Client, Fault, NotRunning
+from procman.backends.supervisor.systemd_unit import Service
 from procman.errors import ProcmanError
 from procman.model import Action, Activation, InstalledProgram
 
@@ -53,7 +53,7 @@ class Orders:
         self._start_supervisord()
         differences = self._reread_if_possible(progress)
         for program in programs:
-            loading.start(self._client, program, differences, progress)
+            reload.start(self._client, program, differences, progress)
 
     def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Stop warm, ordered in the order given, side by side; return when all have ended."""

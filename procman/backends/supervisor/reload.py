@@ -8,11 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from procman.backends.base import Progress
-from procman.backends.supervisor.includes import files_of
-from procman.backends.supervisor.sections import sections_of
-from procman.backends.supervisor.states import RUNNING_STATES, state_of
-from procman.backends.supervisor.stopping import drain, stop_warm, unload
-from procman.backends.supervisor.transport import (
+from procman.backends.supervisor.client import (
     ALREADY_ADDED,
     ALREADY_STARTED,
     BAD_NAME,
@@ -22,6 +18,10 @@ from procman.backends.supervisor.transport import (
     Client,
     Fault,
 )
+from procman.backends.supervisor.configuration.includes import files_of
+from procman.backends.supervisor.configuration.sections import sections_of
+from procman.backends.supervisor.graceful_stop import drain, stop_warm, unload
+from procman.backends.supervisor.states import RUNNING_STATES, state_of
 from procman.errors import ProcmanError
 from procman.model import InstalledProgram, State
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from procman.backends.supervisor.processes import started
-from procman.backends.supervisor.transport import Info
+from procman.backends.supervisor.client import Info
+from procman.host.process import started
 from procman.model import InstalledProgram, ProgramState, State
 
 RUNNING_STATES = {State.RUNNING, State.STARTING, State.BACKOFF}

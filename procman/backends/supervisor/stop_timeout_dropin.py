@@ -7,14 +7,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from procman.backends.supervisor.assembly import assemble
-from procman.backends.supervisor.merged import Unreadable, read
-from procman.backends.systemd.units import STOP_MARGIN_SECONDS
+from procman.backends.supervisor.configuration.merged import assemble
+from procman.backends.supervisor.configuration.supervisor_parser import Unreadable, read
 from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
+from procman.host.unit_names import STOP_MARGIN_SECONDS
 from procman.model import SupervisorMode, SupervisorSettings
 from procman.project import RenderedFile, Rendering
-from procman.render import Templates
+from procman.templating import Templates
 
 FILE = "procman.conf"
 

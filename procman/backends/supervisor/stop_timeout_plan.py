@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from procman.backends.supervisor.stop_timeout import drop_in, drop_in_path, is_edited, stop_seconds
+from procman.backends.supervisor.stop_timeout_dropin import drop_in, drop_in_path, is_edited, stop_seconds
 from procman.errors import ProcmanError
-from procman.install.changes import Change
-from procman.install.generations import Installation
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
-from procman.install.plan import Plan
-from procman.install.rendered import content_of
+from procman.install.plan.changes import Change
+from procman.install.plan.describe import content_of
+from procman.install.plan.plan import Plan
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Installation
+from procman.install.state.manifest import Manifest
 from procman.model import MARKER, BackendName, RenderedDirectory, Scope, SupervisorSettings
 from procman.project import ChangeKind, Rendering
 

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from procman.backends.systemd import host
-from procman.backends.systemd.systemctl import NoSuchUnit, Systemctl, Unit
-from procman.backends.systemd.units import unit_at
+from procman.host import systemd_host
+from procman.host.systemctl import NoSuchUnit, Systemctl, Unit
+from procman.host.unit_names import unit_at
 from procman.model import Scope
 
 UNIT = "procman-supervisord.service"
@@ -27,11 +27,11 @@ class Service:
 
     def can_start(self) -> bool:
         """Say whether procman's own is in place and its systemd runs, so that nobody else should start supervisord."""
-        return self._path.exists() and host.unreachable(self._scope) is None
+        return self._path.exists() and systemd_host.unreachable(self._scope) is None
 
     def main_pid(self) -> int | None:
         """Return the process that systemd runs as procman's own supervisord; None: it runs none."""
-        if host.unreachable(self._scope):
+        if systemd_host.unreachable(self._scope):
             return None
         return self._show().number("MainPID") or None
 
@@ -43,7 +43,7 @@ class Service:
     def follow(self, sections: Sequence[Path]) -> None:
         """Have systemd read SECTIONS again, as far as they are its own; procman's starts at boot while it is there."""
         names = {unit for section in sections if (unit := unit_at(section))}
-        if not names or host.unreachable(self._scope):
+        if not names or systemd_host.unreachable(self._scope):
             return
         # NeedDaemonReload= overlooks a drop-in whose directory is new (systemd 252).
         self._systemctl.order("daemon-reload")
@@ -55,7 +55,7 @@ class Service:
 
     def retire(self) -> None:
         """Stop procman's own, if systemd runs it, and have it started at boot no more; its file may be gone already."""
-        if host.unreachable(self._scope):
+        if systemd_host.unreachable(self._scope):
             return
         unit = self._show()
         is_another = unit.text("FragmentPath") not in ("", str(self._path))

@@ -6,15 +6,15 @@ import pwd
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from procman import healer
-from procman.backends.supervisor import includes
-from procman.backends.supervisor.assembly import Configuration, assemble
-from procman.backends.supervisor.loading import culprit_of
-from procman.backends.supervisor.main_file import read_sections
-from procman.backends.supervisor.merged import Process, Reading, Source, Unreadable, read
-from procman.backends.supervisor.sections import PROGRAM_KINDS, Section, sections_of
-from procman.backends.supervisor.takeover import remaining
-from procman.backends.supervisor.verify_unit import problems_of_unit
+from procman import watcher
+from procman.backends.supervisor.configuration import includes
+from procman.backends.supervisor.configuration.main_file import read_sections
+from procman.backends.supervisor.configuration.merged import Configuration, assemble
+from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, sections_of
+from procman.backends.supervisor.configuration.supervisor_parser import Process, Reading, Source, Unreadable, read
+from procman.backends.supervisor.configuration.takeover import remaining
+from procman.backends.supervisor.reload import culprit_of
+from procman.backends.supervisor.verify_systemd_unit import problems_of_unit
 from procman.errors import ProcmanError
 from procman.model import MARKER
 from procman.project import Project, Rendering
@@ -200,7 +200,7 @@ def _refused(text: str, configuration: Configuration, remedy: str) -> str:
 def _program(name: str, alone: Reading, merged: Reading, configuration: Configuration) -> Iterator[str]:
     file = next(path for path, rendered in configuration.ours.items() if name in rendered.programs)
     said, found = _processes_of(name, alone), _processes_of(name, merged)
-    is_healer = name.endswith(f"-{healer.KEY}") and [each.kind for each in said] == ["EventListenerPoolConfig"]
+    is_healer = name.endswith(f"-{watcher.KEY}") and [each.kind for each in said] == ["EventListenerPoolConfig"]
     kind = "EventListenerPoolConfig" if is_healer else "ProcessGroupConfig"
     if [(each.group, each.name, each.kind) for each in said] != [(name, name, kind)]:
         yield f"{file}: does not define the program {name}, alone, once and without a group: mend the template"

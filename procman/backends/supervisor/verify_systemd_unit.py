@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.backends.supervisor.service import UNIT
-from procman.backends.systemd import host
-from procman.backends.systemd.units import unit_at
+from procman.backends.supervisor.systemd_unit import UNIT
 from procman.backends.systemd.verify import read
 from procman.config.trust import distrust
 from procman.errors import ProcmanError
+from procman.host import systemd_host
+from procman.host.unit_names import unit_at
 from procman.model import Scope
 from procman.project import Project, Rendering
 
@@ -47,13 +47,13 @@ def _interpreter(script: Path) -> Iterator[Path]:
 
 def _unit(project: Project, rendering: Rendering) -> Iterator[str]:
     try:
-        version = host.version()
+        version = systemd_host.version()
     except ProcmanError:
         # `install` says that nobody will read it.
         return
-    if project.scope is Scope.USER and host.unreachable(project.scope):
+    if project.scope is Scope.USER and systemd_host.unreachable(project.scope):
         return
-    for place in host.unit_path(project.scope):
+    for place in systemd_host.unit_path(project.scope):
         if place != project.directories.units and os.path.lexists(place / UNIT):
             yield f"{place / UNIT} is somebody else's, and procman's would hide it: remove it"
     units = project.directories.units

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.healer import healer_argv, healer_name
 from procman.launch import marker, owner_of
 from procman.project import Project, RenderedFile
-from procman.render import Templates
+from procman.templating import Templates
+from procman.watcher import healer_argv, healer_name
 
 STOP_SECONDS = 30
 """It ends at once; a call to supervisord may take so long."""

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from procman.backends.base import Progress
-from procman.backends.systemd import host
-from procman.backends.systemd.journal import read_journal
+from procman.backends.systemd.graceful_stop import is_stopped_warm, stop_warm
 from procman.backends.systemd.states import (
     could_not_be_started,
     is_older_than_its_file,
@@ -18,10 +17,11 @@ from procman.backends.systemd.states import (
     starts_by_itself,
     state_of,
 )
-from procman.backends.systemd.stopping import is_stopped_warm, stop_warm
-from procman.backends.systemd.systemctl import NoSuchUnit, Systemctl, Unit
-from procman.backends.systemd.units import stop_timeout_seconds, target_name, unit_at, unit_name, unit_of, units_of
 from procman.errors import ProcmanError
+from procman.host import systemd_host
+from procman.host.journal import read_journal
+from procman.host.systemctl import NoSuchUnit, Systemctl, Unit
+from procman.host.unit_names import stop_timeout_seconds, target_name, unit_at, unit_name, unit_of, units_of
 from procman.model import Action, Activation, InstalledProgram, ProgramState, Scope, State, SupervisorSettings
 
 START_PATIENCE_SECONDS = 120.0
@@ -135,7 +135,7 @@ class SystemdController:
         """Yield the last LINES of what PROGRAM wrote and, to FOLLOW it, what comes after, without end."""
         if program.log_file is None:
             return read_journal(unit_name(program.name), self._scope, lines, follow=follow)
-        from procman.backends.supervisor.logs import read_log
+        from procman.host.log_file import read_log
 
         return read_log(Path(program.log_file), lines, follow=follow)
 
@@ -213,7 +213,7 @@ class SystemdController:
             self._systemctl.order("disable", self._target)
         if not target.has_ended:
             self._systemctl.order("stop", self._target)
-        parent = Path("/run") if self._scope is Scope.SYSTEM else host.runtime_directory()
+        parent = Path("/run") if self._scope is Scope.SYSTEM else systemd_host.runtime_directory()
         with contextlib.suppress(OSError):
             # systemd made it around the programs' own runtime directories.
             parent.joinpath(self._project).rmdir()

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 
 from procman.backends.base import Progress
-from procman.backends.systemd import host
-from procman.backends.systemd.systemctl import Systemctl, Unit
 from procman.errors import ProcmanError
+from procman.host import systemd_host
+from procman.host.systemctl import Systemctl, Unit
 
 MARGIN_SECONDS = 15
 """Beyond the stop timeout: systemd's kill of the whole group, and its end."""
@@ -96,7 +96,7 @@ class _Stop:
         time.sleep(min(1.0, max(0.05, elapsed / 10)))
 
     def _bound(self, unit: Unit) -> float:
-        loaded = host.seconds(unit.text("TimeoutStopUSec"))
+        loaded = systemd_host.seconds(unit.text("TimeoutStopUSec"))
         longest = max(self._limits[unit.name], loaded or 0)
         # After an order, systemd's own clock runs; before, with TERM to the main process alone, ours did.
         return longest if is_stopped_warm(unit) else self._limits[unit.name] + (loaded or 0)

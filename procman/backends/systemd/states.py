@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from procman.backends.systemd.systemctl import Unit
+from procman.host.systemctl import Unit
 from procman.model import InstalledProgram, ProgramState, State
 
 STATUSES = {

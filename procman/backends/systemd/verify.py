@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from procman.backends.systemd import host, sandbox
-from procman.backends.systemd.units import stop_timeout_seconds
+from procman.backends.systemd import sandbox
 from procman.errors import ProcmanError
-from procman.healer import healer_name
+from procman.host import systemd_host
+from procman.host.unit_names import stop_timeout_seconds
 from procman.model import Scope
 from procman.project import Project, RenderedFile, Rendering, Sandbox
+from procman.watcher import healer_name
 
 CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
 """What keeps running tasks alive and workers coming back, whatever a template says (R7)."""
@@ -34,8 +35,8 @@ def verify(
     as long as the files can be read.
     """
     try:
-        version = host.version()
-        reason = host.unreachable(project.scope)
+        version = systemd_host.version()
+        reason = systemd_host.unreachable(project.scope)
         if reason:
             return [f"{project.configuration_file}: {reason}"]
         units = {file.path.name: file for file in rendering.files if file.section}
@@ -70,7 +71,7 @@ def remaining(file: Path, names: Collection[str]) -> None:
 def warnings(project: Project) -> list[str]:
     """Return what will work less well on this host than procman.toml may lead to expect."""
     found = []
-    version, oldest = host.version(), project.systemd.minimum_version
+    version, oldest = systemd_host.version(), project.systemd.minimum_version
     if version < oldest:
         found.append(
             f"this is systemd {version}, the units are for {oldest} and later, and it ignores what it does not know: "
@@ -84,10 +85,10 @@ def warnings(project: Project) -> list[str]:
 
 def warnings_of_user(longest: int) -> Iterator[str]:
     """Yield what the host does to the systemd of the calling user, whose units may take LONGEST seconds to stop."""
-    name = host.user_name()
-    if not host.LINGERING.joinpath(name).exists():
+    name = systemd_host.user_name()
+    if not systemd_host.LINGERING.joinpath(name).exists():
         yield f"programs start when {name} logs in and end with the last session: sudo loginctl enable-linger {name}"
-    allowed = host.user_stop_timeout_seconds()
+    allowed = systemd_host.user_stop_timeout_seconds()
     if allowed is not None and allowed < longest:
         unit = f"user@{os.geteuid()}.service"
         yield (
@@ -107,7 +108,7 @@ def _left_out(project: Project) -> Iterator[str]:
 
 def _clashes(project: Project, units: Collection[str], gone: Collection[Path]) -> Iterator[str]:
     """Names that systemd knows from elsewhere; what stands in procman's own directory is for the plan to judge."""
-    places = [path for path in host.unit_path(project.scope) if path != project.directories.units]
+    places = [path for path in systemd_host.unit_path(project.scope) if path != project.directories.units]
     for name in units:
         there = [path / name for path in places if os.path.lexists(path / name) and path / name not in gone]
         if there:
@@ -170,8 +171,8 @@ def read(scope: Scope, place: Path, staged: Mapping[str, str], version: int) -> 
             path.parent.mkdir(exist_ok=True)
             path.write_text(content, encoding="utf-8")
         strict = ["--recursive-errors=no"] if version >= STRICT_ERRORS else []
-        words = [*host.of_scope("systemd-analyze", scope), "verify", "--man=no", *strict, *units]
-        done = host.run(words, 60, unit_path=f"{directory}:")
+        words = [*systemd_host.of_scope("systemd-analyze", scope), "verify", "--man=no", *strict, *units]
+        done = systemd_host.run(words, 60, unit_path=f"{directory}:")
     said = [line.replace(directory, str(place)) for line in done.stderr.splitlines() if line.strip()]
     ours = [line for line in said if any(name in line for name in units)]
     if strict and done.status == 0:

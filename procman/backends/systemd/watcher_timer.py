@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
-from procman.backends.systemd.units import target_name
 from procman.config.systemd_directives import KNOWN
-from procman.healer import healer_argv, healer_name
+from procman.host.unit_names import target_name
 from procman.launch import marker, owner_of
 from procman.model import Scope
 from procman.project import Project, RenderedFile, Sandbox
 from procman.quoting import Encoded
 from procman.quoting.systemd import systemd_words
-from procman.render import Templates
+from procman.templating import Templates
+from procman.watcher import healer_argv, healer_name
 
 LOOK_SECONDS = 300
 """No look takes so long, also with a broker that does not answer and commands that are told of events."""

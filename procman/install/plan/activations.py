@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from procman.install.changes import Change
-from procman.install.manifest import InstalledFile, Manifest, digest
+from procman.install.plan.changes import Change
+from procman.install.state.manifest import InstalledFile, Manifest, digest
 from procman.model import Action, Activation, InstalledProgram, Kind
 
 WAY_UP = {Kind.BEAT: 1, Kind.HEALTH: 2}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from procman.errors import ProcmanError
-from procman.install import generations, scope, set_aside
-from procman.install.found import PathError, identify
-from procman.install.manifest import Pending, digest
-from procman.install.paths import Tree
-from procman.install.plan import Plan
+from procman.install.plan.plan import Plan
+from procman.install.safe_fs.file_info import PathError, identify
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import backups, generations, scope_directories
+from procman.install.state.manifest import Pending, digest
 from procman.project import ChangeKind
 
 
@@ -56,7 +56,7 @@ def change_files(tree: Tree, plan: Plan) -> None:
         if tree.look(change.path) != change.found:
             raise PathError(f"{change.path} has just been changed by somebody else", hint="run the same command again")
     lost = [(change.path, change.found) for change in changes if change.found and (change.edited or change.foreign)]
-    set_aside.keep(tree, plan.generation.manifest.directories.state, lost)
+    backups.keep(tree, plan.generation.manifest.directories.state, lost)
     for change in changes:
         if change.new is not None:
             owner, group = identify(change.new.owner, change.new.group)
@@ -70,7 +70,7 @@ def change_files(tree: Tree, plan: Plan) -> None:
 
 def _make_directories(tree: Tree, plan: Plan) -> None:
     shared = [directory.path for directory in plan.directories if directory.shared]
-    scope.record_directories(tree, plan.generation.manifest.directories.shared_state, shared)
+    scope_directories.record_directories(tree, plan.generation.manifest.directories.shared_state, shared)
     for directory in plan.directories:
         owner, group = identify(directory.owner, directory.group)
         tree.make_directory(directory.path, directory.mode, owner, group)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from procman.errors import ProcmanError
-from procman.install.generations import Generation, store_of
-from procman.install.manifest import InstalledFile, Manifest, digest
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Generation, store_of
+from procman.install.state.manifest import InstalledFile, Manifest, digest
 from procman.model import InstalledProgram
 from procman.project import Beat, Project, RenderedFile, Rendering
 

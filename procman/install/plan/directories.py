@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from procman.install.changes import Disk
-from procman.install.found import AS_CREATED, PathError, identify
-from procman.install.manifest import Manifest
+from procman.install.plan.changes import Disk
+from procman.install.safe_fs.file_info import AS_CREATED, PathError, identify
+from procman.install.state.manifest import Manifest
 from procman.model import RenderedDirectory
 from procman.project import Rendering
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.errors import ProcmanError
-from procman.install.generations import manifests_of_others
-from procman.install.manifest import InstalledFile, Manifest, digest
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import manifests_of_others
+from procman.install.state.manifest import InstalledFile, Manifest, digest
 from procman.model import Directories
 
 

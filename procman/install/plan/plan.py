@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.errors import ProcmanError
-from procman.install.activations import changed_actions, in_order, merged_actions
-from procman.install.changes import Change, Disk, Recorded, compare, digests, given_back, removals, taken_over
-from procman.install.found import Found
-from procman.install.generations import Generation, Installation
-from procman.install.manifest import Manifest, ReplacedFile, digest
-from procman.install.paths import finished_name
-from procman.install.places import check_private, collecting, to_hand_over, to_make
+from procman.install.plan.activations import changed_actions, in_order, merged_actions
+from procman.install.plan.changes import Change, Disk, Recorded, compare, digests, given_back, removals, taken_over
+from procman.install.plan.directories import check_private, collecting, to_hand_over, to_make
+from procman.install.safe_fs.file_info import Found
+from procman.install.safe_fs.tree import finished_name
+from procman.install.state.generations import Generation, Installation
+from procman.install.state.manifest import Manifest, ReplacedFile, digest
 from procman.model import Activation, RenderedDirectory
 from procman.project import ChangeKind, Rendering
 

@@ -7,13 +7,13 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from procman.install import events, generations, holds, scope, set_aside
-from procman.install.apply import change_files, prepare
-from procman.install.found import Found, PathError
-from procman.install.generations import Installation
-from procman.install.manifest import Manifest, Pending, ReplacedFile, digest
-from procman.install.paths import Tree
-from procman.install.plan import Plan
+from procman.install.plan.apply import change_files, prepare
+from procman.install.plan.plan import Plan
+from procman.install.safe_fs.file_info import Found, PathError
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import backups, event_log, generations, holds, scope_directories
+from procman.install.state.generations import Installation
+from procman.install.state.manifest import Manifest, Pending, ReplacedFile, digest
 from procman.model import Directories
 
 
@@ -68,7 +68,7 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     stays = tuple(_stays(tree, directories, past))
     tree.sync()
     if purge:
-        scope.dissolve(tree, directories.shared_state)
+        scope_directories.dissolve(tree, directories.shared_state)
     return Remains(stays, restored)
 
 
@@ -88,7 +88,7 @@ def restore(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> Iter
 def restorable(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> dict[Path, Found]:
     """Return what was taken over from others, as it was, where nobody has changed what was left of it."""
     copies = {
-        file.path: set_aside.kept(tree, state, file.path, file.digest)
+        file.path: backups.kept(tree, state, file.path, file.digest)
         for file in sorted(replaced, key=lambda file: file.path)
         if _as_left(tree, file)
     }
@@ -128,7 +128,7 @@ def _rotated(tree: Tree, path: Path) -> list[Path]:
 
 
 def _events(tree: Tree, state: Path) -> list[Path]:
-    return _beside(tree, state / events.NAME, r"\.\d+")
+    return _beside(tree, state / event_log.NAME, r"\.\d+")
 
 
 def _stays(tree: Tree, directories: Directories, past: list[Manifest]) -> Iterator[Path]:
@@ -141,7 +141,7 @@ def _stays(tree: Tree, directories: Directories, past: list[Manifest]) -> Iterat
         except PathError:
             # Its directory is the service user's: procman does not look into that as root.
             yield path
-    yield from set_aside.copies(tree, directories.state)
+    yield from backups.copies(tree, directories.state)
     places = (directories.state / "generations", *_paths(manifest.directories_made for manifest in past))
     yield from (path for path in places if tree.has_directory(path))
 

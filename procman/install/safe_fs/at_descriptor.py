@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from procman.install.found import AS_CREATED
-from procman.install.walk import NOT_A_DIRECTORY
+from procman.install.safe_fs.file_info import AS_CREATED
+from procman.install.safe_fs.trusted_walk import NOT_A_DIRECTORY
 
 LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from procman.install.below import LIST, closing, give, hand_over, remove_below
-from procman.install.below import content as content_of_file
-from procman.install.found import AS_CREATED, Found, PathError
-from procman.install.walk import NOT_A_DIRECTORY, Walk
+from procman.install.safe_fs.at_descriptor import LIST, closing, give, hand_over, remove_below
+from procman.install.safe_fs.at_descriptor import content as content_of_file
+from procman.install.safe_fs.file_info import AS_CREATED, Found, PathError
+from procman.install.safe_fs.trusted_walk import NOT_A_DIRECTORY, Walk
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)

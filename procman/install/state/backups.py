@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
-from procman.install.found import AS_CREATED, Found
-from procman.install.manifest import digest
-from procman.install.paths import Tree, temporary_name
+from procman.install.safe_fs.file_info import AS_CREATED, Found
+from procman.install.safe_fs.tree import Tree, temporary_name
+from procman.install.state.manifest import digest
 
 
 def keep(tree: Tree, state: Path, files: Collection[tuple[Path, Found]]) -> None:

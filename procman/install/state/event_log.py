@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from procman.errors import ProcmanError
-from procman.install.foreign import Foreign, read_foreign
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.safe_fs.untrusted_file import Foreign, read_foreign
 
 FORMAT = 1
 NAME = "events.jsonl"

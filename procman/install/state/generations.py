@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from procman.errors import ProcmanError
-from procman.install import records, scope
-from procman.install.manifest import Manifest, Pending, digest
-from procman.install.paths import Tree, finished_name, temporary_name
+from procman.install.safe_fs.tree import Tree, finished_name, temporary_name
+from procman.install.state import json_records, scope_directories
+from procman.install.state.manifest import Manifest, Pending, digest
 from procman.model import Activation, Directories
 
 KEPT = 10
@@ -68,8 +68,8 @@ def read_installation(tree: Tree, directories: Directories) -> Installation:
         unfinished=tuple(read_generation(tree, state, number) for number in unfinished if number in numbers),
         pending=pending,
         others=tuple(manifests_of_others(tree, directories)),
-        shared_directories=scope.directories_made(tree, directories.shared_state),
-        leftovers=(*scope.leftovers(tree, directories.shared_state), *_leftovers(tree, state)),
+        shared_directories=scope_directories.directories_made(tree, directories.shared_state),
+        leftovers=(*scope_directories.leftovers(tree, directories.shared_state), *_leftovers(tree, state)),
     )
 
 
@@ -95,7 +95,7 @@ def read_generation(tree: Tree, state: Path, number: int) -> Generation:
     content = tree.read_private(path)
     if content is None:
         raise ProcmanError(f"{path} does not exist", hint=f"procman history shows the generations in {path.parent}")
-    return Generation(number, records.from_bytes(Manifest, content, path))
+    return Generation(number, json_records.from_bytes(Manifest, content, path))
 
 
 def store_of(state: Path, number: int) -> Path:
@@ -143,7 +143,7 @@ def write_generation(
     for content in contents:
         tree.write(building / "files" / digest(content), content, 0o600)
     tree.write(building / "procman.toml", configuration, 0o600)
-    tree.write(building / "manifest.json", records.to_bytes(generation.manifest), 0o644)
+    tree.write(building / "manifest.json", json_records.to_bytes(generation.manifest), 0o644)
     tree.sync()
     tree.rename(building, _directory(state, generation.number))
     tree.sync()
@@ -181,13 +181,13 @@ def read_pending(tree: Tree, state: Path) -> Pending | None:
     """Return what an earlier run left to do; None if nothing."""
     path = state / "pending.json"
     content = tree.read_private(path)
-    return None if content is None else records.from_bytes(Pending, content, path)
+    return None if content is None else json_records.from_bytes(Pending, content, path)
 
 
 def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
     """Record what is left to do; nothing left removes the record."""
     if pending.unfinished or pending.activations or pending.sections:
-        tree.write(state / "pending.json", records.to_bytes(pending), 0o644)
+        tree.write(state / "pending.json", json_records.to_bytes(pending), 0o644)
     else:
         tree.remove(state / "pending.json")
     tree.sync()
@@ -238,7 +238,7 @@ def forget_healing(tree: Tree, state: Path) -> None:
 def manifests_of_others(tree: Tree, directories: Directories) -> list[Manifest]:
     """Return what is installed of the other projects of the scope."""
     found = []
-    for name in scope.installed_projects(tree, directories.shared_state):
+    for name in scope_directories.installed_projects(tree, directories.shared_state):
         state = directories.shared_state / name
         generation = current_generation(tree, state) if state != directories.state else None
         if generation:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from procman.errors import ProcmanError
-from procman.install import records
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import json_records
 
 DIRECTORY = "holds"
 
@@ -34,7 +34,7 @@ def hold_path(state: Path, program: str) -> Path:
 def write_hold(tree: Tree, state: Path, hold: Hold, directory_mode: int) -> None:
     """Hold a program from now on, in place of the hold it may have had."""
     tree.make_directory(state / DIRECTORY, directory_mode)
-    tree.write(hold_path(state, hold.program), records.to_bytes(hold), 0o644)
+    tree.write(hold_path(state, hold.program), json_records.to_bytes(hold), 0o644)
     tree.sync()
 
 
@@ -66,6 +66,6 @@ def read_holds(tree: Tree, state: Path, now: float) -> Mapping[str, Hold]:
 
 def _understood(content: bytes, path: Path, program: str) -> Hold:
     try:
-        return records.from_bytes(Hold, content, path)
+        return json_records.from_bytes(Hold, content, path)
     except ProcmanError as error:
         return Hold(program, "somebody", 0.0, None, error.message)

@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 
 from procman.errors import ProcmanError
-from procman.install import scope
-from procman.install.found import PathError
-from procman.install.paths import Tree
+from procman.install.safe_fs.file_info import PathError
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import scope_directories
 
 _LOOKS_PER_SECOND = 10
 _SECONDS_BETWEEN_WORDS = 10
@@ -84,7 +84,7 @@ def _try(shared_state: Path) -> tuple[int, str | None]:
             os.close(descriptor)
             return -1, holder
         with Tree() as tree:
-            if tree.is_at(shared_state / scope.LOCK, descriptor):
+            if tree.is_at(shared_state / scope_directories.LOCK, descriptor):
                 return descriptor, None
         # `uninstall --purge` has removed the file since it was opened: locking it keeps nobody out.
         os.close(descriptor)
@@ -93,9 +93,9 @@ def _try(shared_state: Path) -> tuple[int, str | None]:
 def _open(shared_state: Path) -> int:
     while True:
         with Tree() as tree:
-            scope.establish(tree, shared_state)
+            scope_directories.establish(tree, shared_state)
             try:
-                return tree.open_lock(shared_state / scope.LOCK)
+                return tree.open_lock(shared_state / scope_directories.LOCK)
             except PathError:
                 with Tree() as now:
                     if now.has_directory(shared_state):

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.install import records
-from procman.install.found import PathError
-from procman.install.paths import Tree, finished_name, temporary_name
+from procman.install.safe_fs.file_info import PathError
+from procman.install.safe_fs.tree import Tree, finished_name, temporary_name
+from procman.install.state import json_records
 
 LOCK = "lock"
 _RECORD = "directories.json"
@@ -36,7 +36,7 @@ def directories_made(tree: Tree, shared_state: Path) -> tuple[Path, ...]:
     """Return the directories that did not exist before procman and belong to no project alone."""
     path = shared_state / _RECORD
     content = tree.read_private(path)
-    return () if content is None else records.from_bytes(_Made, content, path).directories
+    return () if content is None else json_records.from_bytes(_Made, content, path).directories
 
 
 def record_directories(tree: Tree, shared_state: Path, directories: Collection[Path]) -> None:
@@ -153,4 +153,4 @@ def _depth(path: Path) -> int:
 
 
 def _write_record(tree: Tree, shared_state: Path, directories: Collection[Path]) -> None:
-    tree.write(shared_state / _RECORD, records.to_bytes(_Made(tuple(sorted(directories)))), 0o644)
+    tree.write(shared_state / _RECORD, json_records.to_bytes(_Made(tuple(sorted(directories)))), 0o644)

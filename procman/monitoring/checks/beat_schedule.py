@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.checks.running import Running, Watched
-from procman.inside.verdict import TICKING
+from procman.agent.verdict import TICKING
 from procman.model import Kind, Level, Result
+from procman.monitoring.checks.inputs import Running, Watched
 
 SUFFIXES = ("", ".db", ".dat", ".dir", ".bak")
 """What the kinds of dbm make of one name: GNU's and SQLite's the name itself, ndbm .db, dumb the other three."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from procman.checks.running import Running
-from procman.inside.verdict import CONSUMING, DISCONNECTED
+from procman.agent.verdict import CONSUMING, DISCONNECTED
 from procman.model import Kind, Level, Result
+from procman.monitoring.checks.inputs import Running
 
 if TYPE_CHECKING:
-    from procman.broker_facts import BrokerFacts
+    from procman.probes.broker import BrokerFacts
 
 CREDENTIALS = ("password", "vhost")
 """The troubles that PM502 is about; PM501 is about all others."""

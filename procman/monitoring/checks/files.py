@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.checks.running import Running
 from procman.model import Level, Result
+from procman.monitoring.checks.inputs import Running
 
 MIB = 1024 * 1024
 

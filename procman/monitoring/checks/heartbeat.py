@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.checks.running import Running, Watched
-from procman.inside.verdict import Verdict
+from procman.agent.verdict import Verdict
 from procman.model import Kind, Level, Result, State
+from procman.monitoring.checks.inputs import Running, Watched
 
 FIGURES = ("slots", "busy", "reserved", "finished")
 

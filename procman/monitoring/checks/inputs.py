@@ -1,4 +1,4 @@
-"""What the checks of installed programs are given: plain data, gathered by `procman.commands.health`."""
+"""What the checks of installed programs are given: plain data, gathered by `procman.monitoring.health`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from procman.checks.processes import Process, Processes, by_parent
-from procman.inside.verdict import Verdict
+from procman.agent.verdict import Verdict
+from procman.host.process_table import Process, Processes, by_parent
 from procman.model import HealthSettings, InstalledProgram, ProgramState, State
 
 if TYPE_CHECKING:
     # Nothing that `status` should wait for.
-    from procman.broker_facts import BrokerFacts
+    from procman.probes.broker import BrokerFacts
 
 
 class Heartbeat(NamedTuple):
     """What a program says of itself, or why that cannot be told."""
 
     content: Mapping[str, Any] | None
-    """As `procman.inside.verdict.read` returns it, of the running boot and its own process; None: none such."""
+    """As `procman.agent.verdict.read` returns it, of the running boot and its own process; None: none such."""
     problem: str = ""
     """Why it says nothing; empty where there is simply no file, or one of another process."""
     is_touched: bool = False

@@ -6,9 +6,9 @@ import pwd
 import time
 from collections.abc import Iterator
 
-from procman.checks.processes import user_of
-from procman.checks.running import Running, Watched
+from procman.host.process_table import user_of
 from procman.model import Level, Result
+from procman.monitoring.checks.inputs import Running, Watched
 
 CLOCKS_APART_SECONDS = 120.0
 """By how much a process may be younger than its process manager says."""

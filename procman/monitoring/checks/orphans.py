@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from procman.checks.processes import Process, directory_of, environment_of
-from procman.checks.running import Running, Watched
+from procman.host.process_table import Process, directory_of, environment_of
 from procman.model import Kind, Level, Result, State
+from procman.monitoring.checks.inputs import Running, Watched
 
 CELERY = "celery"
 """Stands in every command line that starts Celery."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.checks.processes import Process
-from procman.checks.running import Running, Watched
-from procman.inside.verdict import CONSUMING
+from procman.agent.verdict import CONSUMING
+from procman.host.process_table import Process
 from procman.model import InstalledProgram, Kind, Level, Result
+from procman.monitoring.checks.inputs import Running, Watched
 
 WITHOUT_CHILDREN = ("solo", "threads", "gevent", "eventlet")
 

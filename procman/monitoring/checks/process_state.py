@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from procman.checks.process_tree import Children, children, memory, tree
-from procman.checks.running import Running
+from procman.host.process_tree import Children, children, memory, tree
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
+from procman.monitoring.checks.inputs import Running
 
 CODE = "PM101"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from procman.checks.heartbeat import of_verdict
-from procman.checks.pool import lacks_pool, no_pool
-from procman.checks.process import check_processes
-from procman.checks.running import Watched
-from procman.inside.verdict import CONSUMING, TICKING
+from procman.agent.verdict import CONSUMING, TICKING
 from procman.model import Kind, Level, Result, State
+from procman.monitoring.checks.heartbeat import of_verdict
+from procman.monitoring.checks.inputs import Watched
+from procman.monitoring.checks.pool import lacks_pool, no_pool
+from procman.monitoring.checks.process_state import check_processes
 
 SEVERITY = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
 """The levels by how much they matter: what cannot be told may be worse than a warning."""

@@ -8,10 +8,20 @@ from enum import Enum
 from functools import partial
 from typing import Generic, TypeVar
 
-from procman.checks import broker, files, heartbeat, main_process, pool, process, resources, schedule, strays
-from procman.checks.running import Running
-from procman.inside.verdict import CODES
+from procman.agent.verdict import CODES
 from procman.model import Result
+from procman.monitoring.checks import (
+    beat_schedule,
+    broker,
+    files,
+    heartbeat,
+    main_process,
+    orphans,
+    pool,
+    process_state,
+    resources,
+)
+from procman.monitoring.checks.inputs import Running
 
 
 class When(Enum):
@@ -43,7 +53,7 @@ def _running(code: str, title: str, function: Callable[[Running], Iterable[Resul
 
 
 RUNNING = (
-    _running("PM101", "the process manager has it running, and the process is there", process.check),
+    _running("PM101", "the process manager has it running, and the process is there", process_state.check),
     _running("PM102", "its main process is the program's own", main_process.check_identity),
     _running("PM103", "it is not restarted again and again", main_process.check_restarts),
     _running("PM104", "the pool has its processes", pool.check_children),
@@ -51,8 +61,8 @@ RUNNING = (
     _running("PM106", "processes that ended are cleared away", pool.check_zombies),
     _running("PM107", "its memory stays below the limit", resources.check_memory),
     _running("PM108", "its open files stay below the limit", resources.check_open_files),
-    _running("PM109", "no process of an earlier run is left", strays.check_orphans),
-    _running("PM110", "one beat sends the tasks of the app", strays.check_beats),
+    _running("PM109", "no process of an earlier run is left", orphans.check_orphans),
+    _running("PM110", "one beat sends the tasks of the app", orphans.check_beats),
     *(
         _running(code, title, partial(heartbeat.check_verdict, code))
         for code, title in CODES.items()
@@ -71,7 +81,7 @@ RUNNING = (
         for code, title in CODES.items()
         if code.startswith("PM4")
     ),
-    _running("PM403", "beat can keep its schedule", schedule.check),
+    _running("PM403", "beat can keep its schedule", beat_schedule.check),
     _running("PM501", "the broker can be reached", broker.check_reachable),
     _running("PM502", "the broker takes the credentials", broker.check_credentials),
     _running("PM503", "the broker's credentials are not RabbitMQ's default", broker.check_default_credentials),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.checks.process_tree import memory
-from procman.checks.processes import open_files
-from procman.checks.running import Running
+from procman.host.process_table import open_files
+from procman.host.process_tree import memory
 from procman.model import Level, Result
+from procman.monitoring.checks.inputs import Running
 
 MIB = 1024 * 1024
 NEARLY = 0.9

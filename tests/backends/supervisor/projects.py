@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from procman.backends.supervisor import files
+from procman.backends.supervisor import renderer
 from procman.config.load import load
 from procman.project import Project, RenderedFile
 
@@ -35,9 +35,9 @@ def embedded(tmp_path: Path, home: Path, text: str = "") -> Project:
 
 def rendered(project: Project) -> dict[str, RenderedFile]:
     """Return the files of PROJECT by their path."""
-    return {str(file.path): file for file in files.render(project).files}
+    return {str(file.path): file for file in renderer.render(project).files}
 
 
 def sections(project: Project) -> str:
     """Return every section of PROJECT that supervisord includes, in one text."""
-    return "".join(file.content for file in files.render(project).files if file.section)
+    return "".join(file.content for file in renderer.render(project).files if file.section)

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from procman.backends.supervisor import processes
-from procman.backends.supervisor.control import SupervisorController
-from procman.backends.supervisor.main_file import read_main_file
-from procman.backends.supervisor.stopping import stop_warm
-from procman.backends.supervisor.transport import Client
+from procman.backends.supervisor.client import Client
+from procman.backends.supervisor.configuration.main_file import read_main_file
+from procman.backends.supervisor.controller import SupervisorController
+from procman.backends.supervisor.graceful_stop import stop_warm
+from procman.host import process
 from procman.model import InstalledProgram, Kind
 
 PATIENCE_SECONDS = 30
@@ -220,7 +220,7 @@ class Supervisord:
 
     def remember(self, pid: int) -> None:
         """Have what the supervisord PID has started ended with the test."""
-        self._seen |= set(processes.children(pid))
+        self._seen |= set(process.children(pid))
 
     def kill(self) -> None:
         """End it as `kill -9` does."""

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor import processes
-from procman.backends.supervisor.control import SupervisorController
-from procman.backends.supervisor.stopping import stop_warm
-from procman.backends.supervisor.transport import Fault, NotRunning, Unreachable
+from procman.backends.supervisor.client import Fault, NotRunning, Unreachable
+from procman.backends.supervisor.controller import SupervisorController
+from procman.backends.supervisor.graceful_stop import stop_warm
 from procman.errors import ProcmanError
+from procman.host import process
 from procman.model import Action, Activation, InstalledProgram, ProgramState, State
 from tests.backends.supervisor.real_supervisord import Supervisord, as_nobody, eventually, installed
 
@@ -158,7 +158,7 @@ def suspended(supervisord: Supervisord) -> Iterator[Supervisord]:
     supervisord.section("a")
     supervisord.start()
     os.kill(supervisord.pid, signal.SIGSTOP)
-    eventually(lambda: processes.suspended(supervisord.pid))
+    eventually(lambda: process.suspended(supervisord.pid))
     yield supervisord
     os.kill(supervisord.pid, signal.SIGCONT)
 
@@ -421,7 +421,7 @@ def test_stop_that_takes_too_long_ends_with_an_error(supervisord: Supervisord, m
     supervisord.worker("a", task_seconds=60)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
-    monkeypatch.setattr("procman.backends.supervisor.stopping.MARGIN_SECONDS", 0)
+    monkeypatch.setattr("procman.backends.supervisor.graceful_stop.MARGIN_SECONDS", 0)
     with pytest.raises(ProcmanError, match="a did not end within"):
         stop_warm(supervisord.client, {"a": 0.5}, ignore)
     assert supervisord.state("a") == "STOPPING"
@@ -541,7 +541,7 @@ def test_shorter_stop_timeout_does_not_cut_the_wait_for_what_the_loaded_section_
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
     supervisord.worker("a", task_seconds=2, stopwaitsecs=1)
-    monkeypatch.setattr("procman.backends.supervisor.stopping.MARGIN_SECONDS", 0)
+    monkeypatch.setattr("procman.backends.supervisor.graceful_stop.MARGIN_SECONDS", 0)
     activation = Activation(Action.REPLACE, installed("a", stop_timeout=1), old_stop_timeout_seconds=20)
     assert supervisord.controller().activate(activation, ignore) == "restarted"
     assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
@@ -795,7 +795,7 @@ def test_script_with_several_processes_is_left_to_a_person(supervisord: Supervis
     supervisord.start()
     main = eventually(lambda: supervisord.info("a")["pid"])
     assert isinstance(main, int)
-    eventually(lambda: len(processes.children(main)) == 2)
+    eventually(lambda: len(process.children(main)) == 2)
     with pytest.raises(ProcmanError, match="2 processes") as caught:
         supervisord.controller().drain(["a"], 20, ignore)
     assert "supervisorctl stop a" in caught.value.hint
@@ -819,7 +819,7 @@ def test_printed_command_restarts_the_program(supervisord: Supervisord) -> None:
 
 def test_status_waits_for_no_slow_import() -> None:
     code = (
-        "import sys, procman.backends.supervisor.control\n"
+        "import sys, procman.backends.supervisor.controller\n"
         "print(sorted({'supervisor', 'jinja2', 'psutil', 'subprocess', 'glob', 'socket'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

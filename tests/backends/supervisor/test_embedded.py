@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor import processes
-from procman.backends.supervisor.control import SupervisorController
+from procman.backends.supervisor.client import NotRunning, Unreachable
+from procman.backends.supervisor.configuration.main_file import (
+    EMBEDDED,
+    EMBEDDED_SOCKET,
+    embedded_main_file,
+    parse_main_file,
+)
+from procman.backends.supervisor.controller import SupervisorController
 from procman.backends.supervisor.embedded import (
     check_socket_length,
     own_command,
@@ -19,10 +25,9 @@ from procman.backends.supervisor.embedded import (
     started_by_hand,
     stop_supervisord,
 )
-from procman.backends.supervisor.main_file import EMBEDDED, EMBEDDED_SOCKET, embedded_main_file, parse_main_file
-from procman.backends.supervisor.service import Service
-from procman.backends.supervisor.transport import NotRunning, Unreachable
+from procman.backends.supervisor.systemd_unit import Service
 from procman.errors import ProcmanError
+from procman.host import process
 from procman.model import Action, Activation, Scope
 from tests.backends.supervisor import projects
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually, installed
@@ -42,7 +47,7 @@ def own(supervisord: Supervisord) -> Iterator[Supervisord]:
         pid = int((supervisord.directory / "pid").read_text())
     except FileNotFoundError:
         return
-    if str(supervisord.configuration) in processes.arguments(pid):
+    if str(supervisord.configuration) in process.arguments(pid):
         supervisord.remember(pid)
         os.kill(pid, signal.SIGKILL)
 
@@ -96,7 +101,7 @@ def test_killed_one_is_no_obstacle(own: Supervisord) -> None:
     start_supervisord(own.configuration)
     pid = pid_of(own)
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not processes.alive(pid))
+    eventually(lambda: not process.alive(pid))
     assert own.socket.exists()
     assert (own.directory / "pid").exists()
     assert start_supervisord(own.configuration)
@@ -165,7 +170,7 @@ def test_it_stops_all_programs_side_by_side_and_warm(own: Supervisord) -> None:
     pid = pid_of(own)
     eventually(lambda: all("ready" in own.events(name) for name in ("a", "b", "c")))
     assert stop_supervisord(own.client, ignore)
-    assert not processes.alive(pid)
+    assert not process.alive(pid)
     assert [own.events(name)[-1] for name in ("a", "b", "c")] == ["finished"] * 3
     assert max(own.moment(name, "term") for name in "abc") < min(own.moment(name, "finished") for name in "abc")
 
@@ -190,7 +195,7 @@ def test_it_is_found_and_closed_down_when_its_configuration_is_gone(own: Supervi
     assert controller.activate(Activation(Action.REMOVE, installed("a")), ignore) == "stopped and unloaded"
     assert own.events("a")[-1] == "finished"
     controller.close_down(ignore)
-    assert not processes.alive(pid)
+    assert not process.alive(pid)
     controller.close_down(ignore)
 
 

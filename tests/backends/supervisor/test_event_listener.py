@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from procman.commands.listener import NoSupervisord, listen
+from procman.backends.supervisor.event_listener import NoSupervisord, listen
 
 
 @dataclass

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from procman.commands.carry_out import _end_together
+from procman.deploy.rollout import _end_together
 from procman.model import Action, Activation
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually, installed
-from tests.commands.test_controller import manifest
+from tests.backends.test_lookup import manifest
 
 pytestmark = pytest.mark.supervisord
 

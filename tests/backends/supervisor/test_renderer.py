@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor import files
+from procman.agent import BESIDE_LAUNCHER
+from procman.backends.supervisor import renderer
 from procman.backends.supervisor.embedded import SOCKET_BYTES, SUFFIX_BYTES
 from procman.errors import ProcmanError
-from procman.inside import BESIDE_LAUNCHER
 from procman.version import VERSION
 from tests.backends.supervisor.projects import embedded, reference, rendered, sections, with_programs
 from tests.hostile import HOSTILE
@@ -111,7 +111,7 @@ def test_supervisord_of_a_user_is_read_back(supervisor: Reader, tmp_path: Path, 
     home = short / name
     project = embedded(tmp_path, home)
     main = rendered(project)[str(project.supervisor.configuration)].content
-    directories = [directory.path for directory in files.render(project).directories]
+    directories = [directory.path for directory in renderer.render(project).directories]
     answer = supervisor.read(sections(project), main=main, directories=directories)
     assert "error" not in answer
     state = home / ".local/state/procman/supervisor"
@@ -130,19 +130,19 @@ def test_supervisord_of_a_user_is_read_back(supervisor: Reader, tmp_path: Path, 
 
 def test_home_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
     longest = SOCKET_BYTES - SUFFIX_BYTES - len("//.local/state/procman/supervisor/supervisor.sock")
-    files.render(embedded(tmp_path, Path("/", "x" * longest)))
+    renderer.render(embedded(tmp_path, Path("/", "x" * longest)))
     with pytest.raises(ProcmanError, match="the path of this socket"):
-        files.render(embedded(tmp_path, Path("/", "x" * (longest + 1))))
+        renderer.render(embedded(tmp_path, Path("/", "x" * (longest + 1))))
 
 
 @pytest.mark.parametrize("name", ["[x]", "a*", "a?"])
 def test_home_that_supervisord_takes_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ProcmanError, match="for a pattern"):
-        files.render(embedded(tmp_path, Path("/home", name)))
+        renderer.render(embedded(tmp_path, Path("/home", name)))
 
 
 def test_every_file_stands_in_a_directory_that_is_made_or_the_distributions() -> None:
-    rendering = files.render(reference())
+    rendering = renderer.render(reference())
     made = {directory.path for directory in rendering.directories} | {Path("/etc/supervisor/conf.d")}
     assert {file.path.parent for file in rendering.files} <= made
 
@@ -150,7 +150,7 @@ def test_every_file_stands_in_a_directory_that_is_made_or_the_distributions() ->
 @pytest.mark.parametrize("scope", ["system", "user"])
 def test_parents_come_before_children(tmp_path: Path, scope: str) -> None:
     project = reference() if scope == "system" else embedded(tmp_path, Path("/home/me"))
-    paths = [directory.path for directory in files.render(project).directories]
+    paths = [directory.path for directory in renderer.render(project).directories]
     assert len(paths) == len(set(paths))
     for number, path in enumerate(paths):
         assert not any(path.is_relative_to(later) for later in paths[number + 1 :])
@@ -158,7 +158,7 @@ def test_parents_come_before_children(tmp_path: Path, scope: str) -> None:
 
 def test_root_owns_what_root_reads_or_opens() -> None:
     # A link that the service user puts into the directory of a log would be written through as root.
-    rendering = files.render(reference())
+    rendering = renderer.render(reference())
     assert {(file.owner, file.group, file.mode & 0o022) for file in rendering.files} == {("root", "root", 0)}
     owners = {str(each.path): (each.owner, oct(each.mode)) for each in rendering.directories}
     assert owners["/var/log/catmaid"] == ("root", "0o755")
@@ -202,7 +202,7 @@ def test_launcher_is_left_out_where_no_program_uses_it() -> None:
 
 
 def test_text_holds_no_version_and_is_the_same_each_time() -> None:
-    once, again = files.render(reference()), files.render(reference())
+    once, again = renderer.render(reference()), renderer.render(reference())
     assert once == again
     assert not [file.path for file in once.files if VERSION in file.content]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor import files
-from procman.backends.supervisor.stop_timeout import drop_in, drop_in_path, is_edited, stop_seconds
+from procman.backends.supervisor import renderer
+from procman.backends.supervisor.stop_timeout_dropin import drop_in, drop_in_path, is_edited, stop_seconds
 from procman.errors import ProcmanError
 from procman.model import SupervisorMode, SupervisorSettings
 from procman.project import Rendering
@@ -44,7 +44,7 @@ def test_groups_are_stopped_one_after_the_other_and_what_is_in_one_together(sett
 def test_what_is_installed_counts_and_what_is_removed_does_not(settings: SupervisorSettings, tmp_path: Path) -> None:
     base = projects.reference()
     places = replace(base.directories, logs=tmp_path)
-    rendering = files.render(replace(base, supervisor=settings, user=None, directories=places))
+    rendering = renderer.render(replace(base, supervisor=settings, user=None, directories=places))
     assert stop_seconds(settings, rendering) == 1310 + 3600 + 60
     assert stop_seconds(settings, NOTHING, removed=[tmp_path / "conf.d/b.conf"]) == 310
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor.stop_timeout import drop_in
-from procman.commands import extending
-from procman.commands.extending import with_stop_timeout
-from procman.install.apply import change_files
-from procman.install.generations import Generation, Installation
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
-from procman.install.plan import Plan, make_plan
-from procman.install.rendered import describe
+from procman.backends.supervisor import stop_timeout_plan
+from procman.backends.supervisor.stop_timeout_dropin import drop_in
+from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
+from procman.install.plan.apply import change_files
+from procman.install.plan.describe import describe
+from procman.install.plan.plan import Plan, make_plan
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Generation, Installation
+from procman.install.state.manifest import Manifest
 from procman.project import ChangeKind, Rendering
 from tests.backends.supervisor.projects import reference
 
@@ -50,10 +50,10 @@ class Place:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A place of the test's own, whose files belong to whoever runs it."""
     made = Place(tmp_path)
-    monkeypatch.setattr(extending, "drop_in_path", lambda *_: made.path)
-    monkeypatch.setattr(extending, "stop_seconds", lambda *_: made.seconds)
+    monkeypatch.setattr(stop_timeout_plan, "drop_in_path", lambda *_: made.path)
+    monkeypatch.setattr(stop_timeout_plan, "stop_seconds", lambda *_: made.seconds)
     monkeypatch.setattr(
-        extending, "drop_in", lambda path, seconds: replace(drop_in(path, seconds), owner=None, group=None)
+        stop_timeout_plan, "drop_in", lambda path, seconds: replace(drop_in(path, seconds), owner=None, group=None)
     )
     return made
 

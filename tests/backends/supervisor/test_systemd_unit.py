@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor import files
-from procman.backends.supervisor.service import UNIT
+from procman.backends.supervisor import renderer
+from procman.backends.supervisor.systemd_unit import UNIT
 from procman.backends.supervisor.verify import verify
-from procman.backends.systemd.units import unit_at
 from procman.config.load import load
+from procman.host.unit_names import unit_at
 from procman.project import Project, RenderedFile, Rendering
 from tests.backends.supervisor.projects import embedded, rendered, with_programs
 from tests.backends.systemd.projects import directives_of
@@ -24,7 +24,7 @@ SUPERVISORD = f'supervisord = "{BIN}/supervisord"\n'
 
 
 def units(project: Project) -> dict[Path, RenderedFile]:
-    return {file.path: file for file in files.render(project).files if unit_at(file.path)}
+    return {file.path: file for file in renderer.render(project).files if unit_at(file.path)}
 
 
 def system(tmp_path: Path, text: str = "") -> Project:
@@ -86,13 +86,13 @@ def test_a_changed_unit_restarts_no_program_but_systemd_is_told(tmp_path: Path) 
 
 def test_what_supervisord_reads_has_no_unit_among_it(tmp_path: Path) -> None:
     project = embedded(tmp_path, HOME, SUPERVISORD)
-    assert verify(project, files.render(project)) == []
+    assert verify(project, renderer.render(project)) == []
 
 
 @pytest.mark.parametrize("key", ["/nonexistent/supervisord", "/bin/true"])
 def test_command_that_is_not_there_or_has_no_supervisorctl_beside_it_is_refused(tmp_path: Path, key: str) -> None:
     project = embedded(tmp_path, HOME, f'supervisord = "{key}"\n')
-    problems = verify(project, files.render(project))
+    problems = verify(project, renderer.render(project))
     assert any("is no command" in problem and "supervisor.supervisord" in problem for problem in problems)
 
 
@@ -109,7 +109,7 @@ def test_root_runs_nothing_that_others_could_change(tmp_path: Path) -> None:
     project = system(tmp_path, f'supervisord = "{place}/supervisord"\n')
 
     def told() -> list[str]:
-        return [each for each in verify(project, files.render(project)) if "others could change it" in each]
+        return [each for each in verify(project, renderer.render(project)) if "others could change it" in each]
 
     before = set(told())
     theirs.chmod(0o777)
@@ -121,7 +121,7 @@ def test_root_runs_nothing_that_others_could_change(tmp_path: Path) -> None:
 
 def test_template_that_systemd_would_ignore_in_part_is_refused(tmp_path: Path) -> None:
     project = system(tmp_path)
-    rendering = files.render(project)
+    rendering = renderer.render(project)
     assert not [each for each in verify(project, rendering) if UNIT in each]
     broken = [
         replace(file, content=file.content.replace("KillMode=process", "KillMode=proces"))

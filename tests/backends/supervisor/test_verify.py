@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor import files
-from procman.backends.supervisor.takeover import remaining
+from procman.backends.supervisor import renderer
+from procman.backends.supervisor.configuration.takeover import remaining
 from procman.backends.supervisor.verify import unread, verify
 from procman.model import SupervisorMode, SupervisorSettings
 from procman.project import Rendering
@@ -49,7 +49,7 @@ class Host:
 
     @property
     def rendering(self) -> Rendering:
-        return files.render(self.project)
+        return renderer.render(self.project)
 
     def theirs(self, text: str, name: str = "theirs.conf") -> Path:
         """Write a file of somebody else."""
@@ -356,7 +356,7 @@ def test_user_that_does_not_exist_is_refused(host: Host) -> None:
 
 def test_embedded_supervisord_is_verified_before_anything_of_it_exists(tmp_path: Path) -> None:
     project = projects.embedded(tmp_path, Path("/nonexistent"))
-    assert verify(project, files.render(project)) == []
+    assert verify(project, renderer.render(project)) == []
 
 
 def test_nothing_of_the_configuration_is_imported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor.files import render
+from procman.backends.supervisor.renderer import render
 from procman.backends.supervisor.verify import verify
 from procman.project import Project, RenderedFile
 from tests.backends.supervisor.projects import embedded

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procman.backends.supervisor import rpc
+from procman.backends.supervisor import xmlrpc as rpc
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs", "Cc"], blacklist_characters="\ufffe\uffff"))
 VALUES = st.recursive(

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from procman.backends.systemd.files import render
+from procman.backends.systemd.renderer import render
 from procman.config.load import load
 from procman.project import Project
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from procman import backends
-from procman.backends.systemd.files import log_path, render
+from procman.agent import BESIDE_LAUNCHER
+from procman.backends.systemd.renderer import log_path, render
 from procman.config.systemd_directives import KNOWN, OLDEST_VERSION
 from procman.errors import ProcmanError
-from procman.inside import BESIDE_LAUNCHER
 from procman.launch import launch_of
 from procman.model import MARKER, BackendName
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, directives_of, project, quoted, toml, units_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procman.backends.systemd.states import could_not_be_started, is_older_than_its_file, program_state
-from procman.backends.systemd.systemctl import Unit
+from procman.host.systemctl import Unit
 from procman.model import InstalledProgram, Kind, ProgramState, State
 
 UNIT = "catmaid-celery.service"

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.systemd import host, sandbox
-from procman.backends.systemd.files import render
+from procman.backends.systemd import sandbox
+from procman.backends.systemd.renderer import render
 from procman.backends.systemd.verify import remaining, verify, warnings
 from procman.errors import ProcmanError
+from procman.host import systemd_host
 from procman.project import Project, Rendering
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, project
 
@@ -21,7 +22,7 @@ def booted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Have the tests' host seem booted with systemd, also for the calling user; its programs are there either way."""
     runtime = tmp_path / "run"
     (runtime / "systemd").mkdir(parents=True)
-    monkeypatch.setattr(host, "BOOTED", runtime)
+    monkeypatch.setattr(systemd_host, "BOOTED", runtime)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
 
 
@@ -68,7 +69,7 @@ def test_value_that_systemd_would_ignore_is_found_with_the_line_of_the_installed
 def test_wrong_line_is_found_by_a_systemd_that_calls_it_a_warning_too(
     virtualenv: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
-    monkeypatch.setattr(host, "version", lambda: version)
+    monkeypatch.setattr(systemd_host, "version", lambda: version)
     assert problems(project(), virtualenv) == []
     assert problems(project(rest='[worker.celery.systemd]\nProtectHome = "maybe"\n'), virtualenv)
 
@@ -147,7 +148,7 @@ def test_python_in_a_home_directory_that_the_sandbox_hides_is_refused(
 def test_host_without_a_running_systemd_is_refused_before_anything_is_written(
     virtualenv: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scope: str
 ) -> None:
-    monkeypatch.setattr(host, "BOOTED", tmp_path / "nothing")
+    monkeypatch.setattr(systemd_host, "BOOTED", tmp_path / "nothing")
     [problem] = problems(project(scope=scope), virtualenv)
     assert 'backend = "supervisor"' in problem
 
@@ -163,22 +164,22 @@ def test_user_whose_systemd_does_not_run_is_told_how_to_have_it_started(
 
 def test_older_systemd_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     assert warnings(project()) == []
-    monkeypatch.setattr(host, "version", lambda: 247)
+    monkeypatch.setattr(systemd_host, "version", lambda: 247)
     [warning] = warnings(project())
     assert "minimum_version = 247" in warning
 
 
 def test_user_scope_warns_of_what_only_root_can_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(host, "LINGERING", tmp_path)
-    monkeypatch.setattr(host, "user_stop_timeout_seconds", lambda: 120.0)
+    monkeypatch.setattr(systemd_host, "LINGERING", tmp_path)
+    monkeypatch.setattr(systemd_host, "user_stop_timeout_seconds", lambda: 120.0)
     wanted = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
     found = "\n".join(warnings(wanted))
-    assert f"sudo loginctl enable-linger {host.user_name()}" in found
+    assert f"sudo loginctl enable-linger {systemd_host.user_name()}" in found
     assert "TimeoutStopSec=660" in found
     assert "ProtectSystem=" in found
     assert "rabbitmq-server.service" in found
-    (tmp_path / host.user_name()).touch()
-    monkeypatch.setattr(host, "user_stop_timeout_seconds", lambda: 700.0)
+    (tmp_path / systemd_host.user_name()).touch()
+    monkeypatch.setattr(systemd_host, "user_stop_timeout_seconds", lambda: 700.0)
     wanted = project(scope=USER_SCOPE, systemd='sandbox = "off"')
     assert warnings(wanted) == []
 
@@ -205,4 +206,4 @@ def test_only_a_unit_of_the_same_name_is_taken_over() -> None:
     ],
 )
 def test_span_of_time_is_read_as_systemctl_prints_it(span: str, expected: float | None) -> None:
-    assert host.seconds(span) == expected
+    assert systemd_host.seconds(span) == expected

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.systemd import host
-from procman.backends.systemd.files import render
+from procman.backends.systemd.renderer import render
 from procman.backends.systemd.states import is_wanted, state_of
-from procman.backends.systemd.systemctl import Unit
-from procman.backends.systemd.units import unit_of, units_of
 from procman.backends.systemd.verify import verify
 from procman.config.systemd_directives import KNOWN
+from procman.host import systemd_host
+from procman.host.systemctl import Unit
+from procman.host.unit_names import unit_of, units_of
 from procman.model import InstalledProgram, Kind, State
 from procman.project import Project
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, project
@@ -74,7 +74,7 @@ def test_systemd_reads_both_units_without_a_complaint(
     scope: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "systemd").mkdir()
-    monkeypatch.setattr(host, "BOOTED", tmp_path)
+    monkeypatch.setattr(systemd_host, "BOOTED", tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     wanted = project(scope=scope, rest=health())
     assert [problem for problem in verify(wanted, render(wanted)) if "health" in problem] == []

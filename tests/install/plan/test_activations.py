@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.install.activations import in_order, merged_actions
+from procman.install.plan.activations import in_order, merged_actions
 from procman.model import Action, Activation, Kind
 from tests.install.sample import installed
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from procman.errors import ProcmanError
-from procman.install import generations
-from procman.install.apply import apply
-from procman.install.found import PathError
-from procman.install.generations import KEPT, current_generation, read_installation
-from procman.install.paths import Tree, temporary_name
-from procman.install.rendered import rendering_of
+from procman.install.plan.apply import apply
+from procman.install.plan.describe import rendering_of
+from procman.install.safe_fs.file_info import PathError
+from procman.install.safe_fs.tree import Tree, temporary_name
+from procman.install.state import generations
+from procman.install.state.generations import KEPT, current_generation, read_installation
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root
 from tests.install.sample import WISHES, changed

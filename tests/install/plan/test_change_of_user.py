@@ -7,9 +7,9 @@ import pwd
 from dataclasses import replace
 from pathlib import Path
 
-from procman.install.apply import apply
-from procman.install.paths import Tree
-from procman.install.plan import Plan
+from procman.install.plan.apply import apply
+from procman.install.plan.plan import Plan
+from procman.install.safe_fs.tree import Tree
 from procman.project import Rendering
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root

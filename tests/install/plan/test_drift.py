@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from procman.install.differences import differences
-from procman.install.generations import current_generation, make_current
-from procman.install.manifest import Manifest
-from procman.install.paths import Tree
+from procman.install.plan.drift import differences
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import current_generation, make_current
+from procman.install.state.manifest import Manifest
 from procman.project import Rendering
 from tests.install import sample
 from tests.install.sample import WISHES

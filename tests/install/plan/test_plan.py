@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from procman.install.found import Found, PathError
-from procman.install.generations import Generation, Installation
-from procman.install.manifest import Manifest, Pending
-from procman.install.plan import Plan, make_plan, make_removal
-from procman.install.rendered import content_of, installed_file
+from procman.install.plan.describe import content_of, installed_file
+from procman.install.plan.plan import Plan, make_plan, make_removal
+from procman.install.safe_fs.file_info import Found, PathError
+from procman.install.state.generations import Generation, Installation
+from procman.install.state.manifest import Manifest, Pending
 from procman.model import Action, Activation
 from procman.project import ChangeKind, RenderedFile, Rendering
 from tests.install import sample

@@ -10,12 +10,12 @@ import pytest
 
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
-from procman.install.events import Event, append_event
-from procman.install.generations import read_installation
-from procman.install.holds import Hold, write_hold
-from procman.install.paths import Tree
-from procman.install.plan import make_removal
-from procman.install.scope import installed_projects
+from procman.install.plan.plan import make_removal
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.event_log import Event, append_event
+from procman.install.state.generations import read_installation
+from procman.install.state.holds import Hold, write_hold
+from procman.install.state.scope_directories import installed_projects
 from procman.model import Directories, Scope
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root
@@ -255,7 +255,7 @@ def test_file_taken_over_and_changed_since_is_left_as_it_is(host: Path) -> None:
 def test_interrupted_first_install_can_be_uninstalled(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = _tree(host)
     with monkeypatch.context() as patched:
-        patched.setattr("procman.install.generations.make_current", _interrupted)
+        patched.setattr("procman.install.state.generations.make_current", _interrupted)
         with pytest.raises(KeyboardInterrupt):
             sample.install(host, ONE)
     assert sample.section_path(host, "catmaid-celery").exists()

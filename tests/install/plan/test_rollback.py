@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from procman.install import generations
-from procman.install.apply import apply
-from procman.install.generations import Generation, number_before, read_installation
-from procman.install.manifest import Pending
-from procman.install.paths import Tree
-from procman.install.plan import Plan
+from procman.install.plan.apply import apply
+from procman.install.plan.plan import Plan
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import generations
+from procman.install.state.generations import Generation, number_before, read_installation
+from procman.install.state.manifest import Pending
 from procman.project import RenderedFile, Rendering
 from tests.install import sample
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from procman.install.found import PathError, identify
-from procman.install.paths import Tree, finished_name, temporary_name
+from procman.install.safe_fs.file_info import PathError, identify
+from procman.install.safe_fs.tree import Tree, finished_name, temporary_name
 from tests.install.people import NOBODY, as_nobody, needs_root
 
 
@@ -157,7 +157,7 @@ def test_nothing_is_seen_where_nothing_is(tmp_path: Path, tree: Tree) -> None:
 
 
 def test_endless_file_is_not_read_to_its_end(tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("procman.install.below._LARGEST_FILE", 10)
+    monkeypatch.setattr("procman.install.safe_fs.at_descriptor._LARGEST_FILE", 10)
     (tmp_path / "file").write_bytes(b"x" * 11)
     with pytest.raises(PathError, match="File too large"):
         tree.look(tmp_path / "file")

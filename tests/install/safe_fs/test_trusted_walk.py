@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from procman.install.found import PathError
-from procman.install.paths import Tree
-from procman.install.walk import Walk
+from procman.install.safe_fs.file_info import PathError
+from procman.install.safe_fs.tree import Tree
+from procman.install.safe_fs.trusted_walk import Walk
 from tests.install.people import NOBODY, as_nobody, needs_root
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from procman.errors import ProcmanError
-from procman.install.events import (
+from procman.install.safe_fs.tree import Tree
+from procman.install.safe_fs.untrusted_file import Foreign, read_foreign
+from procman.install.state.event_log import (
     LARGEST,
     Event,
     append_event,
@@ -18,8 +20,6 @@ from procman.install.events import (
     own_events,
     read_event,
 )
-from procman.install.foreign import Foreign, read_foreign
-from procman.install.paths import Tree
 
 EVENT = Event(
     at=1000.5,

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from procman.errors import ProcmanError
-from procman.install.holds import Hold, hold_path, read_holds, remove_hold, write_hold
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.holds import Hold, hold_path, read_holds, remove_hold, write_hold
 
 FOREVER = Hold("catmaid-celery", "ann", 1000.0, None, "draining")
 TWO_HOURS = Hold("catmaid-crop", "ann", 1000.0, 8200.0, "")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from procman.config.load import load
 from procman.errors import ProcmanError
-from procman.install import records
-from procman.install.manifest import Manifest, Pending, digest
-from procman.install.rendered import describe
+from procman.install.plan.describe import describe
+from procman.install.state import json_records
+from procman.install.state.manifest import Manifest, Pending, digest
 from procman.model import Activation, InstalledProgram, Kind
 from procman.project import RenderedFile, Rendering
 from tests.install import sample
@@ -30,23 +30,23 @@ st.register_type_strategy(
 @settings(deadline=None)
 @given(st.from_type(Manifest))
 def test_manifest_is_read_back_as_it_was(manifest: Manifest) -> None:
-    assert records.from_bytes(Manifest, records.to_bytes(manifest), PATH) == manifest
+    assert json_records.from_bytes(Manifest, json_records.to_bytes(manifest), PATH) == manifest
 
 
 @settings(deadline=None)
 @given(st.from_type(Pending))
 def test_pending_activations_are_read_back_as_they_were(pending: Pending) -> None:
-    assert records.from_bytes(Pending, records.to_bytes(pending), PATH) == pending
+    assert json_records.from_bytes(Pending, json_records.to_bytes(pending), PATH) == pending
 
 
 def test_same_record_is_the_same_bytes(tmp_path: Path) -> None:
     one, two = (_manifest(tmp_path) for _ in range(2))
-    assert records.to_bytes(one) == records.to_bytes(two)
+    assert json_records.to_bytes(one) == json_records.to_bytes(two)
 
 
 def test_newer_format_is_said_to_be_newer(tmp_path: Path) -> None:
     with pytest.raises(ProcmanError, match=r"manifest.json was written by a newer procman \(format 2") as told:
-        records.from_bytes(Manifest, _changed(tmp_path, format=2, unheard_of=1), PATH)
+        json_records.from_bytes(Manifest, _changed(tmp_path, format=2, unheard_of=1), PATH)
     assert "upgrade" in told.value.hint
 
 
@@ -66,46 +66,46 @@ def test_newer_format_is_said_to_be_newer(tmp_path: Path) -> None:
 )
 def test_wrong_value_is_named(tmp_path: Path, change: dict[str, object], said: str) -> None:
     with pytest.raises(ProcmanError, match=said):
-        records.from_bytes(Manifest, _changed(tmp_path, **change), PATH)
+        json_records.from_bytes(Manifest, _changed(tmp_path, **change), PATH)
 
 
 def test_missing_key_is_named(tmp_path: Path) -> None:
-    data = json.loads(records.to_bytes(_manifest(tmp_path)))
+    data = json.loads(json_records.to_bytes(_manifest(tmp_path)))
     del data["backend"]
     with pytest.raises(ProcmanError, match="it has no 'backend'"):
-        records.from_bytes(Manifest, json.dumps(data).encode(), PATH)
+        json_records.from_bytes(Manifest, json.dumps(data).encode(), PATH)
 
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_record_or_an_error_of_ours(content: bytes) -> None:
     with pytest.raises(ProcmanError, match=r"manifest\.json"):
-        records.from_bytes(Manifest, content, PATH)
+        json_records.from_bytes(Manifest, content, PATH)
 
 
 @settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda data: st.lists(data), max_leaves=4))
 def test_any_json_in_any_place_is_a_record_or_an_error_of_ours(data: object) -> None:
     base = Path("/host")
-    for key in json.loads(records.to_bytes(_manifest(base))):
+    for key in json.loads(json_records.to_bytes(_manifest(base))):
         # Anything else that it raises fails the test.
         with suppress(ProcmanError):
-            records.from_bytes(Manifest, _changed(base, **{key: data}), PATH)
+            json_records.from_bytes(Manifest, _changed(base, **{key: data}), PATH)
 
 
 def test_record_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
-    whole = records.to_bytes(_manifest(tmp_path))
+    whole = json_records.to_bytes(_manifest(tmp_path))
     for length in range(0, len(whole) - 2, 97):
         with pytest.raises(ProcmanError, match="cannot be read"):
-            records.from_bytes(Manifest, whole[:length], PATH)
+            json_records.from_bytes(Manifest, whole[:length], PATH)
 
 
 def test_key_that_a_later_version_adds_may_be_missing() -> None:
     content = b'{"format": 1, "action": "add", "program": %s}'
     program = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
-    plain = json.loads(records.to_bytes(program))
+    plain = json.loads(json_records.to_bytes(program))
     del plain["format"], plain["pool"]
-    read = records.from_bytes(Activation, content % json.dumps(plain).encode(), PATH)
+    read = json_records.from_bytes(Activation, content % json.dumps(plain).encode(), PATH)
     assert read.program == program
 
 
@@ -141,4 +141,4 @@ def _manifest(base: Path) -> Manifest:
 
 
 def _changed(base: Path, **changes: object) -> bytes:
-    return json.dumps(json.loads(records.to_bytes(_manifest(base))) | changes).encode()
+    return json.dumps(json.loads(json_records.to_bytes(_manifest(base))) | changes).encode()

@@ -15,17 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from procman.install import scope
-from procman.install.found import PathError
-from procman.install.lock import LockedError, hold_lock
-from procman.install.paths import Tree
+from procman.install.safe_fs.file_info import PathError
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import scope_directories
+from procman.install.state.lock import LockedError, hold_lock
 from tests.install import sample
 from tests.install.people import as_nobody, needs_root
 
 HOLDER = """
 import sys
 from pathlib import Path
-from procman.install.lock import hold_lock
+from procman.install.state.lock import hold_lock
 sys.argv = ["/usr/local/bin/procman", "install", "--wait", "60"]
 with hold_lock(Path(sys.stdin.readline().strip()), 0, print):
     print("held", flush=True)
@@ -162,13 +162,13 @@ def test_two_that_make_the_scope_at_once_make_one(tmp_path: Path, monkeypatch: p
     def rename(tree: Tree, path: Path, new: Path) -> None:
         monkeypatch.undo()
         with Tree() as faster:
-            scope.establish(faster, shared_state)
+            scope_directories.establish(faster, shared_state)
         really_rename(tree, path, new)
 
     monkeypatch.setattr(Tree, "rename", rename)
     with Tree() as tree:
-        scope.establish(tree, shared_state)
-        assert scope.directories_made(tree, shared_state) == tuple(
+        scope_directories.establish(tree, shared_state)
+        assert scope_directories.directories_made(tree, shared_state) == tuple(
             tmp_path / name for name in ("a", "a/b", "a/b/procman")
         )
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -182,12 +182,12 @@ def test_scope_that_somebody_makes_just_before_is_taken_as_it_is(
     def has_directory(tree: Tree, path: Path) -> bool:
         monkeypatch.undo()
         with Tree() as faster:
-            scope.establish(faster, tmp_path / "a/procman")
+            scope_directories.establish(faster, tmp_path / "a/procman")
         return False
 
     monkeypatch.setattr(Tree, "has_directory", has_directory)
     with Tree() as tree:
-        scope.establish(tree, tmp_path / "a/procman")
+        scope_directories.establish(tree, tmp_path / "a/procman")
         assert really_look(tree, tmp_path / "a/procman")
 
 

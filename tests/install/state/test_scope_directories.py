@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.install import scope
-from procman.install.paths import Tree
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import scope_directories
 from tests.install.people import NOBODY, as_nobody, needs_root
 from tests.install.snapshot import contents
 
@@ -22,31 +22,33 @@ class _Killed(BaseException):
 
 
 def test_made_directories_are_recorded_in_it(tmp_path: Path, tree: Tree) -> None:
-    scope.establish(tree, tmp_path / "a/b/procman")
-    assert scope.directories_made(tree, tmp_path / "a/b/procman") == _below(tmp_path, "a", "a/b", "a/b/procman")
-    scope.record_directories(tree, tmp_path / "a/b/procman", [tmp_path / "etc"])
-    assert tmp_path / "etc" in scope.directories_made(tree, tmp_path / "a/b/procman")
+    scope_directories.establish(tree, tmp_path / "a/b/procman")
+    assert scope_directories.directories_made(tree, tmp_path / "a/b/procman") == _below(
+        tmp_path, "a", "a/b", "a/b/procman"
+    )
+    scope_directories.record_directories(tree, tmp_path / "a/b/procman", [tmp_path / "etc"])
+    assert tmp_path / "etc" in scope_directories.directories_made(tree, tmp_path / "a/b/procman")
 
 
 def test_what_was_there_is_not_recorded_and_stays(tmp_path: Path, tree: Tree) -> None:
     (tmp_path / "a/procman").mkdir(parents=True)
-    scope.establish(tree, tmp_path / "a/procman")
+    scope_directories.establish(tree, tmp_path / "a/procman")
     (tmp_path / "a/procman/lock").touch()
-    scope.dissolve(tree, tmp_path / "a/procman")
+    scope_directories.dissolve(tree, tmp_path / "a/procman")
     assert list(contents(tmp_path)) == ["a", "a/procman"]
 
 
 def test_state_of_a_project_keeps_it(tmp_path: Path, tree: Tree) -> None:
-    scope.establish(tree, tmp_path / "procman")
+    scope_directories.establish(tree, tmp_path / "procman")
     (tmp_path / "procman/catmaid").mkdir()
-    scope.dissolve(tree, tmp_path / "procman")
+    scope_directories.dissolve(tree, tmp_path / "procman")
     assert (tmp_path / "procman/directories.json").exists()
 
 
 def test_directories_above_stay_while_somebody_uses_them(tmp_path: Path, tree: Tree) -> None:
-    scope.establish(tree, tmp_path / "a/b/procman")
+    scope_directories.establish(tree, tmp_path / "a/b/procman")
     (tmp_path / "a/other").touch()
-    scope.dissolve(tree, tmp_path / "a/b/procman")
+    scope_directories.dissolve(tree, tmp_path / "a/b/procman")
     assert list(contents(tmp_path)) == ["a", "a/other"]
 
 
@@ -60,14 +62,16 @@ def test_interrupted_anywhere_it_is_gone_after_one_more_run(
 
     def come_and_go() -> None:
         with Tree() as tree:
-            scope.establish(tree, shared_state)
-            scope.record_directories(tree, shared_state, [tmp_path / "host/etc", shared_state / "supervisor"])
+            scope_directories.establish(tree, shared_state)
+            scope_directories.record_directories(
+                tree, shared_state, [tmp_path / "host/etc", shared_state / "supervisor"]
+            )
             for path in (tmp_path / "host/etc", shared_state / "supervisor"):
                 tree.make_directory(path, 0o755)
             (shared_state / "lock").touch()
-            for path in scope.leftovers(tree, shared_state):
+            for path in scope_directories.leftovers(tree, shared_state):
                 tree.remove_tree(path)
-            scope.dissolve(tree, shared_state)
+            scope_directories.dissolve(tree, shared_state)
 
     for number in itertools.count():
         with _killed_at(monkeypatch, number) as was_killed:
@@ -89,8 +93,8 @@ def test_record_that_a_user_planted_is_not_believed(public: Path, tree: Tree) ->
         (planted / "directories.json").write_text('{"format": 1, "directories": ["/etc"]}')
 
     as_nobody(plant)
-    scope.establish(tree, public / "procman")
-    assert scope.directories_made(tree, public / "procman") == (public / "procman",)
+    scope_directories.establish(tree, public / "procman")
+    assert scope_directories.directories_made(tree, public / "procman") == (public / "procman",)
     assert planted.stat().st_uid == NOBODY.pw_uid
 
 

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from procman.checks.processes import look_at
-from procman.checks.running import Heartbeat, Running, Watched
-from procman.checks.strays import CELERY
-from procman.inside.verdict import Thresholds, read, verdict
+from procman.agent.verdict import Thresholds, read, verdict
+from procman.host.process_table import look_at
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.monitoring.checks.inputs import Heartbeat, Running, Watched
+from procman.monitoring.checks.orphans import CELERY
 
 NAME = "demo-celery"
 

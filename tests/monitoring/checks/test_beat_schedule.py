@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from procman.checks.schedule import account_of, check
 from procman.model import Kind, Level, Result, State
-from tests.checks.records import heartbeat, program, running, state, watched
+from procman.monitoring.checks.beat_schedule import account_of, check
+from tests.monitoring.checks.records import heartbeat, program, running, state, watched
 from tests.reachable import IS_ROOT, SOMEBODY
 
 OTHER_USER = SOMEBODY if IS_ROOT else None

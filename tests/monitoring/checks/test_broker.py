@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from procman.broker_facts import REMEDIES, BrokerFacts, QueueFacts
-from procman.checks.broker import (
+from procman.model import HealthSettings, Level
+from procman.monitoring.checks.broker import (
     check_alarms,
     check_credentials,
     check_default_credentials,
@@ -15,8 +15,8 @@ from procman.checks.broker import (
     check_reachable,
     is_here,
 )
-from procman.model import HealthSettings, Level
-from tests.checks.records import heartbeat, running, told, watched
+from procman.probes.broker import REMEDIES, BrokerFacts, QueueFacts
+from tests.monitoring.checks.records import heartbeat, running, told, watched
 
 URL = "amqp://me:***@broker.example//"
 

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from procman.checks.files import check_in_sync, check_restart_due, check_space
 from procman.model import HealthSettings, Level
-from tests.checks.records import running, told, watched
+from procman.monitoring.checks.files import check_in_sync, check_restart_due, check_space
+from tests.monitoring.checks.records import running, told, watched
 
 MIB = 1024 * 1024
 

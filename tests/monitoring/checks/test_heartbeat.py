@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from procman.checks.heartbeat import HINTS, check_readable, check_verdict, check_written
-from procman.checks.running import Heartbeat
-from procman.inside.verdict import CODES
+from procman.agent.verdict import CODES
 from procman.model import Kind, Level, Result, State
-from tests.checks.records import NAME, heartbeat, program, running, state, told, watched
+from procman.monitoring.checks.heartbeat import HINTS, check_readable, check_verdict, check_written
+from procman.monitoring.checks.inputs import Heartbeat
+from tests.monitoring.checks.records import NAME, heartbeat, program, running, state, told, watched
 
 
 def ago(seconds: float) -> float:

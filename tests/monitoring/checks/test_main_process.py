@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from procman.checks.main_process import check_identity, check_restarts
 from procman.model import Level
-from tests.checks.records import family, heartbeat, program, running, state, told, watched
+from procman.monitoring.checks.main_process import check_identity, check_restarts
+from tests.monitoring.checks.records import family, heartbeat, program, running, state, told, watched
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 OTHER = "nobody" if ME != "nobody" else "daemon"

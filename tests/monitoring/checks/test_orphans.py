@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from procman.checks.running import Watched
-from procman.checks.strays import check_beats, check_orphans
 from procman.model import Kind, Level, State
-from tests.checks.records import family, program, running, state, told, watched
+from procman.monitoring.checks.inputs import Watched
+from procman.monitoring.checks.orphans import check_beats, check_orphans
+from tests.monitoring.checks.records import family, program, running, state, told, watched
 
 # Ends when stdin does; the words that follow are for others to see.
 WAITING = "import sys; print('ready', flush=True); sys.stdin.read()\n"

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from procman.checks.pool import check_children, check_kill_loop, check_zombies
-from procman.checks.running import Running
 from procman.model import Kind, Level
-from tests.checks.records import family, heartbeat, program, running, state, told, watched
+from procman.monitoring.checks.inputs import Running
+from procman.monitoring.checks.pool import check_children, check_kill_loop, check_zombies
+from tests.monitoring.checks.records import family, heartbeat, program, running, state, told, watched
 
 
 def older(found: Running, main: int, seconds: float, children: float) -> Running:

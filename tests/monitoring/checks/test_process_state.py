@@ -11,8 +11,8 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from procman.checks.process import check_processes
 from procman.model import InstalledProgram, Kind, Level, ProgramState, State
+from procman.monitoring.checks.process_state import check_processes
 
 MAIN_WITH_CHILDREN = """
 import subprocess, sys

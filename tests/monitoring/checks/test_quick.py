@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from procman.checks.light import check_lightly, is_at_work, most_severe
 from procman.model import Kind, Level, Result, State
-from tests.checks.records import NAME, family, heartbeat, program, state, watched
+from procman.monitoring.checks.quick import check_lightly, is_at_work, most_severe
+from tests.monitoring.checks.records import NAME, family, heartbeat, program, state, watched
 
 
 def test_a_sound_worker_says_what_it_does_and_its_processes_are_measured() -> None:

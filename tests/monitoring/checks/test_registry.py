@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from procman.checks import table
-from procman.checks.table import RUNNING, When
-from procman.inside.verdict import CODES
+from procman.agent.verdict import CODES
 from procman.model import Level, State
-from tests.checks.records import heartbeat, program, running, state, watched
+from procman.monitoring.checks import registry
+from procman.monitoring.checks.registry import RUNNING, When
+from tests.monitoring.checks.records import heartbeat, program, running, state, watched
 
-DOCUMENT = (Path(__file__).parent.parent.parent / "docs" / "checks.md").read_text()
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
 
 
 def test_every_check_of_what_runs_is_explained_in_its_half_of_the_document_and_no_other() -> None:
@@ -40,4 +40,4 @@ def test_a_sound_worker_passes_all_checks_under_their_own_codes() -> None:
 
 def test_a_program_that_was_stopped_on_purpose_is_not_complained_of() -> None:
     stopped = watched(state=state(State.STOPPED, wanted=False), program=program())
-    assert {result.level for result in table.run(running(stopped))} == {Level.OK}
+    assert {result.level for result in registry.run(running(stopped))} == {Level.OK}

@@ -7,10 +7,10 @@ import resource
 
 import pytest
 
-from procman.checks import resources
-from procman.checks.resources import check_memory, check_open_files
 from procman.model import Level
-from tests.checks.records import family, program, running, state, told, watched
+from procman.monitoring.checks import resources
+from procman.monitoring.checks.resources import check_memory, check_open_files
+from tests.monitoring.checks.records import family, program, running, state, told, watched
 
 
 @pytest.mark.parametrize(("limit", "level"), [(100_000, Level.OK), (1, Level.CRITICAL)])

@@ -13,8 +13,8 @@ from pathlib import Path
 from supervisor.datatypes import dict_of_key_value_pairs
 from supervisor.options import expand
 
-from procman.backends.supervisor.main_file import MainFile, read_sections
-from procman.backends.supervisor.sections import PROGRAM_KINDS, sections_of
+from procman.backends.supervisor.configuration.main_file import MainFile, read_sections
+from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, sections_of
 from procman.errors import ProcmanError
 
 CONFIGURATIONS = ("etc/supervisord.conf", "etc/supervisor/supervisord.conf")

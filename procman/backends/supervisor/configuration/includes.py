@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from procman.backends.supervisor.main_file import MainFile
+from procman.backends.supervisor.configuration.main_file import MainFile
 
 
 def files_of(main: MainFile) -> list[Path]:

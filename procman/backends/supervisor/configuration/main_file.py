@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.backends.supervisor.rpc import Address
+from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
 
 if TYPE_CHECKING:

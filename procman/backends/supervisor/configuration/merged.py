@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.backends.supervisor import includes
-from procman.backends.supervisor.main_file import MainFile, parse_main_file, read_main_file
-from procman.backends.supervisor.merged import Source
-from procman.backends.systemd.units import unit_at
+from procman.backends.supervisor.configuration import includes
+from procman.backends.supervisor.configuration.main_file import MainFile, parse_main_file, read_main_file
+from procman.backends.supervisor.configuration.supervisor_parser import Source
+from procman.host.unit_names import unit_at
 from procman.model import SupervisorSettings
 from procman.project import RenderedFile, Rendering
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from supervisor import datatypes, options
 
-from procman.backends.supervisor.complaints import without_content
+from procman.backends.supervisor.configuration.redaction import without_content
 
 PROGRAM_FIELDS = tuple(options.ProcessConfig.req_param_names)
 """What a section itself decides; `environment` and `serverurl` depend on `[supervisord]` too."""

@@ -6,7 +6,14 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from procman.backends.supervisor.sections import PROGRAM_KINDS, Option, Section, lines_of, sections_of, without_comment
+from procman.backends.supervisor.configuration.sections import (
+    PROGRAM_KINDS,
+    Option,
+    Section,
+    lines_of,
+    sections_of,
+    without_comment,
+)
 from procman.errors import ProcmanError
 
 _UP_TO_VALUE = re.compile(r"[^=:]*[=:]\s*")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from procman.backends.supervisor import discover
-from procman.backends.supervisor.discover import ForeignProgram
-from procman.backends.supervisor.main_file import MainFile, parse_main_file
+from procman.backends.supervisor.configuration import discovery
+from procman.backends.supervisor.configuration.discovery import ForeignProgram
+from procman.backends.supervisor.configuration.main_file import MainFile, parse_main_file
 from procman.errors import ProcmanError
 from tests.reachable import as_somebody, public_directory
 
@@ -38,7 +38,7 @@ def main_file(directory: Path, include: str) -> MainFile:
 def test_programs_and_groups_are_read_with_their_lines(tmp_path: Path) -> None:
     file = tmp_path / "catmaid.conf"
     file.write_text(CATMAID)
-    app, celery, group = discover.read_programs(file)
+    app, celery, group = discovery.read_programs(file)
     assert (app.kind, app.name, app.line) == ("program", "catmaid-app", 2)
     assert app.options["command"] == "/opt/catmaid/django/env/bin/uwsgi --ini /opt/catmaid/uwsgi.ini"
     assert (celery.name, celery.line, celery.options["redirect_stderr"]) == ("catmaid-celery", 6, "true")
@@ -48,13 +48,13 @@ def test_programs_and_groups_are_read_with_their_lines(tmp_path: Path) -> None:
 def test_line_that_only_looks_like_a_header_is_none(tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     file.write_text("[program:a]\ncommand = x\n  [program:b]\n\n# [program:c]\n[x]\n[program:d]\ncommand=y\n")
-    assert [(found.name, found.line) for found in discover.read_programs(file)] == [("a", 1), ("d", 7)]
+    assert [(found.name, found.line) for found in discovery.read_programs(file)] == [("a", 1), ("d", 7)]
 
 
 def test_section_that_stands_twice_is_found_twice(tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     file.write_text("[program:a]\ncommand = x\nuser = one\n[program:a]\nuser = two\n")
-    found = discover.read_programs(file)
+    found = discovery.read_programs(file)
     assert [(each.line, each.options["user"]) for each in found] == [(1, "one"), (4, "two")]
 
 
@@ -64,9 +64,9 @@ def test_file_that_supervisord_cannot_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(
         ProcmanError, match=rf"{file}:1: supervisord cannot read it: no \[section\] stands above this line"
     ):
-        discover.read_programs(file)
+        discovery.read_programs(file)
     with pytest.raises(ProcmanError, match=r"missing\.conf: cannot be read"):
-        discover.read_programs(tmp_path / "missing.conf")
+        discovery.read_programs(tmp_path / "missing.conf")
 
 
 def test_configuration_is_looked_for_where_supervisor_looks(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_configuration_is_looked_for_where_supervisor_looks(tmp_path: Path) -> N
     binary = tmp_path / "opt/bin/supervisord"
     binary.parent.mkdir()
     binary.touch(mode=0o755)
-    found = discover.find_configurations({"PATH": str(binary.parent)}, tmp_path)
+    found = discovery.find_configurations({"PATH": str(binary.parent)}, tmp_path)
     assert [str(path.relative_to(tmp_path)) for path in found] == [
         "opt/etc/supervisord.conf",
         "etc/supervisord.conf",
@@ -93,11 +93,11 @@ def test_configuration_in_a_closed_directory_is_passed_over() -> None:
 
 
 def _assert_nothing_found(root: Path) -> None:
-    assert discover.find_configurations({"PATH": str(root / "opt/bin")}, root) == ()
+    assert discovery.find_configurations({"PATH": str(root / "opt/bin")}, root) == ()
 
 
 def test_places_of_the_distributions_are_those_supervisor_looks_in() -> None:
-    assert [f"/{path}" for path in discover.CONFIGURATIONS] == ServerOptions().searchpaths[-2:]
+    assert [f"/{path}" for path in discovery.CONFIGURATIONS] == ServerOptions().searchpaths[-2:]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_places_of_the_distributions_are_those_supervisor_looks_in() -> None:
     ],
 )
 def test_include_pattern_must_leave_room_for_a_name(tmp_path: Path, include: str, expected: str | None) -> None:
-    found = discover.include_for(main_file(tmp_path, include))
+    found = discovery.include_for(main_file(tmp_path, include))
     assert found == (str(tmp_path / expected) if expected else None)
 
 
@@ -123,13 +123,13 @@ def test_values_are_expanded_as_supervisord_does() -> None:
     }
     program = ForeignProgram("program", "worker", options, Path("/etc/x.conf"), 1)
     here = Path("/etc/supervisor")
-    assert discover.command_of(program, here) == [
+    assert discovery.command_of(program, here) == [
         "/etc/supervisor/bin/celery",
         "-n",
         "worker@%h",
         "two words",
     ]
-    assert discover.environment_of(program, here) == {"A": "x, y", "B": "worker"}
-    assert discover.expanded(program, "user", here) == ""
+    assert discovery.environment_of(program, here) == {"A": "x, y", "B": "worker"}
+    assert discovery.expanded(program, "user", here) == ""
     with pytest.raises(ValueError, match="ENV_HOME"):
-        discover.expanded(program, "directory", here)
+        discovery.expanded(program, "directory", here)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor.includes import included, matched, merged
+from procman.backends.supervisor.configuration.includes import included, matched, merged
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor.main_file import NoConfiguration, parse_main_file, read_main_file
+from procman.backends.supervisor.configuration.main_file import NoConfiguration, parse_main_file, read_main_file
 from procman.errors import ProcmanError
 
 MAIN = Path("/etc/supervisor/supervisord.conf")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor.complaints import without_content
-from procman.backends.supervisor.main_file import Malformed, read_sections
-from procman.backends.supervisor.merged import Source, Unreadable, read
+from procman.backends.supervisor.configuration.main_file import Malformed, read_sections
+from procman.backends.supervisor.configuration.redaction import without_content
+from procman.backends.supervisor.configuration.supervisor_parser import Source, Unreadable, read
 
 PROGRAM = "[program:x]\ncommand=sleep 1\n"
 

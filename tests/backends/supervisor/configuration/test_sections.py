@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import UnhosedConfigParser
 
-from procman.backends.supervisor.sections import sections_of
+from procman.backends.supervisor.configuration.sections import sections_of
 
 FRAGMENTS = st.sampled_from(
     [

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from supervisor.options import UnhosedConfigParser
 
-from procman.backends.supervisor.takeover import remaining, takeover
+from procman.backends.supervisor.configuration.takeover import remaining, takeover
 from procman.errors import ProcmanError
 
 FILE = Path("/etc/supervisor/conf.d/theirs.conf")

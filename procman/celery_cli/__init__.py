@@ -1,0 +1,1 @@
+"""Celery's command line, written and read."""

@@ -1,0 +1,1 @@
+"""Install, roll out, roll back, uninstall, start and stop programs, and move between backends."""

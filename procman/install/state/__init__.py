@@ -1,0 +1,1 @@
+"""What procman remembers of an installation: generations, manifest, locks, holds, events."""

@@ -1,0 +1,1 @@
+"""Status, health, healing, holds and events of installed programs."""
