@@ -1,46 +1,88 @@
-"""What a process manager is asked in the background comes back as if it had been asked at once."""
+"""Calls in threads: the answer comes back as from a plain call, several run at once, what hangs is given up (R10)."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Sequence
-from typing import cast
+import time
+from pathlib import Path
 
 import pytest
 
-from procman.backends.base import Controller
-from procman.background import Asked
+from procman.background import Background, batches, side_by_side
 from procman.errors import ProcmanError
-from procman.model import InstalledProgram, ProgramState, State
-
-
-class Slow:
-    """A process manager that answers when it is let go."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.asked, self.go_on = threading.Event(), threading.Event()
-        self._error = error
-
-    def states(self, _: Sequence[InstalledProgram]) -> list[ProgramState]:
-        """Answer, or fail, in its own time."""
-        self.asked.set()
-        assert self.go_on.wait(60)
-        if self._error:
-            raise self._error
-        return [ProgramState("a", wanted=True, state=State.RUNNING)]
 
 
 def test_answer_is_waited_for_only_where_it_is_needed() -> None:
-    slow = Slow()
-    asked = Asked(cast("Controller", slow), [])
-    assert slow.asked.wait(60)
-    slow.go_on.set()
-    assert [each.state for each in asked.states()] == [State.RUNNING]
+    called, may_go_on = threading.Event(), threading.Event()
+
+    def answer() -> int:
+        called.set()
+        assert may_go_on.wait(60)
+        return 7
+
+    background = Background(answer)
+    assert called.wait(60)
+    may_go_on.set()
+    assert background.result() == 7
 
 
-def test_error_is_raised_where_the_answer_is_needed() -> None:
-    slow = Slow(ProcmanError("no"))
-    asked = Asked(cast("Controller", slow), [])
-    slow.go_on.set()
-    with pytest.raises(ProcmanError, match="no"):
-        asked.states()
+def test_answer_in_time_is_returned() -> None:
+    assert Background(lambda: 7).result(60) == 7
+
+
+def test_answer_may_be_none() -> None:
+    assert Background(lambda: None).result(60) is None
+
+
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_error_is_raised_where_the_answer_is_needed(timeout: float | None) -> None:
+    background = Background(lambda: (_ for _ in ()).throw(ProcmanError("as it was")))
+    with pytest.raises(ProcmanError, match="as it was"):
+        background.result(timeout)
+
+
+def test_call_that_takes_longer_is_given_up() -> None:
+    reader, writer = os.pipe()
+    with pytest.raises(ProcmanError, match=r"no answer within 0.1 s"):
+        Background(lambda: os.read(reader, 1)).result(0.1)
+    os.close(writer)
+
+
+def test_process_ends_although_a_disk_holds_its_thread_up(tmp_path: Path) -> None:
+    """A pipe that nobody writes to holds up whoever opens it, as a dead disk does."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    code = f"from procman.background import Background; Background(lambda: open({str(pipe)!r}).read()).result(0.5)"
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "no answer within 0.5 s" in done.stderr
+    assert time.monotonic() - begun < 50
+
+
+@pytest.mark.parametrize(("size", "expected"), [(1, ["w", "w", "w", "b"]), (2, ["ww", "w", "b"]), (9, ["www", "b"])])
+def test_unlike_items_are_never_in_one_batch(size: int, expected: list[str]) -> None:
+    assert ["".join(batch) for batch in batches("wwwb", size, lambda kind: kind)] == expected
+
+
+def test_each_call_goes_on_while_another_waits() -> None:
+    both = threading.Barrier(2, timeout=60)
+    assert sorted(side_by_side([both.wait, both.wait])) == [0, 1]
+
+
+def test_first_call_to_end_is_the_first_yielded() -> None:
+    first_is_seen = threading.Event()
+    ended = side_by_side([lambda: first_is_seen.wait(60) and "second", lambda: "first"])
+    assert next(ended) == "first"
+    first_is_seen.set()
+    assert list(ended) == ["second"]
+
+
+def test_error_of_one_call_is_raised_and_a_single_call_stays_in_its_thread() -> None:
+    assert list(side_by_side([threading.current_thread])) == [threading.current_thread()]
+    with pytest.raises(ZeroDivisionError):
+        list(side_by_side([lambda: 1 / 0, lambda: 1.0]))
+    assert list(side_by_side([])) == []

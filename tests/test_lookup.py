@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from procman.commands.names import resolve
 from procman.errors import ConfigurationError
+from procman.lookup import resolve
 
 
 @dataclass(frozen=True)

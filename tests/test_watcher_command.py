@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from procman import watcher_command
 from procman.config.load import load
+from procman.deploy.prepare import installed_healer
+from procman.init import health_key
 from procman.init.draft import Draft
+from procman.init.health_key import name_healer
 from procman.model import BackendName, HealthSettings, Kind, Scope
 from procman.project import Project
-from procman.watcher_command import healer_notes, healer_problems, installed_healer, name_healer
+from procman.watcher_command import healer_notes, healer_problems
 from tests.install.people import NOBODY, needs_root
 
 REFERENCE = Path(__file__).parents[1] / "units" / "procman.toml"
@@ -94,7 +96,7 @@ def test_init_does_not_have_root_run_what_others_could_change(tmp_path: Path, mo
     command = tmp_path / "procman"
     command.touch(mode=0o755)
     os.chown(command, NOBODY.pw_uid, -1)
-    monkeypatch.setattr(watcher_command, "own_command", lambda: command)
+    monkeypatch.setattr(health_key, "own_command", lambda: command)
     draft = Draft()
     name_healer(draft, Scope.SYSTEM)
     assert draft.get("health", "procman") is None

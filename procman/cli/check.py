@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from procman.cli.seconds import Seconds
+from procman.cli.options import Seconds
 from procman.cli.selection import Selection
 from procman.output import check as output
 from procman.output.terminal import Progress

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from procman.cli.seconds import Seconds
+from procman.background import Background
+from procman.cli.options import Seconds
 from procman.cli.selection import Selection
-from procman.commands.in_time import in_time
 from procman.errors import ProcmanError
 from procman.monitoring import health as command
 
@@ -103,7 +103,7 @@ def health(
 
 
 def _examine(selection: Selection, names: Sequence[str], probe: bool, seconds: float) -> command.Health:
-    return in_time(seconds, lambda: command.examine_asked(selection.installed(), names, probe=probe))
+    return Background(lambda: command.examine_asked(selection.installed(), names, probe=probe)).result(seconds)
 
 
 def shown(found: command.Health, form: str) -> str:

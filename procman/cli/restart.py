@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli import options
-from procman.cli.seconds import Seconds
+from procman.cli.options import Seconds
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman.backends.lookup import controller_of
-from procman.commands.giving_back import load_theirs
 from procman.deploy.backend_switch import come_back, leave
 from procman.deploy.prepare import Prepared, prepare, prepare_generation
 from procman.deploy.rollout import Failure, How, Outcome, all_done, put_in_place
@@ -21,7 +20,7 @@ from procman.install.state.generations import Generation, read_installation
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
-from procman.model import Action, ProgramState
+from procman.model import Action, Activation, InstalledProgram, ProgramState
 from procman.project import Project
 
 
@@ -190,3 +189,21 @@ def _states(tree: Tree, project: Project) -> tuple[ProgramState, ...]:
 def states_of(manifest: Manifest) -> tuple[ProgramState, ...]:
     """Return what the programs of MANIFEST do now."""
     return tuple(controller_of(manifest).states(manifest.programs))
+
+
+def load_theirs(
+    tree: Tree, manifest: Manifest, restored: Iterable[Path], programs: Iterable[InstalledProgram], how: How
+) -> None:
+    """Have those of PROGRAMS run that the files RESTORED define; what is not loaded is told, for a person to see to."""
+    controller = controller_of(manifest)
+    for path in restored:
+        how.say(f"{path} is again as it was before procman took it over")
+        found = tree.look(path)
+        text = (found.content if found else None) or b""
+        for program in programs:
+            if f":{program.name}]".encode() not in text and path.stem != program.name:
+                continue
+            try:
+                how.told(program, controller.activate(Activation(Action.ADD, program, True), how.progress))
+            except ProcmanError as error:
+                how.say(f"{program.name}: could not be loaded from {path} again: {error.message}; see to it by hand")

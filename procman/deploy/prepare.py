@@ -10,9 +10,13 @@ from pathlib import Path
 from procman import backends
 from procman.backends.lookup import controller_of, other_commands, process_manager
 from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
-from procman.commands.moving import unwritable
+from procman.backends.supervisor.watcher_program import STOP_SECONDS
+from procman.backends.systemd import sandbox
 from procman.config.load import load
 from procman.errors import ProcmanError
+from procman.host.open_files import written_by
+from procman.host.process_tree import children
+from procman.host.process_tree import tree as processes_below
 from procman.install.plan.describe import describe, rendering_of
 from procman.install.plan.plan import Plan, make_plan
 from procman.install.plan.removal import restorable
@@ -21,12 +25,12 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.generations import Generation, Installation, origin, read_installation
 from procman.install.state.manifest import Manifest
-from procman.model import Action, InstalledProgram
+from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
 from procman.project import Program, Project, Rendering, Worker
 from procman.templating import Templates
 from procman.version import VERSION
-from procman.watcher import healer_name
-from procman.watcher_command import healer_problems, installed_healer
+from procman.watcher import KEY, healer_argv, healer_name
+from procman.watcher_command import healer_problems
 
 NOTHING_CHANGED = "Nothing was changed."
 """The hint where the problems tell their own remedies."""
@@ -193,4 +197,47 @@ def _installed_program(project: Project, program: Program) -> InstalledProgram:
         heal=program.heal,
         stall_seconds=program.stall_seconds,
         memory_restart_mib=program.memory_restart_mib,
+    )
+
+
+def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
+    """Return a problem for each file that a program of PROJECT writes to now and could not in its sandbox.
+
+    STATES are those under the process manager that the programs are to leave.
+    """
+    if project.backend is not BackendName.SYSTEMD:
+        return []
+    pids = {state.name: state.pid for state in states}
+    problems = []
+    for program in project.programs:
+        pid = pids.get(program.name)
+        written = written_by(processes_below(pid, children())) if pid else ()
+        problems += [
+            f"{project.configuration_file}: {program.name} writes to {path} now, which its sandbox would forbid: "
+            f'add "{path.parent}" to writable_paths'
+            for path in sandbox.read_only(project, program, written)
+        ]
+    return problems
+
+
+def installed_healer(project: Project) -> tuple[InstalledProgram, ...]:
+    """Return what a manifest remembers of it; nothing where nobody is to look after PROJECT."""
+    if healer_argv(project) is None:
+        return ()
+    name, log = healer_name(project), None
+    if project.backend is BackendName.SUPERVISOR:
+        log = backends.files(project.backend).log_path(project, name)
+    return (
+        InstalledProgram(
+            name=name,
+            key=KEY,
+            kind=Kind.HEALTH,
+            autostart=True,
+            stop_timeout_seconds=STOP_SECONDS,
+            start_seconds=1,
+            launcher=False,
+            user=None,
+            log_file=str(log) if log else None,
+            heal=False,
+        ),
     )

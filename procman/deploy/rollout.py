@@ -12,7 +12,7 @@ from pathlib import Path
 
 from procman.backends.base import Controller, Progress
 from procman.backends.lookup import controller_of
-from procman.commands.side_by_side import batches, side_by_side
+from procman.background import batches, side_by_side
 from procman.deploy.prepare import Prepared
 from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
 from procman.errors import ProcmanError

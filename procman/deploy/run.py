@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from procman.agent.environment_file import UnusableFileError, read_environment_file
-from procman.commands.names import resolve
 from procman.config.trust import distrust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.launch import launch_of, launcher_path
+from procman.lookup import resolve
 from procman.model import BackendName
 from procman.project import Launch, Program, Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, replace_process

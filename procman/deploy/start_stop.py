@@ -7,17 +7,16 @@ from functools import partial
 
 from procman.backends.base import Progress
 from procman.backends.lookup import controller_of
-from procman.commands.names import resolve
-from procman.commands.side_by_side import batches, side_by_side
-from procman.commands.told import tell_stop
+from procman.background import batches, side_by_side
 from procman.deploy.rollout import How
 from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
 from procman.errors import ConfigurationError
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed
+from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram
+from procman.monitoring.events import tell_stop
 
 
 def start(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:

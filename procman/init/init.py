@@ -14,6 +14,7 @@ from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.app_answers import take_facts
 from procman.init.draft import Draft, Finding, key_of
+from procman.init.health_key import name_healer
 from procman.init.import_supervisor import read_existing
 from procman.init.scan_host import choose_supervisord, main_file_of, supervisords, supervisords_around
 from procman.init.scan_project import find_project
@@ -21,7 +22,6 @@ from procman.init.write_toml import text_of
 from procman.launch import SYSTEM_PATH
 from procman.model import BackendName, Scope
 from procman.probes.app import TIMEOUT_SECONDS, AppFacts, ask
-from procman.watcher_command import name_healer
 
 FILE = "procman.toml"
 WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")

@@ -1,16 +1,21 @@
-"""`procman events`: what was found, done and ordered about programs, from all logs of a project in one."""
+"""The events of a project: what was found, done and ordered about its programs, from all of its logs in one."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
-from procman.commands.names import resolve
+from procman.backends.base import Controller
+from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.install.state.event_log import Event, foreign_events, own_events
-from procman.lookup import Installed
-from procman.model import Kind
-from procman.monitoring.program_view import owners
+from procman.install.state.event_log import Event, append_event, foreign_events, own_events
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed, resolve
+from procman.model import InstalledProgram, Kind, ProgramState
+from procman.monitoring.hold import by_whom
+from procman.monitoring.program_view import now, owners, read_heartbeat
 
 PAUSE_SECONDS = 1.0
 
@@ -40,3 +45,28 @@ def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
         if program.launcher and program.kind is not Kind.COMMAND:
             found += foreign_events(manifest.directories.run(program.name), program.name, owners(program.user))
     return sorted(found, key=lambda event: event.at)
+
+
+def tell_stop(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], action: str) -> None:
+    """Note that PROGRAMS are about to be stopped, of those that run; what cannot be noted hinders no order."""
+    running = [
+        (program, state)
+        for program, state in zip(programs, controller.states(programs), strict=True)
+        if state.pid is not None
+    ]
+    with suppress(ProcmanError), Tree() as tree:
+        for program, state in running:
+            append_event(tree, manifest.directories.state, _stop(manifest, program, state, action))
+
+
+def _stop(manifest: Manifest, program: InstalledProgram, state: ProgramState, action: str) -> Event:
+    moment = now()
+    says = read_heartbeat(manifest, program, state, moment).content or {}
+    return Event(
+        at=moment.wall,
+        program=program.name,
+        what="stopped",
+        action=action,
+        tasks=tuple(task["name"] for task in says.get("tasks", ())),
+        by=by_whom(os.environ),
+    )

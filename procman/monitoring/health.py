@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from procman.agent import LAUNCHER
 from procman.backends.lookup import controller_of
-from procman.commands.names import resolve
 from procman.errors import ProcmanError
 from procman.host.process_table import look_at
 from procman.install.plan.drift import differences
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed
+from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Level, ProgramState, Result
 from procman.monitoring.checks import registry
 from procman.monitoring.checks.inputs import Running, Watched

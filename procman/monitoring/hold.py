@@ -7,12 +7,11 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 
-from procman.commands.names import resolve
 from procman.errors import ConfigurationError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.event_log import Event, append_event
 from procman.install.state.holds import Hold, remove_hold, write_hold
-from procman.lookup import Installed
+from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Kind
 
 UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}

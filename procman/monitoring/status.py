@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from procman.backends.lookup import controller_of
-from procman.background import Asked
-from procman.commands.names import resolve
+from procman.background import Background
 from procman.install.plan.drift import differences
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed
+from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, ProgramState, Result, State
 
 
@@ -55,14 +54,15 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     """Return the status of the programs that NAMES mean; renders nothing, and ends within the controller's timeout."""
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
-    asked = Asked(controller_of(manifest), programs)
+    controller = controller_of(manifest)
+    answer = Background(lambda: controller.states(programs))
     # While the process manager thinks about its answer, what needs it is imported and the files are compared.
     from procman.monitoring.checks.quick import check_lightly
     from procman.monitoring.program_view import watch
 
     found = tuple(differences(manifest))
     holds = _holds(manifest)
-    watched = watch(manifest, programs, asked.states())
+    watched = watch(manifest, programs, answer.result())
     return ProjectStatus(
         manifest=manifest,
         generation=installed.generation.number,

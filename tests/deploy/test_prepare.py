@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from procman.backends.systemd import sandbox
-from procman.commands.moving import unwritable
+from procman.deploy.prepare import unwritable
 from procman.model import ProgramState, State
 from tests.backends.systemd.projects import project
 

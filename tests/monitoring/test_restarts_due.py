@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.commands.restarts_due import restarts_due
+from procman.monitoring.program_view import restarts_due
 from tests.install import sample
 from tests.monitoring.checks.records import program, state
 

@@ -1,1 +1,0 @@
-"""One module per verb: composes what is below and returns data; prints nothing."""

@@ -1,0 +1,33 @@
+"""The `procman` key of `[health]` in a new procman.toml."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from procman.init.draft import Draft
+from procman.model import Scope
+from procman.watcher_command import REMEDY, trust_problems
+
+
+def name_healer(draft: Draft, scope: Scope) -> None:
+    """Write this very procman into DRAFT as what looks after the programs, unless root must not run it."""
+    command = own_command()
+    if command is None:
+        draft.warn("nobody looks after the programs from outside: " + REMEDY)
+        return
+    problems = trust_problems(command) if scope is Scope.SYSTEM else []
+    if problems:
+        draft.warn(
+            f"root is not to run {command} to look after the programs, for others could change it: {problems[0]}"
+        )
+    else:
+        draft.put("health", "procman", command)
+
+
+def own_command() -> Path | None:
+    """Return the command that this procman is: beside its Python, or as it was called; None if it is none."""
+    called = Path(sys.argv[0])
+    found = [Path(sys.executable).with_name("procman"), called.absolute() if called.name == "procman" else called]
+    return next((path for path in found if path.name == "procman" and os.access(path, os.X_OK)), None)
