@@ -60,8 +60,8 @@ def _plan(project: Project, rendering: object) -> None:
 
     assert isinstance(rendering, Rendering)
     with Tree() as tree:
-        wanted = describe(project, rendering, (), procman="", configuration=b"", templates_digest="")
-        plan = make_plan(rendering, wanted, read_installation(tree, project.directories), tree)
+        desired = describe(project, rendering, (), procman="", configuration=b"", templates_digest="")
+        plan = make_plan(rendering, desired, read_installation(tree, project.directories), tree)
     assert len(plan.changes) == len(rendering.files)
 
 

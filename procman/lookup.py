@@ -169,16 +169,16 @@ def resolve(project: str, programs: Sequence[N], names: Sequence[str]) -> list[N
 
     Every unknown name is told in one ConfigurationError.
     """
-    wanted: set[str] = set()
+    desired: set[str] = set()
     unknown: list[str] = []
     for name in names:
         meant = [program.name for program in programs if name in _names_of(project, program)]
-        wanted.update(meant)
+        desired.update(meant)
         if not meant:
             unknown.append(name)
     if unknown:
         raise ConfigurationError([_not_there(name, programs) for name in unknown])
-    return [program for program in programs if program.name in wanted or not names]
+    return [program for program in programs if program.name in desired or not names]
 
 
 def _names_of(project: str, program: Named) -> tuple[str, ...]:

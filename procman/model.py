@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -11,6 +11,10 @@ from typing import NamedTuple
 
 MARKER = "Written by procman"
 """Stands in every rendered file that can hold a comment, and says whose it is."""
+
+
+JSON_NAME = "json_name"
+"""Metadata of a field: the key under which records on disk have it, where an earlier procman called it otherwise."""
 
 
 class Scope(Enum):
@@ -181,7 +185,7 @@ class Activation:
 
     action: Action
     program: InstalledProgram
-    wanted: bool | None = None
+    desired: bool | None = field(default=None, metadata={JSON_NAME: "wanted"})
     """Whether it was to run, as asked just before the order was first carried out and recorded then: after an
     interruption procman's own stop must not pass for a person's (R2, R11). None: not asked yet."""
     old_stop_timeout_seconds: int | None = None
@@ -192,7 +196,7 @@ class ProgramState(NamedTuple):
     """What a backend says of one program."""
 
     name: str
-    wanted: bool
+    desired: bool
     """Whether it should run: autostart at first, then whatever the last start or stop by anyone asked for."""
     state: State
     pid: int | None = None

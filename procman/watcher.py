@@ -9,12 +9,12 @@ KEY = "health"
 """In the place of a program's table in procman.toml."""
 
 
-def healer_name(project: Project) -> str:
+def watcher_name(project: Project) -> str:
     """Return its name: no program can have it, for the configuration refuses that."""
     return f"{project.name}-{KEY}"
 
 
-def healer_argv(project: Project) -> tuple[str, ...] | None:
+def watcher_argv(project: Project) -> tuple[str, ...] | None:
     """Return the command that looks after PROJECT; None where nobody is to.
 
     It goes by what is installed, not by a procman.toml: neither the working directory nor HOME matters to it.

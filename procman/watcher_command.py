@@ -7,35 +7,38 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import procman
-from procman.config.trust import distrust
+from procman.config.trust import trust_problems
 from procman.model import Scope
 from procman.project import Project
-from procman.watcher import healer_argv
+from procman.watcher import watcher_argv
 
 SHEBANG_BYTES = 4096
 
 REMEDY = 'write procman = "/path/to/procman" under [health]'
 
 
-def healer_problems(project: Project) -> list[str]:
+def watcher_problems(project: Project) -> list[str]:
     """Return why it would not run, or why root must not run it: others than root could change what it is (S3)."""
     command = project.health.procman
-    if command is None or healer_argv(project) is None:
+    if command is None or watcher_argv(project) is None:
         return []
     where = f"{project.configuration_file}: health.procman"
     if not os.access(command, os.X_OK):
         return [f"{where}: {command} is not there, or not to be executed: write where procman is, or remove the key"]
     if project.scope is not Scope.SYSTEM:
         return []
-    return [f"{where}: root is to run it, but others could change it: {problem}" for problem in trust_problems(command)]
+    return [
+        f"{where}: root is to run it, but others could change it: {problem}"
+        for problem in command_trust_problems(command)
+    ]
 
 
-def trust_problems(command: Path) -> list[str]:
+def command_trust_problems(command: Path) -> list[str]:
     """Return each reason why root must not run COMMAND: somebody else could change it, its interpreter or procman."""
-    return list(dict.fromkeys(problem for file in _files(command) for problem in distrust(file, {0})))
+    return list(dict.fromkeys(problem for file in _files(command) for problem in trust_problems(file, {0})))
 
 
-def healer_notes(project: Project) -> list[str]:
+def watcher_notes(project: Project) -> list[str]:
     """Return that nobody looks after the programs from outside, with the remedy; nothing where somebody does."""
     if project.health.procman is not None or not any(program.heal for program in project.programs):
         return []

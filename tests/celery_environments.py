@@ -121,18 +121,18 @@ def make_virtualenv(directory: Path, python: Path, requirements: Sequence[str], 
     once, but its scripts would name the other place.) The lock lets several test processes want it at the same time.
     """
     made_for = directory / "made-for"
-    wanted = "\n".join([str(python), *before, *requirements, ""])
+    desired = "\n".join([str(python), *before, *requirements, ""])
     directory.parent.mkdir(exist_ok=True)
     with directory.with_name(f"{directory.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         its_python_is_there = (directory / "bin" / "python").exists()
-        if its_python_is_there and made_for.exists() and made_for.read_text() == wanted:
+        if its_python_is_there and made_for.exists() and made_for.read_text() == desired:
             return
         shutil.rmtree(directory, ignore_errors=True)
         _run([python, "-m", "venv", directory])
         for words in filter(None, (before, requirements)):
             _run([directory / "bin" / "python", "-m", "pip", "install", "--quiet", *words])
-        made_for.write_text(wanted)
+        made_for.write_text(desired)
 
 
 def report() -> list[str]:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from tests.celery_environments import CELERY_SPECS, CeleryEnvironment, environment_of, report
+from tests.backends.supervisor.real_supervisord import Supervisord
+from tests.celery_environments import (
+    CELERY_SPECS,
+    MISSING_OLDEST,
+    CeleryEnvironment,
+    environment_of,
+    oldest_python,
+    report,
+)
 
 pytest_plugins = ["tests.no_omissions"]
 
@@ -55,3 +65,22 @@ def celery_environment(request: pytest.FixtureRequest) -> CeleryEnvironment:
     if environment is None:
         pytest.skip(request.param.missing)
     return environment
+
+
+@pytest.fixture(scope="session", params=["running", "oldest"])
+def python(request: pytest.FixtureRequest) -> Path:
+    """Return the Python that runs procman, then the oldest one found."""
+    found = Path(sys.executable) if request.param == "running" else oldest_python()
+    if found is None:
+        pytest.skip(MISSING_OLDEST)
+    return found
+
+
+@pytest.fixture
+def supervisord() -> Iterator[Supervisord]:
+    """A supervisord of the test's own; not started yet."""
+    own = Supervisord()
+    try:
+        yield own
+    finally:
+        own.close()

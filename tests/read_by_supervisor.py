@@ -41,10 +41,10 @@ class Reader:
 
 
 @contextmanager
-def reader(wanted: str) -> Iterator[Reader]:
+def reader(desired: str) -> Iterator[Reader]:
     """Run the reader of one version of supervisor."""
     with subprocess.Popen(
-        [_python_with(wanted), Path(__file__).parent / "supervisor_reader.py"],
+        [_python_with(desired), Path(__file__).parent / "supervisor_reader.py"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={"PATH": "/usr/bin:/bin", "PYTHONUTF8": "1"},
@@ -55,10 +55,10 @@ def reader(wanted: str) -> Iterator[Reader]:
         process.stdin.close()
 
 
-def _python_with(wanted: str) -> Path:
-    if wanted == NEWEST:
+def _python_with(desired: str) -> Path:
+    if desired == NEWEST:
         return Path(sys.executable)
-    directory = CACHE / f"supervisor-{wanted}"
+    directory = CACHE / f"supervisor-{desired}"
     # 4.2.5 asks pkg_resources for its version, which later versions of setuptools no longer have.
-    make_virtualenv(directory, Path(sys.executable), (f"supervisor=={wanted}", "setuptools<81"))
+    make_virtualenv(directory, Path(sys.executable), (f"supervisor=={desired}", "setuptools<81"))
     return directory / "bin" / "python"

@@ -31,8 +31,8 @@ def project(deployment: str) -> Project:
 
 def rendering(deployment: str) -> Rendering:
     """Return what is rendered of it."""
-    wanted = project(deployment)
-    return backends.files(wanted.backend).render(wanted)
+    desired = project(deployment)
+    return backends.files(desired.backend).render(desired)
 
 
 def place(deployment: str, file: RenderedFile) -> Path:

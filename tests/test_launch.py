@@ -194,13 +194,13 @@ def test_launcher_and_what_it_imports_are_files_of_roots_that_restart_nothing(si
 
 
 def test_all_that_the_launcher_imports_from_beside_it_is_installed() -> None:
-    wanted = set(re.findall(r'import_beside\("(\w+)"\)', agent_source("launcher.py")))
-    assert "environment_file" in wanted
+    desired = set(re.findall(r'import_beside\("(\w+)"\)', agent_source("launcher.py")))
+    assert "environment_file" in desired
     for name in BESIDE_LAUNCHER:
         for node in ast.walk(ast.parse(agent_source(name))):
             if isinstance(node, ast.ImportFrom) and node.level == 1:
-                wanted |= {node.module} if node.module else {alias.name for alias in node.names}
-    assert {f"{name}.py" for name in wanted} == set(BESIDE_LAUNCHER)
+                desired |= {node.module} if node.module else {alias.name for alias in node.names}
+    assert {f"{name}.py" for name in desired} == set(BESIDE_LAUNCHER)
 
 
 def test_worker_and_beat_are_told_when_they_count_as_unsound(tmp_path: Path) -> None:

@@ -54,11 +54,11 @@ def _requirements() -> list[str]:
 def tools() -> Path:
     """A virtualenv in .cache that builds packages; its directory `wheels` has everything that procman needs."""
     directory = CACHE / "package"
-    wanted = (*_requirements(), *BUILD)
-    make_virtualenv(directory, Path(sys.executable), ("build", "pip>=23", *wanted))
+    desired = (*_requirements(), *BUILD)
+    make_virtualenv(directory, Path(sys.executable), ("build", "pip>=23", *desired))
     if not (directory / "wheels").exists():
         part = directory / "wheels.part"
-        _run(directory / "bin" / "pip", "wheel", "--quiet", f"--wheel-dir={part}", *wanted)
+        _run(directory / "bin" / "pip", "wheel", "--quiet", f"--wheel-dir={part}", *desired)
         part.rename(directory / "wheels")
     return directory
 
@@ -127,8 +127,8 @@ def test_source_distribution_holds_what_is_needed_to_build_and_test(built: Path,
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
         found = {name.partition("/")[2] for name in opened.getnames()}
-    wanted = {str(path.relative_to(checkout)) for name in SOURCES for path in _files(checkout / name)}
-    assert wanted - found == set()
+    desired = {str(path.relative_to(checkout)) for name in SOURCES for path in _files(checkout / name)}
+    assert desired - found == set()
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -26,9 +26,9 @@ def _files(directory: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_files_are_what_is_rendered(deployment: str) -> None:
-    wanted = {place(deployment, file): file for file in rendering(deployment).files}
-    assert sorted(_files(UNITS / deployment)) == sorted(wanted), MEND
-    for path, file in wanted.items():
+    desired = {place(deployment, file): file for file in rendering(deployment).files}
+    assert sorted(_files(UNITS / deployment)) == sorted(desired), MEND
+    for path, file in desired.items():
         assert path.read_bytes() == file.content.encode(), f"{path}: {MEND}"
         # git keeps no more of a mode than this.
         assert bool(path.stat().st_mode & 0o100) == bool(file.mode & 0o100), f"{path}: {MEND}"
@@ -58,13 +58,13 @@ def test_shells_parse_the_start_scripts(shell: str, script: Path) -> None:
 def test_readme_names_every_directory_with_its_owner() -> None:
     makes = [line.split() for line in README.splitlines() if line.startswith("install -d")]
     made = {(path, words[words.index("-o") + 1], words[words.index("-m") + 1]) for words in makes for path in words[8:]}
-    wanted = {
+    desired = {
         (str(directory.path), directory.owner, f"{directory.mode:o}")
         for directory in rendering("supervisor").directories
     }
     # Parents of root's that `install -d` makes on the way.
-    on_the_way = {each for each in wanted - made if any(path.startswith(f"{each[0]}/") for path, _, _ in made)}
-    assert wanted - on_the_way == made
+    on_the_way = {each for each in desired - made if any(path.startswith(f"{each[0]}/") for path, _, _ in made)}
+    assert desired - on_the_way == made
     assert {each[1:] for each in on_the_way} <= {("root", "755")}
 
 

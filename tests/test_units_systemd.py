@@ -50,10 +50,10 @@ def test_readme_makes_every_directory_with_its_owner() -> None:
         for words in lines("install -d")
         for path in words[8:]
     }
-    wanted = {(str(each.path), each.owner, f"{each.mode:o}") for each in rendering("systemd").directories}
+    desired = {(str(each.path), each.owner, f"{each.mode:o}") for each in rendering("systemd").directories}
     # Parents of root's that `install -d` makes on the way.
-    on_the_way = {each for each in wanted - made if any(path.startswith(f"{each[0]}/") for path, _, _ in made)}
-    assert wanted - on_the_way == made
+    on_the_way = {each for each in desired - made if any(path.startswith(f"{each[0]}/") for path, _, _ in made)}
+    assert desired - on_the_way == made
     assert {each[1:] for each in on_the_way} <= {("root", "755")}
 
 

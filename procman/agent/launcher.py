@@ -44,7 +44,7 @@ PUT_OFF_SECONDS = 20
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
-PACKAGE = "procman_inside"
+PACKAGE = "procman_agent"
 """What the files beside this one are imported as: nothing of a project is called so."""
 
 
@@ -52,7 +52,7 @@ class LauncherError(Exception):
     """Why the program cannot be started, in words for the administrator who reads the log."""
 
 
-def say(message: str) -> None:
+def report(message: str) -> None:
     print(f"{os.environ.get('PROCMAN_PROGRAM') or 'launcher'}: {message}", file=sys.stderr, flush=True)
 
 
@@ -147,7 +147,7 @@ def end_with_parent(parent_pid: int) -> None:
         if libc.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM)) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     except (ImportError, AttributeError, OSError) as error:
-        say(f"this program will outlive a process manager that is killed: no parent-death signal here ({error})")
+        report(f"this program will outlive a process manager that is killed: no parent-death signal here ({error})")
     # Asked only now: a parent that died before the request sends nothing.
     if os.getppid() != parent_pid:
         raise LauncherError(f"process {parent_pid}, which started this program, has ended already")
@@ -169,7 +169,7 @@ def take_lock(path: str) -> int:
     while not _try_lock(descriptor, path):
         reason = f"waiting for process {_holder(descriptor)} of the same program, which still runs (it holds {path})"
         if time.monotonic() >= message_due:
-            say(reason)
+            report(reason)
             message_due = time.monotonic() + LOCK_MESSAGE_SECONDS
         if time.monotonic() >= put_off_due:
             put_off_start(reason)
@@ -209,7 +209,7 @@ def _write_holder(descriptor: int) -> None:
         length = os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         os.ftruncate(descriptor, length)
     except OSError as error:  # a full disk; the lock holds all the same
-        say(f"cannot write the pid into the lock: {error.strerror}")
+        report(f"cannot write the pid into the lock: {error.strerror}")
 
 
 # 4. The program ------------------------------------------------------------------------------------------------------
@@ -277,7 +277,7 @@ def put_off_start(reason: str) -> None:
     try:
         import_beside("sd_notify").Systemd(os.environ).put_off(reason)
     except Exception as error:
-        say(f"systemd cannot be asked for more time: {error!r}")
+        report(f"systemd cannot be asked for more time: {error!r}")
 
 
 def start_heartbeat() -> Any:
@@ -285,7 +285,7 @@ def start_heartbeat() -> Any:
     try:
         return import_beside("heartbeat").start(os.environ)
     except Exception as error:
-        say(f"nobody can see whether this program is well, for it has no heartbeat: {error!r}")
+        report(f"nobody can see whether this program is well, for it has no heartbeat: {error!r}")
         _tell_systemd_without_heartbeat()
         return None
 
@@ -298,7 +298,7 @@ def _tell_systemd_without_heartbeat() -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"READY=1\nWATCHDOG_USEC=0", "\0" + address[1:] if address[0] == "@" else address)
     except OSError as error:
-        say(f"systemd cannot be told that this program has started: {error}")
+        report(f"systemd cannot be told that this program has started: {error}")
 
 
 def main() -> Optional[int]:
@@ -319,7 +319,7 @@ def main() -> Optional[int]:
         celery = import_celery_main()
     except LauncherError as error:
         for line in str(error).splitlines():
-            say(line)
+            report(line)
         return EXIT_CANNOT_START
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -31,11 +31,11 @@ class Verify(Protocol):
         project: Project,
         rendering: Rendering,
         removed: Iterable[Path] = (),
-        taken_over: Mapping[Path, str | None] | None = None,
+        adopted: Mapping[Path, str | None] | None = None,
     ) -> list[str]:
         """Return the problems that the reader would have with the host's configuration once RENDERING is in place.
 
-        The paths REMOVED are taken for gone, and the files of others TAKEN_OVER for what will be left of them. All
+        The paths REMOVED are taken for gone, and the files of others ADOPTED for what will be left of them. All
         is put together in a private directory.
         """
 
@@ -62,7 +62,7 @@ class Controller(Protocol):
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
 
-    def wanted(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
+    def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
         """Return by name whether each program is to run, as somebody asked last.
 
         Autostart counts where no process manager runs; raises ProcmanError where one runs and cannot tell, for a guess
@@ -78,10 +78,10 @@ class Controller(Protocol):
     def activate(self, activation: Activation, progress: Progress) -> str:
         """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
 
-    def let_go(self, sections: Sequence[Path], progress: Progress) -> None:
+    def unload(self, sections: Sequence[Path], progress: Progress) -> None:
         """End what SECTIONS made, which are gone and concerned no single program; before programs are told anything."""
 
-    def follow(self, sections: Sequence[Path], progress: Progress) -> None:
+    def reload(self, sections: Sequence[Path], progress: Progress) -> None:
         """Have the process manager follow SECTIONS, which concern no single program, such as a target; also those gone.
 
         After the programs were told. Carrying it out twice does no harm (R2).
@@ -93,7 +93,7 @@ class Controller(Protocol):
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
         """Yield the last LINES of what PROGRAM wrote and, to FOLLOW it, what comes after, without end."""
 
-    def close_down(self, progress: Progress) -> Path | None:
+    def shutdown(self, progress: Progress) -> Path | None:
         """End the process manager itself where it is procman's own: nobody needs it any more.
 
         Returns its log, alone in a directory of procman's; None where there is nothing to end.

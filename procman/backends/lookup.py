@@ -25,13 +25,13 @@ def process_manager(manifest: Manifest) -> tuple[object, ...]:
     return (manifest.backend, manifest.supervisor.mode, manifest.supervisor.configuration, manifest.supervisor.include)
 
 
-def other_commands(wanted: Manifest, others: Iterable[Manifest]) -> Iterator[str]:
-    """Yield a problem for each of the OTHERS that names another supervisord for the unit that WANTED shares with it."""
-    own = wanted.supervisor.supervisord
+def other_commands(desired: Manifest, others: Iterable[Manifest]) -> Iterator[str]:
+    """Yield a problem for each of the OTHERS that names another supervisord for the unit it shares with DESIRED."""
+    own = desired.supervisor.supervisord
     for other in others:
         theirs = other.supervisor.supervisord
-        if own and theirs not in (None, own) and process_manager(wanted) == process_manager(other):
+        if own and theirs not in (None, own) and process_manager(desired) == process_manager(other):
             yield (
-                f"{wanted.configuration_file}: supervisor.supervisord: {other.project} has {theirs}, and both share "
+                f"{desired.configuration_file}: supervisor.supervisord: {other.project} has {theirs}, and both share "
                 f"one unit: write the same in both (the other is {other.configuration_file})"
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from procman.cli import heal_listener
-from procman.cli.safe_streams import carry_on_unheard
+from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
 from procman.install.state.event_log import Event
 from procman.monitoring.watch_loop import look_once
@@ -28,7 +28,7 @@ def heal(selection: Selection, listen: bool, state: Path | None) -> None:
 
     Mostly run by systemd's timer or, with --listen, by supervisord. Tells what it does, as `procman events` does later.
     """
-    carry_on_unheard()
+    ignore_lost_output()
     place = state or selection.installed().manifest.directories.state
     if listen:
         heal_listener.listen(place)

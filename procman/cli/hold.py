@@ -6,7 +6,7 @@ import os
 
 import click
 
-from procman.cli.safe_streams import carry_on_unheard
+from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
 from procman.monitoring import hold as command
 from procman.output.terminal import moment
@@ -28,7 +28,7 @@ def hold(selection: Selection, names: tuple[str, ...], span: str | None, reason:
     Before you drain a worker by hand, for instance: with `celery control cancel_consumer` it consumes nothing while
     messages wait, which is just what healing looks for. What is found is still told.
     """
-    carry_on_unheard()
+    ignore_lost_output()
     seconds = command.seconds_of(span) if span is not None else None
     for held in command.hold(selection.installed(), names, seconds, reason, os.environ):
         until = "until it is released"

@@ -10,16 +10,17 @@ import click
 
 from procman.backends.lookup import controller_of
 from procman.cli import options
+from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
 from procman.deploy import install as command
 from procman.deploy.host_warnings import warnings
-from procman.deploy.rollout import How
+from procman.deploy.rollout import Reporter
 from procman.errors import ProcmanError
 from procman.model import Level
 from procman.output import plan as output
 from procman.output.install import as_failure
 from procman.project import Project
-from procman.watcher_command import healer_notes
+from procman.watcher_command import watcher_notes
 
 
 @click.command()
@@ -60,15 +61,15 @@ def install(
         raise click.UsageError("--keep-failed goes with --wait SECONDS: without it nobody looks whether they fail.")
     project = selection.configured()
     # Otherwise they are among what is checked.
-    for warning in [*(warnings(project) if dry_run or no_check else ()), *healer_notes(project)]:
+    for warning in [*(warnings(project) if dry_run or no_check else ()), *watcher_notes(project)]:
         click.echo(f"note: {warning}", err=True)
     if dry_run:
         return _list(project, replaced)
-    with options.telling(
+    with rollout_options(
         wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by="`procman install`"
-    ) as how:
-        before = partial(_check, project, how) if not no_check else None
-        report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, how=how)
+    ) as rollout:
+        before = partial(_check, project, rollout.reporter) if not no_check else None
+        report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, options=rollout)
     if report.failures:
         for line in as_failure(report, f"procman install --wait {wait_seconds:g}"):
             click.echo(line, err=True)
@@ -77,16 +78,16 @@ def install(
     return 0
 
 
-def _check(project: Project, how: How) -> None:
+def _check(project: Project, reporter: Reporter) -> None:
     # Imported only now: a second install, which changes nothing, has nothing to check.
     from procman.output.check import as_text
     from procman.preflight.check import blocking, check
 
-    how.progress(f"checking that {project.app} will run as {project.user or 'you'}")
+    reporter.progress(f"checking that {project.app} will run as {project.user or 'you'}")
     results = check(project)
     if any(result.level is not Level.OK for result in results):
         for line in as_text(results, verbose=False, stream=sys.stderr):
-            how.say(line)
+            reporter.announce(line)
     if blocking(results):
         raise ProcmanError(
             "what is CRITICAL above stops the install; nothing was changed",

@@ -60,8 +60,8 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
+def _version(ctx: click.Context, _: click.Parameter, desired: bool) -> None:
+    if desired and not ctx.resilient_parsing:
         from procman.version import VERSION
 
         click.echo(f"procman {VERSION}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from procman.agent import LAUNCHER
-from procman.cli.safe_streams import carry_on_unheard
+from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
 from procman.deploy import render as command
 from procman.lookup import trust_templates
@@ -35,7 +35,7 @@ def render(selection: Selection, output: Path | None, templates: Path | None) ->
         trust_templates(templates.absolute(), os.environ)
     rendering = command.render(selection.configured(), templates)
     if output:
-        carry_on_unheard()
+        ignore_lost_output()
         for path in command.write_below(rendering, output):
             click.echo(path)
         return

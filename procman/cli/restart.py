@@ -6,6 +6,7 @@ import click
 
 from procman.cli import options
 from procman.cli.options import Seconds
+from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 
@@ -33,12 +34,14 @@ def restart(
     healthy; if one does not become healthy the rest is left as it is, and the exit status is 1.
     """
     failed = 0
-    with options.telling(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as how:
-        for program, unhealthy in start_stop.restart(selection.installed(), names, how):
+    with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
+        for program, unhealthy in start_stop.restart(selection.installed(), names, rollout):
             if unhealthy:
-                how.say(f"{program.name}: not healthy {wait_seconds:g} s after its start: {unhealthy.result.detail}")
-                how.say(f"  procman logs {program.name}")
+                rollout.reporter.announce(
+                    f"{program.name}: not healthy {wait_seconds:g} s after its start: {unhealthy.result.detail}"
+                )
+                rollout.reporter.announce(f"  procman logs {program.name}")
                 failed += 1
             else:
-                how.told(program, "restarted")
+                rollout.reporter.report(program, "restarted")
     return int(failed > 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli import options
+from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
 from procman.deploy import rollback as command
 from procman.output import plan as output
@@ -28,10 +29,10 @@ def rollback(
     """
     installed = selection.installed(formerly=number is not None)
     same = "The same command" if number is not None else "`procman rollback N`, N as `procman history` shows it,"
-    with options.telling(
+    with rollout_options(
         wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by=same
-    ) as how:
-        chosen, report = command.rollback(installed, number, how)
+    ) as rollout:
+        chosen, report = command.rollback(installed, number, rollout)
     now, manifest = report.plan.generation.number, report.plan.generation.manifest
     if report.plan.nothing_to_do:
         click.echo(f"{manifest.project}: nothing changed; what generation {chosen} has is in place (generation {now})")

@@ -63,7 +63,7 @@ def standard_streams() -> Iterator[None]:
         sys.stdout, sys.stderr = before
 
 
-def carry_on_unheard() -> None:
+def ignore_lost_output() -> None:
     """From now on output that cannot be written is told once, on stderr: what was ordered is carried out to the end."""
     if isinstance(sys.stdout, Stream):
         sys.stdout.lost = _tell_once

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from procman.cli.safe_streams import carry_on_unheard
+from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 from procman.output.terminal import Progress
@@ -18,7 +18,7 @@ def start(selection: Selection, names: tuple[str, ...]) -> None:
 
     No NAME means all. Returns once they were started; `procman status` tells when they are healthy.
     """
-    carry_on_unheard()
+    ignore_lost_output()
     progress = Progress()
     try:
         programs = start_stop.start(selection.installed(), names, progress)

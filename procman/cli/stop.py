@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from procman.cli.safe_streams import carry_on_unheard
+from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 from procman.output.terminal import Progress
@@ -19,7 +19,7 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
     No NAME means all. Waits until they have ended, at most their stop timeout each; beat is stopped first. They stay
     stopped until somebody starts them.
     """
-    carry_on_unheard()
+    ignore_lost_output()
     progress = Progress()
     try:
         programs = start_stop.stop(selection.installed(), names, progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from procman.cli import options
+from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
 from procman.deploy import uninstall as command
 
@@ -20,8 +21,8 @@ def uninstall(selection: Selection, purge: bool, lock_seconds: float) -> None:
     --purge removes all of them but the schedule, which is never deleted.
     """
     installed = selection.installed(formerly=purge)
-    with options.telling(lock_seconds=lock_seconds, completed_by="The same command") as how:
-        remains = command.uninstall(installed, purge=purge, how=how)
+    with rollout_options(lock_seconds=lock_seconds, completed_by="The same command") as rollout:
+        remains = command.uninstall(installed, purge=purge, options=rollout)
     click.echo(f"{installed.manifest.project}: uninstalled")
     for path in remains.restored:
         click.echo(f"restored  {path}")

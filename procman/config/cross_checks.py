@@ -42,16 +42,16 @@ def check(document: Document, project: Project) -> None:
 
 
 def _check_user(document: Document, project: Project) -> None:
-    if not document.is_sound("project") or not document.is_sound("project.scope"):
+    if not document.is_valid("project") or not document.is_valid("project.scope"):
         return
-    if project.scope is Scope.SYSTEM and project.user is None and document.is_sound("project.user"):
-        document.complain("project.user", 'missing: name the user the programs run as, such as "www-data"')
+    if project.scope is Scope.SYSTEM and project.user is None and document.is_valid("project.user"):
+        document.add_problem("project.user", 'missing: name the user the programs run as, such as "www-data"')
     if project.user == "root":
-        document.complain(
+        document.add_problem(
             "project.user", "root does not run the project's code: name a user that owns no more than it needs"
         )
     if project.scope is Scope.SYSTEM and project.group and project.backend is BackendName.SUPERVISOR:
-        document.complain(
+        document.add_problem(
             "project.group",
             "supervisord changes the user alone, to that user's own groups: remove it, make it the user's group "
             '(usermod --gid), or use backend = "systemd"',
@@ -59,27 +59,27 @@ def _check_user(document: Document, project: Project) -> None:
     if project.scope is Scope.USER:
         for key, value in (("user", project.user), ("group", project.group)):
             if value is not None:
-                document.complain(
+                document.add_problem(
                     f"project.{key}", 'not allowed with scope = "user": programs run as whoever installs them'
                 )
 
 
 def _check_names(document: Document, project: Project) -> None:
     if project.name in RESERVED_NAMES:
-        document.complain("project.name", f"{project.name} is taken, choose another: {RESERVED_NAMES[project.name]}")
+        document.add_problem("project.name", f"{project.name} is taken, choose another: {RESERVED_NAMES[project.name]}")
     owners = {project.name: "the project itself", f"{project.name}-health": "procman's own health check"}
     complained: set[tuple[str, str]] = set()
     for program in project.programs:
         if len(program.name) > LONGEST_NAME and (program.key, "") not in complained:
             complained.add((program.key, ""))
-            document.complain(
+            document.add_problem(
                 program.key, f"its installed name {program.name} is longer than {LONGEST_NAME} characters: shorten it"
             )
         for name in _names(program, project):
             other = owners.setdefault(name, program.key)
             if other != program.key and (program.key, other) not in complained:
                 complained.add((program.key, other))
-                document.complain(program.key, f"the name {name} is taken by {other}: rename one of them")
+                document.add_problem(program.key, f"the name {name} is taken by {other}: rename one of them")
 
 
 def _names(program: Program, project: Project) -> Iterator[str]:
@@ -96,7 +96,7 @@ def _check_node_names(document: Document, programs: tuple[Program, ...]) -> None
         if isinstance(program.options, Worker):
             other = owners.setdefault(program.options.node_name, program.key)
             if other != program.key:
-                document.complain(
+                document.add_problem(
                     f"{program.key}.hostname",
                     f"{other} has the node name {program.options.node_name} too: write another hostname, or none",
                 )
@@ -109,12 +109,12 @@ def _check_workers(document: Document, programs: tuple[Program, ...]) -> None:
             continue
         soft, hard = worker.soft_time_limit_seconds, worker.time_limit_seconds
         if soft is not None and hard is not None and soft >= hard:
-            document.complain(
+            document.add_problem(
                 document.setting(program.key, "soft_time_limit_seconds"),
                 f"expected less than time_limit_seconds ({hard}): a task would be killed before it is told to end",
             )
         for queue in sorted({*worker.queues} & {*worker.exclude_queues}):
-            document.complain(
+            document.add_problem(
                 document.setting(program.key, "exclude_queues"), f"{queue} stands in queues too: keep it in one of them"
             )
 
@@ -124,14 +124,14 @@ def _check_launcher(document: Document, project: Project) -> None:
         return
     for program in project.programs:
         if not program.launcher:
-            document.complain(
+            document.add_problem(
                 document.setting(program.key, "launcher"),
                 "environment_file is read by the launcher: remove launcher = false, or environment_file",
             )
 
 
 def _check_backend(document: Document, project: Project) -> None:
-    is_supervisor = project.backend is BackendName.SUPERVISOR and document.is_sound("project.backend")
+    is_supervisor = project.backend is BackendName.SUPERVISOR and document.is_valid("project.backend")
     for program in project.programs:
         for name, value in (
             ("memory_high_mib", program.memory_high_mib),
@@ -142,14 +142,14 @@ def _check_backend(document: Document, project: Project) -> None:
         ):
             if value is not None and is_supervisor:
                 place = document.setting(program.key, name)
-                document.complain(place, f'{ONLY_SYSTEMD}: {value} needs backend = "systemd"')
+                document.add_problem(place, f'{ONLY_SYSTEMD}: {value} needs backend = "systemd"')
         if program.nice < 0 and project.scope is Scope.USER:
             place = document.setting(program.key, "nice")
-            document.complain(place, 'below 0 is not possible with scope = "user": only root may do it')
+            document.add_problem(place, 'below 0 is not possible with scope = "user": only root may do it')
         high, most = program.memory_high_mib, program.memory_max_mib
         if high is not None and most is not None and high > most:
             place = document.setting(program.key, "memory_high_mib")
-            document.complain(place, f"it is above memory_max_mib ({most}): write less, or more there")
+            document.add_problem(place, f"it is above memory_max_mib ({most}): write less, or more there")
 
 
 def _check_paths(document: Document, project: Project) -> None:
@@ -164,4 +164,4 @@ def _check_paths(document: Document, project: Project) -> None:
     for name, path in paths.items():
         pattern, what = UNSAID_TO_SYSTEMD[name]
         if path and re.search(pattern, str(path)):
-            document.complain(name, f"systemd cannot be told a path with {what}: rename it")
+            document.add_problem(name, f"systemd cannot be told a path with {what}: rename it")

@@ -46,7 +46,7 @@ class Document:
         # Only a problem needs them, and most files have none.
         return lines_of(self._text)
 
-    def complain(self, key: str, message: str) -> None:
+    def add_problem(self, key: str, message: str) -> None:
         """Note a problem with KEY, once, however often it is found."""
         self._wrong.add(key)
         line = self._line(key)
@@ -55,7 +55,7 @@ class Document:
         if problem not in self.problems:
             self.problems.append(problem)
 
-    def is_sound(self, key: str) -> bool:
+    def is_valid(self, key: str) -> bool:
         """Say whether no problem with KEY itself was found so far; if there is one, what follows from it is noise."""
         return key not in self._wrong
 
@@ -79,10 +79,10 @@ class Document:
             case Mapping():
                 return value
             case [Mapping() as only]:
-                self.complain(name, f"expected a table, not a list of them: write [{name}] in single brackets")
+                self.add_problem(name, f"expected a table, not a list of them: write [{name}] in single brackets")
                 return only
             case _:
-                self.complain(name, f"expected a table: write [{example or name}] on a line, and its keys below it")
+                self.add_problem(name, f"expected a table: write [{example or name}] on a line, and its keys below it")
                 return {}
 
     def read(self, table: Table, name: str, keys: Collection[Key], others: Collection[str] = ()) -> dict[str, object]:
@@ -97,13 +97,13 @@ class Document:
             if found in known:
                 self._read_one(values, known[found], value, where)
             elif found not in others:
-                self.complain(where, unknown(found, value, [*known, *others]))
+                self.add_problem(where, unknown(found, value, [*known, *others]))
         return values
 
     def _read_one(self, values: dict[str, object], key: Key, value: object, where: str) -> None:
         problem = key.type.problem(value, self.path.parent)
         if problem:
-            self.complain(where, problem)
+            self.add_problem(where, problem)
         else:
             values[key.name] = key.type.read(value, self.path.parent)
 
@@ -111,7 +111,7 @@ class Document:
         """Note each required key that is not in TABLE."""
         for key in keys:
             if key.required and key.name not in table:
-                self.complain(f"{name}.{key.name}", f"missing: expected {key.type.expected}. {key.help}")
+                self.add_problem(f"{name}.{key.name}", f"missing: expected {key.type.expected}. {key.help}")
 
     def finish(self) -> None:
         """Raise every problem noted, in the order of the file, if there is any."""

@@ -28,7 +28,7 @@ def load(path: Path, environment: Mapping[str, str], text: str | None = None) ->
     document = Document(path, read_text(path) if text is None else text)
     for name, value in document.root.items():
         if name not in keys.TABLES:
-            document.complain(dotted(name), unknown(name, value, keys.TABLES))
+            document.add_problem(dotted(name), unknown(name, value, keys.TABLES))
     project = _project(document, environment)
     document.finish()
     return project
@@ -64,7 +64,7 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
     )
     cross_checks.check(document, project)
     if homeless:
-        document.complain("project.scope", homeless)
+        document.add_problem("project.scope", homeless)
     return project
 
 
@@ -72,7 +72,7 @@ def _project_values(document: Document) -> dict[str, Any]:
     values: dict[str, Any] = {key.name: key.default for key in keys.PROJECT}
     if "project" not in document.root:
         required = ", ".join(key.name for key in keys.PROJECT if key.required)
-        document.complain("project", f"missing: write a table [project] with {required} and, for the host, user")
+        document.add_problem("project", f"missing: write a table [project] with {required} and, for the host, user")
         return values
     table = document.table(document.root["project"], "project")
     values |= document.read(table, "project", keys.PROJECT)
@@ -98,11 +98,11 @@ def _supervisor(document: Document, scope: Scope, directories: Directories) -> S
         return _existing_supervisor(document, scope, values)
     for name in ("configuration", "include"):
         if name in table:
-            document.complain(
+            document.add_problem(
                 f"supervisor.{name}", 'only with mode = "existing": procman writes the file of its own supervisord'
             )
     if values["extend_stop_timeout"]:
-        document.complain(
+        document.add_problem(
             "supervisor.extend_stop_timeout",
             'only with mode = "existing": the unit of procman\'s own supervisord waits long enough',
         )
@@ -116,24 +116,24 @@ def _supervisor(document: Document, scope: Scope, directories: Directories) -> S
 
 
 def _existing_supervisor(document: Document, scope: Scope, values: Mapping[str, Any]) -> SupervisorSettings:
-    if scope is Scope.USER and values["configuration"] is None and document.is_sound("supervisor.configuration"):
-        document.complain(
+    if scope is Scope.USER and values["configuration"] is None and document.is_valid("supervisor.configuration"):
+        document.add_problem(
             "supervisor.configuration",
             'missing: with scope = "user" name your own supervisord\'s file, or write mode = "embedded"',
         )
     configuration: Path = values["configuration"] or Path(DEBIAN)
     include = values["include"] or keys.INCLUDES.get(str(configuration))
-    if include is None and document.is_sound("supervisor.include"):
-        document.complain(
+    if include is None and document.is_valid("supervisor.include"):
+        document.add_problem(
             "supervisor.include",
             f"missing: write the pattern that stands in the [include] section of {configuration}, "
             f'such as "{keys.INCLUDES[DEBIAN]}"',
         )
     if values["supervisord"] is not None:
-        document.complain("supervisor.supervisord", 'only with mode = "embedded": an existing one has its own start')
+        document.add_problem("supervisor.supervisord", 'only with mode = "embedded": an existing one has its own start')
     extend = bool(values["extend_stop_timeout"])
     if extend and (scope is Scope.USER or str(configuration) not in keys.SUPERVISOR_UNITS):
-        document.complain(
+        document.add_problem(
             "supervisor.extend_stop_timeout",
             f"procman knows the unit of the host's supervisord alone, if its file is "
             f"{' or '.join(keys.SUPERVISOR_UNITS)}: remove it, and write the drop-in yourself (systemctl edit)",

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from procman.celery_cli.write import variable_objection
 from procman.config.document import Document
 from procman.config.toml_lines import dotted
-from procman.config.value_types import VARIABLE_PATTERN, Unfit, text_of_one_line
+from procman.config.value_types import VARIABLE_PATTERN, InvalidValue, text_of_one_line
 from procman.secrets import is_secret
 
 LONGEST_VALUE = 100_000
@@ -39,7 +39,7 @@ def read_environment(document: Document, value: object, where: str, public: Coll
     for name, text in document.table(value, where).items():
         problem = _problem(name, text, public)
         if problem:
-            document.complain(f"{where}.{dotted(name)}", problem)
+            document.add_problem(f"{where}.{dotted(name)}", problem)
         else:
             found[name] = str(text)
     return found
@@ -53,7 +53,7 @@ def _problem(name: str, value: object, public: Collection[str]) -> str | None:
         return f"not possible here: {refusal}"
     try:
         text = text_of_one_line(value)
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         reason = f" ({unfit})" if str(unfit) else ""
         return f'expected a text of one line in quotes, such as {name} = "1"{reason}'
     if len(text.encode()) > LONGEST_VALUE:

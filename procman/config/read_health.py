@@ -19,7 +19,7 @@ def read_settings(document: Document) -> HealthSettings:
     values: dict[str, Any] = {key.name: key.default for key in keys.HEALTH}
     values |= document.read(table, "health", keys.HEALTH)
     if words_hold_password(values["on_event"] or ()):
-        document.complain(
+        document.add_problem(
             "health.on_event", "it holds a password, and everybody on the host can read a command line: use a script"
         )
     values["on_event"] = values["on_event"] or ()
@@ -32,8 +32,8 @@ def _check_times(document: Document, settings: HealthSettings) -> None:
     least = LEAST_HEARTBEATS * settings.heartbeat_seconds
     for name in ("stale_seconds", "watchdog_seconds"):
         value: int = getattr(settings, name)
-        if value < least and document.is_sound(f"health.{name}") and document.is_sound("health.heartbeat_seconds"):
-            document.complain(
+        if value < least and document.is_valid(f"health.{name}") and document.is_valid("health.heartbeat_seconds"):
+            document.add_problem(
                 f"health.{name}",
                 f"it is {value}, but heartbeat_seconds is {settings.heartbeat_seconds}: "
                 f"write at least {least} here, or a smaller heartbeat_seconds",

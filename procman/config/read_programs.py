@@ -33,7 +33,7 @@ def read_programs(
     programs = [*reader.workers(), *reader.commands(), *reader.beat()]
     is_empty = all(document.root.get(kind, {}) == {} for kind in keys.NAMED_TABLES) and "beat" not in document.root
     if is_empty and all(name in keys.TABLES for name in document.root):
-        document.complain(
+        document.add_problem(
             "worker", "nothing to run: write a table such as [worker.celery], and [beat] for periodic tasks"
         )
     return tuple(programs)
@@ -101,7 +101,7 @@ class _Reader:
                 self._check_words(found[name], where, name)
             else:
                 what = "table" if isinstance(value, Mapping) else "key"
-                self.document.complain(where, f"unknown {what}{did_you_mean(name, keys.DEFAULTS_TABLES)}")
+                self.document.add_problem(where, f"unknown {what}{did_you_mean(name, keys.DEFAULTS_TABLES)}")
         return found
 
     def _named(self, kind: str) -> Iterator[tuple[str, str, Table]]:
@@ -111,7 +111,7 @@ class _Reader:
             if not table and not isinstance(value, Mapping):
                 continue
             if not re.fullmatch(NAME_PATTERN, key):
-                self.document.complain(
+                self.document.add_problem(
                     where, "expected a name of small letters, digits and '-', beginning with a letter"
                 )
             yield key, where, table
@@ -130,10 +130,10 @@ class _Reader:
     def _check_words(self, values: Mapping[str, Any], where: str, kind: str) -> None:
         arguments = values.get("extra_arguments", ())
         for objection in write.objections(arguments, Kind.BEAT if kind == "beat" else Kind.WORKER):
-            self.document.complain(f"{where}.extra_arguments", objection)
+            self.document.add_problem(f"{where}.extra_arguments", objection)
         for name in ("extra_arguments", "argv"):
             if words_hold_password(values.get(name, ())):
-                self.document.complain(
+                self.document.add_problem(
                     f"{where}.{name}",
                     "it holds a password, and everybody on the host can read a command line: "
                     "put it into the file that the key environment_file in [project] names",

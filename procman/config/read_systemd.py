@@ -36,7 +36,7 @@ def read_directives(document: Document, value: object, where: str) -> dict[str, 
         values = given if isinstance(given, list) else [given]
         problem = _problem(name, values)
         if problem:
-            document.complain(f"{where}.{dotted(name)}", problem)
+            document.add_problem(f"{where}.{dotted(name)}", problem)
         else:
             found[name] = tuple(_text(each) for each in values)
     return found
@@ -50,7 +50,7 @@ def check_directives(document: Document, project: Project) -> None:
         for directive in (FREE[name] for name in table):
             objection = _objection(directive, project)
             if objection:
-                document.complain(f"{where}.{directive.name}", objection)
+                document.add_problem(f"{where}.{directive.name}", objection)
 
 
 def _objection(directive: Directive, project: Project) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from procman.config.document import Document, did_you_mean
 from procman.config.toml_lines import dotted
-from procman.config.value_types import FLAG, Type, Unfit, integer, matching
+from procman.config.value_types import FLAG, InvalidValue, Type, integer, matching
 from procman.secrets import holds_password
 
 _SIZE_PATTERN = r"[0-9]{1,9}([KkMmGg][Bb])?"
@@ -18,7 +18,7 @@ def _read_number_or(text: Type, highest: int) -> Type:
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= highest:
             return value
         if isinstance(value, int):
-            raise Unfit
+            raise InvalidValue
         return text.read(value, base)
 
     return Type(text.expected, {"anyOf": [{"type": "integer", "minimum": 0, "maximum": highest}, text.schema]}, read)
@@ -76,7 +76,7 @@ def read_options(document: Document, value: object, where: str) -> dict[str, str
     for name, given in document.table(value, where).items():
         problem = _problem(name, given)
         if problem:
-            document.complain(f"{where}.{dotted(name)}", problem)
+            document.add_problem(f"{where}.{dotted(name)}", problem)
         else:
             found[name] = str(given).lower() if isinstance(given, bool) else str(given)
     return found

@@ -31,7 +31,7 @@ def require_trust(path: Path, environment: Mapping[str, str]) -> None:
     if os.geteuid() != 0:
         return
     _require(
-        distrust(path, {0, *_behind_sudo(environment)}),
+        trust_problems(path, {0, *_behind_sudo(environment)}),
         f"{path}: root does not obey it, for others could change it",
         "Mend that, or move the file to a directory that only root can write to, such as /etc.",
     )
@@ -45,7 +45,7 @@ def require_trusted_way(path: Path, environment: Mapping[str, str]) -> None:
     if os.geteuid() != 0:
         return
     _require(
-        distrust_way(path, {0, *_behind_sudo(environment)}),
+        way_problems(path, {0, *_behind_sudo(environment)}),
         f"{path}: root does not read it, for others could put a link to any file there",
         "Mend that, or move the file to a directory that only root can write to, such as /etc.",
     )
@@ -62,8 +62,8 @@ def require_trusted_code(environment: Mapping[str, str]) -> None:
     # An editable install puts a name there that is no path.
     directories = {sys.prefix, str(Path(__file__).parents[1]), *(place for place in sys.path if place.startswith("/"))}
     places = [_existing(Path(place)) for place in sorted(directories)]
-    problems = distrust(Path(sys.executable), trusted)
-    problems += [problem for place in places for problem in distrust_way(place / "module", trusted)]
+    problems = trust_problems(Path(sys.executable), trusted)
+    problems += [problem for place in places for problem in way_problems(place / "module", trusted)]
     _require(
         list(dict.fromkeys(problems)),
         "root does not run procman from there, for others could change it",
@@ -86,7 +86,7 @@ def _behind_sudo(environment: Mapping[str, str]) -> set[int]:
     return {int(uid)} if uid.isascii() and uid.isdigit() else set()
 
 
-def distrust(path: Path, trusted: Collection[int]) -> list[str]:
+def trust_problems(path: Path, trusted: Collection[int]) -> list[str]:
     """Return why the file PATH could be changed by others than the users TRUSTED; empty if it could not.
 
     Looked at is everything that leads to it: each directory and each symbolic link on the way, from the root.
@@ -94,7 +94,7 @@ def distrust(path: Path, trusted: Collection[int]) -> list[str]:
     return _problems(list(_steps(path)), trusted)
 
 
-def distrust_way(path: Path, trusted: Collection[int]) -> list[str]:
+def way_problems(path: Path, trusted: Collection[int]) -> list[str]:
     """Return why others than the users TRUSTED could put another file in the place of PATH; empty if they could not."""
     return _problems(list(_steps(path))[:-1], trusted)
 

@@ -15,7 +15,7 @@ from procman.quoting import unprintable
 Schema = Mapping[str, object]
 
 
-class Unfit(Exception):
+class InvalidValue(Exception):
     """The value is not what its key expects; the text says why, if there is more to say."""
 
 
@@ -31,7 +31,7 @@ class Type:
         """Return what is wrong with VALUE and what would be right, None if it fits."""
         try:
             self.read(value, base)
-        except Unfit as unfit:
+        except InvalidValue as unfit:
             reason = str(unfit) or _found(value)
             return f"expected {self.expected}" + (f" ({reason})" if reason else "")
         return None
@@ -72,10 +72,10 @@ def _found(value: object) -> str:
 def text_of_one_line(value: object) -> str:
     """Return VALUE if it is a text that every file we write can hold; raises Unfit otherwise."""
     if not isinstance(value, str):
-        raise Unfit
+        raise InvalidValue
     found = unprintable(value)
     if found:
-        raise Unfit(f"it holds a {found}")
+        raise InvalidValue(f"it holds a {found}")
     return value
 
 
@@ -85,11 +85,11 @@ def matching(expected: str, pattern: str, *, longest: int = 255) -> Type:
     def read(value: object, _: Path) -> str:
         text = text_of_one_line(value)
         if not text:
-            raise Unfit("it is empty")
+            raise InvalidValue("it is empty")
         if len(text) > longest:
-            raise Unfit(f"it has {len(text)} characters, {longest} are possible")
+            raise InvalidValue(f"it has {len(text)} characters, {longest} are possible")
         if not re.fullmatch(pattern, text):
-            raise Unfit
+            raise InvalidValue
         return text
 
     schema = {"type": "string", "pattern": f"^({pattern})$", "maxLength": longest, **NOT_ON_A_LINE}
@@ -99,29 +99,29 @@ def matching(expected: str, pattern: str, *, longest: int = 255) -> Type:
 def _read_text(value: object, _: Path) -> str:
     text = text_of_one_line(value)
     if not text:
-        raise Unfit("it is empty")
+        raise InvalidValue("it is empty")
     return text
 
 
 def _read_path(value: object, base: Path) -> Path:
     text = text_of_one_line(value)
     if not text.strip():
-        raise Unfit("it is empty")
+        raise InvalidValue("it is empty")
     if text != text.strip():
-        raise Unfit("it begins or ends with a blank")
+        raise InvalidValue("it begins or ends with a blank")
     if text.startswith("~"):
-        raise Unfit("write the whole path: ~ means another directory for root than for the user")
+        raise InvalidValue("write the whole path: ~ means another directory for root than for the user")
     path = normalised(base / text)
     found = unprintable(str(path))
     if found:
-        raise Unfit(f"write an absolute path: that of this file holds a {found}")
+        raise InvalidValue(f"write an absolute path: that of this file holds a {found}")
     return path
 
 
 def _read_search_path(value: object, base: Path) -> Path:
     path = _read_path(value, base)
     if ":" in str(path):
-        raise Unfit("it holds a colon, which separates the directories of PATH and PYTHONPATH")
+        raise InvalidValue("it holds a colon, which separates the directories of PATH and PYTHONPATH")
     return path
 
 
@@ -130,9 +130,9 @@ def integer(minimum: int, maximum: int = 2**31 - 1) -> Type:
 
     def read(value: object, _: Path) -> int:
         if isinstance(value, str) and re.fullmatch("[0-9]+", value):
-            raise Unfit("leave out the quotes")
+            raise InvalidValue("leave out the quotes")
         if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
-            raise Unfit
+            raise InvalidValue
         return value
 
     upper = "" if maximum == 2**31 - 1 else f" to {maximum}"
@@ -142,17 +142,17 @@ def integer(minimum: int, maximum: int = 2**31 - 1) -> Type:
 
 def _read_seconds(value: object, _: Path) -> float:
     if isinstance(value, str):
-        raise Unfit("leave out the quotes and the unit")
+        raise InvalidValue("leave out the quotes and the unit")
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= A_YEAR:
-        raise Unfit
+        raise InvalidValue
     return value
 
 
 def _read_flag(value: object, _: Path) -> bool:
     if isinstance(value, str):
-        raise Unfit("leave out the quotes")
+        raise InvalidValue("leave out the quotes")
     if not isinstance(value, bool):
-        raise Unfit
+        raise InvalidValue
     return value
 
 
@@ -161,10 +161,10 @@ def choice(*words: str) -> Type:
 
     def read(value: object, _: Path) -> str:
         if not isinstance(value, str):
-            raise Unfit
+            raise InvalidValue
         if value not in words:
             near = difflib.get_close_matches(value.lower(), words, n=1)
-            raise Unfit(f'did you mean "{near[0]}"?' if near else "")
+            raise InvalidValue(f'did you mean "{near[0]}"?' if near else "")
         return value
 
     quoted = [f'"{word}"' for word in words]
@@ -177,16 +177,16 @@ def list_of(item: Type, expected: str, *, fewest: int = 0) -> Type:
 
     def read(value: object, base: Path) -> tuple[object, ...]:
         if isinstance(value, str):
-            raise Unfit("found a text: put it in [ ]")
+            raise InvalidValue("found a text: put it in [ ]")
         if not isinstance(value, list):
-            raise Unfit
+            raise InvalidValue
         wrong = [
             f"item {number}: {reason}" for number, each in enumerate(value, 1) if (reason := _why(item, each, base))
         ]
         if wrong:
-            raise Unfit("; ".join(wrong))
+            raise InvalidValue("; ".join(wrong))
         if len(value) < fewest:
-            raise Unfit("it is empty")
+            raise InvalidValue("it is empty")
         return tuple(item.read(each, base) for each in value)
 
     schema = {"type": "array", "items": item.schema} | ({"minItems": fewest} if fewest else {})
@@ -196,7 +196,7 @@ def list_of(item: Type, expected: str, *, fewest: int = 0) -> Type:
 def _why(item: Type, value: object, base: Path) -> str | None:
     try:
         item.read(value, base)
-    except Unfit as unfit:
+    except InvalidValue as unfit:
         return str(unfit) or _found(value) or f"expected {item.expected}"
     return None
 
@@ -204,20 +204,20 @@ def _why(item: Type, value: object, base: Path) -> str | None:
 def _read_autoscale(value: object, _: Path) -> tuple[int, int]:
     match value:
         case [bool(), _] | [_, bool()]:
-            raise Unfit("found true or false")
+            raise InvalidValue("found true or false")
         case [int(one), int(other)] if min(one, other) >= 0 and 0 < max(one, other) <= 10_000:
             return max(one, other), min(one, other)
         case list():
-            raise Unfit("found a list of something else, or numbers not from 0 to 10000")
+            raise InvalidValue("found a list of something else, or numbers not from 0 to 10000")
         case _:
-            raise Unfit
+            raise InvalidValue
 
 
 def _read_umask(value: object, _: Path) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
-        raise Unfit("found a number: put it in quotes")
+        raise InvalidValue("found a number: put it in quotes")
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
-        raise Unfit
+        raise InvalidValue
     return int(value, 8)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from procman.backends.base import Controller
 from procman.backends.lookup import controller_of, process_manager
-from procman.deploy.prepare import Wishes
-from procman.deploy.rollout import How
+from procman.deploy.prepare import DesiredStates
+from procman.deploy.rollout import RolloutOptions
 from procman.errors import ProcmanError
 from procman.install.plan.activations import on_the_way_down, on_the_way_up
 from procman.install.state.generations import Installation
@@ -13,11 +13,11 @@ from procman.install.state.manifest import Manifest
 from procman.model import Action, Activation, InstalledProgram
 
 
-def leave(installation: Installation, wishes: Wishes, how: How) -> None:
+def leave(installation: Installation, desired_states: DesiredStates, options: RolloutOptions) -> None:
     """End all programs of INSTALLATION warm, beat first, and their supervisord if nobody else needs it.
 
     Only when none of them is left may the files change: there is never a moment of two beats. Raises ProcmanError; then
-    those that were ended run again, as WISHES say.
+    those that were ended run again, as DESIRED_STATES say.
     """
     assert installation.current
     old = installation.current.manifest
@@ -25,21 +25,27 @@ def leave(installation: Installation, wishes: Wishes, how: How) -> None:
     ended: list[InstalledProgram] = []
     try:
         for program in sorted(old.programs, key=on_the_way_down):
-            how.told(program, controller.activate(Activation(Action.REMOVE, program), how.progress))
+            options.reporter.report(
+                program, controller.activate(Activation(Action.REMOVE, program), options.reporter.progress)
+            )
             ended.append(program)
         if process_manager(old) not in map(process_manager, installation.others):
-            controller.close_down(how.progress)
+            controller.shutdown(options.reporter.progress)
     except ProcmanError:
-        _return(controller_of(old), ended, wishes, how)
+        _return(controller_of(old), ended, desired_states, options)
         raise
 
 
-def come_back(manifest: Manifest, wishes: Wishes, how: How) -> None:
-    """Have the programs of MANIFEST, whose files are all in place, run again as WISHES say."""
-    _return(controller_of(manifest), [*manifest.programs], wishes, how)
+def come_back(manifest: Manifest, desired_states: DesiredStates, options: RolloutOptions) -> None:
+    """Have the programs of MANIFEST, whose files are all in place, run again as DESIRED_STATES say."""
+    _return(controller_of(manifest), [*manifest.programs], desired_states, options)
 
 
-def _return(controller: Controller, programs: list[InstalledProgram], wishes: Wishes, how: How) -> None:
+def _return(
+    controller: Controller, programs: list[InstalledProgram], desired_states: DesiredStates, options: RolloutOptions
+) -> None:
     for program in sorted(programs, key=on_the_way_up):
-        wanted = wishes.get(program.name, program.autostart)
-        how.told(program, controller.activate(Activation(Action.ADD, program, wanted), how.progress))
+        desired = desired_states.get(program.name, program.autostart)
+        options.reporter.report(
+            program, controller.activate(Activation(Action.ADD, program, desired), options.reporter.progress)
+        )

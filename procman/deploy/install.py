@@ -9,7 +9,7 @@ from pathlib import Path
 from procman.backends.lookup import controller_of
 from procman.deploy.backend_switch import come_back, leave
 from procman.deploy.prepare import Prepared, prepare, prepare_generation
-from procman.deploy.rollout import Failure, How, Outcome, all_done, put_in_place
+from procman.deploy.rollout import Failure, Outcome, RolloutOptions, all_done, put_in_place
 from procman.deploy.uninstall import remove_all
 from procman.errors import ProcmanError
 from procman.install.plan.apply import apply
@@ -73,91 +73,98 @@ def install(
     replaced: Sequence[Path] = (),
     keep_failed: bool = False,
     before: Callable[[], None] | None = None,
-    how: How,
+    options: RolloutOptions,
 ) -> Report:
     """Put the files of PROJECT in place and have the process manager follow; completes what an earlier run left undone.
 
     BEFORE is called once it is known that something is to be done, and raises what speaks against it.
-    With `how.wait_seconds`, each program must become healthy within that time from the start of its process. The first
-    that does not is the last: the generation before is brought back, or that program removed if there is none (R4).
+    With `options.wait_seconds`, each program must become healthy within that time from the start of its process. The
+    first that does not is the last: the generation before is brought back, or that program removed if there is none
+    (R4).
     KEEP_FAILED leaves everything as it is then.
     """
-    with hold_lock(project.directories.shared_state, how.lock_seconds, how.progress), Tree() as tree:
+    with hold_lock(project.directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
         prepared = prepare(project, tree, replaced)
         if before and not prepared.plan.nothing_to_do:
             before()
-        outcome = carry_out(tree, prepared, how)
-        if how.wait_seconds is None:
+        outcome = carry_out(tree, prepared, options)
+        if options.wait_seconds is None:
             all_done(outcome)
         if not outcome.failures:
             return Report(prepared.plan)
         brought_back = None
         if outcome.is_this_plans_doing and not keep_failed:
-            brought_back = _bring_back(tree, project, prepared, outcome, how)
+            brought_back = _bring_back(tree, project, prepared, outcome, options)
         return Report(prepared.plan, tuple(outcome.failures), brought_back, _states(tree, project))
 
 
-def carry_out(tree: Tree, prepared: Prepared, how: How) -> Outcome:
+def carry_out(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Outcome:
     """Carry out what is PREPARED, from the process manager that the project leaves, if it does."""
     if prepared.moved_from is None:
-        outcome = put_in_place(tree, prepared, how)
+        outcome = put_in_place(tree, prepared, options)
         gone = [each.program for each in prepared.plan.activations if each.action is Action.REMOVE]
-        load_theirs(tree, prepared.plan.generation.manifest, prepared.given_back, gone, how)
+        load_restored(tree, prepared.plan.generation.manifest, prepared.restored, gone, options)
         return outcome
-    leave(prepared.moved_from, prepared.wishes, how)
+    leave(prepared.moved_from, prepared.desired_states, options)
     try:
-        return put_in_place(tree, prepared, how)
+        return put_in_place(tree, prepared, options)
     except ProcmanError as error:
-        raise _undone(tree, prepared, how, error) from error
+        raise _undone(tree, prepared, options, error) from error
 
 
-def _undone(tree: Tree, prepared: Prepared, how: How, error: ProcmanError) -> ProcmanError:
+def _undone(tree: Tree, prepared: Prepared, options: RolloutOptions, error: ProcmanError) -> ProcmanError:
     """Undo a move whose files could not be put in place, and return what to say of it."""
     assert prepared.moved_from
     assert prepared.moved_from.current
     current = prepared.moved_from.current
-    how.say(f"{error.message}; generation {current.number} is brought back")
+    options.reporter.announce(f"{error.message}; generation {current.number} is brought back")
     try:
         installation = read_installation(tree, current.manifest.directories)
-        back = prepare_generation(tree, installation, current.number, prepared.wishes)
+        back = prepare_generation(tree, installation, current.number, prepared.desired_states)
         apply(tree, replace(back.plan, activations=()), back.configuration)
-        come_back(current.manifest, prepared.wishes, how)
+        come_back(current.manifest, prepared.desired_states, options)
     except ProcmanError as another:
         hint = f"{error.hint}\nThe way back failed too: {another.message}\n{another.hint}"
         return ProcmanError(error.message, hint=f"{hint.strip()}\nWhen that is mended: procman install")
     return ProcmanError(error.message, hint=f"{error.hint}\nThe programs run as they did before.".lstrip())
 
 
-def _bring_back(tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, how: How) -> BroughtBack:
+def _bring_back(
+    tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, options: RolloutOptions
+) -> BroughtBack:
     """Do what R4 says of an install that failed; never raises what can be told."""
     failed = ", ".join(failure.program.name for failure in outcome.failures)
     before = prepared.plan.before
     try:
         if before is None:
-            how.say(f"{failed}: failed; there is no generation before, so that what failed is removed")
-            return _without_failed(tree, project, prepared, outcome, how)
-        how.say(f"{failed}: failed; generation {before} is brought back")
-        return _generation_before(tree, project, before, prepared, outcome, how)
+            options.reporter.announce(
+                f"{failed}: failed; there is no generation before, so that what failed is removed"
+            )
+            return _without_failed(tree, project, prepared, outcome, options)
+        options.reporter.announce(f"{failed}: failed; generation {before} is brought back")
+        return _generation_before(tree, project, before, prepared, outcome, options)
     except ProcmanError as error:
         return BroughtBack(before=before, error=f"{error.message}\n{error.hint}".strip())
 
 
 def _generation_before(
-    tree: Tree, project: Project, before: int, prepared: Prepared, outcome: Outcome, how: How
+    tree: Tree, project: Project, before: int, prepared: Prepared, outcome: Outcome, options: RolloutOptions
 ) -> BroughtBack:
     installation = read_installation(tree, project.directories)
-    back = prepare_generation(tree, installation, before, {**prepared.wishes, **outcome.wishes})
+    back = prepare_generation(tree, installation, before, {**prepared.desired_states, **outcome.desired_states})
     if back.moved_from is None:
         # What was not told anything runs as generation BEFORE has it: others stay untouched.
         concerned = (
             each for each in back.plan.activations if each.program.name in outcome.begun or each.action is Action.REMOVE
         )
         back = replace(back, plan=replace(back.plan, activations=tuple(concerned)))
-    again = carry_out(tree, back, how)
+    again = carry_out(tree, back, options)
     return BroughtBack(back.plan.generation, before, failures=tuple(again.failures))
 
 
-def _without_failed(tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, how: How) -> BroughtBack:
+def _without_failed(
+    tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, options: RolloutOptions
+) -> BroughtBack:
     """Leave what became healthy; but nothing if files of others were taken over: those come back as they were."""
     takes_over = any(change.foreign for change in prepared.plan.changes)
     healthy = set() if takes_over else outcome.healthy - _failed(outcome)
@@ -166,14 +173,14 @@ def _without_failed(tree: Tree, project: Project, prepared: Prepared, outcome: O
     removed = tuple(program.name for program in every if program.name not in healthy)
     if not kept:
         installation = read_installation(tree, project.directories)
-        remains = remove_all(tree, installation, how, purge=False)
+        remains = remove_all(tree, installation, options, purge=False)
         manifest = prepared.plan.generation.manifest
-        load_theirs(tree, manifest, remains.restored, manifest.programs, how)
+        load_restored(tree, manifest, remains.restored, manifest.programs, options)
         return BroughtBack(removed=removed, remains=remains)
     rest = prepare(replace(project, programs=kept), tree, left_out=removed)
     # Those that are kept need not be told anything.
     others = tuple(each for each in rest.plan.activations if each.program.name not in healthy)
-    again = put_in_place(tree, replace(rest, plan=replace(rest.plan, activations=others)), how)
+    again = put_in_place(tree, replace(rest, plan=replace(rest.plan, activations=others)), options)
     return BroughtBack(rest.plan.generation, removed=removed, failures=tuple(again.failures))
 
 
@@ -191,19 +198,27 @@ def states_of(manifest: Manifest) -> tuple[ProgramState, ...]:
     return tuple(controller_of(manifest).states(manifest.programs))
 
 
-def load_theirs(
-    tree: Tree, manifest: Manifest, restored: Iterable[Path], programs: Iterable[InstalledProgram], how: How
+def load_restored(
+    tree: Tree,
+    manifest: Manifest,
+    restored: Iterable[Path],
+    programs: Iterable[InstalledProgram],
+    options: RolloutOptions,
 ) -> None:
     """Have those of PROGRAMS run that the files RESTORED define; what is not loaded is told, for a person to see to."""
     controller = controller_of(manifest)
     for path in restored:
-        how.say(f"{path} is again as it was before procman took it over")
+        options.reporter.announce(f"{path} is again as it was before procman took it over")
         found = tree.look(path)
         text = (found.content if found else None) or b""
         for program in programs:
             if f":{program.name}]".encode() not in text and path.stem != program.name:
                 continue
             try:
-                how.told(program, controller.activate(Activation(Action.ADD, program, True), how.progress))
+                options.reporter.report(
+                    program, controller.activate(Activation(Action.ADD, program, True), options.reporter.progress)
+                )
             except ProcmanError as error:
-                how.say(f"{program.name}: could not be loaded from {path} again: {error.message}; see to it by hand")
+                options.reporter.announce(
+                    f"{program.name}: could not be loaded from {path} again: {error.message}; see to it by hand"
+                )

@@ -29,13 +29,13 @@ from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramSt
 from procman.project import Program, Project, Rendering, Worker
 from procman.templating import Templates
 from procman.version import VERSION
-from procman.watcher import KEY, healer_argv, healer_name
-from procman.watcher_command import healer_problems
+from procman.watcher import KEY, watcher_argv, watcher_name
+from procman.watcher_command import watcher_problems
 
 NOTHING_CHANGED = "Nothing was changed."
 """The hint where the problems tell their own remedies."""
 
-Wishes = Mapping[str, bool]
+DesiredStates = Mapping[str, bool]
 """By program, whether it is to run, as somebody asked last (R11)."""
 
 
@@ -47,9 +47,9 @@ class Prepared:
     configuration: bytes
     moved_from: Installation | None = None
     """What is installed under another process manager, whose programs are to end first; None where nothing is."""
-    wishes: Wishes = field(default_factory=dict)
+    desired_states: DesiredStates = field(default_factory=dict)
     """What is known already; of a move, of all programs that it ends."""
-    given_back: tuple[Path, ...] = ()
+    restored: tuple[Path, ...] = ()
     """Files of others that were taken over after the generation that is brought back, and are as they were then."""
 
 
@@ -60,33 +60,33 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     procman.toml has and PROJECT has not. Every problem of the plan, and every one that the files' own reader has with
     them (R6), is told in one ProcmanError.
     """
-    if healer_name(project) in left_out:
+    if watcher_name(project) in left_out:
         project = replace(project, health=replace(project.health, procman=None))
     configuration = project.configuration_file.read_bytes()
     rendering = backends.files(project.backend).render(project)
     described = describe(
         project,
         rendering,
-        [*(_installed_program(project, program) for program in project.programs), *installed_healer(project)],
+        [*(_installed_program(project, program) for program in project.programs), *installed_watcher(project)],
         procman=VERSION,
         configuration=configuration,
         templates_digest=Templates(project.templates).digest(),
     )
-    wanted = replace(described, left_out=tuple(left_out))
+    desired = replace(described, left_out=tuple(left_out))
     names = [program.name for program in project.programs]
     reader = backends.verify(project.backend)
     left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
     if left and (problems := reader.unread(project, rendering, left)):
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     installation = read_installation(tree, project.directories)
-    return _prepared(tree, project, rendering, wanted, installation, configuration, left, {})
+    return _prepared(tree, project, rendering, desired, installation, configuration, left, {})
 
 
-def prepare_generation(tree: Tree, installation: Installation, number: int, wishes: Wishes) -> Prepared:
+def prepare_generation(tree: Tree, installation: Installation, number: int, desired_states: DesiredStates) -> Prepared:
     """Return what bringing back generation NUMBER would do: planned and verified as an install is.
 
-    WISHES are those that are known better than the process manager can know them now. ProcmanError where it cannot be
-    brought back.
+    DESIRED_STATES are those that are known better than the process manager can know them now. ProcmanError where it
+    cannot be brought back.
     """
     reference = installation.current or installation.latest
     if reference is None or number not in installation.numbers:
@@ -99,11 +99,11 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, wish
     rendering = rendering_of(tree, state, generation)
     is_in_place = installation.current is not None and installation.current.number == number
     back = generation.manifest.brought_back if is_in_place else origin(generation)
-    wanted = replace(generation.manifest, brought_back=back)
+    desired = replace(generation.manifest, brought_back=back)
     live = (*installation.unfinished, installation.current)
-    taken = {file for each in live if each for file in each.manifest.replaced} - {*wanted.replaced}
-    theirs = restorable(tree, state, taken)
-    return _prepared(tree, project, rendering, wanted, installation, configuration, {}, wishes, theirs)
+    taken = {file for each in live if each for file in each.manifest.replaced} - {*desired.replaced}
+    restored = restorable(tree, state, taken)
+    return _prepared(tree, project, rendering, desired, installation, configuration, {}, desired_states, restored)
 
 
 def _as_it_was(generation: Generation, configuration: bytes) -> Project:
@@ -124,30 +124,38 @@ def _prepared(
     tree: Tree,
     project: Project,
     rendering: Rendering,
-    wanted: Manifest,
+    desired: Manifest,
     installation: Installation,
     configuration: bytes,
     left: Mapping[Path, str | None],
-    wishes: Wishes,
-    theirs: Mapping[Path, Found] | None = None,
+    desired_states: DesiredStates,
+    restored: Mapping[Path, Found] | None = None,
 ) -> Prepared:
     current = installation.current.manifest if installation.current else None
-    moves = current is not None and process_manager(current) != process_manager(wanted)
-    problems = [*healer_problems(project), *other_commands(wanted, installation.others)]
+    moves = current is not None and process_manager(current) != process_manager(desired)
+    problems = [*watcher_problems(project), *other_commands(desired, installation.others)]
     if current and moves:
         controller = controller_of(current)
         problems += unwritable(project, controller.states(current.programs))
-        wishes = controller.wanted(current.programs) | dict(wishes)
-    wanted = _with_left_stopped(wanted, current, wishes, moves=moves)
-    plan = make_plan(rendering, wanted, installation, tree, take_over=left, give_back=theirs)
-    left = {**left, **{path: _text(copy) for path, copy in (theirs or {}).items()}}
-    plan = with_stop_timeout(plan, tree, installation, wanted, rendering, left)
+        desired_states = controller.desired(current.programs) | dict(desired_states)
+    desired = _with_left_stopped(desired, current, desired_states, moves=moves)
+    plan = make_plan(rendering, desired, installation, tree, adopt=left, restore=restored)
+    left = {**left, **{path: _text(copy) for path, copy in (restored or {}).items()}}
+    plan = with_stop_timeout(plan, tree, installation, desired, rendering, left)
     found = backends.verify(project.backend).verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     if not moves:
-        return Prepared(_with_wishes(plan, wishes), configuration, None, wishes, tuple(theirs or ()))
-    return Prepared(_with_wishes(_all_new(plan), wishes), configuration, installation, wishes, tuple(theirs or ()))
+        return Prepared(
+            _with_desired_states(plan, desired_states), configuration, None, desired_states, tuple(restored or ())
+        )
+    return Prepared(
+        _with_desired_states(_all_new(plan), desired_states),
+        configuration,
+        installation,
+        desired_states,
+        tuple(restored or ()),
+    )
 
 
 def _text(copy: Found) -> str:
@@ -160,12 +168,16 @@ def _all_new(plan: Plan) -> Plan:
     return replace(plan, activations=tuple(replace(each, action=Action.ADD) for each in kept))
 
 
-def _with_wishes(plan: Plan, wishes: Wishes) -> Plan:
-    activations = (replace(each, wanted=wishes.get(each.program.name, each.wanted)) for each in plan.activations)
+def _with_desired_states(plan: Plan, desired_states: DesiredStates) -> Plan:
+    activations = (
+        replace(each, desired=desired_states.get(each.program.name, each.desired)) for each in plan.activations
+    )
     return replace(plan, activations=tuple(activations))
 
 
-def _with_left_stopped(wanted: Manifest, current: Manifest | None, wishes: Wishes, *, moves: bool) -> Manifest:
+def _with_left_stopped(
+    desired: Manifest, current: Manifest | None, desired_states: DesiredStates, *, moves: bool
+) -> Manifest:
     """Note which programs the process manager is never to start by itself: it does not know that somebody stopped them.
 
     Once known, it stays so until the project moves on; what was started meanwhile speaks for itself.
@@ -173,10 +185,10 @@ def _with_left_stopped(wanted: Manifest, current: Manifest | None, wishes: Wishe
     before = {program.name: program.left_stopped for program in current.programs} if current and not moves else {}
 
     def is_left_stopped(program: InstalledProgram) -> bool:
-        return before.get(program.name, False) or wishes.get(program.name, True) is False
+        return before.get(program.name, False) or desired_states.get(program.name, True) is False
 
-    programs = tuple(replace(each, left_stopped=is_left_stopped(each)) for each in wanted.programs)
-    return replace(wanted, programs=programs)
+    programs = tuple(replace(each, left_stopped=is_left_stopped(each)) for each in desired.programs)
+    return replace(desired, programs=programs)
 
 
 def _installed_program(project: Project, program: Program) -> InstalledProgram:
@@ -220,11 +232,11 @@ def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
     return problems
 
 
-def installed_healer(project: Project) -> tuple[InstalledProgram, ...]:
+def installed_watcher(project: Project) -> tuple[InstalledProgram, ...]:
     """Return what a manifest remembers of it; nothing where nobody is to look after PROJECT."""
-    if healer_argv(project) is None:
+    if watcher_argv(project) is None:
         return ()
-    name, log = healer_name(project), None
+    name, log = watcher_name(project), None
     if project.backend is BackendName.SUPERVISOR:
         log = backends.files(project.backend).log_path(project, name)
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from procman.deploy.install import Report, carry_out, states_of
 from procman.deploy.prepare import prepare_generation
-from procman.deploy.rollout import How, all_done
+from procman.deploy.rollout import RolloutOptions, all_done
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import Installation, number_before, read_installation
@@ -13,19 +13,19 @@ from procman.install.state.manifest import Manifest, digest
 from procman.lookup import Installed
 
 
-def rollback(installed: Installed, number: int | None, how: How) -> tuple[int, Report]:
+def rollback(installed: Installed, number: int | None, options: RolloutOptions) -> tuple[int, Report]:
     """Bring back generation NUMBER, or the one before the current; return which it was, with what was done.
 
-    Planned, verified and carried out as an install is; procman.toml is left alone. With `how.wait_seconds` a program
-    that does not become healthy is reported; nothing more is rolled back by itself.
+    Planned, verified and carried out as an install is; procman.toml is left alone. With `options.wait_seconds` a
+    program that does not become healthy is reported; nothing more is rolled back by itself.
     """
     directories = installed.manifest.directories
-    with hold_lock(directories.shared_state, how.lock_seconds, how.progress), Tree() as tree:
+    with hold_lock(directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
         installation = read_installation(tree, directories)
         chosen = number if number is not None else _before(installation)
         prepared = prepare_generation(tree, installation, chosen, {})
-        outcome = carry_out(tree, prepared, how)
-        if how.wait_seconds is None:
+        outcome = carry_out(tree, prepared, options)
+        if options.wait_seconds is None:
             all_done(outcome)
         states = states_of(prepared.plan.generation.manifest) if outcome.failures else ()
         return chosen, Report(prepared.plan, tuple(outcome.failures), states=states)

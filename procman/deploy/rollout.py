@@ -39,22 +39,29 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class How:
-    """How to go about it, and whom to tell."""
+class Reporter:
+    """Where reports of a rollout go, as soon as there is something to report."""
 
     progress: Progress
-    told: Callable[[InstalledProgram, str], None]
-    """Told what was done about a program, as soon as it is done."""
-    say: Callable[[str], None]
-    """Told what is begun now, in a sentence."""
-    failed: Callable[[Failure], None]
-    """Told of a program that failed, before anything is done about it."""
+    report: Callable[[InstalledProgram, str], None]
+    """What was done about a program."""
+    announce: Callable[[str], None]
+    """What is begun now, in a sentence."""
+    report_failure: Callable[[Failure], None]
+    """A program that failed, before anything is done about it."""
+
+
+@dataclass(frozen=True)
+class RolloutOptions:
+    """How a rollout goes about it."""
+
+    reporter: Reporter
     wait_seconds: float | None = None
-    """How long each program may take to become healthy, from the start of its process; None: nobody waits."""
+    """How long each program may take to become healthy, from the start of its process; None: do not wait."""
     at_once: int = 1
     """How many programs may be down at the same time."""
     lock_seconds: float = 60.0
-    """How long to wait for somebody else's end."""
+    """How long to wait for another procman that holds the lock."""
 
 
 @dataclass
@@ -66,7 +73,7 @@ class Outcome:
     """The programs about which the process manager was told something."""
     healthy: set[str] = field(default_factory=set)
     """Those that were told something and are as they should be: running, or stopped because somebody wants that."""
-    wishes: dict[str, bool] = field(default_factory=dict)
+    desired_states: dict[str, bool] = field(default_factory=dict)
     """Of those that do not run because of this: whether they were to run."""
 
     @property
@@ -75,44 +82,46 @@ class Outcome:
         return any(failure.program.name in self.begun for failure in self.failures)
 
 
-def put_in_place(tree: Tree, prepared: Prepared, how: How) -> Outcome:
+def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Outcome:
     """Apply what is PREPARED and carry out its orders; the first that fails is the last. The lock must be held.
 
-    With `how.wait_seconds` every other program of the project must be healthy in the end, too.
+    With `options.wait_seconds` every other program of the project must be healthy in the end, too.
     """
     plan = prepared.plan
     apply(tree, plan, prepared.configuration)
-    outcome = activate(tree, plan.generation.manifest, how)
-    if how.wait_seconds is not None and not outcome.failures:
+    outcome = activate(tree, plan.generation.manifest, options)
+    if options.wait_seconds is not None and not outcome.failures:
         manifest = plan.generation.manifest
-        outcome.failures += _unhealthy(manifest, controller_of(manifest), manifest.programs, how)
-        _tell(outcome, how)
+        outcome.failures += _unhealthy(manifest, controller_of(manifest), manifest.programs, options)
+        _report_failures(outcome, options)
     return outcome
 
 
-def activate(tree: Tree, manifest: Manifest, how: How) -> Outcome:
+def activate(tree: Tree, manifest: Manifest, options: RolloutOptions) -> Outcome:
     """Carry out what is pending, striking off each when it is done (R2)."""
     state, controller, outcome = manifest.directories.state, controller_of(manifest), Outcome()
     pending = generations.read_pending(tree, state)
     sections = pending.sections if pending else ()
-    controller.let_go([path for path in sections if not tree.look(path)], how.progress)
-    activations = _with_asked_wishes(tree, state, controller)
-    one = _One(tree, manifest, how, outcome)
-    _end_together(manifest, controller, activations, how.progress)
-    for batch in _batches(activations, how.at_once):
+    controller.unload([path for path in sections if not tree.look(path)], options.reporter.progress)
+    activations = _with_known_desired_states(tree, state, controller)
+    rollout = _Rollout(tree, manifest, options, outcome)
+    _end_together(manifest, controller, activations, options.reporter.progress)
+    for batch in _batches(activations, options.at_once):
         outcome.begun |= {each.program.name for each in batch}
         if batch[0].action is Action.ADD:
-            outcome.failures += one.together(controller, batch)
+            outcome.failures += rollout.together(controller, batch)
         else:
             controllers = [controller] if len(batch) == 1 else [controller_of(manifest) for _ in batch]
-            for failures in side_by_side([partial(one.each, *pair) for pair in zip(controllers, batch, strict=True)]):
+            for failures in side_by_side(
+                [partial(rollout.each, *pair) for pair in zip(controllers, batch, strict=True)]
+            ):
                 outcome.failures += failures
         if outcome.failures:
-            _tell(outcome, how)
+            _report_failures(outcome, options)
             return outcome
     if sections:
-        controller.follow(sections, how.progress)
-        generations.strike_off_sections(tree, state)
+        controller.reload(sections, options.reporter.progress)
+        generations.mark_sections_done(tree, state)
     return outcome
 
 
@@ -130,10 +139,10 @@ def _end_together(
             controller.stop(going, progress)
 
 
-def _tell(outcome: Outcome, how: How) -> None:
+def _report_failures(outcome: Outcome, options: RolloutOptions) -> None:
     # Without waiting there is nothing to be done about it: the error will say it all.
-    for failure in outcome.failures if how.wait_seconds is not None else ():
-        how.failed(failure)
+    for failure in outcome.failures if options.wait_seconds is not None else ():
+        options.reporter.report_failure(failure)
 
 
 def all_done(outcome: Outcome) -> None:
@@ -143,59 +152,59 @@ def all_done(outcome: Outcome) -> None:
         raise ProcmanError(f"{failure.program.name}: {failure.why}", hint=hint.lstrip())
 
 
-class _One:
+class _Rollout:
     """Carries out activations and waits until their programs are healthy."""
 
-    def __init__(self, tree: Tree, manifest: Manifest, how: How, outcome: Outcome) -> None:
-        self._tree, self._manifest, self._how, self._outcome = tree, manifest, how, outcome
+    def __init__(self, tree: Tree, manifest: Manifest, options: RolloutOptions, outcome: Outcome) -> None:
+        self._tree, self._manifest, self._options, self._outcome = tree, manifest, options, outcome
         self._alone = threading.Lock()
 
     def each(self, controller: Controller, activation: Activation) -> list[Failure]:
         """Carry out ACTIVATION, side by side with others; return why the program does not run as it should."""
-        failure = self._tell(controller, activation)
+        failure = self._activate(controller, activation)
         return [failure] if failure else self._wait(controller, [activation])
 
     def together(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
         """Carry out ACTIVATIONS one after the other, and only then wait for all of them."""
-        told = [(each, self._tell(controller, each)) for each in activations]
-        waiting = [each for each, failure in told if failure is None]
-        return [*(failure for _, failure in told if failure), *self._wait(controller, waiting)]
+        activated = [(each, self._activate(controller, each)) for each in activations]
+        waiting = [each for each, failure in activated if failure is None]
+        return [*(failure for _, failure in activated if failure), *self._wait(controller, waiting)]
 
-    def _tell(self, controller: Controller, activation: Activation) -> Failure | None:
+    def _activate(self, controller: Controller, activation: Activation) -> Failure | None:
         program, removes = activation.program, activation.action is Action.REMOVE
         try:
-            done = controller.activate(activation, self._how.progress)
+            done = controller.activate(activation, self._options.reporter.progress)
         except ProcmanError as error:
             self._remember(activation)
-            log = () if removes or activation.wanted is False else _last_lines(controller, program)
+            log = () if removes or activation.desired is False else _last_lines(controller, program)
             return Failure(program, error.message, error.hint, log)
         with self._alone:
             if removes:
                 self._remember(activation)
-            self._how.told(program, done)
-            generations.strike_off(self._tree, self._manifest.directories.state, activation)
+            self._options.reporter.report(program, done)
+            generations.mark_done(self._tree, self._manifest.directories.state, activation)
         return None
 
     def _wait(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
-        if self._how.wait_seconds is None:
+        if self._options.wait_seconds is None:
             return []
         kept = [each for each in activations if each.action is not Action.REMOVE]
-        running = [each.program for each in kept if each.wanted is not False]
-        failures = _unhealthy(self._manifest, controller, running, self._how) if running else []
+        running = [each.program for each in kept if each.desired is not False]
+        failures = _unhealthy(self._manifest, controller, running, self._options) if running else []
         failed = {failure.program.name for failure in failures}
-        self._outcome.wishes.update(dict.fromkeys(failed, True))
+        self._outcome.desired_states.update(dict.fromkeys(failed, True))
         self._outcome.healthy |= {each.program.name for each in kept} - failed
         return failures
 
     def _remember(self, activation: Activation) -> None:
-        if activation.wanted is not None:
-            self._outcome.wishes[activation.program.name] = activation.wanted
+        if activation.desired is not None:
+            self._outcome.desired_states[activation.program.name] = activation.desired
 
 
 def _unhealthy(
-    manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], how: How
+    manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], options: RolloutOptions
 ) -> list[Failure]:
-    seconds = how.wait_seconds or 0
+    seconds = options.wait_seconds or 0
     return [
         Failure(
             each.program,
@@ -203,7 +212,7 @@ def _unhealthy(
             each.result.hint,
             _last_lines(controller, each.program),
         )
-        for each in wait_until_healthy(controller, programs, seconds, how.progress, manifest)
+        for each in wait_until_healthy(controller, programs, seconds, options.reporter.progress, manifest)
     ]
 
 
@@ -232,16 +241,16 @@ def _batches(activations: Sequence[Activation], at_once: int) -> Iterator[list[A
         yield from batches(every, len(every) if is_new else at_once, alike)
 
 
-def _with_asked_wishes(tree: Tree, state: Path, controller: Controller) -> tuple[Activation, ...]:
+def _with_known_desired_states(tree: Tree, state: Path, controller: Controller) -> tuple[Activation, ...]:
     """Record whether each program was to run before procman's own stop can be taken for a person's (R11)."""
     pending = generations.read_pending(tree, state)
     if pending is None:
         return ()
-    unasked = [each.program for each in pending.activations if each.wanted is None]
+    unasked = [each.program for each in pending.activations if each.desired is None]
     if unasked:
-        wanted = controller.wanted(unasked)
+        desired = controller.desired(unasked)
         asked = tuple(
-            each if each.wanted is not None else replace(each, wanted=wanted[each.program.name])
+            each if each.desired is not None else replace(each, desired=desired[each.program.name])
             for each in pending.activations
         )
         pending = replace(pending, activations=asked)

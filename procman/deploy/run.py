@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from procman.agent.environment_file import UnusableFileError, read_environment_file
-from procman.config.trust import distrust
+from procman.config.trust import trust_problems
 from procman.errors import ConfigurationError, ProcmanError
 from procman.launch import launch_of, launcher_path
 from procman.lookup import resolve
@@ -62,7 +62,7 @@ def _secrets(project: Project, program: Program) -> dict[str, str]:
         except UnusableFileError as error:
             raise ProcmanError(str(error)) from None
     # Who could put another file in its place could have root read any; he can read his own by himself.
-    if os.geteuid() != 0 or project.user is None or distrust(path, {0}):
+    if os.geteuid() != 0 or project.user is None or trust_problems(path, {0}):
         return {}
     return handed_over(path, pwd.getpwnam(project.user).pw_uid)
 

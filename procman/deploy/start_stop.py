@@ -8,7 +8,7 @@ from functools import partial
 from procman.backends.base import Progress
 from procman.backends.lookup import controller_of
 from procman.background import batches, side_by_side
-from procman.deploy.rollout import How
+from procman.deploy.rollout import RolloutOptions
 from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
 from procman.errors import ConfigurationError
 from procman.install.plan.activations import on_the_way_down
@@ -16,7 +16,7 @@ from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram
-from procman.monitoring.events import tell_stop
+from procman.monitoring.events import log_stop
 
 
 def start(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:
@@ -30,38 +30,42 @@ def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list
     """Stop the programs that NAMES mean, warm and side by side, beat before the workers, and return them."""
     programs = _meant(installed, names)
     controller = controller_of(installed.manifest)
-    tell_stop(installed.manifest, controller, programs, "")
+    log_stop(installed.manifest, controller, programs, "")
     controller.stop(sorted(programs, key=on_the_way_down), progress)
     return programs
 
 
 def restart(
-    installed: Installed, names: Sequence[str], how: How
+    installed: Installed, names: Sequence[str], options: RolloutOptions
 ) -> Iterator[tuple[InstalledProgram, Unhealthy | None]]:
-    """Restart the programs that NAMES mean, `how.at_once` at the same time, the next only when those are healthy.
+    """Restart the programs that NAMES mean, `options.at_once` at the same time, the next only when those are healthy.
 
     Workers come before beat. Without names those that somebody stopped are left alone (R11). Yields each with None, or
-    with why it did not become healthy within `how.wait_seconds` of its start; then nothing more is restarted.
+    with why it did not become healthy within `options.wait_seconds` of its start; then nothing more is restarted.
     """
     manifest = installed.manifest
-    with hold_lock(manifest.directories.shared_state, how.lock_seconds, how.progress):
+    with hold_lock(manifest.directories.shared_state, options.lock_seconds, options.reporter.progress):
         programs = _meant(installed, names)
         if not names:
             states = controller_of(manifest).states(programs)
-            programs = [program for program, state in zip(programs, states, strict=True) if state.wanted]
-        for batch in batches(programs, how.at_once, lambda program: program.kind):
-            done = list(side_by_side([partial(_restart, manifest, program, how) for program in batch]))
+            programs = [program for program, state in zip(programs, states, strict=True) if state.desired]
+        for batch in batches(programs, options.at_once, lambda program: program.kind):
+            done = list(side_by_side([partial(_restart, manifest, program, options) for program in batch]))
             yield from done
             if any(unhealthy for _, unhealthy in done):
                 return
 
 
-def _restart(manifest: Manifest, program: InstalledProgram, how: How) -> tuple[InstalledProgram, Unhealthy | None]:
+def _restart(
+    manifest: Manifest, program: InstalledProgram, options: RolloutOptions
+) -> tuple[InstalledProgram, Unhealthy | None]:
     # One each: what speaks to a process manager waits for one answer at a time.
     controller = controller_of(manifest)
-    tell_stop(manifest, controller, [program], "to be started again")
-    controller.restart(program, how.progress)
-    unhealthy = wait_until_healthy(controller, [program], how.wait_seconds or 0, how.progress, manifest)
+    log_stop(manifest, controller, [program], "to be started again")
+    controller.restart(program, options.reporter.progress)
+    unhealthy = wait_until_healthy(
+        controller, [program], options.wait_seconds or 0, options.reporter.progress, manifest
+    )
     return program, unhealthy[0] if unhealthy else None
 
 

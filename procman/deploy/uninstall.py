@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from procman.backends.lookup import controller_of, process_manager
 from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
-from procman.deploy.rollout import How, activate, all_done
+from procman.deploy.rollout import RolloutOptions, activate, all_done
 from procman.install.plan.plan import make_removal
 from procman.install.plan.removal import Remains, clear, remove_files
 from procman.install.safe_fs.tree import Tree
@@ -15,17 +15,17 @@ from procman.install.state.lock import hold_lock
 from procman.lookup import Installed
 
 
-def uninstall(installed: Installed, *, purge: bool, how: How) -> Remains:
+def uninstall(installed: Installed, *, purge: bool, options: RolloutOptions) -> Remains:
     """Undo every install of the project; with PURGE also logs, generations and what was set aside.
 
     Interrupted anywhere, it is completed by the next run. Returns what is left, to be listed.
     """
     directories = installed.manifest.directories
-    with hold_lock(directories.shared_state, how.lock_seconds, how.progress), Tree() as tree:
-        return remove_all(tree, read_installation(tree, directories), how, purge=purge)
+    with hold_lock(directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
+        return remove_all(tree, read_installation(tree, directories), options, purge=purge)
 
 
-def remove_all(tree: Tree, installation: Installation, how: How, *, purge: bool) -> Remains:
+def remove_all(tree: Tree, installation: Installation, options: RolloutOptions, *, purge: bool) -> Remains:
     """Remove an INSTALLATION, or what is left of one. The lock must be held."""
     generation = installation.current or installation.latest
     assert generation
@@ -33,10 +33,10 @@ def remove_all(tree: Tree, installation: Installation, how: How, *, purge: bool)
     controller = controller_of(manifest)
     if installation.current:
         remove_files(tree, with_stop_timeout(make_removal(installation, tree), tree, installation))
-        all_done(activate(tree, manifest, how))
+        all_done(activate(tree, manifest, options))
     log = None
     if process_manager(manifest) not in map(process_manager, installation.others):
-        log = controller.close_down(how.progress)
+        log = controller.shutdown(options.reporter.progress)
     # Not where an edited file of supervisord's may say that it logs.
     if log and purge and manifest.directories.shared_state in log.parents:
         tree.remove_tree(log.parent)

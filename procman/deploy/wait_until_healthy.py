@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from procman.backends.base import Controller, Progress
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
-from procman.monitoring.checks.inputs import Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.quick import check_lightly, is_at_work
-from procman.monitoring.program_view import watch
+from procman.monitoring.program_view import program_snapshots
 
 CANNOT_TELL_ALL = "PM204"
 
@@ -55,12 +55,12 @@ def wait_until_healthy(
 
 
 def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram], manifest: Manifest) -> list[Unhealthy]:
-    watched = watch(manifest, programs, controller.states(programs))
+    watched = program_snapshots(manifest, programs, controller.states(programs))
     patience = 2.0 * manifest.health.heartbeat_seconds
     return [
         Unhealthy(each.program, each.state, result)
         for each, result in zip(watched, check_lightly(watched), strict=True)
-        if each.state.wanted and not (_is_sound(result) and _is_at_work(each, patience))
+        if each.state.desired and not (_is_sound(result) and _is_at_work(each, patience))
     ]
 
 
@@ -69,7 +69,7 @@ def _is_sound(result: Result) -> bool:
     return result.level in (Level.OK, Level.UNKNOWN) or result.code == CANNOT_TELL_ALL
 
 
-def _is_at_work(each: Watched, patience: float) -> bool:
+def _is_at_work(each: ProgramSnapshot, patience: float) -> bool:
     if each.says or each.program.kind is Kind.COMMAND or not each.program.launcher:
         return is_at_work(each)
     # Its first heartbeat comes with its start; without one for so long there will be none.

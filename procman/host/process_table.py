@@ -45,9 +45,9 @@ def look_at(pids: Iterable[int], words: Iterable[str]) -> Processes:
     if not IN_PROC:
         return {process.pid: process for process in _by_psutil()}
     children_of = children()
-    wanted = {each for pid in pids for each in tree(pid, children_of)}
+    desired = {each for pid in pids for each in tree(pid, children_of)}
     marks = [os.fsencode(word) for word in words]
-    found = _in_proc({*wanted, *_with(marks)})
+    found = _in_proc({*desired, *_with(marks)})
     return {**_in_proc({process.parent for process in found.values()} - found.keys()), **found}
 
 

@@ -12,7 +12,7 @@ from procman.secrets import masked
 
 
 @dataclass(frozen=True)
-class Finding:
+class Discovery:
     """One thing that was found, for a person to read."""
 
     what: str
@@ -30,12 +30,12 @@ class Draft:
     """What the file says above a key, by its dotted name."""
     fill_in: dict[str, str] = field(default_factory=dict)
     """Keys that only a person can fill in, by dotted name, each with the reason."""
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Discovery] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def found(self, what: str, value: object, note: str = "") -> None:
         """Add a finding; passwords in it are hidden (S2)."""
-        self.findings.append(Finding(what, masked(str(value)), masked(note)))
+        self.findings.append(Discovery(what, masked(str(value)), masked(note)))
 
     def warn(self, text: str) -> None:
         """Add a warning, once."""

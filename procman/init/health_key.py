@@ -8,16 +8,16 @@ from pathlib import Path
 
 from procman.init.draft import Draft
 from procman.model import Scope
-from procman.watcher_command import REMEDY, trust_problems
+from procman.watcher_command import REMEDY, command_trust_problems
 
 
-def name_healer(draft: Draft, scope: Scope) -> None:
+def set_watcher(draft: Draft, scope: Scope) -> None:
     """Write this very procman into DRAFT as what looks after the programs, unless root must not run it."""
     command = own_command()
     if command is None:
         draft.warn("nobody looks after the programs from outside: " + REMEDY)
         return
-    problems = trust_problems(command) if scope is Scope.SYSTEM else []
+    problems = command_trust_problems(command) if scope is Scope.SYSTEM else []
     if problems:
         draft.warn(
             f"root is not to run {command} to look after the programs, for others could change it: {problems[0]}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from procman.backends.supervisor.configuration.discovery import ForeignProgram
+from procman.backends.supervisor.configuration.discovery import ExistingProgram
 from procman.celery_cli.write import variable_objection
 from procman.config.read_environment import OWN_VARIABLES, SHELL_VARIABLES
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
@@ -37,7 +37,7 @@ HARMLESS = {
 FROM_PASSWORD_DATABASE = ("HOME", "USER", "LOGNAME")
 
 
-def take_options(draft: Draft, program: ForeignProgram, table: str) -> None:
+def take_options(draft: Draft, program: ExistingProgram, table: str) -> None:
     """Put the options of PROGRAM into DRAFT, and tell which are left out and why."""
     header = f"[program:{program.name}]"
     short = _short_stop(program, table)
@@ -56,7 +56,7 @@ def take_options(draft: Draft, program: ForeignProgram, table: str) -> None:
         draft.found("changed", f"{header} stopwaitsecs{said}", note)
 
 
-def _short_stop(program: ForeignProgram, table: str) -> int | None:
+def _short_stop(program: ExistingProgram, table: str) -> int | None:
     """Return after how many seconds a stop of a worker killed its tasks, if that is sooner than procman does."""
     seconds = _number(program.options.get("stopwaitsecs", str(SUPERVISORS_STOP_SECONDS)))
     is_short = seconds is not None and seconds < DEFAULT_STOP_TIMEOUT_SECONDS["worker"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.backends.supervisor.configuration.discovery import (
-    ForeignProgram,
+    ExistingProgram,
     command_of,
     environment_of,
     expanded,
@@ -30,7 +30,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 class Existing:
     """A worker or beat that supervisord runs today."""
 
-    program: ForeignProgram
+    program: ExistingProgram
     command: CeleryCommand
     environment: Mapping[str, str]
     directory: Path | None
@@ -42,7 +42,7 @@ class Existing:
         return f"[program:{self.program.name}]"
 
 
-def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, is_told: bool) -> None:
+def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, manages_supervisord: bool) -> None:
     """Put into DRAFT what FILE says of Celery workers and beats, and what of it is left out on purpose.
 
     HERE is the directory of supervisord's own file. NAME is that of the project; if not given it follows from the names
@@ -60,7 +60,7 @@ def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, is_
     for existing in found:
         _take(draft, existing, _table(draft, existing, name or ""), here)
     _share_environment(draft)
-    if found and is_told:
+    if found and manages_supervisord:
         draft.warn(f"{file} still runs these programs: `procman install --replace {file}` takes them over")
     elif found:
         draft.warn(
@@ -72,8 +72,8 @@ def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, is_
         draft.warn(f"{file}: no Celery worker or beat was found in it")
 
 
-def _merged(sections: list[ForeignProgram]) -> list[ForeignProgram]:
-    merged: dict[tuple[str, str], ForeignProgram] = {}
+def _merged(sections: list[ExistingProgram]) -> list[ExistingProgram]:
+    merged: dict[tuple[str, str], ExistingProgram] = {}
     for section in sections:
         key = (section.kind, section.name)
         before = merged.get(key)
@@ -81,7 +81,7 @@ def _merged(sections: list[ForeignProgram]) -> list[ForeignProgram]:
     return list(merged.values())
 
 
-def _understand(draft: Draft, program: ForeignProgram, here: Path) -> Existing | None:
+def _understand(draft: Draft, program: ExistingProgram, here: Path) -> Existing | None:
     try:
         words = command_of(program, here)
         environment = environment_of(program, here)
@@ -115,7 +115,7 @@ def script_of(words: list[str], directory: Path | None) -> str:
     return content.decode("utf-8", "replace") if b"\0" not in content else ""
 
 
-def _from_script(draft: Draft, program: ForeignProgram, script: StartScript, started: Path | None) -> Existing | None:
+def _from_script(draft: Draft, program: ExistingProgram, script: StartScript, started: Path | None) -> Existing | None:
     where = f"the start script of [program:{program.name}]"
     for told in script.not_understood:
         draft.warn(f"{where}, {told}")
@@ -144,7 +144,7 @@ def _name_of(found: list[Existing]) -> str | None:
     return None
 
 
-def _tell_section(draft: Draft, section: ForeignProgram, names: set[str]) -> None:
+def _tell_section(draft: Draft, section: ExistingProgram, names: set[str]) -> None:
     header = f"[{section.kind}:{section.name}]"
     if section.kind == "group" and names & set(section.members):
         draft.found("left out", header, "supervisorctl does not find a program in a group by its name alone")

@@ -13,8 +13,8 @@ from pathlib import Path
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.app_answers import take_facts
-from procman.init.draft import Draft, Finding, key_of
-from procman.init.health_key import name_healer
+from procman.init.draft import Discovery, Draft, key_of
+from procman.init.health_key import set_watcher
 from procman.init.import_supervisor import read_existing
 from procman.init.scan_host import choose_supervisord, main_file_of, supervisords, supervisords_around
 from procman.init.scan_project import find_project
@@ -38,7 +38,7 @@ NO_NAME = {
 class InitReport:
     """What was found, and the procman.toml it makes. Nothing is written yet."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Discovery, ...]
     text: str
     fill_in: tuple[str, ...]
     """What the file lacks before it can be used, as `project.user: why`."""
@@ -75,8 +75,8 @@ def init(
         from_file = from_file.absolute()
         reader = main_file_of(from_file, mains) or main_file_of(from_file, supervisords_around(from_file, draft))
         here = reader.path.parent if reader else from_file.parent
-        is_told = reader is not None and backend is not BackendName.SYSTEMD
-        read_existing(draft, from_file, here, name, is_told=is_told)
+        manages_supervisord = reader is not None and backend is not BackendName.SYSTEMD
+        read_existing(draft, from_file, here, name, manages_supervisord=manages_supervisord)
     _look(draft, directory, environment)
     _name(draft, directory)
     _decide_user(draft, scope)
@@ -87,7 +87,7 @@ def init(
         take_facts(draft, facts, scope, root)
     if backend is not BackendName.SYSTEMD:
         choose_supervisord(draft, scope, mains, root, reader)
-    name_healer(draft, scope)
+    set_watcher(draft, scope)
     return _report(draft)
 
 

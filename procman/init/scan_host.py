@@ -15,7 +15,7 @@ from procman.backends.supervisor.configuration.discovery import (
 from procman.backends.supervisor.configuration.includes import is_read
 from procman.backends.supervisor.configuration.main_file import MainFile, read_main_file
 from procman.backends.supervisor.embedded import own_command
-from procman.config.trust import distrust
+from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.init.draft import Draft
 from procman.model import Scope
@@ -113,7 +113,7 @@ def _have_it_started(draft: Draft, scope: Scope, root: Path) -> None:
     command = own_command()
     if command is None or not (root / RUNNING_SYSTEMD).is_dir():
         return
-    problems = distrust(command, {0}) if scope is Scope.SYSTEM else []
+    problems = trust_problems(command, {0}) if scope is Scope.SYSTEM else []
     if problems:
         draft.warn(f"systemd is not to start supervisord at boot, for others could change it: {problems[0]}")
     else:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from procman.backends.supervisor.configuration.discovery import ForeignProgram, command_of, environment_of, expanded
+from procman.backends.supervisor.configuration.discovery import ExistingProgram, command_of, environment_of, expanded
 from procman.backends.supervisor.configuration.main_file import Malformed, read_sections
 from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, sections_of
 from procman.lint.find_celery import is_open, recognise
@@ -48,11 +48,11 @@ def _part(file: Path, section: Section, world_readable: bool) -> Part:
     if section.kind not in PROGRAM_KINDS:
         return part
     options = {option.name: option.value for option in section.options}
-    program = ForeignProgram(section.kind, section.name, options, file, section.line)
+    program = ExistingProgram(section.kind, section.name, options, file, section.line)
     return _with_command(part, program)
 
 
-def _with_command(part: Part, program: ForeignProgram) -> Part:
+def _with_command(part: Part, program: ExistingProgram) -> Part:
     here = part.file.parent
     directory = _expanded(program, "directory", here) or "/"
     variables = _variables(program, here)
@@ -72,7 +72,7 @@ def _with_command(part: Part, program: ForeignProgram) -> Part:
     )
 
 
-def _words(program: ForeignProgram, here: Path) -> list[str]:
+def _words(program: ExistingProgram, here: Path) -> list[str]:
     try:
         return command_of(program, here)
     except ValueError:
@@ -83,7 +83,7 @@ def _words(program: ForeignProgram, here: Path) -> list[str]:
             return program.options.get("command", "").split()
 
 
-def _variables(program: ForeignProgram, here: Path) -> Mapping[str, str]:
+def _variables(program: ExistingProgram, here: Path) -> Mapping[str, str]:
     try:
         return environment_of(program, here)
     except ValueError:
@@ -92,14 +92,14 @@ def _variables(program: ForeignProgram, here: Path) -> Mapping[str, str]:
         return {name.strip(): value.strip().strip("'\"") for name, equals, value in pairs if equals}
 
 
-def _expanded(program: ForeignProgram, option: str, here: Path) -> str:
+def _expanded(program: ExistingProgram, option: str, here: Path) -> str:
     try:
         return expanded(program, option, here)
     except ValueError:
         return program.options.get(option, "")
 
 
-def _logs(part: Part, program: ForeignProgram, here: Path) -> Iterator[LogFile]:
+def _logs(part: Part, program: ExistingProgram, here: Path) -> Iterator[LogFile]:
     for name in LOGS:
         setting = part.find(name)
         path = _expanded(program, name, here)

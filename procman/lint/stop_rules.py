@@ -118,16 +118,16 @@ def comes_back(part: Part) -> Iterator[Finding]:
     if part.celery is None or part.command is None:
         return
     if part.reader is Reader.SUPERVISOR:
-        option, value, wanted = "autorestart", part.value("autorestart", "unexpected"), "true"
+        option, value, desired = "autorestart", part.value("autorestart", "unexpected"), "true"
     else:
-        option, value, wanted = "Service.Restart", part.value("Service.Restart", "no"), "always"
-    if value == wanted or (part.reader is Reader.SUPERVISOR and value in YES):
+        option, value, desired = "Service.Restart", part.value("Service.Restart", "no"), "always"
+    if value == desired or (part.reader is Reader.SUPERVISOR and value in YES):
         return
     name = option.rpartition(".")[2]
     why = f"{name}={value}: Celery ends with status 0 when it is told to over the broker, and then stays down"
     if value in ("no", "false"):
         why = f"{name}={value}: whatever ends it, nothing starts it again"
-    yield finding("PM907", Level.WARNING, part, part.find(option), option, why, f"{name}={wanted}")
+    yield finding("PM907", Level.WARNING, part, part.find(option), option, why, f"{name}={desired}")
 
 
 def is_not_given_up(part: Part) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from procman.config.trust import distrust
+from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.install.state.event_log import Event, line_of
 from procman.install.state.manifest import Manifest
@@ -75,7 +75,7 @@ def user_for(argv: Sequence[str], user: str | None) -> str | None:
     if command is None:
         raise ProcmanError(f"{argv[0]} is not found", hint="Write its whole path in on_event.")
     files = [Path(command), *(Path(word) for word in argv[1:] if word.startswith("/") and os.path.lexists(word))]
-    return user if any(distrust(file, {0}) for file in files) else None
+    return user if any(trust_problems(file, {0}) for file in files) else None
 
 
 def _user(manifest: Manifest) -> str | None:

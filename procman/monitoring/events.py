@@ -10,11 +10,11 @@ from contextlib import suppress
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.install.state.event_log import Event, append_event, foreign_events, own_events
+from procman.install.state.event_log import Event, append_event, own_events, untrusted_events
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Kind, ProgramState
-from procman.monitoring.hold import by_whom
+from procman.monitoring.hold import invoking_user
 from procman.monitoring.program_view import now, owners, read_heartbeat
 
 PAUSE_SECONDS = 1.0
@@ -36,18 +36,18 @@ def events(installed: Installed, names: Sequence[str], most: int, *, follow: boo
 def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
-    wanted = {program.name for program in programs}
+    desired = {program.name for program in programs}
     with Tree() as tree:
         found = [
-            event for event in own_events(tree, manifest.directories.state) if not names or event.program in wanted
+            event for event in own_events(tree, manifest.directories.state) if not names or event.program in desired
         ]
     for program in programs:
         if program.launcher and program.kind is not Kind.COMMAND:
-            found += foreign_events(manifest.directories.run(program.name), program.name, owners(program.user))
+            found += untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
     return sorted(found, key=lambda event: event.at)
 
 
-def tell_stop(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], action: str) -> None:
+def log_stop(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], action: str) -> None:
     """Note that PROGRAMS are about to be stopped, of those that run; what cannot be noted hinders no order."""
     running = [
         (program, state)
@@ -68,5 +68,5 @@ def _stop(manifest: Manifest, program: InstalledProgram, state: ProgramState, ac
         what="stopped",
         action=action,
         tasks=tuple(task["name"] for task in says.get("tasks", ())),
-        by=by_whom(os.environ),
+        by=invoking_user(os.environ),
     )

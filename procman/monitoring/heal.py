@@ -14,7 +14,7 @@ from procman.backends.base import Controller
 from procman.backends.lookup import controller_of
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.install.safe_fs.untrusted_file import Foreign, read_foreign
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state import json_records
 from procman.install.state.event_log import Event, append_event
 from procman.install.state.generations import HEALING
@@ -22,7 +22,7 @@ from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, ProgramState, State
-from procman.monitoring.heal_policy import Decision, Finding, Memory, Order, decide_all
+from procman.monitoring.heal_policy import Decision, Memory, Observation, Order, decide_all
 from procman.monitoring.health import Health, ProgramHealth, examine
 from procman.monitoring.pidfd_signal import identity, send
 from procman.monitoring.program_view import Moment, now, owners
@@ -48,14 +48,14 @@ def look(installed: Installed, told: Told) -> Health:
         holds = read_holds(tree, state, moment.wall)
         memory = read_memory(tree, state, moment.boot or "")
     health = examine(installed)
-    findings = [*_findings(manifest, health, holds, moment), _of_project(health)]
-    after, decisions = decide_all(memory, findings, manifest.health, moment.monotonic, moment.wall)
+    observations = [*_observations(manifest, health, holds, moment), _of_project(health)]
+    after, decisions = decide_all(memory, observations, manifest.health, moment.monotonic, moment.wall)
     with Tree() as tree:
         if after != memory:
             tree.write(state / HEALING, json_records.to_bytes(after), 0o644)
         controller = controller_of(manifest)
-        for finding in findings:
-            for event in _carry_out(controller, finding, decisions[finding.program.name]):
+        for observation in observations:
+            for event in _carry_out(controller, observation, decisions[observation.program.name]):
                 with suppress(ProcmanError):  # a full disk must not keep anybody from healing
                     append_event(tree, state, event)
                 told(event)
@@ -72,16 +72,18 @@ def read_memory(tree: Tree, state: Path, boot_id: str) -> Memory:
     return memory if memory.boot_id == boot_id else Memory(boot_id)
 
 
-def _findings(manifest: Manifest, health: Health, holds: Mapping[str, Hold], moment: Moment) -> Iterator[Finding]:
+def _observations(
+    manifest: Manifest, health: Health, holds: Mapping[str, Hold], moment: Moment
+) -> Iterator[Observation]:
     for each in health.programs:
-        yield _finding(manifest, each, moment, held=each.program.name in holds)
+        yield _observation(manifest, each, moment, held=each.program.name in holds)
 
 
-def _finding(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Finding:
+def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Observation:
     watched, verdict = found.watched, found.watched.verdict
     # With a level below CRITICAL nothing is ever done.
     remedy = verdict.remedy if verdict and verdict.level == "CRITICAL" else ""
-    return Finding(
+    return Observation(
         program=found.program if found.program.kind is not Kind.HEALTH else replace(found.program, heal=False),
         state=watched.state,
         process=identity(watched.state.pid),
@@ -96,8 +98,8 @@ def _finding(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: 
     )
 
 
-def _of_project(health: Health) -> Finding:
-    return Finding(PROJECT, ProgramState("", wanted=True, state=State.RUNNING), "", health.results)
+def _of_project(health: Health) -> Observation:
+    return Observation(PROJECT, ProgramState("", desired=True, state=State.RUNNING), "", health.results)
 
 
 def healed_inside(manifest: Manifest, program: InstalledProgram, moment: Moment) -> tuple[float, ...]:
@@ -106,21 +108,21 @@ def healed_inside(manifest: Manifest, program: InstalledProgram, moment: Moment)
         return ()
     path = manifest.directories.run(program.name) / HEALED_INSIDE
     try:
-        said = json.loads(read_foreign(path, owners(program.user), MAX_BYTES) or b"{}")
+        said = json.loads(read_untrusted(path, owners(program.user), MAX_BYTES) or b"{}")
         restarts = [each for each in said["restarts"] if each["boot_id"] == moment.boot]
         return tuple(float(each["at"]) for each in restarts if type(each["at"]) in (int, float))
-    except (Foreign, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (UntrustedFile, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return ()
 
 
-def _carry_out(controller: Controller, finding: Finding, decision: Decision) -> Iterator[Event]:
+def _carry_out(controller: Controller, observation: Observation, decision: Decision) -> Iterator[Event]:
     yield from decision.events
     for order in decision.orders:
         try:
             if order is Order.START:
-                controller.start([finding.program], lambda _: None)
+                controller.start([observation.program], lambda _: None)
             else:
-                send(controller, finding.program, finding.process, SIGNALS[order])
+                send(controller, observation.program, observation.process, SIGNALS[order])
         except ProcmanError as error:
             if decision.events:
                 yield replace(decision.events[-1], what="healing", action=f"{order.value} failed: {error.message}")

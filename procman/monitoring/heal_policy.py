@@ -1,4 +1,4 @@
-"""What is to be done about what was found: a pure function from memory and findings to new memory and orders.
+"""What is to be done about what was found: a pure function from memory and observations to new memory and orders.
 
 A healing is a signal to the main process, never a stop by the process manager: it restarts what ends, and nobody's
 wish to have a program stopped is ever touched (R11). Warm first: TERM lets running tasks finish. Only what cannot hear
@@ -51,7 +51,7 @@ class Order(Enum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Observation:
     """What one look has shown of a program."""
 
     program: InstalledProgram
@@ -118,52 +118,54 @@ def worst(results: Sequence[Result]) -> Result | None:
     return most_severe(results) if results else None
 
 
-def decide(case: Case, finding: Finding, settings: HealthSettings, now: float, wall: float) -> Decision:
+def decide(case: Case, observation: Observation, settings: HealthSettings, now: float, wall: float) -> Decision:
     """Return what is to be done about FINDING, and what is to be remembered for the next look.
 
     NOW is the monotonic clock, which counts the hour; WALL, in seconds since the epoch, is for the events alone.
     """
-    case, told = _tell(_of_this_process(case, finding, now), finding, settings, wall)
-    decided = _heal(case, finding, settings, now, wall)
+    case, told = _tell(_of_this_process(case, observation, now), observation, settings, wall)
+    decided = _heal(case, observation, settings, now, wall)
     return replace(decided, events=(*told, *decided.events))
 
 
-def _of_this_process(case: Case, finding: Finding, now: float) -> Case:
+def _of_this_process(case: Case, observation: Observation, now: float) -> Case:
     recent = tuple(moment for moment in case.restarts if 0 <= now - moment < HOUR_SECONDS)
     case = replace(case, restarts=recent)
-    if not finding.process or finding.process == case.process:
+    if not observation.process or observation.process == case.process:
         return case
-    return replace(case, process=finding.process, code="", failures=0, step=RESTARTED if case.step else "")
+    return replace(case, process=observation.process, code="", failures=0, step=RESTARTED if case.step else "")
 
 
 # Telling -------------------------------------------------------------------------------------------------------------
 
 
-def _tell(case: Case, finding: Finding, settings: HealthSettings, wall: float) -> tuple[Case, list[Event]]:
+def _tell(case: Case, observation: Observation, settings: HealthSettings, wall: float) -> tuple[Case, list[Event]]:
     """Return the event of what was found, or of its end, once: a state that passes by is not worth one."""
-    result = worst(finding.results)
-    if result is None or not finding.state.wanted:
+    result = worst(observation.results)
+    if result is None or not observation.state.desired:
         return replace(case, seen="", looks=0, told=""), []
-    if _is_on_its_way(case, finding, wall):
+    if _is_on_its_way(case, observation, wall):
         return case, []
     seen = f"{result.level.name} {result.code}"
     looks = case.looks + 1 if seen == case.seen else 1
     case = replace(case, seen=seen, looks=looks)
     if result.level is Level.OK:
-        if finding.phase not in SETTLED:
+        if observation.phase not in SETTLED:
             return case, []
         # A healing has an end of its own to tell.
-        events = [_event(finding, "recovered", _formerly(case, result), wall)] if case.told and not case.step else []
+        events = (
+            [_event(observation, "recovered", _formerly(case, result), wall)] if case.told and not case.step else []
+        )
         return replace(case, told=""), events
     enough = min(CRITICAL_LOOKS, settings.failures) if result.level is Level.CRITICAL else settings.failures
     if looks < enough or case.told == seen:
         return case, []
-    return replace(case, told=seen), [_event(finding, "found", result, wall)]
+    return replace(case, told=seen), [_event(observation, "found", result, wall)]
 
 
-def _is_on_its_way(case: Case, finding: Finding, wall: float) -> bool:
+def _is_on_its_way(case: Case, observation: Observation, wall: float) -> bool:
     """Say whether it starts or stops as it was told, by healing or by somebody, and has the time for that left."""
-    program, state = finding.program, finding.state
+    program, state = observation.program, observation.state
     limit = {State.STARTING: program.start_seconds, State.STOPPING: program.stop_timeout_seconds}.get(state.state)
     if limit is None:
         return False
@@ -175,16 +177,16 @@ def _formerly(case: Case, result: Result) -> Result:
     return result._replace(code=case.told.partition(" ")[2])
 
 
-def _event(finding: Finding, what: str, result: Result | None, wall: float, action: str = "") -> Event:
+def _event(observation: Observation, what: str, result: Result | None, wall: float, action: str = "") -> Event:
     return Event(
         at=wall,
-        program=finding.program.name,
+        program=observation.program.name,
         what=what,
         code=result.code if result else "",
         level=result.level.name if result else "",
         reason=result.detail if result else "",
         action=action,
-        tasks=finding.tasks,
+        tasks=observation.tasks,
         by="healer",
     )
 
@@ -192,35 +194,35 @@ def _event(finding: Finding, what: str, result: Result | None, wall: float, acti
 # Healing -------------------------------------------------------------------------------------------------------------
 
 
-def _heal(case: Case, finding: Finding, settings: HealthSettings, now: float, wall: float) -> Decision:
-    if finding.held or not finding.state.wanted or not finding.program.heal:
+def _heal(case: Case, observation: Observation, settings: HealthSettings, now: float, wall: float) -> Decision:
+    if observation.held or not observation.state.desired or not observation.program.heal:
         return Decision(replace(case, code="", failures=0, step="", gave_up=False))
-    if finding.state.state in GIVEN_UP:
-        return _try_again(case, finding, wall)
-    if finding.state.state is not State.RUNNING or not finding.process:
+    if observation.state.state in GIVEN_UP:
+        return _try_again(case, observation, wall)
+    if observation.state.state is not State.RUNNING or not observation.process:
         # It is on its way; a heartbeat of the process before says nothing.
         return Decision(replace(case, code="", failures=0))
-    code, remedy = _need(finding)
+    code, remedy = _need(observation)
     if not code:
-        return _sound(case, finding, wall)
+        return _sound(case, observation, wall)
     case = replace(case, code=code, failures=case.failures + 1 if code == case.code else 1)
     if case.failures < _patience(remedy, case, settings):
         return Decision(case)
-    if case.step == Order.STOP.value or (case.step != Order.KILL.value and finding.phase == STOPPING):
-        return _force(case, finding, remedy, wall)
+    if case.step == Order.STOP.value or (case.step != Order.KILL.value and observation.phase == STOPPING):
+        return _force(case, observation, remedy, wall)
     if case.step == Order.KILL.value:
         # Not even the kernel ends it: it waits for a disk or the like.
         return Decision(case)
-    return _begin(case, finding, settings, now, wall)
+    return _begin(case, observation, settings, now, wall)
 
 
-def _need(finding: Finding) -> tuple[str, str]:
+def _need(observation: Observation) -> tuple[str, str]:
     """Return the code and the remedy of what a restart would help; empty if nothing would."""
-    if finding.remedy:
-        return finding.code, finding.remedy
-    limit = finding.program.memory_restart_mib
-    used = max((result.values.get("memory_bytes", 0.0) for result in finding.results), default=0.0)
-    if limit is not None and used > limit * 1024**2 and finding.phase != STOPPING:
+    if observation.remedy:
+        return observation.code, observation.remedy
+    limit = observation.program.memory_restart_mib
+    used = max((result.values.get("memory_bytes", 0.0) for result in observation.results), default=0.0)
+    if limit is not None and used > limit * 1024**2 and observation.phase != STOPPING:
         return MEMORY, WARM
     return "", ""
 
@@ -231,76 +233,78 @@ def _patience(remedy: str, case: Case, settings: HealthSettings) -> int:
     return settings.failures * (PATIENT_LOOKS if speaks else 1)
 
 
-def _sound(case: Case, finding: Finding, wall: float) -> Decision:
+def _sound(case: Case, observation: Observation, wall: float) -> Decision:
     """Nothing is wrong that a restart would help; that ends a healing once the program is well."""
     case = replace(case, code="", failures=0, gave_up=False)
-    if not case.step or not _is_well(finding):
+    if not case.step or not _is_well(observation):
         return Decision(case)
-    return Decision(replace(case, step=""), events=(_event(finding, "healed", None, wall, "it is well again"),))
+    return Decision(replace(case, step=""), events=(_event(observation, "healed", None, wall, "it is well again"),))
 
 
-def _is_well(finding: Finding) -> bool:
-    result = worst(finding.results)
-    speaks = finding.program.launcher and finding.program.kind in (Kind.WORKER, Kind.BEAT)
-    is_at_work = finding.phase in (CONSUMING, TICKING) or not speaks
+def _is_well(observation: Observation) -> bool:
+    result = worst(observation.results)
+    speaks = observation.program.launcher and observation.program.kind in (Kind.WORKER, Kind.BEAT)
+    is_at_work = observation.phase in (CONSUMING, TICKING) or not speaks
     return is_at_work and (result is None or result.level is not Level.CRITICAL)
 
 
-def _begin(case: Case, finding: Finding, settings: HealthSettings, now: float, wall: float) -> Decision:
-    inside = [moment for moment in finding.healed_inside if 0 <= now - moment < HOUR_SECONDS]
+def _begin(case: Case, observation: Observation, settings: HealthSettings, now: float, wall: float) -> Decision:
+    inside = [moment for moment in observation.healed_inside if 0 <= now - moment < HOUR_SECONDS]
     if len(case.restarts) + len(inside) >= settings.restarts_per_hour:
-        event = _healing_event(finding, case, "gave-up", "none: it was restarted often enough within the hour", wall)
+        event = _healing_event(
+            observation, case, "gave-up", "none: it was restarted often enough within the hour", wall
+        )
         return Decision(replace(case, gave_up=True), events=() if case.gave_up else (event,))
     case = replace(case, step=Order.STOP.value, failures=0, restarts=(*case.restarts, now), gave_up=False)
-    dump = (Order.DUMP,) if _can_dump(finding) and case.code != MEMORY else ()
-    event = _healing_event(finding, case, "healing", "told it to stop warm and be started again", wall)
+    dump = (Order.DUMP,) if _can_dump(observation) and case.code != MEMORY else ()
+    event = _healing_event(observation, case, "healing", "told it to stop warm and be started again", wall)
     return Decision(case, (*dump, Order.STOP), (event,))
 
 
-def _force(case: Case, finding: Finding, remedy: str, wall: float) -> Decision:
+def _force(case: Case, observation: Observation, remedy: str, wall: float) -> Decision:
     """It was told to stop and goes on: kill it, unless that could take a task that it runs in its time."""
-    if case.code == MEMORY or (remedy != FORCE and finding.busy):
+    if case.code == MEMORY or (remedy != FORCE and observation.busy):
         return Decision(case)
     case = replace(case, step=Order.KILL.value, failures=0)
-    why = "its stop did not end" if finding.phase == STOPPING else "it did not hear that it is to stop"
-    event = _healing_event(finding, case, "healing", f"killed it: {why}", wall)
+    why = "its stop did not end" if observation.phase == STOPPING else "it did not hear that it is to stop"
+    event = _healing_event(observation, case, "healing", f"killed it: {why}", wall)
     return Decision(case, (Order.KILL,), (event,))
 
 
-def _try_again(case: Case, finding: Finding, wall: float) -> Decision:
-    failures = case.failures + 1 if case.code == finding.state.state.value else 1
-    case = replace(case, code=finding.state.state.value, failures=failures)
+def _try_again(case: Case, observation: Observation, wall: float) -> Decision:
+    failures = case.failures + 1 if case.code == observation.state.state.value else 1
+    case = replace(case, code=observation.state.state.value, failures=failures)
     if failures < RETRY_LOOKS:
         return Decision(case)
-    event = _healing_event(finding, case, "healing", "started it again, as at every tenth look from now on", wall)
+    event = _healing_event(observation, case, "healing", "started it again, as at every tenth look from now on", wall)
     is_first = case.step != Order.START.value
     case = replace(case, failures=0, step=Order.START.value)
     return Decision(case, (Order.START,), (event,) if is_first else ())
 
 
-def _can_dump(finding: Finding) -> bool:
+def _can_dump(observation: Observation) -> bool:
     # SIGUSR1 kills a beat, and a worker that is not ready.
-    return finding.program.kind is Kind.WORKER and finding.phase in (CONSUMING, DISCONNECTED)
+    return observation.program.kind is Kind.WORKER and observation.phase in (CONSUMING, DISCONNECTED)
 
 
-def _healing_event(finding: Finding, case: Case, what: str, action: str, wall: float) -> Event:
-    result = next((each for each in finding.results if each.code == case.code), worst(finding.results))
-    event = _event(finding, what, result, wall, action)
+def _healing_event(observation: Observation, case: Case, what: str, action: str, wall: float) -> Event:
+    result = next((each for each in observation.results if each.code == case.code), worst(observation.results))
+    event = _event(observation, what, result, wall, action)
     if case.code == MEMORY:
-        limit = finding.program.memory_restart_mib
+        limit = observation.program.memory_restart_mib
         return replace(event, code="", reason=f"it uses more than memory_restart_mib ({limit} MiB)")
     return event
 
 
 def decide_all(
-    memory: Memory, findings: Sequence[Finding], settings: HealthSettings, now: float, wall: float
+    memory: Memory, observations: Sequence[Observation], settings: HealthSettings, now: float, wall: float
 ) -> tuple[Memory, Mapping[str, Decision]]:
     """Return what to remember, and what is to be done, by program; a program that is gone is forgotten."""
     known = {case.program: case for case in memory.cases}
     decided = {
-        finding.program.name: decide(
-            known.get(finding.program.name, Case(finding.program.name)), finding, settings, now, wall
+        observation.program.name: decide(
+            known.get(observation.program.name, Case(observation.program.name)), observation, settings, now, wall
         )
-        for finding in findings
+        for observation in observations
     }
     return replace(memory, cases=tuple(each.case for each in decided.values())), decided

@@ -20,10 +20,10 @@ from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Level, ProgramState, Result
 from procman.monitoring.checks import registry
-from procman.monitoring.checks.inputs import Running, Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import CELERY
 from procman.monitoring.checks.quick import SEVERITY, most_severe
-from procman.monitoring.program_view import watch
+from procman.monitoring.program_view import program_snapshots
 
 if TYPE_CHECKING:
     # Monitoring asks every minute, and the broker hardly ever.
@@ -39,7 +39,7 @@ DOUBTFUL = ("PM202", "PM401")
 class ProgramHealth:
     """One program, and what every check that concerns it found."""
 
-    watched: Watched
+    watched: ProgramSnapshot
     results: tuple[Result, ...]
 
     @property
@@ -90,12 +90,12 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
     every = controller_of(manifest).states(manifest.programs)
     meant = {program.name for program in programs}
     states = [state for state in every if state.name in meant]
-    watched = watch(manifest, programs, states)
+    watched = program_snapshots(manifest, programs, states)
     facts, problem = None, ""
     if probe or any(_needs_broker(each) for each in watched):
         facts, problem = _ask(installed)
     if facts and facts.reachable and any(_needs_broker(each) for each in watched):
-        watched = watch(manifest, programs, states, broker_answered=True)
+        watched = program_snapshots(manifest, programs, states, broker_answered=True)
     at = time.time()
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, at)
@@ -123,7 +123,7 @@ def write(path: Path, text: str) -> None:
         tree.write(path.absolute(), text.encode("utf-8"), 0o644)
 
 
-def _needs_broker(each: Watched) -> bool:
+def _needs_broker(each: ProgramSnapshot) -> bool:
     return bool(each.verdict and each.verdict.level == "WARNING" and each.verdict.code in DOUBTFUL)
 
 
@@ -155,16 +155,16 @@ def _by_program(found: Sequence[Result]) -> Mapping[str | None, list[Result]]:
 
 def _running(
     manifest: Manifest,
-    watched: Sequence[Watched],
+    watched: Sequence[ProgramSnapshot],
     every: Sequence[ProgramState],
     facts: BrokerFacts | None,
     problem: str,
     *,
     is_whole: bool,
-) -> Running:
+) -> ProjectSnapshot:
     asked = {each.program.name for each in watched}
     launcher = manifest.directories.library / LAUNCHER
-    return Running(
+    return ProjectSnapshot(
         project=manifest.project,
         app=manifest.app,
         directory=manifest.directory,

@@ -24,7 +24,7 @@ def hold(
     installed: Installed, names: Sequence[str], seconds: float | None, reason: str, environment: Mapping[str, str]
 ) -> list[Hold]:
     """Hold the programs that NAMES mean, for SECONDS or until they are released; a later hold replaces an earlier."""
-    manifest, now, person = installed.manifest, time.time(), by_whom(environment)
+    manifest, now, person = installed.manifest, time.time(), invoking_user(environment)
     holds = []
     with Tree() as tree:
         for program in _meant(installed, names):
@@ -40,7 +40,7 @@ def release(
     installed: Installed, names: Sequence[str], environment: Mapping[str, str]
 ) -> list[tuple[InstalledProgram, bool]]:
     """Release the programs that NAMES mean; tell of each whether it was held."""
-    manifest, person = installed.manifest, by_whom(environment)
+    manifest, person = installed.manifest, invoking_user(environment)
     done = []
     with Tree() as tree:
         for program in _meant(installed, names):
@@ -68,7 +68,7 @@ def seconds_of(text: str) -> float:
     return total
 
 
-def by_whom(environment: Mapping[str, str]) -> str:
+def invoking_user(environment: Mapping[str, str]) -> str:
     """Return who gives an order: the user behind sudo, or the caller."""
     try:
         return environment.get("SUDO_USER") or getpass.getuser()

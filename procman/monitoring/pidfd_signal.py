@@ -21,7 +21,7 @@ START_TIME = 19
 """Which field of /proc/PID/stat behind the name says when the process was started (proc(5))."""
 
 
-class Gone(ProcmanError):
+class ProcessChanged(ProcmanError):
     """The process is another one by now, or is not to be signalled any more."""
 
 
@@ -46,16 +46,16 @@ def send(controller: Controller, program: InstalledProgram, process: str, number
     with _held(pid) as descriptor:
         [state] = controller.states([program])
         if state.pid != pid or identity(pid) != process:
-            raise Gone(f"{program.name}: process {pid} has ended meanwhile")
-        if not state.wanted or state.state is not State.RUNNING:
-            raise Gone(f"{program.name}: it is {state.state.value} by now")
+            raise ProcessChanged(f"{program.name}: process {pid} has ended meanwhile")
+        if not state.desired or state.state is not State.RUNNING:
+            raise ProcessChanged(f"{program.name}: it is {state.state.value} by now")
         try:
             if descriptor is None:
                 os.kill(pid, number)
             else:
                 signal.pidfd_send_signal(descriptor, number)
         except ProcessLookupError:
-            raise Gone(f"{program.name}: process {pid} has ended meanwhile") from None
+            raise ProcessChanged(f"{program.name}: process {pid} has ended meanwhile") from None
         except PermissionError:
             raise ProcmanError(
                 f"{program.name}: its process {pid} may not be signalled",
@@ -73,7 +73,7 @@ def _held(pid: int) -> Iterator[int | None]:
         return
     except OSError as error:
         if error.errno == errno.ESRCH:
-            raise Gone(f"process {pid} has ended meanwhile") from None
+            raise ProcessChanged(f"process {pid} has ended meanwhile") from None
         yield None
         return
     try:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from procman.agent.verdict import MAX_BYTES, Thresholds, read, verdict
-from procman.install.safe_fs.untrusted_file import Foreign, read_foreign
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState
-from procman.monitoring.checks.inputs import NONE, Heartbeat, Watched
+from procman.monitoring.checks.inputs import NONE, Heartbeat, ProgramSnapshot
 
 FILE = "heartbeat.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -38,13 +38,13 @@ def now() -> Moment:
     return Moment(time.monotonic(), time.time(), boot)
 
 
-def watch(
+def program_snapshots(
     manifest: Manifest,
     programs: Sequence[InstalledProgram],
     states: Sequence[ProgramState],
     *,
     broker_answered: bool = False,
-) -> list[Watched]:
+) -> list[ProgramSnapshot]:
     """Return what is known of PROGRAMS in their STATES, in order.
 
     BROKER_ANSWERED: it has just been asked by somebody else and did answer, so that it is not to blame.
@@ -52,12 +52,12 @@ def watch(
     moment = now()
     due = restarts_due(manifest, programs, states)
     return [
-        _watched(manifest, program, state, why, moment, broker_answered=broker_answered)
+        _program_snapshot(manifest, program, state, why, moment, broker_answered=broker_answered)
         for program, state, why in zip(programs, states, due, strict=True)
     ]
 
 
-def _watched(
+def _program_snapshot(
     manifest: Manifest,
     program: InstalledProgram,
     state: ProgramState,
@@ -65,7 +65,7 @@ def _watched(
     moment: Moment,
     *,
     broker_answered: bool,
-) -> Watched:
+) -> ProgramSnapshot:
     stale = manifest.health.stale_seconds
     heartbeat = read_heartbeat(manifest, program, state, moment)
     found = None
@@ -73,7 +73,7 @@ def _watched(
         content = {**heartbeat.content, "queues_asked": moment.monotonic} if broker_answered else heartbeat.content
         thresholds = Thresholds(stale, program.stall_seconds, program.stop_timeout_seconds)
         found = verdict(content, moment.monotonic, thresholds)
-    return Watched(program, state, heartbeat, found, restart_due)
+    return ProgramSnapshot(program, state, heartbeat, found, restart_due)
 
 
 def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment) -> Heartbeat:
@@ -82,9 +82,9 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
         return NONE
     path = manifest.directories.run(program.name) / FILE
     try:
-        found = read_foreign(path, owners(program.user), MAX_BYTES + 1)
+        found = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
         content = None if found is None else read(found.decode("utf-8"))
-    except Foreign as error:
+    except UntrustedFile as error:
         return Heartbeat(None, f"its heartbeat is not read: {error}")
     except ValueError as error:
         return Heartbeat(None, f"its heartbeat {path} is corrupt: {error}")

@@ -44,10 +44,10 @@ class ProjectStatus(NamedTuple):
     @property
     def exit_status(self) -> int:
         """0, or 3 when a wanted program is not running, or 4 when that cannot be told (U2)."""
-        wanted = [each.state for each in self.programs if each.state.wanted]
-        if any(state.state is State.UNKNOWN for state in wanted):
+        desired = [each.state for each in self.programs if each.state.desired]
+        if any(state.state is State.UNKNOWN for state in desired):
             return 4
-        return 3 if any(state.state is not State.RUNNING for state in wanted) else 0
+        return 3 if any(state.state is not State.RUNNING for state in desired) else 0
 
 
 def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
@@ -58,11 +58,11 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     answer = Background(lambda: controller.states(programs))
     # While the process manager thinks about its answer, what needs it is imported and the files are compared.
     from procman.monitoring.checks.quick import check_lightly
-    from procman.monitoring.program_view import watch
+    from procman.monitoring.program_view import program_snapshots
 
     found = tuple(differences(manifest))
     holds = _holds(manifest)
-    watched = watch(manifest, programs, answer.result())
+    watched = program_snapshots(manifest, programs, answer.result())
     return ProjectStatus(
         manifest=manifest,
         generation=installed.generation.number,

@@ -40,7 +40,7 @@ def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
 
 def _word(each: ProgramHealth) -> str:
     state = each.watched.state
-    return "-" if state.state is State.STOPPED and not state.wanted else each.worst.level.name.lower()
+    return "-" if state.state is State.STOPPED and not state.desired else each.worst.level.name.lower()
 
 
 def _colour(level: Level) -> str:
@@ -69,7 +69,7 @@ def _program(each: ProgramHealth) -> dict[str, object]:
         "key": each.program.key,
         "kind": each.program.kind.value,
         "state": state.state.value,
-        "wanted": state.wanted,
+        "wanted": state.desired,
         "pid": state.pid,
         "level": each.worst.level.name,
         "verdict": None if verdict is None else verdict._asdict(),

@@ -71,7 +71,7 @@ def _families(health: Health) -> Iterator[tuple[str, str, list[Sample]]]:
     yield (
         "program_wanted",
         "1 where it should run.",
-        [Sample(_named(health, each), each.watched.state.wanted) for each in health.programs],
+        [Sample(_named(health, each), each.watched.state.desired) for each in health.programs],
     )
     for figure, explanation in FIGURES.items():
         yield f"program_{figure}", explanation, list(_figures(health, figure))

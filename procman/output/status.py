@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+from procman.agent.verdict import format_duration
 from procman.install.state.holds import Hold
 from procman.model import Level, State
 from procman.monitoring.status import ProgramStatus, ProjectStatus
-from procman.output.terminal import coloured, duration, moment, printable, size, table
+from procman.output.terminal import coloured, moment, printable, size, table
 
 FORMAT = 1
 """Goes up when a field changes its meaning or goes away; new fields may come at any time."""
@@ -31,13 +32,13 @@ def as_text(status: ProjectStatus, stream: TextIO = sys.stdout) -> Iterator[str]
 
 def _row(status: ProjectStatus, each: ProgramStatus) -> list[str]:
     state, values = each.state, each.result.values
-    memory = values.get("memory_bytes")
+    memory, uptime = values.get("memory_bytes"), _uptime(status, each)
     return [
         each.program.name,
         state.state.value,
-        "-" if state.state is State.STOPPED and not state.wanted else each.result.level.name.lower(),
+        "-" if state.state is State.STOPPED and not state.desired else each.result.level.name.lower(),
         str(state.pid or "-"),
-        duration(_uptime(status, each)),
+        "-" if uptime is None else format_duration(uptime),
         size(memory) + ("*" if values.get("memory_is_rss") else ""),
         "-" if state.restarts is None else str(state.restarts),
     ]
@@ -105,7 +106,7 @@ def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
         "key": each.program.key,
         "kind": each.program.kind.value,
         "state": state.state.value,
-        "wanted": state.wanted,
+        "wanted": state.desired,
         "detail": state.detail,
         "pid": state.pid,
         "since": state.since,

@@ -43,18 +43,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
     ]
 
 
-def duration(seconds: float | None) -> str:
-    """Return SECONDS as a person says it, in at most six characters: 42s, 5m10s, 3h20m, 12d4h."""
-    if seconds is None:
-        return "-"
-    whole = max(0, int(seconds))
-    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
-    return f"{whole}s"
-
-
 def moment(seconds: float, timespec: str = "minutes") -> str:
     """Return when SECONDS since the epoch are, here, to the TIMESPEC; a file may say what no calendar has."""
     from datetime import datetime  # imported by need: monitoring asks every minute, and shows no times

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from procman.model import Kind, Level, Result
-from procman.preflight.inputs import Before
+from procman.preflight.inputs import PreflightFacts
 
 PICKLES = {"pickle", "application/x-python-serialize"}
 
 
-def app_is_imported(before: Before) -> Iterator[Result]:
+def app_is_imported(preflight: PreflightFacts) -> Iterator[Result]:
     """The app is imported by each launch, as the user of the programs, with the time limit."""
-    for each in before.asked:
+    for each in preflight.asked:
         if each.app:
             detail = (
-                f"{before.project.app} was imported in {each.app.import_seconds:.1f} s, with {each.app.tasks} tasks"
+                f"{preflight.project.app} was imported in {each.app.import_seconds:.1f} s, with {each.app.tasks} tasks"
             )
             yield Result("PM711", each.name, Level.OK, detail)
         else:
@@ -24,9 +24,9 @@ def app_is_imported(before: Before) -> Iterator[Result]:
             yield Result("PM711", each.name, Level.CRITICAL, each.error, hint)
 
 
-def import_is_in_time(before: Before) -> Iterator[Result]:
+def import_is_in_time(preflight: PreflightFacts) -> Iterator[Result]:
     """The app takes less time to import than a program must stay up to count as started."""
-    for each in before.asked:
+    for each in preflight.asked:
         for program in each.programs if each.app else ():
             if each.app and each.app.import_seconds >= program.start_seconds:
                 detail = (
@@ -37,10 +37,10 @@ def import_is_in_time(before: Before) -> Iterator[Result]:
                 yield Result("PM712", program.name, Level.WARNING, detail, hint)
 
 
-def settings_are_those_meant(before: Before) -> Iterator[Result]:
+def settings_are_those_meant(preflight: PreflightFacts) -> Iterator[Result]:
     """The settings module that procman.toml names is the one that the app uses."""
-    meant = before.project.settings
-    for each in before.asked:
+    meant = preflight.project.settings
+    for each in preflight.asked:
         used = each.app.settings if each.app else None
         if meant and used and used != meant:
             detail = f"the app uses the settings {used}, whatever DJANGO_SETTINGS_MODULE says ({meant})"
@@ -51,17 +51,17 @@ def settings_are_those_meant(before: Before) -> Iterator[Result]:
             yield Result("PM713", each.name, Level.WARNING, detail, "Leave the key settings out, or mend the app.")
 
 
-def app_can_tell(before: Before) -> Iterator[Result]:
+def app_can_tell(preflight: PreflightFacts) -> Iterator[Result]:
     """The app can tell its queues, schedule and settings: what fails here fails in the worker too."""
-    for each in before.asked:
+    for each in preflight.asked:
         for what, problem in each.app.problems.items() if each.app else ():
             detail = f"the app cannot tell its {what}: {problem}"
             yield Result("PM714", each.name, Level.WARNING, detail, "Mend that setting of the app.")
 
 
-def app_has_tasks(before: Before) -> Iterator[Result]:
+def app_has_tasks(preflight: PreflightFacts) -> Iterator[Result]:
     """The app has tasks of its own."""
-    for each in before.asked:
+    for each in preflight.asked:
         workers = [program for program in each.programs if program.kind is Kind.WORKER]
         if each.app and workers and not each.app.tasks:
             detail = "the app has no tasks: a worker would refuse every message"
@@ -69,10 +69,10 @@ def app_has_tasks(before: Before) -> Iterator[Result]:
             yield Result("PM715", each.name, Level.WARNING, detail, hint)
 
 
-def pickle_is_not_accepted(before: Before) -> Iterator[Result]:
+def pickle_is_not_accepted(preflight: PreflightFacts) -> Iterator[Result]:
     """The app does not unpickle what anybody can put on the broker; as root Celery refuses to."""
-    user = before.project.user
-    if before.runs_as_root:
+    user = preflight.project.user
+    if preflight.runs_as_root:
         detail = (
             "the programs run as root: a worker that accepts pickle refuses to start, and any other can do anything"
         )
@@ -80,7 +80,7 @@ def pickle_is_not_accepted(before: Before) -> Iterator[Result]:
             "Let another user run them, such as www-data. Root does not load the app here, so that it is not checked."
         )
         yield Result("PM716", None, Level.WARNING, detail, hint)
-    for each in before.asked:
+    for each in preflight.asked:
         accepted = each.app.options.get("accept_content") if each.app else None
         if PICKLES & set(accepted if isinstance(accepted, list) else ()):
             detail = f"the app accepts pickle: whoever can send it a message runs code as {user or 'you'}"

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.model import BackendName, Kind, Level, Result, Scope, SupervisorMode
-from procman.preflight.inputs import Before
+from procman.preflight.inputs import PreflightFacts
 from procman.preflight.interpreter import numbers
 from procman.probes.app import Judged
 from procman.project import Beat, Program
@@ -22,22 +22,22 @@ MENDS_ITSELF = (5, 6)
 """From this Celery on beat replaces any schedule that it cannot read; before, one that opens may end it."""
 
 
-def _beats(before: Before) -> Iterator[tuple[Program, Judged]]:
-    for program in before.of_kind(Kind.BEAT):
-        each = before.answer(program)
+def _beats(preflight: PreflightFacts) -> Iterator[tuple[Program, Judged]]:
+    for program in preflight.of_kind(Kind.BEAT):
+        each = preflight.answer(program)
         yield program, each.judged.get(program.name, Judged()) if each else Judged()
 
 
-def _files(before: Before) -> Iterator[tuple[Program, Path]]:
+def _files(preflight: PreflightFacts) -> Iterator[tuple[Program, Path]]:
     """The beats that keep a file, and which."""
-    for program, judged in _beats(before):
+    for program, judged in _beats(preflight):
         if isinstance(program.options, Beat) and program.options.schedule_file and judged.keeps_file is not False:
             yield program, program.options.schedule_file
 
 
-def scheduler_is_imported(before: Before) -> Iterator[Result]:
+def scheduler_is_imported(preflight: PreflightFacts) -> Iterator[Result]:
     """The scheduler class of beat can be imported."""
-    for program, judged in _beats(before):
+    for program, judged in _beats(preflight):
         if judged.scheduler_error:
             detail = f"the scheduler cannot be imported: {judged.scheduler_error}"
             hint = f"Install it into the virtualenv, or mend scheduler in [{program.key}] or the app's beat_scheduler."
@@ -46,11 +46,11 @@ def scheduler_is_imported(before: Before) -> Iterator[Result]:
             yield Result("PM741", program.name, Level.OK, f"the scheduler is {judged.scheduler}")
 
 
-def schedule_can_be_written(before: Before) -> Iterator[Result]:
+def schedule_can_be_written(preflight: PreflightFacts) -> Iterator[Result]:
     """The directory of the schedule is there, or will be made, and the user can write to it."""
-    for program, file in _files(before):
-        directory = before.places.get(file.parent)
-        user = before.project.user or "you"
+    for program, file in _files(preflight):
+        directory = preflight.places.get(file.parent)
+        user = preflight.project.user or "you"
         if directory is None:
             continue
         if directory.exists and not directory.is_directory:
@@ -66,7 +66,7 @@ def schedule_can_be_written(before: Before) -> Iterator[Result]:
             hint = f"namei -l {file.parent} shows what keeps {user} out."
             detail = f"{user} cannot reach {file.parent}, where beat keeps its schedule: {directory.problem}"
             yield Result("PM742", program.name, Level.CRITICAL, detail, hint)
-        elif before.project.scope is Scope.USER and not directory.above_writable:
+        elif preflight.project.scope is Scope.USER and not directory.above_writable:
             hint = f"Mend schedule_file in [{program.key}]."
             yield Result(
                 "PM742", program.name, Level.CRITICAL, f"{file.parent} is missing, and not yours to make", hint
@@ -75,37 +75,37 @@ def schedule_can_be_written(before: Before) -> Iterator[Result]:
             yield Result("PM742", program.name, Level.OK, f"{file.parent} is made by the install")
 
 
-def schedule_stays(before: Before) -> Iterator[Result]:
+def schedule_stays(preflight: PreflightFacts) -> Iterator[Result]:
     """The schedule is kept where no boot removes it, and not among the code."""
-    for program, file in _files(before):
-        directory = before.places.get(file.parent)
+    for program, file in _files(preflight):
+        directory = preflight.places.get(file.parent)
         if any(file.is_relative_to(place) for place in EMPTIED) or (directory and directory.in_memory):
             detail = f"{file.parent} is emptied at boot: beat then forgets when things last ran"
-            yield Result("PM743", program.name, Level.WARNING, detail, _elsewhere(before, program))
-        code = [before.project.directory, *before.project.python_path]
+            yield Result("PM743", program.name, Level.WARNING, detail, _elsewhere(preflight, program))
+        code = [preflight.project.directory, *preflight.project.python_path]
         if any(file.is_relative_to(place) for place in code):
             detail = (
                 f"{file} is among the code: who may write the schedule may write code there, and the next release may "
                 "remove it"
             )
-            yield Result("PM743", program.name, Level.WARNING, detail, _elsewhere(before, program))
+            yield Result("PM743", program.name, Level.WARNING, detail, _elsewhere(preflight, program))
 
 
-def _elsewhere(before: Before, program: Program) -> str:
-    beat, usual = program.options, before.project.directories.data
+def _elsewhere(preflight: PreflightFacts, program: Program) -> str:
+    beat, usual = program.options, preflight.project.directories.data
     if isinstance(beat, Beat) and beat.schedule_file and beat.schedule_file.parent == usual:
         return f'Write schedule_file = "PATH" into [{program.key}], with a place that outlives a boot.'
     return f"Leave schedule_file out of [{program.key}]: it is then kept in {usual}."
 
 
-def schedule_is_the_users(before: Before) -> Iterator[Result]:
+def schedule_is_the_users(preflight: PreflightFacts) -> Iterator[Result]:
     """The files of the schedule can be written by the user, and by nobody else: a pickle runs code."""
-    user = before.project.user or "you"
-    for program, _ in _files(before):
-        for path, place in before.schedule.files.items() if before.schedule else ():
+    user = preflight.project.user or "you"
+    for program, _ in _files(preflight):
+        for path, place in preflight.schedule.files.items() if preflight.schedule else ():
             if not place.exists or not place.readable or not place.writable:
                 # Where it can, beat removes it without a word, and with it the times of the last runs.
-                level = Level.WARNING if _can_remove(before, path) else Level.CRITICAL
+                level = Level.WARNING if _can_remove(preflight, path) else Level.CRITICAL
                 what = (
                     "removes it and forgets when things last ran" if level is Level.WARNING else "ends at every start"
                 )
@@ -121,15 +121,15 @@ def schedule_is_the_users(before: Before) -> Iterator[Result]:
                 yield Result("PM744", program.name, Level.WARNING, detail, f"chmod go-w {path}")
 
 
-def _can_remove(before: Before, path: Path) -> bool:
-    directory = before.places.get(path.parent)
+def _can_remove(preflight: PreflightFacts, path: Path) -> bool:
+    directory = preflight.places.get(path.parent)
     return directory is not None and directory.writable
 
 
-def schedule_can_be_read(before: Before) -> Iterator[Result]:
+def schedule_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:
     """The schedule is whole."""
-    schedule, app = before.schedule, before.facts()
-    for program, file in _files(before):
+    schedule, app = preflight.schedule, preflight.facts()
+    for program, file in _files(preflight):
         for old, new in schedule.set_aside if schedule else ():
             detail = f"beat could not read {old}, and it was set aside: it is called {new} now"
             hint = "Nothing is left to do: beat begins a new one, and does not know when things last ran."
@@ -144,10 +144,10 @@ def schedule_can_be_read(before: Before) -> Iterator[Result]:
             yield Result("PM745", program.name, Level.WARNING if mends else Level.CRITICAL, detail, hint)
 
 
-def beat_is_alone(before: Before) -> Iterator[Result]:
+def beat_is_alone(preflight: PreflightFacts) -> Iterator[Result]:
     """No other beat of the app runs on this host: every periodic task would be sent twice."""
-    project = before.project
-    for other in before.host.beats if before.of_kind(Kind.BEAT) else ():
+    project = preflight.project
+    for other in preflight.host.beats if preflight.of_kind(Kind.BEAT) else ():
         detail = (
             f"process {other.pid} of {other.user} is another beat of {other.app or 'an app'}, in {other.directory}: "
             f"with ours every periodic task is sent twice ({other.command})"
@@ -158,4 +158,4 @@ def beat_is_alone(before: Before) -> Iterator[Result]:
                 "Stop it and keep it from starting again; `procman install --replace FILE` takes over one of "
                 f"the supervisord of {project.supervisor.configuration}."
             )
-        yield Result("PM746", before.of_kind(Kind.BEAT)[0].name, Level.WARNING, detail, hint)
+        yield Result("PM746", preflight.of_kind(Kind.BEAT)[0].name, Level.WARNING, detail, hint)

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterator
 
 from procman.model import Kind, Level, Result, Scope
-from procman.preflight.inputs import Asked, Before
+from procman.preflight.inputs import AppAnswer, PreflightFacts
 from procman.probes.broker import BrokerFacts
 
 IN_ONE_PROCESS = ("memory", "in-memory", "kombu.transport.memory")
@@ -28,9 +28,9 @@ TROUBLES = {
 LOOK = "Look at the broker and at the app's broker settings, then check again."
 
 
-def broker_takes_us(before: Before) -> Iterator[Result]:
+def broker_takes_us(preflight: PreflightFacts) -> Iterator[Result]:
     """The broker can be reached, and accepts user, password and virtual host."""
-    for each in before.asked:
+    for each in preflight.asked:
         broker = each.broker
         if each.broker_error:
             yield Result("PM721", each.name, Level.CRITICAL, each.broker_error, LOOK)
@@ -47,25 +47,25 @@ def broker_takes_us(before: Before) -> Iterator[Result]:
             yield Result("PM721", each.name, Level.CRITICAL, detail, hint)
 
 
-def _shown(each: Asked) -> str:
+def _shown(each: AppAnswer) -> str:
     """The URL as the app has it, where there is one alone; of several the one that was tried."""
     urls = each.app.broker_urls if each.app else ()
     return urls[0] if len(urls) == 1 else (each.broker.url if each.broker else "") or "the broker"
 
 
-def transport_is_installed(before: Before) -> Iterator[Result]:
+def transport_is_installed(preflight: PreflightFacts) -> Iterator[Result]:
     """The client library of the broker is in the virtualenv: `pip install celery` brings none for Redis."""
-    for each in before.asked:
+    for each in preflight.asked:
         missing = each.app.missing_module if each.app else None
         if missing and each.app:
-            pip = before.project.virtualenv / "bin" / "pip"
+            pip = preflight.project.virtualenv / "bin" / "pip"
             detail = f"{missing} is not in the virtualenv, and the transport {each.app.transport} needs it"
             yield Result("PM722", each.name, Level.CRITICAL, detail, f"{pip} install 'celery[{each.app.transport}]'")
 
 
-def credentials_are_own(before: Before) -> Iterator[Result]:
+def credentials_are_own(preflight: PreflightFacts) -> Iterator[Result]:
     """A broker on another host is not used with RabbitMQ's default account."""
-    for each in before.asked:
+    for each in preflight.asked:
         broker = each.broker
         if broker and broker.default_credentials and not is_local(broker.host):
             detail = f"{broker.url}: RabbitMQ's default account guest, on another host"
@@ -73,22 +73,22 @@ def credentials_are_own(before: Before) -> Iterator[Result]:
             yield Result("PM723", each.name, Level.WARNING, detail, hint)
 
 
-def transport_is_for_production(before: Before) -> Iterator[Result]:
+def transport_is_for_production(preflight: PreflightFacts) -> Iterator[Result]:
     """The broker is none that is made for development."""
-    for each in before.asked:
+    for each in preflight.asked:
         transport = each.app.transport if each.app else ""
         if transport in IN_ONE_PROCESS:
             detail = f"the broker is {transport}: what one process sends no other one receives"
             yield Result("PM724", each.name, Level.CRITICAL, detail, "Use RabbitMQ or Redis.")
-        elif transport in FOR_DEVELOPMENT and before.project.scope is Scope.SYSTEM:
+        elif transport in FOR_DEVELOPMENT and preflight.project.scope is Scope.SYSTEM:
             detail = f"the broker is {transport}, for development: a worker that is killed loses what it had reserved"
             yield Result("PM724", each.name, Level.WARNING, detail, "Use RabbitMQ or Redis on a server.")
 
 
-def management_answers(before: Before) -> Iterator[Result]:
+def management_answers(preflight: PreflightFacts) -> Iterator[Result]:
     """RabbitMQ's management interface, if [health] names one, answers, and tells of no alarm."""
-    url = before.project.health.management_url
-    for each in before.asked if url else ():
+    url = preflight.project.health.management_url
+    for each in preflight.asked if url else ():
         broker = each.broker
         if broker is None or not broker.reachable:
             continue
@@ -100,20 +100,20 @@ def management_answers(before: Before) -> Iterator[Result]:
             yield Result("PM725", each.name, Level.WARNING, detail, "Free memory or disk on the broker's host.")
 
 
-def every_queue_is_consumed(before: Before) -> Iterator[Result]:
+def every_queue_is_consumed(preflight: PreflightFacts) -> Iterator[Result]:
     """Every queue that tasks are sent to is consumed by one of the workers."""
-    workers = before.of_kind(Kind.WORKER)
-    answers = [(program, before.answer(program)) for program in workers]
+    workers = preflight.of_kind(Kind.WORKER)
+    answers = [(program, preflight.answer(program)) for program in workers]
     if not workers or any(_consumed(program.name, each) is None for program, each in answers):
         return
     consumed = {queue for program, each in answers for queue in _consumed(program.name, each) or ()}
-    wanted = {queue for each in before.asked if each.app for queue in (*each.app.queues, *each.app.routed_queues)}
-    for queue in sorted(wanted - consumed):
+    desired = {queue for each in preflight.asked if each.app for queue in (*each.app.queues, *each.app.routed_queues)}
+    for queue in sorted(desired - consumed):
         hint = f'Add "{queue}" to queues of a worker, unless a worker on another host consumes it.'
         yield Result("PM726", None, Level.WARNING, f"no worker here consumes the queue {queue}", hint)
 
 
-def _consumed(program: str, each: Asked | None) -> tuple[str, ...] | None:
+def _consumed(program: str, each: AppAnswer | None) -> tuple[str, ...] | None:
     judged = each.judged.get(program) if each else None
     return judged.queues if judged else None
 
@@ -128,7 +128,7 @@ def is_local(host: str) -> bool:
         return False
 
 
-def is_amqp(each: Asked) -> bool:
+def is_amqp(each: AppAnswer) -> bool:
     """Say whether the broker is reached by AMQP, which is RabbitMQ nearly always."""
     broker: BrokerFacts | None = each.broker
     transport = each.app.transport if each.app else (broker.transport if broker else "")

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from procman.model import Level, Result
-from procman.preflight.inputs import Before
+from procman.preflight.inputs import PreflightFacts
 from procman.probes.app import Judged
 from procman.project import Program, Worker
 
 
-def _judged(before: Before) -> Iterator[tuple[Program, Judged]]:
-    for each in before.asked:
+def _judged(preflight: PreflightFacts) -> Iterator[tuple[Program, Judged]]:
+    for each in preflight.asked:
         for program in each.programs:
             if program.name in each.judged:
                 yield program, each.judged[program.name]
 
 
-def options_are_understood(before: Before) -> Iterator[Result]:
+def options_are_understood(preflight: PreflightFacts) -> Iterator[Result]:
     """Celery understands every option of the command line."""
-    app = before.facts()
+    app = preflight.facts()
     version = app.versions.get("celery", "") if app else ""
-    for program, judged in _judged(before):
+    for program, judged in _judged(preflight):
         if judged.error:
             detail = f"Celery {version} does not take its command line: {judged.error}"
             hint = f"Mend the keys of [{program.key}]; `procman render` shows the whole command."
@@ -30,9 +30,9 @@ def options_are_understood(before: Before) -> Iterator[Result]:
             yield Result("PM731", program.name, Level.OK, f"Celery {version} understands its command line")
 
 
-def queues_can_be_consumed(before: Before) -> Iterator[Result]:
+def queues_can_be_consumed(preflight: PreflightFacts) -> Iterator[Result]:
     """The queues of a worker are known to the app, where it does not make new ones."""
-    for program, judged in _judged(before):
+    for program, judged in _judged(preflight):
         if judged.queues_error:
             hint = f"Mend queues in [{program.key}], or task_queues in the app's settings."
             yield Result("PM732", program.name, Level.CRITICAL, judged.queues_error, hint)
@@ -41,10 +41,10 @@ def queues_can_be_consumed(before: Before) -> Iterator[Result]:
             yield Result("PM732", program.name, Level.CRITICAL, detail, f"Mend exclude_queues in [{program.key}].")
 
 
-def pool_is_installed(before: Before) -> Iterator[Result]:
+def pool_is_installed(preflight: PreflightFacts) -> Iterator[Result]:
     """What the pool needs is in the virtualenv."""
-    for program, judged in _judged(before):
+    for program, judged in _judged(preflight):
         if judged.pool_error and isinstance(program.options, Worker):
             detail = f"the pool {program.options.pool} cannot be used: {judged.pool_error}"
-            hint = f"{before.project.virtualenv / 'bin' / 'pip'} install {program.options.pool}"
+            hint = f"{preflight.project.virtualenv / 'bin' / 'pip'} install {program.options.pool}"
             yield Result("PM733", program.name, Level.CRITICAL, detail, hint)

@@ -17,7 +17,7 @@ from procman.launch import launch_of
 from procman.model import BackendName, Kind
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
-from procman.preflight.inputs import Asked, Before, Host, Interpreter, Place, Schedule
+from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule
 from procman.probes import app as app_facts
 from procman.probes import path_script
 from procman.probes.app import AppFacts
@@ -32,12 +32,12 @@ LOOKING_SECONDS = 15.0
 
 def gather(
     project: Project, *, timeout: float, set_aside: bool = False, replaced: Sequence[Path] | None = None
-) -> Before:
+) -> PreflightFacts:
     """Return everything that the checks before an install look at; ProcmanError where the caller has no right to."""
     launches = {program.name: launch_of(project, program) for program in project.programs}
     problem = account_problem(project)
     if problem:
-        return Before(project, launches, Interpreter(""), host=Host(account_problem=problem))
+        return PreflightFacts(project, launches, Interpreter(""), host=Host(account_problem=problem))
     _require_rights(project)
     file, secrets = read_environment(project)
     with ThreadPoolExecutor(max_workers=8) as pool:
@@ -104,7 +104,7 @@ def _ask_all(
     launches: Mapping[str, Launch],
     secrets: Mapping[str, str],
     timeout: float,
-) -> list[Asked]:
+) -> list[AppAnswer]:
     futures: list[tuple[tuple[Program, ...], Future[AppFacts], Future[BrokerFacts]]] = []
     for programs in _alike(project, launches):
         launch = launches[programs[0].name]
@@ -138,23 +138,28 @@ def _celery_arguments(launch: Launch, program: Program) -> tuple[str, ...]:
     return launch.argv[2:] if program.launcher else launch.argv[1:]
 
 
-def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[BrokerFacts]) -> Asked:
+def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[BrokerFacts]) -> AppAnswer:
     try:
         facts = app.result()
     except ProcmanError as error:
-        return Asked(programs, None, error.message, error.hint)
+        return AppAnswer(programs, None, error.message, error.hint)
     try:
-        return Asked(programs, facts, broker=broker.result())
+        return AppAnswer(programs, facts, broker=broker.result())
     except ProcmanError as error:
-        return Asked(programs, facts, broker_error=error.message)
+        return AppAnswer(programs, facts, broker_error=error.message)
 
 
 # What the user sees --------------------------------------------------------------------------------------------------
 
 
 def _look(
-    project: Project, launches: Mapping[str, Launch], secrets: Mapping[str, str], asked: list[Asked], *, set_aside: bool
-) -> Before:
+    project: Project,
+    launches: Mapping[str, Launch],
+    secrets: Mapping[str, str],
+    asked: list[AppAnswer],
+    *,
+    set_aside: bool,
+) -> PreflightFacts:
     commands = [program for program in project.programs if isinstance(program.options, Command)]
     schedule = _schedule_file(project, asked)
     question = {
@@ -167,11 +172,11 @@ def _look(
         answer = _answer(project, question)
     except AppError as error:
         detail = f"{project.virtualenv / 'bin' / 'python'} ended before it said anything"
-        return Before(project, launches, Interpreter("", detail, error.hint))
+        return PreflightFacts(project, launches, Interpreter("", detail, error.hint))
     except ProcmanError as error:
-        return Before(project, launches, Interpreter("", error.message, error.hint))
+        return PreflightFacts(project, launches, Interpreter("", error.message, error.hint))
     found = {Path(path): _place(each) for path, each in answer["paths"].items()}
-    return Before(
+    return PreflightFacts(
         project=project,
         launches=launches,
         interpreter=Interpreter(answer["python"]),
@@ -192,7 +197,7 @@ def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
     return ask_project(where, "looking at paths", Path(path_script.__file__), words, timeout=LOOKING_SECONDS)
 
 
-def _paths(project: Project, asked: list[Asked]) -> list[Path]:
+def _paths(project: Project, asked: list[AppAnswer]) -> list[Path]:
     directories = project.directories
     paths = [project.directory, *project.python_path, *project.writable_paths, directories.logs, directories.state]
     paths += [directories.run(program.name) for program in project.programs]
@@ -204,7 +209,7 @@ def _paths(project: Project, asked: list[Asked]) -> list[Path]:
     return paths + [written.path for each in asked for written in each.written]
 
 
-def _schedule_file(project: Project, asked: list[Asked]) -> Path | None:
+def _schedule_file(project: Project, asked: list[AppAnswer]) -> Path | None:
     judged = {name: each for answer in asked for name, each in answer.judged.items()}
     for program in project.programs:
         keeps_file = program.name not in judged or judged[program.name].keeps_file is not False
@@ -246,7 +251,7 @@ def _schedule(answer: Mapping[str, Any]) -> Schedule:
     )
 
 
-def _forbidden(project: Project, asked: list[Asked]) -> dict[str, tuple[Path, ...]]:
+def _forbidden(project: Project, asked: list[AppAnswer]) -> dict[str, tuple[Path, ...]]:
     if project.backend is not BackendName.SYSTEMD:
         return {}
     from procman.backends.systemd import sandbox

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
-from procman.config.trust import distrust
+from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.model import BackendName
 from procman.preflight.inputs import EnvironmentFile
@@ -62,7 +62,7 @@ def _remedy(path: Path, error: OSError | None, project: Project) -> str:
 
 
 def _content(path: Path, project: Project) -> bytes:
-    if os.geteuid() == 0 and project.user and distrust(path, {0}):
+    if os.geteuid() == 0 and project.user and trust_problems(path, {0}):
         words = ["head", "-c", str(LARGEST), "--", str(path)]
         done = capture(words, environment=CLEAN_ENVIRONMENT, user=project.user, timeout=READING_SECONDS)
         return done.checked().stdout.encode()
@@ -79,7 +79,7 @@ def _variables(content: bytes) -> dict[str, str]:
 
 
 def _trust(path: Path, user: int) -> tuple[bool, str]:
-    why = distrust(path, {0, user, int(os.environ.get("SUDO_UID") or 0)})
+    why = trust_problems(path, {0, user, int(os.environ.get("SUDO_UID") or 0)})
     return not why, "; ".join(why)
 
 

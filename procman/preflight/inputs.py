@@ -13,7 +13,7 @@ from procman.project import Launch, Program, Project
 
 
 @dataclass(frozen=True)
-class Asked:
+class AppAnswer:
     """What the app answered in one launch environment; programs with the same one share it."""
 
     programs: tuple[Program, ...]
@@ -134,7 +134,7 @@ class Host:
 
 
 @dataclass(frozen=True)
-class Before:
+class PreflightFacts:
     """Everything the checks before an install look at."""
 
     project: Project
@@ -143,7 +143,7 @@ class Before:
     interpreter: Interpreter
     runs_as_root: bool = False
     """The app is then not asked: root loads nobody's code."""
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[AppAnswer, ...] = ()
     places: Mapping[Path, Place] = field(default_factory=dict)
     schedule: Schedule | None = None
     commands: Mapping[str, str | None] = field(default_factory=dict)
@@ -157,7 +157,7 @@ class Before:
         """Return the programs of these kinds."""
         return [program for program in self.project.programs if program.kind in kinds]
 
-    def answer(self, program: Program) -> Asked | None:
+    def answer(self, program: Program) -> AppAnswer | None:
         """Return what the app answered in the environment of PROGRAM; None for a command, or if nobody could ask."""
         return next((each for each in self.asked if program in each.programs), None)
 

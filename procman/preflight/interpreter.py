@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from procman.model import BackendName, Kind, Level, Result
-from procman.preflight.inputs import Before
+from procman.preflight.inputs import PreflightFacts
 from procman.project import Command
 
 OLDEST_CELERY, NEWER_CELERY = (4, 4), (6,)
@@ -29,9 +29,9 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", re.match(r"[\d.]*", version)[0]))  # type: ignore[index]
 
 
-def python_starts(before: Before) -> Iterator[Result]:
+def python_starts(preflight: PreflightFacts) -> Iterator[Result]:
     """The virtualenv's Python starts as the user of the programs."""
-    python, found = before.project.virtualenv / "bin" / "python", before.interpreter
+    python, found = preflight.project.virtualenv / "bin" / "python", preflight.interpreter
     if found.version:
         yield Result("PM701", None, Level.OK, f"{python}: Python {found.version}")
     elif found.error:
@@ -39,12 +39,12 @@ def python_starts(before: Before) -> Iterator[Result]:
         yield Result("PM701", None, Level.CRITICAL, found.error, hint)
 
 
-def celery_is_there(before: Before) -> Iterator[Result]:
+def celery_is_there(preflight: PreflightFacts) -> Iterator[Result]:
     """Celery is in the virtualenv, in a version that procman knows."""
-    app = before.facts()
+    app = preflight.facts()
     if app is None:
-        if any("No module named 'celery'" in each.error for each in before.asked):
-            pip = before.project.virtualenv / "bin" / "pip"
+        if any("No module named 'celery'" in each.error for each in preflight.asked):
+            pip = preflight.project.virtualenv / "bin" / "pip"
             yield Result("PM702", None, Level.CRITICAL, "Celery is not in the virtualenv", f"{pip} install celery")
         return
     version = app.versions.get("celery", "")
@@ -57,52 +57,58 @@ def celery_is_there(before: Before) -> Iterator[Result]:
         yield Result("PM702", None, Level.OK, versions)
 
 
-def no_known_holes(before: Before) -> Iterator[Result]:
+def no_known_holes(preflight: PreflightFacts) -> Iterator[Result]:
     """Celery and supervisord are in no version with a known hole."""
-    app = before.facts()
+    app = preflight.facts()
     for package, mended, what in KNOWN_HOLES:
         version = app.versions.get(package, "") if app else ""
         if version and numbers(version) < mended:
             first = ".".join(map(str, mended))
             hint = f"Upgrade to {package} {first} or later; until then let nobody else write to the result backend."
             yield Result("PM703", None, Level.WARNING, f"{package} {version} has {what}", hint)
-    version, (mended, what) = before.host.supervisor_version, SUPERVISOR_HOLE
+    version, (mended, what) = preflight.host.supervisor_version, SUPERVISOR_HOLE
     if version and numbers(version) < mended:
         detail = f"supervisor {version} may have {what}"
         yield Result("PM703", None, Level.WARNING, detail, "Upgrade supervisor to 3.3.3 or later.")
 
 
-def commands_are_found(before: Before) -> Iterator[Result]:
+def commands_are_found(preflight: PreflightFacts) -> Iterator[Result]:
     """The first word of each command is a program that the user can run."""
-    for program in before.of_kind(Kind.COMMAND):
+    for program in preflight.of_kind(Kind.COMMAND):
         assert isinstance(program.options, Command)
-        if program.name in before.commands and before.commands[program.name] is None:
-            word, path = program.options.argv[0], before.launches[program.name].environment.get("PATH", "")
+        if program.name in preflight.commands and preflight.commands[program.name] is None:
+            word, path = program.options.argv[0], preflight.launches[program.name].environment.get("PATH", "")
             hint = f"Mend argv in [{program.key}], or install it. PATH there is {path}"
             yield Result("PM704", program.name, Level.CRITICAL, f"{word} is not found, or may not be run", hint)
 
 
-def environment_file_is_read(before: Before) -> Iterator[Result]:
+def environment_file_is_read(preflight: PreflightFacts) -> Iterator[Result]:
     """The environment file is there, can be read by who will read it, and is understood."""
-    file = before.environment_file
+    file = preflight.environment_file
     if file is None:
         return
     for problem in file.problems:
         syntax = f"Its syntax is that of systemd's EnvironmentFile=: NAME=value, one on a line. Look at {file.path}."
         yield Result("PM705", None, Level.CRITICAL, problem, file.remedy or syntax)
-    place = before.places.get(file.path)
-    user = before.project.user
-    if before.project.backend is BackendName.SUPERVISOR and place and user and not file.problems and not place.readable:
+    place = preflight.places.get(file.path)
+    user = preflight.project.user
+    if (
+        preflight.project.backend is BackendName.SUPERVISOR
+        and place
+        and user
+        and not file.problems
+        and not place.readable
+    ):
         detail = f"{file.path}: {user} cannot read it, and under supervisord the program itself does"
-        hint = f"chown root:{before.project.group or user} {file.path} && chmod 0640 {file.path}"
+        hint = f"chown root:{preflight.project.group or user} {file.path} && chmod 0640 {file.path}"
         yield Result("PM705", None, Level.CRITICAL, detail, hint)
     elif not file.problems:
         yield Result("PM705", None, Level.OK, f"{file.path} can be read")
 
 
-def environment_file_is_private(before: Before) -> Iterator[Result]:
+def environment_file_is_private(preflight: PreflightFacts) -> Iterator[Result]:
     """Nobody else can read the environment file, or change it."""
-    file = before.environment_file
+    file = preflight.environment_file
     if file is None or not file.owner:
         return
     if file.mode & 0o002:

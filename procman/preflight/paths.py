@@ -7,18 +7,18 @@ from pathlib import Path
 
 from procman.model import BackendName, Level, Result, Scope
 from procman.preflight.beat_schedule import MISSING
-from procman.preflight.inputs import Before, Place
+from procman.preflight.inputs import Place, PreflightFacts
 from procman.project import Beat
 
 MIB = 2**20
 
 
-def project_is_reached(before: Before) -> Iterator[Result]:
+def project_is_reached(preflight: PreflightFacts) -> Iterator[Result]:
     """The user can enter the project's directory, and read what stands on PYTHONPATH."""
-    project = before.project
+    project = preflight.project
     keys = [("directory", project.directory), *(("python_path", path) for path in project.python_path)]
     for key, path in keys:
-        place = before.places.get(path)
+        place = preflight.places.get(path)
         if place is None or (place.is_directory and place.readable):
             continue
         what = "cannot be entered and read" if place.exists else "is not there"
@@ -29,15 +29,15 @@ def project_is_reached(before: Before) -> Iterator[Result]:
         yield Result("PM751", None, Level.CRITICAL, detail, hint)
 
 
-def writable_paths_are_writable(before: Before) -> Iterator[Result]:
+def writable_paths_are_writable(preflight: PreflightFacts) -> Iterator[Result]:
     """Every directory of writable_paths is there, and the user can write to it."""
-    user = before.project.user or "you"
-    for path in before.project.writable_paths:
-        place = before.places.get(path)
+    user = preflight.project.user or "you"
+    for path in preflight.project.writable_paths:
+        place = preflight.places.get(path)
         if place is None:
             continue
         if not place.exists:
-            owner = f"-o {user} " if before.project.user else ""
+            owner = f"-o {user} " if preflight.project.user else ""
             detail = f"{path} of writable_paths is not there, for {user} ({place.problem})"
             yield Result("PM752", None, Level.CRITICAL, detail, f"install -d {owner}{path}")
         elif not place.writable:
@@ -49,20 +49,20 @@ def writable_paths_are_writable(before: Before) -> Iterator[Result]:
             )
 
 
-def app_can_write(before: Before) -> Iterator[Result]:
+def app_can_write(preflight: PreflightFacts) -> Iterator[Result]:
     """What the app's settings and logging name can be written by the user."""
-    for each in before.asked:
+    for each in preflight.asked:
         for written in each.written:
             if not written.writable:
-                detail = f"{before.project.user or 'you'} cannot write to {written.path} ({written.what} of the app)"
+                detail = f"{preflight.project.user or 'you'} cannot write to {written.path} ({written.what} of the app)"
                 hint = f"namei -l {written.path} shows why; change its owner, or that setting of the app."
                 yield Result("PM753", each.name, Level.WARNING, detail, hint)
 
 
-def sandbox_lets_write(before: Before) -> Iterator[Result]:
+def sandbox_lets_write(preflight: PreflightFacts) -> Iterator[Result]:
     """What the app's settings and logging name is not read-only in the sandbox of the unit."""
-    logs = {written.path for each in before.asked for written in each.written if written.what == "log"}
-    for name, paths in before.forbidden.items():
+    logs = {written.path for each in preflight.asked for written in each.written if written.what == "log"}
+    for name, paths in preflight.forbidden.items():
         for path in paths:
             what = "its log cannot be opened, so it would not start" if path in logs else "writing there fails"
             detail = f"the sandbox makes {path} read-only: {what}"
@@ -71,35 +71,35 @@ def sandbox_lets_write(before: Before) -> Iterator[Result]:
             yield Result("PM754", name, Level.CRITICAL if path in logs else Level.WARNING, detail, hint)
 
 
-def there_is_space(before: Before) -> Iterator[Result]:
+def there_is_space(preflight: PreflightFacts) -> Iterator[Result]:
     """Where logs, state, schedule and the app's own files go, there is space left."""
-    wanted = before.project.health.free_space_mib
+    desired = preflight.project.health.free_space_mib
     low: dict[int, list[Path]] = {}
-    for path, place in _written_places(before):
-        if place.free_bytes is not None and place.free_bytes < wanted * MIB:
+    for path, place in _written_places(preflight):
+        if place.free_bytes is not None and place.free_bytes < desired * MIB:
             low.setdefault(place.free_bytes // MIB, []).append(path)
     for free, paths in sorted(low.items()):
-        level = Level.CRITICAL if free < wanted / 10 else Level.WARNING
+        level = Level.CRITICAL if free < desired / 10 else Level.WARNING
         detail = f"only {free} MiB are free for {', '.join(map(str, sorted(set(paths))))}"
-        hint = f"Free some; free_space_mib in [health] ({wanted}) says how much there should be."
+        hint = f"Free some; free_space_mib in [health] ({desired}) says how much there should be."
         yield Result("PM755", None, level, detail, hint, {"free_mib": float(free)})
-    if before.places and not low:
-        yield Result("PM755", None, Level.OK, f"{wanted} MiB and more are free wherever the programs write")
+    if preflight.places and not low:
+        yield Result("PM755", None, Level.OK, f"{desired} MiB and more are free wherever the programs write")
 
 
-def _written_places(before: Before) -> Iterator[tuple[Path, Place]]:
-    project = before.project
+def _written_places(preflight: PreflightFacts) -> Iterator[tuple[Path, Place]]:
+    project = preflight.project
     paths = [project.directories.logs, project.directories.state, *project.writable_paths]
     beats = [program.options for program in project.programs if isinstance(program.options, Beat)]
     paths += [beat.schedule_file.parent for beat in beats if beat.schedule_file]
-    paths += [written.path for each in before.asked for written in each.written]
-    return ((path, before.places[path]) for path in dict.fromkeys(paths) if path in before.places)
+    paths += [written.path for each in preflight.asked for written in each.written]
+    return ((path, preflight.places[path]) for path in dict.fromkeys(paths) if path in preflight.places)
 
 
-def own_directories_are_sound(before: Before) -> Iterator[Result]:
+def own_directories_are_sound(preflight: PreflightFacts) -> Iterator[Result]:
     """Logs that root opens are where the user cannot make links; each program's own directory is the user's."""
-    project = before.project
-    logs = before.places.get(project.directories.logs)
+    project = preflight.project
+    logs = preflight.places.get(project.directories.logs)
     opened_by_root = project.scope is Scope.SYSTEM and project.backend is BackendName.SUPERVISOR
     if logs and logs.exists and logs.writable and opened_by_root:
         detail = (
@@ -110,7 +110,7 @@ def own_directories_are_sound(before: Before) -> Iterator[Result]:
         yield Result("PM756", None, Level.CRITICAL, detail, hint)
     for program in project.programs:
         path = project.directories.run(program.name)
-        place = before.places.get(path)
+        place = preflight.places.get(path)
         if program.launcher and place and place.exists and not place.writable:
             detail = f"{path} is not for {project.user or 'you'} to write to: the program could not take its lock"
             hint = f"chown {project.user} {path}" if project.user else f"chown $USER {path}"

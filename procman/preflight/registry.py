@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from procman.model import Result
 from procman.monitoring.checks.registry import Check, When
 from procman.preflight import app, beat_schedule, broker, celery_options, host, interpreter, paths, stop_timeouts
-from procman.preflight.inputs import Before
+from procman.preflight.inputs import PreflightFacts
 
 
-def _check(code: str, title: str, function: Callable[[Before], Iterable[Result]]) -> Check[Before]:
+def _check(code: str, title: str, function: Callable[[PreflightFacts], Iterable[Result]]) -> Check[PreflightFacts]:
     return Check(code, title, When.BEFORE_INSTALL, function)
 
 
-BEFORE: tuple[Check[Before], ...] = (
+BEFORE: tuple[Check[PreflightFacts], ...] = (
     _check("PM701", "the virtualenv's Python starts", interpreter.python_starts),
     _check("PM702", "Celery is in the virtualenv", interpreter.celery_is_there),
     _check("PM703", "no version with a known hole is used", interpreter.no_known_holes),
@@ -58,6 +58,6 @@ BEFORE: tuple[Check[Before], ...] = (
 )
 
 
-def results(before: Before) -> list[Result]:
+def results(preflight: PreflightFacts) -> list[Result]:
     """Return what every check says of BEFORE, in the table's order."""
-    return [result for check in BEFORE for result in check.function(before)]
+    return [result for check in BEFORE for result in check.function(preflight)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,16 +13,6 @@ from typing import Protocol
 import pytest
 
 from tests.agent.launching import Installation, Launched, install_launcher
-from tests.celery_environments import MISSING_OLDEST, oldest_python
-
-
-@pytest.fixture(scope="session", params=["running", "oldest"])
-def python(request: pytest.FixtureRequest) -> Path:
-    """Return the Python that runs procman, then the oldest one found."""
-    found = Path(sys.executable) if request.param == "running" else oldest_python()
-    if found is None:
-        pytest.skip(MISSING_OLDEST)
-    return found
 
 
 @pytest.fixture

@@ -156,17 +156,17 @@ class Told:
     address: str
     receiver: socket.socket
 
-    def receive(self, wanted: str) -> list[str]:
-        """Return everything that is told until WANTED is."""
+    def receive(self, desired: str) -> list[str]:
+        """Return everything that is told until DESIRED is."""
         said: list[str] = []
         # Signs of life never end, so that waiting for each would have no end either.
         deadline = time.monotonic() + RECEIVE_SECONDS
-        while wanted not in said:
-            assert time.monotonic() < deadline, f"waited for {wanted}, and was told {said}"
+        while desired not in said:
+            assert time.monotonic() < deadline, f"waited for {desired}, and was told {said}"
             try:
                 said += self.receiver.recv(65536).decode().splitlines()
             except TimeoutError as error:
-                raise AssertionError(f"waited for {wanted}, and was told {said}") from error
+                raise AssertionError(f"waited for {desired}, and was told {said}") from error
         return said
 
 

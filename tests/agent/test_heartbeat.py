@@ -149,7 +149,7 @@ def test_pool_that_blocks_the_main_process_cannot_tell_and_is_left_alone(
 
 
 def test_nothing_of_the_project_is_taken_for_a_part_of_it(newest: Site) -> None:
-    for name in ("heartbeat", "verdict", "notify", "settings", "procman_inside"):
+    for name in ("heartbeat", "verdict", "sd_notify", "settings", "procman_agent"):
         (newest.installation.project / f"{name}.py").write_text("raise SystemExit('not this one')")
     newest.app("import importlib\n")
     newest.worker().wait_until_sound()

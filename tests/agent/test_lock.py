@@ -49,7 +49,7 @@ def test_waiting_is_said_once_in_each_interval(
         attempts.append(try_lock(descriptor, path))
         return attempts[-1]
 
-    monkeypatch.setattr(launcher, "say", said.append)
+    monkeypatch.setattr(launcher, "report", said.append)
     monkeypatch.setattr(launcher, "_try_lock", sixth_attempt_succeeds)
     monkeypatch.setattr(launcher, "LOCK_MESSAGE_SECONDS", interval)
     os.close(launcher.take_lock(str(installation.lock)))

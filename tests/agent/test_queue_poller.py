@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from procman.agent import queue_poller, verdict
-from procman.agent.queue_poller import EARLY_SECONDS, Asker
+from procman.agent.queue_poller import EARLY_SECONDS, QueuePoller
 from procman.agent.settings import read_settings
-from procman.agent.worker_state import Observed
+from procman.agent.worker_state import WorkerState
 
 STALE = 30
 
@@ -58,12 +58,12 @@ class Worker:
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch, broker: Broker, observed: Observed) -> Callable[[], float]:
+def ask(monkeypatch: pytest.MonkeyPatch, broker: Broker, observed: WorkerState) -> Callable[[], float]:
     """A round of the thread that asks; returns how long it waits then."""
     threads: list[tuple[Any, ...]] = []
     monkeypatch.setattr(queue_poller, "start_thread", lambda *thread: threads.append(thread))
     monkeypatch.delattr("os.register_at_fork")
-    Asker(observed).of_consumer(Worker(broker))
+    QueuePoller(observed).of_consumer(Worker(broker))
     [(forever, act, _)] = threads
 
     def once() -> float:
@@ -86,14 +86,14 @@ def broker() -> Broker:
 
 
 @pytest.fixture
-def observed() -> Observed:
-    observed = Observed(read_settings({"PROCMAN_STALE_SECONDS": str(STALE)}))
+def observed() -> WorkerState:
+    observed = WorkerState(read_settings({"PROCMAN_STALE_SECONDS": str(STALE)}))
     observed.enter(verdict.CONSUMING)
     return observed
 
 
 def test_worker_that_is_about_to_consume_is_not_said_to_have_no_consumer(
-    ask: Callable[[], float], broker: Broker, observed: Observed
+    ask: Callable[[], float], broker: Broker, observed: WorkerState
 ) -> None:
     assert ask() == EARLY_SECONDS
     assert (observed.queues, broker.asked) == ([], 0)
@@ -103,7 +103,7 @@ def test_worker_that_is_about_to_consume_is_not_said_to_have_no_consumer(
 
 
 def test_worker_that_never_comes_to_consume_is_asked_about_in_the_end(
-    ask: Callable[[], float], observed: Observed
+    ask: Callable[[], float], observed: WorkerState
 ) -> None:
     observed.phase_since -= STALE
     assert ask() == STALE / 2
@@ -114,7 +114,7 @@ def test_worker_that_never_comes_to_consume_is_asked_about_in_the_end(
     assert observed.queues[0]["since"] == since
 
 
-def test_nobody_is_asked_without_a_connection(ask: Callable[[], float], broker: Broker, observed: Observed) -> None:
+def test_nobody_is_asked_without_a_connection(ask: Callable[[], float], broker: Broker, observed: WorkerState) -> None:
     broker.consumed.add("celery")
     observed.enter(verdict.DISCONNECTED)
     assert ask() == STALE / 2

@@ -13,7 +13,7 @@ import pytest
 
 from procman.agent.self_healing import is_held
 from procman.agent.settings import HealthSettings
-from procman.agent.worker_state import Measured, Observed
+from procman.agent.worker_state import Measured, WorkerState
 from tests.agent.conftest import Start
 from tests.agent.heartbeats import CANCEL_WHEN_READY, Followed, Site
 from tests.agent.launching import install_launcher
@@ -148,8 +148,8 @@ STUCK = IDLE._replace(reserved=2)
 WAITING = [{"name": "celery", "messages": 5, "consumers": 1, "since": None}]
 
 
-def observed(*seen: tuple[float, Measured], messages: bool = True) -> Observed:
-    followed = Observed(HealthSettings("catmaid-celery", "worker", "/nowhere"))
+def observed(*seen: tuple[float, Measured], messages: bool = True) -> WorkerState:
+    followed = WorkerState(HealthSettings("catmaid-celery", "worker", "/nowhere"))
     followed.phase = "consuming"
     followed.queues = WAITING if messages else []
     for now, measured in seen:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procman.agent.verdict import CODES, FIELDS, MAX_BYTES, Thresholds, Verdict, read, span, verdict
+from procman.agent.verdict import CODES, FIELDS, MAX_BYTES, Thresholds, Verdict, format_duration, read, verdict
 
 NOW = 10_000.0
 THRESHOLDS = Thresholds(stale_seconds=30, stall_seconds=300)
@@ -151,10 +151,20 @@ def test_probe_of_the_callers_own_counts_as_the_brokers_answer() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.04, "0.0 s"), (7.25, "7.2 s"), (45, "45 s"), (119, "119 s"), (120, "2 min"), (7200, "2 h"), (172800, "2 days")],
+    [
+        (-5, "0s"),
+        (0.9, "0s"),
+        (59, "59s"),
+        (60, "1m"),
+        (310, "5m10s"),
+        (3600, "1h"),
+        (12_000, "3h20m"),
+        (86_400, "1d"),
+        (1_051_200, "12d4h"),
+    ],
 )
-def test_span_is_in_one_unit(seconds: float, text: str) -> None:
-    assert span(seconds) == text
+def test_durations_are_short_and_rounded_down(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
 
 
 # Reading -------------------------------------------------------------------------------------------------------------

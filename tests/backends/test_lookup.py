@@ -35,8 +35,8 @@ def test_project_under_systemd_needs_no_supervisord_whatever_its_file_says() -> 
 
 
 def test_unit_is_shared_and_so_starts_one_and_the_same_supervisord() -> None:
-    wanted, same, none = manifest("one", "/a/supervisord"), manifest("same", "/a/supervisord"), manifest("none")
-    assert [*other_commands(wanted, [same, none])] == []
+    desired, same, none = manifest("one", "/a/supervisord"), manifest("same", "/a/supervisord"), manifest("none")
+    assert [*other_commands(desired, [same, none])] == []
     assert [*other_commands(none, [same])] == []
-    [problem] = other_commands(wanted, [same, manifest("other", "/b/supervisord")])
+    [problem] = other_commands(desired, [same, manifest("other", "/b/supervisord")])
     assert "supervisor.supervisord: other has /b/supervisord" in problem

@@ -17,7 +17,7 @@ from typing import Any, Dict, List, Tuple
 
 import celery  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
-WANTED = {
+DESIRED = {
     "worker": (
         *("loglevel", "task_events", "hostname", "queues", "exclude_queues", "concurrency", "pool", "optimization"),
         *("autoscale", "prefetch_multiplier", "max_tasks_per_child", "max_memory_per_child", "time_limit"),
@@ -49,7 +49,7 @@ def answer(arguments: List[str]) -> Dict[str, Any]:
             command, values = read(arguments)
     except (Refused, SystemExit) as error:
         return {"error": said.getvalue() or str(error)}
-    found = {name: shown(values.get(name)) for name in WANTED[command]}
+    found = {name: shown(values.get(name)) for name in DESIRED[command]}
     return {"command": command, "values": found}
 
 

@@ -24,7 +24,7 @@ def test_every_command_is_in_the_list_in_the_readme_and_in_the_directory_of_comm
     [table] = re.findall(r"## Commands\n(.*?)\n## ", readme, re.DOTALL)
     named = set(re.findall(r"`(?:procman )?([a-z]+)`", table))
     assert set(COMMANDS) <= named
-    others = {"__init__", "listening", "main", "options", "seconds", "selection", "streams"}
+    others = {"__init__", "heal_listener", "main", "options", "rollout_reporter", "safe_streams", "selection"}
     assert set(COMMANDS) == {path.stem for path in (ROOT / "procman/cli").glob("*.py")} - others
 
 
@@ -112,8 +112,8 @@ CHECK = """
 import sys
 from procman.config import trust
 trust.require_trust = lambda *_: None
-from procman.config import search
-search.require_trust = trust.require_trust
+from procman.config import find_file
+find_file.require_trust = trust.require_trust
 from procman.cli.main import run
 sys.exit(run(["--config", sys.argv[1], "render"]))
 """

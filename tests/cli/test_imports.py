@@ -42,16 +42,16 @@ def test_start_does_not_look_for_garbage() -> None:
 
 
 LISTED = {
-    "status": ("cli.status", "backends.supervisor.control", "checks.light", "commands.watch"),
-    "health": ("cli.health", "commands.health", "backends.supervisor.control", "output.nagios"),
+    "status": ("cli.status", "backends.supervisor.controller", "monitoring.checks.quick", "monitoring.program_view"),
+    "health": ("cli.health", "monitoring.health", "backends.supervisor.controller", "output.nagios"),
 }
 """The commands that monitoring calls every minute, and what each imports, also when it is called."""
 
 
 @pytest.mark.parametrize("command", LISTED)
 def test_what_is_called_every_minute_imports_nothing_that_takes_long_and_is_seldom_needed(command: str) -> None:
-    telling = [f"import procman.{part}" for part in ("cli.main", *LISTED[command])]
-    words = [sys.executable, "-c", "; ".join([*telling, "import sys", "print(*sys.modules)"])]
+    statements = [f"import procman.{part}" for part in ("cli.main", *LISTED[command])]
+    words = [sys.executable, "-c", "; ".join([*statements, "import sys", "print(*sys.modules)"])]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
     assert {"click", "socket", "procman.model"} <= modules
@@ -67,7 +67,7 @@ def test_what_is_called_every_minute_imports_nothing_that_takes_long_and_is_seld
         "ssl",
         "urllib.request",
     }
-    names = ("project", "launch", "config.load", "config.keys", "render", "inside.probe", "broker_facts")
+    names = ("project", "launch", "config.load", "config.keys", "templating", "probes.app_script", "probes.broker")
     ours = {f"procman.{name}" for name in names}
     seldom = {"hashlib", "secrets", "tempfile", "configparser", "concurrent.futures", "urllib.request"}
     assert not modules & (heavy | ours | seldom)

@@ -129,9 +129,9 @@ ALL = {f"{table}.{name}" for table, forms in LOOSE.items() for name in forms}
 def test_text_that_is_accepted_can_be_rendered(tmp_path: Path, backend: str) -> None:
     rendered = set()
     for text in (each for each in HOSTILE if len(each) < 50):
-        wanted = _merged(text)
+        desired = _merged(text)
         # One mistake more, so that something is refused in any case.
-        wrong = wanted | {"project": wanted["project"] | {"backend": backend, "scope": "no"}}
+        wrong = desired | {"project": desired["project"] | {"backend": backend, "scope": "no"}}
         accepted = ALL - _refused(tmp_path, wrong)
         tables = _merged(text, accepted)
         tables["project"]["backend"] = backend

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.config.trust import distrust, require_trust
+from procman.config.trust import require_trust, trust_problems
 from procman.errors import ConfigurationError
 
 US = frozenset({0, os.geteuid()})
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_file_that_only_the_trusted_can_write_to_is_trusted(file: Path) -> None:
-    assert distrust(file, US) == []
+    assert trust_problems(file, US) == []
 
 
 @pytest.mark.parametrize(
@@ -41,37 +41,37 @@ def test_file_that_only_the_trusted_can_write_to_is_trusted(file: Path) -> None:
 )
 def test_file_that_everybody_can_write_to_is_not(file: Path, mode: int, reason: str) -> None:
     file.chmod(mode)
-    assert distrust(file, US) == [reason.format(file=file)]
+    assert trust_problems(file, US) == [reason.format(file=file)]
 
 
 def test_directory_that_everybody_can_write_to_is_not_trusted(file: Path) -> None:
     file.parent.chmod(0o777)
-    assert distrust(file, US) == [f"everybody can write to {file.parent} (chmod o-w {file.parent})"]
+    assert trust_problems(file, US) == [f"everybody can write to {file.parent} (chmod o-w {file.parent})"]
 
 
 def test_directory_further_up_counts(file: Path) -> None:
     file.parent.parent.chmod(0o703)
-    assert distrust(file, US) == [f"everybody can write to {file.parent.parent} (chmod o-w {file.parent.parent})"]
+    assert trust_problems(file, US) == [f"everybody can write to {file.parent.parent} (chmod o-w {file.parent.parent})"]
 
 
 def test_sticky_directory_is_harmless_further_up_but_not_where_the_file_is(file: Path) -> None:
     file.parent.parent.chmod(0o1777)
-    assert distrust(file, US) == []
+    assert trust_problems(file, US) == []
     file.parent.chmod(0o1777)
-    assert distrust(file, US) == [f"everybody can write to {file.parent} (mv it elsewhere)"]
+    assert trust_problems(file, US) == [f"everybody can write to {file.parent} (mv it elsewhere)"]
 
 
 def test_every_problem_on_the_way_is_told(file: Path) -> None:
     file.chmod(0o666)
     file.parent.chmod(0o777)
-    assert len(distrust(file, US)) == 2
+    assert len(trust_problems(file, US)) == 2
 
 
 def test_odd_name_is_quoted_in_the_command_that_mends_it(tmp_path: Path) -> None:
     path = tmp_path / "two words"
     path.touch()
     path.chmod(0o646)
-    assert distrust(path, US) == [f"everybody can write to {path} (chmod o-w '{path}')"]
+    assert trust_problems(path, US) == [f"everybody can write to {path} (chmod o-w '{path}')"]
 
 
 def test_link_is_followed_and_its_own_directory_counts(file: Path, tmp_path: Path) -> None:
@@ -79,22 +79,22 @@ def test_link_is_followed_and_its_own_directory_counts(file: Path, tmp_path: Pat
     links.mkdir(mode=0o755)
     link = links / "procman.toml"
     link.symlink_to("../project/procman.toml")
-    assert distrust(link, US) == []
+    assert trust_problems(link, US) == []
     links.chmod(0o1777)
-    assert distrust(link, US) == [f"everybody can write to {links} (mv it elsewhere)"]
+    assert trust_problems(link, US) == [f"everybody can write to {links} (mv it elsewhere)"]
     links.chmod(0o755)
     file.chmod(0o646)
-    assert distrust(link, US) == [f"everybody can write to {file} (chmod o-w {file})"]
+    assert trust_problems(link, US) == [f"everybody can write to {file} (chmod o-w {file})"]
     file.chmod(0o644)
     file.parent.chmod(0o757)
-    assert distrust(link, US) == [f"everybody can write to {file.parent} (chmod o-w {file.parent})"]
+    assert trust_problems(link, US) == [f"everybody can write to {file.parent} (chmod o-w {file.parent})"]
 
 
 def test_linked_directory_on_the_way_is_followed(file: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(file.parent, target_is_directory=True)
-    assert distrust(tmp_path / "link" / "procman.toml", US) == []
+    assert trust_problems(tmp_path / "link" / "procman.toml", US) == []
     file.parent.chmod(0o757)
-    assert distrust(tmp_path / "link" / "procman.toml", US) != []
+    assert trust_problems(tmp_path / "link" / "procman.toml", US) != []
 
 
 def test_link_in_a_sticky_directory_on_the_way_cannot_be_replaced(file: Path, tmp_path: Path) -> None:
@@ -102,31 +102,31 @@ def test_link_in_a_sticky_directory_on_the_way_cannot_be_replaced(file: Path, tm
     sticky.mkdir()
     sticky.chmod(0o1777)
     (sticky / "link").symlink_to(file.parent, target_is_directory=True)
-    assert distrust(sticky / "link" / "procman.toml", US) == []
+    assert trust_problems(sticky / "link" / "procman.toml", US) == []
     sticky.chmod(0o777)
-    assert distrust(sticky / "link" / "procman.toml", US) != []
+    assert trust_problems(sticky / "link" / "procman.toml", US) != []
 
 
 def test_links_in_a_circle_are_a_message(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(ConfigurationError, match="leads back to itself"):
-        distrust(tmp_path / "a", US)
+        trust_problems(tmp_path / "a", US)
 
 
 def test_file_of_someone_who_is_not_trusted_is_not(file: Path) -> None:
     others = {os.geteuid() + 1}
     name = pwd.getpwuid(os.geteuid()).pw_name
-    assert f"{file} belongs to the user {name} (chown root {file})" in distrust(file, others)
+    assert f"{file} belongs to the user {name} (chown root {file})" in trust_problems(file, others)
 
 
 @needs_root
 def test_file_and_directories_of_a_service_user_are_not_trusted(file: Path) -> None:
     os.chown(file, NOBODY.pw_uid, -1)
-    assert distrust(file, US) == [f"{file} belongs to the user nobody (chown root {file})"]
+    assert trust_problems(file, US) == [f"{file} belongs to the user nobody (chown root {file})"]
     os.chown(file, 0, -1)
     os.chown(file.parent, NOBODY.pw_uid, -1)
-    assert distrust(file, US) == [f"{file.parent} belongs to the user nobody (chown root {file.parent})"]
+    assert trust_problems(file, US) == [f"{file.parent} belongs to the user nobody (chown root {file.parent})"]
 
 
 @needs_root
@@ -134,25 +134,25 @@ def test_link_of_someone_else_is_not_trusted(file: Path, tmp_path: Path) -> None
     link = tmp_path / "link"
     link.symlink_to(file)
     os.lchown(link, NOBODY.pw_uid, -1)
-    assert distrust(link, US) == [f"{link} belongs to the user nobody (chown -h root {link})"]
+    assert trust_problems(link, US) == [f"{link} belongs to the user nobody (chown -h root {link})"]
 
 
 @needs_root
 def test_owner_without_a_name_is_told_by_number(file: Path) -> None:
     os.chown(file, 65_432, 65_432)
     file.chmod(0o664)
-    assert distrust(file, US) == [f"{file} belongs to uid 65432 (chown root {file})"]
-    assert distrust(file, {0, 65_432}) == [f"the group 65432 can write to {file} (chmod g-w {file})"]
+    assert trust_problems(file, US) == [f"{file} belongs to uid 65432 (chown root {file})"]
+    assert trust_problems(file, {0, 65_432}) == [f"the group 65432 can write to {file} (chmod g-w {file})"]
 
 
 @needs_root
 def test_group_counts_unless_it_is_that_of_one_trusted_user_alone(file: Path) -> None:
     file.chmod(0o664)
     os.chown(file, 0, 0)
-    assert distrust(file, US) == []
+    assert trust_problems(file, US) == []
     os.chown(file, 0, pwd.getpwnam("www-data").pw_gid)
-    assert distrust(file, US) == [f"the group www-data can write to {file} (chmod g-w {file})"]
-    assert distrust(file, {0, pwd.getpwnam("www-data").pw_uid}) == []
+    assert trust_problems(file, US) == [f"the group www-data can write to {file} (chmod g-w {file})"]
+    assert trust_problems(file, {0, pwd.getpwnam("www-data").pw_uid}) == []
 
 
 ACCESS_LIST = (
@@ -168,12 +168,12 @@ ACCESS_LIST = (
 
 @needs_root
 def test_access_list_that_lets_another_user_write_is_seen(file: Path) -> None:
-    assert distrust(file, US) == []
+    assert trust_problems(file, US) == []
     try:
         os.setxattr(file, "system.posix_acl_access", ACCESS_LIST)
     except OSError as error:
         pytest.skip(f"this file system has no access lists: {error}")
-    assert distrust(file, US) == [f"the group root can write to {file} (chmod g-w {file})"]
+    assert trust_problems(file, US) == [f"the group root can write to {file} (chmod g-w {file})"]
 
 
 @pytest.fixture

@@ -273,7 +273,7 @@ def test_a_take_over_that_fails_gives_back_what_it_took(existing: ExistingSuperv
     text = product.configuration.read_text()
     begin, end = text.index("[worker"), text.index("\n[supervisor]")
 
-    def take_over(**arguments: str) -> subprocess.CompletedProcess[str]:
+    def adopt(**arguments: str) -> subprocess.CompletedProcess[str]:
         tables = "\n".join(f"[command.{name}]\nargv = ['sleep', '{value}']" for name, value in arguments.items())
         product.configuration.write_text(text[:begin] + tables + text[end:])
         return product.procman("install", "--wait", "4", "--replace", str(theirs), check=False)
@@ -282,16 +282,16 @@ def test_a_take_over_that_fails_gives_back_what_it_took(existing: ExistingSuperv
         assert theirs.read_bytes() == before
         assert product.command_line(existing.pid("catmaid-b")) == "sleep 3000"
 
-    assert take_over(a="1000", b="no number").returncode == 1
+    assert adopt(a="1000", b="no number").returncode == 1
     is_theirs_again()
     assert sorted(path.name for path in existing.include.iterdir()) == ["other.conf", "theirs.conf"]
 
-    assert take_over(a="1000").returncode == 0
-    assert take_over(a="1000", b="no number").returncode == 1
+    assert adopt(a="1000").returncode == 0
+    assert adopt(a="1000", b="no number").returncode == 1
     is_theirs_again()
     assert list(product.status()) == ["catmaid-a"]
 
-    assert take_over(a="1000", b="2000").returncode == 0
+    assert adopt(a="1000", b="2000").returncode == 0
     assert theirs.read_text() == "; theirs\n"
     product.procman("rollback")
     is_theirs_again()

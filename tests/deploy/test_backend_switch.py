@@ -10,7 +10,7 @@ import pytest
 
 from procman.backends.base import Controller, Progress
 from procman.deploy import backend_switch
-from procman.deploy.rollout import How
+from procman.deploy.rollout import Reporter, RolloutOptions
 from procman.errors import ProcmanError
 from procman.install.state.generations import Generation, Installation
 from procman.model import Action, Activation
@@ -28,7 +28,7 @@ class Stubborn:
         self.told: list[tuple[str, str, bool | None]] = []
 
     def activate(self, activation: Activation, progress: Progress) -> str:
-        self.told.append((activation.action.value, activation.program.name, activation.wanted))
+        self.told.append((activation.action.value, activation.program.name, activation.desired))
         if activation.program.name == self.stubborn and activation.action is Action.REMOVE:
             raise ProcmanError(f"{self.stubborn} did not end within 615 s")
         return "done"
@@ -42,10 +42,10 @@ def test_what_was_ended_runs_again_when_another_cannot_be_ended(monkeypatch: pyt
     )
     manager = Stubborn("catmaid-crop")
     monkeypatch.setattr(backend_switch, "controller_of", lambda _: cast(Controller, manager))
-    wishes = {"catmaid-celery": False, "catmaid-crop": True, "catmaid-beat": True}
-    how = How(lambda _: None, lambda *_: None, lambda _: None, lambda _: None)
+    desired_states = {"catmaid-celery": False, "catmaid-crop": True, "catmaid-beat": True}
+    options = RolloutOptions(Reporter(lambda _: None, lambda *_: None, lambda _: None, lambda _: None))
     with pytest.raises(ProcmanError, match="catmaid-crop did not end"):
-        backend_switch.leave(installation, wishes, how)
+        backend_switch.leave(installation, desired_states, options)
     assert manager.told == [
         ("remove", "catmaid-beat", None),
         ("remove", "catmaid-celery", None),

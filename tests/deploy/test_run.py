@@ -61,25 +61,25 @@ def test_nobody_else_can_reach_what_is_handed_over(file: Path) -> None:
         os.close(descriptor)
 
 
-def secrets(wanted: Project) -> dict[str, str]:
-    return command._secrets(wanted, wanted.programs[0])
+def secrets(desired: Project) -> dict[str, str]:
+    return command._secrets(desired, desired.programs[0])
 
 
 @needs_root
 def test_file_that_others_could_exchange_is_not_read_by_root(file: Path) -> None:
-    wanted = replace(project(), user="nobody")
-    told = secrets(replace(wanted, environment_file=file))
+    desired = replace(project(), user="nobody")
+    told = secrets(replace(desired, environment_file=file))
     os.close(int(told["PROCMAN_ENVIRONMENT_CREDENTIAL"]))
     theirs = file.parent / "theirs"
     theirs.mkdir()
     os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
     (theirs / "celery.env").symlink_to("/etc/shadow")
-    assert secrets(replace(wanted, environment_file=theirs / "celery.env")) == {}
+    assert secrets(replace(desired, environment_file=theirs / "celery.env")) == {}
 
 
 def test_without_the_launcher_the_variables_are_set_as_systemd_sets_them(file: Path) -> None:
-    wanted = project(worker="launcher = false")
-    assert secrets(replace(wanted, environment_file=file)) == {"CELERY_BROKER_URL": SECRET}
+    desired = project(worker="launcher = false")
+    assert secrets(replace(desired, environment_file=file)) == {"CELERY_BROKER_URL": SECRET}
     file.write_text("export A=1\n")
     with pytest.raises(ProcmanError, match=r"celery\.env:1: `export` is for shells"):
-        secrets(replace(wanted, environment_file=file))
+        secrets(replace(desired, environment_file=file))

@@ -35,7 +35,7 @@ class Telling:
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
-    wish = sample.WISHES["one"]
+    wish = sample.DESIRED_STATES["one"]
     found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
     found.directories.run(NAME).mkdir(parents=True)
     return found
@@ -105,7 +105,7 @@ def test_it_ends_as_soon_as_nothing_can_become_well_any_more(manifest: Manifest)
 
 
 def test_what_was_stopped_on_purpose_is_not_waited_for(manifest: Manifest) -> None:
-    assert waited(manifest, state(State.STOPPED, wanted=False)) == []
+    assert waited(manifest, state(State.STOPPED, desired=False)) == []
 
 
 def test_a_process_manager_that_says_nothing_is_not_healthy(manifest: Manifest) -> None:

@@ -203,15 +203,15 @@ def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float,
         there = ["test", "-s", f"{directory}/heartbeat.json"]
         wait_for(lambda: host.run(there, check=False).returncode == 0, START_SECONDS, "it writes there")
 
-        def is_told() -> bool:
+        def manages_supervisord() -> bool:
             # Again and again: a heartbeat that was just being written gives its room back.
             host.run(f"cat /dev/zero >> {directory}/filler", check=False)
             return "PM206" in results(project, program)
 
-        wait_for(is_told, 2 * stale_seconds + START_SECONDS, "it is told")
+        wait_for(manages_supervisord, 2 * stale_seconds + START_SECONDS, "it is told")
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            is_told()
+            manages_supervisord()
             time.sleep(1)
         assert host.run(["stat", "--file-system", "--format=%a", directory]).stdout == "0\n"
         said = {code: result["level"] for code, result in results(project, program).items()}

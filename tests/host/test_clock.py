@@ -103,7 +103,7 @@ class Faked(Project):
         results = [*document["results"], *(each for program in document["programs"] for each in program["results"])]
         return [f"{each['code']} {each['level']}: {each['detail']}" for each in results if each["level"] != "OK"]
 
-    def is_sound(self) -> bool:
+    def is_valid(self) -> bool:
         return self.unsound() == []
 
     def pids(self) -> dict[str, int]:
@@ -138,7 +138,7 @@ def under_supervisor(host: Host) -> Faked:
     host.run(f"/opt/procman/bin/supervisorctl -c {main} shutdown", environment=project.environment)
     wait_for(lambda: host.run(["pgrep", "-f", f"supervisord -c {main}"], check=False).returncode == 1, SOON, "it ends")
     host.run(["/opt/procman/bin/supervisord", "-c", main], environment={**project.environment, **FAKED})
-    wait_for(project.is_sound, SOON, "all are sound")
+    wait_for(project.is_valid, SOON, "all are sound")
     return project
 
 
@@ -161,7 +161,7 @@ def test_clock_that_is_set_back_makes_nothing_unsound_and_no_age_wrong(faked: li
         send(host, "counting.tasks.hold", [52000, LONG_ENOUGH + TASK_SECONDS], queue=project.name)
     for project in faked:
         wait_for(project.is_busy, SOON, "the task runs")
-        wait_for(project.is_sound, SOON, "all are sound")
+        wait_for(project.is_valid, SOON, "all are sound")
     before = [(each.pids(), each.told(), each.heartbeat(f"{each.name}-celery")["tasks"]) for each in faked]
     host.write(CLOCK, f"-{HOUR}\n")
     end, found = time.monotonic() + LONG_ENOUGH, set()

@@ -96,9 +96,9 @@ class Programs:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def restarted(self, program: str, before: int) -> Callable[[], bool]:
-        return lambda: self.pid(program) not in (0, before) and self.is_sound(program)
+        return lambda: self.pid(program) not in (0, before) and self.is_valid(program)
 
-    def is_sound(self, program: str) -> bool:
+    def is_valid(self, program: str) -> bool:
         try:
             heartbeat = self.heartbeat(program)
         except (ValueError, OSError):
@@ -157,7 +157,7 @@ def well(stocked: Host) -> Iterator[Programs]:
 @pytest.fixture(autouse=True)
 def sound(well: Programs) -> None:
     """Each test begins with programs that are sound."""
-    wait_for(lambda: all(map(well.is_sound, (WORKER, SOLO, BEAT))), SOON, "all are sound")
+    wait_for(lambda: all(map(well.is_valid, (WORKER, SOLO, BEAT))), SOON, "all are sound")
 
 
 def test_programs_tell_systemd_when_they_are_up_and_how_they_are(well: Programs) -> None:
@@ -274,7 +274,7 @@ def test_broker_that_is_away_makes_them_worse_but_restarts_nothing(well: Program
     assert (verdict["level"], verdict["code"], verdict["remedy"]) == ("WARNING", "PM203", "")
     assert show(well.host, f"{WORKER}.service", "ActiveState") == {"ActiveState": "active"}
     well.host.run("systemctl start rabbitmq-server", timeout=90)
-    wait_for(lambda: well.is_sound(WORKER) and well.is_sound(SOLO), SOON + 30, "well again by itself")
+    wait_for(lambda: well.is_valid(WORKER) and well.is_valid(SOLO), SOON + 30, "well again by itself")
     send(well.host, "counting.tasks.echo", [51300], queue="well")
     wait_for(lambda: counted(well.host, "finished")[51300] == 1, SOON, "it consumes")
     assert well.pids() == before
@@ -296,7 +296,7 @@ def test_import_that_waits_for_the_broker_is_not_cut_short(well: Programs) -> No
     assert well.heartbeat(WORKER)["verdict"]["remedy"] == ""
     assert "importing" in show(host, f"{WORKER}.service", "StatusText")["StatusText"]
     host.run("touch /srv/catmaid/may-start")
-    wait_for(lambda: well.is_sound(WORKER), SOON, "it is up")
+    wait_for(lambda: well.is_valid(WORKER), SOON, "it is up")
     assert well.pid(WORKER) == pid
     host.run(f"rm {drop_in} && systemctl daemon-reload")
 

@@ -80,8 +80,8 @@ def test_secret_is_known_to_the_program_and_to_nobody_who_asks_systemd(catmaid: 
 
 def test_memory_limits_and_the_out_of_memory_policy_are_what_was_asked_for(catmaid: Project) -> None:
     # Control groups may be of version 1 here, which shows no event: so the loaded properties are asked.
-    wanted = ("OOMPolicy", "KillMode", "Restart", "Type", "TimeoutAbortUSec", "StartLimitIntervalUSec")
-    assert show(catmaid.host, "catmaid-celery", *wanted) == {
+    desired = ("OOMPolicy", "KillMode", "Restart", "Type", "TimeoutAbortUSec", "StartLimitIntervalUSec")
+    assert show(catmaid.host, "catmaid-celery", *desired) == {
         "OOMPolicy": "continue",
         "KillMode": "mixed",
         "Restart": "always",

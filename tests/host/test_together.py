@@ -272,18 +272,18 @@ def test_after_a_reboot_everything_is_back_with_one_beat(four: Four, small: Proj
 
 def test_move_to_supervisor_and_back_loses_no_task_and_never_runs_two_beats(fenced: Project) -> None:
     host, text = fenced.host, toml("fenced", "strict")
-    for number, wanted in ((700, under_supervisor(text)), (702, text)):
+    for number, desired in ((700, under_supervisor(text)), (702, text)):
         send(host, "counting.tasks.hold", [number, 4], [number + 1, 4], queue="fenced")
         wait_for(are_started(host, number, number + 1), START_SECONDS)
-        fenced.write(wanted)
+        fenced.write(desired)
         most = _most_beats_during(host, lambda: fenced.procman("install", "--no-check", "--wait", "60", timeout=180))
         assert most == 1
         assert are_finished(host, number, number + 1)
         assert all_running(fenced)()
         link = "/etc/systemd/system/multi-user.target.wants/fenced.target"
-        assert (host.run(["test", "-L", link], check=False).returncode == 0) is (wanted == text)
+        assert (host.run(["test", "-L", link], check=False).returncode == 0) is (desired == text)
         known = host.run("systemctl list-units --all --no-legend 'fenced*'").stdout
-        assert bool(known) is (wanted == text), known
+        assert bool(known) is (desired == text), known
         consumes(fenced, number + 10)
     assert host.run("supervisorctl status fenced-celery", check=False).returncode != 0
 

@@ -9,7 +9,7 @@ import pytest
 
 from procman.celery_cli.start_script import LONGEST_SCRIPT
 from procman.config.load import load
-from procman.init.draft import Draft, Finding
+from procman.init.draft import Discovery, Draft
 from procman.init.import_supervisor import read_existing
 from procman.init.write_toml import text_of
 from procman.project import Beat, Project, Worker
@@ -41,11 +41,11 @@ programs=catmaid-app,catmaid-celery,catmaid-celery-beat
 WORKER = "/env/bin/celery -A mysite worker -l info"
 
 
-def read(directory: Path, text: str, name: str | None = None, *, is_told: bool = True) -> Draft:
+def read(directory: Path, text: str, name: str | None = None, *, manages_supervisord: bool = True) -> Draft:
     file = directory / "old.conf"
     file.write_text(text)
     draft = Draft({"project": {}})
-    read_existing(draft, file, Path("/etc/supervisor"), name, is_told=is_told)
+    read_existing(draft, file, Path("/etc/supervisor"), name, manages_supervisord=manages_supervisord)
     return draft
 
 
@@ -88,13 +88,13 @@ def test_catmaids_documented_programs(tmp_path: Path) -> None:
         "root opens the log"
         in reasons["[program:catmaid-celery] stdout_logfile = /opt/catmaid/django/projects/mysite/celery.log"]
     )
-    assert Finding("left alone", "[program:catmaid-app]", "no Celery worker or beat") in draft.findings
+    assert Discovery("left alone", "[program:catmaid-app]", "no Celery worker or beat") in draft.findings
     assert [finding.what for finding in draft.findings].count("changed") == 1
     assert draft.warnings == [f"{old} still runs these programs: `procman install --replace {old}` takes them over"]
 
 
 def test_no_take_over_is_proposed_of_a_supervisord_that_would_not_be_told(tmp_path: Path) -> None:
-    [note] = read(tmp_path, program("stopwaitsecs = 700"), is_told=False).warnings
+    [note] = read(tmp_path, program("stopwaitsecs = 700"), manages_supervisord=False).warnings
     assert "--replace" not in note
     assert 'mode = "existing"' in note
     assert "stop the programs there and move the file away" in note
@@ -152,7 +152,7 @@ def test_stop_that_is_shorter_than_the_default_is_not_taken_over(
     draft = read(tmp_path, program(f"stopwaitsecs = {seconds}"))
     assert [each.stop_timeout_seconds for each in loaded(draft, tmp_path).programs] == [becomes]
     note = f"supervisord killed what still ran after {seconds} s; procman waits 600 s"
-    changed = Finding("changed", f"[program:catmaid-celery] stopwaitsecs = {seconds}", note)
+    changed = Discovery("changed", f"[program:catmaid-celery] stopwaitsecs = {seconds}", note)
     assert (changed in draft.findings) == told
 
 
@@ -209,7 +209,7 @@ def test_program_that_gets_another_name_is_told(tmp_path: Path) -> None:
     draft = read(tmp_path, program("", name="Old_Worker"), "shop")
     assert [each.name for each in loaded(draft, tmp_path).programs] == ["shop-old-worker"]
     note = "it is called shop-old-worker from now on"
-    assert Finding("from", "[program:Old_Worker] becomes [worker.old-worker]", note) in draft.findings
+    assert Discovery("from", "[program:Old_Worker] becomes [worker.old-worker]", note) in draft.findings
 
 
 def test_several_processes_become_instances(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_systemd_is_to_start_procmans_own_where_one_runs(tmp_path: Path, monkeyp
     command = Path(sys.executable).with_name("supervisord")
     user = choose(tmp_path, Scope.USER).tables["supervisor"]
     assert user == {"mode": "embedded", "supervisord": str(command)}
-    monkeypatch.setattr(scan_host, "distrust", lambda path, trusted: ["everybody can write to it"])
+    monkeypatch.setattr(scan_host, "trust_problems", lambda path, trusted: ["everybody can write to it"])
     draft = choose(tmp_path)
     assert draft.tables["supervisor"] == {"mode": "embedded"}
     assert any("everybody can write to it" in warning for warning in draft.warnings)

@@ -54,7 +54,7 @@ class Wish:
     launcher: str = "import celery"
 
 
-WISHES = {
+DESIRED_STATES = {
     "one": Wish({"catmaid-celery": "first", "catmaid-beat": "first"}),
     "two": Wish({"catmaid-celery": "second", "catmaid-crop": "first"}, launcher="import celery.again"),
     "none": Wish({}),
@@ -155,33 +155,31 @@ def manifest(
     )
 
 
-def plan(base: Path, wish: Wish, take_over: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
+def plan(base: Path, wish: Wish, adopt: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
     """Return the plan for WISH, as `procman diff` would."""
     files = rendering(base, wish, name)
-    return plan_for(base, files, manifest(base, wish, files, name), take_over)
+    return plan_for(base, files, manifest(base, wish, files, name), adopt)
 
 
-def plan_for(
-    base: Path, files: Rendering, wanted: Manifest, take_over: Mapping[Path, str | None] | None = None
-) -> Plan:
+def plan_for(base: Path, files: Rendering, desired: Manifest, adopt: Mapping[Path, str | None] | None = None) -> Plan:
     """Return the plan for a rendering with its manifest."""
     with Tree() as tree:
-        installation = read_installation(tree, directories(base, wanted.project))
-        return make_plan(files, wanted, installation, tree, take_over=take_over)
+        installation = read_installation(tree, directories(base, desired.project))
+        return make_plan(files, desired, installation, tree, adopt=adopt)
 
 
-def install(base: Path, wish: Wish, take_over: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
+def install(base: Path, wish: Wish, adopt: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
     """Do all that `procman install` does; the process manager is BASE/loaded."""
     with hold_lock(directories(base, name).shared_state, 0, print):
-        return install_locked(base, wish, take_over, name)
+        return install_locked(base, wish, adopt, name)
 
 
 def install_locked(
-    base: Path, wish: Wish, take_over: Mapping[Path, str | None] | None = None, name: str = "catmaid"
+    base: Path, wish: Wish, adopt: Mapping[Path, str | None] | None = None, name: str = "catmaid"
 ) -> Plan:
     """Do the same with the lock held already."""
     with Tree() as tree:
-        made = plan(base, wish, take_over, name)
+        made = plan(base, wish, adopt, name)
         apply(tree, made, CONFIGURATION)
         activate(tree, base, directories(base, name))
     return made
@@ -214,9 +212,9 @@ def theirs(base: Path) -> Path:
     return base / "etc/supervisor/conf.d/theirs.conf"
 
 
-def take_over(base: Path, wish: Wish) -> Plan:
+def adopt(base: Path, wish: Wish) -> Plan:
     """Do all that `procman install --replace` does with that file."""
-    return install(base, wish, take_over={theirs(base): "; theirs\n"})
+    return install(base, wish, adopt={theirs(base): "; theirs\n"})
 
 
 def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
@@ -224,12 +222,12 @@ def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
     places = directories(base, name)
     with hold_lock(places.shared_state, 0, print), Tree() as tree:
         generation = generations.read_generation(tree, places.state, number)
-        wanted = replace(generation.manifest, brought_back=generations.origin(generation))
+        desired = replace(generation.manifest, brought_back=generations.origin(generation))
         files = rendering_of(tree, places.state, generation)
         known = read_installation(tree, places)
         live = [each.manifest for each in (*known.unfinished, known.current) if each]
-        taken = {file for each in live for file in each.replaced} - {*wanted.replaced}
-        made = make_plan(files, wanted, known, tree, give_back=removal.restorable(tree, places.state, taken))
+        taken = {file for each in live for file in each.replaced} - {*desired.replaced}
+        made = make_plan(files, desired, known, tree, restore=removal.restorable(tree, places.state, taken))
         apply(tree, made, generations.read_configuration(tree, places.state, number))
         activate(tree, base, places)
     return made
@@ -243,7 +241,7 @@ def activate(tree: Tree, base: Path, places: Directories) -> None:
             _load(base, activation)
         except OSError as error:
             raise ProcmanError(f"the process manager does not answer: {error}") from error
-        generations.strike_off(tree, places.state, activation)
+        generations.mark_done(tree, places.state, activation)
 
 
 def loaded(base: Path) -> dict[str, str]:
@@ -267,9 +265,9 @@ def _main(base: Path, order: str, wish: str) -> int:
     os.access("/procman-test-begins", os.F_OK)
     try:
         if order == "install":
-            install(base, WISHES[wish])
+            install(base, DESIRED_STATES[wish])
         elif order == "take-over":
-            take_over(base, WISHES[wish])
+            adopt(base, DESIRED_STATES[wish])
         elif order == "rollback":
             roll_back(base, int(wish))
         else:

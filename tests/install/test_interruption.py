@@ -14,7 +14,7 @@ from procman.install.safe_fs.tree import finished_name
 from tests.install import sample
 from tests.install.accepted import assert_accepted
 from tests.install.interrupting import STRACE, Point, points, run_with
-from tests.install.sample import WISHES
+from tests.install.sample import DESIRED_STATES
 from tests.install.snapshot import Snapshot, contents
 
 pytestmark = pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace")
@@ -42,9 +42,9 @@ class Scenario:
     def carry_out(self, base: Path) -> None:
         """Carry out the order in this process, uninterrupted."""
         if self.order == "install":
-            sample.install(base, WISHES[self.argument])
+            sample.install(base, DESIRED_STATES[self.argument])
         elif self.order == "take-over":
-            sample.take_over(base, WISHES[self.argument])
+            sample.adopt(base, DESIRED_STATES[self.argument])
         elif self.order == "rollback":
             sample.roll_back(base, int(self.argument))
         else:
@@ -52,7 +52,7 @@ class Scenario:
 
 
 def _edited(base: Path) -> None:
-    sample.install(base, WISHES["one"])
+    sample.install(base, DESIRED_STATES["one"])
     sample.section_path(base, "catmaid-celery").write_text("[program:catmaid-celery]\ncommand=/bin/changed-by-hand\n")
     sample.script_path(base, "catmaid-beat").write_text("changed too\n")
 
@@ -67,17 +67,17 @@ def _programs_have_run(base: Path) -> None:
 
 def _twice(base: Path) -> None:
     _edited(base)
-    sample.install(base, WISHES["two"])
+    sample.install(base, DESIRED_STATES["two"])
 
 
 def _about_to_take_over(base: Path) -> None:
     sample.theirs(base).write_text("; theirs\n[program:theirs]\ncommand=/bin/theirs\n")
-    sample.install(base, WISHES["one"])
+    sample.install(base, DESIRED_STATES["one"])
 
 
 def _taken_over(base: Path) -> None:
     _about_to_take_over(base)
-    sample.take_over(base, WISHES["two"])
+    sample.adopt(base, DESIRED_STATES["two"])
 
 
 SCENARIOS = {

@@ -27,7 +27,7 @@ PLACE = Path("/var/empty")
 
 
 def manifest() -> Manifest:
-    wish = sample.WISHES["one"]
+    wish = sample.DESIRED_STATES["one"]
     return sample.manifest(PLACE, wish, sample.rendering(PLACE, wish))
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 import pytest
 
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
-from procman.monitoring.heal_policy import MEMORY, Case, Finding, Memory, Order, decide, decide_all
+from procman.monitoring.heal_policy import MEMORY, Case, Memory, Observation, Order, decide, decide_all
 
 NAME = "catmaid-celery"
 PROGRAM = InstalledProgram(NAME, "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
 SETTINGS = HealthSettings(failures=3, restarts_per_hour=3, interval_seconds=30)
-RUNNING = ProgramState(NAME, wanted=True, state=State.RUNNING, pid=100)
+RUNNING = ProgramState(NAME, desired=True, state=State.RUNNING, pid=100)
 GOOD = Result("PM200", NAME, Level.OK, "it is consuming")
 
-WELL = Finding(PROGRAM, RUNNING, "100", (GOOD,), phase="consuming")
+WELL = Observation(PROGRAM, RUNNING, "100", (GOOD,), phase="consuming")
 FROZEN = replace(
     WELL, results=(Result("PM201", NAME, Level.CRITICAL, "frozen"),), remedy="force", code="PM201", tasks=("a.b",)
 )
@@ -52,10 +52,10 @@ class Story:
     actions: list[str]
 
 
-def tell(findings: Sequence[Finding], settings: HealthSettings = SETTINGS, case: Case | None = None) -> Story:
+def tell(observations: Sequence[Observation], settings: HealthSettings = SETTINGS, case: Case | None = None) -> Story:
     story = Story(case or Case(NAME), [], [], [])
-    for number, finding in enumerate(findings):
-        decided = decide(story.case, finding, settings, 1000 + 30.0 * number, 5000 + 30.0 * number)
+    for number, observation in enumerate(observations):
+        decided = decide(story.case, observation, settings, 1000 + 30.0 * number, 5000 + 30.0 * number)
         story.case = decided.case
         story.orders.append(list(decided.orders))
         story.events += [event.what for event in decided.events]
@@ -63,9 +63,9 @@ def tell(findings: Sequence[Finding], settings: HealthSettings = SETTINGS, case:
     return story
 
 
-def given(findings: Sequence[Finding], settings: HealthSettings = SETTINGS) -> list[tuple[int, Order]]:
+def given(observations: Sequence[Observation], settings: HealthSettings = SETTINGS) -> list[tuple[int, Order]]:
     """Return what was ordered, each with the number of the look it came at."""
-    orders = tell(findings, settings).orders
+    orders = tell(observations, settings).orders
     return [(number, order) for number, ordered in enumerate(orders, 1) for order in ordered]
 
 
@@ -73,7 +73,7 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
 
 
 @pytest.mark.parametrize(
-    ("findings", "orders"),
+    ("observations", "orders"),
     [
         pytest.param([WELL] * 20, [], id="a sound one is left alone"),
         pytest.param([FROZEN] * 2, [], id="two failures are not three"),
@@ -106,7 +106,7 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
         pytest.param([replace(FROZEN, held=True)] * 50, [], id="a held one is left alone"),
         pytest.param([replace(FROZEN, program=replace(PROGRAM, heal=False))] * 50, [], id="heal = false is left alone"),
         pytest.param(
-            [replace(FROZEN, state=RUNNING._replace(wanted=False, state=State.STOPPED))] * 50,
+            [replace(FROZEN, state=RUNNING._replace(desired=False, state=State.STOPPED))] * 50,
             [],
             id="what was stopped on purpose is left alone",
         ),
@@ -120,7 +120,7 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
         ),
         pytest.param([replace(FATAL, held=True)] * 25, [], id="but not if it is held"),
         pytest.param(
-            [replace(FATAL, state=FATAL.state._replace(wanted=False))] * 25, [], id="nor if somebody stopped it"
+            [replace(FATAL, state=FATAL.state._replace(desired=False))] * 25, [], id="nor if somebody stopped it"
         ),
         pytest.param([LARGE] * 12, [(3, Order.STOP)], id="too much memory: warm, never by force"),
         pytest.param([replace(LARGE, busy=True)] * 3, [(3, Order.STOP)], id="also a busy one, which ends its tasks"),
@@ -129,8 +129,8 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
         pytest.param([replace(BEAT, phase="consuming")] * 6, [(6, Order.STOP)], id="whatever a beat says of itself"),
     ],
 )
-def test_orders(findings: Sequence[Finding], orders: list[tuple[int, Order]]) -> None:
-    assert given(findings) == orders
+def test_orders(observations: Sequence[Observation], orders: list[tuple[int, Order]]) -> None:
+    assert given(observations) == orders
 
 
 def test_a_new_process_begins_with_a_clean_sheet() -> None:
@@ -141,15 +141,15 @@ def test_a_new_process_begins_with_a_clean_sheet() -> None:
 
 
 def test_never_more_restarts_than_allowed_within_the_hour() -> None:
-    findings = [replace(FROZEN, process=str(look // 3)) for look in range(60)]
-    story = tell(findings)
+    observations = [replace(FROZEN, process=str(look // 3)) for look in range(60)]
+    story = tell(observations)
     assert sum(Order.STOP in orders for orders in story.orders) == SETTINGS.restarts_per_hour
     assert story.events.count("gave-up") == 1
 
 
 def test_after_an_hour_it_is_tried_again() -> None:
-    findings = [replace(FROZEN, process=str(look // 3)) for look in range(150)]
-    stopped = [number for number, orders in enumerate(tell(findings).orders) if Order.STOP in orders]
+    observations = [replace(FROZEN, process=str(look // 3)) for look in range(150)]
+    stopped = [number for number, orders in enumerate(tell(observations).orders) if Order.STOP in orders]
     assert stopped == [2, 5, 8, 122, 125, 128]
 
 
@@ -201,8 +201,8 @@ def test_end_is_told_with_the_code_of_the_beginning_and_not_before_it_is_at_work
     assert [(event.what, event.code, event.level) for event in decided.events] == [("recovered", "PM301", "OK")]
 
 
-def test_restart_that_was_ordered_is_not_told_as_a_finding() -> None:
-    def during(state: State) -> Finding:
+def test_restart_that_was_ordered_is_not_told_as_a_observation() -> None:
+    def during(state: State) -> Observation:
         result = Result("PM101", NAME, Level.WARNING, state.value)
         return replace(WELL, state=RUNNING._replace(state=state), results=(result,), phase=None)
 
@@ -236,7 +236,7 @@ def test_held_and_unhealed_programs_are_still_told_of() -> None:
 
 
 def test_nothing_is_told_of_a_program_that_was_stopped_on_purpose() -> None:
-    assert tell([replace(FATAL, state=FATAL.state._replace(wanted=False))] * 9).events == []
+    assert tell([replace(FATAL, state=FATAL.state._replace(desired=False))] * 9).events == []
 
 
 def test_event_says_which_tasks_were_running() -> None:

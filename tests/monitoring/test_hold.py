@@ -13,14 +13,14 @@ from procman.install.state.generations import Generation
 from procman.install.state.holds import read_holds
 from procman.lookup import Installed
 from procman.monitoring.events import events
-from procman.monitoring.hold import by_whom, hold, release, seconds_of
+from procman.monitoring.hold import hold, invoking_user, release, seconds_of
 from procman.output.events import as_json, as_line
 from tests.install import sample
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Installed:
-    wish = sample.WISHES["one"]
+    wish = sample.DESIRED_STATES["one"]
     found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
     for program in found.programs:
         found.directories.run(program.name).mkdir(parents=True)
@@ -80,8 +80,8 @@ def test_span_of_time_that_no_calendar_has_is_refused(text: str) -> None:
 
 
 def test_who_gives_the_order_is_the_user_behind_sudo() -> None:
-    assert by_whom({"SUDO_USER": "ann"}) == "ann"
-    assert by_whom({}) != ""
+    assert invoking_user({"SUDO_USER": "ann"}) == "ann"
+    assert invoking_user({}) != ""
 
 
 def test_events_of_programs_stand_between_procmans_own_by_time(installed: Installed) -> None:

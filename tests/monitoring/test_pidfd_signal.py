@@ -13,7 +13,7 @@ import pytest
 from procman.backends.base import Controller
 from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.monitoring import pidfd_signal
-from procman.monitoring.pidfd_signal import Gone, identity, send
+from procman.monitoring.pidfd_signal import ProcessChanged, identity, send
 
 PROGRAM = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
 
@@ -29,7 +29,7 @@ class Telling:
 
 
 def controller(pid: object, **changes: object) -> Controller:
-    state = ProgramState(PROGRAM.name, wanted=True, state=State.RUNNING, pid=cast("int | None", pid))
+    state = ProgramState(PROGRAM.name, desired=True, state=State.RUNNING, pid=cast("int | None", pid))
     return cast("Controller", Telling(state._replace(**changes)))  # type: ignore[arg-type]
 
 
@@ -55,24 +55,24 @@ def test_process_that_has_ended_is_not_mistaken_for_another(process: subprocess.
     process.kill()
     process.wait()
     assert identity(process.pid) == ""
-    with pytest.raises(Gone):
+    with pytest.raises(ProcessChanged):
         send(controller(process.pid), PROGRAM, meant, signal.SIGTERM)
 
 
 def test_same_pid_of_a_later_process_is_another_process(process: subprocess.Popen[bytes]) -> None:
     pid, started = identity(process.pid).split()
-    with pytest.raises(Gone):
+    with pytest.raises(ProcessChanged):
         send(controller(process.pid), PROGRAM, f"{pid} {int(started) - 1}", signal.SIGKILL)
     assert process.poll() is None
 
 
 @pytest.mark.parametrize(
-    "said", [{"pid": 1}, {"pid": None}, {"wanted": False}, {"state": State.STOPPING}, {"state": State.UNKNOWN}]
+    "said", [{"pid": 1}, {"pid": None}, {"desired": False}, {"state": State.STOPPING}, {"state": State.UNKNOWN}]
 )
 def test_nothing_is_sent_once_the_process_manager_says_something_else(
     process: subprocess.Popen[bytes], said: dict[str, object]
 ) -> None:
-    with pytest.raises(Gone):
+    with pytest.raises(ProcessChanged):
         send(controller(**{"pid": process.pid, **said}), PROGRAM, identity(process.pid), signal.SIGKILL)
     assert process.poll() is None
 

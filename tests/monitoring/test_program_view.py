@@ -16,7 +16,7 @@ from procman.agent.verdict import MAX_BYTES
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, State
 from procman.monitoring.checks.inputs import NONE, Heartbeat
-from procman.monitoring.program_view import Moment, now, owners, read_heartbeat, watch
+from procman.monitoring.program_view import Moment, now, owners, program_snapshots, read_heartbeat
 from tests.install import sample
 from tests.monitoring.checks.records import heartbeat, program, state
 from tests.reachable import IS_ROOT
@@ -26,7 +26,7 @@ PROGRAM = program(name="catmaid-celery")
 
 @pytest.fixture
 def manifest(tmp_path: Path) -> Manifest:
-    wish = sample.WISHES["one"]
+    wish = sample.DESIRED_STATES["one"]
     found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
     found.directories.run("catmaid-celery").mkdir(parents=True)
     return found
@@ -46,7 +46,7 @@ def read(manifest: Manifest, which: InstalledProgram = PROGRAM, moment: Moment |
 
 def test_a_heartbeat_is_read_and_judged(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(busy=1))
-    [found] = watch(manifest, [PROGRAM], [state()])
+    [found] = program_snapshots(manifest, [PROGRAM], [state()])
     assert found.says["busy"] == 1
     assert found.verdict
     assert (found.verdict.level, found.verdict.code) == ("OK", "PM200")
@@ -55,13 +55,16 @@ def test_a_heartbeat_is_read_and_judged(manifest: Manifest) -> None:
 def test_thresholds_are_those_of_the_project_and_the_program(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(idle_with_messages_since=time.monotonic() - 100))
     patient, impatient = (program(name="catmaid-celery", stall_seconds=seconds) for seconds in (200, 50))
-    verdicts = [watch(manifest, [which], [state()])[0].verdict for which in (patient, impatient)]
+    verdicts = [program_snapshots(manifest, [which], [state()])[0].verdict for which in (patient, impatient)]
     assert [found.code for found in verdicts if found] == ["PM200", "PM301"]
 
 
 def test_a_broker_that_answers_is_not_to_blame(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(loop=time.monotonic() - 100, queues_asked=None))
-    found = [watch(manifest, [PROGRAM], [state()], broker_answered=answered)[0].verdict for answered in (False, True)]
+    found = [
+        program_snapshots(manifest, [PROGRAM], [state()], broker_answered=answered)[0].verdict
+        for answered in (False, True)
+    ]
     assert [(each.code, each.level) for each in found if each] == [("PM202", "WARNING"), ("PM202", "CRITICAL")]
 
 
@@ -160,18 +163,18 @@ def test_a_field_of_any_other_type_never_does_more_than_make_it_corrupt(
     tmp_path_factory: pytest.TempPathFactory, nonsense: Any, field: str
 ) -> None:
     base = tmp_path_factory.getbasetemp() / "nonsense"
-    wish = sample.WISHES["one"]
+    wish = sample.DESIRED_STATES["one"]
     manifest = sample.manifest(base, wish, sample.rendering(base, wish))
     manifest.directories.run("catmaid-celery").mkdir(parents=True, exist_ok=True)
     file_of(manifest).write_text(written(**{field: nonsense}))
-    [found] = watch(manifest, [PROGRAM], [state()])
+    [found] = program_snapshots(manifest, [PROGRAM], [state()])
     assert found.heartbeat.problem or found.verdict or found.heartbeat == NONE
 
 
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_corrupt_or_none(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     base = tmp_path_factory.getbasetemp() / "bytes"
-    wish = sample.WISHES["one"]
+    wish = sample.DESIRED_STATES["one"]
     manifest = sample.manifest(base, wish, sample.rendering(base, wish))
     manifest.directories.run("catmaid-celery").mkdir(parents=True, exist_ok=True)
     file_of(manifest).write_bytes(content)
@@ -180,10 +183,10 @@ def test_any_bytes_are_corrupt_or_none(tmp_path_factory: pytest.TempPathFactory,
 
 def test_a_file_that_was_only_touched_could_not_be_written(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(written=time.monotonic() - 100))
-    [touched] = watch(manifest, [PROGRAM], [state()])
+    [touched] = program_snapshots(manifest, [PROGRAM], [state()])
     assert (touched.heartbeat.is_touched, touched.verdict) == (True, None)
     os.utime(file_of(manifest), (0, time.time() - 100))
-    [frozen] = watch(manifest, [PROGRAM], [state()])
+    [frozen] = program_snapshots(manifest, [PROGRAM], [state()])
     assert not frozen.heartbeat.is_touched
     assert frozen.verdict
     assert frozen.verdict.code == "PM201"

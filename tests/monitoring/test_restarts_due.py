@@ -37,7 +37,7 @@ HOUR = 3600.0
 def test_a_file_is_newer_only_by_both_clocks(
     tmp_path: Path, written: float, since: float, clock_then: float | None, is_due: bool
 ) -> None:
-    wish, now = sample.WISHES["one"], time.time()
+    wish, now = sample.DESIRED_STATES["one"], time.time()
     file = tmp_path / "celery.env"
     file.touch()
     os.utime(file, (now, now + written))

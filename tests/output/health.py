@@ -16,12 +16,12 @@ QUEUES = [{"name": "celery", "messages": 10, "consumers": 0, "since": None}]
 
 def healthy(directory: Path) -> Health:
     """Return a worker that consumes, and a command that somebody stopped."""
-    wish = sample.WISHES["one"]
+    wish = sample.DESIRED_STATES["one"]
     manifest = sample.manifest(directory, wish, sample.rendering(directory, wish))
     worker = watched(heartbeat(queues=QUEUES), program=program(name="catmaid-celery"), state=state(pid=100))
     flower = watched(
         program=program(Kind.COMMAND, name="catmaid-flower", key="command.flower"),
-        state=state(State.STOPPED, wanted=False),
+        state=state(State.STOPPED, desired=False),
     )
     own = [
         _result("PM101", "catmaid-celery", values={"children": 2.0, "memory_bytes": 70012928.0, "memory_is_rss": 1.0}),

@@ -9,7 +9,7 @@ import pty
 
 import pytest
 
-from procman.output.terminal import Progress, coloured, duration, moment, printable, size, table
+from procman.output.terminal import Progress, coloured, moment, printable, size, table
 
 
 @pytest.mark.parametrize(
@@ -24,25 +24,6 @@ from procman.output.terminal import Progress, coloured, duration, moment, printa
 )
 def test_control_characters_are_shown_not_obeyed(text: str, shown: str) -> None:
     assert printable(text) == shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "-"),
-        (-5, "0s"),
-        (0.9, "0s"),
-        (59, "59s"),
-        (60, "1m"),
-        (310, "5m10s"),
-        (3600, "1h"),
-        (12_000, "3h20m"),
-        (86_400, "1d"),
-        (1_051_200, "12d4h"),
-    ],
-)
-def test_durations_are_short_and_rounded_down(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_a_moment_that_no_calendar_has_is_told_all_the_same() -> None:

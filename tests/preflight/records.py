@@ -9,7 +9,7 @@ from typing import Any
 
 from procman.config.load import load
 from procman.launch import launch_of
-from procman.preflight.inputs import Asked, Before, EnvironmentFile, Host, Interpreter, Place, Schedule
+from procman.preflight.inputs import AppAnswer, EnvironmentFile, Host, Interpreter, Place, PreflightFacts, Schedule
 from procman.probes.app import AppFacts, Judged, Written
 from procman.probes.broker import BrokerFacts
 from procman.project import Project
@@ -111,21 +111,21 @@ def broker(**changes: Any) -> BrokerFacts:
     return replace(sound, **changes)
 
 
-def asked(before: Before, **changes: Any) -> Before:
+def asked(before: PreflightFacts, **changes: Any) -> PreflightFacts:
     """Return BEFORE with CHANGES to what the app answered in its one environment."""
     return replace(before, asked=(replace(before.asked[0], **changes),))
 
 
-def sound(more: str = "", text: str = TOML) -> Before:
+def sound(more: str = "", text: str = TOML) -> PreflightFacts:
     """Return what is found out about a sound project; MORE are lines of `[project]`."""
     made = project(more, text)
     programs = tuple(program for program in made.programs if program.key != "command.flower")
     paths = [made.directory, *made.writable_paths, SCHEDULE.parent, Path("/etc/site/celery.env")]
-    return Before(
+    return PreflightFacts(
         project=made,
         launches={program.name: launch_of(made, program) for program in made.programs},
         interpreter=Interpreter("3.11.2"),
-        asked=(Asked(programs, facts(), broker=broker()),),
+        asked=(AppAnswer(programs, facts(), broker=broker()),),
         places={path: place() for path in paths},
         schedule=Schedule({SCHEDULE: place(is_directory=False, mode=0o600)}, ""),
         commands={"site-flower": "/opt/env/bin/celery"},

@@ -295,11 +295,11 @@ def test_code_of_programs_that_run_as_root_is_not_loaded(site: Site) -> None:
 def test_somebody_else_is_told_who_may_check(site: Site) -> None:
     project = replace(site.demo(), user="root")
 
-    def is_told() -> None:
+    def manages_supervisord() -> None:
         with pytest.raises(ProcmanError, match="only root"):
             check(project)
 
-    as_somebody(is_told)
+    as_somebody(manages_supervisord)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from procman.model import Level, Result
-from procman.preflight.inputs import Before, EnvironmentFile, Host, Interpreter, OtherBeat, Schedule
+from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherBeat, PreflightFacts, Schedule
 from procman.preflight.registry import BEFORE, results
 from procman.probes.app import Judged, Written
 from procman.project import Worker
@@ -18,10 +18,10 @@ from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missin
 
 CRITICAL, WARNING = Level.CRITICAL, Level.WARNING
 
-Change = Callable[[Before], Before]
+Change = Callable[[PreflightFacts], PreflightFacts]
 
 
-def complaints(before: Before) -> list[Result]:
+def complaints(before: PreflightFacts) -> list[Result]:
     return [result for result in results(before) if result.level is not Level.OK]
 
 
@@ -51,7 +51,7 @@ def file(**changes: Any) -> Change:
 
 
 def worker(**changes: Any) -> Change:
-    def change(before: Before) -> Before:
+    def change(before: PreflightFacts) -> PreflightFacts:
         programs = tuple(
             replace(each, **changes) if each.key == "worker.celery" else each for each in before.project.programs
         )
@@ -62,7 +62,7 @@ def worker(**changes: Any) -> Change:
 
 
 def both(*changes: Change) -> Change:
-    def change(before: Before) -> Before:
+    def change(before: PreflightFacts) -> PreflightFacts:
         for each in changes:
             before = each(before)
         return before
@@ -170,7 +170,9 @@ def test_celery_that_is_missing_is_named() -> None:
 
 
 def test_user_that_is_missing_is_the_only_complaint() -> None:
-    before = Before(sound().project, {}, Interpreter(""), host=Host(account_problem="there is no user www-data"))
+    before = PreflightFacts(
+        sound().project, {}, Interpreter(""), host=Host(account_problem="there is no user www-data")
+    )
     assert [(each.code, each.level) for each in complaints(before)] == [("PM771", CRITICAL)]
 
 

@@ -85,7 +85,7 @@ def test_any_value_is_read_back_by_systemd(values: list[str]) -> None:
 @settings(deadline=None, max_examples=10)
 @given(programs=strategies.lists(TEXTS, min_size=1, max_size=200))
 def test_path_of_a_program_is_read_back_or_refused(programs: list[str]) -> None:
-    units, wanted = {}, {}
+    units, desired = {}, {}
     for number, value in enumerate(programs):
         path = _path(value)
         try:
@@ -93,8 +93,8 @@ def test_path_of_a_program_is_read_back_or_refused(programs: list[str]) -> None:
         except ProcmanError:
             assert unprintable(value) or set(value) & set("\"'\\")
         else:
-            wanted[f"u{number}.service"] = [path, "a"]
-    assert {name: _verbatim_command(unit) for name, unit in read_units(units).items()} == wanted
+            desired[f"u{number}.service"] = [path, "a"]
+    assert {name: _verbatim_command(unit) for name, unit in read_units(units).items()} == desired
 
 
 def _verbatim_command(unit: Read) -> list[str]:

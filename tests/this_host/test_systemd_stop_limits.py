@@ -51,14 +51,14 @@ def test_host_without_systemd_has_nothing_to_tell(monkeypatch: pytest.MonkeyPatc
     assert cut_short("supervisor.service", 600) is None
 
 
-@pytest.mark.parametrize(("allowed", "is_told"), [("30min", True), ("1h", False), ("infinity", False), ("", False)])
+@pytest.mark.parametrize(("allowed", "is_reported"), [("30min", True), ("1h", False), ("infinity", False), ("", False)])
 def test_reboot_that_does_not_wait_is_told_with_what_mends_it(
-    monkeypatch: pytest.MonkeyPatch, allowed: str, is_told: bool
+    monkeypatch: pytest.MonkeyPatch, allowed: str, is_reported: bool
 ) -> None:
     monkeypatch.setattr(systemd_host, "BOOTED", Path("/"))
     monkeypatch.setattr(systemd_host, "run", lambda words: Completed(tuple(words), 0, f"{allowed}\n", ""))
     text = cut_by_reboot(3600)
-    assert bool(text) is is_told
+    assert bool(text) is is_reported
     assert not text or "forced after 1800 s" in text
     assert not text or "JobTimeoutSec=3690" in text
     monkeypatch.setattr(systemd_host, "BOOTED", Path("/nowhere"))

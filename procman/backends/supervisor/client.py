@@ -93,17 +93,17 @@ class Client:
     def answers_as(self) -> int | None:
         """Return the user whom this supervisord runs as; None where that cannot be told."""
         try:
-            return xmlrpc.listener(self.main.address, time.monotonic() + self.timeout)
+            return xmlrpc.peer_uid(self.main.address, time.monotonic() + self.timeout)
         except OSError:
             return None
 
     def infos(self, names: Iterable[str]) -> dict[str, Info | None]:
         """Return what supervisord says of each of NAMES, which may be `group:name`; None: not loaded. One call."""
-        wanted = list(names)
-        calls = [{"methodName": "supervisor.getProcessInfo", "params": [name]} for name in wanted]
-        answers = self._answer("system.multicall", (calls,), "", None) if wanted else []
+        desired = list(names)
+        calls = [{"methodName": "supervisor.getProcessInfo", "params": [name]} for name in desired]
+        answers = self._answer("system.multicall", (calls,), "", None) if desired else []
         found: dict[str, Info | None] = {}
-        for name, answer in zip(wanted, answers, strict=True):
+        for name, answer in zip(desired, answers, strict=True):
             if "faultCode" in answer and answer["faultCode"] != BAD_NAME:
                 raise Fault(answer["faultCode"], answer["faultString"], name)
             found[name] = None if "faultCode" in answer else answer
@@ -121,7 +121,7 @@ class Client:
         except xmlrpc.RpcFault as fault:
             raise Fault(fault.code, fault.text, subject) from None
         except xmlrpc.NotRpc:
-            raise Unreachable(f"what answers at {place(self.main.address)} is no supervisord") from None
+            raise Unreachable(f"what answers at {format_address(self.main.address)} is no supervisord") from None
         if status == xmlrpc.UNAUTHORIZED:
             raise Unreachable(
                 f"supervisord refuses the username and password of {self.main.path}",
@@ -136,7 +136,7 @@ class Client:
         return {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}
 
     def _unreachable(self, error: Exception, limit: float) -> Unreachable:
-        where = place(self.main.address)
+        where = format_address(self.main.address)
         if isinstance(error, FileNotFoundError) and (pid := running_pid(self.main)) is not None:
             return Unreachable(
                 f"supervisord runs (process {pid}), but its socket {where} was deleted",
@@ -161,7 +161,7 @@ class Client:
         return "See whether it is busy or suspended: ps -o pid,stat,etime,args -C supervisord"
 
 
-def place(address: Address) -> str:
+def format_address(address: Address) -> str:
     """Return ADDRESS as a person writes it."""
     return str(address) if isinstance(address, Path) else f"http://{address[0]}:{address[1]}"
 

@@ -104,7 +104,7 @@ class SupervisorController:
         restarts = self._restarts(deadline - time.monotonic())
         return program_states(programs, infos, restarts)
 
-    def wanted(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
+    def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
         """Return by name whether each is to run, to be recorded before procman itself stops anything (R11).
 
         Unlike `states` it raises ProcmanError where a supervisord runs that cannot be asked: a guess must not be kept.
@@ -113,7 +113,7 @@ class SupervisorController:
             infos: list[Info] = self.client.call("getAllProcessInfo")
         except NotRunning:
             return {program.name: program.autostart for program in programs}
-        return {each.name: each.wanted for each in program_states(programs, infos, None)}
+        return {each.name: each.desired for each in program_states(programs, infos, None)}
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Start what does not run, in order; return once each was started, not once it is healthy."""
@@ -131,16 +131,16 @@ class SupervisorController:
         """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
         return self._orders.activate(activation, progress)
 
-    def let_go(self, sections: Sequence[Path], progress: Progress) -> None:
+    def unload(self, sections: Sequence[Path], progress: Progress) -> None:
         """Do nothing: every section that procman writes is a program's."""
 
-    def follow(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
+    def reload(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
         """Have the host's systemd read what SECTIONS say of supervisord's own unit; what runs goes on as it is."""
-        self._orders.follow(sections)
+        self._orders.reload(sections)
 
-    def close_down(self, progress: Progress) -> Path | None:
+    def shutdown(self, progress: Progress) -> Path | None:
         """End the supervisord itself, all of its programs warm, if it is procman's own; return its log."""
-        return self._orders.close_down(progress)
+        return self._orders.shutdown(progress)
 
     def drain(self, names: Sequence[str], seconds: float, progress: Progress) -> list[str]:
         """Stop programs of other people's sections, `group:name`, so that running tasks finish; say what was done."""

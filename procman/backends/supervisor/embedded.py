@@ -12,7 +12,7 @@ from procman.backends.base import Progress
 from procman.backends.supervisor.client import PATIENCE_SECONDS, SHUTDOWN_STATE, Client, Fault, NotRunning
 from procman.backends.supervisor.configuration.main_file import NoConfiguration, read_main_file
 from procman.backends.supervisor.configuration.redaction import without_content
-from procman.backends.supervisor.graceful_stop import stop_warm
+from procman.backends.supervisor.graceful_stop import stop_gracefully
 from procman.backends.supervisor.systemd_unit import Service
 from procman.errors import ProcmanError
 from procman.host import process
@@ -107,7 +107,7 @@ def _stop_programs(client: Client, progress: Progress) -> int | None:
     try:
         pid = int(client.call("getPID"))
         # supervisord's own shutdown stops one group after the other.
-        stop_warm(client, _stop_timeouts(client), progress)
+        stop_gracefully(client, _stop_timeouts(client), progress)
     except NotRunning:
         return None
     except Fault as fault:

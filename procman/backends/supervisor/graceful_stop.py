@@ -25,7 +25,7 @@ WRAPPERS = {"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox", "su", 
 """Programs that start another one and wait for it. TERM ends most of them at once and leaves the other one running."""
 
 
-def stop_warm(client: Client, limits: Mapping[str, float], progress: Progress) -> None:
+def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progress) -> None:
     """Stop the programs side by side and return when all have ended; LIMITS maps each, in order, to its stop timeout.
 
     What is not loaded counts as ended. Raises ProcmanError when one takes longer than supervisord should give it.
@@ -63,7 +63,7 @@ def drain(client: Client, names: Iterable[str], seconds: float, progress: Progre
         asked_at = time.monotonic()
         _take_stock(client, mains, last_alive)
         last_alive = asked_at
-    stop_warm(client, wait.pending, progress)
+    stop_gracefully(client, wait.pending, progress)
 
 
 def _take_stock(client: Client, mains: dict[str, int], last_alive: float) -> None:

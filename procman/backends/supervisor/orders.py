@@ -10,9 +10,9 @@ from procman.backends.supervisor import reload
 from procman.backends.supervisor.client import BAD_NAME, Client, Fault, NotRunning
 from procman.backends.supervisor.configuration.main_file import NoConfiguration
 from procman.backends.supervisor.embedded import start_supervisord, stop_supervisord
-from procman.backends.supervisor.graceful_stop import drain, stop_warm, unload
+from procman.backends.supervisor.graceful_stop import drain, stop_gracefully, unload
 from procman.backends.supervisor.reload import Reread, load, load_again, order_start, reread
-from procman.backends.supervisor.states import wanted
+from procman.backends.supervisor.states import desired
 from procman.backends.supervisor.systemd_unit import Service
 from procman.errors import ProcmanError
 from procman.model import Action, Activation, InstalledProgram
@@ -58,7 +58,7 @@ class Orders:
     def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Stop warm, ordered in the order given, side by side; return when all have ended."""
         try:
-            stop_warm(self._client, {each.name: each.stop_timeout_seconds for each in programs}, progress)
+            stop_gracefully(self._client, {each.name: each.stop_timeout_seconds for each in programs}, progress)
         except NotRunning as error:
             progress(f"{error.message}; there is nothing to stop")
 
@@ -80,15 +80,15 @@ class Orders:
         self._start_supervisord()
         if program.name in self._fresh:
             self._fresh.discard(program.name)
-            if activation.wanted is False:
+            if activation.desired is False:
                 self.stop([program], progress)
                 return "came up with supervisord, and was stopped again"
             return "came up with supervisord"
         differences = reread(self._client)
         info = self._client.infos([program.name])[program.name]
-        asked_for = activation.wanted
+        asked_for = activation.desired
         if asked_for is None and info:
-            asked_for = wanted(info, autostart=program.autostart)
+            asked_for = desired(info, autostart=program.autostart)
         if asked_for is False and program.autostart:
             # supervisord starts an autostart program as soon as it is loaded, if only for a moment (R11).
             return f"left stopped; `procman start {program.name}` starts it as it is configured now"
@@ -105,17 +105,17 @@ class Orders:
             return "was loaded already"
         return self._replace(activation, differences, progress, start=bool(asked_for))
 
-    def close_down(self, progress: Progress) -> Path | None:
+    def shutdown(self, progress: Progress) -> Path | None:
         """End the supervisord itself, all of its programs warm, if it is procman's own; return its log."""
         if not self._embedded:
             return None
         stop_supervisord(self._client, progress, self._service)
         return Path(self._client.main.log_file)
 
-    def follow(self, sections: Sequence[Path]) -> None:
+    def reload(self, sections: Sequence[Path]) -> None:
         """Have the host's systemd read what SECTIONS say of supervisord's own unit; what runs goes on as it is."""
         if self._service:
-            self._service.follow(sections)
+            self._service.reload(sections)
 
     def drain(self, names: Sequence[str], seconds: float, progress: Progress) -> list[str]:
         """Stop programs of other people's sections so that running tasks finish; say what was done.
@@ -149,11 +149,11 @@ class Orders:
         if somebody_elses or (loaded is not None and loaded < program.stop_timeout_seconds):
             drain(self._client, [program.name], program.stop_timeout_seconds, progress)
         else:
-            stop_warm(self._client, {program.name: max(loaded or 0, program.stop_timeout_seconds)}, progress)
+            stop_gracefully(self._client, {program.name: max(loaded or 0, program.stop_timeout_seconds)}, progress)
 
     def _remove(self, program: InstalledProgram, progress: Progress) -> str:
         try:
-            stop_warm(self._client, {program.name: program.stop_timeout_seconds}, progress)
+            stop_gracefully(self._client, {program.name: program.stop_timeout_seconds}, progress)
             self._client.call("removeProcessGroup", program.name)
         except (NotRunning, NoConfiguration):
             return "nothing to unload: supervisord is not running"

@@ -20,7 +20,7 @@ from procman.backends.supervisor.client import (
 )
 from procman.backends.supervisor.configuration.includes import files_of
 from procman.backends.supervisor.configuration.sections import sections_of
-from procman.backends.supervisor.graceful_stop import drain, stop_warm, unload
+from procman.backends.supervisor.graceful_stop import drain, stop_gracefully, unload
 from procman.backends.supervisor.states import RUNNING_STATES, state_of
 from procman.errors import ProcmanError
 from procman.model import InstalledProgram, State
@@ -42,12 +42,12 @@ def reread(client: Client) -> Reread:
     except Fault as fault:
         if fault.code != CANT_REREAD:
             raise
-        where = culprit_of(fault.text, _contents(files_of(client.main))) or client.main.path
+        where = locate_error(fault.text, _contents(files_of(client.main))) or client.main.path
         raise ProcmanError(f"{where}: {WORDS[CANT_REREAD]}: {fault.text}", hint=HINTS[CANT_REREAD]) from None
     return Reread(frozenset(added), frozenset(changed), frozenset(removed))
 
 
-def culprit_of(text: str, contents: Mapping[Path, str | None]) -> str:
+def locate_error(text: str, contents: Mapping[Path, str | None]) -> str:
     """Return the file, with a line if it can be found, that supervisord's complaint TEXT is about; empty if unknown.
 
     CONTENTS holds what is or will be in the files it reads; None: cannot be read as text.
@@ -126,7 +126,7 @@ def start(client: Client, program: InstalledProgram, differences: Reread, progre
         return
     else:
         if state_of(info) is State.STOPPING:
-            stop_warm(client, {program.name: program.stop_timeout_seconds}, progress)
+            stop_gracefully(client, {program.name: program.stop_timeout_seconds}, progress)
         if program.name in differences.changed:
             load_again(client, program.name)
     order_start(client, program)

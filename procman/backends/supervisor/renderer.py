@@ -16,7 +16,7 @@ from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import Kind, RenderedDirectory, Scope, SupervisorMode
 from procman.project import Beat, Program, Project, RenderedFile, Rendering
 from procman.templating import Templates
-from procman.watcher import healer_name
+from procman.watcher import watcher_name
 
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
 """supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""
@@ -77,7 +77,7 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     for program in project.programs:
         yield _script(project, program, templates)
         yield _section(project, program, templates)
-    healer = healer_name(project)
+    healer = watcher_name(project)
     yield from healer_files(project, section_path(project, healer), log_path(project, healer), templates)
 
 

@@ -32,7 +32,7 @@ def state_of(info: Info) -> State:
         return State.UNKNOWN
 
 
-def wanted(info: Info, *, autostart: bool) -> bool:
+def desired(info: Info, *, autostart: bool) -> bool:
     """Say whether supervisord means to run it.
 
     supervisord enters STOPPED only by an order, or before the first start. After FATAL and EXITED nobody asked for a
@@ -73,11 +73,11 @@ def _program_state(
         detail = "supervisord has not loaded it; `procman start` does"
         if elsewhere:
             detail = f"runs as {elsewhere['group']}:{program.name}, from a section that is not procman's"
-        asked_for = wanted(elsewhere, autostart=program.autostart) if elsewhere else program.autostart
+        asked_for = desired(elsewhere, autostart=program.autostart) if elsewhere else program.autostart
         return ProgramState(program.name, asked_for, State.UNKNOWN, detail=detail)
     return ProgramState(
         name=program.name,
-        wanted=wanted(info, autostart=program.autostart),
+        desired=desired(info, autostart=program.autostart),
         state=state_of(info),
         pid=info["pid"] or None,
         since=_since(info),

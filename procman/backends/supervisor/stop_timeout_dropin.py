@@ -41,14 +41,14 @@ def stop_seconds(
     settings: SupervisorSettings,
     rendering: Rendering,
     removed: Iterable[Path] = (),
-    taken_over: Mapping[Path, str | None] | None = None,
+    adopted: Mapping[Path, str | None] | None = None,
 ) -> int:
     """Return how long a stop of all programs may take, everybody's, once RENDERING is in place and REMOVED is gone.
 
     supervisord ends one group after the other, and the programs of a group at the same time (supervisor 4.3,
     `ordered_stop_groups_phase_1`). Raises ProcmanError where it cannot read its configuration.
     """
-    configuration = assemble(settings, rendering, removed, taken_over or {})
+    configuration = assemble(settings, rendering, removed, adopted or {})
     directories = [directory.path for directory in rendering.directories]
     try:
         reading = read(configuration.main_source, configuration.included, directories)

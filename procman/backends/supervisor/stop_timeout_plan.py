@@ -24,30 +24,32 @@ def with_stop_timeout(
     plan: Plan,
     tree: Tree,
     installation: Installation,
-    wanted: Manifest | None = None,
+    desired: Manifest | None = None,
     rendering: Rendering = NOTHING,
-    taken_over: Mapping[Path, str | None] | None = None,
+    adopted: Mapping[Path, str | None] | None = None,
 ) -> Plan:
-    """Return PLAN with what has to happen to the drop-in once WANTED, which RENDERING is of, is in place; None: gone.
+    """Return PLAN with what has to happen to the drop-in once DESIRED, which RENDERING is of, is in place; None: gone.
 
     It belongs to no project alone, and no manifest holds it: what it says follows from everybody's programs.
     """
     current = installation.current.manifest if installation.current else None
-    for manifest in (wanted, current):
+    for manifest in (desired, current):
         if manifest is None or manifest.scope is Scope.USER or manifest.backend is not BackendName.SUPERVISOR:
             continue
         path = drop_in_path(manifest.supervisor, manifest.directories.units)
         if path is None or any(change.path == path for change in plan.changes):
             continue
-        wishes = [each for each in (wanted, *installation.others) if each and _wishes_for(each, manifest.supervisor)]
-        is_its_own = wanted is manifest
+        desired_states = [
+            each for each in (desired, *installation.others) if each and _wishes_for(each, manifest.supervisor)
+        ]
+        is_its_own = desired is manifest
         plan = _with(
             plan,
             tree,
             path,
-            manifest.supervisor if wishes else None,
+            manifest.supervisor if desired_states else None,
             rendering if is_its_own else NOTHING,
-            taken_over if is_its_own else None,
+            adopted if is_its_own else None,
         )
     return plan
 
@@ -67,7 +69,7 @@ def _with(
     path: Path,
     wished: SupervisorSettings | None,
     rendering: Rendering,
-    taken_over: Mapping[Path, str | None] | None,
+    adopted: Mapping[Path, str | None] | None,
 ) -> Plan:
     found = tree.look(path)
     content = found.content if found else None
@@ -79,7 +81,7 @@ def _with(
         problem = f"{path} was not put there by procman: move it away, or remove extend_stop_timeout"
         return replace(plan, problems=(*plan.problems, problem))
     try:
-        file = drop_in(path, stop_seconds(wished, rendering, plan.removed, taken_over))
+        file = drop_in(path, stop_seconds(wished, rendering, plan.removed, adopted))
     except ProcmanError:
         # What is wrong with that configuration is told by whoever verifies it; what is there stays.
         return plan

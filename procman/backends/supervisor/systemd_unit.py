@@ -40,7 +40,7 @@ class Service:
         self._read_again()
         self._systemctl.order("start", UNIT)
 
-    def follow(self, sections: Sequence[Path]) -> None:
+    def reload(self, sections: Sequence[Path]) -> None:
         """Have systemd read SECTIONS again, as far as they are its own; procman's starts at boot while it is there."""
         names = {unit for section in sections if (unit := unit_at(section))}
         if not names or systemd_host.unreachable(self._scope):

@@ -13,7 +13,7 @@ from procman.backends.supervisor.configuration.merged import Configuration, asse
 from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, sections_of
 from procman.backends.supervisor.configuration.supervisor_parser import Process, Reading, Source, Unreadable, read
 from procman.backends.supervisor.configuration.takeover import remaining
-from procman.backends.supervisor.reload import culprit_of
+from procman.backends.supervisor.reload import locate_error
 from procman.backends.supervisor.verify_systemd_unit import problems_of_unit
 from procman.errors import ProcmanError
 from procman.model import MARKER
@@ -34,15 +34,15 @@ def verify(
     project: Project,
     rendering: Rendering,
     removed: Iterable[Path] = (),
-    taken_over: Mapping[Path, str | None] | None = None,
+    adopted: Mapping[Path, str | None] | None = None,
 ) -> list[str]:
     """Return the problems that supervisord would have once RENDERING is in place and the paths REMOVED are gone.
 
-    TAKEN_OVER maps files of others to what will be left of them; None: nothing. Every problem names a file and what to
+    ADOPTED maps files of others to what will be left of them; None: nothing. Every problem names a file and what to
     do. Works without rights as long as the files can be read; those that cannot are problems too.
     """
     try:
-        configuration = assemble(project.supervisor, rendering, [*removed], taken_over or {})
+        configuration = assemble(project.supervisor, rendering, [*removed], adopted or {})
     except ProcmanError as error:
         return [_one_line(error)]
     checks = (_not_included, _files_of_ours, _files_of_others, _clashes)
@@ -193,7 +193,7 @@ def _without(before: Reading, merged: Reading) -> Reading:
 
 def _refused(text: str, configuration: Configuration, remedy: str) -> str:
     contents = {source.path: _text(source) for source in (configuration.main_source, *configuration.included)}
-    where = culprit_of(text, contents) or configuration.main.path
+    where = locate_error(text, contents) or configuration.main.path
     return f"{where}: supervisord would not start with it: {text}; {remedy}"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from procman.backends.supervisor.systemd_unit import UNIT
 from procman.backends.systemd.verify import read
-from procman.config.trust import distrust
+from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.host import systemd_host
 from procman.host.unit_names import unit_at
@@ -34,7 +34,9 @@ def _commands(project: Project, supervisord: Path) -> Iterator[str]:
             yield f"{key}: {command} is no command: supervisorctl must be beside it, as in procman's own virtualenv"
         elif project.scope is Scope.SYSTEM:
             for path in (command, *_interpreter(command)):
-                yield from (f"{key}: root runs it, and others could change it: {each}" for each in distrust(path, {0}))
+                yield from (
+                    f"{key}: root runs it, and others could change it: {each}" for each in trust_problems(path, {0})
+                )
 
 
 def _interpreter(script: Path) -> Iterator[Path]:

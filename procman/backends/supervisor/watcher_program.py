@@ -8,7 +8,7 @@ from pathlib import Path
 from procman.launch import marker, owner_of
 from procman.project import Project, RenderedFile
 from procman.templating import Templates
-from procman.watcher import healer_argv, healer_name
+from procman.watcher import watcher_argv, watcher_name
 
 STOP_SECONDS = 30
 """It ends at once; a call to supervisord may take so long."""
@@ -19,7 +19,7 @@ NEVER_GIVE_UP = "1000000"
 
 def healer_files(project: Project, path: Path, log_file: Path, templates: Templates) -> Iterator[RenderedFile]:
     """Yield its section, to be put at PATH; nothing where nobody is to look after PROJECT."""
-    argv, name, owner = healer_argv(project), healer_name(project), owner_of(project)
+    argv, name, owner = watcher_argv(project), watcher_name(project), owner_of(project)
     if argv is None:
         return
     values = {

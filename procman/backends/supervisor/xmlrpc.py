@@ -55,7 +55,7 @@ def post(address: Address, headers: Mapping[str, str], body: bytes, deadline: fl
     return _status_and_content(answer)
 
 
-def listener(address: Address, deadline: float) -> int | None:
+def peer_uid(address: Address, deadline: float) -> int | None:
     """Return the user who listens at ADDRESS; None where that cannot be told, as over TCP. Raises OSError."""
     if not isinstance(address, Path) or not hasattr(socket, "SO_PEERCRED"):
         return None

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from procman.backends.base import Progress
-from procman.backends.systemd.graceful_stop import is_stopped_warm, stop_warm
+from procman.backends.systemd.graceful_stop import is_stopped_gracefully, stop_gracefully
 from procman.backends.systemd.states import (
     could_not_be_started,
+    is_desired,
     is_older_than_its_file,
-    is_wanted,
     program_state,
     starts_by_itself,
     state_of,
@@ -59,12 +59,12 @@ class SystemdController:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
             return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
 
-    def wanted(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
+    def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
         """Return by name whether each is to run, to be recorded before procman itself stops anything (R11).
 
         Unlike `states` it raises ProcmanError where systemd cannot be asked: a guess must not be kept.
         """
-        return {state.name: state.wanted for state in self._states(programs)}
+        return {state.name: state.desired for state in self._states(programs)}
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Start what does not run, from its unit as the disk has it now; return once each was started."""
@@ -82,7 +82,7 @@ class SystemdController:
     def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         """Stop warm, ordered in the order given, side by side; return when all have ended."""
         limits = {name: stop_timeout_seconds(each) for each in programs for name in units_of(each)}
-        stop_warm(self._systemctl, limits, progress)
+        stop_gracefully(self._systemctl, limits, progress)
 
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         """Stop PROGRAM warm and start it again from its unit as the disk has it now."""
@@ -106,10 +106,10 @@ class SystemdController:
         if unit.text("LoadState") == "masked":
             return "left alone: it is masked"
         self._refuse_unknown([unit])
-        wanted = activation.wanted
-        if wanted is None:
-            wanted = is_wanted(unit, self._systemctl.jobs().get(name), autostart=starts_by_itself(program))
-        if not wanted:
+        desired = activation.desired
+        if desired is None:
+            desired = is_desired(unit, self._systemctl.jobs().get(name), autostart=starts_by_itself(program))
+        if not desired:
             return f"left stopped; `procman start {program.name}` starts it as it is configured now"
         if unit.has_ended:
             self._start([name], progress)
@@ -120,10 +120,10 @@ class SystemdController:
         self._start([name], progress)
         return "restarted"
 
-    def let_go(self, sections: Sequence[Path], progress: Progress) -> None:
+    def unload(self, sections: Sequence[Path], progress: Progress) -> None:
         """Do nothing: the target, which alone concerns no single program, goes with the last of them."""
 
-    def follow(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
+    def reload(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
         """Have systemd read SECTIONS again; a target that is there is to start its programs at boot."""
         units = self._systemctl.show(sorted({unit for path in sections if (unit := unit_at(path))})).values()
         if any(unit.text("NeedDaemonReload") == "yes" for unit in units):
@@ -139,7 +139,7 @@ class SystemdController:
 
         return read_log(Path(program.log_file), lines, follow=follow)
 
-    def close_down(self, progress: Progress) -> None:
+    def shutdown(self, progress: Progress) -> None:
         """Do nothing: the process manager is the host's own."""
 
     def command_line(self, program: InstalledProgram) -> str:
@@ -192,7 +192,9 @@ class SystemdController:
 
     def _stop_all_that_go(self) -> None:
         """Order all programs whose files are gone to stop: their tasks end side by side, and beat ends first."""
-        going = [unit.name for unit in self._still_going() if is_stopped_warm(unit) and unit.name not in self._going]
+        going = [
+            unit.name for unit in self._still_going() if is_stopped_gracefully(unit) and unit.name not in self._going
+        ]
         if going:
             self._systemctl.order("stop", "--no-block", *going)
             self._going.update(going)

@@ -14,7 +14,7 @@ MARGIN_SECONDS = 15
 """Beyond the stop timeout: systemd's kill of the whole group, and its end."""
 
 
-def stop_warm(systemctl: Systemctl, limits: Mapping[str, float], progress: Progress) -> None:
+def stop_gracefully(systemctl: Systemctl, limits: Mapping[str, float], progress: Progress) -> None:
     """Stop units side by side and return when all have ended; LIMITS maps each to the longest its tasks may take.
 
     What does not run counts as ended. May be repeated after an interruption anywhere. Raises ProcmanError when one
@@ -26,7 +26,7 @@ def stop_warm(systemctl: Systemctl, limits: Mapping[str, float], progress: Progr
         stop.wait(units)
 
 
-def is_stopped_warm(unit: Unit) -> bool:
+def is_stopped_gracefully(unit: Unit) -> bool:
     """Say whether systemd itself would stop it without losing tasks: TERM to the main process, and to no other.
 
     It would not where a drop-in says so, nor once the unit's file is gone and systemd has been told to look: then it
@@ -68,7 +68,7 @@ class _Stop:
             pid = unit.number("MainPID") or 0
             if unit.text("ActiveState") == "deactivating" or (unit.name in self._ordered and unit.job):
                 continue
-            if is_stopped_warm(unit) or not pid or self._elapsed > self._limits[unit.name]:
+            if is_stopped_gracefully(unit) or not pid or self._elapsed > self._limits[unit.name]:
                 stopped.append(unit.name)
             elif self._signalled.get(unit.name) != pid:
                 self._signalled[unit.name] = pid
@@ -99,7 +99,7 @@ class _Stop:
         loaded = systemd_host.seconds(unit.text("TimeoutStopUSec"))
         longest = max(self._limits[unit.name], loaded or 0)
         # After an order, systemd's own clock runs; before, with TERM to the main process alone, ours did.
-        return longest if is_stopped_warm(unit) else self._limits[unit.name] + (loaded or 0)
+        return longest if is_stopped_gracefully(unit) else self._limits[unit.name] + (loaded or 0)
 
 
 def _program(unit: Unit) -> str:

@@ -14,7 +14,7 @@ from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import Kind, RenderedDirectory, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Rendering, SystemdLog
 from procman.templating import Templates
-from procman.watcher import healer_argv, healer_name
+from procman.watcher import watcher_argv, watcher_name
 
 ENV = "/usr/bin/env"
 """Looks a command up in the PATH of the unit, and becomes it: systemd itself would look in its own PATH alone."""
@@ -110,12 +110,12 @@ def _target(project: Project, templates: Templates) -> RenderedFile:
         "description": f"Celery of {project.name}",
         "wants": [
             *(unit_name(program.name) for program in project.programs if program.autostart),
-            *([timer_name(project)] if healer_argv(project) else []),
+            *([timer_name(project)] if watcher_argv(project) else []),
         ],
         "wanted_by": ["multi-user.target" if project.scope is Scope.SYSTEM else "default.target"],
     }
     text = templates.render("systemd/project.target.j2", values)
-    healer = (healer_name(project),) if healer_argv(project) else ()
+    healer = (watcher_name(project),) if watcher_argv(project) else ()
     programs = (*(program.name for program in project.programs), *healer)
     path = project.directories.units / name
     return RenderedFile(path, text, 0o644, owner, owner, programs, restarts=False, section=True)

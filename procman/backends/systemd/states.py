@@ -53,7 +53,7 @@ def state_of(unit: Unit) -> State:
     return State.UNKNOWN
 
 
-def is_wanted(unit: Unit, job: str | None, *, autostart: bool) -> bool:
+def is_desired(unit: Unit, job: str | None, *, autostart: bool) -> bool:
     """Say whether it should run; JOB is what systemd has queued for it, such as `restart`.
 
     Before it was first started autostart decides; systemd forgets at a reboot.
@@ -108,7 +108,7 @@ def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> Pro
     details = [_detail(state, unit), *_departures(unit)]
     return ProgramState(
         name=program.name,
-        wanted=is_wanted(unit, job, autostart=starts_by_itself(program)),
+        desired=is_desired(unit, job, autostart=starts_by_itself(program)),
         state=state,
         pid=unit.number("MainPID") or None,
         since=since(unit),

@@ -14,7 +14,7 @@ from procman.host import systemd_host
 from procman.host.unit_names import stop_timeout_seconds
 from procman.model import Scope
 from procman.project import Project, RenderedFile, Rendering, Sandbox
-from procman.watcher import healer_name
+from procman.watcher import watcher_name
 
 CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
 """What keeps running tasks alive and workers coming back, whatever a template says (R7)."""
@@ -27,11 +27,11 @@ def verify(
     project: Project,
     rendering: Rendering,
     removed: Iterable[Path] = (),
-    taken_over: Mapping[Path, str | None] | None = None,
+    adopted: Mapping[Path, str | None] | None = None,
 ) -> list[str]:
     """Return the problems that systemd would have once RENDERING is in place and the paths REMOVED are gone.
 
-    TAKEN_OVER are units of others that are to make way. Every problem names a file and what to do. Works without rights
+    ADOPTED are units of others that are to make way. Every problem names a file and what to do. Works without rights
     as long as the files can be read.
     """
     try:
@@ -40,7 +40,7 @@ def verify(
         if reason:
             return [f"{project.configuration_file}: {reason}"]
         units = {file.path.name: file for file in rendering.files if file.section}
-        gone = {*removed, *(taken_over or ())}
+        gone = {*removed, *(adopted or ())}
         problems = [*_clashes(project, units, gone), *_contract(project, units.values()), *_paths(project, rendering)]
         # A name that is somebody else's would be read as theirs; there is no more to learn from it.
         if problems:
@@ -118,7 +118,7 @@ def _clashes(project: Project, units: Collection[str], gone: Collection[Path]) -
 
 def _contract(project: Project, units: Iterable[RenderedFile]) -> Iterator[str]:
     for file in units:
-        if file.path.suffix != ".service" or file.programs == (healer_name(project),):
+        if file.path.suffix != ".service" or file.programs == (watcher_name(project),):
             continue
         for name, value in CONTRACT.items():
             found = re.findall(rf"^{name}=(.*)$", file.content, re.MULTILINE)

@@ -14,7 +14,7 @@ from procman.project import Project, RenderedFile, Sandbox
 from procman.quoting import Encoded
 from procman.quoting.systemd import systemd_words
 from procman.templating import Templates
-from procman.watcher import healer_argv, healer_name
+from procman.watcher import watcher_argv, watcher_name
 
 LOOK_SECONDS = 300
 """No look takes so long, also with a broker that does not answer and commands that are told of events."""
@@ -47,12 +47,12 @@ SANDBOX = {
 
 def timer_name(project: Project) -> str:
     """Return the name of the timer."""
-    return f"{healer_name(project)}.timer"
+    return f"{watcher_name(project)}.timer"
 
 
 def healer_files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     """Yield both units; nothing where nobody is to look after PROJECT."""
-    argv, name, owner = healer_argv(project), healer_name(project), owner_of(project)
+    argv, name, owner = watcher_argv(project), watcher_name(project), owner_of(project)
     if argv is None:
         return
     values = {

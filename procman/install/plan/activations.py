@@ -23,15 +23,16 @@ def on_the_way_down(program: InstalledProgram) -> int:
     return -on_the_way_up(program)
 
 
-def changed_actions(changes: Iterable[Change], before: Manifest | None, wanted: Collection[str]) -> dict[str, Action]:
-    """Return what CHANGES ask for, by program, compared with the manifest BEFORE (R5); WANTED names the programs to be.
+def changed_actions(changes: Iterable[Change], before: Manifest | None, desired: Collection[str]) -> dict[str, Action]:
+    """Return what CHANGES ask for, by program, compared with the manifest BEFORE (R5).
 
+    DESIRED names the programs to be.
     It goes by content: a file that only gets its mode or owner back asks for nothing.
     """
     files = {file.path: file for file in before.files} if before else {}
     installed = {program.name for program in before.programs} if before else set()
     asked: dict[str, set[Action]] = defaultdict(set)
-    for name in wanted:
+    for name in desired:
         asked[name] |= set() if name in installed else {Action.ADD}
     for change in changes:
         _ask(change, files.pop(change.path, None), installed, asked)
@@ -39,12 +40,12 @@ def changed_actions(changes: Iterable[Change], before: Manifest | None, wanted: 
         # Listed before, and rendered no longer.
         for name in file.programs if file.restarts else ():
             asked[name].add(Action.REPLACE if file.section else Action.RESTART)
-    actions = {name: Action.REMOVE for name in installed if name not in wanted}
-    return actions | {name: _strongest(asked[name]) for name in wanted if asked[name]}
+    actions = {name: Action.REMOVE for name in installed if name not in desired}
+    return actions | {name: _strongest(asked[name]) for name in desired if asked[name]}
 
 
 def merged_actions(
-    pending: Mapping[str, Action], changed: Mapping[str, Action], wanted: Collection[str]
+    pending: Mapping[str, Action], changed: Mapping[str, Action], desired: Collection[str]
 ) -> dict[str, Action]:
     """Return one action for each program that PENDING or CHANGED names.
 
@@ -54,26 +55,26 @@ def merged_actions(
     merged = {}
     for name in (*pending, *changed):
         asked = {actions[name] for actions in (pending, changed) if name in actions}
-        if name not in wanted:
+        if name not in desired:
             merged[name] = Action.REMOVE
         else:
             merged[name] = Action.REPLACE if Action.REMOVE in asked else _strongest(asked)
     return merged
 
 
-def in_order(
+def ordered_activations(
     actions: Mapping[str, Action],
-    wanted: Sequence[InstalledProgram],
+    desired: Sequence[InstalledProgram],
     before: Sequence[InstalledProgram],
     pending: Sequence[Activation],
 ) -> tuple[Activation, ...]:
-    """Return the activations as they are to be carried out: removals first, on the way down; then the programs WANTED,
+    """Return the activations as they are to be carried out: removals first, on the way down; then the programs DESIRED,
     on the way up, in their order.
 
     A program that is no longer wanted is known from BEFORE, the current generation, or from what is PENDING.
     """
-    known = {program.name: program for program in (*(each.program for each in pending), *before, *wanted)}
-    order = {program.name: number for number, program in enumerate(wanted)}
+    known = {program.name: program for program in (*(each.program for each in pending), *before, *desired)}
+    order = {program.name: number for number, program in enumerate(desired)}
 
     def rank(name: str) -> tuple[bool, int, int, str]:
         removed = actions[name] is Action.REMOVE
@@ -93,7 +94,7 @@ def _activation(
     """Return the activation, with what the PENDING one had found out before it was interrupted."""
     timeouts = (loaded, pending.old_stop_timeout_seconds if pending else None)
     longest = max((timeout for timeout in timeouts if timeout is not None), default=None)
-    return Activation(action, program, pending.wanted if pending else None, longest)
+    return Activation(action, program, pending.desired if pending else None, longest)
 
 
 def _ask(

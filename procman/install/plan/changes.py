@@ -86,7 +86,7 @@ def digests(manifests: Iterable[Manifest]) -> dict[Path, set[str]]:
     return known
 
 
-def compare(file: RenderedFile, recorded: Recorded, directories: Directories, disk: Disk, *, take_over: bool) -> Change:
+def compare(file: RenderedFile, recorded: Recorded, directories: Directories, disk: Disk, *, adopt: bool) -> Change:
     """Return what has to happen for FILE to be on disk. Raises PathError where something stands in its way."""
     found = disk.look(file.path)
     if found is None:
@@ -96,7 +96,7 @@ def compare(file: RenderedFile, recorded: Recorded, directories: Directories, di
         raise PathError(f"{file.path} is {found.noun} where a file of procman's belongs", hint="move it away")
     same = found.content == content_of(file)
     ours = recorded.is_ours(file.path, found.content) or (same and _looks_like_ours(file, directories))
-    if not ours and not take_over:
+    if not ours and not adopt:
         raise PathError(
             f"{file.path} exists and was not put there by procman",
             hint=f"move it away, or have it set aside: procman install --replace {file.path}",
@@ -106,9 +106,9 @@ def compare(file: RenderedFile, recorded: Recorded, directories: Directories, di
     return Change(kind, file.path, found, file, edited=edited, foreign=not ours)
 
 
-def removals(wanted: Collection[Path], recorded: Recorded, disk: Disk) -> list[Change]:
-    """Return a change for each file of ours that is not WANTED any more, children first."""
-    paths = {*recorded.current, *recorded.unfinished} - {*wanted, *recorded.others}
+def removals(desired: Collection[Path], recorded: Recorded, disk: Disk) -> list[Change]:
+    """Return a change for each file of ours that is not DESIRED any more, children first."""
+    paths = {*recorded.current, *recorded.unfinished} - {*desired, *recorded.others}
     changes = []
     for path in sorted(paths, reverse=True):
         found = disk.look(path)
@@ -118,7 +118,7 @@ def removals(wanted: Collection[Path], recorded: Recorded, disk: Disk) -> list[C
     return changes
 
 
-def taken_over(path: Path, left: str | None, disk: Disk) -> Change | None:
+def adopted(path: Path, left: str | None, disk: Disk) -> Change | None:
     """Return the change that leaves LEFT of somebody else's file, or removes it; None if that was done before."""
     found = disk.look(path)
     if found is None:

@@ -17,7 +17,7 @@ ROOT = "root"
 """The owner of directories in which process managers open, as root and by name, what is to be opened there."""
 
 
-def to_make(rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[str]) -> tuple[RenderedDirectory, ...]:
+def to_make(rendering: Rendering, desired: Manifest, disk: Disk, problems: list[str]) -> tuple[RenderedDirectory, ...]:
     """Return the rendered directories that do not exist, and what is missing above them and above the files."""
     rendered = {directory.path: directory for directory in rendering.directories}
     missing: dict[Path, RenderedDirectory] = {}
@@ -32,7 +32,7 @@ def to_make(rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[s
             return
         if path.parent in exists and (found := disk.look(path)):
             raise PathError(f"{path} is {found.noun} where a directory belongs", hint="move it away")
-        directory = rendered.get(path) or RenderedDirectory(path, wanted.directory_mode, None, None, shared=True)
+        directory = rendered.get(path) or RenderedDirectory(path, desired.directory_mode, None, None, shared=True)
         identify(directory.owner, directory.group)
         missing[path] = directory
 
@@ -51,12 +51,12 @@ def check_private(rendering: Rendering, disk: Disk, problems: list[str]) -> None
 
 
 def to_hand_over(
-    rendering: Rendering, wanted: Manifest, disk: Disk, problems: list[str]
+    rendering: Rendering, desired: Manifest, disk: Disk, problems: list[str]
 ) -> tuple[RenderedDirectory, ...]:
     """Return which directories of programs belong to somebody else: the launcher could not open its lock there."""
     found = []
     for directory in rendering.directories:
-        if directory.path.parent == wanted.directories.state / "run" and directory.owner is not None:
+        if directory.path.parent == desired.directories.state / "run" and directory.owner is not None:
             with collecting(problems):
                 owner, group = identify(directory.owner, directory.group)
                 there = disk.look(directory.path)

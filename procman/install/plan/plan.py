@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.errors import ProcmanError
-from procman.install.plan.activations import changed_actions, in_order, merged_actions
-from procman.install.plan.changes import Change, Disk, Recorded, compare, digests, given_back, removals, taken_over
+from procman.install.plan.activations import changed_actions, merged_actions, ordered_activations
+from procman.install.plan.changes import Change, Disk, Recorded, adopted, compare, digests, given_back, removals
 from procman.install.plan.directories import check_private, collecting, to_hand_over, to_make
 from procman.install.safe_fs.file_info import Found
 from procman.install.safe_fs.tree import finished_name
@@ -57,14 +57,14 @@ class Plan:
 
 def make_plan(
     rendering: Rendering,
-    wanted: Manifest,
+    desired: Manifest,
     installation: Installation,
     disk: Disk,
     *,
-    take_over: Mapping[Path, str | None] | None = None,
-    give_back: Mapping[Path, Found] | None = None,
+    adopt: Mapping[Path, str | None] | None = None,
+    restore: Mapping[Path, Found] | None = None,
 ) -> Plan:
-    """Compare RENDERING, which WANTED describes, with DISK and with what earlier runs recorded.
+    """Compare RENDERING, which DESIRED describes, with DISK and with what earlier runs recorded.
 
     TAKE_OVER names files of others with what is to be left of each: its new content, or None for nothing (also for a
     file that stands where one of ours belongs); GIVE_BACK those that were taken over, with what they were. Touches
@@ -72,19 +72,19 @@ def make_plan(
     """
     problems: list[str] = []
     recorded = _recorded(installation)
-    changes = _changes(rendering, wanted, recorded, disk, take_over or {}, problems)
-    if give_back:
-        theirs = [given_back(path, copy, disk) for path, copy in give_back.items()]
-        changes = (*theirs, *(change for change in changes if change.path not in give_back))
-    directories = to_make(rendering, wanted, disk, problems)
+    changes = _changes(rendering, desired, recorded, disk, adopt or {}, problems)
+    if restore:
+        theirs = [given_back(path, copy, disk) for path, copy in restore.items()]
+        changes = (*theirs, *(change for change in changes if change.path not in restore))
+    directories = to_make(rendering, desired, disk, problems)
     check_private(rendering, disk, problems)
     made = {*(directory.path for directory in directories), *installation.shared_directories}
-    handed_over = to_hand_over(rendering, wanted, disk, problems)
+    handed_over = to_hand_over(rendering, desired, disk, problems)
     leftovers = (
         *installation.leftovers,
         *_leftovers(rendering, recorded, {*made, *_of_others(installation)}, disk, problems),
     )
-    generation, written = _generation(_with_history(wanted, installation, directories, changes), installation)
+    generation, written = _generation(_with_history(desired, installation, directories, changes), installation)
     obsolete = _obsolete(installation, generation.number)
     unchanged = generation == installation.current and all(change.kind is ChangeKind.KEEP for change in changes)
     return Plan(
@@ -93,7 +93,7 @@ def make_plan(
         changes=changes,
         directories=directories,
         handed_over=handed_over,
-        activations=_activations(changes, wanted, installation),
+        activations=_activations(changes, desired, installation),
         leftovers=tuple(dict.fromkeys(leftovers)),
         unfinished=tuple(unfinished.number for unfinished in installation.unfinished),
         obsolete=obsolete,
@@ -125,20 +125,20 @@ def _recorded(installation: Installation) -> Recorded:
 
 def _changes(
     rendering: Rendering,
-    wanted: Manifest,
+    desired: Manifest,
     recorded: Recorded,
     disk: Disk,
-    take_over: Mapping[Path, str | None],
+    adopt: Mapping[Path, str | None],
     problems: list[str],
 ) -> tuple[Change, ...]:
     changes: list[Change] = []
     for file in rendering.files:
         with collecting(problems):
-            changes.append(compare(file, recorded, wanted.directories, disk, take_over=file.path in take_over))
+            changes.append(compare(file, recorded, desired.directories, disk, adopt=file.path in adopt))
     ours = {file.path for file in rendering.files}
-    for path, left in take_over.items():
+    for path, left in adopt.items():
         with collecting(problems):
-            change = None if path in ours else taken_over(path, left, disk)
+            change = None if path in ours else adopted(path, left, disk)
             changes.extend([change] if change else [])
     with collecting(problems):
         changes.extend(removals(ours, recorded, disk))
@@ -165,24 +165,24 @@ def _of_others(installation: Installation) -> set[Path]:
 
 
 def _with_history(
-    wanted: Manifest,
+    desired: Manifest,
     installation: Installation,
     directories: Collection[RenderedDirectory],
     changes: Collection[Change],
 ) -> Manifest:
-    """Return WANTED with what earlier generations made and what this one is going to make."""
+    """Return DESIRED with what earlier generations made and what this one is going to make."""
     live = [*installation.unfinished, *([installation.current] if installation.current else [])]
     past = [generation.manifest for generation in (*live, *([installation.latest] if installation.latest else []))]
     # The state is made before its first manifest is; it is procman's own in any case.
-    made = {directory.path for directory in directories if not directory.shared} - {wanted.directories.state}
+    made = {directory.path for directory in directories if not directory.shared} - {desired.directories.state}
     taken = {change.path: _replaced(change) for change in changes if change.foreign}
-    known = [wanted] if wanted.brought_back else [generation.manifest for generation in live]
+    known = [desired] if desired.brought_back else [generation.manifest for generation in live]
     earlier = {file.path: file for manifest in known for file in manifest.replaced}
     return replace(
-        wanted,
+        desired,
         directories_made=_merged(made, *(manifest.directories_made for manifest in past)),
-        log_files=_merged(wanted.log_files, *(manifest.log_files for manifest in past)),
-        schedule_files=_merged(wanted.schedule_files, *(manifest.schedule_files for manifest in past)),
+        log_files=_merged(desired.log_files, *(manifest.log_files for manifest in past)),
+        schedule_files=_merged(desired.schedule_files, *(manifest.schedule_files for manifest in past)),
         replaced=tuple(file for _, file in sorted((earlier | taken).items())),
     )
 
@@ -237,8 +237,8 @@ def _obsolete(installation: Installation, chosen: int) -> tuple[int, ...]:
     return tuple(sorted(stale - {chosen}))
 
 
-def _activations(changes: Collection[Change], wanted: Manifest, installation: Installation) -> tuple[Activation, ...]:
-    names = [program.name for program in wanted.programs]
+def _activations(changes: Collection[Change], desired: Manifest, installation: Installation) -> tuple[Activation, ...]:
+    names = [program.name for program in desired.programs]
     current = installation.current.manifest if installation.current else None
     pending = installation.pending.activations if installation.pending else ()
     actions = merged_actions(
@@ -246,4 +246,4 @@ def _activations(changes: Collection[Change], wanted: Manifest, installation: In
         changed_actions(changes, current, names),
         names,
     )
-    return in_order(actions, wanted.programs, current.programs if current else (), pending)
+    return ordered_activations(actions, desired.programs, current.programs if current else (), pending)

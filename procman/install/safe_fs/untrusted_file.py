@@ -11,11 +11,11 @@ FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """No link, and no wait for the other end of a pipe. The directory above is in one of root's, so no link either."""
 
 
-class Foreign(Exception):
+class UntrustedFile(Exception):
     """It is there, but not what a program of procman's would have written."""
 
 
-def read_foreign(path: Path, owners: Collection[int], most: int) -> bytes | None:
+def read_untrusted(path: Path, owners: Collection[int], most: int) -> bytes | None:
     """Return the last MOST bytes of a regular file of one of OWNERS; None if there is none. Raises Foreign.
 
     Longer files are cut in front: the first line of the answer may be half a line.
@@ -25,13 +25,13 @@ def read_foreign(path: Path, owners: Collection[int], most: int) -> bytes | None
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Foreign(f"{path} cannot be read: {error.strerror}") from None
+        raise UntrustedFile(f"{path} cannot be read: {error.strerror}") from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise Foreign(f"{path} is no regular file")
+            raise UntrustedFile(f"{path} is no regular file")
         if status.st_uid not in owners:
-            raise Foreign(f"{path} belongs to uid {status.st_uid}")
+            raise UntrustedFile(f"{path} belongs to uid {status.st_uid}")
         return os.pread(descriptor, most, max(0, status.st_size - most))
     finally:
         os.close(descriptor)

@@ -34,11 +34,11 @@ def keep(tree: Tree, state: Path, files: Collection[tuple[Path, Found]]) -> None
     tree.sync()
 
 
-def kept(tree: Tree, state: Path, path: Path, wanted: str) -> Found | None:
-    """Return the copy of PATH whose content has the digest WANTED; None if there is none."""
+def kept(tree: Tree, state: Path, path: Path, desired: str) -> Found | None:
+    """Return the copy of PATH whose content has the digest DESIRED; None if there is none."""
     for name in tree.names(state / "set-aside"):
         found = tree.look(_inside(state / "set-aside" / name, path))
-        if found and found.content is not None and digest(found.content) == wanted:
+        if found and found.content is not None and digest(found.content) == desired:
             return found
     return None
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.install.safe_fs.untrusted_file import Foreign, read_foreign
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 
 FORMAT = 1
 NAME = "events.jsonl"
@@ -75,11 +75,11 @@ def own_events(tree: Tree, state: Path) -> Iterator[Event]:
         yield from _events(tree.read_private(path) or b"")
 
 
-def foreign_events(run_directory: Path, program: str, owners: Collection[int]) -> Iterator[Event]:
+def untrusted_events(run_directory: Path, program: str, owners: Collection[int]) -> Iterator[Event]:
     """Yield what PROGRAM says it did by itself, oldest first; nothing where its file is not what it should be."""
     try:
-        content = read_foreign(run_directory / NAME, owners, FOREIGN_BYTES) or b""
-    except Foreign:
+        content = read_untrusted(run_directory / NAME, owners, FOREIGN_BYTES) or b""
+    except UntrustedFile:
         return
     for event in _events(content):
         yield Event(**{**vars(event), "program": program, "by": INSIDE})

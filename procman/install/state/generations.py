@@ -193,7 +193,7 @@ def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
     tree.sync()
 
 
-def strike_off(tree: Tree, state: Path, activation: Activation) -> None:
+def mark_done(tree: Tree, state: Path, activation: Activation) -> None:
     """Record that ACTIVATION was carried out; its program has no other."""
     pending = read_pending(tree, state)
     if pending is not None:
@@ -201,7 +201,7 @@ def strike_off(tree: Tree, state: Path, activation: Activation) -> None:
         write_pending(tree, state, replace(pending, activations=left))
 
 
-def strike_off_sections(tree: Tree, state: Path) -> None:
+def mark_sections_done(tree: Tree, state: Path) -> None:
     """Record that the process manager follows the files that concern no single program."""
     pending = read_pending(tree, state)
     if pending is not None and pending.sections:

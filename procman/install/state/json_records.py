@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from procman.errors import ProcmanError
+from procman.model import JSON_NAME
 
 FORMAT = 1
 """Goes up when an older procman could no longer read what this one writes."""
@@ -53,7 +54,9 @@ def from_bytes(kind: type[Record], content: bytes, path: Path) -> Record:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {
+            field.metadata.get(JSON_NAME, field.name): _plain(getattr(value, field.name)) for field in fields(value)
+        }
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Path):
@@ -111,8 +114,11 @@ def _items(kind: Any) -> Reader:
 
 
 def _fields(kind: Any) -> Reader:
+    names = {field.metadata.get(JSON_NAME, field.name): field.name for field in fields(kind)}
+    is_renamed = any(key != name for key, name in names.items())
     required = {field.name for field in fields(kind) if field.default is field.default_factory is MISSING}
-    hints = get_type_hints(kind)
+    types_of_fields = get_type_hints(kind)
+    hints = {key: types_of_fields[name] for key, name in names.items()}
     readers = {name: _reader(hint) for name, hint in hints.items()}
     # Most of a manifest: a call for each would take as long as everything else.
     plain = {name: next((each for each in PLAIN if hint in (each, each | None)), None) for name, hint in hints.items()}
@@ -129,6 +135,8 @@ def _fields(kind: Any) -> Reader:
                 values[name] = value if type(value) is plain[name] else readers[name](value)
         except _Misfit as misfit:
             raise misfit.below(f".{name}") from None
+        if is_renamed:
+            values = {names[key]: value for key, value in values.items()}
         if len(values) < len(readers):
             return kind(**values)
         # A frozen dataclass sets its fields with a call for each, which for thousands of records takes as long as this.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from procman.agent.verdict import TICKING
 from procman.model import Kind, Level, Result
-from procman.monitoring.checks.inputs import Running, Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 SUFFIXES = ("", ".db", ".dat", ".dir", ".bak")
 """What the kinds of dbm make of one name: GNU's and SQLite's the name itself, ndbm .db, dumb the other three."""
@@ -47,7 +47,7 @@ def account_of(user: str | None) -> Account | None:
     return Account(entry.pw_name, entry.pw_uid, frozenset(groups))
 
 
-def check(running: Running) -> Iterator[Result]:
+def check(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether beat can write its schedule, and nobody else: it is a pickle, which runs code when it is read."""
     for each in running.programs:
         account = account_of(each.program.user) if each.program.kind is Kind.BEAT else None
@@ -62,7 +62,7 @@ def check(running: Running) -> Iterator[Result]:
             yield Result("PM403", each.program.name, level, detail, hint)
 
 
-def _judge(path: Path, each: Watched, account: Account) -> tuple[Level, str, str]:
+def _judge(path: Path, each: ProgramSnapshot, account: Account) -> tuple[Level, str, str]:
     try:
         directory = path.parent.stat()
         found = _files(path)
@@ -94,7 +94,7 @@ def _judge(path: Path, each: Watched, account: Account) -> tuple[Level, str, str
 
 
 def _judge_others(
-    path: Path, each: Watched, account: Account, found: dict[Path, os.stat_result], directory: os.stat_result
+    path: Path, each: ProgramSnapshot, account: Account, found: dict[Path, os.stat_result], directory: os.stat_result
 ) -> tuple[Level, str, str]:
     exposed = [str(file) for file, status in {**found, path.parent: directory}.items() if _for_everybody(status)]
     if exposed:

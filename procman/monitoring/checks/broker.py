@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from procman.agent.verdict import CONSUMING, DISCONNECTED
 from procman.model import Kind, Level, Result
-from procman.monitoring.checks.inputs import Running
+from procman.monitoring.checks.inputs import ProjectSnapshot
 
 if TYPE_CHECKING:
     from procman.probes.broker import BrokerFacts
@@ -16,7 +16,7 @@ CREDENTIALS = ("password", "vhost")
 """The troubles that PM502 is about; PM501 is about all others."""
 
 
-def check_queues(running: Running) -> Iterator[Result]:
+def check_queues(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether somebody consumes each queue of the workers (PM304); only where the broker was asked."""
     has_workers = any(each.program.kind is Kind.WORKER for each in running.up)
     for queue in running.broker.queues if running.broker and has_workers else ():
@@ -30,7 +30,7 @@ def check_queues(running: Running) -> Iterator[Result]:
         yield Result("PM304", None, level, f"the queue {queue.name} has no consumer{waiting}", hint, values)
 
 
-def check_reachable(running: Running) -> Iterator[Result]:
+def check_reachable(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the broker can be reached (PM501)."""
     if running.broker:
         yield _reached(running.broker)
@@ -52,7 +52,7 @@ def _reached(facts: BrokerFacts) -> Result:
     return Result("PM501", None, Level.CRITICAL, detail, facts.remedy, {"broker_up": 0.0})
 
 
-def _told_by_workers(running: Running) -> Iterator[Result]:
+def _told_by_workers(running: ProjectSnapshot) -> Iterator[Result]:
     phases = [each.says["phase"] for each in running.up if each.program.kind is Kind.WORKER and each.says]
     if CONSUMING in phases:
         yield Result("PM501", None, Level.OK, "workers are connected to it", "", {"broker_up": 1.0})
@@ -61,7 +61,7 @@ def _told_by_workers(running: Running) -> Iterator[Result]:
         yield Result("PM501", None, Level.WARNING, detail, "procman health --probe says why.", {"broker_up": 0.0})
 
 
-def check_credentials(running: Running) -> Iterator[Result]:
+def check_credentials(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the broker takes user, password and virtual host (PM502); only where it was asked."""
     facts = running.broker
     if not facts or (facts.reachable is not True and facts.trouble not in CREDENTIALS):
@@ -74,7 +74,7 @@ def check_credentials(running: Running) -> Iterator[Result]:
     yield Result("PM502", None, Level.CRITICAL, detail, facts.remedy)
 
 
-def check_default_credentials(running: Running) -> Iterator[Result]:
+def check_default_credentials(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the app uses guest/guest with a broker elsewhere (PM503); only where it was asked."""
     facts = running.broker
     if not facts or facts.transport != "amqp":
@@ -101,7 +101,7 @@ def is_here(host: str) -> bool:
         return False
 
 
-def check_alarms(running: Running) -> Iterator[Result]:
+def check_alarms(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the alarms of RabbitMQ (PM504); only where its management interface is configured and was asked.
 
     While one is raised whoever sends is blocked, although everything seems to be up.

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.model import Level, Result
-from procman.monitoring.checks.inputs import Running
+from procman.monitoring.checks.inputs import ProjectSnapshot
 
 MIB = 1024 * 1024
 
 
-def check_in_sync(running: Running) -> Iterator[Result]:
+def check_in_sync(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the files are as they were installed, and procman.toml as it was then (PM601)."""
     if running.is_whole:
         level = Level.WARNING if running.differences else Level.OK
@@ -20,7 +20,7 @@ def check_in_sync(running: Running) -> Iterator[Result]:
         yield Result("PM601", None, level, "; ".join(running.differences), hint)
 
 
-def check_restart_due(running: Running) -> Iterator[Result]:
+def check_restart_due(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield which programs run with an older launcher or environment file than the one that is there (PM602)."""
     for each in running.programs:
         level = Level.WARNING if each.restart_due else Level.OK
@@ -29,7 +29,7 @@ def check_restart_due(running: Running) -> Iterator[Result]:
         yield Result("PM602", each.program.name, level, detail, hint)
 
 
-def check_space(running: Running) -> Iterator[Result]:
+def check_space(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the free space of every disk that something is written to, once per disk (PM603)."""
     disks: dict[int, tuple[Path, list[str]]] = {}
     for path, purpose in running.places.items():

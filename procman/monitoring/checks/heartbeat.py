@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from procman.agent.verdict import Verdict
 from procman.model import Kind, Level, Result, State
-from procman.monitoring.checks.inputs import Running, Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 FIGURES = ("slots", "busy", "reserved", "finished")
 
@@ -23,27 +23,27 @@ HINTS = {
 }
 
 
-def check_verdict(code: str, running: Running) -> Iterator[Result]:
+def check_verdict(code: str, running: ProjectSnapshot) -> Iterator[Result]:
     """Yield what the heartbeats come to, of those programs whose verdict has CODE."""
     for each in running.up:
         if each.verdict and each.verdict.code == code:
             yield of_verdict(each, each.verdict)
 
 
-def of_verdict(each: Watched, verdict: Verdict) -> Result:
+def of_verdict(each: ProgramSnapshot, verdict: Verdict) -> Result:
     """Return the verdict on a program as a result, with the figures of its heartbeat."""
     level, name = Level[verdict.level], each.program.name
     hint = HINTS.get(verdict.code, "").format(name=name) if level else ""
     return Result(verdict.code, name, level, verdict.reason, hint, _values(each))
 
 
-def _values(each: Watched) -> dict[str, float]:
+def _values(each: ProgramSnapshot) -> dict[str, float]:
     values = {name: float(each.says[name]) for name in FIGURES if each.says.get(name) is not None}
     waiting = [queue["messages"] for queue in each.says.get("queues", ()) if queue["messages"] is not None]
     return {**values, "messages": float(sum(waiting))} if waiting else values
 
 
-def check_readable(running: Running) -> Iterator[Result]:
+def check_readable(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether there is a heartbeat of each worker and beat that has a launcher (PM205)."""
     for each in running.up:
         if not each.program.launcher or each.program.kind is Kind.COMMAND:
@@ -54,7 +54,7 @@ def check_readable(running: Running) -> Iterator[Result]:
             yield _absent(running, each)
 
 
-def _absent(running: Running, each: Watched) -> Result:
+def _absent(running: ProjectSnapshot, each: ProgramSnapshot) -> Result:
     name, process = each.program.name, running.processes.get(each.state.pid or 0)
     age = process.age if process else 0.0
     grace = max(each.program.start_seconds, running.settings.stale_seconds)
@@ -68,7 +68,7 @@ def _absent(running: Running, each: Watched) -> Result:
     return Result("PM205", name, Level.WARNING, "it writes no heartbeat: only its processes can be looked at", hint)
 
 
-def check_written(running: Running) -> Iterator[Result]:
+def check_written(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield which programs are well and cannot write their heartbeat, mostly because a disk is full (PM206)."""
     for each in running.up:
         if each.heartbeat.is_touched:

@@ -31,7 +31,7 @@ class Heartbeat(NamedTuple):
 NONE = Heartbeat(None)
 
 
-class Watched(NamedTuple):
+class ProgramSnapshot(NamedTuple):
     """A program with all that is known about it alone."""
 
     program: InstalledProgram
@@ -54,7 +54,7 @@ class Watched(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Running:
+class ProjectSnapshot:
     """An installed project at one moment."""
 
     project: str
@@ -64,7 +64,7 @@ class Running:
     launcher: Path
     """Where the launcher is installed."""
     settings: HealthSettings
-    programs: tuple[Watched, ...]
+    programs: tuple[ProgramSnapshot, ...]
     others: tuple[int, ...] = ()
     """The main processes of the project's programs that were not asked for."""
     processes: Processes = field(default_factory=dict)
@@ -81,7 +81,7 @@ class Running:
     """Whether the project was asked for, and not single programs."""
 
     @property
-    def up(self) -> tuple[Watched, ...]:
+    def up(self) -> tuple[ProgramSnapshot, ...]:
         """The programs that have a process."""
         return tuple(each for each in self.programs if each.is_up)
 
@@ -96,6 +96,6 @@ class Running:
             found += self._children.get(process.pid, ())
         return found
 
-    def tree(self, watched: Watched) -> list[Process]:
+    def tree(self, watched: ProgramSnapshot) -> list[Process]:
         """Return the processes of a program, its main process first; none where that is gone."""
         return self.below(watched.state.pid or 0)

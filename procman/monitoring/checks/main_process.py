@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from procman.host.process_table import user_of
 from procman.model import Level, Result
-from procman.monitoring.checks.inputs import Running, Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 CLOCKS_APART_SECONDS = 120.0
 """By how much a process may be younger than its process manager says."""
@@ -17,7 +17,7 @@ RESTARTS = 3
 RESTARTED_WITHIN_SECONDS = 3600.0
 
 
-def check_identity(running: Running) -> Iterator[Result]:
+def check_identity(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether each main process has the user, the virtualenv and the age that it should have (PM102)."""
     for each in running.up:
         problem = _of_another_user(each) or _of_another_virtualenv(running, each) or _too_young(running, each)
@@ -26,18 +26,18 @@ def check_identity(running: Running) -> Iterator[Result]:
         yield Result("PM102", each.program.name, level, problem, hint)
 
 
-def _of_another_user(each: Watched) -> str:
+def _of_another_user(each: ProgramSnapshot) -> str:
     user = user_of(each.state.pid or 0)
     if each.program.user is None or user is None:
         return ""
     try:
-        wanted = pwd.getpwnam(each.program.user).pw_uid
+        desired = pwd.getpwnam(each.program.user).pw_uid
     except KeyError:
         return f"its user {each.program.user} does not exist any more"
-    return f"process {each.state.pid} runs as uid {user}, not as {each.program.user}" if user != wanted else ""
+    return f"process {each.state.pid} runs as uid {user}, not as {each.program.user}" if user != desired else ""
 
 
-def _of_another_virtualenv(running: Running, each: Watched) -> str:
+def _of_another_virtualenv(running: ProjectSnapshot, each: ProgramSnapshot) -> str:
     process = running.processes.get(each.state.pid or 0)
     # A command replaces the launcher, and its own command line is anything.
     if (
@@ -52,7 +52,7 @@ def _of_another_virtualenv(running: Running, each: Watched) -> str:
     return "" if is_ours else f"process {process.pid} runs {python}, which is not in {running.virtualenv}"
 
 
-def _too_young(running: Running, each: Watched) -> str:
+def _too_young(running: ProjectSnapshot, each: ProgramSnapshot) -> str:
     process, since = running.processes.get(each.state.pid or 0), each.state.since
     # Its own heartbeat is the better witness: a clock that was set makes the process manager's time wrong.
     if process is None or since is None or each.heartbeat.content:
@@ -62,7 +62,7 @@ def _too_young(running: Running, each: Watched) -> str:
     return f"process {process.pid} is younger than the process manager says: it may be another program's"
 
 
-def check_restarts(running: Running) -> Iterator[Result]:
+def check_restarts(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the process manager restarts programs that keep ending, as far as it remembers (PM103)."""
     for each in running.programs:
         restarts, process = each.state.restarts, running.processes.get(each.state.pid or 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from procman.host.process_table import Process, directory_of, environment_of
 from procman.model import Kind, Level, Result, State
-from procman.monitoring.checks.inputs import Running, Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 CELERY = "celery"
 """Stands in every command line that starts Celery."""
@@ -17,7 +17,7 @@ MODULES = (f"{CELERY}/__main__.py", f"{CELERY}/bin/celery.py")
 WITH_BEAT = ("-B", "--beat")
 
 
-def check_orphans(running: Running) -> Iterator[Result]:
+def check_orphans(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the processes of an earlier run of each program: of its launcher, and with no parent but the first process.
 
     They may rightly still finish tasks after their process manager was killed; the next process waits for them.
@@ -38,18 +38,18 @@ def check_orphans(running: Running) -> Iterator[Result]:
         yield Result("PM109", watched.program.name, Level.WARNING, detail, hint)
 
 
-def _known(running: Running) -> set[int]:
+def _known(running: ProjectSnapshot) -> set[int]:
     mains = [each.state.pid for each in running.programs if each.state.pid] + list(running.others)
     return {process.pid for pid in mains for process in running.below(pid)}
 
 
-def _is_adopted(process: Process, running: Running) -> bool:
+def _is_adopted(process: Process, running: ProjectSnapshot) -> bool:
     parent = running.processes.get(process.parent)
     # A user's systemd adopts what was left below it, as the first process does.
     return process.parent == 1 or (parent is not None and parent.argv[:1] != () and _name(parent.argv[0]) == "systemd")
 
 
-def _is_of(process: Process, watched: Watched, running: Running) -> bool:
+def _is_of(process: Process, watched: ProgramSnapshot, running: ProjectSnapshot) -> bool:
     environment = environment_of(process.pid)
     if environment:
         return environment.get("PROCMAN_PROGRAM") == watched.program.name
@@ -57,7 +57,7 @@ def _is_of(process: Process, watched: Watched, running: Running) -> bool:
     return main is not None and main.argv == process.argv
 
 
-def check_beats(running: Running) -> Iterator[Result]:
+def check_beats(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the app has another beat on this host than the project's own: each task would be sent twice."""
     for watched in running.up:
         if watched.program.kind is not Kind.BEAT:
@@ -77,7 +77,7 @@ def check_beats(running: Running) -> Iterator[Result]:
         yield Result("PM110", watched.program.name, Level.CRITICAL, detail, hint)
 
 
-def _is_beat(process: Process, running: Running) -> bool:
+def _is_beat(process: Process, running: ProjectSnapshot) -> bool:
     arguments = _celery_arguments(process.argv)
     # Started by the launcher it waits for the lock of the first.
     if not arguments or str(running.launcher) in process.argv[:2] or process.is_zombie:
@@ -109,7 +109,7 @@ def _other_names(app: str) -> tuple[str, ...]:
     return (package, f"{package}.celery", f"{package}.celery:app", f"{package}:app")
 
 
-def _is_here(process: Process, running: Running) -> bool:
+def _is_here(process: Process, running: ProjectSnapshot) -> bool:
     """Say whether it belongs to this project: two of them may well call their apps alike."""
     directory = directory_of(process.pid)
     in_virtualenv = running.virtualenv is not None and any(

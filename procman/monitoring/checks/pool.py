@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from procman.agent.verdict import CONSUMING
 from procman.host.process_table import Process
 from procman.model import InstalledProgram, Kind, Level, Result
-from procman.monitoring.checks.inputs import Running, Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 WITHOUT_CHILDREN = ("solo", "threads", "gevent", "eventlet")
 
@@ -21,14 +21,14 @@ ESTABLISHED_SECONDS = 60.0
 FEWEST_ZOMBIES = 5
 
 
-def check_children(running: Running) -> Iterator[Result]:
+def check_children(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether each worker with a pool of processes has them all (PM104)."""
     for each in running.up:
         if each.program.kind is Kind.WORKER and running.tree(each):
             yield of_children(each, _children(running, each))
 
 
-def of_children(each: Watched, children: list[Process]) -> Result:
+def of_children(each: ProgramSnapshot, children: list[Process]) -> Result:
     """Return PM104 for a worker with the pool processes CHILDREN."""
     program = each.program
     if lacks_pool(each, len(children)):
@@ -44,7 +44,7 @@ def of_children(each: Watched, children: list[Process]) -> Result:
     return Result("PM104", program.name, Level.OK if is_changing else Level.WARNING, detail, hint, values)
 
 
-def lacks_pool(each: Watched, children: int) -> bool:
+def lacks_pool(each: ProgramSnapshot, children: int) -> bool:
     """Say whether there is no pool process where there should be one by now."""
     if each.program.kind is not Kind.WORKER or children or _pool(each) in WITHOUT_CHILDREN:
         return False
@@ -52,7 +52,7 @@ def lacks_pool(each: Watched, children: int) -> bool:
     return not each.says or each.says["phase"] == CONSUMING
 
 
-def no_pool(each: Watched) -> Result:
+def no_pool(each: ProgramSnapshot) -> Result:
     """Return PM104 for a worker without any pool process."""
     program = each.program
     level = Level.WARNING if _pool(each) is None else Level.CRITICAL
@@ -63,7 +63,7 @@ def no_pool(each: Watched) -> Result:
     return Result("PM104", program.name, level, detail, hint, {"pool_processes": 0.0})
 
 
-def check_kill_loop(running: Running) -> Iterator[Result]:
+def check_kill_loop(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether pool processes live long enough to do anything (PM105).
 
     Celery kills a new one that does not answer in time, for ever; the worker answers a ping all the same.
@@ -91,7 +91,7 @@ def check_kill_loop(running: Running) -> Iterator[Result]:
         )
 
 
-def check_zombies(running: Running) -> Iterator[Result]:
+def check_zombies(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield how many processes of each program have ended without being cleared away (PM106)."""
     for each in running.up:
         zombies = sum(process.is_zombie for process in running.tree(each))
@@ -103,14 +103,14 @@ def check_zombies(running: Running) -> Iterator[Result]:
         yield Result("PM106", each.program.name, level, detail, hint, {"zombies": float(zombies)})
 
 
-def _pool(each: Watched) -> str | None:
+def _pool(each: ProgramSnapshot) -> str | None:
     return each.says.get("pool") or each.program.pool
 
 
-def _slots(program: InstalledProgram, each: Watched) -> int:
+def _slots(program: InstalledProgram, each: ProgramSnapshot) -> int:
     return each.says.get("slots") or program.concurrency or 0
 
 
-def _children(running: Running, each: Watched) -> list[Process]:
+def _children(running: ProjectSnapshot, each: ProgramSnapshot) -> list[Process]:
     pid = each.state.pid
     return [process for process in running.tree(each) if process.parent == pid and not process.is_zombie]

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from procman.host.process_tree import Children, children, memory, tree
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
-from procman.monitoring.checks.inputs import Running
+from procman.monitoring.checks.inputs import ProjectSnapshot
 
 CODE = "PM101"
 
 
-def check(running: Running) -> Iterator[Result]:
+def check(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield a result for each program; `values` has memory_bytes (PSS of the tree) and children.
 
     Where another user's memory may not be read, memory_bytes is the RSS, and `values` says so by memory_is_rss = 1.
@@ -43,7 +43,7 @@ def _judge_state(program: InstalledProgram, state: ProgramState) -> tuple[Level,
             return Level.OK, "", ""
         case State.UNKNOWN:
             return Level.UNKNOWN, state.detail or "the process manager says nothing of it", ""
-        case _ if not state.wanted:
+        case _ if not state.desired:
             return Level.OK, "stopped on purpose", ""
         case State.STARTING:
             return Level.WARNING, detail, ""

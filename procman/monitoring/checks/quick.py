@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from procman.agent.verdict import CONSUMING, TICKING
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.heartbeat import of_verdict
-from procman.monitoring.checks.inputs import Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.pool import lacks_pool, no_pool
 from procman.monitoring.checks.process_state import check_processes
 
@@ -15,7 +15,7 @@ SEVERITY = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
 """The levels by how much they matter: what cannot be told may be worse than a warning."""
 
 
-def check_lightly(programs: Sequence[Watched]) -> list[Result]:
+def check_lightly(programs: Sequence[ProgramSnapshot]) -> list[Result]:
     """Return the most severe result of PM101, PM104 and the heartbeat's verdict for each program, in order.
 
     Its `values` are always those of PM101.
@@ -24,7 +24,7 @@ def check_lightly(programs: Sequence[Watched]) -> list[Result]:
     return [_worst(each, result) for each, result in zip(programs, results, strict=True)]
 
 
-def _worst(each: Watched, process: Result) -> Result:
+def _worst(each: ProgramSnapshot, process: Result) -> Result:
     found = [process]
     if each.state.state is State.RUNNING and process.level is Level.OK:
         if lacks_pool(each, int(process.values.get("children", 0))):
@@ -43,7 +43,7 @@ def most_severe(results: Sequence[Result]) -> Result:
     return max(results, key=lambda result: SEVERITY.index(result.level))
 
 
-def is_at_work(each: Watched) -> bool:
+def is_at_work(each: ProgramSnapshot) -> bool:
     """Say whether a program is up and, as far as its heartbeat tells, does what it is for."""
     if each.state.state is not State.RUNNING:
         return False

@@ -21,7 +21,7 @@ from procman.monitoring.checks import (
     process_state,
     resources,
 )
-from procman.monitoring.checks.inputs import Running
+from procman.monitoring.checks.inputs import ProjectSnapshot
 
 
 class When(Enum):
@@ -48,7 +48,7 @@ class Check(Generic[Subject]):
     """Yields a result for each program it concerns, or one for the project."""
 
 
-def _running(code: str, title: str, function: Callable[[Running], Iterable[Result]]) -> Check[Running]:
+def _running(code: str, title: str, function: Callable[[ProjectSnapshot], Iterable[Result]]) -> Check[ProjectSnapshot]:
     return Check(code, title, When.RUNNING, function)
 
 
@@ -92,6 +92,6 @@ RUNNING = (
 )
 
 
-def run(running: Running) -> list[Result]:
+def run(running: ProjectSnapshot) -> list[Result]:
     """Return the results of all checks of running programs, in the order of the table."""
     return [result for check in RUNNING for result in check.function(running)]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from procman.host.process_table import open_files
 from procman.host.process_tree import memory
 from procman.model import Level, Result
-from procman.monitoring.checks.inputs import Running
+from procman.monitoring.checks.inputs import ProjectSnapshot
 
 MIB = 1024 * 1024
 NEARLY = 0.9
@@ -16,7 +16,7 @@ NEARLY = 0.9
 MANY_FILES, TOO_MANY_FILES = 0.8, 0.95
 
 
-def check_memory(running: Running) -> Iterator[Result]:
+def check_memory(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the memory of each program that has a limit: what it and all its processes use, shared pages divided."""
     for each in running.up:
         limit = each.program.memory_restart_mib
@@ -39,7 +39,7 @@ def check_memory(running: Running) -> Iterator[Result]:
             yield Result("PM107", name, level, detail, f"procman restart {name}", values)
 
 
-def check_open_files(running: Running) -> Iterator[Result]:
+def check_open_files(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield how many files the fullest process of each program has open; nothing where that may not be seen."""
     for each in running.up:
         found = [files for process in running.tree(each) if (files := open_files(process.pid)) and files.limit]

@@ -18,7 +18,7 @@ from typing import TypeVar
 from procman.backends.supervisor.client import Client
 from procman.backends.supervisor.configuration.main_file import read_main_file
 from procman.backends.supervisor.controller import SupervisorController
-from procman.backends.supervisor.graceful_stop import stop_warm
+from procman.backends.supervisor.graceful_stop import stop_gracefully
 from procman.host import process
 from procman.model import InstalledProgram, Kind
 
@@ -204,7 +204,7 @@ class Supervisord:
     def stop(self, name: str) -> None:
         """Stop NAME on purpose, as an administrator would, and wait for its end."""
         # Not by stopProcess: what was started a moment ago may swallow TERM.
-        stop_warm(self.client, {name: PATIENCE_SECONDS}, lambda _: None)
+        stop_gracefully(self.client, {name: PATIENCE_SECONDS}, lambda _: None)
 
     def info(self, name: str) -> dict[str, object]:
         """Return what it says of NAME; empty if NAME is not loaded."""

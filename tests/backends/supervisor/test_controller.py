@@ -17,7 +17,7 @@ import pytest
 
 from procman.backends.supervisor.client import Fault, NotRunning, Unreachable
 from procman.backends.supervisor.controller import SupervisorController
-from procman.backends.supervisor.graceful_stop import stop_warm
+from procman.backends.supervisor.graceful_stop import stop_gracefully
 from procman.errors import ProcmanError
 from procman.host import process
 from procman.model import Action, Activation, InstalledProgram, ProgramState, State
@@ -34,8 +34,8 @@ def state(supervisord: Supervisord, program: InstalledProgram) -> ProgramState:
     return supervisord.controller().states([program])[0]
 
 
-def activate(supervisord: Supervisord, action: Action, program: InstalledProgram, wanted: bool | None = None) -> str:
-    return supervisord.controller().activate(Activation(action, program, wanted), ignore)
+def activate(supervisord: Supervisord, action: Action, program: InstalledProgram, desired: bool | None = None) -> str:
+    return supervisord.controller().activate(Activation(action, program, desired), ignore)
 
 
 # States
@@ -55,7 +55,7 @@ def test_running_program_has_pid_and_start_time(supervisord: Supervisord) -> Non
     supervisord.start()
     eventually(lambda: supervisord.state("a") == "RUNNING")
     seen = state(supervisord, installed("a"))
-    assert (seen.state, seen.wanted, seen.restarts) == (State.RUNNING, True, 0)
+    assert (seen.state, seen.desired, seen.restarts) == (State.RUNNING, True, 0)
     assert seen.pid == supervisord.info("a")["pid"]
     assert seen.since is not None
     assert int(before) <= seen.since <= time.time()
@@ -66,7 +66,7 @@ def test_program_never_started_is_wanted_if_it_autostarts(supervisord: Superviso
     supervisord.section("a", autostart="false")
     supervisord.start()
     seen = state(supervisord, installed("a", autostart=autostart))
-    assert (seen.state, seen.wanted, seen.pid, seen.since) == (State.STOPPED, autostart, None, None)
+    assert (seen.state, seen.desired, seen.pid, seen.since) == (State.STOPPED, autostart, None, None)
 
 
 def test_program_stopped_by_anyone_is_not_wanted(supervisord: Supervisord) -> None:
@@ -75,7 +75,7 @@ def test_program_stopped_by_anyone_is_not_wanted(supervisord: Supervisord) -> No
     eventually(lambda: supervisord.state("a") == "RUNNING")
     supervisord.stop("a")
     seen = state(supervisord, installed("a"))
-    assert (seen.state, seen.wanted) == (State.STOPPED, False)
+    assert (seen.state, seen.desired) == (State.STOPPED, False)
 
 
 def test_program_being_stopped_is_not_wanted(supervisord: Supervisord) -> None:
@@ -84,7 +84,7 @@ def test_program_being_stopped_is_not_wanted(supervisord: Supervisord) -> None:
     eventually(lambda: "ready" in supervisord.events("a"))
     supervisord.client.call("stopProcess", "a", False)
     seen = state(supervisord, installed("a"))
-    assert (seen.state, seen.wanted) == (State.STOPPING, False)
+    assert (seen.state, seen.desired) == (State.STOPPING, False)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_program_that_fails_by_itself_stays_wanted(
     supervisord.start()
     seen = eventually(lambda: next((s for s in [state(supervisord, installed("a"))] if s.state is expected), None))
     assert seen is not None
-    assert seen.wanted
+    assert seen.desired
     assert seen.detail
 
 
@@ -110,7 +110,7 @@ def test_program_that_is_not_loaded_is_unknown(supervisord: Supervisord) -> None
     supervisord.start()
     supervisord.section("a")
     seen = state(supervisord, installed("a", autostart=False))
-    assert (seen.state, seen.wanted) == (State.UNKNOWN, False)
+    assert (seen.state, seen.desired) == (State.UNKNOWN, False)
     assert "procman start" in seen.detail
 
 
@@ -167,7 +167,7 @@ def test_suspended_supervisord_gives_unknown_within_the_timeout(suspended: Super
     began = time.monotonic()
     [seen] = suspended.controller(timeout=0.5).states([installed("a")])
     assert time.monotonic() - began < 30
-    assert (seen.state, seen.wanted) == (State.UNKNOWN, True)
+    assert (seen.state, seen.desired) == (State.UNKNOWN, True)
     assert f"kill -CONT {suspended.pid}" in seen.detail
 
 
@@ -340,12 +340,12 @@ def test_broken_configuration_gives_unknown(tmp_path: Path) -> None:
 
 def test_whether_a_program_is_to_run_is_not_guessed(suspended: Supervisord) -> None:
     with pytest.raises(Unreachable, match="does not answer"):
-        suspended.controller(patience=0.5).wanted([installed("a")])
+        suspended.controller(patience=0.5).desired([installed("a")])
 
 
 def test_whether_a_program_is_to_run_is_its_autostart_where_no_supervisord_runs(supervisord: Supervisord) -> None:
     programs = [installed("a"), installed("b", autostart=False)]
-    assert supervisord.controller().wanted(programs) == {"a": True, "b": False}
+    assert supervisord.controller().desired(programs) == {"a": True, "b": False}
 
 
 # Stop and start
@@ -423,7 +423,7 @@ def test_stop_that_takes_too_long_ends_with_an_error(supervisord: Supervisord, m
     eventually(lambda: "ready" in supervisord.events("a"))
     monkeypatch.setattr("procman.backends.supervisor.graceful_stop.MARGIN_SECONDS", 0)
     with pytest.raises(ProcmanError, match="a did not end within"):
-        stop_warm(supervisord.client, {"a": 0.5}, ignore)
+        stop_gracefully(supervisord.client, {"a": 0.5}, ignore)
     assert supervisord.state("a") == "STOPPING"
 
 
@@ -520,7 +520,7 @@ def test_added_program_that_was_interrupted_before_its_start_is_started(supervis
     """R2: one without autostart, that was to run under the section it was taken over from."""
     supervisord.section("a", autostart="false")
     supervisord.start()
-    activate(supervisord, Action.ADD, installed("a", autostart=False), wanted=True)
+    activate(supervisord, Action.ADD, installed("a", autostart=False), desired=True)
     eventually(lambda: supervisord.state("a") == "RUNNING")
 
 
@@ -590,7 +590,7 @@ def test_program_stopped_on_purpose_is_never_started_by_a_new_section(supervisor
     assert "left stopped" in activate(supervisord, Action.RESTART, installed("a"))
     time.sleep(1.5)
     assert supervisord.events("a") == before
-    assert not state(supervisord, installed("a")).wanted
+    assert not state(supervisord, installed("a")).desired
 
 
 def test_start_of_a_program_left_stopped_loads_its_new_section(supervisord: Supervisord) -> None:
@@ -622,7 +622,7 @@ def test_interrupted_activation_is_completed_by_the_next(supervisord: Supervisor
     eventually(lambda: "ready" in supervisord.events("a"))
     supervisord.worker("a", priority=5)
     supervisord.stop("a")
-    activate(supervisord, action, installed("a"), wanted=True)
+    activate(supervisord, action, installed("a"), desired=True)
     eventually(lambda: supervisord.state("a") == "RUNNING")
     assert supervisord.client.call("reloadConfig") == [[[], [], []]]
 
@@ -634,7 +634,7 @@ def test_activation_interrupted_between_unloading_and_loading_is_completed(super
     eventually(lambda: "ready" in supervisord.events("a"))
     supervisord.stop("a")
     supervisord.client.call("removeProcessGroup", "a")
-    activate(supervisord, Action.REPLACE, installed("a"), wanted=True)
+    activate(supervisord, Action.REPLACE, installed("a"), desired=True)
     eventually(lambda: supervisord.state("a") == "RUNNING")
 
 
@@ -760,8 +760,8 @@ def test_taken_over_program_that_was_stopped_on_purpose_stays_stopped(supervisor
     before = supervisord.events("a")
     theirs.write_text("")
     supervisord.worker("a")
-    wanted = state(supervisord, installed("a")).wanted
-    assert "left stopped" in activate(supervisord, Action.ADD, installed("a"), wanted)
+    desired = state(supervisord, installed("a")).desired
+    assert "left stopped" in activate(supervisord, Action.ADD, installed("a"), desired)
     time.sleep(1.5)
     assert supervisord.events("a") == before
 

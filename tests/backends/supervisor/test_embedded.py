@@ -194,9 +194,9 @@ def test_it_is_found_and_closed_down_when_its_configuration_is_gone(own: Supervi
     controller = SupervisorController(own.configuration, embedded=True, known=known)
     assert controller.activate(Activation(Action.REMOVE, installed("a")), ignore) == "stopped and unloaded"
     assert own.events("a")[-1] == "finished"
-    controller.close_down(ignore)
+    controller.shutdown(ignore)
     assert not process.alive(pid)
-    controller.close_down(ignore)
+    controller.shutdown(ignore)
 
 
 def test_what_is_known_of_it_is_what_its_file_says(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_what_is_known_of_it_is_what_its_file_says(tmp_path: Path) -> None:
 
 def test_supervisord_of_somebody_else_is_not_closed_down(supervisord: Supervisord) -> None:
     supervisord.start()
-    supervisord.controller().close_down(ignore)
+    supervisord.controller().shutdown(ignore)
     assert supervisord.client.call("getState")["statename"] == "RUNNING"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from procman.backends.supervisor.states import ended, program_states, restarts_in, wanted
+from procman.backends.supervisor.states import desired, ended, program_states, restarts_in
 from procman.model import State
 from tests.backends.supervisor.real_supervisord import installed
 
@@ -35,7 +35,7 @@ def info(statename: str, **values: Any) -> dict[str, Any]:
     ],
 )
 def test_only_a_stop_by_somebody_makes_a_program_unwanted(answer: dict[str, Any], expected: bool) -> None:
-    assert wanted(answer, autostart=True) is expected
+    assert desired(answer, autostart=True) is expected
 
 
 @pytest.mark.parametrize(

@@ -29,15 +29,15 @@ class Place:
         self.path = directory / "supervisor.service.d/procman.conf"
         self.seconds = 600
 
-    def plan(self, wanted: Manifest | None, *others: Manifest, current: Manifest | None = None) -> Plan:
+    def plan(self, desired: Manifest | None, *others: Manifest, current: Manifest | None = None) -> Plan:
         """Return what is planned about the drop-in."""
         generation = Generation(1, current) if current else None
         installation = Installation(generation, generation, (1,), (), None, others, (), ())
-        base = wanted or current
+        base = desired or current
         assert base
         with Tree() as tree:
             empty = make_plan(NOTHING, replace(base, programs=(), log_files=()), installation, tree)
-            return with_stop_timeout(replace(empty, nothing_to_do=True), tree, installation, wanted)
+            return with_stop_timeout(replace(empty, nothing_to_do=True), tree, installation, desired)
 
     def carry_out(self, plan: Plan) -> None:
         """Do what PLAN says of the files."""
@@ -58,13 +58,17 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return made
 
 
-def manifest(name: str, *, wishes: bool) -> Manifest:
+def manifest(name: str, *, desired_states: bool) -> Manifest:
     project = reference(name=name)
-    project = replace(project, supervisor=replace(project.supervisor, extend_stop_timeout=wishes))
+    project = replace(project, supervisor=replace(project.supervisor, extend_stop_timeout=desired_states))
     return describe(project, NOTHING, [], procman="0", configuration=b"", templates_digest="")
 
 
-ONE, OTHER, MODEST = manifest("one", wishes=True), manifest("other", wishes=True), manifest("modest", wishes=False)
+ONE, OTHER, MODEST = (
+    manifest("one", desired_states=True),
+    manifest("other", desired_states=True),
+    manifest("modest", desired_states=False),
+)
 
 
 def kinds(plan: Plan) -> list[ChangeKind]:
@@ -110,7 +114,7 @@ def test_uninstall_sizes_it_anew_while_somebody_asks_for_it_and_removes_it_then(
 
 def test_key_that_is_taken_back_removes_it(place: Place) -> None:
     place.carry_out(place.plan(ONE))
-    assert kinds(place.plan(manifest("one", wishes=False), current=ONE)) == [ChangeKind.REMOVE]
+    assert kinds(place.plan(manifest("one", desired_states=False), current=ONE)) == [ChangeKind.REMOVE]
 
 
 def test_file_of_somebody_else_is_refused_and_never_removed(place: Place) -> None:

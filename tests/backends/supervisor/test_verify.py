@@ -157,8 +157,8 @@ def test_what_is_left_after_a_takeover_is_fine(host: Host) -> None:
     )
     names = {program.name for program in host.project.programs}
     assert host.problems()
-    assert host.problems(taken_over={file: remaining(file, names)}) == []
-    assert host.problems(taken_over={file: None}) == []
+    assert host.problems(adopted={file: remaining(file, names)}) == []
+    assert host.problems(adopted={file: None}) == []
     assert file.read_text().count("catmaid-celery") == 2
 
 
@@ -229,7 +229,7 @@ def test_here_is_the_directory_of_the_file_that_says_it(host: Host) -> None:
     text = "[program:x]\ncommand=x\nstdout_logfile=%(here)s/logs.d/x.log\n"
     file = host.theirs(text)
     assert host.problems() == []
-    assert host.problems(taken_over={file: text + "; changed\n"}) == []
+    assert host.problems(adopted={file: text + "; changed\n"}) == []
 
 
 def test_broken_main_file_is_named(host: Host) -> None:

@@ -76,10 +76,10 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
     def begin(answer: bytes) -> Path:
         path = tmp_path / "s"
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
-        listener.listen()
-        threads.append(threading.Thread(target=_answer, args=(listener, answer)))
+        peer_uid = socket.socket(socket.AF_UNIX)
+        peer_uid.bind(str(path))
+        peer_uid.listen()
+        threads.append(threading.Thread(target=_answer, args=(peer_uid, answer)))
         threads[-1].start()
         return path
 
@@ -88,8 +88,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         thread.join()
 
 
-def _answer(listener: socket.socket, answer: bytes) -> None:
-    with listener, listener.accept()[0] as connection:
+def _answer(peer_uid: socket.socket, answer: bytes) -> None:
+    with peer_uid, peer_uid.accept()[0] as connection:
         connection.recv(rpc.BLOCK)
         connection.sendall(answer)
 

@@ -56,9 +56,9 @@ def toml(values: Mapping[str, str]) -> str:
     return "\n".join(f"{name} = {quoted(value)}" for name, value in values.items())
 
 
-def units_of(wanted: Project) -> dict[str, str]:
+def units_of(desired: Project) -> dict[str, str]:
     """Return the text of each unit, by name."""
-    return {file.path.name: file.content for file in render(wanted).files if file.section}
+    return {file.path.name: file.content for file in render(desired).files if file.section}
 
 
 def directives_of(text: str) -> dict[str, list[str]]:

@@ -66,9 +66,9 @@ def test_beat_starts_last_and_stops_first() -> None:
 
 
 def test_every_program_is_one_main_process_that_is_stopped_warm_and_never_given_up() -> None:
-    wanted = project("stop_timeout_seconds = 3600")
+    desired = project("stop_timeout_seconds = 3600")
     for name in SERVICES:
-        unit = directives_of(units_of(wanted)[name])
+        unit = directives_of(units_of(desired)[name])
         assert unit["KillMode"] == ["mixed"]
         assert unit["Restart"] == ["always"]
         assert unit["RestartSec"] == ["10"]
@@ -77,7 +77,7 @@ def test_every_program_is_one_main_process_that_is_stopped_warm_and_never_given_
         assert unit["SystemCallErrorNumber"] == ["EPERM"]
         assert unit["PartOf"] == ["catmaid.target"]
         assert "WantedBy" not in unit
-    assert int(directives_of(units_of(wanted)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
+    assert int(directives_of(units_of(desired)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
 
 
 def test_worker_and_beat_say_themselves_when_they_are_up_and_that_they_live() -> None:
@@ -113,9 +113,9 @@ def test_broker_is_an_order_and_a_wish_but_no_requirement() -> None:
 
 
 def test_lock_is_where_supervisor_has_it() -> None:
-    wanted = project()
+    desired = project()
     for name in SERVICES:
-        unit, program = directives_of(units_of(wanted)[name]), name.removesuffix(".service")
+        unit, program = directives_of(units_of(desired)[name]), name.removesuffix(".service")
         place = f"/var/lib/procman/catmaid/run/{program}"
         assert f"PROCMAN_RUN_DIRECTORY={place}" in unit["Environment"]
         assert unit["StateDirectory"] == [place.removeprefix("/var/lib/")]
@@ -142,8 +142,8 @@ def test_secrets_are_handed_over_as_a_credential_to_the_launcher_alone() -> None
 
 @pytest.mark.parametrize(("worker", "systemd"), [("launcher = false", ""), ("", "minimum_version = 246")])
 def test_secrets_are_read_by_systemd_itself_where_no_credential_can_be(worker: str, systemd: str) -> None:
-    wanted = project(worker, systemd, more='environment_file = "/etc/catmaid/celery.env"')
-    unit = directives_of(units_of(wanted)[SERVICES[0]])
+    desired = project(worker, systemd, more='environment_file = "/etc/catmaid/celery.env"')
+    unit = directives_of(units_of(desired)[SERVICES[0]])
     assert unit["EnvironmentFile"] == ["/etc/catmaid/celery.env"]
     assert "LoadCredential" not in unit
     assert not any(value.startswith("PROCMAN_ENVIRONMENT") for value in unit["Environment"])
@@ -164,8 +164,8 @@ def test_program_without_launcher_is_celery_of_the_virtualenv() -> None:
     ],
 )
 def test_command_without_launcher_is_looked_up_in_the_path_of_the_unit(argv: str, started: str) -> None:
-    wanted = project(rest=f"[command.other]\nlauncher = false\nargv = {argv}\n")
-    assert directives_of(units_of(wanted)["catmaid-other.service"])["ExecStart"] == [started]
+    desired = project(rest=f"[command.other]\nlauncher = false\nargv = {argv}\n")
+    assert directives_of(units_of(desired)["catmaid-other.service"])["ExecStart"] == [started]
 
 
 @pytest.mark.parametrize("first", ["A=b", "-x"])
@@ -194,11 +194,11 @@ def test_log_goes_to_the_journal_unless_files_are_asked_for() -> None:
 
 
 def test_log_files_are_in_a_directory_of_roots_and_rotated() -> None:
-    wanted = project("log_max_mib = 7\nlog_backups = 3", 'log = "file"')
-    assert log_path(wanted, "catmaid-celery") == Path("/var/log/catmaid/catmaid-celery.log")
-    unit = directives_of(units_of(wanted)[SERVICES[0]])
+    desired = project("log_max_mib = 7\nlog_backups = 3", 'log = "file"')
+    assert log_path(desired, "catmaid-celery") == Path("/var/log/catmaid/catmaid-celery.log")
+    unit = directives_of(units_of(desired)[SERVICES[0]])
     assert unit["StandardOutput"] == ["append:/var/log/catmaid/catmaid-celery.log"]
-    rendering = render(wanted)
+    rendering = render(desired)
     [directory] = [each for each in rendering.directories if each.path == Path("/var/log/catmaid")]
     assert directory.owner == "root"
     [rotation] = [file for file in rendering.files if file.path == Path("/etc/logrotate.d/procman-catmaid")]
@@ -220,8 +220,8 @@ def test_directories_come_parents_first_and_the_programs_own_belong_to_its_user(
 
 
 def test_units_of_a_user_leave_out_what_only_the_host_has() -> None:
-    wanted = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
-    rendering = render(wanted)
+    desired = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
+    rendering = render(desired)
     [unit] = [file for file in rendering.files if file.path.name == SERVICES[0]]
     assert unit.path.parent == Path("/home/anna/.config/systemd/user")
     assert unit.owner is None
@@ -230,7 +230,7 @@ def test_units_of_a_user_leave_out_what_only_the_host_has() -> None:
         directives
     )
     assert directives["RuntimeDirectory"] == ["catmaid/catmaid-celery"]
-    assert directives_of(units_of(wanted)["catmaid.target"])["WantedBy"] == ["default.target"]
+    assert directives_of(units_of(desired)["catmaid.target"])["WantedBy"] == ["default.target"]
     assert Path("/home/anna/.config/systemd/user") in [each.path for each in rendering.directories if each.shared]
 
 
@@ -256,13 +256,13 @@ def test_restarts_grow_slower_where_systemd_can() -> None:
 
 def test_hostile_values_are_read_back_by_systemd_and_add_no_directive() -> None:
     values = [value for value in HOSTILE if value and len(value) < 200 and "://" not in value]
-    wanted = project(
+    desired = project(
         more='writable_paths = ["/srv/a b", "/srv/%h \\"x\\"", "/srv/a\\\\nb"]\npython_path = ["/srv/100% $HOME"]',
         rest=f"[command.other]\nargv = {quoted(['x', *values])}\n"
         f"[command.other.environment]\n{toml({f'V{number}': value for number, value in enumerate(values)})}\n",
     )
-    launch = launch_of(wanted, next(each for each in wanted.programs if each.name == "catmaid-other"))
-    unit = read_units(units_of(wanted))["catmaid-other.service"]
+    launch = launch_of(desired, next(each for each in desired.programs if each.name == "catmaid-other"))
+    unit = read_units(units_of(desired))["catmaid-other.service"]
     assert command_of(unit) == list(launch.argv)
     assert unit["Environment"] == [f"{name}={value}" for name, value in launch.environment.items()]
     assert unit["ReadWritePaths"] == ['/srv/%h "x" /srv/a b /srv/a\\nb']

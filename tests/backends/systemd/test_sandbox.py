@@ -27,8 +27,8 @@ def is_exposed_at_most(tenths: int, unit: str, directory: Path) -> bool:
     return done.returncode == 0
 
 
-def unit_of(wanted: Project, name: str = UNIT) -> dict[str, list[str]]:
-    return directives_of(units_of(wanted)[name])
+def unit_of(desired: Project, name: str = UNIT) -> dict[str, list[str]]:
+    return directives_of(units_of(desired)[name])
 
 
 @pytest.mark.parametrize("name", [UNIT, BEAT, "catmaid-flower.service"])
@@ -63,15 +63,15 @@ def test_what_breaks_numpy_compilers_psutil_or_other_programs_is_never_in_a_prof
 
 
 def test_project_can_write_where_procman_toml_says() -> None:
-    wanted = project(more='writable_paths = ["/srv/media", "/srv/media/tiles", "/opt/x"]')
-    assert unit_of(wanted)["ReadWritePaths"] == ["/opt/x /srv/media"]
-    assert unit_of(wanted, BEAT)["ReadWritePaths"] == ["/opt/x /srv/media /var/lib/catmaid"]
+    desired = project(more='writable_paths = ["/srv/media", "/srv/media/tiles", "/opt/x"]')
+    assert unit_of(desired)["ReadWritePaths"] == ["/opt/x /srv/media"]
+    assert unit_of(desired, BEAT)["ReadWritePaths"] == ["/opt/x /srv/media /var/lib/catmaid"]
 
 
 def test_beat_can_write_its_schedule_wherever_it_is() -> None:
-    wanted = project(rest="").programs
-    assert writable_paths(project(), wanted[-1]) == [Path("/var/lib/catmaid")]
-    assert writable_paths(project(), wanted[0]) == []
+    desired = project(rest="").programs
+    assert writable_paths(project(), desired[-1]) == [Path("/var/lib/catmaid")]
+    assert writable_paths(project(), desired[0]) == []
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_tmp_stays_writable_when_procman_toml_makes_it_the_hosts() -> None:
 
 
 def at_home(systemd: str, more: str = "") -> Project:
-    wanted = project(systemd=systemd, more=more)
-    return replace(wanted, directory=Path("/home/anna/projects"), virtualenv=Path("/home/anna/env"))
+    desired = project(systemd=systemd, more=more)
+    return replace(desired, directory=Path("/home/anna/projects"), virtualenv=Path("/home/anna/env"))
 
 
 def test_project_in_a_home_directory_is_read_by_default() -> None:
@@ -121,14 +121,14 @@ SystemCallFilter = ["@system-service", "~@mount"]
 ProtectProc = "noaccess"
 DeviceAllow = "/dev/nvidia0 rw"
 """
-    wanted = project(rest=rest)
-    unit = unit_of(wanted)
+    desired = project(rest=rest)
+    unit = unit_of(desired)
     assert unit["SystemCallFilter"] == ["@system-service", "~@mount"]
     assert unit["ProtectProc"] == ["noaccess"]
     assert unit["LimitNOFILE"] == ["4096"]
     assert unit["DeviceAllow"] == ["/dev/nvidia0 rw"]
-    assert unit_of(wanted, BEAT)["ProtectProc"] == ["default"]
-    assert unit_of(wanted, BEAT)["SystemCallFilter"] == ["@system-service", "~@privileged"]
+    assert unit_of(desired, BEAT)["ProtectProc"] == ["default"]
+    assert unit_of(desired, BEAT)["SystemCallFilter"] == ["@system-service", "~@privileged"]
 
 
 def test_paths_that_procman_toml_adds_take_none_away() -> None:
@@ -145,11 +145,11 @@ def test_sandbox_that_is_off_still_takes_directives_and_reports_refused_calls_as
 
 
 def test_user_scope_keeps_what_the_manager_of_a_user_can_do_and_names_the_rest() -> None:
-    wanted = project(scope=USER_SCOPE)
-    unit = unit_of(wanted)
+    desired = project(scope=USER_SCOPE)
+    unit = unit_of(desired)
     assert {"NoNewPrivileges", "SystemCallFilter", "RestrictNamespaces", "RestrictAddressFamilies"} <= set(unit)
     assert not {"ProtectSystem", "ProtectHome", "PrivateTmp", "PrivateDevices", "CapabilityBoundingSet"} & set(unit)
-    assert {"ProtectSystem", "ProtectHome", "PrivateTmp"} <= set(left_out(wanted))
+    assert {"ProtectSystem", "ProtectHome", "PrivateTmp"} <= set(left_out(desired))
     assert left_out(project(scope=SYSTEM_SCOPE)) == []
     assert left_out(project(systemd="minimum_version = 240")) == [
         "ProtectHostname",
@@ -161,8 +161,8 @@ def test_user_scope_keeps_what_the_manager_of_a_user_can_do_and_names_the_rest()
 
 
 def test_paths_that_a_program_writes_to_now_and_could_not_any_more_are_found() -> None:
-    wanted = project(more='writable_paths = ["/srv/media"]')
-    worker = wanted.programs[0]
+    desired = project(more='writable_paths = ["/srv/media"]')
+    worker = desired.programs[0]
     written = [
         "/srv/media/1.tif",
         "/var/lib/procman/catmaid/run/catmaid-celery/lock",
@@ -171,6 +171,6 @@ def test_paths_that_a_program_writes_to_now_and_could_not_any_more_are_found() -
         "/proc/self/x",
     ]
     refused = ["/srv/other/x", "/home/anna/x", "/var/lib/procman/catmaid/run/catmaid-flower/lock", "/srv/media2/x"]
-    assert read_only(wanted, worker, map(Path, [*written, *refused])) == sorted(map(Path, refused))
+    assert read_only(desired, worker, map(Path, [*written, *refused])) == sorted(map(Path, refused))
     assert read_only(project(systemd='sandbox = "off"'), worker, [Path("/srv/other/x")]) == []
     assert read_only(project(scope=USER_SCOPE), worker, [Path("/srv/other/x")]) == []

@@ -86,7 +86,7 @@ def read(properties: dict[str, str], job: str | None = None, *, autostart: bool 
 
 
 @pytest.mark.parametrize(
-    ("properties", "state", "wanted"),
+    ("properties", "state", "desired"),
     [
         (NEVER, State.STOPPED, True),
         (RUNNING, State.RUNNING, True),
@@ -110,23 +110,23 @@ def read(properties: dict[str, str], job: str | None = None, *, autostart: bool 
         ({}, State.UNKNOWN, True),
     ],
 )
-def test_state_and_wish_follow_from_the_properties(properties: dict[str, str], state: State, wanted: bool) -> None:
+def test_state_and_wish_follow_from_the_properties(properties: dict[str, str], state: State, desired: bool) -> None:
     found = read(properties)
-    assert (found.state, found.wanted) == (state, wanted)
+    assert (found.state, found.desired) == (state, desired)
 
 
 def test_program_that_was_never_started_is_wanted_as_autostart_says() -> None:
-    assert not read(NEVER, autostart=False).wanted
-    assert not read(NOT_FOUND, autostart=False).wanted
-    assert read(RUNNING, autostart=False).wanted
+    assert not read(NEVER, autostart=False).desired
+    assert not read(NOT_FOUND, autostart=False).desired
+    assert read(RUNNING, autostart=False).desired
 
 
 @pytest.mark.parametrize(
-    ("job", "wanted"), [("stop", False), ("restart", True), ("start", True), ("try-restart", True)]
+    ("job", "desired"), [("stop", False), ("restart", True), ("start", True), ("try-restart", True)]
 )
-def test_order_under_way_says_what_is_wanted(job: str, wanted: bool) -> None:
-    assert read(STOPPING, job).wanted is wanted
-    assert read(RUNNING, job).wanted is wanted
+def test_order_under_way_says_what_is_wanted(job: str, desired: bool) -> None:
+    assert read(STOPPING, job).desired is desired
+    assert read(RUNNING, job).desired is desired
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,9 @@ def homes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "TEMPORARY", (Path("/var/tmp"),))
 
 
-def problems(wanted: Project, virtualenv: Path) -> list[str]:
-    wanted = replace(wanted, virtualenv=virtualenv)
-    return verify(wanted, render(wanted))
+def problems(desired: Project, virtualenv: Path) -> list[str]:
+    desired = replace(desired, virtualenv=virtualenv)
+    return verify(desired, render(desired))
 
 
 @pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
@@ -52,15 +52,15 @@ def problems(wanted: Project, virtualenv: Path) -> list[str]:
 @pytest.mark.parametrize("log", ["journal", "file"])
 def test_rendered_units_are_sound(virtualenv: Path, scope: str, sandbox_profile: str, log: str) -> None:
     limits = "memory_high_mib = 9\nmemory_max_mib = 10\ncpu_weight = 5\ntasks_max = 40"
-    wanted = project(
+    desired = project(
         limits, f'sandbox = "{sandbox_profile}"\nlog = "{log}"', scope, 'after = ["rabbitmq-server.service"]'
     )
-    assert problems(wanted, virtualenv) == []
+    assert problems(desired, virtualenv) == []
 
 
 def test_value_that_systemd_would_ignore_is_found_with_the_line_of_the_installed_file(virtualenv: Path) -> None:
-    wanted = project(rest='[worker.celery.systemd]\nProtectHome = "maybe"\n')
-    [problem] = problems(wanted, virtualenv)
+    desired = project(rest='[worker.celery.systemd]\nProtectHome = "maybe"\n')
+    [problem] = problems(desired, virtualenv)
     assert problem.startswith("/etc/systemd/system/catmaid-celery.service:")
     assert "maybe" in problem
 
@@ -81,20 +81,20 @@ def test_virtualenv_without_python_is_found_with_its_key(tmp_path: Path) -> None
 
 
 def test_name_that_systemd_knows_from_elsewhere_is_refused(virtualenv: Path) -> None:
-    wanted = project()
-    renamed = replace(wanted, name="network")
+    desired = project()
+    renamed = replace(desired, name="network")
     [problem] = [each for each in problems(renamed, virtualenv) if "network.target" in each]
     assert "a unit of somebody else's" in problem
     assert "change project.name" in problem
 
 
 def test_unit_in_procmans_own_directory_is_for_the_plan_to_judge(virtualenv: Path, tmp_path: Path) -> None:
-    wanted = project()
+    desired = project()
     units = tmp_path / "units"
     units.mkdir()
     (units / "catmaid-celery.service").write_text("[Service]\nExecStart=/bin/true\n")
-    wanted = replace(wanted, directories=replace(wanted.directories, units=units))
-    assert problems(wanted, virtualenv) == []
+    desired = replace(desired, directories=replace(desired.directories, units=units))
+    assert problems(desired, virtualenv) == []
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_unit_in_procmans_own_directory_is_for_the_plan_to_judge(virtualenv: Pat
     ],
 )
 def test_template_that_would_lose_tasks_is_refused(virtualenv: Path, line: str, instead: str) -> None:
-    wanted = replace(project(), virtualenv=virtualenv)
-    rendering = render(wanted)
+    desired = replace(project(), virtualenv=virtualenv)
+    rendering = render(desired)
     files = tuple(replace(file, content=file.content.replace(line, instead)) for file in rendering.files)
-    found = verify(wanted, Rendering(rendering.directories, files))
+    found = verify(desired, Rendering(rendering.directories, files))
     assert len(found) == 3
     assert "mend the template" in found[0]
 
@@ -172,16 +172,16 @@ def test_older_systemd_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_user_scope_warns_of_what_only_root_can_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(systemd_host, "LINGERING", tmp_path)
     monkeypatch.setattr(systemd_host, "user_stop_timeout_seconds", lambda: 120.0)
-    wanted = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
-    found = "\n".join(warnings(wanted))
+    desired = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
+    found = "\n".join(warnings(desired))
     assert f"sudo loginctl enable-linger {systemd_host.user_name()}" in found
     assert "TimeoutStopSec=660" in found
     assert "ProtectSystem=" in found
     assert "rabbitmq-server.service" in found
     (tmp_path / systemd_host.user_name()).touch()
     monkeypatch.setattr(systemd_host, "user_stop_timeout_seconds", lambda: 700.0)
-    wanted = project(scope=USER_SCOPE, systemd='sandbox = "off"')
-    assert warnings(wanted) == []
+    desired = project(scope=USER_SCOPE, systemd='sandbox = "off"')
+    assert warnings(desired) == []
 
 
 def test_only_a_unit_of_the_same_name_is_taken_over() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from procman.backends.systemd.renderer import render
-from procman.backends.systemd.states import is_wanted, state_of
+from procman.backends.systemd.states import is_desired, state_of
 from procman.backends.systemd.verify import verify
 from procman.config.systemd_directives import KNOWN
 from procman.host import systemd_host
@@ -26,8 +26,8 @@ def health(more: str = "", command: str = "/bin/sh") -> str:
     return f'[health]\nprocman = "{command}"\n{more}'
 
 
-def units(wanted: Project) -> dict[str, str]:
-    return {file.path.name: file.content for file in render(wanted).files if "health" in file.path.name}
+def units(desired: Project) -> dict[str, str]:
+    return {file.path.name: file.content for file in render(desired).files if "health" in file.path.name}
 
 
 def test_there_is_one_where_a_command_is_configured_and_a_program_is_to_be_healed() -> None:
@@ -42,8 +42,8 @@ def test_target_starts_the_timer_at_boot() -> None:
     assert "health" not in _target(project())
 
 
-def _target(wanted: Project) -> str:
-    return next(file.content for file in render(wanted).files if file.path.name == "catmaid.target")
+def _target(desired: Project) -> str:
+    return next(file.content for file in render(desired).files if file.path.name == "catmaid.target")
 
 
 def test_timer_fires_at_the_configured_interval() -> None:
@@ -55,17 +55,17 @@ def test_timer_fires_at_the_configured_interval() -> None:
 @pytest.mark.parametrize("sandbox", ["default", "off"])
 @pytest.mark.parametrize("version", [240, 249, 257])
 def test_nothing_is_written_that_the_oldest_systemd_does_not_know(scope: str, sandbox: str, version: int) -> None:
-    wanted = project(systemd=f'sandbox = "{sandbox}"\nminimum_version = {version}', scope=scope, rest=health())
-    lines = units(wanted)["catmaid-health.service"].splitlines()
+    desired = project(systemd=f'sandbox = "{sandbox}"\nminimum_version = {version}', scope=scope, rest=health())
+    lines = units(desired)["catmaid-health.service"].splitlines()
     names = {line.partition("=")[0] for line in lines if "=" in line and not line.startswith("#")}
     assert [name for name in names if name in KNOWN and KNOWN[name].since > version] == []
     assert ("ProtectSystem" in names) is (scope == SYSTEM_SCOPE and sandbox == "default")
 
 
 def test_temporary_directory_is_shared_where_the_project_is_in_it() -> None:
-    wanted = project(rest=health())
-    assert "\nPrivateTmp=yes\n" in units(wanted)["catmaid-health.service"]
-    there = replace(wanted, virtualenv=Path("/tmp/env"))
+    desired = project(rest=health())
+    assert "\nPrivateTmp=yes\n" in units(desired)["catmaid-health.service"]
+    there = replace(desired, virtualenv=Path("/tmp/env"))
     assert "\nPrivateTmp=no\n" in units(there)["catmaid-health.service"]
 
 
@@ -76,8 +76,8 @@ def test_systemd_reads_both_units_without_a_complaint(
     (tmp_path / "systemd").mkdir()
     monkeypatch.setattr(systemd_host, "BOOTED", tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    wanted = project(scope=scope, rest=health())
-    assert [problem for problem in verify(wanted, render(wanted)) if "health" in problem] == []
+    desired = project(scope=scope, rest=health())
+    assert [problem for problem in verify(desired, render(desired)) if "health" in problem] == []
     missing = project(scope=scope, rest=health(command="/nowhere/procman"))
     assert [problem for problem in verify(missing, render(missing)) if "/nowhere/procman" in problem]
 
@@ -89,7 +89,7 @@ def test_its_state_is_that_of_the_timer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("active", "was_started", "state", "wanted"),
+    ("active", "was_started", "state", "desired"),
     [
         ("active", True, State.RUNNING, True),
         ("inactive", True, State.STOPPED, False),
@@ -98,8 +98,8 @@ def test_its_state_is_that_of_the_timer() -> None:
     ],
 )
 def test_timer_that_does_not_run_was_stopped_by_somebody(
-    active: str, was_started: bool, state: State, wanted: bool
+    active: str, was_started: bool, state: State, desired: bool
 ) -> None:
     properties = {"LoadState": "loaded", "ActiveState": active, "InactiveExitTimestampMonotonic": str(int(was_started))}
     unit = Unit("catmaid-health.timer", properties)
-    assert (state_of(unit), is_wanted(unit, None, autostart=True)) == (state, wanted)
+    assert (state_of(unit), is_desired(unit, None, autostart=True)) == (state, desired)

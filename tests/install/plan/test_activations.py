@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.install.plan.activations import in_order, merged_actions
+from procman.install.plan.activations import merged_actions, ordered_activations
 from procman.model import Action, Activation, Kind
 from tests.install.sample import installed
 
@@ -51,10 +51,10 @@ def test_program_that_is_not_wanted_is_removed_whatever_was_pending(
 
 
 def test_beat_is_removed_first_and_started_last() -> None:
-    wanted = [installed(BASE, name) for name in ("new-beat", "b", "a")]
+    desired = [installed(BASE, name) for name in ("new-beat", "b", "a")]
     before = [installed(BASE, name) for name in ("old", "old-beat", "b")]
     actions = {"old": REMOVE, "new-beat": ADD, "a": RESTART, "old-beat": REMOVE, "b": REPLACE}
-    told = [(each.action, each.program.name) for each in in_order(actions, wanted, before, ())]
+    told = [(each.action, each.program.name) for each in ordered_activations(actions, desired, before, ())]
     assert told == [(REMOVE, "old-beat"), (REMOVE, "old"), (REPLACE, "b"), (RESTART, "a"), (ADD, "new-beat")]
 
 
@@ -62,22 +62,22 @@ def test_what_looks_after_them_all_goes_first_and_comes_last() -> None:
     health = replace(installed(BASE, "health"), kind=Kind.HEALTH)
     both = [installed(BASE, "a-beat"), health, installed(BASE, "z")]
     for action, names in ((REMOVE, ["health", "a-beat", "z"]), (ADD, ["z", "a-beat", "health"])):
-        told = in_order(dict.fromkeys(["a-beat", "health", "z"], action), both, both, ())
+        told = ordered_activations(dict.fromkeys(["a-beat", "health", "z"], action), both, both, ())
         assert [each.program.name for each in told] == names
 
 
 def test_what_the_interrupted_run_found_out_is_kept() -> None:
     program = installed(BASE, "catmaid-celery")
-    pending = Activation(RESTART, program, wanted=False, old_stop_timeout_seconds=3600)
-    (told,) = in_order({"catmaid-celery": REPLACE}, [program], [program], [pending])
-    assert (told.action, told.wanted, told.old_stop_timeout_seconds) == (REPLACE, False, 3600)
+    pending = Activation(RESTART, program, desired=False, old_stop_timeout_seconds=3600)
+    (told,) = ordered_activations({"catmaid-celery": REPLACE}, [program], [program], [pending])
+    assert (told.action, told.desired, told.old_stop_timeout_seconds) == (REPLACE, False, 3600)
 
 
 def test_stop_timeout_of_what_is_loaded_is_told() -> None:
     program = installed(BASE, "catmaid-celery")
-    (told,) = in_order({"catmaid-celery": REPLACE}, [program], [program], ())
-    assert (told.wanted, told.old_stop_timeout_seconds) == (None, program.stop_timeout_seconds)
-    (told,) = in_order({"catmaid-celery": ADD}, [program], [], ())
+    (told,) = ordered_activations({"catmaid-celery": REPLACE}, [program], [program], ())
+    assert (told.desired, told.old_stop_timeout_seconds) == (None, program.stop_timeout_seconds)
+    (told,) = ordered_activations({"catmaid-celery": ADD}, [program], [], ())
     assert told.old_stop_timeout_seconds is None
 
 

@@ -19,10 +19,10 @@ from procman.install.state import generations
 from procman.install.state.generations import KEPT, current_generation, read_installation
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root
-from tests.install.sample import WISHES, changed
+from tests.install.sample import DESIRED_STATES, changed
 from tests.install.snapshot import contents, identities
 
-ONE = WISHES["one"]
+ONE = DESIRED_STATES["one"]
 
 
 def test_files_and_directories_are_as_rendered(host: Path) -> None:
@@ -56,8 +56,8 @@ def test_change_of_a_comment_in_procman_toml_changes_no_file(host: Path, tree: T
     sample.install(host, ONE)
     before = {path: path.stat().st_ino for path in _rendered(host)}
     places, rendering = sample.directories(host), sample.rendering(host, ONE)
-    wanted = sample.manifest(host, ONE, rendering, configuration=b"# said\n" + sample.CONFIGURATION)
-    plan = sample.plan_for(host, rendering, wanted)
+    desired = sample.manifest(host, ONE, rendering, configuration=b"# said\n" + sample.CONFIGURATION)
+    plan = sample.plan_for(host, rendering, desired)
     apply(tree, plan, b"# said\n" + sample.CONFIGURATION)
     assert {path: path.stat().st_ino for path in _rendered(host)} == before
     assert generations.read_pending(tree, places.state) is None
@@ -66,20 +66,20 @@ def test_change_of_a_comment_in_procman_toml_changes_no_file(host: Path, tree: T
 
 def test_current_generation_says_what_is_installed(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
-    sample.install(host, WISHES["two"])
+    sample.install(host, DESIRED_STATES["two"])
     state = sample.directories(host).state
     generation = current_generation(tree, state)
     assert generation is not None
     assert generation.number == 2
     assert [program.name for program in generation.manifest.programs] == ["catmaid-celery", "catmaid-crop"]
     assert (state / "current").readlink() == Path("generations/2")
-    assert rendering_of(tree, state, generation).files == sample.rendering(host, WISHES["two"]).files
+    assert rendering_of(tree, state, generation).files == sample.rendering(host, DESIRED_STATES["two"]).files
     assert generations.read_configuration(tree, state, 1) == sample.CONFIGURATION
 
 
 def test_earlier_generation_can_be_brought_back(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
-    sample.install(host, WISHES["two"])
+    sample.install(host, DESIRED_STATES["two"])
     places = sample.directories(host)
     first = generations.read_generation(tree, places.state, 1)
     apply(tree, sample.plan_for(host, rendering_of(tree, places.state, first), first.manifest), sample.CONFIGURATION)
@@ -278,7 +278,7 @@ def test_manifest_that_others_can_write_is_not_obeyed(host: Path) -> None:
 
 def test_project_with_no_program_left_is_installed_all_the_same(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
-    sample.install(host, WISHES["none"])
+    sample.install(host, DESIRED_STATES["none"])
     assert sample.loaded(host) == {}
     assert not sample.section_path(host, "catmaid-celery").exists()
     assert read_installation(tree, sample.directories(host)).current is not None

@@ -17,7 +17,7 @@ from tests.install.people import NOBODY, as_nobody, needs_root
 pytestmark = needs_root
 
 DAEMON = pwd.getpwnam("daemon")
-ONE = sample.WISHES["one"]
+ONE = sample.DESIRED_STATES["one"]
 
 
 def _run(base: Path) -> Path:

@@ -17,14 +17,14 @@ from procman.install.state.generations import current_generation, make_current
 from procman.install.state.manifest import Manifest
 from procman.project import Rendering
 from tests.install import sample
-from tests.install.sample import WISHES
+from tests.install.sample import DESIRED_STATES
 
 
 @pytest.fixture
 def manifest(host: Path) -> Manifest:
     """The manifest of something installed."""
     (host / "procman.toml").write_bytes(sample.CONFIGURATION)
-    sample.install(host, WISHES["one"])
+    sample.install(host, DESIRED_STATES["one"])
     with Tree() as tree:
         generation = current_generation(tree, sample.directories(host).state)
     assert generation
@@ -131,7 +131,7 @@ def test_shared_file_is_as_whichever_project_wrote_it_last(
         return replace(made, files=tuple(files))
 
     monkeypatch.setattr(sample, "rendering", newer)
-    sample.install(host, WISHES["none"], name="other")
+    sample.install(host, DESIRED_STATES["none"], name="other")
     assert path.read_text().endswith("newer")
     assert [*differences(manifest)] == []
     path.write_text("; Written by procman, and edited")

@@ -19,7 +19,7 @@ from procman.project import ChangeKind, RenderedFile, Rendering
 from tests.install import sample
 
 BASE = Path("/host")
-ONE = sample.WISHES["one"]
+ONE = sample.DESIRED_STATES["one"]
 CELERY = sample.section_path(BASE, "catmaid-celery")
 UNIT = sample.unit_path(BASE, "catmaid-celery")
 SCRIPT = sample.script_path(BASE, "catmaid-celery")
@@ -75,10 +75,10 @@ def _plan(
     disk: MemoryDisk,
     installation: Installation = EMPTY,
     rendering: Rendering | None = None,
-    take_over: Mapping[Path, str | None] | None = None,
+    adopt: Mapping[Path, str | None] | None = None,
 ) -> Plan:
     files = rendering or sample.rendering(BASE, wish)
-    return make_plan(files, sample.manifest(BASE, wish, files), installation, disk, take_over=take_over)
+    return make_plan(files, sample.manifest(BASE, wish, files), installation, disk, adopt=adopt)
 
 
 def _kinds(plan: Plan) -> dict[Path, ChangeKind]:
@@ -182,7 +182,7 @@ def test_program_no_longer_configured_is_removed_with_its_files() -> None:
 def test_edited_file_is_set_aside_before_it_is_removed() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     disk.files[CELERY] = _found(b"edited")
-    plan = _plan(sample.WISHES["none"], disk, _after(_installed(ONE)))
+    plan = _plan(sample.DESIRED_STATES["none"], disk, _after(_installed(ONE)))
     assert [change.path for change in plan.changes if change.edited] == [CELERY]
 
 
@@ -247,7 +247,7 @@ def test_same_bytes_without_our_marker_are_not_taken_over() -> None:
 
 
 def test_file_taken_over_is_set_aside_and_its_program_replaced() -> None:
-    plan = _plan(ONE, MemoryDisk({CELERY: _found(b"[program:catmaid-celery]")}), take_over={CELERY: None})
+    plan = _plan(ONE, MemoryDisk({CELERY: _found(b"[program:catmaid-celery]")}), adopt={CELERY: None})
     assert plan.problems == ()
     (change,) = [change for change in plan.changes if change.foreign]
     assert (change.path, change.kind) == (CELERY, ChangeKind.UPDATE)
@@ -258,10 +258,10 @@ def test_file_taken_over_is_set_aside_and_its_program_replaced() -> None:
 def test_other_file_taken_over_keeps_what_is_to_be_left() -> None:
     theirs = BASE / "etc/supervisor/conf.d/theirs.conf"
     disk = MemoryDisk({theirs: _found(b"[program:a]\n[program:b]\n", 0o600)})
-    (change,) = [each for each in _plan(ONE, disk, take_over={theirs: "[program:b]\n"}).changes if each.foreign]
+    (change,) = [each for each in _plan(ONE, disk, adopt={theirs: "[program:b]\n"}).changes if each.foreign]
     assert change.new is not None
     assert (change.kind, change.new_content, change.new.mode) == (ChangeKind.UPDATE, b"[program:b]\n", 0o600)
-    plan = _plan(ONE, disk, take_over={theirs: None})
+    plan = _plan(ONE, disk, adopt={theirs: None})
     assert theirs in plan.removed
     assert theirs not in [file.path for file in plan.generation.manifest.files]
 
@@ -270,7 +270,7 @@ def test_bytes_of_another_encoding_survive_a_take_over() -> None:
     theirs = BASE / "etc/supervisor/conf.d/theirs.conf"
     disk = MemoryDisk({theirs: _found(b"; gr\xf6\xdfe\n[program:a]\n")})
     left = b"; gr\xf6\xdfe\n".decode("utf-8", "surrogateescape")
-    (change,) = [each for each in _plan(ONE, disk, take_over={theirs: left}).changes if each.foreign]
+    (change,) = [each for each in _plan(ONE, disk, adopt={theirs: left}).changes if each.foreign]
     assert change.new_content == b"; gr\xf6\xdfe\n"
 
 
@@ -292,11 +292,11 @@ def test_shared_file_of_another_project_is_no_foreign_file() -> None:
 
 
 def test_pending_activations_are_told_once_more() -> None:
-    beat = Activation(Action.RESTART, sample.installed(BASE, "catmaid-beat"), wanted=True)
+    beat = Activation(Action.RESTART, sample.installed(BASE, "catmaid-beat"), desired=True)
     installation = _after(_installed(ONE), pending=Pending(1, (), (beat,)))
     plan = _plan(ONE, _disk_with(sample.rendering(BASE, ONE)), installation)
     assert not plan.nothing_to_do
-    assert [(each.action, each.wanted) for each in plan.activations] == [(Action.RESTART, True)]
+    assert [(each.action, each.desired) for each in plan.activations] == [(Action.RESTART, True)]
 
 
 def test_files_of_an_interrupted_install_are_ours() -> None:
@@ -326,7 +326,7 @@ def test_program_of_an_interrupted_install_that_is_wanted_no_longer_is_removed()
     interrupted = _installed(ONE)
     celery = Activation(Action.ADD, sample.installed(BASE, "catmaid-celery"))
     known = _after(latest=interrupted, numbers=(1,), unfinished=(interrupted,), pending=Pending(1, (1,), (celery,)))
-    plan = _plan(sample.WISHES["none"], _disk_with(sample.rendering(BASE, ONE)), known)
+    plan = _plan(sample.DESIRED_STATES["none"], _disk_with(sample.rendering(BASE, ONE)), known)
     assert CELERY in plan.removed
     assert _told(plan) == [("remove", "celery")]
 
@@ -387,7 +387,7 @@ def test_what_earlier_generations_made_is_remembered() -> None:
         log_files=(BASE / "old.log",),
         schedule_files=(BASE / "old",),
     )
-    plan = _plan(sample.WISHES["two"], MemoryDisk(), _after(Generation(1, manifest)))
+    plan = _plan(sample.DESIRED_STATES["two"], MemoryDisk(), _after(Generation(1, manifest)))
     assert BASE / "made" in plan.generation.manifest.directories_made
     assert BASE / "old.log" in plan.generation.manifest.log_files
     assert BASE / "old" in plan.generation.manifest.schedule_files

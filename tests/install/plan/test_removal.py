@@ -19,10 +19,10 @@ from procman.install.state.scope_directories import installed_projects
 from procman.model import Directories, Scope
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root
-from tests.install.sample import WISHES, changed
+from tests.install.sample import DESIRED_STATES, changed
 from tests.install.snapshot import Snapshot, contents
 
-ONE = WISHES["one"]
+ONE = DESIRED_STATES["one"]
 
 
 def _tree(host: Path) -> Snapshot:
@@ -45,7 +45,7 @@ def test_after_purge_the_tree_is_as_it_was_byte_for_byte(host: Path) -> None:
     before = _tree(host)
     sample.install(host, ONE)
     _run_programs(host)
-    sample.install(host, WISHES["two"])
+    sample.install(host, DESIRED_STATES["two"])
     remains = sample.remove(host, purge=True)
     assert _tree(host) == before
     assert remains.stays == ()
@@ -92,7 +92,7 @@ def test_uninstall_leaves_and_lists_logs_schedule_generations_and_copies(host: P
 def test_uninstalled_project_is_installed_no_longer(host: Path, tree: Tree) -> None:
     places = sample.directories(host)
     sample.install(host, ONE)
-    sample.install(host, WISHES["none"], name="other")
+    sample.install(host, DESIRED_STATES["none"], name="other")
     assert installed_projects(tree, places.shared_state) == ["catmaid", "other"]
     sample.remove(host)
     assert installed_projects(tree, places.shared_state) == ["other"]

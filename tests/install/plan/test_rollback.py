@@ -16,7 +16,7 @@ from procman.install.state.manifest import Pending
 from procman.project import RenderedFile, Rendering
 from tests.install import sample
 
-ONE, TWO = sample.WISHES["one"], sample.WISHES["two"]
+ONE, TWO = sample.DESIRED_STATES["one"], sample.DESIRED_STATES["two"]
 
 
 def _with_target(base: Path, text: str | None) -> Plan:
@@ -51,7 +51,7 @@ def test_section_of_no_single_program_is_told_apart_until_it_is_followed(host: P
         pending = _pending(host)
         assert pending
         assert pending.sections == (target,)
-        generations.strike_off_sections(tree, sample.directories(host).state)
+        generations.mark_sections_done(tree, sample.directories(host).state)
         assert _pending(host) is None
         assert _with_target(host, text).nothing_to_do
 
@@ -111,14 +111,14 @@ def test_what_was_taken_over_comes_back_with_the_generation_before(host: Path) -
     theirs.write_text("[program:theirs]\ncommand=/bin/theirs\n")
     theirs.chmod(0o640)
     sample.install(host, ONE)
-    sample.install(host, TWO, take_over={theirs: "; left\n"})
+    sample.install(host, TWO, adopt={theirs: "; left\n"})
     back = sample.roll_back(host, 1)
     assert theirs.read_text() == "[program:theirs]\ncommand=/bin/theirs\n"
     assert theirs.stat().st_mode & 0o777 == 0o640
     assert back.generation.manifest.replaced == ()
 
     # What somebody has changed since is his.
-    sample.install(host, TWO, take_over={theirs: "; left\n"})
+    sample.install(host, TWO, adopt={theirs: "; left\n"})
     theirs.write_text("; changed\n")
     sample.roll_back(host, 1)
     assert theirs.read_text() == "; changed\n"

@@ -10,15 +10,15 @@ import pytest
 
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.install.safe_fs.untrusted_file import Foreign, read_foreign
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.event_log import (
     LARGEST,
     Event,
     append_event,
-    foreign_events,
     line_of,
     own_events,
     read_event,
+    untrusted_events,
 )
 
 EVENT = Event(
@@ -67,7 +67,7 @@ def test_link_in_the_place_of_the_log_is_not_followed(tmp_path: Path, tree: Tree
 def test_program_can_speak_of_itself_alone(tmp_path: Path) -> None:
     said = {"at": 5, "program": "catmaid-crop", "what": "healed", "by": "root"}
     (tmp_path / "events.jsonl").write_text(json.dumps(said) + "\n")
-    assert list(foreign_events(tmp_path, "catmaid-celery", OWN)) == [
+    assert list(untrusted_events(tmp_path, "catmaid-celery", OWN)) == [
         Event(5.0, "catmaid-celery", "healed", by="inside")
     ]
 
@@ -104,8 +104,8 @@ def test_field_of_a_wrong_type_counts_as_empty_and_a_long_one_is_cut() -> None:
 
 def test_only_the_end_of_a_long_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"a" * 100 + b"end")
-    assert read_foreign(tmp_path / "file", OWN, 5) == b"aaend"
-    assert read_foreign(tmp_path / "none", OWN, 5) is None
+    assert read_untrusted(tmp_path / "file", OWN, 5) == b"aaend"
+    assert read_untrusted(tmp_path / "none", OWN, 5) is None
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "somebody else's"])
@@ -122,6 +122,6 @@ def test_what_no_program_would_have_written_is_not_read(tmp_path: Path, kind: st
         case _:
             path.write_text(line_of(EVENT))
     owners = OWN if kind != "somebody else's" else {os.geteuid() + 1}
-    with pytest.raises(Foreign):
-        read_foreign(path, owners, 100)
-    assert list(foreign_events(tmp_path, "catmaid-celery", owners)) == []
+    with pytest.raises(UntrustedFile):
+        read_untrusted(path, owners, 100)
+    assert list(untrusted_events(tmp_path, "catmaid-celery", owners)) == []

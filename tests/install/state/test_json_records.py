@@ -136,7 +136,7 @@ def test_manifest_describes_project_and_rendering(tmp_path: Path) -> None:
 
 
 def _manifest(base: Path) -> Manifest:
-    wish = sample.WISHES["one"]
+    wish = sample.DESIRED_STATES["one"]
     return sample.manifest(base, wish, sample.rendering(base, wish))
 
 

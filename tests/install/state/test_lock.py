@@ -199,7 +199,7 @@ def test_two_installs_at_once_are_as_one_after_the_other(tmp_path: Path) -> None
         try:
             places = sample.directories(base)
             with hold_lock(places.shared_state, 60, lambda _: None):
-                sample.install_locked(base, sample.WISHES[name])
+                sample.install_locked(base, sample.DESIRED_STATES[name])
         except BaseException as error:
             errors.append(error)
 
@@ -209,5 +209,5 @@ def test_two_installs_at_once_are_as_one_after_the_other(tmp_path: Path) -> None
     for thread in threads:
         thread.join()
     assert errors == []
-    sample.install(base, sample.WISHES["one"])
-    assert sample.plan(base, sample.WISHES["one"]).nothing_to_do
+    sample.install(base, sample.DESIRED_STATES["one"])
+    assert sample.plan(base, sample.DESIRED_STATES["one"]).nothing_to_do

@@ -15,7 +15,7 @@ from typing import Any
 from procman.agent.verdict import Thresholds, read, verdict
 from procman.host.process_table import look_at
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
-from procman.monitoring.checks.inputs import Heartbeat, Running, Watched
+from procman.monitoring.checks.inputs import Heartbeat, ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import CELERY
 
 NAME = "demo-celery"
@@ -43,7 +43,7 @@ def state(kind: State = State.RUNNING, pid: int | None = None, **changed: Any) -
     """Return what a process manager says of it; RUNNING has the pid of the tests themselves, unless one is given."""
     if kind is State.RUNNING and pid is None:
         pid = os.getpid()
-    return ProgramState(NAME, **{"wanted": True, "state": kind, "pid": pid, **changed})
+    return ProgramState(NAME, **{"desired": True, "state": kind, "pid": pid, **changed})
 
 
 def heartbeat(kind: str = "worker", **changed: Any) -> dict[str, Any]:
@@ -80,16 +80,16 @@ def heartbeat(kind: str = "worker", **changed: Any) -> dict[str, Any]:
     return read(json.dumps(content))
 
 
-def watched(content: dict[str, Any] | None = None, **changed: Any) -> Watched:
+def watched(content: dict[str, Any] | None = None, **changed: Any) -> ProgramSnapshot:
     """Return a program with the heartbeat CONTENT, judged as `procman health` judges it."""
     fields: dict[str, Any] = {"program": program(), "state": state(), **changed}
     if content is not None:
         found = verdict(content, time.monotonic(), Thresholds(30, 300, 600))
         fields = {"heartbeat": Heartbeat(content), "verdict": found, **fields}
-    return Watched(**fields)
+    return ProgramSnapshot(**fields)
 
 
-def running(*programs: Watched, **changed: Any) -> Running:
+def running(*programs: ProgramSnapshot, **changed: Any) -> ProjectSnapshot:
     """Return a project with PROGRAMS, and the processes that there are now."""
     launcher = changed.get("launcher", Path("/usr/local/lib/procman/demo/launcher.py"))
     mains = [each.state.pid for each in programs if each.state.pid] + list(changed.get("others", ()))
@@ -104,7 +104,7 @@ def running(*programs: Watched, **changed: Any) -> Running:
         "processes": look_at(mains, [str(launcher), CELERY]),
         **changed,
     }
-    return Running(**fields)
+    return ProjectSnapshot(**fields)
 
 
 def told(results: Iterator[Result]) -> tuple[Level, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from procman.model import Kind, Level, State
-from procman.monitoring.checks.inputs import Watched
+from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.orphans import check_beats, check_orphans
 from tests.monitoring.checks.records import family, program, running, state, told, watched
 
@@ -102,7 +102,7 @@ def celery(directory: Path, *arguments: str) -> Iterator[int]:
 
 
 @contextmanager
-def own_beat() -> Iterator[Watched]:
+def own_beat() -> Iterator[ProgramSnapshot]:
     """Run a process that the project has for its beat."""
     with family(0) as main:
         yield watched(program=program(Kind.BEAT), state=state(pid=main))

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from procman.model import Kind, Level
-from procman.monitoring.checks.inputs import Running
+from procman.monitoring.checks.inputs import ProjectSnapshot
 from procman.monitoring.checks.pool import check_children, check_kill_loop, check_zombies
 from tests.monitoring.checks.records import family, heartbeat, program, running, state, told, watched
 
 
-def older(found: Running, main: int, seconds: float, children: float) -> Running:
+def older(found: ProjectSnapshot, main: int, seconds: float, children: float) -> ProjectSnapshot:
     """Return FOUND as it would be with a main process and children of these ages."""
     aged = {
         pid: each._replace(age=seconds if pid == main else children) if pid == main or each.parent == main else each

@@ -32,8 +32,8 @@ def program(pool: str | None = None, kind: Kind = Kind.WORKER) -> InstalledProgr
     return InstalledProgram("demo-celery", "worker.celery", kind, True, 600, 10, True, None, None, pool)
 
 
-def state(kind: State, pid: int | None = None, *, wanted: bool = True, detail: str = "") -> ProgramState:
-    return ProgramState("demo-celery", wanted, kind, pid, detail=detail)
+def state(kind: State, pid: int | None = None, *, desired: bool = True, detail: str = "") -> ProgramState:
+    return ProgramState("demo-celery", desired, kind, pid, detail=detail)
 
 
 @contextmanager
@@ -76,7 +76,7 @@ def test_a_pid_that_is_gone_is_critical() -> None:
 @pytest.mark.parametrize(
     ("given", "level"),
     [
-        (state(State.STOPPED, wanted=False), Level.OK),
+        (state(State.STOPPED, desired=False), Level.OK),
         (state(State.STOPPED), Level.CRITICAL),
         (state(State.EXITED, detail="exit status 1"), Level.CRITICAL),
         (state(State.FATAL), Level.CRITICAL),

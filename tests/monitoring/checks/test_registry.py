@@ -39,5 +39,5 @@ def test_a_sound_worker_passes_all_checks_under_their_own_codes() -> None:
 
 
 def test_a_program_that_was_stopped_on_purpose_is_not_complained_of() -> None:
-    stopped = watched(state=state(State.STOPPED, wanted=False), program=program())
+    stopped = watched(state=state(State.STOPPED, desired=False), program=program())
     assert {result.level for result in registry.run(running(stopped))} == {Level.OK}

@@ -22,7 +22,7 @@ CONFIGURATIONS = ("etc/supervisord.conf", "etc/supervisor/supervisord.conf")
 
 
 @dataclass(frozen=True)
-class ForeignProgram:
+class ExistingProgram:
     """A section that makes supervisord run or group something, as it stands in a file."""
 
     kind: str
@@ -69,7 +69,7 @@ def include_for(main: MainFile) -> str | None:
     return None
 
 
-def read_programs(path: Path) -> list[ForeignProgram]:
+def read_programs(path: Path) -> list[ExistingProgram]:
     """Return the programs, event listeners and groups that stand in the file PATH, in its order.
 
     A section that stands there twice, which supervisord merges, is returned twice. Raises ProcmanError where
@@ -78,7 +78,7 @@ def read_programs(path: Path) -> list[ForeignProgram]:
     text = _text(path)
     read_sections(path, text)
     return [
-        ForeignProgram(
+        ExistingProgram(
             section.kind, section.name, {each.name: each.value for each in section.options}, path, section.line
         )
         for section in sections_of(text)
@@ -86,7 +86,7 @@ def read_programs(path: Path) -> list[ForeignProgram]:
     ]
 
 
-def expanded(program: ForeignProgram, option: str, here: Path) -> str:
+def expanded(program: ExistingProgram, option: str, here: Path) -> str:
     """Return the value of OPTION, empty if not set, with what supervisord fills in; HERE is its main file's directory.
 
     Raises ValueError for something only supervisord knows, such as `%(ENV_HOME)s`.
@@ -101,12 +101,12 @@ def expanded(program: ForeignProgram, option: str, here: Path) -> str:
     return str(expand(program.options.get(option, ""), expansions, option))
 
 
-def command_of(program: ForeignProgram, here: Path) -> list[str]:
+def command_of(program: ExistingProgram, here: Path) -> list[str]:
     """Return the words of the command, as supervisord would run them; ValueError as `expanded`."""
     return shlex.split(expanded(program, "command", here))
 
 
-def environment_of(program: ForeignProgram, here: Path) -> dict[str, str]:
+def environment_of(program: ExistingProgram, here: Path) -> dict[str, str]:
     """Return the variables that the section sets; ValueError as `expanded`."""
     found: Mapping[str, str] = dict_of_key_value_pairs(expanded(program, "environment", here))
     return dict(found)

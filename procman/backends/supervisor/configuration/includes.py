@@ -29,12 +29,12 @@ def is_read(path: Path, main: MainFile) -> bool:
 
 def matched(path: Path, pattern: str) -> bool:
     """Say whether supervisord would find PATH, which need not exist yet, by PATTERN."""
-    wanted = Path(os.path.normpath(pattern))
-    if not glob.has_magic(str(wanted.parent)):
+    desired = Path(os.path.normpath(pattern))
+    if not glob.has_magic(str(desired.parent)):
         # Either directory may be reached through a link.
-        return real(path).parent == real(wanted).parent and _name_matches(path.name, wanted.name)
+        return real(path).parent == real(desired).parent and _name_matches(path.name, desired.name)
     parts = Path(os.path.normpath(path)).parts
-    return len(parts) == len(wanted.parts) and all(map(_name_matches, parts, wanted.parts))
+    return len(parts) == len(desired.parts) and all(map(_name_matches, parts, desired.parts))
 
 
 def merged(patterns: Sequence[str], added: Iterable[Path], removed: Iterable[Path]) -> list[Path]:

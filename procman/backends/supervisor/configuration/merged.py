@@ -38,15 +38,15 @@ class Configuration:
 
 
 def assemble(
-    settings: SupervisorSettings, rendering: Rendering, removed: Iterable[Path], taken_over: Mapping[Path, str | None]
+    settings: SupervisorSettings, rendering: Rendering, removed: Iterable[Path], adopted: Mapping[Path, str | None]
 ) -> Configuration:
     """Return what the supervisord of SETTINGS would read once RENDERING is in place and the paths REMOVED are gone.
 
-    TAKEN_OVER maps files of others to what will be left of them; None: nothing. Raises ProcmanError.
+    ADOPTED maps files of others to what will be left of them; None: nothing. Raises ProcmanError.
     """
     path = settings.configuration
     contents: dict[Path, str | None] = {file.path: file.content for file in rendering.files}
-    contents |= {file: left for file, left in taken_over.items() if file not in contents}
+    contents |= {file: left for file, left in adopted.items() if file not in contents}
     gone = [*removed, *(file for file, left in contents.items() if left is None)]
     main_source = Source(path, contents.get(path))
     main = read_main_file(path) if main_source.content is None else parse_main_file(path, main_source.content)

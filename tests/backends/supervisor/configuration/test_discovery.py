@@ -8,7 +8,7 @@ import pytest
 from supervisor.options import ServerOptions
 
 from procman.backends.supervisor.configuration import discovery
-from procman.backends.supervisor.configuration.discovery import ForeignProgram
+from procman.backends.supervisor.configuration.discovery import ExistingProgram
 from procman.backends.supervisor.configuration.main_file import MainFile, parse_main_file
 from procman.errors import ProcmanError
 from tests.reachable import as_somebody, public_directory
@@ -121,7 +121,7 @@ def test_values_are_expanded_as_supervisord_does() -> None:
         "environment": """A="x, y",B='%(program_name)s'""",
         "directory": "%(ENV_HOME)s/catmaid",
     }
-    program = ForeignProgram("program", "worker", options, Path("/etc/x.conf"), 1)
+    program = ExistingProgram("program", "worker", options, Path("/etc/x.conf"), 1)
     here = Path("/etc/supervisor")
     assert discovery.command_of(program, here) == [
         "/etc/supervisor/bin/celery",

@@ -8,9 +8,9 @@ from time import monotonic, time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
 from . import run_files, verdict
-from .observed import Observed
 from .settings import HealthSettings
 from .verdict import Verdict
+from .worker_state import WorkerState
 
 EVENTS_BYTES = 256 * 1024
 HOUR = 3600.0
@@ -19,7 +19,7 @@ HOUR = 3600.0
 class SelfHealing:
     """Looks at one verdict after the other, and acts when several in a row say the same."""
 
-    def __init__(self, observed: Observed, has_watchdog: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, observed: WorkerState, has_watchdog: bool, say: Callable[[str], None]) -> None:
         self._observed = observed
         self._has_watchdog = has_watchdog
         self._say = say

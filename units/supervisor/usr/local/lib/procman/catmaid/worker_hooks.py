@@ -6,7 +6,7 @@ from time import monotonic, time
 from typing import Any, Callable, List, Optional, Tuple
 
 from . import verdict
-from .observed import Measured, Observed, described, printable
+from .worker_state import Measured, WorkerState, described, printable
 
 POOLS = {
     "celery.concurrency.prefork": "prefork",
@@ -20,7 +20,7 @@ LEAST_SECONDS_OF_CALLS = 5
 """Below this a loop of calls that take two seconds and a little more says too little."""
 
 
-def connect(observed: Observed, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
+def connect(observed: WorkerState, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
     """Have OBSERVED follow the worker that this process is about to become.
 
     Its event loop is stamped every LOOP_SECONDS; START_ASKING is called with its consumer, once it consumes.
@@ -43,7 +43,7 @@ def connect(observed: Observed, loop_seconds: float, start_asking: Callable[[Any
         getattr(signals, name).connect(observed.move, weak=False)
 
 
-def _add_steps(worker: Any, observed: Observed, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
+def _add_steps(worker: Any, observed: WorkerState, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
     bootsteps = importlib.import_module("celery.bootsteps")
 
     # Bootsteps are classes that Celery makes objects of. None of their methods may raise: the worker would end.
@@ -82,7 +82,7 @@ def _add_steps(worker: Any, observed: Observed, loop_seconds: float, start_askin
     worker.app.steps["consumer"].add(ProcmanConsumer)
 
 
-def guarded(observed: Observed, what: str, act: Callable[[], None]) -> None:
+def guarded(observed: WorkerState, what: str, act: Callable[[], None]) -> None:
     """Do it; if it fails, say that it is missing, and nothing else."""
     try:
         act()
@@ -92,7 +92,7 @@ def guarded(observed: Observed, what: str, act: Callable[[], None]) -> None:
         observed.missing.pop(what, None)
 
 
-def _describe(worker: Any, observed: Observed) -> None:
+def _describe(worker: Any, observed: WorkerState) -> None:
     observed.node_name = printable(worker.hostname)
     module = type(worker.pool).__module__
     observed.pool = POOLS.get(module, printable(module.rpartition(".")[2]))
@@ -102,7 +102,7 @@ def _describe(worker: Any, observed: Observed) -> None:
 # The event loop ------------------------------------------------------------------------------------------------------
 
 
-def _stamp_the_loop(consumer: Any, observed: Observed, seconds: float) -> None:
+def _stamp_the_loop(consumer: Any, observed: WorkerState, seconds: float) -> None:
     """Have every round of the main loop stamped, from now until the connection is lost; then Celery clears its timers.
 
     With an event loop, and in a green pool, a timer does it. Elsewhere Celery's timer is a thread, which tells nothing:

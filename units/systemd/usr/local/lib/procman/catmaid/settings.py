@@ -80,7 +80,7 @@ def _boot_id() -> Optional[str]:
         return None
 
 
-def say(program: str, message: str) -> None:
+def report(program: str, message: str) -> None:
     """Write a line into the program's log, past Celery's logging and past every lock that a fork might inherit."""
     line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {program}: {message}\n"
     try:

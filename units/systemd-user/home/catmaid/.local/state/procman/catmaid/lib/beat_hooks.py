@@ -5,10 +5,10 @@ from time import monotonic
 from typing import Any, Callable
 
 from . import verdict
-from .observed import Observed, described, printable
+from .worker_state import WorkerState, described, printable
 
 
-def connect(observed: Observed, start_asking: Callable[[Any], None]) -> None:
+def connect(observed: WorkerState, start_asking: Callable[[Any], None]) -> None:
     """Have OBSERVED follow the beat that this process is about to become; START_ASKING is called with its app."""
     signals = importlib.import_module("celery.signals")
 
@@ -26,7 +26,7 @@ def connect(observed: Observed, start_asking: Callable[[Any], None]) -> None:
     signals.beat_init.connect(on_init, weak=False)
 
 
-def _wrap_tick(scheduler: Any, observed: Observed) -> None:
+def _wrap_tick(scheduler: Any, observed: WorkerState) -> None:
     tick = scheduler.tick
     observed.scheduler = printable(f"{type(scheduler).__module__}:{type(scheduler).__name__}")
     observed.tick_due = monotonic()
@@ -43,7 +43,7 @@ def _wrap_tick(scheduler: Any, observed: Observed) -> None:
     scheduler.tick = ticking
 
 
-def _note(scheduler: Any, observed: Observed, seconds: Any) -> None:
+def _note(scheduler: Any, observed: WorkerState, seconds: Any) -> None:
     now = monotonic()
     observed.tick = now
     observed.tick_due = now + max(0.0, float(seconds or 0))

@@ -11,13 +11,13 @@ from time import monotonic, sleep
 from typing import Any, Dict, Mapping, Optional
 
 from . import beat_hooks, run_files, verdict, worker_hooks
-from .asking import Asker
-from .notify import Systemd
-from .observed import Observed, described
+from .native_threads import start_thread
+from .queue_poller import QueuePoller
+from .sd_notify import Systemd
 from .self_healing import SelfHealing
-from .settings import read_settings, say
-from .threads import start_thread
+from .settings import read_settings, report
 from .verdict import Thresholds, Verdict
+from .worker_state import WorkerState, described
 
 FILE = "heartbeat.json"
 
@@ -26,7 +26,7 @@ def start(environment: Mapping[str, str]) -> "Heart":
     """Write the first heartbeat and go on with it from now; Celery may be imported afterwards."""
     heart = Heart(environment)
     for problem in heart.settings.problems:
-        heart.say(problem)
+        heart.report(problem)
     heart.pulse()
     heart.write()
     start_thread(heart.forever, heart.pulse, heart.wake_writer)
@@ -39,14 +39,14 @@ class Heart:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.settings = read_settings(environment)
-        self.observed = Observed(self.settings)
+        self.observed = WorkerState(self.settings)
         self.observed.on_change = self._on_change
         self._systemd = Systemd(environment)
         watchdog = self._systemd.watchdog_seconds
         self._thresholds = Thresholds(self.settings.stale_seconds, self.settings.stall_seconds)
         self._seconds = min(self.settings.heartbeat_seconds, watchdog / 3 if watchdog else 1e7)
-        self._healing = SelfHealing(self.observed, watchdog is not None, self.say)
-        self._asker = Asker(self.observed)
+        self._healing = SelfHealing(self.observed, watchdog is not None, self.report)
+        self._asker = QueuePoller(self.observed)
         self._latest: Optional[Dict[str, Any]] = None
         self._verdict = Verdict(verdict.UNKNOWN, "PM203", "it is starting")
         self._told = ""
@@ -56,9 +56,9 @@ class Heart:
         self._wake_pulse.acquire()
         self._wake_writer.acquire()
 
-    def say(self, message: str) -> None:
+    def report(self, message: str) -> None:
         """Write into the program's log."""
-        say(self.settings.program, message)
+        report(self.settings.program, message)
 
     # Celery ----------------------------------------------------------------------------------------------------------
 
@@ -124,7 +124,7 @@ class Heart:
             act()
         except Exception as error:
             if what not in self.observed.missing:
-                self.say(f"the heartbeat fails: {described(error)}: {error}")
+                self.report(f"the heartbeat fails: {described(error)}: {error}")
             self.observed.missing[what] = described(error)
             sleep(0.1)
         else:
@@ -172,13 +172,13 @@ class Heart:
             self._note_write_error(path, error.strerror or str(error))
         else:
             if self._write_error:
-                self.say("the heartbeat can be written again")
+                self.report("the heartbeat can be written again")
             self._write_error = ""
         self._healing.look(heartbeat, self._verdict)
 
     def _note_write_error(self, path: str, reason: str) -> None:
         if self._write_error != reason:
-            self.say(f"the heartbeat {path} cannot be written: {reason}. The program goes on without")
+            self.report(f"the heartbeat {path} cannot be written: {reason}. The program goes on without")
         self._write_error = reason
         try:
             # Says on a full disk that somebody is alive all the same.

@@ -74,7 +74,8 @@ def verdict(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) ->
     if age < -thresholds.stale_seconds:
         return Verdict(UNKNOWN, "PM201", "its heartbeat is from the future: another clock than this host's")
     if age > thresholds.stale_seconds:
-        reason = f"it last wrote its heartbeat {span(age)} ago and should every {span(heartbeat['interval'])}"
+        interval = format_duration(heartbeat["interval"])
+        reason = f"it last wrote its heartbeat {format_duration(age)} ago and should every {interval}"
         if heartbeat["kind"] == "worker" and heartbeat["pool"] not in POOLS_THAT_TELL:
             # A task in the main process may hold Python's lock for minutes, and look just so.
             return Verdict(UNKNOWN, "PM201", f"{reason}: frozen, or busy in the main process")
@@ -88,26 +89,32 @@ def verdict(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) ->
     return found
 
 
-def span(seconds: float) -> str:
-    """Return a length of time in one unit: `45 s`, `12 min`, `3 h`, `4 days`."""
-    for unit, length, least in (("days", 86400, 2), ("h", 3600, 2), ("min", 60, 2)):
-        if seconds >= length * least:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+def format_duration(seconds: float) -> str:
+    """Return a length of time in at most six characters: 42s, 5m10s, 3h20m, 12d4h."""
+    whole = max(0, int(seconds))
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
+    return f"{whole}s"
 
 
 def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
     phase, since = heartbeat["phase"], now - heartbeat["phase_since"]
     if phase == STOPPING:
         if thresholds.stop_seconds is not None and since > thresholds.stop_seconds + thresholds.stale_seconds:
-            return Verdict(CRITICAL, "PM203", f"it has been stopping for {span(since)} and does not end", FORCE)
-        return Verdict(OK, "PM203", f"it is stopping, for {span(since)}, and finishes its running tasks")
+            return Verdict(
+                CRITICAL, "PM203", f"it has been stopping for {format_duration(since)} and does not end", FORCE
+            )
+        return Verdict(OK, "PM203", f"it is stopping, for {format_duration(since)}, and finishes its running tasks")
     if phase == DISCONNECTED:
-        return Verdict(WARNING, "PM203", f"it has had no connection to the broker for {span(since)} and keeps trying")
+        return Verdict(
+            WARNING, "PM203", f"it has had no connection to the broker for {format_duration(since)} and keeps trying"
+        )
     level = WARNING if since > thresholds.stale_seconds else OK
     if phase == IMPORTING:
-        return Verdict(level, "PM203", f"it has been importing the app for {span(since)}")
-    return Verdict(level, "PM203", f"it has been starting for {span(since)}; the broker may be away")
+        return Verdict(level, "PM203", f"it has been importing the app for {format_duration(since)}")
+    return Verdict(level, "PM203", f"it has been starting for {format_duration(since)}; the broker may be away")
 
 
 def _of_worker(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
@@ -133,7 +140,7 @@ def _of_loop(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
     loop = heartbeat["loop"]
     if loop is None or now - loop <= thresholds.stale_seconds:
         return None
-    reason = f"its event loop has stood still for {span(now - loop)}"
+    reason = f"its event loop has stood still for {format_duration(now - loop)}"
     if heartbeat["pool"] not in POOLS_THAT_TELL:
         return Verdict(UNKNOWN, "PM202", f"{reason}, which a task can do in this pool ({heartbeat['pool']})")
     if not _broker_answered_since(heartbeat, loop):
@@ -151,7 +158,8 @@ def _of_waiting_messages(heartbeat: Mapping[str, Any], now: float, thresholds: T
         return None
     waiting = [queue for queue in heartbeat["queues"] if queue["messages"]]
     names = ", ".join(f"{queue['messages']} in {queue['name']}" for queue in waiting) or "in its queues"
-    reason = f"messages have been waiting for {span(now - since)} ({names}) while it has a free slot and takes none"
+    waited = format_duration(now - since)
+    reason = f"messages have been waiting for {waited} ({names}) while it has a free slot and takes none"
     return Verdict(CRITICAL, "PM301", reason, "" if heartbeat["busy"] else WARM)
 
 
@@ -161,7 +169,7 @@ def _of_pool(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
         return None
     if now - progress <= thresholds.stall_seconds:
         return None
-    reason = f"{heartbeat['reserved']} received messages have not been started for {span(now - progress)}"
+    reason = f"{heartbeat['reserved']} received messages have not been started for {format_duration(now - progress)}"
     if busy:
         # With -O fast a message may rightly wait for one slot while another is free.
         return Verdict(WARNING, "PM302", f"{reason}, with {busy} of its {slots} slots busy")
@@ -188,16 +196,16 @@ def _of_beat(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
     if tick_due is None:
         return Verdict(UNKNOWN, "PM401", "it cannot be told whether it ticks: it uses a scheduler of its own kind")
     if now - tick_due > thresholds.stale_seconds:
-        reason = f"its next tick has been due for {span(now - tick_due)}"
+        reason = f"its next tick has been due for {format_duration(now - tick_due)}"
         if not _broker_answered_since(heartbeat, tick_due):
             return Verdict(WARNING, "PM401", f"{reason}, and the broker has not answered since")
         return Verdict(CRITICAL, "PM401", f"{reason} while the broker answers: it sends nothing", WARM)
     name = heartbeat["next_entry"]
     if next_due is not None and now - next_due > thresholds.stale_seconds:
-        return Verdict(CRITICAL, "PM402", f"it ticks, but {name} has been due for {span(now - next_due)}")
+        return Verdict(CRITICAL, "PM402", f"it ticks, but {name} has been due for {format_duration(now - next_due)}")
     if next_due is None or name is None:
         return Verdict(OK, "PM200", "it is ticking")
-    return Verdict(OK, "PM200", f"it is ticking; {name} is due in {span(max(0.0, next_due - now))}")
+    return Verdict(OK, "PM200", f"it is ticking; {name} is due in {format_duration(max(0.0, next_due - now))}")
 
 
 # Reading -------------------------------------------------------------------------------------------------------------

@@ -12,8 +12,8 @@ from time import monotonic, sleep
 from typing import Any, Callable, Dict, Optional
 
 from . import verdict
-from .observed import Observed, described, printable
-from .threads import start_thread
+from .native_threads import start_thread
+from .worker_state import WorkerState, described, printable
 
 ANSWER_SECONDS = 3
 """How long the broker may take to answer."""
@@ -27,10 +27,10 @@ EARLY_SECONDS = 0.2
 """After so long a worker that is about to consume is looked at again."""
 
 
-class Asker:
+class QueuePoller:
     """Keeps `queues` and `queues_asked` of OBSERVED up to date."""
 
-    def __init__(self, observed: Observed) -> None:
+    def __init__(self, observed: WorkerState) -> None:
         self._observed = observed
         self._seconds = max(0.2, observed.settings.stale_seconds / 2)
         self._connection: Any = None

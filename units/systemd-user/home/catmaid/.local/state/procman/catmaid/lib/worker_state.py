@@ -23,7 +23,7 @@ class Measured(NamedTuple):
     tasks: Tuple[Tuple[str, Optional[float]], ...] = ()
 
 
-class Observed:
+class WorkerState:
     """One program's state. Each attribute is set whole and by one thread at a time, so that no lock is needed."""
 
     def __init__(self, settings: HealthSettings) -> None:
