@@ -46,7 +46,7 @@ bench: $(READY) ## measure procman against supervisorctl and a ping, and plannin
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python -m benchmarks.planning
 
-units: $(READY) ## render units/ again, after a change to templates or launcher
+units: $(READY) ## render units/ again, after a change to templates
 	$(BIN)/python -m tests.render_units
 
 clean: demo-stop ## remove all that was made

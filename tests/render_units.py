@@ -35,17 +35,27 @@ def rendering(deployment: str) -> Rendering:
     return backends.files(desired.backend).render(desired)
 
 
-def place(deployment: str, file: RenderedFile) -> Path:
-    """Return where FILE stands below units/."""
-    return UNITS / deployment / file.path.relative_to("/")
+def agent_files(deployment: str) -> list[RenderedFile]:
+    """Return the launcher and what it imports; units/ holds no copy of them."""
+    library = project(deployment).directories.library
+    return [file for file in rendering(deployment).files if file.path.parent == library]
+
+
+def unit_files(deployment: str) -> dict[Path, RenderedFile]:
+    """Return everything else that is rendered, by its path below units/."""
+    agent = agent_files(deployment)
+    return {
+        UNITS / deployment / file.path.relative_to("/"): file
+        for file in rendering(deployment).files
+        if file not in agent
+    }
 
 
 def main() -> None:
-    """Write all anew, so that what is no longer rendered is gone."""
+    """Write all of them again, so that a file that is no longer rendered is gone."""
     for deployment in DEPLOYMENTS:
         shutil.rmtree(UNITS / deployment, ignore_errors=True)
-        for file in rendering(deployment).files:
-            path = place(deployment, file)
+        for path, file in unit_files(deployment).items():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(file.content, encoding="utf-8")
             path.chmod(file.mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.read_by_supervisor import MAIN_SECTIONS, VERSIONS, reader
-from tests.render_units import DEPLOYMENTS, UNITS, place, project, rendering
+from tests.render_units import DEPLOYMENTS, UNITS, agent_files, project, rendering, unit_files
 
 README = (UNITS / "README.md").read_text(encoding="utf-8")
+AGENT = UNITS.parent / "procman" / "agent"
 SUPERVISOR = UNITS / "supervisor"
 SCRIPTS = sorted(SUPERVISOR.rglob("*.sh"))
 MEND = "units/ is not what procman renders: `make units`, and look at the difference"
@@ -26,12 +28,15 @@ def _files(directory: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
 def test_files_are_what_is_rendered(deployment: str) -> None:
-    desired = {place(deployment, file): file for file in rendering(deployment).files}
+    desired = unit_files(deployment)
     assert sorted(_files(UNITS / deployment)) == sorted(desired), MEND
     for path, file in desired.items():
         assert path.read_bytes() == file.content.encode(), f"{path}: {MEND}"
         # git keeps no more of a mode than this.
         assert bool(path.stat().st_mode & 0o100) == bool(file.mode & 0o100), f"{path}: {MEND}"
+    assert {file.path.name: file.content.encode() for file in agent_files(deployment)} == {
+        path.name: path.read_bytes() for path in AGENT.glob("*.py") if path.name != "__init__.py"
+    }
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -73,8 +78,8 @@ def test_readme_copies_every_file_with_its_mode() -> None:
     found = {}
     for _, _, mode, *sources, target in copies:
         for pattern in sources:
-            for source in SUPERVISOR.glob(pattern):
-                found[Path(target) / source.name] = int(mode, 8)
+            for source in glob.glob(pattern, root_dir=SUPERVISOR):  # noqa: PTH207 - knows `..`, as a shell does
+                found[Path(target) / Path(source).name] = int(mode, 8)
     assert found == {file.path: file.mode for file in rendering("supervisor").files}
 
 
