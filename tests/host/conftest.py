@@ -19,7 +19,7 @@ from .projects import catmaid, debian, fenced, own, tiny
 
 __all__ = ["catmaid", "debian", "fenced", "own", "tiny"]
 
-LAST = ("test_supervisor", "test_systemd", "test_together")
+LAST = ("test_supervisor", "test_systemd", "test_kill_reboot_uninstall")
 """The first two share what they install with the last, which reboots the host and uninstalls."""
 
 PR_SET_PDEATHSIG = 1  # or a worker of pytest-xdist, whose controller was killed, would first finish its test
@@ -41,7 +41,7 @@ def _rank(item: pytest.Item) -> int:
         return len(LAST) + 2
     if item.path.stem in LAST:
         return 2 + LAST.index(item.path.stem)
-    return int(item.path.stem != "test_the_host_itself")
+    return int(item.path.stem != "test_machine")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
