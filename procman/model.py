@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field
 from enum import Enum, IntEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 MARKER = "Written by procman"
 """Stands in every rendered file that can hold a comment, and says whose it is."""
 
 
+T = TypeVar("T")
+
+NO_DEFAULT: Any = MISSING
+"""The default of a field that has none."""
+
 JSON_NAME = "json_name"
 """Metadata of a field: the key under which records on disk have it, where an earlier procman called it otherwise."""
+
+
+def setting(
+    default: T, help_: str, value: str = "", *, between: tuple[int, ...] = (), name: str = "", required: bool = False
+) -> T:
+    """Return a field that is a key of procman.toml too; both have the `default`, and with `NO_DEFAULT` neither has one.
+
+    The annotation of the field decides what the key expects: a flag, a path, a list of paths, a word of an enumeration,
+    or a whole number `between` two, of which the second may be left out; for anything else `value` names one of
+    `config.value_types`. `name` is what procman.toml calls the field, if that is something else. A key that is neither
+    `required` nor has a default may be left out: `help_` says what happens then. This is plain data that
+    `config.keys` makes use of, because `status` imports the records and reads no key.
+    """
+    metadata = {"help": help_, "value": value, "between": between, "name": name, "required": required}
+    return field(default=default, metadata=metadata)
 
 
 class Scope(Enum):
@@ -74,36 +94,82 @@ class Level(IntEnum):
 class HealthSettings:
     """`[health]`: when a program counts as unsound, and what is then done."""
 
-    heal: bool = True
-    heartbeat_seconds: int = 5
-    stale_seconds: int = 30
-    stall_seconds: int = 300
-    watchdog_seconds: int = 30
-    interval_seconds: int = 30
-    failures: int = 3
-    """Looks in a row that must find the same before anything is done."""
-    restarts_per_hour: int = 3
-    memory_restart_mib: int | None = None
-    free_space_mib: int = 500
-    management_url: str | None = None
-    on_event: tuple[str, ...] = ()
-    procman: Path | None = None
-    """The command that looks from outside; None: nobody does."""
+    heal: bool = setting(True, "Restart what is found unsound; never what is busy, stopped on purpose or held.")
+    heartbeat_seconds: int = setting(5, "How often a worker or beat says how it is.", between=(1, 3600))
+    stale_seconds: int = setting(
+        30, "Age at which what it says no longer counts; at least twice heartbeat_seconds.", between=(2, 86_400)
+    )
+    stall_seconds: int = setting(
+        300,
+        "How long messages may wait while a worker does nothing, or reserved ones without any progress.",
+        between=(2, 604_800),
+    )
+    watchdog_seconds: int = setting(
+        30,
+        "WatchdogSec=: how long a main process may be frozen before systemd restarts it; at least twice "
+        "heartbeat_seconds.",
+        between=(2, 86_400),
+    )
+    interval_seconds: int = setting(30, "How often the programs are looked at from outside.", between=(1, 3600))
+    failures: int = setting(3, "How many looks in a row must find the same before anything is done.", between=(1, 1000))
+    restarts_per_hour: int = setting(
+        3,
+        "How often a program is restarted for its health within an hour; after that it is only reported.",
+        between=(0, 1000),
+    )
+    memory_restart_mib: int | None = setting(
+        None,
+        "MiB that a program and its processes may use together; above it is restarted, warm. Left out: no limit.",
+        between=(1, 2**24),
+    )
+    free_space_mib: int = setting(
+        500, "Free MiB below which a disk is reported; below a tenth of it as critical.", between=(1, 2**40)
+    )
+    management_url: str | None = setting(
+        None,
+        "RabbitMQ's management interface, such as http://127.0.0.1:15672. User and password are those of the broker.",
+        "HTTP_URL",
+    )
+    on_event: tuple[str, ...] = setting(
+        (), "A command that gets each event as JSON on its standard input, word by word.", "EVENT_COMMAND"
+    )
+    procman: Path | None = setting(
+        None,
+        "The procman command that looks from outside. Left out: nobody looks, and only a worker or beat that can "
+        "still act, or systemd's watchdog, heals.",
+    )
 
 
 @dataclass(frozen=True)
 class SupervisorSettings:
     """`[supervisor]`: which supervisord, and where it reads programs from."""
 
-    mode: SupervisorMode
-    configuration: Path
-    """supervisord's own file; in embedded mode the one that procman writes."""
-    include: str
-    """The pattern of its `[include]` that our files match, such as `/etc/supervisor/conf.d/*.conf`."""
-    supervisord: Path | None = None
-    """The command that a systemd unit of procman's starts its own supervisord with; None: no unit."""
-    extend_stop_timeout: bool = False
-    """Whether a drop-in has the unit of an existing supervisord wait until all of its programs can have stopped."""
+    mode: SupervisorMode = setting(
+        NO_DEFAULT,
+        "Whose supervisord: one that is there, or procman's own, shared by the projects of the scope. "
+        "Left out: existing in system scope, embedded in user scope.",
+    )
+    configuration: Path = setting(
+        NO_DEFAULT,
+        "supervisord's own file. Left out: /etc/supervisor/supervisord.conf, in system scope. Not with embedded.",
+    )
+    """In embedded mode the one that procman writes."""
+    include: str = setting(
+        NO_DEFAULT,
+        "The pattern in the [include] section of that file which procman's files are to match. "
+        "Left out: as Debian or Red Hat ship it, if configuration is theirs. Not with embedded.",
+        "INCLUDE",
+    )
+    supervisord: Path | None = setting(
+        None,
+        "The supervisord command, such as /opt/procman/bin/supervisord, that systemd is to start procman's own with,"
+        " at boot too. Left out: no unit is written, and procman starts its own by itself. Only with embedded.",
+    )
+    extend_stop_timeout: bool = setting(
+        False,
+        "Have the systemd unit of an existing supervisord wait at a stop for as long as its programs may take, by a "
+        "drop-in that every install and uninstall sizes anew. Only in system scope, for Debian's and Red Hat's.",
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from procman.config import toml_errors
 from procman.config.keys import Key, place_of
@@ -70,6 +71,10 @@ class Document:
             key = key.rpartition(".")[0]
         return self._lines.get(key, 0)
 
+    def section(self, name: str) -> Table:
+        """Return the table NAME of the file, empty if it has none."""
+        return self.table(self.root.get(name, {}), name)
+
     def table(self, value: object, name: str, example: str = "") -> Table:
         """Return VALUE as the table NAME; something else is a problem and counts as empty.
 
@@ -86,7 +91,7 @@ class Document:
                 return {}
 
     def read(self, table: Table, name: str, keys: Collection[Key], others: Collection[str] = ()) -> dict[str, object]:
-        """Return the values of TABLE by key, those that are there and fit; what does not belong is a problem.
+        """Return the values of TABLE by field, those that are there and fit; what does not belong is a problem.
 
         OTHERS are the names that may stand in the table besides KEYS and are read elsewhere.
         """
@@ -105,7 +110,11 @@ class Document:
         if problem:
             self.add_problem(where, problem)
         else:
-            values[key.name] = key.type.read(value, self.path.parent)
+            values[key.field] = key.type.read(value, self.path.parent)
+
+    def read_all(self, table: Table, name: str, keys: Collection[Key], others: Collection[str] = ()) -> dict[str, Any]:
+        """Return what `read` does over the defaults: a value for every field that KEYS fill."""
+        return {key.field: key.value for key in keys} | self.read(table, name, keys, others)
 
     def require(self, table: Table, name: str, keys: Iterable[Key]) -> None:
         """Note each required key that is not in TABLE."""

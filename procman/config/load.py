@@ -8,11 +8,11 @@ from typing import Any
 
 from procman.config import cross_checks, keys, read_health, read_programs, read_systemd
 from procman.config.directories import directories_for
-from procman.config.document import Document, Table, unknown
+from procman.config.document import Document, unknown
 from procman.config.read_file import read_text
 from procman.config.toml_lines import dotted
 from procman.errors import ConfigurationError
-from procman.model import BackendName, Directories, Scope, SupervisorMode, SupervisorSettings
+from procman.model import Directories, Scope, SupervisorMode, SupervisorSettings
 from procman.project import Project
 
 DEBIAN = "/etc/supervisor/supervisord.conf"
@@ -36,31 +36,17 @@ def load(path: Path, environment: Mapping[str, str], text: str | None = None) ->
 
 def _project(document: Document, environment: Mapping[str, str]) -> Project:
     values = _project_values(document)
-    scope = Scope(values["scope"])
-    name = values["name"] or "project"
+    name, scope = values["name"], values["scope"]
     directories, homeless = _directories(name, scope, environment)
-    found_health = read_health.read_settings(document)
+    health = read_health.read_settings(document)
     project = Project(
-        name=name,
+        **values,
         configuration_file=document.path,
-        app=values["app"] or "app",
-        directory=values["directory"] or document.path.parent,
-        virtualenv=values["virtualenv"] or document.path.parent,
-        settings=values["settings"],
-        user=values["user"],
-        group=values["group"],
-        scope=scope,
-        backend=BackendName(values["backend"]),
-        environment_file=values["environment_file"],
-        python_path=values["python_path"],
-        writable_paths=values["writable_paths"],
-        after=values["after"],
-        templates=values["templates"],
         supervisor=_supervisor(document, scope, directories),
         systemd=read_systemd.read_settings(document),
-        health=found_health,
+        health=health,
         directories=directories,
-        programs=read_programs.read_programs(document, name, directories, values["public"], found_health),
+        programs=read_programs.read_programs(document, name, directories, values["public"], health),
     )
     cross_checks.check(document, project)
     if homeless:
@@ -69,16 +55,18 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
 
 
 def _project_values(document: Document) -> dict[str, Any]:
-    values: dict[str, Any] = {key.name: key.default for key in keys.PROJECT}
-    if "project" not in document.root:
+    """Return the values of `[project]`; what is needed and missing has something in its place, so that all is read."""
+    if "project" in document.root:
+        table = document.section("project")
+        if table or isinstance(document.root["project"], Mapping):
+            document.require(table, "project", keys.PROJECT)
+    else:
+        table = {}
         required = ", ".join(key.name for key in keys.PROJECT if key.required)
         document.add_problem("project", f"missing: write a table [project] with {required} and, for the host, user")
-        return values
-    table = document.table(document.root["project"], "project")
-    values |= document.read(table, "project", keys.PROJECT)
-    if table or isinstance(document.root["project"], Mapping):
-        document.require(table, "project", keys.PROJECT)
-    return values
+    values = document.read_all(table, "project", keys.PROJECT)
+    anything = {"name": "project", "app": "app", **dict.fromkeys(("directory", "virtualenv"), document.path.parent)}
+    return values | {name: value for name, value in anything.items() if values[name] is None}
 
 
 def _directories(name: str, scope: Scope, environment: Mapping[str, str]) -> tuple[Directories, str]:
@@ -90,11 +78,10 @@ def _directories(name: str, scope: Scope, environment: Mapping[str, str]) -> tup
 
 
 def _supervisor(document: Document, scope: Scope, directories: Directories) -> SupervisorSettings:
-    table: Table = document.table(document.root.get("supervisor", {}), "supervisor")
-    values: dict[str, Any] = {key.name: key.default for key in keys.SUPERVISOR}
-    values |= document.read(table, "supervisor", keys.SUPERVISOR)
-    mode = values["mode"] or ("existing" if scope is Scope.SYSTEM else "embedded")
-    if mode == "existing":
+    table = document.section("supervisor")
+    values = document.read_all(table, "supervisor", keys.SUPERVISOR)
+    mode = values["mode"] or (SupervisorMode.EXISTING if scope is Scope.SYSTEM else SupervisorMode.EMBEDDED)
+    if mode is SupervisorMode.EXISTING:
         return _existing_supervisor(document, scope, values)
     for name in ("configuration", "include"):
         if name in table:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from procman.config import keys
 from procman.config.document import Document
 from procman.model import HealthSettings
@@ -15,15 +13,11 @@ LEAST_HEARTBEATS = 2
 
 def read_settings(document: Document) -> HealthSettings:
     """Return what `[health]` says, complete; problems go to DOCUMENT."""
-    table = document.table(document.root.get("health", {}), "health")
-    values: dict[str, Any] = {key.name: key.default for key in keys.HEALTH}
-    values |= document.read(table, "health", keys.HEALTH)
-    if words_hold_password(values["on_event"] or ()):
+    settings = HealthSettings(**document.read_all(document.section("health"), "health", keys.HEALTH))
+    if words_hold_password(settings.on_event):
         document.add_problem(
             "health.on_event", "it holds a password, and everybody on the host can read a command line: use a script"
         )
-    values["on_event"] = values["on_event"] or ()
-    settings = HealthSettings(**values)
     _check_times(document, settings)
     return settings
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from procman.celery_cli import write
 from procman.config import keys
 from procman.config.document import Document, Table, did_you_mean
+from procman.config.keys import Key
 from procman.config.read_environment import read_environment
 from procman.config.read_file import NAME_PATTERN
 from procman.config.read_systemd import read_directives
@@ -19,10 +20,11 @@ from procman.model import Directories, HealthSettings, Kind
 from procman.project import Beat, Command, Program, Worker
 from procman.secrets import words_hold_password
 
-OF_HEALTH = ("heal", "stall_seconds", "memory_restart_mib")
-"""The keys of a program that `[health]` has too, for all of them."""
+OF_HEALTH = {key.field for key in keys.PROGRAM} & {key.field for key in keys.HEALTH}
+"""What a program can have of its own where `[health]` is for all of them."""
 
-DEFAULT_STOP_TIMEOUT_SECONDS = {"worker": 600, "beat": 60, "command": 60}
+DEFAULT_STOP_TIMEOUT_SECONDS = {"worker": 600, "command": 60, "beat": 60}
+"""By kind, in starting order."""
 
 
 def read_programs(
@@ -30,7 +32,7 @@ def read_programs(
 ) -> tuple[Program, ...]:
     """Return the programs in starting order: workers, commands, beat; problems go to DOCUMENT."""
     reader = _Reader(document, project, directories, public, health)
-    programs = [*reader.workers(), *reader.commands(), *reader.beat()]
+    programs = [program for kind in DEFAULT_STOP_TIMEOUT_SECONDS for program in reader.programs(kind)]
     is_empty = all(document.root.get(kind, {}) == {} for kind in keys.NAMED_TABLES) and "beat" not in document.root
     if is_empty and all(name in keys.TABLES for name in document.root):
         document.add_problem(
@@ -57,39 +59,31 @@ class _Reader:
         self.defaults = self._defaults(document.table(root.get("defaults", {}), "defaults", "defaults.worker"))
         self.environment = read_environment(document, root.get("environment", {}), "environment", public)
 
-    def workers(self) -> Iterator[Program]:
-        """Yield the programs of every [worker.KEY]."""
-        for key, where, table in self._named("worker"):
-            values = self._values(table, where, "worker")
-            common = self._common(table, where, values)
-            for name, suffix in self._instances(key, values["instances"]):
-                options = _worker(values, _node_name(values["hostname"], name, suffix))
-                yield Program(name=name, options=options, **common)
+    def programs(self, kind: str) -> Iterator[Program]:
+        """Yield the programs of every table of KIND."""
+        for key, where, table in self._tables(kind):
+            values = self._values(table, where, kind)
+            tables = self._subtables(table, where)
+            common = _only(keys.PROGRAM, values)
+            for name, suffix in _instances(f"{self.project}-{key}", values.get("instances", 1)):
+                options = self._options(kind, values, name, suffix)
+                yield Program(name=name, key=where, options=options, **common, **tables)
 
-    def commands(self) -> Iterator[Program]:
-        """Yield the programs of every [command.KEY]."""
-        for key, where, table in self._named("command"):
-            values = self._values(table, where, "command")
-            common = self._common(table, where, values)
-            for name, _ in self._instances(key, values["instances"]):
-                yield Program(name=name, options=Command(values["argv"] or ()), **common)
+    def _options(self, kind: str, values: Mapping[str, Any], name: str, suffix: str) -> Worker | Beat | Command:
+        match kind:
+            case "worker":
+                return Worker(
+                    **_only(keys.WORKER, values) | {"node_name": _node_name(values["node_name"], name, suffix)}
+                )
+            case "command":
+                return Command(**_only(keys.COMMAND, values) | {"argv": values["argv"] or ()})
+            case _:
+                return self._beat(Beat(**_only(keys.BEAT, values)))
 
-    def beat(self) -> Iterator[Program]:
-        """Yield the program of [beat], if there is one."""
-        if "beat" in self.document.root:
-            table = self.document.table(self.document.root["beat"], "beat")
-            values = self._values(table, "beat", "beat")
-            common = self._common(table, "beat", values)
-            yield Program(name=f"{self.project}-celery-beat", options=self._beat(values), **common)
-
-    def _beat(self, values: Mapping[str, Any]) -> Beat:
-        scheduler = values["scheduler"]
-        schedule_file: Path | None = values["schedule_file"]
-        if schedule_file is None and (scheduler is None or scheduler.endswith("PersistentScheduler")):
-            schedule_file = self.directories.data / "celerybeat-schedule"
-        return Beat(
-            values["loglevel"], schedule_file, scheduler, values["max_interval_seconds"], values["extra_arguments"]
-        )
+    def _beat(self, beat: Beat) -> Beat:
+        if beat.schedule_file or (beat.scheduler and not beat.scheduler.endswith("PersistentScheduler")):
+            return beat
+        return replace(beat, schedule_file=self.directories.data / "celerybeat-schedule")
 
     def _defaults(self, table: Table) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
@@ -104,7 +98,12 @@ class _Reader:
                 self.document.add_problem(where, f"unknown {what}{did_you_mean(name, keys.DEFAULTS_TABLES)}")
         return found
 
-    def _named(self, kind: str) -> Iterator[tuple[str, str, Table]]:
+    def _tables(self, kind: str) -> Iterator[tuple[str, str, Table]]:
+        """Yield the name, the path and the content of each table of KIND."""
+        if kind == "beat":
+            if kind in self.document.root:
+                yield "celery-beat", kind, self.document.section(kind)
+            return
         for key, value in self.document.table(self.document.root.get(kind, {}), kind, f"{kind}.NAME").items():
             where = f"{kind}.{dotted(key)}"
             table = self.document.table(value, where, f"{kind}.NAME")
@@ -118,7 +117,8 @@ class _Reader:
 
     def _values(self, table: Table, where: str, kind: str) -> dict[str, Any]:
         known = keys.SINGLE_TABLES.get(kind) or keys.NAMED_TABLES[kind]
-        values: dict[str, Any] = {key.name: key.default for key in known}
+        values: dict[str, Any] = {key.field: key.value for key in known}
+        values |= {name: getattr(self.health, name) for name in OF_HEALTH}
         values["stop_timeout_seconds"] = DEFAULT_STOP_TIMEOUT_SECONDS[kind]
         for defaults in (self.defaults.get("program", {}), self.defaults.get(kind, {})):
             values |= {name: value for name, value in defaults.items() if name in values}
@@ -126,6 +126,15 @@ class _Reader:
         self._check_words(own, where, kind)
         self.document.require(table, where, known)
         return values | own
+
+    def _subtables(self, table: Table, where: str) -> dict[str, Any]:
+        document, own = self.document, {name: table.get(name, {}) for name in keys.SUBTABLES}
+        environment = read_environment(document, own["environment"], f"{where}.environment", self.public)
+        return {
+            "environment": self.environment | environment,
+            "supervisor_options": read_options(document, own["supervisor"], f"{where}.supervisor"),
+            "systemd_directives": read_directives(document, own["systemd"], f"{where}.systemd"),
+        }
 
     def _check_words(self, values: Mapping[str, Any], where: str, kind: str) -> None:
         arguments = values.get("extra_arguments", ())
@@ -139,31 +148,18 @@ class _Reader:
                     "put it into the file that the key environment_file in [project] names",
                 )
 
-    def _instances(self, key: str, count: int) -> Iterator[tuple[str, str]]:
-        name = f"{self.project}-{key}"
-        if count == 1:
-            yield name, ""
-            return
-        for number in range(1, count + 1):
-            yield f"{name}-{number}", f"-{number}"
 
-    def _common(self, table: Table, where: str, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what all instances of a program have in common, whatever their kind."""
-        read, document = {key.name: values[key.name] for key in keys.PROGRAM}, self.document
-        for name in OF_HEALTH:
-            read[name] = getattr(self.health, name) if read[name] is None else read[name]
-        own = read_environment(document, table.get("environment", {}), f"{where}.environment", self.public)
-        return read | {
-            "key": where,
-            "umask": _umask(values["umask"]),
-            "environment": self.environment | own,
-            "supervisor_options": read_options(document, table.get("supervisor", {}), f"{where}.supervisor"),
-            "systemd_directives": read_directives(document, table.get("systemd", {}), f"{where}.systemd"),
-        }
+def _instances(name: str, count: int) -> Iterator[tuple[str, str]]:
+    """Yield the installed name and the suffix of each of COUNT instances."""
+    if count == 1:
+        yield name, ""
+        return
+    for number in range(1, count + 1):
+        yield f"{name}-{number}", f"-{number}"
 
 
-def _umask(value: int | str) -> int:
-    return value if isinstance(value, int) else int(value, 8)
+def _only(fields: Collection[Key], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.field: values[key.field] for key in fields}
 
 
 def _node_name(hostname: str | None, program: str, suffix: str) -> str:
@@ -171,8 +167,3 @@ def _node_name(hostname: str | None, program: str, suffix: str) -> str:
         return f"{program}@%h"
     name, at, host = hostname.partition("@")
     return f"{name}{suffix}{at}{host}"
-
-
-def _worker(values: Mapping[str, Any], node_name: str) -> Worker:
-    own = {key.name for key in keys.WORKER} - {"hostname", "instances"}
-    return Worker(node_name=node_name, **{name: values[name] for name in own})

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from procman.config import keys
 from procman.config.document import Document, did_you_mean
 from procman.config.systemd_directives import FREE, RESERVED, Directive
 from procman.config.toml_lines import dotted
 from procman.model import Scope
-from procman.project import Project, Sandbox, SystemdLog, SystemdSettings
+from procman.project import Project, SystemdSettings
 from procman.quoting import unprintable
 from procman.quoting.systemd import PATTERNS, Value
 from procman.secrets import holds_password
@@ -18,13 +17,9 @@ from procman.secrets import holds_password
 
 def read_settings(document: Document) -> SystemdSettings:
     """Return what `[systemd]` says, complete; problems go to DOCUMENT."""
-    table = document.table(document.root.get("systemd", {}), "systemd")
-    values: dict[str, Any] = {key.name: key.default for key in keys.SYSTEMD}
-    values |= document.read(table, "systemd", keys.SYSTEMD, ("directives",))
+    table = document.section("systemd")
     return SystemdSettings(
-        minimum_version=values["minimum_version"],
-        sandbox=Sandbox(values["sandbox"]),
-        log=SystemdLog(values["log"]),
+        **document.read_all(table, "systemd", keys.SYSTEMD, ("directives",)),
         directives=read_directives(document, table.get("directives", {}), "systemd.directives"),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from procman.config import keys, supervisor_options, systemd_directives
 from procman.config.keys import Key
+from procman.project import OLDEST_SYSTEMD
 
 BEGIN = "<!-- made by python -m procman.config.reference: change procman/config/keys.py instead -->"
 END = "<!-- end of what is made -->"
@@ -50,7 +51,7 @@ def _lines() -> Iterator[str]:
     yield from ("", "### Directives of a program's unit: `[systemd.directives]`, `[worker.NAME.systemd]`", "")
     yield from ("| directive | value | from systemd |", "|---|---|---|")
     for name, directive in sorted(systemd_directives.FREE.items()):
-        since = str(directive.since) if directive.since > systemd_directives.OLDEST_VERSION else "any"
+        since = str(directive.since) if directive.since > OLDEST_SYSTEMD else "any"
         yield f"| `{name}` | {_text(directive.value.value)} | {since} |"
     yield from ("", "| not possible | because, or instead |", "|---|---|")
     yield from _rows(systemd_directives.RESERVED.items())

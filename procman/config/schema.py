@@ -11,6 +11,7 @@ from procman.config.read_environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_
 from procman.config.read_file import NAME_PATTERN
 from procman.config.systemd_directives import Directive
 from procman.config.value_types import NOT_ON_A_LINE, UNPRINTABLE_PATTERN, VARIABLE_PATTERN
+from procman.project import OLDEST_SYSTEMD
 from procman.quoting.systemd import PATTERNS, Value
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -114,7 +115,7 @@ def _systemd_directives() -> Schema:
 
 
 def _directive(directive: Directive) -> Schema:
-    since = f", from version {directive.since} on" if directive.since > systemd_directives.OLDEST_VERSION else ""
+    since = f", from version {directive.since} on" if directive.since > OLDEST_SYSTEMD else ""
     unfit = {"type": "string", "pattern": f"{UNPRINTABLE_PATTERN}|^\\s|\\s$"}
     text = {"type": "string", "pattern": f"^({PATTERNS[directive.value]})$", "not": unfit}
     one = {"anyOf": [text, *NUMBERS[directive.value]]}

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 
 from procman.quoting.systemd import Value
 
-OLDEST_VERSION = 240
-"""The first with `Type=exec` and `StandardOutput=append:`, without which nothing here would work as described."""
-
 
 @dataclass(frozen=True)
 class Directive:

@@ -7,7 +7,9 @@ import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from procman.config.read_file import NAME_PATTERN, normalised
 from procman.quoting import unprintable
@@ -26,6 +28,8 @@ class Type:
     expected: str
     schema: Schema
     read: Callable[[object, Path], object]
+    write: Callable[[Any], object] = lambda value: value
+    """From what was read back to TOML."""
 
     def problem(self, value: object, base: Path) -> str | None:
         """Return what is wrong with VALUE and what would be right, None if it fits."""
@@ -172,6 +176,14 @@ def choice(*words: str) -> Type:
     return Type(expected, {"enum": list(words)}, read)
 
 
+def member(words: type[Enum]) -> Type:
+    """Return the type of a word that stands for a member of an enumeration."""
+    word = choice(*(each.value for each in words))
+    return Type(
+        word.expected, word.schema, lambda value, base: words(word.read(value, base)), lambda value: value.value
+    )
+
+
 def list_of(item: Type, expected: str, *, fewest: int = 0) -> Type:
     """Return the type of a list; what is wrong with its items is told together."""
 
@@ -245,6 +257,7 @@ QUEUE = matching("the name of a queue, without blanks or commas, and no - at its
 NODE_NAME = matching(
     "a node name such as crop@%h (no blanks; %h host, %d domain, %n name)", f"{NODE_NAME_PART}@{NODE_NAME_PART}"
 )
+OPTIMIZATION = choice("default", "fair")
 POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")
 SCHEDULER = matching(
     "a class or its short name, such as django", r"[A-Za-z_][A-Za-z0-9_-]*([.:][A-Za-z_][A-Za-z0-9_]*)*"
@@ -254,7 +267,10 @@ HTTP_URL = matching(
 )
 LOGLEVEL = choice("debug", "info", "warning", "error", "critical", "fatal")
 UMASK = Type(
-    'octal digits in quotes, such as "027"', {"type": "string", "pattern": "^0?[0-7]{3}$", **NOT_ON_A_LINE}, _read_umask
+    'octal digits in quotes, such as "027"',
+    {"type": "string", "pattern": "^0?[0-7]{3}$", **NOT_ON_A_LINE},
+    _read_umask,
+    lambda value: f"{value:03o}",
 )
 INCLUDE = matching(
     'an absolute path with one * in its last part, such as "/etc/supervisor/conf.d/*.conf"', INCLUDE_PATTERN

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from procman.config.load import load
-from procman.config.systemd_directives import FREE, KNOWN, OLDEST_VERSION, RESERVED, WRITTEN
+from procman.config.systemd_directives import FREE, KNOWN, RESERVED, WRITTEN
 from procman.errors import ConfigurationError
 from procman.model import BackendName
-from procman.project import Project, Sandbox, SystemdLog, SystemdSettings
+from procman.project import OLDEST_SYSTEMD, Project, Sandbox, SystemdLog, SystemdSettings
 from tests.hostile import HOSTILE
 
 HEAD = """
@@ -150,4 +150,4 @@ def test_every_directive_is_either_free_or_reserved() -> None:
 
 def test_oldest_version_has_what_the_units_are_built_on() -> None:
     # NEWS of systemd 240: "Type=exec" and "StandardOutput=append:".
-    assert OLDEST_VERSION >= 240
+    assert OLDEST_SYSTEMD >= 240

@@ -9,15 +9,16 @@ import pytest
 from procman import backends
 from procman.agent import BESIDE_LAUNCHER
 from procman.backends.systemd.renderer import log_path, render
-from procman.config.systemd_directives import KNOWN, OLDEST_VERSION
+from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
 from procman.launch import launch_of
 from procman.model import MARKER, BackendName
+from procman.project import OLDEST_SYSTEMD
 from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, directives_of, project, quoted, toml, units_of
 from tests.hostile import HOSTILE
 from tests.read_by_systemd import command_of, read_units
 
-VERSIONS = (OLDEST_VERSION, 245, 249, 250, 252, 254, 257)
+VERSIONS = (OLDEST_SYSTEMD, 245, 249, 250, 252, 254, 257)
 SERVICES = ["catmaid-celery.service", "catmaid-flower.service", "catmaid-celery-beat.service"]
 
 
