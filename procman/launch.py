@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from procman.agent import BESIDE_LAUNCHER, LAUNCHER
+from procman.agent import settings as agent_settings
 from procman.celery_cli.write import beat_arguments, worker_arguments
 from procman.model import MARKER, Kind, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
@@ -82,17 +83,13 @@ def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
 
 def _health_environment(project: Project, program: Program) -> dict[str, str]:
     """Return what the heartbeat inside a worker or beat reads (agent/settings.py)."""
-    health = project.health
-    return {
-        "PROCMAN_HEARTBEAT_SECONDS": str(health.heartbeat_seconds),
-        "PROCMAN_STALE_SECONDS": str(health.stale_seconds),
-        "PROCMAN_STALL_SECONDS": str(program.stall_seconds),
-        "PROCMAN_INTERVAL_SECONDS": str(health.interval_seconds),
-        "PROCMAN_FAILURES": str(health.failures),
-        "PROCMAN_HEAL": str(int(program.heal)),
-        "PROCMAN_RESTARTS_PER_HOUR": str(health.restarts_per_hour),
-        "PROCMAN_HOLD_FILE": str(project.directories.state / "holds" / f"{program.name}.json"),
+    health = vars(project.health)
+    environment = {
+        f"PROCMAN_{name.upper()}": str(int(getattr(program, name, health[name])))
+        for name in agent_settings.HealthSettings._fields
+        if name in health
     }
+    return environment | {"PROCMAN_HOLD_FILE": str(project.directories.state / "holds" / f"{program.name}.json")}
 
 
 def agent_source(name: str) -> str:

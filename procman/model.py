@@ -225,9 +225,9 @@ class InstalledProgram:
     """None where the process manager keeps the log itself (the journal)."""
     pool: str | None = None
     concurrency: int | None = None
-    heal: bool = True
-    stall_seconds: int = 300
-    memory_restart_mib: int | None = None
+    heal: bool = HealthSettings.heal
+    stall_seconds: int = HealthSettings.stall_seconds
+    memory_restart_mib: int | None = HealthSettings.memory_restart_mib
     left_stopped: bool = False
     """Somebody had stopped it when it was handed to a process manager that has not started it since."""
 

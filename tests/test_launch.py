@@ -24,7 +24,7 @@ from procman.launch import (
     marker,
     owner_of,
 )
-from procman.model import Scope
+from procman.model import HealthSettings, Scope
 from procman.project import Launch, Project
 from tests.config.documents import HOME, PROJECT, read, read_rest
 
@@ -223,6 +223,16 @@ argv = ["celery", "flower"]
     assert (settings.stall_seconds, settings.restarts_per_hour) == (77, 7)
     assert settings.hold_file == str(hold_path(project.directories.state, "catmaid-crop"))
     assert "PROCMAN_HEAL" not in by_key["command.flower"]
+
+
+def test_agent_has_the_defaults_of_the_configuration() -> None:
+    configured, alone = HealthSettings(), read_settings({})
+    shared = [name for name in alone._fields if hasattr(configured, name)]
+    assert shared == [
+        *("heartbeat_seconds", "stale_seconds", "stall_seconds", "interval_seconds"),
+        *("failures", "heal", "restarts_per_hour"),
+    ]
+    assert [getattr(alone, name) for name in shared] == [getattr(configured, name) for name in shared]
 
 
 def test_launcher_that_nothing_uses_is_not_installed(site: Project) -> None:

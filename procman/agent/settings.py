@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import List, Mapping, NamedTuple, Optional
+from typing import Any, List, Mapping, NamedTuple, Optional
 
 # Taken before gevent or eventlet can put theirs into the module.
 _write = os.write
@@ -21,12 +21,23 @@ class HealthSettings(NamedTuple):
     stall_seconds: float = 300
     interval_seconds: float = 30
     failures: int = 3
-    restarts_per_hour: int = 3
     heal: bool = True
+    restarts_per_hour: int = 3
     hold_file: Optional[str] = None
     boot_id: Optional[str] = None
     problems: List[str] = []
     """What is wrong in the variables, in words."""
+
+
+LEAST = {
+    "heartbeat_seconds": 0.05,
+    "stale_seconds": 0.1,
+    "stall_seconds": 0.1,
+    "interval_seconds": 0.05,
+    "failures": 1,
+    "restarts_per_hour": 0,
+}
+"""The smallest value of each number; where that is a whole number, the value is one too."""
 
 
 def read_settings(environment: Mapping[str, str]) -> HealthSettings:
@@ -40,12 +51,7 @@ def read_settings(environment: Mapping[str, str]) -> HealthSettings:
         program=environment.get("PROCMAN_PROGRAM") or "program",
         kind=environment.get("PROCMAN_KIND") or "worker",
         run_directory=environment.get("PROCMAN_RUN_DIRECTORY") or ".",
-        heartbeat_seconds=reader.number("PROCMAN_HEARTBEAT_SECONDS", 5, least=0.05),
-        stale_seconds=reader.number("PROCMAN_STALE_SECONDS", 30, least=0.1),
-        stall_seconds=reader.number("PROCMAN_STALL_SECONDS", 300, least=0.1),
-        interval_seconds=reader.number("PROCMAN_INTERVAL_SECONDS", 30, least=0.05),
-        failures=int(reader.number("PROCMAN_FAILURES", 3, least=1)),
-        restarts_per_hour=int(reader.number("PROCMAN_RESTARTS_PER_HOUR", 3, least=0)),
+        **{name: reader.number(name, least) for name, least in LEAST.items()},
         heal=heal == "1",
         hold_file=environment.get("PROCMAN_HOLD_FILE") or None,
         boot_id=_boot_id(),
@@ -58,7 +64,8 @@ class _Reader:
         self._environment = environment
         self.problems: List[str] = []
 
-    def number(self, name: str, default: float, least: float) -> float:
+    def number(self, field: str, least: float) -> Any:
+        name, default = f"PROCMAN_{field.upper()}", HealthSettings._field_defaults[field]
         text = self._environment.get(name)
         if not text:
             return default
@@ -69,7 +76,7 @@ class _Reader:
         if not least <= value <= 1e7:
             self.problems.append(f"{name} is {text[:40]!r}, but should be a number from {least:g}: {default} is taken")
             return default
-        return value
+        return type(least)(value)
 
 
 def _boot_id() -> Optional[str]:
