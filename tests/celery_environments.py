@@ -145,7 +145,7 @@ def report() -> list[str]:
     return [*lines, f"oldest Python: {oldest}" if oldest else f"MISSING: {MISSING_OLDEST}"]
 
 
-MISSING_OLDEST = f"no Python {INSIDE[0]} to {INSIDE[-1]} found for procman/inside"
+MISSING_OLDEST = f"no Python {INSIDE[0]} to {INSIDE[-1]} found for procman/agent"
 
 
 def _candidates(version: str) -> Iterator[Path]:

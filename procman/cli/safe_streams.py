@@ -52,7 +52,7 @@ def standard_streams() -> Iterator[None]:
     """Have errors of standard output and error told, and not with a traceback.
 
     Standard output is what a command is for, so that it ends with a ProcmanError, or quietly where a reader has seen
-    enough, until `carry_on_unheard`. Messages that nobody can read change nothing.
+    enough, until `ignore_lost_output`. Messages that nobody can read change nothing.
     """
     before = sys.stdout, sys.stderr
     sys.stderr = cast(TextIO, Stream(sys.stderr, lambda _: None))

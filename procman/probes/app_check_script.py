@@ -1,7 +1,7 @@
 """Have the app's own Celery judge the command lines of its programs, and say what the app writes to. Nothing starts.
 
-procman puts this text in front of that of probe.py, which then answers with a field "check" as well: one load of the
-app serves both. The command lines come as one object of JSON behind the settings: {"catmaid-celery": ["-A", ...]}.
+procman puts this text in front of that of app_script.py, which then answers with a field "check" as well: one load of
+the app serves both. The command lines come as one object of JSON behind the settings: {"catmaid-celery": ["-A", ...]}.
 """
 
 import contextlib

@@ -8,7 +8,7 @@ It runs as the service user, in the project's directory and in the environment t
 APP as `celery -A APP worker` does, tasks included. Each SETTING names a Django setting to be answered too; one that is
 named like a secret is not. The answer is the last line of stdout that begins with MARKER; what the project prints goes
 to stderr. It holds no password, no value of a setting that was not asked for, and no line of the project's code.
-JSON asks for the field "check" besides: it is for app_check.py, whose text then stands in front of this one.
+JSON asks for the field "check" besides: it is for app_check_script.py, whose text then stands in front of this one.
 
 The answer has "format" 1. New fields may join it; a field that changes its meaning makes it format 2. There is always
 "python" and "versions", and either "app", where "problems" has a text for each field that could not be told, or

@@ -1,6 +1,6 @@
 """Ask the broker of a Celery app whether it takes a worker, and what waits in its queues; answer with a line of JSON.
 
-procman hands this text to the project's own Python on stdin, as it does with probe.py:
+procman hands this text to the project's own Python on stdin, as it does with app_script.py:
 
     VIRTUALENV/bin/python - APP JSON
 

@@ -1,4 +1,4 @@
-"""Runs a probe of procman/inside on the project's own Python, as its user and in the environment of its programs."""
+"""Runs a probe of this package on the project's own Python, as its user and in the environment of its programs."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_program_that_waits_for_the_one_before_puts_the_end_of_its_start_off(sit
         assert f"waiting for process {first.pid} " in said[1]
 
 
-@pytest.mark.parametrize("broken", ["heartbeat.py", "worker_hooks.py", "notify.py"])
+@pytest.mark.parametrize("broken", ["heartbeat.py", "worker_hooks.py", "sd_notify.py"])
 def test_worker_whose_heartbeat_is_broken_starts_and_says_so(site: Site, tmp_path: Path, broken: str) -> None:
     file = site.installation.launcher.with_name(broken)
     file.write_text("raise RuntimeError('broken')\n")

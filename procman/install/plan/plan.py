@@ -66,8 +66,8 @@ def make_plan(
 ) -> Plan:
     """Compare RENDERING, which DESIRED describes, with DISK and with what earlier runs recorded.
 
-    TAKE_OVER names files of others with what is to be left of each: its new content, or None for nothing (also for a
-    file that stands where one of ours belongs); GIVE_BACK those that were taken over, with what they were. Touches
+    `adopt` names files of others with what is to be left of each: its new content, or None for nothing (also for a
+    file that stands where one of ours belongs); `restore` those that were taken over, with what they were. Touches
     nothing; what must not be done is told in `problems`.
     """
     problems: list[str] = []

@@ -1,4 +1,4 @@
-"""The only code that touches paths as root: by directory descriptor (walk.py), whole files or none (R1)."""
+"""The only code that touches paths as root: by directory descriptor (trusted_walk.py), whole files or none (R1)."""
 
 from __future__ import annotations
 
