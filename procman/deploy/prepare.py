@@ -17,7 +17,7 @@ from procman.errors import ProcmanError
 from procman.host.open_files import written_by
 from procman.host.process_tree import children
 from procman.host.process_tree import tree as processes_below
-from procman.install.plan.describe import describe, rendering_of
+from procman.install.plan.describe import describe, record_of, rendering_of
 from procman.install.plan.plan import Plan, make_plan
 from procman.install.plan.removal import restorable
 from procman.install.safe_fs.file_info import Found
@@ -26,7 +26,7 @@ from procman.install.state import generations
 from procman.install.state.generations import Generation, Installation, origin, read_installation
 from procman.install.state.manifest import Manifest
 from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
-from procman.project import Program, Project, Rendering, Worker
+from procman.project import Program, Project, Rendering
 from procman.templating import Templates
 from procman.version import VERSION
 from procman.watcher import KEY, watcher_argv, watcher_name
@@ -193,22 +193,13 @@ def _with_left_stopped(
 
 def _installed_program(project: Project, program: Program) -> InstalledProgram:
     log_file = backends.files(project.backend).log_path(project, program.name)
-    options = program.options
-    return InstalledProgram(
-        name=program.name,
-        key=program.key,
-        kind=program.kind,
-        autostart=program.autostart,
-        stop_timeout_seconds=program.stop_timeout_seconds,
-        start_seconds=program.start_seconds,
-        launcher=program.launcher,
+    return record_of(
+        InstalledProgram,
+        program,
         user=project.user,
         log_file=str(log_file) if log_file else None,
-        pool=options.pool if isinstance(options, Worker) else None,
-        concurrency=options.concurrency if isinstance(options, Worker) else None,
-        heal=program.heal,
-        stall_seconds=program.stall_seconds,
-        memory_restart_mib=program.memory_restart_mib,
+        pool=getattr(program.options, "pool", None),
+        concurrency=getattr(program.options, "concurrency", None),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import TypeVar
 
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
@@ -11,6 +13,8 @@ from procman.install.state.generations import Generation, store_of
 from procman.install.state.manifest import InstalledFile, Manifest, digest
 from procman.model import InstalledProgram
 from procman.project import Beat, Project, RenderedFile, Rendering
+
+Record = TypeVar("Record", InstalledFile, InstalledProgram, Manifest, RenderedFile)
 
 
 def content_of(file: RenderedFile) -> bytes:
@@ -31,47 +35,34 @@ def describe(
 
     PROCMAN is the version, CONFIGURATION the content of procman.toml.
     """
-    return Manifest(
+    return record_of(
+        Manifest,
+        project,
         procman=procman,
         project=project.name,
-        scope=project.scope,
-        backend=project.backend,
-        configuration_file=project.configuration_file,
         configuration_digest=digest(configuration),
         templates_digest=templates_digest,
-        directories=project.directories,
-        supervisor=project.supervisor,
         programs=tuple(programs),
         files=tuple(installed_file(file) for file in rendering.files),
         rendered_directories=rendering.directories,
-        environment_file=project.environment_file,
         log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
         schedule_files=tuple(
             program.options.schedule_file
             for program in project.programs
             if isinstance(program.options, Beat) and program.options.schedule_file
         ),
-        app=project.app,
-        directory=project.directory,
-        virtualenv=project.virtualenv,
-        writable_paths=project.writable_paths,
-        health=project.health,
     )
 
 
 def installed_file(file: RenderedFile) -> InstalledFile:
     """Return what a manifest remembers of FILE."""
-    return InstalledFile(
-        file.path,
-        digest(content_of(file)),
-        file.mode,
-        file.owner,
-        file.group,
-        file.programs,
-        file.restarts,
-        file.section,
-        file.shared,
-    )
+    return record_of(InstalledFile, file, digest=digest(content_of(file)))
+
+
+def record_of(kind: type[Record], source: object, **others: object) -> Record:
+    """Return the record of KIND with every field that SOURCE has too; OTHERS are the rest, and go before."""
+    shared = {field.name: getattr(source, field.name) for field in fields(kind) if hasattr(source, field.name)}
+    return kind(**shared | others)
 
 
 def rendering_of(tree: Tree, state: Path, generation: Generation) -> Rendering:
@@ -85,17 +76,5 @@ def rendering_of(tree: Tree, state: Path, generation: Generation) -> Rendering:
                 f"{store / file.digest} is missing or damaged: it is {file.path} of generation {generation.number}",
                 hint="choose another generation, or install from procman.toml",
             )
-        files.append(
-            RenderedFile(
-                path=file.path,
-                content=content.decode("utf-8", "surrogateescape"),
-                mode=file.mode,
-                owner=file.owner,
-                group=file.group,
-                programs=file.programs,
-                restarts=file.restarts,
-                section=file.section,
-                shared=file.shared,
-            )
-        )
+        files.append(record_of(RenderedFile, file, content=content.decode("utf-8", "surrogateescape")))
     return Rendering(generation.manifest.rendered_directories, tuple(files))

@@ -109,6 +109,14 @@ def test_key_that_a_later_version_adds_may_be_missing() -> None:
     assert read.program == program
 
 
+def test_manifest_of_the_first_release_is_what_would_be_written_now() -> None:
+    # Otherwise an install after an upgrade would find changes where there are none (R2).
+    content = Path(__file__).with_name("manifest_of_first_release.json").read_bytes()
+    manifest = json_records.from_bytes(Manifest, content, PATH)
+    assert [program.name for program in manifest.programs] == ["catmaid-sleep-2", "catmaid-other"]
+    assert json_records.to_bytes(manifest) == content
+
+
 def test_manifest_describes_project_and_rendering(tmp_path: Path) -> None:
     configuration = tmp_path / "procman.toml"
     configuration.write_text(
@@ -133,6 +141,7 @@ def test_manifest_describes_project_and_rendering(tmp_path: Path) -> None:
     assert (manifest.files[0].mode, manifest.files[0].section, manifest.files[0].shared) == (0o640, True, False)
     assert manifest.schedule_files == (Path("/var/lib/catmaid/schedule"),)
     assert manifest.log_files == (Path(str(program.log_file)),)
+    assert (manifest.health, manifest.directories, manifest.app) == (project.health, project.directories, "mysite")
 
 
 def _manifest(base: Path) -> Manifest:
