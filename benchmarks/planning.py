@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from time import perf_counter
 
-from procman import backends
+from procman.backends import backend_named
 from procman.config.load import load
 from procman.install.plan.describe import describe
 from procman.install.plan.plan import make_plan
@@ -49,7 +49,7 @@ def _round(directory: Path, count: int) -> tuple[float, float, float]:
     begun = perf_counter()
     project = load(configuration, {"HOME": str(directory)})
     loaded = perf_counter()
-    rendering = backends.files(project.backend).render(project)
+    rendering = backend_named(project.backend).render(project)
     rendered = perf_counter()
     _plan(project, rendering)
     return loaded - begun, rendered - loaded, perf_counter() - rendered

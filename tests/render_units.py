@@ -6,7 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from procman import backends
+from procman.backends import backend_named
 from procman.config.load import load
 from procman.model import BackendName
 from procman.project import Project, RenderedFile, Rendering
@@ -32,7 +32,7 @@ def project(deployment: str) -> Project:
 def rendering(deployment: str) -> Rendering:
     """Return what is rendered of it."""
     desired = project(deployment)
-    return backends.files(desired.backend).render(desired)
+    return backend_named(desired.backend).render(desired)
 
 
 def agent_files(deployment: str) -> list[RenderedFile]:

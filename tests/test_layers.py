@@ -21,18 +21,22 @@ LAYERS = (
     ("deploy", "init"),
     ("monitoring", "watcher_command"),
     ("lookup",),
-    ("backends",),
+    ("backends.supervisor", "backends.systemd"),
     ("monitoring.checks",),
+    ("host", "launch", "probes", "templating", "watcher"),
+    ("config",),
+    ("backends",),
     ("install.plan",),
     ("install.state",),
     ("install", "install.safe_fs"),
-    ("host", "launch", "probes", "templating", "watcher"),
-    ("config",),
     ("background", "celery_cli", "quoting", "subprocesses"),
     ("project",),
     ("agent", "errors", "model", "secrets", "version"),
 )
-"""From the top down; a part of a package that is named here is a layer of its own. Neighbours import no neighbour."""
+"""From the top down; a part of a package that is named here is a layer of its own. Neighbours import no neighbour.
+
+`backends` is what stands directly in that package, the records; it finds the packages of the backends by their names.
+"""
 
 DEPTHS = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
 
@@ -156,7 +160,8 @@ def test_every_part_has_a_layer() -> None:
         ("procman.config.load", "def load():\n    from procman import templating"),
         ("procman.config.load", "if TYPE_CHECKING:\n    from procman.launch import launch_of"),
         ("procman.templating", "from procman.launch import launch_of"),
-        ("procman.monitoring.checks.process_state", "from procman.backends.base import Progress"),
+        ("procman.monitoring.checks.process_state", "from procman.backends.systemd.states import state_of"),
+        ("procman.backends.base", "from procman.backends.systemd.states import state_of"),
         ("procman.install.plan.plan", "import procman.backends.supervisor.renderer"),
         ("procman.monitoring.status", "from procman.output import table"),
         ("procman.monitoring.status", "from procman.cli.main import run"),

@@ -1,20 +1,90 @@
-"""What a backend is: it renders files, reads them as their reader will, and speaks to the process manager."""
+"""What a backend is: one frozen record of what differs, and the parts that do the work, imported when asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from importlib import import_module
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from procman.model import Activation, InstalledProgram, ProgramState, Scope, SupervisorSettings
-from procman.project import Project, Rendering
+
+if TYPE_CHECKING:
+    from procman.project import Project, Rendering
 
 Progress = Callable[[str], None]
 """Told, in plain words, what a long wait is waiting for."""
 
 
-class Files(Protocol):
-    """The module `files` of a backend: turns a project into files, without touching the disk."""
+class Watcher(Enum):
+    """How procman's own watcher is run."""
+
+    EVENT_LISTENER = "event listener"
+    """One process that lives as long as the process manager, and logs as the programs do."""
+    TIMER = "timer"
+    """A process for each look; the process manager keeps its log."""
+
+
+class ExportTarget(Protocol):
+    """Something procman renders a project for. Every `Backend` is one; others need not be controlled at all."""
+
+    @property
+    def name(self) -> str:
+        """Return the name that a user gives it."""
+
+    def render(self, project: Project) -> Rendering:
+        """Return every directory and file of the project, without touching the disk."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A process manager that procman controls; whoever asks what differs asks here, and never for the name."""
+
+    name: str
+    """As procman.toml has it; also the name of its package."""
+    watcher: Watcher
+    identity: tuple[str, ...]
+    """The fields of SupervisorSettings that say which process manager it is; empty: a host has but one."""
+    logs_opened_by_root: bool
+    """Root opens the log of every program by its path, so that a link in its place could lead root anywhere."""
+    environment_file_read_by_root: bool
+    """The process manager reads the environment file as root; otherwise the launcher does, as the programs' user."""
+    stops_removed_together: bool
+    """The removal of one program stops all others that are to go as well; otherwise each would wait for the last."""
+    installs_unreached: bool
+    """Files may be put in place while it does not answer: it reads them once it is started."""
+    has_sandbox: bool
+    """Programs may find paths read-only that their user could write to."""
+    has_shared_files: bool
+    """Files of its own belong to no project alone."""
+
+    def render(self, project: Project) -> Rendering:
+        """Return every directory and file of the project, without touching the disk."""
+        return self.renderer.render(project)
+
+    def controller(self, project: str, scope: Scope, supervisor: SupervisorSettings) -> Controller:
+        """Return what speaks to the process manager of an installed PROJECT."""
+        return cast("ControllerModule", self._module("controller")).controller(project, scope, supervisor)
+
+    @property
+    def renderer(self) -> Renderer:
+        """What turns a project into files."""
+        return cast("Renderer", self._module("renderer"))
+
+    @property
+    def verifier(self) -> Verifier:
+        """What reads files as the process manager will."""
+        return cast("Verifier", self._module("verify"))
+
+    def _module(self, name: str) -> object:
+        # Only now: `status` must not wait for Jinja.
+        return import_module(f"procman.backends.{self.name}.{name}")
+
+
+class Renderer(Protocol):
+    """The module `renderer` of a backend: turns a project into files, without touching the disk."""
 
     def render(self, project: Project) -> Rendering:
         """Return every directory and file of the project."""
@@ -23,7 +93,7 @@ class Files(Protocol):
         """Return the file PROGRAM's log is in; None where the process manager keeps it itself."""
 
 
-class Verify(Protocol):
+class Verifier(Protocol):
     """The module `verify` of a backend: reads files as their reader will, before they are put in place (R6)."""
 
     def verify(
@@ -49,8 +119,8 @@ class Verify(Protocol):
         """Return what is left of somebody else's FILE when procman takes the programs NAMES over; None: nothing."""
 
 
-class Control(Protocol):
-    """The module `control` of a backend."""
+class ControllerModule(Protocol):
+    """The module `controller` of a backend."""
 
     def controller(self, project: str, scope: Scope, supervisor: SupervisorSettings) -> Controller:
         """Return what speaks to the process manager of PROJECT."""

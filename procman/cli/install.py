@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from procman.backends.lookup import controller_of
+from procman.backends import controller_of
 from procman.cli import options
 from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection

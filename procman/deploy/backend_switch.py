@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from procman.backends import controller_of, process_manager
 from procman.backends.base import Controller
-from procman.backends.lookup import controller_of, process_manager
 from procman.deploy.prepare import DesiredStates
 from procman.deploy.rollout import RolloutOptions
 from procman.errors import ProcmanError

@@ -41,11 +41,11 @@ def _of_process_manager(project: Project) -> list[str]:
 
 
 def _stop_seconds(project: Project) -> int:
-    from procman import backends
+    from procman.backends import backend_named
     from procman.backends.supervisor.stop_timeout_dropin import stop_seconds
 
     try:
-        return stop_seconds(project.supervisor, backends.files(project.backend).render(project))
+        return stop_seconds(project.supervisor, backend_named(project.backend).render(project))
     except ProcmanError:
         # The install will say what is wrong. supervisord ends one after the other.
         return sum(program.stop_timeout_seconds for program in project.programs)
@@ -93,15 +93,15 @@ def _with_unit(project: Project) -> Iterator[str]:
     from procman.backends.supervisor.controller import controller
     from procman.backends.supervisor.embedded import started_by_hand
     from procman.backends.supervisor.systemd_unit import Service
-    from procman.backends.systemd import verify
     from procman.host import systemd_host
+    from procman.host.systemd_stop_limits import warnings_of_user
     from procman.host.unit_names import stop_timeout_seconds
 
     if project.scope is Scope.USER:
         reason = systemd_host.unreachable(project.scope)
         if reason:
             yield f"supervisord is not started by systemd: {reason}"
-        yield from verify.warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
+        yield from warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
     service = Service(project.scope, project.directories.units)
     pid = started_by_hand(project.supervisor.configuration, service)
     if pid:

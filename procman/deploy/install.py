@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from procman.backends.lookup import controller_of
+from procman.backends import controller_of
 from procman.deploy.backend_switch import come_back, leave
 from procman.deploy.prepare import Prepared, prepare, prepare_generation
 from procman.deploy.rollout import Failure, Outcome, RolloutOptions, all_done, put_in_place

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from procman import backends
-from procman.backends.lookup import controller_of, other_commands, process_manager
+from procman.backends import backend_named, controller_of, other_commands, process_manager
 from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
 from procman.backends.supervisor.watcher_program import STOP_SECONDS
 from procman.backends.systemd import sandbox
@@ -63,7 +62,7 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     if watcher_name(project) in left_out:
         project = replace(project, health=replace(project.health, procman=None))
     configuration = project.configuration_file.read_bytes()
-    rendering = backends.files(project.backend).render(project)
+    rendering = backend_named(project.backend).render(project)
     described = describe(
         project,
         rendering,
@@ -74,7 +73,7 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     )
     desired = replace(described, left_out=tuple(left_out))
     names = [program.name for program in project.programs]
-    reader = backends.verify(project.backend)
+    reader = backend_named(project.backend).verifier
     left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
     if left and (problems := reader.unread(project, rendering, left)):
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
@@ -142,7 +141,7 @@ def _prepared(
     plan = make_plan(rendering, desired, installation, tree, adopt=left, restore=restored)
     left = {**left, **{path: _text(copy) for path, copy in (restored or {}).items()}}
     plan = with_stop_timeout(plan, tree, installation, desired, rendering, left)
-    found = backends.verify(project.backend).verify(project, rendering, plan.removed, left)
+    found = backend_named(project.backend).verifier.verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     if not moves:
@@ -192,7 +191,7 @@ def _with_left_stopped(
 
 
 def _installed_program(project: Project, program: Program) -> InstalledProgram:
-    log_file = backends.files(project.backend).log_path(project, program.name)
+    log_file = backend_named(project.backend).renderer.log_path(project, program.name)
     return record_of(
         InstalledProgram,
         program,
@@ -229,7 +228,7 @@ def installed_watcher(project: Project) -> tuple[InstalledProgram, ...]:
         return ()
     name, log = watcher_name(project), None
     if project.backend is BackendName.SUPERVISOR:
-        log = backends.files(project.backend).log_path(project, name)
+        log = backend_named(project.backend).renderer.log_path(project, name)
     return (
         InstalledProgram(
             name=name,

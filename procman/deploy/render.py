@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from procman import backends
+from procman.backends import backend_named
 from procman.config.read_file import normalised
 from procman.errors import ProcmanError
 from procman.install.plan.describe import content_of
@@ -17,7 +17,7 @@ def render(project: Project, templates: Path | None) -> Rendering:
     """Return everything PROJECT puts on disk; TEMPLATES, if given, stands in for the key of that name."""
     if templates:
         project = replace(project, templates=templates)
-    return backends.files(project.backend).render(project)
+    return backend_named(project.backend).render(project)
 
 
 def write_below(rendering: Rendering, output: Path) -> list[Path]:

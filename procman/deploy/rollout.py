@@ -10,8 +10,8 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from procman.backends import controller_of
 from procman.backends.base import Controller, Progress
-from procman.backends.lookup import controller_of
 from procman.background import batches, side_by_side
 from procman.deploy.prepare import Prepared
 from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from procman.backends import controller_of
 from procman.backends.base import Progress
-from procman.backends.lookup import controller_of
 from procman.background import batches, side_by_side
 from procman.deploy.rollout import RolloutOptions
 from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from procman.backends.lookup import controller_of, process_manager
+from procman.backends import controller_of, process_manager
 from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
 from procman.deploy.rollout import RolloutOptions, activate, all_done
 from procman.install.plan.plan import make_removal

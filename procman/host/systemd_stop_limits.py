@@ -1,6 +1,9 @@
-"""Whether the host's systemd would cut the stop of somebody else's unit short, such as that of Debian's supervisor."""
+"""Where the systemd of the host would cut a stop short: of another unit, of a user's programs, at a reboot."""
 
 from __future__ import annotations
+
+import os
+from collections.abc import Iterator
 
 from procman.errors import ProcmanError
 from procman.host import systemd_host
@@ -45,6 +48,21 @@ def cut_by_reboot(longest_seconds: int) -> str | None:
         "systemctl edit reboot.target poweroff.target, and write into both, under [Unit]: "
         f"JobTimeoutSec={longest_seconds + STOP_MARGIN_SECONDS + 60}"
     )
+
+
+def warnings_of_user(longest: int) -> Iterator[str]:
+    """Yield what the host does to the systemd of the calling user, whose units may take LONGEST seconds to stop."""
+    name = systemd_host.user_name()
+    if not systemd_host.LINGERING.joinpath(name).exists():
+        yield f"programs start when {name} logs in and end with the last session: sudo loginctl enable-linger {name}"
+    allowed = systemd_host.user_stop_timeout_seconds()
+    if allowed is not None and allowed < longest:
+        unit = f"user@{os.geteuid()}.service"
+        yield (
+            f"at shutdown the host kills {unit} after {allowed:g} s, and running tasks with it; as root: "
+            f"mkdir -p /etc/systemd/system/{unit}.d && printf '[Service]\\nTimeoutStopSec={longest + 30}\\n' "
+            f"> /etc/systemd/system/{unit}.d/procman.conf && systemctl daemon-reload"
+        )
 
 
 def _reasons(unit: Unit, longest_seconds: int) -> list[str]:

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.agent.verdict import MAX_BYTES
+from procman.backends import controller_of
 from procman.backends.base import Controller
-from procman.backends.lookup import controller_of
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from procman.agent import LAUNCHER
-from procman.backends.lookup import controller_of
+from procman.backends import controller_of
 from procman.errors import ProcmanError
 from procman.host.process_table import look_at
 from procman.install.plan.drift import differences

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from procman.backends.lookup import controller_of
+from procman.backends import controller_of
 from procman.background import Background
 from procman.install.plan.drift import differences
 from procman.install.safe_fs.tree import Tree

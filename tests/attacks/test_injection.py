@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from procman import backends
+from procman.backends import backend_named
 from procman.config.load import load
 from procman.config.toml_lines import dotted
 from procman.errors import ConfigurationError
@@ -129,7 +129,7 @@ CHOICES = ("loglevel", "pool", "optimization", "sandbox", "log", "minimum_versio
 
 
 def _rendered(project: Project) -> tuple[RenderedFile, ...]:
-    return backends.files(project.backend).render(project).files
+    return backend_named(project.backend).render(project).files
 
 
 def _outline(file: RenderedFile) -> list[str]:

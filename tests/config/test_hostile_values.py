@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies
 
-from procman import backends
+from procman.backends import backend_named
 from procman.config import keys, supervisor_options, systemd_directives
 from procman.config.load import load
 from procman.errors import ConfigurationError
@@ -135,7 +135,7 @@ def test_text_that_is_accepted_can_be_rendered(tmp_path: Path, backend: str) -> 
         accepted = ALL - _refused(tmp_path, wrong)
         tables = _merged(text, accepted)
         tables["project"]["backend"] = backend
-        files = backends.files(BackendName(backend)).render(_read(tmp_path, tables)).files
+        files = backend_named(BackendName(backend)).render(_read(tmp_path, tables)).files
         assert files
         rendered |= accepted
     assert rendered == ALL

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.supervisor.systemd_unit import UNIT
-from procman.backends.systemd.verify import read
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.host import systemd_host
+from procman.host.systemd_analyze import verify_units
 from procman.host.unit_names import unit_at
 from procman.model import Scope
 from procman.project import Project, Rendering
@@ -61,4 +61,4 @@ def _unit(project: Project, rendering: Rendering) -> Iterator[str]:
     units = project.directories.units
     files = [file for file in rendering.files if unit_at(file.path)]
     staged = {str(file.path.relative_to(units)): file.content for file in files}
-    yield from read(project.scope, units, staged, version)
+    yield from verify_units(project.scope, units, staged, version)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
 from procman.errors import ProcmanError
 from procman.host import systemd_host
+from procman.host.systemd_analyze import verify_units
+from procman.host.systemd_stop_limits import warnings_of_user
 from procman.host.unit_names import stop_timeout_seconds
 from procman.model import Scope
 from procman.project import Project, RenderedFile, Rendering, Sandbox
@@ -18,9 +19,6 @@ from procman.watcher import watcher_name
 
 CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
 """What keeps running tasks alive and workers coming back, whatever a template says (R7)."""
-
-STRICT_ERRORS = 250
-"""From this version on `systemd-analyze verify` fails for a wrong line; before, it only says so."""
 
 
 def verify(
@@ -46,7 +44,7 @@ def verify(
         if problems:
             return problems
         staged = {name: file.content for name, file in units.items()}
-        found = read(project.scope, project.directories.units, staged, version)
+        found = verify_units(project.scope, project.directories.units, staged, version)
         return [_explained(line, project) for line in found]
     except ProcmanError as error:
         return [f"{error.message}: {error.hint}" if error.hint else error.message]
@@ -81,21 +79,6 @@ def warnings(project: Project) -> list[str]:
         found += warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
         found += _left_out(project)
     return found
-
-
-def warnings_of_user(longest: int) -> Iterator[str]:
-    """Yield what the host does to the systemd of the calling user, whose units may take LONGEST seconds to stop."""
-    name = systemd_host.user_name()
-    if not systemd_host.LINGERING.joinpath(name).exists():
-        yield f"programs start when {name} logs in and end with the last session: sudo loginctl enable-linger {name}"
-    allowed = systemd_host.user_stop_timeout_seconds()
-    if allowed is not None and allowed < longest:
-        unit = f"user@{os.geteuid()}.service"
-        yield (
-            f"at shutdown the host kills {unit} after {allowed:g} s, and running tasks with it; as root: "
-            f"mkdir -p /etc/systemd/system/{unit}.d && printf '[Service]\\nTimeoutStopSec={longest + 30}\\n' "
-            f"> /etc/systemd/system/{unit}.d/procman.conf && systemctl daemon-reload"
-        )
 
 
 def _left_out(project: Project) -> Iterator[str]:
@@ -156,30 +139,6 @@ def _is_missing(path: Path) -> bool:
         # Not for this caller to see; systemd looks as root.
         return False
     return False
-
-
-def read(scope: Scope, place: Path, staged: Mapping[str, str], version: int) -> list[str]:
-    """Return what is wrong with the units STAGED, by name, as systemd's own reader sees them beside the host's.
-
-    They are to stand in the directory PLACE. A name may be that of a drop-in, `NAME.service.d/FILE.conf`. VERSION is
-    that of the systemd here.
-    """
-    units = [name for name in staged if "/" not in name]
-    with tempfile.TemporaryDirectory(prefix="procman-") as directory:
-        for name, content in staged.items():
-            path = Path(directory, name)
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(content, encoding="utf-8")
-        strict = ["--recursive-errors=no"] if version >= STRICT_ERRORS else []
-        words = [*systemd_host.of_scope("systemd-analyze", scope), "verify", "--man=no", *strict, *units]
-        done = systemd_host.run(words, 60, unit_path=f"{directory}:")
-    said = [line.replace(directory, str(place)) for line in done.stderr.splitlines() if line.strip()]
-    ours = [line for line in said if any(name in line for name in units)]
-    if strict and done.status == 0:
-        return []
-    if done.status and not said:
-        return [f"systemd-analyze verify ended with status {done.status} and said nothing"]
-    return list(dict.fromkeys(ours or (said if done.status else ())))
 
 
 def _explained(line: str, project: Project) -> str:

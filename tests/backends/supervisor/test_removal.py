@@ -7,7 +7,7 @@ import pytest
 from procman.deploy.rollout import _end_together
 from procman.model import Action, Activation
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually, installed
-from tests.backends.test_lookup import manifest
+from tests.backends.test_backends import manifest
 
 pytestmark = pytest.mark.supervisord
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from procman import backends
 from procman.agent import BESIDE_LAUNCHER
+from procman.backends import backend_named
 from procman.backends.systemd.renderer import log_path, render
 from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
@@ -23,7 +23,7 @@ SERVICES = ["catmaid-celery.service", "catmaid-flower.service", "catmaid-celery-
 
 
 def test_backend_is_found_by_its_name() -> None:
-    assert backends.files(BackendName.SYSTEMD).render(project()) == render(project())
+    assert backend_named(BackendName.SYSTEMD).render(project()) == render(project())
 
 
 def test_there_is_a_unit_per_program_and_a_target() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from procman.backends.lookup import other_commands, process_manager
+from procman.backends import other_commands, process_manager
 from procman.install.plan.describe import describe
 from procman.install.state.manifest import Manifest
 from procman.model import BackendName, SupervisorMode
