@@ -1,4 +1,4 @@
-"""The projects that the tests of both backends share, each installed once and left to the end of the host."""
+"""The projects that the tests of both backends share; each stays installed for the next file that wants it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def under_supervisor(text: str, supervisor: str = EXISTING) -> str:
     return text.replace("/etc/catmaid/celery.env", SHARED_ENVIRONMENT_FILE) + supervisor
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def catmaid(stocked: Host) -> Project:
     """Under systemd a worker, ten more, and beat, in the default sandbox."""
     project = Project(stocked, "catmaid", toml("catmaid", ten=True))
@@ -108,7 +108,7 @@ def catmaid(stocked: Host) -> Project:
     return project
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fenced(stocked: Host) -> Project:
     """Under systemd a worker and beat in the strict sandbox, beside the others."""
     project = Project(stocked, "fenced", toml("fenced", "strict"))
@@ -116,29 +116,24 @@ def fenced(stocked: Host) -> Project:
     return project
 
 
-@pytest.fixture(scope="session")
-def tiny(stocked: Host) -> Project:
-    """A project under procman's own supervisord, which its install starts itself: the key is not set."""
-    project = Project(stocked, "tiny", TINY)
-    said = project.procman("install", "--no-check").stderr
-    assert "does not start by itself when the host boots; systemd starts it with this" in said
-    assert 'supervisord = "/opt/procman/bin/supervisord"' in said
+@pytest.fixture(scope="module")
+def own(stocked: Host) -> Project:
+    """Under procman's own supervisord, which has a unit, a worker and beat."""
+    project, _ = install_own(stocked)
     return project
 
 
-@pytest.fixture(scope="session")
-def own(tiny: Project) -> Project:
-    """Under procman's own supervisord, which has a unit from now on, a worker and beat."""
+def install_own(host: Host) -> tuple[Project, str]:
+    """Return the project `own`, installed and running, and what its install said on stderr."""
     heartbeats = f"heartbeat_seconds = 1\nstale_seconds = {SHORT_STALE_SECONDS}"
     text = toml("own").replace("heartbeat_seconds = 1", heartbeats)
-    project = Project(tiny.host, "own", under_supervisor(text, OWN))
+    project = Project(host, "own", under_supervisor(text, OWN))
     said = project.procman("install", "--no-check").stderr
-    assert "was not started by systemd: it goes on" in said
     wait_for(all_running(project), START_SECONDS, "own runs")
-    return project
+    return project, said
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def debian(stocked: Host) -> Project:
     """Under Debian's supervisord a worker, ten more, and beat."""
     stocked.write("/etc/supervisor/conf.d/theirs.conf", THEIRS)

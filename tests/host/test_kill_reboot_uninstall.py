@@ -63,19 +63,19 @@ RESTART_SECONDS = 10
 Four = tuple[Project, Project, Project, Project]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def four(catmaid: Project, fenced: Project, debian: Project, own: Project) -> Four:
     """Two under systemd, one under Debian's supervisord, one under procman's."""
     return catmaid, fenced, debian, own
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def small(stocked: Host) -> Project:
     """The project of an ordinary user, under that user's own systemd; not installed yet."""
     return Project(stocked, "small", USERS.format(projects=PROJECTS, virtualenv=VIRTUALENV))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pocket(stocked: Host) -> Project:
     """Another one, under a supervisord that the user's systemd runs; not installed yet."""
     return Project(stocked, "pocket", POCKET + 'supervisord = "/opt/procman/bin/supervisord"\n')

@@ -188,14 +188,14 @@ def test_a_ring_of_links_is_refused(tmp_path: Path) -> None:
         follow(tmp_path, "ring")
 
 
-def test_debians_supervisor_is_installed_and_starts_when_asked(host: Host) -> None:
-    assert (
-        host.run("systemctl is-enabled supervisor; systemctl is-active supervisor", check=False).stdout
-        == "disabled\ninactive\n"
-    )
-    host.run("systemctl start supervisor")
-    host.wait_for(lambda: host.run("supervisorctl pid", check=False).stdout.strip().isdigit(), 20)
-    host.run("systemctl stop supervisor")
+def test_debians_supervisor_is_installed_and_starts_when_asked() -> None:
+    with Host(services=()) as host:
+        assert (
+            host.run("systemctl is-enabled supervisor; systemctl is-active supervisor", check=False).stdout
+            == "disabled\ninactive\n"
+        )
+        host.run("systemctl start supervisor")
+        host.wait_for(lambda: host.run("supervisorctl pid", check=False).stdout.strip().isdigit(), 20)
 
 
 def test_a_virtualenv_is_made_from_wheels_without_a_network(host: Host) -> None:

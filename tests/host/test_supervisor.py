@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
+
 from .catmaid import Project, show
 from .machine import Host
 from .projects import (
@@ -16,6 +18,7 @@ from .projects import (
     beats,
     consumes,
     full_disk_is_a_warning,
+    install_own,
     side_by_side,
     wait_for,
 )
@@ -24,6 +27,24 @@ DROP_IN = "/etc/systemd/system/supervisor.service.d/procman.conf"
 
 STOP_OF_DEBIANS = 10 * 120 + 600 + 60 + 50 + 30
 """supervisord ends one program after the other: the ten, worker, beat, somebody else's; and a margin."""
+
+
+@pytest.fixture(scope="module")
+def tiny(stocked: Host) -> Project:
+    """A project under procman's own supervisord, which its install starts itself: the key is not set."""
+    project = Project(stocked, "tiny", TINY)
+    said = project.procman("install", "--no-check").stderr
+    assert "does not start by itself when the host boots; systemd starts it with this" in said
+    assert 'supervisord = "/opt/procman/bin/supervisord"' in said
+    return project
+
+
+@pytest.fixture(scope="module")
+def own(tiny: Project) -> Project:
+    """A worker and beat under the same supervisord, which has a unit from now on."""
+    project, said = install_own(tiny.host)
+    assert "was not started by systemd: it goes on" in said
+    return project
 
 
 def pid_of_unit(host: Host, unit: str) -> int:
