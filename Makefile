@@ -8,6 +8,7 @@ VIRTUALENV = .venv
 BIN = $(VIRTUALENV)/bin
 READY = $(VIRTUALENV)/ready
 DEMO = $(CURDIR)/.build/demo
+UNIT = not (supervisord or celery or versions or package or strace or thorough or root or host or chaos or soak)
 PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
 
 # Much of what the tests start would otherwise be compiled each time.
@@ -20,6 +21,9 @@ help: ## this list
 
 test: lint packages ## check the code, then run every test; TESTS=tests/config runs some, AT_ONCE=1 one after the other
 	$(PYTEST) $(TESTS)
+
+unit: $(READY) ## the tests that need neither supervisord nor Celery, root, a host or the network, in under a minute
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile='few examples' -m '$(UNIT)' $(TESTS)
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -62,4 +66,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test lint chaos soak demo demo-stop host bench units clean packages
+.PHONY: help test unit lint chaos soak demo demo-stop host bench units clean packages

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from tests.needs import requires
+
 CACHE = Path(__file__).parent.parent / ".cache"
 # As it was when the tests began: they get another home, but pip's configuration and pyenv are in the real one.
 ENVIRONMENT = dict(os.environ)
@@ -101,9 +103,14 @@ def oldest_python() -> Path | None:
     return next((python for python in map(find_python, INSIDE) if python), None)
 
 
-@cache
 def environment_of(spec: CelerySpec) -> CeleryEnvironment | None:
     """Return the virtualenv of SPEC, made now unless it is there; None where no Python fits."""
+    requires("celery")
+    return _environment_of(spec)
+
+
+@cache
+def _environment_of(spec: CelerySpec) -> CeleryEnvironment | None:
     found = ((version, find_python(version)) for version in spec.pythons)
     version, python = next(((version, python) for version, python in found if python), ("", None))
     if python is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import needs
 from tests.backends.supervisor.real_supervisord import Supervisord
 from tests.celery_environments import (
     CELERY_SPECS,
@@ -26,6 +28,7 @@ pytest_plugins = ["tests.no_omissions"]
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
+hypothesis.settings.register_profile("few examples", hypothesis.settings.get_profile("any machine"), max_examples=20)
 hypothesis.settings.load_profile("any machine")
 
 
@@ -37,6 +40,28 @@ def pytest_configure() -> None:
 
 def pytest_report_header() -> list[str]:
     return report()
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests that use certain fixtures their markers."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            for marker in needs.OF_FIXTURES.get(fixture, ()):
+                item.add_marker(marker)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Remember which test runs, and skip one that needs root where there is none."""
+    needs.running[:] = [item]
+    marker = item.get_closest_marker("root")
+    if marker and os.geteuid() != 0:
+        pytest.skip(*marker.args or ("needs root",))
+
+
+def pytest_runtest_teardown() -> None:
+    needs.running.clear()
 
 
 @pytest.fixture(autouse=True)

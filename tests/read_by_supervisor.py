@@ -12,12 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.celery_environments import CACHE, make_virtualenv
 
 NEWEST = version("supervisor")
 """A fresh virtualenv for the tests gets the newest there is."""
 
-VERSIONS = sorted({"4.2.5", "4.3.0", NEWEST})
+OLDER = sorted({"4.2.5", "4.3.0"} - {NEWEST})
+VERSIONS = (NEWEST, *(pytest.param(version, marks=pytest.mark.versions) for version in OLDER))
 
 MAIN = "[supervisord]\n[include]\nfiles = conf.d/*.conf\n"
 MAIN_SECTIONS = ["supervisord", "include"]

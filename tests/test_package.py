@@ -16,7 +16,7 @@ import pytest
 from procman.version import VERSION
 from tests.celery_environments import CACHE, ENVIRONMENT, make_virtualenv
 
-pytestmark = pytest.mark.xdist_group("package")
+pytestmark = [pytest.mark.package, pytest.mark.xdist_group("package")]
 
 CHECKOUT = Path(__file__).parent.parent
 SOURCES = (

@@ -189,6 +189,7 @@ SHORT = [text for text in (*HOSTILE, *REFUSED) if 0 < len(text) < 50 and "\ud800
 """Half characters cannot even be written into a procman.toml."""
 
 
+@pytest.mark.thorough
 def test_no_text_adds_anything_to_what_supervisord_reads(tmp_path: Path, supervisor: Reader) -> None:
     for text in SHORT:
         hostile, harmless = _try(tmp_path, "supervisor", text)
@@ -197,6 +198,7 @@ def test_no_text_adds_anything_to_what_supervisord_reads(tmp_path: Path, supervi
         assert {f"program:{name}" for name in NAMES} < set(seen[0])
 
 
+@pytest.mark.thorough
 @pytest.mark.skipif(SYSTEMD is None, reason="no systemd on this machine: apt-get install systemd")
 def test_no_text_adds_anything_to_what_systemd_reads(tmp_path: Path) -> None:
     units: dict[str, str] = {}

@@ -167,6 +167,7 @@ def test_every_option_of_celery_is_known(celery: Celery, kind: Kind) -> None:
     assert found <= _known(kind)
 
 
+@pytest.mark.celery
 @pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
 def test_every_known_option_is_one_of_some_celery(kind: Kind) -> None:
     environments = [environment for spec in CELERY_SPECS if (environment := environment_of(spec))]

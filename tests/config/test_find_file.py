@@ -93,7 +93,7 @@ def test_file_that_is_found_but_broken_is_an_error_and_not_passed_over(place: Pa
     assert problem == f"{place / 'procman.toml'}: a link that leads nowhere"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to whom it matters")
+@pytest.mark.root("needs root, to whom it matters")
 def test_file_that_root_does_not_trust_is_an_error_and_not_passed_over(place: Path) -> None:
     (place / "procman.toml").touch()
     (place / "procman.toml").chmod(0o666)
@@ -133,7 +133,7 @@ def open_to_all() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.root("only root can become another user")
 def test_another_user_may_use_any_file_that_can_be_read(open_to_all: Path) -> None:
     path = open_to_all / "procman.toml"
     path.touch()
@@ -143,7 +143,7 @@ def test_another_user_may_use_any_file_that_can_be_read(open_to_all: Path) -> No
     assert _as_nobody(open_to_all) == f"{path}: you may not read it\n"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.root("only root can become another user")
 def test_file_in_a_directory_that_is_closed_to_the_user_is_passed_over(open_to_all: Path) -> None:
     path = open_to_all / "procman.toml"
     path.touch()

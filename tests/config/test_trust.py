@@ -14,7 +14,7 @@ from procman.errors import ConfigurationError
 
 US = frozenset({0, os.geteuid()})
 NOBODY = pwd.getpwnam("nobody")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+needs_root = pytest.mark.root("only root can give files away")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ STRACE = shutil.which("strace")
 pytestmark = [
     pytest.mark.supervisord,
     pytest.mark.celery,
+    pytest.mark.strace,
     pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace"),
 ]
 

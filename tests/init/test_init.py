@@ -142,7 +142,7 @@ def test_user_scope_names_no_user(catmaid: Path, top: Path) -> None:
     assert project.supervisor.mode is SupervisorMode.EMBEDDED
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="needs files of several users")
+@pytest.mark.root("needs files of several users")
 def test_owner_of_the_project_becomes_the_user(catmaid: Path, top: Path) -> None:
     projects = make(catmaid, "import os\nMEDIA_ROOT = '/uid/%d' % os.geteuid()")
     uid = pwd.getpwnam(SOMEBODY).pw_uid
@@ -153,7 +153,7 @@ def test_owner_of_the_project_becomes_the_user(catmaid: Path, top: Path) -> None
     assert f"# The owner of {projects}." in report.text
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="about root")
+@pytest.mark.root("about root")
 @pytest.mark.parametrize("user", [None, "root"])
 def test_app_is_never_loaded_as_root(catmaid: Path, user: str | None) -> None:
     projects = make(catmaid)
@@ -386,7 +386,7 @@ def test_file_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path: Path, m
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("procman.toml", "one")]
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="about root")
+@pytest.mark.root("about root")
 def test_root_is_told_where_it_would_not_obey_the_file(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.chown(top, pwd.getpwnam(SOMEBODY).pw_uid, -1)
     monkeypatch.chdir(top)

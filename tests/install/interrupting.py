@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from tests.install import sample
+from tests.needs import requires
 
 CHANGING = ("write", "fsync", "fchmod", "fchown", "mkdirat", "symlinkat", "unlinkat", "ftruncate", "pwrite64")
 """The calls that change something on disk; besides these those that rename, and those that open to create."""
@@ -55,6 +56,7 @@ def run_with(base: Path, order: str, argument: str, point: Point, injected: str)
 
 def _run(options: list[str], base: Path, order: str, argument: str) -> subprocess.CompletedProcess[str]:
     assert STRACE
+    requires("strace")
     command = [sys.executable, "-m", "tests.install.sample", str(base), order, argument]
     environment = {"PATH": os.defpath, "PYTHONHASHSEED": "0", "HOME": os.environ.get("HOME", "/")}
     # Of its own: whatever else runs here and compiles a module meanwhile would change how many files are opened.

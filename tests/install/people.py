@@ -12,7 +12,7 @@ import pytest
 
 NOBODY = pwd.getpwnam("nobody")
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else as well")
+needs_root = pytest.mark.root("needs root, to be somebody else as well")
 
 
 def as_nobody(action: Callable[[], object]) -> None:

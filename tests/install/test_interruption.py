@@ -17,7 +17,10 @@ from tests.install.interrupting import STRACE, Point, points, run_with
 from tests.install.sample import DESIRED_STATES
 from tests.install.snapshot import Snapshot, contents
 
-pytestmark = pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace")
+pytestmark = [
+    pytest.mark.strace,
+    pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace"),
+]
 
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
 """What every call is told, also one that never says it by itself."""

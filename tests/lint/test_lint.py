@@ -203,7 +203,7 @@ def test_script_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert codes(found_in(tmp_path, text)) == ["PM905"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory away")
+@pytest.mark.root("only root can give a directory away")
 @pytest.mark.parametrize(
     ("text", "name"),
     [

@@ -19,7 +19,6 @@ from procman.monitoring.checks.inputs import NONE, Heartbeat
 from procman.monitoring.program_view import Moment, now, owners, program_snapshots, read_heartbeat
 from tests.install import sample
 from tests.monitoring.checks.records import heartbeat, program, state
-from tests.reachable import IS_ROOT
 
 PROGRAM = program(name="catmaid-celery")
 
@@ -125,7 +124,7 @@ def test_a_directory_is_no_heartbeat(manifest: Manifest) -> None:
     assert read(manifest).problem.endswith("is no regular file")
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root can give a file away")
+@pytest.mark.root("only root can give a file away")
 def test_a_file_of_somebody_else_is_refused(manifest: Manifest) -> None:
     file_of(manifest).write_text(written())
     os.chown(file_of(manifest), 12345, -1)

@@ -202,7 +202,7 @@ def test_environment_file_that_is_missing_is_to_be_written(site: Site) -> None:
     assert error.hint.startswith(f"Write {file}")
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root runs programs as others")
+@pytest.mark.root("only root runs programs as others")
 def test_environment_file_that_the_user_of_the_programs_cannot_read(site: Site) -> None:
     file = site.directory / "celery.env"
     file.write_text("A=1\n")
@@ -277,13 +277,13 @@ def test_virtualenv_that_is_missing_is_one_result(site: Site) -> None:
     assert error.detail == f"cannot run {site.virtualenv}/bin/python (looking at paths): No such file or directory"
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only in system scope")
+@pytest.mark.root("only in system scope")
 def test_user_that_is_missing_is_one_result(site: Site) -> None:
     [error] = blocking(check(replace(site.demo(), user="no-such-user")))
     assert error.code == "PM771"
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root would run code as root")
+@pytest.mark.root("only root would run code as root")
 def test_code_of_programs_that_run_as_root_is_not_loaded(site: Site) -> None:
     project = replace(site.made(f'open("{site.directory}/loaded", "w")'), user="root")
     results = check(project)

@@ -60,7 +60,7 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
     assert facts.problems == {}
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
+@pytest.mark.root("only root can become somebody else")
 def test_app_is_loaded_as_the_user_for_good(python: Path, directory: Path) -> None:
     make_project(
         directory,
@@ -81,7 +81,7 @@ MEDIA_ROOT = repr([os.getresuid(), os.getresgid(), os.getgroups(), os.environ["H
     assert facts.django["MEDIA_ROOT"] == repr(expected)
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="about root")
+@pytest.mark.root("about root")
 @pytest.mark.parametrize("user", [None, "root"])
 def test_app_is_never_loaded_as_root(python: Path, directory: Path, user: str | None) -> None:
     make_project(directory, f"open({str(directory / 'loaded')!r}, 'w')")
@@ -134,7 +134,7 @@ def test_answer_of_another_shape_is_refused(directory: Path) -> None:
         ask(python, "site1", directory)
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="root alone can be told of others' permissions")
+@pytest.mark.root("root alone can be told of others' permissions")
 def test_what_the_user_cannot_reach_is_named(directory: Path) -> None:
     private = directory / "private"
     private.mkdir(mode=0o700)

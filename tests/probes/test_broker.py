@@ -169,7 +169,7 @@ def test_app_that_ends_python_is_no_answer(python: Path, directory: Path) -> Non
         ask(python, directory, "import os; os._exit(3)")
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="about root")
+@pytest.mark.root("about root")
 def test_app_is_never_loaded_as_root(python: Path, directory: Path) -> None:
     with pytest.raises(ProcmanError, match="not loaded as root"):
         ask(python, directory, "", user=None)

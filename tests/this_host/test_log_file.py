@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -78,7 +77,7 @@ def test_log_that_is_not_there_says_why(log: Path) -> None:
         last(log, 10)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.root("becomes another user")
 def test_log_that_may_not_be_read_says_what_to_do(supervisord: Supervisord) -> None:
     log = supervisord.directory / "a.log"
     log.write_text("x\n")

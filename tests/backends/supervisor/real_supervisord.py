@@ -21,6 +21,7 @@ from procman.backends.supervisor.controller import SupervisorController
 from procman.backends.supervisor.graceful_stop import stop_gracefully
 from procman.host import process
 from procman.model import InstalledProgram, Kind
+from tests.needs import requires
 
 PATIENCE_SECONDS = 30
 """How long a test waits for something that should come at once."""
@@ -168,6 +169,7 @@ class Supervisord:
 
     def start(self) -> Supervisord:
         """Start it, and return once it answers."""
+        requires("supervisord")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.configuration)],
             cwd=self.directory,

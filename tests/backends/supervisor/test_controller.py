@@ -267,7 +267,7 @@ def test_deleted_socket_of_a_supervisord_that_runs_is_told_apart(supervisord: Su
     assert not isinstance(caught.value, NotRunning)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.root("becomes another user")
 def test_socket_of_root_says_who_may_use_it(supervisord: Supervisord) -> None:
     supervisord.start()
     supervisord.controller().client.call("getState")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -96,7 +95,7 @@ def test_command_that_is_not_there_or_has_no_supervisorctl_beside_it_is_refused(
     assert any("is no command" in problem and "supervisor.supervisord" in problem for problem in problems)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="root's own directories are to be told from a user's")
+@pytest.mark.root("root's own directories are to be told from a user's")
 def test_root_runs_nothing_that_others_could_change(tmp_path: Path) -> None:
     place, theirs = tmp_path / "bin", tmp_path / "theirs"
     for directory in (place, theirs):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -367,7 +366,7 @@ def test_nothing_of_the_configuration_is_imported(host: Host, monkeypatch: pytes
     assert not (host.directory / "sprung").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+@pytest.mark.root("becomes another user")
 class TestWithoutRights:
     """What an administrator sees who forgot sudo."""
 

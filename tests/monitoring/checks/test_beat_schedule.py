@@ -60,7 +60,7 @@ def test_a_directory_that_is_missing_is_critical(directory: Path) -> None:
     assert result.hint.endswith(f"{directory}/gone")
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="needs a second user")
+@pytest.mark.root("needs a second user")
 @pytest.mark.parametrize("suffix", ["", ".db", ".bak"])
 def test_any_file_that_beat_cannot_write_is_critical(directory: Path, suffix: str) -> None:
     write(directory, "", ".db", ".bak")
@@ -72,7 +72,7 @@ def test_any_file_that_beat_cannot_write_is_critical(directory: Path, suffix: st
     )
 
 
-@pytest.mark.skipif(not IS_ROOT, reason="root alone may look into any directory")
+@pytest.mark.root("root alone may look into any directory")
 @pytest.mark.parametrize(
     ("suffixes", "level"), [((), Level.CRITICAL), ((".dat", ".dir"), Level.CRITICAL), (("",), Level.WARNING)]
 )
