@@ -27,12 +27,32 @@ class Watcher(Enum):
     """A process for each look; the process manager keeps its log."""
 
 
+@dataclass(frozen=True)
+class Rule:
+    """Values of a key that a backend or an export target cannot do; the configuration refuses them."""
+
+    key: str
+    """As in `project.group` and `health.procman`; `program.nice` is that key of every program."""
+    problem: str
+    """What is reported of the key, with a remedy; `{value}` stands for its value."""
+    refused: str = ""
+    """A regular expression that is found in each value that is refused, as text; empty: any value is."""
+    scope: Scope | None = None
+    """Refused in this scope only; None: in both."""
+    beside: str = ""
+    """Refused only if this key has a value, too."""
+
+
 class ExportTarget(Protocol):
     """Something procman renders a project for. Every `Backend` is one; others need not be controlled at all."""
 
     @property
     def name(self) -> str:
         """Return the name that a user gives it."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Return what it cannot do."""
 
     def render(self, project: Project) -> Rendering:
         """Return every directory and file of the project, without touching the disk."""
@@ -44,6 +64,8 @@ class Backend:
 
     name: str
     """As procman.toml has it; also the name of its package."""
+    rules: tuple[Rule, ...]
+    """What it cannot do, for the configuration to refuse."""
     watcher: Watcher
     identity: tuple[str, ...]
     """The fields of SupervisorSettings that say which process manager it is; empty: a host has but one."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from procman.backends.base import Rule
 from procman.config.document import Document
 from procman.config.read_systemd import check_directives
-from procman.model import BackendName, Scope
+from procman.model import Scope
 from procman.project import Program, Project, Worker
 
 LONGEST_NAME = 63
@@ -18,26 +19,15 @@ RESERVED_NAMES = {
 }
 """Names of projects whose directories would be procman's own, each with the reason."""
 
-ONLY_SYSTEMD = "supervisord cannot do this"
 
-UNSAID_TO_SYSTEMD = {
-    "project.directory": (r"\\$", "a backslash at the end"),
-    "project.virtualenv": (r"[\"'\\]", "a quote or a backslash"),
-    "project.environment_file": (r"[*?\[]|\\$", "*, ? or [, or a backslash at the end,"),
-    "health.procman": (r"[\"'\\]", "a quote or a backslash"),
-}
-"""What systemd knows no way to write in WorkingDirectory=, as the program of ExecStart= and in EnvironmentFile=."""
-
-
-def check(document: Document, project: Project) -> None:
-    """Note every problem between the keys of PROJECT in DOCUMENT."""
+def check(document: Document, project: Project, rules: Iterable[Rule]) -> None:
+    """Note every problem between the keys of PROJECT in DOCUMENT; RULES are those of what it is rendered for."""
     _check_user(document, project)
     _check_names(document, project)
     _check_node_names(document, project.programs)
     _check_workers(document, project.programs)
-    _check_launcher(document, project)
-    _check_backend(document, project)
-    _check_paths(document, project)
+    _check_limits(document, project)
+    _check_rules(document, project, rules)
     check_directives(document, project)
 
 
@@ -49,12 +39,6 @@ def _check_user(document: Document, project: Project) -> None:
     if project.user == "root":
         document.add_problem(
             "project.user", "root does not run the project's code: name a user that owns no more than it needs"
-        )
-    if project.scope is Scope.SYSTEM and project.group and project.backend is BackendName.SUPERVISOR:
-        document.add_problem(
-            "project.group",
-            "supervisord changes the user alone, to that user's own groups: remove it, make it the user's group "
-            '(usermod --gid), or use backend = "systemd"',
         )
     if project.scope is Scope.USER:
         for key, value in (("user", project.user), ("group", project.group)):
@@ -119,30 +103,8 @@ def _check_workers(document: Document, programs: tuple[Program, ...]) -> None:
             )
 
 
-def _check_launcher(document: Document, project: Project) -> None:
-    if project.environment_file is None or project.backend is BackendName.SYSTEMD:
-        return
+def _check_limits(document: Document, project: Project) -> None:
     for program in project.programs:
-        if not program.launcher:
-            document.add_problem(
-                document.setting(program.key, "launcher"),
-                "environment_file is read by the launcher: remove launcher = false, or environment_file",
-            )
-
-
-def _check_backend(document: Document, project: Project) -> None:
-    is_supervisor = project.backend is BackendName.SUPERVISOR and document.is_valid("project.backend")
-    for program in project.programs:
-        for name, value in (
-            ("memory_high_mib", program.memory_high_mib),
-            ("memory_max_mib", program.memory_max_mib),
-            ("cpu_weight", program.cpu_weight),
-            ("tasks_max", program.tasks_max),
-            ("nice", program.nice if program.nice < 0 else None),
-        ):
-            if value is not None and is_supervisor:
-                place = document.setting(program.key, name)
-                document.add_problem(place, f'{ONLY_SYSTEMD}: {value} needs backend = "systemd"')
         if program.nice < 0 and project.scope is Scope.USER:
             place = document.setting(program.key, "nice")
             document.add_problem(place, 'below 0 is not possible with scope = "user": only root may do it')
@@ -152,16 +114,23 @@ def _check_backend(document: Document, project: Project) -> None:
             document.add_problem(place, f"it is above memory_max_mib ({most}): write less, or more there")
 
 
-def _check_paths(document: Document, project: Project) -> None:
-    if project.backend is not BackendName.SYSTEMD:
+def _check_rules(document: Document, project: Project, rules: Iterable[Rule]) -> None:
+    """Note every value that what PROJECT is rendered for cannot do; with a wrong backend nobody knows what that is."""
+    if not document.is_valid("project.backend"):
         return
-    paths = {
-        "project.directory": project.directory,
-        "project.virtualenv": project.virtualenv,
-        "project.environment_file": project.environment_file,
-        "health.procman": project.health.procman,
-    }
-    for name, path in paths.items():
-        pattern, what = UNSAID_TO_SYSTEMD[name]
-        if path and re.search(pattern, str(path)):
-            document.add_problem(name, f"systemd cannot be told a path with {what}: rename it")
+    for rule in rules:
+        if rule.scope and not (rule.scope is project.scope and document.is_valid("project.scope")):
+            continue
+        if rule.beside and all(value is None for _, value in _settings(document, project, rule.beside)):
+            continue
+        for place, value in _settings(document, project, rule.key):
+            if value is not None and re.search(rule.refused, str(value)):
+                document.add_problem(place, rule.problem.format(value=value))
+
+
+def _settings(document: Document, project: Project, key: str) -> list[tuple[str, object]]:
+    """Return where the KEY of a rule is set, and to what; that of programs is set once for each."""
+    table, name = key.split(".")
+    if table == "program":
+        return [(document.setting(each.key, name), getattr(each, name)) for each in project.programs]
+    return [(key, getattr(project if table == "project" else getattr(project, table), name))]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from procman.backends import backend_named
+from procman.backends.base import ExportTarget
 from procman.config import cross_checks, keys, read_health, read_programs, read_systemd
 from procman.config.directories import directories_for
 from procman.config.document import Document, unknown
@@ -18,23 +20,25 @@ from procman.project import Project
 DEBIAN = "/etc/supervisor/supervisord.conf"
 
 
-def load(path: Path, environment: Mapping[str, str], text: str | None = None) -> Project:
+def load(
+    path: Path, environment: Mapping[str, str], text: str | None = None, target: ExportTarget | None = None
+) -> Project:
     """Return the project that the file PATH describes; TEXT, if given, is what it said at an earlier time.
 
-    ENVIRONMENT is the caller's; only user scope looks at it, for the XDG directories. Raises ConfigurationError with
-    every problem.
+    ENVIRONMENT is the caller's; only user scope looks at it, for the XDG directories. TARGET is what the project is to
+    be rendered for, by default its backend. Raises ConfigurationError with every problem.
     """
     path = path.absolute()
     document = Document(path, read_text(path) if text is None else text)
     for name, value in document.root.items():
         if name not in keys.TABLES:
             document.add_problem(dotted(name), unknown(name, value, keys.TABLES))
-    project = _project(document, environment)
+    project = _project(document, environment, target)
     document.finish()
     return project
 
 
-def _project(document: Document, environment: Mapping[str, str]) -> Project:
+def _project(document: Document, environment: Mapping[str, str], target: ExportTarget | None) -> Project:
     values = _project_values(document)
     name, scope = values["name"], values["scope"]
     directories, homeless = _directories(name, scope, environment)
@@ -48,7 +52,7 @@ def _project(document: Document, environment: Mapping[str, str]) -> Project:
         directories=directories,
         programs=read_programs.read_programs(document, name, directories, values["public"], health),
     )
-    cross_checks.check(document, project)
+    cross_checks.check(document, project, (target or backend_named(project.backend)).rules)
     if homeless:
         document.add_problem("project.scope", homeless)
     return project

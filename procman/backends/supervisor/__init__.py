@@ -2,10 +2,32 @@
 
 from __future__ import annotations
 
-from procman.backends.base import Backend, Watcher
+from procman.backends.base import Backend, Rule, Watcher
+from procman.model import Scope
+
+ONLY_SYSTEMD = 'supervisord cannot do this: {value} needs backend = "systemd"'
 
 BACKEND = Backend(
     name="supervisor",
+    rules=(
+        Rule(
+            "project.group",
+            "supervisord changes the user alone, to that user's own groups: remove it, make it the user's group "
+            '(usermod --gid), or use backend = "systemd"',
+            scope=Scope.SYSTEM,
+        ),
+        Rule(
+            "program.launcher",
+            "environment_file is read by the launcher: remove launcher = false, or environment_file",
+            refused="False",
+            beside="project.environment_file",
+        ),
+        Rule("program.memory_high_mib", ONLY_SYSTEMD),
+        Rule("program.memory_max_mib", ONLY_SYSTEMD),
+        Rule("program.cpu_weight", ONLY_SYSTEMD),
+        Rule("program.tasks_max", ONLY_SYSTEMD),
+        Rule("program.nice", ONLY_SYSTEMD, refused="^-"),
+    ),
     watcher=Watcher.EVENT_LISTENER,
     identity=("mode", "configuration", "include"),
     logs_opened_by_root=True,

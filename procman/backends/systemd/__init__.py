@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from procman.backends.base import Backend, Watcher
+from procman.backends.base import Backend, Rule, Watcher
+
+
+def _path(key: str, refused: str, what: str) -> Rule:
+    return Rule(key, f"systemd cannot be told a path with {what}: rename it", refused)
+
 
 BACKEND = Backend(
     name="systemd",
+    # What it knows no way to write in WorkingDirectory=, as the program of ExecStart= and in EnvironmentFile=.
+    rules=(
+        _path("project.directory", r"\\$", "a backslash at the end"),
+        _path("project.virtualenv", r"[\"'\\]", "a quote or a backslash"),
+        _path("project.environment_file", r"[*?\[]|\\$", "*, ? or [, or a backslash at the end,"),
+        _path("health.procman", r"[\"'\\]", "a quote or a backslash"),
+    ),
     watcher=Watcher.TIMER,
     identity=(),
     logs_opened_by_root=False,
