@@ -13,7 +13,7 @@ from procman.backends.supervisor.watcher_program import STOP_SECONDS
 from procman.backends.systemd import sandbox
 from procman.config.load import load
 from procman.errors import ProcmanError
-from procman.host.open_files import written_by
+from procman.host.process import written_by
 from procman.host.process_tree import children
 from procman.host.process_tree import tree as processes_below
 from procman.install.plan.describe import describe, record_of, rendering_of

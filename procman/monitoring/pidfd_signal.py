@@ -11,14 +11,11 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
+from procman.host.process import start_ticks
 from procman.model import InstalledProgram, State
-
-START_TIME = 19
-"""Which field of /proc/PID/stat behind the name says when the process was started (proc(5))."""
 
 
 class ProcessChanged(ProcmanError):
@@ -27,14 +24,8 @@ class ProcessChanged(ProcmanError):
 
 def identity(pid: int | None) -> str:
     """Return a text that is the same for the same process only; empty where there is none."""
-    if pid is None:
-        return ""
-    try:
-        # The name in brackets may hold anything.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return str(pid) if not Path("/proc/self/stat").exists() else ""
-    return f"{pid} {int(fields[START_TIME])}"
+    ticks = None if pid is None else start_ticks(pid)
+    return "" if ticks is None else f"{pid} {ticks}"
 
 
 def send(controller: Controller, program: InstalledProgram, process: str, number: signal.Signals) -> None:

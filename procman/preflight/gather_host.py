@@ -11,7 +11,8 @@ from procman.agent import LAUNCHER
 from procman.celery_cli.parse import CeleryCommand
 from procman.deploy.host_warnings import warnings
 from procman.errors import ProcmanError
-from procman.host.process_table import Process, directory_of, look_at, user_of
+from procman.host.process import directory_of, user_of
+from procman.host.process_table import Process, look_at
 from procman.launch import launch_of, launcher_path
 from procman.lint.find_celery import read_celery
 from procman.model import BackendName, Kind, SupervisorMode

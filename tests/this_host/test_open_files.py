@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from procman.host.open_files import written_by
+from procman.host.process import written_by
 
 HOLD = """
 import sys

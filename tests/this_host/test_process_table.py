@@ -1,4 +1,4 @@
-"""All processes of the host, by /proc and by psutil."""
+"""The processes of the host that matter, and what is known of a single one."""
 
 from __future__ import annotations
 
@@ -12,18 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from procman.host import process_table as processes
-from procman.host.process_table import by_parent, directory_of, environment_of, look_at, open_files, user_of
+from procman.host.process import directory_of, environment_of, open_files, user_of
+from procman.host.process_table import by_parent, look_at
 from tests.monitoring.checks.records import family
 from tests.product import eventually
 
 
-@pytest.fixture(params=[True, False], ids=["proc", "psutil"])
-def by_proc(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "IN_PROC", request.param)
-
-
-@pytest.mark.usefixtures("by_proc")
 def test_a_process_is_found_with_its_parent_its_age_and_its_command_line() -> None:
     with family(1, "with (brackets) ", "and\nmore") as pid:
         processes = look_at([pid], [])
@@ -37,7 +31,6 @@ def test_a_process_is_found_with_its_parent_its_age_and_its_command_line() -> No
         assert child.parent == pid
 
 
-@pytest.mark.usefixtures("by_proc")
 def test_a_process_is_found_by_a_word_of_its_command_line_with_its_parent() -> None:
     with family(0, "/a/path/to/some-launcher.py") as pid:
         found = look_at([], ["some-launcher"])
@@ -50,13 +43,11 @@ def test_others_are_not_looked_at() -> None:
         assert pid not in look_at([other], ["some-launcher"])
 
 
-@pytest.mark.usefixtures("by_proc")
 def test_a_zombie_is_told() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         eventually(lambda: look_at([process.pid], [])[process.pid].is_zombie, "it has ended and nobody has asked")
 
 
-@pytest.mark.usefixtures("by_proc")
 def test_nothing_is_known_of_a_process_that_is_gone() -> None:
     gone = 2**22 - 1
     assert user_of(gone) is None

@@ -1,4 +1,4 @@
-"""Both ways of looking at real processes: by /proc, and by psutil where a host has no such files."""
+"""The processes below one, as the kernel lists them and by psutil where it does not; and the memory of each."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from procman.host import process_tree
-from procman.host.process_tree import children, memory, tree
+from procman.host import process, process_tree
+from procman.host.process import memory
+from procman.host.process_tree import children, tree
 from tests.backends.supervisor.real_supervisord import as_nobody
 
 # The second child is started by a thread, and has one of its own.
@@ -29,12 +30,18 @@ threading.Thread(target=start).start()
 """
 
 
-@pytest.fixture(params=[True, False], ids=["proc", "psutil"], autouse=True)
-def by_proc(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    if request.param and not process_tree.IN_PROC:
+@pytest.fixture(params=[True, False], ids=["listed by the kernel", "psutil"])
+def lists_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param and not process_tree.LISTS_CHILDREN:
         pytest.skip("this kernel does not list children in /proc")
-    monkeypatch.setattr(process_tree, "IN_PROC", request.param)
-    return bool(request.param)
+    monkeypatch.setattr(process_tree, "LISTS_CHILDREN", request.param)
+
+
+@pytest.fixture(params=[True, False], ids=["added up by the kernel", "psutil"])
+def sums_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param and not process.SUMS_MEMORY:
+        pytest.skip("this kernel does not add up the memory of a process")
+    monkeypatch.setattr(process, "SUMS_MEMORY", request.param)
 
 
 @pytest.fixture
@@ -48,12 +55,14 @@ def family() -> Iterator[int]:
         yield process.pid
 
 
+@pytest.mark.usefixtures("lists_children")
 def test_children_of_every_thread_and_theirs_belong_to_the_tree(family: int) -> None:
     pids = tree(family, children())
     assert sorted(pids) == sorted({family, *(child.pid for child in psutil.Process(family).children(recursive=True))})
     assert len(pids) == 4
 
 
+@pytest.mark.usefixtures("sums_memory")
 def test_memory_is_the_share_where_it_may_be_read(family: int) -> None:
     found = memory(family)
     assert found
@@ -63,6 +72,7 @@ def test_memory_is_the_share_where_it_may_be_read(family: int) -> None:
     assert full.uss <= size <= full.rss
 
 
+@pytest.mark.usefixtures("sums_memory")
 def test_memory_of_somebody_else_is_the_resident_size() -> None:
     pid = os.getpid() if os.geteuid() == 0 else 1
     found = as_nobody(lambda: memory(pid)) if os.geteuid() == 0 else list(memory(pid) or ())
@@ -72,6 +82,8 @@ def test_memory_of_somebody_else_is_the_resident_size() -> None:
     assert size == pytest.approx(psutil.Process(pid).memory_info().rss, rel=0.5)
 
 
+@pytest.mark.usefixtures("lists_children")
+@pytest.mark.usefixtures("sums_memory")
 def test_process_that_is_gone_uses_nothing_and_has_no_children() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
@@ -79,6 +91,7 @@ def test_process_that_is_gone_uses_nothing_and_has_no_children() -> None:
     assert tree(process.pid, children()) == [process.pid]
 
 
+@pytest.mark.usefixtures("sums_memory")
 def test_process_that_nobody_has_waited_for_uses_nothing() -> None:
     with subprocess.Popen(["true"]) as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)

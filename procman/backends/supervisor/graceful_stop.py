@@ -140,7 +140,7 @@ def _may_signal(client: Client, pid: int) -> bool:
     if os.geteuid() != 0:
         return True
     answers_as = client.answers_as()
-    return answers_as in (None, 0) or processes.owner(pid) == answers_as
+    return answers_as in (None, 0) or processes.user_of(pid) == answers_as
 
 
 def _order_stop(client: Client, name: str) -> None:

@@ -6,7 +6,7 @@ import pwd
 import time
 from collections.abc import Iterator
 
-from procman.host.process_table import user_of
+from procman.host.process import user_of
 from procman.model import Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 

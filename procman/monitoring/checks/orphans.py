@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from procman.host.process_table import Process, directory_of, environment_of
+from procman.host.process import directory_of, environment_of
+from procman.host.process_table import Process
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from procman.host.process_tree import Children, children, memory, tree
+from procman.host.process import memory
+from procman.host.process_tree import Children, children, tree
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
 from procman.monitoring.checks.inputs import ProjectSnapshot
 

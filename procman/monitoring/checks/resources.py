@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.host.process_table import open_files
-from procman.host.process_tree import memory
+from procman.host.process import memory, open_files
 from procman.model import Level, Result
 from procman.monitoring.checks.inputs import ProjectSnapshot
 
