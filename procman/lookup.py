@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
+from procman.backends import backend_named
 from procman.config.directories import directories_for
 from procman.config.find_file import find
 from procman.config.peek_identity import read_identity
@@ -16,7 +17,7 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import Generation, current_generation, read_installation, read_pending
 from procman.install.state.manifest import Manifest, Pending
 from procman.install.state.scope_directories import installed_projects
-from procman.model import BackendName, Directories, Scope
+from procman.model import Directories, Scope
 
 if TYPE_CHECKING:
     from procman.project import Project
@@ -76,8 +77,9 @@ def _trust_what_root_uses(project: Project, environment: Mapping[str, str]) -> N
     if command and command.exists():
         require_trust(command, environment)
     file = project.environment_file
-    if file and project.scope is Scope.SYSTEM and project.backend is BackendName.SYSTEMD and file.parent.exists():
-        # systemd reads it as root, and hands the program what it finds there.
+    root_reads_it = project.scope is Scope.SYSTEM and backend_named(project.backend).environment_file_read_by_root
+    if file and root_reads_it and file.parent.exists():
+        # The process manager hands the program what it finds there.
         require_trusted_way(file, environment)
 
 

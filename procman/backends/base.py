@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 from procman.model import Activation, InstalledProgram, ProgramState, Scope, SupervisorSettings
 
 if TYPE_CHECKING:
-    from procman.project import Project, Rendering
+    from procman.install.plan.plan import Plan
+    from procman.install.safe_fs.tree import Tree
+    from procman.install.state.generations import Installation
+    from procman.install.state.manifest import Manifest
+    from procman.project import Program, Project, Rendering
 
 Progress = Callable[[str], None]
 """Told, in plain words, what a long wait is waiting for."""
@@ -41,6 +45,20 @@ class Rule:
     """Refused in this scope only; None: in both."""
     beside: str = ""
     """Refused only if this key has a value, too."""
+
+
+@dataclass(frozen=True)
+class ManagerReport:
+    """How the process manager of a host does, before anything is installed."""
+
+    problem: str = ""
+    """Why it cannot be reached."""
+    remedy: str = ""
+    supervisor_version: str = ""
+    tcp_without_password: str = ""
+    """Where supervisord listens on TCP without a password, or empty."""
+    adoption: str = ""
+    """How a program is taken over that somebody else runs under it, or empty."""
 
 
 class ExportTarget(Protocol):
@@ -100,6 +118,21 @@ class Backend:
         """What reads files as the process manager will."""
         return cast("Verifier", self._module("verify"))
 
+    @property
+    def host_check(self) -> HostCheck:
+        """What looks at the host before an install."""
+        return cast("HostCheck", self._module("host_check"))
+
+    @property
+    def sandbox(self) -> Sandbox | None:
+        """What knows which paths a program finds read-only; None: it finds none so."""
+        return cast("Sandbox", self._module("sandbox")) if self.has_sandbox else None
+
+    @property
+    def shared_files(self) -> SharedFiles | None:
+        """What plans the files that belong to no project alone; None: there are none."""
+        return cast("SharedFiles", self._module("stop_timeout_plan")) if self.has_shared_files else None
+
     def _module(self, name: str) -> object:
         # Only now: `status` must not wait for Jinja.
         return import_module(f"procman.backends.{self.name}.{name}")
@@ -139,6 +172,41 @@ class Verifier(Protocol):
 
     def remaining(self, file: Path, names: Collection[str]) -> str | None:
         """Return what is left of somebody else's FILE when procman takes the programs NAMES over; None: nothing."""
+
+
+class HostCheck(Protocol):
+    """The module `host_check` of a backend."""
+
+    def examine(self, project: Project) -> ManagerReport:
+        """Return how the process manager of PROJECT does; what it knows nothing of is left out."""
+
+    def warnings(self, project: Project) -> list[str]:
+        """Return what the host would cut short or leave out, each with its remedy."""
+
+
+class Sandbox(Protocol):
+    """The module `sandbox` of a backend."""
+
+    def read_only(self, project: Project, program: Program, paths: Iterable[Path]) -> list[Path]:
+        """Return those of PATHS, which PROGRAM writes to now, that it would find read-only."""
+
+
+class SharedFiles(Protocol):
+    """The module of a backend that plans what belongs to no project alone: it follows from everybody's programs."""
+
+    def with_stop_timeout(
+        self,
+        plan: Plan,
+        tree: Tree,
+        installation: Installation,
+        desired: Manifest | None,
+        rendering: Rendering,
+        adopted: Mapping[Path, str | None] | None,
+    ) -> Plan:
+        """Return PLAN with what has to happen to those files once DESIRED, which RENDERING is of, is in place.
+
+        DESIRED is None where the project goes.
+        """
 
 
 class ControllerModule(Protocol):

@@ -2,112 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Iterator
-
-from procman.config.keys import SUPERVISOR_UNITS
-from procman.errors import ProcmanError
-from procman.model import BackendName, Scope, SupervisorMode
+from procman.backends import backend_named
+from procman.host.systemd_stop_limits import cut_by_reboot
+from procman.model import Scope
 from procman.project import Project
-from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
 
 def warnings(project: Project) -> list[str]:
     """Return the warnings, each with its remedy."""
-    from procman.host.systemd_stop_limits import cut_by_reboot
-
-    found = _of_process_manager(project)
+    found = backend_named(project.backend).host_check.warnings(project)
     if project.scope is Scope.SYSTEM:
         cut = cut_by_reboot(max(program.stop_timeout_seconds for program in project.programs))
         found += [cut] if cut else []
     return found
-
-
-def _of_process_manager(project: Project) -> list[str]:
-    if project.backend is BackendName.SYSTEMD:
-        from procman.backends.systemd import verify
-
-        return verify.warnings(project)
-    if project.supervisor.mode is SupervisorMode.EMBEDDED:
-        return list(_of_embedded(project))
-    unit = SUPERVISOR_UNITS.get(str(project.supervisor.configuration))
-    if project.scope is Scope.USER or unit is None or project.supervisor.extend_stop_timeout:
-        return []
-    from procman.host.systemd_stop_limits import cut_short
-
-    cut = cut_short(unit, _stop_seconds(project))
-    return [cut] if cut else []
-
-
-def _stop_seconds(project: Project) -> int:
-    from procman.backends import backend_named
-    from procman.backends.supervisor.stop_timeout_dropin import stop_seconds
-
-    try:
-        return stop_seconds(project.supervisor, backend_named(project.backend).render(project))
-    except ProcmanError:
-        # The install will say what is wrong. supervisord ends one after the other.
-        return sum(program.stop_timeout_seconds for program in project.programs)
-
-
-def _of_embedded(project: Project) -> Iterator[str]:
-    """Whether procman's own supervisord is back after a boot."""
-    from procman.backends.supervisor.embedded import own_command
-    from procman.host import systemd_host
-
-    if not systemd_host.BOOTED.is_dir():
-        yield from _without_systemd(project)
-    elif project.supervisor.supervisord is None:
-        name = own_command() or "/path/to/supervisord"
-        yield (
-            "supervisord does not start by itself when the host boots; systemd starts it with this under "
-            f'[supervisor]: supervisord = "{name}"'
-        )
-    else:
-        yield from _with_unit(project)
-
-
-def _without_systemd(project: Project) -> Iterator[str]:
-    from procman.backends.supervisor.embedded import own_command
-
-    if project.supervisor.supervisord:
-        yield "no systemd runs here, and nothing else reads the unit of supervisord: remove the key supervisord"
-    command = project.supervisor.supervisord or own_command()
-    words = [str(command)] if command else [sys.executable, "-m", "supervisor.supervisord"]
-    line = f"@reboot {shlex.join([*words, '-c', str(project.supervisor.configuration)])}"
-    # In a crontab % ends the line (crontab(5)).
-    line = line.replace("%", r"\%")
-    if line not in _crontab():
-        yield f"supervisord does not start by itself when the host boots; with `crontab -e` add this line:\n{line}"
-
-
-def _crontab() -> list[str]:
-    try:
-        return capture(["crontab", "-l"], environment=CLEAN_ENVIRONMENT, timeout=5).stdout.splitlines()
-    except ProcmanError:
-        return []
-
-
-def _with_unit(project: Project) -> Iterator[str]:
-    from procman.backends.supervisor.controller import controller
-    from procman.backends.supervisor.embedded import started_by_hand
-    from procman.backends.supervisor.systemd_unit import Service
-    from procman.host import systemd_host
-    from procman.host.systemd_stop_limits import warnings_of_user
-    from procman.host.unit_names import stop_timeout_seconds
-
-    if project.scope is Scope.USER:
-        reason = systemd_host.unreachable(project.scope)
-        if reason:
-            yield f"supervisord is not started by systemd: {reason}"
-        yield from warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
-    service = Service(project.scope, project.directories.units)
-    pid = started_by_hand(project.supervisor.configuration, service)
-    if pid:
-        supervisorctl = controller(project.name, project.scope, project.supervisor).supervisorctl()
-        yield (
-            f"supervisord (process {pid}) was not started by systemd: it goes on, and systemd starts it from the next "
-            f"boot on. To have that at once, when running tasks are finished: {supervisorctl} stop all; "
-            f"{supervisorctl} shutdown; {service.command('start')}"
-        )

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman.backends import backend_named, controller_of, other_commands, process_manager
-from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
 from procman.backends.supervisor.watcher_program import STOP_SECONDS
-from procman.backends.systemd import sandbox
 from procman.config.load import load
 from procman.errors import ProcmanError
 from procman.host.process import written_by
@@ -33,6 +31,8 @@ from procman.watcher_command import watcher_problems
 
 NOTHING_CHANGED = "Nothing was changed."
 """The hint where the problems tell their own remedies."""
+
+NOTHING = Rendering((), ())
 
 DesiredStates = Mapping[str, bool]
 """By program, whether it is to run, as somebody asked last (R11)."""
@@ -140,7 +140,7 @@ def _prepared(
     desired = _with_left_stopped(desired, current, desired_states, moves=moves)
     plan = make_plan(rendering, desired, installation, tree, adopt=left, restore=restored)
     left = {**left, **{path: _text(copy) for path, copy in (restored or {}).items()}}
-    plan = with_stop_timeout(plan, tree, installation, desired, rendering, left)
+    plan = with_shared_files(plan, tree, installation, desired, rendering, left)
     found = backend_named(project.backend).verifier.verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
@@ -155,6 +155,21 @@ def _prepared(
         desired_states,
         tuple(restored or ()),
     )
+
+
+def with_shared_files(
+    plan: Plan,
+    tree: Tree,
+    installation: Installation,
+    desired: Manifest | None = None,
+    rendering: Rendering = NOTHING,
+    adopted: Mapping[Path, str | None] | None = None,
+) -> Plan:
+    """Return PLAN with what has to happen to files that belong to no project alone; without DESIRED, it goes."""
+    for name in BackendName:
+        if shared := backend_named(name).shared_files:
+            plan = shared.with_stop_timeout(plan, tree, installation, desired, rendering, adopted)
+    return plan
 
 
 def _text(copy: Found) -> str:
@@ -207,7 +222,8 @@ def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
 
     STATES are those under the process manager that the programs are to leave.
     """
-    if project.backend is not BackendName.SYSTEMD:
+    sandbox = backend_named(project.backend).sandbox
+    if sandbox is None:
         return []
     pids = {state.name: state.pid for state in states}
     problems = []

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from procman.backends import controller_of
+from procman.backends import backend_named, controller_of
 from procman.backends.base import Controller, Progress
 from procman.background import batches, side_by_side
 from procman.deploy.prepare import Prepared
@@ -20,7 +20,7 @@ from procman.install.plan.apply import apply
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.manifest import Manifest
-from procman.model import Action, Activation, BackendName, InstalledProgram
+from procman.model import Action, Activation, InstalledProgram
 from procman.secrets import masked
 
 LAST_LINES = 10
@@ -128,12 +128,12 @@ def activate(tree: Tree, manifest: Manifest, options: RolloutOptions) -> Outcome
 def _end_together(
     manifest: Manifest, controller: Controller, activations: Sequence[Activation], progress: Progress
 ) -> None:
-    """Stop under supervisord all that is to go, beat first and side by side: no task need wait for another one.
+    """Stop all that is to go, beat first and side by side, where removing the first would not do so.
 
-    systemd is told so by its controller.
+    No task need wait for another one.
     """
     going = [each.program for each in activations if each.action is Action.REMOVE]
-    if manifest.backend is BackendName.SUPERVISOR and len(going) > 1:
+    if len(going) > 1 and not backend_named(manifest.backend).stops_removed_together:
         # What could not be ended is told where it is removed.
         with suppress(ProcmanError):
             controller.stop(going, progress)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from procman.agent.environment_file import UnusableFileError, read_environment_file
+from procman.backends import backend_named
 from procman.config.trust import trust_problems
 from procman.errors import ConfigurationError, ProcmanError
 from procman.launch import launch_of, launcher_path
 from procman.lookup import resolve
-from procman.model import BackendName
 from procman.project import Launch, Program, Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, replace_process
 
@@ -54,7 +54,7 @@ def _environment(launch: Launch) -> dict[str, str]:
 def _secrets(project: Project, program: Program) -> dict[str, str]:
     """Hand the environment file over as systemd does, which reads it as root; supervisord leaves it to the program."""
     path = project.environment_file
-    if path is None or project.backend is not BackendName.SYSTEMD:
+    if path is None or not backend_named(project.backend).environment_file_read_by_root:
         return {}
     if not program.launcher:
         try:

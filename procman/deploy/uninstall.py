@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from procman.backends import controller_of, process_manager
-from procman.backends.supervisor.stop_timeout_plan import with_stop_timeout
+from procman.deploy.prepare import with_shared_files
 from procman.deploy.rollout import RolloutOptions, activate, all_done
 from procman.install.plan.plan import make_removal
 from procman.install.plan.removal import Remains, clear, remove_files
@@ -32,7 +32,7 @@ def remove_all(tree: Tree, installation: Installation, options: RolloutOptions, 
     manifest = generation.manifest
     controller = controller_of(manifest)
     if installation.current:
-        remove_files(tree, with_stop_timeout(make_removal(installation, tree), tree, installation))
+        remove_files(tree, with_shared_files(make_removal(installation, tree), tree, installation))
         all_done(activate(tree, manifest, options))
     log = None
     if process_manager(manifest) not in map(process_manager, installation.others):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.model import BackendName, Kind, Level, Result, Scope, SupervisorMode
+from procman.model import Kind, Level, Result, Scope
 from procman.preflight.inputs import PreflightFacts
 from procman.preflight.interpreter import numbers
 from procman.probes.app import Judged
@@ -146,16 +146,12 @@ def schedule_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:
 
 def beat_is_alone(preflight: PreflightFacts) -> Iterator[Result]:
     """No other beat of the app runs on this host: every periodic task would be sent twice."""
-    project = preflight.project
     for other in preflight.host.beats if preflight.of_kind(Kind.BEAT) else ():
         detail = (
             f"process {other.pid} of {other.user} is another beat of {other.app or 'an app'}, in {other.directory}: "
             f"with ours every periodic task is sent twice ({other.command})"
         )
         hint = "Stop it, and keep it from starting again."
-        if project.backend is BackendName.SUPERVISOR and project.supervisor.mode is SupervisorMode.EXISTING:
-            hint = (
-                "Stop it and keep it from starting again; `procman install --replace FILE` takes over one of "
-                f"the supervisord of {project.supervisor.configuration}."
-            )
+        if preflight.host.manager.adoption:
+            hint = f"Stop it and keep it from starting again; {preflight.host.manager.adoption}."
         yield Result("PM746", preflight.of_kind(Kind.BEAT)[0].name, Level.WARNING, detail, hint)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from procman.backends import backend_named
 from procman.errors import ProcmanError
 from procman.launch import launch_of
-from procman.model import BackendName, Kind
+from procman.model import Kind
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
 from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule
@@ -252,10 +253,9 @@ def _schedule(answer: Mapping[str, Any]) -> Schedule:
 
 
 def _forbidden(project: Project, asked: list[AppAnswer]) -> dict[str, tuple[Path, ...]]:
-    if project.backend is not BackendName.SYSTEMD:
+    sandbox = backend_named(project.backend).sandbox
+    if sandbox is None:
         return {}
-    from procman.backends.systemd import sandbox
-
     found = {}
     for each in asked:
         for program in each.programs:

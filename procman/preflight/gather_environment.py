@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
+from procman.backends import backend_named
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
-from procman.model import BackendName
 from procman.preflight.inputs import EnvironmentFile
 from procman.project import Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, capture
@@ -38,8 +38,7 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
         file = EnvironmentFile(path, (), owner=_name(found.st_uid), mode=mode, trusted=trusted, why=why)
         variables = _variables(_content(path, project))
     except OSError as error:
-        if isinstance(error, PermissionError) and os.geteuid() != 0 and project.backend is BackendName.SYSTEMD:
-            # systemd reads it as root and hands it over.
+        if isinstance(error, PermissionError) and os.geteuid() != 0 and _root_reads_it(project):
             raise ProcmanError(
                 f"{path}: only root can read it, and nothing is known of the programs without it",
                 hint="Run the same command with sudo.",
@@ -53,6 +52,10 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
         problem = f"{path} cannot be read as {project.user}: {error.hint or error.message}"
         return EnvironmentFile(path, (problem,), remedy=_remedy(path, None, project)), {}
     return file, variables
+
+
+def _root_reads_it(project: Project) -> bool:
+    return backend_named(project.backend).environment_file_read_by_root
 
 
 def _remedy(path: Path, error: OSError | None, project: Project) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pwd
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from procman.agent import LAUNCHER
+from procman.backends import backend_named
 from procman.celery_cli.parse import CeleryCommand
 from procman.deploy.host_warnings import warnings
 from procman.errors import ProcmanError
@@ -15,24 +15,18 @@ from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process, look_at
 from procman.launch import launch_of, launcher_path
 from procman.lint.find_celery import read_celery
-from procman.model import BackendName, Kind, SupervisorMode
+from procman.model import Kind
 from procman.preflight.inputs import Host, OtherBeat
 from procman.project import Project
 from procman.secrets import masked
 
-ASKING_SECONDS = 5.0
 LONGEST_COMMAND = 200
 
 
 def look_at_host(project: Project) -> Host:
     """Return what the host adds; what cannot be found out is left out."""
-    host = Host(warnings=_warnings(project), beats=tuple(other_beats(project)))
-    if project.backend is BackendName.SYSTEMD:
-        from procman.host.systemd_host import trouble
-
-        problem, remedy = trouble(project.scope) or ("", "")
-        return replace(host, manager_problem=problem, manager_remedy=remedy)
-    return _with_supervisord(project, host) if project.supervisor.mode is SupervisorMode.EXISTING else host
+    manager = backend_named(project.backend).host_check.examine(project)
+    return Host(warnings=_warnings(project), manager=manager, beats=tuple(other_beats(project)))
 
 
 def _warnings(project: Project) -> tuple[str, ...]:
@@ -40,23 +34,6 @@ def _warnings(project: Project) -> tuple[str, ...]:
         return tuple(warnings(project))
     except ProcmanError as error:
         return (f"{error.message}: {error.hint}" if error.hint else error.message,)
-
-
-def _with_supervisord(project: Project, host: Host) -> Host:
-    from procman.backends.supervisor.client import Client
-    from procman.backends.supervisor.configuration.main_file import read_main_file, read_sections
-
-    path = project.supervisor.configuration
-    try:
-        main = read_main_file(path)
-        sections = read_sections(path, path.read_text(encoding="utf-8", errors="surrogateescape"))
-        if sections.has_section("inet_http_server") and not sections.has_option("inet_http_server", "password"):
-            where = sections.get("inet_http_server", "port", fallback="")
-            host = replace(host, tcp_without_password=where)
-        version = str(Client(main, "Start it as the host starts it.", ASKING_SECONDS).call("getSupervisorVersion"))
-        return replace(host, supervisor_version=version)
-    except ProcmanError as error:
-        return replace(host, manager_problem=error.message, manager_remedy=error.hint)
 
 
 # Beats of others -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.model import BackendName, Level, Result
+from procman.backends import backend_named
+from procman.model import Level, Result
 from procman.preflight.inputs import PreflightFacts
 
 
@@ -20,12 +21,12 @@ def account_exists(preflight: PreflightFacts) -> Iterator[Result]:
 
 def manager_answers(preflight: PreflightFacts) -> Iterator[Result]:
     """The process manager runs and answers."""
-    if preflight.host.manager_problem:
-        hint = preflight.host.manager_remedy or "Start it."
-        if preflight.project.backend is BackendName.SUPERVISOR:
-            # Under systemd an install is refused, for nothing else could read what it would put in place.
+    manager = preflight.host.manager
+    if manager.problem:
+        hint = manager.remedy or "Start it."
+        if backend_named(preflight.project.backend).installs_unreached:
             hint += "\nUntil then `procman install` puts the files in place, and can start nothing."
-        yield Result("PM772", None, Level.WARNING, preflight.host.manager_problem, hint)
+        yield Result("PM772", None, Level.WARNING, manager.problem, hint)
 
 
 def nothing_is_cut_short(preflight: PreflightFacts) -> Iterator[Result]:
@@ -36,7 +37,7 @@ def nothing_is_cut_short(preflight: PreflightFacts) -> Iterator[Result]:
 
 def supervisord_is_private(preflight: PreflightFacts) -> Iterator[Result]:
     """supervisord does not take orders over TCP from anybody without a password."""
-    where = preflight.host.tcp_without_password
+    where = preflight.host.manager.tcp_without_password
     if where:
         detail = (
             f"supervisord takes orders without a password at {where}: every user of this host can run anything as it"
@@ -47,7 +48,8 @@ def supervisord_is_private(preflight: PreflightFacts) -> Iterator[Result]:
 
 def files_are_taken(preflight: PreflightFacts) -> Iterator[Result]:
     """What an install would put in place is taken by its reader, and overwrites nothing of others."""
+    manager = preflight.host.manager
     for problem in preflight.host.refused:
-        is_managers = preflight.host.manager_problem and preflight.host.manager_problem in problem
-        remedy = preflight.host.manager_remedy if is_managers else preflight.host.refused_remedy
+        is_managers = manager.problem and manager.problem in problem
+        remedy = manager.remedy if is_managers else preflight.host.refused_remedy
         yield Result("PM775", None, Level.CRITICAL, problem, remedy or "Mend what it names, then check again.")

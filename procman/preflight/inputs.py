@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from procman.backends.base import ManagerReport
 from procman.model import Kind
 from procman.probes.app import AppFacts, Judged, Written
 from procman.probes.broker import BrokerFacts
@@ -120,12 +121,7 @@ class Host:
     """Why the user or group of the programs cannot be become."""
     warnings: tuple[str, ...] = ()
     """What the process manager would cut short or leave out, each with its remedy."""
-    manager_problem: str = ""
-    """Why the process manager cannot be reached."""
-    manager_remedy: str = ""
-    supervisor_version: str = ""
-    tcp_without_password: str = ""
-    """Where supervisord listens on TCP without a password, or empty."""
+    manager: ManagerReport = field(default_factory=ManagerReport)
     beats: tuple[OtherBeat, ...] = ()
     refused: tuple[str, ...] = ()
     """Why an install would not put its files in place, as far as that was asked; each tells its remedy, too."""

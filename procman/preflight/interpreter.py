@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from procman.model import BackendName, Kind, Level, Result
+from procman.backends import backend_named
+from procman.model import Kind, Level, Result
 from procman.preflight.inputs import PreflightFacts
 from procman.project import Command
 
@@ -66,7 +67,7 @@ def no_known_holes(preflight: PreflightFacts) -> Iterator[Result]:
             first = ".".join(map(str, mended))
             hint = f"Upgrade to {package} {first} or later; until then let nobody else write to the result backend."
             yield Result("PM703", None, Level.WARNING, f"{package} {version} has {what}", hint)
-    version, (mended, what) = preflight.host.supervisor_version, SUPERVISOR_HOLE
+    version, (mended, what) = preflight.host.manager.supervisor_version, SUPERVISOR_HOLE
     if version and numbers(version) < mended:
         detail = f"supervisor {version} may have {what}"
         yield Result("PM703", None, Level.WARNING, detail, "Upgrade supervisor to 3.3.3 or later.")
@@ -93,7 +94,7 @@ def environment_file_is_read(preflight: PreflightFacts) -> Iterator[Result]:
     place = preflight.places.get(file.path)
     user = preflight.project.user
     if (
-        preflight.project.backend is BackendName.SUPERVISOR
+        not backend_named(preflight.project.backend).environment_file_read_by_root
         and place
         and user
         and not file.problems

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.model import BackendName, Level, Result, Scope
+from procman.backends import backend_named
+from procman.model import Level, Result, Scope
 from procman.preflight.beat_schedule import MISSING
 from procman.preflight.inputs import Place, PreflightFacts
 from procman.project import Beat
@@ -100,7 +101,7 @@ def own_directories_are_sound(preflight: PreflightFacts) -> Iterator[Result]:
     """Logs that root opens are where the user cannot make links; each program's own directory is the user's."""
     project = preflight.project
     logs = preflight.places.get(project.directories.logs)
-    opened_by_root = project.scope is Scope.SYSTEM and project.backend is BackendName.SUPERVISOR
+    opened_by_root = project.scope is Scope.SYSTEM and backend_named(project.backend).logs_opened_by_root
     if logs and logs.exists and logs.writable and opened_by_root:
         detail = (
             f"{project.user} can write to {project.directories.logs}, where root opens logs: by a link there it could "

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from procman.backends.base import ManagerReport
+from procman.backends.supervisor.host_check import examine
 from procman.model import Level, Result
 from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherBeat, PreflightFacts, Schedule
 from procman.preflight.registry import BEFORE, results
@@ -39,6 +41,10 @@ def on_broker(**changes: Any) -> Change:
 
 def host(**changes: Any) -> Change:
     return lambda before: replace(before, host=Host(**changes))
+
+
+def manager(**changes: Any) -> Change:
+    return host(manager=ManagerReport(**changes))
 
 
 def at(path: str | Path, found: Any) -> Change:
@@ -76,7 +82,7 @@ OTHER_BEAT = OtherBeat(17, "anna", "celery -A site1 beat", "site1", "/opt/site")
 CASES: list[tuple[str, Level, Change, str]] = [
     ("PM701", CRITICAL, lambda each: replace(each, interpreter=Interpreter("", "cannot run it"), asked=()), "cannot"),
     ("PM703", WARNING, app(versions={"celery": "5.1.2"}), "CVE-2021-23727"),
-    ("PM703", WARNING, host(supervisor_version="3.3.1"), "CVE-2017-11610"),
+    ("PM703", WARNING, manager(supervisor_version="3.3.1"), "CVE-2017-11610"),
     ("PM704", CRITICAL, lambda each: replace(each, commands={"site-flower": None}), "celery is not found"),
     ("PM705", CRITICAL, file(problems=("/etc/site/celery.env:3: no `=`",)), ":3:"),
     ("PM705", CRITICAL, at("/etc/site/celery.env", place(readable=False)), "www-data cannot read it"),
@@ -127,9 +133,9 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM756", CRITICAL, at("/var/lib/procman/site/run/site-celery", place(writable=False)), "lock"),
     ("PM761", WARNING, app(options={"accept_content": ["json"], "task_time_limit": 3600}), "3600"),
     ("PM762", WARNING, both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000)), "1800 s"),
-    ("PM772", WARNING, host(manager_problem="supervisord is not running"), "not running"),
+    ("PM772", WARNING, manager(problem="supervisord is not running"), "not running"),
     ("PM773", WARNING, host(warnings=("it is killed after 90 s",)), "90 s"),
-    ("PM774", WARNING, host(tcp_without_password="*:9001"), "*:9001"),
+    ("PM774", WARNING, manager(tcp_without_password="*:9001"), "*:9001"),
     ("PM775", CRITICAL, host(refused=("a.conf is not procman's",)), "a.conf"),
 ]
 
@@ -207,7 +213,7 @@ REMEDIES: list[tuple[Change, str]] = [
     (file(problems=("/etc/site/celery.env is not there",), remedy="Write it."), "Write it."),
     (on_broker(reachable=False, trouble="transport"), "before ://"),
     (on_broker(reachable=False, trouble="other"), "the app's broker settings, then check again"),
-    (host(manager_problem="it does not answer", manager_remedy="Start it so."), "Start it so.\nUntil then"),
+    (manager(problem="it does not answer", remedy="Start it so."), "Start it so.\nUntil then"),
     (host(refused=("a.conf: mend it",)), "Mend what it names"),
     (host(refused=("a.conf is not there",), refused_remedy="Mend the path."), "Mend the path."),
 ]
@@ -222,9 +228,7 @@ def test_hint_is_the_remedy_of_that_very_fault(change: Change, remedy: str) -> N
 
 def test_systemd_that_does_not_run_is_not_to_be_started() -> None:
     before = sound('backend = "systemd"')
-    missing = host(
-        manager_problem="no systemd.", manager_remedy="Use X.", refused=("procman.toml: no systemd. Use X.",)
-    )
+    missing = host(manager=ManagerReport("no systemd.", "Use X."), refused=("procman.toml: no systemd. Use X.",))
     assert [(each.code, each.hint) for each in complaints(missing(before))] == [
         ("PM772", "Use X."),
         ("PM775", "Use X."),
@@ -234,7 +238,8 @@ def test_systemd_that_does_not_run_is_not_to_be_started() -> None:
 def test_other_beat_is_to_be_taken_over_only_of_the_supervisord_that_the_install_speaks_to() -> None:
     for mode, proposed in (("existing", True), ("embedded", False)):
         before = sound(text=f'{TOML}[supervisor]\nmode = "{mode}"\n')
-        [found] = complaints(host(beats=(OTHER_BEAT,))(before))
+        adoption = examine(before.project).adoption
+        [found] = complaints(host(beats=(OTHER_BEAT,), manager=ManagerReport(adoption=adoption))(before))
         assert ("--replace" in found.hint) == proposed
 
 

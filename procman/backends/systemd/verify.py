@@ -11,8 +11,6 @@ from procman.backends.systemd import sandbox
 from procman.errors import ProcmanError
 from procman.host import systemd_host
 from procman.host.systemd_analyze import verify_units
-from procman.host.systemd_stop_limits import warnings_of_user
-from procman.host.unit_names import stop_timeout_seconds
 from procman.model import Scope
 from procman.project import Project, RenderedFile, Rendering, Sandbox
 from procman.watcher import watcher_name
@@ -64,29 +62,6 @@ def remaining(file: Path, names: Collection[str]) -> None:
             f"{file}: this is no unit that procman would write",
             hint=f"End it yourself when it has no more tasks: systemctl disable --now {file.name}",
         )
-
-
-def warnings(project: Project) -> list[str]:
-    """Return what will work less well on this host than procman.toml may lead to expect."""
-    found = []
-    version, oldest = systemd_host.version(), project.systemd.minimum_version
-    if version < oldest:
-        found.append(
-            f"this is systemd {version}, the units are for {oldest} and later, and it ignores what it does not know: "
-            f"write minimum_version = {version} in [systemd]"
-        )
-    if project.scope is Scope.USER:
-        found += warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
-        found += _left_out(project)
-    return found
-
-
-def _left_out(project: Project) -> Iterator[str]:
-    if project.systemd.sandbox is not Sandbox.OFF:
-        left_out = ", ".join(f"{name}=" for name in sandbox.left_out(project))
-        yield f"the systemd of a user cannot do all of the sandbox; left out: {left_out}"
-    if project.after:
-        yield f"the systemd of a user does not know {', '.join(project.after)}: the key after does nothing here"
 
 
 def _clashes(project: Project, units: Collection[str], gone: Collection[Path]) -> Iterator[str]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from procman.backends.systemd import sandbox
+from procman.backends.systemd.host_check import warnings
 from procman.backends.systemd.renderer import render
-from procman.backends.systemd.verify import remaining, verify, warnings
+from procman.backends.systemd.verify import remaining, verify
 from procman.errors import ProcmanError
 from procman.host import systemd_host
 from procman.project import Project, Rendering

@@ -1,0 +1,116 @@
+"""What a check before an install finds out about this host and its supervisord, and what an install warns about."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+from procman.backends.base import ManagerReport
+from procman.backends.supervisor.client import Client
+from procman.backends.supervisor.configuration.main_file import read_main_file, read_sections
+from procman.backends.supervisor.controller import controller
+from procman.backends.supervisor.embedded import own_command, started_by_hand
+from procman.backends.supervisor.renderer import render
+from procman.backends.supervisor.stop_timeout_dropin import stop_seconds
+from procman.backends.supervisor.systemd_unit import Service
+from procman.config.keys import SUPERVISOR_UNITS
+from procman.errors import ProcmanError
+from procman.host import systemd_host
+from procman.host.systemd_stop_limits import cut_short, warnings_of_user
+from procman.host.unit_names import stop_timeout_seconds
+from procman.model import Scope, SupervisorMode
+from procman.project import Project
+from procman.subprocesses import CLEAN_ENVIRONMENT, capture
+
+ASKING_SECONDS = 5.0
+
+
+def examine(project: Project) -> ManagerReport:
+    """Return how the host's supervisord does; procman's own is started when it is needed."""
+    if project.supervisor.mode is not SupervisorMode.EXISTING:
+        return ManagerReport()
+    path = project.supervisor.configuration
+    report = ManagerReport(
+        adoption=f"`procman install --replace FILE` takes over one of the supervisord of {path}",
+    )
+    try:
+        main = read_main_file(path)
+        sections = read_sections(path, path.read_text(encoding="utf-8", errors="surrogateescape"))
+        if sections.has_section("inet_http_server") and not sections.has_option("inet_http_server", "password"):
+            where = sections.get("inet_http_server", "port", fallback="")
+            report = replace(report, tcp_without_password=where)
+        version = str(Client(main, "Start it as the host starts it.", ASKING_SECONDS).call("getSupervisorVersion"))
+        return replace(report, supervisor_version=version)
+    except ProcmanError as error:
+        return replace(report, problem=error.message, remedy=error.hint)
+
+
+def warnings(project: Project) -> list[str]:
+    """Return what the host would do to supervisord or its programs, each with its remedy."""
+    if project.supervisor.mode is SupervisorMode.EMBEDDED:
+        return list(_of_embedded(project))
+    unit = SUPERVISOR_UNITS.get(str(project.supervisor.configuration))
+    if project.scope is Scope.USER or unit is None or project.supervisor.extend_stop_timeout:
+        return []
+    cut = cut_short(unit, _stop_seconds(project))
+    return [cut] if cut else []
+
+
+def _stop_seconds(project: Project) -> int:
+    try:
+        return stop_seconds(project.supervisor, render(project))
+    except ProcmanError:
+        # The install will say what is wrong. supervisord ends one after the other.
+        return sum(program.stop_timeout_seconds for program in project.programs)
+
+
+def _of_embedded(project: Project) -> Iterator[str]:
+    """Whether procman's own supervisord is back after a boot."""
+    if not systemd_host.BOOTED.is_dir():
+        yield from _without_systemd(project)
+    elif project.supervisor.supervisord is None:
+        name = own_command() or "/path/to/supervisord"
+        yield (
+            "supervisord does not start by itself when the host boots; systemd starts it with this under "
+            f'[supervisor]: supervisord = "{name}"'
+        )
+    else:
+        yield from _with_unit(project)
+
+
+def _without_systemd(project: Project) -> Iterator[str]:
+    if project.supervisor.supervisord:
+        yield "no systemd runs here, and nothing else reads the unit of supervisord: remove the key supervisord"
+    command = project.supervisor.supervisord or own_command()
+    words = [str(command)] if command else [sys.executable, "-m", "supervisor.supervisord"]
+    line = f"@reboot {shlex.join([*words, '-c', str(project.supervisor.configuration)])}"
+    # In a crontab % ends the line (crontab(5)).
+    line = line.replace("%", r"\%")
+    if line not in _crontab():
+        yield f"supervisord does not start by itself when the host boots; with `crontab -e` add this line:\n{line}"
+
+
+def _crontab() -> list[str]:
+    try:
+        return capture(["crontab", "-l"], environment=CLEAN_ENVIRONMENT, timeout=5).stdout.splitlines()
+    except ProcmanError:
+        return []
+
+
+def _with_unit(project: Project) -> Iterator[str]:
+    if project.scope is Scope.USER:
+        reason = systemd_host.unreachable(project.scope)
+        if reason:
+            yield f"supervisord is not started by systemd: {reason}"
+        yield from warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
+    service = Service(project.scope, project.directories.units)
+    pid = started_by_hand(project.supervisor.configuration, service)
+    if pid:
+        supervisorctl = controller(project.name, project.scope, project.supervisor).supervisorctl()
+        yield (
+            f"supervisord (process {pid}) was not started by systemd: it goes on, and systemd starts it from the next "
+            f"boot on. To have that at once, when running tasks are finished: {supervisorctl} stop all; "
+            f"{supervisorctl} shutdown; {service.command('start')}"
+        )
