@@ -50,6 +50,9 @@ bench: $(READY) ## measure procman against supervisorctl and a ping, and plannin
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python -m benchmarks.planning
 
+docs: $(READY) ## generate the tables of keys in docs/configuration.md again, after a change to a key
+	$(BIN)/python -m scripts.configuration_reference docs/configuration.md
+
 units: $(READY) ## render units/ again, after a change to templates
 	$(BIN)/python -m tests.render_units
 
@@ -66,4 +69,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test unit lint chaos soak demo demo-stop host bench units clean packages
+.PHONY: help test unit lint chaos soak demo demo-stop host bench docs units clean packages

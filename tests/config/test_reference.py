@@ -8,21 +8,22 @@ import sys
 from pathlib import Path
 
 from procman.config import keys, supervisor_options, systemd_directives
-from procman.config.reference import BEGIN, END, reference, renewed
+from scripts.configuration_reference import BEGIN, END, reference, renewed
 
-PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "configuration.md"
 
 
 def test_page_is_up_to_date() -> None:
     text = PAGE.read_text(encoding="utf-8")
     assert text.count(BEGIN) == text.count(END) == 1
-    assert renewed(text) == text, "run: python -m procman.config.reference docs/configuration.md"
+    assert renewed(text) == text, "run: make docs"
 
 
 def test_module_renews_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    subprocess.run([sys.executable, "-m", "procman.config.reference", page], check=True)
+    subprocess.run([sys.executable, "-m", "scripts.configuration_reference", page], check=True, cwd=ROOT)
     assert page.read_text() == f"before\n{BEGIN}\n\n{reference()}\n{END}\nafter\n"
 
 
