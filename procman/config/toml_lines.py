@@ -1,4 +1,4 @@
-"""Where each key of a TOML file stands; tomllib tells values, but not lines."""
+"""Where each key of a TOML file is, which tomllib does not report; it also reads a file that is not quite TOML."""
 
 from __future__ import annotations
 
@@ -7,25 +7,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from procman.secrets import masked
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 LONGEST_SHOWN = 60
 """Characters of a key that are shown; more would hide the message."""
 
+_TEXT = r'''"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*\''''
+_STRING = re.compile(rf"[ \t]*({_TEXT})", re.DOTALL)
 _TOKEN = re.compile(
-    r'''
-      (?P<line>\n)
-    | \#[^\n]*
-    | (?P<string>"""(?:[^\\]|\\.)*?"{3,5} | \'\'\'.*?\'{3,5} | "(?:[^"\\\n]|\\.)*" | '[^'\n]*')
-    | (?P<mark>[][{}=,])
-    | (?P<bare>[^][{}=,.\s"'#]+)
-    ''',
-    re.DOTALL | re.VERBOSE,
+    rf"""(?P<line>\n)|\#[^\n]*|(?P<string>{_TEXT})|(?P<mark>[][{{}}=,])|(?P<bare>[^][{{}}=,.\s"'#]+)""", re.DOTALL
 )
 
 
@@ -39,6 +27,8 @@ def dotted(*parts: str) -> str:
 
 
 def _quoted(part: str) -> str:
+    from procman.secrets import masked  # for mistakes alone
+
     shown = masked(part)
     if len(shown) > LONGEST_SHOWN:
         shown = shown[:LONGEST_SHOWN] + "..."
@@ -49,7 +39,7 @@ def _quoted(part: str) -> str:
 def lines_of(text: str) -> dict[str, int]:
     """Return the line of each key and table by its `dotted` path; a table that is only implied has its first key's."""
     found: dict[str, int] = {}
-    for path, line in _positions(text):
+    for path, line, _ in _positions(text):
         for length in range(1, len(path) + 1):
             found.setdefault(dotted(*path[:length]), line)
     return found
@@ -57,8 +47,26 @@ def lines_of(text: str) -> dict[str, int]:
 
 def last_before(text: str, line: int) -> tuple[str, int]:
     """Return path and line of the last key or table that begins on LINE or before it, in a text that may be no TOML."""
-    found = [(dotted(*path), begins) for path, begins in _positions(text) if begins <= line]
+    found = [(dotted(*path), begins) for path, begins, _ in _positions(text) if begins <= line]
     return found[-1] if found else ("", 0)
+
+
+def texts_of(text: str, table: str) -> dict[str, str]:
+    """Return the keys of TABLE with the texts they have, empty where the value is something else.
+
+    The rest of the file may be anything; it is not read.
+    """
+    found: dict[str, str] = {}
+    for path, _, end in _positions(text):
+        is_header = text[end - 1] == "]"
+        if is_header and path == (table,) and text[end : end + 1] == "]":
+            return {}  # a list of tables
+        if is_header and found and path[0] != table:
+            break
+        if path[:-1] == (table,):
+            value = _STRING.match(text, end)
+            found[path[-1]] = _unquoted(value[1]) if value else ""
+    return found
 
 
 @dataclass
@@ -73,13 +81,14 @@ class _Place:
     """The path of each open inline table, None for a list."""
 
 
-def _positions(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
+def _positions(text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    """Yield the path of each key and table with its line, and where in TEXT its value or its content begins."""
     place, line = _Place(), 1
     for token in _TOKEN.finditer(text):
         if token["mark"]:
             path = _mark(place, token["mark"])
             if path:
-                yield path, line
+                yield path, line, token.end()
         elif token["line"]:
             _end_of_line(place)
         elif place.reads != "value" and (token["bare"] or token["string"]):
@@ -127,6 +136,12 @@ def _end_of_line(place: _Place) -> None:
 
 
 def _unquoted(string: str) -> str:
+    if "\\" not in string and string[1] != string[0]:
+        return string[1:-1]
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
     try:
         value: str = tomllib.loads(f"key = {string}")["key"]
     except tomllib.TOMLDecodeError:

@@ -236,6 +236,8 @@ def test_identity_is_read_from_a_file_that_is_wrong_otherwise(tmp_path: Path) ->
         '[project]\nname = """catmaid"""\nscope = "user"',
         '[environment]\nX = """\n[project]\nname = "x"\n"""\n[project]\nname = "catmaid"\nscope = "user"',
         '["project"]\nname = "catmaid"\nscope = "user"',
+        '[project]\nname = "catmaid"\nscope = "user"\n[worker.celery]\nqueues = ["crop\nconcurrency = \n[[[',
+        'broken\n[project]\nname = "catmaid"\nscope = "user"\napp = ',
     ],
 )
 def test_identity_is_read_however_it_is_written(tmp_path: Path, text: str) -> None:
