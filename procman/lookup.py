@@ -190,10 +190,10 @@ def _names_of(project: str, program: Named) -> tuple[str, ...]:
 
 
 def _not_there(name: str, programs: Sequence[Named]) -> str:
-    import difflib  # for mistakes alone
+    from procman.suggest import nearest  # for mistakes alone
 
     known = [program.name for program in programs]
-    near = difflib.get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     if near:
-        return f"no program {name}; did you mean {near[0]}?"
+        return f"no program {name}; did you mean {near}?"
     return f"no program {name}; there are {', '.join(known[:10])}" + (" ..." if len(known) > 10 else "")

@@ -30,6 +30,13 @@ _NAMED = re.compile(
 _OPTION = re.compile(r"--?[a-z0-9_-]*(password|passwd|passphrase|secret|token)", re.IGNORECASE)
 """An option whose next word is a secret."""
 
+LONGEST_SHOWN = 40
+"""Characters of a name that was mistyped; what is longer is something else."""
+
+_LIKE_A_SECRET = re.compile(
+    r"://|:.*@|(?=\S*[0-9])(?=\S*[A-Za-z])[A-Za-z0-9+/=_]{16}|password|secret|token", re.IGNORECASE
+)
+
 _SECRET_WORDS = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIALS"}
 
 
@@ -42,6 +49,11 @@ def words_hold_password(words: Sequence[str]) -> bool:
     """Say whether a command line of WORDS holds a password: in a word, or as the word behind `--password`."""
     behind = (word for option, word in pairwise(words) if _OPTION.fullmatch(option))
     return any(map(holds_password, words)) or any(not re.match(r"[-/~]|[0-9]*\Z", word) for word in behind)
+
+
+def can_be_shown(text: str) -> bool:
+    """Say whether TEXT, found where a name is expected, is one that no secret looks like: short, no URL, no token."""
+    return len(text) <= LONGEST_SHOWN and text.isprintable() and not _LIKE_A_SECRET.search(text)
 
 
 def masked(text: str) -> str:

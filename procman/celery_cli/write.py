@@ -8,6 +8,7 @@ from itertools import takewhile
 
 from procman.model import Kind
 from procman.project import Beat, Worker
+from procman.suggest import nearest
 
 _COMMON_KEYS = {
     "-A": "app",
@@ -138,10 +139,10 @@ def _unknown(name: str, kind: Kind) -> str | None:
     if name in known:
         return None
     # Celery 4.4 takes any beginning of an option's name for the option (argparse).
-    import difflib  # for mistakes alone
-
-    whole = [each for each in known if each.startswith(name)] or difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    return f"Celery knows no option {name}; did you mean {whole[0]}?" if whole else None
+    meant = next((each for each in known if each.startswith(name)), None) or nearest(name, known, cutoff=0.8)
+    if meant is None:
+        return None
+    return f"Celery knows no option {name}; {_refusal(meant, kind) or f'did you mean {meant}?'}"
 
 
 def variable_objection(name: str) -> str | None:

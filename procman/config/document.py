@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
@@ -13,6 +12,7 @@ from procman.config import toml_errors
 from procman.config.keys import Key, place_of
 from procman.config.toml_lines import dotted, lines_of
 from procman.errors import ConfigurationError
+from procman.suggest import nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -137,9 +137,5 @@ def unknown(found: str, value: object, known: Collection[str]) -> str:
 
 def did_you_mean(found: str, known: Collection[str]) -> str:
     """Return a hint at the nearest of the KNOWN names, or all of them where none is near."""
-    near = difflib.get_close_matches(found.lower()[:LONGEST_NAME], known, n=1, cutoff=0.7)
-    return f"; did you mean {near[0]}?" if near else f"; possible here: {', '.join(sorted(known))}"
-
-
-LONGEST_NAME = 100
-"""Nobody mistypes a longer one, and comparing takes time that grows with the square of it."""
+    near = nearest(found.lower(), known, cutoff=0.7)
+    return f"; did you mean {near}?" if near else f"; possible here: {', '.join(sorted(known))}"

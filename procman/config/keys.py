@@ -41,7 +41,7 @@ def _keys_of(record: type) -> tuple[Key, ...]:
 
 
 def _key(field: str, hint: Any, about: Mapping[str, Any], value: object) -> Key:
-    type_ = getattr(value_types, about["value"]) if about["value"] else _type_of(hint, about["between"])
+    type_ = getattr(value_types, about["value"]) if about["value"] else _type_of(field, hint, about["between"])
     return Key(
         name=about["name"] or field,
         type=type_,
@@ -53,9 +53,9 @@ def _key(field: str, hint: Any, about: Mapping[str, Any], value: object) -> Key:
     )
 
 
-def _type_of(hint: Any, between: tuple[int, ...]) -> Type:
+def _type_of(field: str, hint: Any, between: tuple[int, ...]) -> Type:
     if between:
-        return value_types.integer(*between)
+        return value_types.integer(*between, unit=field.rpartition("_")[2])
     if isinstance(hint, type) and issubclass(hint, Enum):
         return value_types.member(hint)
     return {bool: value_types.FLAG, Path: value_types.PATH, Path | None: value_types.PATH}.get(hint, value_types.PATHS)

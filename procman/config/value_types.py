@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import datetime
-import difflib
+import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from procman.config.read_file import NAME_PATTERN, normalised
 from procman.quoting import unprintable
+from procman.secrets import can_be_shown
+from procman.suggest import nearest
 
 Schema = Mapping[str, object]
 
@@ -30,15 +32,24 @@ class Type:
     read: Callable[[object, Path], object]
     write: Callable[[Any], object] = lambda value: value
     """From what was read back to TOML."""
+    names: bool = False
+    """Whether the text is a name, which a message may show; any other text may be a secret in the wrong place."""
 
-    def problem(self, value: object, base: Path) -> str | None:
-        """Return what is wrong with VALUE and what would be right, None if it fits."""
+    def problem(self, value: object, base: Path, *, show: bool = True) -> str | None:
+        """Return what is wrong with VALUE and what would be right, None if it fits; a name is shown only with SHOW."""
         try:
             self.read(value, base)
         except InvalidValue as unfit:
-            reason = str(unfit) or _found(value)
+            reason = str(unfit) or self.found(value, show=show)
             return f"expected {self.expected}" + (f" ({reason})" if reason else "")
         return None
+
+    def found(self, value: object, *, show: bool = True) -> str:
+        """Return what VALUE is, which this type does not expect; empty where that cannot be shown."""
+        if isinstance(value, str):
+            is_shown = show and self.names and can_be_shown(value)
+            return f"found {json.dumps(value, ensure_ascii=False)}" if is_shown else ""
+        return _found(value)
 
 
 VARIABLE_PATTERN = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -55,12 +66,9 @@ NOT_ON_A_LINE = {"not": {"type": "string", "pattern": UNPRINTABLE_PATTERN}}
 
 
 def _found(value: object) -> str:
-    # A text is not shown: it may be a secret in the wrong place.
     match value:
         case bool():
             return f"found {str(value).lower()}"
-        case str():
-            return ""
         case float():
             return f"found {value}"
         case int():
@@ -97,7 +105,7 @@ def matching(expected: str, pattern: str, *, longest: int = 255) -> Type:
         return text
 
     schema = {"type": "string", "pattern": f"^({pattern})$", "maxLength": longest, **NOT_ON_A_LINE}
-    return Type(expected, schema, read)
+    return Type(expected, schema, read, names=True)
 
 
 def _read_text(value: object, _: Path) -> str:
@@ -129,12 +137,46 @@ def _read_search_path(value: object, base: Path) -> Path:
     return path
 
 
-def integer(minimum: int, maximum: int = 2**31 - 1) -> Type:
-    """Return the type of a whole number within bounds."""
+_SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
+FACTORS: Mapping[str, Mapping[str, float]] = {
+    "seconds": _SECONDS | {"ms": 0.001, "d": 86_400, "day": 86_400, "w": 604_800, "week": 604_800},
+    "mib": {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2},
+    "kib": {"k": 1, "m": 1024, "g": 1024**2, "t": 1024**3},
+}
+"""What people write behind a number, each with its factor, by the unit in which a key has it."""
+
+
+def _as_number(text: str, unit: str) -> float | None:
+    """Return the number of UNIT that TEXT, such as `1h 30min` or `2GiB`, stands for; None if it stands for none."""
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text.lower())
+    factors = {"": 1.0, **FACTORS.get(unit, {})}
+    ending = r"(?<=...)s$" if unit == "seconds" else r"(?<=[kmgt])i?b$"
+    words = [(float(number), re.sub(ending, "", word)) for number, word in parts]
+    is_number = re.fullmatch(r"\s*([0-9]+(\.[0-9]+)?\s*[a-z]*\s*)+", text.lower())
+    if not is_number or any(word not in factors for _, word in words):
+        return None
+    total: float = sum(number * factors[word] for number, word in words)
+    return int(total) if float(total).is_integer() else total
+
+
+def _text_for_number(read: Callable[[object, Path], object], text: str, unit: str) -> InvalidValue:
+    """Return what is wrong with TEXT where READ takes a number, with the number to write if it takes that one."""
+    number = _as_number(text, unit)
+    if number is None:
+        return InvalidValue("found a text")
+    try:
+        read(number, Path("/"))
+    except InvalidValue:
+        return InvalidValue(f"found {number:.15g}, in quotes")
+    return InvalidValue(f"write {number}" + (" without quotes" if text == str(number) else ""))
+
+
+def integer(minimum: int, maximum: int = 2**31 - 1, *, unit: str = "") -> Type:
+    """Return the type of a whole number within bounds; `unit`, one of `FACTORS`, is for those who write another."""
 
     def read(value: object, _: Path) -> int:
-        if isinstance(value, str) and re.fullmatch("[0-9]+", value):
-            raise InvalidValue("leave out the quotes")
+        if isinstance(value, str):
+            raise _text_for_number(read, value, unit)
         if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
             raise InvalidValue
         return value
@@ -146,7 +188,7 @@ def integer(minimum: int, maximum: int = 2**31 - 1) -> Type:
 
 def _read_seconds(value: object, _: Path) -> float:
     if isinstance(value, str):
-        raise InvalidValue("leave out the quotes and the unit")
+        raise _text_for_number(_read_seconds, value, "seconds")
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= A_YEAR:
         raise InvalidValue
     return value
@@ -167,21 +209,19 @@ def choice(*words: str) -> Type:
         if not isinstance(value, str):
             raise InvalidValue
         if value not in words:
-            near = difflib.get_close_matches(value.lower(), words, n=1)
-            raise InvalidValue(f'did you mean "{near[0]}"?' if near else "")
+            near = nearest(value.lower(), words)
+            raise InvalidValue(f'did you mean "{near}"?' if near else "")
         return value
 
     quoted = [f'"{word}"' for word in words]
     expected = f"one of {', '.join(quoted)}" if len(words) > 1 else f"{quoted[0]}, the only one so far"
-    return Type(expected, {"enum": list(words)}, read)
+    return Type(expected, {"enum": list(words)}, read, names=True)
 
 
 def member(words: type[Enum]) -> Type:
     """Return the type of a word that stands for a member of an enumeration."""
     word = choice(*(each.value for each in words))
-    return Type(
-        word.expected, word.schema, lambda value, base: words(word.read(value, base)), lambda value: value.value
-    )
+    return replace(word, read=lambda value, base: words(word.read(value, base)), write=lambda value: value.value)
 
 
 def list_of(item: Type, expected: str, *, fewest: int = 0) -> Type:
@@ -209,7 +249,10 @@ def _why(item: Type, value: object, base: Path) -> str | None:
     try:
         item.read(value, base)
     except InvalidValue as unfit:
-        return str(unfit) or _found(value) or f"expected {item.expected}"
+        found = item.found(value)
+        if isinstance(value, str):
+            found = f"{found}, expected {item.expected}" if found else f"expected {item.expected}"
+        return str(unfit) or found
     return None
 
 
@@ -262,8 +305,12 @@ POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")
 SCHEDULER = matching(
     "a class or its short name, such as django", r"[A-Za-z_][A-Za-z0-9_-]*([.:][A-Za-z_][A-Za-z0-9_]*)*"
 )
-HTTP_URL = matching(
-    "the URL of a host without user and password, such as http://127.0.0.1:15672", r"https?://[^\s/@?#]+(/[^\s@?#]*)?"
+HTTP_URL = replace(
+    matching(
+        "the URL of a host without user and password, such as http://127.0.0.1:15672",
+        r"https?://[^\s/@?#]+(/[^\s@?#]*)?",
+    ),
+    names=False,
 )
 LOGLEVEL = choice("debug", "info", "warning", "error", "critical", "fatal")
 UMASK = Type(
@@ -271,6 +318,7 @@ UMASK = Type(
     {"type": "string", "pattern": "^0?[0-7]{3}$", **NOT_ON_A_LINE},
     _read_umask,
     lambda value: f"{value:03o}",
+    names=True,
 )
 INCLUDE = matching(
     'an absolute path with one * in its last part, such as "/etc/supervisor/conf.d/*.conf"', INCLUDE_PATTERN

@@ -49,7 +49,7 @@ class Draft:
             return
         key = key_of(table, name)
         plain = _plain(value)
-        problem = key.type.problem(plain, Path("/"))
+        problem = key.type.problem(plain, Path("/"), show=False)
         if problem:
             self.fill_in[dotted] = masked(f"found {plain!r}; {problem}")
             return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from collections.abc import Iterator
 from procman.config.supervisor_options import FREE, RESERVED
 from procman.lint.inputs import Finding, Part, Reader, finding
 from procman.model import Kind, Level
+from procman.suggest import nearest
 
 EMPTIED = ("/run/", "/var/run/", "/tmp/", "/dev/shm/")  # noqa: S108
 OF_LISTENERS = ("buffer_size", "events", "result_handler", "socket", "socket_backlog", "socket_mode", "socket_owner")
@@ -35,8 +35,8 @@ def option_is_known(part: Part) -> Iterator[Finding]:
     known = [*FREE, *RESERVED, *OF_LISTENERS]
     for each in part.settings:
         if each.name not in known:
-            close = difflib.get_close_matches(each.name, known, n=1)
-            remedy = f"did you mean {close[0]}?" if close else "remove it"
+            close = nearest(each.name, known)
+            remedy = f"did you mean {close}?" if close else "remove it"
             why = "supervisord knows no such option and ignores it silently"
             yield finding("PM941", Level.WARNING, part, each, each.name, why, remedy)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -191,8 +192,11 @@ WORKER_OBJECTIONS = {
     "--uid=0": "--uid has a key of its own in [project]: user",
     "-ED": "-E has a key of its own: events",
     "-qD": "-D is not possible: it detaches, and the process manager would lose sight of it",
-    "--det": "Celery knows no option --det; did you mean --detach?",
-    "--concurency=4": "Celery knows no option --concurency; did you mean --concurrency?",
+    "--det": "Celery knows no option --det; "
+    "--detach is not possible: it detaches, and the process manager would lose sight of it",
+    "--beet": "Celery knows no option --beet; "
+    "--beat is not possible: a beat inside a worker is a second beat as soon as there are two workers: use [beat]",
+    "--concurency=4": "Celery knows no option --concurency; --concurrency has a key of its own: concurrency",
     "--stat=/x": "Celery knows no option --stat; did you mean --statedb?",
     "--help": "--help is not possible: it prints its answer and ends",
 }
@@ -201,6 +205,15 @@ WORKER_OBJECTIONS = {
 @pytest.mark.parametrize(("word", "expected"), WORKER_OBJECTIONS.items())
 def test_word_that_must_not_stand_among_the_extra_arguments(word: str, expected: str) -> None:
     assert objections([word], Kind.WORKER) == [expected]
+
+
+@pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
+def test_option_that_is_suggested_is_one_that_may_be_used(kind: Kind) -> None:
+    mistyped = [name[:-1] for name in _known(kind) if name.startswith("--")]
+    said = [objection for name in mistyped for objection in objections([name], kind)]
+    suggested = [match[1] for each in said if (match := re.search(r"did you mean (\S+)\?", each))]
+    assert {"--loader", "--result-backend"} <= set(suggested)
+    assert [name for name in suggested if objections([name], kind)] == []
 
 
 @pytest.mark.parametrize("word", FORBIDDEN)

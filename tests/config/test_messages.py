@@ -31,10 +31,10 @@ max_interval_seconds = "5"
 def test_five_mistakes_are_five_messages_in_one_run(tmp_path: Path) -> None:
     assert problems(tmp_path, FIVE_MISTAKES) == [
         "FILE:2: project.nam: unknown key; did you mean name?",
-        "FILE:3: project.app: expected a Python module, such as mysite or mysite.celery:app",
+        'FILE:3: project.app: expected a Python module, such as mysite or mysite.celery:app (found "my site")',
         "FILE:10: worker.celery.concurency: unknown key; did you mean concurrency?",
         'FILE:11: worker.celery.queues: expected a list of queue names, such as ["crop"] (found a text: put it in [ ])',
-        "FILE:14: beat.max_interval_seconds: expected a whole number from 1 (leave out the quotes)",
+        "FILE:14: beat.max_interval_seconds: expected a whole number from 1 (write 5 without quotes)",
     ]
 
 
@@ -124,7 +124,7 @@ def test_key_before_every_table_is_told_where_it_belongs(tmp_path: Path) -> None
 def test_only_what_was_written_wrong_is_told_and_not_what_follows_from_it(tmp_path: Path) -> None:
     text = PROJECT.replace('"www-data"', "3").replace('"catmaid"', '"Cat Maid"') + 'scope = "users"\n[beat]\nnice = -1'
     assert problems(tmp_path, text.replace("nice = -1", "")) == [
-        "FILE:2: project.name: expected small letters, digits and '-', beginning with a letter, 63 characters at most",
+        (f'FILE:2: project.name: expected {value_types.NAME.expected} (found "Cat Maid")'),
         "FILE:6: project.user: expected the name of a user or group (found 3)",
         'FILE:7: project.scope: expected one of "system", "user" (did you mean "user"?)',
     ]
@@ -138,6 +138,56 @@ def test_keys_that_could_upset_a_terminal_are_escaped(tmp_path: Path) -> None:
         'FILE:9: project."a.b"',
         'FILE:10: worker."\\u202E"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("stop_timeout_seconds = '600'", "write 600 without quotes"),
+        ("stop_timeout_seconds = '1h'", "write 3600"),
+        ("stop_timeout_seconds = '1h 30min'", "write 5400"),
+        ("stop_timeout_seconds = '1.5 hours'", "write 5400"),
+        ("stop_timeout_seconds = '600s'", "write 600"),
+        ("stop_timeout_seconds = '1 month'", "found a text"),
+        ("stop_timeout_seconds = '5ms'", "found 0.005, in quotes"),
+        ("stop_timeout_seconds = '0'", "found 0, in quotes"),
+        ("stop_timeout_seconds = '2 weeks'", "found 1209600, in quotes"),
+        (f"stop_timeout_seconds = '{'1' * 30}'", "found 1.11111111111111e+29, in quotes"),
+        ("stop_timeout_seconds = 'hunter2'", "found a text"),
+        ("time_limit_seconds = '10m'", "write 600"),
+        ("time_limit_seconds = '0.5'", "write 0.5 without quotes"),
+        ("memory_restart_mib = '2GiB'", "write 2048"),
+        ("memory_restart_mib = '2g'", "write 2048"),
+        ("memory_restart_mib = '512 MB'", "write 512"),
+        ("memory_restart_mib = '512K'", "found 0.5, in quotes"),
+        ("max_memory_per_child_kib = '300MB'", "write 307200"),
+        ("concurrency = '4'", "write 4 without quotes"),
+        ("concurrency = '4s'", "found a text"),
+    ],
+)
+def test_number_in_quotes_is_answered_with_what_to_write(tmp_path: Path, text: str, reason: str) -> None:
+    [problem] = problems_with(tmp_path, f"[worker.celery]\n{text}")
+    assert problem.endswith(f" ({reason})")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('group = "a b"', '(found "a b")'),
+        ('settings = "site settings"', '(found "site settings")'),
+        ('scope = "both"', '(found "both")'),
+        ('after = ["rabbitmq"]', '(item 1: found "rabbitmq", expected the name of a systemd unit'),
+        ('settings = "https://example"', "such as mysite.settings"),
+        ('settings = "u:hunter2@host"', "such as mysite.settings"),
+        ('settings = "9f86d081884c7d659a2f"', "such as mysite.settings"),
+        ('settings = "my-secret"', "such as mysite.settings"),
+        (f'settings = "{"a b" * 30}"', "such as mysite.settings"),
+    ],
+)
+def test_name_that_does_not_fit_is_shown_unless_it_may_be_a_secret(tmp_path: Path, text: str, reason: str) -> None:
+    [problem] = problems_with(tmp_path, f"{text}\n[worker.celery]")
+    assert reason in problem
+    assert reason[0] == "(" or problem.endswith(reason)
 
 
 def test_no_value_of_a_text_is_shown(tmp_path: Path) -> None:
