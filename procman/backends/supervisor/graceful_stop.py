@@ -21,6 +21,9 @@ MARGIN_SECONDS = 15
 HEAD_START_SECONDS = 0.5
 """No Celery app is imported and connected to its broker in so short a time."""
 
+EXEC_SECONDS = 5.0
+"""How long supervisord's copy of itself may take on a busy host to become the program that it starts."""
+
 WRAPPERS = {"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox", "su", "runuser", "sudo"}
 """Programs that start another one and wait for it. TERM ends most of them at once and leaves the other one running."""
 
@@ -110,6 +113,12 @@ def _is_being_forked(pid: int) -> bool:
     return bool(words) and words == processes.arguments(processes.parent(pid) or 0)
 
 
+def _wait_until_executed(pid: int) -> None:
+    deadline = time.monotonic() + EXEC_SECONDS
+    while _is_being_forked(pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
 def _forestall(client: Client, name: str) -> None:
     """Stop NAME, whose process has ended and whose new one can have no task yet, with all that one has started."""
     deadline = time.monotonic() + HEAD_START_SECONDS
@@ -163,6 +172,7 @@ def _lost(name: str, info: Info) -> ProcmanError:
 
 def _terminate(client: Client, name: str, pid: int) -> None:
     """Send TERM to the main process, which is below PID if a shell waits there for it."""
+    _wait_until_executed(pid)
     main = _main_process(name, pid)
     if main == pid:
         try:

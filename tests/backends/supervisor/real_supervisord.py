@@ -62,6 +62,14 @@ while os.path.exists(sys.argv[0]):  # else the test is over, and has lost sight 
     time.sleep(0.02)
 '''
 
+SLOW_EXEC = """
+import sys, time
+from supervisor import options, supervisord
+seconds, execve = float(sys.argv.pop(1)), options.ServerOptions.execve
+options.ServerOptions.execve = lambda *words: (time.sleep(seconds), execve(*words))
+supervisord.main()
+"""
+"""supervisord on a host so busy that what it starts stays its own copy for a while."""
 
 T = TypeVar("T")
 
@@ -167,11 +175,12 @@ class Supervisord:
         lines = (self.directory / f"{name}.log").read_text().splitlines()
         return next(float(line.split()[2]) for line in lines if line.split()[0] == event)
 
-    def start(self) -> Supervisord:
-        """Start it, and return once it answers."""
+    def start(self, *, exec_seconds: float = 0) -> Supervisord:
+        """Start it, and return once it answers; EXEC_SECONDS pass before a copy of it becomes a program."""
         requires("supervisord")
+        how = ["-c", SLOW_EXEC, str(exec_seconds)] if exec_seconds else ["-m", "supervisor.supervisord"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(self.configuration)],
+            [sys.executable, *how, "-n", "-c", str(self.configuration)],
             cwd=self.directory,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -578,6 +578,18 @@ def test_running_program_without_autostart_is_started_again(supervisord: Supervi
     eventually(lambda: supervisord.state("a") == "RUNNING")
 
 
+def test_program_that_was_just_started_is_started_again_with_a_new_section(supervisord: Supervisord) -> None:
+    """supervisord's copy of itself, which becomes the program, would swallow TERM."""
+    supervisord.section("a", autostart="false")
+    supervisord.start(exec_seconds=1)
+    supervisord.client.call("startProcess", "a", False)
+    supervisord.section("a", autostart="false", priority=5)
+    began = time.monotonic()
+    activate(supervisord, Action.REPLACE, installed("a", autostart=False))
+    assert time.monotonic() - began < 20, "it waited for a process that never got the order to end"
+    eventually(lambda: supervisord.state("a") == "RUNNING")
+
+
 def test_program_stopped_on_purpose_is_never_started_by_a_new_section(supervisord: Supervisord) -> None:
     """R11."""
     supervisord.worker("a")
