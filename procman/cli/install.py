@@ -17,10 +17,10 @@ from procman.deploy.host_warnings import warnings
 from procman.deploy.rollout import Reporter
 from procman.errors import ProcmanError
 from procman.model import Level
+from procman.monitoring.watcher_command import watcher_notes
 from procman.output import plan as output
 from procman.output.install import as_failure
 from procman.project import Project
-from procman.watcher_command import watcher_notes
 
 
 @click.command()

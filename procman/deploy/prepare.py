@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman.backends import backend_named, controller_of, other_commands, process_manager
-from procman.backends.supervisor.watcher_program import STOP_SECONDS
+from procman.backends.base import Watcher
+from procman.backends.watcher import KEY, STOP_SECONDS, watcher_argv, watcher_name
 from procman.config.load import load
 from procman.errors import ProcmanError
 from procman.host.process import written_by
@@ -23,11 +24,10 @@ from procman.install.state import generations
 from procman.install.state.generations import Generation, Installation, origin, read_installation
 from procman.install.state.manifest import Manifest
 from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
+from procman.monitoring.watcher_command import watcher_problems
 from procman.project import Program, Project, Rendering
 from procman.templating import Templates
 from procman.version import VERSION
-from procman.watcher import KEY, watcher_argv, watcher_name
-from procman.watcher_command import watcher_problems
 
 NOTHING_CHANGED = "Nothing was changed."
 """The hint where the problems tell their own remedies."""
@@ -243,8 +243,9 @@ def installed_watcher(project: Project) -> tuple[InstalledProgram, ...]:
     if watcher_argv(project) is None:
         return ()
     name, log = watcher_name(project), None
-    if project.backend is BackendName.SUPERVISOR:
-        log = backend_named(project.backend).renderer.log_path(project, name)
+    backend = backend_named(project.backend)
+    if backend.watcher is Watcher.EVENT_LISTENER:
+        log = backend.renderer.log_path(project, name)
     return (
         InstalledProgram(
             name=name,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from procman.init.draft import Draft
 from procman.model import Scope
-from procman.watcher_command import REMEDY, command_trust_problems
+from procman.monitoring.watcher_command import REMEDY, command_trust_problems
 
 
 def set_watcher(draft: Draft, scope: Scope) -> None:

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from procman.backends.supervisor.event_listener import listen
 from procman.errors import ProcmanError
 from procman.install.state.event_log import Event
 from procman.lookup import installed_at
 from procman.monitoring.event_hook import Teller
+from procman.monitoring.event_listener import listen
 from procman.monitoring.heal import look
 
 IDLE_SECONDS = 60.0

@@ -10,13 +10,13 @@ from pathlib import Path
 from procman.backends.supervisor.embedded import check_socket_length
 from procman.backends.supervisor.systemd_unit import UNIT
 from procman.backends.supervisor.watcher_program import NEVER_GIVE_UP, healer_files
+from procman.backends.watcher import watcher_name
 from procman.errors import ProcmanError
 from procman.host.unit_names import STOP_MARGIN_SECONDS
 from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import Kind, RenderedDirectory, Scope, SupervisorMode
 from procman.project import Beat, Program, Project, RenderedFile, Rendering
 from procman.templating import Templates
-from procman.watcher import watcher_name
 
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
 """supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""

@@ -6,7 +6,7 @@ import pwd
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from procman import watcher
+from procman.backends import watcher
 from procman.backends.supervisor.configuration import includes
 from procman.backends.supervisor.configuration.main_file import read_sections
 from procman.backends.supervisor.configuration.merged import Configuration, assemble

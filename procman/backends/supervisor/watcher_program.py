@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from procman.backends.watcher import STOP_SECONDS, watcher_argv, watcher_name
 from procman.launch import marker, owner_of
 from procman.project import Project, RenderedFile
 from procman.templating import Templates
-from procman.watcher import watcher_argv, watcher_name
-
-STOP_SECONDS = 30
-"""It ends at once; a call to supervisord may take so long."""
 
 NEVER_GIVE_UP = "1000000"
 """`startretries`: supervisord's 3 end in FATAL after six seconds of a missing database, for good."""

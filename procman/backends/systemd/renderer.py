@@ -7,6 +7,7 @@ from pathlib import Path
 
 from procman.backends.systemd import sandbox
 from procman.backends.systemd.watcher_timer import healer_files, timer_name
+from procman.backends.watcher import watcher_argv, watcher_name
 from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_name
@@ -14,7 +15,6 @@ from procman.launch import launch_of, launcher_files, marker, owner_of
 from procman.model import Kind, RenderedDirectory, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Rendering, SystemdLog
 from procman.templating import Templates
-from procman.watcher import watcher_argv, watcher_name
 
 ENV = "/usr/bin/env"
 """Looks a command up in the PATH of the unit, and becomes it: systemd itself would look in its own PATH alone."""

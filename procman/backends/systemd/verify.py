@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
+from procman.backends.watcher import watcher_name
 from procman.errors import ProcmanError
 from procman.host import systemd_host
 from procman.host.systemd_analyze import verify_units
 from procman.model import Scope
 from procman.project import Project, RenderedFile, Rendering, Sandbox
-from procman.watcher import watcher_name
 
 CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
 """What keeps running tasks alive and workers coming back, whatever a template says (R7)."""

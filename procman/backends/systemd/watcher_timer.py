@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
+from procman.backends.watcher import watcher_argv, watcher_name
 from procman.config.systemd_directives import KNOWN
 from procman.host.unit_names import target_name
 from procman.launch import marker, owner_of
@@ -14,7 +15,6 @@ from procman.project import Project, RenderedFile, Sandbox
 from procman.quoting import Encoded
 from procman.quoting.systemd import systemd_words
 from procman.templating import Templates
-from procman.watcher import watcher_argv, watcher_name
 
 LOOK_SECONDS = 300
 """No look takes so long, also with a broker that does not answer and commands that are told of events."""

@@ -1,12 +1,16 @@
-"""What looks after a project's programs from outside: how it is called and run, under both backends."""
+"""The watcher, which looks after a project's programs from outside: what it is called, and the command that it is."""
 
 from __future__ import annotations
 
-from procman.model import BackendName
+from procman.backends import backend_named
+from procman.backends.base import Watcher
 from procman.project import Project
 
 KEY = "health"
 """In the place of a program's table in procman.toml."""
+
+STOP_SECONDS = 30
+"""It ends at once; a call to supervisord may take so long."""
 
 
 def watcher_name(project: Project) -> str:
@@ -23,4 +27,4 @@ def watcher_argv(project: Project) -> tuple[str, ...] | None:
     if command is None or not any(program.heal for program in project.programs):
         return None
     words = (str(command), "heal", "--state", str(project.directories.state))
-    return (*words, "--listen") if project.backend is BackendName.SUPERVISOR else words
+    return (*words, "--listen") if backend_named(project.backend).watcher is Watcher.EVENT_LISTENER else words

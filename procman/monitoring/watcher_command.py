@@ -1,4 +1,4 @@
-"""What looks after the programs from outside, as `install` sees it: a program among the others, and whom root obeys."""
+"""Whether the watcher can run, and whether root may run it: what else an install says of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import procman
+from procman.backends.watcher import watcher_argv
 from procman.config.trust import trust_problems
 from procman.model import Scope
 from procman.project import Project
-from procman.watcher import watcher_argv
 
 SHEBANG_BYTES = 4096
 

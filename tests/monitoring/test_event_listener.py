@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from procman.backends.supervisor.event_listener import NoSupervisord, listen
+from procman.monitoring.event_listener import NoSupervisord, listen
 
 
 @dataclass

@@ -15,11 +15,11 @@ from procman.init import health_key
 from procman.init.draft import Draft
 from procman.init.health_key import set_watcher
 from procman.model import BackendName, HealthSettings, Kind, Scope
+from procman.monitoring.watcher_command import watcher_notes, watcher_problems
 from procman.project import Project
-from procman.watcher_command import watcher_notes, watcher_problems
 from tests.install.people import NOBODY, needs_root
 
-REFERENCE = Path(__file__).parents[1] / "units" / "procman.toml"
+REFERENCE = Path(__file__).parents[2] / "units" / "procman.toml"
 
 
 def project(command: str | None = "/bin/true", **changes: object) -> Project:
