@@ -64,7 +64,7 @@ class Import(NamedTuple):
         return f"{self.module}:{self.line} imports {self.imported}"
 
 
-def _sources() -> dict[str, str]:
+def module_sources() -> dict[str, str]:
     paths = [path for path in PACKAGE.rglob("*.py") if "templates" not in path.parts]
     return {_module(path): path.read_text(encoding="utf-8") for path in paths}
 
@@ -74,7 +74,7 @@ def _module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _imports(sources: dict[str, str]) -> Iterator[Import]:
+def imports(sources: dict[str, str]) -> Iterator[Import]:
     for module, text in sources.items():
         for node in ast.walk(ast.parse(text)):
             for imported in _names(module, node, sources):
@@ -85,7 +85,7 @@ def _names(module: str, node: ast.AST, sources: Iterable[str]) -> Iterator[str]:
     match node:
         case ast.Import(names=names):
             yield from (alias.name for alias in names)
-        case ast.ImportFrom(module=base, names=names, level=1) if _within(module, "procman.agent"):
+        case ast.ImportFrom(module=base, names=names, level=1) if within(module, "procman.agent"):
             # Installed beside the launcher, under whatever name that gives them, they find each other only so.
             yield from (f".{base or alias.name}" for alias in names)
         case ast.ImportFrom(module=None, names=names) | ast.ImportFrom(module=str(), level=1 | 2 | 3, names=names):
@@ -95,7 +95,7 @@ def _names(module: str, node: ast.AST, sources: Iterable[str]) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" if f"{base}.{alias.name}" in sources else base for alias in names)
         case ast.Call(func=ast.Name(id="import_module") | ast.Attribute(attr="import_module"), args=[first, *_]):
             # Celery, for the launcher's part, can be imported in no other way.
-            if isinstance(first, ast.Constant) and _within(str(first.value), "procman"):
+            if isinstance(first, ast.Constant) and within(str(first.value), "procman"):
                 yield str(first.value)
 
 
@@ -106,12 +106,12 @@ def _part(module: str) -> str:
     return nested if nested in DEPTHS else ".".join(names[:1])
 
 
-def _within(module: str, home: str) -> bool:
+def within(module: str, home: str) -> bool:
     return module == home or module.startswith(f"{home}.")
 
 
 def _against_the_layers(one: Import) -> bool:
-    if not _within(one.imported, "procman") or one.module == "procman":
+    if not within(one.imported, "procman") or one.module == "procman":
         return False
     importer, imported = _part(one.module), _part(one.imported)
     if importer == imported or not imported:
@@ -120,34 +120,34 @@ def _against_the_layers(one: Import) -> bool:
 
 
 def _away_from_home(one: Import) -> bool:
-    homes = [home for name, home in HOMES.items() if _within(one.imported, name)]
-    return any(not _within(one.module, home) for home in homes)
+    homes = [home for name, home in HOMES.items() if within(one.imported, name)]
+    return any(not within(one.module, home) for home in homes)
 
 
 def _unknown_library(one: Import) -> bool:
     name = one.imported.split(".")[0]
     known = {"", "procman", *HOMES, *sys.stdlib_module_names}
-    return name not in known and not _within(one.module, ELSEWHERE.get(name, "nowhere"))
+    return name not in known and not within(one.module, ELSEWHERE.get(name, "nowhere"))
 
 
 def _foreign_inside(one: Import) -> bool:
     name = one.imported.split(".")[0]
-    return _within(one.module, "procman.agent") and name not in {"", *sys.stdlib_module_names}
+    return within(one.module, "procman.agent") and name not in {"", *sys.stdlib_module_names}
 
 
 RULES = (_against_the_layers, _away_from_home, _unknown_library, _foreign_inside)
 
 
 def _violations(sources: dict[str, str]) -> list[str]:
-    return sorted({str(each) for each in _imports(sources) for rule in RULES if rule(each)})
+    return sorted({str(each) for each in imports(sources) for rule in RULES if rule(each)})
 
 
 def test_imports_point_downwards_and_libraries_stay_at_home() -> None:
-    assert _violations(_sources()) == []
+    assert _violations(module_sources()) == []
 
 
 def test_every_part_has_a_layer() -> None:
-    assert {_part(module) for module in _sources()} - {""} == set(DEPTHS)
+    assert {_part(module) for module in module_sources()} - {""} == set(DEPTHS)
 
 
 @pytest.mark.parametrize(
