@@ -9,8 +9,8 @@ from procman.agent import settings as agent_settings
 from procman.celery_cli.write import beat_arguments, worker_arguments
 from procman.model import MARKER, Kind, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
+from procman.subprocesses import SYSTEM_PATH
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""
 
 

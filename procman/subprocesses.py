@@ -19,7 +19,9 @@ from typing import NoReturn, TypedDict
 from procman.errors import ProcmanError
 from procman.secrets import masked
 
-CLEAN_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+CLEAN_ENVIRONMENT = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8"}
 """What a process gets that should see nothing of the caller's."""
 
 MAX_BYTES = 8 * 1024**2

@@ -16,7 +16,6 @@ from procman.agent import BESIDE_LAUNCHER
 from procman.agent.settings import read_settings
 from procman.install.state.holds import hold_path
 from procman.launch import (
-    SYSTEM_PATH,
     agent_source,
     launch_of,
     launcher_files,
@@ -26,6 +25,7 @@ from procman.launch import (
 )
 from procman.model import HealthSettings, Scope
 from procman.project import Launch, Project
+from procman.subprocesses import SYSTEM_PATH
 from tests.config.documents import HOME, PROJECT, read, read_rest
 
 SITE = """settings = "mysite.settings"

@@ -31,7 +31,7 @@ LAYERS = (
     ("install", "install.safe_fs"),
     ("background", "celery_cli", "quoting", "subprocesses"),
     ("project",),
-    ("agent", "errors", "model", "secrets", "suggest", "version"),
+    ("accounts", "agent", "errors", "model", "secrets", "suggest", "version"),
 )
 """From the top down; a part of a package that is named here is a layer of its own. Neighbours import no neighbour.
 

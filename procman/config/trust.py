@@ -11,6 +11,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from procman.accounts import group_name
 from procman.errors import ConfigurationError
 
 MOST_LINKS = 40
@@ -145,7 +146,7 @@ def _problem(place: Path, holds_name: bool, trusted: Collection[int]) -> str | N
     if found.st_mode & stat.S_IWOTH:
         return f"everybody can write to {place} ({'mv it elsewhere' if is_sticky else f'chmod o-w {shown}'})"
     if found.st_mode & stat.S_IWGRP and not _is_private(place, found.st_gid, trusted):
-        return f"the group {_group(found.st_gid)} can write to {place} (chmod g-w {shown})"
+        return f"the group {group_name(found.st_gid)} can write to {place} (chmod g-w {shown})"
     return None
 
 
@@ -180,10 +181,3 @@ def _user(uid: int) -> str:
         return f"the user {pwd.getpwuid(uid).pw_name}"
     except KeyError:
         return f"uid {uid}"
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import pwd
 from pathlib import Path
 from typing import NoReturn
 
+from procman.accounts import account, login_environment
 from procman.agent.environment_file import UnusableFileError, read_environment_file
 from procman.backends import backend_named
 from procman.config.trust import trust_problems
@@ -43,12 +43,11 @@ def run(project: Project, name: str) -> NoReturn:
 
 def _environment(launch: Launch) -> dict[str, str]:
     # As the start script has it: the password database decides, not the caller's HOME.
-    try:
-        entry = pwd.getpwnam(launch.user) if launch.user else pwd.getpwuid(os.geteuid())
-    except KeyError:
-        raise ProcmanError(f"there is no user {launch.user}", hint="Mend the key user in [project].") from None
-    home = {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
-    return {**CLEAN_ENVIRONMENT, **home, **launch.environment, "PROCMAN_PARENT_PID": str(os.getppid())}
+    entry = account(launch.user)
+    if entry is None:
+        raise ProcmanError(f"there is no user {launch.user}", hint="Mend the key user in [project].")
+    own = {**launch.environment, "PROCMAN_PARENT_PID": str(os.getppid())}
+    return CLEAN_ENVIRONMENT | login_environment(entry) | own
 
 
 def _secrets(project: Project, program: Program) -> dict[str, str]:
@@ -62,9 +61,10 @@ def _secrets(project: Project, program: Program) -> dict[str, str]:
         except UnusableFileError as error:
             raise ProcmanError(str(error)) from None
     # Who could put another file in its place could have root read any; he can read his own by himself.
-    if os.geteuid() != 0 or project.user is None or trust_problems(path, {0}):
+    entry = account(project.user)
+    if os.geteuid() != 0 or project.user is None or entry is None or trust_problems(path, {0}):
         return {}
-    return handed_over(path, pwd.getpwnam(project.user).pw_uid)
+    return handed_over(path, entry.pw_uid)
 
 
 def handed_over(path: Path, uid: int) -> dict[str, str]:

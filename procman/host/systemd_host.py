@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from procman.accounts import user_name
 from procman.errors import ProcmanError
 from procman.model import Scope
 from procman.subprocesses import CLEAN_ENVIRONMENT, Completed, capture
@@ -68,21 +68,13 @@ def trouble(scope: Scope) -> tuple[str, str] | None:
         return f"systemd does not run here ({BOOTED} is missing).", NO_SYSTEMD
     if scope is Scope.SYSTEM or runtime_directory().joinpath("systemd").is_dir():
         return None
-    missing = f"the systemd of {user_name()} does not run ({runtime_directory()}/systemd is missing)."
-    return missing, f"Have it started with `sudo loginctl enable-linger {user_name()}`."
+    missing = f"the systemd of {user_name(os.geteuid())} does not run ({runtime_directory()}/systemd is missing)."
+    return missing, f"Have it started with `sudo loginctl enable-linger {user_name(os.geteuid())}`."
 
 
 def runtime_directory() -> Path:
     """Return where the systemd of the calling user has its sockets."""
     return Path(os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}")
-
-
-def user_name() -> str:
-    """Return the name of the calling user."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 def unit_path(scope: Scope) -> list[Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from procman.accounts import user_name
 from procman.errors import ProcmanError
 from procman.host import systemd_host
 from procman.host.systemctl import Systemctl, Unit
@@ -52,7 +53,7 @@ def cut_by_reboot(longest_seconds: int) -> str | None:
 
 def warnings_of_user(longest: int) -> Iterator[str]:
     """Yield what the host does to the systemd of the calling user, whose units may take LONGEST seconds to stop."""
-    name = systemd_host.user_name()
+    name = user_name(os.geteuid())
     if not systemd_host.LINGERING.joinpath(name).exists():
         yield f"programs start when {name} logs in and end with the last session: sudo loginctl enable-linger {name}"
     allowed = systemd_host.user_stop_timeout_seconds()

@@ -13,9 +13,9 @@ from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.config.supervisor_options import FREE, RESERVED
 from procman.init.draft import Draft
 from procman.init.scan_project import is_virtualenv
-from procman.launch import SYSTEM_PATH
 from procman.quoting import unprintable
 from procman.secrets import is_secret
+from procman.subprocesses import SYSTEM_PATH
 
 SUPERVISORS_STOP_SECONDS = 10
 """What supervisord waits if nothing is said (`stopwaitsecs`)."""

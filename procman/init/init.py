@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from procman.accounts import user_id
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.app_answers import take_facts
@@ -19,9 +20,9 @@ from procman.init.import_supervisor import read_existing
 from procman.init.scan_host import choose_supervisord, main_file_of, supervisords, supervisords_around
 from procman.init.scan_project import find_project
 from procman.init.write_toml import text_of
-from procman.launch import SYSTEM_PATH
 from procman.model import BackendName, Scope
 from procman.probes.app import TIMEOUT_SECONDS, AppFacts, ask
+from procman.subprocesses import SYSTEM_PATH
 
 FILE = "procman.toml"
 WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
@@ -174,9 +175,7 @@ def _decide_user(draft: Draft, scope: Scope) -> None:
     user = draft.text("project", "user")
     if user:
         draft.found("user", user)
-        try:
-            pwd.getpwnam(user)
-        except KeyError:
+        if user_id(user) is None:
             draft.warn(f"there is no user {user} on this host")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pwd
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from procman.accounts import user_name
 from procman.backends.supervisor.configuration.discovery import ExistingProgram, command_of, environment_of, expanded
 from procman.backends.supervisor.configuration.main_file import Malformed, read_sections
 from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, sections_of
@@ -36,10 +36,7 @@ def owner_of(directory: Path) -> tuple[str, bool]:
         uid = directory.stat().st_uid
     except OSError:
         return "", False
-    try:
-        return pwd.getpwuid(uid).pw_name, uid == 0
-    except KeyError:
-        return str(uid), uid == 0
+    return user_name(uid), uid == 0
 
 
 def _part(file: Path, section: Section, world_readable: bool) -> Part:

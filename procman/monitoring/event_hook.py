@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from procman.accounts import account, login_environment
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.install.state.event_log import Event, line_of
@@ -83,8 +83,7 @@ def _user(manifest: Manifest) -> str | None:
 
 
 def _environment(user: str | None) -> dict[str, str]:
-    try:
-        account = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
-    except KeyError:
-        raise ProcmanError(f"there is no user {user}") from None
-    return CLEAN_ENVIRONMENT | {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    found = account(user)
+    if found is None:
+        raise ProcmanError(f"there is no user {user}")
+    return CLEAN_ENVIRONMENT | login_environment(found)

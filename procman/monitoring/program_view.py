@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from procman.accounts import user_id
 from procman.agent.verdict import MAX_BYTES, Thresholds, read, verdict
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
@@ -108,10 +107,7 @@ def _is_of_this_boot(content: Mapping[str, Any], path: Path, state: ProgramState
 @cache
 def owners(user: str | None) -> frozenset[int]:
     """Return who may have written a file of a program that runs as USER; None: as whoever installed it."""
-    try:
-        return frozenset({0, pwd.getpwnam(user).pw_uid if user else os.geteuid()})
-    except KeyError:
-        return frozenset({0})
+    return frozenset({0, user_id(user) or 0})
 
 
 def _is_touched(path: Path, written: float, moment: Moment, stale: float) -> bool:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import grp
 import json
 import os
-import pwd
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from procman.accounts import group_id, user_id
 from procman.backends import backend_named
 from procman.errors import ProcmanError
 from procman.launch import launch_of
@@ -63,33 +62,21 @@ def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...
 
 def account_problem(project: Project) -> str:
     """Return why the user or the group of the programs cannot be become; empty if they can."""
-    try:
-        if project.user:
-            pwd.getpwnam(project.user)
-        if project.group:
-            grp.getgrnam(project.group)
-    except KeyError:
-        which = (
-            f"user {project.user}" if project.group is None or not _is_user(project.user) else f"group {project.group}"
-        )
-        return f"{project.configuration_file}: there is no {which} on this host"
-    return ""
-
-
-def _is_user(name: str | None) -> bool:
-    try:
-        return name is None or bool(pwd.getpwnam(name))
-    except KeyError:
-        return False
+    which = ""
+    if project.user and user_id(project.user) is None:
+        which = f"user {project.user}"
+    elif project.group and group_id(project.group) is None:
+        which = f"group {project.group}"
+    return f"{project.configuration_file}: there is no {which} on this host" if which else ""
 
 
 def runs_as_root(project: Project) -> bool:
     """Say whether the programs run as root: their code is then not loaded (S3)."""
-    return (pwd.getpwnam(project.user).pw_uid if project.user else os.geteuid()) == 0
+    return user_id(project.user) == 0
 
 
 def _require_rights(project: Project) -> None:
-    if project.user and os.geteuid() not in (0, pwd.getpwnam(project.user).pw_uid):
+    if project.user and os.geteuid() not in (0, user_id(project.user)):
         raise ProcmanError(
             f"only root, or {project.user} itself, can find out what works as {project.user}",
             hint="Run the same command with sudo.",

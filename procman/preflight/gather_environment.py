@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import stat
 from dataclasses import replace
 from pathlib import Path
 
+from procman.accounts import user_id, user_name
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
 from procman.backends import backend_named
 from procman.config.trust import trust_problems
@@ -35,7 +35,7 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
             return EnvironmentFile(path, (problem,), remedy="Name a file: environment_file in [project]."), {}
         trusted, why = _trust(path, _user_id(project))
         mode = stat.S_IMODE(found.st_mode)
-        file = EnvironmentFile(path, (), owner=_name(found.st_uid), mode=mode, trusted=trusted, why=why)
+        file = EnvironmentFile(path, (), owner=user_name(found.st_uid), mode=mode, trusted=trusted, why=why)
         variables = _variables(_content(path, project))
     except OSError as error:
         if isinstance(error, PermissionError) and os.geteuid() != 0 and _root_reads_it(project):
@@ -87,11 +87,5 @@ def _trust(path: Path, user: int) -> tuple[bool, str]:
 
 
 def _user_id(project: Project) -> int:
-    return pwd.getpwnam(project.user).pw_uid if project.user else os.geteuid()
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    found = user_id(project.user)
+    return -1 if found is None else found

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
+from procman.accounts import user_name
 from procman.agent import LAUNCHER
 from procman.backends import backend_named
 from procman.celery_cli.parse import CeleryCommand
@@ -77,7 +77,4 @@ def _same_app(project: Project, command: CeleryCommand, directory: Path | None) 
 
 def _user(pid: int) -> str:
     uid = user_of(pid)
-    try:
-        return pwd.getpwuid(uid).pw_name if uid is not None else "?"
-    except KeyError:
-        return str(uid)
+    return "?" if uid is None else user_name(uid)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import pwd
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pwd import struct_passwd
 from typing import Any
 
+from procman.accounts import account, login_environment
 from procman.errors import ProcmanError
 from procman.probes import app_script
 from procman.secrets import masked
@@ -40,13 +41,12 @@ def ask_project(
     Raises AppError where there is no answer. After TIMEOUT seconds all that was started is killed.
     """
     sources = [source] if isinstance(source, Path) else source
-    account = _account(place.user)
-    home = {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    runner = _runner(place.user)
     argv = [str(place.python), "-", app, *arguments]
     try:
         completed = capture(
             argv,
-            environment={**CLEAN_ENVIRONMENT, **home, **place.environment},
+            environment={**CLEAN_ENVIRONMENT, **login_environment(runner), **place.environment},
             directory=place.directory,
             user=place.user,
             group=place.group,
@@ -55,7 +55,7 @@ def ask_project(
         )
     except ProcmanError as error:
         if isinstance(error.__context__, PermissionError):
-            raise _out_of_reach(account.pw_name, place.python, place.directory) from None
+            raise _out_of_reach(runner.pw_name, place.python, place.directory) from None
         message = error.message.replace(masked(" ".join(argv)), f"{place.python} ({app})")
         raise ProcmanError(message, hint=error.hint) from None
     answer = app_script.read_answer(completed.stdout)
@@ -68,17 +68,16 @@ def _last_lines(text: str) -> str:
     return "\n".join(text.strip().splitlines()[-3:])
 
 
-def _account(user: str | None) -> pwd.struct_passwd:
-    try:
-        account = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
-    except KeyError:
-        raise ProcmanError(f"there is no user {user or os.geteuid()}", hint="Name one that exists.") from None
-    if account.pw_uid == 0:
+def _runner(user: str | None) -> struct_passwd:
+    found = account(user)
+    if found is None:
+        raise ProcmanError(f"there is no user {user or os.geteuid()}", hint="Name one that exists.")
+    if found.pw_uid == 0:
         raise ProcmanError(
             "the app is not loaded as root: it is other people's code",
             hint="Name the user that the programs are to run as, such as www-data.",
         )
-    return account
+    return found
 
 
 def _out_of_reach(user: str, python: Path, directory: Path) -> ProcmanError:

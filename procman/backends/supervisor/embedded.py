@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from procman.accounts import login_environment
 from procman.backends.base import Progress
 from procman.backends.supervisor.client import PATIENCE_SECONDS, SHUTDOWN_STATE, Client, Fault, NotRunning
 from procman.backends.supervisor.configuration.main_file import NoConfiguration, read_main_file
@@ -145,8 +146,7 @@ def _client(configuration: Path, timeout: float) -> Client:
 
 def _environment() -> dict[str, str]:
     """Nothing of the caller's: what supervisord has, all programs get."""
-    account = pwd.getpwuid(os.geteuid())
-    return CLEAN_ENVIRONMENT | {"HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    return CLEAN_ENVIRONMENT | login_environment(pwd.getpwuid(os.geteuid()))
 
 
 def _wait_until_answers(client: Client, completed: Completed, service: Service | None = None) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from procman.accounts import group_name, user_name
 from procman.install.plan.describe import content_of
-from procman.install.safe_fs.file_info import AS_CREATED, Found, PathError, group_name, identify, user_name
+from procman.install.safe_fs.file_info import AS_CREATED, Found, PathError, identify
 from procman.install.state.manifest import Manifest, digest
 from procman.model import MARKER, Directories
 from procman.project import ChangeKind, RenderedFile

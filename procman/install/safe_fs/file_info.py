@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import grp
-import pwd
 import stat
 from typing import NamedTuple
 
+from procman.accounts import group_id, user_id
 from procman.errors import ProcmanError
 
 AS_CREATED = -1
@@ -48,35 +47,19 @@ def identify(owner: str | None, group: str | None) -> tuple[int, int]:
     return _user_id(owner), _group_id(group)
 
 
-def user_name(user: int) -> str:
-    """Return the name of a user id, or the number where it has none."""
-    try:
-        return pwd.getpwuid(user).pw_name
-    except KeyError:
-        return str(user)
-
-
-def group_name(group: int) -> str:
-    """Return the name of a group id, or the number where it has none."""
-    try:
-        return grp.getgrgid(group).gr_name
-    except KeyError:
-        return str(group)
-
-
 def _user_id(name: str | None) -> int:
     if name is None:
         return AS_CREATED
-    try:
-        return int(name) if name.isdecimal() else pwd.getpwnam(name).pw_uid
-    except KeyError:
-        raise PathError(f"there is no user {name} on this host", hint=f"see: getent passwd {name}") from None
+    found = int(name) if name.isdecimal() else user_id(name)
+    if found is None:
+        raise PathError(f"there is no user {name} on this host", hint=f"see: getent passwd {name}")
+    return found
 
 
 def _group_id(name: str | None) -> int:
     if name is None:
         return AS_CREATED
-    try:
-        return int(name) if name.isdecimal() else grp.getgrnam(name).gr_gid
-    except KeyError:
-        raise PathError(f"there is no group {name} on this host", hint=f"see: getent group {name}") from None
+    found = int(name) if name.isdecimal() else group_id(name)
+    if found is None:
+        raise PathError(f"there is no group {name} on this host", hint=f"see: getent group {name}")
+    return found

@@ -7,7 +7,8 @@ import os
 import stat
 from pathlib import Path
 
-from procman.install.safe_fs.file_info import PathError, user_name
+from procman.accounts import user_name
+from procman.install.safe_fs.file_info import PathError
 
 _OPEN = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 _MOST_LINKS = 8

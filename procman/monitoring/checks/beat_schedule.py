@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import grp
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from procman.accounts import account
 from procman.agent.verdict import TICKING
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -39,9 +39,8 @@ class Account:
 
 def account_of(user: str | None) -> Account | None:
     """Return whose rights a program has; None where there is no such user."""
-    try:
-        entry = pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
-    except KeyError:
+    entry = account(user)
+    if entry is None:
         return None
     groups = {entry.pw_gid, *(group.gr_gid for group in grp.getgrall() if entry.pw_name in group.gr_mem)}
     return Account(entry.pw_name, entry.pw_uid, frozenset(groups))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import pwd
 import time
 from collections.abc import Iterator
 
+from procman.accounts import user_id
 from procman.host.process import user_of
 from procman.model import Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -30,9 +30,8 @@ def _of_another_user(each: ProgramSnapshot) -> str:
     user = user_of(each.state.pid or 0)
     if each.program.user is None or user is None:
         return ""
-    try:
-        desired = pwd.getpwnam(each.program.user).pw_uid
-    except KeyError:
+    desired = user_id(each.program.user)
+    if desired is None:
         return f"its user {each.program.user} does not exist any more"
     return f"process {each.state.pid} runs as uid {user}, not as {each.program.user}" if user != desired else ""
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from procman.accounts import user_name
 from procman.backends.systemd import sandbox
 from procman.backends.systemd.host_check import warnings
 from procman.backends.systemd.renderer import render
@@ -175,11 +177,11 @@ def test_user_scope_warns_of_what_only_root_can_mend(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(systemd_host, "user_stop_timeout_seconds", lambda: 120.0)
     desired = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
     found = "\n".join(warnings(desired))
-    assert f"sudo loginctl enable-linger {systemd_host.user_name()}" in found
+    assert f"sudo loginctl enable-linger {user_name(os.geteuid())}" in found
     assert "TimeoutStopSec=660" in found
     assert "ProtectSystem=" in found
     assert "rabbitmq-server.service" in found
-    (tmp_path / systemd_host.user_name()).touch()
+    (tmp_path / user_name(os.geteuid())).touch()
     monkeypatch.setattr(systemd_host, "user_stop_timeout_seconds", lambda: 700.0)
     desired = project(scope=USER_SCOPE, systemd='sandbox = "off"')
     assert warnings(desired) == []

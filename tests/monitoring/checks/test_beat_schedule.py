@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from procman.model import Kind, Level, Result, State
+from procman.monitoring.checks import beat_schedule
 from procman.monitoring.checks.beat_schedule import account_of, check
+from procman.probes import path_script
 from tests.monitoring.checks.records import heartbeat, program, running, state, watched
 from tests.reachable import IS_ROOT, SOMEBODY
 
@@ -125,3 +127,7 @@ def test_a_beat_that_does_not_run_is_judged_too(directory: Path) -> None:
 
 def test_workers_have_no_schedule(directory: Path) -> None:
     assert list(check(running(watched(), schedule_files=(directory / "gone" / "schedule",)))) == []
+
+
+def test_files_of_each_kind_of_dbm_are_the_same_for_the_script_that_cannot_import_procman() -> None:
+    assert path_script.SUFFIXES == beat_schedule.SUFFIXES

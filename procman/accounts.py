@@ -1,0 +1,52 @@
+"""Users and groups of this host, by name and by number."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+
+
+def account(user: str | None) -> pwd.struct_passwd | None:
+    """Return the entry of `user`, or of the calling user for None; None where there is no such user."""
+    try:
+        return pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return None
+
+
+def user_id(name: str | None) -> int | None:
+    """Return the id of the user `name`, or of the calling user for None; None where there is no such user."""
+    if name is None:
+        return os.geteuid()
+    entry = account(name)
+    return entry.pw_uid if entry else None
+
+
+def group_id(name: str) -> int | None:
+    """Return the id of the group `name`; None where there is no such group."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
+def user_name(user: int) -> str:
+    """Return the name of a user id, or the number where it has none."""
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
+def group_name(group: int) -> str:
+    """Return the name of a group id, or the number where it has none."""
+    try:
+        return grp.getgrgid(group).gr_name
+    except KeyError:
+        return str(group)
+
+
+def login_environment(entry: pwd.struct_passwd) -> dict[str, str]:
+    """Return the variables that a login sets from the password database."""
+    return {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
