@@ -17,12 +17,12 @@ from procman.backends.supervisor.configuration.discovery import (
 from procman.backends.supervisor.configuration.redaction import without_content
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.start_script import LONGEST_SCRIPT, StartScript, read_script
+from procman.host.temporary import is_emptied_at_boot
 from procman.init.draft import Draft
 from procman.init.import_options import take_environment, take_options
 from procman.model import Kind
 
 SHELL = re.compile(r"(ba|da|z|k)?sh")
-EMPTIED = ("/run", "/var/run", "/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  # these are what to stay away from
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 
@@ -214,7 +214,7 @@ def _take_schedule(draft: Draft, existing: Existing) -> None:
     if command.kind is not Kind.BEAT and not command.with_beat:
         return
     path = directory / (command.schedule_file or "celerybeat-schedule")
-    if path.is_relative_to("/run") or any(path.is_relative_to(place) for place in EMPTIED):
+    if is_emptied_at_boot(path):
         note = "what is there is gone after the next boot, and with it the times of the last runs"
         draft.found("left out", f"{existing.header} schedule in {path.parent}", note)
     elif command.schedule_file:

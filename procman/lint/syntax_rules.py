@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 from procman.config.supervisor_options import FREE, RESERVED
+from procman.host.temporary import is_emptied_at_boot
 from procman.lint.inputs import Finding, Part, Reader, finding
 from procman.model import Kind, Level
 from procman.suggest import nearest
 
-EMPTIED = ("/run/", "/var/run/", "/tmp/", "/dev/shm/")  # noqa: S108
 OF_LISTENERS = ("buffer_size", "events", "result_handler", "socket", "socket_backlog", "socket_mode", "socket_owner")
 
 SUPERVISORS_PERCENT = re.compile(r"%(?!\([A-Za-z_]\w*\)[-#0 +]*\d*(?:\.\d+)?[sdfrx])")
@@ -129,7 +130,7 @@ def beat_is_apart(part: Part) -> Iterator[Finding]:
 
 def schedule_stays(part: Part) -> Iterator[Finding]:
     """A schedule that a boot removes makes beat forget when things last ran."""
-    if part.celery is Kind.BEAT and part.schedule_file and part.schedule_file.startswith(EMPTIED):
+    if part.celery is Kind.BEAT and part.schedule_file and is_emptied_at_boot(Path(part.schedule_file)):
         why = f"{part.schedule_file} is gone after a boot: beat forgets when things last ran"
         yield finding("PM947", Level.WARNING, part, part.command, "-s", why, "-s /var/lib/PROJECT/celerybeat-schedule")
 

@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from procman.host.temporary import is_emptied_at_boot
 from procman.model import Kind, Level, Result, Scope
 from procman.preflight.inputs import PreflightFacts
 from procman.preflight.interpreter import numbers
 from procman.probes.app import Judged
 from procman.project import Beat, Program
 
-EMPTIED = tuple(map(Path, ("/run", "/var/run", "/tmp", "/dev/shm")))  # noqa: S108
 """What is empty after a boot (file-hierarchy(7))."""
 
 MISSING = os.strerror(errno.ENOENT)
@@ -79,7 +79,7 @@ def schedule_stays(preflight: PreflightFacts) -> Iterator[Result]:
     """The schedule is kept where no boot removes it, and not among the code."""
     for program, file in _files(preflight):
         directory = preflight.places.get(file.parent)
-        if any(file.is_relative_to(place) for place in EMPTIED) or (directory and directory.in_memory):
+        if is_emptied_at_boot(file) or (directory and directory.in_memory):
             detail = f"{file.parent} is emptied at boot: beat then forgets when things last ran"
             yield Result("PM743", program.name, Level.WARNING, detail, _elsewhere(preflight, program))
         code = [preflight.project.directory, *preflight.project.python_path]

@@ -229,6 +229,13 @@ def test_beat_inside_a_worker_becomes_a_beat(tmp_path: Path) -> None:
     assert beat.options.schedule_file == Path("/var/lib/x/schedule")
 
 
+@pytest.mark.parametrize(("place", "is_kept"), [("/var/tmp/x", True), ("/tmp/x", False), ("/dev/shm/x", False)])
+def test_schedule_is_left_out_only_where_a_boot_removes_it(tmp_path: Path, place: str, is_kept: bool) -> None:
+    draft = read(tmp_path, program("", f"{WORKER} -B -s {place}/schedule"))
+    assert (draft.tables["beat"].get("schedule_file") is not None) == is_kept
+    assert any(f"schedule in {place}" in what for what in left_out(draft)) != is_kept
+
+
 def test_old_place_of_the_schedule_is_told(tmp_path: Path) -> None:
     draft = read(tmp_path, program("", "/env/bin/celery -A mysite beat", "catmaid-celery-beat"))
     assert "copy the file there" in left_out(draft)["[program:catmaid-celery-beat] schedule in /srv"]
