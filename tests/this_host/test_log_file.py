@@ -137,7 +137,8 @@ def test_what_was_written_just_before_a_rotation_is_not_lost(log: Path, monkeypa
 
     def rotate(file: BinaryIO, path: Path) -> BinaryIO | None:
         """Let a rotation happen between the last read and the look at the path."""
-        if not log.with_name("a.log.1").exists():
+        # What another test follows is still followed, and asks here as well.
+        if path == log and not log.with_name("a.log.1").exists():
             with log.open("a") as written:
                 written.write("2\n")
             log.rename(log.with_name("a.log.1"))
