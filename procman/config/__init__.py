@@ -1,1 +1,1 @@
-"""procman.toml: every key in one table, read into a frozen Project."""
+"""procman.toml, read into a frozen Project; the fields of the records say which keys there are."""

@@ -1,4 +1,7 @@
-"""Reads procman.toml into a Project; every problem is reported in one run (U1)."""
+"""Reads procman.toml into a Project; every problem is reported in one run (U1).
+
+Validated by hand: pydantic takes 60 ms to import, where all of loading takes 46.
+"""
 
 from __future__ import annotations
 
