@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from procman.backends.base import Backend, Controller
+    from procman.backends.base import Controller
+    from procman.backends.record import Backend
     from procman.install.state.manifest import Manifest
     from procman.model import BackendName
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from procman.backends import backend_named
-from procman.backends.base import Watcher
+from procman.backends.record import Watcher
 from procman.project import Project
 
 KEY = "health"

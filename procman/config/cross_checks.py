@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from procman.backends.base import Rule
+from procman.backends.record import Rule
 from procman.config.document import Document
 from procman.config.read_systemd import check_directives
 from procman.model import Scope

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman.backends import backend_named, controller_of, other_commands, process_manager
-from procman.backends.base import Watcher
+from procman.backends.record import Watcher
 from procman.backends.watcher import KEY, STOP_SECONDS, watcher_argv, watcher_name
 from procman.config.load import load
 from procman.errors import ProcmanError

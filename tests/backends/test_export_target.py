@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from procman.backends import backend_named
-from procman.backends.base import ExportTarget, Rule
+from procman.backends.base import ExportTarget
+from procman.backends.record import Rule
 from procman.config.load import load
 from procman.errors import ConfigurationError
 from procman.launch import launch_of

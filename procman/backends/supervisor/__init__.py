@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from procman.backends.base import Backend, Rule, Watcher
+from procman.backends.record import Backend, Rule, Watcher
 from procman.model import Scope
 
 ONLY_SYSTEMD = 'supervisord cannot do this: {value} needs backend = "systemd"'
