@@ -1,4 +1,4 @@
-"""Speaks to the supervisord of one project: asks it itself, and has orders carried out by orders.py."""
+"""Speaks to the supervisord of one project: asks it about its programs, and gives it orders."""
 
 from __future__ import annotations
 
@@ -22,11 +22,20 @@ from procman.backends.supervisor.configuration.main_file import (
 from procman.backends.supervisor.states import program_states, restarts_in
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
-from procman.model import Activation, InstalledProgram, ProgramState, Scope, State, SupervisorMode, SupervisorSettings
+from procman.model import (
+    Action,
+    Activation,
+    InstalledProgram,
+    ProgramState,
+    Scope,
+    State,
+    SupervisorMode,
+    SupervisorSettings,
+)
 
 if TYPE_CHECKING:
     from procman.backends.base import Progress
-    from procman.backends.supervisor.orders import Orders
+    from procman.backends.supervisor.systemd_unit import Service
 
 LOG_TAIL_BYTES = 64 * 1024
 """How much of supervisord's own log is asked for to count restarts."""
@@ -60,7 +69,8 @@ class SupervisorController:
 
     `states` ends within TIMEOUT seconds; of everything else every single call does within PATIENCE seconds. KNOWN is
     what to go by when that file is gone, as it is for a while during `uninstall`. COMMAND starts an embedded one that
-    has no systemd unit; UNIT is the scope and the directory in which one is looked for.
+    has no systemd unit; UNIT is the scope and the directory in which one is looked for. What an order needs is imported
+    when one is given: `status` gives none.
     """
 
     def __init__(
@@ -81,6 +91,8 @@ class SupervisorController:
         self._unit = unit
         self._timeout = timeout
         self._patience = patience
+        self._fresh: set[str] = set()
+        """Programs that came up with a supervisord started here: they already run what an activation would load."""
 
     @cached_property
     def client(self) -> Client:
@@ -94,7 +106,6 @@ class SupervisorController:
         return Client(main, self._start_hint(), self._patience)
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
-        """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
         deadline = time.monotonic() + self._timeout
         try:
             infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self._timeout)
@@ -105,10 +116,6 @@ class SupervisorController:
         return program_states(programs, infos, restarts)
 
     def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
-        """Return by name whether each is to run, to be recorded before procman itself stops anything (R11).
-
-        Unlike `states` it raises ProcmanError where a supervisord runs that cannot be asked: a guess must not be kept.
-        """
         try:
             infos: list[Info] = self.client.call("getAllProcessInfo")
         except NotRunning:
@@ -116,38 +123,70 @@ class SupervisorController:
         return {each.name: each.desired for each in program_states(programs, infos, None)}
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
-        """Start what does not run, in order; return once each was started, not once it is healthy."""
-        self._orders.start(programs, progress)
+        from procman.backends.supervisor.reload import start
+
+        self._start_supervisord()
+        start(self.client, programs, progress)
 
     def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
-        """Stop warm, ordered in the order given, side by side; return when all have ended."""
-        self._orders.stop(programs, progress)
+        from procman.backends.supervisor.graceful_stop import stop_gracefully
+
+        try:
+            stop_gracefully(self.client, {each.name: each.stop_timeout_seconds for each in programs}, progress)
+        except NotRunning as error:
+            progress(f"{error.message}; there is nothing to stop")
 
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
-        """Stop PROGRAM warm and start it again from its section as the files have it now."""
-        self._orders.restart(program, progress)
+        from procman.backends.graceful_stop import stop_and_start
+
+        self._start_supervisord()
+        stop_and_start(self, program, progress)
 
     def activate(self, activation: Activation, progress: Progress) -> str:
-        """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
-        return self._orders.activate(activation, progress)
+        from procman.backends.supervisor.activation import activate, remove
+
+        program = activation.program
+        if activation.action is Action.REMOVE:
+            try:
+                return remove(self.client, program, progress)
+            except (NotRunning, NoConfiguration):
+                return "nothing to unload: supervisord is not running"
+        self._start_supervisord()
+        if program.name not in self._fresh:
+            return activate(self.client, activation, progress)
+        self._fresh.discard(program.name)
+        if activation.desired is False:
+            self.stop([program], progress)
+            return "came up with supervisord, and was stopped again"
+        return "came up with supervisord"
 
     def unload(self, sections: Sequence[Path], progress: Progress) -> None:
         """Do nothing: every section that procman writes is a program's."""
 
     def reload(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
         """Have the host's systemd read what SECTIONS say of supervisord's own unit; what runs goes on as it is."""
-        self._orders.reload(sections)
+        if self._service:
+            self._service.reload(sections)
 
     def shutdown(self, progress: Progress) -> Path | None:
-        """End the supervisord itself, all of its programs warm, if it is procman's own; return its log."""
-        return self._orders.shutdown(progress)
+        from procman.backends.supervisor.embedded import stop_supervisord
+
+        if not self._embedded:
+            return None
+        stop_supervisord(self.client, progress, self._service)
+        return Path(self.client.main.log_file)
 
     def drain(self, names: Sequence[str], seconds: float, progress: Progress) -> list[str]:
-        """Stop programs of other people's sections, `group:name`, so that running tasks finish; say what was done."""
-        return self._orders.drain(names, seconds, progress)
+        """Stop programs of other people's sections so that running tasks finish; say what was done.
+
+        NAMES may be `group:name`; a group is unloaded with its last program.
+        """
+        from procman.backends.supervisor.graceful_stop import drain, unload
+
+        drain(self.client, names, seconds, progress)
+        return unload(self.client, names)
 
     def command_line(self, program: InstalledProgram) -> str:
-        """Return supervisorctl's command that restarts PROGRAM, for a person to paste."""
         if not self._embedded and self._configuration == next((file for file in DEFAULT_FILES if file.exists()), None):
             return f"supervisorctl restart {program.name}"
         return f"{self.supervisorctl()} restart {program.name}"
@@ -161,7 +200,6 @@ class SupervisorController:
         return shlex.join([*words, "-c", str(self._configuration)])
 
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
-        """Yield the last LINES of the log of PROGRAM and, to FOLLOW it, what comes after, without end."""
         if program.log_file is None:
             raise ProcmanError(f"{program.name} keeps no log file")
         from procman.host.log_file import read_log
@@ -169,18 +207,18 @@ class SupervisorController:
         return read_log(Path(program.log_file), lines, follow=follow)
 
     @cached_property
-    def _orders(self) -> Orders:
-        # Imported only now: `status` gives no orders and has no time to wait for them.
-        from procman.backends.supervisor.orders import Orders
+    def _service(self) -> Service | None:
         from procman.backends.supervisor.systemd_unit import Service
 
-        return Orders(
-            self._configuration,
-            lambda: self.client,
-            embedded=self._embedded,
-            command=self._command,
-            service=Service(*self._unit) if self._unit else None,
-        )
+        return Service(*self._unit) if self._unit else None
+
+    def _start_supervisord(self) -> None:
+        from procman.backends.supervisor.embedded import start_supervisord
+
+        if not self._embedded:
+            return
+        if start_supervisord(self._configuration, command=self._command, service=self._service):
+            self._fresh = {info["name"] for info in self.client.call("getAllProcessInfo")}
 
     def _restarts(self, seconds: float) -> dict[str, int] | None:
         main = self.client.main

@@ -9,14 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from procman.backends.base import Progress
+from procman.backends.graceful_stop import StopWait
 from procman.backends.supervisor.client import BAD_NAME, NOT_RUNNING, Client, Fault, Info
 from procman.backends.supervisor.states import RUNNING_STATES, SIGNALLABLE_STATES, ended, state_of
 from procman.errors import ProcmanError
 from procman.host import process as processes
 from procman.model import State
-
-MARGIN_SECONDS = 15
-"""Beyond the stop timeout: supervisord's kill of the whole group, and its end."""
 
 HEAD_START_SECONDS = 0.5
 """No Celery app is imported and connected to its broker in so short a time."""
@@ -33,19 +31,19 @@ def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progr
 
     What is not loaded counts as ended. Raises ProcmanError when one takes longer than supervisord should give it.
     """
-    wait = _Wait(limits, progress)
+    wait, pending = StopWait(progress), dict(limits)
     while True:
-        for name, info in client.infos(wait.pending).items():
+        for name, info in client.infos(pending).items():
             if info is None or ended(info):
-                wait.pending.pop(name)
+                pending.pop(name)
             elif state_of(info) in RUNNING_STATES and not _is_being_forked(info["pid"]):
                 # Also one that ended by itself as the order came, and was started again.
                 _order_stop(client, name)
             elif state_of(info) is State.UNKNOWN:
                 raise _lost(name, info)
-        if not wait.pending:
+        if not pending:
             return
-        wait.sleep(longest=1)
+        wait.sleep(pending)
 
 
 def drain(client: Client, names: Iterable[str], seconds: float, progress: Progress) -> None:
@@ -56,17 +54,17 @@ def drain(client: Client, names: Iterable[str], seconds: float, progress: Progre
     is killed before it has come to ask for tasks. NAMES may be `group:name`. May be repeated after an interruption
     anywhere.
     """
-    wait = _Wait(dict.fromkeys(names, seconds), progress)
-    mains = {name: int(info["pid"]) for name, info in client.infos(wait.pending).items() if info and _has_process(info)}
+    wait, limits = StopWait(progress), dict.fromkeys(names, seconds)
+    mains = {name: int(info["pid"]) for name, info in client.infos(limits).items() if info and _has_process(info)}
     for name, pid in mains.items():
         _terminate(client, name, pid)
     last_alive = time.monotonic()
     while mains:
-        wait.sleep(HEAD_START_SECONDS / 10)
+        wait.sleep(limits, HEAD_START_SECONDS / 10)
         asked_at = time.monotonic()
         _take_stock(client, mains, last_alive)
         last_alive = asked_at
-    stop_gracefully(client, wait.pending, progress)
+    stop_gracefully(client, limits, progress)
 
 
 def _take_stock(client: Client, mains: dict[str, int], last_alive: float) -> None:
@@ -207,30 +205,3 @@ def _main_process(name: str, pid: int) -> int:
             )
         pid = children[0]
     return pid
-
-
-class _Wait:
-    """A wait for programs to end: how long each may take, when to look again, and what to tell meanwhile."""
-
-    def __init__(self, limits: Mapping[str, float], progress: Progress) -> None:
-        self.pending = dict(limits)
-        self._progress = progress
-        self._began = time.monotonic()
-        self._told = 0
-
-    def sleep(self, longest: float) -> None:
-        """Wait a moment, longer the longer it has taken; raise ProcmanError if something takes too long."""
-        elapsed = time.monotonic() - self._began
-        late = [name for name, limit in self.pending.items() if elapsed > limit + MARGIN_SECONDS]
-        if late:
-            raise ProcmanError(
-                f"{', '.join(late)} did not end within {elapsed:.0f} s",
-                hint="It may still be finishing its tasks: run the same command again to go on waiting.",
-            )
-        if int(elapsed) > self._told:
-            self._told = int(elapsed)
-            names = ", ".join(self.pending) if len(self.pending) < 4 else f"{len(self.pending)} programs"
-            whose = "its" if len(self.pending) == 1 else "their"
-            limit = max(self.pending.values())
-            self._progress(f"{names}: finishing {whose} tasks, {elapsed:.0f} s of at most {limit:g} s")
-        time.sleep(min(longest, max(0.05, elapsed / 10)))

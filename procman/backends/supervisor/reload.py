@@ -17,6 +17,7 @@ from procman.backends.supervisor.client import (
     WORDS,
     Client,
     Fault,
+    NotRunning,
 )
 from procman.backends.supervisor.configuration.includes import files_of
 from procman.backends.supervisor.configuration.sections import sections_of
@@ -117,8 +118,25 @@ def load_again(client: Client, name: str) -> None:
     client.call("addProcessGroup", name)
 
 
-def start(client: Client, program: InstalledProgram, differences: Reread, progress: Progress) -> None:
-    """Start PROGRAM from its section as it is in the files now, unless it runs."""
+def start(client: Client, programs: Iterable[InstalledProgram], progress: Progress) -> None:
+    """Start what of `programs` does not run, in order, from its section as it is in the files now."""
+    differences = _reread_if_possible(client, progress)
+    for program in programs:
+        _start(client, program, differences, progress)
+
+
+def _reread_if_possible(client: Client, progress: Progress) -> Reread:
+    """A file of somebody else that cannot be read is no reason not to start what is loaded."""
+    try:
+        return reread(client)
+    except NotRunning:
+        raise
+    except ProcmanError as error:
+        progress(f"{error.message}; starting what supervisord has loaded")
+        return Reread()
+
+
+def _start(client: Client, program: InstalledProgram, differences: Reread, progress: Progress) -> None:
     info = client.infos([program.name])[program.name]
     if info is None:
         load(client, program, progress)

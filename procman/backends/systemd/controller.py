@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from procman.backends.base import Progress
+from procman.backends.graceful_stop import stop_and_start
 from procman.backends.systemd.graceful_stop import is_stopped_gracefully, stop_gracefully
 from procman.backends.systemd.states import (
     could_not_be_started,
@@ -52,7 +53,6 @@ class SystemdController:
         self._removed: set[str] = set()
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
-        """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
         try:
             return self._states(programs)
         except ProcmanError as error:
@@ -60,14 +60,9 @@ class SystemdController:
             return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
 
     def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
-        """Return by name whether each is to run, to be recorded before procman itself stops anything (R11).
-
-        Unlike `states` it raises ProcmanError where systemd cannot be asked: a guess must not be kept.
-        """
         return {state.name: state.desired for state in self._states(programs)}
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
-        """Start what does not run, from its unit as the disk has it now; return once each was started."""
         self._reload_if_needed([name for program in programs for name in units_of(program)])
         units = self._systemctl.show([unit_of(program) for program in programs])
         self._refuse_unknown(units.values())
@@ -80,22 +75,14 @@ class SystemdController:
             self._start(todo, progress)
 
     def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
-        """Stop warm, ordered in the order given, side by side; return when all have ended."""
         limits = {name: stop_timeout_seconds(each) for each in programs for name in units_of(each)}
         stop_gracefully(self._systemctl, limits, progress)
 
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
-        """Stop PROGRAM warm and start it again from its unit as the disk has it now."""
         self._reload_if_needed(units_of(program))
-        try:
-            self.stop([program], progress)
-            self.start([program], progress)
-        except BaseException:
-            progress(f"{program.name} may stay stopped: `procman start {program.name}` starts it")
-            raise
+        stop_and_start(self, program, progress)
 
     def activate(self, activation: Activation, progress: Progress) -> str:
-        """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
         program = activation.program
         if activation.action is Action.REMOVE:
             return self._remove(program, progress)
@@ -132,7 +119,6 @@ class SystemdController:
             self._enable()
 
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
-        """Yield the last LINES of what PROGRAM wrote and, to FOLLOW it, what comes after, without end."""
         if program.log_file is None:
             return read_journal(unit_name(program.name), self._scope, lines, follow=follow)
         from procman.host.log_file import read_log
@@ -143,7 +129,6 @@ class SystemdController:
         """Do nothing: the process manager is the host's own."""
 
     def command_line(self, program: InstalledProgram) -> str:
-        """Return systemctl's command that restarts PROGRAM, for a person to paste."""
         return self._systemctl.command("restart", program.name)
 
     def _states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:

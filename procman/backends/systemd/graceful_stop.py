@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from procman.backends.base import Progress
-from procman.errors import ProcmanError
+from procman.backends.graceful_stop import StopWait
 from procman.host import systemd_host
 from procman.host.systemctl import Systemctl, Unit
-
-MARGIN_SECONDS = 15
-"""Beyond the stop timeout: systemd's kill of the whole group, and its end."""
 
 
 def stop_gracefully(systemctl: Systemctl, limits: Mapping[str, float], progress: Progress) -> None:
@@ -21,9 +17,10 @@ def stop_gracefully(systemctl: Systemctl, limits: Mapping[str, float], progress:
     takes longer than systemd should give it.
     """
     stop = _Stop(systemctl, limits, progress)
+    wait = StopWait(progress)
     while units := stop.pending():
-        stop.give_orders(units)
-        stop.wait(units)
+        stop.give_orders(units, wait.elapsed)
+        wait.sleep({_program(unit): stop.limit(unit) for unit in units})
 
 
 def is_stopped_gracefully(unit: Unit) -> bool:
@@ -36,20 +33,14 @@ def is_stopped_gracefully(unit: Unit) -> bool:
 
 
 class _Stop:
-    """A stop under way: what was ordered, how long it has taken, what was told meanwhile."""
+    """A stop under way: what was ordered of which unit."""
 
     def __init__(self, systemctl: Systemctl, limits: Mapping[str, float], progress: Progress) -> None:
         self._systemctl = systemctl
         self._limits = dict(limits)
         self._progress = progress
-        self._began = time.monotonic()
-        self._told = 0
         self._ordered: set[str] = set()
         self._signalled: dict[str, int] = {}
-
-    @property
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._began
 
     def pending(self) -> list[Unit]:
         """Return the units that have not ended yet."""
@@ -61,14 +52,14 @@ class _Stop:
                     self._progress(f"{_program(unit)} did not end within its stop timeout and was killed")
         return [unit for unit in units if not unit.has_ended]
 
-    def give_orders(self, units: Sequence[Unit]) -> None:
+    def give_orders(self, units: Sequence[Unit], elapsed: float) -> None:
         """Order systemd to stop UNITS; where it would lose tasks, TERM goes to the main process alone first."""
         stopped = []
         for unit in units:
             pid = unit.number("MainPID") or 0
             if unit.text("ActiveState") == "deactivating" or (unit.name in self._ordered and unit.job):
                 continue
-            if is_stopped_gracefully(unit) or not pid or self._elapsed > self._limits[unit.name]:
+            if is_stopped_gracefully(unit) or not pid or elapsed > self._limits[unit.name]:
                 stopped.append(unit.name)
             elif self._signalled.get(unit.name) != pid:
                 self._signalled[unit.name] = pid
@@ -78,24 +69,8 @@ class _Stop:
             self._systemctl.order("stop", "--no-block", *stopped)
             self._ordered.update(stopped)
 
-    def wait(self, units: Sequence[Unit]) -> None:
-        """Wait a moment, longer the longer it has taken; raise ProcmanError if a unit takes too long."""
-        bounds = {_program(unit): self._bound(unit) for unit in units}
-        elapsed = self._elapsed
-        late = [name for name, bound in bounds.items() if elapsed > bound + MARGIN_SECONDS]
-        if late:
-            raise ProcmanError(
-                f"{', '.join(late)} did not end within {elapsed:.0f} s",
-                hint="It may still be finishing its tasks: run the same command again to go on waiting.",
-            )
-        if int(elapsed) > self._told:
-            self._told = int(elapsed)
-            names = ", ".join(bounds) if len(bounds) < 4 else f"{len(bounds)} programs"
-            whose = "its" if len(bounds) == 1 else "their"
-            self._progress(f"{names}: finishing {whose} tasks, {elapsed:.0f} s of at most {max(bounds.values()):g} s")
-        time.sleep(min(1.0, max(0.05, elapsed / 10)))
-
-    def _bound(self, unit: Unit) -> float:
+    def limit(self, unit: Unit) -> float:
+        """Return how many seconds the stop of `unit` may take, as it is under way."""
         loaded = systemd_host.seconds(unit.text("TimeoutStopUSec"))
         longest = max(self._limits[unit.name], loaded or 0)
         # After an order, systemd's own clock runs; before, with TERM to the main process alone, ours did.

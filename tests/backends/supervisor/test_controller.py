@@ -421,7 +421,7 @@ def test_stop_that_takes_too_long_ends_with_an_error(supervisord: Supervisord, m
     supervisord.worker("a", task_seconds=60)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
-    monkeypatch.setattr("procman.backends.supervisor.graceful_stop.MARGIN_SECONDS", 0)
+    monkeypatch.setattr("procman.backends.graceful_stop.MARGIN_SECONDS", 0)
     with pytest.raises(ProcmanError, match="a did not end within"):
         stop_gracefully(supervisord.client, {"a": 0.5}, ignore)
     assert supervisord.state("a") == "STOPPING"
@@ -541,7 +541,7 @@ def test_shorter_stop_timeout_does_not_cut_the_wait_for_what_the_loaded_section_
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
     supervisord.worker("a", task_seconds=2, stopwaitsecs=1)
-    monkeypatch.setattr("procman.backends.supervisor.graceful_stop.MARGIN_SECONDS", 0)
+    monkeypatch.setattr("procman.backends.graceful_stop.MARGIN_SECONDS", 0)
     activation = Activation(Action.REPLACE, installed("a", stop_timeout=1), old_stop_timeout_seconds=20)
     assert supervisord.controller().activate(activation, ignore) == "restarted"
     assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
