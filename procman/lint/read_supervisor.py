@@ -9,8 +9,7 @@ from pathlib import Path
 
 from procman.accounts import user_name
 from procman.backends.supervisor.configuration.discovery import ExistingProgram, command_of, environment_of, expanded
-from procman.backends.supervisor.configuration.main_file import Malformed, read_sections
-from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, sections_of
+from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Malformed, Section, read_sections
 from procman.lint.find_celery import is_open, recognise
 from procman.lint.inputs import LogFile, Part, Reader, Setting
 from procman.model import Kind
@@ -21,11 +20,11 @@ LOGS = ("stdout_logfile", "stderr_logfile")
 def supervisor_parts(file: Path, text: str) -> list[Part]:
     """Return every section of FILE, whose content is TEXT."""
     try:
-        read_sections(file, text)
+        sections = read_sections(file, text)
     except Malformed as error:
         return [Part(Reader.SUPERVISOR, file, error.line, file.name, (), False, unreadable=error.why)]
     world_readable = is_open(file)
-    parts = [_part(file, section, world_readable) for section in sections_of(text)]
+    parts = [_part(file, section, world_readable) for section in sections]
     celery = {part.name.partition(":")[2] for part in parts if part.celery}
     return [_group(part, celery) if part.name.startswith("group:") else part for part in parts]
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from procman.backends.base import ManagerReport
 from procman.backends.supervisor.client import Client
-from procman.backends.supervisor.configuration.main_file import read_main_file, read_sections
+from procman.backends.supervisor.configuration.main_file import read_main_file
+from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.controller import controller
 from procman.backends.supervisor.embedded import own_command, started_by_hand
 from procman.backends.supervisor.renderer import render
@@ -37,10 +38,10 @@ def examine(project: Project) -> ManagerReport:
     )
     try:
         main = read_main_file(path)
-        sections = read_sections(path, path.read_text(encoding="utf-8", errors="surrogateescape"))
-        if sections.has_section("inet_http_server") and not sections.has_option("inet_http_server", "password"):
-            where = sections.get("inet_http_server", "port", fallback="")
-            report = replace(report, tcp_without_password=where)
+        options = read_options(path, path.read_text(encoding="utf-8", errors="surrogateescape"))
+        tcp = options.get("inet_http_server")
+        if tcp is not None and "password" not in tcp:
+            report = replace(report, tcp_without_password=tcp.get("port", ""))
         version = str(Client(main, "Start it as the host starts it.", ASKING_SECONDS).call("getSupervisorVersion"))
         return replace(report, supervisor_version=version)
     except ProcmanError as error:

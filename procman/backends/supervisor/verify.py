@@ -8,9 +8,8 @@ from pathlib import Path
 
 from procman.backends import watcher
 from procman.backends.supervisor.configuration import includes
-from procman.backends.supervisor.configuration.main_file import read_sections
 from procman.backends.supervisor.configuration.merged import Configuration, assemble
-from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, sections_of
+from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, read_sections, sections_of
 from procman.backends.supervisor.configuration.supervisor_parser import Process, Reading, Source, Unreadable, read
 from procman.backends.supervisor.configuration.takeover import remaining
 from procman.backends.supervisor.reload import locate_error

@@ -13,8 +13,8 @@ from pathlib import Path
 from supervisor.datatypes import dict_of_key_value_pairs
 from supervisor.options import expand
 
-from procman.backends.supervisor.configuration.main_file import MainFile, read_sections
-from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, sections_of
+from procman.backends.supervisor.configuration.main_file import MainFile
+from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, read_sections
 from procman.errors import ProcmanError
 
 CONFIGURATIONS = ("etc/supervisord.conf", "etc/supervisor/supervisord.conf")
@@ -75,13 +75,11 @@ def read_programs(path: Path) -> list[ExistingProgram]:
     A section that stands there twice, which supervisord merges, is returned twice. Raises ProcmanError where
     supervisord could not read the file.
     """
-    text = _text(path)
-    read_sections(path, text)
     return [
         ExistingProgram(
             section.kind, section.name, {each.name: each.value for each in section.options}, path, section.line
         )
-        for section in sections_of(text)
+        for section in read_sections(path, _text(path))
         if section.kind in (*PROGRAM_KINDS, "group")
     ]
 

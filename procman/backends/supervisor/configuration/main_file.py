@@ -9,13 +9,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
-
-if TYPE_CHECKING:
-    import configparser
 
 EMBEDDED = "supervisor"
 """The directory of procman's own supervisord below `Directories.shared_state`; what follows is in it."""
@@ -30,17 +27,6 @@ HASHED = "{SHA}"
 
 class NoConfiguration(ProcmanError):
     """supervisord's configuration file does not exist."""
-
-
-class Malformed(ProcmanError):
-    """A file that supervisord could not read; what stands in it, which may be a password, is not told (S2)."""
-
-    def __init__(self, path: Path, line: int, why: str) -> None:
-        self.line, self.why = line, why
-        super().__init__(
-            f"{path}:{line}: supervisord cannot read it: {why}",
-            hint="Mend that line, then run the same command again.",
-        )
 
 
 @dataclass(frozen=True)
@@ -77,8 +63,7 @@ def read_main_file(path: Path) -> MainFile:
 
 def parse_main_file(path: Path, text: str) -> MainFile:
     """Return what TEXT, which stands or is to stand in PATH, says."""
-    parser = read_sections(path, text)
-    words = _Words(parser, path)
+    words = _Words(path, read_options(path, text))
     address, username, password = _server(words)
     pid_file = words.get("supervisord", "pidfile", "supervisord.pid")
     return MainFile(
@@ -110,31 +95,12 @@ def embedded_main_file(path: Path, state: Path) -> MainFile:
     )
 
 
-def read_sections(path: Path, text: str) -> configparser.RawConfigParser:
-    """Parse TEXT by the rules supervisor 4 sets for its files; Malformed names PATH and the line."""
-    import configparser  # not before it is needed: of procman's own supervisord all is known
-
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"), strict=False)
-    try:
-        parser.read_string(text, str(path))
-    except configparser.MissingSectionHeaderError as error:
-        bom = "a byte order mark (BOM) stands before this line: save the file without one"
-        why = bom if text.startswith("\ufeff") else "no [section] stands above this line"
-        raise Malformed(path, error.lineno, why) from None
-    except configparser.ParsingError as error:
-        # One of a single line, as of Python 3.13, is in no list.
-        lines = [line for line, _ in error.errors] or [getattr(error, "lineno", 1)]
-        more = f", and {len(lines) - 1} more like it" if lines[1:] else ""
-        raise Malformed(path, lines[0], f"this line is neither a [section] nor NAME=VALUE{more}") from None
-    return parser
-
-
 class _Words:
     """Values with supervisor's `%(here)s` and `%(ENV_X)s` filled in."""
 
-    def __init__(self, parser: configparser.RawConfigParser, path: Path) -> None:
-        self.parser = parser
+    def __init__(self, path: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
         self.path = path
+        self._sections = sections
         self._expansions: Mapping[str, str] = {
             "here": str(path.parent),
             "host_node_name": os.uname().nodename,
@@ -142,7 +108,7 @@ class _Words:
         }
 
     def get(self, section: str, option: str, default: str = "") -> str:
-        value = self.parser.get(section, option, fallback=default)
+        value = self._sections.get(section, {}).get(option, default)
         if "%" not in value:
             return value
         try:

@@ -1,21 +1,35 @@
-"""Finds sections and options in a file of supervisord's, with their lines; pure.
+"""Reads a file of supervisord's into sections and options, with their lines; pure.
 
-The rules are those of Python's RawConfigParser as supervisor 4 sets it up, which itself forgets where things stood.
+The rules are those of Python's RawConfigParser as supervisor 4 sets it up, which itself forgets where things stood, and
+whose import takes longer than reading a file does.
 """
 
 from __future__ import annotations
 
-import configparser
 import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+from procman.errors import ProcmanError
 
 PROGRAM_KINDS = ("program", "fcgi-program", "eventlistener")
 """Sections that define a program."""
 
-_HEADER = configparser.RawConfigParser.SECTCRE
+_HEADER = re.compile(r"\[(?P<header>.+)\]")
 _OPTION = re.compile(r"(?P<option>.*?)\s*[=:]\s*(?P<value>.*)$")
+
+
+class Malformed(ProcmanError):
+    """A file that supervisord could not read; what stands in it, which may be a password, is not told (S2)."""
+
+    def __init__(self, path: Path, line: int, why: str) -> None:
+        self.line, self.why = line, why
+        super().__init__(
+            f"{path}:{line}: supervisord cannot read it: {why}",
+            hint="Mend that line, then run the same command again.",
+        )
 
 
 @dataclass(frozen=True)
@@ -75,10 +89,39 @@ def lines_of(text: str) -> list[str]:
 
 def sections_of(text: str) -> list[Section]:
     """Return the sections of TEXT in order; what supervisord would not read either is passed over."""
-    return [section.close() for section in _read(lines_of(text))]
+    return [section.close() for section in _read(lines_of(text), [])]
 
 
-def _read(lines: list[str]) -> Iterator[_Open]:
+def read_sections(path: Path, text: str) -> list[Section]:
+    """Return the sections of `text` in order; Malformed names `path` and the line that supervisord would not read."""
+    return [section.close() for section in _read_all(path, text)]
+
+
+def read_options(path: Path, text: str) -> dict[str, dict[str, str]]:
+    """Return the options that count by section, `[DEFAULT]` merged into each; Malformed as from `read_sections`.
+
+    A section goes by its whole header, blanks included: that is how supervisord looks for its own.
+    """
+    merged: dict[str, dict[str, str]] = {"DEFAULT": {}}
+    for section in _read_all(path, text):
+        merged.setdefault(section.header, {}).update((option.name, option.value) for option in section.options)
+    return {header: merged["DEFAULT"] | options for header, options in merged.items()}
+
+
+def _read_all(path: Path, text: str) -> list[_Open]:
+    refused: list[int] = []
+    sections = list(_read(lines_of(text), refused))
+    if not refused:
+        return sections
+    if not sections or refused[0] < sections[0].line:
+        bom = "a byte order mark (BOM) stands before this line: save the file without one"
+        raise Malformed(path, refused[0], bom if text.startswith("\ufeff") else "no [section] stands above this line")
+    more = f", and {len(refused) - 1} more like it" if refused[1:] else ""
+    raise Malformed(path, refused[0], f"this line is neither a [section] nor NAME=VALUE{more}")
+
+
+def _read(lines: list[str], refused: list[int]) -> Iterator[_Open]:
+    """Yield the sections in `lines`, and add to `refused` the lines that supervisord would not read."""
     section: _Open | None = None
     indent = 0
     for number, line in enumerate(lines, 1):
@@ -86,7 +129,7 @@ def _read(lines: list[str]) -> Iterator[_Open]:
         if not value:
             continue
         own_indent = len(line) - len(line.lstrip())
-        if section and section.options and own_indent > indent:
+        if section and section.options and section.options[-1].name and own_indent > indent:
             last = section.options[-1]
             section.options[-1] = Option(last.name, f"{last.value}\n{value}", last.line, number)
             section.end = number
@@ -99,6 +142,8 @@ def _read(lines: list[str]) -> Iterator[_Open]:
             section = _Open(header["header"], number, number, [])
             continue
         option = _OPTION.match(value)
+        if not section or not option or not option["option"]:
+            refused.append(number)
         if section and option:
             section.options.append(Option(option["option"].lower(), option["value"], number, number))
             section.end = number

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor.configuration.main_file import Malformed, read_sections
 from procman.backends.supervisor.configuration.redaction import without_content
+from procman.backends.supervisor.configuration.sections import Malformed, read_sections
 from procman.backends.supervisor.configuration.supervisor_parser import Source, Unreadable, read
 
 PROGRAM = "[program:x]\ncommand=sleep 1\n"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import configparser
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from supervisor.options import UnhosedConfigParser
 
-from procman.backends.supervisor.configuration.sections import sections_of
+from procman.backends.supervisor.configuration.sections import Malformed, read_options, sections_of
 
 FRAGMENTS = st.sampled_from(
     [
@@ -56,6 +58,32 @@ def test_every_section_and_value_is_as_supervisor_reads_it(lines: list[str]) -> 
         options = ours.setdefault(section.header, {})
         options.update({option.name: _joined(option.value) for option in section.options})
     assert ours == theirs
+
+
+@given(st.lists(FRAGMENTS | st.sampled_from(["rubbish", "  rubbish", "=x", " = x", "[]", "[ first]"]), max_size=12))
+def test_refused_lines_and_options_that_count_are_as_supervisor_reads_them(lines: list[str]) -> None:
+    text = "\n".join(lines)
+    parser = UnhosedConfigParser()
+    try:
+        parser.read_string(text)
+    except configparser.ParsingError as error:
+        expected = _refusal(error)
+        with pytest.raises(Malformed) as caught:
+            read_options(Path("x.conf"), text)
+        assert (caught.value.line, caught.value.why) == expected
+        return
+    theirs = {name: {key: _joined(value) for key, value in parser[name].items()} for name in parser}
+    ours = read_options(Path("x.conf"), text)
+    assert {name: {key: _joined(value) for key, value in ours[name].items()} for name in ours} == theirs
+
+
+def _refusal(error: configparser.ParsingError) -> tuple[int, str]:
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return error.lineno, "no [section] stands above this line"
+    # One of a single line, as of Python 3.13, is in no list.
+    refused = [line for line, _ in error.errors] or [getattr(error, "lineno", 0)]
+    more = f", and {len(refused) - 1} more like it" if refused[1:] else ""
+    return refused[0], f"this line is neither a [section] nor NAME=VALUE{more}"
 
 
 def _joined(value: str) -> str:
