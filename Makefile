@@ -2,14 +2,15 @@
 
 PYTHON = python3
 TESTS =
-AT_ONCE = 3
+AT_ONCE = 4
 
 VIRTUALENV = .venv
 BIN = $(VIRTUALENV)/bin
 READY = $(VIRTUALENV)/ready
 DEMO = $(CURDIR)/.build/demo
-UNIT = not (supervisord or celery or versions or package or strace or thorough or root or host or chaos or soak)
 PYTEST = $(BIN)/python -m pytest -n $(AT_ONCE) --dist loadgroup
+UNIT = $(BIN)/python -m pytest -n 2 --hypothesis-profile='few examples' -m '$(ALONE)'
+ALONE = not (supervisord or celery or versions or package or strace or thorough or root or host or chaos or soak)
 
 # Much of what the tests start would otherwise be compiled each time.
 export PYTHONDONTWRITEBYTECODE =
@@ -23,7 +24,10 @@ test: lint packages ## check the code, then run every test; TESTS=tests/config r
 	$(PYTEST) $(TESTS)
 
 unit: $(READY) ## the tests that need neither supervisord nor Celery, root, a host or the network, in under a minute
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile='few examples' -m '$(UNIT)' $(TESTS)
+	$(UNIT) $(TESTS)
+
+coverage: $(READY) ## the tests of `make unit`, and whether they still reach as much of procman/ as setup.cfg asks for
+	$(UNIT) --cov --cov-report=term:skip-covered
 
 lint: $(READY) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -69,4 +73,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test unit lint chaos soak demo demo-stop host bench docs units clean packages
+.PHONY: help test unit coverage lint chaos soak demo demo-stop host bench docs units clean packages
