@@ -15,6 +15,11 @@ class ProcmanError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def in_one_line(self) -> str:
+        """The message and its hint, for a list of problems."""
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
 
 class ConfigurationError(ProcmanError):
     """Every problem found in procman.toml or on the command line, in one report (U1). Exit status 2."""

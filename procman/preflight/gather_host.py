@@ -33,7 +33,7 @@ def _warnings(project: Project) -> tuple[str, ...]:
     try:
         return tuple(warnings(project))
     except ProcmanError as error:
-        return (f"{error.message}: {error.hint}" if error.hint else error.message,)
+        return (error.in_one_line,)
 
 
 # Beats of others -----------------------------------------------------------------------------------------------------

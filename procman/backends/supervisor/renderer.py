@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from procman.backends.supervisor.configuration.main_file import EMBEDDED, embedded_main_file
 from procman.backends.supervisor.embedded import check_socket_length
 from procman.backends.supervisor.systemd_unit import UNIT
 from procman.backends.supervisor.watcher_program import NEVER_GIVE_UP, healer_files
@@ -20,8 +21,6 @@ from procman.templating import Templates
 
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
 """supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""
-
-SOCKET = "supervisor.sock"
 
 SHARED = "Written by procman; all its projects here share this supervisord."
 
@@ -57,7 +56,7 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
     if project.supervisor.mode is SupervisorMode.EMBEDDED:
         yield RenderedDirectory(project.supervisor.configuration.parent, 0o755, root, root, shared=True)
         yield RenderedDirectory(Path(project.supervisor.include).parent, 0o755, root, root, shared=True)
-        yield RenderedDirectory(places.shared_state / "supervisor", 0o700, root, root, shared=True)
+        yield RenderedDirectory(places.shared_state / EMBEDDED, 0o700, root, root, shared=True)
     for own in (places.configuration, places.state, places.library, places.logs, places.state / "run"):
         yield RenderedDirectory(own, 0o755, root, root)
     for program in project.programs:
@@ -119,18 +118,17 @@ def _section(project: Project, program: Program, templates: Templates) -> Render
 
 def _supervisord(project: Project, templates: Templates) -> RenderedFile:
     owner = owner_of(project)
-    directory = project.directories.shared_state / "supervisor"
-    socket = directory / SOCKET
-    check_socket_length(socket)
+    main = embedded_main_file(project.supervisor.configuration, project.directories.shared_state)
+    check_socket_length(main.address)
     _check_pattern(project.supervisor.configuration.parent)
     values = {
         "marker": SHARED,
         "configuration": project.supervisor.configuration,
-        "directory": directory,
-        "log_file": directory / "supervisord.log",
-        "pid_file": directory / "supervisord.pid",
-        "socket": socket,
-        "url": f"unix://{socket}",
+        "directory": project.directories.shared_state / EMBEDDED,
+        "log_file": main.log_file,
+        "pid_file": main.pid_file,
+        "socket": main.address,
+        "url": f"unix://{main.address}",
         "user": owner,
     }
     text = templates.render("supervisor/supervisord.conf.j2", values)

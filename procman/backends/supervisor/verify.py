@@ -43,7 +43,7 @@ def verify(
     try:
         configuration = assemble(project.supervisor, rendering, [*removed], adopted or {})
     except ProcmanError as error:
-        return [_one_line(error)]
+        return [error.in_one_line]
     checks = (_not_included, _files_of_ours, _files_of_others, _clashes)
     problems = [problem for check in checks for problem in check(configuration)]
     problems += problems_of_unit(project, rendering)
@@ -105,7 +105,7 @@ def _files_of_others(configuration: Configuration) -> Iterator[str]:
         except OSError as error:
             yield f"{source.path}: cannot be read ({error.strerror}), so nothing can be verified: run it with sudo"
         except ProcmanError as error:
-            yield _one_line(error)
+            yield error.in_one_line
 
 
 def _unlistable(directory: Path) -> Iterator[str]:
@@ -247,7 +247,3 @@ def _others(before: Reading, merged: Reading, names: set[str]) -> Iterator[str]:
         if then.get(key) != now.get(key):
             what = "would come to be" if key not in then else "would be gone" if key not in now else "would change"
             yield f"{':'.join(key)} is not for procman to touch, and {what} through procman's files: mend the template"
-
-
-def _one_line(error: ProcmanError) -> str:
-    return f"{error.message}: {error.hint}" if error.hint else error.message

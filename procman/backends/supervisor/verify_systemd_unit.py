@@ -24,7 +24,7 @@ def problems_of_unit(project: Project, rendering: Rendering) -> list[str]:
     try:
         return [*_commands(project, supervisord), *_unit(project, rendering)]
     except ProcmanError as error:
-        return [f"{error.message}: {error.hint}" if error.hint else error.message]
+        return [error.in_one_line]
 
 
 def _commands(project: Project, supervisord: Path) -> Iterator[str]:

@@ -45,7 +45,7 @@ def verify(
         found = verify_units(project.scope, project.directories.units, staged, version)
         return [_explained(line, project) for line in found]
     except ProcmanError as error:
-        return [f"{error.message}: {error.hint}" if error.hint else error.message]
+        return [error.in_one_line]
 
 
 def unread(_project: Project, _rendering: Rendering, _files: Iterable[Path]) -> list[str]:

@@ -76,4 +76,4 @@ def collecting(problems: list[str]) -> Iterator[None]:
     try:
         yield
     except PathError as error:
-        problems.append(f"{error.message}: {error.hint}" if error.hint else error.message)
+        problems.append(error.in_one_line)
