@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import traceback
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -48,17 +49,8 @@ class Templates:
     def __init__(self, own: Path | None = None) -> None:
         if own:
             _check_overrides(own)
-        self._directories = [*([own] if own else []), builtin_templates()]
-        self._environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(self._directories),
-            undefined=jinja2.StrictUndefined,
-            finalize=_finalize,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,  # noqa: S701  # nothing here is HTML; _finalize holds the rule of this place
-        )
-        self._environment.filters.update({each.__name__: each for each in FILTERS})
+        self._directories = (*([own] if own else []), builtin_templates())
+        self._environment = _environment(self._directories)
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
         """Return the text of template NAME; ProcmanError names the template and the line that is wrong."""
@@ -88,6 +80,22 @@ class Templates:
             if any(Path(frame.filename).is_relative_to(directory) for directory in self._directories):
                 return f"{frame.filename}:{frame.lineno}"
         return name
+
+
+@cache
+def _environment(directories: tuple[Path, ...]) -> jinja2.Environment:
+    """Return what reads the templates of `directories`, which it compiles once, and again after a change."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(directories),
+        undefined=jinja2.StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  # nothing here is HTML; _finalize holds the rule of this place
+    )
+    environment.filters.update({each.__name__: each for each in FILTERS})
+    return environment
 
 
 def _check_overrides(own: Path) -> None:
