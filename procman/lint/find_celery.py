@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.agent import LAUNCHER
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.start_script import read_script
 from procman.init.import_supervisor import SHELL, script_of
-from procman.lint.inputs import Shell
+from procman.lint.inputs import Part, Setting, Shell
 from procman.model import Kind
 from procman.secrets import is_secret
 
@@ -54,6 +54,20 @@ def recognise(name: str, words: Sequence[str], directory: Path, environment: Map
     if not text:
         return _unread(name, words, line, is_shell=is_shell)
     return _behind_shell(words, text, directory, environment, is_shell=is_shell)
+
+
+def with_celery(part: Part, command: Setting | None, found: Recognised) -> Part:
+    """Return `part` with what was recognised in its `command`."""
+    return replace(
+        part,
+        command=command,
+        words=found.words,
+        celery=found.kind,
+        with_beat=bool(found.command and found.command.with_beat),
+        multi=found.multi,
+        shell=found.shell,
+        schedule_file=found.command.schedule_file if found.command else None,
+    )
 
 
 def _behind_shell(

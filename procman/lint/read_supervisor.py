@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.accounts import user_name
 from procman.backends.supervisor.configuration.discovery import ExistingProgram, command_of, environment_of, expanded
 from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Malformed, Section, read_sections
-from procman.lint.find_celery import is_open, recognise
+from procman.lint.find_celery import is_open, recognise, with_celery
 from procman.lint.inputs import LogFile, Part, Reader, Setting
 from procman.model import Kind
 
@@ -55,14 +55,7 @@ def _with_command(part: Part, program: ExistingProgram) -> Part:
     found = recognise(program.name, _words(program, here), Path(directory), variables)
     setting = part.find("environment")
     return replace(
-        part,
-        command=part.find("command"),
-        words=found.words,
-        celery=found.kind,
-        with_beat=bool(found.command and found.command.with_beat),
-        multi=found.multi,
-        shell=found.shell,
-        schedule_file=found.command.schedule_file if found.command else None,
+        with_celery(part, part.find("command"), found),
         logs=tuple(_logs(part, program, here)),
         variables={name: replace(setting, value=value) for name, value in variables.items()} if setting else {},
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from procman.backends.supervisor.configuration.main_file import (
 from procman.backends.supervisor.states import program_states, restarts_in
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.model import (
     Action,
     Activation,
@@ -245,15 +245,6 @@ def _end_of(log: str) -> str:
     if not Path(log).is_absolute():
         return ""  # it is relative to wherever supervisord was started
     try:
-        descriptor = os.open(log, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
+        return (read_untrusted(Path(log), None, LOG_TAIL_BYTES) or b"").decode("utf-8", "replace")
+    except (UntrustedFile, OSError):
         return ""
-    try:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            return ""
-        return os.pread(descriptor, LOG_TAIL_BYTES, max(0, found.st_size - LOG_TAIL_BYTES)).decode("utf-8", "replace")
-    except OSError:
-        return ""
-    finally:
-        os.close(descriptor)

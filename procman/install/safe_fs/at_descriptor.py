@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 
 from procman.install.safe_fs.file_info import AS_CREATED
 from procman.install.safe_fs.trusted_walk import NOT_A_DIRECTORY
+from procman.install.safe_fs.untrusted_file import FLAGS
 
 LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _DEEPEST = 64
 _LARGEST_FILE = 64 * 1024 * 1024
 
@@ -29,7 +29,7 @@ def closing(descriptor: int) -> Iterator[int]:
 def content(directory: int, name: str) -> bytes | None:
     """Return the content of the file NAME; None if it is none."""
     # Not blocking, and asked again by descriptor: a pipe may have taken the file's place.
-    descriptor = os.open(name, _READ, dir_fd=directory)
+    descriptor = os.open(name, FLAGS, dir_fd=directory)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -62,7 +62,7 @@ def hand_over(directory: int, name: str, owner: int, group: int) -> None:
 
 def _hand_over_file(directory: int, name: str, former: int, owner: int, group: int) -> None:
     try:
-        opened = os.open(name, _READ, dir_fd=directory)
+        opened = os.open(name, FLAGS, dir_fd=directory)
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):
             raise

@@ -15,8 +15,10 @@ class UntrustedFile(Exception):
     """It is there, but not what a program of procman's would have written."""
 
 
-def read_untrusted(path: Path, owners: Collection[int], most: int) -> bytes | None:
-    """Return the last MOST bytes of a regular file of one of OWNERS; None if there is none. Raises Foreign.
+def read_untrusted(path: Path, owners: Collection[int] | None, most: int) -> bytes | None:
+    """Return the last `most` bytes of a regular file of one of `owners`, or of anyone; None if there is none.
+
+    Raises UntrustedFile for what is something else, belongs to another user or cannot be opened.
 
     Longer files are cut in front: the first line of the answer may be half a line.
     """
@@ -30,7 +32,7 @@ def read_untrusted(path: Path, owners: Collection[int], most: int) -> bytes | No
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UntrustedFile(f"{path} is no regular file")
-        if status.st_uid not in owners:
+        if owners is not None and status.st_uid not in owners:
             raise UntrustedFile(f"{path} belongs to uid {status.st_uid}")
         return os.pread(descriptor, most, max(0, status.st_size - most))
     finally:

@@ -106,6 +106,7 @@ def test_only_the_end_of_a_long_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"a" * 100 + b"end")
     assert read_untrusted(tmp_path / "file", OWN, 5) == b"aaend"
     assert read_untrusted(tmp_path / "none", OWN, 5) is None
+    assert read_untrusted(tmp_path / "file", None, 5) == b"aaend"
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "somebody else's"])
