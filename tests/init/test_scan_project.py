@@ -163,7 +163,10 @@ def test_files_that_cannot_be_read_do_no_harm(tmp_path: Path) -> None:
 
 
 def test_what_is_closed_to_us_does_no_harm() -> None:
-    with public_directory() as top:
+    with public_directory() as directory:
+        # The search looks beside the project's parent too, where /tmp may hold a virtualenv of anybody's.
+        top = directory / "top"
+        top.mkdir()
         project = make_project(top / "project", "")
         for closed in (top / "closed", project / "closed", top / "project" / ".hidden"):
             closed.mkdir(mode=0o000)
