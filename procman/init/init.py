@@ -22,6 +22,7 @@ from procman.init.scan_project import find_project
 from procman.init.write_toml import text_of
 from procman.model import BackendName, Scope
 from procman.probes.app import TIMEOUT_SECONDS, AppFacts, ask
+from procman.probes.runner import Place
 from procman.subprocesses import SYSTEM_PATH
 
 FILE = "procman.toml"
@@ -199,15 +200,10 @@ def _ask(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
         draft.warn(f"the app was not asked, for it is not loaded as root: {remedy}")
         return None
     try:
-        facts = ask(
-            virtualenv / "bin" / "python",
-            app,
-            environment=_environment(draft, directory, virtualenv),
-            directory=directory,
-            user=user if os.geteuid() == 0 else None,
-            settings=WRITTEN_BY_TASKS,
-            timeout=timeout,
-        )
+        runner = user if os.geteuid() == 0 else None
+        environment = _environment(draft, directory, virtualenv)
+        place = Place(virtualenv / "bin" / "python", environment, directory, runner, group=None)
+        facts = ask(place, app, settings=WRITTEN_BY_TASKS, timeout=timeout)
     except ProcmanError as error:
         last = f" ({error.hint.splitlines()[-1]})" if error.hint else ""
         draft.warn(f"the app could not be asked: {error.message}{last}")

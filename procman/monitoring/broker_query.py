@@ -13,6 +13,7 @@ from procman.launch import launch_of
 from procman.lookup import Installed
 from procman.probes.broker import BrokerFacts
 from procman.probes.broker import ask_broker as ask
+from procman.probes.runner import Place
 from procman.project import Command, Launch, Program, Project, Worker
 
 
@@ -23,17 +24,11 @@ def ask_broker(installed: Installed) -> BrokerFacts:
     """
     project = _project(installed)
     launch = launch_of(project, _asking(project))
-    environment = {**launch.environment, **_environment_file(launch)}
-    return ask(
-        project.virtualenv / "bin" / "python",
-        project.app,
-        environment={name: value for name, value in environment.items() if not name.startswith("PROCMAN_")},
-        directory=launch.directory,
-        user=launch.user,
-        group=launch.group,
-        queues=_queues(project),
-        management_url=project.health.management_url,
-    )
+    variables = {**launch.environment, **_environment_file(launch)}
+    environment = {name: value for name, value in variables.items() if not name.startswith("PROCMAN_")}
+    python = project.virtualenv / "bin" / "python"
+    place = Place(python, environment, launch.directory, launch.user, launch.group)
+    return ask(place, project.app, queues=_queues(project), management_url=project.health.management_url)
 
 
 def _project(installed: Installed) -> Project:

@@ -96,19 +96,18 @@ def _ask_all(
     futures: list[tuple[tuple[Program, ...], Future[AppFacts], Future[BrokerFacts]]] = []
     for programs in _alike(project, launches):
         launch = launches[programs[0].name]
-        where: dict[str, Any] = {
-            "environment": {**launch.environment, **secrets},
-            "directory": launch.directory,
-            "user": launch.user,
-            "group": launch.group,
-        }
-        python = project.virtualenv / "bin" / "python"
+        environment = {**launch.environment, **secrets}
+        where = Where(_python(project), environment, launch.directory, launch.user, launch.group)
         commands = {program.name: _celery_arguments(launches[program.name], program) for program in programs}
-        app = pool.submit(app_facts.ask, python, project.app, commands=commands, timeout=timeout, **where)
+        app = pool.submit(app_facts.ask, where, project.app, commands=commands, timeout=timeout)
         url = project.health.management_url
-        broker = pool.submit(ask_broker, python, project.app, management_url=url, timeout=timeout / 2, **where)
+        broker = pool.submit(ask_broker, where, project.app, management_url=url, timeout=timeout / 2)
         futures.append((programs, app, broker))
     return [_asked(programs, app, broker) for programs, app, broker in futures]
+
+
+def _python(project: Project) -> Path:
+    return project.virtualenv / "bin" / "python"
 
 
 def _alike(project: Project, launches: Mapping[str, Launch]) -> list[tuple[Program, ...]]:
@@ -159,7 +158,7 @@ def _look(
     try:
         answer = _answer(project, question)
     except AppError as error:
-        detail = f"{project.virtualenv / 'bin' / 'python'} ended before it said anything"
+        detail = f"{_python(project)} ended before it said anything"
         return PreflightFacts(project, launches, Interpreter("", detail, error.hint))
     except ProcmanError as error:
         return PreflightFacts(project, launches, Interpreter("", error.message, error.hint))
@@ -180,7 +179,7 @@ def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
     if runs_as_root(project):
         # Nothing of the project is run as root; and it is root's own eyes that are asked for.
         return path_script.answer({**question, "schedule": None})
-    where = Where(project.virtualenv / "bin" / "python", {}, Path("/"), project.user, project.group)
+    where = Where(_python(project), {}, Path("/"), project.user, project.group)
     words = [json.dumps(question)]
     return ask_project(where, "looking at paths", Path(path_script.__file__), words, timeout=LOOKING_SECONDS)
 
@@ -215,19 +214,7 @@ def _looked_up(launch: Launch, program: Program, secrets: Mapping[str, str]) -> 
 
 
 def _place(found: Mapping[str, Any]) -> Place:
-    return Place(
-        exists=found["exists"],
-        problem=found["problem"] or "",
-        is_directory=found["is_directory"],
-        owner=found["owner"] or "",
-        mode=found["mode"] or 0,
-        readable=found["readable"],
-        writable=found["writable"],
-        above=Path(found["above"]),
-        above_writable=found["above_writable"],
-        free_bytes=found["free_bytes"],
-        in_memory=found["in_memory"],
-    )
+    return Place(**{**found, "above": Path(found["above"])})
 
 
 def _schedule(answer: Mapping[str, Any]) -> Schedule:

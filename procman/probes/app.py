@@ -89,24 +89,19 @@ class AppFacts:
 
 
 def ask(
-    python: Path,
+    place: Place,
     app: str,
     *,
-    environment: Mapping[str, str],
-    directory: Path,
-    user: str | None,
-    group: str | None = None,
     settings: Sequence[str] = (),
     commands: Mapping[str, Sequence[str]] | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> AppFacts:
-    """Load APP with the Python of its virtualenv, in DIRECTORY and ENVIRONMENT, and return what it says.
+    """Load `app` in `place`, and return what it says; raises what `ask_project` does, and AppError with the app's own
+    error where it cannot be loaded.
 
-    It runs as USER, for good; where that would be root, nothing is run and ProcmanError raised (S3). SETTINGS names
-    the Django settings of interest. COMMANDS, by any names, are arguments of `celery` that its own Celery is to judge.
-    Raises AppError with the app's own error where it cannot be loaded.
+    `settings` names the Django settings of interest. `commands`, by any names, are arguments of `celery` that its own
+    Celery is to judge.
     """
-    place = Place(python, environment, directory, user, group)
     sources, arguments = [Path(app_script.__file__)], [*settings]
     if commands is not None:
         sources.insert(0, Path(app_check_script.__file__))

@@ -75,24 +75,18 @@ class BrokerFacts:
 
 
 def ask_broker(
-    python: Path,
+    place: Place,
     app: str,
     *,
-    environment: Mapping[str, str],
-    directory: Path,
-    user: str | None,
-    group: str | None = None,
     queues: Sequence[str] = (),
     management_url: str | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> BrokerFacts:
-    """Connect to the broker of APP as a worker would, and return what came of it, within TIMEOUT seconds and a few.
+    """Connect to the broker of `app` as a worker would, and return what came of it, within `timeout` seconds and a few.
 
-    Nothing is declared or consumed. QUEUES names those to look at; none means those a worker consumes that is not told.
-    It runs as USER, for good; where that would be root, nothing is run and ProcmanError raised (S3). Raises AppError
-    where the project's Python gives no answer; a broker that does not take us is an answer.
+    Nothing is declared or consumed. `queues` names those to look at; none means those a worker consumes that is not
+    told. Raises what `ask_project` does; a broker that does not take us is an answer.
     """
-    place = Place(python, environment, directory, user, group)
     asked = json.dumps({"queues": list(queues), "management": management_url, "seconds": timeout})
     source = Path(broker_script.__file__)
     answer = ask_project(place, app, source, [asked], timeout=timeout + KILLED_AFTER_SECONDS)

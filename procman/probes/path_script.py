@@ -43,7 +43,6 @@ def answer(asked: Dict[str, Any]) -> Dict[str, Any]:
     return {
         "format": FORMAT,
         "python": ".".join(map(str, sys.version_info[:3])),
-        "user": _user_name(os.geteuid()),
         "paths": {path: look(path) for path in asked.get("paths", ())},
         "commands": [shutil.which(command, path=path) for command, path in asked.get("commands", ())],
         "schedule": look_at_schedule(schedule) if schedule else None,
@@ -55,9 +54,9 @@ def look(path: str) -> Dict[str, Any]:
     """Return what this user can tell of a path, and of the nearest directory that exists where it does not."""
     try:
         found = os.stat(path)  # type: Optional[os.stat_result]
-        problem = None
+        problem = ""
     except OSError as error:
-        found, problem = None, error.strerror
+        found, problem = None, error.strerror or ""
     above = os.path.dirname(path)
     while above != "/" and not os.path.isdir(above):
         above = os.path.dirname(above)
@@ -65,8 +64,8 @@ def look(path: str) -> Dict[str, Any]:
         "exists": found is not None,
         "problem": problem,
         "is_directory": bool(found and stat.S_ISDIR(found.st_mode)),
-        "owner": _user_name(found.st_uid) if found else None,
-        "mode": stat.S_IMODE(found.st_mode) if found else None,
+        "owner": _user_name(found.st_uid) if found else "",
+        "mode": stat.S_IMODE(found.st_mode) if found else 0,
         "readable": os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)),
         "writable": os.access(path, os.W_OK | (os.X_OK if os.path.isdir(path) else 0)),
         "above": above,

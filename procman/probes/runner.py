@@ -29,7 +29,7 @@ class Place:
     environment: Mapping[str, str]
     directory: Path
     user: str | None
-    group: str | None = None
+    group: str | None
 
 
 def ask_project(

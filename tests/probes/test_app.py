@@ -14,7 +14,7 @@ import pytest
 from procman.errors import ProcmanError
 from procman.probes import app as app_facts
 from procman.probes.app import AppFacts, BeatEntry
-from procman.probes.runner import AppError
+from procman.probes.runner import AppError, Place
 from tests.celery_environments import CELERY_5_7
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, SYSTEM_PYTHON, make_virtualenv, public_directory
@@ -35,8 +35,8 @@ def directory() -> Iterator[Path]:
 
 
 def ask(python: Path, app: str, directory: Path, *, environment: dict[str, str] | None = None, **how: Any) -> AppFacts:
-    how.setdefault("user", SOMEBODY if IS_ROOT else None)
-    return app_facts.ask(python, app, environment=environment or {}, directory=directory, **how)
+    user = how.pop("user", SOMEBODY if IS_ROOT else None)
+    return app_facts.ask(Place(python, environment or {}, directory, user, group=None), app, **how)
 
 
 def test_facts_of_the_demo(python: Path, directory: Path) -> None:

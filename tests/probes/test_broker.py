@@ -18,7 +18,7 @@ import pytest
 from procman.errors import ProcmanError
 from procman.probes import app_script, broker, broker_script
 from procman.probes.broker import REMEDIES, BrokerFacts, QueueFacts
-from procman.probes.runner import AppError
+from procman.probes.runner import AppError, Place
 from tests.celery_environments import CeleryEnvironment
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory
@@ -42,8 +42,8 @@ def directory() -> Iterator[Path]:
 
 def ask(python: Path, directory: Path, settings: str, **how: Any) -> BrokerFacts:
     make_project(directory, settings)
-    how.setdefault("user", SOMEBODY if IS_ROOT else None)
-    facts = broker.ask_broker(python, "site1", environment={}, directory=directory, **how)
+    user = how.pop("user", SOMEBODY if IS_ROOT else None)
+    facts = broker.ask_broker(Place(python, {}, directory, user, group=None), "site1", **how)
     assert SECRET not in repr(facts)
     return facts
 
@@ -198,8 +198,7 @@ def test_queues_of_the_demo(python: Path, directory: Path) -> None:
     data.chmod(0o777)
     demo = shutil.copytree(DEMO, directory / "demo", ignore=shutil.ignore_patterns("var", "__pycache__"))
     environment = {"DEMO_DATA_DIRECTORY": str(data)}
-    facts = broker.ask_broker(
-        python, "mysite", environment=environment, directory=demo, user=SOMEBODY if IS_ROOT else None
-    )
+    place = Place(python, environment, demo, SOMEBODY if IS_ROOT else None, group=None)
+    facts = broker.ask_broker(place, "mysite")
     assert (facts.reachable, facts.trouble, facts.transport) == (True, "", "filesystem")
     assert facts.queues == (QueueFacts("celery", 0, None),)
