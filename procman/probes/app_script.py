@@ -118,7 +118,8 @@ def known_secrets(error: Optional[BaseException]) -> Set[str]:
 
 def answer(app_name: str, setting_names: Iterable[str], commands: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
     """Load the app and return the answer about it; whatever goes wrong becomes a part of it."""
-    found = {"format": FORMAT, "python": _python()}  # type: Dict[str, Any]
+    python = {"version": ".".join(map(str, sys.version_info[:3]))}
+    found = {"format": FORMAT, "python": python}  # type: Dict[str, Any]
     error = None  # type: Optional[BaseException]
     start = time.monotonic()
     try:
@@ -141,23 +142,6 @@ def load(app_name: str) -> Any:
     app.finalize()
     app.loader.import_default_modules()
     return app
-
-
-def _python() -> Dict[str, Any]:
-    return {
-        "version": ".".join(map(str, sys.version_info[:3])),
-        "executable": sys.executable,
-        "uid": os.geteuid(),
-        "dbm": [name for name in ("dbm.sqlite3", "dbm.gnu", "dbm.ndbm", "dbm.dumb") if _can_import(name)],
-    }
-
-
-def _can_import(name: str) -> bool:
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        return False
-    return True
 
 
 def _version(name: str) -> Optional[str]:
@@ -208,14 +192,11 @@ def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:
     fields = {
         "name": lambda: str(app.main or ""),
         "settings_module": _settings_module,
-        "django_settings_module": lambda: os.environ.get("DJANGO_SETTINGS_MODULE"),
         "broker": lambda: _broker(app),
         "queues": lambda: sorted(app.amqp.queues.consume_from),
-        "default_queue": lambda: app.conf.task_default_queue,
         "routed_queues": lambda: sorted(_routed_queues(app)),
         "beat_scheduler": lambda: _dotted(app.conf.beat_scheduler),
         "beat_schedule": lambda: _beat_schedule(app),
-        "beat_schedule_filename": lambda: str(app.conf.beat_schedule_filename),
         "timezone": lambda: str(app.timezone),
         "accept_content": lambda: sorted(map(str, app.conf.accept_content)),
         "tasks": lambda: len([name for name in app.tasks if not name.startswith("celery.")]),
@@ -226,20 +207,7 @@ def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:
     return _ask(fields)
 
 
-PLAIN_OPTIONS = (
-    "broker_connection_retry_on_startup",
-    "task_acks_late",
-    "task_reject_on_worker_lost",
-    "task_soft_time_limit",
-    "task_time_limit",
-    "worker_concurrency",
-    "worker_max_memory_per_child",
-    "worker_max_tasks_per_child",
-    "worker_pool",
-    "worker_prefetch_multiplier",
-    "worker_proc_alive_timeout",
-    "worker_send_task_events",
-)
+PLAIN_OPTIONS = ("task_acks_late", "task_time_limit")
 
 
 def _ask(fields: Mapping[str, Callable[[], Any]]) -> Dict[str, Any]:
@@ -334,15 +302,12 @@ def _beat_schedule(app: Any) -> List[Dict[str, Optional[str]]]:
 
 
 def _django_settings() -> Dict[str, Any]:
-    # Without importing anything: an app that does not use Django must not begin to.
-    django_conf = sys.modules.get("django.conf")
-    if django_conf is None or not django_conf.settings.configured:
-        return {}
     module = sys.modules.get(_settings_module() or "")
     return dict(vars(module)) if module else {}
 
 
 def _settings_module() -> Optional[str]:
+    # Without importing anything: an app that does not use Django must not begin to.
     django_conf = sys.modules.get("django.conf")
     if django_conf is None or not django_conf.settings.configured:
         return None

@@ -55,7 +55,7 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
     [entry] = facts.beat_schedule
     assert isinstance(entry, BeatEntry)
     assert entry.task == "catmaid.tasks.cleanup_cropped_stacks"
-    assert facts.options["worker_concurrency"] == 1
+    assert facts.options == {"task_acks_late": False, "task_time_limit": None, "accept_content": ["json"]}
     assert facts.django == {"MEDIA_ROOT": str(data / "media")}
     assert facts.problems == {}
 
