@@ -69,10 +69,10 @@ def _found(value: object) -> str:
     match value:
         case bool():
             return f"found {str(value).lower()}"
-        case float():
+        case int() if abs(value) >= 10**15:
+            return "found a huge number"
+        case int() | float():
             return f"found {value}"
-        case int():
-            return f"found {value}" if abs(value) < 10**15 else "found a huge number"
         case datetime.date() | datetime.time():
             return "found a date or time: a text stands in quotes"
         case list() | tuple():
@@ -82,7 +82,7 @@ def _found(value: object) -> str:
 
 
 def text_of_one_line(value: object) -> str:
-    """Return VALUE if it is a text that every file we write can hold; raises Unfit otherwise."""
+    """Return `value` if it is a text that every file we write can hold; raises InvalidValue otherwise."""
     if not isinstance(value, str):
         raise InvalidValue
     found = unprintable(value)
@@ -91,13 +91,18 @@ def text_of_one_line(value: object) -> str:
     return value
 
 
+def _read_text(value: object, _: Path) -> str:
+    text = text_of_one_line(value)
+    if not text:
+        raise InvalidValue("it is empty")
+    return text
+
+
 def matching(expected: str, pattern: str, *, longest: int = 255) -> Type:
     """Return the type of a text that is a PATTERN from end to end."""
 
-    def read(value: object, _: Path) -> str:
-        text = text_of_one_line(value)
-        if not text:
-            raise InvalidValue("it is empty")
+    def read(value: object, base: Path) -> str:
+        text = _read_text(value, base)
         if len(text) > longest:
             raise InvalidValue(f"it has {len(text)} characters, {longest} are possible")
         if not re.fullmatch(pattern, text):
@@ -106,13 +111,6 @@ def matching(expected: str, pattern: str, *, longest: int = 255) -> Type:
 
     schema = {"type": "string", "pattern": f"^({pattern})$", "maxLength": longest, **NOT_ON_A_LINE}
     return Type(expected, schema, read, names=True)
-
-
-def _read_text(value: object, _: Path) -> str:
-    text = text_of_one_line(value)
-    if not text:
-        raise InvalidValue("it is empty")
-    return text
 
 
 def _read_path(value: object, base: Path) -> Path:
@@ -232,9 +230,8 @@ def list_of(item: Type, expected: str, *, fewest: int = 0) -> Type:
             raise InvalidValue("found a text: put it in [ ]")
         if not isinstance(value, list):
             raise InvalidValue
-        wrong = [
-            f"item {number}: {reason}" for number, each in enumerate(value, 1) if (reason := _why(item, each, base))
-        ]
+        reasons = enumerate((_why(item, each, base) for each in value), 1)
+        wrong = [f"item {number}: {reason}" for number, reason in reasons if reason]
         if wrong:
             raise InvalidValue("; ".join(wrong))
         if len(value) < fewest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Callable
 from typing import NamedTuple
 
 from procman.accounts import group_id, user_id
@@ -44,22 +45,13 @@ _NOUNS = {
 
 def identify(owner: str | None, group: str | None) -> tuple[int, int]:
     """Return the ids of OWNER and GROUP, given as names or numbers; AS_CREATED for None. Raises PathError."""
-    return _user_id(owner), _group_id(group)
+    return _id_of("user", owner, user_id, "passwd"), _id_of("group", group, group_id, "group")
 
 
-def _user_id(name: str | None) -> int:
+def _id_of(what: str, name: str | None, look_up: Callable[[str], int | None], database: str) -> int:
     if name is None:
         return AS_CREATED
-    found = int(name) if name.isdecimal() else user_id(name)
+    found = int(name) if name.isdecimal() else look_up(name)
     if found is None:
-        raise PathError(f"there is no user {name} on this host", hint=f"see: getent passwd {name}")
-    return found
-
-
-def _group_id(name: str | None) -> int:
-    if name is None:
-        return AS_CREATED
-    found = int(name) if name.isdecimal() else group_id(name)
-    if found is None:
-        raise PathError(f"there is no group {name} on this host", hint=f"see: getent group {name}")
+        raise PathError(f"there is no {what} {name} on this host", hint=f"see: getent {database} {name}")
     return found
