@@ -42,41 +42,36 @@ LEAST = {
 
 def read_settings(environment: Mapping[str, str]) -> HealthSettings:
     """Read what the start script or the unit says; anything may be left out."""
-    reader = _Reader(environment)
+    problems: List[str] = []
     heal = environment.get("PROCMAN_HEAL") or "1"
     if heal not in ("0", "1"):
         # Whoever wrote it meant to say something about it: better nothing is done.
-        reader.problems.append(f"PROCMAN_HEAL is {heal!r}, but should be 0 or 1: nothing is healed")
+        problems.append(f"PROCMAN_HEAL is {heal!r}, but should be 0 or 1: nothing is healed")
     return HealthSettings(
         program=environment.get("PROCMAN_PROGRAM") or "program",
         kind=environment.get("PROCMAN_KIND") or "worker",
         run_directory=environment.get("PROCMAN_RUN_DIRECTORY") or ".",
-        **{name: reader.number(name, least) for name, least in LEAST.items()},
+        **{name: _number(environment, name, least, problems) for name, least in LEAST.items()},
         heal=heal == "1",
         hold_file=environment.get("PROCMAN_HOLD_FILE") or None,
         boot_id=_boot_id(),
-        problems=reader.problems,
+        problems=problems,
     )
 
 
-class _Reader:
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self.problems: List[str] = []
-
-    def number(self, field: str, least: float) -> Any:
-        name, default = f"PROCMAN_{field.upper()}", HealthSettings._field_defaults[field]
-        text = self._environment.get(name)
-        if not text:
-            return default
-        try:
-            value = float(text)
-        except ValueError:
-            value = -1.0
-        if not least <= value <= 1e7:
-            self.problems.append(f"{name} is {text[:40]!r}, but should be a number from {least:g}: {default} is taken")
-            return default
-        return type(least)(value)
+def _number(environment: Mapping[str, str], field: str, least: float, problems: List[str]) -> Any:
+    name, default = f"PROCMAN_{field.upper()}", HealthSettings._field_defaults[field]
+    text = environment.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not least <= value <= 1e7:
+        problems.append(f"{name} is {text[:40]!r}, but should be a number from {least:g}: {default} is taken")
+        return default
+    return type(least)(value)
 
 
 def _boot_id() -> Optional[str]:

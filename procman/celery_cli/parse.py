@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from procman.celery_cli.write import BEAT_KEYS, FORBIDDEN, OTHERS, SHORT_FLAGS, WORKER_KEYS
+from procman.celery_cli.write import BEAT_KEYS, FORBIDDEN, OTHERS, PROJECT_KEYS, SHORT_FLAGS, WORKER_KEYS
 from procman.model import Kind
 from procman.secrets import holds_password
 
@@ -19,7 +19,6 @@ LONG_FLAGS = {
 """Long options of Celery 4.4 to 5.7 that take no value."""
 
 KNOWN = {*WORKER_KEYS, *BEAT_KEYS, *FORBIDDEN, *OTHERS[Kind.WORKER], *OTHERS[Kind.BEAT]}
-PROJECT_KEYS = ("app", "user", "group", "directory")
 
 
 @dataclass
@@ -134,10 +133,6 @@ def _texts(value: object) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else []
 
 
-def _flag(_: str) -> bool:
-    return True
-
-
 def _words(value: str) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
@@ -170,6 +165,6 @@ CONVERSIONS: Mapping[str, Callable[[str], object]] = {
     "time_limit_seconds": _seconds,
     "soft_time_limit_seconds": _seconds,
     "hostname": _node_name,
-    **dict.fromkeys(("events", "without_gossip", "without_mingle", "without_heartbeat"), _flag),
+    **dict.fromkeys(("events", "without_gossip", "without_mingle", "without_heartbeat"), lambda _: True),
 }
 """How the text on a command line becomes the value of a key; a ValueError says that it cannot."""

@@ -55,10 +55,8 @@ BEAT_KEYS = _COMMON_KEYS | {
     "--scheduler": "scheduler",
     "--max-interval": "max_interval_seconds",
 }
-OWN_KEYS = {name: key for name, key in (WORKER_KEYS | BEAT_KEYS).items() if name != "-S"} | {
-    "--schedule-filename": "schedule_file"
-}
-"""Options that have a key of their own in procman.toml; without -S, which is --statedb for a worker."""
+PROJECT_KEYS = ("app", "user", "group", "directory")
+"""Those of the keys above that stand in `[project]`."""
 
 _DETACHES = "it detaches, and the process manager would lose sight of it"
 _PID_FILE = "a stale pid file keeps it from starting for ever; the process manager knows the pid"
@@ -129,7 +127,7 @@ def _refusal(name: str, kind: Kind) -> str | None:
         return f"{name} is not possible: {FORBIDDEN[name]}"
     key = (WORKER_KEYS if kind is Kind.WORKER else BEAT_KEYS).get(name)
     if key:
-        place = " in [project]" if key in ("app", "user", "group", "directory") else ""
+        place = " in [project]" if key in PROJECT_KEYS else ""
         return f"{name} has a key of its own{place}: {key}"
     return None
 
@@ -165,16 +163,16 @@ def _worker_options(worker: Worker) -> Iterator[str]:
     if worker.events:
         yield "-E"
     yield from ("-n", worker.node_name)
-    if worker.queues:
-        yield from ("-Q", ",".join(worker.queues))
-    if worker.exclude_queues:
-        yield from ("-X", ",".join(worker.exclude_queues))
-    if worker.concurrency is not None:
-        yield from ("-c", str(worker.concurrency))
-    if worker.pool:
-        yield from ("-P", worker.pool)
-    if worker.optimization:
-        yield from ("-O", worker.optimization)
+    choices = {
+        "-Q": ",".join(worker.queues),
+        "-X": ",".join(worker.exclude_queues),
+        "-c": worker.concurrency,
+        "-P": worker.pool,
+        "-O": worker.optimization,
+    }
+    for option, value in choices.items():
+        if value:
+            yield from (option, str(value))
     if worker.autoscale:
         yield "--autoscale={},{}".format(*worker.autoscale)
     yield from _limits(worker)

@@ -17,7 +17,6 @@ from procman.celery_cli.write import (
     BEAT_KEYS,
     FORBIDDEN,
     OTHERS,
-    OWN_KEYS,
     WORKER_KEYS,
     beat_arguments,
     objections,
@@ -286,4 +285,4 @@ def test_celery_does_take_an_option_from_a_variable(celery_environment: CeleryEn
 
 def test_keys_that_the_objections_name_are_keys() -> None:
     known = {key.name for found in (*keys.SINGLE_TABLES.values(), *keys.NAMED_TABLES.values()) for key in found}
-    assert {*OWN_KEYS.values(), *WORKER_KEYS.values(), *BEAT_KEYS.values()} <= known
+    assert {*WORKER_KEYS.values(), *BEAT_KEYS.values()} <= known
