@@ -47,12 +47,12 @@ def comment(value: object) -> Encoded:
 
 def plain_name(value: object) -> Encoded:
     """Return VALUE as it is: a name that no reader of any file takes for anything else."""
-    return _matching(value, r"[A-Za-z_][A-Za-z0-9_.-]*", "a name may hold letters, digits and . _ - only")
+    return matching(value, r"[A-Za-z_][A-Za-z0-9_.-]*", "a name may hold letters, digits and . _ - only")
 
 
 def variable_name(value: object) -> Encoded:
     """Return VALUE as it is: the name of an environment variable."""
-    return _matching(value, r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable may hold letters, digits and _ only")
+    return matching(value, r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable may hold letters, digits and _ only")
 
 
 def shell(value: object) -> Encoded:
@@ -74,7 +74,7 @@ def supervisor_log_file(value: object) -> Encoded:
     """Return the path VALUE for `stdout_logfile` of a program, the one option that supervisord expands twice."""
     text = _checked(value)
     if not text.startswith("/"):
-        raise _refuse(text, "supervisord would look for it elsewhere, or take it for a word such as `none`")
+        raise refusal(text, "supervisord would look for it elsewhere, or take it for a word such as `none`")
     return _supervisor(text.replace("%", "%%%%"))
 
 
@@ -91,10 +91,11 @@ def _supervisor(text: str) -> Encoded:
     return Encoded(f"{before}{text}{after}")
 
 
-def _matching(value: object, pattern: str, rule: str) -> Encoded:
+def matching(value: object, pattern: str, rule: str) -> Encoded:
+    """Return `value` as it is if it is a `pattern` from end to end; `rule` says what it may be."""
     text = _checked(value)
     if not re.fullmatch(pattern, text):
-        raise _refuse(text, rule)
+        raise refusal(text, rule)
     return Encoded(text)
 
 
@@ -111,5 +112,6 @@ def _is_noncharacter(code: int) -> bool:
     return 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
 
 
-def _refuse(value: str, reason: str) -> ProcmanError:
+def refusal(value: str, reason: str) -> ProcmanError:
+    """Return the error about a value that cannot be written; it is shown, so it must be no secret."""
     return ProcmanError(f"{value!r} cannot be written: {reason}", hint=HINT)

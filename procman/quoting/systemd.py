@@ -11,10 +11,7 @@ import re
 from collections.abc import Iterable
 from enum import Enum
 
-from procman.errors import ProcmanError
-from procman.quoting import Encoded, comment
-
-HINT = "Change it where procman.toml sets it."
+from procman.quoting import Encoded, comment, matching, refusal
 
 PLAIN = r"[A-Za-z0-9/._=,@:+-]+"
 """A word that means itself without quotes, everywhere."""
@@ -40,9 +37,9 @@ def systemd_text(value: object) -> Encoded:
     """Return VALUE for a directive that is taken as it is, such as `Description`."""
     text = comment(value)
     if not text or text != text.strip(" "):
-        raise _refuse(text, "systemd would drop the blanks at its ends")
+        raise refusal(text, "systemd would drop the blanks at its ends")
     if text.endswith("\\"):
-        raise _refuse(text, "systemd would take the next line for a part of it")
+        raise refusal(text, "systemd would take the next line for a part of it")
     return Encoded(text.replace("%", "%%"))
 
 
@@ -55,7 +52,7 @@ def systemd_environment_file(value: object) -> Encoded:
     """Return the path VALUE for `EnvironmentFile`, which takes `*`, `?` and `[` for a pattern."""
     path = systemd_path(value)
     if re.search(r"[*?\[]", path):
-        raise _refuse(path, "systemd would take it for a pattern of several files")
+        raise refusal(path, "systemd would take it for a pattern of several files")
     return path
 
 
@@ -75,7 +72,7 @@ def systemd_command(argv: tuple[str, ...]) -> Encoded:
     program, *arguments = argv
     _absolute(program)
     if re.search(r"[\"'\\]", program):
-        raise _refuse(program, "systemd knows no way to write a quote or a backslash in the path of a program")
+        raise refusal(program, "systemd knows no way to write a quote or a backslash in the path of a program")
     return Encoded(" ".join([_quoted(program), *(_quoted(word).replace("$", "$$") for word in arguments)]))
 
 
@@ -117,16 +114,9 @@ def _absolute(value: object, prefixes: str = "") -> str:
     text = str(value)
     path = text.lstrip(prefixes) if prefixes else text
     if not path.startswith("/") or "/../" in f"{path}/":
-        raise _refuse(text, "systemd takes an absolute path here, without ..")
+        raise refusal(text, "systemd takes an absolute path here, without ..")
     return text
 
 
 def _matching(value: object, pattern: str) -> Encoded:
-    text = comment(value)
-    if not re.fullmatch(pattern, text):
-        raise _refuse(text, "systemd could take it for something else")
-    return text
-
-
-def _refuse(value: str, reason: str) -> ProcmanError:
-    return ProcmanError(f"{value!r} cannot be written: {reason}", hint=HINT)
+    return matching(value, pattern, "systemd could take it for something else")
