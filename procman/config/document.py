@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from procman.config import toml_errors
 from procman.config.keys import Key, place_of
@@ -19,13 +19,14 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+T = TypeVar("T")
 Table = Mapping[str, object]
 
 
 class Document:
     """A parsed file and the problems found in it so far.
 
-    A key is named by its path as `positions.dotted` writes it: `worker.crop.queues`.
+    A key is named by its path as `toml_lines.dotted` writes it: `worker.crop.queues`.
     """
 
     def __init__(self, path: Path, text: str) -> None:
@@ -115,6 +116,19 @@ class Document:
     def read_all(self, table: Table, name: str, keys: Collection[Key], others: Collection[str] = ()) -> dict[str, Any]:
         """Return what `read` does over the defaults: a value for every field that KEYS fill."""
         return {key.field: key.value for key in keys} | self.read(table, name, keys, others)
+
+    def read_entries(
+        self, value: object, where: str, problem: Callable[[str, Any], str | None], read: Callable[[Any], T]
+    ) -> dict[str, T]:
+        """Return what `read` makes of each entry of the table `where`; one with a `problem` is noted and left out."""
+        found: dict[str, T] = {}
+        for name, given in self.table(value, where).items():
+            message = problem(name, given)
+            if message:
+                self.add_problem(f"{where}.{dotted(name)}", message)
+            else:
+                found[name] = read(given)
+        return found
 
     def require(self, table: Table, name: str, keys: Iterable[Key]) -> None:
         """Note each required key that is not in TABLE."""

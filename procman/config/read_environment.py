@@ -7,7 +7,6 @@ from collections.abc import Collection
 
 from procman.celery_cli.write import variable_objection
 from procman.config.document import Document
-from procman.config.toml_lines import dotted
 from procman.config.value_types import VARIABLE_PATTERN, InvalidValue, text_of_one_line
 from procman.secrets import is_secret
 
@@ -35,14 +34,7 @@ SHELL_VARIABLES = frozenset(
 
 def read_environment(document: Document, value: object, where: str, public: Collection[str]) -> dict[str, str]:
     """Return the variables of the table WHERE; problems go to DOCUMENT. PUBLIC are names that are no secrets."""
-    found: dict[str, str] = {}
-    for name, text in document.table(value, where).items():
-        problem = _problem(name, text, public)
-        if problem:
-            document.add_problem(f"{where}.{dotted(name)}", problem)
-        else:
-            found[name] = str(text)
-    return found
+    return document.read_entries(value, where, lambda name, text: _problem(name, text, public), str)
 
 
 def _problem(name: str, value: object, public: Collection[str]) -> str | None:

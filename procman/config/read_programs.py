@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from procman.celery_cli import write
@@ -41,23 +41,18 @@ def read_programs(
     return tuple(programs)
 
 
+@dataclass
 class _Reader:
-    def __init__(
-        self,
-        document: Document,
-        project: str,
-        directories: Directories,
-        public: Collection[str],
-        health: HealthSettings,
-    ) -> None:
-        self.document = document
-        self.project = project
-        self.directories = directories
-        self.public = public
-        self.health = health
-        root = document.root
+    document: Document
+    project: str
+    directories: Directories
+    public: Collection[str]
+    health: HealthSettings
+
+    def __post_init__(self) -> None:
+        document, root = self.document, self.document.root
         self.defaults = self._defaults(document.table(root.get("defaults", {}), "defaults", "defaults.worker"))
-        self.environment = read_environment(document, root.get("environment", {}), "environment", public)
+        self.environment = read_environment(document, root.get("environment", {}), "environment", self.public)
 
     def programs(self, kind: str) -> Iterator[Program]:
         """Yield the programs of every table of KIND."""

@@ -7,7 +7,6 @@ import re
 from procman.config import keys
 from procman.config.document import Document, did_you_mean
 from procman.config.systemd_directives import FREE, RESERVED, Directive
-from procman.config.toml_lines import dotted
 from procman.model import Scope
 from procman.project import Project, SystemdSettings
 from procman.quoting import unprintable
@@ -26,15 +25,7 @@ def read_settings(document: Document) -> SystemdSettings:
 
 def read_directives(document: Document, value: object, where: str) -> dict[str, tuple[str, ...]]:
     """Return the directives of the table WHERE, each with its values; a list in the table is several."""
-    found = {}
-    for name, given in document.table(value, where).items():
-        values = given if isinstance(given, list) else [given]
-        problem = _problem(name, values)
-        if problem:
-            document.add_problem(f"{where}.{dotted(name)}", problem)
-        else:
-            found[name] = tuple(_text(each) for each in values)
-    return found
+    return document.read_entries(value, where, _problem, lambda given: tuple(map(_text, _values(given))))
 
 
 def check_directives(document: Document, project: Project) -> None:
@@ -59,13 +50,13 @@ def _objection(directive: Directive, project: Project) -> str | None:
     return None
 
 
-def _problem(name: str, values: list[object]) -> str | None:
+def _problem(name: str, given: object) -> str | None:
     if name in RESERVED:
         return f"not possible: {RESERVED[name]}"
     if name not in FREE:
         return f"procman does not know it; `systemctl edit` of the unit can set any{did_you_mean(name, FREE)}"
     kind = FREE[name].value
-    for value in values:
+    for value in _values(given):
         if not isinstance(value, str | int):
             return "expected a text, a whole number, true or false, or a list of them"
         text = _text(value)
@@ -77,6 +68,10 @@ def _problem(name: str, values: list[object]) -> str | None:
         if not re.fullmatch(PATTERNS[kind], text) or text != text.strip():
             return f"expected {kind.value}" + (", one each" if kind is Value.PATHS else "")
     return None
+
+
+def _values(given: object) -> list[object]:
+    return given if isinstance(given, list) else [given]
 
 
 def _text(value: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from procman.config.document import Document, did_you_mean
-from procman.config.toml_lines import dotted
 from procman.config.value_types import FLAG, InvalidValue, Type, integer, matching
 from procman.secrets import holds_password
 
@@ -72,14 +71,9 @@ RESERVED = {
 
 def read_options(document: Document, value: object, where: str) -> dict[str, str]:
     """Return the options of the table WHERE as supervisord reads them; problems go to DOCUMENT."""
-    found: dict[str, str] = {}
-    for name, given in document.table(value, where).items():
-        problem = _problem(name, given)
-        if problem:
-            document.add_problem(f"{where}.{dotted(name)}", problem)
-        else:
-            found[name] = str(given).lower() if isinstance(given, bool) else str(given)
-    return found
+    return document.read_entries(
+        value, where, _problem, lambda given: str(given).lower() if isinstance(given, bool) else str(given)
+    )
 
 
 def _problem(name: str, value: object) -> str | None:

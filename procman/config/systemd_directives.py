@@ -26,7 +26,7 @@ class Directive:
     """Whether the manager of an ordinary user can do it (systemd 252)."""
 
 
-def _table(page: str, value: Value, user: bool, text: str) -> Iterator[Directive]:
+def _table(page: str, text: str, value: Value = Value.WORDS, *, user: bool = True) -> Iterator[Directive]:
     for entry in text.split():
         name, _, since = entry.partition(":")
         yield Directive(name, int(since or 0), page, value, user)
@@ -35,8 +35,6 @@ def _table(page: str, value: Value, user: bool, text: str) -> Iterator[Directive
 _FREE = (
     *_table(
         "exec",
-        Value.WORDS,
-        True,
         """
         LockPersonality:235 MemoryDenyWriteExecute:231 NoNewPrivileges:187 RestrictAddressFamilies:211
         RestrictNamespaces:233 RestrictRealtime:231 RestrictSUIDSGID:242 SystemCallArchitectures:209
@@ -50,8 +48,6 @@ _FREE = (
     ),
     *_table(
         "exec",
-        Value.WORDS,
-        False,
         """
         AmbientCapabilities:229 AppArmorProfile:210 CapabilityBoundingSet KeyringMode:235 LogNamespace:245 NUMAMask:243
         NUMAPolicy:243 PrivateDevices:209 PrivateIPC:248 PrivateMounts:239 PrivateNetwork PrivateTmp PrivateUsers:232
@@ -59,42 +55,34 @@ _FREE = (
         ProtectKernelLogs:244 ProtectKernelModules:232 ProtectKernelTunables:232 ProtectProc:247 ProtectSystem:214
         RemoveIPC:232 RestrictFileSystems:250 SELinuxContext:209 SupplementaryGroups
         """,
+        user=False,
     ),
     *_table(
         "exec",
-        Value.PATHS,
-        False,
         """
         BindPaths:233 BindReadOnlyPaths:233 ExecPaths:231 InaccessiblePaths:231 NoExecPaths:231 ReadOnlyPaths:231
         ReadWritePaths:231 TemporaryFileSystem:238
         """,
+        Value.PATHS,
+        user=False,
     ),
     *_table(
         "resource-control",
-        Value.AMOUNT,
-        True,
         "CPUQuota:213 MemoryLow:240 MemoryMin:240 MemorySwapMax:232 MemoryZSwapMax:253",
+        Value.AMOUNT,
     ),
-    *_table("resource-control", Value.WORDS, True, "IOWeight:230 ManagedOOMPreference:248 Slice:208"),
+    *_table("resource-control", "IOWeight:230 ManagedOOMPreference:248 Slice:208"),
     *_table(
         "resource-control",
-        Value.WORDS,
-        False,
         "AllowedCPUs:244 AllowedMemoryNodes:244 DeviceAllow:208 DevicePolicy:208 IPAddressAllow:235 IPAddressDeny:235",
+        user=False,
     ),
 )
 
 _OWN = (
-    *_table(
-        "unit",
-        Value.WORDS,
-        True,
-        "After:201 Before:201 Description:201 PartOf:201 StartLimitIntervalSec:229 WantedBy:201 Wants:201",
-    ),
+    *_table("unit", "After:201 Before:201 Description:201 PartOf:201 StartLimitIntervalSec:229 WantedBy:201 Wants:201"),
     *_table(
         "service",
-        Value.WORDS,
-        True,
         """
         ExecStart NotifyAccess OOMPolicy:243 Restart RestartMaxDelaySec:254 RestartSec RestartSteps:254
         TimeoutAbortSec:243 TimeoutStartSec:188 TimeoutStopSec:188 Type WatchdogSec WatchdogSignal:240
@@ -102,8 +90,6 @@ _OWN = (
     ),
     *_table(
         "exec",
-        Value.WORDS,
-        True,
         """
         Environment EnvironmentFile LoadCredential:247 Nice RuntimeDirectory:211 RuntimeDirectoryPreserve:235
         StandardOutput SyslogIdentifier SystemCallErrorNumber:209 UMask UnsetEnvironment:235 WorkingDirectory
@@ -111,13 +97,12 @@ _OWN = (
     ),
     *_table(
         "exec",
-        Value.WORDS,
-        False,
         "Group LogsDirectory:235 LogsDirectoryMode:235 StateDirectory:235 StateDirectoryMode:235 User",
+        user=False,
     ),
-    *_table("kill", Value.WORDS, True, "KillMode:187"),
-    *_table("resource-control", Value.AMOUNT, True, "MemoryHigh:231 MemoryMax:231"),
-    *_table("resource-control", Value.WORDS, True, "CPUWeight:232 TasksMax:227"),
+    *_table("kill", "KillMode:187"),
+    *_table("resource-control", "MemoryHigh:231 MemoryMax:231", Value.AMOUNT),
+    *_table("resource-control", "CPUWeight:232 TasksMax:227"),
 )
 
 FREE = {directive.name: directive for directive in _FREE}
