@@ -160,8 +160,7 @@ def _leftovers(
 
 def _of_others(installation: Installation) -> set[Path]:
     """Return the files of others that earlier runs took over, or were giving back when they were interrupted."""
-    live = (*installation.unfinished, installation.current)
-    return {file.path for generation in live if generation for file in generation.manifest.replaced}
+    return {file.path for manifest in installation.live for file in manifest.replaced}
 
 
 def _with_history(
@@ -171,23 +170,23 @@ def _with_history(
     changes: Collection[Change],
 ) -> Manifest:
     """Return DESIRED with what earlier generations made and what this one is going to make."""
-    live = [*installation.unfinished, *([installation.current] if installation.current else [])]
-    past = [generation.manifest for generation in (*live, *([installation.latest] if installation.latest else []))]
+    past = installation.past
     # The state is made before its first manifest is; it is procman's own in any case.
     made = {directory.path for directory in directories if not directory.shared} - {desired.directories.state}
     taken = {change.path: _replaced(change) for change in changes if change.foreign}
-    known = [desired] if desired.brought_back else [generation.manifest for generation in live]
+    known = (desired,) if desired.brought_back else installation.live
     earlier = {file.path: file for manifest in known for file in manifest.replaced}
     return replace(
         desired,
-        directories_made=_merged(made, *(manifest.directories_made for manifest in past)),
-        log_files=_merged(desired.log_files, *(manifest.log_files for manifest in past)),
-        schedule_files=_merged(desired.schedule_files, *(manifest.schedule_files for manifest in past)),
+        directories_made=merged(made, *(manifest.directories_made for manifest in past)),
+        log_files=merged(desired.log_files, *(manifest.log_files for manifest in past)),
+        schedule_files=merged(desired.schedule_files, *(manifest.schedule_files for manifest in past)),
         replaced=tuple(file for _, file in sorted((earlier | taken).items())),
     )
 
 
-def _merged(*groups: Collection[Path]) -> tuple[Path, ...]:
+def merged(*groups: Collection[Path]) -> tuple[Path, ...]:
+    """Return the paths of all `groups`, each once, in order."""
     return tuple(sorted({path for group in groups for path in group}))
 
 
@@ -217,8 +216,7 @@ def _before(installation: Installation) -> int | None:
 
 
 def _sections(changes: Collection[Change], installation: Installation) -> tuple[Path, ...]:
-    live = [*installation.unfinished, *([installation.current] if installation.current else [])]
-    recorded = {file.path for each in live for file in each.manifest.files if file.section and not file.restarts}
+    recorded = {file.path for each in installation.live for file in each.files if file.section and not file.restarts}
     told = installation.pending.sections if installation.pending else ()
     changed = (change for change in changes if change.kind is not ChangeKind.KEEP)
     found = [

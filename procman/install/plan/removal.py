@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.install.plan.apply import change_files, prepare
-from procman.install.plan.plan import Plan
+from procman.install.plan.plan import Plan, merged
 from procman.install.safe_fs.file_info import Found, PathError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import backups, event_log, generations, holds, scope_directories
@@ -47,9 +47,8 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     INSTALLATION is as it was before them. With PURGE also logs, copies set aside, generations and the programs' own
     directories; the schedule stays even then, for it is the project's data.
     """
-    past = _past(installation)
-    live = (*installation.unfinished, installation.current)
-    replaced = {file for generation in live if generation for file in generation.manifest.replaced}
+    past = installation.past
+    replaced = {file for manifest in installation.live for file in manifest.replaced}
     restored = tuple(restore(tree, directories.state, replaced))
     generations.forget_current(tree, directories.state)
     # Of programs that are no more.
@@ -59,22 +58,17 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
         own = (directories.state / "run", directories.state / "set-aside", *_events(tree, directories.state))
         for path in (*installation.leftovers, *_logs(tree, past), *own):
             tree.remove_tree(path)
-    _remove_directories(tree, (path for manifest in past for path in manifest.directories_made))
+    scope_directories.remove_directories(tree, merged(*(manifest.directories_made for manifest in past)))
     if purge:
         generations.remove_all_generations(tree, directories.state)
         tree.remove(directories.state / "pending.json")
         tree.remove_directory(directories.state)
-    _remove_directories(tree, set(installation.shared_directories) - _needed(installation.others))
+    scope_directories.remove_directories(tree, set(installation.shared_directories) - _needed(installation.others))
     stays = tuple(_stays(tree, directories, past))
     tree.sync()
     if purge:
         scope_directories.dissolve(tree, directories.shared_state)
     return Remains(stays, restored)
-
-
-def _past(installation: Installation) -> list[Manifest]:
-    known = (*installation.unfinished, installation.latest, installation.current)
-    return [generation.manifest for generation in known if generation]
 
 
 def restore(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> Iterator[Path]:
@@ -102,11 +96,6 @@ def _as_left(tree: Tree, file: ReplacedFile) -> bool:
     return digest(found.content) == file.left
 
 
-def _remove_directories(tree: Tree, paths: Iterable[Path]) -> None:
-    for path in sorted(set(paths), key=lambda path: len(path.parts), reverse=True):
-        tree.remove_directory(path)
-
-
 def _needed(others: Iterable[Manifest]) -> set[Path]:
     """Return every directory that the scope's other projects use."""
     used = {directory.path for other in others for directory in other.rendered_directories}
@@ -116,7 +105,7 @@ def _needed(others: Iterable[Manifest]) -> set[Path]:
 
 def _logs(tree: Tree, past: Iterable[Manifest]) -> list[Path]:
     """Return the logs there are, rotated ones included."""
-    return [found for path in _paths(manifest.log_files for manifest in past) for found in _rotated(tree, path)]
+    return [found for path in merged(*(manifest.log_files for manifest in past)) for found in _rotated(tree, path)]
 
 
 def _rotated(tree: Tree, path: Path) -> list[Path]:
@@ -131,10 +120,10 @@ def _events(tree: Tree, state: Path) -> list[Path]:
     return _beside(tree, state / event_log.NAME, r"\.\d+")
 
 
-def _stays(tree: Tree, directories: Directories, past: list[Manifest]) -> Iterator[Path]:
+def _stays(tree: Tree, directories: Directories, past: Collection[Manifest]) -> Iterator[Path]:
     yield from _logs(tree, past)
     yield from _events(tree, directories.state)
-    for path in _paths(manifest.schedule_files for manifest in past):
+    for path in merged(*(manifest.schedule_files for manifest in past)):
         try:
             # dbm adds .db, or .dat, .dir and .bak.
             yield from _beside(tree, path, r"\..+")
@@ -142,12 +131,8 @@ def _stays(tree: Tree, directories: Directories, past: list[Manifest]) -> Iterat
             # Its directory is the service user's: procman does not look into that as root.
             yield path
     yield from backups.copies(tree, directories.state)
-    places = (directories.state / "generations", *_paths(manifest.directories_made for manifest in past))
+    places = (directories.state / "generations", *merged(*(manifest.directories_made for manifest in past)))
     yield from (path for path in places if tree.has_directory(path))
-
-
-def _paths(groups: Iterable[Iterable[Path]]) -> list[Path]:
-    return sorted({path for group in groups for path in group})
 
 
 def _beside(tree: Tree, path: Path, suffix: str) -> list[Path]:

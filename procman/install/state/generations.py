@@ -51,6 +51,16 @@ class Installation:
     leftovers: tuple[Path, ...]
     """Temporary files of interrupted runs in procman's own directories."""
 
+    @property
+    def live(self) -> tuple[Manifest, ...]:
+        """Return the manifests of all that may be in place: of what is unfinished, and last of what is current."""
+        return tuple(each.manifest for each in (*self.unfinished, self.current) if each)
+
+    @property
+    def past(self) -> tuple[Manifest, ...]:
+        """Return the manifests of all that has been in place, as far as is known: the latest is among them."""
+        return (*self.live, self.latest.manifest) if self.latest else self.live
+
 
 def read_installation(tree: Tree, directories: Directories) -> Installation:
     """Return what is on disk of the project that has its state in DIRECTORIES. Raises ProcmanError."""

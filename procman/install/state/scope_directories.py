@@ -89,7 +89,7 @@ def dissolve(tree: Tree, shared_state: Path) -> None:
     if shared_state in made:
         _bury(tree, shared_state, made)
     else:
-        _remove_directories(tree, made - below)
+        remove_directories(tree, made - below)
         for path in own:
             tree.remove_tree(path)
     tree.sync()
@@ -101,14 +101,15 @@ def _bury(tree: Tree, shared_state: Path, made: set[Path]) -> None:
     grave = top.with_name(temporary_name(top.name))
     tree.rename(shared_state, grave)
     tree.sync()
-    _remove_directories(tree, made)
+    remove_directories(tree, made)
     for name in tree.names(grave):
         if name != _RECORD:
             tree.remove_tree(grave / name)
     tree.remove_tree(grave)
 
 
-def _remove_directories(tree: Tree, paths: Collection[Path]) -> None:
+def remove_directories(tree: Tree, paths: Collection[Path]) -> None:
+    """Remove those of `paths` that are empty, or become so when those below them are removed."""
     for path in sorted(paths, key=_depth, reverse=True):
         tree.remove_directory(path)
 
