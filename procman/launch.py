@@ -11,8 +11,6 @@ from procman.model import MARKER, Kind, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
 from procman.subprocesses import SYSTEM_PATH
 
-"""What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""
-
 
 def launch_of(project: Project, program: Program) -> Launch:
     """Return how PROGRAM of PROJECT is started."""

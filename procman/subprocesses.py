@@ -20,6 +20,7 @@ from procman.errors import ProcmanError
 from procman.secrets import masked
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""
 
 CLEAN_ENVIRONMENT = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8"}
 """What a process gets that should see nothing of the caller's."""

@@ -26,44 +26,42 @@ def app_is_imported(preflight: PreflightFacts) -> Iterator[Result]:
 
 def import_is_in_time(preflight: PreflightFacts) -> Iterator[Result]:
     """The app takes less time to import than a program must stay up to count as started."""
-    for each in preflight.asked:
-        for program in each.programs if each.app else ():
-            if each.app and each.app.import_seconds >= program.start_seconds:
+    for each, app in preflight.loaded():
+        for program in each.programs:
+            if app.import_seconds >= program.start_seconds:
                 detail = (
-                    f"the app takes {each.app.import_seconds:.1f} s to import: a program that fails by then counts as "
+                    f"the app takes {app.import_seconds:.1f} s to import: a program that fails by then counts as "
                     f"started, and is restarted for ever"
                 )
-                hint = f"start_seconds = {int(2 * each.app.import_seconds) + 1} in [{program.key}]"
+                hint = f"start_seconds = {int(2 * app.import_seconds) + 1} in [{program.key}]"
                 yield Result("PM712", program.name, Level.WARNING, detail, hint)
 
 
 def settings_are_those_meant(preflight: PreflightFacts) -> Iterator[Result]:
     """The settings module that procman.toml names is the one that the app uses."""
     meant = preflight.project.settings
-    for each in preflight.asked:
-        used = each.app.settings if each.app else None
-        if meant and used and used != meant:
-            detail = f"the app uses the settings {used}, whatever DJANGO_SETTINGS_MODULE says ({meant})"
-            hint = f'settings = "{used}" in [project], or mend the module of the app that sets another one.'
+    for each, app in preflight.loaded() if meant else ():
+        if app.settings and app.settings != meant:
+            detail = f"the app uses the settings {app.settings}, whatever DJANGO_SETTINGS_MODULE says ({meant})"
+            hint = f'settings = "{app.settings}" in [project], or mend the module of the app that sets another one.'
             yield Result("PM713", each.name, Level.WARNING, detail, hint)
-        elif meant and each.app and not used:
+        elif not app.settings:
             detail = f"settings = {meant} is of no effect: the app does not use Django's settings"
             yield Result("PM713", each.name, Level.WARNING, detail, "Leave the key settings out, or mend the app.")
 
 
 def app_can_tell(preflight: PreflightFacts) -> Iterator[Result]:
     """The app can tell its queues, schedule and settings: what fails here fails in the worker too."""
-    for each in preflight.asked:
-        for what, problem in each.app.problems.items() if each.app else ():
+    for each, app in preflight.loaded():
+        for what, problem in app.problems.items():
             detail = f"the app cannot tell its {what}: {problem}"
             yield Result("PM714", each.name, Level.WARNING, detail, "Mend that setting of the app.")
 
 
 def app_has_tasks(preflight: PreflightFacts) -> Iterator[Result]:
     """The app has tasks of its own."""
-    for each in preflight.asked:
-        workers = [program for program in each.programs if program.kind is Kind.WORKER]
-        if each.app and workers and not each.app.tasks:
+    for each, app in preflight.loaded():
+        if not app.tasks and any(program.kind is Kind.WORKER for program in each.programs):
             detail = "the app has no tasks: a worker would refuse every message"
             hint = "Have the app import its tasks (app.autodiscover_tasks(), or `include`)."
             yield Result("PM715", each.name, Level.WARNING, detail, hint)
@@ -71,7 +69,6 @@ def app_has_tasks(preflight: PreflightFacts) -> Iterator[Result]:
 
 def pickle_is_not_accepted(preflight: PreflightFacts) -> Iterator[Result]:
     """The app does not unpickle what anybody can put on the broker; as root Celery refuses to."""
-    user = preflight.project.user
     if preflight.runs_as_root:
         detail = (
             "the programs run as root: a worker that accepts pickle refuses to start, and any other can do anything"
@@ -80,9 +77,9 @@ def pickle_is_not_accepted(preflight: PreflightFacts) -> Iterator[Result]:
             "Let another user run them, such as www-data. Root does not load the app here, so that it is not checked."
         )
         yield Result("PM716", None, Level.WARNING, detail, hint)
-    for each in preflight.asked:
-        accepted = each.app.options.get("accept_content") if each.app else None
+    for each, app in preflight.loaded():
+        accepted = app.options.get("accept_content")
         if PICKLES & set(accepted if isinstance(accepted, list) else ()):
-            detail = f"the app accepts pickle: whoever can send it a message runs code as {user or 'you'}"
+            detail = f"the app accepts pickle: whoever can send it a message runs code as {preflight.user}"
             hint = 'CELERY_ACCEPT_CONTENT = ["json"], once no sender uses pickle any more.'
             yield Result("PM716", each.name, Level.WARNING, detail, hint)

@@ -14,8 +14,6 @@ from procman.preflight.interpreter import numbers
 from procman.probes.app import Judged
 from procman.project import Beat, Program
 
-"""What is empty after a boot (file-hierarchy(7))."""
-
 MISSING = os.strerror(errno.ENOENT)
 
 MENDS_ITSELF = (5, 6)
@@ -50,7 +48,7 @@ def schedule_can_be_written(preflight: PreflightFacts) -> Iterator[Result]:
     """The directory of the schedule is there, or will be made, and the user can write to it."""
     for program, file in _files(preflight):
         directory = preflight.places.get(file.parent)
-        user = preflight.project.user or "you"
+        user = preflight.user
         if directory is None:
             continue
         if directory.exists and not directory.is_directory:
@@ -100,7 +98,7 @@ def _elsewhere(preflight: PreflightFacts, program: Program) -> str:
 
 def schedule_is_the_users(preflight: PreflightFacts) -> Iterator[Result]:
     """The files of the schedule can be written by the user, and by nobody else: a pickle runs code."""
-    user = preflight.project.user or "you"
+    user = preflight.user
     for program, _ in _files(preflight):
         for path, place in preflight.schedule.files.items() if preflight.schedule else ():
             if not place.exists or not place.readable or not place.writable:

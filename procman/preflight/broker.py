@@ -55,12 +55,11 @@ def _shown(each: AppAnswer) -> str:
 
 def transport_is_installed(preflight: PreflightFacts) -> Iterator[Result]:
     """The client library of the broker is in the virtualenv: `pip install celery` brings none for Redis."""
-    for each in preflight.asked:
-        missing = each.app.missing_module if each.app else None
-        if missing and each.app:
-            pip = preflight.project.virtualenv / "bin" / "pip"
-            detail = f"{missing} is not in the virtualenv, and the transport {each.app.transport} needs it"
-            yield Result("PM722", each.name, Level.CRITICAL, detail, f"{pip} install 'celery[{each.app.transport}]'")
+    for each, app in preflight.loaded():
+        if app.missing_module:
+            detail = f"{app.missing_module} is not in the virtualenv, and the transport {app.transport} needs it"
+            hint = preflight.install_hint(f"'celery[{app.transport}]'")
+            yield Result("PM722", each.name, Level.CRITICAL, detail, hint)
 
 
 def credentials_are_own(preflight: PreflightFacts) -> Iterator[Result]:
@@ -75,13 +74,14 @@ def credentials_are_own(preflight: PreflightFacts) -> Iterator[Result]:
 
 def transport_is_for_production(preflight: PreflightFacts) -> Iterator[Result]:
     """The broker is none that is made for development."""
-    for each in preflight.asked:
-        transport = each.app.transport if each.app else ""
-        if transport in IN_ONE_PROCESS:
-            detail = f"the broker is {transport}: what one process sends no other one receives"
+    for each, app in preflight.loaded():
+        if app.transport in IN_ONE_PROCESS:
+            detail = f"the broker is {app.transport}: what one process sends no other one receives"
             yield Result("PM724", each.name, Level.CRITICAL, detail, "Use RabbitMQ or Redis.")
-        elif transport in FOR_DEVELOPMENT and preflight.project.scope is Scope.SYSTEM:
-            detail = f"the broker is {transport}, for development: a worker that is killed loses what it had reserved"
+        elif app.transport in FOR_DEVELOPMENT and preflight.project.scope is Scope.SYSTEM:
+            detail = (
+                f"the broker is {app.transport}, for development: a worker that is killed loses what it had reserved"
+            )
             yield Result("PM724", each.name, Level.WARNING, detail, "Use RabbitMQ or Redis on a server.")
 
 
@@ -107,7 +107,7 @@ def every_queue_is_consumed(preflight: PreflightFacts) -> Iterator[Result]:
     if not workers or any(_consumed(program.name, each) is None for program, each in answers):
         return
     consumed = {queue for program, each in answers for queue in _consumed(program.name, each) or ()}
-    desired = {queue for each in preflight.asked if each.app for queue in (*each.app.queues, *each.app.routed_queues)}
+    desired = {queue for _, app in preflight.loaded() for queue in (*app.queues, *app.routed_queues)}
     for queue in sorted(desired - consumed):
         hint = f'Add "{queue}" to queues of a worker, unless a worker on another host consumes it.'
         yield Result("PM726", None, Level.WARNING, f"no worker here consumes the queue {queue}", hint)

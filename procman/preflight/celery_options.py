@@ -46,5 +46,4 @@ def pool_is_installed(preflight: PreflightFacts) -> Iterator[Result]:
     for program, judged in _judged(preflight):
         if judged.pool_error and isinstance(program.options, Worker):
             detail = f"the pool {program.options.pool} cannot be used: {judged.pool_error}"
-            hint = f"{preflight.project.virtualenv / 'bin' / 'pip'} install {program.options.pool}"
-            yield Result("PM733", program.name, Level.CRITICAL, detail, hint)
+            yield Result("PM733", program.name, Level.CRITICAL, detail, preflight.install_hint(program.options.pool))

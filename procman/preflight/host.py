@@ -16,7 +16,7 @@ def account_exists(preflight: PreflightFacts) -> Iterator[Result]:
         hint = "Mend user and group in [project], or: useradd --system --shell /usr/sbin/nologin NAME"
         yield Result("PM771", None, Level.CRITICAL, problem, hint)
     else:
-        yield Result("PM771", None, Level.OK, f"the programs run as {preflight.project.user or 'you'}")
+        yield Result("PM771", None, Level.OK, f"the programs run as {preflight.user}")
 
 
 def manager_answers(preflight: PreflightFacts) -> Iterator[Result]:

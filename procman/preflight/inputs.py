@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -157,6 +157,19 @@ class PreflightFacts:
         """Return what the app answered in the environment of PROGRAM; None for a command, or if nobody could ask."""
         return next((each for each in self.asked if program in each.programs), None)
 
+    def loaded(self) -> Iterator[tuple[AppAnswer, AppFacts]]:
+        """Yield each answer of an app that could be loaded, with what the app says."""
+        return ((each, each.app) for each in self.asked if each.app)
+
     def facts(self) -> AppFacts | None:
         """Return the first answer of the app, for what does not depend on the environment."""
-        return next((each.app for each in self.asked if each.app), None)
+        return next((app for _, app in self.loaded()), None)
+
+    @property
+    def user(self) -> str:
+        """Return who runs the programs, for a message."""
+        return self.project.user or "you"
+
+    def install_hint(self, package: object) -> str:
+        """Return the command that installs `package` into the virtualenv."""
+        return f"{self.project.virtualenv / 'bin' / 'pip'} install {package}"

@@ -45,8 +45,8 @@ def celery_is_there(preflight: PreflightFacts) -> Iterator[Result]:
     app = preflight.facts()
     if app is None:
         if any("No module named 'celery'" in each.error for each in preflight.asked):
-            pip = preflight.project.virtualenv / "bin" / "pip"
-            yield Result("PM702", None, Level.CRITICAL, "Celery is not in the virtualenv", f"{pip} install celery")
+            hint = preflight.install_hint("celery")
+            yield Result("PM702", None, Level.CRITICAL, "Celery is not in the virtualenv", hint)
         return
     version = app.versions.get("celery", "")
     versions = ", ".join(f"{name} {found}" for name, found in app.versions.items())

@@ -32,7 +32,7 @@ def project_is_reached(preflight: PreflightFacts) -> Iterator[Result]:
 
 def writable_paths_are_writable(preflight: PreflightFacts) -> Iterator[Result]:
     """Every directory of writable_paths is there, and the user can write to it."""
-    user = preflight.project.user or "you"
+    user = preflight.user
     for path in preflight.project.writable_paths:
         place = preflight.places.get(path)
         if place is None:
@@ -55,7 +55,7 @@ def app_can_write(preflight: PreflightFacts) -> Iterator[Result]:
     for each in preflight.asked:
         for written in each.written:
             if not written.writable:
-                detail = f"{preflight.project.user or 'you'} cannot write to {written.path} ({written.what} of the app)"
+                detail = f"{preflight.user} cannot write to {written.path} ({written.what} of the app)"
                 hint = f"namei -l {written.path} shows why; change its owner, or that setting of the app."
                 yield Result("PM753", each.name, Level.WARNING, detail, hint)
 
