@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from procman.lint.registry import LINT
-from procman.monitoring.checks.registry import When
 from procman.preflight.registry import BEFORE
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "checks.md").read_text()
@@ -29,4 +28,3 @@ def test_every_rule_for_files_of_others_is_explained() -> None:
 def test_codes_are_in_order_and_each_is_there_once() -> None:
     codes = [check.code for check in BEFORE] + [rule.code for rule in LINT]
     assert codes == sorted(set(codes))
-    assert {check.when for check in BEFORE} == {When.BEFORE_INSTALL}
