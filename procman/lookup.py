@@ -183,6 +183,15 @@ def resolve(project: str, programs: Sequence[N], names: Sequence[str]) -> list[N
     return [program for program in programs if program.name in desired or not names]
 
 
+def resolve_one(project: str, programs: Sequence[N], name: str) -> N:
+    """Return the one program that `name` means; ConfigurationError where it means none or several."""
+    meant = resolve(project, programs, [name])
+    if len(meant) > 1:
+        every = ", ".join(each.name for each in meant)
+        raise ConfigurationError([f"{name} is several programs"], hint=f"Name one: {every}")
+    return meant[0]
+
+
 def _names_of(project: str, program: Named) -> tuple[str, ...]:
     # `worker.crop` with instances is catmaid-crop-1, -2 ...; catmaid-crop means them all.
     short = program.key.rpartition(".")[2]

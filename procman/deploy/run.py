@@ -10,21 +10,16 @@ from procman.accounts import account, login_environment
 from procman.agent.environment_file import UnusableFileError, read_environment_file
 from procman.backends import backend_named
 from procman.config.trust import trust_problems
-from procman.errors import ConfigurationError, ProcmanError
+from procman.errors import ProcmanError
 from procman.launch import launch_of, launcher_path
-from procman.lookup import resolve
+from procman.lookup import resolve_one
 from procman.project import Launch, Program, Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, replace_process
 
 
 def run(project: Project, name: str) -> NoReturn:
     """Become the program NAME of PROJECT; its exit status is then the caller's."""
-    meant = resolve(project.name, project.programs, [name])
-    if len(meant) > 1:
-        raise ConfigurationError(
-            [f"{name} is several programs"], hint="Name one: " + ", ".join(each.name for each in meant)
-        )
-    program = meant[0]
+    program = resolve_one(project.name, project.programs, name)
     if program.launcher and not launcher_path(project).exists():
         raise ProcmanError(
             f"{launcher_path(project)} is not there: {project.name} is not installed", hint="procman install"

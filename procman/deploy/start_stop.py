@@ -10,11 +10,10 @@ from procman.backends.base import Progress
 from procman.background import batches, side_by_side
 from procman.deploy.rollout import RolloutOptions
 from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
-from procman.errors import ConfigurationError
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed, resolve, resolve_one
 from procman.model import InstalledProgram
 from procman.monitoring.events import log_stop
 
@@ -71,10 +70,7 @@ def _restart(
 
 def logs(installed: Installed, name: str, lines: int, *, follow: bool) -> Iterator[str]:
     """Yield what the one program that NAME means wrote last, and with FOLLOW what it goes on to write."""
-    [program, *more] = _meant(installed, [name])
-    if more:
-        every = ", ".join(each.name for each in (program, *more))
-        raise ConfigurationError([f"{name} is several programs"], hint=f"Name one: {every}")
+    program = resolve_one(installed.manifest.project, installed.manifest.programs, name)
     return controller_of(installed.manifest).logs(program, lines, follow=follow)
 
 
