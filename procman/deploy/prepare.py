@@ -78,7 +78,7 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     if left and (problems := reader.unread(project, rendering, left)):
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     installation = read_installation(tree, project.directories)
-    return _prepared(tree, project, rendering, desired, installation, configuration, left, {})
+    return _prepared(tree, project, rendering, desired, installation, configuration, left, {}, {})
 
 
 def prepare_generation(tree: Tree, installation: Installation, number: int, desired_states: DesiredStates) -> Prepared:
@@ -128,7 +128,7 @@ def _prepared(
     configuration: bytes,
     left: Mapping[Path, str | None],
     desired_states: DesiredStates,
-    restored: Mapping[Path, Found] | None = None,
+    restored: Mapping[Path, Found],
 ) -> Prepared:
     current = installation.current.manifest if installation.current else None
     moves = current is not None and process_manager(current) != process_manager(desired)
@@ -139,21 +139,17 @@ def _prepared(
         desired_states = controller.desired(current.programs) | dict(desired_states)
     desired = _with_left_stopped(desired, current, desired_states, moves=moves)
     plan = make_plan(rendering, desired, installation, tree, adopt=left, restore=restored)
-    left = {**left, **{path: _text(copy) for path, copy in (restored or {}).items()}}
+    left = {**left, **{path: _text(copy) for path, copy in restored.items()}}
     plan = with_shared_files(plan, tree, installation, desired, rendering, left)
     found = backend_named(project.backend).verifier.verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
-    if not moves:
-        return Prepared(
-            _with_desired_states(plan, desired_states), configuration, None, desired_states, tuple(restored or ())
-        )
     return Prepared(
-        _with_desired_states(_all_new(plan), desired_states),
+        _with_desired_states(_all_new(plan) if moves else plan, desired_states),
         configuration,
-        installation,
-        desired_states,
-        tuple(restored or ()),
+        moved_from=installation if moves else None,
+        desired_states=desired_states,
+        restored=tuple(restored),
     )
 
 
