@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state import json_records
 from procman.install.state.event_log import Event, append_event
 from procman.install.state.generations import HEALING
-from procman.install.state.holds import Hold, read_holds
+from procman.install.state.holds import read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, ProgramState, State
@@ -34,10 +34,8 @@ HEALED_INSIDE = "healed.json"
 PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, heal=False)
 """Stands for the project as a whole, of which there is something to tell and nothing to heal."""
 
-Told = Callable[[Event], None]
 
-
-def look(installed: Installed, told: Told) -> Health:
+def look(installed: Installed, told: Callable[[Event], None]) -> Health:
     """Look at all programs of INSTALLED once, and do what is due; TOLD gets each event, which is in the log by then.
 
     What is remembered is written before anything is done: whatever kills this, no order is given twice.
@@ -48,7 +46,10 @@ def look(installed: Installed, told: Told) -> Health:
         holds = read_holds(tree, state, moment.wall)
         memory = read_memory(tree, state, moment.boot or "")
     health = examine(installed)
-    observations = [*_observations(manifest, health, holds, moment), _of_project(health)]
+    observations = [
+        *(_observation(manifest, each, moment, held=each.program.name in holds) for each in health.programs),
+        Observation(PROJECT, ProgramState("", desired=True, state=State.RUNNING), "", health.results),
+    ]
     after, decisions = decide_all(memory, observations, manifest.health, moment.monotonic, moment.wall)
     with Tree() as tree:
         if after != memory:
@@ -72,13 +73,6 @@ def read_memory(tree: Tree, state: Path, boot_id: str) -> Memory:
     return memory if memory.boot_id == boot_id else Memory(boot_id)
 
 
-def _observations(
-    manifest: Manifest, health: Health, holds: Mapping[str, Hold], moment: Moment
-) -> Iterator[Observation]:
-    for each in health.programs:
-        yield _observation(manifest, each, moment, held=each.program.name in holds)
-
-
 def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Observation:
     watched, verdict = found.watched, found.watched.verdict
     # With a level below CRITICAL nothing is ever done.
@@ -96,10 +90,6 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         held=held,
         healed_inside=healed_inside(manifest, found.program, moment),
     )
-
-
-def _of_project(health: Health) -> Observation:
-    return Observation(PROJECT, ProgramState("", desired=True, state=State.RUNNING), "", health.results)
 
 
 def healed_inside(manifest: Manifest, program: InstalledProgram, moment: Moment) -> tuple[float, ...]:

@@ -71,6 +71,11 @@ class Observation:
     healed_inside: tuple[float, ...] = ()
     """When it has stopped itself for its health, in seconds of the monotonic clock."""
 
+    @property
+    def worst(self) -> Result | None:
+        """The first of the worst results."""
+        return most_severe(self.results) if self.results else None
+
 
 @dataclass(frozen=True)
 class Case:
@@ -113,11 +118,6 @@ class Decision:
     events: tuple[Event, ...] = ()
 
 
-def worst(results: Sequence[Result]) -> Result | None:
-    """Return the first of the worst of RESULTS."""
-    return most_severe(results) if results else None
-
-
 def decide(case: Case, observation: Observation, settings: HealthSettings, now: float, wall: float) -> Decision:
     """Return what is to be done about FINDING, and what is to be remembered for the next look.
 
@@ -141,7 +141,7 @@ def _of_this_process(case: Case, observation: Observation, now: float) -> Case:
 
 def _tell(case: Case, observation: Observation, settings: HealthSettings, wall: float) -> tuple[Case, list[Event]]:
     """Return the event of what was found, or of its end, once: a state that passes by is not worth one."""
-    result = worst(observation.results)
+    result = observation.worst
     if result is None or not observation.state.desired:
         return replace(case, seen="", looks=0, told=""), []
     if _is_on_its_way(case, observation, wall):
@@ -153,10 +153,9 @@ def _tell(case: Case, observation: Observation, settings: HealthSettings, wall: 
         if observation.phase not in SETTLED:
             return case, []
         # A healing has an end of its own to tell.
-        events = (
-            [_event(observation, "recovered", _formerly(case, result), wall)] if case.told and not case.step else []
-        )
-        return replace(case, told=""), events
+        is_recovery = case.told and not case.step
+        formerly = result._replace(code=case.told.partition(" ")[2])
+        return replace(case, told=""), [_event(observation, "recovered", formerly, wall)] if is_recovery else []
     enough = min(CRITICAL_LOOKS, settings.failures) if result.level is Level.CRITICAL else settings.failures
     if looks < enough or case.told == seen:
         return case, []
@@ -170,11 +169,6 @@ def _is_on_its_way(case: Case, observation: Observation, wall: float) -> bool:
     if limit is None:
         return False
     return bool(case.step) or (state.since is not None and wall - state.since <= limit)
-
-
-def _formerly(case: Case, result: Result) -> Result:
-    """Return RESULT with the code of what it puts an end to."""
-    return result._replace(code=case.told.partition(" ")[2])
 
 
 def _event(observation: Observation, what: str, result: Result | None, wall: float, action: str = "") -> Event:
@@ -242,7 +236,7 @@ def _sound(case: Case, observation: Observation, wall: float) -> Decision:
 
 
 def _is_well(observation: Observation) -> bool:
-    result = worst(observation.results)
+    result = observation.worst
     speaks = observation.program.launcher and observation.program.kind in (Kind.WORKER, Kind.BEAT)
     is_at_work = observation.phase in (CONSUMING, TICKING) or not speaks
     return is_at_work and (result is None or result.level is not Level.CRITICAL)
@@ -288,7 +282,7 @@ def _can_dump(observation: Observation) -> bool:
 
 
 def _healing_event(observation: Observation, case: Case, what: str, action: str, wall: float) -> Event:
-    result = next((each for each in observation.results if each.code == case.code), worst(observation.results))
+    result = next((each for each in observation.results if each.code == case.code), observation.worst)
     event = _event(observation, what, result, wall, action)
     if case.code == MEMORY:
         limit = observation.program.memory_restart_mib

@@ -6,7 +6,6 @@ more whether that is still the one.
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ def identity(pid: int | None) -> str:
 def send(controller: Controller, program: InstalledProgram, process: str, number: signal.Signals) -> None:
     """Send the signal NUMBER to the main process of PROGRAM, if that is still PROCESS and is still to run.
 
-    Raises Gone, and ProcmanError where it may not be signalled.
+    Raises ProcessChanged, and ProcmanError where it may not be signalled.
     """
     pid = int(process.split()[0])
     with _held(pid) as descriptor:
@@ -59,12 +58,9 @@ def _held(pid: int) -> Iterator[int | None]:
     """Hold PID fast: the descriptor means this very process for ever. None where the kernel cannot do that."""
     try:
         descriptor = os.pidfd_open(pid)
-    except AttributeError:
-        yield None
-        return
-    except OSError as error:
-        if error.errno == errno.ESRCH:
-            raise ProcessChanged(f"process {pid} has ended meanwhile") from None
+    except ProcessLookupError:
+        raise ProcessChanged(f"process {pid} has ended meanwhile") from None
+    except (AttributeError, OSError):
         yield None
         return
     try:

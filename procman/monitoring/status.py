@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from procman.backends import controller_of
@@ -61,7 +61,8 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     from procman.monitoring.program_view import program_snapshots
 
     found = tuple(differences(manifest))
-    holds = _holds(manifest)
+    with Tree() as tree:
+        holds = read_holds(tree, manifest.directories.state, time.time())
     watched = program_snapshots(manifest, programs, answer.result())
     return ProjectStatus(
         manifest=manifest,
@@ -76,8 +77,3 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
         if installed.pending
         else (),
     )
-
-
-def _holds(manifest: Manifest) -> Mapping[str, Hold]:
-    with Tree() as tree:
-        return read_holds(tree, manifest.directories.state, time.time())

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from procman.host.process import memory
 from procman.host.process_tree import Children, children, tree
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
-from procman.monitoring.checks.inputs import ProjectSnapshot
+from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 CODE = "PM101"
 
@@ -17,13 +17,13 @@ def check(running: ProjectSnapshot) -> Iterator[Result]:
 
     Where another user's memory may not be read, memory_bytes is the RSS, and `values` says so by memory_is_rss = 1.
     """
-    yield from check_processes([each.program for each in running.programs], [each.state for each in running.programs])
+    yield from check_processes(running.programs)
 
 
-def check_processes(programs: Sequence[InstalledProgram], states: Sequence[ProgramState]) -> list[Result]:
+def check_processes(programs: Sequence[ProgramSnapshot]) -> list[Result]:
     """Return one result per program, in order, as `check` does."""
     children_of = children()
-    return [_check(program, state, children_of) for program, state in zip(programs, states, strict=True)]
+    return [_check(each.program, each.state, children_of) for each in programs]
 
 
 def _check(program: InstalledProgram, state: ProgramState, children_of: Children) -> Result:
@@ -46,9 +46,7 @@ def _judge_state(program: InstalledProgram, state: ProgramState) -> tuple[Level,
             return Level.UNKNOWN, state.detail or "the process manager says nothing of it", ""
         case _ if not state.desired:
             return Level.OK, "stopped on purpose", ""
-        case State.STARTING:
-            return Level.WARNING, detail, ""
-        case State.STOPPING:
+        case State.STARTING | State.STOPPING:
             return Level.WARNING, detail, ""
         case State.STOPPED:
             return Level.CRITICAL, detail, f"procman start {program.name}"

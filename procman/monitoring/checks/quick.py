@@ -20,8 +20,7 @@ def check_lightly(programs: Sequence[ProgramSnapshot]) -> list[Result]:
 
     Its `values` are always those of PM101.
     """
-    results = check_processes([each.program for each in programs], [each.state for each in programs])
-    return [_worst(each, result) for each, result in zip(programs, results, strict=True)]
+    return [_worst(each, result) for each, result in zip(programs, check_processes(programs), strict=True)]
 
 
 def _worst(each: ProgramSnapshot, process: Result) -> Result:

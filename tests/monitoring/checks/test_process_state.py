@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from procman.model import InstalledProgram, Kind, Level, ProgramState, State
+from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.process_state import check_processes
 
 MAIN_WITH_CHILDREN = """
@@ -52,7 +53,7 @@ def main_process(children: int) -> Iterator[int]:
 
 def test_a_worker_with_pool_processes_is_ok_and_its_tree_is_measured() -> None:
     with main_process(2) as pid:
-        [result] = check_processes([program()], [state(State.RUNNING, pid)])
+        [result] = check_processes([ProgramSnapshot(program(), state(State.RUNNING, pid))])
         own = psutil.Process(pid).memory_full_info().pss
     assert (result.code, result.level, result.detail) == ("PM101", Level.OK, "")
     assert result.values["children"] == 2
@@ -61,14 +62,14 @@ def test_a_worker_with_pool_processes_is_ok_and_its_tree_is_measured() -> None:
 
 def test_beat_needs_no_children() -> None:
     with main_process(0) as pid:
-        [result] = check_processes([program(kind=Kind.BEAT)], [state(State.RUNNING, pid)])
+        [result] = check_processes([ProgramSnapshot(program(kind=Kind.BEAT), state(State.RUNNING, pid))])
     assert result.level is Level.OK
 
 
 def test_a_pid_that_is_gone_is_critical() -> None:
     with main_process(0) as pid:
         pass
-    [result] = check_processes([program(kind=Kind.BEAT)], [state(State.RUNNING, pid)])
+    [result] = check_processes([ProgramSnapshot(program(kind=Kind.BEAT), state(State.RUNNING, pid))])
     assert result.level is Level.CRITICAL
     assert str(pid) in result.detail
 
@@ -86,6 +87,6 @@ def test_a_pid_that_is_gone_is_critical() -> None:
     ],
 )
 def test_the_state_decides_where_nothing_runs(given: ProgramState, level: Level) -> None:
-    [result] = check_processes([program()], [given])
+    [result] = check_processes([ProgramSnapshot(program(), given)])
     assert result.level is level
     assert level is Level.OK or given.detail in result.detail
