@@ -154,17 +154,12 @@ def _node_name(value: str) -> str:
 
 CONVERSIONS: Mapping[str, Callable[[str], object]] = {
     "loglevel": str.lower,
-    "queues": _words,
-    "exclude_queues": _words,
-    "concurrency": int,
     "autoscale": _autoscale,
-    "prefetch_multiplier": int,
-    "max_tasks_per_child": int,
-    "max_memory_per_child_kib": int,
-    "max_interval_seconds": int,
-    "time_limit_seconds": _seconds,
-    "soft_time_limit_seconds": _seconds,
     "hostname": _node_name,
+    **dict.fromkeys(("queues", "exclude_queues"), _words),
+    **dict.fromkeys(("concurrency", "prefetch_multiplier", "max_tasks_per_child"), int),
+    **dict.fromkeys(("max_memory_per_child_kib", "max_interval_seconds"), int),
+    **dict.fromkeys(("time_limit_seconds", "soft_time_limit_seconds"), _seconds),
     **dict.fromkeys(("events", "without_gossip", "without_mingle", "without_heartbeat"), lambda _: True),
 }
 """How the text on a command line becomes the value of a key; a ValueError says that it cannot."""

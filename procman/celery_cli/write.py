@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 
 from procman.model import Kind
@@ -11,78 +11,63 @@ from procman.project import Beat, Worker
 from procman.suggest import nearest
 
 _COMMON_KEYS = {
-    "-A": "app",
-    "--app": "app",
-    "-l": "loglevel",
-    "--loglevel": "loglevel",
-    "--umask": "umask",
-    "--uid": "user",
-    "--gid": "group",
-    "--workdir": "directory",
+    "app": ("-A", "--app"),
+    "loglevel": ("-l", "--loglevel"),
+    "umask": ("--umask",),
+    "user": ("--uid",),
+    "group": ("--gid",),
+    "directory": ("--workdir",),
 }
-WORKER_KEYS = _COMMON_KEYS | {
-    "-Q": "queues",
-    "--queues": "queues",
-    "-X": "exclude_queues",
-    "--exclude-queues": "exclude_queues",
-    "-c": "concurrency",
-    "--concurrency": "concurrency",
-    "-P": "pool",
-    "--pool": "pool",
-    "--autoscale": "autoscale",
-    "--prefetch-multiplier": "prefetch_multiplier",
-    "--max-tasks-per-child": "max_tasks_per_child",
-    "--maxtasksperchild": "max_tasks_per_child",
-    "--max-memory-per-child": "max_memory_per_child_kib",
-    "--maxmemperchild": "max_memory_per_child_kib",
-    "--time-limit": "time_limit_seconds",
-    "--soft-time-limit": "soft_time_limit_seconds",
-    "-O": "optimization",
-    "--optimization": "optimization",
-    "-E": "events",
-    "--events": "events",
-    "--task-events": "events",
-    "-n": "hostname",
-    "--hostname": "hostname",
-    "--without-gossip": "without_gossip",
-    "--without-mingle": "without_mingle",
-    "--without-heartbeat": "without_heartbeat",
+_WORKER_KEYS = _COMMON_KEYS | {
+    "queues": ("-Q", "--queues"),
+    "exclude_queues": ("-X", "--exclude-queues"),
+    "concurrency": ("-c", "--concurrency"),
+    "pool": ("-P", "--pool"),
+    "autoscale": ("--autoscale",),
+    "prefetch_multiplier": ("--prefetch-multiplier",),
+    "max_tasks_per_child": ("--max-tasks-per-child", "--maxtasksperchild"),
+    "max_memory_per_child_kib": ("--max-memory-per-child", "--maxmemperchild"),
+    "time_limit_seconds": ("--time-limit",),
+    "soft_time_limit_seconds": ("--soft-time-limit",),
+    "optimization": ("-O", "--optimization"),
+    "events": ("-E", "--events", "--task-events"),
+    "hostname": ("-n", "--hostname"),
+    "without_gossip": ("--without-gossip",),
+    "without_mingle": ("--without-mingle",),
+    "without_heartbeat": ("--without-heartbeat",),
 }
-BEAT_KEYS = _COMMON_KEYS | {
-    "-s": "schedule_file",
-    "--schedule": "schedule_file",
-    "-S": "scheduler",
-    "--scheduler": "scheduler",
-    "--max-interval": "max_interval_seconds",
+_BEAT_KEYS = _COMMON_KEYS | {
+    "schedule_file": ("-s", "--schedule"),
+    "scheduler": ("-S", "--scheduler"),
+    "max_interval_seconds": ("--max-interval",),
 }
+
+
+def _by_option(table: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    return {option: meaning for meaning, options in table.items() for option in options}
+
+
+WORKER_KEYS, BEAT_KEYS = _by_option(_WORKER_KEYS), _by_option(_BEAT_KEYS)
+"""Options that have a key of their own in procman.toml, with that key."""
+
 PROJECT_KEYS = ("app", "user", "group", "directory")
 """Those of the keys above that stand in `[project]`."""
 
-_DETACHES = "it detaches, and the process manager would lose sight of it"
-_PID_FILE = "a stale pid file keeps it from starting for ever; the process manager knows the pid"
-_SECOND_BEAT = "a beat inside a worker is a second beat as soon as there are two workers: use [beat]"
-_LOG = "the process manager keeps and rotates the log"
-_PURGES = "it deletes every waiting task at each start"
-_BROKER = "a broker's URL holds its password, and everybody can read a command line: use environment_file"
-_ENDS = "it prints its answer and ends"
-
-FORBIDDEN = {
-    "-D": _DETACHES,
-    "--detach": _DETACHES,
-    "--pidfile": _PID_FILE,
-    "-B": _SECOND_BEAT,
-    "--beat": _SECOND_BEAT,
-    "-f": _LOG,
-    "--logfile": _LOG,
-    "--purge": _PURGES,
-    "--discard": _PURGES,
-    "--executable": "the virtualenv decides the Python",
-    "-b": _BROKER,
-    "--broker": _BROKER,
-    "-h": _ENDS,
-    "--help": _ENDS,
-    "--version": _ENDS,
-}
+FORBIDDEN = _by_option(
+    {
+        "it detaches, and the process manager would lose sight of it": ("-D", "--detach"),
+        "a stale pid file keeps it from starting for ever; the process manager knows the pid": ("--pidfile",),
+        "a beat inside a worker is a second beat as soon as there are two workers: use [beat]": ("-B", "--beat"),
+        "the process manager keeps and rotates the log": ("-f", "--logfile"),
+        "it deletes every waiting task at each start": ("--purge", "--discard"),
+        "the virtualenv decides the Python": ("--executable",),
+        "a broker's URL holds its password, and everybody can read a command line: use environment_file": (
+            "-b",
+            "--broker",
+        ),
+        "it prints its answer and ends": ("-h", "--help", "--version"),
+    }
+)
 """Options that break a promise of procman, each with the reason."""
 
 _COMMON_OTHERS = ("-C", "--no-color", "-q", "--quiet", "--loader", "--config", "--result-backend", "--skip-checks")

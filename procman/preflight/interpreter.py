@@ -13,14 +13,8 @@ from procman.project import Command
 OLDEST_CELERY, NEWER_CELERY = (4, 4), (6,)
 """What procman is tested with, and from where on nobody knows."""
 
-KNOWN_HOLES = (
-    (
-        "celery",
-        (5, 2, 2),
-        "CVE-2021-23727: whoever can write to the result backend can have the worker run commands",
-    ),
-)
-"""(package, first version without it, what it is)."""
+CELERY_HOLE = ((5, 2, 2), "CVE-2021-23727: whoever can write to the result backend can have the worker run commands")
+"""The first version without it, and what it is."""
 
 SUPERVISOR_HOLE = ((3, 3, 3), "CVE-2017-11610: whoever may use its socket or port can run commands as supervisord")
 
@@ -61,12 +55,10 @@ def celery_is_there(preflight: PreflightFacts) -> Iterator[Result]:
 def no_known_holes(preflight: PreflightFacts) -> Iterator[Result]:
     """Celery and supervisord are in no version with a known hole."""
     app = preflight.facts()
-    for package, mended, what in KNOWN_HOLES:
-        version = app.versions.get(package, "") if app else ""
-        if version and numbers(version) < mended:
-            first = ".".join(map(str, mended))
-            hint = f"Upgrade to {package} {first} or later; until then let nobody else write to the result backend."
-            yield Result("PM703", None, Level.WARNING, f"{package} {version} has {what}", hint)
+    version, (mended, what) = app.versions.get("celery", "") if app else "", CELERY_HOLE
+    if version and numbers(version) < mended:
+        hint = "Upgrade to celery 5.2.2 or later; until then let nobody else write to the result backend."
+        yield Result("PM703", None, Level.WARNING, f"celery {version} has {what}", hint)
     version, (mended, what) = preflight.host.manager.supervisor_version, SUPERVISOR_HOLE
     if version and numbers(version) < mended:
         detail = f"supervisor {version} may have {what}"
