@@ -27,6 +27,10 @@ EARLY_SECONDS = 0.2
 """After so long a worker that is about to consume is looked at again."""
 
 
+SPAWN = {"gevent": "spawn", "eventlet": "spawn_n"}
+"""What starts a greenlet that nobody waits for, by the library of the pool."""
+
+
 class QueuePoller:
     """Keeps `queues` and `queues_asked` of OBSERVED up to date."""
 
@@ -57,12 +61,9 @@ class QueuePoller:
             return
         self._has_started = True
         module = type(pool).__module__.rpartition(".")[2] if getattr(pool, "is_green", False) else ""
-        if module == "gevent":
-            gevent = importlib.import_module("gevent")
-            gevent.spawn(self._forever, ask, gevent.sleep)
-        elif module == "eventlet":
-            eventlet = importlib.import_module("eventlet")
-            eventlet.spawn_n(self._forever, ask, eventlet.sleep)
+        if module in SPAWN:
+            green = importlib.import_module(module)
+            getattr(green, SPAWN[module])(self._forever, ask, green.sleep)
         else:
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)

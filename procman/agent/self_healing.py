@@ -38,7 +38,7 @@ class SelfHealing:
         now = monotonic()
         self._observed.held = is_held(self._observed.settings.hold_file)
         if self._asked_at is not None:
-            self._insist(now)
+            self._insist(now - self._asked_at)
             return
         if not self._is_remediable(found):
             self._code, self._failures, self._next_look = "", 0, now
@@ -82,13 +82,9 @@ class SelfHealing:
             # To the main thread: to any other a signal would not interrupt what the main one waits in.
             signal.pthread_kill(self._main_thread, signal.SIGTERM)
 
-    def _insist(self, now: float) -> None:
+    def _insist(self, waited: float) -> None:
         has_heard = self._observed.phase == verdict.STOPPING
-        if (
-            not has_heard
-            and self._asked_at is not None
-            and now - self._asked_at > self._observed.settings.stale_seconds
-        ):
+        if not has_heard and waited > self._observed.settings.stale_seconds:
             self.withholds = True
 
     def _give_up(self, heartbeat: Mapping[str, Any], found: Verdict, recent: Optional[List[Any]]) -> None:
