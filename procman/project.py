@@ -258,6 +258,12 @@ class Project:
     programs: tuple[Program, ...]
     """In starting order: workers, commands, beat."""
 
+    @property
+    def schedule_files(self) -> tuple[Path, ...]:
+        """Return where its beats keep their schedules, as far as that is in files."""
+        beats = (program.options for program in self.programs if isinstance(program.options, Beat))
+        return tuple(beat.schedule_file for beat in beats if beat.schedule_file)
+
 
 @dataclass(frozen=True)
 class Launch:

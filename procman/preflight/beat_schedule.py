@@ -9,7 +9,7 @@ from pathlib import Path
 
 from procman.host.temporary import is_emptied_at_boot
 from procman.model import Kind, Level, Result, Scope
-from procman.preflight.inputs import PreflightFacts
+from procman.preflight.inputs import Place, PreflightFacts
 from procman.preflight.interpreter import numbers
 from procman.probes.app import Judged
 from procman.project import Beat, Program
@@ -47,30 +47,28 @@ def scheduler_is_imported(preflight: PreflightFacts) -> Iterator[Result]:
 def schedule_can_be_written(preflight: PreflightFacts) -> Iterator[Result]:
     """The directory of the schedule is there, or will be made, and the user can write to it."""
     for program, file in _files(preflight):
-        directory = preflight.places.get(file.parent)
-        user = preflight.user
-        if directory is None:
-            continue
-        if directory.exists and not directory.is_directory:
-            hint = f"Mend schedule_file in [{program.key}]."
-            yield Result("PM742", program.name, Level.CRITICAL, f"{file.parent} is no directory", hint)
-        elif directory.exists and not directory.writable:
-            detail = f"{user} cannot write to {file.parent}, where beat keeps its schedule: it would end at every start"
-            hint = f"chown {user} {file.parent} && chmod u+rwx {file.parent}"
-            yield Result("PM742", program.name, Level.CRITICAL, detail, hint)
-        elif directory.exists:
-            yield Result("PM742", program.name, Level.OK, f"{user} can write to {file.parent}")
-        elif directory.problem not in ("", MISSING):
-            hint = f"namei -l {file.parent} shows what keeps {user} out."
-            detail = f"{user} cannot reach {file.parent}, where beat keeps its schedule: {directory.problem}"
-            yield Result("PM742", program.name, Level.CRITICAL, detail, hint)
-        elif preflight.project.scope is Scope.USER and not directory.above_writable:
-            hint = f"Mend schedule_file in [{program.key}]."
-            yield Result(
-                "PM742", program.name, Level.CRITICAL, f"{file.parent} is missing, and not yours to make", hint
-            )
-        else:
-            yield Result("PM742", program.name, Level.OK, f"{file.parent} is made by the install")
+        place = preflight.places.get(file.parent)
+        if place:
+            yield Result("PM742", program.name, *_how_written(preflight, program, file.parent, place))
+
+
+def _how_written(preflight: PreflightFacts, program: Program, directory: Path, place: Place) -> tuple[Level, str, str]:
+    """Return level, detail and hint about the directory of a schedule."""
+    user, mend = preflight.user, f"Mend schedule_file in [{program.key}]."
+    kept = f"{directory}, where beat keeps its schedule"
+    if place.exists and not place.is_directory:
+        return Level.CRITICAL, f"{directory} is no directory", mend
+    if place.exists and not place.writable:
+        hint = f"chown {user} {directory} && chmod u+rwx {directory}"
+        return Level.CRITICAL, f"{user} cannot write to {kept}: it would end at every start", hint
+    if place.exists:
+        return Level.OK, f"{user} can write to {directory}", ""
+    if place.problem not in ("", MISSING):
+        hint = f"namei -l {directory} shows what keeps {user} out."
+        return Level.CRITICAL, f"{user} cannot reach {kept}: {place.problem}", hint
+    if preflight.project.scope is Scope.USER and not place.above_writable:
+        return Level.CRITICAL, f"{directory} is missing, and not yours to make", mend
+    return Level.OK, f"{directory} is made by the install", ""
 
 
 def schedule_stays(preflight: PreflightFacts) -> Iterator[Result]:

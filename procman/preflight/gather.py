@@ -17,7 +17,7 @@ from procman.launch import launch_of
 from procman.model import Kind
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
-from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule
+from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule, written_paths
 from procman.probes import app as app_facts
 from procman.probes import path_script
 from procman.probes.app import AppFacts
@@ -157,11 +157,10 @@ def _look(
     }
     try:
         answer = _answer(project, question)
-    except AppError as error:
-        detail = f"{_python(project)} ended before it said anything"
-        return PreflightFacts(project, launches, Interpreter("", detail, error.hint))
     except ProcmanError as error:
-        return PreflightFacts(project, launches, Interpreter("", error.message, error.hint))
+        ended = f"{_python(project)} ended before it said anything"
+        detail = ended if isinstance(error, AppError) else error.message
+        return PreflightFacts(project, launches, Interpreter("", detail, error.hint))
     found = {Path(path): _place(each) for path, each in answer["paths"].items()}
     return PreflightFacts(
         project=project,
@@ -185,15 +184,9 @@ def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _paths(project: Project, asked: list[AppAnswer]) -> list[Path]:
-    directories = project.directories
-    paths = [project.directory, *project.python_path, *project.writable_paths, directories.logs, directories.state]
-    paths += [directories.run(program.name) for program in project.programs]
-    if project.environment_file:
-        paths.append(project.environment_file)
-    for program in project.programs:
-        if isinstance(program.options, Beat) and program.options.schedule_file:
-            paths.append(program.options.schedule_file.parent)
-    return paths + [written.path for each in asked for written in each.written]
+    paths = [project.directory, *project.python_path, *written_paths(project, asked)]
+    paths += [project.directories.run(program.name) for program in project.programs]
+    return [*paths, project.environment_file] if project.environment_file else paths
 
 
 def _schedule_file(project: Project, asked: list[AppAnswer]) -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,6 +127,15 @@ class Host:
     """Why an install would not put its files in place, as far as that was asked; each tells its remedy, too."""
     refused_remedy: str = ""
     """What to do about all of them; empty: what they say."""
+
+
+def written_paths(project: Project, asked: Iterable[AppAnswer]) -> list[Path]:
+    """Return the directories that the programs write to, and what the app says it writes."""
+    return [
+        *(project.directories.logs, project.directories.state, *project.writable_paths),
+        *(file.parent for file in project.schedule_files),
+        *(written.path for each in asked for written in each.written),
+    ]
 
 
 @dataclass(frozen=True)

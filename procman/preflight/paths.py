@@ -8,8 +8,7 @@ from pathlib import Path
 from procman.backends import backend_named
 from procman.model import Level, Result, Scope
 from procman.preflight.beat_schedule import MISSING
-from procman.preflight.inputs import Place, PreflightFacts
-from procman.project import Beat
+from procman.preflight.inputs import Place, PreflightFacts, written_paths
 
 MIB = 2**20
 
@@ -89,11 +88,7 @@ def there_is_space(preflight: PreflightFacts) -> Iterator[Result]:
 
 
 def _written_places(preflight: PreflightFacts) -> Iterator[tuple[Path, Place]]:
-    project = preflight.project
-    paths = [project.directories.logs, project.directories.state, *project.writable_paths]
-    beats = [program.options for program in project.programs if isinstance(program.options, Beat)]
-    paths += [beat.schedule_file.parent for beat in beats if beat.schedule_file]
-    paths += [written.path for each in preflight.asked for written in each.written]
+    paths = written_paths(preflight.project, preflight.asked)
     return ((path, preflight.places[path]) for path in dict.fromkeys(paths) if path in preflight.places)
 
 

@@ -12,7 +12,7 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import Generation, store_of
 from procman.install.state.manifest import InstalledFile, Manifest, digest
 from procman.model import InstalledProgram
-from procman.project import Beat, Project, RenderedFile, Rendering
+from procman.project import Project, RenderedFile, Rendering
 
 Record = TypeVar("Record", InstalledFile, InstalledProgram, Manifest, RenderedFile)
 
@@ -31,7 +31,7 @@ def describe(
     configuration: bytes,
     templates_digest: str,
 ) -> Manifest:
-    """Return the manifest of RENDERING, before it was compared with the disk.
+    """Return the manifest of RENDERING, before it was compared with the disk; it has what PROJECT has of its fields.
 
     PROCMAN is the version, CONFIGURATION the content of procman.toml.
     """
@@ -46,11 +46,6 @@ def describe(
         files=tuple(installed_file(file) for file in rendering.files),
         rendered_directories=rendering.directories,
         log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
-        schedule_files=tuple(
-            program.options.schedule_file
-            for program in project.programs
-            if isinstance(program.options, Beat) and program.options.schedule_file
-        ),
     )
 
 
