@@ -213,7 +213,7 @@ def choice(*words: str) -> Type:
 
     quoted = [f'"{word}"' for word in words]
     expected = f"one of {', '.join(quoted)}" if len(words) > 1 else f"{quoted[0]}, the only one so far"
-    return Type(expected, {"enum": list(words)}, read, names=True)
+    return Type(expected, {"enum": list(words)}, read)
 
 
 def member(words: type[Enum]) -> Type:

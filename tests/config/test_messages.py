@@ -175,7 +175,7 @@ def test_number_in_quotes_is_answered_with_what_to_write(tmp_path: Path, text: s
     [
         ('group = "a b"', '(found "a b")'),
         ('settings = "site settings"', '(found "site settings")'),
-        ('scope = "both"', '(found "both")'),
+        ('scope = "both"', 'expected one of "system", "user"'),  # any word could stand here, a secret too
         ('after = ["rabbitmq"]', '(item 1: found "rabbitmq", expected the name of a systemd unit'),
         ('settings = "https://example"', "such as mysite.settings"),
         ('settings = "u:hunter2@host"', "such as mysite.settings"),

@@ -201,7 +201,7 @@ def test_end_is_told_with_the_code_of_the_beginning_and_not_before_it_is_at_work
     assert [(event.what, event.code, event.level) for event in decided.events] == [("recovered", "PM301", "OK")]
 
 
-def test_restart_that_was_ordered_is_not_told_as_a_observation() -> None:
+def test_restart_that_was_ordered_is_not_reported_as_an_observation() -> None:
     def during(state: State) -> Observation:
         result = Result("PM101", NAME, Level.WARNING, state.value)
         return replace(WELL, state=RUNNING._replace(state=state), results=(result,), phase=None)
