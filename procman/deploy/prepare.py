@@ -99,8 +99,7 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, desi
     is_in_place = installation.current is not None and installation.current.number == number
     back = generation.manifest.brought_back if is_in_place else origin(generation)
     desired = replace(generation.manifest, brought_back=back)
-    taken = {file for manifest in installation.live for file in manifest.replaced} - {*desired.replaced}
-    restored = restorable(tree, state, taken)
+    restored = restorable(tree, state, installation.replaced - {*desired.replaced})
     return _prepared(tree, project, rendering, desired, installation, configuration, {}, desired_states, restored)
 
 

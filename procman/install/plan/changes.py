@@ -9,7 +9,7 @@ from typing import Protocol
 
 from procman.accounts import group_name, user_name
 from procman.install.plan.describe import content_of
-from procman.install.safe_fs.file_info import AS_CREATED, Found, PathError, identify
+from procman.install.safe_fs.file_info import Found, PathError, identify
 from procman.install.state.manifest import Manifest, digest
 from procman.model import MARKER, Directories
 from procman.project import ChangeKind, RenderedFile
@@ -147,5 +147,4 @@ def _looks_like_ours(file: RenderedFile, directories: Directories) -> bool:
 
 
 def _has_owner_and_mode(file: RenderedFile, found: Found) -> bool:
-    owner, group = identify(file.owner, file.group)
-    return found.mode == file.mode and owner in (found.owner, AS_CREATED) and group in (found.group, AS_CREATED)
+    return found.belongs_to(*identify(file.owner, file.group)) and found.mode == file.mode

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from procman.install.plan.changes import Disk
-from procman.install.safe_fs.file_info import AS_CREATED, PathError, identify
+from procman.install.safe_fs.file_info import PathError, identify
 from procman.install.state.manifest import Manifest
 from procman.model import RenderedDirectory
 from procman.project import Rendering
@@ -60,12 +60,7 @@ def to_hand_over(
             with collecting(problems):
                 owner, group = identify(directory.owner, directory.group)
                 there = disk.look(directory.path)
-                is_directory = there is not None and stat.S_ISDIR(there.kind)
-                if (
-                    there
-                    and is_directory
-                    and (owner, group) not in ((there.owner, there.group), (there.owner, AS_CREATED))
-                ):
+                if there and stat.S_ISDIR(there.kind) and not there.belongs_to(owner, group):
                     found.append(directory)
     return tuple(found)
 

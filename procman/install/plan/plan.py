@@ -82,7 +82,7 @@ def make_plan(
     handed_over = to_hand_over(rendering, desired, disk, problems)
     leftovers = (
         *installation.leftovers,
-        *_leftovers(rendering, recorded, {*made, *_of_others(installation)}, disk, problems),
+        *_leftovers(rendering, recorded, {*made, *(file.path for file in installation.replaced)}, disk, problems),
     )
     generation, written = _generation(_with_history(desired, installation, directories, changes), installation)
     obsolete = _obsolete(installation, generation.number)
@@ -156,11 +156,6 @@ def _leftovers(
     for parent, ours in names.items():
         with collecting(problems):
             yield from (parent / name for name in disk.names(parent) if finished_name(name) in ours)
-
-
-def _of_others(installation: Installation) -> set[Path]:
-    """Return the files of others that earlier runs took over, or were giving back when they were interrupted."""
-    return {file.path for manifest in installation.live for file in manifest.replaced}
 
 
 def _with_history(

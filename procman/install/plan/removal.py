@@ -48,8 +48,7 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     directories; the schedule stays even then, for it is the project's data.
     """
     past = installation.past
-    replaced = {file for manifest in installation.live for file in manifest.replaced}
-    restored = tuple(restore(tree, directories.state, replaced))
+    restored = tuple(restore(tree, directories.state, installation.replaced))
     generations.forget_current(tree, directories.state)
     # Of programs that are no more.
     tree.remove_tree(directories.state / holds.DIRECTORY)

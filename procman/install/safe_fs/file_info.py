@@ -33,6 +33,10 @@ class Found(NamedTuple):
         """Say what it is, for a message."""
         return _NOUNS.get(self.kind, "a device")
 
+    def belongs_to(self, owner: int, group: int) -> bool:
+        """Say whether it has this owner and group already; AS_CREATED is any."""
+        return owner in (self.owner, AS_CREATED) and group in (self.group, AS_CREATED)
+
 
 _NOUNS = {
     stat.S_IFREG: "a file",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree, finished_name, temporary_name
 from procman.install.state import json_records, scope_directories
-from procman.install.state.manifest import Manifest, Pending, digest
+from procman.install.state.manifest import Manifest, Pending, ReplacedFile, digest
 from procman.model import Activation, Directories
 
 KEPT = 10
@@ -55,6 +55,11 @@ class Installation:
     def live(self) -> tuple[Manifest, ...]:
         """Return the manifests of all that may be in place: of what is unfinished, and last of what is current."""
         return tuple(each.manifest for each in (*self.unfinished, self.current) if each)
+
+    @property
+    def replaced(self) -> set[ReplacedFile]:
+        """Return the files of others that were taken over, or were being given back at an interruption."""
+        return {file for manifest in self.live for file in manifest.replaced}
 
     @property
     def past(self) -> tuple[Manifest, ...]:
