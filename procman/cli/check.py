@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from procman.cli.options import Seconds
+from procman.cli.options import Seconds, seconds
+from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.output import check as output
 from procman.output.terminal import Progress
@@ -17,14 +18,7 @@ from procman.output.terminal import Progress
 @click.option("--lint", is_flag=True, help="Judge FILEs of supervisord or systemd that other people wrote.")
 @click.option("-v", "--verbose", is_flag=True, help="Show also what is in order.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; docs/check.md describes it.")
-@click.option(
-    "--timeout",
-    type=Seconds(1),
-    metavar="SECONDS",
-    default=30,
-    show_default=True,
-    help="How long the app may take to answer.",
-)
+@seconds("--timeout", kind=Seconds(1), default=30, explanation="How long the app may take to answer.")
 @click.option(
     "--set-aside-schedule",
     "set_aside",
@@ -58,29 +52,19 @@ def check(
     from procman.preflight import check as command
 
     project = selection.configured()
-    progress = Progress()
-    progress(f"asking {project.app} as {project.user or 'you'}")
-    try:
+    with Progress() as progress:
+        progress(f"asking {project.app} as {project.user or 'you'}")
         results = command.check(project, timeout=timeout, set_aside=set_aside, replaced=replaced)
-    finally:
-        progress.clear()
-    if as_json:
-        click.echo(output.as_json(results, project=project.name))
-    else:
-        for line in output.as_text(results, verbose=verbose):
-            click.echo(line)
-        if not command.blocking(results):
-            click.echo("next   procman diff, then procman install", err=True)
-    return int(bool(command.blocking(results)))
+    is_blocked = bool(command.blocking(results))
+    echo_lines([output.as_json(results, project=project.name)] if as_json else output.as_text(results, verbose=verbose))
+    if not as_json and not is_blocked:
+        click.echo("next   procman diff, then procman install", err=True)
+    return int(is_blocked)
 
 
 def _lint(files: tuple[Path, ...], *, as_json: bool) -> int:
     from procman.lint import lint as command
 
     found = command.lint(files)
-    if as_json:
-        click.echo(output.findings_as_json(found))
-    else:
-        for line in output.findings_as_text(found):
-            click.echo(line)
+    echo_lines([output.findings_as_json(found)] if as_json else output.findings_as_text(found))
     return int(bool(command.blocking(found)))

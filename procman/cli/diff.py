@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy.install import preview, preview_generation
 from procman.output import plan as output
@@ -36,8 +37,7 @@ def diff(selection: Selection, exit_code: bool, number: int | None, replaced: tu
         plan = preview(selection.configured(), replaced)
     else:
         plan = preview_generation(selection.installed(formerly=True), number)
-    for line in output.as_difference(plan):
-        click.echo(line)
+    echo_lines(output.as_difference(plan))
     if plan.nothing_to_do:
         click.echo("nothing to change", err=True)
     return int(exit_code and not plan.nothing_to_do)

@@ -7,8 +7,9 @@ import sys
 import click
 
 from procman.cli.selection import Selection
+from procman.install.state.event_log import line_of
 from procman.monitoring import events as command
-from procman.output import events as output
+from procman.output.events import as_line
 
 
 @click.command()
@@ -19,7 +20,7 @@ from procman.output import events as output
 @click.pass_obj
 def events(selection: Selection, names: tuple[str, ...], number: int, follow: bool, as_json: bool) -> None:
     """Show what was found, healed, held and stopped, and why; the oldest first."""
-    line = output.as_json if as_json else output.as_line
+    line = line_of if as_json else as_line
     for event in command.events(selection.installed(), names, number, follow=follow):
         click.echo(line(event))
         if follow:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from procman.background import Background
-from procman.cli.options import Seconds
+from procman.cli import options
 from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.monitoring import health as command
@@ -65,14 +65,12 @@ class Plugin(click.Command):
 )
 @click.option("--probe", is_flag=True, help="Ask the broker too; takes as long as loading the app.")
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
-@click.option(
+@options.seconds(
     "--timeout",
     "seconds",
-    type=Seconds(min_open=True),
+    kind=options.Seconds(min_open=True),
     default=30,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long it may take in all.",
+    explanation="How long it may take in all.",
 )
 @click.pass_obj
 def health(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy.history import history as command
 from procman.output import history as output
@@ -19,8 +20,4 @@ def history(selection: Selection, as_json: bool) -> None:
     `procman diff --generation N` shows what that would change.
     """
     entries = command(selection.installed(formerly=True))
-    if as_json:
-        click.echo(output.as_json(entries))
-        return
-    for line in output.as_text(entries):
-        click.echo(line)
+    echo_lines([output.as_json(entries)] if as_json else output.as_text(entries))

@@ -31,7 +31,5 @@ def hold(selection: Selection, names: tuple[str, ...], span: str | None, reason:
     ignore_lost_output()
     seconds = command.seconds_of(span) if span is not None else None
     for held in command.hold(selection.installed(), names, seconds, reason, os.environ):
-        until = "until it is released"
-        if held.until is not None:
-            until = f"until {moment(held.until, 'seconds')}"
-        click.echo(f"{held.program}: held {until}")
+        end = "it is released" if held.until is None else moment(held.until, "seconds")
+        click.echo(f"{held.program}: held until {end}")

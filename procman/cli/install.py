@@ -11,6 +11,7 @@ import click
 from procman.backends import controller_of
 from procman.cli import options
 from procman.cli.rollout_reporter import rollout_options
+from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy import install as command
 from procman.deploy.host_warnings import warnings
@@ -71,8 +72,7 @@ def install(
         before = partial(_check, project, rollout.reporter) if not no_check else None
         report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, options=rollout)
     if report.failures:
-        for line in as_failure(report, f"procman install --wait {wait_seconds:g}"):
-            click.echo(line, err=True)
+        echo_lines(as_failure(report, f"procman install --wait {wait_seconds:g}"), err=True)
         return 1
     _summary(report, wait_seconds)
     return 0
@@ -97,8 +97,7 @@ def _check(project: Project, reporter: Reporter) -> None:
 
 def _list(project: Project, replaced: tuple[Path, ...]) -> int:
     plan = command.preview(project, replaced)
-    for line in output.as_list(plan):
-        click.echo(line)
+    echo_lines(output.as_list(plan))
     click.echo("nothing to do" if plan.nothing_to_do else "Nothing was done.", err=True)
     return 0
 
@@ -111,8 +110,7 @@ def _summary(report: command.Report, wait_seconds: float | None) -> None:
         click.echo("all healthy")
     if report.plan.nothing_to_do:
         return
-    for line in output.as_set_aside(report.plan):
-        click.echo(line)
+    echo_lines(output.as_set_aside(report.plan))
     click.echo(f"restart   {controller_of(manifest).command_line(manifest.programs[0])}")
     click.echo("look      procman status")
     # What brought the same generation back into place has nothing that a roll-back would undo.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_SECONDS = 7 * 86_400
 """A week, longer than any wait; poll(2) takes milliseconds in 31 bits, which is less than 25 days."""
@@ -24,12 +27,16 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-wait = click.option(
+def seconds(*names: str, kind: Seconds, explanation: str, default: float | None = None) -> Callable[[F], F]:
+    """Return an option that takes SECONDS."""
+    return click.option(*names, type=kind, metavar="SECONDS", default=default, show_default=True, help=explanation)
+
+
+wait = seconds(
     "--wait",
     "wait_seconds",
-    type=Seconds(min_open=True),
-    metavar="SECONDS",
-    help="Until all are healthy, each at most SECONDS from its start.",
+    kind=Seconds(min_open=True),
+    explanation="Until all are healthy, each at most SECONDS from its start.",
 )
 
 at_once = click.option(
@@ -41,12 +48,10 @@ at_once = click.option(
     help="How many programs, such as the instances of a worker, may be restarted at the same time.",
 )
 
-lock_wait = click.option(
+lock_wait = seconds(
     "--lock-wait",
     "lock_seconds",
-    type=Seconds(),
+    kind=Seconds(),
     default=60,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long to wait for another procman that is at work; 0 gives up at once.",
+    explanation="How long to wait for another procman that is at work; 0 gives up at once.",
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from procman.agent import LAUNCHER
-from procman.cli.safe_streams import ignore_lost_output
+from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.cli.selection import Selection
 from procman.deploy import render as command
 from procman.lookup import trust_templates
@@ -36,8 +36,7 @@ def render(selection: Selection, output: Path | None, templates: Path | None) ->
     rendering = command.render(selection.configured(), templates)
     if output:
         ignore_lost_output()
-        for path in command.write_below(rendering, output):
-            click.echo(path)
+        echo_lines(command.write_below(rendering, output))
         return
     for file in rendering.files:
         click.echo(_headline(file))

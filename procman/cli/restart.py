@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from procman.cli import options
-from procman.cli.options import Seconds
 from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
@@ -13,14 +12,12 @@ from procman.deploy import start_stop
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option(
+@options.seconds(
     "--wait",
     "wait_seconds",
-    type=Seconds(min_open=True),
+    kind=options.Seconds(min_open=True),
     default=60,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long each new process may take to become healthy.",
+    explanation="How long each new process may take to become healthy.",
 )
 @options.at_once
 @options.lock_wait

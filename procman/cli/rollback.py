@@ -6,6 +6,7 @@ import click
 
 from procman.cli import options
 from procman.cli.rollout_reporter import rollout_options
+from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy import rollback as command
 from procman.output import plan as output
@@ -34,13 +35,12 @@ def rollback(
     ) as rollout:
         chosen, report = command.rollback(installed, number, rollout)
     now, manifest = report.plan.generation.number, report.plan.generation.manifest
+    done = f"{output.as_sum(report.plan)}; as generation {chosen} was"
     if report.plan.nothing_to_do:
-        click.echo(f"{manifest.project}: nothing changed; what generation {chosen} has is in place (generation {now})")
-    else:
-        click.echo(f"{manifest.project}: {output.as_sum(report.plan)}; as generation {chosen} was (generation {now})")
+        done = f"nothing changed; what generation {chosen} has is in place"
+    click.echo(f"{manifest.project}: {done} (generation {now})")
     if report.failures:
-        for line in as_failure(report, f"procman rollback {chosen} --wait {wait_seconds:g}"):
-            click.echo(line, err=True)
+        echo_lines(as_failure(report, f"procman rollback {chosen} --wait {wait_seconds:g}"), err=True)
         return 1
     if wait_seconds is not None:
         click.echo("all healthy")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from procman.cli.safe_streams import ignore_lost_output
+from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.deploy.rollout import Failure, Reporter, RolloutOptions
 from procman.model import InstalledProgram
 from procman.output.install import failure_lines
@@ -39,8 +39,7 @@ def rollout_options(
 
     def report_failure(failure: Failure) -> None:
         progress.clear()
-        for line in failure_lines(failure):
-            click.echo(line, err=True)
+        echo_lines(failure_lines(failure), err=True)
 
     try:
         reporter = Reporter(progress, report, announce, report_failure)

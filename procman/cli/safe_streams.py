@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
@@ -67,6 +67,12 @@ def ignore_lost_output() -> None:
     """From now on output that cannot be written is told once, on stderr: what was ordered is carried out to the end."""
     if isinstance(sys.stdout, Stream):
         sys.stdout.lost = _tell_once
+
+
+def echo_lines(lines: Iterable[object], *, err: bool = False) -> None:
+    """Print `lines` one after the other, each as soon as it is there."""
+    for line in lines:
+        click.echo(line, err=err)
 
 
 def _end(error: OSError) -> None:

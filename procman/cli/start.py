@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from procman.cli.safe_streams import ignore_lost_output
+from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 from procman.output.terminal import Progress
@@ -19,10 +19,6 @@ def start(selection: Selection, names: tuple[str, ...]) -> None:
     No NAME means all. Returns once they were started; `procman status` tells when they are healthy.
     """
     ignore_lost_output()
-    progress = Progress()
-    try:
+    with Progress() as progress:
         programs = start_stop.start(selection.installed(), names, progress)
-    finally:
-        progress.clear()
-    for program in programs:
-        click.echo(f"{program.name}: started")
+    echo_lines(f"{program.name}: started" for program in programs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from procman.cli.safe_streams import ignore_lost_output
+from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 from procman.output.terminal import Progress
@@ -20,10 +20,6 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
     stopped until somebody starts them.
     """
     ignore_lost_output()
-    progress = Progress()
-    try:
+    with Progress() as progress:
         programs = start_stop.stop(selection.installed(), names, progress)
-    finally:
-        progress.clear()
-    for program in programs:
-        click.echo(f"{program.name}: stopped")
+    echo_lines(f"{program.name}: stopped" for program in programs)

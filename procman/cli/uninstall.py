@@ -6,6 +6,7 @@ import click
 
 from procman.cli import options
 from procman.cli.rollout_reporter import rollout_options
+from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy import uninstall as command
 
@@ -24,8 +25,7 @@ def uninstall(selection: Selection, purge: bool, lock_seconds: float) -> None:
     with rollout_options(lock_seconds=lock_seconds, completed_by="The same command") as rollout:
         remains = command.uninstall(installed, purge=purge, options=rollout)
     click.echo(f"{installed.manifest.project}: uninstalled")
-    for path in remains.restored:
-        click.echo(f"restored  {path}")
+    echo_lines(f"restored  {path}" for path in remains.restored)
     # A directory is there because of what is in it.
-    for path in (path for path in remains.stays if not any(path in other.parents for other in remains.stays)):
-        click.echo(f"stays     {path}")
+    stays = [path for path in remains.stays if not any(path in other.parents for other in remains.stays)]
+    echo_lines(f"stays     {path}" for path in stays)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from procman.install.state.event_log import Event, line_of
+from procman.install.state.event_log import Event
 from procman.output.terminal import moment, printable
 
 
@@ -14,8 +14,3 @@ def as_line(event: Event) -> str:
     tasks = f"(running: {', '.join(event.tasks)})" if event.tasks else ""
     by = f"by {event.by}" if event.by else ""
     return printable(" ".join(part for part in (head, *words, "; ".join(said), tasks, by) if part))
-
-
-def as_json(event: Event) -> str:
-    """Return EVENT as one line of JSON, as docs/health.md describes it."""
-    return line_of(event)

@@ -76,6 +76,12 @@ class Progress:
         self._shown = len(text)
         self._stream.flush()
 
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
+
     def clear(self) -> None:
         """Take the line away."""
         if self._shown:

@@ -9,12 +9,13 @@ import pytest
 
 from procman.errors import ConfigurationError
 from procman.install.safe_fs.tree import Tree
+from procman.install.state.event_log import line_of
 from procman.install.state.generations import Generation
 from procman.install.state.holds import read_holds
 from procman.lookup import Installed
 from procman.monitoring.events import events
 from procman.monitoring.hold import hold, invoking_user, release, seconds_of
-from procman.output.events import as_json, as_line
+from procman.output.events import as_line
 from tests.install import sample
 
 
@@ -103,6 +104,6 @@ def test_events_of_programs_stand_between_procmans_own_by_time(installed: Instal
             ("held", name, "ann"),
         ]
         assert "\x1b" not in as_line(found[0])
-        assert "\x1b" not in as_json(found[0])
+        assert "\x1b" not in line_of(found[0])
     assert [event.what for event in events(installed, [name], 1, follow=False)] == ["held"]
     assert list(events(installed, [name], 0, follow=False)) == []
