@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.agent import LAUNCHER
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.start_script import read_script
 from procman.init.import_supervisor import SHELL, script_of
-from procman.lint.inputs import Part, Setting, Shell
+from procman.lint.inputs import Recognised, Shell
 from procman.model import Kind
 from procman.secrets import is_secret
 
@@ -19,18 +18,6 @@ MENTIONED = re.compile(r"(?i)celery(?:_bin)?\}?\b[^\n]*?\b(?P<what>worker|beat|m
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
 SHEBANG = re.compile(r"#!\s*\S*?(?:env\s+)?(?:ba|da|z|k)?sh\b")
 EXEC = re.compile(r"(?:^|[;&|]\s*|\n\s*)exec\s")
-
-
-@dataclass(frozen=True)
-class Recognised:
-    """What a command starts."""
-
-    kind: Kind | None
-    words: tuple[str, ...]
-    command: CeleryCommand | None
-    """None: it is Celery, but its arguments could not be read."""
-    shell: Shell | None
-    multi: bool = False
 
 
 def read_celery(words: Sequence[str]) -> CeleryCommand | None:
@@ -54,20 +41,6 @@ def recognise(name: str, words: Sequence[str], directory: Path, environment: Map
     if not text:
         return _unread(name, words, line, is_shell=is_shell)
     return _behind_shell(words, text, directory, environment, is_shell=is_shell)
-
-
-def with_celery(part: Part, command: Setting | None, found: Recognised) -> Part:
-    """Return `part` with what was recognised in its `command`."""
-    return replace(
-        part,
-        command=command,
-        words=found.words,
-        celery=found.kind,
-        with_beat=bool(found.command and found.command.with_beat),
-        multi=found.multi,
-        shell=found.shell,
-        schedule_file=found.command.schedule_file if found.command else None,
-    )
 
 
 def _behind_shell(

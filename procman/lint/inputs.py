@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from procman.celery_cli.parse import CeleryCommand
 from procman.model import Kind, Level
 
 
@@ -41,6 +42,21 @@ class Shell:
 
 
 @dataclass(frozen=True)
+class Recognised:
+    """What a command starts."""
+
+    kind: Kind | None = None
+    """Worker or beat; None: it is no Celery, or not known to be."""
+    words: tuple[str, ...] = ()
+    """Of the command, or of what its start script ends in; empty where they cannot be told."""
+    command: CeleryCommand | None = None
+    """None: its arguments could not be read."""
+    shell: Shell | None = None
+    multi: bool = False
+    """It is started by `celery multi`."""
+
+
+@dataclass(frozen=True)
 class LogFile:
     """A file that the process manager opens as root."""
 
@@ -65,15 +81,7 @@ class Part:
     """Whether everybody on the host can read the file."""
     command: Setting | None = None
     """What it starts; None: nothing, such as a drop-in."""
-    words: tuple[str, ...] = ()
-    """Of the command, or of what its start script ends in; empty where they cannot be told."""
-    celery: Kind | None = None
-    """Worker or beat; None: it is no Celery, or not known to be."""
-    with_beat: bool = False
-    multi: bool = False
-    """It is started by `celery multi`."""
-    shell: Shell | None = None
-    schedule_file: str | None = None
+    started: Recognised = Recognised()
     logs: tuple[LogFile, ...] = ()
     variables: Mapping[str, Setting] = field(default_factory=dict)
     """Those that it sets, each with where."""
@@ -81,6 +89,11 @@ class Part:
     """Environment files with secrets that everybody can read."""
     unreadable: str = ""
     """Why its reader refuses the whole file."""
+
+    @property
+    def celery(self) -> Kind | None:
+        """Worker or beat, as far as that is known."""
+        return self.started.kind
 
     def find(self, name: str) -> Setting | None:
         """Return the setting of this name that counts, the last one."""

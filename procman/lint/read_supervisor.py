@@ -10,8 +10,8 @@ from pathlib import Path
 from procman.accounts import user_name
 from procman.backends.supervisor.configuration.discovery import ExistingProgram, command_of, environment_of, expanded
 from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Malformed, Section, read_sections
-from procman.lint.find_celery import is_open, recognise, with_celery
-from procman.lint.inputs import LogFile, Part, Reader, Setting
+from procman.lint.find_celery import is_open, recognise
+from procman.lint.inputs import LogFile, Part, Reader, Recognised, Setting
 from procman.model import Kind
 
 LOGS = ("stdout_logfile", "stderr_logfile")
@@ -55,7 +55,9 @@ def _with_command(part: Part, program: ExistingProgram) -> Part:
     found = recognise(program.name, _words(program, here), Path(directory), variables)
     setting = part.find("environment")
     return replace(
-        with_celery(part, part.find("command"), found),
+        part,
+        command=part.find("command"),
+        started=found,
         logs=tuple(_logs(part, program, here)),
         variables={name: replace(setting, value=value) for name, value in variables.items()} if setting else {},
     )
@@ -99,4 +101,4 @@ def _logs(part: Part, program: ExistingProgram, here: Path) -> Iterator[LogFile]
 
 def _group(part: Part, celery: set[str]) -> Part:
     members = {member.strip() for member in part.value("programs").split(",")}
-    return replace(part, celery=Kind.WORKER) if members & {name.lower() for name in celery} else part
+    return replace(part, started=Recognised(Kind.WORKER)) if members & {name.lower() for name in celery} else part

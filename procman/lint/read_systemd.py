@@ -10,7 +10,7 @@ from pathlib import Path
 
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
 from procman.host.unit_file import settings_of
-from procman.lint.find_celery import is_open, recognise, with_celery
+from procman.lint.find_celery import is_open, recognise
 from procman.lint.inputs import LogFile, Part, Reader, Setting
 from procman.lint.read_supervisor import owner_of
 from procman.secrets import is_secret
@@ -34,7 +34,7 @@ def systemd_part(file: Path, text: str) -> Part:
     started = Path(directory.value if directory and directory.value.startswith("/") else "/")
     environment = {name: setting.value for name, setting in variables.items()}
     found = recognise(file.stem, _words(command.value), started, environment)
-    return with_celery(part, command, found)
+    return replace(part, command=command, started=found)
 
 
 def _words(value: str) -> list[str]:

@@ -14,7 +14,7 @@ PRIVATE = "put it into a file that only its user can read, which the program rea
 
 def command_holds_no_password(part: Part) -> Iterator[Finding]:
     """Everybody on the host can read a command line."""
-    if part.command and holds_password(" ".join((part.command.value, *part.words))):
+    if part.command and holds_password(" ".join((part.command.value, *part.started.words))):
         why = "the command line holds a password: every user of the host sees it (ps)"
         yield finding("PM921", Level.CRITICAL, part, part.command, part.command.name, why, PRIVATE)
 
@@ -37,11 +37,12 @@ def environment_holds_no_password(part: Part) -> Iterator[Finding]:
 
 def script_holds_no_password(part: Part) -> Iterator[Finding]:
     """A start script that everybody can read is no place for one either."""
-    for name in part.shell.secrets if part.shell else ():
-        assert part.shell
-        why = f"{part.shell.script} sets {name} to a secret, and everybody can read it"
+    shell = part.started.shell
+    for name in shell.secrets if shell else ():
+        assert shell
+        why = f"{shell.script} sets {name} to a secret, and everybody can read it"
         at = part.command
-        yield finding("PM922", Level.CRITICAL, part, at, at.name if at else "", why, f"chmod o-r {part.shell.script}")
+        yield finding("PM922", Level.CRITICAL, part, at, at.name if at else "", why, f"chmod o-r {shell.script}")
 
 
 def environment_file_is_private(part: Part) -> Iterator[Finding]:

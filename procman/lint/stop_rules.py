@@ -78,14 +78,15 @@ def shell_makes_way(part: Part) -> Iterator[Finding]:
     """A shell without exec gets the stop signal, and Celery does not."""
     mode = part.value("Service.KillMode", "control-group")
     reaches_celery = part.reader is Reader.SYSTEMD and mode == "control-group"
-    if part.shell is None or part.shell.uses_exec or part.command is None or reaches_celery:
+    shell = part.started.shell
+    if shell is None or shell.uses_exec or part.command is None or reaches_celery:
         return
-    if part.shell.script and not part.shell.is_read:
-        why = f"{part.shell.script} cannot be read here: without exec in it a stop ends the shell alone"
+    if shell.script and not shell.is_read:
+        why = f"{shell.script} cannot be read here: without exec in it a stop ends the shell alone"
         remedy = "look into it: its last command is to begin with exec"
         yield finding("PM905", Level.WARNING, part, part.command, part.command.name, why, remedy)
         return
-    what = str(part.shell.script) if part.shell.script else "the shell of the command"
+    what = str(shell.script) if shell.script else "the shell of the command"
     why = f"{what} starts Celery without exec: a stop reaches the shell alone, "
     if mode != "mixed":
         why += "Celery goes on as an orphan, and the next start runs a second one beside it"
@@ -105,7 +106,7 @@ def kill_mode_is_mixed(part: Part) -> Iterator[Finding]:
         "process": "after a stop the pool processes stay as orphans, outside of the unit's control",
         "none": "a stop ends nothing: every process stays as an orphan",
     }
-    if part.multi and "stopwait" in part.value("Service.ExecStop"):
+    if part.started.multi and "stopwait" in part.value("Service.ExecStop"):
         return
     if mode in losses and (part.celery is Kind.WORKER or mode != "control-group"):
         default = "" if found else " (it is the default)"

@@ -94,10 +94,8 @@ def name_is_found(part: Part) -> Iterator[Finding]:
         why = "the processes are called NAME:NAME_00 ..., and `supervisorctl restart NAME` finds none of them"
         level = Level.WARNING
         if not named and part.celery is Kind.WORKER:
-            why, level = (
-                "all of them have the same node name: Celery's workers shut each other out of their mailbox",
-                (Level.CRITICAL),
-            )
+            why = "all of them have the same node name: Celery's workers shut each other out of their mailbox"
+            level = Level.CRITICAL
         if part.celery is Kind.BEAT:
             why, level = "several beats: every periodic task is sent as many times", Level.CRITICAL
         remedy = "one section for each, with a node name of its own (-n NAME@%%h)"
@@ -106,10 +104,11 @@ def name_is_found(part: Part) -> Iterator[Finding]:
 
 def pid_file_is_left_out(part: Part) -> Iterator[Finding]:
     """A pid file that is left behind keeps a program from starting; a program that detaches is lost sight of."""
-    if part.command is None or part.celery is None or part.multi:
+    if part.command is None or part.celery is None or part.started.multi:
         return
-    for at, word in enumerate(part.words):
-        value = part.words[at + 1] if word == "--pidfile" and at + 1 < len(part.words) else word.partition("=")[2]
+    words = part.started.words
+    for at, word in enumerate(words):
+        value = words[at + 1] if word == "--pidfile" and at + 1 < len(words) else word.partition("=")[2]
         if word.partition("=")[0] == "--pidfile" and value and value != "/dev/null":
             why = "after a crash the file stays, and when its number belongs to another process it never starts again"
             yield finding(
@@ -122,7 +121,7 @@ def pid_file_is_left_out(part: Part) -> Iterator[Finding]:
 
 def beat_is_apart(part: Part) -> Iterator[Finding]:
     """A beat inside a worker is a second beat as soon as there are two workers."""
-    if part.with_beat:
+    if part.started.command and part.started.command.with_beat:
         why = "a beat inside a worker (-B) dies and stops with it, and with a second worker every task is sent twice"
         remedy = "a program of its own: celery beat"
         yield finding("PM946", Level.WARNING, part, part.command, "-B", why, remedy)
@@ -130,14 +129,15 @@ def beat_is_apart(part: Part) -> Iterator[Finding]:
 
 def schedule_stays(part: Part) -> Iterator[Finding]:
     """A schedule that a boot removes makes beat forget when things last ran."""
-    if part.celery is Kind.BEAT and part.schedule_file and is_emptied_at_boot(Path(part.schedule_file)):
-        why = f"{part.schedule_file} is gone after a boot: beat forgets when things last ran"
+    file = part.started.command.schedule_file if part.started.command else None
+    if part.celery is Kind.BEAT and file and is_emptied_at_boot(Path(file)):
+        why = f"{file} is gone after a boot: beat forgets when things last ran"
         yield finding("PM947", Level.WARNING, part, part.command, "-s", why, "-s /var/lib/PROJECT/celerybeat-schedule")
 
 
 def multi_is_left_out(part: Part) -> Iterator[Finding]:
     """`celery multi` starts its workers and goes; nobody then knows of them."""
-    if part.multi and part.command:
+    if part.started.multi and part.command:
         why = (
             "celery multi ends with status 0 even if its workers die at once; the manager watches at best one of them, "
             "and their pid files are left behind by a crash"

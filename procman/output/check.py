@@ -55,14 +55,7 @@ def as_json(results: Sequence[Result], *, project: str | None) -> str:
 
 
 def _result(result: Result) -> dict[str, object]:
-    return {
-        "code": result.code,
-        "program": result.program,
-        "level": result.level.name,
-        "detail": result.detail,
-        "hint": result.hint,
-        "values": dict(result.values),
-    }
+    return result._asdict() | {"level": result.level.name, "values": dict(result.values)}
 
 
 def findings_as_text(found: Sequence[Finding], stream: TextIO = sys.stdout) -> Iterator[str]:
@@ -78,17 +71,5 @@ def findings_as_text(found: Sequence[Finding], stream: TextIO = sys.stdout) -> I
 
 def findings_as_json(found: Sequence[Finding]) -> str:
     """Return what a lint found as one JSON document."""
-    entries = [
-        {
-            "code": each.code,
-            "level": each.level.name,
-            "file": str(each.file),
-            "line": each.line,
-            "program": each.program,
-            "option": each.option,
-            "why": each.why,
-            "remedy": each.remedy,
-        }
-        for each in found
-    ]
+    entries = [vars(each) | {"level": each.level.name, "file": str(each.file)} for each in found]
     return json.dumps({"format": FORMAT, "findings": entries}, indent=2)
