@@ -47,9 +47,8 @@ class Draft:
         dotted = f"{table}.{name}"
         if name in self.tables.setdefault(table, {}):
             return
-        key = key_of(table, name)
         plain = _plain(value)
-        problem = key.type.problem(plain, Path("/"), show=False)
+        problem = keys_of(table)[name].type.problem(plain, Path("/"), show=False)
         if problem:
             self.fill_in[dotted] = masked(f"found {plain!r}; {problem}")
             return
@@ -90,8 +89,3 @@ def keys_of(table: str) -> Mapping[str, Key]:
     kind = table.split(".", 1)[0]
     found = keys.SINGLE_TABLES.get(kind) or keys.NAMED_TABLES[kind]
     return {key.name: key for key in found}
-
-
-def key_of(table: str, name: str) -> Key:
-    """Return a key that procman.toml has; an unknown one is a mistake of ours, a KeyError."""
-    return keys_of(table)[name]

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from procman.accounts import user_id
+from procman.backends.supervisor.configuration.discovery import find_configurations, find_configurations_around
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.app_answers import take_facts
-from procman.init.draft import Discovery, Draft, key_of
+from procman.init.draft import Discovery, Draft, keys_of
 from procman.init.health_key import set_watcher
 from procman.init.import_supervisor import read_existing
-from procman.init.scan_host import choose_supervisord, main_file_of, supervisords, supervisords_around
+from procman.init.scan_host import choose_supervisord, main_file_of, main_files
 from procman.init.scan_project import find_project
 from procman.init.write_toml import text_of
 from procman.model import BackendName, Scope
@@ -71,11 +72,13 @@ def init(
     is_for_host = os.geteuid() == 0 or user is not None or from_file is not None
     scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
     _say(draft, name=name, app=app, user=user, scope=scope.value, backend=(backend or BackendName.SUPERVISOR).value)
-    mains = supervisords(environment, root, draft)
+    mains = main_files(find_configurations(environment, root), draft)
     reader = None
     if from_file:
         from_file = from_file.absolute()
-        reader = main_file_of(from_file, mains) or main_file_of(from_file, supervisords_around(from_file, draft))
+        reader = main_file_of(from_file, mains) or main_file_of(
+            from_file, main_files(find_configurations_around(from_file), draft)
+        )
         here = reader.path.parent if reader else from_file.parent
         manages_supervisord = reader is not None and backend is not BackendName.SYSTEMD
         read_existing(draft, from_file, here, name, manages_supervisord=manages_supervisord)
@@ -127,7 +130,7 @@ def _create(path: Path, text: str) -> None:
 def _say(draft: Draft, **options: str | None) -> None:
     problems = []
     for option, value in options.items():
-        problem = key_of("project", option).type.problem(value, Path("/")) if value is not None else None
+        problem = keys_of("project")[option].type.problem(value, Path("/")) if value is not None else None
         if problem:
             problems.append(f"--{option} {value}: {problem}")
         elif value is not None:
@@ -152,7 +155,7 @@ def _name(draft: Draft, directory: Path) -> None:
     app = (draft.text("project", "app") or "").partition(".")[0]
     for candidate in (directory.name, *(parent.name for parent in directory.parents), app):
         name = re.sub(r"[^a-z0-9]+", "-", candidate.lower()).strip("-")
-        if name not in NO_NAME and key_of("project", "name").type.problem(name, Path("/")) is None:
+        if name not in NO_NAME and keys_of("project")["name"].type.problem(name, Path("/")) is None:
             draft.put("project", "name", name)
             draft.found("name", draft.text("project", "name"), "programs are called NAME-KEY")
             return

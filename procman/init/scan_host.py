@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
-from procman.backends.supervisor.configuration.discovery import (
-    find_configurations,
-    find_configurations_around,
-    include_for,
-)
+from procman.backends.supervisor.configuration.discovery import include_for
 from procman.backends.supervisor.configuration.includes import is_read
 from procman.backends.supervisor.configuration.main_file import MainFile, read_main_file
 from procman.backends.supervisor.embedded import own_command
@@ -46,17 +42,8 @@ BROKER_UNITS = {
 """By kombu's transport: what Debian, Red Hat and the makers call their units."""
 
 
-def supervisords(environment: Mapping[str, str], root: Path, draft: Draft) -> list[MainFile]:
-    """Return what could be read of the supervisord configurations on the host, in supervisor's order."""
-    return _readable(find_configurations(environment, root), draft)
-
-
-def supervisords_around(file: Path, draft: Draft) -> list[MainFile]:
-    """Return what could be read of the supervisord configurations in FILE's directory and above it."""
-    return _readable(find_configurations_around(file), draft)
-
-
-def _readable(paths: Iterable[Path], draft: Draft) -> list[MainFile]:
+def main_files(paths: Iterable[Path], draft: Draft) -> list[MainFile]:
+    """Return what could be read of the supervisord configurations at PATHS, in their order."""
     found = []
     for path in paths:
         try:

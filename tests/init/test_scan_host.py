@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from procman.backends.supervisor.configuration.discovery import find_configurations, find_configurations_around
 from procman.init import scan_host
 from procman.init.draft import Draft
 from procman.init.scan_host import (
     broker_unit,
     choose_supervisord,
     main_file_of,
-    supervisords,
-    supervisords_around,
+    main_files,
 )
 from procman.model import Scope
 
@@ -31,7 +31,7 @@ def install(root: Path, path: str, text: str = MAIN) -> Path:
 
 def choose(root: Path, scope: Scope = Scope.SYSTEM) -> Draft:
     draft = Draft()
-    choose_supervisord(draft, scope, supervisords({}, root, draft), root)
+    choose_supervisord(draft, scope, main_files(find_configurations({}, root), draft), root)
     return draft
 
 
@@ -78,10 +78,10 @@ def test_supervisord_that_reads_the_file_goes_before_all_others_in_any_scope(tmp
     install(tmp_path, "etc/supervisord.conf")
     mine = install(tmp_path, "home/supervisord.conf")
     file = install(tmp_path, "home/conf.d/catmaid.conf", "")
-    [reader] = supervisords_around(file, Draft())
+    [reader] = main_files(find_configurations_around(file), Draft())
     for scope in Scope:
         draft = Draft()
-        choose_supervisord(draft, scope, supervisords({}, tmp_path, draft), tmp_path, reader)
+        choose_supervisord(draft, scope, main_files(find_configurations({}, tmp_path), draft), tmp_path, reader)
         assert draft.tables["supervisor"] == {
             "mode": "existing",
             "configuration": str(mine),
@@ -92,7 +92,7 @@ def test_supervisord_that_reads_the_file_goes_before_all_others_in_any_scope(tmp
 
 def test_supervisord_that_reads_the_file_and_has_no_room_for_ours_is_to_be_given_some(tmp_path: Path) -> None:
     mine = install(tmp_path, "home/supervisord.conf", MAIN.replace("conf.d/*.conf", "catmaid.conf"))
-    [reader] = supervisords_around(install(tmp_path, "home/catmaid.conf", ""), Draft())
+    [reader] = main_files(find_configurations_around(install(tmp_path, "home/catmaid.conf", "")), Draft())
     draft = Draft()
     choose_supervisord(draft, Scope.SYSTEM, [], tmp_path, reader)
     assert draft.get("supervisor", "configuration") == str(mine)
@@ -119,7 +119,7 @@ def test_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_file_belongs_to_the_supervisord_that_includes_it(tmp_path: Path) -> None:
     install(tmp_path, "etc/supervisord.conf", MAIN.replace("conf.d/*.conf", "supervisord.d/*.ini"))
     debian = install(tmp_path, "etc/supervisor/supervisord.conf")
-    mains = supervisords({}, tmp_path, Draft())
+    mains = main_files(find_configurations({}, tmp_path), Draft())
     catmaid = install(tmp_path, "etc/supervisor/conf.d/catmaid.conf", "")
     main = main_file_of(catmaid, mains)
     assert main
