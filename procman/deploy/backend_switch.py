@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from procman.backends import controller_of, process_manager
-from procman.backends.base import Controller
 from procman.deploy.prepare import DesiredStates
 from procman.deploy.rollout import RolloutOptions
 from procman.errors import ProcmanError
@@ -32,18 +33,15 @@ def leave(installation: Installation, desired_states: DesiredStates, options: Ro
         if process_manager(old) not in map(process_manager, installation.others):
             controller.shutdown(options.reporter.progress)
     except ProcmanError:
-        _return(controller_of(old), ended, desired_states, options)
+        come_back(old, ended, desired_states, options)
         raise
 
 
-def come_back(manifest: Manifest, desired_states: DesiredStates, options: RolloutOptions) -> None:
-    """Have the programs of MANIFEST, whose files are all in place, run again as DESIRED_STATES say."""
-    _return(controller_of(manifest), [*manifest.programs], desired_states, options)
-
-
-def _return(
-    controller: Controller, programs: list[InstalledProgram], desired_states: DesiredStates, options: RolloutOptions
+def come_back(
+    manifest: Manifest, programs: Iterable[InstalledProgram], desired_states: DesiredStates, options: RolloutOptions
 ) -> None:
+    """Have PROGRAMS of MANIFEST, whose files are all in place, run again as DESIRED_STATES say."""
+    controller = controller_of(manifest)
     for program in sorted(programs, key=on_the_way_up):
         desired = desired_states.get(program.name, program.autostart)
         options.reporter.report(

@@ -122,7 +122,7 @@ def _undone(tree: Tree, prepared: Prepared, options: RolloutOptions, error: Proc
         installation = read_installation(tree, current.manifest.directories)
         back = prepare_generation(tree, installation, current.number, prepared.desired_states)
         apply(tree, replace(back.plan, activations=()), back.configuration)
-        come_back(current.manifest, prepared.desired_states, options)
+        come_back(current.manifest, current.manifest.programs, prepared.desired_states, options)
     except ProcmanError as another:
         hint = f"{error.hint}\nThe way back failed too: {another.message}\n{another.hint}"
         return ProcmanError(error.message, hint=f"{hint.strip()}\nWhen that is mended: procman install")
@@ -154,10 +154,9 @@ def _generation_before(
     back = prepare_generation(tree, installation, before, {**prepared.desired_states, **outcome.desired_states})
     if back.moved_from is None:
         # What was not told anything runs as generation BEFORE has it: others stay untouched.
-        concerned = (
-            each for each in back.plan.activations if each.program.name in outcome.begun or each.action is Action.REMOVE
-        )
-        back = replace(back, plan=replace(back.plan, activations=tuple(concerned)))
+        every = back.plan.activations
+        concerned = tuple(each for each in every if each.program.name in outcome.begun or each.action is Action.REMOVE)
+        back = replace(back, plan=replace(back.plan, activations=concerned))
     again = carry_out(tree, back, options)
     return BroughtBack(back.plan.generation, before, failures=tuple(again.failures))
 
@@ -167,7 +166,7 @@ def _without_failed(
 ) -> BroughtBack:
     """Leave what became healthy; but nothing if files of others were taken over: those come back as they were."""
     takes_over = any(change.foreign for change in prepared.plan.changes)
-    healthy = set() if takes_over else outcome.healthy - _failed(outcome)
+    healthy = set() if takes_over else outcome.healthy - {failure.program.name for failure in outcome.failures}
     kept = tuple(program for program in project.programs if program.name in healthy)
     every = prepared.plan.generation.manifest.programs
     removed = tuple(program.name for program in every if program.name not in healthy)
@@ -182,10 +181,6 @@ def _without_failed(
     others = tuple(each for each in rest.plan.activations if each.program.name not in healthy)
     again = put_in_place(tree, replace(rest, plan=replace(rest.plan, activations=others)), options)
     return BroughtBack(rest.plan.generation, removed=removed, failures=tuple(again.failures))
-
-
-def _failed(outcome: Outcome) -> set[str]:
-    return {failure.program.name for failure in outcome.failures}
 
 
 def _states(tree: Tree, project: Project) -> tuple[ProgramState, ...]:
