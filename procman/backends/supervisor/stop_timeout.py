@@ -1,0 +1,149 @@
+"""How long the stop of a whole supervisord may take, and the drop-in that has its systemd unit wait for so long.
+
+The drop-in belongs to no project alone, and no manifest holds it: what it says follows from everybody's programs. It is
+made, sized anew, and removed with its last project.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from procman.backends.supervisor.configuration.merged import assemble
+from procman.backends.supervisor.configuration.supervisor_parser import Unreadable, read
+from procman.config.keys import SUPERVISOR_UNITS
+from procman.errors import ProcmanError
+from procman.host.unit_names import STOP_MARGIN_SECONDS
+from procman.install.plan.changes import Change
+from procman.install.plan.describe import content_of
+from procman.install.plan.plan import Plan
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Installation
+from procman.install.state.manifest import Manifest
+from procman.model import MARKER, BackendName, RenderedDirectory, Scope, SupervisorMode, SupervisorSettings
+from procman.project import ChangeKind, RenderedFile, Rendering
+from procman.templating import Templates
+
+FILE = "procman.conf"
+
+NOTHING = Rendering((), ())
+
+
+def drop_in_path(settings: SupervisorSettings, units: Path) -> Path | None:
+    """Return where in the directory UNITS the drop-in for the unit of SETTINGS stands; None if that is not known."""
+    name = SUPERVISOR_UNITS.get(str(settings.configuration))
+    return units / f"{name}.d" / FILE if name and settings.mode is SupervisorMode.EXISTING else None
+
+
+def drop_in(path: Path, seconds: int) -> RenderedFile:
+    """Return the drop-in PATH for a stop that takes SECONDS."""
+    text = Templates().render("supervisor/stop_timeout.conf.j2", {"seconds": seconds + STOP_MARGIN_SECONDS})
+    return RenderedFile(path, text, 0o644, "root", "root", (), restarts=False, section=True, shared=True)
+
+
+def is_edited(path: Path, content: bytes) -> bool:
+    """Say whether CONTENT of the drop-in PATH is no longer what procman writes, for whatever time."""
+    found = re.search(rb"^TimeoutStopSec=([0-9]{1,9})$", content, re.MULTILINE)
+    return found is None or drop_in(path, int(found[1]) - STOP_MARGIN_SECONDS).content.encode() != content
+
+
+def stop_seconds(
+    settings: SupervisorSettings,
+    rendering: Rendering,
+    removed: Iterable[Path] = (),
+    adopted: Mapping[Path, str | None] | None = None,
+) -> int:
+    """Return how long a stop of all programs may take, everybody's, once RENDERING is in place and REMOVED is gone.
+
+    supervisord ends one group after the other, and the programs of a group at the same time (supervisor 4.3,
+    `ordered_stop_groups_phase_1`). Raises ProcmanError where it cannot read its configuration.
+    """
+    configuration = assemble(settings, rendering, removed, adopted or {})
+    directories = [directory.path for directory in rendering.directories]
+    try:
+        reading = read(configuration.main_source, configuration.included, directories)
+    except Unreadable as error:
+        raise ProcmanError(f"{settings.configuration}: supervisord cannot read it: {error}") from None
+    longest: dict[str, int] = defaultdict(int)
+    for process in reading.processes:
+        longest[process.group] = max(longest[process.group], int(process.fields["stopwaitsecs"]))
+    return sum(longest.values())
+
+
+def with_stop_timeout(
+    plan: Plan,
+    tree: Tree,
+    installation: Installation,
+    desired: Manifest | None = None,
+    rendering: Rendering = NOTHING,
+    adopted: Mapping[Path, str | None] | None = None,
+) -> Plan:
+    """Return PLAN with what happens to the drop-in once DESIRED, which RENDERING is of, is in place; None: gone."""
+    current = installation.current.manifest if installation.current else None
+    for manifest in (desired, current):
+        if manifest is None or manifest.scope is Scope.USER or manifest.backend is not BackendName.SUPERVISOR:
+            continue
+        path = drop_in_path(manifest.supervisor, manifest.directories.units)
+        if path is None or any(change.path == path for change in plan.changes):
+            continue
+        projects = [each for each in (desired, *installation.others) if each]
+        is_extended = any(_extends_stop_timeout_of(manifest, each) for each in projects)
+        settings = manifest.supervisor if is_extended else None
+        is_its_own = desired is manifest
+        plan = _with(plan, tree, path, settings, rendering if is_its_own else NOTHING, adopted if is_its_own else None)
+    return plan
+
+
+def _extends_stop_timeout_of(installed: Manifest, other: Manifest) -> bool:
+    """Say whether the project OTHER has the stop timeout of INSTALLED's supervisord extended."""
+    own, settings = other.supervisor, installed.supervisor
+    return (
+        other.backend is BackendName.SUPERVISOR
+        and own.extend_stop_timeout
+        and (own.mode, own.configuration) == (settings.mode, settings.configuration)
+    )
+
+
+def _with(
+    plan: Plan,
+    tree: Tree,
+    path: Path,
+    settings: SupervisorSettings | None,
+    rendering: Rendering,
+    adopted: Mapping[Path, str | None] | None,
+) -> Plan:
+    found = tree.look(path)
+    content = found.content if found else None
+    is_ours = content is not None and MARKER.encode() in content
+    edited = content is not None and is_ours and is_edited(path, content)
+    if settings is None:
+        return _add(plan, Change(ChangeKind.REMOVE, path, found, None, edited=edited)) if is_ours else plan
+    if found is not None and not is_ours:
+        problem = f"{path} was not put there by procman: move it away, or remove extend_stop_timeout"
+        return replace(plan, problems=(*plan.problems, problem))
+    try:
+        file = drop_in(path, stop_seconds(settings, rendering, plan.removed, adopted))
+    except ProcmanError:
+        # What is wrong with that configuration is told by whoever verifies it; what is there stays.
+        return plan
+    if found is None:
+        return _add(plan, Change(ChangeKind.CREATE, path, None, file), has_directory=tree.has_directory(path.parent))
+    same = content == content_of(file)
+    return _add(plan, Change(ChangeKind.KEEP if same else ChangeKind.UPDATE, path, found, file, edited=edited))
+
+
+def _add(plan: Plan, change: Change, *, has_directory: bool = True) -> Plan:
+    parent = RenderedDirectory(change.path.parent, 0o755, "root", "root", shared=True)
+    changes = sorted((*plan.changes, change), key=lambda each: each.kind is ChangeKind.REMOVE)
+    if change.kind is ChangeKind.KEEP:
+        return replace(plan, changes=tuple(changes))
+    return replace(
+        plan,
+        changes=tuple(changes),
+        directories=plan.directories if has_directory else (*plan.directories, parent),
+        sections=tuple(sorted({*plan.sections, change.path})),
+        nothing_to_do=False,
+    )
