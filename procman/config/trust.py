@@ -8,7 +8,8 @@ import pwd
 import shlex
 import stat
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from procman.accounts import group_name
@@ -16,6 +17,8 @@ from procman.errors import ConfigurationError
 
 MOST_LINKS = 40
 """As many symbolic links as the kernel follows in one path (path_resolution(7))."""
+
+MOVE_IT = "Mend that, or move the file to a directory that only root can write to, such as /etc."
 
 ACCESS_LIST = "system.posix_acl_access"
 
@@ -29,13 +32,7 @@ def require_trust(path: Path, environment: Mapping[str, str]) -> None:
     PATH is absolute. The user behind sudo, whom SUDO_UID in ENVIRONMENT names, counts as root. Every problem names the
     path, who can write to it, and the command that mends it.
     """
-    if os.geteuid() != 0:
-        return
-    _require(
-        trust_problems(path, {0, *_behind_sudo(environment)}),
-        f"{path}: root does not obey it, for others could change it",
-        "Mend that, or move the file to a directory that only root can write to, such as /etc.",
-    )
+    _require(environment, partial(trust_problems, path), f"{path}: root does not obey it, for others could change it")
 
 
 def require_trusted_way(path: Path, environment: Mapping[str, str]) -> None:
@@ -43,13 +40,8 @@ def require_trusted_way(path: Path, environment: Mapping[str, str]) -> None:
 
     What is in the file may be theirs: it is read as root, but not obeyed.
     """
-    if os.geteuid() != 0:
-        return
-    _require(
-        way_problems(path, {0, *_behind_sudo(environment)}),
-        f"{path}: root does not read it, for others could put a link to any file there",
-        "Mend that, or move the file to a directory that only root can write to, such as /etc.",
-    )
+    refusal = f"{path}: root does not read it, for others could put a link to any file there"
+    _require(environment, partial(way_problems, path), refusal)
 
 
 def require_trusted_code(environment: Mapping[str, str]) -> None:
@@ -57,19 +49,21 @@ def require_trusted_code(environment: Mapping[str, str]) -> None:
 
     Too late for what Python imports at its start; in time to say so before anything is done.
     """
-    if os.geteuid() != 0:
-        return
-    trusted = {0, *_behind_sudo(environment)}
+    _require(
+        environment,
+        _code_problems,
+        "root does not run procman from there, for others could change it",
+        "Mend that, or give root its own: python3 -m venv /opt/procman && /opt/procman/bin/pip install procman",
+    )
+
+
+def _code_problems(trusted: Collection[int]) -> list[str]:
     # An editable install puts a name there that is no path.
     directories = {sys.prefix, str(Path(__file__).parents[1]), *(place for place in sys.path if place.startswith("/"))}
     places = [_existing(Path(place)) for place in sorted(directories)]
     problems = trust_problems(Path(sys.executable), trusted)
     problems += [problem for place in places for problem in way_problems(place / "module", trusted)]
-    _require(
-        list(dict.fromkeys(problems)),
-        "root does not run procman from there, for others could change it",
-        "Mend that, or give root its own: python3 -m venv /opt/procman && /opt/procman/bin/pip install procman",
-    )
+    return list(dict.fromkeys(problems))
 
 
 def _existing(place: Path) -> Path:
@@ -77,7 +71,11 @@ def _existing(place: Path) -> Path:
     return next(path for path in (place, *place.parents) if path.is_dir())
 
 
-def _require(problems: Collection[str], refusal: str, hint: str) -> None:
+def _require(
+    environment: Mapping[str, str], find: Callable[[Collection[int]], list[str]], refusal: str, hint: str = MOVE_IT
+) -> None:
+    """Raise ConfigurationError if this process is root and FIND has objections, given whom root trusts."""
+    problems = find({0, *_behind_sudo(environment)}) if os.geteuid() == 0 else ()
     if problems:
         raise ConfigurationError([f"{refusal}: {problem}" for problem in problems], hint=hint)
 
