@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import grp
+import io
 import os
 import pwd
 import select
@@ -14,7 +15,7 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypedDict
+from typing import IO, NoReturn, TypedDict
 
 from procman.errors import ProcmanError
 from procman.secrets import masked
@@ -70,19 +71,9 @@ def capture(
 
     After TIMEOUT seconds or MAX_BYTES it and everything it started is killed, and ProcmanError raised.
     """
-    try:
-        process = subprocess.Popen(
-            argv,
-            env=dict(environment),
-            cwd=directory,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            **_credentials(user, group),
-        )
-    except OSError as error:
-        raise ProcmanError(f"cannot run {_shown(argv)}: {error.strerror}") from None
+    pipe = subprocess.PIPE
+    credentials = _credentials(user, group)
+    process = _start(argv, environment, credentials, directory=directory, stdin=pipe, stdout=pipe, stderr=pipe)
     try:
         stdout, stderr = _converse(process, stdin.encode(), time.monotonic() + timeout)
     except (TimeoutError, subprocess.TimeoutExpired):
@@ -95,6 +86,32 @@ def capture(
         _kill_session(process)
         raise
     return Completed(tuple(argv), process.returncode, stdout, stderr)
+
+
+def _start(
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    credentials: _Credentials,
+    *,
+    directory: Path = Path("/"),
+    stdin: int,
+    stdout: int,
+    stderr: int | IO[str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start ARGV in a session of its own, by which `_kill_session` finds all that it starts."""
+    try:
+        return subprocess.Popen(
+            argv,
+            env=dict(environment),
+            cwd=directory,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            **credentials,
+        )
+    except OSError as error:
+        raise ProcmanError(f"cannot run {_shown(argv)}: {error.strerror}") from None
 
 
 class _Endless(Exception):
@@ -160,22 +177,10 @@ def stream(argv: Sequence[str], *, environment: Mapping[str, str]) -> Generator[
     import tempfile
 
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as errors:
+        process = _start(argv, environment, {}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
+        assert process.stdout
         try:
-            process = subprocess.Popen(
-                argv,
-                env=dict(environment),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                encoding="utf-8",
-                errors="backslashreplace",
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise ProcmanError(f"cannot run {_shown(argv)}: {error.strerror}") from None
-        try:
-            yield from process.stdout or ()
+            yield from io.TextIOWrapper(process.stdout, encoding="utf-8", errors="backslashreplace")
             status = process.wait()
         finally:
             _kill_session(process)
@@ -186,7 +191,7 @@ def stream(argv: Sequence[str], *, environment: Mapping[str, str]) -> Generator[
 class Begun:
     """A process that goes on by itself, for a limited time."""
 
-    def __init__(self, process: subprocess.Popen[str], words: str, deadline: float) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], words: str, deadline: float) -> None:
         self.words = words
         """Its command line, without passwords."""
         self._process = process
@@ -210,18 +215,7 @@ def begin(
     try:
         # Less than a pipe holds: nobody waits.
         os.write(writing, stdin.encode()[:PIPE_BYTES])
-        process = subprocess.Popen(
-            argv,
-            env=dict(environment),
-            cwd="/",
-            stdin=reading,
-            stdout=2,
-            start_new_session=True,
-            text=True,
-            **_credentials(user, None),
-        )
-    except OSError as error:
-        raise ProcmanError(f"cannot run {_shown(argv)}: {error.strerror}") from None
+        process = _start(argv, environment, _credentials(user, None), stdin=reading, stdout=2)
     finally:
         os.close(reading)
         os.close(writing)
@@ -273,7 +267,7 @@ def _credentials(user: str | None, group: str | None) -> _Credentials:
     return {"user": entry.pw_uid, "group": gid, "extra_groups": os.getgrouplist(user, gid)}
 
 
-def _kill_session(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+def _kill_session(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     for stream in (process.stdout, process.stderr):
