@@ -26,9 +26,7 @@ def leave(installation: Installation, desired_states: DesiredStates, options: Ro
     ended: list[InstalledProgram] = []
     try:
         for program in sorted(old.programs, key=on_the_way_down):
-            options.reporter.report(
-                program, controller.activate(Activation(Action.REMOVE, program), options.reporter.progress)
-            )
+            options.reporter.activate(controller, Activation(Action.REMOVE, program))
             ended.append(program)
         if process_manager(old) not in map(process_manager, installation.others):
             controller.shutdown(options.reporter.progress)
@@ -44,6 +42,4 @@ def come_back(
     controller = controller_of(manifest)
     for program in sorted(programs, key=on_the_way_up):
         desired = desired_states.get(program.name, program.autostart)
-        options.reporter.report(
-            program, controller.activate(Activation(Action.ADD, program, desired), options.reporter.progress)
-        )
+        options.reporter.activate(controller, Activation(Action.ADD, program, desired))

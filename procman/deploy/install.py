@@ -210,9 +210,7 @@ def load_restored(
             if f":{program.name}]".encode() not in text and path.stem != program.name:
                 continue
             try:
-                options.reporter.report(
-                    program, controller.activate(Activation(Action.ADD, program, True), options.reporter.progress)
-                )
+                options.reporter.activate(controller, Activation(Action.ADD, program, True))
             except ProcmanError as error:
                 options.reporter.announce(
                     f"{program.name}: could not be loaded from {path} again: {error.message}; see to it by hand"

@@ -50,6 +50,10 @@ class Reporter:
     report_failure: Callable[[Failure], None]
     """A program that failed, before anything is done about it."""
 
+    def activate(self, controller: Controller, activation: Activation) -> None:
+        """Have the process manager carry out ACTIVATION, and report what was done about its program."""
+        self.report(activation.program, controller.activate(activation, self.progress))
+
 
 @dataclass(frozen=True)
 class RolloutOptions:
@@ -108,14 +112,11 @@ def activate(tree: Tree, manifest: Manifest, options: RolloutOptions) -> Outcome
     _end_together(manifest, controller, activations, options.reporter.progress)
     for batch in _batches(activations, options.at_once):
         outcome.begun |= {each.program.name for each in batch}
-        if batch[0].action is Action.ADD:
-            outcome.failures += rollout.together(controller, batch)
-        else:
-            controllers = [controller] if len(batch) == 1 else [controller_of(manifest) for _ in batch]
-            for failures in side_by_side(
-                [partial(rollout.each, *pair) for pair in zip(controllers, batch, strict=True)]
-            ):
-                outcome.failures += failures
+        groups = [batch] if batch[0].action is Action.ADD else [[each] for each in batch]
+        controllers = [controller] if len(groups) == 1 else [controller_of(manifest) for _ in groups]
+        calls = [partial(rollout.carry_out, *pair) for pair in zip(controllers, groups, strict=True)]
+        for failures in side_by_side(calls):
+            outcome.failures += failures
         if outcome.failures:
             _report_failures(outcome, options)
             return outcome
@@ -159,13 +160,11 @@ class _Rollout:
         self._tree, self._manifest, self._options, self._outcome = tree, manifest, options, outcome
         self._alone = threading.Lock()
 
-    def each(self, controller: Controller, activation: Activation) -> list[Failure]:
-        """Carry out ACTIVATION, side by side with others; return why the program does not run as it should."""
-        failure = self._activate(controller, activation)
-        return [failure] if failure else self._wait(controller, [activation])
+    def carry_out(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
+        """Carry out ACTIVATIONS one after the other, and only then wait for all of them; return what went wrong.
 
-    def together(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
-        """Carry out ACTIVATIONS one after the other, and only then wait for all of them."""
+        Others may be carried out side by side.
+        """
         activated = [(each, self._activate(controller, each)) for each in activations]
         waiting = [each for each, failure in activated if failure is None]
         return [*(failure for _, failure in activated if failure), *self._wait(controller, waiting)]
