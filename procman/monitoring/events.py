@@ -49,14 +49,11 @@ def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
 
 def log_stop(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], action: str) -> None:
     """Note that PROGRAMS are about to be stopped, of those that run; what cannot be noted hinders no order."""
-    running = [
-        (program, state)
-        for program, state in zip(programs, controller.states(programs), strict=True)
-        if state.pid is not None
-    ]
+    states = controller.states(programs)
     with suppress(ProcmanError), Tree() as tree:
-        for program, state in running:
-            append_event(tree, manifest.directories.state, _stop(manifest, program, state, action))
+        for program, state in zip(programs, states, strict=True):
+            if state.pid is not None:
+                append_event(tree, manifest.directories.state, _stop(manifest, program, state, action))
 
 
 def _stop(manifest: Manifest, program: InstalledProgram, state: ProgramState, action: str) -> Event:

@@ -200,7 +200,8 @@ def _heal(case: Case, observation: Observation, settings: HealthSettings, now: f
     if not code:
         return _sound(case, observation, wall)
     case = replace(case, code=code, failures=case.failures + 1 if code == case.code else 1)
-    if case.failures < _patience(remedy, case, settings):
+    speaks = remedy == WARM and code != MEMORY and not case.step
+    if case.failures < settings.failures * (PATIENT_LOOKS if speaks else 1):
         return Decision(case)
     if case.step == Order.STOP.value or (case.step != Order.KILL.value and observation.phase == STOPPING):
         return _force(case, observation, remedy, wall)
@@ -219,12 +220,6 @@ def _need(observation: Observation) -> tuple[str, str]:
     if limit is not None and used > limit * 1024**2 and observation.phase != STOPPING:
         return MEMORY, WARM
     return "", ""
-
-
-def _patience(remedy: str, case: Case, settings: HealthSettings) -> int:
-    """Return how many failed looks it takes until the next step."""
-    speaks = remedy == WARM and case.code != MEMORY and not case.step
-    return settings.failures * (PATIENT_LOOKS if speaks else 1)
 
 
 def _sound(case: Case, observation: Observation, wall: float) -> Decision:
@@ -250,7 +245,9 @@ def _begin(case: Case, observation: Observation, settings: HealthSettings, now: 
         )
         return Decision(replace(case, gave_up=True), events=() if case.gave_up else (event,))
     case = replace(case, step=Order.STOP.value, failures=0, restarts=(*case.restarts, now), gave_up=False)
-    dump = (Order.DUMP,) if _can_dump(observation) and case.code != MEMORY else ()
+    # SIGUSR1 kills a beat, and a worker that is not ready.
+    can_dump = observation.program.kind is Kind.WORKER and observation.phase in (CONSUMING, DISCONNECTED)
+    dump = (Order.DUMP,) if can_dump and case.code != MEMORY else ()
     event = _healing_event(observation, case, "healing", "told it to stop warm and be started again", wall)
     return Decision(case, (*dump, Order.STOP), (event,))
 
@@ -274,11 +271,6 @@ def _try_again(case: Case, observation: Observation, wall: float) -> Decision:
     is_first = case.step != Order.START.value
     case = replace(case, failures=0, step=Order.START.value)
     return Decision(case, (Order.START,), (event,) if is_first else ())
-
-
-def _can_dump(observation: Observation) -> bool:
-    # SIGUSR1 kills a beat, and a worker that is not ready.
-    return observation.program.kind is Kind.WORKER and observation.phase in (CONSUMING, DISCONNECTED)
 
 
 def _healing_event(observation: Observation, case: Case, what: str, action: str, wall: float) -> Event:

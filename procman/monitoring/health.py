@@ -99,8 +99,9 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
     at = time.time()
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, at)
-    results = registry.run(_running(manifest, watched, every, facts, problem, is_whole=not names))
-    found = _by_program([_with_hold(result, holds.get(result.program or "")) for result in results])
+    found: dict[str | None, list[Result]] = {}
+    for result in registry.run(_running(manifest, watched, every, facts, problem, is_whole=not names)):
+        found.setdefault(result.program, []).append(_with_hold(result, holds.get(result.program or "")))
     return Health(
         manifest,
         at,
@@ -144,13 +145,6 @@ def _with_hold(result: Result, hold: Hold | None) -> Result:
     remedy = f"procman release {result.program} lets it be healed."
     hint = f"{result.hint}\n{remedy}" if result.hint else remedy
     return result._replace(detail=f"{result.detail} (held by {hold.by}: it is not healed)", hint=hint)
-
-
-def _by_program(found: Sequence[Result]) -> Mapping[str | None, list[Result]]:
-    results: dict[str | None, list[Result]] = {}
-    for result in found:
-        results.setdefault(result.program, []).append(result)
-    return results
 
 
 def _running(

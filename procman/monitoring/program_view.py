@@ -48,31 +48,17 @@ def program_snapshots(
 
     BROKER_ANSWERED: it has just been asked by somebody else and did answer, so that it is not to blame.
     """
-    moment = now()
+    moment, stale = now(), manifest.health.stale_seconds
     due = restarts_due(manifest, programs, states)
-    return [
-        _program_snapshot(manifest, program, state, why, moment, broker_answered=broker_answered)
-        for program, state, why in zip(programs, states, due, strict=True)
-    ]
-
-
-def _program_snapshot(
-    manifest: Manifest,
-    program: InstalledProgram,
-    state: ProgramState,
-    restart_due: str,
-    moment: Moment,
-    *,
-    broker_answered: bool,
-) -> ProgramSnapshot:
-    stale = manifest.health.stale_seconds
-    heartbeat = read_heartbeat(manifest, program, state, moment)
-    found = None
-    if heartbeat.content and not heartbeat.is_touched:
-        content = {**heartbeat.content, "queues_asked": moment.monotonic} if broker_answered else heartbeat.content
-        thresholds = Thresholds(stale, program.stall_seconds, program.stop_timeout_seconds)
-        found = verdict(content, moment.monotonic, thresholds)
-    return ProgramSnapshot(program, state, heartbeat, found, restart_due)
+    snapshots = []
+    for program, state, restart_due in zip(programs, states, due, strict=True):
+        heartbeat, found = read_heartbeat(manifest, program, state, moment), None
+        if heartbeat.content and not heartbeat.is_touched:
+            content = {**heartbeat.content, "queues_asked": moment.monotonic} if broker_answered else heartbeat.content
+            thresholds = Thresholds(stale, program.stall_seconds, program.stop_timeout_seconds)
+            found = verdict(content, moment.monotonic, thresholds)
+        snapshots.append(ProgramSnapshot(program, state, heartbeat, found, restart_due))
+    return snapshots
 
 
 def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment) -> Heartbeat:

@@ -67,19 +67,13 @@ def _judge(path: Path, each: ProgramSnapshot, account: Account) -> tuple[Level, 
         found = _files(path)
         is_read_only = bool(os.statvfs(path.parent).f_flag & os.ST_RDONLY)
     except FileNotFoundError:
-        return (
-            Level.CRITICAL,
-            f"{path.parent}, for its schedule, is missing",
-            f"install -d -o {account.name} {path.parent}",
-        )
+        hint = f"install -d -o {account.name} {path.parent}"
+        return Level.CRITICAL, f"{path.parent}, for its schedule, is missing", hint
     except OSError:
         return Level.OK, "not for this user to see", ""
     if is_read_only:
-        return (
-            Level.CRITICAL,
-            f"{path.parent}, for its schedule, is on a disk that is mounted read-only",
-            "findmnt; dmesg",
-        )
+        detail = f"{path.parent}, for its schedule, is on a disk that is mounted read-only"
+        return Level.CRITICAL, detail, "findmnt; dmesg"
     foreign = [file for file, status in found.items() if not account.may_write(status)]
     if foreign:
         listed = " ".join(map(str, foreign))

@@ -39,12 +39,9 @@ def _of_another_user(each: ProgramSnapshot) -> str:
 def _of_another_virtualenv(running: ProjectSnapshot, each: ProgramSnapshot) -> str:
     process = running.processes.get(each.state.pid or 0)
     # A command replaces the launcher, and its own command line is anything.
-    if (
-        process is None
-        or running.virtualenv is None
-        or not each.program.launcher
-        or str(running.launcher) not in (process.argv)
-    ):
+    if process is None or running.virtualenv is None:
+        return ""
+    if not each.program.launcher or str(running.launcher) not in process.argv:
         return ""
     python = process.argv[0]
     is_ours = python.startswith(f"{running.virtualenv}/")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from procman.agent.verdict import CONSUMING
 from procman.host.process_table import Process
-from procman.model import InstalledProgram, Kind, Level, Result
+from procman.model import Kind, Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 WITHOUT_CHILDREN = ("solo", "threads", "gevent", "eventlet")
@@ -84,18 +84,15 @@ def check_kill_loop(running: ProjectSnapshot) -> Iterator[Result]:
             f"{main.age / 60:.0f} min and has not finished a single task: they end as soon as they start"
         )
         hint = f"procman logs {each.program.name}; a pool process that needs longer: worker_proc_alive_timeout"
-        yield (
-            Result("PM105", each.program.name, Level.CRITICAL, detail, hint)
-            if is_loop
-            else Result("PM105", each.program.name, Level.OK, "")
-        )
+        bad, good = (Level.CRITICAL, detail, hint), (Level.OK, "", "")
+        yield Result("PM105", each.program.name, *(bad if is_loop else good))
 
 
 def check_zombies(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield how many processes of each program have ended without being cleared away (PM106)."""
     for each in running.up:
         zombies = sum(process.is_zombie for process in running.tree(each))
-        most = max(FEWEST_ZOMBIES, _slots(each.program, each))
+        most = max(FEWEST_ZOMBIES, each.says.get("slots") or each.program.concurrency or 0)
         detail = f"{zombies} of its processes have ended and are not cleared away" if zombies else ""
         is_bad = zombies > most
         hint = f"procman restart {each.program.name}" if is_bad else ""
@@ -105,10 +102,6 @@ def check_zombies(running: ProjectSnapshot) -> Iterator[Result]:
 
 def _pool(each: ProgramSnapshot) -> str | None:
     return each.says.get("pool") or each.program.pool
-
-
-def _slots(program: InstalledProgram, each: ProgramSnapshot) -> int:
-    return each.says.get("slots") or program.concurrency or 0
 
 
 def _children(running: ProjectSnapshot, each: ProgramSnapshot) -> list[Process]:
