@@ -7,10 +7,10 @@ is satisfied by the same text. No time stamps: they are the reader's.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from procman.model import Result, State
+from procman.model import Level, State
 from procman.monitoring.checks.quick import SEVERITY
 from procman.monitoring.health import Health, ProgramHealth
 
@@ -21,6 +21,18 @@ class Sample(NamedTuple):
     labels: Mapping[str, str]
     value: float
 
+
+def _figure(figure: str) -> Callable[[ProgramHealth], float | None]:
+    """Return what finds FIGURE among the `values` that a program's results give."""
+    return lambda each: next((result.values[figure] for result in each.results if figure in result.values), None)
+
+
+def _age(each: ProgramHealth) -> float | None:
+    says = each.watched.says
+    return round(time.monotonic() - says["written"], 3) if says else None
+
+
+LEVELS = "0 ok, 1 warning, 2 critical, 3 unknown."
 
 FIGURES = {
     "memory_bytes": "Memory of the program and all its processes: PSS, or RSS where PSS may not be read.",
@@ -34,6 +46,18 @@ FIGURES = {
     "zombies": "Processes that have ended and are not cleared away.",
 }
 """What results say in their `values`, by program."""
+
+OF_PROGRAM: Mapping[str, tuple[str, Callable[[ProgramHealth], float | None]]] = {
+    "program_level": (LEVELS, lambda each: each.worst.level),
+    "program_running": (
+        "1 where its process manager has it running.",
+        lambda each: each.watched.state.state is State.RUNNING,
+    ),
+    "program_wanted": ("1 where it should run.", lambda each: each.watched.state.desired),
+    **{f"program_{figure}": (explanation, _figure(figure)) for figure, explanation in FIGURES.items()},
+    "heartbeat_age_seconds": ("Time since the last heartbeat.", _age),
+}
+"""By family: its explanation, and its value for a program; None where the program has none."""
 
 
 def as_text(health: Health) -> str:
@@ -50,33 +74,15 @@ def _lines(name: str, explanation: str, samples: Iterable[Sample]) -> Iterator[s
         yield from written
 
 
-def _families(health: Health) -> Iterator[tuple[str, str, list[Sample]]]:
+def _families(health: Health) -> Iterator[tuple[str, str, Iterable[Sample]]]:
     project = {"project": health.manifest.project}
-    levels = "0 ok, 1 warning, 2 critical, 3 unknown."
-    yield "level", f"The most severe level of all: {levels}", [Sample(project, health.level)]
-    yield (
-        "check_level",
-        f"What each check found: {levels}",
-        [
-            Sample({**project, "program": result.program or "", "code": result.code}, result.level)
-            for result in _first_of_each(health)
-        ],
-    )
-    yield "program_level", levels, [Sample(_named(health, each), each.worst.level) for each in health.programs]
-    yield (
-        "program_running",
-        "1 where its process manager has it running.",
-        [Sample(_named(health, each), each.watched.state.state is State.RUNNING) for each in health.programs],
-    )
-    yield (
-        "program_wanted",
-        "1 where it should run.",
-        [Sample(_named(health, each), each.watched.state.desired) for each in health.programs],
-    )
-    for figure, explanation in FIGURES.items():
-        yield f"program_{figure}", explanation, list(_figures(health, figure))
-    yield "heartbeat_age_seconds", "Time since the last heartbeat.", list(_ages(health))
-    yield "queue_messages", "Messages that wait, as a worker of the queue has them.", list(_queues(health))
+    yield "level", f"The most severe level of all: {LEVELS}", [Sample(project, health.level)]
+    yield "check_level", f"What each check found: {LEVELS}", _check_levels(health)
+    for name, (explanation, value_of) in OF_PROGRAM.items():
+        values = [(each.program.name, value_of(each)) for each in health.programs]
+        samples = [Sample({**project, "program": program}, value) for program, value in values if value is not None]
+        yield name, explanation, samples
+    yield "queue_messages", "Messages that wait, as a worker of the queue has them.", _queues(health)
     yield from _of_project(health, project)
 
 
@@ -91,32 +97,14 @@ def _of_project(health: Health, project: Mapping[str, str]) -> Iterator[tuple[st
     yield "free_bytes", "Free space of each disk that something is written to.", samples
 
 
-def _first_of_each(health: Health) -> list[Result]:
+def _check_levels(health: Health) -> Iterator[Sample]:
     # Of several results of one check the most severe counts: a series must not be there twice.
-    found: dict[tuple[str | None, str], Result] = {}
+    levels: dict[tuple[str, str], Level] = {}
     for result in health.everything:
-        before = found.get((result.program, result.code))
-        if before is None or SEVERITY.index(result.level) > SEVERITY.index(before.level):
-            found[result.program, result.code] = result
-    return list(found.values())
-
-
-def _named(health: Health, each: ProgramHealth) -> dict[str, str]:
-    return {"project": health.manifest.project, "program": each.program.name}
-
-
-def _figures(health: Health, figure: str) -> Iterator[Sample]:
-    for each in health.programs:
-        values = [result.values[figure] for result in each.results if figure in result.values]
-        if values:
-            yield Sample(_named(health, each), values[0])
-
-
-def _ages(health: Health) -> Iterator[Sample]:
-    now = time.monotonic()
-    for each in health.programs:
-        if each.watched.says:
-            yield Sample(_named(health, each), round(now - each.watched.says["written"], 3))
+        key = (result.program or "", result.code)
+        levels[key] = max(levels.get(key, result.level), result.level, key=SEVERITY.index)
+    for (program, code), level in levels.items():
+        yield Sample({"project": health.manifest.project, "program": program, "code": code}, level)
 
 
 def _queues(health: Health) -> Iterator[Sample]:
