@@ -31,13 +31,16 @@ _PATH_LISTS = {name for name, directive in KNOWN.items() if directive.value is V
 """Lists that grow with every line: what procman.toml adds takes nothing away."""
 
 
+_YES = ("yes",)
+
+
 @dataclass(frozen=True)
 class Rule:
     """One directive of a profile."""
 
     name: str
-    values: tuple[str, ...]
     reason: str
+    values: tuple[str, ...] = _YES
     strict: bool = False
     """Only in the strict profile."""
 
@@ -50,58 +53,51 @@ class Block:
     lines: tuple[tuple[str, Encoded], ...]
 
 
-_YES = ("yes",)
-
 _RULES = (
-    Rule("NoNewPrivileges", _YES, "No setuid program gains it rights. Relax it for tasks that call sudo or sendmail."),
-    Rule("PrivateDevices", _YES, "No disks, no graphics card. Relax it for tasks that compute on a GPU."),
-    Rule("PrivateMounts", _YES, "What it mounts, the host does not see. Nothing in Celery needs it relaxed."),
-    Rule("ProtectHostname", _YES, "The host's name cannot be changed. Nothing in Celery needs it relaxed."),
-    Rule("ProtectClock", _YES, "The clock cannot be set. Nothing in Celery needs it relaxed."),
-    Rule("ProtectKernelTunables", _YES, "/proc/sys and /sys are read-only. Nothing in Celery needs it relaxed."),
-    Rule("ProtectKernelModules", _YES, "No kernel modules are loaded. Nothing in Celery needs it relaxed."),
-    Rule("ProtectKernelLogs", _YES, "The kernel's log is out of sight. Nothing in Celery needs it relaxed."),
-    Rule("ProtectControlGroups", _YES, "Control groups are read-only. Relax it for tasks that start containers."),
+    Rule("NoNewPrivileges", "No setuid program gains it rights. Relax it for tasks that call sudo or sendmail."),
+    Rule("PrivateDevices", "No disks, no graphics card. Relax it for tasks that compute on a GPU."),
+    Rule("PrivateMounts", "What it mounts, the host does not see. Nothing in Celery needs it relaxed."),
+    Rule("ProtectHostname", "The host's name cannot be changed. Nothing in Celery needs it relaxed."),
+    Rule("ProtectClock", "The clock cannot be set. Nothing in Celery needs it relaxed."),
+    Rule("ProtectKernelTunables", "/proc/sys and /sys are read-only. Nothing in Celery needs it relaxed."),
+    Rule("ProtectKernelModules", "No kernel modules are loaded. Nothing in Celery needs it relaxed."),
+    Rule("ProtectKernelLogs", "The kernel's log is out of sight. Nothing in Celery needs it relaxed."),
+    Rule("ProtectControlGroups", "Control groups are read-only. Relax it for tasks that start containers."),
     Rule(
-        "ProtectProc", ("invisible",), "Processes of other users are out of sight. Relax it for tasks that watch them."
+        "ProtectProc", "Processes of other users are out of sight. Relax it for tasks that watch them.", ("invisible",)
     ),
-    Rule(
-        "RestrictNamespaces", _YES, "No namespaces of its own. Relax it for tasks that start a browser or a container."
-    ),
-    Rule(
-        "RestrictRealtime", _YES, "No scheduling in real time, which can hang a host. Relax it for sound and the like."
-    ),
-    Rule("RestrictSUIDSGID", _YES, "No setuid or setgid files are made. Relax it for tasks that unpack such archives."),
+    Rule("RestrictNamespaces", "No namespaces of its own. Relax it for tasks that start a browser or a container."),
+    Rule("RestrictRealtime", "No scheduling in real time, which can hang a host. Relax it for sound and the like."),
+    Rule("RestrictSUIDSGID", "No setuid or setgid files are made. Relax it for tasks that unpack such archives."),
     Rule(
         "RestrictAddressFamilies",
-        ("AF_UNIX AF_INET AF_INET6",),
         "Local sockets and the Internet's protocols. Add AF_NETLINK for tasks that list network interfaces.",
+        ("AF_UNIX AF_INET AF_INET6",),
     ),
-    Rule("LockPersonality", _YES, "Programs run as this kernel's own. Relax it for tasks that emulate another."),
-    Rule("KeyringMode", ("private",), "A kernel keyring of its own. Relax it for Kerberos tickets kept in the user's."),
+    Rule("LockPersonality", "Programs run as this kernel's own. Relax it for tasks that emulate another."),
+    Rule("KeyringMode", "A kernel keyring of its own. Relax it for Kerberos tickets kept in the user's.", ("private",)),
     Rule(
         "CapabilityBoundingSet",
-        ("",),
         "None of root's powers. A port below 1024 needs CAP_NET_BIND_SERVICE, here and in AmbientCapabilities.",
+        ("",),
     ),
-    Rule("SystemCallArchitectures", ("native",), "No programs for another processor, which the filter would not see."),
+    Rule("SystemCallArchitectures", "No programs for another processor, which the filter would not see.", ("native",)),
     Rule(
         "SystemCallFilter",
-        ("@system-service", "~@privileged"),
         "The system calls that a service needs, by systemd's own lists. Relax it when a task fails with EPERM.",
+        ("@system-service", "~@privileged"),
     ),
-    Rule("PrivateIPC", _YES, "System V shared memory of its own. Relax it for tasks that share it.", strict=True),
+    Rule("PrivateIPC", "System V shared memory of its own. Relax it for tasks that share it.", strict=True),
     Rule(
         "PrivateUsers",
-        _YES,
         "Files of other users seem to belong to nobody. Relax it for tasks that look at owners.",
         strict=True,
     ),
-    Rule("IPAddressDeny", ("any",), "With the next line: hosts on the Internet cannot be reached ...", strict=True),
+    Rule("IPAddressDeny", "With the next line: hosts on the Internet cannot be reached ...", ("any",), strict=True),
     Rule(
         "IPAddressAllow",
-        ("localhost link-local 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7",),
         '... only this host and private networks. For a broker or a service outside, add it here, or write "any".',
+        ("localhost link-local 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7",),
         strict=True,
     ),
 )
@@ -178,28 +174,27 @@ def _rules(project: Project, program: Program) -> Iterator[Rule]:
     for rule in _RULES:
         if strict or not rule.strict:
             yield rule
-    yield Rule("ProtectSystem", ("strict",), "The file system is read-only but for the paths named below.")
+    yield Rule("ProtectSystem", "The file system is read-only but for the paths named below.", ("strict",))
     yield _home_rule(project, program)
     if _uses_tmp(project, program):
         yield Rule(
             "PrivateTmp",
-            ("no",),
             "The host's own /tmp: a path of the project is in it. Move that elsewhere to have a private one.",
+            ("no",),
         )
     else:
         yield Rule(
             "PrivateTmp",
-            _YES,
             "A /tmp of its own, emptied at stop. To exchange files through /tmp, name the directory in writable_paths.",
         )
 
 
 def _home_rule(project: Project, program: Program) -> Rule:
     if project.systemd.sandbox is Sandbox.DEFAULT:
-        return Rule("ProtectHome", ("read-only",), "Home directories are read-only but for writable_paths.")
+        return Rule("ProtectHome", "Home directories are read-only but for writable_paths.", ("read-only",))
     if _in_homes(project, program):
-        return Rule("ProtectHome", ("tmpfs",), "Home directories seem empty but for what the project has there.")
-    return Rule("ProtectHome", _YES, "Home directories are out of sight. Relax it for a Python interpreter in one.")
+        return Rule("ProtectHome", "Home directories seem empty but for what the project has there.", ("tmpfs",))
+    return Rule("ProtectHome", "Home directories are out of sight. Relax it for a Python interpreter in one.")
 
 
 def _paths(project: Project, program: Program) -> Iterator[Block]:
