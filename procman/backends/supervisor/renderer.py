@@ -10,8 +10,7 @@ from pathlib import Path
 from procman.backends.supervisor.configuration.main_file import EMBEDDED, embedded_main_file
 from procman.backends.supervisor.embedded import check_socket_length
 from procman.backends.supervisor.systemd_unit import UNIT
-from procman.backends.supervisor.watcher_program import NEVER_GIVE_UP, healer_files
-from procman.backends.watcher import watcher_name
+from procman.backends.watcher import STOP_SECONDS, watcher_argv, watcher_name
 from procman.errors import ProcmanError
 from procman.host.unit_names import STOP_MARGIN_SECONDS
 from procman.launch import launch_of, launcher_files, marker, owner_of
@@ -21,6 +20,9 @@ from procman.templating import Templates
 
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
 """supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""
+
+NEVER_GIVE_UP = "1000000"
+"""`startretries`: supervisord's 3 end in FATAL after six seconds of a missing database, for good."""
 
 SHARED = "Written by procman; all its projects here share this supervisord."
 
@@ -76,8 +78,9 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     for program in project.programs:
         yield _script(project, program, templates)
         yield _section(project, program, templates)
-    healer = watcher_name(project)
-    yield from healer_files(project, section_path(project, healer), log_path(project, healer), templates)
+    healer = watcher_argv(project)
+    if healer:
+        yield _healer(project, healer, templates)
 
 
 def _script(project: Project, program: Program, templates: Templates) -> RenderedFile:
@@ -114,6 +117,22 @@ def _section(project: Project, program: Program, templates: Templates) -> Render
     }
     text = templates.render("supervisor/program.conf.j2", values)
     return RenderedFile(section_path(project, program.name), text, 0o644, owner, owner, (program.name,), section=True)
+
+
+def _healer(project: Project, argv: tuple[str, ...], templates: Templates) -> RenderedFile:
+    """The event listener that looks after the programs."""
+    owner, name = owner_of(project), watcher_name(project)
+    values = {
+        "marker": marker(project),
+        "name": name,
+        "interval": project.health.interval_seconds,
+        "command": argv,
+        "startretries": NEVER_GIVE_UP,
+        "stop_timeout": STOP_SECONDS,
+        "log_file": log_path(project, name),
+    }
+    text = templates.render("supervisor/health.conf.j2", values)
+    return RenderedFile(section_path(project, name), text, 0o644, owner, owner, (name,), section=True)
 
 
 def _supervisord(project: Project, templates: Templates) -> RenderedFile:
