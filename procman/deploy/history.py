@@ -50,7 +50,7 @@ def _changes(before: Manifest, after: Manifest) -> Iterator[str]:
     for what, old, new in (
         ("procman", before.procman, after.procman),
         ("backend", before.backend.value, after.backend.value),
-        ("user", _user(before), _user(after)),
+        ("user", before.user or "the caller", after.user or "the caller"),
     ):
         if old != new:
             yield f"{what} {old} -> {new}"
@@ -61,10 +61,6 @@ def _changes(before: Manifest, after: Manifest) -> Iterator[str]:
     yield from (f"~ {name}" for name in now if name in programs and programs[name] != now[name])
     files, files_now = _files(before), _files(after)
     yield from (f"~ {path}" for path in sorted(files_now.keys() & files.keys()) if files[path] != files_now[path])
-
-
-def _user(manifest: Manifest) -> str:
-    return next((program.user for program in manifest.programs if program.user), "the caller")
 
 
 def _names(manifest: Manifest) -> list[str]:

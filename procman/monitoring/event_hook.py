@@ -37,7 +37,7 @@ class Teller:
             self._warn(f"on_event: {len(self._begun)} of it still run: not told of {event.what} {event.program}")
             return
         try:
-            user = user_for(argv, _user(manifest))
+            user = user_for(argv, manifest.user)
             said = line_of(event) + "\n"
             self._begun.append(
                 begin(argv, environment=_environment(user), user=user, stdin=said, timeout=self._timeout)
@@ -76,10 +76,6 @@ def user_for(argv: Sequence[str], user: str | None) -> str | None:
         raise ProcmanError(f"{argv[0]} is not found", hint="Write its whole path in on_event.")
     files = [Path(command), *(Path(word) for word in argv[1:] if word.startswith("/") and os.path.lexists(word))]
     return user if any(trust_problems(file, {0}) for file in files) else None
-
-
-def _user(manifest: Manifest) -> str | None:
-    return next((program.user for program in manifest.programs if program.user), None)
 
 
 def _environment(user: str | None) -> dict[str, str]:

@@ -81,6 +81,11 @@ class Manifest:
         """Return the mode of procman's own directories: for all to read, or as the XDG specification has it."""
         return 0o755 if self.scope is Scope.SYSTEM else 0o700
 
+    @property
+    def user(self) -> str | None:
+        """Return whom the programs run as; None: whoever installed them."""
+        return next((program.user for program in self.programs if program.user), None)
+
 
 @dataclass(frozen=True)
 class Pending:
