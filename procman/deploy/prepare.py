@@ -143,7 +143,7 @@ def _prepared(
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     return Prepared(
-        _with_desired_states(_all_new(plan) if moves else plan, desired_states),
+        _with_desired_states(plan, desired_states, moves=moves),
         configuration,
         moved_from=installation if moves else None,
         desired_states=desired_states,
@@ -170,16 +170,13 @@ def _text(copy: Found) -> str:
     return (copy.content or b"").decode("utf-8", "surrogateescape")
 
 
-def _all_new(plan: Plan) -> Plan:
-    """What the old process manager had is gone by then; everything is new to the other one."""
-    kept = [each for each in plan.activations if each.action is not Action.REMOVE]
-    return replace(plan, activations=tuple(replace(each, action=Action.ADD) for each in kept))
-
-
-def _with_desired_states(plan: Plan, desired_states: DesiredStates) -> Plan:
-    activations = (
+def _with_desired_states(plan: Plan, desired_states: DesiredStates, *, moves: bool) -> Plan:
+    activations = [
         replace(each, desired=desired_states.get(each.program.name, each.desired)) for each in plan.activations
-    )
+    ]
+    if moves:
+        # What the old process manager had is gone by then; everything is new to the other one.
+        activations = [replace(each, action=Action.ADD) for each in activations if each.action is not Action.REMOVE]
     return replace(plan, activations=tuple(activations))
 
 

@@ -98,7 +98,7 @@ def _ask_all(
         launch = launches[programs[0].name]
         environment = {**launch.environment, **secrets}
         where = Where(_python(project), environment, launch.directory, launch.user, launch.group)
-        commands = {program.name: _celery_arguments(launches[program.name], program) for program in programs}
+        commands = {each.name: launches[each.name].argv[2 if each.launcher else 1 :] for each in programs}
         app = pool.submit(app_facts.ask, where, project.app, commands=commands, timeout=timeout)
         url = project.health.management_url
         broker = pool.submit(ask_broker, where, project.app, management_url=url, timeout=timeout / 2)
@@ -119,10 +119,6 @@ def _alike(project: Project, launches: Mapping[str, Launch]) -> list[tuple[Progr
             own = tuple(sorted(item for item in variables if not item[0].startswith("PROCMAN_")))
             groups.setdefault((own, launches[program.name].directory), []).append(program)
     return [tuple(programs) for programs in groups.values()]
-
-
-def _celery_arguments(launch: Launch, program: Program) -> tuple[str, ...]:
-    return launch.argv[2:] if program.launcher else launch.argv[1:]
 
 
 def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[BrokerFacts]) -> AppAnswer:

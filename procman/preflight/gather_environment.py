@@ -33,12 +33,14 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
         if not stat.S_ISREG(found.st_mode):
             problem = f"{path} is no file"
             return EnvironmentFile(path, (problem,), remedy="Name a file: environment_file in [project]."), {}
-        trusted, why = _trust(path, _user_id(project))
-        mode = stat.S_IMODE(found.st_mode)
-        file = EnvironmentFile(path, (), owner=user_name(found.st_uid), mode=mode, trusted=trusted, why=why)
+        user = user_id(project.user)
+        why = trust_problems(path, {0, -1 if user is None else user, int(os.environ.get("SUDO_UID") or 0)})
+        owner, mode = user_name(found.st_uid), stat.S_IMODE(found.st_mode)
+        file = EnvironmentFile(path, (), owner=owner, mode=mode, trusted=not why, why="; ".join(why))
         variables = _variables(_content(path, project))
     except OSError as error:
-        if isinstance(error, PermissionError) and os.geteuid() != 0 and _root_reads_it(project):
+        root_reads_it = backend_named(project.backend).environment_file_read_by_root
+        if isinstance(error, PermissionError) and os.geteuid() != 0 and root_reads_it:
             raise ProcmanError(
                 f"{path}: only root can read it, and nothing is known of the programs without it",
                 hint="Run the same command with sudo.",
@@ -52,10 +54,6 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
         problem = f"{path} cannot be read as {project.user}: {error.hint or error.message}"
         return EnvironmentFile(path, (problem,), remedy=_remedy(path, None, project)), {}
     return file, variables
-
-
-def _root_reads_it(project: Project) -> bool:
-    return backend_named(project.backend).environment_file_read_by_root
 
 
 def _remedy(path: Path, error: OSError | None, project: Project) -> str:
@@ -79,13 +77,3 @@ def _variables(content: bytes) -> dict[str, str]:
     if reserved:
         raise EnvironmentFileError([(0, f"only procman itself sets {', '.join(reserved)}")])
     return variables
-
-
-def _trust(path: Path, user: int) -> tuple[bool, str]:
-    why = trust_problems(path, {0, user, int(os.environ.get("SUDO_UID") or 0)})
-    return not why, "; ".join(why)
-
-
-def _user_id(project: Project) -> int:
-    found = user_id(project.user)
-    return -1 if found is None else found

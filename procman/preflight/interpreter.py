@@ -83,19 +83,15 @@ def environment_file_is_read(preflight: PreflightFacts) -> Iterator[Result]:
     for problem in file.problems:
         syntax = f"Its syntax is that of systemd's EnvironmentFile=: NAME=value, one on a line. Look at {file.path}."
         yield Result("PM705", None, Level.CRITICAL, problem, file.remedy or syntax)
-    place = preflight.places.get(file.path)
-    user = preflight.project.user
-    if (
-        not backend_named(preflight.project.backend).environment_file_read_by_root
-        and place
-        and user
-        and not file.problems
-        and not place.readable
-    ):
+    if file.problems:
+        return
+    place, user = preflight.places.get(file.path), preflight.project.user
+    read_by_root = backend_named(preflight.project.backend).environment_file_read_by_root
+    if place and user and not place.readable and not read_by_root:
         detail = f"{file.path}: {user} cannot read it, and under supervisord the program itself does"
         hint = f"chown root:{preflight.project.group or user} {file.path} && chmod 0640 {file.path}"
         yield Result("PM705", None, Level.CRITICAL, detail, hint)
-    elif not file.problems:
+    else:
         yield Result("PM705", None, Level.OK, f"{file.path} can be read")
 
 

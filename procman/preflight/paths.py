@@ -8,7 +8,7 @@ from pathlib import Path
 from procman.backends import backend_named
 from procman.model import Level, Result, Scope
 from procman.preflight.beat_schedule import MISSING
-from procman.preflight.inputs import Place, PreflightFacts, written_paths
+from procman.preflight.inputs import PreflightFacts, written_paths
 
 MIB = 2**20
 
@@ -44,9 +44,8 @@ def writable_paths_are_writable(preflight: PreflightFacts) -> Iterator[Result]:
             detail = (
                 f"{user} cannot write to {path} of writable_paths: it belongs to {place.owner}, mode {place.mode:04o}"
             )
-            yield Result(
-                "PM752", None, Level.CRITICAL, detail, f"chown {user} {path}, or take it out of writable_paths."
-            )
+            hint = f"chown {user} {path}, or take it out of writable_paths."
+            yield Result("PM752", None, Level.CRITICAL, detail, hint)
 
 
 def app_can_write(preflight: PreflightFacts) -> Iterator[Result]:
@@ -75,8 +74,9 @@ def there_is_space(preflight: PreflightFacts) -> Iterator[Result]:
     """Where logs, state, schedule and the app's own files go, there is space left."""
     desired = preflight.project.health.free_space_mib
     low: dict[int, list[Path]] = {}
-    for path, place in _written_places(preflight):
-        if place.free_bytes is not None and place.free_bytes < desired * MIB:
+    for path in dict.fromkeys(written_paths(preflight.project, preflight.asked)):
+        place = preflight.places.get(path)
+        if place and place.free_bytes is not None and place.free_bytes < desired * MIB:
             low.setdefault(place.free_bytes // MIB, []).append(path)
     for free, paths in sorted(low.items()):
         level = Level.CRITICAL if free < desired / 10 else Level.WARNING
@@ -85,11 +85,6 @@ def there_is_space(preflight: PreflightFacts) -> Iterator[Result]:
         yield Result("PM755", None, level, detail, hint, {"free_mib": float(free)})
     if preflight.places and not low:
         yield Result("PM755", None, Level.OK, f"{desired} MiB and more are free wherever the programs write")
-
-
-def _written_places(preflight: PreflightFacts) -> Iterator[tuple[Path, Place]]:
-    paths = written_paths(preflight.project, preflight.asked)
-    return ((path, preflight.places[path]) for path in dict.fromkeys(paths) if path in preflight.places)
 
 
 def own_directories_are_sound(preflight: PreflightFacts) -> Iterator[Result]:

@@ -60,12 +60,8 @@ def ask_project(
         raise ProcmanError(message, hint=error.hint) from None
     answer = app_script.read_answer(completed.stdout)
     if answer is None:
-        raise AppError(_no_answer(app, completed), hint=masked(_last_lines(completed.stderr)))
+        raise AppError(_no_answer(app, completed), hint=masked("\n".join(completed.stderr.strip().splitlines()[-3:])))
     return answer
-
-
-def _last_lines(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-3:])
 
 
 def _runner(user: str | None) -> struct_passwd:
