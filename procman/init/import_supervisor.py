@@ -46,8 +46,8 @@ def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, man
     """Put into DRAFT what FILE says of Celery workers and beats, and what of it is left out on purpose.
 
     HERE is the directory of supervisord's own file. NAME is that of the project; if not given it follows from the names
-    of the programs. IS_TOLD says whether the install will speak to the supervisord that reads FILE: only then can it
-    take the programs over.
+    of the programs. MANAGES_SUPERVISORD says whether the install will speak to the supervisord that reads FILE: only
+    then can it take the programs over.
     """
     sections = _merged(read_programs(file))
     found = [existing for each in sections if each.kind == "program" and (existing := _understand(draft, each, here))]

@@ -55,7 +55,6 @@ def init(
     app: str | None = None,
     user: str | None = None,
     scope: Scope | None = None,
-    backend: BackendName | None = None,
     from_file: Path | None = None,
     environment: Mapping[str, str],
     root: Path = Path("/"),
@@ -71,7 +70,7 @@ def init(
     draft = Draft({"project": {}})
     is_for_host = os.geteuid() == 0 or user is not None or from_file is not None
     scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
-    _say(draft, name=name, app=app, user=user, scope=scope.value, backend=(backend or BackendName.SUPERVISOR).value)
+    _say(draft, name=name, app=app, user=user, scope=scope.value, backend=BackendName.SUPERVISOR.value)
     mains = main_files(find_configurations(environment, root), draft)
     reader = None
     if from_file:
@@ -80,8 +79,7 @@ def init(
             from_file, main_files(find_configurations_around(from_file), draft)
         )
         here = reader.path.parent if reader else from_file.parent
-        manages_supervisord = reader is not None and backend is not BackendName.SYSTEMD
-        read_existing(draft, from_file, here, name, manages_supervisord=manages_supervisord)
+        read_existing(draft, from_file, here, name, manages_supervisord=reader is not None)
     _look(draft, directory, environment)
     _name(draft, directory)
     _decide_user(draft, scope)
@@ -90,8 +88,7 @@ def init(
     facts = _ask(draft, scope, timeout)
     if facts:
         take_facts(draft, facts, scope, root)
-    if backend is not BackendName.SYSTEMD:
-        choose_supervisord(draft, scope, mains, root, reader)
+    choose_supervisord(draft, scope, mains, root, reader)
     set_watcher(draft, scope)
     return _report(draft)
 

@@ -16,7 +16,7 @@ import pytest
 from procman.config.load import load
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.init import InitReport, init, write
-from procman.model import BackendName, Scope, SupervisorMode
+from procman.model import Scope, SupervisorMode
 from procman.project import Beat, Project, Worker
 from tests.celery_cli.test_start_script import SEED
 from tests.django_projects import DEMO, make_project
@@ -123,14 +123,6 @@ def test_directory_that_is_not_there_is_left_out_of_writable_paths_with_the_reme
     [note] = report.warnings
     assert f"{top}/media (MEDIA_ROOT) is not there" in note
     assert "make the directory and add it" in note
-
-
-def test_under_systemd_no_supervisord_is_needed(catmaid: Path, top: Path) -> None:
-    make(catmaid)
-    report = run_init(catmaid, backend=BackendName.SYSTEMD)
-    assert "[supervisor]" not in report.text
-    assert found(report, "supervisord") == []
-    assert loaded(report, top).backend is BackendName.SYSTEMD
 
 
 def test_user_scope_names_no_user(catmaid: Path, top: Path) -> None:
@@ -314,17 +306,12 @@ def test_existing_programs_are_taken_over_and_completed(catmaid: Path, top: Path
     assert any(f"`procman install --replace {old}` takes them over" in warning for warning in report.warnings)
 
 
-@pytest.mark.parametrize("where", ["elsewhere", "systemd"])
-def test_no_take_over_is_proposed_where_procman_would_not_speak_to_the_supervisord(catmaid: Path, where: str) -> None:
+def test_no_take_over_is_proposed_where_procman_would_not_speak_to_the_supervisord(catmaid: Path) -> None:
     make(catmaid)
     old = catmaid / "conf.d" / "old.conf"
     old.parent.mkdir()
-    if where == "systemd":
-        main = catmaid / "supervisord.conf"
-        main.write_text("[unix_http_server]\nfile=/run/supervisor.sock\n[include]\nfiles = conf.d/*.conf\n")
     old.write_text(f"[program:catmaid-celery]\ncommand = celery -A mysite worker\nuser = {USER}\n")
-    backend = BackendName.SYSTEMD if where == "systemd" else None
-    report = run_init(catmaid, user=None, from_file=old, backend=backend)
+    report = run_init(catmaid, user=None, from_file=old)
     assert not any("--replace" in warning for warning in report.warnings)
     assert any("stop the programs there and move the file away" in warning for warning in report.warnings)
 
