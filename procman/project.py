@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
+from typing import ClassVar
 
 from procman.model import (
     NO_DEFAULT,
@@ -51,6 +52,7 @@ class Worker:
     Celery 4.4 has all of them, so that no key says since when.
     """
 
+    kind: ClassVar = Kind.WORKER
     loglevel: str = setting("info", *LOGLEVEL)
     queues: tuple[str, ...] = setting((), "-Q: the queues to consume. Left out: those of the app.", "QUEUES")
     exclude_queues: tuple[str, ...] = setting((), "-X: queues of the app not to consume.", "QUEUES")
@@ -100,6 +102,7 @@ class Worker:
 class Beat:
     """The options of `celery beat`."""
 
+    kind: ClassVar = Kind.BEAT
     loglevel: str = setting("info", *LOGLEVEL)
     schedule_file: Path | None = setting(
         None,
@@ -117,6 +120,7 @@ class Beat:
 class Command:
     """Any other command of the project; the first word is looked up in the virtualenv, then in PATH."""
 
+    kind: ClassVar = Kind.COMMAND
     argv: tuple[str, ...] = setting(
         NO_DEFAULT, "The command, word by word; looked up in the virtualenv first.", "WORDS", required=True
     )
@@ -190,13 +194,7 @@ class Program:
     @property
     def kind(self) -> Kind:
         """The kind, which follows from the options."""
-        match self.options:
-            case Worker():
-                return Kind.WORKER
-            case Beat():
-                return Kind.BEAT
-            case Command():
-                return Kind.COMMAND
+        return self.options.kind
 
 
 @dataclass(frozen=True)
