@@ -54,8 +54,8 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     tree.remove_tree(directories.state / holds.DIRECTORY)
     generations.forget_healing(tree, directories.state)
     if purge:
-        own = (directories.state / "run", directories.state / "set-aside", *_events(tree, directories.state))
-        for path in (*installation.leftovers, *_logs(tree, past), *own):
+        own = (directories.state / "run", directories.state / "set-aside")
+        for path in (*installation.leftovers, *_logs(tree, directories.state, past), *own):
             tree.remove_tree(path)
     scope_directories.remove_directories(tree, merged(*(manifest.directories_made for manifest in past)))
     if purge:
@@ -102,9 +102,10 @@ def _needed(others: Iterable[Manifest]) -> set[Path]:
     return used | {parent for path in used for parent in path.parents}
 
 
-def _logs(tree: Tree, past: Iterable[Manifest]) -> list[Path]:
-    """Return the logs there are, rotated ones included."""
-    return [found for path in merged(*(manifest.log_files for manifest in past)) for found in _rotated(tree, path)]
+def _logs(tree: Tree, state: Path, past: Iterable[Manifest]) -> list[Path]:
+    """Return the logs there are, that of events and rotated ones included."""
+    places = (*merged(*(manifest.log_files for manifest in past)), state / event_log.NAME)
+    return [found for path in places for found in _rotated(tree, path)]
 
 
 def _rotated(tree: Tree, path: Path) -> list[Path]:
@@ -115,13 +116,8 @@ def _rotated(tree: Tree, path: Path) -> list[Path]:
         return []
 
 
-def _events(tree: Tree, state: Path) -> list[Path]:
-    return _beside(tree, state / event_log.NAME, r"\.\d+")
-
-
 def _stays(tree: Tree, directories: Directories, past: Collection[Manifest]) -> Iterator[Path]:
-    yield from _logs(tree, past)
-    yield from _events(tree, directories.state)
+    yield from _logs(tree, directories.state, past)
     for path in merged(*(manifest.schedule_files for manifest in past)):
         try:
             # dbm adds .db, or .dat, .dir and .bak.
