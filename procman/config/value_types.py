@@ -98,8 +98,8 @@ def _read_text(value: object, _: Path) -> str:
     return text
 
 
-def matching(expected: str, pattern: str, *, longest: int = 255) -> Type:
-    """Return the type of a text that is a PATTERN from end to end."""
+def matching(expected: str, pattern: str, *, longest: int = 255, names: bool = True) -> Type:
+    """Return the type of a text that is a PATTERN from end to end, and one of the `names` that may be shown."""
 
     def read(value: object, base: Path) -> str:
         text = _read_text(value, base)
@@ -110,7 +110,7 @@ def matching(expected: str, pattern: str, *, longest: int = 255) -> Type:
         return text
 
     schema = {"type": "string", "pattern": f"^({pattern})$", "maxLength": longest, **NOT_ON_A_LINE}
-    return Type(expected, schema, read, names=True)
+    return Type(expected, schema, read, names=names)
 
 
 def _read_path(value: object, base: Path) -> Path:
@@ -302,11 +302,9 @@ POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")
 SCHEDULER = matching(
     "a class or its short name, such as django", r"[A-Za-z_][A-Za-z0-9_-]*([.:][A-Za-z_][A-Za-z0-9_]*)*"
 )
-HTTP_URL = replace(
-    matching(
-        "the URL of a host without user and password, such as http://127.0.0.1:15672",
-        r"https?://[^\s/@?#]+(/[^\s@?#]*)?",
-    ),
+HTTP_URL = matching(
+    "the URL of a host without user and password, such as http://127.0.0.1:15672",
+    r"https?://[^\s/@?#]+(/[^\s@?#]*)?",
     names=False,
 )
 LOGLEVEL = choice("debug", "info", "warning", "error", "critical", "fatal")
