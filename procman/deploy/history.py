@@ -16,6 +16,7 @@ from procman.install.state.generations import (
 )
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
+from procman.model import InstalledProgram
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ def _changes(before: Manifest, after: Manifest) -> Iterator[str]:
     ):
         if old != new:
             yield f"{what} {old} -> {new}"
-    programs = {name: _seen(before, name) for name in _names(before)}
-    now = {name: _seen(after, name) for name in _names(after)}
+    programs = {program.name: _seen(before, program) for program in before.programs}
+    now = {program.name: _seen(after, program) for program in after.programs}
     yield from (f"+ {name}" for name in now if name not in programs)
     yield from (f"- {name}" for name in programs if name not in now)
     yield from (f"~ {name}" for name in now if name in programs and programs[name] != now[name])
@@ -63,18 +64,13 @@ def _changes(before: Manifest, after: Manifest) -> Iterator[str]:
     yield from (f"~ {path}" for path in sorted(files_now.keys() & files.keys()) if files[path] != files_now[path])
 
 
-def _names(manifest: Manifest) -> list[str]:
-    return [program.name for program in manifest.programs]
-
-
-def _seen(manifest: Manifest, name: str) -> tuple[object, ...]:
-    """Return all that a change of the program NAME shows in: its files' contents, and what is known of it besides."""
-    program = next(program for program in manifest.programs if program.name == name)
-    files = sorted((file.path.name, file.digest) for file in manifest.files if file.programs == (name,))
+def _seen(manifest: Manifest, program: InstalledProgram) -> tuple[object, ...]:
+    """Return all that a change of PROGRAM shows in: its files' contents, and what is known of it besides."""
+    files = sorted((file.path.name, file.digest) for file in manifest.files if file.programs == (program.name,))
     return replace(program, left_stopped=False, user=None, log_file=None), *files
 
 
 def _files(manifest: Manifest) -> dict[Path, str]:
     """Return the files that concern no single program, such as the launcher."""
-    programs = {(name,) for name in _names(manifest)}
+    programs = {(program.name,) for program in manifest.programs}
     return {file.path: file.digest for file in manifest.files if file.programs not in programs}

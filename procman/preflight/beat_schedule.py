@@ -101,7 +101,8 @@ def schedule_is_the_users(preflight: PreflightFacts) -> Iterator[Result]:
         for path, place in preflight.schedule.files.items() if preflight.schedule else ():
             if not place.exists or not place.readable or not place.writable:
                 # Where it can, beat removes it without a word, and with it the times of the last runs.
-                level = Level.WARNING if _can_remove(preflight, path) else Level.CRITICAL
+                directory = preflight.places.get(path.parent)
+                level = Level.WARNING if directory and directory.writable else Level.CRITICAL
                 what = (
                     "removes it and forgets when things last ran" if level is Level.WARNING else "ends at every start"
                 )
@@ -115,11 +116,6 @@ def schedule_is_the_users(preflight: PreflightFacts) -> Iterator[Result]:
                     f"{path} has mode {place.mode:04o}: whoever can write to it runs code as {user} (it is a pickle)"
                 )
                 yield Result("PM744", program.name, Level.WARNING, detail, f"chmod go-w {path}")
-
-
-def _can_remove(preflight: PreflightFacts, path: Path) -> bool:
-    directory = preflight.places.get(path.parent)
-    return directory is not None and directory.writable
 
 
 def schedule_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:

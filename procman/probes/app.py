@@ -108,16 +108,13 @@ def ask(
         arguments.append(json.dumps({name: list(words) for name, words in commands.items()}))
     answer = ask_project(place, app, sources, arguments, timeout=timeout)
     if "error" in answer:
-        raise _app_error(app, answer["error"])
+        error = answer["error"]
+        places = "\n".join(map(str, error.get("traceback", ())))
+        raise AppError(f"{app} cannot be loaded: {error.get('type')}: {error.get('message')}", hint=places)
     try:
         return _facts(answer)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AppError(f"{app}: the answer of the app cannot be understood ({error!r})") from None
-
-
-def _app_error(app: str, error: Mapping[str, Any]) -> AppError:
-    places = "\n".join(map(str, error.get("traceback", ())))
-    return AppError(f"{app} cannot be loaded: {error.get('type')}: {error.get('message')}", hint=places)
+    except (AttributeError, KeyError, TypeError, ValueError) as reason:
+        raise AppError(f"{app}: the answer of the app cannot be understood ({reason!r})") from None
 
 
 def _facts(answer: Mapping[str, Any]) -> AppFacts:

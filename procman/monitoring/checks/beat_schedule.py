@@ -6,6 +6,7 @@ import grp
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,8 +109,6 @@ def _files(path: Path) -> dict[Path, os.stat_result]:
     found = {}
     for suffix in SUFFIXES:
         file = path.with_name(path.name + suffix)
-        try:
+        with suppress(FileNotFoundError):
             found[file] = file.lstat()
-        except FileNotFoundError:
-            continue
     return found
