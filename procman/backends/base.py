@@ -72,8 +72,8 @@ class Verifier(Protocol):
     ) -> list[str]:
         """Return the problems that the reader would have with the host's configuration once RENDERING is in place.
 
-        The paths REMOVED are taken for gone, and the files of others ADOPTED for what will be left of them. All
-        is put together in a private directory.
+        The paths REMOVED are taken for gone, and the files of others ADOPTED for what will be left of them (None:
+        nothing). All is put together in a private directory. Every problem names a file and what to do.
         """
 
     def unread(self, project: Project, rendering: Rendering, files: Iterable[Path]) -> list[str]:

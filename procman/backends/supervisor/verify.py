@@ -35,11 +35,7 @@ def verify(
     removed: Iterable[Path] = (),
     adopted: Mapping[Path, str | None] | None = None,
 ) -> list[str]:
-    """Return the problems that supervisord would have once RENDERING is in place and the paths REMOVED are gone.
-
-    ADOPTED maps files of others to what will be left of them; None: nothing. Every problem names a file and what to
-    do. Works without rights as long as the files can be read; those that cannot are problems too.
-    """
+    """Return the problems that supervisord would have; without rights, files that cannot be read are problems too."""
     try:
         configuration = assemble(project.supervisor, rendering, [*removed], adopted or {})
     except ProcmanError as error:
@@ -52,11 +48,7 @@ def verify(
 
 
 def unread(project: Project, rendering: Rendering, files: Iterable[Path]) -> list[str]:
-    """Return those of FILES that the project's supervisord does not read, each with the remedy.
-
-    The supervisord that does would go on running the programs beside ours. Files where one of RENDERING belongs are
-    none of them. Raises ProcmanError where the configuration cannot be read.
-    """
+    """Return why FILES cannot be taken over; raises ProcmanError where the configuration cannot be read."""
     main = assemble(project.supervisor, rendering, [], {}).main
     ours = {includes.real(file.path) for file in rendering.files}
     return [

@@ -25,11 +25,7 @@ def verify(
     removed: Iterable[Path] = (),
     adopted: Mapping[Path, str | None] | None = None,
 ) -> list[str]:
-    """Return the problems that systemd would have once RENDERING is in place and the paths REMOVED are gone.
-
-    ADOPTED are units of others that are to make way. Every problem names a file and what to do. Works without rights
-    as long as the files can be read.
-    """
+    """Return the problems that systemd would have; works without rights as long as the files can be read."""
     try:
         version = systemd_host.version()
         reason = systemd_host.unreachable(project.scope)
