@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,51 +65,44 @@ def controller(project: str, scope: Scope, supervisor: SupervisorSettings) -> Su
     )
 
 
+@dataclass(eq=False)
 class SupervisorController:
-    """Speaks to the supervisord that CONFIGURATION belongs to.
+    """Speaks to the supervisord that `configuration` belongs to.
 
-    `states` ends within TIMEOUT seconds; of everything else every single call does within PATIENCE seconds. KNOWN is
-    what to go by when that file is gone, as it is for a while during `uninstall`. COMMAND starts an embedded one that
-    has no systemd unit; UNIT is the scope and the directory in which one is looked for. What an order needs is imported
-    when one is given: `status` gives none.
+    What an order needs is imported when one is given: `status` gives none.
     """
 
-    def __init__(
-        self,
-        configuration: Path,
-        *,
-        embedded: bool,
-        known: MainFile | None = None,
-        command: Path | None = None,
-        unit: tuple[Scope, Path] | None = None,
-        timeout: float = ANSWER_SECONDS,
-        patience: float = PATIENCE_SECONDS,
-    ) -> None:
-        self._configuration = configuration
-        self._known = known
-        self._embedded = embedded
-        self._command = command
-        self._unit = unit
-        self._timeout = timeout
-        self._patience = patience
-        self._fresh: set[str] = set()
-        """Programs that came up with a supervisord started here: they already run what an activation would load."""
+    configuration: Path
+    _: KW_ONLY
+    embedded: bool
+    known: MainFile | None = None
+    """What to go by when that file is gone, as it is for a while during `uninstall`."""
+    command: Path | None = None
+    """Starts an embedded one that has no systemd unit."""
+    unit: tuple[Scope, Path] | None = None
+    """The scope and the directory in which one is looked for."""
+    timeout: float = ANSWER_SECONDS
+    """Seconds within which `states` ends."""
+    patience: float = PATIENCE_SECONDS
+    """Seconds within which every single call of everything else does."""
+    _fresh: set[str] = field(default_factory=set, init=False)
+    """Programs that came up with a supervisord started here: they already run what an activation would load."""
 
     @cached_property
     def client(self) -> Client:
         """The way to supervisord; a ProcmanError says what is wrong with its configuration file."""
         try:
-            main = read_main_file(self._configuration)
+            main = read_main_file(self.configuration)
         except NoConfiguration:
-            if self._known is None:
+            if self.known is None:
                 raise
-            main = self._known
-        return Client(main, self._start_hint(), self._patience)
+            main = self.known
+        return Client(main, self._start_hint(), self.patience)
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self.timeout
         try:
-            infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self._timeout)
+            infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self.timeout)
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
             return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
@@ -171,7 +165,7 @@ class SupervisorController:
     def shutdown(self, progress: Progress) -> Path | None:
         from procman.backends.supervisor.embedded import stop_supervisord
 
-        if not self._embedded:
+        if not self.embedded:
             return None
         stop_supervisord(self.client, progress, self._service)
         return Path(self.client.main.log_file)
@@ -187,7 +181,7 @@ class SupervisorController:
         return unload(self.client, names)
 
     def command_line(self, program: InstalledProgram) -> str:
-        if not self._embedded and self._configuration == next((file for file in DEFAULT_FILES if file.exists()), None):
+        if not self.embedded and self.configuration == next((file for file in DEFAULT_FILES if file.exists()), None):
             return f"supervisorctl restart {program.name}"
         return f"{self.supervisorctl()} restart {program.name}"
 
@@ -195,9 +189,9 @@ class SupervisorController:
         """Return the words that call supervisorctl for this supervisord."""
         beside = Path(sys.executable).with_name("supervisorctl")
         words = ["supervisorctl"]
-        if self._embedded:
+        if self.embedded:
             words = [str(beside)] if beside.exists() else [sys.executable, "-m", "supervisor.supervisorctl"]
-        return shlex.join([*words, "-c", str(self._configuration)])
+        return shlex.join([*words, "-c", str(self.configuration)])
 
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
         if program.log_file is None:
@@ -210,14 +204,14 @@ class SupervisorController:
     def _service(self) -> Service | None:
         from procman.backends.supervisor.systemd_unit import Service
 
-        return Service(*self._unit) if self._unit else None
+        return Service(*self.unit) if self.unit else None
 
     def _start_supervisord(self) -> None:
         from procman.backends.supervisor.embedded import start_supervisord
 
-        if not self._embedded:
+        if not self.embedded:
             return
-        if start_supervisord(self._configuration, command=self._command, service=self._service):
+        if start_supervisord(self.configuration, command=self.command, service=self._service):
             self._fresh = {info["name"] for info in self.client.call("getAllProcessInfo")}
 
     def _restarts(self, seconds: float) -> dict[str, int] | None:
@@ -234,10 +228,10 @@ class SupervisorController:
             return None
 
     def _start_hint(self) -> str:
-        if self._embedded:
+        if self.embedded:
             return "`procman start` starts it."
-        service = SERVICES.get(self._configuration)
-        return f"systemctl start {service}" if service else f"supervisord -c {self._configuration}"
+        service = SERVICES.get(self.configuration)
+        return f"systemctl start {service}" if service else f"supervisord -c {self.configuration}"
 
 
 def _end_of(log: str) -> str:

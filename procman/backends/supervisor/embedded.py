@@ -54,7 +54,7 @@ def start_supervisord(
     except Fault as fault:
         if fault.code != SHUTDOWN_STATE:
             raise
-        _wait_until_gone(client, None, START_SECONDS)
+        _wait_until_gone(client, None)
     else:
         return False
     check_socket_length(client.main.address)
@@ -99,7 +99,7 @@ def stop_supervisord(client: Client, progress: Progress, service: Service | None
     except Fault as fault:
         if fault.code != SHUTDOWN_STATE:
             raise
-    _wait_until_gone(client, pid, START_SECONDS)
+    _wait_until_gone(client, pid)
     return True
 
 
@@ -174,8 +174,8 @@ def _not_started(client: Client, completed: Completed, service: Service | None) 
     return ProcmanError(f"supervisord did not start: {reason}", hint=f"See {client.main.log_file}.")
 
 
-def _wait_until_gone(client: Client, pid: int | None, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _wait_until_gone(client: Client, pid: int | None) -> None:
+    deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             client.call("getState")
@@ -186,5 +186,5 @@ def _wait_until_gone(client: Client, pid: int | None, seconds: float) -> None:
             # It answers that it is shutting down, or hangs up while it does.
             pass
         if time.monotonic() > deadline:
-            raise ProcmanError(f"supervisord did not end within {seconds:g} s", hint=f"See {client.main.log_file}.")
+            raise ProcmanError(f"supervisord did not end within {START_SECONDS} s", hint=f"See {client.main.log_file}.")
         time.sleep(0.05)
