@@ -9,7 +9,6 @@ import click
 from procman.cli import heal_listener
 from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
-from procman.install.state.event_log import Event
 from procman.monitoring.watch_loop import look_once
 from procman.output.events import as_line
 
@@ -33,8 +32,4 @@ def heal(selection: Selection, listen: bool, state: Path | None) -> None:
     if listen:
         heal_listener.listen(place)
     else:
-        look_once(place, _print_event, heal_listener.warn)
-
-
-def _print_event(event: Event) -> None:
-    click.echo(as_line(event))
+        look_once(place, lambda event: click.echo(as_line(event)), heal_listener.warn)

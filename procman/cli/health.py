@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,19 +89,21 @@ def health(
     wrong. docs/checks.md explains every code.
     """
     form = "json" if as_json else form
+    if watch and (form != "text" or output or not sys.stdout.isatty()):
+        raise click.UsageError("--watch is for a terminal, and for text.")
+
+    def examine() -> command.Health:
+        return Background(lambda: command.examine_asked(selection.installed(), names, probe=probe)).result(seconds)
+
     if watch:
-        return _watch(selection, names, probe, seconds, form, output)
-    found = _examine(selection, names, probe, seconds)
+        return _watch(examine)
+    found = examine()
     text = shown(found, form)
     if output:
         command.write(output, text)
     else:
         click.echo(text, nl=False)
     return found.level
-
-
-def _examine(selection: Selection, names: Sequence[str], probe: bool, seconds: float) -> command.Health:
-    return Background(lambda: command.examine_asked(selection.installed(), names, probe=probe)).result(seconds)
 
 
 def shown(found: command.Health, form: str) -> str:
@@ -120,15 +122,11 @@ def shown(found: command.Health, form: str) -> str:
     return output.as_json(found) + "\n" if form == "json" else "".join(f"{line}\n" for line in output.as_text(found))
 
 
-def _watch(
-    selection: Selection, names: Sequence[str], probe: bool, seconds: float, form: str, output: Path | None
-) -> int:
-    if form != "text" or output or not sys.stdout.isatty():
-        raise click.UsageError("--watch is for a terminal, and for text.")
+def _watch(examine: Callable[[], command.Health]) -> int:
     level = UNKNOWN
     try:
         while True:
-            found = _examine(selection, names, probe, seconds)
+            found = examine()
             click.clear()
             click.echo(time.strftime("%H:%M:%S") + "  (every 2 s; Ctrl-C ends it)\n")
             click.echo(shown(found, "text"), nl=False)

@@ -85,13 +85,9 @@ def procman(ctx: click.Context, configuration: Path | None, project: str | None)
     ctx.obj = Selection(configuration, project)
 
 
+@standard_streams()
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit status; what a user can mend is told without a traceback (U1)."""
-    with standard_streams():
-        return _run(arguments)
-
-
-def _run(arguments: Sequence[str]) -> int:
     try:
         status = procman.main(args=list(arguments), prog_name="procman", standalone_mode=False)
     except click.ClickException as error:

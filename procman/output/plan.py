@@ -11,8 +11,9 @@ from typing import TextIO
 
 from procman.install.plan.changes import Change
 from procman.install.plan.plan import Plan
+from procman.model import RenderedDirectory
 from procman.output.terminal import coloured, printable
-from procman.project import ChangeKind
+from procman.project import ChangeKind, RenderedFile
 from procman.secrets import masked
 
 SIGNS = {ChangeKind.CREATE: ("+", "green"), ChangeKind.UPDATE: ("~", "yellow"), ChangeKind.REMOVE: ("-", "red")}
@@ -21,15 +22,12 @@ SIGNS = {ChangeKind.CREATE: ("+", "green"), ChangeKind.UPDATE: ("~", "yellow"), 
 def as_list(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield a line per path that changes: what, mode, owner; and what the process manager is told."""
     for directory in plan.directories:
-        yield coloured(
-            f"+ {directory.path}/  {_owned(directory.mode, directory.owner, directory.group)}", "green", stream
-        )
+        yield coloured(f"+ {directory.path}/  {_owned(directory)}", "green", stream)
     for directory in plan.handed_over:
-        owned = _owned(directory.mode, directory.owner, directory.group)
-        yield coloured(f"~ {directory.path}/  {owned}, with what is in it", "yellow", stream)
+        yield coloured(f"~ {directory.path}/  {_owned(directory)}, with what is in it", "yellow", stream)
     for change in _changing(plan):
         sign, colour = SIGNS[change.kind]
-        owned = _owned(change.new.mode, change.new.owner, change.new.group) if change.new else ""
+        owned = _owned(change.new) if change.new else ""
         yield coloured(f"{sign} {change.path}  {owned}{_remark(change)}".rstrip(), colour, stream)
     for activation in plan.activations:
         yield f"  {activation.action.value} {activation.program.name}"
@@ -69,8 +67,8 @@ def _changing(plan: Plan) -> list[Change]:
     return [change for change in plan.changes if change.kind is not ChangeKind.KEEP]
 
 
-def _owned(mode: int, owner: str | None, group: str | None) -> str:
-    return f"{mode:04o}" + (f" {owner}:{group or ''}" if owner else "")
+def _owned(place: RenderedDirectory | RenderedFile) -> str:
+    return f"{place.mode:04o}" + (f" {place.owner}:{place.group or ''}" if place.owner else "")
 
 
 def _remark(change: Change) -> str:
