@@ -172,6 +172,9 @@ def _cause(faulty: Faulty) -> None:
     # A directory in the way: the heartbeat cannot be replaced any more, as on a disk that is full.
     mute = faulty.run_directory("mute")
     (mute / "heartbeat.json.new").mkdir()
+    # What was healed meanwhile, on a machine so busy that it could not beat in time, has a new process.
+    for name in ("frozen", "celery-beat"):
+        pids[name] = faulty.pid(name) or pids[name]
     os.kill(pids["frozen"], signal.SIGSTOP)
     os.kill(pids["celery-beat"], signal.SIGSTOP)
 
