@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from socket import gethostname
 from typing import Any
@@ -106,8 +106,8 @@ BEAT_OPTIONS: dict[str, list[tuple[Any, str, Any]]] = {
 
 
 def test_table_of_options_is_complete() -> None:
-    assert set(WORKER_OPTIONS) == set(Worker.__dataclass_fields__) - {"instances"}
-    assert set(BEAT_OPTIONS) == set(Beat.__dataclass_fields__)
+    assert set(WORKER_OPTIONS) == {field.name for field in fields(Worker)} - {"instances"}
+    assert set(BEAT_OPTIONS) == {field.name for field in fields(Beat)}
 
 
 @pytest.mark.parametrize("option", WORKER_OPTIONS)
