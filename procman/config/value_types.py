@@ -35,19 +35,18 @@ class Type:
     names: bool = False
     """Whether the text is a name, which a message may show; any other text may be a secret in the wrong place."""
 
-    def problem(self, value: object, base: Path, *, show: bool = True) -> str | None:
-        """Return what is wrong with VALUE and what would be right, None if it fits; a name is shown only with SHOW."""
+    def problem(self, value: object, base: Path) -> str | None:
+        """Return what is wrong with `value` and what would be right; None if it fits."""
         try:
             self.read(value, base)
         except InvalidValue as unfit:
-            reason = str(unfit) or self.found(value, show=show)
+            reason = str(unfit) or self._found(value)
             return f"expected {self.expected}" + (f" ({reason})" if reason else "")
         return None
 
-    def found(self, value: object, *, show: bool = True) -> str:
-        """Return what VALUE is, which this type does not expect; empty where that cannot be shown."""
+    def _found(self, value: object) -> str:
         if isinstance(value, str):
-            is_shown = show and self.names and can_be_shown(value)
+            is_shown = self.names and can_be_shown(value)
             return f"found {json.dumps(value, ensure_ascii=False)}" if is_shown else ""
         return _found(value)
 
@@ -98,8 +97,8 @@ def _read_text(value: object, _: Path) -> str:
     return text
 
 
-def matching(expected: str, pattern: str, *, longest: int = 255, names: bool = True) -> Type:
-    """Return the type of a text that is a PATTERN from end to end, and one of the `names` that may be shown."""
+def matching(expected: str, pattern: str, *, longest: int = 255, names: bool = False) -> Type:
+    """Return the type of a text that is a PATTERN from end to end, with `names` one that a message may show."""
 
     def read(value: object, base: Path) -> str:
         text = _read_text(value, base)
@@ -246,10 +245,7 @@ def _why(item: Type, value: object, base: Path) -> str | None:
     try:
         item.read(value, base)
     except InvalidValue as unfit:
-        found = item.found(value)
-        if isinstance(value, str):
-            found = f"{found}, expected {item.expected}" if found else f"expected {item.expected}"
-        return str(unfit) or found
+        return str(unfit) or (f"expected {item.expected}" if isinstance(value, str) else _found(value))
     return None
 
 
@@ -286,7 +282,10 @@ SECONDS = Type(
     "a number of seconds above 0", {"type": "number", "exclusiveMinimum": 0, "maximum": A_YEAR}, _read_seconds
 )
 NAME = matching(
-    "small letters, digits and '-', beginning with a letter, 63 characters at most", NAME_PATTERN, longest=63
+    "small letters, digits and '-', beginning with a letter, 63 characters at most",
+    NAME_PATTERN,
+    longest=63,
+    names=True,
 )
 USER = matching("the name of a user or group", USER_PATTERN, longest=32)
 VARIABLE = matching("the name of an environment variable", VARIABLE_PATTERN)
@@ -305,7 +304,6 @@ SCHEDULER = matching(
 HTTP_URL = matching(
     "the URL of a host without user and password, such as http://127.0.0.1:15672",
     r"https?://[^\s/@?#]+(/[^\s@?#]*)?",
-    names=False,
 )
 LOGLEVEL = choice("debug", "info", "warning", "error", "critical", "fatal")
 UMASK = Type(
@@ -313,7 +311,6 @@ UMASK = Type(
     {"type": "string", "pattern": "^0?[0-7]{3}$", **NOT_ON_A_LINE},
     _read_umask,
     lambda value: f"{value:03o}",
-    names=True,
 )
 INCLUDE = matching(
     'an absolute path with one * in its last part, such as "/etc/supervisor/conf.d/*.conf"', INCLUDE_PATTERN

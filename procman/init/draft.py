@@ -48,7 +48,7 @@ class Draft:
         if name in self.tables.setdefault(table, {}):
             return
         plain = _plain(value)
-        problem = keys_of(table)[name].type.problem(plain, Path("/"), show=False)
+        problem = keys_of(table)[name].type.problem(plain, Path("/"))
         if problem:
             self.fill_in[dotted] = masked(f"found {plain!r}; {problem}")
             return

@@ -78,9 +78,9 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     for program in project.programs:
         yield _script(project, program, templates)
         yield _section(project, program, templates)
-    healer = watcher_argv(project)
-    if healer:
-        yield _healer(project, healer, templates)
+    watcher = watcher_argv(project)
+    if watcher:
+        yield _watcher(project, watcher, templates)
 
 
 def _script(project: Project, program: Program, templates: Templates) -> RenderedFile:
@@ -119,7 +119,7 @@ def _section(project: Project, program: Program, templates: Templates) -> Render
     return RenderedFile(section_path(project, program.name), text, 0o644, owner, owner, (program.name,), section=True)
 
 
-def _healer(project: Project, argv: tuple[str, ...], templates: Templates) -> RenderedFile:
+def _watcher(project: Project, argv: tuple[str, ...], templates: Templates) -> RenderedFile:
     """The event listener that looks after the programs."""
     owner, name = owner_of(project), watcher_name(project)
     values = {

@@ -191,8 +191,8 @@ def _refused(text: str, configuration: Configuration, remedy: str) -> str:
 def _program(name: str, alone: Reading, merged: Reading, configuration: Configuration) -> Iterator[str]:
     file = next(path for path, rendered in configuration.ours.items() if name in rendered.programs)
     said, found = _processes_of(name, alone), _processes_of(name, merged)
-    is_healer = name.endswith(f"-{watcher.KEY}") and [each.kind for each in said] == ["EventListenerPoolConfig"]
-    kind = "EventListenerPoolConfig" if is_healer else "ProcessGroupConfig"
+    is_watcher = name.endswith(f"-{watcher.KEY}") and [each.kind for each in said] == ["EventListenerPoolConfig"]
+    kind = "EventListenerPoolConfig" if is_watcher else "ProcessGroupConfig"
     if [(each.group, each.name, each.kind) for each in said] != [(name, name, kind)]:
         yield f"{file}: does not define the program {name}, alone, once and without a group: mend the template"
         return

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from procman.backends.systemd import sandbox
-from procman.backends.systemd.watcher_timer import healer_files, timer_name
+from procman.backends.systemd.watcher_timer import timer_name, watcher_files
 from procman.backends.watcher import watcher_argv, watcher_name
 from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
@@ -61,7 +61,7 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     yield from launcher_files(project)
     for program in project.programs:
         yield _unit(project, program, templates)
-    yield from healer_files(project, templates)
+    yield from watcher_files(project, templates)
     yield _target(project, templates)
     if project.scope is Scope.SYSTEM and project.systemd.log is SystemdLog.FILE:
         yield _rotation(project, templates)
@@ -115,8 +115,8 @@ def _target(project: Project, templates: Templates) -> RenderedFile:
         "wanted_by": ["multi-user.target" if project.scope is Scope.SYSTEM else "default.target"],
     }
     text = templates.render("systemd/project.target.j2", values)
-    healer = (watcher_name(project),) if watcher_argv(project) else ()
-    programs = (*(program.name for program in project.programs), *healer)
+    watcher = (watcher_name(project),) if watcher_argv(project) else ()
+    programs = (*(program.name for program in project.programs), *watcher)
     path = project.directories.units / name
     return RenderedFile(path, text, 0o644, owner, owner, programs, restarts=False, section=True)
 

@@ -50,7 +50,7 @@ def timer_name(project: Project) -> str:
     return f"{watcher_name(project)}.timer"
 
 
-def healer_files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
+def watcher_files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
     """Yield both units; nothing where nobody is to look after PROJECT."""
     argv, name, owner = watcher_argv(project), watcher_name(project), owner_of(project)
     if argv is None:

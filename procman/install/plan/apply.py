@@ -16,7 +16,7 @@ from procman.project import ChangeKind
 def apply(tree: Tree, plan: Plan, configuration: bytes) -> None:
     """Put PLAN on disk; CONFIGURATION is the content of procman.toml. The installation lock must be held.
 
-    Afterwards the caller carries out `plan.activations` in order and strikes off each (`generations.strike_off`). A
+    Afterwards the caller carries out `plan.activations` in order and strikes off each (`generations.mark_done`). A
     plan with nothing to do writes nothing. Raises ProcmanError; then, as after a kill, planning and applying once more
     completes it.
     """
