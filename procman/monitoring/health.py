@@ -159,17 +159,12 @@ def _running(
     asked = {each.program.name for each in watched}
     launcher = manifest.directories.library / LAUNCHER
     return ProjectSnapshot(
-        project=manifest.project,
-        app=manifest.app,
-        directory=manifest.directory,
-        virtualenv=manifest.virtualenv,
+        manifest=manifest,
         launcher=launcher,
-        settings=manifest.health,
         programs=tuple(watched),
         others=tuple(state.pid for state in every if state.pid and state.name not in asked),
         processes=look_at([state.pid for state in every if state.pid], [str(launcher), CELERY]),
         differences=tuple(differences(manifest)) if is_whole else (),
-        schedule_files=manifest.schedule_files,
         places=_places(manifest),
         broker=facts,
         broker_problem=problem,

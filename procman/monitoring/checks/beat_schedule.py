@@ -57,7 +57,7 @@ def check(running: ProjectSnapshot) -> Iterator[Result]:
         if scheduler != IN_A_FILE:
             yield Result("PM403", each.program.name, Level.OK, f"its scheduler keeps no file: {scheduler}")
             continue
-        for path in running.schedule_files:
+        for path in running.manifest.schedule_files:
             level, detail, hint = _judge(path, each, account)
             yield Result("PM403", each.program.name, level, detail, hint)
 

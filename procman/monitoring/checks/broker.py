@@ -107,10 +107,10 @@ def check_alarms(running: ProjectSnapshot) -> Iterator[Result]:
     While one is raised whoever sends is blocked, although everything seems to be up.
     """
     facts = running.broker
-    if not facts or not running.settings.management_url:
+    if not facts or not running.manifest.health.management_url:
         return
     if facts.management_problem:
-        detail = f"{running.settings.management_url} gave no answer: {facts.management_problem}"
+        detail = f"{running.manifest.health.management_url} gave no answer: {facts.management_problem}"
         hint = "rabbitmq-plugins enable rabbitmq_management; rabbitmqctl set_user_tags USER monitoring"
         yield Result("PM504", None, Level.WARNING, detail, hint)
     elif facts.alarms:

@@ -37,7 +37,7 @@ def check_space(running: ProjectSnapshot) -> Iterator[Result]:
         if place:
             disks.setdefault(place.stat().st_dev, (place, []))[1].append(purpose)
     for place, purposes in disks.values():
-        yield _space(place, purposes, running.settings.free_space_mib)
+        yield _space(place, purposes, running.manifest.health.free_space_mib)
 
 
 def _existing(path: Path) -> Path | None:

@@ -57,7 +57,7 @@ def check_readable(running: ProjectSnapshot) -> Iterator[Result]:
 def _absent(running: ProjectSnapshot, each: ProgramSnapshot) -> Result:
     name, process = each.program.name, running.processes.get(each.state.pid or 0)
     age = process.age if process else 0.0
-    grace = max(each.program.start_seconds, running.settings.stale_seconds)
+    grace = max(each.program.start_seconds, running.manifest.health.stale_seconds)
     if each.heartbeat.problem:
         # A program that is well writes it anew within seconds.
         hint = f"If it says so for long: ls -l of that file, and procman logs {name}"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procman.agent.verdict import Verdict
 from procman.host.process_table import Process, Processes, by_parent
-from procman.model import HealthSettings, InstalledProgram, ProgramState, State
+from procman.install.state.manifest import Manifest
+from procman.model import InstalledProgram, ProgramState, State
 
 if TYPE_CHECKING:
     # Nothing that `status` should wait for.
@@ -57,20 +58,15 @@ class ProgramSnapshot(NamedTuple):
 class ProjectSnapshot:
     """An installed project at one moment."""
 
-    project: str
-    app: str
-    directory: Path | None
-    virtualenv: Path | None
+    manifest: Manifest
     launcher: Path
     """Where the launcher is installed."""
-    settings: HealthSettings
     programs: tuple[ProgramSnapshot, ...]
     others: tuple[int, ...] = ()
     """The main processes of the project's programs that were not asked for."""
     processes: Processes = field(default_factory=dict)
     differences: tuple[str, ...] = ()
     """How the files differ from what was installed."""
-    schedule_files: tuple[Path, ...] = ()
     places: Mapping[Path, str] = field(default_factory=dict)
     """Directories that must not run full, and what each is for."""
     broker: BrokerFacts | None = None

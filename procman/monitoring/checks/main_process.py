@@ -37,15 +37,15 @@ def _of_another_user(each: ProgramSnapshot) -> str:
 
 
 def _of_another_virtualenv(running: ProjectSnapshot, each: ProgramSnapshot) -> str:
-    process = running.processes.get(each.state.pid or 0)
+    process, virtualenv = running.processes.get(each.state.pid or 0), running.manifest.virtualenv
     # A command replaces the launcher, and its own command line is anything.
-    if process is None or running.virtualenv is None:
+    if process is None or virtualenv is None:
         return ""
     if not each.program.launcher or str(running.launcher) not in process.argv:
         return ""
     python = process.argv[0]
-    is_ours = python.startswith(f"{running.virtualenv}/")
-    return "" if is_ours else f"process {process.pid} runs {python}, which is not in {running.virtualenv}"
+    is_ours = python.startswith(f"{virtualenv}/")
+    return "" if is_ours else f"process {process.pid} runs {python}, which is not in {virtualenv}"
 
 
 def _too_young(running: ProjectSnapshot, each: ProgramSnapshot) -> str:

@@ -71,9 +71,8 @@ def check_beats(running: ProjectSnapshot) -> Iterator[Result]:
             yield Result("PM110", watched.program.name, Level.OK, "")
             continue
         listed = " and ".join(str(each.pid) for each in found)
-        detail = (
-            f"process {listed} is a beat of {running.app} too, beside {watched.state.pid}: every task is sent twice"
-        )
+        app = running.manifest.app
+        detail = f"process {listed} is a beat of {app} too, beside {watched.state.pid}: every task is sent twice"
         hint = f"See who started it: ps -fp {','.join(str(each.pid) for each in found)}; end all but one."
         yield Result("PM110", watched.program.name, Level.CRITICAL, detail, hint)
 
@@ -84,7 +83,7 @@ def _is_beat(process: Process, running: ProjectSnapshot) -> bool:
     if not arguments or str(running.launcher) in process.argv[:2] or process.is_zombie:
         return False
     is_beat = "beat" in arguments or ("worker" in arguments and any(word in WITH_BEAT for word in arguments))
-    return is_beat and _app(arguments) in (running.app, *_other_names(running.app)) and _is_here(process, running)
+    return is_beat and _app(arguments) in _names_of(running.manifest.app) and _is_here(process, running)
 
 
 def _celery_arguments(argv: Sequence[str]) -> Sequence[str]:
@@ -104,19 +103,19 @@ def _app(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _other_names(app: str) -> tuple[str, ...]:
+def _names_of(app: str) -> tuple[str, ...]:
     # What `celery -A` takes for the same: mysite, mysite.celery, mysite.celery:app.
     package = app.partition(":")[0].removesuffix(".celery")
-    return (package, f"{package}.celery", f"{package}.celery:app", f"{package}:app")
+    return (app, package, f"{package}.celery", f"{package}.celery:app", f"{package}:app")
 
 
 def _is_here(process: Process, running: ProjectSnapshot) -> bool:
     """Say whether it belongs to this project: two of them may well call their apps alike."""
-    directory = directory_of(process.pid)
-    in_virtualenv = running.virtualenv is not None and any(
-        Path(word).is_relative_to(running.virtualenv) for word in process.argv[:2] if word.startswith("/")
+    directory, manifest = directory_of(process.pid), running.manifest
+    in_virtualenv = manifest.virtualenv is not None and any(
+        Path(word).is_relative_to(manifest.virtualenv) for word in process.argv[:2] if word.startswith("/")
     )
-    return in_virtualenv or (directory is not None and directory == running.directory)
+    return in_virtualenv or (directory is not None and directory == manifest.directory)
 
 
 def _name(path: str) -> str:

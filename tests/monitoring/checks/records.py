@@ -9,22 +9,54 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from procman.agent.verdict import Thresholds, read, verdict
+from procman.config.directories import directories_for
 from procman.host.process_table import look_at
-from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.install.state.manifest import Manifest
+from procman.model import (
+    BackendName,
+    InstalledProgram,
+    Kind,
+    Level,
+    ProgramState,
+    Result,
+    Scope,
+    State,
+    SupervisorMode,
+    SupervisorSettings,
+)
 from procman.monitoring.checks.inputs import Heartbeat, ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import CELERY
 
 NAME = "demo-celery"
 
+MANIFEST = Manifest(
+    procman="1",
+    project="demo",
+    scope=Scope.SYSTEM,
+    backend=BackendName.SUPERVISOR,
+    configuration_file=Path("/srv/demo/procman.toml"),
+    configuration_digest="0",
+    templates_digest="0",
+    directories=directories_for("demo", Scope.SYSTEM, {}),
+    supervisor=SupervisorSettings(SupervisorMode.EXISTING, Path("/etc/supervisord.conf"), "/etc/supervisord.d/*.ini"),
+    programs=(),
+    files=(),
+    rendered_directories=(),
+    app="mysite",
+    directory=Path("/srv/demo"),
+    virtualenv=Path("/srv/demo/env"),
+)
+
 
 def program(kind: Kind = Kind.WORKER, **changed: Any) -> InstalledProgram:
     """Return the worker `demo-celery`, or another program."""
     key = "worker.celery" if kind is Kind.WORKER else kind.value
-    fields = {
+    made = {
         "name": NAME if kind is Kind.WORKER else f"demo-{kind.value}",
         "key": key,
         "kind": kind,
@@ -36,7 +68,7 @@ def program(kind: Kind = Kind.WORKER, **changed: Any) -> InstalledProgram:
         "log_file": None,
         **changed,
     }
-    return InstalledProgram(**fields)
+    return InstalledProgram(**made)
 
 
 def state(kind: State = State.RUNNING, pid: int | None = None, **changed: Any) -> ProgramState:
@@ -82,29 +114,26 @@ def heartbeat(kind: str = "worker", **changed: Any) -> dict[str, Any]:
 
 def watched(content: dict[str, Any] | None = None, **changed: Any) -> ProgramSnapshot:
     """Return a program with the heartbeat CONTENT, judged as `procman health` judges it."""
-    fields: dict[str, Any] = {"program": program(), "state": state(), **changed}
+    made: dict[str, Any] = {"program": program(), "state": state(), **changed}
     if content is not None:
         found = verdict(content, time.monotonic(), Thresholds(30, 300, 600))
-        fields = {"heartbeat": Heartbeat(content), "verdict": found, **fields}
-    return ProgramSnapshot(**fields)
+        made = {"heartbeat": Heartbeat(content), "verdict": found, **made}
+    return ProgramSnapshot(**made)
 
 
 def running(*programs: ProgramSnapshot, **changed: Any) -> ProjectSnapshot:
-    """Return a project with PROGRAMS, and the processes that there are now."""
+    """Return a project with PROGRAMS, and the processes that there are now; what is CHANGED may be of its manifest."""
     launcher = changed.get("launcher", Path("/usr/local/lib/procman/demo/launcher.py"))
+    of_manifest = {name: changed.pop(name) for name in [each.name for each in fields(Manifest)] if name in changed}
     mains = [each.state.pid for each in programs if each.state.pid] + list(changed.get("others", ()))
-    fields: dict[str, Any] = {
-        "project": "demo",
-        "app": "mysite",
-        "directory": Path("/srv/demo"),
-        "virtualenv": Path("/srv/demo/env"),
+    snapshot: dict[str, Any] = {
+        "manifest": replace(MANIFEST, **of_manifest),
         "launcher": launcher,
-        "settings": HealthSettings(),
         "programs": programs,
         "processes": look_at(mains, [str(launcher), CELERY]),
         **changed,
     }
-    return ProjectSnapshot(**fields)
+    return ProjectSnapshot(**snapshot)
 
 
 def told(results: Iterator[Result]) -> tuple[Level, str]:

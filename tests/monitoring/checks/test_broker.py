@@ -160,6 +160,6 @@ def test_queues_are_nobodys_where_no_worker_runs() -> None:
     ],
 )
 def test_alarms_are_told(found: BrokerFacts, expected: list[tuple[Level, str]]) -> None:
-    settings = HealthSettings(management_url="http://here:15672")
-    assert [(each.level, each.detail) for each in check_alarms(running(broker=found, settings=settings))] == expected
+    health = HealthSettings(management_url="http://here:15672")
+    assert [(each.level, each.detail) for each in check_alarms(running(broker=found, health=health))] == expected
     assert list(check_alarms(running(broker=found))) == []

@@ -40,7 +40,7 @@ def test_free_space_is_held_against_its_limit(
 ) -> None:
     answer = SimpleNamespace(f_bavail=free * 256, f_frsize=4096, f_blocks=10**6)
     monkeypatch.setattr(os, "statvfs", lambda path: answer)
-    found = running(places={tmp_path: "logs"}, settings=HealthSettings(free_space_mib=500))
+    found = running(places={tmp_path: "logs"}, health=HealthSettings(free_space_mib=500))
     [result] = check_space(found)
     assert (result.level, result.values) == (level, {f"free_mib_{tmp_path}": free})
     expected = f"only {free} MiB are free for logs on the disk of {tmp_path}" if level else ""
@@ -48,9 +48,9 @@ def test_free_space_is_held_against_its_limit(
 
 
 def test_each_disk_is_told_once_with_all_that_is_on_it(tmp_path: Path) -> None:
-    settings = HealthSettings(free_space_mib=2**40)
+    health = HealthSettings(free_space_mib=2**40)
     places = {tmp_path: "procman's state", tmp_path / "not" / "there": "logs", Path("/proc"): "writable_paths"}
-    [disk, without_blocks] = check_space(running(places=places, settings=settings))
+    [disk, without_blocks] = check_space(running(places=places, health=health))
     assert disk.detail.endswith(f"are free for logs, procman's state on the disk of {tmp_path}")
     # A file system without any size runs not full.
     assert (without_blocks.level, without_blocks.values) == (Level.OK, {})

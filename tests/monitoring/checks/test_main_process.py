@@ -46,7 +46,7 @@ def test_a_launcher_run_by_another_python_is_not_the_programs_own() -> None:
             Level.CRITICAL,
             f"process {pid} runs {sys.executable}, which is not in /srv/other",
         )
-        own = replace(other, virtualenv=Path(sys.executable).parent.parent)
+        own = replace(other, manifest=replace(other.manifest, virtualenv=Path(sys.executable).parent.parent))
         assert told(check_identity(own)) == (Level.OK, "")
 
 
