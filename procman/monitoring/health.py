@@ -19,10 +19,10 @@ from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Level, ProgramState, Result
-from procman.monitoring.checks import registry
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import CELERY
 from procman.monitoring.checks.quick import SEVERITY, most_severe
+from procman.monitoring.checks.registry import RUNNING, run
 from procman.monitoring.program_view import program_snapshots
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, at)
     found: dict[str | None, list[Result]] = {}
-    for result in registry.run(_running(manifest, watched, every, facts, problem, is_whole=not names)):
+    for result in run(RUNNING, _running(manifest, watched, every, facts, problem, is_whole=not names)):
         found.setdefault(result.program, []).append(_with_hold(result, holds.get(result.program or "")))
     return Health(
         manifest,

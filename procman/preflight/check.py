@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from procman.model import Level, Result
+from procman.monitoring.checks.registry import run
 from procman.preflight.gather import gather
-from procman.preflight.registry import results
+from procman.preflight.registry import BEFORE
 from procman.probes.app import TIMEOUT_SECONDS
 from procman.project import Project
 
@@ -25,7 +26,7 @@ def check(
     REPLACED, files of others that may be taken over, the files are planned and read as an install would; an install
     itself does that anyway. Raises ProcmanError where the caller may not become that user.
     """
-    return results(gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced))
+    return run(BEFORE, gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced))
 
 
 def blocking(results: Iterable[Result]) -> list[Result]:

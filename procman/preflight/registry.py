@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from procman.model import Result
 from procman.monitoring.checks.registry import Check
 from procman.preflight import app, beat_schedule, broker, celery_options, host, interpreter, paths, stop_timeouts
 from procman.preflight.inputs import PreflightFacts
@@ -49,8 +48,3 @@ BEFORE: tuple[Check[PreflightFacts], ...] = (
     Check("PM774", "supervisord takes orders from nobody else", host.supervisord_is_private),
     Check("PM775", "an install could put its files in place", host.files_are_taken),
 )
-
-
-def results(preflight: PreflightFacts) -> list[Result]:
-    """Return what every check says of BEFORE, in the table's order."""
-    return [result for check in BEFORE for result in check.function(preflight)]

@@ -12,8 +12,9 @@ import pytest
 from procman.backends.base import ManagerReport
 from procman.backends.supervisor.host_check import examine
 from procman.model import Level, Result
+from procman.monitoring.checks.registry import run
 from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherBeat, PreflightFacts, Schedule
-from procman.preflight.registry import BEFORE, results
+from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, Written
 from procman.project import Worker
 from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, sound
@@ -24,7 +25,7 @@ Change = Callable[[PreflightFacts], PreflightFacts]
 
 
 def complaints(before: PreflightFacts) -> list[Result]:
-    return [result for result in results(before) if result.level is not Level.OK]
+    return [result for result in run(BEFORE, before) if result.level is not Level.OK]
 
 
 def app(**changes: Any) -> Change:
@@ -142,7 +143,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
 
 def test_sound_project_has_no_complaints() -> None:
     assert complaints(sound()) == []
-    assert len(results(sound())) > 8
+    assert len(run(BEFORE, sound())) > 8
 
 
 @pytest.mark.parametrize(("code", "level", "change", "words"), CASES, ids=lambda value: value if value else "")

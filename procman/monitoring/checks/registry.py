@@ -72,6 +72,6 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
 )
 
 
-def run(running: ProjectSnapshot) -> list[Result]:
-    """Return the results of all checks of running programs, in the order of the table."""
-    return [result for check in RUNNING for result in check.function(running)]
+def run(checks: Iterable[Check[Subject]], subject: Subject) -> list[Result]:
+    """Return the results of all `checks`, in their order."""
+    return [result for check in checks for result in check.function(subject)]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from procman.agent.verdict import CODES
 from procman.model import Level, State
-from procman.monitoring.checks import registry
-from procman.monitoring.checks.registry import RUNNING
+from procman.monitoring.checks.registry import RUNNING, run
 from tests.monitoring.checks.records import heartbeat, program, running, state, watched
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
@@ -39,4 +38,4 @@ def test_a_sound_worker_passes_all_checks_under_their_own_codes() -> None:
 
 def test_a_program_that_was_stopped_on_purpose_is_not_complained_of() -> None:
     stopped = watched(state=state(State.STOPPED, desired=False), program=program())
-    assert {result.level for result in registry.run(running(stopped))} == {Level.OK}
+    assert {result.level for result in run(RUNNING, running(stopped))} == {Level.OK}
