@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from procman.backends import backend_named
 from procman.config.directories import directories_for
@@ -17,10 +17,10 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import Generation, current_generation, read_installation, read_pending
 from procman.install.state.manifest import Manifest, Pending
 from procman.install.state.scope_directories import installed_projects
-from procman.model import Directories, Scope
+from procman.model import Directories, InstalledProgram, Scope
 
 if TYPE_CHECKING:
-    from procman.project import Project
+    from procman.project import Program, Project
 
 
 class Chosen(NamedTuple):
@@ -151,22 +151,10 @@ def _read(directories: Directories, *, formerly: bool = False) -> Installed | No
         return Installed(generation, read_pending(tree, directories.state)) if generation else None
 
 
-class Named(Protocol):
-    """A program, configured or installed."""
-
-    @property
-    def name(self) -> str:
-        """`catmaid-crop-2`."""
-
-    @property
-    def key(self) -> str:
-        """`worker.crop`."""
+P = TypeVar("P", bound="InstalledProgram | Program")
 
 
-N = TypeVar("N", bound=Named)
-
-
-def resolve(project: str, programs: Sequence[N], names: Sequence[str]) -> list[N]:
+def resolve(project: str, programs: Sequence[P], names: Sequence[str]) -> list[P]:
     """Return the programs that NAMES mean, each once and in starting order; all of them where NAMES is empty.
 
     Every unknown name is told in one ConfigurationError.
@@ -183,7 +171,7 @@ def resolve(project: str, programs: Sequence[N], names: Sequence[str]) -> list[N
     return [program for program in programs if program.name in desired or not names]
 
 
-def resolve_one(project: str, programs: Sequence[N], name: str) -> N:
+def resolve_one(project: str, programs: Sequence[P], name: str) -> P:
     """Return the one program that `name` means; ConfigurationError where it means none or several."""
     meant = resolve(project, programs, [name])
     if len(meant) > 1:
@@ -192,13 +180,13 @@ def resolve_one(project: str, programs: Sequence[N], name: str) -> N:
     return meant[0]
 
 
-def _names_of(project: str, program: Named) -> tuple[str, ...]:
+def _names_of(project: str, program: InstalledProgram | Program) -> tuple[str, ...]:
     # `worker.crop` with instances is catmaid-crop-1, -2 ...; catmaid-crop means them all.
     short = program.key.rpartition(".")[2]
     return (program.name, program.key, short, f"{project}-{short}")
 
 
-def _not_there(name: str, programs: Sequence[Named]) -> str:
+def _not_there(name: str, programs: Sequence[InstalledProgram | Program]) -> str:
     from procman.suggest import nearest  # for mistakes alone
 
     known = [program.name for program in programs]

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 
 from procman.errors import ConfigurationError
 from procman.lookup import resolve
-
-
-@dataclass(frozen=True)
-class Named:
-    name: str
-    key: str
-
+from tests.monitoring.checks.records import program
 
 PROGRAMS = [
-    Named("catmaid-celery", "worker.celery"),
-    Named("catmaid-crop-1", "worker.crop"),
-    Named("catmaid-crop-2", "worker.crop"),
-    Named("catmaid-celery-beat", "beat"),
+    program(name="catmaid-celery", key="worker.celery"),
+    program(name="catmaid-crop-1", key="worker.crop"),
+    program(name="catmaid-crop-2", key="worker.crop"),
+    program(name="catmaid-celery-beat", key="beat"),
 ]
 
 
@@ -38,7 +30,7 @@ PROGRAMS = [
     ],
 )
 def test_a_name_is_the_installed_name_or_its_key_and_means_every_instance(names: list[str], meant: list[str]) -> None:
-    assert [program.name for program in resolve("catmaid", PROGRAMS, names)] == meant
+    assert [each.name for each in resolve("catmaid", PROGRAMS, names)] == meant
 
 
 def test_every_unknown_name_is_told_at_once() -> None:
