@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from procman.errors import ConfigurationError
-from procman.lint.inputs import Finding, Part, Reader
+from procman.lint.inputs import Finding, Part
 from procman.lint.read_supervisor import supervisor_parts
 from procman.lint.read_systemd import systemd_part
 from procman.lint.registry import findings
@@ -25,7 +25,9 @@ def lint(files: Sequence[Path]) -> list[Finding]:
     parts: list[Part] = []
     for file in files:
         try:
-            parts += _parts(file, _text(file))
+            text = _text(file)
+            is_unit = file.suffix in UNIT_SUFFIXES or UNIT_SECTION.search(text)
+            parts += [systemd_part(file, text)] if is_unit else supervisor_parts(file, text)
         except OSError as error:
             problems.append(f"{file}: cannot be read: {error.strerror or error}")
     if problems:
@@ -38,12 +40,6 @@ def blocking(found: Iterable[Finding]) -> list[Finding]:
     return [each for each in found if each.level is Level.CRITICAL]
 
 
-def reader_of(file: Path, text: str) -> Reader:
-    """Return who reads FILE, by its name and by the sections in its TEXT."""
-    is_unit = file.suffix in UNIT_SUFFIXES or UNIT_SECTION.search(text)
-    return Reader.SYSTEMD if is_unit else Reader.SUPERVISOR
-
-
 def _text(file: Path) -> str:
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
@@ -51,9 +47,3 @@ def _text(file: Path) -> str:
     if found.st_size > LARGEST:
         raise OSError(f"it has more than {LARGEST} bytes")
     return file.read_bytes().decode("utf-8", "replace")
-
-
-def _parts(file: Path, text: str) -> list[Part]:
-    if reader_of(file, text) is Reader.SYSTEMD:
-        return [systemd_part(file, text)]
-    return supervisor_parts(file, text)
