@@ -23,6 +23,9 @@ from procman.host import process
 Info = Mapping[str, Any]
 """What supervisord's `getProcessInfo` answers."""
 
+ANSWER_SECONDS = 5.0
+"""How long a mere question, such as one about states, waits for supervisord (R10)."""
+
 PATIENCE_SECONDS = 60.0
 """How long an order waits for an answer: a supervisord that starts hundreds of programs answers nobody meanwhile."""
 

@@ -12,8 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.backends.supervisor.client import PATIENCE_SECONDS, Client, Info, NotRunning
+from procman.backends.supervisor.client import ANSWER_SECONDS, PATIENCE_SECONDS, Client, Info, NotRunning
 from procman.backends.supervisor.configuration.main_file import (
+    DEFAULT_FILES,
     MainFile,
     NoConfiguration,
     embedded_main_file,
@@ -41,14 +42,8 @@ if TYPE_CHECKING:
 LOG_TAIL_BYTES = 64 * 1024
 """How much of supervisord's own log is asked for to count restarts."""
 
-ANSWER_SECONDS = 5.0
-"""How long a question about states waits for supervisord (R10)."""
-
 TERSE_LEVELS = ("warn", "error", "critical")
 """At these levels supervisord does not log what it starts."""
-
-DEFAULT_FILES = (Path("/etc/supervisord.conf"), Path("/etc/supervisor/supervisord.conf"))
-"""Where supervisorctl looks by itself, in this order."""
 
 SERVICES = {DEFAULT_FILES[0]: "supervisord", DEFAULT_FILES[1]: "supervisor"}
 """The systemd services of Red Hat's and Debian's packages."""

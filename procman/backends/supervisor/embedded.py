@@ -10,7 +10,14 @@ from pathlib import Path
 
 from procman.accounts import login_environment
 from procman.backends.base import Progress
-from procman.backends.supervisor.client import PATIENCE_SECONDS, SHUTDOWN_STATE, Client, Fault, NotRunning
+from procman.backends.supervisor.client import (
+    ANSWER_SECONDS,
+    PATIENCE_SECONDS,
+    SHUTDOWN_STATE,
+    Client,
+    Fault,
+    NotRunning,
+)
 from procman.backends.supervisor.configuration.main_file import NoConfiguration, read_main_file
 from procman.backends.supervisor.configuration.redaction import without_content
 from procman.backends.supervisor.graceful_stop import stop_gracefully
@@ -23,9 +30,6 @@ START_HINT = "`procman start` starts it."
 
 START_SECONDS = 30
 """How long supervisord may take to read its files and answer; it does so within one second unless the host is busy."""
-
-ANSWER_SECONDS = 5.0
-"""How long a mere question waits for supervisord."""
 
 SOCKET_BYTES = 107
 """unix(7): `sun_path` without its closing zero."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from procman.backends.base import ManagerReport
-from procman.backends.supervisor.client import Client
+from procman.backends.supervisor.client import ANSWER_SECONDS, Client
 from procman.backends.supervisor.configuration.main_file import read_main_file
 from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.controller import controller
@@ -25,8 +25,6 @@ from procman.model import Scope, SupervisorMode
 from procman.project import Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
-ASKING_SECONDS = 5.0
-
 
 def examine(project: Project) -> ManagerReport:
     """Return how the host's supervisord does; procman's own is started when it is needed."""
@@ -42,7 +40,7 @@ def examine(project: Project) -> ManagerReport:
         tcp = options.get("inet_http_server")
         if tcp is not None and "password" not in tcp:
             report = replace(report, tcp_without_password=tcp.get("port", ""))
-        version = str(Client(main, "Start it as the host starts it.", ASKING_SECONDS).call("getSupervisorVersion"))
+        version = str(Client(main, "Start it as the host starts it.", ANSWER_SECONDS).call("getSupervisorVersion"))
         return replace(report, supervisor_version=version)
     except ProcmanError as error:
         return replace(report, problem=error.message, remedy=error.hint)

@@ -13,12 +13,9 @@ from pathlib import Path
 from supervisor.datatypes import dict_of_key_value_pairs
 from supervisor.options import expand
 
-from procman.backends.supervisor.configuration.main_file import MainFile
+from procman.backends.supervisor.configuration.main_file import DEFAULT_FILES, MainFile
 from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, read_sections
 from procman.errors import ProcmanError
-
-CONFIGURATIONS = ("etc/supervisord.conf", "etc/supervisor/supervisord.conf")
-"""Where supervisor 4 looks last, in its order; Red Hat's place and Debian's. Below the root directory."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def find_configurations(environment: Mapping[str, str], root: Path = Path("/")) 
 
     The PATH of ENVIRONMENT says where `supervisord` is installed; it looks beside its own directory first.
     """
-    candidates = [root / path for path in CONFIGURATIONS]
+    candidates = [root / path.relative_to("/") for path in DEFAULT_FILES]
     installed = shutil.which("supervisord", path=environment.get("PATH", ""))
     if installed:
         prefix = Path(installed).parent.parent

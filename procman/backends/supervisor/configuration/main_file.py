@@ -14,6 +14,9 @@ from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
 
+DEFAULT_FILES = (Path("/etc/supervisord.conf"), Path("/etc/supervisor/supervisord.conf"))
+"""Where supervisor 4, supervisorctl too, looks last, in its order; Red Hat's place and Debian's."""
+
 EMBEDDED = "supervisor"
 """The directory of procman's own supervisord below `Directories.shared_state`; what follows is in it."""
 

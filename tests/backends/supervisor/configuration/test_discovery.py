@@ -9,7 +9,7 @@ from supervisor.options import ServerOptions
 
 from procman.backends.supervisor.configuration import discovery
 from procman.backends.supervisor.configuration.discovery import ExistingProgram
-from procman.backends.supervisor.configuration.main_file import MainFile, parse_main_file
+from procman.backends.supervisor.configuration.main_file import DEFAULT_FILES, MainFile, parse_main_file
 from procman.errors import ProcmanError
 from tests.reachable import as_somebody, public_directory
 
@@ -97,7 +97,7 @@ def _assert_nothing_found(root: Path) -> None:
 
 
 def test_places_of_the_distributions_are_those_supervisor_looks_in() -> None:
-    assert [f"/{path}" for path in discovery.CONFIGURATIONS] == ServerOptions().searchpaths[-2:]
+    assert [str(path) for path in DEFAULT_FILES] == ServerOptions().searchpaths[-2:]
 
 
 @pytest.mark.parametrize(
