@@ -38,7 +38,7 @@ def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progr
                 pending.pop(name)
             elif state_of(info) in RUNNING_STATES and not _is_being_forked(info["pid"]):
                 # Also one that ended by itself as the order came, and was started again.
-                _order_stop(client, name)
+                _order(client, "stopProcess", name, False)
             elif state_of(info) is State.UNKNOWN:
                 raise _lost(name, info)
         if not pending:
@@ -126,7 +126,7 @@ def _forestall(client: Client, name: str) -> None:
             return
         # In this order: a script that TERM ends leaves behind what it has started.
         if not info["pid"] or not _may_signal(client, info["pid"]) or _kill_group(info["pid"]):
-            _order_stop(client, name)
+            _order(client, "stopProcess", name, False)
         time.sleep(0.01)
 
 
@@ -150,9 +150,10 @@ def _may_signal(client: Client, pid: int) -> bool:
     return answers_as in (None, 0) or processes.user_of(pid) == answers_as
 
 
-def _order_stop(client: Client, name: str) -> None:
+def _order(client: Client, method: str, name: str, what: object) -> None:
+    """Give an order about the program NAME, which may have ended meanwhile."""
     try:
-        client.call("stopProcess", name, False)
+        client.call(method, name, what)
     except Fault as fault:
         if fault.code not in (NOT_RUNNING, BAD_NAME):
             raise
@@ -173,11 +174,7 @@ def _terminate(client: Client, name: str, pid: int) -> None:
     _wait_until_executed(pid)
     main = _main_process(name, pid)
     if main == pid:
-        try:
-            client.call("signalProcess", name, "TERM")
-        except Fault as fault:
-            if fault.code not in (NOT_RUNNING, BAD_NAME):
-                raise
+        _order(client, "signalProcess", name, "TERM")
         return
     if not _may_signal(client, main):
         raise ProcmanError(
