@@ -19,7 +19,8 @@ from procman.backends.supervisor.client import (
     Fault,
     NotRunning,
 )
-from procman.backends.supervisor.configuration.includes import files_of
+from procman.backends.supervisor.configuration.includes import included
+from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.backends.supervisor.configuration.sections import sections_of
 from procman.backends.supervisor.graceful_stop import drain, stop_gracefully, unload
 from procman.backends.supervisor.states import RUNNING_STATES, state_of
@@ -43,7 +44,7 @@ def reread(client: Client) -> Reread:
     except Fault as fault:
         if fault.code != CANT_REREAD:
             raise
-        where = locate_error(fault.text, _contents(files_of(client.main))) or client.main.path
+        where = locate_error(fault.text, _contents(client.main)) or client.main.path
         raise ProcmanError(f"{where}: {WORDS[CANT_REREAD]}: {fault.text}", hint=HINTS[CANT_REREAD]) from None
     return Reread(frozenset(added), frozenset(changed), frozenset(removed))
 
@@ -68,9 +69,10 @@ def locate_error(text: str, contents: Mapping[Path, str | None]) -> str:
     return ""
 
 
-def _contents(files: Iterable[Path]) -> dict[Path, str | None]:
+def _contents(main: MainFile) -> dict[Path, str | None]:
+    """Return what is in the files that supervisord reads, in its order: its own, then the included ones."""
     found: dict[Path, str | None] = {}
-    for file in files:
+    for file in (main.path, *included(main.includes)):
         try:
             found[file] = file.read_text(encoding="utf-8")
         except UnicodeDecodeError:

@@ -11,11 +11,6 @@ from pathlib import Path
 from procman.backends.supervisor.configuration.main_file import MainFile
 
 
-def files_of(main: MainFile) -> list[Path]:
-    """Return the files that supervisord reads, in its order: its own, then the included ones, pattern by pattern."""
-    return [main.path, *included(main.includes)]
-
-
 def included(patterns: Iterable[str]) -> list[Path]:
     """Return the files on disk that PATTERNS match, in supervisord's reading order."""
     # supervisor itself uses glob; pathlib would also match names that begin with a dot.
