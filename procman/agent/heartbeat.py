@@ -16,7 +16,7 @@ from .queue_poller import QueuePoller
 from .sd_notify import Systemd
 from .self_healing import SelfHealing
 from .settings import read_settings, report
-from .verdict import Thresholds, Verdict
+from .verdict import Verdict, thresholds_of
 from .worker_state import WorkerState, described
 
 FILE = "heartbeat.json"
@@ -43,7 +43,7 @@ class Heart:
         self.observed.on_change = self._on_change
         self._systemd = Systemd(environment)
         watchdog = self._systemd.watchdog_seconds
-        self._thresholds = Thresholds(self.settings.stale_seconds, self.settings.stall_seconds)
+        self._thresholds = thresholds_of(self.settings)
         self._seconds = min(self.settings.heartbeat_seconds, watchdog / 3 if watchdog else 1e7)
         self._healing = SelfHealing(self.observed, watchdog is not None, self.report)
         self._asker = QueuePoller(self.observed)

@@ -53,6 +53,11 @@ class Thresholds(NamedTuple):
     """How long a stop may take; None: for ever, since the process manager counts it."""
 
 
+def thresholds_of(settings: Any) -> Thresholds:
+    """Return the thresholds of `[health]`, be it procman's record of it or the agent's."""
+    return Thresholds(settings.stale_seconds, settings.stall_seconds)
+
+
 class Verdict(NamedTuple):
     """What a heartbeat comes to."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from procman.accounts import user_id
-from procman.agent.verdict import MAX_BYTES, Thresholds, read, verdict
+from procman.agent.verdict import MAX_BYTES, read, thresholds_of, verdict
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState
@@ -48,14 +48,14 @@ def program_snapshots(
 
     BROKER_ANSWERED: it has just been asked by somebody else and did answer, so that it is not to blame.
     """
-    moment, stale = now(), manifest.health.stale_seconds
+    moment, usual = now(), thresholds_of(manifest.health)
     due = restarts_due(manifest, programs, states)
     snapshots = []
     for program, state, restart_due in zip(programs, states, due, strict=True):
         heartbeat, found = read_heartbeat(manifest, program, state, moment), None
         if heartbeat.content and not heartbeat.is_touched:
             content = {**heartbeat.content, "queues_asked": moment.monotonic} if broker_answered else heartbeat.content
-            thresholds = Thresholds(stale, program.stall_seconds, program.stop_timeout_seconds)
+            thresholds = usual._replace(stall_seconds=program.stall_seconds, stop_seconds=program.stop_timeout_seconds)
             found = verdict(content, moment.monotonic, thresholds)
         snapshots.append(ProgramSnapshot(program, state, heartbeat, found, restart_due))
     return snapshots
