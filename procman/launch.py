@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 from procman.agent import BESIDE_LAUNCHER, LAUNCHER
 from procman.agent import settings as agent_settings
 from procman.celery_cli.write import beat_arguments, worker_arguments
-from procman.model import MARKER, Kind, Scope
+from procman.model import MARKER, Kind, Scope, is_left_out
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
 from procman.subprocesses import SYSTEM_PATH
 
@@ -81,11 +82,13 @@ def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
 
 def _health_environment(project: Project, program: Program) -> dict[str, str]:
     """Return what the heartbeat inside a worker or beat reads (agent/settings.py)."""
-    health = vars(project.health)
+    known = {field.name: field for field in fields(project.health)}
+    names = [name for name in agent_settings.HealthSettings._fields if name in known]
+    values = {name: getattr(program, name, getattr(project.health, name)) for name in names}
     environment = {
-        f"PROCMAN_{name.upper()}": str(int(getattr(program, name, health[name])))
-        for name in agent_settings.HealthSettings._fields
-        if name in health
+        f"PROCMAN_{name.upper()}": str(int(value))
+        for name, value in values.items()
+        if not is_left_out(known[name], value)
     }
     return environment | {"PROCMAN_HOLD_FILE": str(project.directories.state / "holds" / f"{program.name}.json")}
 

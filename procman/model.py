@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field
+from dataclasses import MISSING, Field, dataclass, field
 from enum import Enum, IntEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -21,20 +21,40 @@ NO_DEFAULT: Any = MISSING
 JSON_NAME = "json_name"
 """Metadata of a field: the key under which records on disk have it, where an earlier procman called it otherwise."""
 
+LATER = "later"
+"""Metadata of a field: it came after the first release (`is_left_out`)."""
+
 
 def setting(
-    default: T, help_: str, value: str = "", *, between: tuple[int, ...] = (), name: str = "", required: bool = False
+    default: T,
+    help_: str,
+    value: str = "",
+    *,
+    between: tuple[int, ...] = (),
+    name: str = "",
+    required: bool = False,
+    later: bool = False,
 ) -> T:
     """Return a field that is a key of procman.toml too; both have the `default`, and with `NO_DEFAULT` neither has one.
 
     The annotation of the field decides what the key expects: a flag, a path, a list of paths, a word of an enumeration,
     or a whole number `between` two, of which the second may be left out; for anything else `value` names one of
     `config.value_types`. `name` is what procman.toml calls the field, if that is something else. A key that is neither
-    `required` nor has a default may be left out: `help_` says what happens then. This is plain data that
-    `config.keys` makes use of, because `status` imports the records and reads no key.
+    `required` nor has a default may be left out: `help_` says what happens then. A key of `[health]` that came after
+    the first release is `later` (`is_left_out`). This is plain data that `config.keys` makes use of, because `status`
+    imports the records and reads no key.
     """
-    metadata = {"help": help_, "value": value, "between": between, "name": name, "required": required}
+    metadata = {"help": help_, "value": value, "between": between, "name": name, "required": required, LATER: later}
     return field(default=default, metadata=metadata)
+
+
+def is_left_out(of: Field[Any], value: object) -> bool:
+    """Return whether manifests and start scripts leave out the field `of`: it is `later`, and `value` its default.
+
+    A watcher of an older procman that still runs refuses a manifest with a key it does not know, and a start script
+    with another variable would restart its program.
+    """
+    return bool(of.metadata.get(LATER)) and value == of.default
 
 
 class Scope(Enum):

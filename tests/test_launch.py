@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from procman.launch import (
     marker,
     owner_of,
 )
-from procman.model import HealthSettings, Scope
+from procman.model import HealthSettings, Scope, setting
 from procman.project import Launch, Project
 from procman.subprocesses import SYSTEM_PATH
 from tests.config.documents import HOME, PROJECT, read, read_rest
@@ -233,6 +233,18 @@ def test_agent_has_the_defaults_of_the_configuration() -> None:
         *("failures", "heal", "restarts_per_hour"),
     ]
     assert [getattr(alone, name) for name in shared] == [getattr(configured, name) for name in shared]
+
+
+def test_key_that_came_after_the_first_release_is_in_start_scripts_only_once_it_is_set(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Later(HealthSettings):
+        failures: int = setting(3, "", between=(1,), later=True)
+
+    project = read_rest(tmp_path, "[worker.celery]")
+    usual, other = (replace(project, health=health) for health in (Later(), Later(failures=4)))
+    found = [launch_of(each, each.programs[0]).environment for each in (project, usual, other)]
+    assert found[0].keys() - found[1].keys() == {"PROCMAN_FAILURES"}
+    assert found[2] == {**found[0], "PROCMAN_FAILURES": "4"}
 
 
 def test_launcher_that_nothing_uses_is_not_installed(site: Project) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from procman.errors import ProcmanError
-from procman.model import JSON_NAME
+from procman.model import JSON_NAME, is_left_out
 
 FORMAT = 1
 """Goes up when an older procman could no longer read what this one writes."""
@@ -54,8 +54,11 @@ def from_bytes(kind: type[Record], content: bytes, path: Path) -> Record:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
+        values = ((field, getattr(value, field.name)) for field in fields(value))
         return {
-            field.metadata.get(JSON_NAME, field.name): _plain(getattr(value, field.name)) for field in fields(value)
+            field.metadata.get(JSON_NAME, field.name): _plain(each)
+            for field, each in values
+            if not is_left_out(field, each)
         }
     if isinstance(value, Enum):
         return value.value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from procman.errors import ProcmanError
 from procman.install.plan.describe import describe
 from procman.install.state import json_records
 from procman.install.state.manifest import Manifest, Pending, digest
-from procman.model import Activation, InstalledProgram, Kind
+from procman.model import Activation, HealthSettings, InstalledProgram, Kind, setting
 from procman.project import RenderedFile, Rendering
 from tests.install import sample
 
@@ -107,6 +108,16 @@ def test_key_that_a_later_version_adds_may_be_missing() -> None:
     del plain["format"], plain["pool"]
     read = json_records.from_bytes(Activation, content % json.dumps(plain).encode(), PATH)
     assert read.program == program
+
+
+def test_key_that_came_after_the_first_release_is_written_only_where_it_is_set() -> None:
+    @dataclass(frozen=True)
+    class Later(HealthSettings):
+        failures: int = setting(3, "", between=(1,), later=True)
+
+    written = [json_records.to_bytes(each) for each in (Later(), Later(failures=4))]
+    assert [json.loads(each).get("failures") for each in written] == [None, 4]
+    assert [json_records.from_bytes(Later, each, PATH).failures for each in written] == [3, 4]
 
 
 def test_manifest_describes_project_and_rendering(tmp_path: Path) -> None:
