@@ -129,3 +129,29 @@ def test_tasks_that_count_leave_one_line_each(demo: Demo) -> None:
         wait_until(lambda: len(demo.lines("finished")) >= 21)
     assert sorted(demo.lines("finished")) == [*range(20), 100]
     assert demo.lines("started") == [100]
+
+
+SEND = """
+from counting.tasks import echo
+import mysite
+for number in range(20):
+    echo.delay("x" * 4_000_000)
+"""
+RECEIVE_WHILE_SENDING = """
+import queue, subprocess, sys
+from mysite import celery_app
+
+sender = subprocess.Popen([sys.executable, "-c", sys.argv[1]])
+channel = celery_app.connection().channel()
+received = 0
+while received < 20:
+    all_sent = sender.poll() is not None
+    try:
+        received += bool(channel._get("celery"))
+    except queue.Empty:
+        assert not all_sent, received
+"""
+
+
+def test_message_is_complete_when_it_appears(demo: Demo) -> None:
+    demo.run("-c", RECEIVE_WHILE_SENDING, SEND)
