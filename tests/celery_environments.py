@@ -18,10 +18,12 @@ from pathlib import Path
 
 from tests.needs import requires
 
-CACHE = Path(__file__).parent.parent / ".cache"
+CACHE = Path(__file__).parent.parent.joinpath(".cache").resolve()
 # As it was when the tests began: they get another home, but pip's configuration and pyenv are in the real one.
 ENVIRONMENT = dict(os.environ)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
+RUNNING_PYTHON = Path(sys.executable).resolve()
+"""Not the one of the checkout's virtualenv, so that several checkouts can share a cache."""
 # What procman/agent/ must run on, oldest first.
 INSIDE = ("3.6", "3.7", "3.8", "3.9")
 
@@ -94,7 +96,7 @@ CELERY_GREEN = CelerySpec(
 def find_python(version: str) -> Path | None:
     """Return a Python of this version (`3.8`): the running one, one on PATH, or one of pyenv's."""
     if version == RUNNING:
-        return Path(sys.executable)
+        return RUNNING_PYTHON
     return next((candidate for candidate in _candidates(version) if _is_python(candidate, version)), None)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.celery_environments import CACHE, make_virtualenv
+from tests.celery_environments import CACHE, RUNNING_PYTHON, make_virtualenv
 
 NEWEST = version("supervisor")
 """A fresh virtualenv for the tests gets the newest there is."""
@@ -63,5 +63,5 @@ def _python_with(desired: str) -> Path:
         return Path(sys.executable)
     directory = CACHE / f"supervisor-{desired}"
     # 4.2.5 asks pkg_resources for its version, which later versions of setuptools no longer have.
-    make_virtualenv(directory, Path(sys.executable), (f"supervisor=={desired}", "setuptools<81"))
+    make_virtualenv(directory, RUNNING_PYTHON, (f"supervisor=={desired}", "setuptools<81"))
     return directory / "bin" / "python"

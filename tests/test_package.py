@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from procman.version import VERSION
-from tests.celery_environments import CACHE, ENVIRONMENT, make_virtualenv
+from tests.celery_environments import CACHE, ENVIRONMENT, RUNNING_PYTHON, make_virtualenv
 
 pytestmark = [pytest.mark.package, pytest.mark.xdist_group("package")]
 
@@ -55,7 +55,7 @@ def tools() -> Path:
     """A virtualenv in .cache that builds packages; its directory `wheels` has everything that procman needs."""
     directory = CACHE / "package"
     desired = (*_requirements(), *BUILD)
-    make_virtualenv(directory, Path(sys.executable), ("build", "pip>=23", *desired))
+    make_virtualenv(directory, RUNNING_PYTHON, ("build", "pip>=23", *desired))
     if not (directory / "wheels").exists():
         part = directory / "wheels.part"
         _run(directory / "bin" / "pip", "wheel", "--quiet", f"--wheel-dir={part}", *desired)
