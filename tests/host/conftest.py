@@ -1,4 +1,4 @@
-"""The booted host that the tests of this directory share: one serves a run."""
+"""The booted hosts that the tests of this directory share: one serves each of two groups, side by side."""
 
 from __future__ import annotations
 
@@ -52,19 +52,25 @@ def _rank(item: pytest.Item) -> int:
     return int(item.path.stem != "test_machine")
 
 
+def _group(item: pytest.Item) -> str:
+    if "host" not in getattr(item, "fixturenames", ()):
+        return "own host"
+    return "last host" if item.path.stem in LAST else "host"
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what is below this directory, and skip it where it cannot run.
 
-    What shares the host stays on one worker of pytest-xdist; what boots hosts of its own stays on another, beside it.
+    Tests that share a host stay on one worker of pytest-xdist. The last files share another one: it boots in seconds,
+    and on a single host the tests of this directory would take longer than all others beside it.
     """
     reason = _reason_to_skip()
     items.sort(key=_rank)
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.host)
-            shares = "host" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("host" if shares else "own host"))
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
