@@ -12,10 +12,9 @@ from procman.init.draft import Draft
 from procman.init.scan_host import broker_unit
 from procman.model import Scope
 from procman.probes.app import AppFacts
+from procman.project import Program
 
 BEAT_WITH_FILE = "PersistentScheduler"
-START_SECONDS = 10
-"""The default of start_seconds."""
 SPARE_SECONDS = 20
 """What a worker may take to end after its last task."""
 
@@ -105,7 +104,7 @@ def _take_times(draft: Draft, facts: AppFacts) -> None:
     limit = facts.options.get("task_time_limit")
     stop = math.ceil(limit) + SPARE_SECONDS if isinstance(limit, int | float) else 0
     for table in [each for each in draft.tables if re.fullmatch(r"worker\.[^.]+|beat", each)]:
-        if start > START_SECONDS:
+        if start > Program.start_seconds:
             draft.put(table, "start_seconds", start, f"It took {facts.import_seconds:.1f} s to import the app.")
         if table != "beat" and stop > DEFAULT_STOP_TIMEOUT_SECONDS["worker"]:
             draft.put(table, "stop_timeout_seconds", stop, f"Tasks may take {limit:g} s (task_time_limit).")

@@ -13,6 +13,7 @@ from procman.backends.supervisor.configuration.main_file import MainFile, read_m
 from procman.backends.supervisor.embedded import own_command
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
+from procman.host.systemd_host import BOOTED
 from procman.init.draft import Draft
 from procman.model import Scope
 
@@ -24,9 +25,6 @@ UNIT_DIRECTORIES = (
     "lib/systemd/system",
 )
 """systemd's search path for system units (systemd.unit(5)), below the root directory."""
-
-RUNNING_SYSTEMD = "run/systemd/system"
-"""There if and only if systemd is process 1 (sd_booted(3))."""
 
 RABBITMQ = ("rabbitmq-server.service",)
 REDIS = ("redis-server.service", "redis.service", "valkey-server.service", "valkey.service")
@@ -98,7 +96,7 @@ def _use(draft: Draft, main: MainFile, include: str) -> None:
 def _have_it_started(draft: Draft, scope: Scope, root: Path) -> None:
     """Name procman's own supervisord for a unit, where a systemd runs that could start it at boot."""
     command = own_command()
-    if command is None or not (root / RUNNING_SYSTEMD).is_dir():
+    if command is None or not (root / BOOTED.relative_to("/")).is_dir():
         return
     problems = trust_problems(command, {0}) if scope is Scope.SYSTEM else []
     if problems:
