@@ -63,15 +63,15 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
         project = replace(project, health=replace(project.health, procman=None))
     configuration = project.configuration_file.read_bytes()
     rendering = backend_named(project.backend).render(project)
-    described = describe(
+    desired = describe(
         project,
         rendering,
         [*(_installed_program(project, program) for program in project.programs), *installed_watcher(project)],
+        configuration,
         procman=VERSION,
-        configuration=configuration,
         templates_digest=Templates(project.templates).digest(),
+        left_out=tuple(left_out),
     )
-    desired = replace(described, left_out=tuple(left_out))
     names = [program.name for program in project.programs]
     reader = backend_named(project.backend).verifier
     left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}

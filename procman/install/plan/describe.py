@@ -23,29 +23,22 @@ def content_of(file: RenderedFile) -> bytes:
 
 
 def describe(
-    project: Project,
-    rendering: Rendering,
-    programs: Sequence[InstalledProgram],
-    *,
-    procman: str,
-    configuration: bytes,
-    templates_digest: str,
+    project: Project, rendering: Rendering, programs: Sequence[InstalledProgram], configuration: bytes, **others: object
 ) -> Manifest:
     """Return the manifest of RENDERING, before it was compared with the disk; it has what PROJECT has of its fields.
 
-    PROCMAN is the version, CONFIGURATION the content of procman.toml.
+    CONFIGURATION is the content of procman.toml, and OTHERS are the fields that nothing of these tells.
     """
     return record_of(
         Manifest,
         project,
-        procman=procman,
         project=project.name,
         configuration_digest=digest(configuration),
-        templates_digest=templates_digest,
         programs=tuple(programs),
         files=tuple(installed_file(file) for file in rendering.files),
         rendered_directories=rendering.directories,
         log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
+        **others,
     )
 
 
