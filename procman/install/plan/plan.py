@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,18 +72,11 @@ def make_plan(
     """
     problems: list[str] = []
     recorded = _recorded(installation)
-    changes = _changes(rendering, desired, recorded, disk, adopt or {}, problems)
-    if restore:
-        theirs = [given_back(path, copy, disk) for path, copy in restore.items()]
-        changes = (*theirs, *(change for change in changes if change.path not in restore))
+    changes = _changes(rendering, desired, recorded, disk, adopt or {}, restore or {}, problems)
     directories = to_make(rendering, desired, disk, problems)
     check_private(rendering, disk, problems)
-    made = {*(directory.path for directory in directories), *installation.shared_directories}
     handed_over = to_hand_over(rendering, desired, disk, problems)
-    leftovers = (
-        *installation.leftovers,
-        *_leftovers(rendering, recorded, {*made, *(file.path for file in installation.replaced)}, disk, problems),
-    )
+    leftovers = _leftovers(rendering, recorded, directories, installation, disk, problems)
     generation, written = _generation(_with_history(desired, installation, directories, changes), installation)
     obsolete = _obsolete(installation, generation.number)
     unchanged = generation == installation.current and all(change.kind is ChangeKind.KEEP for change in changes)
@@ -94,7 +87,7 @@ def make_plan(
         directories=directories,
         handed_over=handed_over,
         activations=_activations(changes, desired, installation),
-        leftovers=tuple(dict.fromkeys(leftovers)),
+        leftovers=leftovers,
         unfinished=tuple(unfinished.number for unfinished in installation.unfinished),
         obsolete=obsolete,
         nothing_to_do=unchanged and not (directories or handed_over or leftovers or obsolete or installation.pending),
@@ -129,6 +122,7 @@ def _changes(
     recorded: Recorded,
     disk: Disk,
     adopt: Mapping[Path, str | None],
+    restore: Mapping[Path, Found],
     problems: list[str],
 ) -> tuple[Change, ...]:
     changes: list[Change] = []
@@ -142,20 +136,31 @@ def _changes(
             changes.extend([change] if change else [])
     with collecting(problems):
         changes.extend(removals(ours, recorded, disk))
-    return tuple(sorted(changes, key=lambda change: change.kind is ChangeKind.REMOVE))
+    theirs = [given_back(path, copy, disk) for path, copy in restore.items()]
+    others = [change for change in changes if change.path not in restore]
+    return (*theirs, *sorted(others, key=lambda change: change.kind is ChangeKind.REMOVE))
 
 
 def _leftovers(
-    rendering: Rendering, recorded: Recorded, others: Collection[Path], disk: Disk, problems: list[str]
-) -> Iterator[Path]:
-    files = (file.path for file in rendering.files)
-    directories = (directory.path for directory in rendering.directories)
+    rendering: Rendering,
+    recorded: Recorded,
+    directories: Collection[RenderedDirectory],
+    installation: Installation,
+    disk: Disk,
+    problems: list[str],
+) -> tuple[Path, ...]:
+    """Return the temporary files in procman's own places, and beside all that is rendered, made or recorded."""
+    paths = {*recorded.current, *recorded.unfinished, *installation.shared_directories}
+    paths |= {directory.path for directory in (*rendering.directories, *directories)}
+    paths |= {file.path for file in rendering.files} | {file.path for file in installation.replaced}
     names: dict[Path, set[str]] = defaultdict(set)
-    for path in {*files, *directories, *others, *recorded.current, *recorded.unfinished}:
+    for path in paths:
         names[path.parent].add(path.name)
+    found = [*installation.leftovers]
     for parent, ours in names.items():
         with collecting(problems):
-            yield from (parent / name for name in disk.names(parent) if finished_name(name) in ours)
+            found += [parent / name for name in disk.names(parent) if finished_name(name) in ours]
+    return tuple(dict.fromkeys(found))
 
 
 def _with_history(
