@@ -165,16 +165,6 @@ class SupervisorController:
         stop_supervisord(self.client, progress, self._service)
         return Path(self.client.main.log_file)
 
-    def drain(self, names: Sequence[str], seconds: float, progress: Progress) -> list[str]:
-        """Stop programs of other people's sections so that running tasks finish; say what was done.
-
-        NAMES may be `group:name`; a group is unloaded with its last program.
-        """
-        from procman.backends.supervisor.graceful_stop import drain, unload
-
-        drain(self.client, names, seconds, progress)
-        return unload(self.client, names)
-
     def command_line(self, program: InstalledProgram) -> str:
         if not self.embedded and self.configuration == next((file for file in DEFAULT_FILES if file.exists()), None):
             return f"supervisorctl restart {program.name}"

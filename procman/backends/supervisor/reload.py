@@ -32,7 +32,6 @@ from procman.model import InstalledProgram, State
 class Reread:
     """How the files differ from what supervisord runs, by name of the group; an ungrouped program is its own."""
 
-    added: frozenset[str] = frozenset()
     changed: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
 
@@ -40,13 +39,13 @@ class Reread:
 def reread(client: Client) -> Reread:
     """Have supervisord read its files again, which loads nothing yet; the error names the file it cannot read."""
     try:
-        [[added, changed, removed]] = client.call("reloadConfig")
+        [[_, changed, removed]] = client.call("reloadConfig")
     except Fault as fault:
         if fault.code != CANT_REREAD:
             raise
         where = locate_error(fault.text, _contents(client.main)) or client.main.path
         raise ProcmanError(f"{where}: {WORDS[CANT_REREAD]}: {fault.text}", hint=HINTS[CANT_REREAD]) from None
-    return Reread(frozenset(added), frozenset(changed), frozenset(removed))
+    return Reread(frozenset(changed), frozenset(removed))
 
 
 def locate_error(text: str, contents: Mapping[Path, str | None]) -> str:

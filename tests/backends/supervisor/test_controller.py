@@ -17,7 +17,7 @@ import pytest
 
 from procman.backends.supervisor.client import Fault, NotRunning, Unreachable
 from procman.backends.supervisor.controller import SupervisorController
-from procman.backends.supervisor.graceful_stop import stop_gracefully
+from procman.backends.supervisor.graceful_stop import drain, stop_gracefully, unload
 from procman.errors import ProcmanError
 from procman.host import process
 from procman.model import Action, Activation, InstalledProgram, ProgramState, State
@@ -36,6 +36,12 @@ def state(supervisord: Supervisord, program: InstalledProgram) -> ProgramState:
 
 def activate(supervisord: Supervisord, action: Action, program: InstalledProgram, desired: bool | None = None) -> str:
     return supervisord.controller().activate(Activation(action, program, desired), ignore)
+
+
+def drain_and_unload(supervisord: Supervisord, *names: str) -> list[str]:
+    client = supervisord.controller().client
+    drain(client, names, 20, ignore)
+    return unload(client, names)
 
 
 # States
@@ -724,7 +730,7 @@ def _old(supervisord: Supervisord, task_seconds: float = 2) -> Path:
 def test_program_of_somebody_elses_section_is_drained(supervisord: Supervisord) -> None:
     theirs = _old(supervisord)
     theirs.write_text("")
-    supervisord.controller().drain(["catmaid:a", "catmaid:other"], 20, ignore)
+    drain_and_unload(supervisord, "catmaid:a", "catmaid:other")
     assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
     assert "ready" not in supervisord.events("a")[4:]
     assert supervisord.names() == []
@@ -733,11 +739,11 @@ def test_program_of_somebody_elses_section_is_drained(supervisord: Supervisord) 
 def test_group_with_other_members_goes_on_running(supervisord: Supervisord) -> None:
     _old(supervisord)
     other = supervisord.info("catmaid:other")["pid"]
-    [said] = supervisord.controller().drain(["catmaid:a"], 20, ignore)
+    [said] = drain_and_unload(supervisord, "catmaid:a")
     assert "catmaid:a" in said
     assert supervisord.state("catmaid:a") == "STOPPED"
     assert supervisord.info("catmaid:other")["pid"] == other
-    assert supervisord.controller().drain(["catmaid:a"], 20, ignore) == [said]
+    assert drain_and_unload(supervisord, "catmaid:a") == [said]
 
 
 def test_program_taken_over_is_never_there_twice(supervisord: Supervisord) -> None:
@@ -795,7 +801,7 @@ def test_worker_behind_a_script_that_waits_for_it_is_drained_too(supervisord: Su
     supervisord.section("a", command=script)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
-    supervisord.controller().drain(["a"], 20, ignore)
+    drain_and_unload(supervisord, "a")
     # One that was left behind by a killed script would be ready by now.
     time.sleep(1.5)
     assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
@@ -809,7 +815,7 @@ def test_script_with_several_processes_is_left_to_a_person(supervisord: Supervis
     assert isinstance(main, int)
     eventually(lambda: len(process.children(main)) == 2)
     with pytest.raises(ProcmanError, match="2 processes") as caught:
-        supervisord.controller().drain(["a"], 20, ignore)
+        drain_and_unload(supervisord, "a")
     assert "supervisorctl stop a" in caught.value.hint
     assert supervisord.info("a")["pid"] == main
 
