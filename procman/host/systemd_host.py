@@ -83,17 +83,8 @@ def unit_path(scope: Scope) -> list[Path]:
     return [Path(line) for line in lines if line]
 
 
-def user_stop_timeout_seconds() -> float | None:
-    """Return how long the host lets the systemd of the calling user take to stop; None: without end, or not known."""
-    return _span("TimeoutStopUSec", f"user@{os.geteuid()}.service")
-
-
-def reboot_timeout_seconds() -> float | None:
-    """Return how long a reboot waits for all units before it is forced; None: without end, or not known."""
-    return _span("JobTimeoutUSec", "reboot.target")
-
-
-def _span(name: str, unit: str) -> float | None:
+def time_limit(name: str, unit: str) -> float | None:
+    """Return the seconds that the property `name` gives a unit of the host; None: without end, or not known."""
     words = ["systemctl", "show", "--value", f"--property={name}", unit]
     try:
         return seconds(run(words).checked().stdout.strip())

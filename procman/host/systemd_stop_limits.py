@@ -41,7 +41,7 @@ def cut_by_reboot(longest_seconds: int) -> str | None:
 
     None: it would not. Its targets force it when their own time is over (systemd.unit(5), JobTimeoutAction=).
     """
-    allowed = systemd_host.reboot_timeout_seconds() if systemd_host.BOOTED.is_dir() else None
+    allowed = systemd_host.time_limit("JobTimeoutUSec", "reboot.target") if systemd_host.BOOTED.is_dir() else None
     if allowed is None or allowed >= longest_seconds:
         return None
     return (
@@ -56,9 +56,9 @@ def warnings_of_user(longest: int) -> Iterator[str]:
     name = user_name(os.geteuid())
     if not systemd_host.LINGERING.joinpath(name).exists():
         yield f"programs start when {name} logs in and end with the last session: sudo loginctl enable-linger {name}"
-    allowed = systemd_host.user_stop_timeout_seconds()
+    unit = f"user@{os.geteuid()}.service"
+    allowed = systemd_host.time_limit("TimeoutStopUSec", unit)
     if allowed is not None and allowed < longest:
-        unit = f"user@{os.geteuid()}.service"
         yield (
             f"at shutdown the host kills {unit} after {allowed:g} s, and running tasks with it; as root: "
             f"mkdir -p /etc/systemd/system/{unit}.d && printf '[Service]\\nTimeoutStopSec={longest + 30}\\n' "

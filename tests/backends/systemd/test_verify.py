@@ -174,7 +174,7 @@ def test_older_systemd_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_user_scope_warns_of_what_only_root_can_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(systemd_host, "LINGERING", tmp_path)
-    monkeypatch.setattr(systemd_host, "user_stop_timeout_seconds", lambda: 120.0)
+    monkeypatch.setattr(systemd_host, "time_limit", lambda *_: 120.0)
     desired = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
     found = "\n".join(warnings(desired))
     assert f"sudo loginctl enable-linger {user_name(os.geteuid())}" in found
@@ -182,7 +182,7 @@ def test_user_scope_warns_of_what_only_root_can_mend(monkeypatch: pytest.MonkeyP
     assert "ProtectSystem=" in found
     assert "rabbitmq-server.service" in found
     (tmp_path / user_name(os.geteuid())).touch()
-    monkeypatch.setattr(systemd_host, "user_stop_timeout_seconds", lambda: 700.0)
+    monkeypatch.setattr(systemd_host, "time_limit", lambda *_: 700.0)
     desired = project(scope=USER_SCOPE, systemd='sandbox = "off"')
     assert warnings(desired) == []
 
