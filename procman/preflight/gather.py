@@ -157,7 +157,7 @@ def _look(
         ended = f"{_python(project)} ended before it said anything"
         detail = ended if isinstance(error, AppError) else error.message
         return PreflightFacts(project, launches, Interpreter("", detail, error.hint))
-    found = {Path(path): _place(each) for path, each in answer["paths"].items()}
+    found = {Path(path): Place(**each) for path, each in answer["paths"].items()}
     return PreflightFacts(
         project=project,
         launches=launches,
@@ -202,13 +202,9 @@ def _looked_up(launch: Launch, program: Program, secrets: Mapping[str, str]) -> 
     return word, {**launch.environment, **secrets}.get("PATH", "")
 
 
-def _place(found: Mapping[str, Any]) -> Place:
-    return Place(**{**found, "above": Path(found["above"])})
-
-
 def _schedule(answer: Mapping[str, Any]) -> Schedule:
     return Schedule(
-        {Path(path): _place(each) for path, each in answer["schedule"]["files"].items()},
+        {Path(path): Place(**each) for path, each in answer["schedule"]["files"].items()},
         answer["schedule"]["problem"] or "",
         answer["schedule"]["opens"],
         tuple((Path(old), Path(new)) for old, new in answer["set_aside"]),

@@ -54,9 +54,8 @@ class Place:
     mode: int
     readable: bool
     writable: bool
-    above: Path
-    """The nearest directory above that exists."""
     above_writable: bool
+    """The nearest directory above that exists can be written to."""
     free_bytes: int | None
     in_memory: bool
     """It is on a file system that is gone after a boot."""

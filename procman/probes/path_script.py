@@ -68,7 +68,6 @@ def look(path: str) -> Dict[str, Any]:
         "mode": stat.S_IMODE(found.st_mode) if found else 0,
         "readable": os.access(path, os.R_OK | (os.X_OK if os.path.isdir(path) else 0)),
         "writable": os.access(path, os.W_OK | (os.X_OK if os.path.isdir(path) else 0)),
-        "above": above,
         "above_writable": os.access(above, os.W_OK | os.X_OK),
         "free_bytes": _free_bytes(path if found else above),
         "in_memory": _is_in_memory(path if found else above),

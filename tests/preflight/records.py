@@ -53,7 +53,6 @@ def place(**changes: Any) -> Place:
         mode=0o755,
         readable=True,
         writable=True,
-        above=Path("/"),
         above_writable=False,
         free_bytes=2**40,
         in_memory=False,
