@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from procman.backends.supervisor.configuration.discovery import ExistingProgram
+from procman.backends.supervisor.configuration.sections import Section
 from procman.celery_cli.write import variable_objection
 from procman.config.read_environment import OWN_VARIABLES, SHELL_VARIABLES
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
@@ -37,11 +37,11 @@ HARMLESS = {
 FROM_PASSWORD_DATABASE = ("HOME", "USER", "LOGNAME")
 
 
-def take_options(draft: Draft, program: ExistingProgram, table: str) -> None:
+def take_options(draft: Draft, program: Section, table: str) -> None:
     """Put the options of PROGRAM into DRAFT, and tell which are left out and why."""
     header = f"[program:{program.name}]"
     short = _short_stop(program, table)
-    for option, value in program.options.items():
+    for option, value in program.values.items():
         if option in TAKEN or value.lower() in HARMLESS.get(option, ()):
             continue
         if option == "stopwaitsecs" and short is not None:
@@ -51,14 +51,14 @@ def take_options(draft: Draft, program: ExistingProgram, table: str) -> None:
             draft.found("left out", f"{header} {option} = {value}", reason)
     if short is not None:
         waits = DEFAULT_STOP_TIMEOUT_SECONDS["worker"]
-        said = f" = {short}" if "stopwaitsecs" in program.options else ""
+        said = f" = {short}" if "stopwaitsecs" in program.values else ""
         note = f"supervisord killed what still ran after {short} s; procman waits {waits} s"
         draft.found("changed", f"{header} stopwaitsecs{said}", note)
 
 
-def _short_stop(program: ExistingProgram, table: str) -> int | None:
+def _short_stop(program: Section, table: str) -> int | None:
     """Return after how many seconds a stop of a worker killed its tasks, if that is sooner than procman does."""
-    seconds = _number(program.options.get("stopwaitsecs", str(SUPERVISORS_STOP_SECONDS)))
+    seconds = _number(program.values.get("stopwaitsecs", str(SUPERVISORS_STOP_SECONDS)))
     is_short = seconds is not None and seconds < DEFAULT_STOP_TIMEOUT_SECONDS["worker"]
     return seconds if is_short and table.startswith("worker.") else None
 

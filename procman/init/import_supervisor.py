@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.backends.supervisor.configuration.discovery import (
-    ExistingProgram,
     command_of,
     environment_of,
     expanded,
     read_programs,
 )
 from procman.backends.supervisor.configuration.redaction import without_content
+from procman.backends.supervisor.configuration.sections import Section
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.start_script import LONGEST_SCRIPT, StartScript, read_script
 from procman.host.temporary import is_emptied_at_boot
@@ -30,7 +30,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 class Existing:
     """A worker or beat that supervisord runs today."""
 
-    program: ExistingProgram
+    program: Section
     command: CeleryCommand
     environment: Mapping[str, str]
     directory: Path | None
@@ -50,7 +50,7 @@ def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, man
     then can it take the programs over.
     """
     sections = _merged(read_programs(file))
-    found = [existing for each in sections if each.kind == "program" and (existing := _understand(draft, each, here))]
+    found = [one for each in sections if each.kind == "program" and (one := _understand(draft, file, each, here))]
     name = name or _name_of(found)
     if name:
         draft.put("project", "name", name)
@@ -72,24 +72,22 @@ def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, man
         draft.warn(f"{file}: no Celery worker or beat was found in it")
 
 
-def _merged(sections: list[ExistingProgram]) -> list[ExistingProgram]:
-    merged: dict[tuple[str, str], ExistingProgram] = {}
+def _merged(sections: list[Section]) -> list[Section]:
+    merged: dict[tuple[str, str], Section] = {}
     for section in sections:
         key = (section.kind, section.name)
         before = merged.get(key)
-        merged[key] = replace(before, options={**before.options, **section.options}) if before else section
+        merged[key] = replace(before, options=(*before.options, *section.options)) if before else section
     return list(merged.values())
 
 
-def _understand(draft: Draft, program: ExistingProgram, here: Path) -> Existing | None:
+def _understand(draft: Draft, file: Path, program: Section, here: Path) -> Existing | None:
     try:
         words = command_of(program, here)
         environment = environment_of(program, here)
         directory = expanded(program, "directory", here)
     except ValueError as error:
-        draft.warn(
-            f"{program.file}:{program.line}: [program:{program.name}] cannot be understood: {without_content(error)}"
-        )
+        draft.warn(f"{file}:{program.line}: [program:{program.name}] cannot be understood: {without_content(error)}")
         return None
     started = Path(directory) if directory else None
     command = read_command(words)
@@ -115,7 +113,7 @@ def script_of(words: list[str], directory: Path | None) -> str:
     return content.decode("utf-8", "replace") if b"\0" not in content else ""
 
 
-def _from_script(draft: Draft, program: ExistingProgram, script: StartScript, started: Path | None) -> Existing | None:
+def _from_script(draft: Draft, program: Section, script: StartScript, started: Path | None) -> Existing | None:
     where = f"the start script of [program:{program.name}]"
     for told in script.not_understood:
         draft.warn(f"{where}, {told}")
@@ -144,9 +142,9 @@ def _name_of(found: list[Existing]) -> str | None:
     return None
 
 
-def _tell_section(draft: Draft, section: ExistingProgram, names: set[str]) -> None:
+def _tell_section(draft: Draft, section: Section, names: set[str]) -> None:
     header = f"[{section.kind}:{section.name}]"
-    if section.kind == "group" and names & set(section.members):
+    if section.kind == "group" and names & set(section.members()):
         draft.found("left out", header, "supervisorctl does not find a program in a group by its name alone")
     elif section.name not in names:
         draft.found("left alone", header, "no Celery worker or beat")
@@ -182,7 +180,7 @@ def _take(draft: Draft, existing: Existing, table: str, here: Path) -> None:
             draft.warn(f"{existing.header} has another {key}, {value}: a project has one, and {before} is written")
     for key, value in command.values.items():
         # procman numbers the node names of instances itself.
-        if not (key == "hostname" and "process_num" in existing.program.options.get("command", "")):
+        if not (key == "hostname" and "process_num" in existing.program.value("command")):
             draft.put(table, key, value)
     take_options(draft, existing.program, table)
     take_environment(draft, existing.header, existing.environment, table, existing.directory)

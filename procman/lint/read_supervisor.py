@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.accounts import user_name
-from procman.backends.supervisor.configuration.discovery import ExistingProgram, command_of, environment_of, expanded
+from procman.backends.supervisor.configuration.discovery import command_of, environment_of, expanded
 from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Malformed, Section, read_sections
 from procman.lint.find_celery import is_open, recognise
 from procman.lint.inputs import LogFile, Part, Reader, Recognised, Setting
@@ -43,12 +43,10 @@ def _part(file: Path, section: Section, world_readable: bool) -> Part:
     part = Part(Reader.SUPERVISOR, file, section.line, section.header, settings, world_readable)
     if section.kind not in PROGRAM_KINDS:
         return part
-    options = {option.name: option.value for option in section.options}
-    program = ExistingProgram(section.kind, section.name, options, file, section.line)
-    return _with_command(part, program)
+    return _with_command(part, section)
 
 
-def _with_command(part: Part, program: ExistingProgram) -> Part:
+def _with_command(part: Part, program: Section) -> Part:
     here = part.file.parent
     directory = _expanded(program, "directory", here) or "/"
     variables = _variables(program, here)
@@ -63,34 +61,34 @@ def _with_command(part: Part, program: ExistingProgram) -> Part:
     )
 
 
-def _words(program: ExistingProgram, here: Path) -> list[str]:
+def _words(program: Section, here: Path) -> list[str]:
     try:
         return command_of(program, here)
     except ValueError:
         # Something that only supervisord can fill in; most of it is still to be understood.
         try:
-            return shlex.split(program.options.get("command", ""))
+            return shlex.split(program.value("command"))
         except ValueError:
-            return program.options.get("command", "").split()
+            return program.value("command").split()
 
 
-def _variables(program: ExistingProgram, here: Path) -> Mapping[str, str]:
+def _variables(program: Section, here: Path) -> Mapping[str, str]:
     try:
         return environment_of(program, here)
     except ValueError:
-        raw = program.options.get("environment", "")
+        raw = program.value("environment")
         pairs = (pair.partition("=") for pair in raw.split(","))
         return {name.strip(): value.strip().strip("'\"") for name, equals, value in pairs if equals}
 
 
-def _expanded(program: ExistingProgram, option: str, here: Path) -> str:
+def _expanded(program: Section, option: str, here: Path) -> str:
     try:
         return expanded(program, option, here)
     except ValueError:
-        return program.options.get(option, "")
+        return program.value(option)
 
 
-def _logs(part: Part, program: ExistingProgram, here: Path) -> Iterator[LogFile]:
+def _logs(part: Part, program: Section, here: Path) -> Iterator[LogFile]:
     for name in LOGS:
         setting = part.find(name)
         path = _expanded(program, name, here)

@@ -7,34 +7,14 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.datatypes import dict_of_key_value_pairs
 from supervisor.options import expand
 
 from procman.backends.supervisor.configuration.main_file import DEFAULT_FILES, MainFile
-from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, read_sections
+from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section, read_sections
 from procman.errors import ProcmanError
-
-
-@dataclass(frozen=True)
-class ExistingProgram:
-    """A section that makes supervisord run or group something, as it stands in a file."""
-
-    kind: str
-    """`program`, `fcgi-program`, `eventlistener` or `group`."""
-    name: str
-    """What supervisorctl calls it."""
-    options: Mapping[str, str]
-    """As supervisord reads them: without comments, lines joined, nothing expanded."""
-    file: Path
-    line: int
-
-    @property
-    def members(self) -> tuple[str, ...]:
-        """The programs of a group."""
-        return tuple(filter(None, re.split(r"[\s,]+", self.options.get("programs", ""))))
 
 
 def find_configurations(environment: Mapping[str, str], root: Path = Path("/")) -> tuple[Path, ...]:
@@ -66,22 +46,16 @@ def include_for(main: MainFile) -> str | None:
     return None
 
 
-def read_programs(path: Path) -> list[ExistingProgram]:
+def read_programs(path: Path) -> list[Section]:
     """Return the programs, event listeners and groups that stand in the file PATH, in its order.
 
     A section that stands there twice, which supervisord merges, is returned twice. Raises ProcmanError where
     supervisord could not read the file.
     """
-    return [
-        ExistingProgram(
-            section.kind, section.name, {each.name: each.value for each in section.options}, path, section.line
-        )
-        for section in read_sections(path, _text(path))
-        if section.kind in (*PROGRAM_KINDS, "group")
-    ]
+    return [each for each in read_sections(path, _text(path)) if each.kind in (*PROGRAM_KINDS, "group")]
 
 
-def expanded(program: ExistingProgram, option: str, here: Path) -> str:
+def expanded(program: Section, option: str, here: Path) -> str:
     """Return the value of OPTION, empty if not set, with what supervisord fills in; HERE is its main file's directory.
 
     Raises ValueError for something only supervisord knows, such as `%(ENV_HOME)s`.
@@ -93,15 +67,15 @@ def expanded(program: ExistingProgram, option: str, here: Path) -> str:
         "process_num": 0,
         "numprocs": 1,
     }
-    return str(expand(program.options.get(option, ""), expansions, option))
+    return str(expand(program.value(option), expansions, option))
 
 
-def command_of(program: ExistingProgram, here: Path) -> list[str]:
+def command_of(program: Section, here: Path) -> list[str]:
     """Return the words of the command, as supervisord would run them; ValueError as `expanded`."""
     return shlex.split(expanded(program, "command", here))
 
 
-def environment_of(program: ExistingProgram, here: Path) -> dict[str, str]:
+def environment_of(program: Section, here: Path) -> dict[str, str]:
     """Return the variables that the section sets; ValueError as `expanded`."""
     found: Mapping[str, str] = dict_of_key_value_pairs(expanded(program, "environment", here))
     return dict(found)

@@ -59,9 +59,14 @@ class Section:
         """Return the header without brackets."""
         return f"{self.kind}:{self.name}" if self.name else self.kind
 
+    @property
+    def values(self) -> dict[str, str]:
+        """Return the value of each option that counts, which is the last; nothing in it is filled in."""
+        return {option.name: option.value for option in self.options}
+
     def value(self, option: str) -> str:
-        """Return the value of OPTION that counts, which is the last; empty if there is none."""
-        return next((found.value for found in reversed(self.options) if found.name == option), "")
+        """Return the value of OPTION that counts; empty if there is none."""
+        return self.values.get(option, "")
 
     def members(self) -> list[str]:
         """Return the programs that a `[group:]` names."""

@@ -8,8 +8,8 @@ import pytest
 from supervisor.options import ServerOptions
 
 from procman.backends.supervisor.configuration import discovery
-from procman.backends.supervisor.configuration.discovery import ExistingProgram
 from procman.backends.supervisor.configuration.main_file import DEFAULT_FILES, MainFile, parse_main_file
+from procman.backends.supervisor.configuration.sections import sections_of
 from procman.errors import ProcmanError
 from tests.reachable import as_somebody, public_directory
 
@@ -40,9 +40,9 @@ def test_programs_and_groups_are_read_with_their_lines(tmp_path: Path) -> None:
     file.write_text(CATMAID)
     app, celery, group = discovery.read_programs(file)
     assert (app.kind, app.name, app.line) == ("program", "catmaid-app", 2)
-    assert app.options["command"] == "/opt/catmaid/django/env/bin/uwsgi --ini /opt/catmaid/uwsgi.ini"
-    assert (celery.name, celery.line, celery.options["redirect_stderr"]) == ("catmaid-celery", 6, "true")
-    assert (group.kind, group.line, group.members) == ("group", 11, ("catmaid-app", "catmaid-celery"))
+    assert app.value("command") == "/opt/catmaid/django/env/bin/uwsgi --ini /opt/catmaid/uwsgi.ini"
+    assert (celery.name, celery.line, celery.value("redirect_stderr")) == ("catmaid-celery", 6, "true")
+    assert (group.kind, group.line, group.members()) == ("group", 11, ["catmaid-app", "catmaid-celery"])
 
 
 def test_line_that_only_looks_like_a_header_is_none(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_section_that_stands_twice_is_found_twice(tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     file.write_text("[program:a]\ncommand = x\nuser = one\n[program:a]\nuser = two\n")
     found = discovery.read_programs(file)
-    assert [(each.line, each.options["user"]) for each in found] == [(1, "one"), (4, "two")]
+    assert [(each.line, each.value("user")) for each in found] == [(1, "one"), (4, "two")]
 
 
 def test_file_that_supervisord_cannot_read_is_named(tmp_path: Path) -> None:
@@ -116,12 +116,12 @@ def test_include_pattern_must_leave_room_for_a_name(tmp_path: Path, include: str
 
 
 def test_values_are_expanded_as_supervisord_does() -> None:
-    options = {
-        "command": "%(here)s/bin/celery -n %(program_name)s@%%h 'two words'",
-        "environment": """A="x, y",B='%(program_name)s'""",
-        "directory": "%(ENV_HOME)s/catmaid",
-    }
-    program = ExistingProgram("program", "worker", options, Path("/etc/x.conf"), 1)
+    [program] = sections_of(
+        "[program:worker]\n"
+        "command=%(here)s/bin/celery -n %(program_name)s@%%h 'two words'\n"
+        """environment=A="x, y",B='%(program_name)s'\n"""
+        "directory=%(ENV_HOME)s/catmaid\n"
+    )
     here = Path("/etc/supervisor")
     assert discovery.command_of(program, here) == [
         "/etc/supervisor/bin/celery",
