@@ -9,10 +9,12 @@ from typing import TextIO
 
 from procman.lint.inputs import Finding
 from procman.model import Level, Result
-from procman.output.terminal import LEVEL_COLOURS, coloured, printable
+from procman.output.terminal import coloured, printable
 
 FORMAT = 1
 """Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
 
 
 def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
@@ -27,7 +29,7 @@ def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.st
 
 
 def _lines(result: Result, stream: TextIO) -> Iterator[str]:
-    level = coloured(f"{result.level.name:8}", LEVEL_COLOURS[result.level], stream)
+    level = coloured(f"{result.level.name:8}", COLOURS[result.level], stream)
     first, *others = printable_lines(result.detail) or [""]
     yield f"  {level}  {result.code}  {first}"
     yield from (f"                   {line}" for line in others)
@@ -59,7 +61,7 @@ def _result(result: Result) -> dict[str, object]:
 def findings_as_text(found: Sequence[Finding], stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield what a lint found, file by file in the order of the lines, as editors and `grep -n` have it."""
     for each in found:
-        level = coloured(each.level.name, LEVEL_COLOURS[each.level], stream)
+        level = coloured(each.level.name, COLOURS[each.level], stream)
         where = f"{printable(str(each.file))}:{each.line}"
         yield f"{where}: {level} {each.code} [{printable(each.program)}] {printable(each.option)}".rstrip()
         yield f"    {printable(each.why)}"

@@ -10,7 +10,8 @@ from typing import TextIO
 from procman.model import Level, Result, State
 from procman.monitoring.checks.registry import RUNNING
 from procman.monitoring.health import Health, ProgramHealth
-from procman.output.terminal import colour_of, coloured, printable, table
+from procman.output.status import COLOURS
+from procman.output.terminal import coloured, printable, table
 
 FORMAT = 1
 """Goes up when a field changes its meaning or goes away; new fields may come at any time."""
@@ -24,13 +25,13 @@ def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
     lines = table(["NAME", "HEALTH", "WHAT"], rows)
     yield coloured(lines[0], "bold", stream)
     for line, each in zip(lines[1:], health.programs, strict=True):
-        yield coloured(line, colour_of(each.worst.level), stream)
+        yield coloured(line, _colour(each.worst.level), stream)
     yield ""
     unsound = [result for result in health.everything if result.level is not Level.OK]
     for result in unsound:
         subject = result.program or health.manifest.project
         said = f"{subject}: {result.level.name.lower()} {result.code}: {result.detail}"
-        yield coloured(printable(said), colour_of(result.level), stream)
+        yield coloured(printable(said), _colour(result.level), stream)
         for line in result.hint.splitlines():
             yield f"  {printable(line)}"
     if not unsound:
@@ -40,6 +41,10 @@ def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
 def _word(each: ProgramHealth) -> str:
     state = each.watched.state
     return "-" if state.state is State.STOPPED and not state.desired else each.worst.level.name.lower()
+
+
+def _colour(level: Level) -> str:
+    return "" if level is Level.OK else COLOURS[level]
 
 
 def as_json(health: Health) -> str:

@@ -11,10 +11,12 @@ from procman.agent.verdict import format_duration
 from procman.install.state.holds import Hold
 from procman.model import Level, State
 from procman.monitoring.status import ProgramStatus, ProjectStatus
-from procman.output.terminal import colour_of, coloured, moment, printable, size, table
+from procman.output.terminal import coloured, moment, printable, size, table
 
 FORMAT = 1
 """Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+
+COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
 
 
 def as_text(status: ProjectStatus, stream: TextIO = sys.stdout) -> Iterator[str]:
@@ -23,7 +25,7 @@ def as_text(status: ProjectStatus, stream: TextIO = sys.stdout) -> Iterator[str]
     lines = table(header, [_row(status, each) for each in status.programs], right=header[3:])
     yield coloured(lines[0], "bold", stream)
     for line, each in zip(lines[1:], status.programs, strict=True):
-        yield coloured(line, colour_of(each.result.level), stream)
+        yield coloured(line, "" if each.result.level is Level.OK else COLOURS[each.result.level], stream)
     yield ""
     yield from _remarks(status)
 

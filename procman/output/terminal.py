@@ -7,9 +7,6 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from procman.model import Level
-
-LEVEL_COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
 COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "faint": "2", "bold": "1"}
 
 
@@ -33,11 +30,6 @@ def wants_colour(stream: TextIO) -> bool:
 def coloured(text: str, colour: str, stream: TextIO) -> str:
     """Return TEXT in COLOUR where STREAM is to have colour."""
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if colour and wants_colour(stream) else text
-
-
-def colour_of(level: Level) -> str:
-    """Return the colour of a line about something of this `level`; none where nothing is wrong."""
-    return "" if level is Level.OK else LEVEL_COLOURS[level]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> list[str]:
