@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,10 @@ from .overlay import Overlay
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 WHEELS = CACHE / "wheels"
-LAYERS_KEPT = 3
+KEPT = 3
+"""How many layers, and how many wheels of procman, stay in the cache."""
+
+NOT_IN_A_WHEEL = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
 
 PACKAGES = (
     *("systemd", "systemd-sysv", "systemd-container", "libpam-systemd", "dbus", "dbus-user-session"),
@@ -60,12 +64,10 @@ printf '127.0.0.1 localhost\\n127.0.1.1 procman-host\\n::1 localhost\\n' > /etc/
 def layer(packages: Sequence[str] = PACKAGES) -> Path:
     """The archive of what installing `packages` and naming the host writes; made when it is not in the cache."""
     made = CACHE / "host" / f"layer-{_key(packages)}.tar"
-    with _alone():
+    with filling_the_cache():
         if not made.exists():
             _make_layer(packages, made)
-        os.utime(made)
-        for old in sorted(made.parent.glob("layer-*.tar"), key=lambda path: path.stat().st_mtime)[:-LAYERS_KEPT]:
-            old.unlink()
+        _keep_the_latest(made, "layer-*.tar")
     return made
 
 
@@ -77,19 +79,22 @@ def wheelhouse(requirements: Sequence[str], python: str = "/usr/bin/python3") ->
     """
     made = WHEELS / _digest(python, *sorted(requirements))
     under = layer()
-    with _alone():
+    with filling_the_cache():
         if not made.exists():
             _make_wheels(under, list(requirements), python, made)
     return made
 
 
 def build_wheel(project: Path, python: str = "/usr/bin/python3") -> Path:
-    """The wheel of a source tree as it is now, never from the cache, at a path that is the same inside a host."""
-    made = WHEELS / _digest("built", str(project), python)
+    """The wheel of a source tree as it is now, at the same path inside a host; built again when a file has changed."""
     under = layer()
-    with _alone():
-        shutil.rmtree(made, ignore_errors=True)
-        _make_wheels(under, ["--no-deps", "/tmp/project"], python, made, project)
+    with tempfile.TemporaryDirectory() as directory:
+        copy = shutil.copytree(project, Path(directory, "project"), ignore=NOT_IN_A_WHEEL)
+        made = WHEELS / f"built-{_digest(python, *_contents(copy))}"
+        with filling_the_cache():
+            if not made.exists():
+                _make_wheels(under, ["--no-deps", "/tmp/project"], python, made, copy)
+            _keep_the_latest(made, "built-*")
     return next(made.glob("*.whl"))
 
 
@@ -110,11 +115,26 @@ def _make_wheels(under: Path, requirements: list[str], python: str, made: Path, 
     part.mkdir(parents=True)
     with Overlay(under, bind=[part]) as overlay:
         if project is not None:
-            ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
-            shutil.copytree(project, overlay.path("/tmp/project"), ignore=ignored)
+            shutil.copytree(project, overlay.path("/tmp/project"))
         overlay.run([python, "-m", "venv", "/tmp/env"], {"PYTHONPATH": ""})
         overlay.run(["/tmp/env/bin/pip", "wheel", f"--wheel-dir=/run/{part.name}", *requirements], {"PYTHONPATH": ""})
     part.rename(made)
+
+
+def _contents(tree: Path) -> Iterator[str]:
+    for path in sorted(tree.rglob("*")):
+        if path.is_file():
+            yield str(path.relative_to(tree))
+            yield hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _keep_the_latest(made: Path, pattern: str) -> None:
+    os.utime(made)
+    for old in sorted(made.parent.glob(pattern), key=lambda path: path.stat().st_mtime)[:-KEPT]:
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
 
 
 def _key(packages: Sequence[str]) -> str:
@@ -128,7 +148,7 @@ def _digest(*texts: str) -> str:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def filling_the_cache() -> Iterator[None]:
     """Let one process at a time fill the cache."""
     (CACHE / "host").mkdir(parents=True, exist_ok=True)
     WHEELS.mkdir(exist_ok=True)
