@@ -21,6 +21,7 @@ from tests.celery_environments import (
     oldest_python,
     report,
 )
+from tests.reachable import make_virtualenv, public_directory
 
 pytest_plugins = ["tests.no_omissions"]
 
@@ -49,6 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for fixture in getattr(item, "fixturenames", ()):
             for marker in needs.OF_FIXTURES.get(fixture, ()):
                 item.add_marker(marker)
+            if fixture == "reachable_python":  # which takes ten seconds to make
+                item.add_marker(pytest.mark.xdist_group(fixture))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -99,6 +102,13 @@ def python(request: pytest.FixtureRequest) -> Path:
     if found is None:
         pytest.skip(MISSING_OLDEST)
     return found
+
+
+@pytest.fixture(scope="session")
+def reachable_python() -> Iterator[Path]:
+    """Return the Python of a virtualenv with Celery and Django that any user can run."""
+    with public_directory() as directory:
+        yield make_virtualenv(directory / "env")
 
 
 @pytest.fixture

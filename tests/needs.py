@@ -13,6 +13,7 @@ OF_FIXTURES = {
     "host": ("root", "supervisord"),
     "product": ("celery", "supervisord"),
     "product_with_each_celery": ("celery", "supervisord"),
+    "reachable_python": ("celery",),
     "supervisord": ("supervisord",),
 }
 """The markers that a test gets with a fixture, by the fixture's name."""

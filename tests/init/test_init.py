@@ -20,17 +20,16 @@ from procman.model import Scope, SupervisorMode
 from procman.project import Beat, Project, Worker
 from tests.celery_cli.test_start_script import SEED
 from tests.django_projects import DEMO, make_project
-from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory
+from tests.reachable import IS_ROOT, SOMEBODY, public_directory
 
 pytestmark = pytest.mark.celery
 
 USER = SOMEBODY if IS_ROOT else pwd.getpwuid(os.geteuid()).pw_name
 
 
-@pytest.fixture(scope="module")
-def virtualenv() -> Iterator[Path]:
-    with public_directory() as directory:
-        yield make_virtualenv(directory / "env").parent.parent
+@pytest.fixture
+def virtualenv(reachable_python: Path) -> Path:
+    return reachable_python.parent.parent
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ from procman.preflight.gather_host import other_beats
 from procman.project import Project
 from tests.django_projects import DEMO, make_project
 from tests.product import eventually
-from tests.reachable import IS_ROOT, SOMEBODY, as_somebody, make_virtualenv, public_directory
+from tests.reachable import IS_ROOT, SOMEBODY, as_somebody, public_directory
 
-pytestmark = [pytest.mark.celery, pytest.mark.xdist_group("check")]
+pytestmark = pytest.mark.celery
 
 CANARY = "hunter22-of-the-broker"
 
@@ -52,10 +52,9 @@ mode = "embedded"
 """
 
 
-@pytest.fixture(scope="module")
-def virtualenv() -> Iterator[Path]:
-    with public_directory() as directory:
-        yield make_virtualenv(directory / "env").parent.parent
+@pytest.fixture
+def virtualenv(reachable_python: Path) -> Path:
+    return reachable_python.parent.parent
 
 
 class Site:

@@ -17,15 +17,14 @@ from procman.probes.app import AppFacts, BeatEntry
 from procman.probes.runner import AppError, Place
 from tests.celery_environments import CELERY_5_7
 from tests.django_projects import DEMO, make_project
-from tests.reachable import IS_ROOT, SOMEBODY, SYSTEM_PYTHON, make_virtualenv, public_directory
+from tests.reachable import IS_ROOT, SOMEBODY, SYSTEM_PYTHON, public_directory
 
 pytestmark = pytest.mark.celery
 
 
-@pytest.fixture(scope="module")
-def python() -> Iterator[Path]:
-    with public_directory() as directory:
-        yield make_virtualenv(directory / "env")
+@pytest.fixture
+def python(reachable_python: Path) -> Path:
+    return reachable_python
 
 
 @pytest.fixture

@@ -21,17 +21,16 @@ from procman.probes.broker import REMEDIES, BrokerFacts, QueueFacts
 from procman.probes.runner import AppError, Place
 from tests.celery_environments import CeleryEnvironment
 from tests.django_projects import DEMO, make_project
-from tests.reachable import IS_ROOT, SOMEBODY, make_virtualenv, public_directory
+from tests.reachable import IS_ROOT, SOMEBODY, public_directory
 
 pytestmark = pytest.mark.celery
 
 SECRET = "hunter-22-of-nobody"
 
 
-@pytest.fixture(scope="module")
-def python() -> Iterator[Path]:
-    with public_directory() as directory:
-        yield make_virtualenv(directory / "env")
+@pytest.fixture
+def python(reachable_python: Path) -> Path:
+    return reachable_python
 
 
 @pytest.fixture
