@@ -41,7 +41,7 @@ mkdir -p "$directory"
 directory=$(cd "$directory" && pwd)
 # A unix socket's path has at most 107 bytes; a deep checkout gets a short place of its own.
 if [ "${#directory}" -gt 60 ]; then
-    short=/tmp/procman-demo-$(id -u)
+    short=/tmp/procman-demo-$(id -u)-$(printf %s "$directory" | cksum | cut -d ' ' -f 1)
     mkdir -p -m 0700 "$short"
     [ -O "$short" ] || { echo "$short belongs to somebody else" >&2; exit 1; }
     ln -sfn "$short" "$directory/state"

@@ -18,3 +18,4 @@ if [ -n "$state" ] && [ -d "$state/procman/catmaid" ]; then
     XDG_CONFIG_HOME=$directory/config XDG_STATE_HOME=$state XDG_DATA_HOME=$directory/share "$procman" --project catmaid uninstall --purge
 fi
 rm -rf "$directory" "$state"
+echo "The demo is stopped and removed, with its schedule."

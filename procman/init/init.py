@@ -109,7 +109,10 @@ def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str])
                 temporary.unlink()
         elif isinstance(error, FileExistsError):
             raise ProcmanError(f"{path} is there already", hint="--force replaces it.") from None
-        raise ProcmanError(f"cannot write {path}: {error.strerror}") from None
+        hint = "Run the same command with sudo, or name another file with --output."
+        raise ProcmanError(
+            f"cannot write {path}: {error.strerror}", hint=hint if isinstance(error, PermissionError) else ""
+        ) from None
     try:
         require_trust(place, environment)
     except ConfigurationError as distrusted:

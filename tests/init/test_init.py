@@ -20,7 +20,7 @@ from procman.model import Scope, SupervisorMode
 from procman.project import Beat, Project, Worker
 from tests.celery_cli.test_start_script import SEED
 from tests.django_projects import DEMO, make_project
-from tests.reachable import IS_ROOT, SOMEBODY, public_directory
+from tests.reachable import IS_ROOT, SOMEBODY, as_somebody, public_directory
 
 pytestmark = pytest.mark.celery
 
@@ -370,6 +370,17 @@ def test_file_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path: Path, m
         write("two", file, force=True, environment={})
     assert caught.value.message == f"cannot write {file}: No space left on device"
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("procman.toml", "one")]
+
+
+def test_directory_that_needs_root_is_answered_with_sudo(top: Path) -> None:
+    (top / "closed").mkdir(mode=0o555)
+
+    def refused() -> None:
+        with pytest.raises(ProcmanError, match="Permission denied") as caught:
+            write("text", top / "closed" / "procman.toml", force=False, environment={})
+        assert "sudo" in caught.value.hint
+
+    as_somebody(refused)
 
 
 @pytest.mark.root("about root")
