@@ -22,7 +22,7 @@ from procman.install.state.holds import read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, ProgramState, State
-from procman.monitoring.heal_policy import Decision, Memory, Observation, Order, decide_all
+from procman.monitoring.heal_policy import Decision, HealingHistory, Observation, Order, decide_all
 from procman.monitoring.health import Health, ProgramHealth, examine
 from procman.monitoring.pidfd_signal import identity, send
 from procman.monitoring.program_view import Moment, now, owners
@@ -44,15 +44,15 @@ def look(installed: Installed, told: Callable[[Event], None]) -> Health:
     state = manifest.directories.state
     with Tree() as tree:
         holds = read_holds(tree, state, moment.wall)
-        memory = read_memory(tree, state, moment.boot or "")
+        history = read_healing_history(tree, state, moment.boot or "")
     health = examine(installed)
     observations = [
         *(_observation(manifest, each, moment, held=each.program.name in holds) for each in health.programs),
         Observation(PROJECT, ProgramState("", desired=True, state=State.RUNNING), "", health.results),
     ]
-    after, decisions = decide_all(memory, observations, manifest.health, moment.monotonic, moment.wall)
+    after, decisions = decide_all(history, observations, manifest.health, moment.monotonic, moment.wall)
     with Tree() as tree:
-        if after != memory:
+        if after != history:
             tree.write(state / HEALING, json_records.to_bytes(after), 0o644)
         controller = controller_of(manifest)
         for observation in observations:
@@ -63,14 +63,15 @@ def look(installed: Installed, told: Callable[[Event], None]) -> Health:
     return health
 
 
-def read_memory(tree: Tree, state: Path, boot_id: str) -> Memory:
+def read_healing_history(tree: Tree, state: Path, boot_id: str) -> HealingHistory:
     """Return what is remembered of this boot; nothing where that cannot be read, for it counts one hour at most."""
+    nothing = HealingHistory(boot_id)
     try:
         content = tree.read_private(state / HEALING)
-        memory = json_records.from_bytes(Memory, content, state / HEALING) if content else Memory(boot_id)
+        history = json_records.from_bytes(HealingHistory, content, state / HEALING) if content else nothing
     except ProcmanError:
-        return Memory(boot_id)
-    return memory if memory.boot_id == boot_id else Memory(boot_id)
+        return nothing
+    return history if history.boot_id == boot_id else nothing
 
 
 def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Observation:

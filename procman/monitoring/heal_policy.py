@@ -1,4 +1,4 @@
-"""What is to be done about what was found: a pure function from memory and observations to new memory and orders.
+"""What is to be done about what was found: a pure function from history and observations to new history and orders.
 
 A healing is a signal to the main process, never a stop by the process manager: it restarts what ends, and nobody's
 wish to have a program stopped is ever touched (R11). Warm first: TERM lets running tasks finish. Only what cannot hear
@@ -101,7 +101,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Memory:
+class HealingHistory:
     """What is remembered of a project; of another boot it is worth nothing, for the monotonic clock began anew."""
 
     boot_id: str
@@ -283,14 +283,14 @@ def _healing_event(observation: Observation, case: Case, what: str, action: str,
 
 
 def decide_all(
-    memory: Memory, observations: Sequence[Observation], settings: HealthSettings, now: float, wall: float
-) -> tuple[Memory, Mapping[str, Decision]]:
+    history: HealingHistory, observations: Sequence[Observation], settings: HealthSettings, now: float, wall: float
+) -> tuple[HealingHistory, Mapping[str, Decision]]:
     """Return what to remember, and what is to be done, by program; a program that is gone is forgotten."""
-    known = {case.program: case for case in memory.cases}
+    known = {case.program: case for case in history.cases}
     decided = {
         observation.program.name: decide(
             known.get(observation.program.name, Case(observation.program.name)), observation, settings, now, wall
         )
         for observation in observations
     }
-    return replace(memory, cases=tuple(each.case for each in decided.values())), decided
+    return replace(history, cases=tuple(each.case for each in decided.values())), decided

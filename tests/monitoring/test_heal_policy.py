@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
-from procman.monitoring.heal_policy import MEMORY, Case, Memory, Observation, Order, decide, decide_all
+from procman.monitoring.heal_policy import MEMORY, Case, HealingHistory, Observation, Order, decide, decide_all
 
 NAME = "catmaid-celery"
 PROGRAM = InstalledProgram(NAME, "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
@@ -257,8 +257,8 @@ def test_too_much_memory_is_told_in_words() -> None:
 
 
 def test_program_that_is_gone_is_forgotten() -> None:
-    memory = Memory("boot", (Case("catmaid-gone", failures=2), Case(NAME, process="100", code="PM201", failures=1)))
-    after, decided = decide_all(memory, [FROZEN], SETTINGS, 0.0, 0.0)
+    cases = (Case("catmaid-gone", failures=2), Case(NAME, process="100", code="PM201", failures=1))
+    after, decided = decide_all(HealingHistory("boot", cases), [FROZEN], SETTINGS, 0.0, 0.0)
     assert [case.program for case in after.cases] == [NAME]
     assert after.cases[0].failures == 2
     assert decided[NAME].orders == ()
