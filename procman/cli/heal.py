@@ -9,7 +9,7 @@ import click
 from procman.cli import heal_listener
 from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
-from procman.monitoring.watch_loop import look_once
+from procman.monitoring.watch_loop import heal_once
 from procman.output.events import as_line
 
 
@@ -32,4 +32,4 @@ def heal(selection: Selection, listen: bool, state: Path | None) -> None:
     if listen:
         heal_listener.listen(place)
     else:
-        look_once(place, lambda event: click.echo(as_line(event)), heal_listener.warn)
+        heal_once(place, lambda event: click.echo(as_line(event)), heal_listener.warn)

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 from procman.install.state.event_log import Event
-from procman.monitoring.watch_loop import keep_looking
+from procman.monitoring.watch_loop import keep_healing
 from procman.output.events import as_line
 from procman.output.terminal import printable
 
 
 def listen(state: str | Path) -> None:
     """Look after the project that has its state in STATE until supervisord is gone; its words go to stderr."""
-    keep_looking(Path(state), _say_event, warn)
+    keep_healing(Path(state), _say_event, warn)
 
 
 def _say_event(event: Event) -> None:

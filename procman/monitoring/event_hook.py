@@ -32,7 +32,7 @@ class Teller:
         argv = manifest.health.on_event
         if not argv:
             return
-        self.look_after()
+        self.reap()
         if len(self._begun) >= MOST_AT_ONCE:
             self._warn(f"on_event: {len(self._begun)} of it still run: not told of {event.what} {event.program}")
             return
@@ -45,7 +45,7 @@ class Teller:
         except ProcmanError as error:
             self._warn(f"on_event: {error.message}")
 
-    def look_after(self) -> bool:
+    def reap(self) -> bool:
         """Forget what has ended, and end what takes too long; say whether anything is left."""
         left = []
         for each in self._begun:
@@ -59,7 +59,7 @@ class Teller:
 
     def wait(self) -> None:
         """Wait until all have ended; each has its time limit."""
-        while self.look_after():
+        while self.reap():
             time.sleep(0.05)
 
 

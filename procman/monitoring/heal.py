@@ -35,7 +35,7 @@ PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, 
 """Stands for the project as a whole, of which there is something to tell and nothing to heal."""
 
 
-def look(installed: Installed, told: Callable[[Event], None]) -> Health:
+def heal_programs(installed: Installed, told: Callable[[Event], None]) -> Health:
     """Look at all programs of INSTALLED once, and do what is due; TOLD gets each event, which is in the log by then.
 
     What is remembered is written before anything is done: whatever kills this, no order is given twice.

@@ -13,7 +13,7 @@ from procman.install.state.event_log import Event
 from procman.lookup import installed_at
 from procman.monitoring.event_hook import Teller
 from procman.monitoring.event_listener import listen
-from procman.monitoring.heal import look
+from procman.monitoring.heal import heal_programs
 
 IDLE_SECONDS = 60.0
 """How long to wait where there is nothing to look at: it is just being uninstalled."""
@@ -25,16 +25,16 @@ Told = Callable[[Event], None]
 Warn = Callable[[str], None]
 
 
-def look_once(state: Path, told: Told, warn: Warn) -> None:
+def heal_once(state: Path, told: Told, warn: Warn) -> None:
     """Look once at the project that has its state in STATE; return when all who are told of events have ended."""
     teller = Teller(warn)
     try:
-        _look(state, teller, told)
+        _heal(state, teller, told)
     finally:
         teller.wait()
 
 
-def keep_looking(state: Path, told: Told, warn: Warn) -> None:
+def keep_healing(state: Path, told: Told, warn: Warn) -> None:
     """Look again and again, as an event listener; return when supervisord is gone.
 
     What goes wrong is said and the next look comes all the same.
@@ -49,21 +49,21 @@ def keep_looking(state: Path, told: Told, warn: Warn) -> None:
         nonlocal said
         began = time.monotonic()
         try:
-            interval = _look(state, teller, told)
+            interval = _heal(state, teller, told)
             said = ""
         except ProcmanError as error:
             interval = IDLE_SECONDS
             if error.message != said:
                 said = error.message
                 warn(f"{error.message}. {error.hint}")
-        teller.look_after()
+        teller.reap()
         return max(0.1, interval - (time.monotonic() - began))
 
     gc.set_threshold(GARBAGE)
     listen(one_look, 0, protocol)
 
 
-def _look(state: Path, teller: Teller, told: Told) -> float:
+def _heal(state: Path, teller: Teller, told: Told) -> float:
     """Look once and return after how many seconds the next look is due."""
     installed = installed_at(state)
     if installed is None:
@@ -73,5 +73,5 @@ def _look(state: Path, teller: Teller, told: Told) -> float:
         told(event)
         teller.tell(installed.manifest, event)
 
-    look(installed, tell)
+    heal_programs(installed, tell)
     return float(installed.manifest.health.interval_seconds)

@@ -60,7 +60,7 @@ def test_nobody_waits_for_it_and_it_is_ended_when_it_takes_too_long() -> None:
     began = time.monotonic()
     teller.tell(told_by("/bin/sh", "-c", "sleep 600"), EVENT)
     assert time.monotonic() - began < 0.5
-    assert teller.look_after()
+    assert teller.reap()
     teller.wait()
     assert "ended with status -9" in warnings[0]
 
@@ -83,7 +83,7 @@ def test_command_that_cannot_be_run_hinders_nothing() -> None:
 def test_nothing_is_run_where_nothing_is_configured() -> None:
     teller = Teller(pytest.fail)
     teller.tell(manifest(), EVENT)
-    assert not teller.look_after()
+    assert not teller.reap()
 
 
 @needs_root
