@@ -12,8 +12,8 @@ from procman.errors import ProcmanError
 from procman.install.state.event_log import Event
 from procman.lookup import installed_at
 from procman.monitoring.event_hook import Teller
-from procman.monitoring.event_listener import listen
 from procman.monitoring.heal import heal_programs
+from procman.monitoring.supervisord_listener import listen
 
 IDLE_SECONDS = 60.0
 """How long to wait where there is nothing to look at: it is just being uninstalled."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from procman.monitoring.event_listener import NoSupervisord, listen
+from procman.monitoring.supervisord_listener import NoSupervisord, listen
 
 
 @dataclass
