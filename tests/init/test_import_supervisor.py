@@ -13,7 +13,7 @@ from procman.init.draft import Discovery, Draft
 from procman.init.import_supervisor import read_existing
 from procman.init.write_toml import text_of
 from procman.project import Beat, Project, Worker
-from tests.celery_cli.test_start_script import SEED
+from tests.celery_cli.test_read_start_script import SEED
 
 BEAT_FILES = "--pidfile=/var/run/catmaid/celery-beat.pid --schedule=/var/run/catmaid/celery-beat-schedule"
 

@@ -18,7 +18,7 @@ from procman.errors import ConfigurationError, ProcmanError
 from procman.init.init import InitReport, init, write
 from procman.model import Scope, SupervisorMode
 from procman.project import Beat, Project, Worker
-from tests.celery_cli.test_start_script import SEED
+from tests.celery_cli.test_read_start_script import SEED
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, as_somebody, public_directory
 

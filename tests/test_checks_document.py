@@ -1,4 +1,4 @@
-"""The table of the checks before an install, and the rules of the lint, against their documentation."""
+"""docs/checks.md: every check before an install and every rule of the lint is in it, under its code and title."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from procman.lint.registry import LINT
 from procman.preflight.registry import BEFORE
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "checks.md").read_text()
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "checks.md").read_text()
 
 
 def _explained(half: str) -> list[tuple[str, str]]:
