@@ -55,11 +55,11 @@ def wait_until_healthy(
 
 
 def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram], manifest: Manifest) -> list[Unhealthy]:
-    watched = program_snapshots(manifest, programs, controller.states(programs))
+    snapshots = program_snapshots(manifest, programs, controller.states(programs))
     patience = 2.0 * manifest.health.heartbeat_seconds
     return [
         Unhealthy(each.program, each.state, result)
-        for each, result in zip(watched, check_lightly(watched), strict=True)
+        for each, result in zip(snapshots, check_lightly(snapshots), strict=True)
         if each.state.desired and not (_is_sound(result) and _is_at_work(each, patience))
     ]
 
@@ -69,9 +69,9 @@ def _is_sound(result: Result) -> bool:
     return result.level in (Level.OK, Level.UNKNOWN) or result.code == CANNOT_TELL_ALL
 
 
-def _is_at_work(each: ProgramSnapshot, patience: float) -> bool:
-    if each.says or each.program.kind is Kind.COMMAND or not each.program.launcher:
-        return is_at_work(each)
+def _is_at_work(snapshot: ProgramSnapshot, patience: float) -> bool:
+    if snapshot.says or snapshot.program.kind is Kind.COMMAND or not snapshot.program.launcher:
+        return is_at_work(snapshot)
     # Its first heartbeat comes with its start; without one for so long there will be none.
-    since = each.state.since
-    return is_at_work(each) and (since is None or time.time() - since > patience)
+    since = snapshot.state.since
+    return is_at_work(snapshot) and (since is None or time.time() - since > patience)

@@ -75,19 +75,19 @@ def read_healing_history(tree: Tree, state: Path, boot_id: str) -> HealingHistor
 
 
 def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Observation:
-    watched, verdict = found.watched, found.watched.verdict
+    snapshot, verdict = found.snapshot, found.snapshot.verdict
     # With a level below CRITICAL nothing is ever done.
     remedy = verdict.remedy if verdict and verdict.level == "CRITICAL" else ""
     return Observation(
         program=found.program if found.program.kind is not Kind.HEALTH else replace(found.program, heal=False),
-        state=watched.state,
-        process=identity(watched.state.pid),
+        state=snapshot.state,
+        process=identity(snapshot.state.pid),
         results=found.results,
         remedy=remedy,
         code=verdict.code if verdict and remedy else "",
-        phase=watched.says.get("phase"),
-        busy=bool(watched.says.get("busy")),
-        tasks=tuple(task["name"] for task in watched.says.get("tasks", ())),
+        phase=snapshot.says.get("phase"),
+        busy=bool(snapshot.says.get("busy")),
+        tasks=tuple(task["name"] for task in snapshot.says.get("tasks", ())),
         held=held,
         healed_inside=healed_inside(manifest, found.program, moment),
     )

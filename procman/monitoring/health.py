@@ -39,13 +39,13 @@ DOUBTFUL = ("PM202", "PM401")
 class ProgramHealth:
     """One program, and what every check that concerns it found."""
 
-    watched: ProgramSnapshot
+    snapshot: ProgramSnapshot
     results: tuple[Result, ...]
 
     @property
     def program(self) -> InstalledProgram:
         """The program."""
-        return self.watched.program
+        return self.snapshot.program
 
     @property
     def worst(self) -> Result:
@@ -90,22 +90,22 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
     every = controller_of(manifest).states(manifest.programs)
     meant = {program.name for program in programs}
     states = [state for state in every if state.name in meant]
-    watched = program_snapshots(manifest, programs, states)
+    snapshots = program_snapshots(manifest, programs, states)
     facts, problem = None, ""
-    if probe or any(_needs_broker(each) for each in watched):
+    if probe or any(_needs_broker(each) for each in snapshots):
         facts, problem = _ask(installed)
-    if facts and facts.reachable and any(_needs_broker(each) for each in watched):
-        watched = program_snapshots(manifest, programs, states, broker_answered=True)
+    if facts and facts.reachable and any(_needs_broker(each) for each in snapshots):
+        snapshots = program_snapshots(manifest, programs, states, broker_answered=True)
     at = time.time()
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, at)
     found: dict[str | None, list[Result]] = {}
-    for result in run(RUNNING, _running(manifest, watched, every, facts, problem, is_whole=not names)):
+    for result in run(RUNNING, _running(manifest, snapshots, every, facts, problem, is_whole=not names)):
         found.setdefault(result.program, []).append(_with_hold(result, holds.get(result.program or "")))
     return Health(
         manifest,
         at,
-        tuple(ProgramHealth(each, tuple(found.get(each.program.name, ()))) for each in watched),
+        tuple(ProgramHealth(each, tuple(found.get(each.program.name, ()))) for each in snapshots),
         tuple(found.get(None, ())),
         probed=facts is not None,
     )
@@ -124,8 +124,8 @@ def write(path: Path, text: str) -> None:
         tree.write(path.absolute(), text.encode("utf-8"), 0o644)
 
 
-def _needs_broker(each: ProgramSnapshot) -> bool:
-    return bool(each.verdict and each.verdict.level == "WARNING" and each.verdict.code in DOUBTFUL)
+def _needs_broker(snapshot: ProgramSnapshot) -> bool:
+    return bool(snapshot.verdict and snapshot.verdict.level == "WARNING" and snapshot.verdict.code in DOUBTFUL)
 
 
 def _ask(installed: Installed) -> tuple[BrokerFacts | None, str]:
@@ -149,19 +149,19 @@ def _with_hold(result: Result, hold: Hold | None) -> Result:
 
 def _running(
     manifest: Manifest,
-    watched: Sequence[ProgramSnapshot],
+    snapshots: Sequence[ProgramSnapshot],
     every: Sequence[ProgramState],
     facts: BrokerFacts | None,
     problem: str,
     *,
     is_whole: bool,
 ) -> ProjectSnapshot:
-    asked = {each.program.name for each in watched}
+    asked = {each.program.name for each in snapshots}
     launcher = manifest.directories.library / LAUNCHER
     return ProjectSnapshot(
         manifest=manifest,
         launcher=launcher,
-        programs=tuple(watched),
+        programs=tuple(snapshots),
         others=tuple(state.pid for state in every if state.pid and state.name not in asked),
         processes=look_at([state.pid for state in every if state.pid], [str(launcher), CELERY]),
         differences=tuple(differences(manifest)) if is_whole else (),

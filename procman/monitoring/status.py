@@ -63,14 +63,14 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     found = tuple(differences(manifest))
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, time.time())
-    watched = program_snapshots(manifest, programs, answer.result())
+    snapshots = program_snapshots(manifest, programs, answer.result())
     return ProjectStatus(
         manifest=manifest,
         generation=installed.generation.number,
         at=time.time(),
         programs=tuple(
             ProgramStatus(each.program, each.state, result, each.restart_due, holds.get(each.program.name))
-            for each, result in zip(watched, check_lightly(watched), strict=True)
+            for each, result in zip(snapshots, check_lightly(snapshots), strict=True)
         ),
         differences=found,
         pending=tuple(f"{each.action.value} {each.program.name}" for each in installed.pending.activations)

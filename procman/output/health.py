@@ -39,7 +39,7 @@ def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
 
 
 def _word(each: ProgramHealth) -> str:
-    state = each.watched.state
+    state = each.snapshot.state
     return "-" if state.state is State.STOPPED and not state.desired else each.worst.level.name.lower()
 
 
@@ -63,7 +63,7 @@ def as_json(health: Health) -> str:
 
 
 def _program(each: ProgramHealth) -> dict[str, object]:
-    state, verdict = each.watched.state, each.watched.verdict
+    state, verdict = each.snapshot.state, each.snapshot.verdict
     return {
         "name": each.program.name,
         "key": each.program.key,
@@ -73,7 +73,7 @@ def _program(each: ProgramHealth) -> dict[str, object]:
         "pid": state.pid,
         "level": each.worst.level.name,
         "verdict": None if verdict is None else verdict._asdict(),
-        "phase": each.watched.says.get("phase"),
+        "phase": each.snapshot.says.get("phase"),
         "results": [_result(result) for result in each.results],
     }
 

@@ -36,7 +36,7 @@ def failure_line(message: str) -> str:
 def _text(health: Health) -> str:
     unsound = [result for result in health.everything if result.level is not Level.OK]
     if not unsound:
-        running = sum(each.watched.is_up for each in health.programs)
+        running = sum(each.snapshot.is_up for each in health.programs)
         return f"{running} of {len(health.programs)} programs run, and all is well"
     unsound.sort(key=lambda result: -SEVERITY.index(result.level))
     said = [_said(result) for result in unsound[:MOST_NAMED]]

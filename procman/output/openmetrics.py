@@ -28,7 +28,7 @@ def _figure(figure: str) -> Callable[[ProgramHealth], float | None]:
 
 
 def _age(each: ProgramHealth) -> float | None:
-    says = each.watched.says
+    says = each.snapshot.says
     return round(time.monotonic() - says["written"], 3) if says else None
 
 
@@ -51,9 +51,9 @@ OF_PROGRAM: Mapping[str, tuple[str, Callable[[ProgramHealth], float | None]]] = 
     "program_level": (LEVELS, lambda each: each.worst.level),
     "program_running": (
         "1 where its process manager has it running.",
-        lambda each: each.watched.state.state is State.RUNNING,
+        lambda each: each.snapshot.state.state is State.RUNNING,
     ),
-    "program_wanted": ("1 where it should run.", lambda each: each.watched.state.desired),
+    "program_wanted": ("1 where it should run.", lambda each: each.snapshot.state.desired),
     **{f"program_{figure}": (explanation, _figure(figure)) for figure, explanation in FIGURES.items()},
     "heartbeat_age_seconds": ("Time since the last heartbeat.", _age),
 }
@@ -111,7 +111,7 @@ def _queues(health: Health) -> Iterator[Sample]:
     found = {
         queue["name"]: float(queue["messages"])
         for each in health.programs
-        for queue in each.watched.says.get("queues", ())
+        for queue in each.snapshot.says.get("queues", ())
         if queue["messages"] is not None
     }
     for name, messages in sorted(found.items()):

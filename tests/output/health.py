@@ -9,7 +9,7 @@ from typing import Any
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.health import Health, ProgramHealth
 from tests.install import sample
-from tests.monitoring.checks.records import heartbeat, program, state, watched
+from tests.monitoring.checks.records import heartbeat, program, snapshot, state
 
 QUEUES = [{"name": "celery", "messages": 10, "consumers": 0, "since": None}]
 
@@ -18,8 +18,8 @@ def healthy(directory: Path) -> Health:
     """Return a worker that consumes, and a command that somebody stopped."""
     wish = sample.DESIRED_STATES["one"]
     manifest = sample.manifest(directory, wish, sample.rendering(directory, wish))
-    worker = watched(heartbeat(queues=QUEUES), program=program(name="catmaid-celery"), state=state(pid=100))
-    flower = watched(
+    worker = snapshot(heartbeat(queues=QUEUES), program=program(name="catmaid-celery"), state=state(pid=100))
+    flower = snapshot(
         program=program(Kind.COMMAND, name="catmaid-flower", key="command.flower"),
         state=state(State.STOPPED, desired=False),
     )

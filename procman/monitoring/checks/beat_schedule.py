@@ -49,20 +49,20 @@ def account_of(user: str | None) -> Account | None:
 
 def check(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether beat can write its schedule, and nobody else: it is a pickle, which runs code when it is read."""
-    for each in running.programs:
-        account = account_of(each.program.user) if each.program.kind is Kind.BEAT else None
+    for snapshot in running.programs:
+        account = account_of(snapshot.program.user) if snapshot.program.kind is Kind.BEAT else None
         if account is None:
             continue
-        scheduler = each.says.get("scheduler") or IN_A_FILE
+        scheduler = snapshot.says.get("scheduler") or IN_A_FILE
         if scheduler != IN_A_FILE:
-            yield Result("PM403", each.program.name, Level.OK, f"its scheduler keeps no file: {scheduler}")
+            yield Result("PM403", snapshot.program.name, Level.OK, f"its scheduler keeps no file: {scheduler}")
             continue
         for path in running.manifest.schedule_files:
-            level, detail, hint = _judge(path, each, account)
-            yield Result("PM403", each.program.name, level, detail, hint)
+            level, detail, hint = _judge(path, snapshot, account)
+            yield Result("PM403", snapshot.program.name, level, detail, hint)
 
 
-def _judge(path: Path, each: ProgramSnapshot, account: Account) -> tuple[Level, str, str]:
+def _judge(path: Path, snapshot: ProgramSnapshot, account: Account) -> tuple[Level, str, str]:
     try:
         directory = path.parent.stat()
         found = _files(path)
@@ -84,20 +84,20 @@ def _judge(path: Path, each: ProgramSnapshot, account: Account) -> tuple[Level, 
         needs_directory = not found or any(file.suffix == ".dat" for file in found)
         level = Level.CRITICAL if needs_directory else Level.WARNING
         return level, f"{account.name} cannot write in {path.parent}, where its schedule is", f"ls -ld {path.parent}"
-    return _judge_others(path, each, account, found, directory)
+    return _judge_others(path, snapshot, account, found, directory)
 
 
 def _judge_others(
-    path: Path, each: ProgramSnapshot, account: Account, found: dict[Path, os.stat_result], directory: os.stat_result
+    path: Path, snapshot: ProgramSnapshot, account: Account, found: dict[Path, os.stat_result], parent: os.stat_result
 ) -> tuple[Level, str, str]:
-    exposed = [str(file) for file, status in {**found, path.parent: directory}.items() if _for_everybody(status)]
+    exposed = [str(file) for file, status in {**found, path.parent: parent}.items() if _for_everybody(status)]
     if exposed:
         listed = " ".join(exposed)
         detail = f"everybody can write {listed}, and so run code as {account.name}"
         return Level.WARNING, detail, f"chmod o-w {listed}"
-    if not found and each.is_up and each.says.get("phase") == TICKING:
+    if not found and snapshot.is_up and snapshot.says.get("phase") == TICKING:
         detail = f"its schedule {path} is gone: it forgets when things last ran"
-        return Level.WARNING, detail, f"procman restart {each.program.name}"
+        return Level.WARNING, detail, f"procman restart {snapshot.program.name}"
     return Level.OK, "", ""
 
 

@@ -22,11 +22,11 @@ def check_in_sync(running: ProjectSnapshot) -> Iterator[Result]:
 
 def check_restart_due(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield which programs run with an older launcher or environment file than the one that is there (PM602)."""
-    for each in running.programs:
-        level = Level.WARNING if each.restart_due else Level.OK
-        hint = f"procman restart {each.program.name}" if each.restart_due else ""
-        detail = f"a restart is due: {each.restart_due}" if each.restart_due else ""
-        yield Result("PM602", each.program.name, level, detail, hint)
+    for snapshot in running.programs:
+        level = Level.WARNING if snapshot.restart_due else Level.OK
+        hint = f"procman restart {snapshot.program.name}" if snapshot.restart_due else ""
+        detail = f"a restart is due: {snapshot.restart_due}" if snapshot.restart_due else ""
+        yield Result("PM602", snapshot.program.name, level, detail, hint)
 
 
 def check_space(running: ProjectSnapshot) -> Iterator[Result]:

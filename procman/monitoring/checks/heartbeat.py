@@ -25,53 +25,53 @@ HINTS = {
 
 def check_verdict(code: str, running: ProjectSnapshot) -> Iterator[Result]:
     """Yield what the heartbeats come to, of those programs whose verdict has CODE."""
-    for each in running.up:
-        if each.verdict and each.verdict.code == code:
-            yield of_verdict(each, each.verdict)
+    for snapshot in running.up:
+        if snapshot.verdict and snapshot.verdict.code == code:
+            yield of_verdict(snapshot, snapshot.verdict)
 
 
-def of_verdict(each: ProgramSnapshot, verdict: Verdict) -> Result:
+def of_verdict(snapshot: ProgramSnapshot, verdict: Verdict) -> Result:
     """Return the verdict on a program as a result, with the figures of its heartbeat."""
-    level, name = Level[verdict.level], each.program.name
+    level, name = Level[verdict.level], snapshot.program.name
     hint = HINTS.get(verdict.code, "").format(name=name) if level else ""
-    return Result(verdict.code, name, level, verdict.reason, hint, _values(each))
+    return Result(verdict.code, name, level, verdict.reason, hint, _values(snapshot))
 
 
-def _values(each: ProgramSnapshot) -> dict[str, float]:
-    values = {name: float(each.says[name]) for name in FIGURES if each.says.get(name) is not None}
-    waiting = [queue["messages"] for queue in each.says.get("queues", ()) if queue["messages"] is not None]
+def _values(snapshot: ProgramSnapshot) -> dict[str, float]:
+    values = {name: float(snapshot.says[name]) for name in FIGURES if snapshot.says.get(name) is not None}
+    waiting = [queue["messages"] for queue in snapshot.says.get("queues", ()) if queue["messages"] is not None]
     return {**values, "messages": float(sum(waiting))} if waiting else values
 
 
 def check_readable(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether there is a heartbeat of each worker and beat that has a launcher (PM205)."""
-    for each in running.up:
-        if not each.program.launcher or each.program.kind is Kind.COMMAND:
+    for snapshot in running.up:
+        if not snapshot.program.launcher or snapshot.program.kind is Kind.COMMAND:
             continue
-        if each.heartbeat.content:
-            yield Result("PM205", each.program.name, Level.OK, "")
+        if snapshot.heartbeat.content:
+            yield Result("PM205", snapshot.program.name, Level.OK, "")
         else:
-            yield _absent(running, each)
+            yield _absent(running, snapshot)
 
 
-def _absent(running: ProjectSnapshot, each: ProgramSnapshot) -> Result:
-    name, process = each.program.name, running.processes.get(each.state.pid or 0)
+def _absent(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> Result:
+    name, process = snapshot.program.name, running.processes.get(snapshot.state.pid or 0)
     age = process.age if process else 0.0
-    grace = max(each.program.start_seconds, running.manifest.health.stale_seconds)
-    if each.heartbeat.problem:
+    grace = max(snapshot.program.start_seconds, running.manifest.health.stale_seconds)
+    if snapshot.heartbeat.problem:
         # A program that is well writes it anew within seconds.
         hint = f"If it says so for long: ls -l of that file, and procman logs {name}"
-        return Result("PM205", name, Level.WARNING, each.heartbeat.problem, hint)
-    if age < grace or each.state.state is State.STARTING:
+        return Result("PM205", name, Level.WARNING, snapshot.heartbeat.problem, hint)
+    if age < grace or snapshot.state.state is State.STARTING:
         return Result("PM205", name, Level.OK, "it has just been started and has no heartbeat yet")
-    hint = f"procman restart {name}" if each.restart_due else f"procman logs {name} says why."
+    hint = f"procman restart {name}" if snapshot.restart_due else f"procman logs {name} says why."
     return Result("PM205", name, Level.WARNING, "it writes no heartbeat: only its processes can be looked at", hint)
 
 
 def check_written(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield which programs are well and cannot write their heartbeat, mostly because a disk is full (PM206)."""
-    for each in running.up:
-        if each.heartbeat.is_touched:
+    for snapshot in running.up:
+        if snapshot.heartbeat.is_touched:
             detail = "it cannot write its heartbeat, and so nothing can be told of it"
             hint = "Free some space where procman keeps its state: df -h /var/lib/procman"
-            yield Result("PM206", each.program.name, Level.WARNING, detail, hint)
+            yield Result("PM206", snapshot.program.name, Level.WARNING, detail, hint)

@@ -92,6 +92,6 @@ class ProjectSnapshot:
             found += self._children.get(process.pid, ())
         return found
 
-    def tree(self, watched: ProgramSnapshot) -> list[Process]:
+    def tree(self, snapshot: ProgramSnapshot) -> list[Process]:
         """Return the processes of a program, its main process first; none where that is gone."""
-        return self.below(watched.state.pid or 0)
+        return self.below(snapshot.state.pid or 0)

@@ -19,39 +19,40 @@ RESTARTED_WITHIN_SECONDS = 3600.0
 
 def check_identity(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether each main process has the user, the virtualenv and the age that it should have (PM102)."""
-    for each in running.up:
-        problem = _of_another_user(each) or _of_another_virtualenv(running, each) or _too_young(running, each)
+    for snapshot in running.up:
+        problem = _of_another_user(snapshot) or _of_another_virtualenv(running, snapshot)
+        problem = problem or _too_young(running, snapshot)
         level = Level.CRITICAL if problem else Level.OK
-        hint = f"ps -fp {each.state.pid}; then: procman restart {each.program.name}" if problem else ""
-        yield Result("PM102", each.program.name, level, problem, hint)
+        hint = f"ps -fp {snapshot.state.pid}; then: procman restart {snapshot.program.name}" if problem else ""
+        yield Result("PM102", snapshot.program.name, level, problem, hint)
 
 
-def _of_another_user(each: ProgramSnapshot) -> str:
-    user = user_of(each.state.pid or 0)
-    if each.program.user is None or user is None:
+def _of_another_user(snapshot: ProgramSnapshot) -> str:
+    user = user_of(snapshot.state.pid or 0)
+    if snapshot.program.user is None or user is None:
         return ""
-    desired = user_id(each.program.user)
+    desired = user_id(snapshot.program.user)
     if desired is None:
-        return f"its user {each.program.user} does not exist any more"
-    return f"process {each.state.pid} runs as uid {user}, not as {each.program.user}" if user != desired else ""
+        return f"its user {snapshot.program.user} does not exist any more"
+    return f"process {snapshot.state.pid} runs as uid {user}, not as {snapshot.program.user}" if user != desired else ""
 
 
-def _of_another_virtualenv(running: ProjectSnapshot, each: ProgramSnapshot) -> str:
-    process, virtualenv = running.processes.get(each.state.pid or 0), running.manifest.virtualenv
+def _of_another_virtualenv(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> str:
+    process, virtualenv = running.processes.get(snapshot.state.pid or 0), running.manifest.virtualenv
     # A command replaces the launcher, and its own command line is anything.
     if process is None or virtualenv is None:
         return ""
-    if not each.program.launcher or str(running.launcher) not in process.argv:
+    if not snapshot.program.launcher or str(running.launcher) not in process.argv:
         return ""
     python = process.argv[0]
     is_ours = python.startswith(f"{virtualenv}/")
     return "" if is_ours else f"process {process.pid} runs {python}, which is not in {virtualenv}"
 
 
-def _too_young(running: ProjectSnapshot, each: ProgramSnapshot) -> str:
-    process, since = running.processes.get(each.state.pid or 0), each.state.since
+def _too_young(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> str:
+    process, since = running.processes.get(snapshot.state.pid or 0), snapshot.state.since
     # Its own heartbeat is the better witness: a clock that was set makes the process manager's time wrong.
-    if process is None or since is None or each.heartbeat.content:
+    if process is None or since is None or snapshot.heartbeat.content:
         return ""
     if time.time() - since - process.age <= CLOCKS_APART_SECONDS:
         return ""
@@ -60,14 +61,15 @@ def _too_young(running: ProjectSnapshot, each: ProgramSnapshot) -> str:
 
 def check_restarts(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the process manager restarts programs that keep ending, as far as it remembers (PM103)."""
-    for each in running.programs:
-        restarts, process = each.state.restarts, running.processes.get(each.state.pid or 0)
+    for snapshot in running.programs:
+        name, restarts = snapshot.program.name, snapshot.state.restarts
+        process = running.processes.get(snapshot.state.pid or 0)
         if restarts is None or process is None:
             continue
         values = {"restarts": float(restarts)}
         if restarts < RESTARTS or process.age > RESTARTED_WITHIN_SECONDS:
-            yield Result("PM103", each.program.name, Level.OK, "", "", values)
+            yield Result("PM103", name, Level.OK, "", "", values)
             continue
         ago = f"{process.age / 60:.0f} min" if process.age >= 120 else f"{process.age:.0f} s"
         detail = f"it ended by itself and was restarted {restarts} times since the last order, the last time {ago} ago"
-        yield Result("PM103", each.program.name, Level.WARNING, detail, f"procman logs {each.program.name}", values)
+        yield Result("PM103", name, Level.WARNING, detail, f"procman logs {name}", values)

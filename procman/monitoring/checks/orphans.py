@@ -26,17 +26,17 @@ def check_orphans(running: ProjectSnapshot) -> Iterator[Result]:
     known = _known(running)
     ours = [each for each in running.processes.values() if str(running.launcher) in each.argv[1:2]]
     orphans = [each for each in ours if each.pid not in known and _is_adopted(each, running) and not each.is_zombie]
-    for watched in running.programs:
-        if not watched.program.launcher or watched.state.state is State.UNKNOWN:
+    for snapshot in running.programs:
+        if not snapshot.program.launcher or snapshot.state.state is State.UNKNOWN:
             continue
-        found = [each for each in orphans if _is_of(each, watched, running)]
+        found = [each for each in orphans if _is_of(each, snapshot, running)]
         if not found:
-            yield Result("PM109", watched.program.name, Level.OK, "")
+            yield Result("PM109", snapshot.program.name, Level.OK, "")
             continue
         pids = ", ".join(str(each.pid) for each in found)
         detail = f"process {pids} of an earlier run still runs, and nobody looks after it"
         hint = f"It may be finishing tasks; if it is not: kill -TERM {' '.join(str(each.pid) for each in found)}"
-        yield Result("PM109", watched.program.name, Level.WARNING, detail, hint)
+        yield Result("PM109", snapshot.program.name, Level.WARNING, detail, hint)
 
 
 def _known(running: ProjectSnapshot) -> set[int]:
@@ -50,31 +50,31 @@ def _is_adopted(process: Process, running: ProjectSnapshot) -> bool:
     return process.parent == 1 or (parent is not None and parent.argv[:1] != () and _name(parent.argv[0]) == "systemd")
 
 
-def _is_of(process: Process, watched: ProgramSnapshot, running: ProjectSnapshot) -> bool:
+def _is_of(process: Process, snapshot: ProgramSnapshot, running: ProjectSnapshot) -> bool:
     environment = environment_of(process.pid)
     if environment:
-        return environment.get("PROCMAN_PROGRAM") == watched.program.name
-    main = running.processes.get(watched.state.pid or 0)
+        return environment.get("PROCMAN_PROGRAM") == snapshot.program.name
+    main = running.processes.get(snapshot.state.pid or 0)
     return main is not None and main.argv == process.argv
 
 
 def check_beats(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the app has another beat on this host than the project's own: each task would be sent twice."""
-    for watched in running.up:
-        if watched.program.kind is not Kind.BEAT:
+    for snapshot in running.up:
+        if snapshot.program.kind is not Kind.BEAT:
             continue
-        own = {process.pid for process in running.tree(watched)}
+        own = {process.pid for process in running.tree(snapshot)}
         others = [each for each in running.processes.values() if each.pid not in own and _is_beat(each, running)]
         pids = {each.pid for each in others}
         found = [each for each in others if each.parent not in pids]
         if not found:
-            yield Result("PM110", watched.program.name, Level.OK, "")
+            yield Result("PM110", snapshot.program.name, Level.OK, "")
             continue
         listed = " and ".join(str(each.pid) for each in found)
         app = running.manifest.app
-        detail = f"process {listed} is a beat of {app} too, beside {watched.state.pid}: every task is sent twice"
+        detail = f"process {listed} is a beat of {app} too, beside {snapshot.state.pid}: every task is sent twice"
         hint = f"See who started it: ps -fp {','.join(str(each.pid) for each in found)}; end all but one."
-        yield Result("PM110", watched.program.name, Level.CRITICAL, detail, hint)
+        yield Result("PM110", snapshot.program.name, Level.CRITICAL, detail, hint)
 
 
 def _is_beat(process: Process, running: ProjectSnapshot) -> bool:

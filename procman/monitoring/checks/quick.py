@@ -23,13 +23,13 @@ def check_lightly(programs: Sequence[ProgramSnapshot]) -> list[Result]:
     return [_worst(each, result) for each, result in zip(programs, check_processes(programs), strict=True)]
 
 
-def _worst(each: ProgramSnapshot, process: Result) -> Result:
+def _worst(snapshot: ProgramSnapshot, process: Result) -> Result:
     found = [process]
-    if each.state.state is State.RUNNING and process.level is Level.OK:
-        if lacks_pool(each, int(process.values.get("children", 0))):
-            found.append(no_pool(each))
-        if each.verdict:
-            found.append(of_verdict(each, each.verdict))
+    if snapshot.state.state is State.RUNNING and process.level is Level.OK:
+        if lacks_pool(snapshot, int(process.values.get("children", 0))):
+            found.append(no_pool(snapshot))
+        if snapshot.verdict:
+            found.append(of_verdict(snapshot, snapshot.verdict))
     worst = most_severe(found)
     if worst.level is Level.OK:
         # The last one says most.
@@ -42,11 +42,11 @@ def most_severe(results: Sequence[Result]) -> Result:
     return max(results, key=lambda result: SEVERITY.index(result.level))
 
 
-def is_at_work(each: ProgramSnapshot) -> bool:
+def is_at_work(snapshot: ProgramSnapshot) -> bool:
     """Say whether a program is up and, as far as its heartbeat tells, does what it is for."""
-    if each.state.state is not State.RUNNING:
+    if snapshot.state.state is not State.RUNNING:
         return False
-    phase = each.says.get("phase")
-    if phase is None or each.program.kind is Kind.COMMAND:
+    phase = snapshot.says.get("phase")
+    if phase is None or snapshot.program.kind is Kind.COMMAND:
         return True
     return phase in (CONSUMING, TICKING)

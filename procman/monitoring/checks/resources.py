@@ -17,15 +17,15 @@ MANY_FILES, TOO_MANY_FILES = 0.8, 0.95
 
 def check_memory(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the memory of each program that has a limit: what it and all its processes use, shared pages divided."""
-    for each in running.up:
-        limit = each.program.memory_restart_mib
+    for snapshot in running.up:
+        limit = snapshot.program.memory_restart_mib
         # The kernel adds it up page by page: the dearest of all questions here.
-        found = [] if limit is None else [memory(process.pid) for process in running.tree(each)]
+        found = [] if limit is None else [memory(process.pid) for process in running.tree(snapshot)]
         sizes = [size for size in found if size]
         if limit is None or not sizes:
             continue
         mib = round(sum(size for size, _ in sizes) / MIB, 1)
-        name, values = each.program.name, {"memory_mib": mib, "memory_restart_mib": float(limit)}
+        name, values = snapshot.program.name, {"memory_mib": mib, "memory_restart_mib": float(limit)}
         detail = f"it uses {mib:.0f} MiB of at most {limit} MiB"
         if mib <= limit * NEARLY:
             yield Result("PM107", name, Level.OK, detail, "", values)
@@ -40,13 +40,14 @@ def check_memory(running: ProjectSnapshot) -> Iterator[Result]:
 
 def check_open_files(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield how many files the fullest process of each program has open; nothing where that may not be seen."""
-    for each in running.up:
-        found = [files for process in running.tree(each) if (files := open_files(process.pid)) and files.limit]
+    for snapshot in running.up:
+        found = [files for process in running.tree(snapshot) if (files := open_files(process.pid)) and files.limit]
         if not found:
             continue
         fullest = max(found, key=lambda files: files.held / files.limit)
         part = fullest.held / fullest.limit
         level = Level.CRITICAL if part >= TOO_MANY_FILES else Level.WARNING if part >= MANY_FILES else Level.OK
         detail = f"a process has {fullest.held} files open and may open {fullest.limit}" if level else ""
-        hint = f"ls -l /proc/{each.state.pid}/fd; more: minfds of supervisord, LimitNOFILE= of systemd" if level else ""
-        yield Result("PM108", each.program.name, level, detail, hint, {"open_files": float(fullest.held)})
+        pid = snapshot.state.pid
+        hint = f"ls -l /proc/{pid}/fd; more: minfds of supervisord, LimitNOFILE= of systemd" if level else ""
+        yield Result("PM108", snapshot.program.name, level, detail, hint, {"open_files": float(fullest.held)})

@@ -112,7 +112,7 @@ def heartbeat(kind: str = "worker", **changed: Any) -> dict[str, Any]:
     return read(json.dumps(content))
 
 
-def watched(content: dict[str, Any] | None = None, **changed: Any) -> ProgramSnapshot:
+def snapshot(content: dict[str, Any] | None = None, **changed: Any) -> ProgramSnapshot:
     """Return a program with the heartbeat CONTENT, judged as `procman health` judges it."""
     made: dict[str, Any] = {"program": program(), "state": state(), **changed}
     if content is not None:
@@ -126,14 +126,14 @@ def running(*programs: ProgramSnapshot, **changed: Any) -> ProjectSnapshot:
     launcher = changed.get("launcher", Path("/usr/local/lib/procman/demo/launcher.py"))
     of_manifest = {name: changed.pop(name) for name in [each.name for each in fields(Manifest)] if name in changed}
     mains = [each.state.pid for each in programs if each.state.pid] + list(changed.get("others", ()))
-    snapshot: dict[str, Any] = {
+    made: dict[str, Any] = {
         "manifest": replace(MANIFEST, **of_manifest),
         "launcher": launcher,
         "programs": programs,
         "processes": look_at(mains, [str(launcher), CELERY]),
         **changed,
     }
-    return ProjectSnapshot(**snapshot)
+    return ProjectSnapshot(**made)
 
 
 def told(results: Iterator[Result]) -> tuple[Level, str]:

@@ -11,7 +11,7 @@ from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks import beat_schedule
 from procman.monitoring.checks.beat_schedule import account_of, check
 from procman.probes import path_script
-from tests.monitoring.checks.records import heartbeat, program, running, state, watched
+from tests.monitoring.checks.records import heartbeat, program, running, snapshot, state
 from tests.reachable import IS_ROOT, SOMEBODY
 
 OTHER_USER = SOMEBODY if IS_ROOT else None
@@ -42,7 +42,9 @@ def write(directory: Path, *suffixes: str) -> None:
 
 
 def judged(directory: Path, **says: object) -> Result:
-    beat = watched(heartbeat("beat", **says), program=program(Kind.BEAT, user=OTHER_USER), state=state(pid=os.getpid()))
+    beat = snapshot(
+        heartbeat("beat", **says), program=program(Kind.BEAT, user=OTHER_USER), state=state(pid=os.getpid())
+    )
     [result] = check(running(beat, schedule_files=(directory / "schedule",)))
     return result
 
@@ -120,13 +122,13 @@ def test_a_scheduler_that_keeps_no_file_needs_none(directory: Path) -> None:
 
 
 def test_a_beat_that_does_not_run_is_judged_too(directory: Path) -> None:
-    stopped = watched(program=program(Kind.BEAT), state=state(State.FATAL))
+    stopped = snapshot(program=program(Kind.BEAT), state=state(State.FATAL))
     [result] = check(running(stopped, schedule_files=(directory / "gone" / "schedule",)))
     assert result.level is Level.CRITICAL
 
 
 def test_workers_have_no_schedule(directory: Path) -> None:
-    assert list(check(running(watched(), schedule_files=(directory / "gone" / "schedule",)))) == []
+    assert list(check(running(snapshot(), schedule_files=(directory / "gone" / "schedule",)))) == []
 
 
 def test_files_of_each_kind_of_dbm_are_the_same_for_the_script_that_cannot_import_procman() -> None:

@@ -16,7 +16,7 @@ from procman.monitoring.checks.broker import (
     is_here,
 )
 from procman.probes.broker import REMEDIES, BrokerFacts, QueueFacts
-from tests.monitoring.checks.records import heartbeat, running, told, watched
+from tests.monitoring.checks.records import heartbeat, running, snapshot, told
 
 URL = "amqp://me:***@broker.example//"
 
@@ -72,7 +72,7 @@ def test_a_probe_that_was_not_possible_is_unknown() -> None:
     ],
 )
 def test_without_a_probe_the_workers_word_is_taken(phases: list[str], expected: list[tuple[Level, str]]) -> None:
-    found = running(*(watched(heartbeat(phase=phase)) for phase in phases))
+    found = running(*(snapshot(heartbeat(phase=phase)) for phase in phases))
     assert [(each.level, each.detail) for each in check_reachable(found)] == expected
 
 
@@ -130,7 +130,7 @@ def test_a_socket_is_on_this_host() -> None:
     ],
 )
 def test_a_queue_without_consumer_is_told(messages: int, consumers: int | None, level: Level, detail: str) -> None:
-    found = running(watched(), broker=facts(queues=(QueueFacts("crop", messages, consumers),)))
+    found = running(snapshot(), broker=facts(queues=(QueueFacts("crop", messages, consumers),)))
     [result] = check_queues(found)
     assert (result.level, result.detail, result.values) == (level, detail, {"messages_crop": messages})
 

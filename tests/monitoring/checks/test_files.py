@@ -10,7 +10,7 @@ import pytest
 
 from procman.model import HealthSettings, Level
 from procman.monitoring.checks.files import check_in_sync, check_restart_due, check_space
-from tests.monitoring.checks.records import running, told, watched
+from tests.monitoring.checks.records import running, snapshot, told
 
 MIB = 1024 * 1024
 
@@ -25,8 +25,8 @@ def test_differences_are_told_where_the_whole_project_was_asked_about() -> None:
 
 
 def test_a_restart_that_is_due_is_told() -> None:
-    assert told(check_restart_due(running(watched()))) == (Level.OK, "")
-    assert told(check_restart_due(running(watched(restart_due="launcher.py is newer")))) == (
+    assert told(check_restart_due(running(snapshot()))) == (Level.OK, "")
+    assert told(check_restart_due(running(snapshot(restart_due="launcher.py is newer")))) == (
         Level.WARNING,
         "a restart is due: launcher.py is newer",
     )

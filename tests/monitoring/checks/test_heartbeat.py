@@ -11,7 +11,7 @@ from procman.agent.verdict import CODES
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.heartbeat import HINTS, check_readable, check_verdict, check_written
 from procman.monitoring.checks.inputs import Heartbeat
-from tests.monitoring.checks.records import NAME, heartbeat, program, running, state, told, watched
+from tests.monitoring.checks.records import NAME, heartbeat, program, running, snapshot, state, told
 
 
 def ago(seconds: float) -> float:
@@ -36,7 +36,7 @@ def ago(seconds: float) -> float:
     ],
 )
 def test_each_verdict_is_a_result_of_its_own_check(changed: dict[str, Any], code: str, level: Level) -> None:
-    each = watched(heartbeat(**changed))
+    each = snapshot(heartbeat(**changed))
     found = {code: list(check_verdict(code, running(each))) for code in CODES}
     [result] = found.pop(code)
     assert (result.code, result.program, result.level) == (code, NAME, level)
@@ -55,22 +55,22 @@ def test_figures_of_the_heartbeat_are_among_the_values() -> None:
         {"name": "crop", "messages": 2, "consumers": 1, "since": None},
         {"name": "far", "messages": None, "consumers": None, "since": None},
     ]
-    [result] = check_verdict("PM200", running(watched(heartbeat(busy=2, queues=queues))))
+    [result] = check_verdict("PM200", running(snapshot(heartbeat(busy=2, queues=queues))))
     assert result.values == {"slots": 2, "busy": 2, "reserved": 0, "finished": 7, "messages": 12}
 
 
 def test_a_program_without_a_process_has_no_verdict() -> None:
-    each = watched(heartbeat(), state=state(State.BACKOFF))
+    each = snapshot(heartbeat(), state=state(State.BACKOFF))
     assert not any(list(check_verdict(code, running(each))) for code in CODES)
 
 
 def readable(**changed: Any) -> Result:
-    [result] = check_readable(running(watched(**changed), processes={}))
+    [result] = check_readable(running(snapshot(**changed), processes={}))
     return result
 
 
 def test_a_heartbeat_that_is_there_is_readable() -> None:
-    assert told(check_readable(running(watched(heartbeat())))) == (Level.OK, "")
+    assert told(check_readable(running(snapshot(heartbeat())))) == (Level.OK, "")
 
 
 def test_a_heartbeat_that_is_nonsense_is_a_warning() -> None:
@@ -87,24 +87,24 @@ def test_a_program_that_was_just_started_need_not_have_one_yet() -> None:
     ("due", "hint"), [("", f"procman logs {NAME} says why."), ("newer", f"procman restart {NAME}")]
 )
 def test_a_program_that_writes_none_for_long_is_a_warning(due: str, hint: str) -> None:
-    found = running(watched(restart_due=due))
+    found = running(snapshot(restart_due=due))
     [process] = [each for each in found.processes.values() if each.pid == found.programs[0].state.pid]
-    old = running(watched(restart_due=due), processes={process.pid: process._replace(age=31)})
+    old = running(snapshot(restart_due=due), processes={process.pid: process._replace(age=31)})
     [result] = check_readable(old)
     assert (result.level, result.hint) == (Level.WARNING, hint)
-    starting = running(watched(restart_due=due), processes={process.pid: process._replace(age=29)})
+    starting = running(snapshot(restart_due=due), processes={process.pid: process._replace(age=29)})
     assert told(check_readable(starting))[0] is Level.OK
 
 
 @pytest.mark.parametrize("other", [program(Kind.COMMAND), program(launcher=False)])
 def test_commands_and_programs_without_launcher_need_none(other: Any) -> None:
-    assert list(check_readable(running(watched(program=other)))) == []
+    assert list(check_readable(running(snapshot(program=other)))) == []
 
 
 def test_a_program_that_is_well_and_cannot_write_is_a_warning() -> None:
-    touched = watched(heartbeat=Heartbeat(heartbeat(written=ago(60)), is_touched=True))
+    touched = snapshot(heartbeat=Heartbeat(heartbeat(written=ago(60)), is_touched=True))
     assert told(check_written(running(touched))) == (
         Level.WARNING,
         "it cannot write its heartbeat, and so nothing can be told of it",
     )
-    assert list(check_written(running(watched(heartbeat())))) == []
+    assert list(check_written(running(snapshot(heartbeat())))) == []

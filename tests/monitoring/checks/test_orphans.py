@@ -15,7 +15,7 @@ import pytest
 from procman.model import Kind, Level, State
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.orphans import check_beats, check_orphans
-from tests.monitoring.checks.records import family, program, running, state, told, watched
+from tests.monitoring.checks.records import family, program, running, snapshot, state, told
 
 # Ends when stdin does; the words that follow are for others to see.
 WAITING = "import sys; print('ready', flush=True); sys.stdin.read()\n"
@@ -49,7 +49,7 @@ def orphan(launcher: Path, *words: str, **environment: str) -> Iterator[int]:
 
 def test_a_process_of_an_earlier_run_is_named(launcher: Path) -> None:
     with orphan(launcher, PROCMAN_PROGRAM="demo-celery") as pid, family(0) as main:
-        found = running(watched(state=state(pid=main)), launcher=launcher)
+        found = running(snapshot(state=state(pid=main)), launcher=launcher)
         if found.processes[pid].parent != 1:
             pytest.skip("something here adopts orphans in place of the first process")
         [result] = check_orphans(found)
@@ -65,10 +65,10 @@ def test_a_process_of_another_program_and_the_main_process_are_no_orphans(launch
         orphan(launcher, PROCMAN_PROGRAM="demo-crop") as other,
         orphan(launcher, PROCMAN_PROGRAM="demo-celery") as main,
     ):
-        own = watched(state=state(pid=main))
+        own = snapshot(state=state(pid=main))
         assert told(check_orphans(running(own, launcher=launcher))) == (Level.OK, "")
         # What the process manager has, whether it was asked about or not, is no orphan.
-        crop = watched(program=program(name="demo-crop"), state=state(State.STOPPED))
+        crop = snapshot(program=program(name="demo-crop"), state=state(State.STOPPED))
         assert told(check_orphans(running(crop, launcher=launcher, others=(other,)))) == (Level.OK, "")
 
 
@@ -80,7 +80,7 @@ def test_a_launcher_started_by_hand_is_no_orphan(launcher: Path) -> None:
         assert process.stdout
         process.stdout.readline()
         with family(0) as main:
-            found = running(watched(state=state(pid=main)), launcher=launcher)
+            found = running(snapshot(state=state(pid=main)), launcher=launcher)
         assert process.pid in found.processes
         assert told(check_orphans(found)) == (Level.OK, "")
 
@@ -105,7 +105,7 @@ def celery(directory: Path, *arguments: str) -> Iterator[int]:
 def own_beat() -> Iterator[ProgramSnapshot]:
     """Run a process that the project has for its beat."""
     with family(0) as main:
-        yield watched(program=program(Kind.BEAT), state=state(pid=main))
+        yield snapshot(program=program(Kind.BEAT), state=state(pid=main))
 
 
 @pytest.mark.parametrize(
@@ -162,4 +162,4 @@ def test_a_beat_that_the_launcher_started_waits_for_the_lock_and_is_no_second_on
 
 def test_without_a_beat_of_its_own_a_project_has_no_second_one(tmp_path: Path) -> None:
     with celery(tmp_path, "-A", "mysite", "beat"), own_beat() as beat:
-        assert list(check_beats(running(watched(state=beat.state), directory=tmp_path))) == []
+        assert list(check_beats(running(snapshot(state=beat.state), directory=tmp_path))) == []

@@ -10,7 +10,7 @@ import pytest
 from procman.model import Kind, Level
 from procman.monitoring.checks.inputs import ProjectSnapshot
 from procman.monitoring.checks.pool import check_children, check_kill_loop, check_zombies
-from tests.monitoring.checks.records import family, heartbeat, program, running, state, told, watched
+from tests.monitoring.checks.records import family, heartbeat, program, running, snapshot, state, told
 
 
 def older(found: ProjectSnapshot, main: int, seconds: float, children: float) -> ProjectSnapshot:
@@ -27,32 +27,35 @@ def older(found: ProjectSnapshot, main: int, seconds: float, children: float) ->
 )
 def test_a_worker_without_pool_processes_is_not_ready_unless_its_pool_has_none(pool: str | None, level: Level) -> None:
     with family(0) as pid:
-        [result] = check_children(running(watched(program=program(pool=pool), state=state(pid=pid))))
+        [result] = check_children(running(snapshot(program=program(pool=pool), state=state(pid=pid))))
     assert result.level is level
     assert (level is Level.OK) == (result.detail == "")
 
 
 def test_the_hint_names_the_key_where_the_app_may_have_another_pool() -> None:
     with family(0) as pid:
-        [result] = check_children(running(watched(state=state(pid=pid))))
+        [result] = check_children(running(snapshot(state=state(pid=pid))))
     assert "in [worker.celery]" in result.hint
 
 
 def test_the_heartbeat_knows_the_pool_better_than_procman_toml() -> None:
     with family(0) as pid:
-        assert told(check_children(running(watched(heartbeat(pool="threads"), state=state(pid=pid))))) == (Level.OK, "")
+        assert told(check_children(running(snapshot(heartbeat(pool="threads"), state=state(pid=pid))))) == (
+            Level.OK,
+            "",
+        )
 
 
 @pytest.mark.parametrize("phase", ["importing", "starting", "disconnected", "stopping"])
 def test_a_worker_that_is_not_at_work_needs_no_pool_yet(phase: str) -> None:
     with family(0) as pid:
-        [result] = check_children(running(watched(heartbeat(phase=phase), state=state(pid=pid))))
+        [result] = check_children(running(snapshot(heartbeat(phase=phase), state=state(pid=pid))))
     assert result.level is Level.OK
 
 
 def test_missing_pool_processes_are_counted_unless_one_is_being_replaced() -> None:
     with family(2) as pid:
-        found = running(watched(heartbeat(slots=4), state=state(pid=pid)))
+        found = running(snapshot(heartbeat(slots=4), state=state(pid=pid)))
         assert told(check_children(found)) == (Level.OK, "2 of its 4 pool processes")
         aged = older(found, pid, 600, 300)
         assert told(check_children(aged)) == (Level.WARNING, "2 of its 4 pool processes")
@@ -63,17 +66,17 @@ def test_missing_pool_processes_are_counted_unless_one_is_being_replaced() -> No
 
 def test_a_full_pool_is_sound() -> None:
     with family(2) as pid:
-        assert told(check_children(running(watched(heartbeat(), state=state(pid=pid))))) == (Level.OK, "")
+        assert told(check_children(running(snapshot(heartbeat(), state=state(pid=pid))))) == (Level.OK, "")
 
 
 def test_beats_and_commands_have_no_pool() -> None:
-    others = [watched(program=program(kind)) for kind in (Kind.BEAT, Kind.COMMAND)]
+    others = [snapshot(program=program(kind)) for kind in (Kind.BEAT, Kind.COMMAND)]
     assert list(check_children(running(*others))) == []
 
 
 def test_pool_processes_that_never_become_old_are_a_kill_loop() -> None:
     with family(2) as pid:
-        found = running(watched(heartbeat(finished=0), state=state(pid=pid)))
+        found = running(snapshot(heartbeat(finished=0), state=state(pid=pid)))
         level, detail = told(check_kill_loop(older(found, pid, 600, 4)))
     assert level is Level.CRITICAL
     assert detail.startswith("none of its pool processes is older than 10 s, although it has run for 10 min")
@@ -90,13 +93,13 @@ def test_pool_processes_that_never_become_old_are_a_kill_loop() -> None:
 )
 def test_other_young_pool_processes_are_no_kill_loop(main: float, children: float, says: dict[str, Any]) -> None:
     with family(2) as pid:
-        found = running(watched(heartbeat(**says), state=state(pid=pid)))
+        found = running(snapshot(heartbeat(**says), state=state(pid=pid)))
         assert told(check_kill_loop(older(found, pid, main, children))) == (Level.OK, "")
 
 
 def test_without_a_heartbeat_nothing_is_called_a_kill_loop() -> None:
     with family(2) as pid:
-        assert told(check_kill_loop(older(running(watched(state=state(pid=pid))), pid, 600, 4))) == (Level.OK, "")
+        assert told(check_kill_loop(older(running(snapshot(state=state(pid=pid))), pid, 600, 4))) == (Level.OK, "")
 
 
 ENDING = """
@@ -114,5 +117,5 @@ while sum(open(f"/proc/{{child}}/stat").read().rpartition(")")[2].split()[0] == 
 @pytest.mark.parametrize(("count", "level"), [(0, Level.OK), (3, Level.OK), (6, Level.WARNING)])
 def test_zombies_are_counted(count: int, level: Level) -> None:
     with family(0, code=ENDING.format(count=count)) as pid:
-        [result] = check_zombies(running(watched(state=state(pid=pid))))
+        [result] = check_zombies(running(snapshot(state=state(pid=pid))))
     assert (result.level, result.values["zombies"]) == (level, count)

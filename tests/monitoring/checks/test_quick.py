@@ -9,12 +9,12 @@ import pytest
 
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.quick import check_lightly, is_at_work, most_severe
-from tests.monitoring.checks.records import NAME, family, heartbeat, program, state, watched
+from tests.monitoring.checks.records import NAME, family, heartbeat, program, snapshot, state
 
 
 def test_a_sound_worker_says_what_it_does_and_its_processes_are_measured() -> None:
     with family(2) as pid:
-        [result] = check_lightly([watched(heartbeat(), state=state(pid=pid))])
+        [result] = check_lightly([snapshot(heartbeat(), state=state(pid=pid))])
     assert (result.code, result.level) == ("PM200", Level.OK)
     assert result.values["children"] == 2
     assert result.values["memory_bytes"] > 0
@@ -23,18 +23,18 @@ def test_a_sound_worker_says_what_it_does_and_its_processes_are_measured() -> No
 def test_a_worker_that_does_not_consume_is_told_by_its_verdict() -> None:
     with family(2) as pid:
         stuck = heartbeat(idle_with_messages_since=time.monotonic() - 400)
-        [result] = check_lightly([watched(stuck, state=state(pid=pid))])
+        [result] = check_lightly([snapshot(stuck, state=state(pid=pid))])
     assert (result.code, result.level) == ("PM301", Level.CRITICAL)
 
 
 def test_a_worker_without_a_heartbeat_is_told_by_its_pool() -> None:
     with family(0) as pid:
-        [result] = check_lightly([watched(program=program(pool="prefork"), state=state(pid=pid))])
+        [result] = check_lightly([snapshot(program=program(pool="prefork"), state=state(pid=pid))])
     assert (result.code, result.level) == ("PM104", Level.CRITICAL)
 
 
 def test_a_program_that_does_not_run_is_told_by_its_state_alone() -> None:
-    [result] = check_lightly([watched(heartbeat(written=0), state=state(State.FATAL))])
+    [result] = check_lightly([snapshot(heartbeat(written=0), state=state(State.FATAL))])
     assert (result.code, result.level) == ("PM101", Level.CRITICAL)
 
 
@@ -50,7 +50,7 @@ def test_what_cannot_be_told_is_worse_than_a_warning_and_better_than_critical() 
     [("consuming", True), ("importing", False), ("starting", False), ("disconnected", False), ("stopping", False)],
 )
 def test_a_worker_is_at_work_when_it_consumes(says: str, at_work: bool) -> None:
-    assert is_at_work(watched(heartbeat(phase=says))) is at_work
+    assert is_at_work(snapshot(heartbeat(phase=says))) is at_work
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,4 @@ def test_a_worker_is_at_work_when_it_consumes(says: str, at_work: bool) -> None:
     ],
 )
 def test_without_a_heartbeat_the_state_decides(found: dict[str, Any], at_work: bool) -> None:
-    assert is_at_work(watched(**found)) is at_work
+    assert is_at_work(snapshot(**found)) is at_work

@@ -8,7 +8,7 @@ from pathlib import Path
 from procman.agent.verdict import CODES
 from procman.model import Level, State
 from procman.monitoring.checks.registry import RUNNING, run
-from tests.monitoring.checks.records import heartbeat, program, running, state, watched
+from tests.monitoring.checks.records import heartbeat, program, running, snapshot, state
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "checks.md").read_text()
 
@@ -30,12 +30,12 @@ def test_whatever_the_verdict_may_say_has_a_check() -> None:
 
 
 def test_a_sound_worker_passes_all_checks_under_their_own_codes() -> None:
-    found = {check.code: list(check.function(running(watched(heartbeat(pool="solo"))))) for check in RUNNING}
+    found = {check.code: list(check.function(running(snapshot(heartbeat(pool="solo"))))) for check in RUNNING}
     assert all(result.code == code for code, results in found.items() for result in results)
     assert all(result.level is Level.OK for results in found.values() for result in results)
     assert found["PM200"]
 
 
 def test_a_program_that_was_stopped_on_purpose_is_not_complained_of() -> None:
-    stopped = watched(state=state(State.STOPPED, desired=False), program=program())
+    stopped = snapshot(state=state(State.STOPPED, desired=False), program=program())
     assert {result.level for result in run(RUNNING, running(stopped))} == {Level.OK}
