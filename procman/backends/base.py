@@ -106,7 +106,7 @@ class Sandbox(Protocol):
 class SharedFiles(Protocol):
     """The module of a backend that plans what belongs to no project alone: it follows from everybody's programs."""
 
-    def with_stop_timeout(
+    def with_shared_files(
         self,
         plan: Plan,
         tree: Tree,

@@ -103,7 +103,7 @@ class Backend:
     @property
     def shared_files(self) -> SharedFiles | None:
         """What plans the files that belong to no project alone; None: there are none."""
-        return cast("SharedFiles", self._module("stop_timeout")) if self.has_shared_files else None
+        return cast("SharedFiles", self._module("stop_timeout_drop_in")) if self.has_shared_files else None
 
     def _module(self, name: str) -> object:
         # Only now: `status` must not wait for Jinja.

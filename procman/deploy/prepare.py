@@ -162,7 +162,7 @@ def with_shared_files(
     """Return PLAN with what has to happen to files that belong to no project alone; without DESIRED, it goes."""
     for name in BackendName:
         if shared := backend_named(name).shared_files:
-            plan = shared.with_stop_timeout(plan, tree, installation, desired, rendering, adopted)
+            plan = shared.with_shared_files(plan, tree, installation, desired, rendering, adopted)
     return plan
 
 

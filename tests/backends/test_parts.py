@@ -9,7 +9,7 @@ from procman.backends.base import ControllerModule, HostCheck, Renderer, Sandbox
 from procman.backends.supervisor import controller as supervisor_controller
 from procman.backends.supervisor import host_check as supervisor_host_check
 from procman.backends.supervisor import renderer as supervisor_renderer
-from procman.backends.supervisor import stop_timeout
+from procman.backends.supervisor import stop_timeout_drop_in
 from procman.backends.supervisor import verify as supervisor_verify
 from procman.backends.systemd import controller as systemd_controller
 from procman.backends.systemd import host_check as systemd_host_check
@@ -25,7 +25,7 @@ VERIFIERS: tuple[Verifier, ...] = (supervisor_verify, systemd_verify)
 CONTROLLERS: tuple[ControllerModule, ...] = (supervisor_controller, systemd_controller)
 HOST_CHECKS: tuple[HostCheck, ...] = (supervisor_host_check, systemd_host_check)
 SANDBOXES: tuple[Sandbox | None, ...] = (None, systemd_sandbox)
-SHARED_FILES: tuple[SharedFiles | None, ...] = (stop_timeout, None)
+SHARED_FILES: tuple[SharedFiles | None, ...] = (stop_timeout_drop_in, None)
 
 
 @pytest.mark.parametrize("name", BackendName)

@@ -14,7 +14,7 @@ from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.controller import controller
 from procman.backends.supervisor.embedded import own_command, started_by_hand
 from procman.backends.supervisor.renderer import render
-from procman.backends.supervisor.stop_timeout import stop_seconds
+from procman.backends.supervisor.stop_timeout_drop_in import stop_seconds
 from procman.backends.supervisor.systemd_unit import Service
 from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError

@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.supervisor import renderer, stop_timeout
-from procman.backends.supervisor.stop_timeout import drop_in, drop_in_path, is_edited, stop_seconds, with_stop_timeout
+from procman.backends.supervisor import renderer, stop_timeout_drop_in
+from procman.backends.supervisor.stop_timeout_drop_in import (
+    drop_in,
+    drop_in_path,
+    is_edited,
+    stop_seconds,
+    with_shared_files,
+)
 from procman.errors import ProcmanError
 from procman.install.plan.apply import change_files
 from procman.install.plan.describe import describe
@@ -96,7 +102,7 @@ class Place:
         assert base
         with Tree() as tree:
             empty = make_plan(NOTHING, replace(base, programs=(), log_files=()), installation, tree)
-            return with_stop_timeout(replace(empty, nothing_to_do=True), tree, installation, desired)
+            return with_shared_files(replace(empty, nothing_to_do=True), tree, installation, desired)
 
     def carry_out(self, plan: Plan) -> None:
         """Do what PLAN says of the files."""
@@ -109,10 +115,10 @@ class Place:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A place of the test's own, whose files belong to whoever runs it."""
     made = Place(tmp_path)
-    monkeypatch.setattr(stop_timeout, "drop_in_path", lambda *_: made.path)
-    monkeypatch.setattr(stop_timeout, "stop_seconds", lambda *_: made.seconds)
+    monkeypatch.setattr(stop_timeout_drop_in, "drop_in_path", lambda *_: made.path)
+    monkeypatch.setattr(stop_timeout_drop_in, "stop_seconds", lambda *_: made.seconds)
     monkeypatch.setattr(
-        stop_timeout, "drop_in", lambda path, seconds: replace(drop_in(path, seconds), owner=None, group=None)
+        stop_timeout_drop_in, "drop_in", lambda path, seconds: replace(drop_in(path, seconds), owner=None, group=None)
     )
     return made
 

@@ -73,7 +73,7 @@ def stop_seconds(
     return sum(longest.values())
 
 
-def with_stop_timeout(
+def with_shared_files(
     plan: Plan,
     tree: Tree,
     installation: Installation,
