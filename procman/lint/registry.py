@@ -21,7 +21,7 @@ class Rule:
 
 LINT: tuple[Rule, ...] = (
     Rule("PM901", "a stop signals the worker alone", stop_rules.group_is_signalled),
-    Rule("PM902", "a stop waits for tasks", stop_rules.stop_is_patient),
+    Rule("PM902", "a stop waits for tasks", stop_rules.stop_timeout_is_long_enough),
     Rule("PM903", "what is killed is killed whole", stop_rules.children_are_killed),
     Rule("PM904", "the stop signal is TERM", stop_rules.signal_is_warm),
     Rule("PM905", "no shell stands in between", stop_rules.shell_makes_way),

@@ -37,7 +37,7 @@ def group_is_signalled(part: Part) -> Iterator[Finding]:
         yield finding("PM901", Level.CRITICAL, part, found, "stopasgroup", why, remedy)
 
 
-def stop_is_patient(part: Part) -> Iterator[Finding]:
+def stop_timeout_is_long_enough(part: Part) -> Iterator[Finding]:
     """A stop that waits too little kills what still runs."""
     if part.celery is not Kind.WORKER or part.command is None:
         return
