@@ -13,8 +13,7 @@ from procman.backends.watcher import KEY, STOP_SECONDS, watcher_argv, watcher_na
 from procman.config.load import load
 from procman.errors import ProcmanError
 from procman.host.process import written_by
-from procman.host.process_tree import children
-from procman.host.process_tree import tree as processes_below
+from procman.host.process_tree import children_finder, tree_of
 from procman.install.plan.describe import describe, record_of, rendering_of
 from procman.install.plan.plan import Plan, make_plan
 from procman.install.plan.removal import restorable
@@ -220,7 +219,7 @@ def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
     problems = []
     for program in project.programs:
         pid = pids.get(program.name)
-        written = written_by(processes_below(pid, children())) if pid else ()
+        written = written_by(tree_of(pid, children_finder())) if pid else ()
         problems += [
             f"{project.configuration_file}: {program.name} writes to {path} now, which its sandbox would forbid: "
             f'add "{path.parent}" to writable_paths'

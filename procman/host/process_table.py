@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from procman.host.process import START, TICKS, content, stat_fields
-from procman.host.process_tree import children, tree
+from procman.host.process_tree import children_finder, tree_of
 
 
 class Process(NamedTuple):
@@ -34,8 +34,8 @@ Processes = Mapping[int, Process]
 
 def look_at(pids: Iterable[int], words: Iterable[str]) -> Processes:
     """Return `pids` with all below them, and every process whose command line has one of `words`, with its parent."""
-    children_of = children()
-    desired = {each for pid in pids for each in tree(pid, children_of)}
+    children_of = children_finder()
+    desired = {each for pid in pids for each in tree_of(pid, children_of)}
     marks = [os.fsencode(word) for word in words]
     found = _read({*desired, *_with(marks)})
     return {**_read({process.parent for process in found.values()} - found.keys()), **found}

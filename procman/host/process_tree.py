@@ -14,16 +14,16 @@ from procman.host.process import content
 LISTS_CHILDREN = os.path.exists("/proc/thread-self/children")
 """Whether the kernel was built to list children (CONFIG_PROC_CHILDREN, proc(5))."""
 
-Children = Callable[[int], Iterable[int]]
+ChildrenOf = Callable[[int], Iterable[int]]
 """Returns the children of a process; none of one that is gone."""
 
 
-def children() -> Children:
+def children_finder() -> ChildrenOf:
     """Return what finds the children of a process, for use at once: it may have listed all processes already."""
     return _listed_children if LISTS_CHILDREN else _children_by_psutil()
 
 
-def tree(pid: int, children_of: Children) -> list[int]:
+def tree_of(pid: int, children_of: ChildrenOf) -> list[int]:
     """Return `pid` and all processes below it."""
     found, waiting = [], [pid]
     while waiting:
@@ -43,7 +43,7 @@ def _listed_children(pid: int) -> list[int]:
     return found
 
 
-def _children_by_psutil() -> Children:
+def _children_by_psutil() -> ChildrenOf:
     import psutil
 
     found: dict[int, list[int]] = {}

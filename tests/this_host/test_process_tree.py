@@ -12,7 +12,7 @@ import pytest
 
 from procman.host import process, process_tree
 from procman.host.process import memory
-from procman.host.process_tree import children, tree
+from procman.host.process_tree import children_finder, tree_of
 from tests.backends.supervisor.real_supervisord import as_nobody
 
 # The second child is started by a thread, and has one of its own.
@@ -57,7 +57,7 @@ def family() -> Iterator[int]:
 
 @pytest.mark.usefixtures("lists_children")
 def test_children_of_every_thread_and_theirs_belong_to_the_tree(family: int) -> None:
-    pids = tree(family, children())
+    pids = tree_of(family, children_finder())
     assert sorted(pids) == sorted({family, *(child.pid for child in psutil.Process(family).children(recursive=True))})
     assert len(pids) == 4
 
@@ -88,7 +88,7 @@ def test_process_that_is_gone_uses_nothing_and_has_no_children() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
     assert memory(process.pid) is None
-    assert tree(process.pid, children()) == [process.pid]
+    assert tree_of(process.pid, children_finder()) == [process.pid]
 
 
 @pytest.mark.usefixtures("sums_memory")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from procman.host.process import memory
-from procman.host.process_tree import Children, children, tree
+from procman.host.process_tree import ChildrenOf, children_finder, tree_of
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
@@ -22,15 +22,15 @@ def check(running: ProjectSnapshot) -> Iterator[Result]:
 
 def check_processes(programs: Sequence[ProgramSnapshot]) -> list[Result]:
     """Return one result per program, in order, as `check` does."""
-    children_of = children()
+    children_of = children_finder()
     return [_check(each.program, each.state, children_of) for each in programs]
 
 
-def _check(program: InstalledProgram, state: ProgramState, children_of: Children) -> Result:
+def _check(program: InstalledProgram, state: ProgramState, children_of: ChildrenOf) -> Result:
     level, detail, hint = _judge_state(program, state)
     if state.pid is None:
         return Result(CODE, program.name, level, detail, hint)
-    pids = tree(state.pid, children_of)
+    pids = tree_of(state.pid, children_of)
     values = {"children": float(len(pids) - 1), **_memory(pids)}
     if level is Level.OK and "memory_bytes" not in values:
         level, detail, hint = Level.CRITICAL, f"process {state.pid} is gone", "Look again: it may just be restarting."
