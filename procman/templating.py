@@ -12,19 +12,19 @@ import jinja2
 
 from procman import quoting
 from procman.errors import ProcmanError
-from procman.quoting import systemd
+from procman.quoting import shell, supervisor, systemd
 
 SUFFIX = ".j2"
 
 FILTERS = (
     quoting.comment,
     quoting.plain_name,
-    quoting.shell,
-    quoting.shell_words,
-    quoting.supervisor_command,
-    quoting.supervisor_log_file,
-    quoting.supervisor_option,
     quoting.variable_name,
+    shell.shell,
+    shell.shell_words,
+    supervisor.supervisor_command,
+    supervisor.supervisor_log_file,
+    supervisor.supervisor_option,
     systemd.plain_path,
     systemd.systemd_assignment,
     systemd.systemd_command,

@@ -1,22 +1,16 @@
 """Turns values into text that the reader of each format reads back exactly, or refuses them (S1).
 
-supervisor's rules, the same in 4.2.5, 4.3.0 and the coming 4.4: a value ends at a blank followed by `;` or `#`, even
-inside quotes, and loses the blanks at both ends; `%` starts an expansion; `%(here)s` is filled in before all others,
-whatever stands before it; `command` is split by POSIX shlex.
+One module per format; what they share is here.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 import unicodedata
 
 from procman.errors import ProcmanError
 
 HINT = "Change it where procman.toml sets it."
-
-NOTHING = "%(here).0s"
-"""Expands to nothing in every section of supervisord's files; it keeps apart what must not stand together."""
 
 WORDS = {"\n": "line break", "\r": "carriage return", "\t": "tab"}
 """What people call the characters that are refused most often."""
@@ -42,7 +36,7 @@ def unprintable(text: str) -> str | None:
 
 def comment(value: object) -> Encoded:
     """Return VALUE as the rest of a comment line."""
-    return Encoded(_checked(value))
+    return Encoded(checked(value))
 
 
 def plain_name(value: object) -> Encoded:
@@ -55,55 +49,20 @@ def variable_name(value: object) -> Encoded:
     return matching(value, r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable may hold letters, digits and _ only")
 
 
-def shell(value: object) -> Encoded:
-    """Return VALUE as one word of POSIX sh."""
-    return Encoded(shlex.quote(_checked(value)))
-
-
-def shell_words(words: tuple[str, ...]) -> Encoded:
-    """Return WORDS as a command line of POSIX sh."""
-    return Encoded(" ".join(shell(word) for word in words))
-
-
-def supervisor_option(value: object) -> Encoded:
-    """Return VALUE for an option of supervisord's that is taken as it is, such as `serverurl`."""
-    return _supervisor(_checked(value).replace("%", "%%"))
-
-
-def supervisor_log_file(value: object) -> Encoded:
-    """Return the path VALUE for `stdout_logfile` of a program, the one option that supervisord expands twice."""
-    text = _checked(value)
-    if not text.startswith("/"):
-        raise refusal(text, "supervisord would look for it elsewhere, or take it for a word such as `none`")
-    return _supervisor(text.replace("%", "%%%%"))
-
-
-def supervisor_command(argv: tuple[str, ...]) -> Encoded:
-    """Return ARGV for `command=` of a program."""
-    return _supervisor(shell_words(argv).replace("%", "%%"))
-
-
-def _supervisor(text: str) -> Encoded:
-    text = text.replace("%(here)s", f"%{NOTHING}(here)s")
-    text = re.sub(r"(?<=\s)(?=[;#])", NOTHING, text)
-    before = NOTHING if text[:1].isspace() else ""
-    after = NOTHING if text[-1:].isspace() else ""
-    return Encoded(f"{before}{text}{after}")
-
-
 def matching(value: object, pattern: str, rule: str) -> Encoded:
     """Return `value` as it is if it is a `pattern` from end to end; `rule` says what it may be."""
-    text = _checked(value)
+    text = checked(value)
     if not re.fullmatch(pattern, text):
         raise refusal(text, rule)
     return Encoded(text)
 
 
-def _checked(value: object) -> str:
+def checked(value: object) -> str:
+    """Return `value` as text; ProcmanError where no file can carry it, which does not show it."""
     text = str(value)
     found = unprintable(text)
     if found:
-        # Not shown: it may be a secret.
+        # It may be a secret.
         raise ProcmanError(f"a value cannot be written: it holds a {found}", hint=HINT)
     return text
 

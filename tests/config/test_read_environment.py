@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from procman.config.read_environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
-from procman.quoting import shell
+from procman.quoting.shell import shell
 from tests.config.documents import problems_with, read_rest
 
 SECRET = (

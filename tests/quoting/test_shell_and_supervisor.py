@@ -9,6 +9,8 @@ from hypothesis import given, settings, strategies
 
 from procman import quoting
 from procman.errors import ProcmanError
+from procman.quoting.shell import shell, shell_words
+from procman.quoting.supervisor import supervisor_command, supervisor_log_file, supervisor_option
 from tests.hostile import HOSTILE, REFUSED, TEXTS
 from tests.read_by_supervisor import MAIN_SECTIONS, VERSIONS, Reader, reader
 
@@ -23,9 +25,9 @@ def supervisor(request: pytest.FixtureRequest) -> Iterator[Reader]:
 def _section(number: int, value: str) -> str:
     return (
         f"[program:p{number}]\n"
-        f"command={quoting.supervisor_command(('/bin/true', value, 'and', value))}\n"
-        f"serverurl={quoting.supervisor_option(value)}\n"
-        f"stdout_logfile={quoting.supervisor_log_file('/' + value.replace('/', '|'))}\n"
+        f"command={supervisor_command(('/bin/true', value, 'and', value))}\n"
+        f"serverurl={supervisor_option(value)}\n"
+        f"stdout_logfile={supervisor_log_file('/' + value.replace('/', '|'))}\n"
     )
 
 
@@ -54,11 +56,11 @@ def test_any_value_is_read_back_by_supervisor(supervisor: Reader, values: list[s
     "encode",
     [
         quoting.comment,
-        quoting.shell,
-        quoting.supervisor_option,
-        lambda value: quoting.supervisor_log_file("/" + value),
-        lambda value: quoting.supervisor_command(("/bin/true", value)),
-        lambda value: quoting.shell_words((value, "a")),
+        shell,
+        supervisor_option,
+        lambda value: supervisor_log_file("/" + value),
+        lambda value: supervisor_command(("/bin/true", value)),
+        lambda value: shell_words((value, "a")),
     ],
 )
 @pytest.mark.parametrize("value", REFUSED)
@@ -75,7 +77,7 @@ def test_value_that_can_be_written_is_not_refused(value: str) -> None:
 
 def test_refusal_does_not_show_the_value() -> None:
     with pytest.raises(ProcmanError) as caught:
-        quoting.shell("amqp://guest:secret@host\n")
+        shell("amqp://guest:secret@host\n")
     assert "secret" not in f"{caught.value.message}{caught.value.hint}"
     assert "line break" in caught.value.message
 
@@ -102,4 +104,4 @@ def test_name_that_no_shell_can_export_is_refused(name: str) -> None:
 @pytest.mark.parametrize("path", ["", "none", "AUTO", "syslog", "~root/log", "log/x", " /x"])
 def test_log_that_supervisord_would_not_take_for_a_path_is_refused(path: str) -> None:
     with pytest.raises(ProcmanError):
-        quoting.supervisor_log_file(path)
+        supervisor_log_file(path)

@@ -1,0 +1,42 @@
+"""Turns values into text that supervisor reads back exactly, or refuses them (S1).
+
+The rules are the same in 4.2.5, 4.3.0 and the coming 4.4: a value ends at a blank followed by `;` or `#`, even
+inside quotes, and loses the blanks at both ends; `%` starts an expansion; `%(here)s` is filled in before all others,
+whatever stands before it; `command` is split by POSIX shlex.
+"""
+
+from __future__ import annotations
+
+import re
+
+from procman.quoting import Encoded, checked, refusal
+from procman.quoting.shell import shell_words
+
+NOTHING = "%(here).0s"
+"""Expands to nothing in every section of supervisord's files; it keeps apart what must not stand together."""
+
+
+def supervisor_option(value: object) -> Encoded:
+    """Return VALUE for an option of supervisord's that is taken as it is, such as `serverurl`."""
+    return _supervisor(checked(value).replace("%", "%%"))
+
+
+def supervisor_log_file(value: object) -> Encoded:
+    """Return the path VALUE for `stdout_logfile` of a program, the one option that supervisord expands twice."""
+    text = checked(value)
+    if not text.startswith("/"):
+        raise refusal(text, "supervisord would look for it elsewhere, or take it for a word such as `none`")
+    return _supervisor(text.replace("%", "%%%%"))
+
+
+def supervisor_command(argv: tuple[str, ...]) -> Encoded:
+    """Return ARGV for `command=` of a program."""
+    return _supervisor(shell_words(argv).replace("%", "%%"))
+
+
+def _supervisor(text: str) -> Encoded:
+    text = text.replace("%(here)s", f"%{NOTHING}(here)s")
+    text = re.sub(r"(?<=\s)(?=[;#])", NOTHING, text)
+    before = NOTHING if text[:1].isspace() else ""
+    after = NOTHING if text[-1:].isspace() else ""
+    return Encoded(f"{before}{text}{after}")
