@@ -1,4 +1,8 @@
-"""The nouns that every part of procman shares, above all what is installed and how it does: frozen records."""
+"""The nouns that every part of procman shares, above all what is installed and how it does: frozen records.
+
+A record belongs here if a manifest holds it, or if `status` or `health` needs it; otherwise in `project`, which would
+take those two time to import.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The nouns of a project as procman.toml describes it, and of the files that it becomes: frozen records."""
+"""The nouns of a project as procman.toml describes it, and of the files that it becomes: frozen records.
+
+Only for reading procman.toml, rendering and installing. What a manifest holds, and what `status` or `health` needs, is
+in `model`.
+"""
 
 from __future__ import annotations
 

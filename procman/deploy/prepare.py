@@ -229,7 +229,7 @@ def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
 
 
 def installed_watcher(project: Project) -> tuple[InstalledProgram, ...]:
-    """Return what a manifest remembers of it; nothing where nobody is to look after PROJECT."""
+    """Return the watcher of PROJECT as a manifest has it; empty where it has none."""
     if watcher_argv(project) is None:
         return ()
     name, log = watcher_name(project), None

@@ -119,7 +119,7 @@ class Decision:
 
 
 def decide(case: Case, observation: Observation, settings: HealthSettings, now: float, wall: float) -> Decision:
-    """Return what is to be done about FINDING, and what is to be remembered for the next look.
+    """Return what is to be done about OBSERVATION, and what is to be remembered for the next look.
 
     NOW is the monotonic clock, which counts the hour; WALL, in seconds since the epoch, is for the events alone.
     """

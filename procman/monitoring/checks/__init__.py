@@ -1,1 +1,1 @@
-"""What procman looks at: one function per check, in one table; psutil lives here."""
+"""What `procman health` looks at: one function per check, listed in `registry`."""
