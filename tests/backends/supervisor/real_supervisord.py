@@ -20,7 +20,7 @@ from procman.backends.supervisor.configuration.main_file import read_main_file
 from procman.backends.supervisor.controller import SupervisorController
 from procman.backends.supervisor.graceful_stop import stop_gracefully
 from procman.host import process
-from procman.model import InstalledProgram, Kind
+from procman.model import Action, Activation, InstalledProgram, Kind, ProgramState
 from tests.needs import requires
 
 PATIENCE_SECONDS = 30
@@ -248,6 +248,20 @@ class Supervisord:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def ignore(_: str) -> None:
+    """Take progress and show nobody."""
+
+
+def state(supervisord: Supervisord, program: InstalledProgram) -> ProgramState:
+    """Return what procman says of one program; `Supervisord.state` is what supervisord itself says."""
+    return supervisord.controller().states([program])[0]
+
+
+def activate(supervisord: Supervisord, action: Action, program: InstalledProgram, desired: bool | None = None) -> str:
+    """Do one thing that an install would do to a program; return what it says about it."""
+    return supervisord.controller().activate(Activation(action, program, desired), ignore)
 
 
 def as_nobody(function: Callable[[], object]) -> object:

@@ -30,13 +30,9 @@ from procman.errors import ProcmanError
 from procman.host import process
 from procman.model import Action, Activation, Scope
 from tests.backends.supervisor import projects
-from tests.backends.supervisor.real_supervisord import Supervisord, eventually, installed
+from tests.backends.supervisor.real_supervisord import Supervisord, eventually, ignore, installed
 
 pytestmark = pytest.mark.supervisord
-
-
-def ignore(_: str) -> None:
-    """Take progress and show nobody."""
 
 
 @pytest.fixture

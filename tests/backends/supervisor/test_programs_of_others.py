@@ -1,0 +1,127 @@
+"""Programs of other people's sections are drained and taken over without losing a task, or left alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from procman.backends.supervisor.graceful_stop import drain, unload
+from procman.errors import ProcmanError
+from procman.host import process
+from procman.model import Action
+from tests.backends.supervisor.real_supervisord import Supervisord, activate, eventually, ignore, installed, state
+
+pytestmark = pytest.mark.supervisord
+
+
+def drain_and_unload(supervisord: Supervisord, *names: str) -> list[str]:
+    client = supervisord.controller().client
+    drain(client, names, 20, ignore)
+    return unload(client, names)
+
+
+def _old(supervisord: Supervisord, task_seconds: float = 2) -> Path:
+    """A section as CATMAID's documents have it, which loses tasks when supervisord stops it."""
+    file = supervisord.worker("a", task_seconds, import_seconds=1, stopasgroup="true", stopwaitsecs=1)
+    text = file.read_text()
+    file.unlink()
+    theirs = supervisord.sections / "theirs.conf"
+    theirs.write_text(text + "[program:other]\ncommand=sleep 1000\n[group:catmaid]\nprograms=a,other\n")
+    supervisord.start()
+    eventually(lambda: "ready" in supervisord.events("a"))
+    return theirs
+
+
+def test_program_of_somebody_elses_section_is_drained(supervisord: Supervisord) -> None:
+    theirs = _old(supervisord)
+    theirs.write_text("")
+    drain_and_unload(supervisord, "catmaid:a", "catmaid:other")
+    assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
+    assert "ready" not in supervisord.events("a")[4:]
+    assert supervisord.names() == []
+
+
+def test_group_with_other_members_goes_on_running(supervisord: Supervisord) -> None:
+    _old(supervisord)
+    other = supervisord.info("catmaid:other")["pid"]
+    [said] = drain_and_unload(supervisord, "catmaid:a")
+    assert "catmaid:a" in said
+    assert supervisord.state("catmaid:a") == "STOPPED"
+    assert supervisord.info("catmaid:other")["pid"] == other
+    assert drain_and_unload(supervisord, "catmaid:a") == [said]
+
+
+def test_program_taken_over_is_never_there_twice(supervisord: Supervisord) -> None:
+    theirs = _old(supervisord)
+    theirs.write_text("[program:other]\ncommand=sleep 1000\n[group:catmaid]\nprograms=other\n")
+    supervisord.worker("a", task_seconds=2)
+    activate(supervisord, Action.ADD, installed("a"))
+    eventually(lambda: supervisord.events("a")[-1] == "ready")
+    events = supervisord.events("a")
+    assert events[:4] == ["start", "ready", "term", "finished"]
+    assert events.count("ready") == 2
+    assert supervisord.state("catmaid:a") == "STOPPED"
+
+
+def test_ungrouped_program_taken_over_is_drained(supervisord: Supervisord) -> None:
+    theirs = supervisord.worker("a", 2, import_seconds=1, stopasgroup="true", stopwaitsecs=1)
+    theirs = theirs.rename(theirs.with_name("theirs.conf"))
+    supervisord.start()
+    eventually(lambda: "ready" in supervisord.events("a"))
+    theirs.write_text("")
+    supervisord.worker("a", 2)
+    activate(supervisord, Action.ADD, installed("a"))
+    eventually(lambda: supervisord.events("a")[-1] == "ready")
+    assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
+    assert supervisord.client.call("reloadConfig") == [[[], [], []]]
+
+
+def test_taken_over_program_that_was_stopped_on_purpose_stays_stopped(supervisord: Supervisord) -> None:
+    """R11."""
+    theirs = _old(supervisord, task_seconds=0)
+    supervisord.stop("catmaid:a")
+    before = supervisord.events("a")
+    theirs.write_text("")
+    supervisord.worker("a")
+    desired = state(supervisord, installed("a")).desired
+    assert "left stopped" in activate(supervisord, Action.ADD, installed("a"), desired)
+    time.sleep(1.5)
+    assert supervisord.events("a") == before
+
+
+def test_process_of_the_same_name_that_is_still_configured_elsewhere_is_not_touched(supervisord: Supervisord) -> None:
+    (supervisord.sections / "theirs.conf").write_text("[program:x]\nprocess_name=a\ncommand=sleep 1000\n")
+    supervisord.start()
+    supervisord.section("a")
+    pid = eventually(lambda: supervisord.info("x:a")["pid"])
+    activate(supervisord, Action.ADD, installed("a"))
+    assert supervisord.info("x:a")["pid"] == pid
+
+
+def test_worker_behind_a_script_that_waits_for_it_is_drained_too(supervisord: Supervisord) -> None:
+    """TERM to the script alone would end it and leave the worker running for ever."""
+    script = supervisord.directory / "run.sh"
+    script.write_text(f"#!/bin/sh\n{supervisord.worker_command('a', 1, import_seconds=1)}\nexit $?\n")
+    script.chmod(0o755)
+    supervisord.section("a", command=script)
+    supervisord.start()
+    eventually(lambda: "ready" in supervisord.events("a"))
+    drain_and_unload(supervisord, "a")
+    # One that was left behind by a killed script would be ready by now.
+    time.sleep(1.5)
+    assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
+    assert "ready" not in supervisord.events("a")[4:]
+
+
+def test_script_with_several_processes_is_left_to_a_person(supervisord: Supervisord) -> None:
+    supervisord.section("a", command="sh -c 'sleep 1000 & sleep 1001 & wait'")
+    supervisord.start()
+    main = eventually(lambda: supervisord.info("a")["pid"])
+    assert isinstance(main, int)
+    eventually(lambda: len(process.children(main)) == 2)
+    with pytest.raises(ProcmanError, match="2 processes") as caught:
+        drain_and_unload(supervisord, "a")
+    assert "supervisorctl stop a" in caught.value.hint
+    assert supervisord.info("a")["pid"] == main

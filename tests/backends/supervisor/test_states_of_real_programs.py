@@ -1,0 +1,123 @@
+"""What is reported of the programs of a real supervisord: state, process, age, restarts, and whether it is to run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from procman.model import State
+from tests.backends.supervisor.real_supervisord import Supervisord, eventually, ignore, installed, state
+
+pytestmark = pytest.mark.supervisord
+
+
+def test_states_come_in_the_order_asked_for(supervisord: Supervisord) -> None:
+    for name in ("a", "b", "c"):
+        supervisord.section(name)
+    supervisord.start()
+    states = supervisord.controller().states([installed("c"), installed("a"), installed("b")])
+    assert [each.name for each in states] == ["c", "a", "b"]
+
+
+def test_running_program_has_pid_and_start_time(supervisord: Supervisord) -> None:
+    supervisord.section("a")
+    before = time.time()
+    supervisord.start()
+    eventually(lambda: supervisord.state("a") == "RUNNING")
+    seen = state(supervisord, installed("a"))
+    assert (seen.state, seen.desired, seen.restarts) == (State.RUNNING, True, 0)
+    assert seen.pid == supervisord.info("a")["pid"]
+    assert seen.since is not None
+    assert int(before) <= seen.since <= time.time()
+
+
+@pytest.mark.parametrize("autostart", [True, False])
+def test_program_never_started_is_wanted_if_it_autostarts(supervisord: Supervisord, autostart: bool) -> None:
+    supervisord.section("a", autostart="false")
+    supervisord.start()
+    seen = state(supervisord, installed("a", autostart=autostart))
+    assert (seen.state, seen.desired, seen.pid, seen.since) == (State.STOPPED, autostart, None, None)
+
+
+def test_program_stopped_by_anyone_is_not_wanted(supervisord: Supervisord) -> None:
+    supervisord.section("a")
+    supervisord.start()
+    eventually(lambda: supervisord.state("a") == "RUNNING")
+    supervisord.stop("a")
+    seen = state(supervisord, installed("a"))
+    assert (seen.state, seen.desired) == (State.STOPPED, False)
+
+
+def test_program_being_stopped_is_not_wanted(supervisord: Supervisord) -> None:
+    supervisord.worker("a", task_seconds=60)
+    supervisord.start()
+    eventually(lambda: "ready" in supervisord.events("a"))
+    supervisord.client.call("stopProcess", "a", False)
+    seen = state(supervisord, installed("a"))
+    assert (seen.state, seen.desired) == (State.STOPPING, False)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"command": "/nonexistent/x", "startretries": 0}, State.FATAL),
+        ({"command": "/nonexistent/x", "startretries": 1000}, State.BACKOFF),
+        ({"command": "sh -c 'exit 3'", "autorestart": "false", "startsecs": 0}, State.EXITED),
+    ],
+)
+def test_program_that_fails_by_itself_stays_wanted(
+    supervisord: Supervisord, options: dict[str, str], expected: State
+) -> None:
+    supervisord.section("a", **options)
+    supervisord.start()
+    seen = eventually(lambda: next((s for s in [state(supervisord, installed("a"))] if s.state is expected), None))
+    assert seen is not None
+    assert seen.desired
+    assert seen.detail
+
+
+def test_program_that_is_not_loaded_is_unknown(supervisord: Supervisord) -> None:
+    supervisord.start()
+    supervisord.section("a")
+    seen = state(supervisord, installed("a", autostart=False))
+    assert (seen.state, seen.desired) == (State.UNKNOWN, False)
+    assert "procman start" in seen.detail
+
+
+def test_program_in_a_group_of_somebody_else_is_not_taken_for_ours(supervisord: Supervisord) -> None:
+    supervisord.section("a").write_text("[program:a]\ncommand=sleep 1000\n[group:g]\nprograms=a\n")
+    supervisord.start()
+    seen = state(supervisord, installed("a"))
+    assert seen.state is State.UNKNOWN
+    assert "g:a" in seen.detail
+
+
+@pytest.mark.parametrize("log", ["%(here)s/log", "log"])
+def test_restarts_count_those_of_supervisord_since_the_last_order(supervisord: Supervisord, log: str) -> None:
+    # A relative path is known to supervisord alone.
+    supervisord.configure(logfile=log)
+    supervisord.section("a")
+    supervisord.section("b")
+    supervisord.start()
+    for _ in range(2):
+        eventually(lambda: supervisord.state("a") == "RUNNING")
+        pid = supervisord.info("a")["pid"]
+        assert isinstance(pid, int)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda pid=pid: supervisord.info("a")["pid"] not in (pid, 0))  # type: ignore[misc]
+    assert [each.restarts for each in supervisord.controller().states([installed("a"), installed("b")])] == [2, 0]
+    supervisord.controller().restart(installed("a"), ignore)
+    assert state(supervisord, installed("a")).restarts == 0
+
+
+@pytest.mark.parametrize("options", [{"loglevel": "warn"}, {"logfile": "/dev/null"}])
+def test_restarts_are_unknown_where_the_log_cannot_tell(supervisord: Supervisord, options: dict[str, str]) -> None:
+    supervisord.configure(**options)
+    supervisord.section("a")
+    supervisord.start()
+    eventually(lambda: supervisord.state("a") == "RUNNING")
+    seen = state(supervisord, installed("a"))
+    assert (seen.state, seen.restarts) == (State.RUNNING, None)
