@@ -20,6 +20,9 @@ user = "www-data"
 """
 """A [project] to which nothing needs to be added; what a test adds begins on line 7."""
 
+USER_SCOPE = PROJECT.replace('user = "www-data"', 'scope = "user"')
+"""The same for a user's own programs."""
+
 HOME = {"HOME": "/home/anna"}
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from procman.project import Beat, Command, Program, Worker
-from tests.config.documents import PROJECT, problems, problems_with, read, read_rest
-
-USER_SCOPE = PROJECT.replace('user = "www-data"', 'scope = "user"')
+from tests.config.documents import PROJECT, USER_SCOPE, problems, problems_with, read, read_rest
 
 
 def _worker(program: Program) -> Worker:

@@ -1,0 +1,111 @@
+"""Which supervisord a project is for: an existing one, and where it reads its files, or procman's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from procman.model import SupervisorMode, SupervisorSettings
+from tests.config.documents import PROJECT, USER_SCOPE, problems, problems_with, read, read_rest
+
+DEBIAN = SupervisorSettings(
+    SupervisorMode.EXISTING, Path("/etc/supervisor/supervisord.conf"), "/etc/supervisor/conf.d/*.conf"
+)
+
+
+@pytest.mark.parametrize(
+    ("supervisor", "expected"),
+    [
+        ("", DEBIAN),
+        ('mode = "existing"', DEBIAN),
+        (
+            'configuration = "/etc/supervisord.conf"',
+            SupervisorSettings(SupervisorMode.EXISTING, Path("/etc/supervisord.conf"), "/etc/supervisord.d/*.ini"),
+        ),
+        (
+            'configuration = "/x"\ninclude = "/y/a*b"',
+            SupervisorSettings(SupervisorMode.EXISTING, Path("/x"), "/y/a*b"),
+        ),
+        (
+            'mode = "embedded"',
+            SupervisorSettings(
+                SupervisorMode.EMBEDDED,
+                Path("/etc/procman/supervisor/supervisord.conf"),
+                "/etc/procman/supervisor/conf.d/*.conf",
+            ),
+        ),
+    ],
+)
+def test_supervisord_of_the_host(tmp_path: Path, supervisor: str, expected: SupervisorSettings) -> None:
+    assert read_rest(tmp_path, f"[beat]\n[supervisor]\n{supervisor}").supervisor == expected
+
+
+def test_user_has_a_supervisord_of_ones_own(tmp_path: Path) -> None:
+    settings = read(tmp_path, USER_SCOPE + "[beat]").supervisor
+    assert settings.mode is SupervisorMode.EMBEDDED
+    assert settings.configuration == Path("/home/anna/.config/procman/supervisor/supervisord.conf")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            PROJECT + '[beat]\n[supervisor]\nconfiguration = "/x"',
+            (
+                "FILE:8: supervisor.include: missing: write the pattern that stands in the [include] section of /x, "
+                'such as "/etc/supervisor/conf.d/*.conf"'
+            ),
+        ),
+        (
+            PROJECT + '[beat]\n[supervisor]\nmode = "embedded"\nconfiguration = "/x"',
+            (
+                'FILE:10: supervisor.configuration: only with mode = "existing": '
+                "procman writes the file of its own supervisord"
+            ),
+        ),
+        (
+            USER_SCOPE + '[beat]\n[supervisor]\nmode = "existing"',
+            (
+                'FILE:8: supervisor.configuration: missing: with scope = "user" name your own supervisord\'s file, '
+                'or write mode = "embedded"'
+            ),
+        ),
+        (
+            PROJECT + '[beat]\n[supervisor]\nsupervisord = "/opt/procman/bin/supervisord"',
+            'FILE:9: supervisor.supervisord: only with mode = "embedded": an existing one has its own start',
+        ),
+        (
+            PROJECT + '[beat]\n[supervisor]\nmode = "embedded"\nextend_stop_timeout = true',
+            (
+                'FILE:10: supervisor.extend_stop_timeout: only with mode = "existing": the unit of procman\'s own '
+                "supervisord waits long enough"
+            ),
+        ),
+        (
+            PROJECT + '[beat]\n[supervisor]\nconfiguration = "/x"\ninclude = "/x.d/*.conf"\nextend_stop_timeout = true',
+            (
+                "FILE:11: supervisor.extend_stop_timeout: procman knows the unit of the host's supervisord alone, if "
+                "its file is /etc/supervisor/supervisord.conf or /etc/supervisord.conf: remove it, and write the "
+                "drop-in yourself (systemctl edit)"
+            ),
+        ),
+    ],
+)
+def test_supervisord_that_cannot_be_known_is_asked_for(tmp_path: Path, text: str, expected: str) -> None:
+    assert problems(tmp_path, text) == [expected]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["conf.d/*.conf", "/etc/x", "/etc/*/x", "/etc/**", "/e/*/*", "/e/?*", "/e/[ab]*", "/e f/*", "/"]
+)
+def test_include_that_a_file_name_cannot_be_made_from_is_refused(tmp_path: Path, pattern: str) -> None:
+    (found,) = problems_with(tmp_path, f"[beat]\n[supervisor]\ninclude = '{pattern}'")
+    assert found.startswith("FILE:9: supervisor.include: expected an absolute path with one * in its last part")
+
+
+def test_group_is_not_for_supervisord(tmp_path: Path) -> None:
+    [problem] = problems(
+        tmp_path, PROJECT.replace('user = "www-data"', 'user = "www-data"\ngroup = "staff"') + "[beat]"
+    )
+    assert "project.group: supervisord changes the user alone" in problem
