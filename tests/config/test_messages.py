@@ -28,7 +28,7 @@ max_interval_seconds = "5"
 """
 
 
-def test_five_mistakes_are_five_messages_in_one_run(tmp_path: Path) -> None:
+def test_the_loader_reports_five_mistakes_at_once(tmp_path: Path) -> None:
     assert problems(tmp_path, FIVE_MISTAKES) == [
         "FILE:2: project.nam: unknown key; did you mean name?",
         "FILE:3: project.app: expected a Python module, such as mysite or mysite.celery:app",
