@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings, strategies
 
+from procman import secrets
+from procman.probes import app_script
 from procman.secrets import holds_password, is_secret, masked, words_hold_password
 
 
@@ -127,3 +129,8 @@ def test_masking_again_changes_nothing(text: str) -> None:
 )
 def test_variable_is_a_secret_by_its_name_or_its_value(name: str, value: str, expected: bool) -> None:
     assert is_secret(name, value) is expected
+
+
+def test_the_apps_probe_knows_a_secret_by_the_same_words() -> None:
+    """It runs on the project's Python, where it cannot import them."""
+    assert app_script.SECRET_WORDS == secrets._SECRET_WORDS

@@ -30,7 +30,7 @@ FORMAT = 1
 MARKER = "procman-probe:"
 TRACEBACK_FRAMES = 6
 LONGEST_MESSAGE = 2000
-SECRET_WORDS = {"PASSWORD", "PASSWD", "SECRET", "TOKEN", "CREDENTIALS"}
+SECRET_WORDS = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIALS"}
 SHORTEST_SECRET = 6
 URL_PASSWORD = re.compile(r"""(?P<start>[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^\s/:@'"]*)):(?P<password>\S*)@""")
 # A password may hold what ends it elsewhere, blanks and slashes.
