@@ -41,7 +41,7 @@ def test_seconds_are_a_number_that_every_clock_takes(
     assert f"Invalid value for '{words.split()[1]}'" in shown.err
 
 
-def test_a_command_tells_five_mistakes_in_five_lines_and_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_tells_five_mistakes_in_five_lines_and_ends_with_2(tmp_path: Path) -> None:
     file = tmp_path / "procman.toml"
     file.write_text(
         """
