@@ -1,4 +1,4 @@
-"""docs/checks.md: every check before an install and every rule of the lint is in it, under its code and title."""
+"""docs/checks.md has a row for every check before an install and every rule of the lint, with code and title."""
 
 from __future__ import annotations
 

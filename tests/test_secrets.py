@@ -131,6 +131,6 @@ def test_variable_is_a_secret_by_its_name_or_its_value(name: str, value: str, ex
     assert is_secret(name, value) is expected
 
 
-def test_the_apps_probe_knows_a_secret_by_the_same_words() -> None:
-    """It runs on the project's Python, where it cannot import them."""
+def test_the_app_probe_has_the_same_secret_words() -> None:
+    """The probe runs on the project's Python and cannot import them."""
     assert app_script.SECRET_WORDS == secrets._SECRET_WORDS

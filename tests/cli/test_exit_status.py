@@ -1,4 +1,4 @@
-"""How a command ends that was misused, interrupted or not read to its end: exit status and words on stderr (U1, U2)."""
+"""Exit status and stderr of a command that is misused, interrupted, or whose output is not read (U1, U2)."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_seconds_are_a_number_that_every_clock_takes(
     assert f"Invalid value for '{words.split()[1]}'" in shown.err
 
 
-def test_a_command_tells_five_mistakes_in_five_lines_and_ends_with_2(tmp_path: Path) -> None:
+def test_a_command_prints_five_mistakes_in_five_lines_and_exits_with_2(tmp_path: Path) -> None:
     file = tmp_path / "procman.toml"
     file.write_text(
         """

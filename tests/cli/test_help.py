@@ -1,4 +1,4 @@
-"""Every command is in the list, explained by --help, and documented."""
+"""Every command is in the list of commands and in the README, and has its own help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which supervisord a project is for: an existing one, and where it reads its files, or procman's own."""
+"""Which supervisord a project uses: an existing one with its include pattern, or procman's own."""
 
 from __future__ import annotations
 

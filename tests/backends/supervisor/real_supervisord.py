@@ -255,12 +255,12 @@ def ignore(_: str) -> None:
 
 
 def state(supervisord: Supervisord, program: InstalledProgram) -> ProgramState:
-    """Return what procman says of one program; `Supervisord.state` is what supervisord itself says."""
+    """Return the state that procman reports; `Supervisord.state` returns supervisord's own word for it."""
     return supervisord.controller().states([program])[0]
 
 
 def activate(supervisord: Supervisord, action: Action, program: InstalledProgram, desired: bool | None = None) -> str:
-    """Do one thing that an install would do to a program; return what it says about it."""
+    """Apply one action of an install to a program; return the message about it."""
     return supervisord.controller().activate(Activation(action, program, desired), ignore)
 
 

@@ -1,4 +1,4 @@
-"""What an install changed is told to a real supervisord: programs are added, replaced, restarted and removed."""
+"""Programs are added, replaced, restarted and removed in a real supervisord after an install."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the controller says to people, and how little it imports."""
+"""Messages and the printed command of supervisor's controller, and what it must not import."""
 
 from __future__ import annotations
 

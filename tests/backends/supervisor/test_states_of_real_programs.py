@@ -1,4 +1,4 @@
-"""What is reported of the programs of a real supervisord: state, process, age, restarts, and whether it is to run."""
+"""The states that are reported of real programs: process, start time, restarts, and whether they are to run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs are stopped, started and restarted through a real supervisord."""
+"""Stopping, starting and restarting programs through a real supervisord."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which generation a plan would go back to: the one before, whatever was interrupted, removed or rolled back."""
+"""Which generation a failed install would roll back to, after interruptions, uninstalls and roll-backs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a roll-back brings back, and what an install after it finds."""
+"""A roll-back restores an earlier generation; the same install after it changes nothing."""
 
 from __future__ import annotations
 

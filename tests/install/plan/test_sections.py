@@ -1,4 +1,4 @@
-"""A changed section of no single program, such as a target, is pending until the process manager was told."""
+"""A changed section of no single program, such as a target, stays pending until it is marked as done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""supervisord is reached by its socket, port and password; one that cannot be is told apart, within the timeout."""
+"""Connecting to supervisord by socket, port and password; every way to fail is distinguished, in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs of other people's sections are drained and taken over without losing a task, or left alone."""
+"""Programs of sections that procman does not manage are drained and taken over without losing a task."""
 
 from __future__ import annotations
 
