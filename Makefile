@@ -1,4 +1,6 @@
-# `make` lists what there is to do. All that is made is below .venv, .build and .cache; `make clean` removes it.
+# `make` lists the targets. What they make in this directory is in .venv, .build and .cache, and the caches of the tools
+# beside them (.hypothesis, .mypy_cache, .pytest_cache, .ruff_cache, .coverage, *.egg-info). `make clean` removes it all.
+# Only `make docs` and `make units` change files that git tracks.
 
 PYTHON = python3
 TESTS =
