@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from procman.errors import ProcmanError
+
 if TYPE_CHECKING:
     from procman.lookup import Chosen, Installed
     from procman.project import Project
@@ -32,4 +34,10 @@ class Selection(NamedTuple):
     def _chosen(self) -> Chosen:
         from procman.lookup import Chosen
 
-        return Chosen(self.configuration, self.project, dict(os.environ), Path.cwd())
+        try:
+            here = Path.cwd()
+        except OSError as error:
+            raise ProcmanError(
+                f"cannot use the working directory: {error.strerror}", hint="cd to one that exists."
+            ) from None
+        return Chosen(self.configuration, self.project, dict(os.environ), here)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from procman.config.numbers_with_units import as_number
 from procman.config.read_file import NAME_PATTERN, normalised
 from procman.quoting import unprintable
 from procman.secrets import can_be_shown
@@ -59,6 +61,8 @@ NODE_NAME_PART = r"([^\s,@%-]|%[hnd])([^\s,@%]|%[hnd])*"
 INCLUDE_PATTERN = r"/([^\s*?\[\]]*/)?[^\s*?\[\]/]*\*[^\s*?\[\]/]*"
 
 A_YEAR = 31_536_000
+LONGEST_NAME = 255
+"""Bytes that one name in a path may have (NAME_MAX of Linux's filesystems)."""
 UNPRINTABLE_PATTERN = r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufdd0-\ufdef\ufffe\uffff]"
 """What `unprintable` finds, as far as a pattern of JSON Schema can say it."""
 NOT_ON_A_LINE = {"not": {"type": "string", "pattern": UNPRINTABLE_PATTERN}}
@@ -68,7 +72,7 @@ def _found(value: object) -> str:
     match value:
         case bool():
             return f"found {str(value).lower()}"
-        case int() if abs(value) >= 10**15:
+        case int() | float() if abs(value) >= 10**15:
             return "found a huge number"
         case int() | float():
             return f"found {value}"
@@ -124,6 +128,9 @@ def _read_path(value: object, base: Path) -> Path:
     found = unprintable(str(path))
     if found:
         raise InvalidValue(f"write an absolute path: that of this file holds a {found}")
+    longest = max(len(os.fsencode(part)) for part in path.parts)
+    if longest > LONGEST_NAME:
+        raise InvalidValue(f"a name in it has {longest} bytes, {LONGEST_NAME} are possible")
     return path
 
 
@@ -134,37 +141,15 @@ def _read_search_path(value: object, base: Path) -> Path:
     return path
 
 
-_SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
-FACTORS: Mapping[str, Mapping[str, float]] = {
-    "seconds": _SECONDS | {"ms": 0.001, "d": 86_400, "day": 86_400, "w": 604_800, "week": 604_800},
-    "mib": {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2},
-    "kib": {"k": 1, "m": 1024, "g": 1024**2, "t": 1024**3},
-}
-"""What people write behind a number, each with its factor, by the unit in which a key has it."""
-
-
-def _as_number(text: str, unit: str) -> float | None:
-    """Return the number of UNIT that TEXT, such as `1h 30min` or `2GiB`, stands for; None if it stands for none."""
-    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)\s*", text.lower())
-    factors = {"": 1.0, **FACTORS.get(unit, {})}
-    ending = r"(?<=...)s$" if unit == "seconds" else r"(?<=[kmgt])i?b$"
-    words = [(float(number), re.sub(ending, "", word)) for number, word in parts]
-    is_number = re.fullmatch(r"\s*([0-9]+(\.[0-9]+)?\s*[a-z]*\s*)+", text.lower())
-    if not is_number or any(word not in factors for _, word in words):
-        return None
-    total: float = sum(number * factors[word] for number, word in words)
-    return int(total) if float(total).is_integer() else total
-
-
 def _text_for_number(read: Callable[[object, Path], object], text: str, unit: str) -> InvalidValue:
     """Return what is wrong with TEXT where READ takes a number, with the number to write if it takes that one."""
-    number = _as_number(text, unit)
+    number = as_number(text, unit)
     if number is None:
         return InvalidValue("found a text")
     try:
         read(number, Path("/"))
     except InvalidValue:
-        return InvalidValue(f"found {number:.15g}, in quotes")
+        return InvalidValue(f"{_found(number)}, in quotes")
     return InvalidValue(f"write {number}" + (" without quotes" if text == str(number) else ""))
 
 
@@ -271,11 +256,12 @@ def _read_umask(value: object, _: Path) -> int:
 
 TEXT = Type("a text", {"type": "string", "minLength": 1, **NOT_ON_A_LINE}, _read_text)
 FLAG = Type("true or false", {"type": "boolean"}, _read_flag)
-_PATH_SCHEMA = {"type": "string", "pattern": r"^[^\s~](.*[^\s])?$", **NOT_ON_A_LINE}
+_TOO_LONG = f"[^/]{{{LONGEST_NAME + 1}}}"  # in characters, which is all that a pattern can count
+_PATH_SCHEMA = {"type": "string", "pattern": rf"^(?!.*{_TOO_LONG})[^\s~](.*[^\s])?$", **NOT_ON_A_LINE}
 PATH = Type("a path, absolute or relative to this file", _PATH_SCHEMA, _read_path)
 SEARCH_PATH = Type(
     "a path without a colon, absolute or relative to this file",
-    {**_PATH_SCHEMA, "pattern": r"^[^\s~:]([^:]*[^\s:])?$"},
+    {**_PATH_SCHEMA, "pattern": rf"^(?!.*{_TOO_LONG})[^\s~:]([^:]*[^\s:])?$"},
     _read_search_path,
 )
 SECONDS = Type(

@@ -27,6 +27,16 @@ def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFix
     assert "Error:" in shown.err
 
 
+def test_working_directory_that_was_removed_is_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert run(["status"]) == 1
+    assert "cannot use the working directory: No such file or directory" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words",
     ["health --timeout", "check --timeout", "install --wait", "install --lock-wait", "restart --wait"],

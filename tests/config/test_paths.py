@@ -34,6 +34,7 @@ def test_paths_start_from_the_directory_of_the_file(tmp_path: Path) -> None:
         ("~/a", "write the whole path: ~ means another directory for root than for the user"),
         ("a:b", "it holds a colon, which separates the directories of PATH and PYTHONPATH"),
         ("a\\tb", "it holds a tab"),
+        ("a/" + "é" * 128, "a name in it has 256 bytes, 255 are possible"),
     ],
 )
 def test_path_that_cannot_be_meant_is_refused(tmp_path: Path, value: str, reason: str) -> None:

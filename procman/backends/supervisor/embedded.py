@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import sys
 import time
 from pathlib import Path
 
-from procman.accounts import login_environment
+from procman.accounts import account, login_environment
 from procman.backends.base import Progress
 from procman.backends.supervisor.client import (
     ANSWER_SECONDS,
@@ -150,7 +149,8 @@ def _client(configuration: Path, timeout: float) -> Client:
 
 def _environment() -> dict[str, str]:
     """Nothing of the caller's: what supervisord has, all programs get."""
-    return CLEAN_ENVIRONMENT | login_environment(pwd.getpwuid(os.geteuid()))
+    entry = account(None)  # none in a container that runs as a number
+    return CLEAN_ENVIRONMENT | (login_environment(entry) if entry else {})
 
 
 def _wait_until_answers(client: Client, completed: Completed, service: Service | None = None) -> None:

@@ -52,6 +52,16 @@ def pid_of(own: Supervisord) -> int:
     return int(own.client.call("getPID"))
 
 
+def test_user_without_a_name_can_start_it_too(own: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: object) -> None:
+        raise KeyError
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    own.section("a")
+    assert start_supervisord(own.configuration)
+    eventually(lambda: own.state("a") == "RUNNING")
+
+
 def test_it_answers_once_it_was_started(own: Supervisord) -> None:
     own.section("a")
     assert start_supervisord(own.configuration)
