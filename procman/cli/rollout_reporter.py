@@ -26,7 +26,16 @@ def rollout_options(
     """
     ignore_lost_output()
     progress = Progress()
+    try:
+        yield RolloutOptions(_reporter(progress), wait_seconds, at_once, lock_seconds)
+    except KeyboardInterrupt:
+        left = f"{completed_by} completes it; `procman status` shows what is left to do."
+        raise KeyboardInterrupt(*([left] if completed_by else [])) from None
+    finally:
+        progress.clear()
 
+
+def _reporter(progress: Progress) -> Reporter:
     def report(program: InstalledProgram, what: str) -> None:
         progress.clear()
         click.echo(f"{program.name}: {what}")
@@ -41,11 +50,4 @@ def rollout_options(
         progress.clear()
         echo_lines(failure_lines(failure), err=True)
 
-    try:
-        reporter = Reporter(progress, report, announce, report_failure)
-        yield RolloutOptions(reporter, wait_seconds, at_once, lock_seconds)
-    except KeyboardInterrupt:
-        left = f"{completed_by} completes it; `procman status` shows what is left to do."
-        raise KeyboardInterrupt(*([left] if completed_by else [])) from None
-    finally:
-        progress.clear()
+    return Reporter(progress, report, announce, report_failure)
