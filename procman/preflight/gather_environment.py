@@ -29,15 +29,7 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
     if path is None:
         return None, {}
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
-            problem = f"{path} is no file"
-            return EnvironmentFile(path, (problem,), remedy="Name a file: environment_file in [project]."), {}
-        user = user_id(project.user)
-        why = trust_problems(path, {0, -1 if user is None else user, int(os.environ.get("SUDO_UID") or 0)})
-        owner, mode = user_name(found.st_uid), stat.S_IMODE(found.st_mode)
-        file = EnvironmentFile(path, (), owner=owner, mode=mode, trusted=not why, why="; ".join(why))
-        variables = _variables(_content(path, project))
+        return _read(path, project)
     except OSError as error:
         root_reads_it = backend_named(project.backend).environment_file_read_by_root
         if isinstance(error, PermissionError) and os.geteuid() != 0 and root_reads_it:
@@ -47,13 +39,26 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
             ) from None
         problem = f"{path} cannot be read: {error.strerror}"
         return EnvironmentFile(path, (problem,), remedy=_remedy(path, error, project)), {}
-    except EnvironmentFileError as error:
-        problems = tuple(f"{path}:{line}: {message}" for line, message in error.problems)
-        return replace(file, problems=problems), {}
     except ProcmanError as error:
         problem = f"{path} cannot be read as {project.user}: {error.hint or error.message}"
         return EnvironmentFile(path, (problem,), remedy=_remedy(path, None, project)), {}
-    return file, variables
+
+
+def _read(path: Path, project: Project) -> tuple[EnvironmentFile, dict[str, str]]:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        problem = f"{path} is no file"
+        return EnvironmentFile(path, (problem,), remedy="Name a file: environment_file in [project]."), {}
+    user = user_id(project.user)
+    why = trust_problems(path, {0, -1 if user is None else user, int(os.environ.get("SUDO_UID") or 0)})
+    owner, mode = user_name(found.st_uid), stat.S_IMODE(found.st_mode)
+    file = EnvironmentFile(path, (), owner=owner, mode=mode, trusted=not why, why="; ".join(why))
+    content = _content(path, project)
+    try:
+        return file, _variables(content)
+    except EnvironmentFileError as error:
+        problems = tuple(f"{path}:{line}: {message}" for line, message in error.problems)
+        return replace(file, problems=problems), {}
 
 
 def _remedy(path: Path, error: OSError | None, project: Project) -> str:
