@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from procman.backends import backend_named, controller_of, other_commands, process_manager
 from procman.backends.record import Watcher
@@ -32,6 +34,8 @@ NOTHING_CHANGED = "Nothing was changed."
 """The hint where the problems tell their own remedies."""
 
 NOTHING = Rendering((), ())
+
+NONE: Mapping[Any, Any] = MappingProxyType({})
 
 DesiredStates = Mapping[str, bool]
 """By program, whether it is to run, as somebody asked last (R11)."""
@@ -77,7 +81,7 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     if left and (problems := reader.unread(project, rendering, left)):
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     installation = read_installation(tree, project.directories)
-    return _prepared(tree, project, rendering, desired, installation, configuration, left, {}, {})
+    return _prepared(tree, installation, project, rendering, desired, configuration, left=left)
 
 
 def prepare_generation(tree: Tree, installation: Installation, number: int, desired_states: DesiredStates) -> Prepared:
@@ -99,7 +103,9 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, desi
     back = generation.manifest.brought_back if is_in_place else origin(generation)
     desired = replace(generation.manifest, brought_back=back)
     restored = restorable(tree, state, installation.replaced - {*desired.replaced})
-    return _prepared(tree, project, rendering, desired, installation, configuration, {}, desired_states, restored)
+    return _prepared(
+        tree, installation, project, rendering, desired, configuration, desired_states=desired_states, restored=restored
+    )
 
 
 def _as_it_was(generation: Generation, configuration: bytes) -> Project:
@@ -118,14 +124,15 @@ def _as_it_was(generation: Generation, configuration: bytes) -> Project:
 
 def _prepared(
     tree: Tree,
+    installation: Installation,
     project: Project,
     rendering: Rendering,
     desired: Manifest,
-    installation: Installation,
     configuration: bytes,
-    left: Mapping[Path, str | None],
-    desired_states: DesiredStates,
-    restored: Mapping[Path, Found],
+    *,
+    left: Mapping[Path, str | None] = NONE,
+    desired_states: DesiredStates = NONE,
+    restored: Mapping[Path, Found] = NONE,
 ) -> Prepared:
     current = installation.current.manifest if installation.current else None
     moves = current is not None and process_manager(current) != process_manager(desired)
