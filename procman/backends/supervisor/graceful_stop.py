@@ -20,7 +20,7 @@ HEAD_START_SECONDS = 0.5
 """No Celery app is imported and connected to its broker in so short a time."""
 
 EXEC_SECONDS = 5.0
-"""How long supervisord's copy of itself may take on a busy host to become the program that it starts."""
+"""How long supervisord's copy of itself may take on a busy host to become the program, and a script to start it."""
 
 WRAPPERS = {"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox", "su", "runuser", "sudo"}
 """Programs that start another one and wait for it. TERM ends most of them at once and leaves the other one running."""
@@ -191,10 +191,15 @@ def _terminate(client: Client, name: str, pid: int) -> None:
 
 
 def _main_process(name: str, pid: int) -> int:
+    deadline = time.monotonic() + EXEC_SECONDS
     while Path((processes.arguments(pid) or [""])[0]).name.lstrip("-") in WRAPPERS:
         children = processes.children(pid)
         if not children:
-            return pid
+            # It may be about to start one, which TERM to the script would leave running.
+            if time.monotonic() > deadline:
+                return pid
+            time.sleep(0.01)
+            continue
         if len(children) > 1:
             raise ProcmanError(
                 f"{name}: process {pid} is a script with {len(children)} processes below it, so TERM could lose tasks",

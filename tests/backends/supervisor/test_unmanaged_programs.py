@@ -22,6 +22,12 @@ def drain_and_unload(supervisord: Supervisord, *names: str) -> list[str]:
     return unload(client, names)
 
 
+def assert_finished_and_none_left(events: list[str]) -> None:
+    """The worker has finished its task; one that was started in its place on a busy host has, too, if it had one."""
+    assert events[:4] == ["start", "ready", "term", "finished"]
+    assert events[4:].count("ready") == events[4:].count("finished")
+
+
 def _old(supervisord: Supervisord, task_seconds: float = 2) -> Path:
     """A section as CATMAID's documents have it, which loses tasks when supervisord stops it."""
     file = supervisord.worker("a", task_seconds, import_seconds=1, stopasgroup="true", stopwaitsecs=1)
@@ -38,8 +44,7 @@ def test_program_of_somebody_elses_section_is_drained(supervisord: Supervisord) 
     theirs = _old(supervisord)
     theirs.write_text("")
     drain_and_unload(supervisord, "catmaid:a", "catmaid:other")
-    assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
-    assert "ready" not in supervisord.events("a")[4:]
+    assert_finished_and_none_left(supervisord.events("a"))
     assert supervisord.names() == []
 
 
@@ -111,8 +116,27 @@ def test_worker_behind_a_script_that_waits_for_it_is_drained_too(supervisord: Su
     drain_and_unload(supervisord, "a")
     # One that was left behind by a killed script would be ready by now.
     time.sleep(1.5)
-    assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
-    assert "ready" not in supervisord.events("a")[4:]
+    assert_finished_and_none_left(supervisord.events("a"))
+
+
+def test_worker_that_its_script_is_about_to_start_is_not_left_behind(
+    supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = supervisord.directory / "run.sh"
+    script.write_text(f"#!/bin/sh\n{supervisord.worker_command('a', 1)}\nexit $?\n")
+    script.chmod(0o755)
+    supervisord.section("a", command=script)
+    supervisord.start()
+    eventually(lambda: "ready" in supervisord.events("a"))
+    children, looks = process.children, []
+
+    def none_at_first(pid: int) -> list[int]:
+        looks.append(pid)
+        return children(pid) if len(looks) > 1 else []
+
+    monkeypatch.setattr(process, "children", none_at_first)
+    drain(supervisord.controller().client, ["a"], 20, ignore)
+    assert_finished_and_none_left(supervisord.events("a"))
 
 
 def test_script_with_several_processes_is_left_to_a_person(supervisord: Supervisord) -> None:
