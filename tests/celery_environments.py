@@ -7,6 +7,7 @@ no Python fits.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import shutil
 import subprocess
@@ -161,7 +162,9 @@ def _candidates(version: str) -> Iterator[Path]:
     for directory in ENVIRONMENT.get("PATH", os.defpath).split(os.pathsep):
         yield Path(directory) / f"python{version}"
     pyenv = Path(ENVIRONMENT.get("PYENV_ROOT") or Path(ENVIRONMENT.get("HOME", "/")) / ".pyenv")
-    yield from sorted(pyenv.glob(f"versions/{version}.*/bin/python{version}"), reverse=True)
+    # Unlike pathlib's, this one passes over what may not be read: PYENV_ROOT can be another user's, as after `su`.
+    found = glob.glob(f"versions/{version}.*/bin/python{version}", root_dir=pyenv)  # noqa: PTH207
+    yield from (pyenv / python for python in sorted(found, reverse=True))
 
 
 def _is_python(candidate: Path, version: str) -> bool:
