@@ -1,0 +1,18 @@
+"""A thread of the agent runs by the time its start returns."""
+
+from __future__ import annotations
+
+import sys
+
+from procman.agent.native_threads import start_thread
+
+
+def test_thread_runs_when_its_start_returns() -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(60)  # it gets its turn only where the start waits for it
+    try:
+        ran: list[int] = []
+        start_thread(ran.append, 1)
+        assert ran == [1]
+    finally:
+        sys.setswitchinterval(before)
