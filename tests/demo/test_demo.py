@@ -8,7 +8,7 @@ import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,9 @@ class Demo:
                 process.send_signal(end)
                 assert process.wait(PATIENCE_SECONDS) == (0 if end == signal.SIGTERM else -end)
             finally:
-                process.kill()
+                # Its group: the pool of a worker that was killed lives on, with the task it runs.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
 
