@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from procman.backends.base import Progress
@@ -78,9 +79,11 @@ def _take_stock(client: Client, mains: dict[str, int], last_alive: float) -> Non
             _terminate(client, name, pid)
             mains[name] = pid
             continue
-        del mains[name]
-        if info:
-            _forestall(client, name)
+        if info and (left := _forestall(client, name)):
+            _terminate(client, name, left)
+            mains[name] = left
+        else:
+            del mains[name]
 
 
 def unload(client: Client, names: Iterable[str]) -> list[str]:
@@ -117,29 +120,38 @@ def _wait_until_executed(pid: int) -> None:
         time.sleep(0.01)
 
 
-def _forestall(client: Client, name: str) -> None:
-    """Stop NAME, whose process has ended and whose new one can have no task yet, with all that one has started."""
+def _forestall(client: Client, name: str) -> int:
+    """Stop NAME, whose process has ended and whose new one can have no task yet, with all that one has started.
+
+    Return the pid of one that runs all the same, on a host too busy to be in time; 0 if there is none.
+    """
     deadline = time.monotonic() + HEAD_START_SECONDS
-    while time.monotonic() < deadline:
-        info = client.infos([name])[name]
-        if info is None or ended(info):
-            return
-        # In this order: a script that TERM ends leaves behind what it has started.
-        if not info["pid"] or not _may_signal(client, info["pid"]) or _kill_group(info["pid"]):
+    while (info := client.infos([name])[name]) and not ended(info) and time.monotonic() < deadline:
+        pid = int(info["pid"])
+        is_ours = pid and _may_signal(client, pid)
+        if not is_ours:
             _order(client, "stopProcess", name, False)
+        elif _leads_group(pid):
+            # In this order: what is killed before the order is started again, and the order would then end the new
+            # script alone. What a script leaves behind when it ends is still in its group.
+            _order(client, "stopProcess", name, False)
+            _kill_group(pid)
         time.sleep(0.01)
+    return int(info["pid"]) if info and state_of(info) in RUNNING_STATES else 0
 
 
-def _kill_group(pid: int) -> bool:
-    """Kill the group that supervisord makes each of its processes the leader of; False if it has not done so yet."""
+def _leads_group(pid: int) -> bool:
+    """Whether supervisord has made PID the leader of a group of its own, as it does with each of its processes."""
     try:
-        os.killpg(pid, signal.SIGKILL)
+        return os.getpgid(pid) == pid
     except ProcessLookupError:
         return False
-    except PermissionError:
-        # Not ours to kill; supervisord's TERM must do.
-        pass
-    return True
+
+
+def _kill_group(pid: int) -> None:
+    # Not ours to kill: supervisord's TERM must do.
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _may_signal(client: Client, pid: int) -> bool:
