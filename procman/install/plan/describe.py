@@ -23,22 +23,31 @@ def content_of(file: RenderedFile) -> bytes:
 
 
 def describe(
-    project: Project, rendering: Rendering, programs: Sequence[InstalledProgram], configuration: bytes, **others: object
+    project: Project,
+    rendering: Rendering,
+    programs: Sequence[InstalledProgram],
+    configuration: bytes,
+    *,
+    procman: str,
+    templates_digest: str,
+    left_out: tuple[str, ...] = (),
 ) -> Manifest:
-    """Return the manifest of RENDERING, before it was compared with the disk; it has what PROJECT has of its fields.
+    """Return the manifest of `rendering` before it is compared with the disk, with the fields that `project` has too.
 
-    CONFIGURATION is the content of procman.toml, and OTHERS are the fields that nothing of these tells.
+    `configuration` is the content of procman.toml, `procman` the version.
     """
     return record_of(
         Manifest,
         project,
+        procman=procman,
         project=project.name,
         configuration_digest=digest(configuration),
+        templates_digest=templates_digest,
         programs=tuple(programs),
         files=tuple(installed_file(file) for file in rendering.files),
         rendered_directories=rendering.directories,
         log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
-        **others,
+        left_out=left_out,
     )
 
 
