@@ -1,7 +1,7 @@
 """Say from its heartbeat whether a worker or beat is sound: a pure function of the heartbeat, the time and thresholds.
 
 `procman install` puts this file beside the launcher, for the program to judge itself; procman imports the same. What
-the fields mean is in procman's docs/heartbeat.md. Times are `time.monotonic()` of the host's running boot.
+the fields mean is in `procman explain heartbeat`. Times are `time.monotonic()` of the host's running boot.
 """
 
 import json

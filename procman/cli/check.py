@@ -17,7 +17,7 @@ from procman.output.terminal import Progress
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--lint", is_flag=True, help="Judge FILEs of supervisord or systemd that other people wrote.")
 @click.option("-v", "--verbose", is_flag=True, help="Show also what is in order.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document; docs/check.md describes it.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document (`procman explain check`).")
 @seconds("--timeout", kind=Seconds(1), default=30, explanation="How long the app may take to answer.")
 @click.option(
     "--set-aside-schedule",

@@ -16,7 +16,7 @@ from procman.output.events import as_line
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("-n", "--number", type=click.IntRange(min=0), default=50, show_default=True, help="How many at most.")
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what comes, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print each as a line of JSON; docs/health.md describes it.")
+@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON (`procman explain health`).")
 @click.pass_obj
 def events(selection: Selection, names: tuple[str, ...], number: int, follow: bool, as_json: bool) -> None:
     """Show what was found, healed, held and stopped, and why; the oldest first."""

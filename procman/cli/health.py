@@ -59,7 +59,7 @@ class Plugin(click.Command):
 @click.command(cls=Plugin)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to print.")
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json; docs/health.md describes it.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json (`procman explain health`).")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Replace FILE, whole, instead of printing."
 )
@@ -86,7 +86,7 @@ def health(
     """Say whether the programs do what they are for.
 
     Exit status, as of a monitoring plugin: 0 ok; 1 warning; 2 critical; 3 it cannot be told, or the command is
-    wrong. docs/checks.md explains every code.
+    wrong. `procman explain CODE` describes a check.
     """
     form = "json" if as_json else form
     if watch and (form != "text" or output or not sys.stdout.isatty()):

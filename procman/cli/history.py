@@ -11,7 +11,7 @@ from procman.output import history as output
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document; docs/install.md describes it.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document (`procman explain install`).")
 @click.pass_obj
 def history(selection: Selection, as_json: bool) -> None:
     """Show the generations that can be brought back.

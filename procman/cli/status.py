@@ -11,7 +11,7 @@ from procman.output import status as output
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document; docs/status.md describes it.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document (`procman explain status`).")
 @click.pass_obj
 def status(selection: Selection, names: tuple[str, ...], as_json: bool) -> int:
     """Show state, health, memory and restarts of each program.

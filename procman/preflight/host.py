@@ -32,7 +32,7 @@ def manager_answers(preflight: PreflightFacts) -> Iterator[Result]:
 def nothing_is_cut_short(preflight: PreflightFacts) -> Iterator[Result]:
     """The host lets the process manager stop as slowly as the programs may, and do what procman.toml asks for."""
     for warning in preflight.host.warnings:
-        yield Result("PM773", None, Level.WARNING, warning, "docs/systemd.md and docs/supervisor.md say more.")
+        yield Result("PM773", None, Level.WARNING, warning, f"See `procman explain {preflight.project.backend.value}`.")
 
 
 def supervisord_is_private(preflight: PreflightFacts) -> Iterator[Result]:
