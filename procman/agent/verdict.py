@@ -25,16 +25,16 @@ PHASES = (IMPORTING, STARTING, CONSUMING, TICKING, DISCONNECTED, STOPPING)
 """A worker goes from starting to consuming, a beat to ticking; only a worker knows that it is disconnected."""
 
 CODES = {
-    "PM200": "the program says that it is sound",
-    "PM201": "the heartbeat is written",
-    "PM202": "the event loop turns",
-    "PM203": "the program is up and connected",
-    "PM204": "the program can tell all about itself",
-    "PM301": "no messages wait while there is a free slot",
-    "PM302": "the pool takes what was received",
-    "PM303": "the worker's queues have a consumer",
-    "PM401": "beat ticks",
-    "PM402": "beat sends what is due",
+    "PM200": "The program reports that it is healthy",
+    "PM201": "The heartbeat is up to date",
+    "PM202": "The worker's event loop runs",
+    "PM203": "The program is started and connected",
+    "PM204": "The heartbeat is complete",
+    "PM301": "No messages wait while the worker has a free slot",
+    "PM302": "The pool starts the tasks that were received",
+    "PM303": "Each queue of the worker has a consumer",
+    "PM401": "Beat is ticking",
+    "PM402": "Beat sends tasks when they are due",
 }
 
 POOLS_THAT_TELL = ("prefork",)

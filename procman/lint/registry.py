@@ -15,35 +15,35 @@ class Rule:
 
     code: str
     title: str
-    """What is so when all is well."""
+    """A fact that holds when the check passes."""
     function: Callable[[Part], Iterable[Finding]]
 
 
 LINT: tuple[Rule, ...] = (
-    Rule("PM901", "a stop signals the worker alone", stop_rules.group_is_signalled),
-    Rule("PM902", "a stop waits for tasks", stop_rules.stop_timeout_is_long_enough),
-    Rule("PM903", "what is killed is killed whole", stop_rules.children_are_killed),
-    Rule("PM904", "the stop signal is TERM", stop_rules.signal_is_warm),
-    Rule("PM905", "no shell stands in between", stop_rules.shell_makes_way),
+    Rule("PM901", "A stop signals only the main process", stop_rules.group_is_signalled),
+    Rule("PM902", "The stop timeout is long enough for running tasks", stop_rules.stop_timeout_is_long_enough),
+    Rule("PM903", "A forced stop also kills the pool processes", stop_rules.children_are_killed),
+    Rule("PM904", "The stop signal is TERM or INT", stop_rules.signal_is_warm),
+    Rule("PM905", "The stop signal reaches Celery, not a shell", stop_rules.shell_makes_way),
     Rule("PM906", "KillMode is mixed", stop_rules.kill_mode_is_mixed),
-    Rule("PM907", "it comes back", stop_rules.comes_back),
-    Rule("PM908", "it is never given up", stop_rules.is_not_given_up),
-    Rule("PM909", "a start counts after the import", stop_rules.start_is_watched),
-    Rule("PM921", "no password in the command", secret_rules.command_holds_no_password),
-    Rule("PM922", "no password in the environment", secret_rules.environment_holds_no_password),
-    Rule("PM923", "the environment file is private", secret_rules.environment_file_is_private),
-    Rule("PM924", "the log is out of the user's reach", secret_rules.log_is_out_of_reach),
-    Rule("PM925", "it does not run as root", secret_rules.user_is_not_root),
-    Rule("PM926", "orders need a password", secret_rules.orders_need_a_password),
-    Rule("PM940", "the file is read", syntax_rules.file_is_read),
-    Rule("PM941", "the option is known", syntax_rules.option_is_known),
-    Rule("PM942", "% is doubled", syntax_rules.percent_is_doubled),
-    Rule("PM943", "the value is whole", syntax_rules.value_is_whole),
-    Rule("PM944", "the program is found by its name", syntax_rules.name_is_found),
-    Rule("PM945", "no pid file, nothing detached", syntax_rules.pid_file_is_left_out),
-    Rule("PM946", "beat is a program of its own", syntax_rules.beat_is_apart),
-    Rule("PM947", "the schedule survives a boot", syntax_rules.schedule_stays),
-    Rule("PM948", "no celery multi", syntax_rules.multi_is_left_out),
+    Rule("PM907", "The program is restarted whenever it exits", stop_rules.comes_back),
+    Rule("PM908", "The process manager never gives up restarting", stop_rules.is_not_given_up),
+    Rule("PM909", "startsecs is long enough for the import", stop_rules.start_is_watched),
+    Rule("PM921", "The command line holds no password", secret_rules.command_holds_no_password),
+    Rule("PM922", "The environment exposes no secret", secret_rules.environment_holds_no_password),
+    Rule("PM923", "Environment files with secrets are private", secret_rules.environment_file_is_private),
+    Rule("PM924", "Logs opened by root are in a directory of root", secret_rules.log_is_out_of_reach),
+    Rule("PM925", "Celery does not run as root", secret_rules.user_is_not_root),
+    Rule("PM926", "supervisord's socket and port are protected", secret_rules.orders_need_a_password),
+    Rule("PM940", "supervisord can read the file", syntax_rules.file_is_read),
+    Rule("PM941", "supervisord knows every option", syntax_rules.option_is_known),
+    Rule("PM942", "Every literal % is doubled", syntax_rules.percent_is_doubled),
+    Rule("PM943", "supervisord does not cut values short", syntax_rules.value_is_whole),
+    Rule("PM944", "supervisorctl finds the program by its name", syntax_rules.name_is_found),
+    Rule("PM945", "The program runs in the foreground, without a pid file", syntax_rules.pid_file_is_left_out),
+    Rule("PM946", "Beat is a program of its own", syntax_rules.beat_is_apart),
+    Rule("PM947", "The schedule survives a reboot", syntax_rules.schedule_stays),
+    Rule("PM948", "celery multi is not used", syntax_rules.multi_is_left_out),
 )
 
 

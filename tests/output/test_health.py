@@ -78,7 +78,7 @@ def test_json_is_whole(tmp_path: Path) -> None:
     }
     assert worker["results"][1] == {
         "code": "PM301",
-        "title": "no messages wait while there is a free slot",
+        "title": "No messages wait while the worker has a free slot",
         "level": "CRITICAL",
         "detail": "messages wait | and 'wait'",
         "hint": "procman restart catmaid-celery",

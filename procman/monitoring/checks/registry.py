@@ -33,7 +33,7 @@ class Check(Generic[Subject]):
     code: str
     """Stable: it is what monitoring, the event log and the documentation name it by."""
     title: str
-    """What is so when all is well."""
+    """A fact that holds when the check passes."""
     function: Callable[[Subject], Iterable[Result]]
     """Yields a result for each program it concerns, or one for the project."""
 
@@ -45,30 +45,30 @@ def _of_heartbeat(hundred: str) -> Iterator[Check[ProjectSnapshot]]:
 
 
 RUNNING: tuple[Check[ProjectSnapshot], ...] = (
-    Check("PM101", "the process manager has it running, and the process is there", process_state.check),
-    Check("PM102", "its main process is the program's own", main_process.check_identity),
-    Check("PM103", "it is not restarted again and again", main_process.check_restarts),
-    Check("PM104", "the pool has its processes", pool.check_children),
-    Check("PM105", "pool processes live", pool.check_kill_loop),
-    Check("PM106", "processes that ended are cleared away", pool.check_zombies),
-    Check("PM107", "its memory stays below the limit", resources.check_memory),
-    Check("PM108", "its open files stay below the limit", resources.check_open_files),
-    Check("PM109", "no process of an earlier run is left", orphans.check_orphans),
-    Check("PM110", "one beat sends the tasks of the app", orphans.check_beats),
+    Check("PM101", "The program is running", process_state.check),
+    Check("PM102", "The main process belongs to the program", main_process.check_identity),
+    Check("PM103", "The program does not restart again and again", main_process.check_restarts),
+    Check("PM104", "The pool has all its processes", pool.check_children),
+    Check("PM105", "Pool processes survive their start", pool.check_kill_loop),
+    Check("PM106", "Processes that ended are reaped", pool.check_zombies),
+    Check("PM107", "Memory use is below the limit", resources.check_memory),
+    Check("PM108", "Open files are below the limit", resources.check_open_files),
+    Check("PM109", "No process of an earlier run is left", orphans.check_orphans),
+    Check("PM110", "Only one beat sends the app's tasks", orphans.check_beats),
     *_of_heartbeat("PM2"),
-    Check("PM205", "the heartbeat can be read", heartbeat.check_readable),
-    Check("PM206", "the heartbeat can be written", heartbeat.check_written),
+    Check("PM205", "The heartbeat can be read", heartbeat.check_readable),
+    Check("PM206", "The heartbeat can be written", heartbeat.check_written),
     *_of_heartbeat("PM3"),
-    Check("PM304", "the broker has consumers for the queues", broker.check_queues),
+    Check("PM304", "The broker reports a consumer for each queue", broker.check_queues),
     *_of_heartbeat("PM4"),
-    Check("PM403", "beat can keep its schedule", beat_schedule.check),
-    Check("PM501", "the broker can be reached", broker.check_reachable),
-    Check("PM502", "the broker takes the credentials", broker.check_credentials),
-    Check("PM503", "the broker's credentials are not RabbitMQ's default", broker.check_default_credentials),
-    Check("PM504", "no alarm is raised in the broker", broker.check_alarms),
-    Check("PM601", "the files are as they were installed", files.check_in_sync),
-    Check("PM602", "no restart is due", files.check_restart_due),
-    Check("PM603", "the disks have space", files.check_space),
+    Check("PM403", "Beat can write its schedule", beat_schedule.check),
+    Check("PM501", "The broker can be reached", broker.check_reachable),
+    Check("PM502", "The broker accepts the credentials", broker.check_credentials),
+    Check("PM503", "A remote broker does not use RabbitMQ's default account", broker.check_default_credentials),
+    Check("PM504", "RabbitMQ reports no alarm", broker.check_alarms),
+    Check("PM601", "The installed files are unchanged and up to date", files.check_in_sync),
+    Check("PM602", "No program needs a restart", files.check_restart_due),
+    Check("PM603", "The disks have enough free space", files.check_space),
 )
 
 
