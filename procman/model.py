@@ -1,7 +1,7 @@
-"""The nouns that every part of procman shares, above all what is installed and how it does: frozen records.
+"""The frozen records that all parts of procman share, above all the installed programs and their state.
 
-A record belongs here if a manifest holds it, or if `status` or `health` needs it; otherwise in `project`, which would
-take those two time to import.
+A record belongs here if a manifest holds it, or if `status` or `health` needs it. All others are in `project`, because
+importing it would slow those two commands down.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 MARKER = "Written by procman"
-"""Stands in every rendered file that can hold a comment, and says whose it is."""
+"""The comment by which procman recognises its own files; in every rendered file that can hold one."""
 
 
 T = TypeVar("T")
 
 NO_DEFAULT: Any = MISSING
-"""The default of a field that has none."""
+"""Marks a field without a default."""
 
 JSON_NAME = "json_name"
-"""Metadata of a field: the key under which records on disk have it, where an earlier procman called it otherwise."""
+"""Metadata of a field: its key in records on disk, if an earlier procman used another name."""
 
 LATER = "later"
-"""Metadata of a field: it came after the first release (`is_left_out`)."""
+"""Metadata of a field that was added after the first release (`is_left_out`)."""
 
 
 def setting(
@@ -39,30 +39,30 @@ def setting(
     required: bool = False,
     later: bool = False,
 ) -> T:
-    """Return a field that is a key of procman.toml too; both have the `default`, and with `NO_DEFAULT` neither has one.
+    """Return a field that is also a key of procman.toml, with the same `default` (`NO_DEFAULT`: none).
 
-    The annotation of the field decides what the key expects: a flag, a path, a list of paths, a word of an enumeration,
-    or a whole number `between` two, of which the second may be left out; for anything else `value` names one of
-    `config.value_types`. `name` is what procman.toml calls the field, if that is something else. A key that is neither
-    `required` nor has a default may be left out: `help_` says what happens then. A key of `[health]` that came after
-    the first release is `later` (`is_left_out`). This is plain data that `config.keys` makes use of, because `status`
-    imports the records and reads no key.
+    The annotation of the field decides which values the key accepts: a flag, a path, a list of paths, a word of an
+    enumeration, or a whole number `between` a minimum and an optional maximum; for all else `value` names one of
+    `config.value_types`. `name` is the key in procman.toml if it differs from the field. `help_` describes the key in
+    the JSON Schema, the reference and the man page; for an optional key without a default it also states what happens
+    if the key is unset. A key of `[health]` added after the first release is `later` (`is_left_out`). This is plain
+    data for `config.keys`, because `status` imports the records and reads no key.
     """
     metadata = {"help": help_, "value": value, "between": between, "name": name, "required": required, LATER: later}
     return field(default=default, metadata=metadata)
 
 
 def is_left_out(of: Field[Any], value: object) -> bool:
-    """Return whether manifests and start scripts leave out the field `of`: it is `later`, and `value` its default.
+    """Return whether manifests and start scripts omit the field `of`: it is `later`, and `value` is its default.
 
-    A watcher of an older procman that still runs refuses a manifest with a key it does not know, and a start script
-    with another variable would restart its program.
+    The watcher of an older procman may still run, and it refuses a manifest with an unknown key. A new variable in a
+    start script would restart the program.
     """
     return bool(of.metadata.get(LATER)) and value == of.default
 
 
 class Scope(Enum):
-    """Who procman works for: the host (as root) or one user. It decides every directory."""
+    """Whether procman works for the host (as root) or for one user; it decides every directory."""
 
     SYSTEM = "system"
     USER = "user"
@@ -76,20 +76,20 @@ class BackendName(Enum):
 
 
 class SupervisorMode(Enum):
-    """Whose supervisord: one that is already there, or procman's own."""
+    """Which supervisord runs the programs: an existing one, or procman's own."""
 
     EXISTING = "existing"
     EMBEDDED = "embedded"
 
 
 class Kind(Enum):
-    """What a program runs."""
+    """The kind of a program."""
 
     WORKER = "worker"
     BEAT = "beat"
     COMMAND = "command"
     HEALTH = "health"
-    """procman's own, which looks after the others; no table of procman.toml makes one."""
+    """The watcher, which monitors the other programs; procman adds it, without a table in procman.toml."""
 
 
 class State(Enum):
@@ -106,7 +106,7 @@ class State(Enum):
 
 
 class Level(IntEnum):
-    """The outcome of a check, numbered as monitoring plugins number theirs."""
+    """The outcome of a check, numbered as the exit status of a monitoring plugin."""
 
     OK = 0
     WARNING = 1
@@ -116,115 +116,138 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class HealthSettings:
-    """`[health]`: when a program counts as unsound, and what is then done."""
+    """`[health]`: when a program is unhealthy, and what happens then."""
 
-    heal: bool = setting(True, "Restart what is found unsound; never what is busy, stopped on purpose or held.")
-    heartbeat_seconds: int = setting(5, "How often a worker or beat says how it is.", between=(1, 3600))
+    heal: bool = setting(
+        True,
+        "Restart unhealthy programs automatically. A program that is only busy, was stopped on purpose or is held "
+        "(procman hold) is left alone. Set it to false to get reports without restarts.",
+    )
+    heartbeat_seconds: int = setting(
+        5, "Interval, in seconds, at which each worker and beat writes its heartbeat.", between=(1, 3600)
+    )
     stale_seconds: int = setting(
-        30, "Age at which what it says no longer counts; at least twice heartbeat_seconds.", between=(2, 86_400)
+        30,
+        "Age, in seconds, above which a heartbeat is stale and its program counts as stuck. At least twice "
+        "heartbeat_seconds. Raise it on a host that is often overloaded.",
+        between=(2, 86_400),
     )
     stall_seconds: int = setting(
         300,
-        "How long messages may wait while a worker does nothing, or reserved ones without any progress.",
+        "Time, in seconds, after which a worker is unhealthy if messages wait while it is idle, or if it makes no "
+        "progress with messages that it has reserved. A busy worker may take longer.",
         between=(2, 604_800),
     )
     watchdog_seconds: int = setting(
         30,
-        "WatchdogSec=: how long a main process may be frozen before systemd restarts it; at least twice "
-        "heartbeat_seconds.",
+        "Time, in seconds, that a main process may be frozen before systemd restarts it (WatchdogSec=). At least "
+        "twice heartbeat_seconds. Only with systemd.",
         between=(2, 86_400),
     )
-    interval_seconds: int = setting(30, "How often the programs are looked at from outside.", between=(1, 3600))
-    failures: int = setting(3, "How many looks in a row must find the same before anything is done.", between=(1, 1000))
+    interval_seconds: int = setting(30, "Interval, in seconds, between two health checks.", between=(1, 3600))
+    failures: int = setting(
+        3, "Number of health checks in a row that must fail before a program is restarted.", between=(1, 1000)
+    )
     restarts_per_hour: int = setting(
         3,
-        "How often a program is restarted for its health within an hour; after that it is only reported.",
+        "Number of times within an hour that an unhealthy program is restarted. After that, its condition is only "
+        "reported. 0 disables these restarts.",
         between=(0, 1000),
     )
     memory_restart_mib: int | None = setting(
         None,
-        "MiB that a program and its processes may use together; above it is restarted, warm. Left out: no limit.",
+        "Memory, in MiB, that a program and its child processes may use together. Above this, the program is "
+        "restarted gracefully. If unset, there is no limit.",
         between=(1, 2**24),
     )
     free_space_mib: int = setting(
-        500, "Free MiB below which a disk is reported; below a tenth of it as critical.", between=(1, 2**40)
+        500,
+        "Free space, in MiB, below which a disk is reported with a warning; below a tenth of it as critical.",
+        between=(1, 2**40),
     )
     management_url: str | None = setting(
         None,
-        "RabbitMQ's management interface, such as http://127.0.0.1:15672. User and password are those of the broker.",
+        "URL of RabbitMQ's management interface, such as http://127.0.0.1:15672, to check the broker's alarms. procman "
+        "logs in with the user and password of the app's broker URL. If unset, alarms are not checked.",
         "HTTP_URL",
     )
     on_event: tuple[str, ...] = setting(
-        (), "A command that gets each event as JSON on its standard input, word by word.", "EVENT_COMMAND"
+        (),
+        "Command that is run for each health event, one word per item; it gets the event as JSON on its standard "
+        "input. Use it to send mail or to page someone.",
+        "EVENT_COMMAND",
     )
     procman: Path | None = setting(
         None,
-        "The procman command that looks from outside. Left out: nobody looks, and only a worker or beat that can "
-        "still act, or systemd's watchdog, heals.",
+        "The procman command that monitors the programs from outside, such as /opt/procman/bin/procman. If unset, "
+        "only the programs themselves and systemd's watchdog can restart a stuck program.",
     )
 
 
 @dataclass(frozen=True)
 class SupervisorSettings:
-    """`[supervisor]`: which supervisord, and where it reads programs from."""
+    """`[supervisor]`: which supervisord runs the programs, and where it reads them from."""
 
     mode: SupervisorMode = setting(
         NO_DEFAULT,
-        "Whose supervisord: one that is there, or procman's own, shared by the projects of the scope. "
-        "Left out: existing in system scope, embedded in user scope.",
+        "Which supervisord runs the programs: an existing one of the host, or procman's own (embedded), which all "
+        "projects of the scope share. If unset, existing in system scope and embedded in user scope.",
     )
     configuration: Path = setting(
         NO_DEFAULT,
-        "supervisord's own file. Left out: /etc/supervisor/supervisord.conf, in system scope. Not with embedded.",
+        "Configuration file of the existing supervisord. If unset, Debian's /etc/supervisor/supervisord.conf; required "
+        'in user scope. Only with mode = "existing".',
     )
-    """In embedded mode the one that procman writes."""
+    """In embedded mode the file that procman writes."""
     include: str = setting(
         NO_DEFAULT,
-        "The pattern in the [include] section of that file which procman's files are to match. "
-        "Left out: as Debian or Red Hat ship it, if configuration is theirs. Not with embedded.",
+        "The pattern in the [include] section of that file that procman's files have to match. If unset, the pattern "
+        "that Debian or Red Hat ship, if configuration names their file; required otherwise. Only with "
+        'mode = "existing".',
         "INCLUDE",
     )
     supervisord: Path | None = setting(
         None,
-        "The supervisord command, such as /opt/procman/bin/supervisord, that systemd is to start procman's own with,"
-        " at boot too. Left out: no unit is written, and procman starts its own by itself. Only with embedded.",
+        "The supervisord command that systemd starts at boot, such as /opt/procman/bin/supervisord. If unset, procman "
+        'starts its supervisord itself at an install, and nothing starts it at boot. Only with mode = "embedded".',
     )
     extend_stop_timeout: bool = setting(
         False,
-        "Have the systemd unit of an existing supervisord wait at a stop for as long as its programs may take, by a "
-        "drop-in that every install and uninstall sizes anew. Only in system scope, for Debian's and Red Hat's.",
+        "Raise the stop timeout of the supervisord unit that Debian or Red Hat ship, so that a shutdown of the host "
+        "waits for running tasks. procman installs a drop-in and resizes it at every install and uninstall. Only in "
+        'system scope with mode = "existing".',
     )
 
 
 @dataclass(frozen=True)
 class Directories:
-    """Every place procman writes to; which they are follows from the scope alone."""
+    """Every directory procman writes to, decided by the scope and the name of the project alone."""
 
     configuration: Path
     """Start scripts: /etc/procman/PROJECT."""
     state: Path
     """Generations and run/PROGRAM: /var/lib/procman/PROJECT."""
     logs: Path
-    """Opened by root under supervisord, so owned by root: /var/log/PROJECT."""
+    """Owned by root, because supervisord opens logs as root: /var/log/PROJECT."""
     library: Path
     """The launcher: /usr/local/lib/procman/PROJECT."""
     data: Path
     """The project's own data, such as beat's schedule: /var/lib/PROJECT."""
     shared_configuration: Path
-    """What all projects of the scope share, such as the embedded supervisord: /etc/procman."""
+    """Shared by all projects of the scope, such as the embedded supervisord: /etc/procman."""
     shared_state: Path
     """The installation lock and the embedded supervisord's socket and log: /var/lib/procman."""
     units: Path
-    """systemd's own place for units of the administrator, or of the user: /etc/systemd/system."""
+    """systemd's directory for units of the administrator, or of the user: /etc/systemd/system."""
 
     def run(self, program: str) -> Path:
-        """Where PROGRAM keeps its lock and heartbeat; it belongs to the program's user."""
+        """Return the directory of the lock and heartbeat of `program`; it belongs to the program's user."""
         return self.state / "run" / program
 
 
 @dataclass(frozen=True)
 class RenderedDirectory:
-    """A directory that is to exist. One that is already there keeps its mode and owner."""
+    """A directory to create. An existing one keeps its mode and owner."""
 
     path: Path
     mode: int
@@ -235,7 +258,7 @@ class RenderedDirectory:
 
 @dataclass(frozen=True)
 class InstalledProgram:
-    """What a manifest remembers of a program; enough to run it without procman.toml."""
+    """A program as a manifest records it; enough to run it without procman.toml."""
 
     name: str
     key: str
@@ -246,62 +269,62 @@ class InstalledProgram:
     launcher: bool
     user: str | None
     log_file: str | None
-    """None where the process manager keeps the log itself (the journal)."""
+    """None if the process manager keeps the log itself (the journal)."""
     pool: str | None = None
     concurrency: int | None = None
     heal: bool = HealthSettings.heal
     stall_seconds: int = HealthSettings.stall_seconds
     memory_restart_mib: int | None = HealthSettings.memory_restart_mib
     left_stopped: bool = False
-    """Somebody had stopped it when it was handed to a process manager that has not started it since."""
+    """It was stopped on purpose when it moved to another process manager, and has not been started there since."""
 
 
 class Action(Enum):
-    """What the process manager must be told once the files are in place."""
+    """What the process manager has to do once the files are installed."""
 
     ADD = "add"
-    """A new program: load it; it starts if autostart says so."""
+    """A new program: load it; it starts if `autostart` is true."""
     REPLACE = "replace"
-    """Its section or unit changed: stop warm, load anew, start if it was wanted."""
+    """Its section or unit changed: stop it gracefully, load it again, start it if it was desired."""
     RESTART = "restart"
-    """Only a file behind its section changed: stop warm and start, if it was wanted."""
+    """Only a file that its section uses changed: stop it gracefully and start it, if it was desired."""
     REMOVE = "remove"
-    """No longer configured: stop warm and unload."""
+    """No longer configured: stop it gracefully and unload it."""
 
 
 @dataclass(frozen=True)
 class Activation:
-    """One pending order to the process manager; recorded before the first file changes, struck off when done (R2)."""
+    """One pending action; recorded before the first file changes, removed when it is done (R2)."""
 
     action: Action
     program: InstalledProgram
     desired: bool | None = field(default=None, metadata={JSON_NAME: "wanted"})
-    """Whether it was to run, as asked just before the order was first carried out and recorded then: after an
-    interruption procman's own stop must not pass for a person's (R2, R11). None: not asked yet."""
+    """The desired state, queried and recorded just before the action begins: after an interruption, procman's own stop
+    must not be taken for an administrator's (R2, R11). None: not queried yet."""
     old_stop_timeout_seconds: int | None = None
-    """What the section that is still loaded allows; when the new one allows more, a running task gets the more."""
+    """The timeout in the section that is still loaded; if the new one is longer, running tasks get the longer one."""
 
 
 class ProgramState(NamedTuple):
-    """What a backend says of one program."""
+    """The state of one program as its backend reports it."""
 
     name: str
     desired: bool
-    """Whether it should run: autostart at first, then whatever the last start or stop by anyone asked for."""
+    """Whether it should run: `autostart` at first, then the last start or stop by anyone."""
     state: State
     pid: int | None = None
     since: float | None = None
-    """Seconds since the epoch at which the process was started, or the state was entered, by the clock as it is now."""
+    """When the process started or entered the state, in seconds since the epoch by the present clock."""
     clock_then: float | None = None
-    """What the clock showed then, which differs where it was set since. None: not known."""
+    """The same by the clock of that moment; it differs if the clock was set since. None: unknown."""
     restarts: int | None = None
-    """Restarts by the backend itself since the last order; None where it cannot be told."""
+    """Restarts by the backend itself since the last start, stop or restart; None: unknown."""
     detail: str = ""
-    """The backend's own words, such as an exit status."""
+    """Details in the backend's own words, such as an exit status."""
 
 
 class Result(NamedTuple):
-    """What a check found out about a program, or about the project as a whole (`program` is None)."""
+    """The answer of a check about a program, or about the whole project (`program` is None)."""
 
     code: str
     program: str | None

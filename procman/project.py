@@ -1,7 +1,7 @@
-"""The nouns of a project as procman.toml describes it, and of the files that it becomes: frozen records.
+"""The frozen records of a project as procman.toml describes it, and of the files rendered from it.
 
-Only for reading procman.toml, rendering and installing. What a manifest holds, and what `status` or `health` needs, is
-in `model`.
+They are for reading procman.toml, rendering and installing. Records that a manifest holds, or that `status` or `health`
+needs, are in `model`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from procman.model import (
 )
 
 OLDEST_SYSTEMD = 240
-"""The first with `Type=exec` and `StandardOutput=append:`, without which nothing here would work as described."""
+"""The first version with `Type=exec` and `StandardOutput=append:`, which the units need."""
 
 
 class Sandbox(Enum):
-    """How much of the host a program under systemd is kept from."""
+    """How much of the host a program under systemd is cut off from."""
 
     DEFAULT = "default"
     STRICT = "strict"
@@ -37,67 +37,90 @@ class Sandbox(Enum):
 
 
 class SystemdLog(Enum):
-    """Where a program under systemd logs to."""
+    """Where a program under systemd writes its log."""
 
     JOURNAL = "journal"
     FILE = "file"
 
 
-LOGLEVEL = ("-l: the least that is logged.", "LOGLEVEL")
-INSTANCES = "How many of it to run; above 1 the names are numbered."
-EXTRA_ARGUMENTS = ("Further options of Celery, added to its command line as they are.", "TEXTS")
-"""Of keys that more than one kind of program has: the arguments of `setting`."""
+LOGLEVEL = ("Lowest level of the messages that are logged (-l).", "LOGLEVEL")
+INSTANCES = "Number of identical programs to run. Above 1, their names end in a number: NAME-KEY-1, NAME-KEY-2."
+EXTRA_ARGUMENTS = (
+    "More arguments for the Celery command, one word per item, added as they are. For options that have no key.",
+    "TEXTS",
+)
+"""Arguments of `setting` for keys that more than one kind of program has."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
     """The options of `celery worker`; `None`, empty or False leaves the choice to Celery and the app.
 
-    Celery 4.4 has all of them, so that no key says since when.
+    Celery 4.4 has all of them, so no key names a version.
     """
 
     kind: ClassVar = Kind.WORKER
     loglevel: str = setting("info", *LOGLEVEL)
-    queues: tuple[str, ...] = setting((), "-Q: the queues to consume. Left out: those of the app.", "QUEUES")
-    exclude_queues: tuple[str, ...] = setting((), "-X: queues of the app not to consume.", "QUEUES")
+    queues: tuple[str, ...] = setting((), "Queues to consume (-Q). If unset, the app's queues.", "QUEUES")
+    exclude_queues: tuple[str, ...] = setting((), "Queues of the app that are not consumed (-X).", "QUEUES")
     concurrency: int | None = setting(
-        None, "-c: pool processes or threads. Left out: as the app says.", between=(1, 10_000)
+        None,
+        "Number of pool processes or threads (-c), which is the number of tasks that run at the same time. If unset, "
+        "the app's worker_concurrency, or the number of processors.",
+        between=(1, 10_000),
     )
     pool: str | None = setting(
         None,
-        "-P: what runs the tasks. Left out: as the app says, which from Celery 5 on also goes before prefork.",
+        "Kind of pool that runs the tasks (-P). If unset, the app's worker_pool, or prefork. From Celery 5 on, the "
+        "app's setting also overrides prefork here.",
         "POOL",
     )
     autoscale: tuple[int, int] | None = setting(
-        None, "--autoscale: most and fewest pool processes; instead of concurrency.", "AUTOSCALE"
+        None,
+        "Maximum and minimum number of pool processes (--autoscale), instead of a fixed concurrency.",
+        "AUTOSCALE",
     )
     """(maximum, minimum), in Celery's order."""
     prefetch_multiplier: int | None = setting(
         None,
-        "--prefetch-multiplier: messages reserved per pool process. Celery takes 0 here for left out: for no limit "
-        "the app sets worker_prefetch_multiplier = 0.",
+        "Number of messages that the worker reserves per pool process (--prefetch-multiplier). Use 1 for long tasks. "
+        "If unset, the app's setting. For no limit, set worker_prefetch_multiplier = 0 in the app: Celery ignores a 0 "
+        "on the command line.",
         between=(1, 10_000),
     )
     max_tasks_per_child: int | None = setting(
-        None, "--max-tasks-per-child: tasks after which a pool process is replaced.", between=(1,)
+        None,
+        "Number of tasks after which a pool process is replaced (--max-tasks-per-child). Set it if tasks leak memory.",
+        between=(1,),
     )
     max_memory_per_child_kib: int | None = setting(
-        None, "--max-memory-per-child: KiB at which it is replaced.", between=(1,)
+        None,
+        "Memory, in KiB, above which a pool process is replaced after its task (--max-memory-per-child).",
+        between=(1,),
     )
-    time_limit_seconds: float | None = setting(None, "--time-limit: a task is killed after this.", "SECONDS")
+    time_limit_seconds: float | None = setting(
+        None,
+        "Time, in seconds, after which a task is killed (--time-limit). stop_timeout_seconds should be longer.",
+        "SECONDS",
+    )
     soft_time_limit_seconds: float | None = setting(
-        None, "--soft-time-limit: a task gets an exception after this.", "SECONDS"
+        None,
+        "Time, in seconds, after which SoftTimeLimitExceeded is raised in a task (--soft-time-limit).",
+        "SECONDS",
     )
     optimization: str | None = setting(
-        None, "-O: fair gives a task only to a pool process that is idle.", "OPTIMIZATION"
+        None, "How tasks are given to pool processes (-O): fair gives them only to idle ones.", "OPTIMIZATION"
     )
-    events: bool = setting(False, "-E: send events, for monitors and admin pages.")
+    events: bool = setting(False, "Send task events (-E), which Flower and other monitors need.")
     node_name: str = setting(
-        NO_DEFAULT, "-n: the node name. Left out: NAME-KEY@%h; instances are numbered.", "NODE_NAME", name="hostname"
+        NO_DEFAULT,
+        "Node name (-n). If unset, NAME-KEY@%h. With several instances, their number comes before the @.",
+        "NODE_NAME",
+        name="hostname",
     )
-    without_gossip: bool = setting(False, "--without-gossip: take no notice of the events of other workers.")
-    without_mingle: bool = setting(False, "--without-mingle: do not ask other workers at the start.")
-    without_heartbeat: bool = setting(False, "--without-heartbeat: send no heartbeat to monitors.")
+    without_gossip: bool = setting(False, "Do not listen to the events of other workers (--without-gossip).")
+    without_mingle: bool = setting(False, "Do not synchronise with other workers at the start (--without-mingle).")
+    without_heartbeat: bool = setting(False, "Do not send Celery's own heartbeat events (--without-heartbeat).")
     instances: int = setting(1, INSTANCES, between=(1, 1000))
     extra_arguments: tuple[str, ...] = setting((), *EXTRA_ARGUMENTS)
 
@@ -110,30 +133,39 @@ class Beat:
     loglevel: str = setting("info", *LOGLEVEL)
     schedule_file: Path | None = setting(
         None,
-        "-s: where beat remembers when things last ran. Left out: celerybeat-schedule in the project's data directory.",
+        "File in which beat records when each entry last ran (-s). Keep it on a disk that survives a reboot. If unset, "
+        "celerybeat-schedule in the project's data directory: /var/lib/NAME in system scope.",
     )
-    """None where the scheduler keeps its schedule elsewhere (a database)."""
-    scheduler: str | None = setting(None, "-S: the scheduler class. Left out: as the app says.", "SCHEDULER")
+    """None if the scheduler keeps its schedule elsewhere (a database)."""
+    scheduler: str | None = setting(
+        None, "Scheduler class, or its short name (-S). If unset, the app's beat_scheduler.", "SCHEDULER"
+    )
     max_interval_seconds: int | None = setting(
-        None, "--max-interval: longest sleep between two looks at the schedule.", between=(1,)
+        None,
+        "Longest time, in seconds, that beat sleeps between two checks of its schedule (--max-interval).",
+        between=(1,),
     )
     extra_arguments: tuple[str, ...] = setting((), *EXTRA_ARGUMENTS)
 
 
 @dataclass(frozen=True)
 class Command:
-    """Any other command of the project; the first word is looked up in the virtualenv, then in PATH."""
+    """Any other command of the project; its first word is searched for in the virtualenv, then in `PATH`."""
 
     kind: ClassVar = Kind.COMMAND
     argv: tuple[str, ...] = setting(
-        NO_DEFAULT, "The command, word by word; looked up in the virtualenv first.", "WORDS", required=True
+        NO_DEFAULT,
+        "The command, one word per item. The first word is searched for in the virtualenv, then in PATH. No shell is "
+        "involved.",
+        "WORDS",
+        required=True,
     )
     instances: int = setting(1, INSTANCES, between=(1, 1000))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One thing kept running. `instances = 3` has become three of these."""
+    """One thing kept running. `instances = 3` makes three programs."""
 
     name: str
     """As installed: `catmaid-celery`, `catmaid-crop-2`."""
@@ -141,117 +173,161 @@ class Program:
     """Its table in procman.toml: `worker.crop`, `beat`, `command.flower`."""
     options: Worker | Beat | Command
     environment: Mapping[str, str] = field(default_factory=dict)
-    """`[environment]` of the project with the program's own merged over it."""
+    """`[environment]` of the project, overridden by the program's own."""
     supervisor_options: Mapping[str, str] = field(default_factory=dict)
     systemd_directives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """`[worker.KEY.systemd]`, not merged with the project's: a directive to the values it is to have."""
-    autostart: bool = setting(True, "Start it when the host or supervisord starts.")
+    """`[worker.KEY.systemd]`, not merged with the project's: the values of each directive."""
+    autostart: bool = setting(
+        True, "Start the program at boot, or when supervisord starts. Set it to false to start it by hand."
+    )
     stop_timeout_seconds: int = setting(
         NO_DEFAULT,
-        "How long a stop waits for running tasks before it kills: at least the longest task. "
-        "Left out: 600 for a worker, 60 for the rest.",
+        "Time, in seconds, that a stop or restart waits for running tasks before it kills the program. Set it to at "
+        "least the duration of the longest task. If unset, 600 for a worker, 60 for beat and commands.",
         between=(1, 604_800),
     )
     start_seconds: int = setting(
-        10, "How long it must stay up to count as started; longer than the app takes to import.", between=(0, 3600)
+        10,
+        "Time, in seconds, that the program must stay up to count as started. Set it to more than the app takes to "
+        "import.",
+        between=(0, 3600),
     )
-    nice: int = setting(0, "Scheduling priority, 19 being the lowest; below 0 only with systemd.", between=(-20, 19))
-    umask: int = setting(0o022, "Permissions that new files do not get.", "UMASK")
-    log_max_mib: int = setting(50, "Size in MiB at which the log is rotated.", between=(1, 1_048_576))
-    log_backups: int = setting(10, "Rotated logs to keep.", between=(0, 1000))
+    nice: int = setting(
+        0, "Scheduling priority, from -20 (highest) to 19 (lowest). Below 0 only with systemd.", between=(-20, 19)
+    )
+    umask: int = setting(0o022, "File mode creation mask: permissions that new files do not get.", "UMASK")
+    log_max_mib: int = setting(50, "Size, in MiB, at which the log file is rotated.", between=(1, 1_048_576))
+    log_backups: int = setting(10, "Number of rotated log files that are kept.", between=(0, 1000))
     launcher: bool = setting(
         True,
-        "Start through procman's launcher. false gives the plain command, without environment_file, without waiting "
-        "for the process before it, and without an end when supervisord is killed.",
+        "Start the program through procman's launcher. With false, the plain command is started: it writes no "
+        "heartbeat, does not wait for an earlier process that still runs, and does not stop if supervisord is killed; "
+        "under supervisord it cannot have an environment_file either.",
     )
     memory_high_mib: int | None = setting(
-        None, "MemoryHigh=: MiB of memory above which it is slowed down. Only with systemd.", between=(1, 2**24)
+        None,
+        "Memory, in MiB, above which the program is slowed down (MemoryHigh=). Only with systemd.",
+        between=(1, 2**24),
     )
     memory_max_mib: int | None = setting(
         None,
-        "MemoryMax=: MiB of memory above which the kernel kills one of its processes. Only with systemd.",
+        "Memory, in MiB, above which the kernel kills one of the program's processes (MemoryMax=). Only with systemd.",
         between=(1, 2**24),
     )
     cpu_weight: int | None = setting(
         None,
-        "CPUWeight=: its share of the processors when they are short; 100 is anybody's. Only with systemd.",
+        "Share of processor time when processors are busy (CPUWeight=); systemd's own default is 100. Only with "
+        "systemd.",
         between=(1, 10_000),
     )
     tasks_max: int | None = setting(
         None,
-        "TasksMax=: processes and threads it may have; a worker with numpy needs hundreds. Only with systemd.",
+        "Number of processes and threads that the program may have (TasksMax=). A worker with numpy needs hundreds. "
+        "Only with systemd.",
         between=(1,),
     )
-    # Those of `[health]`, where the program has none of its own.
-    heal: bool = setting(NO_DEFAULT, "Restart it when it is found unsound. Left out: as [health] says.")
+    # The keys of `[health]` that a program can override.
+    heal: bool = setting(NO_DEFAULT, "Restart the program if it is unhealthy. If unset, the value of [health].")
     stall_seconds: int = setting(
         NO_DEFAULT,
-        "How long messages may wait while it does nothing. Left out: as [health] says.",
+        "Time, in seconds, after which the program is unhealthy if messages wait and it makes no progress. If unset, "
+        "the value of [health].",
         between=(2, 604_800),
     )
     memory_restart_mib: int | None = setting(
         NO_DEFAULT,
-        "MiB that it and its processes may use together; above it is restarted, warm. Left out: as [health] says.",
+        "Memory, in MiB, that the program and its child processes may use together. Above this, it is restarted "
+        "gracefully. If unset, the value of [health].",
         between=(1, 2**24),
     )
 
     @property
     def kind(self) -> Kind:
-        """The kind, which follows from the options."""
+        """Return the kind, which follows from the type of `options`."""
         return self.options.kind
 
 
 @dataclass(frozen=True)
 class SystemdSettings:
-    """`[systemd]`: which systemd, and what its units may do."""
+    """`[systemd]`: the version the units are for, and their sandbox and log."""
 
     minimum_version: int = setting(
         249,
-        "The oldest systemd that the units are for. Newer directives are not written.",
+        "Oldest version of systemd that has to run the units. Directives that are newer are left out.",
         between=(OLDEST_SYSTEMD, 999),
     )
     sandbox: Sandbox = setting(
-        Sandbox.DEFAULT, "How much of the host the programs are kept from. Not all of it can be had in user scope."
+        Sandbox.DEFAULT,
+        "How far the units cut the programs off from the host. strict also hides home directories and the Internet; "
+        "off leaves the sandbox out, for programs that fail in it. User scope has only a part of it.",
     )
     log: SystemdLog = setting(
-        SystemdLog.JOURNAL, "Where the programs log to: systemd's journal, or a file each that logrotate rotates."
+        SystemdLog.JOURNAL,
+        "Where the programs log: to systemd's journal, or each to a file below /var/log/NAME that logrotate rotates.",
     )
     directives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """`[systemd.directives]`: those of every program."""
+    """`[systemd.directives]`: the directives of every unit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """What procman.toml says, complete: paths absolute, defaults filled in, instances expanded."""
+    """The whole of procman.toml: paths are absolute, defaults filled in, instances expanded."""
 
     name: str = setting(
-        NO_DEFAULT, "Prefixes everything installed: programs are called NAME-KEY.", "NAME", required=True
+        NO_DEFAULT,
+        "Name of the project, which begins the name of everything installed: programs are called NAME-KEY.",
+        "NAME",
+        required=True,
     )
     configuration_file: Path
     app: str = setting(NO_DEFAULT, "The Celery app, as in celery -A.", "APP", required=True)
-    directory: Path = setting(NO_DEFAULT, "The working directory, first on PYTHONPATH.", "SEARCH_PATH", required=True)
-    virtualenv: Path = setting(NO_DEFAULT, "The virtualenv whose Python runs Celery.", "SEARCH_PATH", required=True)
-    settings: str | None = setting(None, "DJANGO_SETTINGS_MODULE. Left out: the app's own default.", "MODULE")
+    directory: Path = setting(
+        NO_DEFAULT,
+        "Working directory of the programs; also the first entry of PYTHONPATH.",
+        "SEARCH_PATH",
+        required=True,
+    )
+    virtualenv: Path = setting(
+        NO_DEFAULT, "The virtualenv in which the project and Celery are installed.", "SEARCH_PATH", required=True
+    )
+    settings: str | None = setting(
+        None, "Django's settings module (DJANGO_SETTINGS_MODULE). If unset, the app's own default.", "MODULE"
+    )
     user: str | None = setting(
-        None, "The user the programs run as. Needed in system scope, not allowed in user scope.", "USER"
+        None,
+        "User that the programs run as; not root. Required in system scope. In user scope the programs run as the user "
+        "who installs them, and the key is not allowed.",
+        "USER",
     )
-    """None in user scope: the programs run as whoever installed them."""
+    """None in user scope: the programs run as the user who installs them."""
     group: str | None = setting(
-        None, "The group the programs run as, under systemd. Left out: the user's own group.", "USER"
+        None, "Group that the programs run as. If unset, the user's primary group. Only with systemd.", "USER"
     )
-    scope: Scope = setting(Scope.SYSTEM, "Whom procman works for: the host (as root) or one user.")
-    backend: BackendName = setting(BackendName.SUPERVISOR, "The process manager that keeps the programs running.")
+    scope: Scope = setting(
+        Scope.SYSTEM,
+        "Whether the programs are installed for the host (system, as root) or for one user, without root (user).",
+    )
+    backend: BackendName = setting(BackendName.SUPERVISOR, "Process manager that keeps the programs running.")
     environment_file: Path | None = setting(
-        None, "Secrets, in the syntax of systemd's EnvironmentFile=; readable by root and the service user only."
+        None,
+        "File with variables that are secret, such as the broker's URL, in the syntax of systemd's EnvironmentFile=. "
+        "procman does not write or copy it. Make it readable only by root and the user that the programs run as.",
     )
     public: tuple[str, ...] = setting(
-        (), "Variables of [environment] that look like secrets and are none.", "VARIABLES"
+        (), "Variables of [environment] that look like secrets, but are not.", "VARIABLES"
     )
-    python_path: tuple[Path, ...] = setting((), "Directories on PYTHONPATH behind the project's own.", "SEARCH_PATHS")
-    writable_paths: tuple[Path, ...] = setting((), "Directories the tasks write to, such as MEDIA_ROOT.")
-    after: tuple[str, ...] = setting((), "Units to start after, such as the broker's.", "UNITS")
+    python_path: tuple[Path, ...] = setting((), "More directories for PYTHONPATH, after directory.", "SEARCH_PATHS")
+    writable_paths: tuple[Path, ...] = setting(
+        (), "Directories that tasks write to, such as MEDIA_ROOT. systemd's sandbox makes most others read-only."
+    )
+    after: tuple[str, ...] = setting(
+        (),
+        "systemd units that start before the programs and stop after them, such as the broker's. No effect in user "
+        "scope or under an existing supervisord.",
+        "UNITS",
+    )
     templates: Path | None = setting(
-        None, "A directory with templates of your own; each replaces procman's of the same name."
+        None, "Directory with your own templates; each replaces procman's template of the same name."
     )
     supervisor: SupervisorSettings
     systemd: SystemdSettings
@@ -262,17 +338,17 @@ class Project:
 
     @property
     def schedule_files(self) -> tuple[Path, ...]:
-        """Return where its beats keep their schedules, as far as that is in files."""
+        """Return the schedule files of its beats; a scheduler with a database has none."""
         beats = (program.options for program in self.programs if isinstance(program.options, Beat))
         return tuple(beat.schedule_file for beat in beats if beat.schedule_file)
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How a program is started: the one answer for supervisord, systemd, `run` and `check`."""
+    """How a program is started; the same for supervisord, systemd, `run` and `check`."""
 
     argv: tuple[str, ...]
-    """The first word is absolute, or a name that is looked up in the environment's PATH."""
+    """The first word is an absolute path, or a name that is searched for in the environment's `PATH`."""
     environment: Mapping[str, str]
     environment_file: Path | None
     directory: Path
@@ -284,27 +360,27 @@ class Launch:
 
 @dataclass(frozen=True)
 class RenderedFile:
-    """One file as it is to be on disk."""
+    """One file to install."""
 
     path: Path
     content: str
     mode: int
     owner: str | None
-    """A user name; None: whoever installs."""
+    """A user name; None: the user who installs."""
     group: str | None
     programs: tuple[str, ...]
-    """The installed names of the programs it concerns."""
+    """The installed names of the programs that use it."""
     restarts: bool = True
-    """Whether a change restarts those programs (R5); otherwise `status` says that a restart is due."""
+    """Whether a change restarts those programs (R5); otherwise `status` shows that a restart is due."""
     section: bool = False
-    """The process manager reads it by itself, and must be told of a change."""
+    """Whether the process manager reads it, and has to reload after a change."""
     shared: bool = False
-    """Also written by other projects of this scope, with the same content; removed with the last of them."""
+    """Whether other projects of the scope install the same file; it is removed with the last of them."""
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """Everything that a project puts on disk, parents before children."""
+    """Everything that a project installs, parents before children."""
 
     directories: tuple[RenderedDirectory, ...]
     files: tuple[RenderedFile, ...]

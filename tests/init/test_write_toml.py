@@ -54,8 +54,9 @@ def test_no_reason_or_remark_ends_its_comment(text: str) -> None:
 def test_every_key_stands_below_its_help(tmp_path: Path) -> None:
     text = text_of(complete(settings="mysite.settings"))
     assert '# The Celery app, as in celery -A.\napp = "mysite"\n' in text
-    assert '# DJANGO_SETTINGS_MODULE. Left out: the app\'s own default.\nsettings = "mysite.settings"\n' in text
-    assert "# -E: send events, for monitors and admin pages.\n# events = true\n" in text
+    help_ = "# Django's settings module (DJANGO_SETTINGS_MODULE). If unset, the app's own default.\n"
+    assert f'{help_}settings = "mysite.settings"\n' in text
+    assert "# Send task events (-E), which Flower and other monitors need.\n# events = true\n" in text
     assert max(map(len, text.splitlines())) <= 110
     (tmp_path / "procman.toml").write_text(text)
     assert [program.name for program in load(tmp_path / "procman.toml", {}).programs] == ["catmaid-celery"]
