@@ -59,6 +59,9 @@ bench: $(READY) ## measure procman against supervisorctl and a ping, and plannin
 docs: $(READY) ## generate the tables of keys in docs/configuration.md again, after a change to a key
 	$(BIN)/python -m scripts.configuration_reference docs/configuration.md
 
+site: $(READY) ## build the documentation as a site with search, in .build/site
+	$(BIN)/mkdocs build --strict --quiet
+
 units: $(READY) ## render units/ again, after a change to templates
 	$(BIN)/python -m tests.render_units
 
@@ -75,4 +78,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test unit coverage lint chaos soak demo demo-stop host bench docs units clean packages
+.PHONY: help test unit coverage lint chaos soak demo demo-stop host bench docs site units clean packages

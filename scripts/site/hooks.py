@@ -1,0 +1,69 @@
+"""Hooks of MkDocs: pages from outside docs/, links between them, and anchors as GitHub makes them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+
+# Their path in the repository, and in the site.
+OUTSIDE = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "report-a-vulnerability.md",
+    "units/README.md": "units/supervisord.md",
+    "units/systemd.md": "units/systemd.md",
+}
+HOME = {"README.md": "index.md"}  # the site has a home page of its own
+
+LINK = re.compile(r"\[([^\]]+)\]\((?!\w+:)([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Make the anchors of headings the same as on GitHub."""
+    config.mdx_configs["toc"] = {**config.mdx_configs.get("toc", {}), "slugify": slugify}
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are outside docs/."""
+    for path, uri in OUTSIDE.items():
+        files.append(File.generated(config, uri, abs_src_path=str(ROOT / path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, **_others: object) -> str:
+    """Point links at the pages of the site; a link to a file that is none keeps its text only."""
+    here = page.file.src_uri
+
+    def replace(match: re.Match[str]) -> str:
+        text, target, anchor = match.groups()
+        uri = site_uri(posixpath.normpath(posixpath.join(posixpath.dirname(repository_path(here)), target)))
+        if uri is None:
+            return text
+        return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(here) or '.')}{anchor or ''})"
+
+    return LINK.sub(replace, markdown)
+
+
+def repository_path(uri: str) -> str:
+    """Return the path in the repository of the page `uri` of the site."""
+    return next((path for path, there in OUTSIDE.items() if there == uri), f"docs/{uri}")
+
+
+def site_uri(path: str) -> str | None:
+    """Return the page of the site that shows the file `path` of the repository, or None."""
+    if path.startswith("docs/"):
+        return path.removeprefix("docs/")
+    return (OUTSIDE | HOME).get(path)
+
+
+def slugify(heading: str, separator: str) -> str:
+    """Return the anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", separator)
