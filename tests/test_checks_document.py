@@ -1,30 +1,96 @@
-"""docs/checks.md has a row for every check before an install and every rule of the lint, with code and title."""
+"""docs/checks.md has a section for every check and rule, and every `procman explain` in a message leads somewhere."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator, Set
 from pathlib import Path
 
+import pytest
+
+from procman.cli.main import run
 from procman.lint.registry import LINT
+from procman.model import BackendName
+from procman.monitoring.checks.registry import RUNNING
+from procman.output.pages import checks, pages
 from procman.preflight.registry import BEFORE
 
-DOCUMENT = (Path(__file__).parents[1] / "docs" / "checks.md").read_text()
+ROOT = Path(__file__).parents[1]
+DOCUMENT = ROOT / "docs/checks.md"
+REGISTERED = [
+    *((check.code, check.title) for check in RUNNING),
+    *((check.code, check.title) for check in BEFORE),
+    *((rule.code, rule.title) for rule in LINT),
+]
+CODES = {code for code, _ in REGISTERED}
+PAGES = {page.name for page in pages()}
+
+DOCUMENTS = sorted([*ROOT.glob("docs/**/*.md"), *ROOT.glob("*.md"), *ROOT.glob("units/*.md"), *ROOT.glob("demo/*.md")])
+MODULES = sorted((ROOT / "procman").rglob("*.py"))
+TEMPLATES = sorted((ROOT / "templates").rglob("*.j2"))
+
+EXPLAIN = re.compile(r"procman explain ([\w-]+(?: PM\d{3})*)")
+PLACEHOLDERS = {"CODE", "PAGE"}
 
 
-def _explained(half: str) -> list[tuple[str, str]]:
-    return re.findall(r"^\| (PM\d{3}) \| (.*?) \|", half, re.MULTILINE)
+def _texts(path: Path) -> list[str]:
+    """Return the strings of a module, apart from the docstrings of modules and classes; the whole of another file."""
+    text = path.read_text(encoding="utf-8")
+    return list(_strings(ast.parse(text))) if path.suffix == ".py" else [text]
 
 
-def test_every_check_before_an_install_is_explained() -> None:
-    half = DOCUMENT.partition("## Before an install")[2].partition("\n## ")[0]
-    assert _explained(half) == [(check.code, check.title) for check in BEFORE]
+def _strings(tree: ast.Module) -> Iterator[str]:
+    documented = [node for node in ast.walk(tree) if isinstance(node, (ast.Module, ast.ClassDef))]
+    docstrings = {id(node.body[0].value) for node in documented if node.body and isinstance(node.body[0], ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
 
 
-def test_every_rule_for_files_of_others_is_explained() -> None:
-    half = DOCUMENT.partition("## Files of other people")[2].partition("\n## ")[0]
-    assert _explained(half) == [(rule.code, rule.title) for rule in LINT]
+def _found(paths: list[Path], pattern: str | re.Pattern[str], known: Set[str] = frozenset()) -> list[str]:
+    """Return what `pattern` finds in the texts of `paths` beyond the words in `known`, as `FILE: WORDS`."""
+    return [
+        f"{path.relative_to(ROOT)}: {words}"
+        for path in paths
+        for text in _texts(path)
+        for words in re.findall(pattern, text)
+        if not set(words.split()) <= known
+    ]
 
 
-def test_codes_are_in_order_and_each_is_there_once() -> None:
-    codes = [check.code for check in BEFORE] + [rule.code for rule in LINT]
-    assert codes == sorted(set(codes))
+def test_every_check_and_rule_has_one_section_with_its_title_in_the_order_of_codes() -> None:
+    assert [(each.name, each.title) for each in checks()] == REGISTERED
+    assert [code for code, _ in REGISTERED] == sorted(CODES)
+
+
+def test_every_heading_of_a_code_is_a_section_with_text() -> None:
+    headings = re.findall(r"^#+ .*\bPM\d{3}\b.*$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings == [f"### {code}" for code, _ in REGISTERED]
+    assert [each.name for each in checks() if not each.text] == []
+
+
+def test_every_page_of_the_documentation_has_a_name_to_print_it_by() -> None:
+    assert {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in ROOT.glob("docs/**/*.md")} == PAGES
+
+
+def test_every_code_that_is_named_has_a_section() -> None:
+    assert _found([*DOCUMENTS, *MODULES, *TEMPLATES], r"\bPM\d{3}\b", CODES) == []
+
+
+def test_no_message_names_a_page_by_a_path_that_an_installed_package_lacks() -> None:
+    assert _found([*MODULES, *TEMPLATES], r"\bdocs/[\w/-]+\.md") == []
+
+
+def test_every_procman_explain_names_an_existing_page_or_code() -> None:
+    assert _found([*DOCUMENTS, *MODULES, *TEMPLATES], EXPLAIN, PLACEHOLDERS | PAGES | CODES) == []
+
+
+def test_each_backend_has_a_page_of_its_name() -> None:
+    assert {backend.value for backend in BackendName} <= PAGES
+
+
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_explain_prints_the_section_of_each_code(code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["explain", code]) == 0
+    assert capsys.readouterr().out.startswith(f"{code}: {dict(REGISTERED)[code]}\n\n")

@@ -22,6 +22,7 @@ CHECKOUT = Path(__file__).parent.parent
 SOURCES = (
     "procman",
     "templates",
+    "docs",
     "units",
     "tests",
     "LICENSE",
@@ -104,22 +105,26 @@ def _assert_works(*procman: str | Path, directory: Path, output: Path) -> None:
     _run(*procman, "--config", configuration, "render", "--output", output, directory=directory)
     assert (output / "etc/supervisor/conf.d/catmaid-celery.conf").exists()
     assert (output / "usr/local/lib/procman/catmaid/launcher.py").exists()
+    assert _run(*procman, "explain", "pm301", directory=directory).startswith("PM301: ")
+    assert _run(*procman, "explain", "systemd", directory=directory)
 
 
 def test_every_directory_with_modules_is_in_the_list_of_packages() -> None:
     found = {".".join(path.parent.relative_to(CHECKOUT).parts) for path in CHECKOUT.glob("procman/**/*.py")}
     listed = _settings()["options"]["packages"].split()
-    assert sorted(found | {"procman.templates"}) == listed
+    assert sorted(found | {"procman.docs", "procman.templates"}) == listed
 
 
-def test_wheel_holds_the_modules_and_templates_and_nothing_else(built: Path, checkout: Path) -> None:
+def test_wheel_holds_modules_templates_and_pages_and_nothing_else(built: Path, checkout: Path) -> None:
     (wheel,) = built.glob("*.whl")
     found = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
     modules = {str(path.relative_to(checkout)) for path in checkout.glob("procman/**/*.py")}
     templates = {f"procman/{path.relative_to(checkout)}" for path in checkout.glob("templates/**/*.j2")}
+    pages = {f"procman/{path.relative_to(checkout)}" for path in checkout.glob("docs/*.md")}
     assert modules
     assert templates
-    assert {name for name in found if ".dist-info/" not in name} == modules | templates
+    assert pages
+    assert {name for name in found if ".dist-info/" not in name} == modules | templates | pages
     assert any(name.endswith("/LICENSE") for name in found)
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "release": "Let programs be healed again that were held; no NAME means all.",
     "heal": "Look at the programs once, and restart what has been found unsound often enough.",
     "run": "Run one program in the foreground, just as the process manager would.",
+    "explain": "Explain the code of a check, or print a page of the documentation.",
     "schema": "Print the JSON Schema of procman.toml, for editors.",
 }
 """Each command is the function of its name in the module of its name; the text is its help in the list."""
