@@ -1,4 +1,4 @@
-"""The end of all programs under the process manager that a project is to leave; undone if it cannot be completed."""
+"""Stops a project's programs under the process manager that it leaves, and starts them again if that fails."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from procman.model import Action, Activation, InstalledProgram
 
 
 def leave(installation: Installation, desired_states: DesiredStates, options: RolloutOptions) -> None:
-    """End all programs of INSTALLATION warm, beat first, and their supervisord if nobody else needs it.
+    """Stop all programs of `installation` gracefully, beat first, and their supervisord if no other project uses it.
 
-    Only when none of them is left may the files change: there is never a moment of two beats. Raises ProcmanError; then
-    those that were ended run again, as DESIRED_STATES say.
+    Change files only after this returns: no program is left then, so two beats never run at once. If a program cannot
+    be stopped, starts those already stopped, according to `desired_states`, and raises ProcmanError.
     """
     assert installation.current
     old = installation.current.manifest
@@ -38,7 +38,7 @@ def leave(installation: Installation, desired_states: DesiredStates, options: Ro
 def come_back(
     manifest: Manifest, programs: Iterable[InstalledProgram], desired_states: DesiredStates, options: RolloutOptions
 ) -> None:
-    """Have PROGRAMS of MANIFEST, whose files are all in place, run again as DESIRED_STATES say."""
+    """Start `programs` of `manifest`, whose files are installed, again, according to `desired_states`."""
     controller = controller_of(manifest)
     for program in sorted(programs, key=on_the_way_up):
         desired = desired_states.get(program.name, program.autostart)

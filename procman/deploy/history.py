@@ -1,4 +1,4 @@
-"""`procman history`: the generations that are kept, and what changed from one to the next."""
+"""`procman history`: the generations that are kept, and what each one changed."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from procman.model import InstalledProgram
 
 @dataclass(frozen=True)
 class Entry:
-    """One generation, compared with the one before it that is kept."""
+    """One generation, compared with the kept one before it."""
 
     generation: Generation
     at: float
-    """When it was made, in seconds since the epoch."""
+    """When it was created, in seconds since the epoch."""
     is_current: bool
     changes: tuple[str, ...] | None
-    """In plain words; None for the first that is kept, which there is nothing to compare with."""
+    """In plain words; None for the oldest kept generation, which has nothing to compare with."""
 
 
 def history(installed: Installed) -> list[Entry]:
-    """Return the generations that are kept, oldest first; also of a project that was uninstalled."""
+    """Return the generations that are kept, oldest first, even if the project was uninstalled."""
     state = installed.manifest.directories.state
     entries: list[Entry] = []
     before: Manifest | None = None
@@ -47,7 +47,7 @@ def history(installed: Installed) -> list[Entry]:
 
 
 def _changes(before: Manifest, after: Manifest) -> Iterator[str]:
-    """Yield in plain words what a person wants to know who looks for the change that broke something."""
+    """Yield the changes in plain words, for someone who is looking for the one that broke something."""
     for what, old, new in (
         ("procman", before.procman, after.procman),
         ("backend", before.backend.value, after.backend.value),
@@ -65,12 +65,12 @@ def _changes(before: Manifest, after: Manifest) -> Iterator[str]:
 
 
 def _seen(manifest: Manifest, program: InstalledProgram) -> tuple[object, ...]:
-    """Return all that a change of PROGRAM shows in: its files' contents, and what is known of it besides."""
+    """Return everything that a change of `program` shows in: its record and the digests of its files."""
     files = sorted((file.path.name, file.digest) for file in manifest.files if file.programs == (program.name,))
     return replace(program, left_stopped=False, user=None, log_file=None), *files
 
 
 def _files(manifest: Manifest) -> dict[Path, str]:
-    """Return the files that concern no single program, such as the launcher."""
+    """Return the files that belong to no single program, such as the launcher."""
     programs = {(program.name,) for program in manifest.programs}
     return {file.path: file.digest for file in manifest.files if file.programs not in programs}

@@ -1,4 +1,4 @@
-"""What will work less well on this host than procman.toml may lead to expect; an install says it and goes on."""
+"""Limits of this host that procman.toml does not mention; an install warns about them and continues."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from procman.project import Project
 
 
 def warnings(project: Project) -> list[str]:
-    """Return the warnings, each with its remedy."""
+    """Return the warnings, each with its fix."""
     found = backend_named(project.backend).host_check.warnings(project)
     if project.scope is Scope.SYSTEM:
         cut = cut_by_reboot(max(program.stop_timeout_seconds for program in project.programs))

@@ -1,4 +1,4 @@
-"""`procman install` and `diff`: from procman.toml to running programs, and back if they do not become healthy (R4)."""
+"""`procman install` and `diff`: installs and starts what procman.toml describes, and rolls it back if it fails (R4)."""
 
 from __future__ import annotations
 
@@ -26,42 +26,42 @@ from procman.project import Project
 
 @dataclass(frozen=True)
 class BroughtBack:
-    """What was done about an install that did not become healthy."""
+    """What was done about an install whose programs did not become healthy."""
 
     generation: Generation | None = None
-    """What is in place now; None where nothing is."""
+    """What is installed now; None if nothing is."""
     before: int | None = None
-    """The generation whose content that is; None where there was none."""
+    """The generation to roll back to; None if there was none."""
     removed: tuple[str, ...] = ()
-    """Programs that were stopped and removed, for there was no generation before."""
+    """Programs that were stopped and removed because there was no earlier generation."""
     remains: Remains | None = None
     error: str = ""
-    """Why it could not be done; nothing more is tried then."""
+    """Why the rollback failed; procman then leaves everything as it is."""
     failures: tuple[Failure, ...] = ()
-    """Programs that are not healthy with the generation before either."""
+    """Programs that are unhealthy after the rollback, too."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an install or a roll-back did."""
+    """What an install or a rollback did."""
 
     plan: Plan
     failures: tuple[Failure, ...] = ()
-    """Programs that did not become healthy in time; empty also when nobody asked to wait."""
+    """Programs that did not become healthy in time; always empty without `--wait`."""
     brought_back: BroughtBack | None = None
-    """None where nothing failed, or nothing was to be done about it."""
+    """None if nothing failed, or if what failed was left in place."""
     states: tuple[ProgramState, ...] = field(default=())
-    """What runs in the end, where something failed."""
+    """The states of the programs afterwards; empty if nothing failed."""
 
 
 def preview(project: Project, replaced: Sequence[Path] = ()) -> Plan:
-    """Return what an install of PROJECT would do; nothing is touched, and no lock is taken."""
+    """Return what an install of `project` would do, without changing anything or taking the lock."""
     with Tree() as tree:
         return prepare(project, tree, replaced).plan
 
 
 def preview_generation(installed: Installed, number: int) -> Plan:
-    """Return what bringing back generation NUMBER would do; nothing is touched, and no lock is taken."""
+    """Return what a rollback to generation `number` would do, without changing anything or taking the lock."""
     with Tree() as tree:
         installation = read_installation(tree, installed.manifest.directories)
         return prepare_generation(tree, installation, number, {}).plan
@@ -75,13 +75,12 @@ def install(
     before: Callable[[], None] | None = None,
     options: RolloutOptions,
 ) -> Report:
-    """Put the files of PROJECT in place and have the process manager follow; completes what an earlier run left undone.
+    """Install the files of `project` and activate the programs that changed; also completes an interrupted install.
 
-    BEFORE is called once it is known that something is to be done, and raises what speaks against it.
-    With `options.wait_seconds`, each program must become healthy within that time from the start of its process. The
-    first that does not is the last: the generation before is brought back, or that program removed if there is none
-    (R4).
-    KEEP_FAILED leaves everything as it is then.
+    `before` is called if there is something to do, and raises ProcmanError to prevent the install. With
+    `options.wait_seconds`, each program must become healthy within that time from the start of its process. The first
+    one that does not ends the install: procman rolls back to the earlier generation, or, if there is none, removes the
+    programs that are not healthy (R4). `keep_failed` leaves everything as it is instead.
     """
     with hold_lock(project.directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
         prepared = prepare(project, tree, replaced)
@@ -99,7 +98,7 @@ def install(
 
 
 def carry_out(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Outcome:
-    """Carry out what is PREPARED, from the process manager that the project leaves, if it does."""
+    """Carry out the plan in `prepared`; if the project changes backends, stop its programs under the old one first."""
     if prepared.moved_from is None:
         outcome = put_in_place(tree, prepared, options)
         gone = [each.program for each in prepared.plan.activations if each.action is Action.REMOVE]
@@ -113,35 +112,35 @@ def carry_out(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Outcom
 
 
 def _undone(tree: Tree, prepared: Prepared, options: RolloutOptions, error: ProcmanError) -> ProcmanError:
-    """Undo a move whose files could not be put in place, and return what to say of it."""
+    """Undo a change of backend whose files could not be installed, and return the error to raise."""
     assert prepared.moved_from
     assert prepared.moved_from.current
     current = prepared.moved_from.current
-    options.reporter.announce(f"{error.message}; generation {current.number} is brought back")
+    options.reporter.announce(f"{error.message}; rolling back to generation {current.number}")
     try:
         installation = read_installation(tree, current.manifest.directories)
         back = prepare_generation(tree, installation, current.number, prepared.desired_states)
         apply(tree, replace(back.plan, activations=()), back.configuration)
         come_back(current.manifest, current.manifest.programs, prepared.desired_states, options)
     except ProcmanError as another:
-        hint = f"{error.hint}\nThe way back failed too: {another.message}\n{another.hint}"
-        return ProcmanError(error.message, hint=f"{hint.strip()}\nWhen that is mended: procman install")
-    return ProcmanError(error.message, hint=f"{error.hint}\nThe programs run as they did before.".lstrip())
+        hint = f"{error.hint}\nRolling back failed too: {another.message}\n{another.hint}"
+        return ProcmanError(error.message, hint=f"{hint.strip()}\nWhen that is fixed: procman install")
+    return ProcmanError(error.message, hint=f"{error.hint}\nThe programs run as before.".lstrip())
 
 
 def _bring_back(
     tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, options: RolloutOptions
 ) -> BroughtBack:
-    """Do what R4 says of an install that failed; never raises what can be told."""
+    """Roll back, or remove, an install that failed (R4); a ProcmanError becomes part of the report."""
     failed = ", ".join(failure.program.name for failure in outcome.failures)
     before = prepared.plan.before
     try:
         if before is None:
             options.reporter.announce(
-                f"{failed}: failed; there is no generation before, so that what failed is removed"
+                f"{failed} failed and there is no earlier generation; removing what is not healthy"
             )
             return _without_failed(tree, project, prepared, outcome, options)
-        options.reporter.announce(f"{failed}: failed; generation {before} is brought back")
+        options.reporter.announce(f"{failed} failed; rolling back to generation {before}")
         return _generation_before(tree, project, before, prepared, outcome, options)
     except ProcmanError as error:
         return BroughtBack(before=before, error=f"{error.message}\n{error.hint}".strip())
@@ -153,7 +152,7 @@ def _generation_before(
     installation = read_installation(tree, project.directories)
     back = prepare_generation(tree, installation, before, {**prepared.desired_states, **outcome.desired_states})
     if back.moved_from is None:
-        # What was not told anything runs as generation BEFORE has it: others stay untouched.
+        # Programs that were not activated still run as in generation `before`: leave them alone.
         every = back.plan.activations
         concerned = tuple(each for each in every if each.program.name in outcome.begun or each.action is Action.REMOVE)
         back = replace(back, plan=replace(back.plan, activations=concerned))
@@ -164,7 +163,7 @@ def _generation_before(
 def _without_failed(
     tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, options: RolloutOptions
 ) -> BroughtBack:
-    """Leave what became healthy; but nothing if files of others were taken over: those come back as they were."""
+    """Keep the programs that became healthy; but none if files were adopted, because those are then restored."""
     takes_over = any(change.foreign for change in prepared.plan.changes)
     healthy = set() if takes_over else outcome.healthy - {failure.program.name for failure in outcome.failures}
     kept = tuple(program for program in project.programs if program.name in healthy)
@@ -177,7 +176,7 @@ def _without_failed(
         load_restored(tree, manifest, remains.restored, manifest.programs, options)
         return BroughtBack(removed=removed, remains=remains)
     rest = prepare(replace(project, programs=kept), tree, left_out=removed)
-    # Those that are kept need not be told anything.
+    # The programs that are kept already run as they should.
     others = tuple(each for each in rest.plan.activations if each.program.name not in healthy)
     again = put_in_place(tree, replace(rest, plan=replace(rest.plan, activations=others)), options)
     return BroughtBack(rest.plan.generation, removed=removed, failures=tuple(again.failures))
@@ -189,7 +188,7 @@ def _states(tree: Tree, project: Project) -> tuple[ProgramState, ...]:
 
 
 def states_of(manifest: Manifest) -> tuple[ProgramState, ...]:
-    """Return what the programs of MANIFEST do now."""
+    """Return the current states of the programs of `manifest`."""
     return tuple(controller_of(manifest).states(manifest.programs))
 
 
@@ -200,10 +199,10 @@ def load_restored(
     programs: Iterable[InstalledProgram],
     options: RolloutOptions,
 ) -> None:
-    """Have those of PROGRAMS run that the files RESTORED define; what is not loaded is told, for a person to see to."""
+    """Start those of `programs` that the `restored` files define; report a program that cannot be started."""
     controller = controller_of(manifest)
     for path in restored:
-        options.reporter.announce(f"{path} is again as it was before procman took it over")
+        options.reporter.announce(f"{path} is restored to what it was before --replace")
         found = tree.look(path)
         text = (found.content if found else None) or b""
         for program in programs:
@@ -213,5 +212,5 @@ def load_restored(
                 options.reporter.activate(controller, Activation(Action.ADD, program, True))
             except ProcmanError as error:
                 options.reporter.announce(
-                    f"{program.name}: could not be loaded from {path} again: {error.message}; see to it by hand"
+                    f"{program.name}: cannot start it again from {path}: {error.message}; start it by hand"
                 )

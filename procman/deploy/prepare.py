@@ -1,4 +1,4 @@
-"""From procman.toml, or from an earlier generation, to a plan that may be applied; nothing is touched."""
+"""Turns procman.toml, or an earlier generation, into a verified plan, without changing anything."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ from procman.templating import Templates
 from procman.version import VERSION
 
 NOTHING_CHANGED = "Nothing was changed."
-"""The hint where the problems tell their own remedies."""
+"""The hint of an error whose problems name their own fixes."""
 
 NOTHING = Rendering((), ())
 
 NONE: Mapping[Any, Any] = MappingProxyType({})
 
 DesiredStates = Mapping[str, bool]
-"""By program, whether it is to run, as somebody asked last (R11)."""
+"""By program, whether it should run, according to the last start or stop by anyone (R11)."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A plan that may be applied, with what applying it needs besides."""
+    """A verified plan, with what else is needed to apply it."""
 
     plan: Plan
     configuration: bytes
     moved_from: Installation | None = None
-    """What is installed under another process manager, whose programs are to end first; None where nothing is."""
+    """What is installed under another process manager and has to be stopped first; None if nothing is."""
     desired_states: DesiredStates = field(default_factory=dict)
-    """What is known already; of a move, of all programs that it ends."""
+    """The desired states known so far; for a change of backend, those of every program."""
     restored: tuple[Path, ...] = ()
-    """Files of others that were taken over after the generation that is brought back, and are as they were then."""
+    """Files that were adopted after the generation to roll back to, and that the plan restores."""
 
 
 def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left_out: Sequence[str] = ()) -> Prepared:
-    """Return what an install of PROJECT would do.
+    """Return what an install of `project` would do.
 
-    REPLACED are files of others whose sections of the same names are taken over; LEFT_OUT names programs that the
-    procman.toml has and PROJECT has not. Every problem of the plan, and every one that the files' own reader has with
-    them (R6), is told in one ProcmanError.
+    `replaced` are unmanaged files whose sections of the same names are adopted; `left_out` names programs that are in
+    procman.toml but not in `project`. Raises one ProcmanError with all problems: those of the plan, and those that the
+    process manager that reads the files would have with them (R6).
     """
     if watcher_name(project) in left_out:
         project = replace(project, health=replace(project.health, procman=None))
@@ -85,15 +85,14 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
 
 
 def prepare_generation(tree: Tree, installation: Installation, number: int, desired_states: DesiredStates) -> Prepared:
-    """Return what bringing back generation NUMBER would do: planned and verified as an install is.
+    """Return what a rollback to generation `number` would do, planned and verified like an install.
 
-    DESIRED_STATES are those that are known better than the process manager can know them now. ProcmanError where it
-    cannot be brought back.
+    `desired_states` override what the process manager reports. Raises ProcmanError if the rollback is not possible.
     """
     reference = installation.current or installation.latest
     if reference is None or number not in installation.numbers:
         kept = ", ".join(map(str, installation.numbers)) or "none"
-        raise ProcmanError(f"there is no generation {number}; kept are: {kept}", hint="procman history")
+        raise ProcmanError(f"there is no generation {number}; available: {kept}", hint="procman history")
     state = reference.manifest.directories.state
     generation = generations.read_generation(tree, state, number)
     configuration = generations.read_configuration(tree, state, number)
@@ -114,9 +113,9 @@ def _as_it_was(generation: Generation, configuration: bytes) -> Project:
         project = load(path, os.environ, configuration.decode("utf-8", "replace"))
     except ProcmanError as error:
         raise ProcmanError(
-            f"generation {generation.number} cannot be brought back: its procman.toml is not what this procman reads:\n"
+            f"cannot roll back to generation {generation.number}: this procman does not accept its procman.toml:\n"
             f"{error.message}",
-            hint="Choose another one: procman history",
+            hint="Choose another generation: procman history",
         ) from None
     names = {program.name for program in generation.manifest.programs}
     return replace(project, programs=tuple(program for program in project.programs if program.name in names))
@@ -165,7 +164,7 @@ def with_shared_files(
     rendering: Rendering = NOTHING,
     adopted: Mapping[Path, str | None] | None = None,
 ) -> Plan:
-    """Return PLAN with what has to happen to files that belong to no project alone; without DESIRED, it goes."""
+    """Return `plan` with the changes to files that projects share; without `desired`, the project is removed."""
     for name in BackendName:
         if shared := backend_named(name).shared_files:
             plan = shared.with_shared_files(plan, tree, installation, desired, rendering, adopted)
@@ -181,7 +180,7 @@ def _with_desired_states(plan: Plan, desired_states: DesiredStates, *, moves: bo
         replace(each, desired=desired_states.get(each.program.name, each.desired)) for each in plan.activations
     ]
     if moves:
-        # What the old process manager had is gone by then; everything is new to the other one.
+        # By then the old process manager has none of them; all are new to the other one.
         activations = [replace(each, action=Action.ADD) for each in activations if each.action is not Action.REMOVE]
     return replace(plan, activations=tuple(activations))
 
@@ -189,9 +188,9 @@ def _with_desired_states(plan: Plan, desired_states: DesiredStates, *, moves: bo
 def _with_left_stopped(
     desired: Manifest, current: Manifest | None, desired_states: DesiredStates, *, moves: bool
 ) -> Manifest:
-    """Note which programs the process manager is never to start by itself: it does not know that somebody stopped them.
+    """Mark the programs that the process manager must not start by itself, because it cannot know they were stopped.
 
-    Once known, it stays so until the project moves on; what was started meanwhile speaks for itself.
+    The mark stays until the project changes backends again; a program started since then is simply running.
     """
     before = {program.name: program.left_stopped for program in current.programs} if current and not moves else {}
 
@@ -215,9 +214,9 @@ def _installed_program(project: Project, program: Program) -> InstalledProgram:
 
 
 def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
-    """Return a problem for each file that a program of PROJECT writes to now and could not in its sandbox.
+    """Return a problem for each file that a program of `project` writes to now and could not write to in its sandbox.
 
-    STATES are those under the process manager that the programs are to leave.
+    `states` come from the process manager that the project is leaving.
     """
     sandbox = backend_named(project.backend).sandbox
     if sandbox is None:
@@ -228,7 +227,7 @@ def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
         pid = pids.get(program.name)
         written = written_by(tree_of(pid, children_finder())) if pid else ()
         problems += [
-            f"{project.configuration_file}: {program.name} writes to {path} now, which its sandbox would forbid: "
+            f"{project.configuration_file}: {program.name} writes to {path}, which its sandbox would forbid: "
             f'add "{path.parent}" to writable_paths'
             for path in sandbox.read_only(project, program, written)
         ]
@@ -236,7 +235,7 @@ def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:
 
 
 def installed_watcher(project: Project) -> tuple[InstalledProgram, ...]:
-    """Return the watcher of PROJECT as a manifest has it; empty where it has none."""
+    """Return the watcher of `project` as a manifest records it; empty if the project has none."""
     if watcher_argv(project) is None:
         return ()
     name, log = watcher_name(project), None

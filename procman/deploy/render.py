@@ -1,4 +1,4 @@
-"""`procman render`: every file, on its way to a person or to a directory."""
+"""`procman render`: every file of a project, to be printed or written to a directory."""
 
 from __future__ import annotations
 
@@ -14,25 +14,23 @@ from procman.project import Project, Rendering
 
 
 def render(project: Project, templates: Path | None) -> Rendering:
-    """Return everything PROJECT puts on disk; TEMPLATES, if given, stands in for the key of that name."""
+    """Return every directory and file of `project`; `templates` overrides the key of that name."""
     if templates:
         project = replace(project, templates=templates)
     return backend_named(project.backend).render(project)
 
 
 def write_below(rendering: Rendering, output: Path) -> list[Path]:
-    """Write the files of RENDERING below OUTPUT, an empty or new directory, as if it were `/`; return their paths.
+    """Write the files of `rendering` below `output`, an empty or new directory, as if it were `/`; return their paths.
 
-    OUTPUT may stand in a directory of everybody's, such as /tmp, but nobody else may have made it: root follows no link
-    that others could plant there meanwhile (S3).
+    `output` may be in a directory that everyone can write to, such as /tmp, but must not be another user's: root
+    follows no link that others could plant there (S3).
     """
     top = normalised(output.absolute())
     written = []
     with Tree() as tree:
         if tree.look(top) is not None and (not tree.has_directory(top) or tree.names(top)):
-            raise ProcmanError(
-                f"{output} is there already and not empty", hint="Name a directory that is not there yet."
-            )
+            raise ProcmanError(f"{output} exists and is not an empty directory", hint="Name a new directory")
         for file in rendering.files:
             path = top / file.path.relative_to("/")
             for directory in list(path.parents)[-2::-1]:

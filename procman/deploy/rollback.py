@@ -1,4 +1,4 @@
-"""`procman rollback`: an earlier generation's files and programs once more, as a new generation."""
+"""`procman rollback`: installs the files and programs of an earlier generation as a new generation."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from procman.lookup import Installed
 
 
 def rollback(installed: Installed, number: int | None, options: RolloutOptions) -> tuple[int, Report]:
-    """Bring back generation NUMBER, or the one before the current; return which it was, with what was done.
+    """Roll back to generation `number`, or to the one before the current; return its number and what was done.
 
-    Planned, verified and carried out as an install is; procman.toml is left alone. With `options.wait_seconds` a
-    program that does not become healthy is reported; nothing more is rolled back by itself.
+    The rollback is planned, verified and carried out like an install; procman.toml is not changed. With
+    `options.wait_seconds`, a program that does not become healthy is reported, and nothing else is rolled back.
     """
     directories = installed.manifest.directories
     with hold_lock(directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
@@ -33,17 +33,18 @@ def rollback(installed: Installed, number: int | None, options: RolloutOptions) 
 
 def _before(installation: Installation) -> int:
     if installation.current is None:
-        raise ProcmanError("nothing is installed that could be rolled back", hint="procman history")
+        raise ProcmanError("nothing is installed; name the generation to roll back to", hint="procman history")
     number = number_before(installation.current, installation.numbers)
     if number is None:
         raise ProcmanError(
-            f"there is no generation before {installation.current.number}", hint="See which are kept: procman history"
+            f"generation {installation.current.number} has no earlier generation to roll back to",
+            hint="Choose one with `procman history`, then: procman rollback N",
         )
     return number
 
 
 def differs_from_disk(manifest: Manifest) -> bool:
-    """Say whether an install from the procman.toml that is there would undo the roll-back."""
+    """Return whether an install from the procman.toml on disk would undo the rollback."""
     try:
         return digest(manifest.configuration_file.read_bytes()) != manifest.configuration_digest
     except OSError:

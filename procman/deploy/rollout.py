@@ -1,4 +1,4 @@
-"""Applies a plan and tells the process manager, program by program, each only when those before it are healthy."""
+"""Applies a plan and activates the programs one by one, each only after those before it are healthy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from procman.model import Action, Activation, InstalledProgram
 from procman.secrets import masked
 
 LAST_LINES = 10
-"""How many lines of its log are told of a program that failed."""
+"""How many lines of a failed program's log are shown."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +35,29 @@ class Failure:
     why: str
     hint: str = ""
     log: tuple[str, ...] = ()
-    """The last lines of its log, without secrets, as they were at that moment."""
+    """The last lines of its log at that moment, without secrets."""
 
 
 @dataclass(frozen=True)
 class Reporter:
-    """Where reports of a rollout go, as soon as there is something to report."""
+    """Receives reports of a rollout as it happens."""
 
     progress: Progress
     report: Callable[[InstalledProgram, str], None]
-    """What was done about a program."""
+    """Reports what was done to a program."""
     announce: Callable[[str], None]
-    """What is begun now, in a sentence."""
+    """Reports a step that begins now."""
     report_failure: Callable[[Failure], None]
-    """A program that failed, before anything is done about it."""
+    """Reports a program that failed, before procman reacts to it."""
 
     def activate(self, controller: Controller, activation: Activation) -> None:
-        """Have the process manager carry out ACTIVATION, and report what was done about its program."""
+        """Carry out `activation` and report what was done to its program."""
         self.report(activation.program, controller.activate(activation, self.progress))
 
 
 @dataclass(frozen=True)
 class RolloutOptions:
-    """How a rollout goes about it."""
+    """How a rollout is carried out."""
 
     reporter: Reporter
     wait_seconds: float | None = None
@@ -65,31 +65,31 @@ class RolloutOptions:
     at_once: int = 1
     """How many programs may be down at the same time."""
     lock_seconds: float = 60.0
-    """How long to wait for another procman that holds the lock."""
+    """How long to wait for another procman command that holds the lock."""
 
 
 @dataclass
 class Outcome:
-    """What became of a plan; grows while it is carried out."""
+    """The result of a plan, filled in while it is carried out."""
 
     failures: list[Failure] = field(default_factory=list)
     begun: set[str] = field(default_factory=set)
-    """The programs about which the process manager was told something."""
+    """The programs whose activation has begun."""
     healthy: set[str] = field(default_factory=set)
-    """Those that were told something and are as they should be: running, or stopped because somebody wants that."""
+    """The activated programs that are in their desired state: healthy, or stopped on purpose."""
     desired_states: dict[str, bool] = field(default_factory=dict)
-    """Of those that do not run because of this: whether they were to run."""
+    """Whether the programs that were removed or failed should run."""
 
     @property
     def is_this_plans_doing(self) -> bool:
-        """Whether a program failed that this plan has changed: bringing the files back may help."""
+        """Return whether a program failed that this plan changed, so that a rollback may help."""
         return any(failure.program.name in self.begun for failure in self.failures)
 
 
 def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Outcome:
-    """Apply what is PREPARED and carry out its orders; the first that fails is the last. The lock must be held.
+    """Apply the plan in `prepared` and activate its programs, up to the first that fails. The lock must be held.
 
-    With `options.wait_seconds` every other program of the project must be healthy in the end, too.
+    With `options.wait_seconds`, all other programs of the project must be healthy at the end, too.
     """
     plan = prepared.plan
     apply(tree, plan, prepared.configuration)
@@ -102,7 +102,7 @@ def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Out
 
 
 def activate(tree: Tree, manifest: Manifest, options: RolloutOptions) -> Outcome:
-    """Carry out what is pending, striking off each when it is done (R2)."""
+    """Carry out the pending activations, recording each one that is done (R2)."""
     state, controller, outcome = manifest.directories.state, controller_of(manifest), Outcome()
     pending = generations.read_pending(tree, state)
     sections = pending.sections if pending else ()
@@ -129,27 +129,27 @@ def activate(tree: Tree, manifest: Manifest, options: RolloutOptions) -> Outcome
 def _end_together(
     manifest: Manifest, controller: Controller, activations: Sequence[Activation], progress: Progress
 ) -> None:
-    """Stop all that is to go, beat first and side by side, where removing the first would not do so.
+    """Stop all programs to be removed together, beat first, if the backend would otherwise stop them one by one.
 
-    No task need wait for another one.
+    The stop then takes as long as the longest task, not as long as all tasks in turn.
     """
     going = [each.program for each in activations if each.action is Action.REMOVE]
     if len(going) > 1 and not backend_named(manifest.backend).stops_removed_together:
-        # What could not be ended is told where it is removed.
+        # A program that cannot be stopped is reported when it is removed.
         with suppress(ProcmanError):
             controller.stop(going, progress)
 
 
 def _report_failures(outcome: Outcome, options: RolloutOptions) -> None:
-    # Without waiting there is nothing to be done about it: the error will say it all.
+    # Without --wait, `all_done` raises the failure as an error.
     for failure in outcome.failures if options.wait_seconds is not None else ():
         options.reporter.report_failure(failure)
 
 
 def all_done(outcome: Outcome) -> None:
-    """Raise the ProcmanError of an order that could not be carried out, where nobody waits for health."""
+    """Raise ProcmanError for the first activation that failed, if the caller does not wait for health."""
     for failure in outcome.failures:
-        hint = f"{failure.hint}\nThe files are as they should be; the same command again does the rest."
+        hint = f"{failure.hint}\nThe files are already changed; run the same command again to do the rest."
         raise ProcmanError(f"{failure.program.name}: {failure.why}", hint=hint.lstrip())
 
 
@@ -161,9 +161,9 @@ class _Rollout:
         self._alone = threading.Lock()
 
     def carry_out(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
-        """Carry out ACTIVATIONS one after the other, and only then wait for all of them; return what went wrong.
+        """Carry out `activations` one after the other, then wait for all of them; return the failures.
 
-        Others may be carried out side by side.
+        May be called from several threads at once.
         """
         activated = [(each, self._activate(controller, each)) for each in activations]
         waiting = [each for each, failure in activated if failure is None]
@@ -216,21 +216,22 @@ def _unhealthy(
 
 
 def _restarted(each: Unhealthy) -> str:
-    # One that dies at once is "starting" most of the time.
-    return f" (it was started again {each.state.restarts} times)" if each.state.restarts else ""
+    # A program that exits at once is in state STARTING most of the time.
+    restarts = each.state.restarts
+    return f" (restarted {restarts} {'time' if restarts == 1 else 'times'})" if restarts else ""
 
 
 def _last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, ...]:
     try:
-        said = "".join(controller.logs(program, LAST_LINES, follow=False))
+        log = "".join(controller.logs(program, LAST_LINES, follow=False))
     except ProcmanError as error:
         return (error.message,)
-    return tuple(masked(line) for line in said.splitlines()[-LAST_LINES:])
+    return tuple(masked(line) for line in log.splitlines()[-LAST_LINES:])
 
 
 def _batches(activations: Sequence[Activation], at_once: int) -> Iterator[list[Activation]]:
-    """Yield what is told together: new programs of a kind, for nothing is down while they come up; those that are
-    restarted, AT_ONCE of a kind; and those that go one by one."""
+    """Yield the activations to carry out together: all new programs of one kind, because nothing is down while they
+    start; `at_once` restarts of one kind; removals one by one."""
 
     def alike(activation: Activation) -> object:
         return activation.program.name if activation.action is Action.REMOVE else activation.program.kind
@@ -241,7 +242,7 @@ def _batches(activations: Sequence[Activation], at_once: int) -> Iterator[list[A
 
 
 def _with_known_desired_states(tree: Tree, state: Path, controller: Controller) -> tuple[Activation, ...]:
-    """Record whether each program was to run before procman's own stop can be taken for a person's (R11)."""
+    """Record each program's desired state before procman's own stop could be mistaken for an administrator's (R11)."""
     pending = generations.read_pending(tree, state)
     if pending is None:
         return ()

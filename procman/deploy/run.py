@@ -1,4 +1,4 @@
-"""`procman run`: one program in the foreground, with the very launch that the process manager carries out."""
+"""`procman run`: runs one program in the foreground, with the same launch as under the process manager."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from procman.subprocesses import CLEAN_ENVIRONMENT, replace_process
 
 
 def run(project: Project, name: str) -> NoReturn:
-    """Become the program NAME of PROJECT; its exit status is then the caller's."""
+    """Replace this process with the program `name` of `project`; the exit status is the program's own."""
     program = resolve_one(project.name, project.programs, name)
     if program.launcher and not launcher_path(project).exists():
         raise ProcmanError(
-            f"{launcher_path(project)} is not there: {project.name} is not installed", hint="procman install"
+            f"{project.name} is not installed: {launcher_path(project)} does not exist", hint="procman install"
         )
     launch = launch_of(project, program)
     replace_process(
@@ -37,16 +37,16 @@ def run(project: Project, name: str) -> NoReturn:
 
 
 def _environment(launch: Launch) -> dict[str, str]:
-    # As the start script has it: the password database decides, not the caller's HOME.
+    # As in the start script: HOME comes from the password database, not from the caller.
     entry = account(launch.user)
     if entry is None:
-        raise ProcmanError(f"there is no user {launch.user}", hint="Mend the key user in [project].")
+        raise ProcmanError(f"there is no user {launch.user} on this host", hint="Fix the key user in [project].")
     own = {**launch.environment, "PROCMAN_PARENT_PID": str(os.getppid())}
     return CLEAN_ENVIRONMENT | login_environment(entry) | own
 
 
 def _secrets(project: Project, program: Program) -> dict[str, str]:
-    """Hand the environment file over as systemd does, which reads it as root; supervisord leaves it to the program."""
+    """Pass the environment file on as systemd does, which reads it as root; supervisord leaves it to the program."""
     path = project.environment_file
     if path is None or not backend_named(project.backend).environment_file_read_by_root:
         return {}
@@ -55,7 +55,7 @@ def _secrets(project: Project, program: Program) -> dict[str, str]:
             return read_environment_file(str(path), str(path))
         except UnusableFileError as error:
             raise ProcmanError(str(error)) from None
-    # Who could put another file in its place could have root read any; he can read his own by himself.
+    # A user who could replace the file could make root read any file; the program reads such a file itself.
     entry = account(project.user)
     if os.geteuid() != 0 or project.user is None or entry is None or trust_problems(path, {0}):
         return {}
@@ -63,10 +63,10 @@ def _secrets(project: Project, program: Program) -> dict[str, str]:
 
 
 def handed_over(path: Path, uid: int) -> dict[str, str]:
-    """Return what tells the launcher where the user UID finds the content of PATH, which that user need not see.
+    """Return the variables through which the launcher, running as `uid`, finds a copy of `path`, readable to it or not.
 
-    It is a file without a name that nobody but this process, and what it becomes, can reach (memfd_create(2)); the
-    launcher looks where systemd would have put it.
+    The copy is an anonymous file that only this process, and the program it becomes, can reach (memfd_create(2)); the
+    launcher finds it as it finds a credential of systemd's.
     """
     try:
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""`procman start`, `stop`, `restart` and `logs`: orders to the process manager about installed programs."""
+"""`procman start`, `stop`, `restart` and `logs`: commands to the process manager about installed programs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from procman.monitoring.events import log_stop
 
 
 def start(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:
-    """Start the programs that NAMES mean, workers before beat, and return them."""
+    """Start the programs that `names` select, workers before beat, and return them."""
     programs = _meant(installed, names)
     controller_of(installed.manifest).start(programs, progress)
     return programs
 
 
 def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:
-    """Stop the programs that NAMES mean, warm and side by side, beat before the workers, and return them."""
+    """Stop the programs that `names` select, gracefully and in parallel, beat before the workers, and return them."""
     programs = _meant(installed, names)
     controller = controller_of(installed.manifest)
     log_stop(installed.manifest, controller, programs, "")
@@ -37,10 +37,11 @@ def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list
 def restart(
     installed: Installed, names: Sequence[str], options: RolloutOptions
 ) -> Iterator[tuple[InstalledProgram, Unhealthy | None]]:
-    """Restart the programs that NAMES mean, `options.at_once` at the same time, the next only when those are healthy.
+    """Restart the programs that `names` select, `options.at_once` at a time, the next only when those are healthy.
 
-    Workers come before beat. Without names those that somebody stopped are left alone (R11). Yields each with None, or
-    with why it did not become healthy within `options.wait_seconds` of its start; then nothing more is restarted.
+    Workers come before beat. Without names, programs that were stopped on purpose are left alone (R11). Yields each
+    program with None, or with why it did not become healthy within `options.wait_seconds` of its start; after such a
+    failure no further program is restarted.
     """
     manifest = installed.manifest
     with hold_lock(manifest.directories.shared_state, options.lock_seconds, options.reporter.progress):
@@ -58,9 +59,9 @@ def restart(
 def _restart(
     manifest: Manifest, program: InstalledProgram, options: RolloutOptions
 ) -> tuple[InstalledProgram, Unhealthy | None]:
-    # One each: what speaks to a process manager waits for one answer at a time.
+    # A controller waits for one answer at a time, so each thread needs its own.
     controller = controller_of(manifest)
-    log_stop(manifest, controller, [program], "to be started again")
+    log_stop(manifest, controller, [program], "to be restarted")
     controller.restart(program, options.reporter.progress)
     unhealthy = wait_until_healthy(
         controller, [program], options.wait_seconds or 0, options.reporter.progress, manifest
@@ -69,7 +70,7 @@ def _restart(
 
 
 def logs(installed: Installed, name: str, lines: int, *, follow: bool) -> Iterator[str]:
-    """Yield what the one program that NAME means wrote last, and with FOLLOW what it goes on to write."""
+    """Yield the last lines of the program that `name` selects, and with `follow` the lines it writes from then on."""
     program = resolve_one(installed.manifest.project, installed.manifest.programs, name)
     return controller_of(installed.manifest).logs(program, lines, follow=follow)
 

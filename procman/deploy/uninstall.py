@@ -1,4 +1,4 @@
-"""`procman uninstall`: the programs stopped warm, beat first, and every file that procman wrote removed (R9)."""
+"""`procman uninstall`: stops the programs gracefully, beat first, and removes every file that procman wrote (R9)."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from procman.lookup import Installed
 
 
 def uninstall(installed: Installed, *, purge: bool, options: RolloutOptions) -> Remains:
-    """Undo every install of the project; with PURGE also logs, generations and what was set aside.
+    """Undo every install of the project; `purge` also removes logs, generations and backups.
 
-    Interrupted anywhere, it is completed by the next run. Returns what is left, to be listed.
+    After an interruption, the next run completes it. Returns what is left.
     """
     directories = installed.manifest.directories
     with hold_lock(directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
@@ -26,7 +26,7 @@ def uninstall(installed: Installed, *, purge: bool, options: RolloutOptions) -> 
 
 
 def remove_all(tree: Tree, installation: Installation, options: RolloutOptions, *, purge: bool) -> Remains:
-    """Remove an INSTALLATION, or what is left of one. The lock must be held."""
+    """Remove `installation`, or what is left of it. The lock must be held."""
     generation = installation.current or installation.latest
     assert generation
     manifest = generation.manifest
@@ -37,7 +37,7 @@ def remove_all(tree: Tree, installation: Installation, options: RolloutOptions, 
     log = None
     if process_manager(manifest) not in map(process_manager, installation.others):
         log = controller.shutdown(options.reporter.progress)
-    # Not where an edited file of supervisord's may say that it logs.
+    # Never a directory outside procman's own: an edited supervisord.conf may log anywhere.
     if log and purge and manifest.directories.shared_state in log.parents:
         tree.remove_tree(log.parent)
     remains = clear(tree, manifest.directories, installation, purge=purge)

@@ -1,4 +1,4 @@
-"""Waits until programs are healthy; the clock of each runs from the start of its new process (R4)."""
+"""Waits for programs to become healthy, each for a limited time from the start of its process (R4)."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def wait_until_healthy(
     progress: Progress,
     manifest: Manifest,
 ) -> list[Unhealthy]:
-    """Return what is not healthy SECONDS after its start, in order; as soon as all are, or none can become it any more.
+    """Return the programs that are not healthy `seconds` after their start, in order.
 
-    Healthy is RUNNING with sound processes, and a worker that consumes or a beat that ticks, as its heartbeat says;
-    where MANIFEST leads to none, or it cannot tell more, that has to do. One that is stopped on purpose is not waited
-    for.
+    Returns early if all are healthy or none can become healthy any more. A program is healthy if it is RUNNING with
+    healthy processes and its heartbeat reports a worker that consumes or a beat that ticks; without a heartbeat, or if
+    its heartbeat cannot report this, the state is enough. Programs stopped on purpose are not waited for.
     """
     begun = time.monotonic()
     pause = SHORTEST_PAUSE_SECONDS
@@ -49,7 +49,7 @@ def wait_until_healthy(
         if not hopeful or elapsed > seconds:
             return waiting
         names = ", ".join(each.program.name for each in hopeful)
-        progress(f"waiting for {names} to become healthy, {elapsed:.0f} s of at most {seconds:g} s")
+        progress(f"waiting for {names} to become healthy ({elapsed:.0f} of at most {seconds:g} s)")
         time.sleep(pause)
         pause = min(LONGEST_PAUSE_SECONDS, pause * 1.5)
 
@@ -60,18 +60,18 @@ def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram], man
     return [
         Unhealthy(each.program, each.state, result)
         for each, result in zip(snapshots, check_lightly(snapshots), strict=True)
-        if each.state.desired and not (_is_sound(result) and _is_at_work(each, patience))
+        if each.state.desired and not (_is_healthy(result) and _is_at_work(each, patience))
     ]
 
 
-def _is_sound(result: Result) -> bool:
-    # What nobody can tell of this Celery, pool or scheduler will not be told by waiting.
+def _is_healthy(result: Result) -> bool:
+    # Waiting does not help if this Celery, pool or scheduler cannot report more.
     return result.level in (Level.OK, Level.UNKNOWN) or result.code == CANNOT_TELL_ALL
 
 
 def _is_at_work(snapshot: ProgramSnapshot, patience: float) -> bool:
     if snapshot.says or snapshot.program.kind is Kind.COMMAND or not snapshot.program.launcher:
         return is_at_work(snapshot)
-    # Its first heartbeat comes with its start; without one for so long there will be none.
+    # A program writes its first heartbeat as it starts; after this long without one, none will come.
     since = snapshot.state.since
     return is_at_work(snapshot) and (since is None or time.time() - since > patience)

@@ -304,7 +304,7 @@ def test_an_install_without_a_running_supervisord_says_what_to_do_and_is_complet
     refused = product.procman("install", check=False)
     assert refused.returncode == 1
     assert f"supervisord -c {existing.configuration}" in refused.stderr
-    assert "the same command again does the rest" in refused.stderr
+    assert "run the same command again to do the rest" in refused.stderr
     assert "left to do: add catmaid-celery, add catmaid-celery-beat" in product.procman("status", check=False).stdout
     existing.start()
     product.procman("install", "--wait", "60")

@@ -1,4 +1,4 @@
-"""A move whose first half fails: what was ended runs again, what somebody had stopped does not (R4, R11)."""
+"""A failed backend switch starts the programs that it has stopped again, except those stopped on purpose (R4, R11)."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ PROGRAMS = ("catmaid-celery", "catmaid-crop", "catmaid-beat")
 
 
 class Stubborn:
-    """A process manager that cannot end one of its programs."""
+    """A process manager that cannot stop one of its programs."""
 
     def __init__(self, stubborn: str) -> None:
         self.stubborn = stubborn
-        self.told: list[tuple[str, str, bool | None]] = []
+        self.activated: list[tuple[str, str, bool | None]] = []
 
     def activate(self, activation: Activation, progress: Progress) -> str:
-        self.told.append((activation.action.value, activation.program.name, activation.desired))
+        self.activated.append((activation.action.value, activation.program.name, activation.desired))
         if activation.program.name == self.stubborn and activation.action is Action.REMOVE:
             raise ProcmanError(f"{self.stubborn} did not end within 615 s")
         return "done"
 
 
-def test_what_was_ended_runs_again_when_another_cannot_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopped_programs_are_started_again_if_one_cannot_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     wish = sample.Wish(dict.fromkeys(PROGRAMS, "first"))
     manifest = sample.manifest(BASE, wish, sample.rendering(BASE, wish))
     installation = replace(
@@ -46,7 +46,7 @@ def test_what_was_ended_runs_again_when_another_cannot_be_ended(monkeypatch: pyt
     options = RolloutOptions(Reporter(lambda _: None, lambda *_: None, lambda _: None, lambda _: None))
     with pytest.raises(ProcmanError, match="catmaid-crop did not end"):
         backend_switch.leave(installation, desired_states, options)
-    assert manager.told == [
+    assert manager.activated == [
         ("remove", "catmaid-beat", None),
         ("remove", "catmaid-celery", None),
         ("remove", "catmaid-crop", None),

@@ -1,4 +1,4 @@
-"""Programs that go end their tasks side by side, however many they are."""
+"""Programs that an install removes are stopped in parallel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.backends.test_backends import manifest
 pytestmark = pytest.mark.supervisord
 
 
-def test_what_goes_ends_side_by_side_and_what_stays_goes_on(supervisord: Supervisord) -> None:
+def test_removed_programs_stop_in_parallel_and_others_keep_running(supervisord: Supervisord) -> None:
     going = ("a", "b", "c")
     for name in (*going, "stays"):
         supervisord.worker(name, task_seconds=1)

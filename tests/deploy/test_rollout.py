@@ -1,4 +1,4 @@
-"""Which programs are told together, and which wait for each other."""
+"""Which programs are activated together, and which wait for others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS = {"w": Kind.WORKER, "c": Kind.COMMAND, "b": Kind.BEAT}
 @pytest.mark.parametrize(
     ("actions", "at_once", "together"),
     [
-        # Nothing is down while what is new comes up; but beat waits for the workers.
+        # Nothing is down while new programs start; but beat waits for the workers.
         ([(ADD, "w1 w2 w3 c1 b")], 1, ["w1 w2 w3", "c1", "b"]),
         ([(REPLACE, "w1 w2 w3 b")], 1, ["w1", "w2", "w3", "b"]),
         ([(REPLACE, "w1 w2 w3 b")], 2, ["w1 w2", "w3", "b"]),
@@ -28,7 +28,9 @@ KINDS = {"w": Kind.WORKER, "c": Kind.COMMAND, "b": Kind.BEAT}
         ([], 1, []),
     ],
 )
-def test_who_is_told_together(actions: list[tuple[Action, str]], at_once: int, together: list[str]) -> None:
+def test_activations_are_batched_by_kind_and_action(
+    actions: list[tuple[Action, str]], at_once: int, together: list[str]
+) -> None:
     activations = [
         Activation(action, replace(installed(Path("/host"), name), kind=KINDS[name[0]]))
         for action, names in actions

@@ -1,4 +1,4 @@
-"""`procman run` as root hands a file that root alone can read over, as systemd does, and leaves no copy behind."""
+"""As root, `procman run` passes on an environment file that only root can read, and leaves no copy behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from procman.deploy.run import handed_over
 from pathlib import Path
 environment = handed_over(Path({path!r}), {uid})
 os.setgroups([]); os.setresgid({gid}, {gid}, {gid}); os.setresuid({uid}, {uid}, {uid})
-# The launcher starts itself again when it has read the file, and reads it once more.
+# The launcher executes itself again after reading the file, and then reads it a second time.
 name = '"$CREDENTIALS_DIRECTORY/$PROCMAN_ENVIRONMENT_CREDENTIAL"'
 os.execve("/bin/sh", ["sh", "-c", "id -u; cat " + name + "; exec cat " + name], {{**os.environ, **environment}})
 """
@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @needs_root
-def test_user_reads_through_every_start_what_root_alone_can_open(file: Path) -> None:
+def test_program_reads_root_only_environment_file_at_every_start(file: Path) -> None:
     code = READ_TWICE.format(
         repository=str(Path(__file__).parents[2]), path=str(file), uid=NOBODY.pw_uid, gid=NOBODY.pw_gid
     )
@@ -50,13 +50,13 @@ def test_user_reads_through_every_start_what_root_alone_can_open(file: Path) -> 
     assert done.stdout == f"{NOBODY.pw_uid}\n" + f"CELERY_BROKER_URL={SECRET}\n" * 2, done.stderr
 
 
-def test_nobody_else_can_reach_what_is_handed_over(file: Path) -> None:
-    told = handed_over(file, os.geteuid())
-    descriptor = int(told["PROCMAN_ENVIRONMENT_CREDENTIAL"])
+def test_copy_of_environment_file_is_private_and_nameless(file: Path) -> None:
+    variables = handed_over(file, os.geteuid())
+    descriptor = int(variables["PROCMAN_ENVIRONMENT_CREDENTIAL"])
     try:
         found = os.fstat(descriptor)
         assert (found.st_mode & 0o777, found.st_uid, found.st_nlink) == (0o400, os.geteuid(), 0)
-        assert SECRET not in str(told)
+        assert SECRET not in str(variables)
     finally:
         os.close(descriptor)
 
@@ -66,18 +66,18 @@ def secrets(desired: Project) -> dict[str, str]:
 
 
 @needs_root
-def test_file_that_others_could_exchange_is_not_read_by_root(file: Path) -> None:
+def test_root_does_not_read_environment_file_that_others_could_replace(file: Path) -> None:
     desired = replace(project(), user="nobody")
-    told = secrets(replace(desired, environment_file=file))
-    os.close(int(told["PROCMAN_ENVIRONMENT_CREDENTIAL"]))
-    theirs = file.parent / "theirs"
-    theirs.mkdir()
-    os.chown(theirs, NOBODY.pw_uid, NOBODY.pw_gid)
-    (theirs / "celery.env").symlink_to("/etc/shadow")
-    assert secrets(replace(desired, environment_file=theirs / "celery.env")) == {}
+    variables = secrets(replace(desired, environment_file=file))
+    os.close(int(variables["PROCMAN_ENVIRONMENT_CREDENTIAL"]))
+    foreign = file.parent / "foreign"
+    foreign.mkdir()
+    os.chown(foreign, NOBODY.pw_uid, NOBODY.pw_gid)
+    (foreign / "celery.env").symlink_to("/etc/shadow")
+    assert secrets(replace(desired, environment_file=foreign / "celery.env")) == {}
 
 
-def test_without_the_launcher_the_variables_are_set_as_systemd_sets_them(file: Path) -> None:
+def test_without_launcher_variables_are_set_as_systemd_sets_them(file: Path) -> None:
     desired = project(worker="launcher = false")
     assert secrets(replace(desired, environment_file=file)) == {"CELERY_BROKER_URL": SECRET}
     file.write_text("export A=1\n")

@@ -1,4 +1,4 @@
-"""A move to systemd does not take away what running programs write to."""
+"""A move to systemd is refused if its sandbox would make files read-only that running programs write to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def running(name: str) -> ProgramState:
     return ProgramState(name, True, State.RUNNING, os.getpid())
 
 
-def test_file_that_a_program_writes_to_and_could_not_any_more_is_a_problem(tmp_path: Path) -> None:
+def test_file_being_written_outside_sandbox_is_a_problem(tmp_path: Path) -> None:
     with (tmp_path / "tiles.log").open("w"):
         found = unwritable(project(), [running("catmaid-celery")])
     [problem] = [each for each in found if "tiles.log" in each]
@@ -32,13 +32,13 @@ def test_file_that_a_program_writes_to_and_could_not_any_more_is_a_problem(tmp_p
     assert "catmaid-celery writes to" in problem
 
 
-def test_file_below_a_writable_path_is_none(tmp_path: Path) -> None:
+def test_file_below_writable_path_is_no_problem(tmp_path: Path) -> None:
     with (tmp_path / "tiles.log").open("w"):
         found = unwritable(project(more=f'writable_paths = ["{tmp_path}"]'), [running("catmaid-celery")])
     assert not any("tiles.log" in each for each in found)
 
 
-def test_program_that_does_not_run_or_is_not_configured_has_none(tmp_path: Path) -> None:
+def test_stopped_or_unconfigured_program_has_no_problem(tmp_path: Path) -> None:
     with (tmp_path / "tiles.log").open("w"):
         stopped = ProgramState("catmaid-celery", True, State.STOPPED)
         assert unwritable(project(), [stopped, running("catmaid-gone")]) == []

@@ -1,4 +1,4 @@
-"""Waiting for programs to become healthy: what counts, and that it always ends."""
+"""What counts as healthy after a start, and when the wait for it ends."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SOLO = program(name=NAME, pool="solo")
 LONG_AGO = 1_000_000_000.0
 
 
-class Telling:
-    """A process manager that says one thing after another, and the last for ever."""
+class Reporting:
+    """A process manager that reports one state after the other, and the last one from then on."""
 
-    def __init__(self, *says: ProgramState) -> None:
-        self._says = list(says)
+    def __init__(self, *states: ProgramState) -> None:
+        self._states = list(states)
 
     def states(self, programs: object) -> list[ProgramState]:
-        return [self._says.pop(0) if len(self._says) > 1 else self._says[0]]
+        return [self._states.pop(0) if len(self._states) > 1 else self._states[0]]
 
 
 @pytest.fixture
@@ -41,27 +41,27 @@ def manifest(tmp_path: Path) -> Manifest:
     return found
 
 
-def say(manifest: Manifest, kind: str = "worker", **changed: Any) -> None:
+def write_heartbeat(manifest: Manifest, kind: str = "worker", **changed: Any) -> None:
     content = heartbeat(kind, **{"boot_id": now().boot, "pool": "solo" if kind == "worker" else None, **changed})
     (manifest.directories.run(NAME) / "heartbeat.json").write_text(json.dumps(content))
 
 
 def waited(
-    manifest: Manifest, *says: ProgramState, which: InstalledProgram = SOLO, seconds: float = 0.2
+    manifest: Manifest, *states: ProgramState, which: InstalledProgram = SOLO, seconds: float = 0.2
 ) -> list[tuple[Level, str]]:
-    """Return level and detail of what did not become healthy."""
-    found = wait_until_healthy(cast("Controller", Telling(*says)), [which], seconds, lambda _: None, manifest)
+    """Return level and detail of each program that did not become healthy."""
+    found = wait_until_healthy(cast("Controller", Reporting(*states)), [which], seconds, lambda _: None, manifest)
     return [(each.result.level, each.result.detail) for each in found]
 
 
-def test_a_worker_that_consumes_is_healthy(manifest: Manifest) -> None:
-    say(manifest)
+def test_consuming_worker_is_healthy(manifest: Manifest) -> None:
+    write_heartbeat(manifest)
     assert waited(manifest, state()) == []
 
 
 @pytest.mark.parametrize("phase", ["importing", "starting", "disconnected"])
-def test_a_worker_that_does_not_consume_yet_is_waited_for(manifest: Manifest, phase: str) -> None:
-    say(manifest, phase=phase)
+def test_worker_that_does_not_consume_yet_is_waited_for(manifest: Manifest, phase: str) -> None:
+    write_heartbeat(manifest, phase=phase)
     assert len(waited(manifest, state())) == 1
 
 
@@ -73,30 +73,30 @@ def test_a_worker_that_does_not_consume_yet_is_waited_for(manifest: Manifest, ph
         ("beat", {"tick_due": None}),
     ],
 )
-def test_what_cannot_be_told_is_not_waited_for(manifest: Manifest, kind: str, changed: dict[str, Any]) -> None:
-    say(manifest, kind, **changed)
+def test_unknown_health_is_not_waited_for(manifest: Manifest, kind: str, changed: dict[str, Any]) -> None:
+    write_heartbeat(manifest, kind, **changed)
     which = SOLO if kind == "worker" else program(Kind.BEAT, name=NAME)
     assert waited(manifest, state(), which=which) == []
 
 
-def test_the_first_heartbeat_is_waited_for_but_not_for_ever(manifest: Manifest) -> None:
+def test_first_heartbeat_is_waited_for_only_briefly(manifest: Manifest) -> None:
     assert len(waited(manifest, state(since=time.time()))) == 1
     assert waited(manifest, state(since=LONG_AGO)) == []
 
 
 @pytest.mark.parametrize("which", [program(Kind.COMMAND, name=NAME), program(name=NAME, pool="solo", launcher=False)])
-def test_what_writes_no_heartbeat_is_healthy_when_it_runs(manifest: Manifest, which: InstalledProgram) -> None:
+def test_running_program_without_heartbeat_is_healthy(manifest: Manifest, which: InstalledProgram) -> None:
     assert waited(manifest, state(since=time.time()), which=which) == []
 
 
-def test_it_ends_as_soon_as_all_is_well(manifest: Manifest) -> None:
-    say(manifest)
+def test_wait_ends_as_soon_as_all_are_healthy(manifest: Manifest) -> None:
+    write_heartbeat(manifest)
     begun = time.monotonic()
     assert waited(manifest, state(State.STARTING, os.getpid()), state(), seconds=600) == []
     assert time.monotonic() - begun < 300
 
 
-def test_it_ends_as_soon_as_nothing_can_become_well_any_more(manifest: Manifest) -> None:
+def test_wait_ends_as_soon_as_no_program_can_become_healthy(manifest: Manifest) -> None:
     begun = time.monotonic()
     assert waited(manifest, state(State.FATAL, detail="exit status 1"), seconds=600) == [
         (Level.CRITICAL, "fatal: exit status 1")
@@ -104,9 +104,9 @@ def test_it_ends_as_soon_as_nothing_can_become_well_any_more(manifest: Manifest)
     assert time.monotonic() - begun < 300
 
 
-def test_what_was_stopped_on_purpose_is_not_waited_for(manifest: Manifest) -> None:
+def test_program_stopped_on_purpose_is_not_waited_for(manifest: Manifest) -> None:
     assert waited(manifest, state(State.STOPPED, desired=False)) == []
 
 
-def test_a_process_manager_that_says_nothing_is_not_healthy(manifest: Manifest) -> None:
+def test_program_in_unknown_state_is_unhealthy(manifest: Manifest) -> None:
     assert waited(manifest, state(State.UNKNOWN, detail="no answer")) == [(Level.UNKNOWN, "no answer")]
