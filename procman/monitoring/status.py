@@ -24,8 +24,10 @@ class ProgramStatus(NamedTuple):
     result: Result
     restart_due: str
     """Why a restart is due, or empty."""
+    is_started: bool
+    """Whether it runs; under supervisord also while STARTING, once its heartbeat shows that it works."""
     hold: Hold | None = None
-    """Somebody's order not to heal it."""
+    """An administrator's order not to heal it."""
 
 
 class ProjectStatus(NamedTuple):
@@ -43,11 +45,11 @@ class ProjectStatus(NamedTuple):
 
     @property
     def exit_status(self) -> int:
-        """0, or 3 when a wanted program is not running, or 4 when that cannot be told (U2)."""
-        desired = [each.state for each in self.programs if each.state.desired]
-        if any(state.state is State.UNKNOWN for state in desired):
+        """0, or 3 if a program that should run has not started, or 4 if the state of one is unknown (U2)."""
+        desired = [each for each in self.programs if each.state.desired]
+        if any(each.state.state is State.UNKNOWN for each in desired):
             return 4
-        return 3 if any(state.state is not State.RUNNING for state in desired) else 0
+        return 0 if all(each.is_started for each in desired) else 3
 
 
 def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
@@ -69,7 +71,9 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
         generation=installed.generation.number,
         at=time.time(),
         programs=tuple(
-            ProgramStatus(each.program, each.state, result, each.restart_due, holds.get(each.program.name))
+            ProgramStatus(
+                each.program, each.state, result, each.restart_due, each.is_started, holds.get(each.program.name)
+            )
             for each, result in zip(snapshots, check_lightly(snapshots), strict=True)
         ),
         differences=found,

@@ -110,3 +110,9 @@ def test_program_stopped_on_purpose_is_not_waited_for(manifest: Manifest) -> Non
 
 def test_program_in_unknown_state_is_unhealthy(manifest: Manifest) -> None:
     assert waited(manifest, state(State.UNKNOWN, detail="no answer")) == [(Level.UNKNOWN, "no answer")]
+
+
+@pytest.mark.parametrize(("phase", "waits"), [("consuming", 0), ("starting", 1)])
+def test_start_seconds_are_not_waited_for_once_the_worker_consumes(manifest: Manifest, phase: str, waits: int) -> None:
+    say(manifest, phase=phase)
+    assert len(waited(manifest, state(State.STARTING, os.getpid()))) == waits

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from procman.agent.verdict import Verdict
+from procman.agent.verdict import CONSUMING, TICKING, Verdict
 from procman.host.process_table import Process, Processes, by_parent
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState, State
@@ -47,6 +47,16 @@ class ProgramSnapshot(NamedTuple):
     def is_up(self) -> bool:
         """Say whether it has a process and is to have one."""
         return self.state.pid is not None and self.state.state in (State.RUNNING, State.STARTING)
+
+    @property
+    def is_started(self) -> bool:
+        """Whether the process manager has it running, or its heartbeat shows that it already works.
+
+        supervisord keeps a program in STARTING until `start_seconds` have passed, whatever the program does.
+        """
+        if self.state.state is State.STARTING:
+            return self.says.get("phase") in (CONSUMING, TICKING)
+        return self.state.state is State.RUNNING
 
     @property
     def says(self) -> Mapping[str, Any]:

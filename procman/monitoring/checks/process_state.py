@@ -23,11 +23,12 @@ def check(running: ProjectSnapshot) -> Iterator[Result]:
 def check_processes(programs: Sequence[ProgramSnapshot]) -> list[Result]:
     """Return one result per program, in order, as `check` does."""
     children_of = children_finder()
-    return [_check(each.program, each.state, children_of) for each in programs]
+    return [_check(each, children_of) for each in programs]
 
 
-def _check(program: InstalledProgram, state: ProgramState, children_of: ChildrenOf) -> Result:
-    level, detail, hint = _judge_state(program, state)
+def _check(snapshot: ProgramSnapshot, children_of: ChildrenOf) -> Result:
+    program, state = snapshot.program, snapshot.state
+    level, detail, hint = (Level.OK, "", "") if snapshot.is_started else _judge_state(program, state)
     if state.pid is None:
         return Result(CODE, program.name, level, detail, hint)
     pids = tree_of(state.pid, children_of)
@@ -40,8 +41,6 @@ def _check(program: InstalledProgram, state: ProgramState, children_of: Children
 def _judge_state(program: InstalledProgram, state: ProgramState) -> tuple[Level, str, str]:
     detail = state.state.value.lower() + (f": {state.detail}" if state.detail else "")
     match state.state:
-        case State.RUNNING:
-            return Level.OK, "", ""
         case State.UNKNOWN:
             return Level.UNKNOWN, state.detail or "the process manager says nothing of it", ""
         case _ if not state.desired:

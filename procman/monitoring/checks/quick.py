@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from procman.agent.verdict import CONSUMING, TICKING
-from procman.model import Kind, Level, Result, State
+from procman.model import Kind, Level, Result
 from procman.monitoring.checks.heartbeat import of_verdict
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.pool import lacks_pool, no_pool
@@ -25,7 +25,7 @@ def check_lightly(programs: Sequence[ProgramSnapshot]) -> list[Result]:
 
 def _worst(snapshot: ProgramSnapshot, process: Result) -> Result:
     found = [process]
-    if snapshot.state.state is State.RUNNING and process.level is Level.OK:
+    if snapshot.is_started and process.level is Level.OK:
         if lacks_pool(snapshot, int(process.values.get("children", 0))):
             found.append(no_pool(snapshot))
         if snapshot.verdict:
@@ -44,7 +44,7 @@ def most_severe(results: Sequence[Result]) -> Result:
 
 def is_at_work(snapshot: ProgramSnapshot) -> bool:
     """Say whether a program is up and, as far as its heartbeat tells, does what it is for."""
-    if snapshot.state.state is not State.RUNNING:
+    if not snapshot.is_started:
         return False
     phase = snapshot.says.get("phase")
     if phase is None or snapshot.program.kind is Kind.COMMAND:

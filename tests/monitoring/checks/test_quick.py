@@ -63,3 +63,11 @@ def test_a_worker_is_at_work_when_it_consumes(says: str, at_work: bool) -> None:
 )
 def test_without_a_heartbeat_the_state_decides(found: dict[str, Any], at_work: bool) -> None:
     assert is_at_work(snapshot(**found)) is at_work
+
+
+@pytest.mark.parametrize(("phase", "level"), [("consuming", Level.OK), ("importing", Level.WARNING)])
+def test_worker_that_consumes_is_started_before_start_seconds_have_passed(phase: str, level: Level) -> None:
+    with family(2) as pid:
+        starting = snapshot(heartbeat(phase=phase), state=state(State.STARTING, pid))
+        [result] = check_lightly([starting])
+    assert (result.level, is_at_work(starting)) == (level, level is Level.OK)
