@@ -182,8 +182,13 @@ def resolve_one(project: str, programs: Sequence[P], name: str) -> P:
 
 def _names_of(project: str, program: InstalledProgram | Program) -> tuple[str, ...]:
     # `worker.crop` with instances is catmaid-crop-1, -2 ...; catmaid-crop means them all.
-    short = program.key.rpartition(".")[2]
+    short = short_name(program)
     return (program.name, program.key, short, f"{project}-{short}")
+
+
+def short_name(program: InstalledProgram | Program) -> str:
+    """Return the shortest name that `resolve` takes: `crop` for `[worker.crop]`; it means every instance."""
+    return program.key.rpartition(".")[2]
 
 
 def _not_there(name: str, programs: Sequence[InstalledProgram | Program]) -> str:

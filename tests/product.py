@@ -106,6 +106,11 @@ mode = "embedded"
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
+    @property
+    def procman_line(self) -> str:
+        """The words by which messages call procman for this project."""
+        return f"procman --config {self.configuration}"
+
     def status(self) -> dict[str, dict[str, Any]]:
         """Return the programs of `procman status --json` by name."""
         document = json.loads(self.procman("status", "--json", check=False).stdout)

@@ -171,5 +171,5 @@ class Controller(Protocol):
         Returns its log, alone in a directory of procman's; None where there is nothing to end.
         """
 
-    def command_line(self, program: InstalledProgram) -> str:
-        """Return the process manager's own command that restarts PROGRAM, for a person to paste."""
+    def command_line(self, program: InstalledProgram) -> str | None:
+        """Return the process manager's own command that restarts `program`; None if it is too long to type."""

@@ -17,6 +17,7 @@ from procman.deploy import install as command
 from procman.deploy.host_warnings import warnings
 from procman.deploy.rollout import Reporter
 from procman.errors import ProcmanError
+from procman.lookup import short_name
 from procman.model import Level
 from procman.monitoring.watcher_command import watcher_notes
 from procman.output import plan as output
@@ -74,7 +75,7 @@ def install(
     if report.failures:
         echo_lines(as_failure(report, f"procman install --wait {wait_seconds:g}"), err=True)
         return 1
-    _summary(report, wait_seconds)
+    _summary(report, wait_seconds, selection)
     return 0
 
 
@@ -102,7 +103,7 @@ def _list(project: Project, replaced: tuple[Path, ...]) -> int:
     return 0
 
 
-def _summary(report: command.Report, wait_seconds: float | None) -> None:
+def _summary(report: command.Report, wait_seconds: float | None, selection: Selection) -> None:
     number, manifest = report.plan.generation.number, report.plan.generation.manifest
     done = "nothing changed" if report.plan.nothing_to_do else output.as_sum(report.plan)
     click.echo(f"{manifest.project}: {done} (generation {number})")
@@ -111,8 +112,12 @@ def _summary(report: command.Report, wait_seconds: float | None) -> None:
     if report.plan.nothing_to_do:
         return
     echo_lines(output.as_set_aside(report.plan))
-    click.echo(f"restart   {controller_of(manifest).command_line(manifest.programs[0])}")
-    click.echo("look      procman status")
-    # What brought the same generation back into place has nothing that a roll-back would undo.
+    first, procman = manifest.programs[0], selection.command_line
+    own = controller_of(manifest).command_line(first)
+    click.echo(f"restart   {procman} restart {short_name(first)}")
+    if own:
+        click.echo(f"          {own}")
+    click.echo(f"status    {procman} status")
+    # What restored the same generation has nothing that a rollback would undo.
     if report.plan.before != number:
-        click.echo(f"undo      {'procman rollback' if report.plan.before else 'procman uninstall'}")
+        click.echo(f"undo      {procman} {'rollback' if report.plan.before else 'uninstall'}")

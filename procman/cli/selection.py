@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,6 +31,13 @@ class Selection(NamedTuple):
         from procman.lookup import installed
 
         return installed(self._chosen(), formerly=formerly)
+
+    @property
+    def command_line(self) -> str:
+        """The words that call procman for the same project, for a person to paste."""
+        if self.configuration:
+            return shlex.join(["procman", "--config", str(self.configuration)])
+        return shlex.join(["procman", "--project", self.project]) if self.project else "procman"
 
     def _chosen(self) -> Chosen:
         from procman.lookup import Chosen

@@ -118,7 +118,8 @@ def test_other_programs_are_neither_restarted_nor_changed(existing: ExistingSupe
     before = existing.pid("other")
     # Changed by somebody, who has not had supervisord read it yet: that is not for procman to do.
     existing.write("conf.d/other.conf", "[program:other]\ncommand=sleep 2000\n")
-    existing.product.procman("install", "--wait", "60")
+    installed = existing.product.procman("install", "--wait", "60").stdout
+    assert f"\n          supervisorctl -c {existing.configuration} restart catmaid-celery\n" in installed
     assert existing.pid("other") == before
     restarted = existing.ctl("restart", "catmaid-celery")
     assert (restarted.returncode, restarted.stdout) == (0, "catmaid-celery: stopped\ncatmaid-celery: started\n")

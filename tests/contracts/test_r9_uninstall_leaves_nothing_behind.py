@@ -49,7 +49,7 @@ def test_after_a_purge_only_the_schedule_is_left(product: Product) -> None:
 
 def test_an_install_says_what_it_set_aside_and_offers_no_undo_of_what_it_only_brought_back(product: Product) -> None:
     product.configure('[command.sleep]\nargv = ["sleep", "1000"]\nlauncher = false')
-    assert "undo      procman uninstall" in product.procman("install").stdout
+    assert f"undo      {product.procman_line} uninstall" in product.procman("install").stdout
     edited = product.directory / "c/procman/catmaid/catmaid-sleep.sh"
     edited.write_text("exec sleep 2000\n")
     again = product.procman("install").stdout
@@ -60,7 +60,7 @@ def test_an_install_says_what_it_set_aside_and_offers_no_undo_of_what_it_only_br
     product.configure('[command.sleep]\nargv = ["sleep", "3000"]\nlauncher = false')
     changed = product.procman("install").stdout
     assert "set aside" not in changed
-    assert "undo      procman rollback" in changed
+    assert f"undo      {product.procman_line} rollback" in changed
 
 
 def written(host: AttackedHost) -> Snapshot:

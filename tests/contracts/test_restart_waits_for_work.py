@@ -1,4 +1,4 @@
-"""Under supervisord a restart ends when the new process works, not when `start_seconds` have passed."""
+"""Restarting: `install` prints the line to type, and it ends when the new process works."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
 def test_restart_ends_once_worker_consumes_and_beat_ticks(product: Product) -> None:
     product.configure("[worker.celery]\nconcurrency = 1\nstart_seconds = 3600\n[beat]\nstart_seconds = 3600")
-    product.procman("install", "--wait", "60")
+    lines = product.procman("install", "--wait", "60").stdout.splitlines()
+    assert lines[-3:] == [
+        f"restart   {product.procman_line} restart celery",
+        f"status    {product.procman_line} status",
+        f"undo      {product.procman_line} uninstall",
+    ]
     product.procman("restart")
     programs = product.status()
     assert {each["state"] for each in programs.values()} == {"STARTING"}

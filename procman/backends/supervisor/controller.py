@@ -165,8 +165,10 @@ class SupervisorController:
         stop_supervisord(self.client, progress, self._service)
         return Path(self.client.main.log_file)
 
-    def command_line(self, program: InstalledProgram) -> str:
-        if not self.embedded and self.configuration == next((file for file in DEFAULT_FILES if file.exists()), None):
+    def command_line(self, program: InstalledProgram) -> str | None:
+        if self.embedded:
+            return None
+        if self.configuration == next((file for file in DEFAULT_FILES if file.exists()), None):
             return f"supervisorctl restart {program.name}"
         return f"{self.supervisorctl()} restart {program.name}"
 

@@ -240,7 +240,7 @@ def test_commands_to_paste_work_with_it(own: Supervisord) -> None:
     start_supervisord(own.configuration)
     eventually(lambda: own.state("a") == "RUNNING")
     pid = own.info("a")["pid"]
-    command = SupervisorController(own.configuration, embedded=True).command_line(installed("a"))
-    assert os.system(f"{command} >/dev/null") == 0
+    controller = SupervisorController(own.configuration, embedded=True)
+    assert os.system(f"{controller.supervisorctl()} restart a >/dev/null") == 0
     eventually(lambda: own.state("a") == "RUNNING")
     assert own.info("a")["pid"] != pid
