@@ -114,5 +114,5 @@ def test_program_in_unknown_state_is_unhealthy(manifest: Manifest) -> None:
 
 @pytest.mark.parametrize(("phase", "waits"), [("consuming", 0), ("starting", 1)])
 def test_start_seconds_are_not_waited_for_once_the_worker_consumes(manifest: Manifest, phase: str, waits: int) -> None:
-    say(manifest, phase=phase)
+    write_heartbeat(manifest, phase=phase)
     assert len(waited(manifest, state(State.STARTING, os.getpid()))) == waits
