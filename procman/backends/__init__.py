@@ -1,4 +1,4 @@
-"""The process managers procman controls: the record of each, and the one that an installed project is under."""
+"""The process managers that procman controls: the record of each, and the controller of an installed project."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 
 def backend_named(name: BackendName) -> Backend:
-    """Return the record of the backend NAME, which stands in the package of that name."""
+    """Return the record of the backend `name`, which is in the package of that name."""
     return cast("Backend", import_module(f"{__name__}.{name.value}").BACKEND)
 
 
 def controller_of(manifest: Manifest) -> Controller:
-    """Return what speaks to the process manager of an installed project."""
+    """Return the controller for the process manager of an installed project."""
     return backend_named(manifest.backend).controller(manifest.project, manifest.scope, manifest.supervisor)
 
 
 def process_manager(manifest: Manifest) -> tuple[object, ...]:
-    """Return which process manager it is: equal for two projects, or two generations, under the same one."""
+    """Return an identity of the process manager, equal for two projects or generations that use the same one."""
     return (
         manifest.backend,
         *(getattr(manifest.supervisor, name) for name in backend_named(manifest.backend).identity),
@@ -32,12 +32,12 @@ def process_manager(manifest: Manifest) -> tuple[object, ...]:
 
 
 def other_commands(desired: Manifest, others: Iterable[Manifest]) -> Iterator[str]:
-    """Yield a problem for each of the OTHERS that names another supervisord for the unit it shares with DESIRED."""
+    """Yield a problem for each of the `others` that names another supervisord for the unit shared with `desired`."""
     own = desired.supervisor.supervisord
     for other in others:
-        theirs = other.supervisor.supervisord
-        if own and theirs not in (None, own) and process_manager(desired) == process_manager(other):
+        configured = other.supervisor.supervisord
+        if own and configured not in (None, own) and process_manager(desired) == process_manager(other):
             yield (
-                f"{desired.configuration_file}: supervisor.supervisord: {other.project} has {theirs}, and both share "
-                f"one unit: write the same in both (the other is {other.configuration_file})"
+                f"{desired.configuration_file}: supervisor.supervisord: {other.project} has {configured}, but both "
+                f"share one unit: use the same value in {other.configuration_file}"
             )

@@ -1,4 +1,4 @@
-"""What the parts of a backend can do, and what it takes to be an export target: the Protocols."""
+"""The Protocols of an export target and of the parts of a backend."""
 
 from __future__ import annotations
 
@@ -18,50 +18,50 @@ if TYPE_CHECKING:
     from procman.project import Program, Project, Rendering
 
 Progress = Callable[[str], None]
-"""Told, in plain words, what a long wait is waiting for."""
+"""Receives a message, for people, about what a long operation is waiting for."""
 
 
 @dataclass(frozen=True)
 class ManagerReport:
-    """How the process manager of a host does, before anything is installed."""
+    """The condition of a host's process manager before an install."""
 
     problem: str = ""
-    """Why it cannot be reached."""
+    """Why it cannot be reached; empty if it can."""
     remedy: str = ""
     supervisor_version: str = ""
     tcp_without_password: str = ""
-    """Where supervisord listens on TCP without a password, or empty."""
+    """The address at which supervisord listens on TCP without a password, or empty."""
     adoption: str = ""
-    """How a program is taken over that somebody else runs under it, or empty."""
+    """How to adopt a program that runs under it without procman, or empty."""
 
 
 class ExportTarget(Protocol):
-    """Something procman renders a project for. Every `Backend` is one; others need not be controlled at all."""
+    """Something that procman renders a project for: every `Backend`, and targets that procman does not control."""
 
     @property
     def name(self) -> str:
-        """Return the name that a user gives it."""
+        """Return the name that users type."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Return what it cannot do."""
+        """Return the values of keys that it does not support."""
 
     def render(self, project: Project) -> Rendering:
         """Return every directory and file of the project, without touching the disk."""
 
 
 class Renderer(Protocol):
-    """The module `renderer` of a backend: turns a project into files, without touching the disk."""
+    """The module `renderer` of a backend: renders a project to files, without touching the disk."""
 
     def render(self, project: Project) -> Rendering:
         """Return every directory and file of the project."""
 
     def log_path(self, project: Project, program: str) -> Path | None:
-        """Return the file PROGRAM's log is in; None where the process manager keeps it itself."""
+        """Return the log file of `program`; None if the process manager keeps the log itself."""
 
 
 class Verifier(Protocol):
-    """The module `verify` of a backend: reads files as their reader will, before they are put in place (R6)."""
+    """The module `verify` of a backend: reads files as the process manager will, before they are installed (R6)."""
 
     def verify(
         self,
@@ -70,41 +70,42 @@ class Verifier(Protocol):
         removed: Iterable[Path] = (),
         adopted: Mapping[Path, str | None] | None = None,
     ) -> list[str]:
-        """Return the problems that the reader would have with the host's configuration once RENDERING is in place.
+        """Return the problems that the process manager would have with its configuration once `rendering` is installed.
 
-        The paths REMOVED are taken for gone, and the files of others ADOPTED for what will be left of them (None:
-        nothing). All is put together in a private directory. Every problem names a file and what to do.
+        The paths in `removed` count as deleted. `adopted` maps each unmanaged file to the content it will have, None if
+        it will be deleted. The configuration is assembled in a private directory. Every problem names a file and the
+        remedy.
         """
 
     def unread(self, project: Project, rendering: Rendering, files: Iterable[Path]) -> list[str]:
-        """Return why FILES of others cannot be taken over: one that PROJECT's process manager does not read runs on.
+        """Return why unmanaged `files` cannot be adopted: those that the process manager of `project` does not read.
 
-        What stands where a file of RENDERING belongs may be anything. `remaining` may have refused others already.
+        A file at a path of `rendering` is always accepted. `remaining` may have refused others already.
         """
 
     def remaining(self, file: Path, names: Collection[str]) -> str | None:
-        """Return what is left of somebody else's FILE when procman takes the programs NAMES over; None: nothing."""
+        """Return what is left of the unmanaged `file` once procman has adopted the programs `names`, or None."""
 
 
 class HostCheck(Protocol):
     """The module `host_check` of a backend."""
 
     def examine(self, project: Project) -> ManagerReport:
-        """Return how the process manager of PROJECT does; what it knows nothing of is left out."""
+        """Return the condition of the process manager of `project`; unknown fields stay empty."""
 
     def warnings(self, project: Project) -> list[str]:
-        """Return what the host would cut short or leave out, each with its remedy."""
+        """Return what the host would end early or ignore, each with its remedy."""
 
 
 class Sandbox(Protocol):
     """The module `sandbox` of a backend."""
 
     def read_only(self, project: Project, program: Program, paths: Iterable[Path]) -> list[Path]:
-        """Return those of PATHS, which PROGRAM writes to now, that it would find read-only."""
+        """Return those of `paths`, which `program` writes to now, that would be read-only for it."""
 
 
 class SharedFiles(Protocol):
-    """The module of a backend that plans what belongs to no project alone: it follows from everybody's programs."""
+    """The module of a backend that plans the files whose content depends on all projects of a host."""
 
     def with_shared_files(
         self,
@@ -115,9 +116,9 @@ class SharedFiles(Protocol):
         rendering: Rendering,
         adopted: Mapping[Path, str | None] | None,
     ) -> Plan:
-        """Return PLAN with what has to happen to those files once DESIRED, which RENDERING is of, is in place.
+        """Return `plan` with the changes to the shared files that follow from installing `desired`.
 
-        DESIRED is None where the project goes.
+        `rendering` is the rendering of `desired`, which is None if the project is being uninstalled.
         """
 
 
@@ -125,50 +126,53 @@ class ControllerModule(Protocol):
     """The module `controller` of a backend."""
 
     def controller(self, project: str, scope: Scope, supervisor: SupervisorSettings) -> Controller:
-        """Return what speaks to the process manager of PROJECT."""
+        """Return the controller for the process manager of `project`."""
 
 
 class Controller(Protocol):
-    """Speaks to the process manager about the programs of one installed project; every call ends within its timeout."""
+    """Controls the programs of an installed project through its process manager; each call ends within its timeout."""
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
-        """Return one state per program, in order; UNKNOWN with the reason where it cannot be told (R10)."""
+        """Return one state per program, in order; UNKNOWN, with the reason, if it cannot be found out (R10)."""
 
     def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
-        """Return by name whether each program is to run, as somebody asked last.
+        """Return the desired state of each program by name: autostart at first, then the last start or stop.
 
-        Autostart counts where no process manager runs; raises ProcmanError where one runs and cannot tell, for a guess
-        could start what somebody stopped (R11).
+        If no process manager is running, autostart decides. Raises ProcmanError if one is running and does not answer,
+        because a guess could start a program that was stopped on purpose (R11).
         """
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
-        """Start what does not run, in the order given; return once each was started, not once it is healthy."""
+        """Start the programs that are not running, in the order given; do not wait until they are healthy."""
 
     def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
-        """Stop warm, in the order given, side by side; return when all have ended."""
+        """Stop the programs gracefully, in the order given and in parallel; return when all have exited."""
 
     def activate(self, activation: Activation, progress: Progress) -> str:
-        """Carry out ACTIVATION and return what was done, in a few words. Carrying it out twice does no harm (R2)."""
+        """Carry out `activation` and return a few words on what was done. Idempotent (R2)."""
 
     def unload(self, sections: Sequence[Path], progress: Progress) -> None:
-        """End what SECTIONS made, which are gone and concerned no single program; before programs are told anything."""
+        """Stop what the removed `sections`, which belong to no single program, had started.
+
+        Called before any program changes.
+        """
 
     def reload(self, sections: Sequence[Path], progress: Progress) -> None:
-        """Have the process manager follow SECTIONS, which concern no single program, such as a target; also those gone.
+        """Make the process manager read `sections` that belong to no single program, such as a target, or are gone.
 
-        After the programs were told. Carrying it out twice does no harm (R2).
+        Called after the programs have changed. Idempotent (R2).
         """
 
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
-        """Stop PROGRAM warm and start it again as the files have it now."""
+        """Stop `program` gracefully and start it again from the current files."""
 
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
-        """Yield the last LINES of what PROGRAM wrote and, to FOLLOW it, what comes after, without end."""
+        """Yield the last `lines` lines of the log of `program`; with `follow`, then yield new output without end."""
 
     def shutdown(self, progress: Progress) -> Path | None:
-        """End the process manager itself where it is procman's own: nobody needs it any more.
+        """Stop the process manager if it is procman's own and no project needs it any more.
 
-        Returns its log, alone in a directory of procman's; None where there is nothing to end.
+        Return its log, the only file left in a directory of procman's; None if there was nothing to stop.
         """
 
     def command_line(self, program: InstalledProgram) -> str | None:

@@ -1,4 +1,4 @@
-"""What a graceful stop is under every backend: how long it may take, and what is reported meanwhile."""
+"""The parts of a graceful stop that all backends share: its time limit, and the progress it reports."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from procman.backends.base import Controller, Progress
 
 MARGIN_SECONDS = 15
-"""Beyond the stop timeout: the process manager's kill of the whole group, and its end."""
+"""Added to the stop timeout, for the process manager to kill the whole group and the processes to exit."""
 
 
 class StopWait:
-    """A wait for programs to end, from now on."""
+    """A wait for programs to exit, which begins when it is created."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -30,31 +30,31 @@ class StopWait:
         return time.monotonic() - self._began
 
     def sleep(self, limits: Mapping[str, float], longest: float = 1.0) -> None:
-        """Sleep for `longest` seconds at most, less at first; report once a second what is waited for.
+        """Sleep for at most `longest` seconds, less at first; report once a second which programs are still running.
 
-        `limits` maps every program that has not ended to the seconds its tasks may take. Raises ProcmanError if one
-        takes longer than the process manager should give it.
+        `limits` maps each of them to its stop timeout in seconds. Raises ProcmanError if a program is still running
+        after the process manager should have killed it.
         """
         elapsed = self.elapsed
         late = [name for name, limit in limits.items() if elapsed > limit + MARGIN_SECONDS]
         if late:
             raise ProcmanError(
-                f"{', '.join(late)} did not end within {elapsed:.0f} s",
-                hint="It may still be finishing its tasks: run the same command again to go on waiting.",
+                f"{', '.join(late)} did not stop within {elapsed:.0f} s",
+                hint="Tasks may still be running. To wait longer, run the same command again.",
             )
         if int(elapsed) > self._reported:
             self._reported = int(elapsed)
             names = ", ".join(limits) if len(limits) < 4 else f"{len(limits)} programs"
-            whose = "its" if len(limits) == 1 else "their"
-            self._progress(f"{names}: finishing {whose} tasks, {elapsed:.0f} s of at most {max(limits.values()):g} s")
+            limit = f"{max(limits.values()):g} s"
+            self._progress(f"{names}: stopping, {elapsed:.0f} s of at most {limit} (running tasks may finish)")
         time.sleep(min(longest, max(0.05, elapsed / 10)))
 
 
 def stop_and_start(controller: Controller, program: InstalledProgram, progress: Progress) -> None:
-    """Stop `program` gracefully and start it again; whatever interrupts that, report that it may stay stopped."""
+    """Stop `program` gracefully and start it again; if interrupted, report that it may stay stopped."""
     try:
         controller.stop([program], progress)
         controller.start([program], progress)
     except BaseException:
-        progress(f"{program.name} may stay stopped: `procman start {program.name}` starts it")
+        progress(f"{program.name} may be stopped now: start it with `procman start {program.name}`")
         raise

@@ -1,4 +1,4 @@
-"""What a backend is: one frozen record of what differs, and the parts that do the work, imported when asked for."""
+"""The record of a backend: a field for everything that differs between backends, and its modules, imported on use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from procman.model import Scope, SupervisorSettings
 
 if TYPE_CHECKING:
-    # Apart from the record, for `status` would wait for so many Protocols.
+    # Only for type checkers: defining so many Protocols would slow down `status`.
     from procman.backends.base import (
         Controller,
         ControllerModule,
@@ -24,87 +24,87 @@ if TYPE_CHECKING:
 
 
 class Watcher(Enum):
-    """How procman's own watcher is run."""
+    """How the watcher runs."""
 
     EVENT_LISTENER = "event listener"
-    """One process that lives as long as the process manager, and logs as the programs do."""
+    """One process that runs as long as the process manager does and has a log like a program."""
     TIMER = "timer"
-    """A process for each look; the process manager keeps its log."""
+    """A new process for each check; the process manager keeps the log."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Values of a key that a backend or an export target cannot do; the configuration refuses them."""
+    """Values of a key that a backend or export target does not support; the configuration refuses them."""
 
     key: str
-    """As in `project.group` and `health.procman`; `program.nice` is that key of every program."""
+    """Such as `project.group` or `health.procman`; `program.nice` is the key `nice` of every program."""
     problem: str
-    """What is reported of the key, with a remedy; `{value}` stands for its value."""
+    """The message, with a remedy; `{value}` is replaced by the value of the key."""
     refused: str = ""
-    """A regular expression that is found in each value that is refused, as text; empty: any value is."""
+    """A regular expression that matches somewhere in a refused value; empty: every value is refused."""
     scope: Scope | None = None
-    """Refused in this scope only; None: in both."""
+    """The scope in which the value is refused; None: both."""
     beside: str = ""
-    """Refused only if this key has a value, too."""
+    """The value is refused only if this key is set too."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """A process manager that procman controls; whoever asks what differs asks here, and never for the name."""
+    """A process manager that procman controls. Code outside `backends` uses these fields and never compares names."""
 
     name: str
-    """As procman.toml has it; also the name of its package."""
+    """The value of the key `backend`, and the name of the package."""
     rules: tuple[Rule, ...]
-    """What it cannot do, for the configuration to refuse."""
+    """The values that it does not support, refused by the configuration."""
     watcher: Watcher
     identity: tuple[str, ...]
-    """The fields of SupervisorSettings that say which process manager it is; empty: a host has but one."""
+    """The fields of SupervisorSettings that identify a process manager; empty: each host has only one."""
     logs_opened_by_root: bool
-    """Root opens the log of every program by its path, so that a link in its place could lead root anywhere."""
+    """Root opens the log of every program by its path, so that a symbolic link there could redirect root's writes."""
     environment_file_read_by_root: bool
-    """The process manager reads the environment file as root; otherwise the launcher does, as the programs' user."""
+    """The process manager reads the environment file as root; otherwise the launcher reads it as the programs' user."""
     stops_removed_together: bool
-    """The removal of one program stops all others that are to go as well; otherwise each would wait for the last."""
+    """Removing one program stops all programs to be removed, so that they finish their tasks in parallel."""
     installs_unreached: bool
-    """Files may be put in place while it does not answer: it reads them once it is started."""
+    """Files can be installed while the process manager does not answer: it reads them when it starts."""
     has_sandbox: bool
-    """Programs may find paths read-only that their user could write to."""
+    """Programs may run in a sandbox, where paths are read-only that their user could write to."""
     has_shared_files: bool
-    """Files of its own belong to no project alone."""
+    """It has files whose content depends on all projects of a host."""
 
     def render(self, project: Project) -> Rendering:
         """Return every directory and file of the project, without touching the disk."""
         return self.renderer.render(project)
 
     def controller(self, project: str, scope: Scope, supervisor: SupervisorSettings) -> Controller:
-        """Return what speaks to the process manager of an installed PROJECT."""
+        """Return the controller for the process manager of the installed `project`."""
         return cast("ControllerModule", self._module("controller")).controller(project, scope, supervisor)
 
     @property
     def renderer(self) -> Renderer:
-        """What turns a project into files."""
+        """The module that renders a project to files."""
         return cast("Renderer", self._module("renderer"))
 
     @property
     def verifier(self) -> Verifier:
-        """What reads files as the process manager will."""
+        """The module that reads files as the process manager will."""
         return cast("Verifier", self._module("verify"))
 
     @property
     def host_check(self) -> HostCheck:
-        """What looks at the host before an install."""
+        """The module that examines the host before an install."""
         return cast("HostCheck", self._module("host_check"))
 
     @property
     def sandbox(self) -> Sandbox | None:
-        """What knows which paths a program finds read-only; None: it finds none so."""
+        """The module that knows which paths are read-only for a program; None if there is no sandbox."""
         return cast("Sandbox", self._module("sandbox")) if self.has_sandbox else None
 
     @property
     def shared_files(self) -> SharedFiles | None:
-        """What plans the files that belong to no project alone; None: there are none."""
+        """The module that plans files whose content depends on all projects; None if there are none."""
         return cast("SharedFiles", self._module("stop_timeout_drop_in")) if self.has_shared_files else None
 
     def _module(self, name: str) -> object:
-        # Only now: `status` must not wait for Jinja.
+        # Imported on use: `status` must not wait for Jinja.
         return import_module(f"procman.backends.{self.name}.{name}")

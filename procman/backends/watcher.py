@@ -1,4 +1,4 @@
-"""The watcher, which looks after a project's programs from outside: what it is called, and the command that it is."""
+"""The watcher, which checks a project's programs from outside and restarts unhealthy ones: its name and its command."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from procman.backends.record import Watcher
 from procman.project import Project
 
 KEY = "health"
-"""In the place of a program's table in procman.toml."""
+"""Used in place of the key of a program's table in procman.toml."""
 
 STOP_SECONDS = 30
-"""It ends at once; a call to supervisord may take so long."""
+"""The watcher stops at once unless it is waiting for a call to supervisord, which may take this long."""
 
 
 def watcher_name(project: Project) -> str:
-    """Return its name: no program can have it, for the configuration refuses that."""
+    """Return the name of the watcher; the configuration refuses it for programs."""
     return f"{project.name}-{KEY}"
 
 
 def watcher_argv(project: Project) -> tuple[str, ...] | None:
-    """Return the command that looks after PROJECT; None where nobody is to.
+    """Return the watcher's command line for `project`; None if healing is off.
 
-    It goes by what is installed, not by a procman.toml: neither the working directory nor HOME matters to it.
+    The command reads the installed state, not a procman.toml, so it needs neither a working directory nor HOME.
     """
     command = project.health.procman
     if command is None or not any(program.heal for program in project.programs):

@@ -30,7 +30,7 @@ class Stubborn:
     def activate(self, activation: Activation, progress: Progress) -> str:
         self.activated.append((activation.action.value, activation.program.name, activation.desired))
         if activation.program.name == self.stubborn and activation.action is Action.REMOVE:
-            raise ProcmanError(f"{self.stubborn} did not end within 615 s")
+            raise ProcmanError(f"{self.stubborn} did not stop within 615 s")
         return "done"
 
 
@@ -44,7 +44,7 @@ def test_stopped_programs_are_started_again_if_one_cannot_be_stopped(monkeypatch
     monkeypatch.setattr(backend_switch, "controller_of", lambda _: cast(Controller, manager))
     desired_states = {"catmaid-celery": False, "catmaid-crop": True, "catmaid-beat": True}
     options = RolloutOptions(Reporter(lambda _: None, lambda *_: None, lambda _: None, lambda _: None))
-    with pytest.raises(ProcmanError, match="catmaid-crop did not end"):
+    with pytest.raises(ProcmanError, match="catmaid-crop did not stop"):
         backend_switch.leave(installation, desired_states, options)
     assert manager.activated == [
         ("remove", "catmaid-beat", None),

@@ -1,4 +1,4 @@
-"""systemd, the host's or a user's: files, verification, control."""
+"""The backend for systemd, the host's or a user's: rendering, verification, control."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from procman.backends.record import Backend, Rule, Watcher
 
 
 def _path(key: str, refused: str, what: str) -> Rule:
-    return Rule(key, f"systemd cannot be told a path with {what}: rename it", refused)
+    return Rule(key, f"systemd does not support a path with {what}: rename it", refused)
 
 
 BACKEND = Backend(
     name="systemd",
-    # What it knows no way to write in WorkingDirectory=, as the program of ExecStart= and in EnvironmentFile=.
+    # Characters that cannot be escaped in WorkingDirectory=, in the program of ExecStart= and in EnvironmentFile=.
     rules=(
         _path("project.directory", r"\\$", "a backslash at the end"),
         _path("project.virtualenv", r"[\"'\\]", "a quote or a backslash"),

@@ -1,4 +1,4 @@
-"""Starts, stops and asks the programs of one project through systemd."""
+"""Start, stop and query the programs of one project through systemd."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from procman.host.unit_names import stop_timeout_seconds, target_name, unit_at, 
 from procman.model import Action, Activation, InstalledProgram, ProgramState, Scope, State, SupervisorSettings
 
 START_PATIENCE_SECONDS = 120.0
-"""systemd gives a start 90 s."""
+"""Longer than the 90 s that systemd allows for a start."""
 
 IMPORT_PATIENCE_SECONDS = 30.0
-"""How long a process that runs may take to say that it is up. After that it counts as started all the same: an app that
-waits in its import for a broker is no failure."""
+"""How long to wait for a running process to notify systemd that it is up. After that it counts as started anyway: an
+app that waits for a broker during its import has not failed."""
 
 
 def controller(project: str, scope: Scope, _: SupervisorSettings) -> SystemdController:
-    """Return what speaks to the systemd that runs an installed PROJECT."""
+    """Return the controller for the systemd that runs the installed `project`."""
     return SystemdController(project, scope)
 
 
 class SystemdController:
-    """Speaks to the systemd of SCOPE about PROJECT; to ask it takes TIMEOUT seconds at most."""
+    """Controls the programs of `project` through the systemd of `scope`; a query takes at most `timeout` seconds."""
 
     def __init__(self, project: str, scope: Scope, *, timeout: float = 5.0) -> None:
         self._project = project
@@ -47,9 +47,9 @@ class SystemdController:
         self._target = target_name(project)
         self._systemctl = Systemctl(scope, timeout)
         self._has_read_all = False
-        """Whether systemd was told to read every unit since the files were put in place."""
+        """Whether systemd has reloaded its configuration since the files were installed."""
         self._going: set[str] = set()
-        """Units whose files are gone, which were told to stop."""
+        """Units whose files were removed and which have been sent a stop."""
         self._removed: set[str] = set()
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
@@ -68,7 +68,7 @@ class SystemdController:
         self._refuse_unknown(units.values())
         waiting = [name for name, unit in units.items() if state_of(unit) is State.BACKOFF]
         if waiting:
-            # systemd would sit out the pause before its next try.
+            # Otherwise systemd would wait until its next automatic restart.
             self._systemctl.order("stop", *waiting)
         todo = [name for name, unit in units.items() if unit.text("ActiveState") != "active" or unit.job]
         if todo:
@@ -91,27 +91,27 @@ class SystemdController:
         self._enable()
         unit = self._systemctl.show([name])[name]
         if unit.text("LoadState") == "masked":
-            return "left alone: it is masked"
+            return "not started: it is masked"
         self._refuse_unknown([unit])
         desired = activation.desired
         if desired is None:
             desired = is_desired(unit, self._systemctl.jobs().get(name), autostart=starts_by_itself(program))
         if not desired:
-            return f"left stopped; `procman start {program.name}` starts it as it is configured now"
+            return f"left stopped; start it with the new configuration with `procman start {program.name}`"
         if unit.has_ended:
             self._start([name], progress)
             return "started"
         if activation.action is Action.ADD and not is_older_than_its_file(unit):
-            return "was running already"
+            return "was already running"
         self.stop([program], progress)
         self._start([name], progress)
         return "restarted"
 
     def unload(self, sections: Sequence[Path], progress: Progress) -> None:
-        """Do nothing: the target, which alone concerns no single program, goes with the last of them."""
+        """Do nothing: the target is removed together with the last program."""
 
     def reload(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
-        """Have systemd read SECTIONS again; a target that is there is to start its programs at boot."""
+        """Make systemd read `sections` again, and enable the target if it exists."""
         units = self._systemctl.show(sorted({unit for path in sections if (unit := unit_at(path))})).values()
         if any(unit.text("NeedDaemonReload") == "yes" for unit in units):
             self._systemctl.order("daemon-reload")
@@ -126,7 +126,7 @@ class SystemdController:
         return read_log(Path(program.log_file), lines, follow=follow)
 
     def shutdown(self, progress: Progress) -> None:
-        """Do nothing: the process manager is the host's own."""
+        """Do nothing: systemd belongs to the host."""
 
     def command_line(self, program: InstalledProgram) -> str:
         return self._systemctl.command("restart", program.name)
@@ -157,7 +157,7 @@ class SystemdController:
         failed = {unit.name: could_not_be_started(unit) for unit in self._systemctl.show(names).values()}
         problems = [f"{name.removesuffix('.service')}: {reason}" for name, reason in failed.items() if reason]
         if problems:
-            raise ProcmanError("\n".join(problems), hint="systemd tries again and again: see `procman logs`.")
+            raise ProcmanError("\n".join(problems), hint="systemd keeps retrying: see `procman logs`.")
 
     def _remove(self, program: InstalledProgram, progress: Progress) -> str:
         name = unit_of(program)
@@ -170,13 +170,13 @@ class SystemdController:
                     self._systemctl.order("reset-failed", unit.name)
         self._removed.add(name)
         if not self._still_going():
-            # Before, systemd would forget how to stop the others that are about to go.
+            # An earlier reload would make systemd forget how to stop the other removed programs gracefully.
             self._forget_target()
             self._systemctl.order("daemon-reload")
         return "stopped and unloaded" if ran else "was not running; unloaded"
 
     def _stop_all_that_go(self) -> None:
-        """Order all programs whose files are gone to stop: their tasks end side by side, and beat ends first."""
+        """Stop all programs whose files were removed: beat first, and their tasks finish in parallel."""
         going = [
             unit.name for unit in self._still_going() if is_stopped_gracefully(unit) and unit.name not in self._going
         ]
@@ -189,20 +189,20 @@ class SystemdController:
         return [unit for unit in units if not unit.has_ended and unit.file_is_gone]
 
     def _forget_target(self) -> None:
-        """Have the target start nothing at boot once all of its programs are removed."""
+        """Disable the target once all of its programs are removed."""
         target = self._systemctl.show([self._target])[self._target]
-        # With its file as systemd has read it, the project moves to another process manager: the file goes later.
+        # If its file is unchanged, the project is moving to another process manager, and the file is removed later.
         is_left = target.text("NeedDaemonReload") == "no" and set(target.text("Wants").split()) <= self._removed
         if not target.file_is_gone and not is_left:
             return
         with contextlib.suppress(NoSuchUnit):
-            # Removes the link that starts it at boot, also when its file is gone.
+            # Removes the link that starts the target at boot, even if its file was removed.
             self._systemctl.order("disable", self._target)
         if not target.has_ended:
             self._systemctl.order("stop", self._target)
         parent = Path("/run") if self._scope is Scope.SYSTEM else systemd_host.runtime_directory()
         with contextlib.suppress(OSError):
-            # systemd made it around the programs' own runtime directories.
+            # systemd created it as the parent of the programs' runtime directories.
             parent.joinpath(self._project).rmdir()
 
     def _enable(self) -> None:
@@ -210,7 +210,7 @@ class SystemdController:
         if target.text("UnitFileState") == "disabled":
             self._systemctl.order("enable", self._target)
         if not target.moment("InactiveExit"):
-            # As if it had been there at boot, but without starting what somebody has stopped (R11).
+            # As if it had been started at boot, but without starting programs that were stopped on purpose (R11).
             self._systemctl.order("start", "--job-mode=ignore-dependencies", self._target)
 
     def _reload_if_needed(self, names: Sequence[str], *, has_new: bool = False) -> None:
@@ -225,10 +225,11 @@ class SystemdController:
             name = unit.name.rpartition(".")[0]
             if unit.text("LoadState") == "masked":
                 raise ProcmanError(
-                    f"{name} is masked", hint=f"Somebody forbade it: {self._systemctl.command('unmask', unit.name)}"
+                    f"{name} is masked, so it cannot be started",
+                    hint=f"To allow it again: {self._systemctl.command('unmask', unit.name)}",
                 )
             if unit.text("LoadState") == "not-found":
-                raise ProcmanError(f"{name}: systemd does not know its unit", hint="procman install")
+                raise ProcmanError(f"{name}: systemd does not know its unit", hint="Run `procman install`.")
             if not unit.is_known:
                 raise ProcmanError(
                     f"{name}: systemd cannot read its unit", hint=self._systemctl.command("status", unit.name)

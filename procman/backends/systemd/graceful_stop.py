@@ -1,4 +1,4 @@
-"""Stops units so that running tasks finish, and waits for them."""
+"""Stop units so that running tasks finish, and wait for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from procman.host.systemctl import Systemctl, Unit
 
 
 def stop_gracefully(systemctl: Systemctl, limits: Mapping[str, float], progress: Progress) -> None:
-    """Stop units side by side and return when all have ended; LIMITS maps each to the longest its tasks may take.
+    """Stop units in parallel and return when all have exited; `limits` maps each unit to its stop timeout in seconds.
 
-    What does not run counts as ended. May be repeated after an interruption anywhere. Raises ProcmanError when one
-    takes longer than systemd should give it.
+    A unit that is not running counts as exited. Can be repeated after an interruption at any point. Raises ProcmanError
+    if a unit is still running after systemd should have killed it.
     """
     stop = _Stop(systemctl, limits, progress)
     wait = StopWait(progress)
@@ -24,16 +24,16 @@ def stop_gracefully(systemctl: Systemctl, limits: Mapping[str, float], progress:
 
 
 def is_stopped_gracefully(unit: Unit) -> bool:
-    """Say whether systemd itself would stop it without losing tasks: TERM to the main process, and to no other.
+    """Return whether systemd stops the unit without losing tasks, with TERM to the main process only.
 
-    It would not where a drop-in says so, nor once the unit's file is gone and systemd has been told to look: then it
-    falls back to its defaults, and stops all processes at once.
+    It does not if a drop-in changes KillMode=, or if the unit file was removed and systemd has reloaded its
+    configuration: systemd then uses its default and sends TERM to all processes.
     """
     return unit.text("KillMode") == "mixed"
 
 
 class _Stop:
-    """A stop under way: what was ordered of which unit."""
+    """A stop in progress, with the commands already given for each unit."""
 
     def __init__(self, systemctl: Systemctl, limits: Mapping[str, float], progress: Progress) -> None:
         self._systemctl = systemctl
@@ -43,17 +43,17 @@ class _Stop:
         self._signalled: dict[str, int] = {}
 
     def pending(self) -> list[Unit]:
-        """Return the units that have not ended yet."""
+        """Return the units that have not exited yet."""
         units = self._systemctl.show(list(self._limits)).values()
         for unit in units:
             if unit.has_ended:
                 del self._limits[unit.name]
                 if unit.text("Result") == "timeout":
-                    self._progress(f"{_program(unit)} did not end within its stop timeout and was killed")
+                    self._progress(f"{_program(unit)} did not stop within its stop timeout and was killed")
         return [unit for unit in units if not unit.has_ended]
 
     def give_orders(self, units: Sequence[Unit], elapsed: float) -> None:
-        """Order systemd to stop UNITS; where it would lose tasks, TERM goes to the main process alone first."""
+        """Stop `units` through systemd; if that would lose tasks, send TERM to the main process only first."""
         stopped = []
         for unit in units:
             pid = unit.number("MainPID") or 0
@@ -65,15 +65,15 @@ class _Stop:
                 self._signalled[unit.name] = pid
                 self._systemctl.order("kill", "--kill-who=main", "--signal=TERM", unit.name)
         if stopped:
-            # In one order, so that systemd keeps beat's place before the others.
+            # In one command, so that systemd stops beat before the workers.
             self._systemctl.order("stop", "--no-block", *stopped)
             self._ordered.update(stopped)
 
     def limit(self, unit: Unit) -> float:
-        """Return how many seconds the stop of `unit` may take, as it is under way."""
+        """Return the total number of seconds that the stop of `unit` may take, from its beginning."""
         loaded = systemd_host.seconds(unit.text("TimeoutStopUSec"))
         longest = max(self._limits[unit.name], loaded or 0)
-        # After an order, systemd's own clock runs; before, with TERM to the main process alone, ours did.
+        # systemd's timeout begins with its stop job; if TERM goes to the main process only, procman's own comes first.
         return longest if is_stopped_gracefully(unit) else self._limits[unit.name] + (loaded or 0)
 
 

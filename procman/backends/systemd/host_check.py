@@ -1,4 +1,4 @@
-"""What a check before an install finds out about this host and its systemd, and what an install warns about."""
+"""Examine the host and its systemd before an install, and warn about what will not work there."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from procman.project import Project, Sandbox
 
 
 def examine(project: Project) -> ManagerReport:
-    """Return whether the systemd that PROJECT needs can be reached."""
+    """Return whether the systemd that `project` needs can be reached."""
     problem, remedy = systemd_host.trouble(project.scope) or ("", "")
     return ManagerReport(problem, remedy)
 
 
 def warnings(project: Project) -> list[str]:
-    """Return what will work less well on this host than procman.toml may lead to expect."""
+    """Return the settings of procman.toml that do not take full effect on this host."""
     found = []
     version, oldest = systemd_host.version(), project.systemd.minimum_version
     if version < oldest:
         found.append(
-            f"this is systemd {version}, the units are for {oldest} and later, and it ignores what it does not know: "
-            f"write minimum_version = {version} in [systemd]"
+            f"this host runs systemd {version}, which ignores directives that it does not know, and the units are for "
+            f"{oldest} and later: set minimum_version = {version} in [systemd]"
         )
     if project.scope is Scope.USER:
         found += warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
@@ -37,6 +37,6 @@ def warnings(project: Project) -> list[str]:
 def _left_out(project: Project) -> Iterator[str]:
     if project.systemd.sandbox is not Sandbox.OFF:
         left_out = ", ".join(f"{name}=" for name in sandbox.left_out(project))
-        yield f"the systemd of a user cannot do all of the sandbox; left out: {left_out}"
+        yield f"a user's systemd does not support the whole sandbox; left out: {left_out}"
     if project.after:
-        yield f"the systemd of a user does not know {', '.join(project.after)}: the key after does nothing here"
+        yield f"a user's systemd does not know {', '.join(project.after)}: the key after has no effect here"

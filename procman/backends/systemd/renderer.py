@@ -1,4 +1,4 @@
-"""The files of a project under systemd: a unit per program, a target for them all, the launcher."""
+"""Render a project for systemd: a unit per program, a target for all of them, and the launcher."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from procman.project import Beat, Command, Launch, Program, Project, RenderedFil
 from procman.templating import Templates
 
 ENV = "/usr/bin/env"
-"""Looks a command up in the PATH of the unit, and becomes it: systemd itself would look in its own PATH alone."""
+"""Finds a command in the PATH of the unit and executes it: systemd itself would search only its own PATH."""
 
 CREDENTIAL = "environment"
 
 STATE_ROOT = Path("/var/lib")
-"""What `StateDirectory=` is relative to, for the systemd of the host."""
+"""The directory that `StateDirectory=` is relative to in system scope."""
 
 
 def render(project: Project) -> Rendering:
-    """Return the directories and files of PROJECT; reads nothing but templates and the launcher."""
+    """Return the directories and files of `project`; reads only the templates and the launcher."""
     templates = Templates(project.templates)
     return Rendering(tuple(_directories(project)), tuple(_files(project, templates)))
 
 
 def log_path(project: Project, program: str) -> Path | None:
-    """Return the log of PROGRAM; None where the journal keeps it."""
+    """Return the log file of `program`; None if the log is in the journal."""
     return project.directories.logs / f"{program}.log" if project.systemd.log is SystemdLog.FILE else None
 
 
@@ -47,7 +47,7 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
     for own in (places.state, places.library, places.state / "run"):
         yield RenderedDirectory(own, 0o755, root, root)
     if system or project.systemd.log is SystemdLog.FILE:
-        # root's, like the files that systemd opens in it as root; only what is below it belongs to a program.
+        # Owned by root, because systemd opens log files in it as root; each program owns only a directory below it.
         yield RenderedDirectory(places.logs, 0o755, root, root)
     for program in project.programs:
         yield RenderedDirectory(places.run(program.name), 0o755, project.user, project.group)
@@ -102,8 +102,8 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
 
 
 def _target(project: Project, templates: Templates) -> RenderedFile:
-    # It says what starts at boot, and the units do not: so autostart restarts nothing, and is the only place to look.
-    # It also keeps units in systemd's memory that somebody has stopped; otherwise nobody would know of that (R11).
+    # The target, not the units, decides what starts at boot, so that a change of autostart restarts nothing. It also
+    # keeps stopped units in systemd's memory; otherwise systemd would forget that they were stopped on purpose (R11).
     owner, name = owner_of(project), target_name(project.name)
     values = {
         "marker": marker(project),
@@ -138,7 +138,7 @@ def _description(project: Project, program: Program) -> str:
         case Kind.COMMAND:
             return f"{program.name}, a command of {project.name}"
         case Kind.HEALTH:
-            raise ValueError(f"{program.name} is no program of procman.toml")
+            raise ValueError(f"{program.name} is not a program of procman.toml")
 
 
 def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]:
@@ -149,8 +149,8 @@ def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]
         return (str(project.virtualenv / "bin" / first), *rest)
     if "=" in first or first.startswith("-"):
         raise ProcmanError(
-            f"{project.configuration_file}: {program.key}.argv: {first!r} cannot be looked up in PATH",
-            hint="Write its whole path, or leave launcher = false out.",
+            f"{project.configuration_file}: {program.key}.argv: {first!r} cannot be searched for in PATH",
+            hint="Use its absolute path, or remove launcher = false.",
         )
     return (ENV, *launch.argv)
 
@@ -158,10 +158,10 @@ def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]
 def _environment(launch: Launch, by_credential: bool) -> dict[str, str]:
     environment = dict(launch.environment)
     if by_credential:
-        # The launcher reads the copy that systemd makes; the file's own name is for its messages.
+        # The launcher reads the copy that systemd makes; PROCMAN_ENVIRONMENT_FILE is kept for its messages.
         environment["PROCMAN_ENVIRONMENT_CREDENTIAL"] = CREDENTIAL
     else:
-        # systemd reads the file itself, also for a program without the launcher.
+        # systemd reads the file itself, even for a program without the launcher.
         environment.pop("PROCMAN_ENVIRONMENT_FILE", None)
     return environment
 

@@ -1,8 +1,8 @@
-"""What a program may see and do of the host, by profile; every line says what it does and when to relax it.
+"""The sandbox profiles: what a program may see and do on the host, with a comment on when to relax each directive.
 
-Left out on purpose, also of the strict profile: MemoryDenyWriteExecute= breaks compilers at run time and some uses of
+Omitted on purpose, even from the strict profile: MemoryDenyWriteExecute= breaks just-in-time compilers and some uses of
 cffi; ProcSubset=pid hides processors and memory from numpy and psutil; PrivateNetwork= hides the broker; RemoveIPC=
-removes the shared memory of everything else that runs as the same user.
+removes the shared memory of every other process of the same user.
 """
 
 from __future__ import annotations
@@ -18,18 +18,17 @@ from procman.quoting import Encoded
 from procman.quoting.systemd import Value, systemd_amount, systemd_bound_paths, systemd_paths, systemd_words
 
 HOMES = (Path("/home"), Path("/root"), Path("/run/user"))
-"""What `ProtectHome=` is about (systemd.exec(5))."""
+"""The directories that `ProtectHome=` covers (systemd.exec(5))."""
 
 TEMPORARY = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108
-"""What `PrivateTmp=` is about (systemd.exec(5))."""
+"""The directories that `PrivateTmp=` covers (systemd.exec(5))."""
 
 _KERNEL = (Path("/dev"), Path("/proc"), Path("/sys"))
-"""What `ProtectSystem=strict` leaves as it is (systemd.exec(5))."""
+"""The directories that `ProtectSystem=strict` leaves writable (systemd.exec(5))."""
 
 _BOUND = ("BindPaths", "BindReadOnlyPaths")
 _PATH_LISTS = {name for name, directive in KNOWN.items() if directive.value is Value.PATHS}
-"""Lists that grow with every line: what procman.toml adds takes nothing away."""
-
+"""Lists to which every line adds: a value in procman.toml extends the profile and does not replace it."""
 
 _YES = ("yes",)
 
@@ -42,74 +41,84 @@ class Rule:
     reason: str
     values: tuple[str, ...] = _YES
     strict: bool = False
-    """Only in the strict profile."""
+    """Whether it belongs to the strict profile only."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Lines of a unit under one comment; what stands behind the `=` is ready to be written."""
+    """Lines of a unit under one comment; the values are already quoted."""
 
     reason: str
     lines: tuple[tuple[str, Encoded], ...]
 
 
 _RULES = (
-    Rule("NoNewPrivileges", "No setuid program gains it rights. Relax it for tasks that call sudo or sendmail."),
-    Rule("PrivateDevices", "No disks, no graphics card. Relax it for tasks that compute on a GPU."),
-    Rule("PrivateMounts", "What it mounts, the host does not see. Nothing in Celery needs it relaxed."),
-    Rule("ProtectHostname", "The host's name cannot be changed. Nothing in Celery needs it relaxed."),
-    Rule("ProtectClock", "The clock cannot be set. Nothing in Celery needs it relaxed."),
-    Rule("ProtectKernelTunables", "/proc/sys and /sys are read-only. Nothing in Celery needs it relaxed."),
-    Rule("ProtectKernelModules", "No kernel modules are loaded. Nothing in Celery needs it relaxed."),
-    Rule("ProtectKernelLogs", "The kernel's log is out of sight. Nothing in Celery needs it relaxed."),
-    Rule("ProtectControlGroups", "Control groups are read-only. Relax it for tasks that start containers."),
-    Rule(
-        "ProtectProc", "Processes of other users are out of sight. Relax it for tasks that watch them.", ("invisible",)
-    ),
-    Rule("RestrictNamespaces", "No namespaces of its own. Relax it for tasks that start a browser or a container."),
-    Rule("RestrictRealtime", "No scheduling in real time, which can hang a host. Relax it for sound and the like."),
-    Rule("RestrictSUIDSGID", "No setuid or setgid files are made. Relax it for tasks that unpack such archives."),
+    Rule("NoNewPrivileges", "Setuid programs gain no privileges. Relax this for tasks that call sudo or sendmail."),
+    Rule("PrivateDevices", "No access to disks or graphics cards. Relax this for tasks that compute on a GPU."),
+    Rule("PrivateMounts", "The host does not see what the program mounts. Nothing in Celery needs this relaxed."),
+    Rule("ProtectHostname", "The host name cannot be changed. Nothing in Celery needs this relaxed."),
+    Rule("ProtectClock", "The clock cannot be set. Nothing in Celery needs this relaxed."),
+    Rule("ProtectKernelTunables", "/proc/sys and /sys are read-only. Nothing in Celery needs this relaxed."),
+    Rule("ProtectKernelModules", "Kernel modules cannot be loaded. Nothing in Celery needs this relaxed."),
+    Rule("ProtectKernelLogs", "The kernel log is hidden. Nothing in Celery needs this relaxed."),
+    Rule("ProtectControlGroups", "Control groups are read-only. Relax this for tasks that start containers."),
+    Rule("ProtectProc", "Processes of other users are hidden. Relax this for tasks that monitor them.", ("invisible",)),
+    Rule("RestrictNamespaces", "No new namespaces. Relax this for tasks that start a browser or a container."),
+    Rule("RestrictRealtime", "No real-time scheduling, which can hang a host. Relax this for audio processing."),
+    Rule("RestrictSUIDSGID", "Setuid and setgid files cannot be created. Relax this for tasks that unpack them."),
     Rule(
         "RestrictAddressFamilies",
-        "Local sockets and the Internet's protocols. Add AF_NETLINK for tasks that list network interfaces.",
+        "Only Unix, IPv4 and IPv6 sockets. Add AF_NETLINK for tasks that list network interfaces.",
         ("AF_UNIX AF_INET AF_INET6",),
     ),
-    Rule("LockPersonality", "Programs run as this kernel's own. Relax it for tasks that emulate another."),
-    Rule("KeyringMode", "A kernel keyring of its own. Relax it for Kerberos tickets kept in the user's.", ("private",)),
+    Rule(
+        "LockPersonality", "The execution domain cannot be changed. Relax this for tasks that emulate another kernel."
+    ),
+    Rule(
+        "KeyringMode", "A private kernel keyring. Relax this for Kerberos tickets in the user's keyring.", ("private",)
+    ),
     Rule(
         "CapabilityBoundingSet",
-        "None of root's powers. A port below 1024 needs CAP_NET_BIND_SERVICE, here and in AmbientCapabilities.",
+        "No capabilities. To listen on a port below 1024, add CAP_NET_BIND_SERVICE here and in AmbientCapabilities.",
         ("",),
     ),
-    Rule("SystemCallArchitectures", "No programs for another processor, which the filter would not see.", ("native",)),
+    Rule(
+        "SystemCallArchitectures",
+        "Only native system calls; those of another architecture could circumvent the filter.",
+        ("native",),
+    ),
     Rule(
         "SystemCallFilter",
-        "The system calls that a service needs, by systemd's own lists. Relax it when a task fails with EPERM.",
+        "The system calls that services need, as listed by systemd. Relax this if a task fails with EPERM.",
         ("@system-service", "~@privileged"),
     ),
-    Rule("PrivateIPC", "System V shared memory of its own. Relax it for tasks that share it.", strict=True),
     Rule(
-        "PrivateUsers",
-        "Files of other users seem to belong to nobody. Relax it for tasks that look at owners.",
+        "PrivateIPC",
+        "Private System V shared memory. Relax this for tasks that share it.",
         strict=True,
     ),
-    Rule("IPAddressDeny", "With the next line: hosts on the Internet cannot be reached ...", ("any",), strict=True),
+    Rule(
+        "PrivateUsers",
+        "The owners of other users' files are hidden. Relax this for tasks that read them.",
+        strict=True,
+    ),
+    Rule("IPAddressDeny", "Together with the next line: no connections to the Internet ...", ("any",), strict=True),
     Rule(
         "IPAddressAllow",
-        '... only this host and private networks. For a broker or a service outside, add it here, or write "any".',
+        '... only to this host and private networks. Add a broker or service outside of them here, or write "any".',
         ("localhost link-local 10.0.0.0/8 172.16.0.0/12 192.168.0.0/16 fc00::/7",),
         strict=True,
     ),
 )
 
 EPERM = Block(
-    "What the filter refuses is an error that the task reports, not its death.",
+    "A system call that the filter blocks fails with EPERM, which the task can report, instead of killing the process.",
     (("SystemCallErrorNumber", Encoded("EPERM")),),
 )
 
 
 def blocks(project: Project, program: Program) -> list[Block]:
-    """Return what stands in the unit of PROGRAM: the profile with its overrides, then what else was asked for."""
+    """Return the sandbox of `program`: the profile with its overrides, then other directives from procman.toml."""
     asked = _asked(project, program)
     found = []
     if project.systemd.sandbox is not Sandbox.OFF:
@@ -118,11 +127,11 @@ def blocks(project: Project, program: Program) -> list[Block]:
             found += _paths(project, program)
     done = {name for block in found for name, _ in block.lines} - _PATH_LISTS
     rest = [line for name, values in asked.items() if name not in done for line in _lines(name, values)]
-    return [*found, EPERM, *([Block("As procman.toml says.", tuple(rest))] if rest else [])]
+    return [*found, EPERM, *([Block("Other directives from procman.toml.", tuple(rest))] if rest else [])]
 
 
 def left_out(project: Project) -> list[str]:
-    """Return the directives of the profile that the project's systemd, or the manager of a user, cannot do."""
+    """Return the directives of the profile that the minimum version, or a user's systemd, does not support."""
     if project.systemd.sandbox is Sandbox.OFF:
         return []
     names = dict.fromkeys(rule.name for program in project.programs for rule in _rules(project, program))
@@ -130,8 +139,10 @@ def left_out(project: Project) -> list[str]:
 
 
 def writable_paths(project: Project, program: Program) -> list[Path]:
-    """Return the paths below which PROGRAM may write, other than its own directories and a private /tmp; the shortest
-    list, in order."""
+    """Return the paths below which `program` may write, apart from its own directories and a private /tmp.
+
+    The list is sorted, without paths that are below another one.
+    """
     paths = set(project.writable_paths)
     if isinstance(program.options, Beat) and program.options.schedule_file:
         paths.add(program.options.schedule_file.parent)
@@ -141,7 +152,7 @@ def writable_paths(project: Project, program: Program) -> list[Path]:
 
 
 def hidden_interpreter(project: Project, program: Program) -> Path | None:
-    """Return the Python that the virtualenv links to on this host, if the sandbox of PROGRAM hides it."""
+    """Return the Python that the virtualenv links to on this host if the sandbox of `program` hides it, else None."""
     if project.systemd.sandbox is Sandbox.OFF or project.scope is Scope.USER:
         return None
     hiding = _asked(project, program).get("ProtectHome", _home_rule(project, program).values)
@@ -153,7 +164,7 @@ def hidden_interpreter(project: Project, program: Program) -> Path | None:
 
 
 def read_only(project: Project, program: Program, paths: Iterable[Path]) -> list[Path]:
-    """Return those of PATHS, which PROGRAM writes to now, that its sandbox would keep it from."""
+    """Return those of `paths`, which `program` writes to now, that its sandbox would make read-only."""
     if project.systemd.sandbox is Sandbox.OFF or project.scope is Scope.USER:
         return []
     own = (
@@ -174,27 +185,31 @@ def _rules(project: Project, program: Program) -> Iterator[Rule]:
     for rule in _RULES:
         if strict or not rule.strict:
             yield rule
-    yield Rule("ProtectSystem", "The file system is read-only but for the paths named below.", ("strict",))
+    yield Rule(
+        "ProtectSystem",
+        "The file system is read-only, except for this program's directories and ReadWritePaths.",
+        ("strict",),
+    )
     yield _home_rule(project, program)
     if _uses_tmp(project, program):
         yield Rule(
             "PrivateTmp",
-            "The host's own /tmp: a path of the project is in it. Move that elsewhere to have a private one.",
+            "The host's /tmp, because a path of the project is in it. Move that path elsewhere to get a private /tmp.",
             ("no",),
         )
     else:
         yield Rule(
             "PrivateTmp",
-            "A /tmp of its own, emptied at stop. To exchange files through /tmp, name the directory in writable_paths.",
+            "A private /tmp, emptied at stop. To exchange files through /tmp, add the directory to writable_paths.",
         )
 
 
 def _home_rule(project: Project, program: Program) -> Rule:
     if project.systemd.sandbox is Sandbox.DEFAULT:
-        return Rule("ProtectHome", "Home directories are read-only but for writable_paths.", ("read-only",))
+        return Rule("ProtectHome", "Home directories are read-only, except for writable_paths.", ("read-only",))
     if _in_homes(project, program):
-        return Rule("ProtectHome", "Home directories seem empty but for what the project has there.", ("tmpfs",))
-    return Rule("ProtectHome", "Home directories are out of sight. Relax it for a Python interpreter in one.")
+        return Rule("ProtectHome", "Home directories appear empty, except for the paths of the project.", ("tmpfs",))
+    return Rule("ProtectHome", "Home directories are hidden. Relax this if the Python interpreter is in one.")
 
 
 def _paths(project: Project, program: Program) -> Iterator[Block]:
@@ -204,7 +219,7 @@ def _paths(project: Project, program: Program) -> Iterator[Block]:
     plain = [path for path in writable if path not in bound]
     if plain:
         yield Block(
-            'What tasks write elsewhere fails with "Read-only file system": name the directory in writable_paths.',
+            'If a task fails with "Read-only file system", add the directory to writable_paths.',
             (("ReadWritePaths", systemd_paths(plain)),),
         )
     readable = [path for path in _in_homes(project, program) if path not in bound] if hidden else []
@@ -214,7 +229,7 @@ def _paths(project: Project, program: Program) -> Iterator[Block]:
     if bound:
         lines.append(("BindPaths", systemd_bound_paths(bound)))
     if lines:
-        yield Block("What the project has in a home directory.", tuple(lines))
+        yield Block("The paths of the project that are in a home directory.", tuple(lines))
 
 
 def _block(rule: Rule, asked: Mapping[str, tuple[str, ...]]) -> Block:
@@ -237,7 +252,7 @@ def _available(name: str, project: Project) -> bool:
 
 
 def _read(project: Project, program: Program) -> list[Path]:
-    """Return the paths of the project that a program must see."""
+    """Return the paths of the project that a program must be able to read."""
     own = [project.directory, project.virtualenv, *project.python_path, *project.writable_paths]
     if isinstance(program.options, Beat) and program.options.schedule_file:
         own.append(program.options.schedule_file.parent)
@@ -250,7 +265,7 @@ def _in_homes(project: Project, program: Program) -> list[Path]:
 
 
 def _uses_tmp(project: Project, program: Program) -> bool:
-    # Without a private one, the host's must be writable: Celery does not start without a temporary directory.
+    # Without a private /tmp, the host's must be writable: Celery does not start without a temporary directory.
     relaxed = _asked(project, program).get("PrivateTmp", _YES) != _YES
     return relaxed or any(_below(path, TEMPORARY) for path in _read(project, program))
 

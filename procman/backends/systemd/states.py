@@ -1,4 +1,4 @@
-"""What systemd's properties say about the state of a program; pure but for the two clocks."""
+"""Derive the state of a program from the properties of its unit; pure, except that it reads two clocks."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from procman.host.systemctl import Unit
 from procman.model import InstalledProgram, ProgramState, State
 
 STATUSES = {
-    200: "its working directory cannot be entered: see the key directory in [project]",
-    201: "its nice value was refused",
-    203: "its program cannot be run: see the key virtualenv in [project]",
-    209: "its log file cannot be opened",
-    214: "its scheduling was refused",
+    200: "cannot change to its working directory: see the key directory in [project]",
+    201: "cannot set its nice value",
+    203: "cannot execute its program: see the key virtualenv in [project]",
+    209: "cannot open its log file",
+    214: "cannot set its scheduling policy",
     216: "its group does not exist: see the key group in [project]",
     217: "its user does not exist: see the key user in [project]",
-    218: "its capabilities could not be dropped",
-    226: "its sandbox could not be set up: a path in writable_paths, or the project's own, is missing",
-    228: "its system call filter could not be set up",
-    233: "its directory below /run could not be made",
-    238: "its directory below /var/lib could not be made",
-    240: "its directory below /var/log could not be made",
-    243: "its environment_file could not be read",
-    78: "the launcher could not start it",
+    218: "cannot drop its capabilities",
+    226: "cannot set up its sandbox: a path in writable_paths or a path of the project is missing",
+    228: "cannot set up its system call filter",
+    233: "cannot create its directory below /run",
+    238: "cannot create its directory below /var/lib",
+    240: "cannot create its directory below /var/log",
+    243: "cannot read its environment_file",
+    78: "the launcher cannot start it",
 }
-"""Exit statuses of what comes before the program: systemd (systemd.exec(5), "Process Exit Codes") and the launcher."""
+"""Exit statuses before the program runs: of systemd (systemd.exec(5), "Process Exit Codes") and of the launcher."""
 
 FIRST_OF_SYSTEMD, LAST_OF_SYSTEMD = 200, 245
 
 EXITED = 1
-"""`ExecMainCode` of a process that ended by itself (CLD_EXITED of waitid(2)); others were killed."""
+"""`ExecMainCode` of a process that exited (CLD_EXITED of waitid(2)); any other code means that it was killed."""
 
 AUTO_RESTART = ("auto-restart", "auto-restart-queued")
 
 
 def state_of(unit: Unit) -> State:
-    """Return the state of UNIT, in procman's words."""
+    """Return the state of `unit`, in procman's terms."""
     match unit.text("ActiveState"):
         case "active" | "reloading" | "refreshing":
-            # With RemainAfterExit=, which only a drop-in can have set, there may be no process.
+            # With RemainAfterExit=, which only a drop-in can set, there may be no process.
             return State.EXITED if unit.text("SubState") == "exited" else State.RUNNING
         case "activating":
             return State.BACKOFF if unit.text("SubState") in AUTO_RESTART else State.STARTING
@@ -54,9 +54,9 @@ def state_of(unit: Unit) -> State:
 
 
 def is_desired(unit: Unit, job: str | None, *, autostart: bool) -> bool:
-    """Say whether it should run; JOB is what systemd has queued for it, such as `restart`.
+    """Return whether the unit should run; `job` is the type of its job in systemd's queue, such as `restart`.
 
-    Before it was first started autostart decides; systemd forgets at a reboot.
+    Before the first start after a boot, `autostart` decides.
     """
     if job is not None:
         return job != "stop"
@@ -66,7 +66,7 @@ def is_desired(unit: Unit, job: str | None, *, autostart: bool) -> bool:
         case "inactive" | "failed":
             return not was_stopped(unit) if was_started(unit) else autostart
         case "deactivating":
-            # Without an order it ends by itself, or by the watchdog; afterwards systemd starts it again.
+            # Without a stop job, it is exiting on its own or by the watchdog, and systemd restarts it.
             return True
         case "":
             return autostart
@@ -74,20 +74,20 @@ def is_desired(unit: Unit, job: str | None, *, autostart: bool) -> bool:
 
 
 def starts_by_itself(program: InstalledProgram) -> bool:
-    """Say whether a program that systemd has never started is to run."""
+    """Return whether a program that systemd has never started should run."""
     return program.autostart and not program.left_stopped
 
 
 def was_started(unit: Unit) -> bool:
-    """Say whether systemd has started it since the host was booted."""
+    """Return whether systemd has started the unit since the host was booted."""
     return unit.moment("InactiveExit") > 0
 
 
 def was_stopped(unit: Unit) -> bool:
-    """Say whether somebody's order ended it.
+    """Return whether a unit that is inactive was stopped on purpose.
 
-    With `Restart=always` nothing else does. Without, which a drop-in may ask for: an order takes the unit out of its
-    active state before the process ends, an end of the process after. A timer has none.
+    With `Restart=always` there is no other reason. With another value, which a drop-in can set: a stop takes the unit
+    out of its active state before the process exits; otherwise the process exits first. A timer has no process.
     """
     if unit.name.endswith(".timer"):
         return True
@@ -95,15 +95,15 @@ def was_stopped(unit: Unit) -> bool:
 
 
 def could_not_be_started(unit: Unit) -> str:
-    """Return why systemd could not even begin to run the program; empty if it could."""
+    """Return why systemd could not execute the program; empty if it could."""
     status = unit.number("ExecMainStatus") or 0
     if unit.number("ExecMainCode") != EXITED or not FIRST_OF_SYSTEMD <= status <= LAST_OF_SYSTEMD:
         return ""
-    return f"status {status}: {STATUSES.get(status, 'systemd could not prepare it')}"
+    return f"status {status}: {STATUSES.get(status, 'systemd could not set it up')}"
 
 
 def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> ProgramState:
-    """Return the state of PROGRAM from what systemd says of its unit."""
+    """Return the state of `program` from the properties of its unit."""
     state = state_of(unit)
     details = [_detail(state, unit), *_departures(unit)]
     return ProgramState(
@@ -119,13 +119,13 @@ def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> Pro
 
 
 def since(unit: Unit) -> float | None:
-    """Return when its process was started, or else when its state was entered, in seconds since the epoch."""
+    """Return when the process started, or if there is none when the state last changed, in seconds since the epoch."""
     moment = unit.moment("ExecMainStart") if unit.number("MainPID") else unit.moment("StateChange")
     return time.time() - (time.monotonic() - moment) if moment else None
 
 
 def is_older_than_its_file(unit: Unit) -> bool:
-    """Say whether its process was started before the unit file was written; systemd may run it as another says."""
+    """Return whether the process started before the unit file was written, perhaps from a different unit file."""
     started = since(unit)
     try:
         written = Path(unit.text("FragmentPath")).stat().st_mtime
@@ -140,10 +140,10 @@ def _detail(state: State, unit: Unit) -> str:
             return _unknown(unit)
         case State.STOPPED:
             if unit.text("LoadState") == "masked":
-                return "masked: `systemctl unmask` allows it again"
+                return "masked: to allow starts again, use `systemctl unmask`"
             return "" if was_started(unit) else "not started yet"
         case State.FATAL:
-            return "killed: it did not end within its stop timeout" if unit.text("Result") == "timeout" else _end(unit)
+            return "killed: it did not stop within its stop timeout" if unit.text("Result") == "timeout" else _end(unit)
         case State.BACKOFF | State.EXITED:
             return _end(unit)
     return ""
@@ -152,14 +152,18 @@ def _detail(state: State, unit: Unit) -> str:
 def _unknown(unit: Unit) -> str:
     load = unit.text("LoadState")
     if load == "not-found":
-        return "systemd does not know its unit; `procman install` puts it in place"
+        return "systemd does not know its unit: run `procman install`"
     return f"systemd cannot read its unit ({load}): systemctl status {unit.name}"
 
 
 def _end(unit: Unit) -> str:
     status, result = unit.number("ExecMainStatus") or 0, unit.text("Result")
     if result in ("watchdog", "oom-kill", "resources"):
-        return {"watchdog": "it hung", "oom-kill": "out of memory", "resources": "systemd could not start it"}[result]
+        return {
+            "watchdog": "it hung (watchdog timeout)",
+            "oom-kill": "out of memory",
+            "resources": "systemd could not start it",
+        }[result]
     if unit.number("ExecMainCode") == EXITED:
         return f"exit status {status}" + (f": {STATUSES[status]}" if status in STATUSES else "")
     try:
@@ -169,12 +173,12 @@ def _end(unit: Unit) -> str:
 
 
 def _departures(unit: Unit) -> list[str]:
-    """Return how what systemd has loaded departs from procman's unit file."""
+    """Return how the unit that systemd has loaded differs from procman's unit file."""
     found = []
     if unit.text("ActiveState") == "active" and not unit.is_known:
-        found.append("its unit file is gone")
+        found.append("its unit file was removed")
     elif unit.text("NeedDaemonReload") == "yes":
-        found.append("its unit changed on disk, and systemd has not read it: `systemctl daemon-reload`")
+        found.append("its unit file changed, but systemd has not reloaded it: run `systemctl daemon-reload`")
     ours = [path for path in unit.text("DropInPaths").split() if not _is_for_all(Path(path))]
     if ours:
         found.append(f"changed by {', '.join(ours)}")
@@ -182,5 +186,5 @@ def _departures(unit: Unit) -> list[str]:
 
 
 def _is_for_all(drop_in: Path) -> bool:
-    # What a distribution says for every service of the host, such as Fedora's /usr/lib/systemd/system/service.d.
+    # Set by a distribution for every service of the host, such as Fedora's /usr/lib/systemd/system/service.d.
     return drop_in.parent.name == "service.d" and drop_in.is_relative_to("/usr/lib")

@@ -1,4 +1,4 @@
-"""Reads a rendering as systemd will, with everybody's units and drop-ins, before anything is put in place (R6)."""
+"""Read a rendering as systemd will, together with all units and drop-ins of the host, before it is installed (R6)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from procman.model import Scope
 from procman.project import Project, RenderedFile, Rendering, Sandbox
 
 CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
-"""What keeps running tasks alive and workers coming back, whatever a template says (R7)."""
+"""The directives that keep running tasks alive and restart workers; a changed template must keep them (R7)."""
 
 
 def verify(
@@ -25,7 +25,7 @@ def verify(
     removed: Iterable[Path] = (),
     adopted: Mapping[Path, str | None] | None = None,
 ) -> list[str]:
-    """Return the problems that systemd would have; works without rights as long as the files can be read."""
+    """Return the problems that systemd would have; needs no privileges if the files are readable."""
     try:
         version = systemd_host.version()
         reason = systemd_host.unreachable(project.scope)
@@ -34,7 +34,7 @@ def verify(
         units = {file.path.name: file for file in rendering.files if file.section}
         gone = {*removed, *(adopted or ())}
         problems = [*_clashes(project, units, gone), *_contract(project, units.values()), *_paths(project, rendering)]
-        # A name that is somebody else's would be read as theirs; there is no more to learn from it.
+        # If another unit has one of the names, systemd would read that unit, so its answer would be worthless.
         if problems:
             return problems
         staged = {name: file.content for name, file in units.items()}
@@ -45,29 +45,29 @@ def verify(
 
 
 def unread(_project: Project, _rendering: Rendering, _files: Iterable[Path]) -> list[str]:
-    """Return nothing: `remaining` takes nothing but units."""
+    """Return no problems: `remaining` accepts only units, which systemd reads."""
     return []
 
 
 def remaining(file: Path, names: Collection[str]) -> None:
-    """Say that nothing is left of a unit of somebody else's that has the name of one of ours; refuse any other FILE."""
+    """Accept an unmanaged unit with the name of one of procman's, of which nothing is left; refuse any other `file`."""
     same = file.suffix == ".service" and file.stem in names
     around = file.suffix == ".target" and any(name.startswith(f"{file.stem}-") for name in names)
     if not same and not around:
         raise ProcmanError(
-            f"{file}: this is no unit that procman would write",
-            hint=f"End it yourself when it has no more tasks: systemctl disable --now {file.name}",
+            f"{file}: procman does not install a unit of this name, so it cannot replace this one",
+            hint=f"Stop it yourself once it runs no tasks: systemctl disable --now {file.name}",
         )
 
 
 def _clashes(project: Project, units: Collection[str], gone: Collection[Path]) -> Iterator[str]:
-    """Names that systemd knows from elsewhere; what stands in procman's own directory is for the plan to judge."""
+    """Yield names that systemd finds in other directories; the plan checks the files in procman's own directory."""
     places = [path for path in systemd_host.unit_path(project.scope) if path != project.directories.units]
     for name in units:
         there = [path / name for path in places if os.path.lexists(path / name) and path / name not in gone]
         if there:
-            key = "project.name" if name == f"{project.name}.target" else f"the name of the table that makes {name}"
-            yield f"{there[0]} is a unit of somebody else's, and procman's would hide it: change {key}"
+            key = "project.name" if name == f"{project.name}.target" else f"the name of the table for {name}"
+            yield f"{there[0]} is not managed by procman, and procman's unit would override it: change {key}"
 
 
 def _contract(project: Project, units: Iterable[RenderedFile]) -> Iterator[str]:
@@ -77,27 +77,27 @@ def _contract(project: Project, units: Iterable[RenderedFile]) -> Iterator[str]:
         for name, value in CONTRACT.items():
             found = re.findall(rf"^{name}=(.*)$", file.content, re.MULTILINE)
             if found != [value]:
-                yield f"{file.path}: {name}= must be {value}, or running tasks are lost: mend the template"
+                yield f"{file.path}: {name}= must be {value}, or running tasks are lost: fix the template"
 
 
 def _paths(project: Project, rendering: Rendering) -> Iterator[str]:
-    """Paths without which systemd starts no program: its status is then 226/NAMESPACE or 243/CREDENTIALS."""
+    """Yield missing paths that would keep a program from starting, with status 226/NAMESPACE or 243/CREDENTIALS."""
     file, made = project.configuration_file, {directory.path for directory in rendering.directories}
     if project.environment_file and _is_missing(project.environment_file):
-        yield f"{file}: environment_file: {project.environment_file} is not there, and no program starts without it"
+        yield f"{file}: environment_file: {project.environment_file} does not exist, and no program starts without it"
     if project.scope is Scope.USER or project.systemd.sandbox is Sandbox.OFF:
         return
     writable = {path for program in project.programs for path in sandbox.writable_paths(project, program)}
     for path in sorted(writable - made):
         if _is_missing(path):
             user = project.user or "root"
-            yield f"{file}: writable_paths: {path} is not there: install -d -o {user} {path}"
+            yield f"{file}: writable_paths: {path} does not exist: install -d -o {user} {path}"
     for program in project.programs:
         hidden = sandbox.hidden_interpreter(project, program)
         if hidden:
             yield (
                 f"{file}: {program.key}: the Python of {project.virtualenv} is {hidden}, which the sandbox hides: "
-                f'write ProtectHome = "read-only" under [systemd.directives]'
+                f'set ProtectHome = "read-only" under [systemd.directives]'
             )
 
 
@@ -107,7 +107,7 @@ def _is_missing(path: Path) -> bool:
     except FileNotFoundError:
         return True
     except OSError:
-        # Not for this caller to see; systemd looks as root.
+        # This caller may not look there; systemd does as root.
         return False
     return False
 

@@ -1,4 +1,4 @@
-"""The timer that has a project's programs looked after under systemd, and the service it starts."""
+"""The watcher under systemd: a timer and the service that it starts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from procman.quoting.systemd import systemd_words
 from procman.templating import Templates
 
 LOOK_SECONDS = 300
-"""No look takes so long, also with a broker that does not answer and commands that are told of events."""
+"""No check takes this long, even if the broker does not answer and commands of on_event run."""
 
 POWERS = "CAP_KILL CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_SETUID CAP_SETGID"
-"""To signal processes of others, see their memory and files, and become the programs' user."""
+"""To signal other users' processes, see their memory and open files, and switch to the programs' user."""
 
 SANDBOX = {
     "NoNewPrivileges": "yes",
-    # Not strict, and nothing of ProtectHome: what it would see as read-only it would report as such.
+    # Not strict, and no ProtectHome: the check would report paths as read-only that are so only for itself.
     "ProtectSystem": "full",
     "PrivateDevices": "yes",
     "ProtectHostname": "yes",
@@ -51,7 +51,7 @@ def timer_name(project: Project) -> str:
 
 
 def watcher_files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
-    """Yield both units; nothing where nobody is to look after PROJECT."""
+    """Yield both units, or nothing if healing is off."""
     argv, name, owner = watcher_argv(project), watcher_name(project), owner_of(project)
     if argv is None:
         return
@@ -73,7 +73,7 @@ def watcher_files(project: Project, templates: Templates) -> Iterator[RenderedFi
 
 
 def _sandbox(project: Project) -> list[tuple[str, Encoded]]:
-    """Return the lines of its sandbox; the systemd of a user can do next to none of it."""
+    """Return the lines of the sandbox; empty in user scope, because a user's systemd supports almost none of them."""
     if project.scope is Scope.USER or project.systemd.sandbox is Sandbox.OFF:
         return []
     known = {name: KNOWN[name].since <= project.systemd.minimum_version for name in SANDBOX if name in KNOWN}

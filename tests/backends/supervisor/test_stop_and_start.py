@@ -38,7 +38,7 @@ def test_stop_tells_what_it_waits_for(supervisord: Supervisord) -> None:
     eventually(lambda: "ready" in supervisord.events("a"))
     told: list[str] = []
     supervisord.controller().stop([installed("a", stop_timeout=600)], told.append)
-    assert "a: finishing its tasks, 1 s of at most 600 s" in told
+    assert "a: stopping, 1 s of at most 600 s (running tasks may finish)" in told
 
 
 def test_stop_of_a_stopped_or_unloaded_program_is_done_at_once(supervisord: Supervisord) -> None:
@@ -86,7 +86,7 @@ def test_stop_that_takes_too_long_ends_with_an_error(supervisord: Supervisord, m
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
     monkeypatch.setattr("procman.backends.graceful_stop.MARGIN_SECONDS", 0)
-    with pytest.raises(ProcmanError, match="a did not end within"):
+    with pytest.raises(ProcmanError, match="a did not stop within"):
         stop_gracefully(supervisord.client, {"a": 0.5}, ignore)
     assert supervisord.state("a") == "STOPPING"
 

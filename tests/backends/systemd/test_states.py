@@ -135,12 +135,12 @@ def test_order_under_way_says_what_is_wanted(job: str, desired: bool) -> None:
         (RUNNING, ""),
         (NEVER, "not started yet"),
         (STOPPED, ""),
-        (STOPPED_BY_FORCE, "killed: it did not end within its stop timeout"),
+        (STOPPED_BY_FORCE, "killed: it did not stop within its stop timeout"),
         (BACKOFF, "killed by SIGKILL"),
-        ({**BACKOFF, "Result": "watchdog"}, "it hung"),
+        ({**BACKOFF, "Result": "watchdog"}, "it hung (watchdog timeout)"),
         ({**BACKOFF, "ExecMainCode": "1", "ExecMainStatus": "1"}, "exit status 1"),
         ({**BACKOFF, "ExecMainCode": "2", "ExecMainStatus": "250"}, "killed by signal 250"),
-        (GONE, "its unit file is gone"),
+        (GONE, "its unit file was removed"),
     ],
 )
 def test_detail_tells_what_happened(properties: dict[str, str], detail: str) -> None:

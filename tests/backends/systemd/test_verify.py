@@ -87,7 +87,7 @@ def test_name_that_systemd_knows_from_elsewhere_is_refused(virtualenv: Path) -> 
     desired = project()
     renamed = replace(desired, name="network")
     [problem] = [each for each in problems(renamed, virtualenv) if "network.target" in each]
-    assert "a unit of somebody else's" in problem
+    assert "is not managed by procman, and procman's unit would override it" in problem
     assert "change project.name" in problem
 
 
@@ -114,7 +114,7 @@ def test_template_that_would_lose_tasks_is_refused(virtualenv: Path, line: str, 
     files = tuple(replace(file, content=file.content.replace(line, instead)) for file in rendering.files)
     found = verify(desired, Rendering(rendering.directories, files))
     assert len(found) == 3
-    assert "mend the template" in found[0]
+    assert "fix the template" in found[0]
 
 
 def test_writable_path_that_is_missing_is_refused_with_the_command_that_makes_it(virtualenv: Path) -> None:
@@ -125,7 +125,7 @@ def test_writable_path_that_is_missing_is_refused_with_the_command_that_makes_it
 
 def test_environment_file_that_is_missing_is_refused(virtualenv: Path) -> None:
     [problem] = problems(project(more='environment_file = "/nowhere/celery.env"'), virtualenv)
-    assert "/nowhere/celery.env is not there" in problem
+    assert "/nowhere/celery.env does not exist" in problem
 
 
 def test_python_in_a_home_directory_that_the_sandbox_hides_is_refused(
@@ -192,7 +192,7 @@ def test_only_a_unit_of_the_same_name_is_taken_over() -> None:
     remaining(Path("/etc/systemd/system/catmaid-celery.service"), names)
     remaining(Path("/etc/systemd/system/catmaid.target"), names)
     for other in ("celery.service", "cat.target", "catmaid-celery.timer"):
-        with pytest.raises(ProcmanError, match="no unit that procman would write"):
+        with pytest.raises(ProcmanError, match="procman does not install a unit of this name"):
             remaining(Path("/etc/systemd/system", other), names)
 
 

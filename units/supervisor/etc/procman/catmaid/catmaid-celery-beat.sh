@@ -1,17 +1,17 @@
 #!/bin/sh
 # Written by procman for catmaid: change procman.toml and run `procman install`.
-# Starts catmaid-celery-beat. supervisord runs it as www-data. By hand, once the program is stopped:
+# Starts catmaid-celery-beat. supervisord runs this script as www-data. By hand, once the program is stopped:
 #   runuser -u www-data -- /etc/procman/catmaid/catmaid-celery-beat.sh
 if [ "$(id -u)" != "$(id -u www-data)" ]; then
     echo "$0 must be run as www-data: what it writes would belong to the wrong user" >&2
     exit 77
 fi
 
-# supervisord changes the user and leaves these as they were for root; the shell looks ~www-data up.
+# supervisord changes the user but leaves these variables as they were for root. The shell expands ~www-data.
 HOME=~www-data USER=www-data LOGNAME=www-data
 export HOME USER LOGNAME
 
-# The virtualenv, as its bin/activate does it, and what Django and Celery need.
+# Activate the virtualenv as its bin/activate does, and set the variables that Django and Celery need.
 unset PYTHONHOME
 export VIRTUAL_ENV=/opt/catmaid/django/env
 export PATH=/opt/catmaid/django/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -35,7 +35,7 @@ export PROCMAN_HOLD_FILE=/var/lib/procman/catmaid/holds/catmaid-celery-beat.json
 cd /opt/catmaid/django/projects || exit 1
 umask 022
 
-# The launcher ends the program when this parent is killed, so that no second one is started beside it.
+# The launcher ends the program if this parent is killed, so that the next supervisord does not start it twice.
 export PROCMAN_PARENT_PID="$PPID"
 
 exec /opt/catmaid/django/env/bin/python /usr/local/lib/procman/catmaid/launcher.py -A mysite beat -l info --pidfile= -s /var/lib/catmaid/celerybeat-schedule
