@@ -1,4 +1,4 @@
-"""`procman health`."""
+"""Define `procman health`."""
 
 from __future__ import annotations
 
@@ -18,35 +18,31 @@ from procman.monitoring import health as command
 
 FORMATS = ("text", "json", "nagios", "openmetrics")
 UNKNOWN = 3
-"""What a monitoring plugin ends with when it is called wrongly (U2)."""
+"""Exit status of a monitoring plugin after wrong usage (U2)."""
 
 REFRESH_SECONDS = 2.0
 
 
-class Misuse(click.UsageError):
-    """A usage error that monitoring tells from a warning."""
-
-    exit_code = UNKNOWN
-
-
 class Plugin(click.Command):
-    """A command whose errors end with 3, as monitoring wants it; with `--format nagios` they are told on stdout."""
+    """A command whose errors exit with 3, as monitoring expects; `--format nagios` prints them on stdout, too."""
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Read the command line."""
+        """Parse the command line."""
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
-            raise Misuse(error.format_message(), error.ctx) from None
+            error.exit_code = UNKNOWN
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise Misuse(error.format_message(), error.ctx) from None
+            error.exit_code = UNKNOWN
+            raise
         except ProcmanError as error:
             error.exit_status = UNKNOWN
             if ctx.params.get("form") == "nagios":
@@ -58,19 +54,21 @@ class Plugin(click.Command):
 
 @click.command(cls=Plugin)
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="What to print.")
-@click.option("--json", "as_json", is_flag=True, help="The same as --format json (`procman explain health`).")
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Replace FILE, whole, instead of printing."
+    "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Format of the output."
 )
-@click.option("--probe", is_flag=True, help="Ask the broker too; takes as long as loading the app.")
-@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain health`.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="FILE", help="Replace FILE atomically instead of printing."
+)
+@click.option("--probe", is_flag=True, help="Query the broker, too; this loads the app and takes as long.")
+@click.option("--watch", is_flag=True, help="Refresh the output every 2 seconds until Ctrl-C.")
 @options.seconds(
     "--timeout",
     "seconds",
     kind=options.Seconds(min_open=True),
     default=30,
-    explanation="How long it may take in all.",
+    explanation="Time limit for the command.",
 )
 @click.pass_obj
 def health(
@@ -83,14 +81,26 @@ def health(
     watch: bool,
     seconds: float,
 ) -> int:
-    """Say whether the programs do what they are for.
+    """Check that workers consume and beat ticks.
 
-    Exit status, as of a monitoring plugin: 0 ok; 1 warning; 2 critical; 3 it cannot be told, or the command is
-    wrong. `procman explain CODE` describes a check.
+    Reads the heartbeats that workers and beat write, and inspects processes, files and disks. Does not load the app,
+    and queries the broker only with --probe, with `management_url` in [health], or when a program seems stuck and the
+    broker could be the cause. `procman explain CODE` explains a result.
+
+    Any user can run it, but only root and the user of the programs can see open files, exact memory and the broker.
+
+    Exit status, as for a monitoring plugin: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN, or wrong usage or configuration.
+
+    \b
+    Examples:
+      # Check by hand, with the broker
+      procman health --probe
+      # Check from Nagios or Icinga
+      procman --project catmaid health --format nagios
     """
     form = "json" if as_json else form
     if watch and (form != "text" or output or not sys.stdout.isatty()):
-        raise click.UsageError("--watch is for a terminal, and for text.")
+        raise click.UsageError("--watch needs a terminal, and prints text only.")
 
     def examine() -> command.Health:
         return Background(lambda: command.examine_asked(selection.installed(), names, probe=probe)).result(seconds)
@@ -107,8 +117,8 @@ def health(
 
 
 def shown(found: command.Health, form: str) -> str:
-    """Return the text in the format FORM, with the end of its last line."""
-    # Imported by need: monitoring asks every minute, and for one of them.
+    """Return the output in the format `form`, with a newline at its end."""
+    # Imported when needed: monitoring runs this every minute, with one format.
     if form == "nagios":
         from procman.output import nagios
 
@@ -128,7 +138,7 @@ def _watch(examine: Callable[[], command.Health]) -> int:
         while True:
             found = examine()
             click.clear()
-            click.echo(time.strftime("%H:%M:%S") + "  (every 2 s; Ctrl-C ends it)\n")
+            click.echo(time.strftime("%H:%M:%S") + "  (every 2 s; press Ctrl-C to quit)\n")
             click.echo(shown(found, "text"), nl=False)
             level = found.level
             time.sleep(REFRESH_SECONDS)

@@ -1,4 +1,4 @@
-"""`procman hold`."""
+"""Define `procman hold`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from procman.output.terminal import moment
     "--for",
     "span",
     metavar="TIME",
-    help="How long: 90s, 30min, 2h, 1d; at most 3650d.  [default: until released]",
+    help="End the hold after TIME: 90s, 30min, 2h, 1d; at most 3650d.  [default: until released]",
 )
-@click.option("--reason", default="", metavar="TEXT", help="Why, for whoever looks next.")
+@click.option("--reason", default="", metavar="TEXT", help="Reason, shown by status and events.")
 @click.pass_obj
 def hold(selection: Selection, names: tuple[str, ...], span: str | None, reason: str) -> None:
-    """Leave programs as they are: nothing heals them until they are released.
+    """Hold programs: do not heal them until they are released.
 
-    Before you drain a worker by hand, for instance: with `celery control cancel_consumer` it consumes nothing while
-    messages wait, which is just what healing looks for. What is found is still told.
+    Hold a worker before you drain it by hand: after `celery control cancel_consumer` it consumes nothing while messages
+    wait, and healing would restart it. Problems are still reported. systemd's watchdog still ends a frozen program.
+    A second hold replaces the first.
+
+    \b
+    Examples:
+      # Prevent a restart while you drain the worker
+      procman hold celery --for 2h --reason "draining"
+      # End the hold early
+      procman release celery
     """
     ignore_lost_output()
     seconds = command.seconds_of(span) if span is not None else None
     for held in command.hold(selection.installed(), names, seconds, reason, os.environ):
-        end = "it is released" if held.until is None else moment(held.until, "seconds")
+        end = "released" if held.until is None else moment(held.until)
         click.echo(f"{held.program}: held until {end}")

@@ -1,10 +1,10 @@
-"""The group of commands, which imports a command only when it is called, and the one place that prints errors."""
+"""Define the group of commands, and print every error of a user in one place."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -13,50 +13,63 @@ from procman.cli.safe_streams import standard_streams
 from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.output.terminal import coloured, printable
+from procman.suggest import nearest
+
+OPTIONS_OF_GROUP = {"--config": "PATH", "--project": "NAME"}
 
 COMMANDS = {
-    "init": "Find the project's parts and write procman.toml.",
-    "check": "Prove that what an install would start will run.",
-    "render": "Show every file that procman would write.",
+    "init": "Inspect a Django project and write its procman.toml.",
+    "check": "Check that the programs will run, without starting them.",
+    "render": "Print every file that an install would write.",
     "diff": "Show what an install would change.",
-    "install": "Put the files in place and have the programs running.",
-    "history": "Show the generations that can be brought back.",
-    "rollback": "Bring back an earlier generation.",
-    "uninstall": "Stop the programs and remove what procman wrote.",
-    "status": "Show state, health, memory and restarts of each program.",
-    "health": "Say whether the programs do what they are for.",
+    "install": "Install the files and start the programs.",
+    "history": "List the generations that a rollback can restore.",
+    "rollback": "Roll back to an earlier generation.",
+    "uninstall": "Stop the programs and remove the installed files.",
+    "status": "Show the state, health, memory and restarts of each program.",
+    "health": "Check that workers consume and beat ticks.",
     "start": "Start programs.",
-    "stop": "Stop programs; running tasks are finished first.",
-    "restart": "Restart programs one by one; running tasks are finished first.",
-    "logs": "Show what a program wrote.",
-    "events": "Show what was found, healed, held and stopped, and why; the oldest first.",
-    "hold": "Leave programs as they are: nothing heals them until they are released.",
-    "release": "Let programs be healed again that were held; no NAME means all.",
-    "heal": "Look at the programs once, and restart what has been found unsound often enough.",
-    "run": "Run one program in the foreground, just as the process manager would.",
+    "stop": "Stop programs gracefully: running tasks finish first.",
+    "restart": "Restart programs gracefully, one at a time.",
+    "logs": "Show the log of a program.",
+    "events": "List what happened to the programs, oldest first.",
+    "hold": "Hold programs: do not heal them until they are released.",
+    "release": "Release held programs, so that they are healed again.",
+    "heal": "Check the programs once and restart those that stay unhealthy.",
+    "run": "Run one program in the foreground, as the process manager would.",
     "explain": "Explain the code of a check, or print a page of the documentation.",
     "schema": "Print the JSON Schema of procman.toml, for editors.",
 }
-"""Each command is the function of its name in the module of its name; the text is its help in the list."""
+"""Each command is the function of that name in the module of that name; the text is its line in `procman --help`."""
 
 
 class LazyGroup(click.Group):
-    """Knows the commands by name alone, so that `status` need not wait for what `render` imports."""
+    """Imports a command only when it is called, so that `status` does not wait for the imports of `render`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order in which a person meets them."""
+        """Return the names in the order in which an administrator needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command, imported now; None where there is no such name."""
+        """Import and return the command; None if it does not exist."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"procman.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command of the command line; suggest one if it is misspelt. Click knows none by name."""
+        name = args[0]
+        if not name.startswith("-") and self.get_command(ctx, name) is None:
+            near = nearest(name, COMMANDS)
+            ctx.fail(f"No such command {name!r}." + (f" Did you mean {near!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list without importing a single command."""
+        """Write the list without importing the commands."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
@@ -74,42 +87,73 @@ def _version(ctx: click.Context, _: click.Parameter, desired: bool) -> None:
     "--config",
     "configuration",
     type=click.Path(path_type=Path),
-    help="procman.toml; else PROCMAN_CONFIG, the working directory and its parents are looked at.",
+    help="Use this procman.toml.  [default: $PROCMAN_CONFIG, or procman.toml in the working directory or above it]",
 )
-@click.option("--project", metavar="NAME", help="An installed project, where there is no procman.toml at hand.")
-@click.option("--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version.")
+@click.option("--project", metavar="NAME", help="Use the installed project NAME instead of a procman.toml.")
+@click.option(
+    "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version and exit."
+)
 @click.pass_context
 def procman(ctx: click.Context, configuration: Path | None, project: str | None) -> None:
-    """Keep a Django project's Celery workers and beat running, under supervisord or systemd."""
+    """Keep a Django project's Celery workers and beat running, under supervisord or systemd.
+
+    procman.toml describes the programs. NAME in a command is the name of a program or its key in procman.toml:
+    catmaid-celery or celery. --config and --project go before the command.
+
+    \b
+    Examples:
+      # Install a project
+      procman init
+      procman check
+      procman install
+      # Check a project from any directory
+      procman --project catmaid status
+    """
     if configuration and project:
-        raise click.UsageError("--config and --project exclude each other.")
+        raise click.UsageError("--config and --project cannot be used together.")
     ctx.obj = Selection(configuration, project)
 
 
 @standard_streams()
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line and return its exit status; what a user can mend is told without a traceback (U1)."""
+    """Run the command line and return its exit status; print errors that the user can fix without a traceback (U1)."""
     try:
         status = procman.main(args=list(arguments), prog_name="procman", standalone_mode=False)
     except click.ClickException as error:
         error.show()
+        for hint in _right_order(error, arguments):
+            click.echo(f"  {hint}", err=True)
         return error.exit_code
     except ProcmanError as error:
-        _tell(error)
+        _show(error)
         return error.exit_status
     except (KeyboardInterrupt, click.Abort) as error:
         print("procman: interrupted", file=sys.stderr)  # noqa: T201
-        # Click's has the one that carries a hint, if there is any, for its cause.
+        # The cause of Click's own exception has the hint, if there is one.
         for hint in (error.__cause__ or error).args:
             print(f"  {hint}", file=sys.stderr)  # noqa: T201
         return 130
     except BrokenPipeError:
-        # Who reads our output has seen enough.
+        # The reader of the output has closed the pipe, as `head` does.
         return 1
     return status if isinstance(status, int) else 0
 
 
-def _tell(error: ProcmanError) -> None:
+def _right_order(error: click.ClickException, arguments: Sequence[str]) -> Iterator[str]:
+    """Yield the right command line if an option of the group follows the command."""
+    name = getattr(error, "option_name", None)
+    if not isinstance(error, click.NoSuchOption) or name not in OPTIONS_OF_GROUP:
+        return
+    import shlex  # for mistakes alone
+
+    at = next(number for number, word in enumerate(arguments) if word.partition("=")[0] == name)
+    length = 1 if "=" in arguments[at] else 2
+    option = arguments[at : at + length] if len(arguments) >= at + length else [name, OPTIONS_OF_GROUP[name]]
+    words = [*option, *arguments[:at], *arguments[at + length :]]
+    yield printable(f"{name} goes before the command: {shlex.join(['procman', *words])}")
+
+
+def _show(error: ProcmanError) -> None:
     word = coloured("procman:", "red", sys.stderr)
     for line in error.message.splitlines():
         click.echo(f"{word} {printable(line)}", err=True)

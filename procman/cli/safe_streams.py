@@ -1,4 +1,4 @@
-"""Standard output and error that may be lost: a full disk, a reader that has gone, a terminal that was closed."""
+"""Handle standard streams that cannot be written: a full disk, a closed pipe, a closed terminal."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from procman.errors import ProcmanError
 
 
 class Stream:
-    """A stream whose first error is told to LOST, which may raise; nothing that comes later is written."""
+    """A stream that passes its first error to `lost`, which may raise, and writes nothing after that."""
 
     def __init__(self, stream: TextIO, lost: Callable[[OSError], None]) -> None:
         self._stream = stream
         self.lost = lost
+        self._error: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write TEXT."""
+        """Write `text`."""
+        self._raise_again()
         try:
             return self._stream.write(text)
         except OSError as error:
@@ -29,7 +31,8 @@ class Stream:
             return len(text)
 
     def flush(self) -> None:
-        """Write what is left."""
+        """Write the buffered text."""
+        self._raise_again()
         try:
             self._stream.flush()
         except OSError as error:
@@ -38,21 +41,28 @@ class Stream:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
+    def _raise_again(self) -> None:
+        # Click writes an empty text to find out whether a stream is binary, and ignores every exception of that. With
+        # PYTHONUNBUFFERED this is a write(2), and the first to fail.
+        if self._error:
+            self.lost(self._error)
+
     def _give_up(self, error: OSError) -> None:
-        # Python would try to write what is in the buffer once more at exit, and complain.
+        # At exit, Python would write the rest of the buffer, and print an error.
         with suppress(OSError):
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self._stream.fileno())
             os.close(nothing)
+        self._error = error
         self.lost(error)
 
 
 @contextmanager
 def standard_streams() -> Iterator[None]:
-    """Have errors of standard output and error told, and not with a traceback.
+    """Replace standard output and error by streams whose errors cause no traceback.
 
-    Standard output is what a command is for, so that it ends with a ProcmanError, or quietly where a reader has seen
-    enough, until `ignore_lost_output`. Messages that nobody can read change nothing.
+    An error of standard output ends the command with a ProcmanError, or quietly after a closed pipe, until
+    `ignore_lost_output` is called. An error of standard error is ignored.
     """
     before = sys.stdout, sys.stderr
     sys.stderr = cast(TextIO, Stream(sys.stderr, lambda _: None))
@@ -64,13 +74,13 @@ def standard_streams() -> Iterator[None]:
 
 
 def ignore_lost_output() -> None:
-    """From now on output that cannot be written is told once, on stderr: what was ordered is carried out to the end."""
+    """Complete the command even if its output cannot be written; report that once, on stderr."""
     if isinstance(sys.stdout, Stream):
-        sys.stdout.lost = _tell_once
+        sys.stdout.lost = _warn_once
 
 
 def echo_lines(lines: Iterable[object], *, err: bool = False) -> None:
-    """Print `lines` one after the other, each as soon as it is there."""
+    """Print each of `lines` as soon as it is available."""
     for line in lines:
         click.echo(line, err=err)
 
@@ -78,11 +88,11 @@ def echo_lines(lines: Iterable[object], *, err: bool = False) -> None:
 def _end(error: OSError) -> None:
     if isinstance(error, BrokenPipeError):
         raise error
-    raise ProcmanError(f"the output cannot be written: {error.strerror or error}") from None
+    raise ProcmanError(f"cannot write output: {error.strerror or error}") from None
 
 
-def _tell_once(error: OSError) -> None:
+def _warn_once(error: OSError) -> None:
     assert isinstance(sys.stdout, Stream)
     sys.stdout.lost = lambda _: None
     why = error.strerror or error
-    click.echo(f"procman: what is done can no longer be shown ({why}); it is done all the same", err=True)
+    click.echo(f"procman: cannot write output ({why}); continuing", err=True)

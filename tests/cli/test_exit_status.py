@@ -1,9 +1,10 @@
-"""Exit status and stderr of a command that is misused, interrupted, or whose output is not read (U1, U2)."""
+"""Exit status and stderr of a command that is misused or interrupted, or cannot write its output (U1, U2)."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,14 +21,53 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.mark.parametrize(
     "arguments", [["no-such-command"], ["status", "--no-such-option"], ["--config", "a", "--project", "b", "status"]]
 )
-def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(arguments) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "Error:" in shown.err
 
 
-def test_working_directory_that_was_removed_is_a_message(
+@pytest.mark.parametrize(
+    ("word", "suggestion"),
+    [
+        ("statsu", " Did you mean 'status'?"),
+        ("restrat", " Did you mean 'restart'?"),
+        ("up", ""),
+        ("\x1b[31m", ""),
+    ],
+)
+def test_misspelt_command_gets_a_suggestion(word: str, suggestion: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([word]) == 2
+    assert capsys.readouterr().err.endswith(f"\nError: No such command {word!r}.{suggestion}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        ("check --config a.toml -v", "procman --config a.toml check -v"),
+        ("check -v --config=a.toml", "procman --config=a.toml check -v"),
+        ("hold one --reason 'a b' --project site", "procman --project site hold one --reason 'a b'"),
+        ("status --project", "procman --project NAME status"),
+        ("health --config a.toml", "procman --config a.toml health"),
+    ],
+)
+def test_option_of_the_group_after_the_command_is_answered_with_the_right_order(
+    words: str, right: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(shlex.split(words)) == (3 if words.startswith("health") else 2)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    option = "--config" if "--config" in words else "--project"
+    assert shown.err.endswith(f"\n  {option} goes before the command: {right}\n")
+
+
+def test_other_wrong_options_get_no_order(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["status", "--no-such-option"]) == 2
+    assert "goes before" not in capsys.readouterr().err
+
+
+def test_missing_working_directory_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "gone").mkdir()
@@ -42,7 +82,7 @@ def test_working_directory_that_was_removed_is_a_message(
     ["health --timeout", "check --timeout", "install --wait", "install --lock-wait", "restart --wait"],
 )
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e300", "99999999999999999999", "604801", "-1", "soon", ""])
-def test_seconds_are_a_number_that_every_clock_takes(
+def test_option_in_seconds_refuses_what_no_clock_accepts(
     words: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run([*words.split(), value]) == (3 if words.startswith("health") else 2)
@@ -51,7 +91,7 @@ def test_seconds_are_a_number_that_every_clock_takes(
     assert f"Invalid value for '{words.split()[1]}'" in shown.err
 
 
-def test_a_command_prints_five_mistakes_in_five_lines_and_exits_with_2(tmp_path: Path) -> None:
+def test_five_mistakes_are_reported_in_five_lines_with_exit_status_2(tmp_path: Path) -> None:
     file = tmp_path / "procman.toml"
     file.write_text(
         """
@@ -73,7 +113,7 @@ schedule_file = ""
 DB_PASSWORD = "correct horse"
 """
     )
-    # Root would not obey a file in a directory that everybody can write to.
+    # As root, procman refuses a file in a directory that every user can write to.
     status = subprocess.run(
         [sys.executable, "-c", CHECK, str(file)], capture_output=True, text=True, check=False, cwd=ROOT
     )
@@ -102,23 +142,40 @@ sys.exit(run(["--config", sys.argv[1], "render"]))
 """
 
 
-def test_an_interrupted_command_ends_with_130() -> None:
+def test_interrupted_command_exits_with_130() -> None:
     code = (
         "import sys, time\nimport click\nfrom procman.cli import main\nprint('ready', flush=True)\n"
         "main.procman.get_command = lambda ctx, name: click.Command('wait', callback=lambda: time.sleep(60))\n"
         "sys.exit(main.run(['wait']))\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as it:
-        assert it.stdout
-        it.stdout.readline()
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout
+        process.stdout.readline()
         time.sleep(0.2)
-        it.send_signal(signal.SIGINT)
-        _, said = it.communicate(timeout=30)
-    assert it.returncode == 130
-    assert b"Traceback" not in said
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in errors
 
 
-def test_a_reader_that_has_seen_enough_causes_no_complaint() -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", ["--help", "status --help", "--version", "schema"])
+def test_full_disk_is_a_failure_without_a_traceback(words: str, unbuffered: str) -> None:
+    """Unbuffered, Click's test for a binary stream is the first write that fails, and Click ignores its error."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "procman", *words.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, b"procman: cannot write output: No space left on device\n")
+
+
+def test_closed_pipe_exits_with_1_and_prints_nothing() -> None:
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(

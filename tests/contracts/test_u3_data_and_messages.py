@@ -70,7 +70,7 @@ def test_an_order_is_carried_out_though_what_is_done_cannot_be_told(host: Attack
     for words, running in orders.items():
         done = host.procman(f"{words} {LOST[where]}")
         said = [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "@reboot "))]
-        once = "procman: what is done can no longer be shown (No space left on device); it is done all the same"
+        once = "procman: cannot write output (No space left on device); continuing"
         assert said == ([once] if where == "a full disk" else []), words
         assert_asleep(host, running)
 
@@ -79,7 +79,7 @@ def test_an_order_whose_reader_has_gone_is_carried_out(host: AttackedHost) -> No
     done = host.run(
         f"(sleep 0.3; procman --config {CONFIGURATION} install --no-check --wait 30; echo $? >&2) | true", "root"
     )
-    assert "can no longer be shown (Broken pipe)" in done.stderr
+    assert "cannot write output (Broken pipe); continuing" in done.stderr
     assert done.stderr.endswith("\n0\n")
     assert host.procman("diff --exit-code").stdout == ""
     assert_asleep(host, 2)
@@ -98,7 +98,7 @@ def test_what_cannot_be_shown_is_a_failure_without_a_traceback(host: AttackedHos
     for words in ("status", "status --json", "health", "history", "schema", "render", "--help"):
         full = host.procman(f"{words} >/dev/full", check=False)
         assert full.returncode == (3 if words == "health" else 1), words
-        assert full.stderr == "procman: the output cannot be written: No space left on device\n"
+        assert full.stderr == "procman: cannot write output: No space left on device\n"
         assert host.procman(f"{words} >/dev/full 2>&1", check=False).returncode == full.returncode
         assert host.procman(f"{words} >&-").stderr == ""
         gone = host.run(f"(sleep 0.3; procman --config {CONFIGURATION} {words}) | true", "root")
