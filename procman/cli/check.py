@@ -1,4 +1,4 @@
-"""`procman check`."""
+"""Define `procman check`."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from procman.output.terminal import Progress
 
 @click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--lint", is_flag=True, help="Judge FILEs of supervisord or systemd that other people wrote.")
-@click.option("-v", "--verbose", is_flag=True, help="Show also what is in order.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document (`procman explain check`).")
-@seconds("--timeout", kind=Seconds(1), default=30, explanation="How long the app may take to answer.")
+@click.option("--lint", is_flag=True, help="Check FILEs for supervisord or systemd that procman does not manage.")
+@click.option("-v", "--verbose", is_flag=True, help="Show results that are OK, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain check`.")
+@seconds("--timeout", kind=Seconds(1), default=30, explanation="Time limit for the app to answer.")
 @click.option(
     "--set-aside-schedule",
     "set_aside",
     is_flag=True,
-    help="Rename a schedule that beat cannot read; nothing is deleted.",
+    help="Rename a schedule file that beat cannot read; nothing is deleted.",
 )
 @click.option(
-    "--replace", "replaced", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="As in install."
+    "--replace",
+    "replaced",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Check an install with the same --replace FILE.",
 )
 @click.pass_obj
 def check(
@@ -39,21 +44,33 @@ def check(
     set_aside: bool,
     replaced: tuple[Path, ...],
 ) -> int:
-    """Prove that what an install would start will run.
+    """Check that the programs will run, without starting them.
 
-    Each program's launch is tried out as its user, in exactly its environment, without starting it: Python, Celery, the
-    app, its broker, options, schedule, paths, space and stop times. With --lint it is FILEs of other people that are
-    judged, and no procman.toml is needed. Exit status: 1 if anything is CRITICAL.
+    Runs the project's own Python as the user of the programs, with their environment and working directory, and checks
+    the interpreter, Celery, the app, the broker, the options of each program, beat's schedule, paths, disk space and
+    stop timeouts. In system scope, run it as root or as the user of the programs. `procman install` runs the same
+    checks first. `procman explain CODE` explains a result.
+
+    With --lint, checks FILEs that procman does not manage instead, and needs no procman.toml.
+
+    Exit status: 0 no result is CRITICAL; 1 at least one is; 2 wrong usage or configuration.
+
+    \b
+    Examples:
+      # Check before an install
+      procman check
+      # Find the lines of existing files that lose tasks
+      procman check --lint /etc/supervisor/conf.d/celery.conf
     """
     if lint != bool(files):
-        raise click.UsageError("--lint takes files to judge." if lint else "FILEs are for --lint.")
+        raise click.UsageError("--lint needs at least one FILE." if lint else "FILE needs --lint.")
     if lint:
         return _lint(files, as_json=as_json)
     from procman.preflight import check as command
 
     project = selection.configured()
     with Progress() as progress:
-        progress(f"asking {project.app} as {project.user or 'you'}")
+        progress(f"loading {project.app} as {project.user or 'you'}")
         results = command.check(project, timeout=timeout, set_aside=set_aside, replaced=replaced)
     is_blocked = bool(command.blocking(results))
     echo_lines([output.as_json(results, project=project.name)] if as_json else output.as_text(results, verbose=verbose))

@@ -1,4 +1,4 @@
-"""`procman diff`."""
+"""Define `procman diff`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,32 @@ from procman.output import plan as output
     "number",
     type=click.IntRange(min=1),
     metavar="N",
-    help="What `procman rollback N` would change, instead of an install.",
+    help="Show what `procman rollback N` would change, instead of an install.",
 )
 @click.option(
-    "--replace", "replaced", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help="As in install."
+    "--replace",
+    "replaced",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="Show what an install with the same --replace FILE would change.",
 )
 @click.pass_obj
 def diff(selection: Selection, exit_code: bool, number: int | None, replaced: tuple[Path, ...]) -> int:
     """Show what an install would change.
 
-    The difference between the files on disk and those that procman.toml asks for, or an earlier generation; nothing is
-    changed.
+    Compares the files on disk with those that procman.toml describes, or with an earlier generation, and prints a
+    unified diff. Changes nothing.
+
+    \b
+    Examples:
+      # Exit with status 1 if an install would change a file
+      procman diff --exit-code
+      # Show what a rollback would change
+      procman diff --generation 3
     """
     if number is not None and replaced:
-        raise click.UsageError("--generation and --replace exclude each other: a roll-back takes nothing over.")
+        raise click.UsageError("--generation and --replace cannot be used together: a rollback adopts no programs.")
     if number is None:
         plan = preview(selection.configured(), replaced)
     else:

@@ -1,4 +1,4 @@
-"""`procman events`."""
+"""Define `procman events`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,25 @@ from procman.output.events import as_line
 
 @click.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
-@click.option("-n", "--number", type=click.IntRange(min=0), default=50, show_default=True, help="How many at most.")
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what comes, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="Print each event as a line of JSON (`procman explain health`).")
+@click.option(
+    "-n", "--number", type=click.IntRange(min=0), default=50, show_default=True, help="Show at most this many events."
+)
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new events until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line; see `procman explain health`.")
 @click.pass_obj
 def events(selection: Selection, names: tuple[str, ...], number: int, follow: bool, as_json: bool) -> None:
-    """Show what was found, healed, held and stopped, and why; the oldest first."""
+    """List what happened to the programs, oldest first.
+
+    Shows problems found, automatic restarts, stops, holds and releases: when, why, who gave the command, and which
+    tasks were running. Without NAME, shows the events of all programs and of the project.
+
+    \b
+    Examples:
+      # Find out why a worker was restarted
+      procman events celery
+      # Watch new events
+      procman events --follow
+    """
     line = line_of if as_json else as_line
     for event in command.events(selection.installed(), names, number, follow=follow):
         click.echo(line(event))

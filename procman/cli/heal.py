@@ -1,4 +1,4 @@
-"""`procman heal`."""
+"""Define `procman heal`."""
 
 from __future__ import annotations
 
@@ -14,18 +14,25 @@ from procman.output.events import as_line
 
 
 @click.command()
-@click.option("--listen", is_flag=True, help="Go on looking, as an event listener of supervisord.")
+@click.option("--listen", is_flag=True, help="Run until supervisord ends, as its event listener.")
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The project whose state is in DIR, as its timer or listener says it.",
+    help="Use the project that keeps its state in DIR; the installed timer and event listener pass it.",
 )
 @click.pass_obj
 def heal(selection: Selection, listen: bool, state: Path | None) -> None:
-    """Look at the programs once, and restart what has been found unsound often enough.
+    """Check the programs once and restart those that stay unhealthy.
 
-    Mostly run by systemd's timer or, with --listen, by supervisord. Tells what it does, as `procman events` does later.
+    A systemd timer or, with --listen, supervisord runs this command; you rarely need to. A program is restarted only
+    after several checks in a row have failed (`failures` in [health]), and never while it is held or stopped. Prints
+    the same events as `procman events`.
+
+    \b
+    Examples:
+      # Do one check by hand and print what it does
+      procman heal
     """
     ignore_lost_output()
     place = state or selection.installed().manifest.directories.state

@@ -1,4 +1,4 @@
-"""`procman heal --listen` without Click, which would be a sixth of the memory of what lives for months."""
+"""Run `procman heal --listen` without Click, which takes a sixth of the memory of a process that lives for months."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from procman.output.terminal import printable
 
 
 def listen(state: str | Path) -> None:
-    """Look after the project that has its state in STATE until supervisord is gone; its words go to stderr."""
-    keep_healing(Path(state), _say_event, warn)
+    """Watch the project with its state in the directory `state` until supervisord ends; log to stderr."""
+    keep_healing(Path(state), _print_event, warn)
 
 
-def _say_event(event: Event) -> None:
+def _print_event(event: Event) -> None:
     # Standard output is supervisord's.
     print(as_line(event), file=sys.stderr, flush=True)  # noqa: T201
 
 
 def warn(text: str) -> None:
-    """Say what went wrong."""
+    """Print a warning to stderr."""
     print(f"procman: {printable(text)}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""`procman history`."""
+"""Define `procman history`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,18 @@ from procman.output import history as output
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document (`procman explain install`).")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain install`.")
 @click.pass_obj
 def history(selection: Selection, as_json: bool) -> None:
-    """Show the generations that can be brought back.
+    """List the generations that a rollback can restore.
 
-    Each with when it was made and what it changed; the current one is marked. `procman rollback N` brings one back,
-    `procman diff --generation N` shows what that would change.
+    A generation is one installed set of files. The list shows when each was installed and what it changed, oldest
+    first; * marks the current one. `procman diff --generation N` shows what `procman rollback N` would change.
+
+    \b
+    Examples:
+      # Find the number for `procman rollback`
+      procman history
     """
     entries = command(selection.installed(formerly=True))
     echo_lines([output.as_json(entries)] if as_json else output.as_text(entries))

@@ -1,4 +1,4 @@
-"""`procman init`."""
+"""Define `procman init`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from procman.output.terminal import printable
 
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
-@click.option("--name", help="Prefixes everything installed.  [default: as the directory is called]")
-@click.option("--app", help="The Celery app, as in celery -A.")
-@click.option("--user", help="The user the programs are to run as; the app is asked as that user.")
-@click.option("--scope", type=click.Choice([scope.value for scope in Scope]), help="For the host, or for you alone.")
+@click.option(
+    "--name", help="Name of the project, the prefix of all it installs.  [default: the name of the directory]"
+)
+@click.option("--app", help="The Celery app, as in `celery -A APP`.")
+@click.option("--user", help="User that the programs run as; the app is loaded as this user, too.")
+@click.option(
+    "--scope",
+    type=click.Choice([scope.value for scope in Scope]),
+    help="Install for the whole host (system, as root) or for your account only (user).",
+)
 @click.option(
     "--from",
     "from_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Read the programs that supervisord runs from FILE, start scripts included.",
+    help="Import the Celery programs of FILE, a file of supervisord, and of the start scripts it names.",
 )
 @click.option(
     "--output",
@@ -32,9 +38,9 @@ from procman.output.terminal import printable
     metavar="FILE",
     default=command.FILE,
     show_default=True,
-    help="Where to write it; - for standard output.",
+    help="File to write; - writes to standard output.",
 )
-@click.option("--force", is_flag=True, help="Replace the file if it is there.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 @click.pass_obj
 def init(
     _: Selection,
@@ -47,11 +53,18 @@ def init(
     output: Path,
     force: bool,
 ) -> None:
-    """Find the project's parts and write procman.toml.
+    """Inspect a Django project and write its procman.toml.
 
-    Looks in DIRECTORY and below for virtualenv, settings and Celery app, asks the app itself for broker, queues and
-    schedule, and looks at the host for supervisord and the broker's unit. What it cannot tell it leaves to
-    you, and says so.
+    Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its broker,
+    queues and schedule; and searches the host for supervisord and the unit of the broker. The values that it cannot
+    find are listed for you to fill in. DIRECTORY is the working directory if it is not given.
+
+    \b
+    Examples:
+      # Write procman.toml for a project
+      procman init /srv/catmaid
+      # Import existing supervisord programs
+      procman init --from /etc/supervisor/conf.d/celery.conf
     """
     report = command.init(
         directory,

@@ -1,4 +1,4 @@
-"""`procman install`."""
+"""Define `procman install`."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from procman.project import Project
 
 
 @click.command()
-@click.option("-n", "--dry-run", is_flag=True, help="Only list files, owners, modes and orders.")
+@click.option("-n", "--dry-run", is_flag=True, help="List the files, owners, modes and commands; change nothing.")
 @options.wait
-@click.option("--keep-failed", is_flag=True, help="With --wait: leave what did not become healthy, to be looked at.")
+@click.option("--keep-failed", is_flag=True, help="With --wait: do not roll back, so that you can inspect the failure.")
 @options.at_once
 @click.option(
     "--replace",
@@ -36,10 +36,10 @@ from procman.project import Project
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="FILE",
-    help="Take over the sections of the same programs in FILE, somebody else's that the same supervisord reads; it is "
-    "set aside first.",
+    help="Adopt the programs of the same names that FILE, read by the same supervisord, defines; FILE is backed up "
+    "first.",
 )
-@click.option("--no-check", is_flag=True, help="Leave out what `procman check` does, which otherwise comes first.")
+@click.option("--no-check", is_flag=True, help="Install without running the checks of `procman check` first.")
 @options.lock_wait
 @click.pass_obj
 def install(
@@ -52,17 +52,28 @@ def install(
     no_check: bool,
     lock_seconds: float,
 ) -> int:
-    """Put the files in place and have the programs running.
+    """Install the files and start the programs.
 
-    Only what changed is written, and only programs whose files changed are restarted: warm, so that running tasks are
-    finished, workers before beat. A second install changes nothing; one that was interrupted is completed by the next.
+    Writes only files that changed, and restarts only programs whose files changed: gracefully and one at a time, so
+    that running tasks finish. A program that was stopped on purpose stays stopped. The checks of `procman check` run
+    first; a CRITICAL result stops the install before anything changes. If an install is interrupted, run it again to
+    complete it.
 
-    With --wait each must be healthy before the next is restarted. If one is not, the generation before is brought back.
+    With --wait, each program must become healthy before the next is restarted. If one does not, the exit status is 1
+    and the previous generation is rolled back; on a first install, the programs that failed or were not started are
+    removed. Without --wait, procman does not check whether the programs keep running.
+
+    \b
+    Examples:
+      # List what would change
+      procman install --dry-run
+      # Install, and roll back if a program is unhealthy
+      procman install --wait 120
     """
     if keep_failed and wait_seconds is None:
-        raise click.UsageError("--keep-failed goes with --wait SECONDS: without it nobody looks whether they fail.")
+        raise click.UsageError("--keep-failed needs --wait SECONDS: without it, nothing is rolled back.")
     project = selection.configured()
-    # Otherwise they are among what is checked.
+    # The checks include these warnings.
     for warning in [*(warnings(project) if dry_run or no_check else ()), *watcher_notes(project)]:
         click.echo(f"note: {warning}", err=True)
     if dry_run:
@@ -80,26 +91,26 @@ def install(
 
 
 def _check(project: Project, reporter: Reporter) -> None:
-    # Imported only now: a second install, which changes nothing, has nothing to check.
+    # Imported here: an install that changes nothing checks nothing.
     from procman.output.check import as_text
     from procman.preflight.check import blocking, check
 
-    reporter.progress(f"checking that {project.app} will run as {project.user or 'you'}")
+    reporter.progress(f"checking that {project.app} runs as {project.user or 'you'}")
     results = check(project)
     if any(result.level is not Level.OK for result in results):
         for line in as_text(results, verbose=False, stream=sys.stderr):
             reporter.announce(line)
     if blocking(results):
         raise ProcmanError(
-            "what is CRITICAL above stops the install; nothing was changed",
-            hint="Mend it and look again with `procman check`; --no-check installs all the same.",
+            "the CRITICAL results above stop the install; nothing was changed",
+            hint="Fix them, then run `procman check` again. --no-check installs without the checks.",
         )
 
 
 def _list(project: Project, replaced: tuple[Path, ...]) -> int:
     plan = command.preview(project, replaced)
     echo_lines(output.as_list(plan))
-    click.echo("nothing to do" if plan.nothing_to_do else "Nothing was done.", err=True)
+    click.echo("nothing to change" if plan.nothing_to_do else "dry run: nothing was changed", err=True)
     return 0
 
 
@@ -118,6 +129,6 @@ def _summary(report: command.Report, wait_seconds: float | None, selection: Sele
     if own:
         click.echo(f"          {own}")
     click.echo(f"status    {procman} status")
-    # What restored the same generation has nothing that a rollback would undo.
+    # An install that completed or repaired the current generation has made nothing that a rollback could undo.
     if report.plan.before != number:
         click.echo(f"undo      {procman} {'rollback' if report.plan.before else 'uninstall'}")

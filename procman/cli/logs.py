@@ -1,4 +1,4 @@
-"""`procman logs`."""
+"""Define `procman logs`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ from procman.deploy import start_stop
 
 @click.command()
 @click.argument("name")
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what comes, until Ctrl-C.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True, help="How many to begin with."
+    "-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True, help="Start with this many lines."
 )
 @click.pass_obj
 def logs(selection: Selection, name: str, follow: bool, lines: int) -> None:
-    """Show what a program wrote, whichever process manager keeps it."""
+    """Show the log of a program.
+
+    Prints the end of the log file under supervisord, or of the journal under systemd. NAME must mean a single program.
+
+    \b
+    Examples:
+      # Follow the log of the worker
+      procman logs -f celery
+    """
     for line in start_stop.logs(selection.installed(), name, lines, follow=follow):
         click.echo(line)
         if follow:

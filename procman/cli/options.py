@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Define the options that several commands share."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_SECONDS = 7 * 86_400
-"""A week, longer than any wait; poll(2) takes milliseconds in 31 bits, which is less than 25 days."""
+"""A week, longer than any wait; poll(2) takes milliseconds in 31 bits, less than 25 days."""
 
 
 class Seconds(click.FloatRange):
-    """Seconds up to `MOST_SECONDS`, at least LEAST, or with MIN_OPEN more than that."""
+    """A number of seconds, from `least` (excluded with `min_open`) to `MOST_SECONDS`."""
 
     def __init__(self, least: float = 0, *, min_open: bool = False) -> None:
         super().__init__(least, MOST_SECONDS, min_open=min_open)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return VALUE as a number; what is none (`nan` is neither small nor large) is wrong usage."""
+        """Return `value` as a number; `nan`, which no range excludes, is wrong usage."""
         seconds = float(super().convert(value, param, ctx))
         if seconds != seconds:
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
@@ -28,7 +28,7 @@ class Seconds(click.FloatRange):
 
 
 def seconds(*names: str, kind: Seconds, explanation: str, default: float | None = None) -> Callable[[F], F]:
-    """Return an option that takes SECONDS."""
+    """Return an option with a number of seconds for its value."""
     return click.option(*names, type=kind, metavar="SECONDS", default=default, show_default=True, help=explanation)
 
 
@@ -36,7 +36,7 @@ wait = seconds(
     "--wait",
     "wait_seconds",
     kind=Seconds(min_open=True),
-    explanation="Until all are healthy, each at most SECONDS from its start.",
+    explanation="Wait for each program to become healthy, up to SECONDS after it starts.",
 )
 
 at_once = click.option(
@@ -45,7 +45,7 @@ at_once = click.option(
     default=1,
     show_default=True,
     metavar="N",
-    help="How many programs, such as the instances of a worker, may be restarted at the same time.",
+    help="Restart up to N programs of a kind, such as the instances of a worker, at the same time.",
 )
 
 lock_wait = seconds(
@@ -53,5 +53,5 @@ lock_wait = seconds(
     "lock_seconds",
     kind=Seconds(),
     default=60,
-    explanation="How long to wait for another procman that is at work; 0 gives up at once.",
+    explanation="Time to wait while another procman command is running; 0 fails at once.",
 )

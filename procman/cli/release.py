@@ -1,4 +1,4 @@
-"""`procman release`."""
+"""Define `procman release`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from procman.monitoring import hold as command
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.pass_obj
 def release(selection: Selection, names: tuple[str, ...]) -> None:
-    """Let programs be healed again that were held; no NAME means all."""
+    """Release held programs, so that they are healed again.
+
+    Without NAME, releases all of them.
+
+    \b
+    Examples:
+      # End the hold of the worker
+      procman release celery
+    """
     ignore_lost_output()
     for program, was_held in command.release(selection.installed(), names, os.environ):
         if was_held or names:

@@ -1,4 +1,4 @@
-"""`procman render`."""
+"""Define `procman render`."""
 
 from __future__ import annotations
 
@@ -17,19 +17,27 @@ from procman.project import RenderedFile
 
 @click.command()
 @click.option(
-    "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the files below DIR, as if it were /."
+    "--output", type=click.Path(path_type=Path), metavar="DIR", help="Write the files below DIR instead of printing."
 )
 @click.option(
     "--templates",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Templates of your own, in front of procman's.",
+    help="Use the templates in DIR before procman's own.",
 )
 @click.pass_obj
 def render(selection: Selection, output: Path | None, templates: Path | None) -> None:
-    """Show every file that procman would write.
+    """Print every file that an install would write.
 
-    Nothing on the host is looked at or changed: the files depend on procman.toml and the templates alone.
+    The files depend only on procman.toml and the templates: the result is the same on every host, and nothing is
+    installed. --output DIR treats DIR as the root directory: DIR/etc/..., DIR/usr/...
+
+    \b
+    Examples:
+      # Print the files
+      procman render
+      # Write them below a directory
+      procman render --output build/root
     """
     if templates:
         trust_templates(templates.absolute(), os.environ)
@@ -40,11 +48,9 @@ def render(selection: Selection, output: Path | None, templates: Path | None) ->
         return
     for file in rendering.files:
         click.echo(_headline(file))
-        # The same for every project, and long.
+        # The launcher is long, and the same for every project.
         click.echo(
-            "(the launcher, as procman ships it; --output writes it too)\n"
-            if file.path.name == LAUNCHER
-            else file.content
+            "(the launcher of this procman; --output writes it, too)\n" if file.path.name == LAUNCHER else file.content
         )
 
 

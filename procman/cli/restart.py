@@ -1,4 +1,4 @@
-"""`procman restart`."""
+"""Define `procman restart`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from procman.deploy import start_stop
     "wait_seconds",
     kind=options.Seconds(min_open=True),
     default=60,
-    explanation="How long each new process may take to become healthy.",
+    explanation="Time limit for each new process to become healthy.",
 )
 @options.at_once
 @options.lock_wait
@@ -25,17 +25,25 @@ from procman.deploy import start_stop
 def restart(
     selection: Selection, names: tuple[str, ...], wait_seconds: float, at_once: int, lock_seconds: float
 ) -> int:
-    """Restart programs one by one; running tasks are finished first.
+    """Restart programs gracefully, one at a time.
 
-    No NAME means all but those that somebody stopped. Each waits until the one before is
-    healthy; if one does not become healthy the rest is left as it is, and the exit status is 1.
+    Running tasks finish first, within the stop timeout of the program. Without NAME, restarts all programs except those
+    that were stopped on purpose; workers come before beat. A program is restarted when the one before it has become
+    healthy. If one does not become healthy, the others are left as they are and the exit status is 1.
+
+    \b
+    Examples:
+      # After new code was deployed
+      procman restart
+      # One program
+      procman restart celery
     """
     failed = 0
     with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
         for program, unhealthy in start_stop.restart(selection.installed(), names, rollout):
             if unhealthy:
                 rollout.reporter.announce(
-                    f"{program.name}: not healthy {wait_seconds:g} s after its start: {unhealthy.result.detail}"
+                    f"{program.name}: not healthy {wait_seconds:g} s after it was started: {unhealthy.result.detail}"
                 )
                 rollout.reporter.announce(f"  procman logs {program.name}")
                 failed += 1

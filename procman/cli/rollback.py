@@ -1,4 +1,4 @@
-"""`procman rollback`."""
+"""Define `procman rollback`."""
 
 from __future__ import annotations
 
@@ -22,22 +22,32 @@ from procman.output.install import as_failure
 def rollback(
     selection: Selection, number: int | None, wait_seconds: float | None, at_once: int, lock_seconds: float
 ) -> int:
-    """Bring back an earlier generation.
+    """Roll back to an earlier generation.
 
-    N is one that `procman history` lists; without it, the one before. Its files and programs come back as they were, as
-    a new generation; only programs whose files differ are restarted, warm. procman.toml is left alone, and so are the
-    project's own code and its environment file, which procman does not keep.
+    N is a number that `procman history` lists; without it, procman takes the generation before the current one. Its
+    files and programs are installed again, as a new generation. Only programs whose files differ are restarted,
+    gracefully. If one does not become healthy with --wait, that is reported and the exit status is 1.
+
+    procman.toml is not changed: edit it afterwards, or the next `procman install` undoes the rollback. The project's
+    code, its virtualenv and the environment file are not rolled back, because procman keeps no copy of them.
+
+    \b
+    Examples:
+      # Undo the last install
+      procman rollback --wait 120
+      # Roll back to generation 3
+      procman rollback 3
     """
     installed = selection.installed(formerly=number is not None)
-    same = "The same command" if number is not None else "`procman rollback N`, N as `procman history` shows it,"
+    same = "The same command" if number is not None else "`procman rollback N`, with N from `procman history`,"
     with rollout_options(
         wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by=same
     ) as rollout:
         chosen, report = command.rollback(installed, number, rollout)
     now, manifest = report.plan.generation.number, report.plan.generation.manifest
-    done = f"{output.as_sum(report.plan)}; as generation {chosen} was"
+    done = f"{output.as_sum(report.plan)}; rolled back to generation {chosen}"
     if report.plan.nothing_to_do:
-        done = f"nothing changed; what generation {chosen} has is in place"
+        done = f"nothing changed; the files of generation {chosen} are installed already"
     click.echo(f"{manifest.project}: {done} (generation {now})")
     if report.failures:
         echo_lines(as_failure(report, f"procman rollback {chosen} --wait {wait_seconds:g}"), err=True)
@@ -46,6 +56,6 @@ def rollback(
         click.echo("all healthy")
     click.echo("look      procman status")
     if command.differs_from_disk(manifest):
-        click.echo(f"next      mend {manifest.configuration_file}: until then `procman install` would undo this")
-        click.echo("see       procman diff shows what it would change")
+        click.echo(f"next      edit {manifest.configuration_file}, or the next `procman install` undoes this rollback")
+        click.echo("see       procman diff")
     return 0

@@ -1,4 +1,4 @@
-"""What a person sees of a rollout while it is carried out."""
+"""Report the progress of a rollout while it runs."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from procman.output.terminal import Progress, printable
 def rollout_options(
     *, wait_seconds: float | None = None, at_once: int = 1, lock_seconds: float, completed_by: str = ""
 ) -> Iterator[RolloutOptions]:
-    """Yield how to go about an order, with what is done on stdout and what it is about to do on stderr.
+    """Yield the options of a rollout that reports each step to stdout, and failures and progress to stderr.
 
-    None of it needs to be heard, nor what the command says afterwards: the order is carried out to its end. One that is
-    interrupted says what it is COMPLETED_BY.
+    From then on, output that cannot be written does not end the command. `completed_by` is the command that an
+    interrupted one names as the way to complete it.
     """
     ignore_lost_output()
     progress = Progress()
     try:
         yield RolloutOptions(_reporter(progress), wait_seconds, at_once, lock_seconds)
     except KeyboardInterrupt:
-        left = f"{completed_by} completes it; `procman status` shows what is left to do."
+        left = f"{completed_by} completes it; `procman status` shows the steps that are left."
         raise KeyboardInterrupt(*([left] if completed_by else [])) from None
     finally:
         progress.clear()
@@ -39,7 +39,7 @@ def _reporter(progress: Progress) -> Reporter:
     def report(program: InstalledProgram, what: str) -> None:
         progress.clear()
         click.echo(f"{program.name}: {what}")
-        # A warm stop may take an hour; who reads from a pipe wants to know of the others meanwhile.
+        # A graceful stop may take an hour; a reader of a pipe needs the results of the other programs before that.
         sys.stdout.flush()
 
     def announce(text: str) -> None:

@@ -1,4 +1,4 @@
-"""`procman run`."""
+"""Define `procman run`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ from procman.deploy import run as command
 @click.argument("name")
 @click.pass_obj
 def run(selection: Selection, name: str) -> None:
-    """Run one program in the foreground, just as the process manager would.
+    """Run one program in the foreground, as the process manager would.
 
-    NAME is the installed name or its key (catmaid-celery or celery). Where it runs already, this one waits until that
-    has ended. Ctrl-C stops it warm; its exit status is that of procman.
+    Uses the same command, environment, directory and user. If the program is running already, waits until it has ended:
+    stop it first. Ctrl-C stops the program gracefully. The exit status is that of the program.
+
+    \b
+    Examples:
+      # Debug a worker
+      procman stop celery
+      procman run celery
     """
     command.run(selection.configured(), name)

@@ -1,4 +1,4 @@
-"""`procman schema`."""
+"""Define `procman schema`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ import click
 def schema() -> None:
     """Print the JSON Schema of procman.toml, for editors.
 
-    Save it as procman.schema.json and put `#:schema ./procman.schema.json` into the first line of procman.toml.
+    Editors then complete the keys of procman.toml and mark mistakes. Name the schema in the first line of procman.toml:
+    `#:schema ./procman.schema.json`.
+
+    \b
+    Examples:
+      # Write the schema beside procman.toml
+      procman schema > procman.schema.json
     """
     from procman.config.schema import schema as schema_of_keys
 

@@ -1,4 +1,4 @@
-"""Which project a command is about."""
+"""Find the project of a command."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ if TYPE_CHECKING:
 
 
 class Selection(NamedTuple):
-    """What the caller said: a procman.toml, or the name of an installed project, or nothing."""
+    """The group's options: a procman.toml, the name of an installed project, or neither."""
 
     configuration: Path | None
     project: str | None
 
     def configured(self) -> Project:
-        """Return the project that procman.toml describes, complete and checked."""
+        """Return the project that procman.toml describes, with its defaults, validated."""
         from procman.lookup import configured
 
         return configured(self._chosen())
 
     def installed(self, *, formerly: bool = False) -> Installed:
-        """Return the project as it was installed, whatever procman.toml says by now, or FORMERLY was."""
+        """Return the project as it was installed, even if procman.toml has changed.
+
+        With `formerly`, a project that was uninstalled counts, too, if it left something behind.
+        """
         from procman.lookup import installed
 
         return installed(self._chosen(), formerly=formerly)
@@ -46,6 +49,6 @@ class Selection(NamedTuple):
             here = Path.cwd()
         except OSError as error:
             raise ProcmanError(
-                f"cannot use the working directory: {error.strerror}", hint="cd to one that exists."
+                f"cannot use the working directory: {error.strerror}", hint="Change to a directory that exists."
             ) from None
         return Chosen(self.configuration, self.project, dict(os.environ), here)

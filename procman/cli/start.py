@@ -1,4 +1,4 @@
-"""`procman start`."""
+"""Define `procman start`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from procman.output.terminal import Progress
 def start(selection: Selection, names: tuple[str, ...]) -> None:
     """Start programs.
 
-    No NAME means all. Returns once they were started; `procman status` tells when they are healthy.
+    Without NAME, starts all programs, workers before beat. Returns once they are started, which is before they are
+    healthy: check with `procman status`.
+
+    \b
+    Examples:
+      # Start one program
+      procman start celery
     """
     ignore_lost_output()
     with Progress() as progress:

@@ -1,4 +1,4 @@
-"""`procman stop`."""
+"""Define `procman stop`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ from procman.output.terminal import Progress
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.pass_obj
 def stop(selection: Selection, names: tuple[str, ...]) -> None:
-    """Stop programs; running tasks are finished first.
+    """Stop programs gracefully: running tasks finish first.
 
-    No NAME means all. Waits until they have ended, at most their stop timeout each; beat is stopped first. They stay
-    stopped until somebody starts them.
+    Without NAME, stops all programs, beat first. Waits until they have ended. A program that is still running at its
+    stop timeout (`stop_timeout_seconds`) is killed. A stopped program stays stopped until you start it: install,
+    rollback and healing do not.
+
+    \b
+    Examples:
+      # Before maintenance of the broker
+      procman stop
+      # One program
+      procman stop celery
     """
     ignore_lost_output()
     with Progress() as progress:

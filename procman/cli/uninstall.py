@@ -1,4 +1,4 @@
-"""`procman uninstall`."""
+"""Define `procman uninstall`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,27 @@ from procman.deploy import uninstall as command
 
 
 @click.command()
-@click.option("--purge", is_flag=True, help="Remove logs, generations and what was set aside, too.")
+@click.option("--purge", is_flag=True, help="Remove logs, generations and backed-up files, too.")
 @options.lock_wait
 @click.pass_obj
 def uninstall(selection: Selection, purge: bool, lock_seconds: float) -> None:
-    """Stop the programs and remove what procman wrote.
+    """Stop the programs and remove the installed files.
 
-    Running tasks are finished first. Logs, generations, beat's schedule and files set aside stay and are listed;
-    --purge removes all of them but the schedule, which is never deleted.
+    Running tasks finish first. Logs, generations, backed-up files and beat's schedule are kept and listed; --purge
+    removes all of them except the schedule, which procman never deletes. Files that --replace changed are restored.
+
+    \b
+    Examples:
+      # Remove a project, and keep its logs
+      procman uninstall
+      # Remove what was kept as well
+      procman uninstall --purge
     """
     installed = selection.installed(formerly=purge)
     with rollout_options(lock_seconds=lock_seconds, completed_by="The same command") as rollout:
         remains = command.uninstall(installed, purge=purge, options=rollout)
     click.echo(f"{installed.manifest.project}: uninstalled")
     echo_lines(f"restored  {path}" for path in remains.restored)
-    # A directory is there because of what is in it.
+    # A directory stays because of its contents, which are in the list.
     stays = [path for path in remains.stays if not any(path in other.parents for other in remains.stays)]
     echo_lines(f"stays     {path}" for path in stays)

@@ -27,7 +27,7 @@ mode = "embedded"
 """
 
 
-def test_lint_names_file_and_line_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lint_names_file_and_line_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "celery.conf"
     file.write_text(SECTION)
     assert run(["check", "--lint", str(file)]) == 1
@@ -48,32 +48,32 @@ def test_lint_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert set(worst) == {"code", "level", "file", "line", "program", "option", "why", "remedy"}
 
 
-def test_lint_of_a_sound_file_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lint_of_a_valid_file_exits_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "site.conf"
     file.write_text("[program:web]\ncommand=/usr/bin/web\n")
     assert run(["check", "--lint", str(file)]) == 0
     assert capsys.readouterr().out == "nothing found\n"
 
 
-def test_lint_of_a_file_that_is_not_there_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lint_of_a_missing_file_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--lint", str(tmp_path / "none.conf")]) == 2
     assert "none.conf: cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--lint"], ["celery.conf"]])
-def test_files_and_lint_go_together(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_file_needs_lint_and_lint_needs_a_file(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", *words]) == 2
     assert "lint" in capsys.readouterr().err
 
 
-def test_control_characters_of_a_file_reach_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_control_characters_of_a_file_are_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "celery.conf"
     file.write_text(SECTION.replace("program:celery", "program:\x1b[31mcelery"))
     run(["check", "--lint", str(file)])
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_project_that_cannot_run_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_project_that_cannot_run_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "procman.toml"
     file.write_text(TOML.replace('"."', '"no-such-directory"'))
     assert run(["--config", str(file), "check"]) == 1
@@ -87,7 +87,7 @@ def test_project_that_cannot_run_ends_with_1(tmp_path: Path, capsys: pytest.Capt
     assert {each["level"] for each in document["results"]} >= {"OK", "CRITICAL"}
 
 
-def test_wrong_configuration_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_of_a_wrong_configuration_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "procman.toml"
     file.write_text(TOML.replace("site1", "not an app"))
     assert run(["--config", str(file), "check"]) == 2
@@ -95,37 +95,36 @@ def test_wrong_configuration_ends_with_2(tmp_path: Path, capsys: pytest.CaptureF
 
 
 class Terminal(io.StringIO):
-    """What colours are for."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
-        """Say yes."""
         return True
 
 
 RESULTS = (
     Result("PM701", None, Level.OK, "Python 3.11"),
-    Result("PM731", "site-celery", Level.CRITICAL, "two\nlines", "mend\nit"),
+    Result("PM731", "site-celery", Level.CRITICAL, "two\nlines", "fix\nit"),
     Result("PM761", "site-celery", Level.WARNING, "short"),
 )
 
 
-def test_results_stand_below_their_program_and_what_is_sound_is_left_out() -> None:
+def test_results_are_listed_by_program_without_those_that_are_ok() -> None:
     lines = list(output.as_text(RESULTS, verbose=False, stream=io.StringIO()))
     assert lines[0] == "site-celery"
     assert lines[1].split() == ["CRITICAL", "PM731", "two"]
-    assert [line.strip() for line in lines[2:5]] == ["lines", "-> mend", "it"]
+    assert [line.strip() for line in lines[2:5]] == ["lines", "-> fix", "it"]
     assert lines[-1] == "1 CRITICAL, 1 WARNING, 1 OK"
     assert next(output.as_text(RESULTS, verbose=True, stream=io.StringIO())) == "project"
 
 
-def test_colours_are_for_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     assert "\x1b[31m" in "".join(output.as_text(RESULTS, verbose=False, stream=Terminal()))
     assert "\x1b" not in "".join(output.as_text(RESULTS, verbose=False, stream=io.StringIO()))
 
 
-def test_files_that_could_not_be_put_in_place_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_a_file_that_could_not_be_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "procman.toml"
     templates = tmp_path / "templates"
     (templates / "supervisor").mkdir(parents=True)

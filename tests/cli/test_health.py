@@ -1,4 +1,4 @@
-"""The command line of health: what monitoring gets when it calls it wrongly, and what is printed where (U2, U3)."""
+"""The command line of health: exit statuses for wrong usage, and what is printed where (U2, U3)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from procman.cli.main import run
 from tests.celery_environments import CELERY_5_7, environment_of
-from tests.cli.test_imports import TELLING
+from tests.cli.test_imports import COUNTING
 from tests.product import Product, eventually
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.xdist_group("health command line")]
@@ -25,7 +25,7 @@ SLEEP = '[command.sleep]\nargv = ["sleep", "1000"]\nlauncher = false\n[health]\n
 
 @pytest.fixture(scope="module")
 def product() -> Iterator[Product]:
-    """A project with one command that is as it should be."""
+    """A project with one healthy command."""
     environment = environment_of(CELERY_5_7)
     assert environment
     product = Product(environment)
@@ -41,7 +41,7 @@ def product() -> Iterator[Product]:
     "arguments",
     [["--no-such-option"], ["--format", "xml"], ["--timeout", "soon"], ["--timeout", "0"], ["--output"], ["--watch"]],
 )
-def test_wrong_usage_is_3_which_is_no_warning_to_monitoring(
+def test_wrong_usage_exits_with_3_which_monitoring_takes_for_unknown(
     arguments: list[str], product: Product, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = product.procman("health", *arguments, check=False)
@@ -49,11 +49,11 @@ def test_wrong_usage_is_3_which_is_no_warning_to_monitoring(
     assert "Error:" in done.stderr
 
 
-def test_help_is_no_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_exits_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["health", "--help"]) == 0
 
 
-def test_an_unknown_program_is_3_and_a_line_for_monitoring(product: Product) -> None:
+def test_unknown_program_exits_with_3_and_prints_a_line_for_nagios(product: Product) -> None:
     plain = product.procman("health", "crop", check=False)
     assert (plain.returncode, plain.stdout) == (3, "")
     assert "no program crop" in plain.stderr
@@ -62,7 +62,7 @@ def test_an_unknown_program_is_3_and_a_line_for_monitoring(product: Product) -> 
     assert nagios.stdout == "PROCMAN UNKNOWN - no program crop; there are catmaid-sleep\n"
 
 
-def test_a_configuration_that_is_not_there_is_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_configuration_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = run(["--config", str(tmp_path / "none.toml"), "health", "--format", "nagios"])
     assert status == 3
     assert capsys.readouterr().out.startswith("PROCMAN UNKNOWN - ")
@@ -74,7 +74,7 @@ def test_json_is_the_same_by_either_option(product: Product) -> None:
     assert found[0].keys() == found[1].keys()
 
 
-def test_a_file_that_cannot_be_replaced_is_3(product: Product) -> None:
+def test_output_file_that_cannot_be_written_exits_with_3(product: Product) -> None:
     done = product.procman("health", "--output", str(product.directory / "none" / "health.prom"), check=False)
     assert done.returncode == 3
     assert "cannot be written" in done.stderr
@@ -85,20 +85,20 @@ def test_a_file_that_cannot_be_replaced_is_3(product: Product) -> None:
     )
 
 
-def test_too_little_time_is_3(product: Product) -> None:
+def test_expired_timeout_exits_with_3(product: Product) -> None:
     done = product.procman("health", "--timeout", "0.001", "--format", "nagios", check=False)
     assert done.returncode == 3
     assert done.stdout == "PROCMAN UNKNOWN - no answer within 0.001 s: something that was looked at hangs\n"
 
 
-def test_a_broker_that_cannot_be_asked_is_told(product: Product) -> None:
-    """There is neither a worker nor a beat whose launch could be taken."""
+def test_broker_that_cannot_be_queried_is_reported(product: Product) -> None:
+    """The project has neither a worker nor a beat whose launch could be used."""
     done = product.procman("health", "--probe", check=False)
     assert done.returncode == 3
     assert "catmaid: unknown PM501: the broker could not be asked: there is neither a worker nor a beat" in done.stdout
 
 
-def test_watching_shows_it_again_until_it_is_interrupted(product: Product) -> None:
+def test_watch_refreshes_the_output_until_it_is_interrupted(product: Product) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "procman", "--config", str(product.configuration), "health", "--watch"]
     environment = {**product.environment, "TERM": "xterm"}
@@ -118,8 +118,8 @@ def test_watching_shows_it_again_until_it_is_interrupted(product: Product) -> No
 
 
 @pytest.mark.parametrize("command", ["status", "health"])
-def test_what_is_asked_every_minute_imports_nothing_heavy(product: Product, command: str) -> None:
-    words = [sys.executable, "-c", TELLING, "--config", str(product.configuration), command]
+def test_commands_that_monitoring_calls_import_nothing_heavy(product: Product, command: str) -> None:
+    words = [sys.executable, "-c", COUNTING, "--config", str(product.configuration), command]
     done = subprocess.run(
         words, env=product.environment, capture_output=True, text=True, check=True, cwd=product.directory
     )

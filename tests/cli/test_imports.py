@@ -1,4 +1,4 @@
-"""What the command line imports, for that is most of the time it takes: a budget held without looking at a clock."""
+"""What the command line imports, which takes most of its time: a budget that needs no clock."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-# Runs the command line as the console script does, and tells on stderr what that has taken.
-TELLING = """
+# Runs the command line as the console script does, and prints garbage collections and imports to stderr.
+COUNTING = """
 import gc, sys
 before = sum(generation["collections"] for generation in gc.get_stats())
 from procman.__main__ import main
@@ -21,23 +21,23 @@ finally:
 
 
 def run(*arguments: str) -> tuple[set[str], int]:
-    """Return the modules that `procman ARGUMENTS` has imported, and how often Python has looked for garbage."""
-    done = subprocess.run([sys.executable, "-c", TELLING, *arguments], capture_output=True, text=True, check=False)
+    """Return the modules that `procman ARGUMENTS` imports, and the number of garbage collections."""
+    done = subprocess.run([sys.executable, "-c", COUNTING, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     [collections, modules] = done.stderr.splitlines()[-2:]
     return set(modules.split()), int(collections.split()[1])
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
-def test_what_needs_no_project_imports_click_and_little_else(option: str) -> None:
+def test_help_and_version_import_little_beside_click(option: str) -> None:
     modules, _ = run(option)
     assert "click" in modules
     heavy = {"jinja2", "psutil", "subprocess", "supervisor", "tomli", "tomllib", "xmlrpc", "procman.model"}
     assert not modules & heavy
 
 
-def test_start_does_not_look_for_garbage() -> None:
-    # Once at most, before procman has its say.
+def test_start_collects_no_garbage() -> None:
+    # Once at most, before procman sets the threshold.
     assert run("--help")[1] <= 1
 
 
@@ -45,11 +45,11 @@ LISTED = {
     "status": ("cli.status", "backends.supervisor.controller", "monitoring.checks.quick", "monitoring.program_view"),
     "health": ("cli.health", "monitoring.health", "backends.supervisor.controller", "output.nagios"),
 }
-"""The commands that monitoring calls every minute, and what each imports, also when it is called."""
+"""The commands that monitoring calls every minute, and what each imports, directly or when it is called."""
 
 
 @pytest.mark.parametrize("command", LISTED)
-def test_what_is_called_every_minute_imports_nothing_that_takes_long_and_is_seldom_needed(command: str) -> None:
+def test_commands_that_monitoring_calls_import_nothing_slow_that_is_seldom_needed(command: str) -> None:
     statements = [f"import procman.{part}" for part in ("cli.main", *LISTED[command])]
     words = [sys.executable, "-c", "; ".join([*statements, "import sys", "print(*sys.modules)"])]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ def test_what_is_critical_stops_an_install_and_what_is_a_warning_does_not(produc
     refused = product.procman("install", check=False)
     assert refused.returncode == 1
     assert "CRITICAL  PM704" in refused.stderr
-    assert "what is CRITICAL above stops the install; nothing was changed" in refused.stderr
+    assert "the CRITICAL results above stop the install; nothing was changed" in refused.stderr
     assert not (product.directory / "c").exists()
 
     product.configure("[command.a]\nargv = ['sleep', '1000']")

@@ -92,9 +92,9 @@ def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouch
     rolled_back = product.procman("rollback", *PATIENT)
     assert rolled_back.stdout.splitlines()[:2] == [
         "catmaid-a: restarted",
-        "catmaid: 1 updated; as generation 3 was (generation 5)",
+        "catmaid: 1 updated; rolled back to generation 3 (generation 5)",
     ]
-    assert "next      mend" in rolled_back.stdout
+    assert "next      edit" in rolled_back.stdout
     assert commands(product)["a"].endswith("1000")
     nothing_before = product.procman("rollback", check=False)
     assert nothing_before.returncode == 1

@@ -72,7 +72,7 @@ def test_an_order_that_is_interrupted_says_what_completes_it(host: AttackedHost)
         _, said = install.communicate(timeout=60)
     assert install.returncode == 130
     assert said.endswith(
-        "procman: interrupted\n  `procman install` completes it; `procman status` shows what is left to do.\n"
+        "procman: interrupted\n  `procman install` completes it; `procman status` shows the steps that are left.\n"
     )
     interrupted = f"timeout --preserve-status -s INT 4 procman --config {CONFIGURATION}"
     assert host.run(f"{interrupted} logs -f one", "root", check=False).stderr.endswith("procman: interrupted\n")
