@@ -42,7 +42,9 @@ def explain(names: tuple[str, ...]) -> None:
 
     \b
     Examples:
+      # A code that check, status or health printed
       procman explain PM301
+      # A page of the documentation
       procman explain stopping
     """
     if not names:

@@ -33,7 +33,7 @@ class Plugin(click.Command):
         try:
             return super().make_context(info_name, args, parent, **extra)
         except click.UsageError as error:
-            error.exit_code = UNKNOWN
+            error.exit_code = UNKNOWN  # type: ignore[misc]  # an attribute of the class for Click, read from the error
             raise
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -41,7 +41,7 @@ class Plugin(click.Command):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            error.exit_code = UNKNOWN
+            error.exit_code = UNKNOWN  # type: ignore[misc]  # an attribute of the class for Click, read from the error
             raise
         except ProcmanError as error:
             error.exit_status = UNKNOWN
