@@ -128,7 +128,7 @@ def rendering(base: Path, wish: Wish, name: str = "catmaid") -> Rendering:
 
 def _section(path: Path, text: str, mark: str) -> RenderedFile:
     program = path.stem
-    return RenderedFile(path, f"{text}\n; {mark}\n", 0o640, OWNER, None, (program,), section=True)
+    return RenderedFile(path, f"{text}\nmark={mark}\n", 0o640, OWNER, None, (program,), section=True)
 
 
 def manifest(

@@ -56,6 +56,12 @@ class Change:
         """What it will hold; None if it will be gone."""
         return content_of(self.new) if self.new else None
 
+    @property
+    def is_comment_only(self) -> bool:
+        """Whether the old and the new content differ in nothing but lines of comment."""
+        old, new = self.old_content, self.new_content
+        return None not in (old, new) and old != new and _without_comments(old or b"") == _without_comments(new or b"")
+
 
 @dataclass(frozen=True)
 class Recorded:
@@ -138,6 +144,11 @@ def given_back(path: Path, copy: Found, disk: Disk) -> Change:
     text = (copy.content or b"").decode("utf-8", "surrogateescape")
     new = RenderedFile(path, text, copy.mode, user_name(copy.owner), group_name(copy.group), programs=())
     return Change(ChangeKind.UPDATE if found else ChangeKind.CREATE, path, found, new)
+
+
+def _without_comments(content: bytes) -> list[bytes]:
+    # The first line of a script says what runs it.
+    return [line for line in content.splitlines() if line[:1] not in (b"#", b";") or line[:2] == b"#!"]
 
 
 def _looks_like_ours(file: RenderedFile, directories: Directories) -> bool:

@@ -222,7 +222,12 @@ def _sections(changes: Collection[Change], installation: Installation) -> tuple[
     found = [
         change.path
         for change in changed
-        if (change.new.section and not change.new.restarts if change.new else change.path in recorded)
+        # systemd reads a unit again even if only a comment changed: until then its status asks for a reload.
+        if (
+            change.new.section and (change.is_comment_only or not change.new.restarts)
+            if change.new
+            else change.path in recorded
+        )
     ]
     return tuple(sorted({*told, *found}))
 

@@ -123,6 +123,39 @@ def test_changed_launcher_restarts_nothing() -> None:
     assert plan.activations == ()
 
 
+def _with_comments(rendering: Rendering) -> Rendering:
+    files = (
+        replace(file, content=f"{first}\n# Another comment.\n{rest}")
+        for file in rendering.files
+        for first, _, rest in [file.content.partition("\n")]
+    )
+    return replace(rendering, files=tuple(files))
+
+
+def test_changed_comment_restarts_nothing_and_sections_are_read_again() -> None:
+    files = _with_comments(sample.rendering(BASE, ONE))
+    plan = _plan(ONE, _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)), files)
+    assert {_kinds(plan)[path] for path in (CELERY, UNIT, SCRIPT)} == {ChangeKind.UPDATE}
+    assert plan.activations == ()
+    assert plan.sections == tuple(sorted(file.path for file in files.files if file.section))
+    assert not plan.nothing_to_do
+
+
+def test_changed_comment_of_a_file_that_was_edited_by_hand_restarts_its_program() -> None:
+    disk = _disk_with(sample.rendering(BASE, ONE))
+    disk.files[SCRIPT] = _found(b"#!/bin/sh\n" + (disk.files[SCRIPT].content or b""))
+    plan = _plan(ONE, disk, _after(_installed(ONE)))
+    assert _told(plan) == [("restart", "celery")]
+
+
+def test_changed_interpreter_of_a_script_restarts_its_program() -> None:
+    rendering = sample.rendering(BASE, ONE)
+    scripts = [replace(file, content=f"#!/bin/bash\n{file.content}") for file in rendering.files if file.path == SCRIPT]
+    others = [file for file in rendering.files if file.path != SCRIPT]
+    plan = _plan(ONE, _disk_with(rendering), _after(_installed(ONE)), replace(rendering, files=(*others, *scripts)))
+    assert _told(plan) == [("restart", "celery")]
+
+
 @pytest.mark.parametrize(
     "drift",
     ["mode", pytest.param("owner", marks=pytest.mark.root("a user's files have the owner they were created with"))],
