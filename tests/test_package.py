@@ -25,13 +25,15 @@ SOURCES = (
     "docs",
     "units",
     "tests",
+    "scripts",
+    "CHANGELOG.md",
     "LICENSE",
     "README.md",
     "MANIFEST.in",
     "pyproject.toml",
     "setup.cfg",
 )
-BUILD = ("setuptools>=64", "wheel")
+BUILD = ("setuptools>=77", "wheel")
 
 
 def _run(*words: str | Path, directory: Path = Path("/")) -> str:
@@ -153,3 +155,29 @@ def test_checkout_works_without_an_install_and_as_an_editable_one(
     _assert_works(fresh / "bin" / "python", "-m", "procman", directory=checkout, output=tmp_path / "bare")
     _install(tools, fresh, "--editable", checkout)
     _assert_works(fresh / "bin" / "procman", directory=Path("/"), output=tmp_path / "editable")
+
+
+def test_old_distribution_must_be_uninstalled_first(
+    tools: Path, built: Path, checkout: Path, fresh: Path, tmp_path: Path
+) -> None:
+    """Until 0.1.0 the distribution was called procman; pip takes it for another package that owns the same files."""
+    (wheel,) = built.glob("*.whl")
+    old = tmp_path / "old"
+    shutil.copytree(checkout, old, ignore=shutil.ignore_patterns("dist", "*.egg-info"))
+    settings = (old / "setup.cfg").read_text()
+    (old / "setup.cfg").write_text(settings.replace("name = celery-procman\n", "name = procman\n"))
+    _run(tools / "bin" / "python", "-m", "build", "--no-isolation", "--wheel", old)
+    (old_wheel,) = (old / "dist").glob("*.whl")
+    pip = (tools / "bin" / "pip", "--python", fresh / "bin" / "python")
+
+    _install(tools, fresh, old_wheel)
+    _run(*pip, "uninstall", "--quiet", "--yes", "procman")
+    _install(tools, fresh, wheel)
+    assert _run(fresh / "bin" / "procman", "--version") == f"procman {VERSION}\n"
+
+    # The wrong order, and the remedy of docs/upgrading.md.
+    _install(tools, fresh, old_wheel)
+    _run(*pip, "uninstall", "--quiet", "--yes", "procman")
+    assert not (fresh / "bin" / "procman").exists()
+    _install(tools, fresh, "--force-reinstall", "--no-deps", wheel)
+    assert _run(fresh / "bin" / "procman", "--version") == f"procman {VERSION}\n"

@@ -53,7 +53,7 @@ def require_trusted_code(environment: Mapping[str, str]) -> None:
         environment,
         _code_problems,
         "root does not run procman from there, for others could change it",
-        "Mend that, or give root its own: python3 -m venv /opt/procman && /opt/procman/bin/pip install procman",
+        "Mend that, or give root its own: python3 -m venv /opt/procman && /opt/procman/bin/pip install celery-procman",
     )
 
 

@@ -40,7 +40,7 @@ def from_bytes(kind: type[Record], content: bytes, path: Path) -> Record:
         if number > FORMAT:
             raise ProcmanError(
                 f"{path} was written by a newer procman (format {number}, this one knows {FORMAT})",
-                hint="use the newer procman: pip install --upgrade procman",
+                hint="use the newer procman: pip install --upgrade celery-procman",
             )
         record: Record = read(data)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
