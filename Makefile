@@ -56,6 +56,9 @@ bench: $(READY) ## measure procman against supervisorctl and a ping, and plannin
 	$(BIN)/python -m benchmarks.health
 	$(BIN)/python -m benchmarks.planning
 
+release: $(READY) ## build the wheel and source distribution twice, date CHANGELOG.md, tag, and begin the next version
+	$(BIN)/python -m scripts.release
+
 docs: $(READY) ## generate the tables of keys in docs/configuration.md again, after a change to a key
 	$(BIN)/python -m scripts.configuration_reference docs/configuration.md
 
@@ -78,4 +81,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test unit coverage lint chaos soak demo demo-stop host bench docs site units clean packages
+.PHONY: help test unit coverage lint chaos soak demo demo-stop host bench release docs site units clean packages

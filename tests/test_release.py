@@ -1,0 +1,103 @@
+"""`make release` on a copy: one tag, the same bytes twice, and nothing changed when it refuses."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from scripts.release import ReleaseError, _normalized, release
+from tests.test_package import checkout, tools
+
+pytestmark = [pytest.mark.package, pytest.mark.xdist_group("package")]
+
+__all__ = ["checkout", "tools"]
+
+
+def _git(directory: Path, *words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(directory), *words], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.fixture
+def repository(checkout: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "repository"
+    shutil.copytree(checkout, copy, ignore=shutil.ignore_patterns("dist", "*.egg-info"))
+    (copy / ".gitignore").write_text("/dist/\n__pycache__/\n")
+    _git(copy, "init", "--quiet")
+    _git(copy, "config", "user.name", "Maintainer")
+    _git(copy, "config", "user.email", "maintainer@example.org")
+    _git(copy, "add", ".")
+    _git(copy, "commit", "--quiet", "--message", "Copy")
+    return copy
+
+
+def _release(tools: Path, repository: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(tools / "bin" / "python"), "-m", "scripts.release"]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+
+
+def test_release_tags_what_it_built(tools: Path, repository: Path) -> None:
+    version = re.search(r'"(.*)\.dev0"', (repository / "procman/version.py").read_text())
+    assert version
+    released = _release(tools, repository)
+    assert (released.returncode, released.stderr) == (0, "")
+    tag, wheel, archive = f"v{version[1]}", *sorted((repository / "dist").iterdir(), reverse=True)
+    if wheel.suffix != ".whl":
+        wheel, archive = archive, wheel
+    assert wheel.name == f"celery_procman-{version[1]}-py3-none-any.whl"
+    assert archive.name == f"celery_procman-{version[1]}.tar.gz"
+    assert f'VERSION = "{version[1]}"' in zipfile.ZipFile(wheel).read("procman/version.py").decode()
+    with tarfile.open(archive) as opened:
+        assert {(each.uid, each.uname) for each in opened.getmembers()} == {(0, "")}
+    assert _git(repository, "tag") == tag
+    assert "make demo" not in _git(repository, "status", "--porcelain")
+
+    tagged = _git(repository, "show", f"{tag}:CHANGELOG.md")
+    heading = re.search(rf"^## {re.escape(version[1])} \((\d{{4}}-\d\d-\d\d)\)$", tagged, re.MULTILINE)
+    assert heading
+    notes = tagged.partition(f"{heading[0]}\n")[2].partition("\n## ")[0].strip()
+    assert _git(repository, "tag", "--list", "--format=%(contents:body)", tag) == notes
+    assert "(unreleased)" in (repository / "CHANGELOG.md").read_text().splitlines()[2]
+    assert (repository / "procman/version.py").read_text().strip().endswith('.dev0"')
+    assert _git(repository, "status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "committed", "message"),
+    [
+        ("README.md", "changed", False, "uncommitted changes; commit or stash them first:\nM README.md"),
+        ("procman/version.py", 'VERSION = "0.2.0"\n', True, "has no development version"),
+        ("CHANGELOG.md", "# Changes\n", True, "has no section `## "),
+        ("CHANGELOG.md", "# Changes\n\n## 0.2.0 (unreleased)\n\n## 0.1.0\n\n- It began\n", True, "with an entry"),
+    ],
+)
+def test_release_refuses_what_is_not_ready(
+    repository: Path, path: str, text: str, committed: bool, message: str
+) -> None:
+    (repository / path).write_text(text)
+    if committed:
+        _git(repository, "commit", "--quiet", "--all", "--message", "Change")
+    before = _git(repository, "rev-parse", "HEAD")
+    with pytest.raises(ReleaseError, match=re.escape(message)):
+        release(repository)
+    assert (_git(repository, "rev-parse", "HEAD"), _git(repository, "tag")) == (before, "")
+
+
+def test_source_distribution_has_the_same_bytes_whenever_it_is_packed(tmp_path: Path) -> None:
+    made = []
+    for name, moment in (("one", 1_000_000_000), ("two", 1_500_000_000)):
+        (tmp_path / name).mkdir()
+        with tarfile.open(tmp_path / name / "a.tar.gz", "w:gz") as archive:
+            for member in ("b", "a") if name == "one" else ("a", "b"):
+                info = tarfile.TarInfo(member)
+                info.mtime, info.uid, info.uname = moment, moment % 7, name
+                archive.addfile(info)
+        made.append(_normalized((tmp_path / name / "a.tar.gz").read_bytes(), 1_700_000_000))
+    assert made[0] == made[1]
