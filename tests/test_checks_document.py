@@ -67,7 +67,7 @@ def test_every_check_and_rule_has_one_section_with_its_title_in_the_order_of_cod
 def test_every_heading_of_a_code_is_a_section_with_text() -> None:
     headings = re.findall(r"^#+ .*\bPM\d{3}\b.*$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
     assert headings == [f"### {code}" for code, _ in REGISTERED]
-    assert [each.name for each in checks() if not each.text] == []
+    assert [each.name for each in checks() if len(each.text) < 80] == []
 
 
 def test_every_page_of_the_documentation_has_a_name_to_print_it_by() -> None:
