@@ -1,7 +1,7 @@
-"""What runs on the project's own Python: syntax of Python 3.6, standard library only, nothing of procman imported."""
+"""The code that runs on the project's own Python: Python 3.6 syntax, standard library only, no import of procman."""
 
 LAUNCHER = "launcher.py"
-"""The file that starts a program."""
+"""The file that starts each program."""
 
 BESIDE_LAUNCHER = (
     "beat_hooks.py",
@@ -17,4 +17,4 @@ BESIDE_LAUNCHER = (
     "worker_hooks.py",
     "worker_state.py",
 )
-"""What it imports from its own directory."""
+"""The files that the launcher imports from its own directory."""

@@ -1,4 +1,4 @@
-"""Follow a Celery beat by its signal and the ticks of its scheduler, whichever that is: Celery 4.4 to 5.7."""
+"""Observe a Celery beat through its signal and the ticks of any scheduler: Celery 4.4 to 5.7."""
 
 import importlib
 from time import monotonic
@@ -9,7 +9,7 @@ from .worker_state import WorkerState, described, printable
 
 
 def connect(observed: WorkerState, start_asking: Callable[[Any], None]) -> None:
-    """Have OBSERVED follow the beat that this process is about to become; START_ASKING is called with its app."""
+    """Keep `observed` up to date with the beat that this process will become; call `start_asking` with its app."""
     signals = importlib.import_module("celery.signals")
 
     def on_init(sender: Any = None, **_: Any) -> None:
@@ -47,12 +47,12 @@ def _note(scheduler: Any, observed: WorkerState, seconds: Any) -> None:
     now = monotonic()
     observed.tick = now
     observed.tick_due = now + max(0.0, float(seconds or 0))
-    # Of Celery's own scheduler and those made from it; others, such as RedBeat's, keep their list elsewhere.
+    # Only Celery's own scheduler and its subclasses have it; others, such as RedBeat, keep their entries elsewhere.
     heap = getattr(scheduler, "_heap", None)
     if not heap:
         observed.next_due = observed.next_entry = None
         return
     when, _, entry = heap[0]
-    # Not entry.is_due(): with the database's scheduler it may write.
+    # Not entry.is_due(): the database scheduler may write to the database there.
     observed.next_due = now + when - scheduler._when(entry, 0)
     observed.next_entry = printable(entry.name)

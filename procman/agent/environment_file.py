@@ -1,8 +1,8 @@
 """The environment file of a program, read as systemd reads EnvironmentFile= (systemd.exec(5)).
 
-So one file serves both process managers. An error here is what systemd drops with at most a line in its journal
-(`export K=v`, a line without `=`), what it reads differently from one version to the next, and a quote that swallows
-the rest of the file. No message shows a value, nor what stands in the place of a name: it may be a piece of a value.
+One file serves both process managers. These are errors: lines that systemd drops with at most a line in its journal
+(`export K=v`, a line without `=`), lines that systemd versions read differently, and an unclosed quote, which swallows
+the rest of the file. No message shows a value or an invalid name, because an invalid name may be part of a value.
 """
 
 import os
@@ -25,7 +25,7 @@ ENTRY = re.compile(
 
 
 class EnvironmentFileError(ValueError):
-    """Everything that is wrong with an environment file: `problems` holds pairs of line number and message."""
+    """Every problem in an environment file: `problems` holds pairs of line number and message."""
 
     def __init__(self, problems: Sequence[Tuple[int, str]]) -> None:
         super().__init__("; ".join(f"line {line}: {message}" for line, message in problems))
@@ -35,7 +35,7 @@ class EnvironmentFileError(ValueError):
 def parse_environment_file(text: str) -> Dict[str, str]:
     """Return the variables that `text` sets; the last assignment of a name wins.
 
-    `text` is the file as it is: line ends not translated, bytes that are not UTF-8 decoded by `surrogateescape`.
+    `text` is the unchanged content: line ends not translated, bytes that are not UTF-8 decoded by `surrogateescape`.
     Raises `EnvironmentFileError` with all problems at once.
     """
     variables, problems = {}, []
@@ -54,21 +54,21 @@ def parse_environment_file(text: str) -> Dict[str, str]:
 
 def _problem(entry: "re.Match[str]") -> str:
     if "\0" in entry.group():
-        return "there is a NUL byte: this is no text file"
+        return "the line contains a NUL byte; this is not a text file"
     if entry["comment"] is not None:
-        # systemd before 254 takes the next line for a part of the comment, later ones do not.
+        # systemd before 254 continues the comment on the next line; later versions do not.
         return "a comment must not end with a backslash" if entry["comment"].endswith("\\") else ""
     if entry["other"] is not None:
-        return "there is no `=` in this line"
+        return "the line has no `=`"
     if entry["unquoted"].startswith(("'", '"')):
         return QUOTE_NOT_CLOSED
     if not _is_utf8(_value(entry)):
         return "the value is not valid UTF-8"
     exported = re.fullmatch(r"export[ \t]+(%s)" % NAME, entry["name"].strip(" \t"))
     if exported:
-        return f"`export` is for shells: write only {exported.group(1)}=..."
+        return f"remove `export`, which only shells understand: write {exported.group(1)}=..."
     if not re.fullmatch(NAME, entry["name"].strip(" \t")):
-        return "what stands before `=` is not a variable's name (letters, digits and `_`, no digit first)"
+        return "the text before `=` is not a variable name (letters, digits and `_`, not starting with a digit)"
     return ""
 
 
@@ -78,12 +78,12 @@ def _value(entry: "re.Match[str]") -> str:
 
 
 def _read_double_quoted(text: str) -> str:
-    """Drop the backslashes that escape something; any other stands for itself."""
+    """Drop the backslashes that escape something and keep the others."""
     return re.sub(r'\\(["\\`$\n])', lambda escape: escape.group(1).strip("\n"), text)
 
 
 def _read_unquoted(text: str) -> str:
-    """Drop every backslash, the line end if that is what it escapes, and blanks at the end that are not escaped."""
+    """Drop every backslash, every escaped line end, and trailing blanks that are not escaped."""
     pieces = re.findall(r"\\.?|[^\\]+", text, re.DOTALL)
     if pieces and not pieces[-1].startswith("\\"):
         pieces[-1] = pieces[-1].rstrip(" \t")
@@ -91,24 +91,24 @@ def _read_unquoted(text: str) -> str:
 
 
 def _is_utf8(value: str) -> bool:
-    """Say whether systemd's utf8_is_valid() accepts it: no half characters, no code points that Unicode reserves."""
+    """Return whether systemd's utf8_is_valid() accepts `value`: no half characters, no reserved code points."""
     return not any(
         0xD800 <= point <= 0xDFFF or 0xFDD0 <= point <= 0xFDEF or point & 0xFFFE == 0xFFFE for point in map(ord, value)
     )
 
 
 class UnusableFileError(Exception):
-    """Why no variables can be had from a file: a line for each problem, with its place."""
+    """An environment file cannot be used: one line for each problem, with its place."""
 
 
 def read_environment_file(source: str, name: str) -> Dict[str, str]:
-    """Read and parse the file at `source`; raise `UnusableFileError`, which names `name` and the lines."""
+    """Return the variables of the file at `source`; raise `UnusableFileError`, which names `name` and the lines."""
     try:
         with open(source, "rb") as file:
             content = file.read()
     except OSError as error:
         raise UnusableFileError(
-            f"cannot read the environment file {source}: {error.strerror}. It must be readable for uid {os.geteuid()}."
+            f"cannot read the environment file {source}: {error.strerror}. Make it readable for uid {os.geteuid()}."
         ) from error
     try:
         variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
@@ -116,5 +116,5 @@ def read_environment_file(source: str, name: str) -> Dict[str, str]:
         raise UnusableFileError("\n".join(f"{name}:{line}: {message}" for line, message in error.problems)) from error
     reserved = sorted(variable for variable in variables if variable.startswith("PROCMAN_"))
     if reserved:
-        raise UnusableFileError(f"{name}: only procman itself sets {', '.join(reserved)}")
+        raise UnusableFileError(f"{name}: remove {', '.join(reserved)}; only procman may set it")
     return variables

@@ -1,7 +1,7 @@
-"""Writes what a worker or beat says of itself, tells systemd, and heals it: beside Celery, in threads of its own.
+"""Write the heartbeat of a worker or beat, notify systemd, and heal the program, in threads beside Celery.
 
-Two threads, so that a disk that hangs keeps no sign of life from systemd: one judges and tells, the other writes and
-heals. Neither takes a lock that a child could inherit, and nothing that fails here reaches Celery.
+One thread judges and notifies systemd, the other writes and heals, so that a hanging disk does not delay the watchdog
+messages. Neither takes a lock that a child process could inherit, and no failure here reaches Celery.
 """
 
 import _thread
@@ -23,7 +23,7 @@ FILE = "heartbeat.json"
 
 
 def start(environment: Mapping[str, str]) -> "Heart":
-    """Write the first heartbeat and go on with it from now; Celery may be imported afterwards."""
+    """Write the first heartbeat and start the threads that continue it; call it before Celery is imported."""
     heart = Heart(environment)
     for problem in heart.settings.problems:
         heart.report(problem)
@@ -57,14 +57,16 @@ class Heart:
         self._wake_writer.acquire()
 
     def report(self, message: str) -> None:
-        """Write into the program's log."""
+        """Write a line to the program's log."""
         report(self.settings.program, message)
 
     # Celery ----------------------------------------------------------------------------------------------------------
 
     def follow(self, celery_main: Any) -> None:
-        """Hook into Celery as soon as its main module CELERY_MAIN has patched what gevent or eventlet need, no earlier:
-        importing more of Celery first would leave it with locks that block a whole green pool."""
+        """Hook into Celery as soon as its main module `celery_main` has applied the patches of gevent or eventlet.
+
+        An earlier import of more of Celery would leave it with locks that block a whole green pool.
+        """
         try:
             patch = celery_main.maybe_patch_concurrency
         except AttributeError as error:
@@ -88,11 +90,11 @@ class Heart:
                 worker_hooks.connect(self.observed, loop_seconds, self._asker.of_consumer)
         except Exception as error:
             self.observed.missing["hooks"] = described(error)
-            # Nobody else will say so.
+            # Without the hooks no signal reports it.
             self.observed.come_up()
 
     def _on_change(self) -> None:
-        # In the main thread, perhaps in the middle of a signal: systemd hears at once, the rest is for the threads.
+        # Runs in the main thread, perhaps inside a signal handler: notify systemd now, leave the rest to the threads.
         if self.observed.phase == verdict.STOPPING:
             self._systemd.tell("STOPPING=1")
         elif self.observed.is_up:
@@ -102,20 +104,20 @@ class Heart:
     # The threads -----------------------------------------------------------------------------------------------------
 
     def forever(self, act: Any, then: Any) -> None:
-        """ACT, then THEN, every so many seconds and at each change."""
+        """Call `act` and then `then`, at every interval and after each change."""
         while True:
             self._wake_pulse.acquire(True, self._seconds)
             self._guard(act)
             then()
 
     def forever_woken(self, act: Any) -> None:
-        """ACT whenever woken."""
+        """Call `act` whenever woken."""
         while True:
             self._wake_writer.acquire()
             self._guard(act)
 
     def wake_writer(self) -> None:
-        """Have the latest heartbeat written."""
+        """Let the writer thread write the latest heartbeat."""
         _release(self._wake_writer)
 
     def _guard(self, act: Any) -> None:
@@ -124,14 +126,14 @@ class Heart:
             act()
         except Exception as error:
             if what not in self.observed.missing:
-                self.report(f"the heartbeat fails: {described(error)}: {error}")
+                self.report(f"the heartbeat failed in {act.__name__}(): {described(error)}: {error}")
             self.observed.missing[what] = described(error)
             sleep(0.1)
         else:
             self.observed.missing.pop(what, None)
 
     def pulse(self) -> None:
-        """Look at the program, judge it, and tell systemd."""
+        """Observe and judge the program, and notify systemd."""
         now = monotonic()
         heartbeat = self.observed.heartbeat(now)
         self._verdict = verdict.verdict(heartbeat, now, self._thresholds)
@@ -154,14 +156,14 @@ class Heart:
         if not self._healing.withholds:
             words.append("WATCHDOG=1")
         if observed.pool not in (None, *verdict.POOLS_THAT_TELL) and not self._has_disarmed:
-            # In these pools a task may hold Python's lock for longer than any watchdog should wait.
+            # In these pools a task can hold Python's lock for longer than any watchdog should wait.
             words.append("WATCHDOG_USEC=0")
             self._has_disarmed = True
         if self._systemd.tell(*words):
             self._told = status
 
     def write(self) -> None:
-        """Write the latest heartbeat, and act on it if it has to be."""
+        """Write the latest heartbeat, and heal the program if needed."""
         heartbeat = self._latest
         if heartbeat is None:
             return
@@ -178,10 +180,10 @@ class Heart:
 
     def _note_write_error(self, path: str, reason: str) -> None:
         if self._write_error != reason:
-            self.report(f"the heartbeat {path} cannot be written: {reason}. The program goes on without")
+            self.report(f"cannot write the heartbeat {path}: {reason}; the program runs, but its health is unknown")
         self._write_error = reason
         try:
-            # Says on a full disk that somebody is alive all the same.
+            # The new modification time shows that the program is alive, even on a full disk.
             os.utime(path)
         except OSError:
             pass
@@ -191,7 +193,7 @@ def _text(heartbeat: Dict[str, Any]) -> str:
     text = json.dumps(heartbeat)
     if len(text) > verdict.MAX_BYTES:
         # A worker with thousands of queues.
-        text = json.dumps({**heartbeat, "queues": [], "tasks": [], "missing": ["queues: there are too many"]})
+        text = json.dumps({**heartbeat, "queues": [], "tasks": [], "missing": ["queues: too many to list"]})
     return text
 
 
@@ -199,4 +201,4 @@ def _release(lock: Any) -> None:
     try:
         lock.release()
     except RuntimeError:
-        pass  # nobody has taken it since the last time: awake already
+        pass  # already released and not yet acquired: the thread is awake

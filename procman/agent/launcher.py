@@ -1,21 +1,21 @@
 """Start one program of a Django project: a Celery worker, beat, or another command of the same project.
 
-`procman install` puts this file here and replaces it whole; do not edit it. It is run by the Python of the project's
-virtualenv, as the program's user, from the program's start script or systemd unit:
+`procman install` installs and replaces this file; do not edit it. The program's start script or systemd unit runs it
+with the Python of the project's virtualenv, as the program's user:
 
     VIRTUALENV/bin/python launcher.py ARGS...
 
-For a worker or beat ARGS are Celery's own (`-A mysite worker -l info`); otherwise they are the command and its words.
-The rest is said by PROCMAN_ variables in the environment. In this order the launcher
+For a worker or beat, ARGS are Celery's arguments (`-A mysite worker -l info`); for a command, its words. Everything
+else is in PROCMAN_ environment variables. The launcher
 
 1. reads the environment file, if there is one; its variables override those already set;
-2. asks the kernel for SIGTERM at the death of the process manager, so that no orphan is left behind;
-3. takes the program's lock, waiting for an earlier process that still finishes its tasks;
-4. puts the project's directory first on sys.path and calls Celery's own main(), or becomes the command. A worker or
-   beat gets a heartbeat before (heartbeat.py beside this file), which says how it is from then on.
+2. asks the kernel for SIGTERM when the process manager dies, so that no orphan is left behind;
+3. takes the program's lock, waiting for an earlier process that has not exited yet;
+4. puts the project's directory first on sys.path and calls Celery's own main(), or becomes the command. Before that, a
+   worker or beat gets a heartbeat (heartbeat.py beside this file), which reports its health from then on.
 
-All of it happens in one process that keeps its pid: signals reach Celery itself, and the exit status is Celery's or the
-command's own. Status 78, with the reason on stderr, says that the launcher could not start the program.
+All of this happens in one process that keeps its pid: signals reach Celery itself, and the exit status is that of
+Celery or the command. Status 78, with the reason on stderr, means that the launcher could not start the program.
 """
 
 import errno
@@ -45,11 +45,11 @@ PUT_OFF_SECONDS = 20
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 PACKAGE = "procman_agent"
-"""What the files beside this one are imported as: nothing of a project is called so."""
+"""The package name for the files beside this one; no project has a package of this name."""
 
 
 class LauncherError(Exception):
-    """Why the program cannot be started, in words for the administrator who reads the log."""
+    """The program cannot be started; the message is for the administrator who reads the log."""
 
 
 def report(message: str) -> None:
@@ -60,15 +60,15 @@ def report(message: str) -> None:
 
 
 class Settings(NamedTuple):
-    """What the start script or the unit says in PROCMAN_ variables."""
+    """The PROCMAN_ variables that the start script or unit sets."""
 
     kind: str
     directory: str
     run_directory: str
     environment_file: Optional[str]
-    """Its name, for messages."""
+    """The path to show in messages."""
     environment_source: Optional[str]
-    """Where to read it: there, or where systemd has put a copy for this program alone."""
+    """The path to read: the same, or the copy that systemd made for this program alone."""
     parent_pid: Optional[int]
 
 
@@ -76,13 +76,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the PROCMAN_ variables; an empty one counts as not set."""
     missing = [name for name in REQUIRED_VARIABLES if not environment.get(name)]
     if missing:
-        raise LauncherError(f"not set: {', '.join(missing)}. The program's start script or unit sets them.")
+        raise LauncherError(f"not set: {', '.join(missing)}; start this program through its start script or unit")
     kind = environment["PROCMAN_KIND"]
     if kind not in KINDS:
-        raise LauncherError(f"PROCMAN_KIND is {kind!r}, but should be one of {', '.join(KINDS)}")
+        raise LauncherError(f"PROCMAN_KIND is {kind!r}, but must be one of {', '.join(KINDS)}")
     parent_pid = environment.get("PROCMAN_PARENT_PID") or None
     if parent_pid is not None and not re.fullmatch("[0-9]+", parent_pid):
-        raise LauncherError(f"PROCMAN_PARENT_PID is {parent_pid!r}, but should be the number of a process")
+        raise LauncherError(f"PROCMAN_PARENT_PID is {parent_pid!r}, but must be a process id")
     return Settings(
         kind=kind,
         directory=environment["PROCMAN_DIRECTORY"],
@@ -100,7 +100,7 @@ def _environment_source(environment: Mapping[str, str]) -> Optional[str]:
     # systemd.exec(5), LoadCredential=.
     directory = environment.get("CREDENTIALS_DIRECTORY")
     if not directory:
-        raise LauncherError(f"not set: CREDENTIALS_DIRECTORY. systemd sets it where it hands over {credential!r}.")
+        raise LauncherError(f"not set: CREDENTIALS_DIRECTORY; systemd sets it when it passes {credential!r}")
     return os.path.join(directory, credential)
 
 
@@ -108,16 +108,16 @@ def _environment_source(environment: Mapping[str, str]) -> Optional[str]:
 
 
 def apply_environment_file(source: str, name: str) -> None:
-    """Set the file's variables; where one is new, start again with them, in the same process.
+    """Set the file's variables; if one of them is new, execute the launcher again in the same process.
 
-    Python and the dynamic loader read PYTHONPATH, LD_LIBRARY_PATH, LANG and others only at their start, and systemd has
-    them set by then. Started again, the launcher finds all set and goes on; the mark ends it even where a variable
-    never keeps its value, as LC_CTYPE=C does not (PEP 538).
+    Python and the dynamic loader read PYTHONPATH, LD_LIBRARY_PATH, LANG and others only when they start. The second
+    time all variables are set and the launcher continues; STARTED_AGAIN prevents a third time even if a variable does
+    not keep its value, such as LC_CTYPE=C (PEP 538).
     """
     try:
         beside = import_beside("environment_file")
     except ImportError as error:
-        raise LauncherError(f"{error}; `procman install` puts the file back") from error
+        raise LauncherError(f"{error}; run `procman install` to restore the file") from error
     try:
         found = beside.read_environment_file(source, name)
     except beside.UnusableFileError as error:
@@ -131,13 +131,13 @@ def apply_environment_file(source: str, name: str) -> None:
         os.execv(sys.executable, [sys.executable] + sys.argv)  # noqa: S606  # our own file, by our own Python
 
 
-# 2. The process manager's death --------------------------------------------------------------------------------------
+# 2. The death of the process manager ---------------------------------------------------------------------------------
 
 
 def end_with_parent(parent_pid: int) -> None:
-    """Have the kernel send SIGTERM to this process when its parent dies; raise where the parent is dead already.
+    """Make the kernel send SIGTERM to this process when its parent dies; raise if the parent is already dead.
 
-    Nobody else would: the children of a killed supervisord live on, and the next one starts a second set. The request
+    Without it the children of a killed supervisord live on, and the next supervisord starts a second set. The request
     survives an exec and is not inherited by children (prctl(2)).
     """
     try:
@@ -147,19 +147,19 @@ def end_with_parent(parent_pid: int) -> None:
         if libc.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM)) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     except (ImportError, AttributeError, OSError) as error:
-        report(f"this program will outlive a process manager that is killed: no parent-death signal here ({error})")
-    # Asked only now: a parent that died before the request sends nothing.
+        report(f"cannot request a parent-death signal; this program will outlive a killed process manager: {error}")
+    # Checked last: a parent that died before the request sends nothing.
     if os.getppid() != parent_pid:
-        raise LauncherError(f"process {parent_pid}, which started this program, has ended already")
+        raise LauncherError(f"process {parent_pid}, which started this program, has already exited")
 
 
 # 3. The lock ---------------------------------------------------------------------------------------------------------
 # A POSIX record lock (fcntl.lockf), not an flock, because it belongs to the process and not to the open file:
 # - Children do not hold it. A pool child that outlives a killed worker would keep an flock and block the next start.
 # - It survives exec while the descriptor stays open: a command that replaces the launcher holds it, but no child does.
-# - Celery's HUP closes every descriptor and starts the launcher again, which takes it again.
-# The price: it is lost when this process closes *any* descriptor of the file. Nothing else in it may open the file.
-# The file is never deleted: two processes could then each hold a lock called by the same name.
+# - On HUP Celery closes every descriptor and executes the launcher again, which takes the lock again.
+# Its drawback: it is lost when this process closes *any* descriptor of the file, so nothing else may open the file.
+# The file is never deleted: otherwise two processes could each hold a lock of the same name.
 
 
 def take_lock(path: str) -> int:
@@ -167,7 +167,7 @@ def take_lock(path: str) -> int:
     descriptor = _open_lock(path)
     message_due = put_off_due = time.monotonic()
     while not _try_lock(descriptor, path):
-        reason = f"waiting for process {_holder(descriptor)} of the same program, which still runs (it holds {path})"
+        reason = f"waiting for process {_holder(descriptor)} of the same program to exit (it holds the lock {path})"
         if time.monotonic() >= message_due:
             report(reason)
             message_due = time.monotonic() + LOCK_MESSAGE_SECONDS
@@ -184,8 +184,8 @@ def _open_lock(path: str) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise LauncherError(
-            f"cannot open the lock {path}: {error.strerror}. It must be a file of uid {os.geteuid()}, no link, in a "
-            "directory of the same user; `procman install` makes the directory."
+            f"cannot open the lock {path}: {error.strerror}. It must be a regular file owned by uid {os.geteuid()}, in "
+            "a directory of the same user; run `procman install` to create the directory."
         ) from error
 
 
@@ -201,22 +201,22 @@ def _try_lock(descriptor: int, path: str) -> bool:
 
 def _holder(descriptor: int) -> str:
     words = os.pread(descriptor, 32, 0).split()
-    return words[0].decode("ascii", "replace") if words else "(not known)"
+    return words[0].decode("ascii", "replace") if words else "(unknown)"
 
 
 def _write_holder(descriptor: int) -> None:
     try:
         length = os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
         os.ftruncate(descriptor, length)
-    except OSError as error:  # a full disk; the lock holds all the same
-        report(f"cannot write the pid into the lock: {error.strerror}")
+    except OSError as error:  # a full disk; the lock is held all the same
+        report(f"cannot write the pid to the lock file: {error.strerror}")
 
 
 # 4. The program ------------------------------------------------------------------------------------------------------
 
 
 def become_command(arguments: List[str], lock: int) -> None:
-    """Replace this process by the command; return never."""
+    """Replace this process with the command; never returns."""
     if not arguments:
         raise LauncherError("no command is given")
     os.set_inheritable(lock, True)
@@ -230,10 +230,10 @@ def become_command(arguments: List[str], lock: int) -> None:
 
 
 def put_first(directory: str, search_path: Sequence[str]) -> List[str]:
-    """Return `search_path` with `directory` in the place of the launcher's own directory.
+    """Return `search_path` with `directory` in place of the launcher's own directory.
 
-    Python puts the directory of the script first, where a `celery.py` would be taken for Celery; not so with
-    PYTHONSAFEPATH, and then nothing is replaced.
+    Python puts the script's directory first, where a `celery.py` would hide Celery. With PYTHONSAFEPATH it does not,
+    and nothing is replaced.
     """
     own_directory = os.path.dirname(os.path.realpath(__file__))
     has_own = bool(search_path) and os.path.realpath(search_path[0]) == own_directory
@@ -241,25 +241,25 @@ def put_first(directory: str, search_path: Sequence[str]) -> List[str]:
 
 
 def import_celery_main() -> Any:
-    """Return the module whose main() the `celery` command calls. It patches for gevent and eventlet first; the app is
-    not imported yet."""
+    """Return the module whose main() the `celery` command calls; it patches for gevent and eventlet before the app is
+    imported."""
     try:
         return importlib.import_module("celery.__main__")
     except ImportError as error:
         found = importlib.util.find_spec("celery")
-        origin = f"Celery is taken from {found.origin}" if found else "it is not installed there"
+        origin = f"the module found is {found.origin}" if found else "Celery is not installed there"
         raise LauncherError(f"cannot import Celery with {sys.executable}: {error} ({origin})") from error
 
 
-# 5. What is beside this file -----------------------------------------------------------------------------------------
-# But for the environment file, it must never keep a program from running: whatever fails in it is said, and the program
-# runs without.
+# 5. The files beside this one ----------------------------------------------------------------------------------------
+# Except for the environment file's reader, they must never keep a program from running: a failure is reported, and the
+# program runs without.
 
 
 def import_beside(name: str) -> Any:
-    """Import what is installed beside this file, where neither the project can hide it nor it anything of the project.
+    """Import a file beside this one, in a package of its own so that the project and the agent cannot hide each other.
 
-    No bytecode is written: the directory is to be empty again once its files are removed.
+    No bytecode is written, so that the directory is empty once its files are removed.
     """
     if PACKAGE not in sys.modules:
         package = types.ModuleType(PACKAGE)
@@ -273,19 +273,19 @@ def import_beside(name: str) -> Any:
 
 
 def put_off_start(reason: str) -> None:
-    """Ask systemd for more time to start; without systemd, or without the file that does it, nothing happens."""
+    """Ask systemd for more time to start; without a notification socket this does nothing."""
     try:
         import_beside("sd_notify").Systemd(os.environ).put_off(reason)
     except Exception as error:
-        report(f"systemd cannot be asked for more time: {error!r}")
+        report(f"cannot ask systemd for more time to start: {error!r}")
 
 
 def start_heartbeat() -> Any:
-    """Start the heartbeat and return it; None where there cannot be one."""
+    """Start the heartbeat and return it; return None if it cannot start."""
     try:
         return import_beside("heartbeat").start(os.environ)
     except Exception as error:
-        report(f"nobody can see whether this program is well, for it has no heartbeat: {error!r}")
+        report(f"cannot start the heartbeat; the program runs, but its health is unknown: {error!r}")
         _tell_systemd_without_heartbeat()
         return None
 
@@ -298,11 +298,11 @@ def _tell_systemd_without_heartbeat() -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"READY=1\nWATCHDOG_USEC=0", "\0" + address[1:] if address[0] == "@" else address)
     except OSError as error:
-        report(f"systemd cannot be told that this program has started: {error}")
+        report(f"cannot notify systemd that this program has started: {error}")
 
 
 def main() -> Optional[int]:
-    """Do what the head of this file says; return the exit status, where Celery does not exit by itself."""
+    """Start the program as described at the top of this file; return the exit status if Celery does not exit itself."""
     try:
         settings = read_settings(os.environ)
         if settings.environment_source is not None:
@@ -329,6 +329,6 @@ def main() -> Optional[int]:
     return status
 
 
-# billiard imports the main module a second time in the children of some pools: they must not start a program each.
+# billiard imports the main module again in the children of some pools, which must not start the program again.
 if __name__ == "__main__":
     sys.exit(main())

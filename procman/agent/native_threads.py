@@ -1,18 +1,18 @@
-"""Threads of the operating system, also where gevent or eventlet make something else of `threading`."""
+"""Start threads of the operating system, even if gevent or eventlet have patched `threading`."""
 
 import _thread
 import signal
 from typing import Any, Callable
 
-# Taken before anything is patched. Neither keeps the process from ending, and no child inherits one.
+# Saved before anything is patched. These threads do not keep the process from exiting, and no child inherits one.
 _start_new_thread = _thread.start_new_thread
 _allocate_lock = _thread.allocate_lock
 
 
 def start_thread(run: Callable[..., None], *arguments: Any) -> None:
-    """Call RUN in a thread of its own, to which no signal is delivered: all of them are Celery's main thread's.
+    """Call `run` in a new thread that receives no signals: they must reach Celery's main thread.
 
-    Returns when that thread runs. A process that ends before crashes instead (seen with Python 3.11.2).
+    Returns once the thread runs: a process that exits earlier can crash (seen with Python 3.11.2).
     """
     waits = _allocate_lock()
     waits.acquire()

@@ -1,8 +1,8 @@
-"""Ask the broker how many messages wait, on a connection of its own: whatever it does, the worker goes on meanwhile.
+"""Ask the broker on a separate connection how many messages wait, without ever delaying the worker.
 
-A thread asks, seldom, and only what costs the broker next to nothing: a passive declaration of each queue. The
-connection stays open, so that the broker's log does not fill with it. In a green pool it is a greenlet that asks, since
-what gevent and eventlet have patched must not be used from another thread.
+A thread asks rarely, and only for a cheap passive declaration of each queue. The connection stays open, so that it does
+not fill the broker's log. In a green pool a greenlet asks instead, because modules that gevent or eventlet have patched
+must not be used from another thread.
 """
 
 import _thread
@@ -19,20 +19,20 @@ ANSWER_SECONDS = 3
 """How long the broker may take to answer."""
 
 FORK_SECONDS = 0.5
-"""How long a fork waits for a question that is just being asked; what a child inherits half-done may block it."""
+"""How long a fork waits for a query in progress; a child that inherits half a query may hang."""
 
 FAILURES_TO_TELL = 3
 
 EARLY_SECONDS = 0.2
-"""After so long a worker that is about to consume is looked at again."""
+"""How soon to look again at a worker that is about to consume."""
 
 
 SPAWN = {"gevent": "spawn", "eventlet": "spawn_n"}
-"""What starts a greenlet that nobody waits for, by the library of the pool."""
+"""The function that starts a detached greenlet, by the library of the pool."""
 
 
 class QueuePoller:
-    """Keeps `queues` and `queues_asked` of OBSERVED up to date."""
+    """Keep `queues` and `queues_asked` of `observed` up to date."""
 
     def __init__(self, observed: WorkerState) -> None:
         self._observed = observed
@@ -46,14 +46,14 @@ class QueuePoller:
         self._asking = _thread.allocate_lock()
 
     def of_consumer(self, consumer: Any) -> None:
-        """Ask about the queues of a worker's consumer, now and as long as the process lives. May be called again."""
+        """Poll the queues of a worker's consumer from now until the process exits; may be called again."""
         self._origin = consumer.connection
-        # Now: before anybody can cancel one.
+        # Remembered now, before one of them can be cancelled.
         self._remember_queues(consumer)
         self._start(consumer.pool, lambda: self._ask_queues(consumer))
 
     def of_app(self, app: Any) -> None:
-        """Ask nothing but whether the broker of a beat's app is there, and only when beat is late."""
+        """Check that the broker of a beat's app answers, and only when beat is late."""
         self._start(None, lambda: self._ask_broker(app))
 
     def _start(self, pool: Any, ask: Callable[[], bool]) -> None:
@@ -70,7 +70,7 @@ class QueuePoller:
             start_thread(self._forever, ask, sleep)
 
     def _forever(self, ask: Callable[[], bool], wait: Callable[[float], Any]) -> None:
-        """ASK again and again; it says whether that was too early to be told anything."""
+        """Call `ask` again and again, sooner if it returns that it was too early for an answer."""
         while True:
             is_early = False
             try:
@@ -82,7 +82,7 @@ class QueuePoller:
                 self._disconnect()
                 self._failures += 1
                 if self._failures >= FAILURES_TO_TELL:
-                    self._observed.missing["queues"] = f"the broker does not answer questions ({described(error)})"
+                    self._observed.missing["queues"] = f"the broker does not answer ({described(error)})"
             wait(EARLY_SECONDS if is_early else self._seconds)
 
     def _before_fork(self) -> None:
@@ -92,7 +92,7 @@ class QueuePoller:
         if self._is_held:
             self._asking.release()
 
-    # What is asked ---------------------------------------------------------------------------------------------------
+    # The queries -----------------------------------------------------------------------------------------------------
 
     def _ask_queues(self, consumer: Any) -> bool:
         if self._observed.phase != verdict.CONSUMING:
@@ -111,17 +111,17 @@ class QueuePoller:
         return False
 
     def _is_about_to_consume(self, task_consumer: Any) -> bool:
-        """Say whether the broker does not know yet of this consumer, which it therefore would not count.
+        """Return whether the broker does not know this consumer yet, and so would not count it.
 
-        Celery makes its consumer first and lets it consume when its loop begins. A worker that never gets so far is
-        asked about after all.
+        Celery creates its consumer first and starts consuming when its loop begins. A worker that does not get that far
+        within `stale_seconds` is polled anyway.
         """
         since = monotonic() - self._observed.phase_since
         is_patient = since < self._observed.settings.stale_seconds
         return is_patient and not all(map(task_consumer.consuming_from, list(task_consumer.queues)))
 
     def _remember_queues(self, consumer: Any) -> None:
-        """Add to the queues those consumed now: one that somebody has cancelled is still asked for."""
+        """Add the queues that are consumed now; a queue that was cancelled later is still polled."""
         for queue in list(consumer.task_consumer.queues):
             self._known[queue.name] = queue
         self._observed.passive_queues = frozenset(
@@ -135,13 +135,13 @@ class QueuePoller:
         consumers: Optional[int] = None
         try:
             if hasattr(self._channel, "_size"):
-                # A transport that plays AMQP, such as Redis: it does not know who else consumes.
+                # A transport that emulates AMQP, such as Redis: it does not know the other consumers.
                 messages = int(self._channel._size(name))
             else:
                 declared = self._channel.queue_declare(name, passive=True)
                 messages, consumers = declared.message_count, declared.consumer_count
         except self._connection.channel_errors:
-            # There is no such queue, or it is another's alone; AMQP closes the channel with the answer.
+            # The queue does not exist, or another connection holds it exclusively; AMQP then closes the channel.
             self._channel = self._connection.channel()
         return {
             "name": printable(name),
@@ -182,11 +182,11 @@ class QueuePoller:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
             try:
-                # Not connection.collect(): it changes the time limit of sockets for the whole process meanwhile.
+                # Not connection.collect(), which temporarily changes the socket timeout of the whole process.
                 transport = vars(connection).get("_connection")
-                # py-amqp: without a farewell, which a broker that is away would have to acknowledge.
+                # py-amqp: do not send a close, because a broker that is down would never acknowledge it.
                 (transport.collect if hasattr(transport, "collect") else connection.close)()
-            except Exception:  # noqa: S110  # it is given up either way
+            except Exception:  # noqa: S110  # the connection is abandoned either way
                 pass
 
 

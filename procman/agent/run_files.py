@@ -1,16 +1,16 @@
-"""Reads and writes in the program's run directory: whole files or none, no link followed, nothing waited for."""
+"""Read and write files in the program's run directory: atomically, following no link and never blocking."""
 
 import os
 from typing import Optional
 
-# Taken before eventlet puts its own into the module.
+# Saved before eventlet replaces them in the module.
 _open, _read, _write, _close = os.open, os.read, os.write, os.close
 
 FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 def replace(path: str, text: str) -> None:
-    """Put TEXT at PATH, for everyone to read; raises OSError, and then what was there is there still."""
+    """Replace the file at `path` with `text`, readable for everyone; on OSError the old file remains."""
     new = path + ".new"
     try:
         _put(new, os.O_TRUNC, text)
@@ -24,7 +24,7 @@ def replace(path: str, text: str) -> None:
 
 
 def append(path: str, text: str, most_bytes: int) -> None:
-    """Add TEXT to the file at PATH; one that has more than MOST_BYTES is put aside as PATH.1 before."""
+    """Append `text` to the file at `path`; first rename it to PATH.1 if it would exceed `most_bytes`."""
     try:
         if os.lstat(path).st_size + len(text) > most_bytes:
             os.rename(path, path + ".1")
@@ -34,7 +34,7 @@ def append(path: str, text: str, most_bytes: int) -> None:
 
 
 def read(path: str, most_bytes: int) -> Optional[str]:
-    """Return what stands at PATH; None where there is nothing. Raises OSError or ValueError where it cannot be read."""
+    """Return the text of the file at `path`, or None if there is none; raise OSError or ValueError if unreadable."""
     try:
         descriptor = _open(path, os.O_RDONLY | FLAGS)
     except FileNotFoundError:

@@ -1,29 +1,29 @@
-"""Tell systemd how the program is, as sd_notify(3) has it; where no NOTIFY_SOCKET is set, nothing happens."""
+"""Notify systemd of the program's state as in sd_notify(3); without NOTIFY_SOCKET this does nothing."""
 
-# From _socket, which gevent and eventlet leave as it is: `socket` would come to switch greenlets.
+# gevent and eventlet do not patch _socket; a patched `socket` would switch greenlets.
 import _socket
 import os
 from typing import Mapping, Optional
 
 EXTENSION_SECONDS = 120
-"""By how much each message puts off the end of the start, while an import or a lock is waited for."""
+"""How much more time to start each message requests, while the program waits for an import or a lock."""
 
 
 class Systemd:
-    """The process manager that started this process, as far as it listens."""
+    """The notification socket of the systemd that started this process, if any."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._address = environment.get("NOTIFY_SOCKET") or ""
         self.watchdog_seconds = _watchdog_seconds(environment) if self._address else None
-        """How long it waits for a sign of life; None: for ever."""
+        """How long systemd waits for a watchdog message; None: for ever."""
 
     @property
     def listens(self) -> bool:
-        """Whether anybody does."""
+        """Whether there is a notification socket."""
         return bool(self._address)
 
     def tell(self, *assignments: str) -> bool:
-        """Send ASSIGNMENTS, such as READY=1; say whether they are on their way. Never blocks and never raises."""
+        """Send `assignments`, such as READY=1; return whether they were sent. Never blocks and never raises."""
         if not self._address:
             return False
         try:
@@ -39,7 +39,7 @@ class Systemd:
         return True
 
     def put_off(self, reason: str) -> bool:
-        """Ask for more time to start, because of REASON."""
+        """Request more time to start, and show `reason` as the status."""
         return self.tell(f"EXTEND_TIMEOUT_USEC={EXTENSION_SECONDS}000000", f"STATUS={reason}")
 
 

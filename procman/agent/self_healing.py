@@ -1,4 +1,4 @@
-"""Lets a program that is unsound, and can still act, stop itself warm: its process manager starts it again."""
+"""Stop an unhealthy program gracefully from inside while it can still act; its process manager restarts it."""
 
 import _thread
 import json
@@ -17,7 +17,7 @@ HOUR = 3600.0
 
 
 class SelfHealing:
-    """Looks at one verdict after the other, and acts when several in a row say the same."""
+    """Follow the verdicts on this program, and act when several in a row are the same."""
 
     def __init__(self, observed: WorkerState, has_watchdog: bool, say: Callable[[str], None]) -> None:
         self._observed = observed
@@ -31,10 +31,10 @@ class SelfHealing:
         self._has_given_up = False
         self._was_healed = False
         self.withholds = False
-        """Whether systemd is to get no sign of life any more, because the main process does not listen."""
+        """Whether to withhold the watchdog messages from systemd, because the main process does not react."""
 
     def look(self, heartbeat: Mapping[str, Any], found: Verdict) -> None:
-        """Judge one heartbeat; called again and again, but no more than one look counts in an interval."""
+        """Consider one heartbeat and its verdict; at most one failure counts per interval."""
         now = monotonic()
         self._observed.held = is_held(self._observed.settings.hold_file)
         if self._asked_at is not None:
@@ -67,19 +67,19 @@ class SelfHealing:
         try:
             self._remember({"format": 1, "restarts": restarts, "open": found.code})
         except OSError as error:
-            # Without a memory it would go on for ever.
-            self._say(f"{found.reason}, but nothing is done: healed.json cannot be written ({error.strerror})")
+            # Without this record the restarts would never stop.
+            self._say(f"{found.code}: {found.reason}; not restarted: cannot write healed.json: {error.strerror}")
             self._next_look = now + settings.interval_seconds
             self._failures = 0
             return
-        action = "stops itself warm" if found.remedy == verdict.WARM else "lets systemd's watchdog end it"
-        self._say(f"{found.code}: {found.reason}. It {action}, to be started again")
+        action = "stops itself gracefully" if found.remedy == verdict.WARM else "lets systemd's watchdog kill it"
+        self._say(f"{found.code}: {found.reason}; the program {action}, to be restarted")
         self._record("healing", heartbeat, found, action)
         self._asked_at = now
         if found.remedy == verdict.FORCE:
             self.withholds = True
         else:
-            # To the main thread: to any other a signal would not interrupt what the main one waits in.
+            # A signal to another thread would not interrupt a blocking call of the main thread.
             signal.pthread_kill(self._main_thread, signal.SIGTERM)
 
     def _insist(self, waited: float) -> None:
@@ -90,12 +90,13 @@ class SelfHealing:
     def _give_up(self, heartbeat: Mapping[str, Any], found: Verdict, recent: Optional[List[Any]]) -> None:
         if not self._has_given_up:
             self._has_given_up = True
-            why = "healed.json cannot be read" if recent is None else f"{len(recent)} restarts within the last hour"
-            self._say(f"{found.code}: {found.reason}. Not restarted: {why}")
+            limit = self._observed.settings.restarts_per_hour
+            why = "cannot read healed.json" if recent is None else f"restarts_per_hour = {limit} is reached"
+            self._say(f"{found.code}: {found.reason}; not restarted: {why}")
             self._record("gave-up", heartbeat, found, f"nothing: {why}")
 
     def _note_recovery(self, heartbeat: Mapping[str, Any], found: Verdict) -> None:
-        """Record once that the process works which a restart was to bring; that it is sound is too easily said."""
+        """Record once that the restarted process works, not merely that its first heartbeats are healthy."""
         settings = self._observed.settings
         waited = heartbeat["written"] - heartbeat["phase_since"] > settings.stall_seconds + settings.stale_seconds
         works = heartbeat["finished"] or heartbeat["tick"] or waited
@@ -121,11 +122,11 @@ class SelfHealing:
         text = run_files.read(self._path("healed.json"), verdict.MAX_BYTES)
         memory = {} if text is None else json.loads(text)
         if not isinstance(memory, dict):
-            raise ValueError("healed.json is of the wrong type")
+            raise ValueError("healed.json has the wrong type")
         return memory
 
     def _recent(self, now: float) -> Optional[List[Any]]:
-        """Return the restarts of the last hour and this boot; None where that cannot be told."""
+        """Return the restarts within the last hour of this boot; None if they are unknown."""
         try:
             restarts = self._memory().get("restarts", [])
             boot_id = self._observed.settings.boot_id
@@ -153,11 +154,11 @@ class SelfHealing:
         try:
             run_files.append(self._path("events.jsonl"), json.dumps(event) + "\n", EVENTS_BYTES)
         except OSError as error:
-            self._say(f"the event cannot be recorded: {error.strerror}")
+            self._say(f"cannot record the event: {error.strerror}")
 
 
 def is_held(path: Optional[str]) -> bool:
-    """Say whether an administrator's hold is at PATH; one that cannot be understood holds as well."""
+    """Return whether the file at `path` is an administrator's hold; an unreadable one holds as well."""
     if path is None:
         return False
     try:

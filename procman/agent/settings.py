@@ -1,17 +1,17 @@
-"""What the PROCMAN_ variables say about heartbeat and healing; what is wrong in them is said, and a default taken."""
+"""Read the PROCMAN_ variables for heartbeat and healing; an invalid one is reported and replaced by its default."""
 
 import os
 import time
 from typing import Any, List, Mapping, NamedTuple, Optional
 
-# Taken before gevent or eventlet can put theirs into the module.
+# Saved before gevent or eventlet can replace it in the module.
 _write = os.write
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 
 
 class HealthSettings(NamedTuple):
-    """As procman's `[health]` and the program's own keys have it, in seconds."""
+    """The keys of `[health]` and of the program itself; times in seconds."""
 
     program: str
     kind: str
@@ -26,7 +26,7 @@ class HealthSettings(NamedTuple):
     hold_file: Optional[str] = None
     boot_id: Optional[str] = None
     problems: List[str] = []
-    """What is wrong in the variables, in words."""
+    """A message for each invalid variable."""
 
 
 LEAST = {
@@ -37,16 +37,16 @@ LEAST = {
     "failures": 1,
     "restarts_per_hour": 0,
 }
-"""The smallest value of each number; where that is a whole number, the value is one too."""
+"""The smallest value of each number; if it is an integer, the value is an integer too."""
 
 
 def read_settings(environment: Mapping[str, str]) -> HealthSettings:
-    """Read what the start script or the unit says; anything may be left out."""
+    """Read the variables that the start script or unit sets; each is optional."""
     problems: List[str] = []
     heal = environment.get("PROCMAN_HEAL") or "1"
     if heal not in ("0", "1"):
-        # Whoever wrote it meant to say something about it: better nothing is done.
-        problems.append(f"PROCMAN_HEAL is {heal!r}, but should be 0 or 1: nothing is healed")
+        # Not healing is the safer guess.
+        problems.append(f"PROCMAN_HEAL is {heal!r}, but must be 0 or 1; healing is off")
     return HealthSettings(
         program=environment.get("PROCMAN_PROGRAM") or "program",
         kind=environment.get("PROCMAN_KIND") or "worker",
@@ -69,7 +69,7 @@ def _number(environment: Mapping[str, str], field: str, least: float, problems: 
     except ValueError:
         value = -1.0
     if not least <= value <= 1e7:
-        problems.append(f"{name} is {text[:40]!r}, but should be a number from {least:g}: {default} is taken")
+        problems.append(f"{name} is {text[:40]!r}, but must be a number of at least {least:g}; using {default}")
         return default
     return type(least)(value)
 
@@ -83,7 +83,7 @@ def _boot_id() -> Optional[str]:
 
 
 def report(program: str, message: str) -> None:
-    """Write a line into the program's log, past Celery's logging and past every lock that a fork might inherit."""
+    """Write a line to the program's log without Celery's logging or any lock that a fork could inherit."""
     line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {program}: {message}\n"
     try:
         _write(2, line.encode("utf-8", "backslashreplace"))

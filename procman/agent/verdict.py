@@ -1,7 +1,7 @@
-"""Say from its heartbeat whether a worker or beat is sound: a pure function of the heartbeat, the time and thresholds.
+"""Judge from its heartbeat whether a worker or beat is healthy: a pure function of heartbeat, time and thresholds.
 
-`procman install` puts this file beside the launcher, for the program to judge itself; procman imports the same. What
-the fields mean is in `procman explain heartbeat`. Times are `time.monotonic()` of the host's running boot.
+`procman install` installs this file beside the launcher, where the program judges itself; procman imports the same
+code. `procman explain heartbeat` describes the fields. Times are `time.monotonic()` of the current boot.
 """
 
 import json
@@ -9,20 +9,19 @@ from typing import Any, Dict, Mapping, NamedTuple, Optional
 
 FORMAT = 1
 MAX_BYTES = 65536
-"""No heartbeat is longer, and no reader reads more."""
+"""The longest heartbeat that is written or read."""
 MAX_TASKS = 20
 MAX_NAME = 200
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 
 WARM, FORCE = "warm", "force"
-"""What would help: a stop that lets running tasks finish, never said of a worker that is busy; or a kill, because the
-main process does not listen."""
+"""The remedy: a graceful stop, never for a busy worker; or a kill, because the main process does not react."""
 
 IMPORTING, STARTING, CONSUMING, TICKING = "importing", "starting", "consuming", "ticking"
 DISCONNECTED, STOPPING = "disconnected", "stopping"
 PHASES = (IMPORTING, STARTING, CONSUMING, TICKING, DISCONNECTED, STOPPING)
-"""A worker goes from starting to consuming, a beat to ticking; only a worker knows that it is disconnected."""
+"""After starting, a worker is consuming and a beat is ticking; only a worker notices that it is disconnected."""
 
 CODES = {
     "PM200": "The program reports that it is healthy",
@@ -38,59 +37,59 @@ CODES = {
 }
 
 POOLS_THAT_TELL = ("prefork",)
-"""Whose event loop never runs a task, so that one which stands still is stuck and not busy."""
+"""The pools whose event loop never runs a task: a loop that does not turn is stuck, not busy."""
 
 SOLO = "solo"
-"""The pool whose event loop runs every task, and does nothing else meanwhile."""
+"""The pool whose event loop runs every task itself, and does nothing else during a task."""
 
 
 class Thresholds(NamedTuple):
-    """When waiting is too long, in seconds."""
+    """How long to wait before a program counts as unhealthy, in seconds."""
 
     stale_seconds: float
     stall_seconds: float
     stop_seconds: Optional[float] = None
-    """How long a stop may take; None: for ever, since the process manager counts it."""
+    """How long a stop may take; None: no limit here, because the process manager enforces its own."""
 
 
 def thresholds_of(settings: Any) -> Thresholds:
-    """Return the thresholds of `[health]`, be it procman's record of it or the agent's."""
+    """Return the thresholds from `[health]`, as procman's or the agent's record of it."""
     return Thresholds(settings.stale_seconds, settings.stall_seconds)
 
 
 class Verdict(NamedTuple):
-    """What a heartbeat comes to."""
+    """What a heartbeat shows about its program."""
 
     level: str
     code: str
     reason: str
-    """In plain words, beginning with "it" or with what it is about."""
+    """A phrase whose "it" is the program."""
     remedy: str = ""
-    """`warm` or `force` where a restart would help; empty where it would not, or where that cannot be told."""
+    """`warm` or `force` if a restart would help; empty if it would not, or if that is unknown."""
 
 
 def verdict(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
-    """Judge a heartbeat that `read` has returned, of the running boot and of the program's own process.
+    """Judge a heartbeat that `read` returned, written during the current boot by the program's own process.
 
-    A caller that has asked the broker itself, and was answered, passes the heartbeat with `queues_asked` set to that
-    time: nothing is called stuck while the broker may be to blame.
+    A stuck event loop or beat is CRITICAL only if the broker has answered since; a caller that asked the broker itself
+    sets `queues_asked` to the time of the answer.
     """
     age = now - heartbeat["written"]
     if age < -thresholds.stale_seconds:
-        return Verdict(UNKNOWN, "PM201", "its heartbeat is from the future: another clock than this host's")
+        return Verdict(UNKNOWN, "PM201", "its heartbeat is dated in the future: it is not from this host's clock")
     if age > thresholds.stale_seconds:
         interval = format_duration(heartbeat["interval"])
-        reason = f"it last wrote its heartbeat {format_duration(age)} ago and should every {interval}"
+        reason = f"its last heartbeat was {format_duration(age)} ago, but one is due every {interval}"
         if heartbeat["kind"] == "worker" and heartbeat["pool"] not in POOLS_THAT_TELL:
-            # A task in the main process may hold Python's lock for minutes, and look just so.
-            return Verdict(UNKNOWN, "PM201", f"{reason}: frozen, or busy in the main process")
+            # A task in the main process can hold Python's lock for minutes, with the same effect.
+            return Verdict(UNKNOWN, "PM201", f"{reason}: it is frozen, or its main process is busy with a task")
         return Verdict(CRITICAL, "PM201", f"{reason}: it is frozen", FORCE)
     if heartbeat["phase"] not in (CONSUMING, TICKING):
         return _of_phase(heartbeat, now, thresholds)
     judge = _of_beat if heartbeat["kind"] == "beat" else _of_worker
     found = judge(heartbeat, now, thresholds)
     if found.level == OK and heartbeat["missing"]:
-        return Verdict(WARNING, "PM204", f"not everything can be told: {'; '.join(heartbeat['missing'])}")
+        return Verdict(WARNING, "PM204", f"its heartbeat is incomplete: {'; '.join(heartbeat['missing'])}")
     return found
 
 
@@ -107,19 +106,18 @@ def format_duration(seconds: float) -> str:
 def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
     phase, since = heartbeat["phase"], now - heartbeat["phase_since"]
     if phase == STOPPING:
+        tasks = "" if heartbeat["busy"] is None else f"; running tasks: {heartbeat['busy']}"
+        reason = f"it has been stopping for {format_duration(since)}{tasks}"
         if thresholds.stop_seconds is not None and since > thresholds.stop_seconds + thresholds.stale_seconds:
-            return Verdict(
-                CRITICAL, "PM203", f"it has been stopping for {format_duration(since)} and does not end", FORCE
-            )
-        return Verdict(OK, "PM203", f"it is stopping, for {format_duration(since)}, and finishes its running tasks")
+            return Verdict(CRITICAL, "PM203", f"{reason}; its stop timeout is over", FORCE)
+        return Verdict(OK, "PM203", reason)
     if phase == DISCONNECTED:
-        return Verdict(
-            WARNING, "PM203", f"it has had no connection to the broker for {format_duration(since)} and keeps trying"
-        )
+        reason = f"it has been disconnected from the broker for {format_duration(since)} and keeps trying to connect"
+        return Verdict(WARNING, "PM203", reason)
     level = WARNING if since > thresholds.stale_seconds else OK
     if phase == IMPORTING:
         return Verdict(level, "PM203", f"it has been importing the app for {format_duration(since)}")
-    return Verdict(level, "PM203", f"it has been starting for {format_duration(since)}; the broker may be away")
+    return Verdict(level, "PM203", f"it has been starting for {format_duration(since)}; the broker may be down")
 
 
 def _of_worker(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
@@ -134,23 +132,23 @@ def _of_worker(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds)
 
 def _work(heartbeat: Mapping[str, Any]) -> str:
     busy, slots = heartbeat["busy"], heartbeat["slots"]
-    if busy is None or slots is None:
-        return "it is consuming"
-    if busy >= slots:
-        return f"it is consuming; all of its {slots} slots are busy"
-    return f"it is consuming; {busy} of its {slots} slots are busy"
+    return "it is consuming" if busy is None or slots is None else f"it is consuming; {_busy(busy, slots)}"
+
+
+def _busy(busy: int, slots: int) -> str:
+    return f"{busy} of {slots} slot{'' if slots == 1 else 's'} {'is' if 1 in (busy, slots) else 'are'} busy"
 
 
 def _of_loop(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Optional[Verdict]:
     loop = heartbeat["loop"]
     if loop is None or now - loop <= thresholds.stale_seconds:
         return None
-    reason = f"its event loop has stood still for {format_duration(now - loop)}"
+    reason = f"its event loop has not run for {format_duration(now - loop)}"
     if heartbeat["pool"] not in POOLS_THAT_TELL:
-        return Verdict(UNKNOWN, "PM202", f"{reason}, which a task can do in this pool ({heartbeat['pool']})")
+        return Verdict(UNKNOWN, "PM202", f"{reason}; with the pool {heartbeat['pool']} a running task can be the cause")
     if not _broker_answered_since(heartbeat, loop):
         return Verdict(WARNING, "PM202", f"{reason}, and the broker has not answered since")
-    return Verdict(CRITICAL, "PM202", f"{reason} while the broker answers", FORCE)
+    return Verdict(CRITICAL, "PM202", f"{reason} although the broker answers", FORCE)
 
 
 def _broker_answered_since(heartbeat: Mapping[str, Any], since: float) -> bool:
@@ -164,7 +162,7 @@ def _of_waiting_messages(heartbeat: Mapping[str, Any], now: float, thresholds: T
     waiting = [queue for queue in heartbeat["queues"] if queue["messages"]]
     names = ", ".join(f"{queue['messages']} in {queue['name']}" for queue in waiting) or "in its queues"
     waited = format_duration(now - since)
-    reason = f"messages have been waiting for {waited} ({names}) while it has a free slot and takes none"
+    reason = f"messages have been waiting for {waited} ({names}), but it has a free slot and consumes nothing"
     return Verdict(CRITICAL, "PM301", reason, "" if heartbeat["busy"] else WARM)
 
 
@@ -174,11 +172,12 @@ def _of_pool(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
         return None
     if now - progress <= thresholds.stall_seconds:
         return None
-    reason = f"{heartbeat['reserved']} received messages have not been started for {format_duration(now - progress)}"
+    received = f"received messages ({heartbeat['reserved']})"
+    reason = f"its pool has not started {received} for {format_duration(now - progress)}; {_busy(busy, slots)}"
     if busy:
-        # With -O fast a message may rightly wait for one slot while another is free.
-        return Verdict(WARNING, "PM302", f"{reason}, with {busy} of its {slots} slots busy")
-    return Verdict(CRITICAL, "PM302", f"{reason}, and none of its {slots} slots is busy: the pool is stuck", WARM)
+        # With -O fast a message may have to wait for one slot while another is free.
+        return Verdict(WARNING, "PM302", reason)
+    return Verdict(CRITICAL, "PM302", f"{reason}: the pool is stuck", WARM)
 
 
 def _of_consumers(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Optional[Verdict]:
@@ -186,28 +185,28 @@ def _of_consumers(heartbeat: Mapping[str, Any], now: float, thresholds: Threshol
     if not abandoned:
         return None
     names = ", ".join(queue["name"] for queue in abandoned)
-    reason = f"nobody consumes {names}, which this worker should"
+    reason = f"no worker consumes queue{'s' * (len(abandoned) > 1)} {names}, although this one should"
     if heartbeat["pool"] == SOLO and heartbeat["busy"]:
-        return Verdict(UNKNOWN, "PM303", f"{reason}; in this pool ({SOLO}) it can only after its task")
-    # Where tasks run in the main process it may have connected again no earlier than the last one let it.
+        return Verdict(UNKNOWN, "PM303", f"{reason}; in the {SOLO} pool it cannot consume until its task ends")
+    # If tasks run in the main process, the last task may have delayed the reconnection.
     able = heartbeat["progress"] if heartbeat["pool"] not in POOLS_THAT_TELL else None
     if not any(now - max(queue["since"] or now, able or 0) > thresholds.stall_seconds for queue in abandoned):
         return Verdict(WARNING, "PM303", reason)
-    return Verdict(CRITICAL, "PM303", f"{reason}, and messages wait there", "" if heartbeat["busy"] else WARM)
+    return Verdict(CRITICAL, "PM303", f"{reason}, and messages are waiting", "" if heartbeat["busy"] else WARM)
 
 
 def _of_beat(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
     tick_due, next_due = heartbeat["tick_due"], heartbeat["next_due"]
     if tick_due is None:
-        return Verdict(UNKNOWN, "PM401", "it cannot be told whether it ticks: it uses a scheduler of its own kind")
+        return Verdict(UNKNOWN, "PM401", "its ticks are unknown: its scheduler cannot be observed")
     if now - tick_due > thresholds.stale_seconds:
-        reason = f"its next tick has been due for {format_duration(now - tick_due)}"
+        reason = f"its next tick is overdue by {format_duration(now - tick_due)}"
         if not _broker_answered_since(heartbeat, tick_due):
             return Verdict(WARNING, "PM401", f"{reason}, and the broker has not answered since")
-        return Verdict(CRITICAL, "PM401", f"{reason} while the broker answers: it sends nothing", WARM)
+        return Verdict(CRITICAL, "PM401", f"{reason} although the broker answers: it sends no tasks", WARM)
     name = heartbeat["next_entry"]
     if next_due is not None and now - next_due > thresholds.stale_seconds:
-        return Verdict(CRITICAL, "PM402", f"it ticks, but {name} has been due for {format_duration(now - next_due)}")
+        return Verdict(CRITICAL, "PM402", f"it is ticking, but {name} is overdue by {format_duration(now - next_due)}")
     if next_due is None or name is None:
         return Verdict(OK, "PM200", "it is ticking")
     return Verdict(OK, "PM200", f"it is ticking; {name} is due in {format_duration(max(0.0, next_due - now))}")
@@ -270,10 +269,10 @@ FIELDS = {
 
 
 def read(text: str) -> Dict[str, Any]:
-    """Return the heartbeat that `text` is, with every field: those that may be null and are left out are None.
+    """Parse a heartbeat and return every known field; nullable fields that are missing are None.
 
-    Raises ValueError, saying what is wrong. Whoever wrote the file may have meant harm: numbers are finite, and texts
-    are printable, so that they can be shown on a terminal. Fields that are not known are left out.
+    Raises ValueError with the reason. The file's author is not trusted: numbers must be finite and texts printable,
+    so that they can be shown on a terminal. Unknown fields are dropped.
     """
     if len(text) > MAX_BYTES:
         raise ValueError("it is too long")
@@ -287,7 +286,7 @@ def read(text: str) -> Dict[str, Any]:
     heartbeat["missing"] = [_value(each, Field(str), "missing") for each in _list(found, "missing")]
     versions = found.get("versions") or {}
     if not isinstance(versions, dict):
-        raise ValueError("versions is of the wrong type")
+        raise ValueError("versions has the wrong type")
     heartbeat["versions"] = {
         _value(name, Field(str), "versions"): _value(version, Field(str, True), "versions")
         for name, version in versions.items()
@@ -298,7 +297,7 @@ def read(text: str) -> Dict[str, Any]:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")
 
 
 def _integer(digits: str) -> int:
@@ -312,13 +311,13 @@ def _list(found: Mapping[str, Any], name: str) -> Any:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise ValueError(f"{name} is of the wrong type")
+        raise ValueError(f"{name} has the wrong type")
     return value
 
 
 def _read_fields(found: Any, fields: Mapping[str, Field], what: str) -> Dict[str, Any]:
     if not isinstance(found, dict):
-        raise ValueError(f"{what} is of the wrong type")
+        raise ValueError(f"{what} has the wrong type")
     return {name: _value(found.get(name), field, name) for name, field in fields.items()}
 
 
@@ -327,11 +326,11 @@ def _value(value: Any, field: Field, name: str) -> Any:
         return None
     accepted = (int, float) if field.kind is float else field.kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and field.kind is not bool):
-        raise ValueError(f"{name} is missing or of the wrong type")
+        raise ValueError(f"{name} is missing or has the wrong type")
     if field.choices and value not in field.choices:
-        raise ValueError(f"{name} is none of what it may be")
+        raise ValueError(f"{name} has an unknown value")
     if isinstance(value, str) and not value.isprintable():
-        raise ValueError(f"{name} cannot be printed")
+        raise ValueError(f"{name} has unprintable characters")
     if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        raise ValueError(f"{name} is no finite number")
+        raise ValueError(f"{name} is not a finite number")
     return value

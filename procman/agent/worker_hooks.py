@@ -1,4 +1,4 @@
-"""Follow a Celery worker by its signals and bootsteps, without being asked by any task: Celery 4.4 to 5.7."""
+"""Observe a Celery worker through its signals and bootsteps: Celery 4.4 to 5.7."""
 
 import importlib
 import sys
@@ -17,13 +17,13 @@ POOLS = {
 }
 
 LEAST_SECONDS_OF_CALLS = 5
-"""Below this a loop of calls that take two seconds and a little more says too little."""
+"""With a shorter `stale_seconds` a loop whose calls take slightly more than two seconds proves too little."""
 
 
 def connect(observed: WorkerState, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
-    """Have OBSERVED follow the worker that this process is about to become.
+    """Keep `observed` up to date with the worker that this process will become.
 
-    Its event loop is stamped every LOOP_SECONDS; START_ASKING is called with its consumer, once it consumes.
+    Its event loop is stamped every `loop_seconds`; `start_asking` is called with its consumer once it consumes.
     """
     signals = importlib.import_module("celery.signals")
 
@@ -35,7 +35,7 @@ def connect(observed: WorkerState, loop_seconds: float, start_asking: Callable[[
             observed.missing["worker"] = described(error)
             observed.come_up()
 
-    # Weak references, which signals keep else, would be gone at the end of this function.
+    # Signals keep weak references by default, which would be gone at the end of this function.
     signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(lambda **_: observed.come_up(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: observed.enter(verdict.STOPPING), weak=False)
@@ -46,10 +46,10 @@ def connect(observed: WorkerState, loop_seconds: float, start_asking: Callable[[
 def _add_steps(worker: Any, observed: WorkerState, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
     bootsteps = importlib.import_module("celery.bootsteps")
 
-    # Bootsteps are classes that Celery makes objects of. None of their methods may raise: the worker would end.
+    # Celery instantiates bootsteps from classes. None of their methods may raise: the worker would exit.
 
     class ProcmanWorker(bootsteps.StartStopStep):  # type: ignore[name-defined, misc]
-        """Knows when the pool is there and the worker about to connect."""
+        """Notice that the pool has started and the worker is about to connect."""
 
         requires = ("celery.worker.components:Pool",)
 
@@ -63,7 +63,7 @@ def _add_steps(worker: Any, observed: WorkerState, loop_seconds: float, start_as
         terminate = stop
 
     class ProcmanConsumer(bootsteps.StartStopStep):  # type: ignore[name-defined, misc]
-        """Knows whether the worker consumes. It must not require Timer, which breaks the reconnect (Celery 3955)."""
+        """Notice whether the worker consumes. Requiring Timer would break the reconnection (Celery issue 3955)."""
 
         requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -83,7 +83,7 @@ def _add_steps(worker: Any, observed: WorkerState, loop_seconds: float, start_as
 
 
 def guarded(observed: WorkerState, what: str, act: Callable[[], None]) -> None:
-    """Do it; if it fails, say that it is missing, and nothing else."""
+    """Call `act`; if it fails, only record `what` as missing."""
     try:
         act()
     except Exception as error:
@@ -103,10 +103,10 @@ def _describe(worker: Any, observed: WorkerState) -> None:
 
 
 def _stamp_the_loop(consumer: Any, observed: WorkerState, seconds: float) -> None:
-    """Have every round of the main loop stamped, from now until the connection is lost; then Celery clears its timers.
+    """Stamp every round of the main loop, from now until the connection is lost and Celery clears its timers.
 
-    With an event loop, and in a green pool, a timer does it. Elsewhere Celery's timer is a thread, which tells nothing:
-    there the loop is one of calls, each of which takes two seconds or a little more while there is nothing to do.
+    With an event loop, and in a green pool, a timer stamps it. Elsewhere Celery's timer is a separate thread, which
+    proves nothing: there the loop makes calls that take about two seconds each while there is nothing to do.
     """
     observed.turn()
     if consumer.hub is not None or getattr(consumer.pool, "is_green", False):
@@ -115,7 +115,7 @@ def _stamp_the_loop(consumer: Any, observed: WorkerState, seconds: float) -> Non
             consumer.timer.cancel(before)
         consumer.procman_timer = consumer.timer.call_repeatedly(seconds, observed.turn)
     elif observed.pool == "prefork" or observed.settings.stale_seconds < LEAST_SECONDS_OF_CALLS:
-        # This loop hands a task to the pool in a call that waits while all slots are busy, however long that takes.
+        # This loop hands each task to the pool in a call that blocks while all slots are busy.
         observed.loop = None
     elif "procman_is_stamped" not in vars(consumer):
         perform = consumer.perform_pending_operations
@@ -128,11 +128,11 @@ def _stamp_the_loop(consumer: Any, observed: WorkerState, seconds: float) -> Non
         consumer.procman_is_stamped = True
 
 
-# What it does --------------------------------------------------------------------------------------------------------
+# Slots and tasks -----------------------------------------------------------------------------------------------------
 
 
 def measured(worker: Any) -> Measured:
-    """Count what WORKER does; called from a thread beside it, and so copying each collection in one step."""
+    """Count the tasks of `worker`; runs in another thread, and so copies each collection in one step."""
     state = sys.modules["celery.worker.state"]
     accepted = state.all_total_count[0]
     active = _members(state.active_requests)
@@ -151,7 +151,7 @@ def measured(worker: Any) -> Measured:
 
 
 def _members(requests: Any) -> List[Any]:
-    # A WeakSet keeps its references in a set, which list() copies without letting another thread in between.
+    # A WeakSet keeps its references in a set, which list() copies atomically.
     members = (reference() for reference in list(requests.data))
     return [member for member in members if member is not None]
 
@@ -161,7 +161,7 @@ def _slots(pool: Any) -> int:
 
 
 def _busy(pool: Any, active: List[Any]) -> int:
-    """Count running tasks. After a reconnect Celery's own list keeps some that have long ended; billiard's does not."""
+    """Count the running tasks. After a reconnection Celery's list keeps some that have ended; billiard's does not."""
     jobs = getattr(getattr(pool, "_pool", None), "_cache", None)
     if isinstance(jobs, dict):
         return sum(1 for job in list(jobs.values()) if job.accepted() and not job.ready())
@@ -169,7 +169,7 @@ def _busy(pool: Any, active: List[Any]) -> int:
 
 
 def _is_excused(consumer: Any, reserved: int) -> bool:
-    """Say whether all that the worker may hold is held by tasks that wait for their time or for a rate limit."""
+    """Return whether tasks that wait for their ETA or a rate limit fill everything that the worker may hold."""
     limited = sum(len(bucket.contents) for bucket in list(consumer.task_buckets.values()) if bucket)
     scheduled = sum(1 for each in list(consumer.timer.schedule.queue) if _is_of_a_task(each))
     capacity = consumer.qos.value if getattr(consumer, "qos_global", None) is not False else None
@@ -192,7 +192,7 @@ def _tasks(active: List[Any]) -> Tuple[Tuple[str, Optional[float]], ...]:
 
 
 def _since(request: Any) -> Optional[float]:
-    # Celery has it by the wall clock, which may be set while the task runs: it counts as it was at the first look.
+    # Celery has the wall-clock time, and that clock may be set while the task runs: convert it once, at first sight.
     if not hasattr(request, "procman_since"):
         started = getattr(request, "time_start", None)
         if not isinstance(started, float):

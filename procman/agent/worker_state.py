@@ -1,4 +1,4 @@
-"""What is known of the running worker or beat: hooks and whoever asks the broker fill it, the heartbeat reads it."""
+"""The observed state of the running worker or beat: the hooks and the queue poller set it, the heartbeat reads it."""
 
 import os
 import sys
@@ -10,21 +10,21 @@ from .settings import HealthSettings
 
 
 class Measured(NamedTuple):
-    """What a worker does at one moment; None: cannot be told."""
+    """What a worker is doing at one moment; None: unknown."""
 
     slots: Optional[int] = None
     busy: Optional[int] = None
     reserved: Optional[int] = None
     finished: int = 0
     received: Tuple[Any, ...] = ()
-    """Differs from what it was before when anything was received, started or finished meanwhile."""
+    """A value that changes whenever a task is received, started or finished."""
     excused: bool = False
-    """It rightly takes no more messages: what it holds waits for its time or for a rate limit."""
+    """The worker takes no more messages for a good reason: those it holds wait for their ETA or a rate limit."""
     tasks: Tuple[Tuple[str, Optional[float]], ...] = ()
 
 
 class WorkerState:
-    """One program's state. Each attribute is set whole and by one thread at a time, so that no lock is needed."""
+    """One program's state. Each attribute is set atomically and by one thread at a time, so that no lock is needed."""
 
     def __init__(self, settings: HealthSettings) -> None:
         self.settings = settings
@@ -33,7 +33,7 @@ class WorkerState:
         self.phase = verdict.IMPORTING
         self.phase_since = self.started
         self.is_up = False
-        """Up and trying, with or without a broker."""
+        """The program has started and tries to work, with or without a broker."""
         self.on_change: Callable[[], None] = lambda: None
         self.loop: Optional[float] = None
         self.pool: Optional[str] = None
@@ -42,7 +42,7 @@ class WorkerState:
         self.missing: Dict[str, str] = {}
         self.queues: List[Dict[str, Any]] = []
         self.passive_queues = frozenset()  # type: frozenset[str]
-        """Queues from which this worker may rightly get nothing: another is their only consumer."""
+        """Queues that may give this worker nothing, because another worker is their single active consumer."""
         self.queues_asked: Optional[float] = None
         self.tick: Optional[float] = None
         self.tick_due: Optional[float] = None
@@ -56,33 +56,33 @@ class WorkerState:
         self._has_moved = False
 
     def is_own_process(self) -> bool:
-        """Say whether this is not a child that has inherited all of it."""
+        """Return False in a child process that has inherited this state."""
         return os.getpid() == self.pid
 
     def enter(self, phase: str) -> None:
-        """Note a change of phase; stopping is left no more. Called from signal handlers too."""
+        """Note a change of phase; stopping is final. Also called from signal handlers."""
         if self.phase not in (phase, verdict.STOPPING) and self.is_own_process():
-            # The moment first: whoever reads in between takes the old phase for a younger one.
+            # Time first: a reader in between sees the old phase as too young, not the new phase as too old.
             self.phase_since = monotonic()
             self.phase = phase
             self.on_change()
 
     def come_up(self) -> None:
-        """Note that it is up and trying."""
+        """Note that the program has started and tries to work."""
         if not self.is_up and self.is_own_process():
             self.is_up = True
             self.on_change()
 
     def turn(self, *_: Any) -> None:
-        """Note that the main event loop has come round."""
+        """Note one more round of the main event loop."""
         self.loop = monotonic()
 
     def move(self, *_: Any, **__: Any) -> None:
-        """Note progress that no count shows, such as a revoked task."""
+        """Note progress that no counter shows, such as a revoked task."""
         self._has_moved = True
 
     def follow(self, now: float, measured: Measured) -> None:
-        """Keep `progress` and `idle_since` up to date with what was just measured."""
+        """Update `progress` and `idle_since` with the latest measurement."""
         moved = self._has_moved or measured.received != self._received or measured.excused
         self._has_moved, self._received = False, measured.received
         has_free_slot = measured.busy is not None and measured.slots is not None and measured.busy < measured.slots
@@ -95,7 +95,7 @@ class WorkerState:
             self.idle_since = now
 
     def heartbeat(self, now: float) -> Dict[str, Any]:
-        """Return what is known as `verdict.read` takes it, but for the verdict itself."""
+        """Return the heartbeat in the form that `verdict.read` accepts, without the verdict."""
         measured = self._measured()
         self.follow(now, measured)
         settings = self.settings
@@ -138,7 +138,7 @@ class WorkerState:
             return Measured()
         try:
             measured = self.measure()
-        except Exception as error:  # whatever Celery's next version has changed
+        except Exception as error:  # Celery's internals may change
             self.missing["tasks"] = described(error)
             return Measured()
         self.missing.pop("tasks", None)
@@ -146,19 +146,19 @@ class WorkerState:
 
 
 def printable(text: Any) -> str:
-    """Return TEXT as a heartbeat may hold it."""
+    """Return `text` in the form that a heartbeat accepts: short and printable."""
     return "".join(each if each.isprintable() else "?" for each in str(text)[: verdict.MAX_NAME])
 
 
 def described(error: BaseException) -> str:
-    """Return what went wrong, without anything secret: a message may hold the broker's URL."""
+    """Return the type of `error` without its message, which may contain the broker's URL."""
     return type(error).__name__
 
 
 def _versions() -> Mapping[str, Optional[str]]:
     found: Dict[str, Optional[str]] = {"python": sys.version.split()[0]}
     for name in ("celery", "kombu"):
-        # Not imported here: that is Celery's own to do, in its own time.
+        # Not imported here: the heartbeat must not import Celery.
         version = vars(sys.modules[name]).get("__version__") if name in sys.modules else None
         found[name] = printable(version) if isinstance(version, str) else None
     return found

@@ -84,28 +84,31 @@ READ = {
 }
 
 REFUSED = {
-    "export A=b\n": [(1, "`export` is for shells: write only A=...")],
+    "export A=b\n": [(1, "remove `export`, which only shells understand: write A=...")],
     "A=1\n\n# c\nexport  B = 's3cret\n'\nC\n": [
-        (4, "`export` is for shells: write only B=..."),
-        (6, "there is no `=` in this line"),
+        (4, "remove `export`, which only shells understand: write B=..."),
+        (6, "the line has no `=`"),
     ],
-    "A\n": [(1, "there is no `=` in this line")],
-    "A=b\r\n\r\n s3cret\r\n": [(3, "there is no `=` in this line")],
-    "1A=b\n": [(1, "what stands before `=` is not a variable's name")],
-    "A-B=c\nA.B=c\n": [(1, "what stands before `=`"), (2, "what stands before `=`")],
-    "=b\n": [(1, "what stands before `=`")],
-    "'A'=b": [(1, "what stands before `=`")],
-    "\u00e9=b": [(1, "what stands before `=`")],
-    "\ufeffA=b": [(1, "what stands before `=`")],
-    "export s3-cret=b": [(1, "what stands before `=`")],
-    "A=\\\n\nB": [(3, "there is no `=` in this line")],
+    "A\n": [(1, "the line has no `=`")],
+    "A=b\r\n\r\n s3cret\r\n": [(3, "the line has no `=`")],
+    "1A=b\n": [(1, "the text before `=` is not a variable name")],
+    "A-B=c\nA.B=c\n": [
+        (1, "the text before `=` is not a variable name"),
+        (2, "the text before `=` is not a variable name"),
+    ],
+    "=b\n": [(1, "the text before `=` is not a variable name")],
+    "'A'=b": [(1, "the text before `=` is not a variable name")],
+    "\u00e9=b": [(1, "the text before `=` is not a variable name")],
+    "\ufeffA=b": [(1, "the text before `=` is not a variable name")],
+    "export s3-cret=b": [(1, "the text before `=` is not a variable name")],
+    "A=\\\n\nB": [(3, "the line has no `=`")],
     "A='s3cret\nB=c\n": [(1, "a quote in this value is never closed")],
     'A="s3cret\\"': [(1, "a quote in this value is never closed")],
     'A="s3cret\\': [(1, "a quote in this value is never closed")],
     "B=1\nA='x' \"s3cret\nC\nD": [(2, "a quote in this value is never closed")],
     "# a\\\nA=b": [(1, "a comment must not end with a backslash")],
-    "A=b\nC=s3cret\0\n": [(2, "there is a NUL byte")],
-    "# \0": [(1, "there is a NUL byte")],
+    "A=b\nC=s3cret\0\n": [(2, "the line contains a NUL byte; this is not a text file")],
+    "# \0": [(1, "the line contains a NUL byte; this is not a text file")],
     "A=s3cret\udcff": [(1, "the value is not valid UTF-8")],
     "A='\ufffe'": [(1, "the value is not valid UTF-8")],
     "A=\ufdd0\nB=\U0001ffff": [(1, "the value is not valid UTF-8"), (2, "the value is not valid UTF-8")],
@@ -293,17 +296,17 @@ def test_copy_that_systemd_hands_over_is_read_instead(installation: Installation
     copy.write_text("export A=b\n")
     done = installation.run("command", "/usr/bin/env", **told)
     assert done.returncode == 78
-    assert "/etc/catmaid/celery.env:1: `export` is for shells" in done.stderr
+    assert "/etc/catmaid/celery.env:1: remove `export`, which only shells understand" in done.stderr
 
 
 def test_copy_that_nobody_hands_over_is_named(installation: Installation) -> None:
     done = installation.run("command", "/usr/bin/env", PROCMAN_ENVIRONMENT_CREDENTIAL="environment")
     assert (done.returncode, done.stdout) == (78, "")
-    assert "not set: CREDENTIALS_DIRECTORY." in done.stderr
+    assert "not set: CREDENTIALS_DIRECTORY; systemd sets it" in done.stderr
 
 
 def test_it_cannot_change_what_procman_says(installation: Installation) -> None:
     file = write_file(installation, b"PROCMAN_KIND=command\nPROCMAN_PROGRAM=other\n")
     done = installation.run("worker", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE=file)
     assert (done.returncode, done.stdout) == (78, "")
-    assert f"{file}: only procman itself sets PROCMAN_KIND, PROCMAN_PROGRAM" in done.stderr
+    assert f"{file}: remove PROCMAN_KIND, PROCMAN_PROGRAM; only procman may set it" in done.stderr

@@ -160,7 +160,7 @@ def test_heartbeat_that_cannot_be_written_is_said_once_and_again_when_it_can(new
     worker.wait_until_sound()
     in_the_way = worker.run_directory / "heartbeat.json.new"
     _make_directory_between_two(worker, in_the_way)
-    worker.launched.wait_for("cannot be written")
+    worker.launched.wait_for("cannot write the heartbeat")
     stale = worker.heartbeat()["written"]
     file = worker.run_directory / "heartbeat.json"
     wait_until(lambda: file.stat().st_mtime_ns > 0 and time.time() - file.stat().st_mtime < 1, lambda: "a sign of life")
@@ -170,7 +170,7 @@ def test_heartbeat_that_cannot_be_written_is_said_once_and_again_when_it_can(new
     in_the_way.rmdir()
     worker.launched.wait_for("can be written again")
     worker.wait_until_sound()
-    assert worker.launched.text.count("cannot be written") == 1
+    assert worker.launched.text.count("cannot write the heartbeat") == 1
 
 
 def _make_directory_between_two(worker: Followed, path: Path) -> None:

@@ -53,13 +53,13 @@ def test_command_that_cannot_run_is_named(installation: Installation, command: l
 def test_settings_that_are_not_set_are_named_all_at_once(installation: Installation) -> None:
     done = installation.run("", "true", PROCMAN_RUN_DIRECTORY="")
     assert done.returncode == 78
-    assert "not set: PROCMAN_KIND, PROCMAN_RUN_DIRECTORY." in done.stderr
+    assert "not set: PROCMAN_KIND, PROCMAN_RUN_DIRECTORY; start this program through" in done.stderr
 
 
 def test_kind_that_does_not_exist_is_refused(installation: Installation) -> None:
     done = installation.run("flower", "true")
     assert done.returncode == 78
-    assert "PROCMAN_KIND is 'flower', but should be one of worker, beat, command" in done.stderr
+    assert "PROCMAN_KIND is 'flower', but must be one of worker, beat, command" in done.stderr
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_file_that_hides_celery_is_named(without_celery: Installation) -> None:
     hiding.write_text("from celery import Celery\n")
     done = without_celery.run("worker", "-A", "mysite", "worker")
     assert (done.returncode, done.stdout) == (78, "")
-    assert f"(Celery is taken from {hiding})" in done.stderr
+    assert f"(the module found is {hiding})" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

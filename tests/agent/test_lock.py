@@ -134,4 +134,4 @@ def test_full_disk_does_not_keep_a_program_from_starting(installation: Installat
         [*no_bytes, *installation.words("echo", "started")], installation.project, installation.environment("command")
     )
     assert (done.returncode, done.stdout) == (0, "started\n")
-    assert "cannot write the pid into the lock: File too large" in done.stderr
+    assert "cannot write the pid to the lock file: File too large" in done.stderr

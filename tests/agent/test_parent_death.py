@@ -56,7 +56,7 @@ def test_program_whose_parent_is_dead_already_is_not_started(installation: Insta
     ended.wait()
     done = installation.run("command", "echo", "started", PROCMAN_PARENT_PID=str(ended.pid))
     assert (done.returncode, done.stdout) == (78, "")
-    assert done.stderr == (f"catmaid-celery: process {ended.pid}, which started this program, has ended already\n")
+    assert done.stderr == (f"catmaid-celery: process {ended.pid}, which started this program, has already exited\n")
     assert not installation.lock.exists()
 
 
@@ -81,7 +81,7 @@ def test_python_without_ctypes_is_told_of_and_goes_on(installation: Installation
     done = installation.run("command", "echo", "started", PROCMAN_PARENT_PID=str(os.getpid()))
     assert (done.returncode, done.stdout) == (0, "started\n")
     assert len(done.stderr.splitlines()) == 1
-    assert "will outlive a process manager that is killed" in done.stderr
+    assert "cannot request a parent-death signal; this program will outlive a killed process manager" in done.stderr
     assert "No module named _ctypes" in done.stderr
 
 

@@ -45,7 +45,7 @@ def test_worker_says_when_it_waits_when_it_is_up_that_it_lives_and_that_it_stops
         said = told.receive("READY=1")
         said += told.receive("WATCHDOG=1")
         # Told once, when it becomes so: by now perhaps.
-        consuming = "STATUS=OK: it is consuming; 0 of its 2 slots are busy"
+        consuming = "STATUS=OK: it is consuming; 0 of 2 slots are busy"
         said += told.receive(consuming) if consuming not in said else []
         assert "STOPPING=1" not in said
         worker.launched.process.send_signal(signal.SIGTERM)
@@ -100,7 +100,7 @@ def test_worker_whose_heartbeat_is_broken_starts_and_says_so(site: Site, tmp_pat
         worker = site.worker(NOTIFY_SOCKET=told.address, WATCHDOG_USEC=watchdog(0.9))
         # Nobody is there to say that it lives, so nobody is to wait for it.
         assert "WATCHDOG_USEC=0" in told.receive("READY=1")
-        worker.launched.wait_for("it has no heartbeat")
+        worker.launched.wait_for("cannot start the heartbeat; the program runs, but its health is unknown")
         worker.launched.wait_for("ready.")
 
 
@@ -146,7 +146,7 @@ def cling(sender=None, **arguments):
 """)
     with notified(tmp_path) as told:
         worker = site.worker(NOTIFY_SOCKET=told.address, WATCHDOG_USEC=watchdog(0.9))
-        worker.launched.wait_for("stops itself warm")
+        worker.launched.wait_for("stops itself gracefully")
         # Two seconds later it has not heard; what it has said until then is still to be read.
         time.sleep(3)
         told.receiver.setblocking(False)

@@ -1,4 +1,4 @@
-"""A program that is unsound and can act stops itself warm: real ones, and the rules that keep it from doing harm."""
+"""An unhealthy program that can still act stops itself gracefully: real programs, and the rules that limit it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_worker_that_does_not_consume_stops_itself_warm_and_is_sound_when_it_is_
     [healing] = worker.events()
     expected = {"program": "catmaid-celery", "what": "healing", "code": "PM301", "level": "CRITICAL", "by": "inside"}
     assert healing.items() >= expected.items()
-    assert (healing["tasks"], healing["action"]) == ([], "stops itself warm")
+    assert (healing["tasks"], healing["action"]) == ([], "stops itself gracefully")
     unless.touch()
     again = site.worker()
     again.wait_for(lambda found: found["finished"] == 1 and found["verdict"]["code"] == "PM200", "it works")
@@ -111,7 +111,7 @@ def test_worker_whose_restart_could_not_be_remembered_is_not_restarted(site: Sit
     (site.installation.run_directory / "healed.json.new").mkdir()
     worker = site.worker()
     found_and_left_alone(worker)
-    assert "nothing is done: healed.json cannot be written" in worker.launched.text
+    assert "not restarted: cannot write healed.json" in worker.launched.text
 
 
 @pytest.mark.parametrize(

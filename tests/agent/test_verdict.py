@@ -1,4 +1,4 @@
-"""What a heartbeat comes to: a table of cases, and what holds whatever somebody writes into the file."""
+"""The verdict on a heartbeat: a table of cases, and rules that hold for any content of the file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ THRESHOLDS = Thresholds(stale_seconds=30, stall_seconds=300)
 
 
 def heartbeat(**more: Any) -> dict[str, Any]:
-    """Return the heartbeat of a sound, idle prefork worker of a moment ago, with MORE over it."""
+    """Return a recent heartbeat of a healthy, idle prefork worker, changed by `more`."""
     return read(json.dumps({**WORKER, **more}))
 
 
@@ -62,65 +62,73 @@ STUCK = {"reserved": 2, "progress": NOW - 301}
 OVERDUE = {**BEAT, "tick_due": NOW - 31}
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
-    ("sound and idle", {}, "OK PM200"),
-    ("sound beat", BEAT, "OK PM200"),
-    ("written as long ago as allowed", {"written": NOW - 30}, "OK PM200"),
-    ("not written any more", {"written": NOW - 31}, "CRITICAL PM201 force"),
-    ("beat not written any more", {**BEAT, "written": NOW - 31}, "CRITICAL PM201 force"),
-    ("of another clock", {"written": NOW + 31}, "UNKNOWN PM201"),
-    *((f"not written, {pool}", {"written": NOW - 31, "pool": pool}, "UNKNOWN PM201") for pool in ("solo", "gevent")),
-    ("not written while importing", {"written": NOW - 31, "phase": "importing", "pool": None}, "UNKNOWN PM201"),
+    ("healthy and idle", {}, "OK PM200"),
+    ("healthy beat", BEAT, "OK PM200"),
+    ("just not stale", {"written": NOW - 30}, "OK PM200"),
+    ("stale", {"written": NOW - 31}, "CRITICAL PM201 force"),
+    ("stale, beat", {**BEAT, "written": NOW - 31}, "CRITICAL PM201 force"),
+    ("from another clock", {"written": NOW + 31}, "UNKNOWN PM201"),
+    *((f"stale, {pool} pool", {"written": NOW - 31, "pool": pool}, "UNKNOWN PM201") for pool in ("solo", "gevent")),
+    ("stale while importing", {"written": NOW - 31, "phase": "importing", "pool": None}, "UNKNOWN PM201"),
     ("importing", {"phase": "importing", "phase_since": NOW - 30}, "OK PM203"),
-    ("importing long", {"phase": "importing", "phase_since": NOW - 3600}, "WARNING PM203"),
+    ("importing for too long", {"phase": "importing", "phase_since": NOW - 3600}, "WARNING PM203"),
     ("starting", {"phase": "starting", "phase_since": NOW - 3}, "OK PM203"),
-    ("starting long", {"phase": "starting", "phase_since": NOW - 31}, "WARNING PM203"),
+    ("starting for too long", {"phase": "starting", "phase_since": NOW - 31}, "WARNING PM203"),
     ("disconnected", {"phase": "disconnected", "phase_since": NOW - 1}, "WARNING PM203"),
-    ("disconnected for ever", {**WAITING, "phase": "disconnected", "phase_since": 0, "loop": 0}, "WARNING PM203"),
+    ("disconnected for very long", {**WAITING, "phase": "disconnected", "phase_since": 0, "loop": 0}, "WARNING PM203"),
     ("stopping", {"phase": "stopping", "phase_since": NOW - 4000, "loop": NOW - 4000, **WAITING}, "OK PM203"),
-    ("loop stands still", {"loop": NOW - 31}, "CRITICAL PM202 force"),
-    ("loop, and a silent broker", {"loop": NOW - 31, "queues_asked": NOW - 32}, "WARNING PM202"),
-    ("loop, and nobody asked", {"loop": NOW - 31, "queues_asked": None}, "WARNING PM202"),
+    ("loop stuck", {"loop": NOW - 31}, "CRITICAL PM202 force"),
+    ("loop stuck, broker silent", {"loop": NOW - 31, "queues_asked": NOW - 32}, "WARNING PM202"),
+    ("loop stuck, broker not asked", {"loop": NOW - 31, "queues_asked": None}, "WARNING PM202"),
     *(
-        (f"loop of {pool}", {"loop": NOW - 31, "pool": pool, "busy": 1, "slots": 1}, "UNKNOWN PM202")
+        (f"loop stuck, {pool} pool", {"loop": NOW - 31, "pool": pool, "busy": 1, "slots": 1}, "UNKNOWN PM202")
         for pool in ("solo", "threads", "gevent", "eventlet", None)
     ),
-    ("loop that cannot be told", {"loop": None}, "OK PM200"),
-    ("messages wait for a free slot", WAITING, "CRITICAL PM301 warm"),
-    ("messages wait, one task runs", {**WAITING, "busy": 1}, "CRITICAL PM301"),
-    ("messages wait for as long as allowed", {**WAITING, "idle_with_messages_since": NOW - 300}, "OK PM200"),
+    ("loop unknown", {"loop": None}, "OK PM200"),
+    ("messages wait, all slots free", WAITING, "CRITICAL PM301 warm"),
+    ("messages wait, one slot busy", {**WAITING, "busy": 1}, "CRITICAL PM301"),
+    ("messages wait, not for too long", {**WAITING, "idle_with_messages_since": NOW - 300}, "OK PM200"),
     ("all slots busy", {**STUCK, "busy": 2, "queues": [QUEUE], "progress": NOW - 9999}, "OK PM200"),
     ("received and not started", STUCK, "CRITICAL PM302 warm"),
-    ("received, not started, one runs", {**STUCK, "busy": 1}, "WARNING PM302"),
+    ("received and not started, one slot busy", {**STUCK, "busy": 1}, "WARNING PM302"),
     ("received and not started yet", {**STUCK, "progress": NOW - 299}, "OK PM200"),
-    ("nothing known of the pool", {**STUCK, "busy": None}, "OK PM200"),
-    ("queue without consumers", {"queues": [QUEUE, {**ABANDONED, "messages": 0, "since": None}]}, "WARNING PM303"),
+    ("pool unknown", {**STUCK, "busy": None}, "OK PM200"),
+    ("queue without consumer", {"queues": [QUEUE, {**ABANDONED, "messages": 0, "since": None}]}, "WARNING PM303"),
     ("and messages wait there", {"queues": [ABANDONED]}, "CRITICAL PM303 warm"),
     ("and messages wait there, while busy", {"queues": [ABANDONED], "busy": 1}, "CRITICAL PM303"),
-    ("and messages wait there for not so long", {"queues": [{**ABANDONED, "since": NOW - 300}]}, "WARNING PM303"),
+    ("and messages wait there, not for too long", {"queues": [{**ABANDONED, "since": NOW - 300}]}, "WARNING PM303"),
     ("and messages wait there, solo in a task", {"queues": [ABANDONED], "pool": "solo", "busy": 1}, "UNKNOWN PM303"),
-    ("and its task has just let it", {"queues": [ABANDONED], "pool": "solo", "progress": NOW - 300}, "WARNING PM303"),
+    ("and its task ended just now", {"queues": [ABANDONED], "pool": "solo", "progress": NOW - 300}, "WARNING PM303"),
     (
-        "and its task let it long ago",
+        "and its task ended long ago",
         {"queues": [ABANDONED], "pool": "solo", "progress": NOW - 301},
         "CRITICAL PM303 warm",
     ),
-    ("and threads finish tasks", {"queues": [ABANDONED], "pool": "threads", "progress": NOW - 9}, "WARNING PM303"),
     (
-        "and threads are busy for long",
+        "and threads have just finished tasks",
+        {"queues": [ABANDONED], "pool": "threads", "progress": NOW - 9},
+        "WARNING PM303",
+    ),
+    (
+        "and threads have been busy for too long",
         {"queues": [ABANDONED], "pool": "threads", "busy": 1, "progress": NOW - 999},
         "CRITICAL PM303",
     ),
-    ("and processes finish tasks", {"queues": [ABANDONED], "progress": NOW - 9}, "CRITICAL PM303 warm"),
+    ("and processes have just finished tasks", {"queues": [ABANDONED], "progress": NOW - 9}, "CRITICAL PM303 warm"),
     ("consumers not counted", {"queues": [{**QUEUE, "consumers": None}]}, "OK PM200"),
-    ("ticks as late as allowed", {**BEAT, "tick_due": NOW - 30}, "OK PM200"),
-    ("no tick, silent broker", OVERDUE, "WARNING PM401"),
-    ("no tick, broker silent since", {**OVERDUE, "queues_asked": NOW - 32}, "WARNING PM401"),
-    ("no tick while the broker answers", {**OVERDUE, "queues_asked": NOW - 5}, "CRITICAL PM401 warm"),
-    ("ticks, and sends nothing", {**BEAT, "next_due": NOW - 31}, "CRITICAL PM402"),
-    ("scheduler without a list", {**BEAT, "next_due": None, "next_entry": None}, "OK PM200"),
-    ("scheduler that cannot be followed", {**BEAT, "tick_due": None}, "UNKNOWN PM401"),
+    ("tick not overdue for too long", {**BEAT, "tick_due": NOW - 30}, "OK PM200"),
+    ("tick overdue, broker not asked", OVERDUE, "WARNING PM401"),
+    ("tick overdue, broker silent since", {**OVERDUE, "queues_asked": NOW - 32}, "WARNING PM401"),
+    ("tick overdue, broker answers", {**OVERDUE, "queues_asked": NOW - 5}, "CRITICAL PM401 warm"),
+    ("ticking, but an entry is overdue", {**BEAT, "next_due": NOW - 31}, "CRITICAL PM402"),
+    ("scheduler without a list of entries", {**BEAT, "next_due": None, "next_entry": None}, "OK PM200"),
+    ("scheduler that cannot be observed", {**BEAT, "tick_due": None}, "UNKNOWN PM401"),
     ("a hook is missing", {"missing": ["queues: AttributeError"]}, "WARNING PM204"),
-    ("a hook is missing and worse", {"missing": ["queues: AttributeError"], **WAITING}, "CRITICAL PM301 warm"),
+    (
+        "a hook is missing, and something is worse",
+        {"missing": ["queues: AttributeError"], **WAITING},
+        "CRITICAL PM301 warm",
+    ),
 ]
 
 
@@ -132,18 +140,44 @@ def test_verdict(more: dict[str, Any], expected: str) -> None:
     assert found.reason[0].islower() or found.reason[0].isdigit()
 
 
-def test_every_code_is_in_the_table_above() -> None:
+def test_every_code_has_a_case() -> None:
     assert {expected.split()[1] for _, _, expected in CASES} == set(CODES)
 
 
-def test_stop_that_does_not_end_is_critical_where_its_limit_is_known() -> None:
+def test_stop_that_exceeds_a_known_timeout_is_critical() -> None:
     limited = THRESHOLDS._replace(stop_seconds=600)
     stopping = {"phase": "stopping", "loop": None}
     assert verdict(heartbeat(**stopping, phase_since=NOW - 629), NOW, limited).level == "OK"
     assert verdict(heartbeat(**stopping, phase_since=NOW - 631), NOW, limited)[::3] == ("CRITICAL", "force")
 
 
-def test_probe_of_the_callers_own_counts_as_the_brokers_answer() -> None:
+@pytest.mark.parametrize(
+    ("busy", "reason"),
+    [
+        (2, "it has been stopping for 5m10s; running tasks: 2"),
+        (0, "it has been stopping for 5m10s; running tasks: 0"),
+        (None, "it has been stopping for 5m10s"),
+    ],
+)
+def test_stopping_worker_reports_how_many_tasks_still_run(busy: int | None, reason: str) -> None:
+    found = heartbeat(phase="stopping", phase_since=NOW - 310, busy=busy)
+    assert verdict(found, NOW, THRESHOLDS).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("busy", "slots", "counted"),
+    [
+        (0, 1, "0 of 1 slot is busy"),
+        (1, 1, "1 of 1 slot is busy"),
+        (1, 2, "1 of 2 slots is busy"),
+        (2, 2, "2 of 2 slots are busy"),
+    ],
+)
+def test_number_of_busy_slots_agrees(busy: int, slots: int, counted: str) -> None:
+    assert verdict(heartbeat(busy=busy, slots=slots), NOW, THRESHOLDS).reason == f"it is consuming; {counted}"
+
+
+def test_answer_to_a_callers_own_probe_counts_as_the_brokers_answer() -> None:
     silent = heartbeat(loop=NOW - 31, queues_asked=NOW - 40)
     assert verdict(silent, NOW, THRESHOLDS).remedy == ""
     assert verdict({**silent, "queues_asked": NOW}, NOW, THRESHOLDS).remedy == "force"
@@ -170,7 +204,7 @@ def test_durations_are_short_and_rounded_down(seconds: float, text: str) -> None
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
-def test_fields_that_are_not_known_are_left_out_and_missing_ones_are_none() -> None:
+def test_unknown_fields_are_dropped_and_missing_ones_are_none() -> None:
     found = read(json.dumps({**WORKER, "colour": "red", "versions": {"celery": "5.7.0", "kombu": None}}))
     assert "colour" not in found
     assert (found["tick"], found["held"], found["verdict"], found["missing"]) == (None, None, None, [])
@@ -254,7 +288,7 @@ numbers = st.none() | st.floats(-1e12, 1e12) | st.integers(-(10**12), 10**12)
 
 
 @given(st.dictionaries(st.sampled_from([*FIELDS, "queues", "tasks", "missing", "versions", "verdict"]), anything))
-def test_whatever_stands_in_a_field_it_is_read_or_corrupt(more: dict[str, Any]) -> None:
+def test_any_value_of_a_field_is_read_or_corrupt(more: dict[str, Any]) -> None:
     try:
         found = heartbeat(**more)
     except ValueError:
@@ -289,7 +323,7 @@ COUNTS = ("slots", "busy", "reserved")
     st.sampled_from(["prefork", "solo", "threads", "gevent", "eventlet", "own", None]),
     st.sampled_from(["worker", "beat"]),
 )
-def test_no_rule_is_ever_broken(
+def test_verdict_on_any_heartbeat_keeps_the_rules(
     times: dict[str, Any], counts: dict[str, Any], waiting: list[Any], phase: str, pool: str | None, kind: str
 ) -> None:
     try:
@@ -302,9 +336,9 @@ def test_no_rule_is_ever_broken(
     if judged.remedy:
         assert judged.level == "CRITICAL"
     if judged.remedy == "warm":
-        assert kind == "beat" or not found["busy"], "a busy worker is never touched"
+        assert kind == "beat" or not found["busy"], "a busy worker is never restarted"
         assert phase in ("consuming", "ticking")
     if judged.remedy == "force":
-        assert kind == "beat" or pool == "prefork", "what cannot tell is never touched"
+        assert kind == "beat" or pool == "prefork", "a pool that may run tasks in its main process is never killed"
     if phase == "disconnected" and NOW - found["written"] <= 30:
-        assert not judged.remedy, "a broker that is down is nobody's fault"
+        assert not judged.remedy, "a program is never restarted because its broker is down"

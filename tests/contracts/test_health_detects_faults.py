@@ -103,7 +103,7 @@ def test_a_file_is_replaced_whole_for_the_textfile_collector(product: Product) -
 def test_status_shows_the_verdict(product: Product) -> None:
     found = product.status()
     assert {name: each["health"]["code"] for name, each in found.items()} == {WORKER: "PM200", BEAT: "PM200"}
-    assert found[WORKER]["health"]["detail"] == "it is consuming; 0 of its 1 slots are busy"
+    assert found[WORKER]["health"]["detail"] == "it is consuming; 0 of 1 slot is busy"
 
 
 def test_a_heartbeat_that_means_harm_is_named_and_holds_nobody_up(product: Product) -> None:
@@ -145,7 +145,7 @@ def test_a_worker_that_consumes_nothing_is_2_with_the_cause(product: Product) ->
     nagios = product.procman("health", "--format", "nagios", check=False)
     assert nagios.returncode == 2
     assert nagios.stdout.startswith("CATMAID CRITICAL - catmaid-celery: messages have been waiting for ")
-    assert "(10 in celery) while it has a free slot and takes none (PM301)" in nagios.stdout
+    assert "(10 in celery), but it has a free slot and consumes nothing (PM301)" in nagios.stdout
     text = product.procman("health", check=False)
     assert text.returncode == 2
     assert "  procman restart catmaid-celery" in text.stdout

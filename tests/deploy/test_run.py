@@ -81,5 +81,5 @@ def test_without_launcher_variables_are_set_as_systemd_sets_them(file: Path) -> 
     desired = project(worker="launcher = false")
     assert secrets(replace(desired, environment_file=file)) == {"CELERY_BROKER_URL": SECRET}
     file.write_text("export A=1\n")
-    with pytest.raises(ProcmanError, match=r"celery\.env:1: `export` is for shells"):
+    with pytest.raises(ProcmanError, match=r"celery\.env:1: remove `export`, which only shells understand"):
         secrets(replace(desired, environment_file=file))

@@ -218,7 +218,7 @@ def test_monitoring_hears_2_and_the_cause_of_a_held_one_that_consumes_nothing(fa
     eventually(lambda: faulty.nagios("held")[0] == 2, "it is found", PATIENCE)
     _, line = faulty.nagios("held")
     assert line.startswith("CATMAID CRITICAL - catmaid-held: messages have been waiting for ")
-    assert "(10 in held) while it has a free slot and takes none (held by " in line
+    assert "(10 in held), but it has a free slot and consumes nothing (held by " in line
     assert "it is not healed) (PM301)" in line
 
 

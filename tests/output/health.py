@@ -25,7 +25,7 @@ def healthy(directory: Path) -> Health:
     )
     own = [
         _result("PM101", "catmaid-celery", values={"children": 2.0, "memory_bytes": 70012928.0, "memory_is_rss": 1.0}),
-        _result("PM200", "catmaid-celery", detail="it is consuming; 0 of its 2 slots are busy", values={"busy": 0.0}),
+        _result("PM200", "catmaid-celery", detail="it is consuming; 0 of 2 slots are busy", values={"busy": 0.0}),
     ]
     of_project = [
         _result("PM501", None, values={"broker_up": 1.0}),

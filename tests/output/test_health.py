@@ -16,7 +16,7 @@ from tests.output.health import healthy, stuck
 def test_a_sound_project_as_text(tmp_path: Path) -> None:
     assert list(as_text(healthy(tmp_path), io.StringIO())) == [
         "NAME            HEALTH  WHAT",
-        "catmaid-celery  ok      it is consuming; 0 of its 2 slots are busy",
+        "catmaid-celery  ok      it is consuming; 0 of 2 slots are busy",
         "catmaid-flower  -       stopped on purpose",
         "",
         "all is well",
@@ -73,7 +73,7 @@ def test_json_is_whole(tmp_path: Path) -> None:
     assert worker["verdict"] == {
         "level": "WARNING",
         "code": "PM303",
-        "reason": "nobody consumes celery, which this worker should",
+        "reason": "no worker consumes queue celery, although this one should",
         "remedy": "",
     }
     assert worker["results"][1] == {
