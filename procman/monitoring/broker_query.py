@@ -42,7 +42,7 @@ def _asking(project: Project) -> Program:
     """Return the program whose launch is taken: a worker or beat, for a command may have another environment."""
     of_celery = [program for program in project.programs if not isinstance(program.options, Command)]
     if not of_celery:
-        raise ProcmanError("there is neither a worker nor a beat, and so no app whose broker could be asked")
+        raise ProcmanError("the project has neither a worker nor a beat, so no program shows how to load its app")
     return of_celery[0]
 
 

@@ -95,7 +95,7 @@ def test_broker_that_cannot_be_queried_is_reported(product: Product) -> None:
     """The project has neither a worker nor a beat whose launch could be used."""
     done = product.procman("health", "--probe", check=False)
     assert done.returncode == 3
-    assert "catmaid: unknown PM501: the broker could not be asked: there is neither a worker nor a beat" in done.stdout
+    assert "catmaid: unknown PM501: cannot query the broker: the project has neither a worker nor" in done.stdout
 
 
 def test_watch_refreshes_the_output_until_it_is_interrupted(product: Product) -> None:

@@ -102,7 +102,7 @@ def test_a_queue_that_nobody_consumes_is_told_with_its_messages(project: Project
     send(project.host, "counting.tasks.echo", [1], [2], queue="asked")
     Host.wait_for(lambda: health(project)[1]["PM304"]["level"] == "CRITICAL", 60, "nobody consumes")
     found = health(project)[1]["PM304"]
-    assert found["detail"] == "the queue asked has no consumer, and 2 messages wait"
+    assert found["detail"] == "no worker consumes queue asked; 2 messages are waiting"
     assert found["values"] == {"messages_asked": 2.0}
     project.procman("stop")
     # No worker of ours is to run, and so nobody has to consume.
@@ -135,4 +135,4 @@ def test_whoever_may_not_become_the_user_is_told_that_the_broker_was_not_asked(p
     status, found = health(project, user="nobody")
     assert status == 3
     assert found["PM501"]["level"] == "UNKNOWN"
-    assert found["PM501"]["detail"].startswith("the broker could not be asked: ")
+    assert found["PM501"]["detail"].startswith("cannot query the broker: ")

@@ -54,7 +54,7 @@ def stuck(directory: Path) -> Health:
         _result("PM602", "catmaid-celery", Level.WARNING, "a restart is due: launcher.py is newer", "procman restart"),
     )
     of_project = (
-        _result("PM501", None, Level.UNKNOWN, "the broker could not be asked: why"),
+        _result("PM501", None, Level.UNKNOWN, "cannot query the broker: why"),
         _result("PM603", None, Level.WARNING, "only 3 MiB\nare free", "df -h /", values={"free_mib_/": 3.0}),
     )
     return replace(sound, programs=(replace(worker, results=results), flower), results=of_project)

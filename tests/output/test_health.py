@@ -33,7 +33,7 @@ def test_what_is_wrong_stands_below_the_table_with_what_to_type(tmp_path: Path) 
         "  procman restart catmaid-celery",
         "catmaid-celery: warning PM602: a restart is due: launcher.py is newer",
         "  procman restart",
-        "catmaid: unknown PM501: the broker could not be asked: why",
+        "catmaid: unknown PM501: cannot query the broker: why",
         "catmaid: warning PM603: only 3 MiB\\nare free",
         "  df -h /",
     ]

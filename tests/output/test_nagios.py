@@ -25,7 +25,7 @@ def test_a_sound_project_is_one_line(tmp_path: Path) -> None:
 def test_the_most_severe_comes_first_and_nothing_ends_the_text_early(tmp_path: Path) -> None:
     assert as_line(stuck(tmp_path)) == (
         "CATMAID CRITICAL - catmaid-celery: messages wait / and 'wait' (PM301); "
-        "the broker could not be asked: why (PM501); "
+        "cannot query the broker: why (PM501); "
         "catmaid-celery: a restart is due: launcher.py is newer (PM602); 1 more, see: procman health"
         " | 'catmaid-celery.children'=2;;;0 'free_mib_/'=3;;;0"
     )

@@ -1,1 +1,1 @@
-"""What `procman health` looks at: one function per check, listed in `registry`."""
+"""The checks of `procman health`: one function per check, listed in `registry`."""

@@ -1,4 +1,4 @@
-"""PM601 to PM603: the installed files, restarts that are due, and space on the disks."""
+"""PM601 to PM603: check the installed files, whether restarts are due, and free disk space."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ MIB = 1024 * 1024
 
 
 def check_in_sync(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield whether the files are as they were installed, and procman.toml as it was then (PM601)."""
+    """Yield whether the installed files and procman.toml are unchanged since the install (PM601)."""
     if running.is_whole:
         level = Level.WARNING if running.differences else Level.OK
-        hint = "procman diff; then: procman install" if running.differences else ""
+        hint = "procman diff, then procman install" if running.differences else ""
         yield Result("PM601", None, level, "; ".join(running.differences), hint)
 
 
 def check_restart_due(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield which programs run with an older launcher or environment file than the one that is there (PM602)."""
+    """Yield which programs run with an older launcher or environment file than the current one (PM602)."""
     for snapshot in running.programs:
         level = Level.WARNING if snapshot.restart_due else Level.OK
         hint = f"procman restart {snapshot.program.name}" if snapshot.restart_due else ""
@@ -30,7 +30,7 @@ def check_restart_due(running: ProjectSnapshot) -> Iterator[Result]:
 
 
 def check_space(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield the free space of every disk that something is written to, once per disk (PM603)."""
+    """Yield the free space of each disk that the project writes to, once per disk (PM603)."""
     disks: dict[int, tuple[Path, list[str]]] = {}
     for path, purpose in running.places.items():
         place = _existing(path)
@@ -41,7 +41,7 @@ def check_space(running: ProjectSnapshot) -> Iterator[Result]:
 
 
 def _existing(path: Path) -> Path | None:
-    """Return PATH, or what is nearest above it, as far as this user may look."""
+    """Return `path`, or the nearest directory above it that this user can see."""
     for place in (path, *path.parents):
         try:
             place.stat()
@@ -53,11 +53,11 @@ def _existing(path: Path) -> Path | None:
 
 def _space(place: Path, purposes: list[str], least: int) -> Result:
     found = os.statvfs(place)
-    # What an ordinary user may still take.
+    # f_bavail is what an ordinary user can still use.
     mib = found.f_bavail * found.f_frsize / MIB
     values = {f"free_mib_{place}": float(round(mib))}
     if found.f_blocks == 0 or mib >= least:
         return Result("PM603", None, Level.OK, "", "", values if found.f_blocks else {})
     level = Level.CRITICAL if mib < least / 10 else Level.WARNING
-    detail = f"only {mib:.0f} MiB are free for {', '.join(sorted(set(purposes)))} on the disk of {place}"
+    detail = f"only {mib:.0f} MiB free on the disk of {place}, used for {', '.join(sorted(set(purposes)))}"
     return Result("PM603", None, level, detail, f"df -h {place}", values)

@@ -1,4 +1,4 @@
-"""PM200 to PM204, PM301 to PM303, PM401 and PM402, which the heartbeat comes to; PM205 and PM206, about its file."""
+"""PM200 to PM204, PM301 to PM303, PM401 and PM402, the verdict on a heartbeat; PM205 and PM206, about its file."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 FIGURES = ("slots", "busy", "reserved", "finished")
 
 HINTS = {
-    "PM201": "Healing or `procman restart {name}` ends it, by force if it does not listen.",
+    "PM201": "procman restart {name}, unless healing restarts it first; a frozen process is killed",
     "PM202": "procman restart {name}",
-    "PM203": "Look at the broker and at the log: procman logs {name}",
+    "PM203": "procman health --probe checks the broker; procman logs {name}",
     "PM204": "procman logs {name}",
-    "PM301": "procman restart {name}; if you told it to consume nothing: procman hold {name}",
-    "PM302": "procman logs {name}; then: procman restart {name}",
-    "PM303": "procman restart {name}; if you told it to consume nothing: procman hold {name}",
-    "PM401": "procman logs {name}; then: procman restart {name}",
-    "PM402": "procman logs {name} says why it is not sent.",
+    "PM301": "procman restart {name}; if you cancelled its consumers on purpose: procman hold {name}",
+    "PM302": "procman logs {name}, then procman restart {name}",
+    "PM303": "procman restart {name}; if you cancelled its consumers on purpose: procman hold {name}",
+    "PM401": "procman logs {name}, then procman restart {name}",
+    "PM402": "procman logs {name} shows why the task is not sent",
 }
 
 
 def check_verdict(code: str, running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield what the heartbeats come to, of those programs whose verdict has CODE."""
+    """Yield the verdicts that have `code`, one per program."""
     for snapshot in running.up:
         if snapshot.verdict and snapshot.verdict.code == code:
             yield of_verdict(snapshot, snapshot.verdict)
@@ -44,7 +44,7 @@ def _values(snapshot: ProgramSnapshot) -> dict[str, float]:
 
 
 def check_readable(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield whether there is a heartbeat of each worker and beat that has a launcher (PM205)."""
+    """Yield whether each worker and beat with a launcher has a readable heartbeat (PM205)."""
     for snapshot in running.up:
         if not snapshot.program.launcher or snapshot.program.kind is Kind.COMMAND:
             continue
@@ -59,19 +59,19 @@ def _absent(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> Result:
     age = process.age if process else 0.0
     grace = max(snapshot.program.start_seconds, running.manifest.health.stale_seconds)
     if snapshot.heartbeat.problem:
-        # A program that is well writes it anew within seconds.
-        hint = f"If it says so for long: ls -l of that file, and procman logs {name}"
+        # A healthy program replaces the file within seconds.
+        hint = f"If this lasts for more than a minute: ls -l of that file, and procman logs {name}"
         return Result("PM205", name, Level.WARNING, snapshot.heartbeat.problem, hint)
     if age < grace or snapshot.state.state is State.STARTING:
         return Result("PM205", name, Level.OK, "it has just been started and has no heartbeat yet")
-    hint = f"procman restart {name}" if snapshot.restart_due else f"procman logs {name} says why."
-    return Result("PM205", name, Level.WARNING, "it writes no heartbeat: only its processes can be looked at", hint)
+    hint = f"procman restart {name}" if snapshot.restart_due else f"procman logs {name} shows why"
+    return Result("PM205", name, Level.WARNING, "it writes no heartbeat, so only its processes can be checked", hint)
 
 
 def check_written(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield which programs are well and cannot write their heartbeat, mostly because a disk is full (PM206)."""
+    """Yield which programs run but cannot write their heartbeat, usually because the disk is full (PM206)."""
     for snapshot in running.up:
         if snapshot.heartbeat.is_touched:
-            detail = "it cannot write its heartbeat, and so nothing can be told of it"
-            hint = "Free some space where procman keeps its state: df -h /var/lib/procman"
+            detail = "it cannot write its heartbeat, so its health is unknown"
+            hint = f"Free disk space: df -h {running.manifest.directories.state}"
             yield Result("PM206", snapshot.program.name, Level.WARNING, detail, hint)

@@ -1,4 +1,4 @@
-"""What the checks of installed programs are given: plain data, gathered by `procman.monitoring.health`."""
+"""Define the input of the checks of installed programs: plain data, gathered by `procman.monitoring.health`."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState, State
 
 if TYPE_CHECKING:
-    # Nothing that `status` should wait for.
+    # `status` must not wait for this import.
     from procman.probes.broker import BrokerFacts
 
 
 class Heartbeat(NamedTuple):
-    """What a program says of itself, or why that cannot be told."""
+    """The heartbeat of a program, or the reason why it cannot be read."""
 
     content: Mapping[str, Any] | None
-    """As `procman.agent.verdict.read` returns it, of the running boot and its own process; None: none such."""
+    """As `procman.agent.verdict.read` returns it, of the running boot and the program's own process; or None."""
     problem: str = ""
-    """Why it says nothing; empty where there is simply no file, or one of another process."""
+    """Why it cannot be read; empty if there is no file, or the file of another process."""
     is_touched: bool = False
-    """Its file was touched lately although its content is old: it could not be written."""
+    """The file was touched recently although its content is old, so the program cannot write it."""
 
 
 NONE = Heartbeat(None)
 
 
 class ProgramSnapshot(NamedTuple):
-    """A program with all that is known about it alone."""
+    """A program, its state and its heartbeat at one moment."""
 
     program: InstalledProgram
     state: ProgramState
@@ -45,7 +45,7 @@ class ProgramSnapshot(NamedTuple):
 
     @property
     def is_up(self) -> bool:
-        """Say whether it has a process and is to have one."""
+        """Whether it has a process and is not being stopped."""
         return self.state.pid is not None and self.state.state in (State.RUNNING, State.STARTING)
 
     @property
@@ -60,7 +60,7 @@ class ProgramSnapshot(NamedTuple):
 
     @property
     def says(self) -> Mapping[str, Any]:
-        """Return the heartbeat, empty where there is none."""
+        """The heartbeat; empty if there is none."""
         return self.heartbeat.content or {}
 
 
@@ -70,21 +70,21 @@ class ProjectSnapshot:
 
     manifest: Manifest
     launcher: Path
-    """Where the launcher is installed."""
+    """The path of the installed launcher."""
     programs: tuple[ProgramSnapshot, ...]
     others: tuple[int, ...] = ()
-    """The main processes of the project's programs that were not asked for."""
+    """The main processes of the project's other programs, which are not being checked."""
     processes: Processes = field(default_factory=dict)
     differences: tuple[str, ...] = ()
-    """How the files differ from what was installed."""
+    """How the files differ from the installed generation."""
     places: Mapping[Path, str] = field(default_factory=dict)
-    """Directories that must not run full, and what each is for."""
+    """Directories that need free space, and the purpose of each."""
     broker: BrokerFacts | None = None
-    """None: the broker was not asked."""
+    """None: the broker was not queried."""
     broker_problem: str = ""
-    """Why it could not be asked, although it should have been."""
+    """Why the broker could not be queried."""
     is_whole: bool = True
-    """Whether the project was asked for, and not single programs."""
+    """Whether the whole project is checked, and not single programs."""
 
     @property
     def up(self) -> tuple[ProgramSnapshot, ...]:
@@ -96,12 +96,12 @@ class ProjectSnapshot:
         return by_parent(self.processes)
 
     def below(self, pid: int) -> list[Process]:
-        """Return PID and all processes below it, PID first; none where it is gone."""
+        """Return process `pid` and all processes below it, `pid` first; none if it has ended."""
         found = [self.processes[pid]] if pid in self.processes else []
         for process in found:
             found += self._children.get(process.pid, ())
         return found
 
     def tree(self, snapshot: ProgramSnapshot) -> list[Process]:
-        """Return the processes of a program, its main process first; none where that is gone."""
+        """Return the processes of a program, its main process first; none if that has ended."""
         return self.below(snapshot.state.pid or 0)

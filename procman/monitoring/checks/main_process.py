@@ -1,4 +1,4 @@
-"""PM102 and PM103: whose main process it is, and whether it stays."""
+"""PM102 and PM103: check that a main process belongs to its program and keeps running."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from procman.model import Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 CLOCKS_APART_SECONDS = 120.0
-"""By how much a process may be younger than its process manager says."""
+"""How much later than its process manager reports a process may have started."""
 
 RESTARTS = 3
 RESTARTED_WITHIN_SECONDS = 3600.0
 
 
 def check_identity(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield whether each main process has the user, the virtualenv and the age that it should have (PM102)."""
+    """Yield whether each main process has the expected user, virtualenv and age (PM102)."""
     for snapshot in running.up:
         problem = _of_another_user(snapshot) or _of_another_virtualenv(running, snapshot)
         problem = problem or _too_young(running, snapshot)
         level = Level.CRITICAL if problem else Level.OK
-        hint = f"ps -fp {snapshot.state.pid}; then: procman restart {snapshot.program.name}" if problem else ""
+        hint = f"ps -fp {snapshot.state.pid}, then procman restart {snapshot.program.name}" if problem else ""
         yield Result("PM102", snapshot.program.name, level, problem, hint)
 
 
@@ -33,13 +33,13 @@ def _of_another_user(snapshot: ProgramSnapshot) -> str:
         return ""
     desired = user_id(snapshot.program.user)
     if desired is None:
-        return f"its user {snapshot.program.user} does not exist any more"
+        return f"its user {snapshot.program.user} no longer exists"
     return f"process {snapshot.state.pid} runs as uid {user}, not as {snapshot.program.user}" if user != desired else ""
 
 
 def _of_another_virtualenv(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> str:
     process, virtualenv = running.processes.get(snapshot.state.pid or 0), running.manifest.virtualenv
-    # A command replaces the launcher, and its own command line is anything.
+    # A command replaces the launcher, and can have any command line.
     if process is None or virtualenv is None:
         return ""
     if not snapshot.program.launcher or str(running.launcher) not in process.argv:
@@ -51,16 +51,16 @@ def _of_another_virtualenv(running: ProjectSnapshot, snapshot: ProgramSnapshot) 
 
 def _too_young(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> str:
     process, since = running.processes.get(snapshot.state.pid or 0), snapshot.state.since
-    # Its own heartbeat is the better witness: a clock that was set makes the process manager's time wrong.
+    # The heartbeat is more reliable: if the clock was set, the process manager's time is wrong.
     if process is None or since is None or snapshot.heartbeat.content:
         return ""
     if time.time() - since - process.age <= CLOCKS_APART_SECONDS:
         return ""
-    return f"process {process.pid} is younger than the process manager says: it may be another program's"
+    return f"process {process.pid} started later than the process manager reports, so it may be of another program"
 
 
 def check_restarts(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield whether the process manager restarts programs that keep ending, as far as it remembers (PM103)."""
+    """Yield whether programs keep exiting and are restarted, as far as the process manager counts it (PM103)."""
     for snapshot in running.programs:
         name, restarts = snapshot.program.name, snapshot.state.restarts
         process = running.processes.get(snapshot.state.pid or 0)
@@ -71,5 +71,8 @@ def check_restarts(running: ProjectSnapshot) -> Iterator[Result]:
             yield Result("PM103", name, Level.OK, "", "", values)
             continue
         ago = f"{process.age / 60:.0f} min" if process.age >= 120 else f"{process.age:.0f} s"
-        detail = f"it ended by itself and was restarted {restarts} times since the last order, the last time {ago} ago"
+        detail = (
+            f"it exited unexpectedly and was restarted {restarts} times since the last start, stop or restart, "
+            f"most recently {ago} ago"
+        )
         yield Result("PM103", name, Level.WARNING, detail, f"procman logs {name}", values)

@@ -1,4 +1,4 @@
-"""PM109 and PM110: processes that no process manager knows of. They are named, and never ended."""
+"""PM109 and PM110: find processes that no process manager controls; report them, never end them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 CELERY = "celery"
-"""Stands in every command line that starts Celery."""
+"""A word of every command line that starts Celery."""
 
 MODULES = (f"{CELERY}/__main__.py", f"{CELERY}/bin/celery.py")
 
@@ -19,9 +19,9 @@ WITH_BEAT = ("-B", "--beat")
 
 
 def check_orphans(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield the processes of an earlier run of each program: of its launcher, and with no parent but the first process.
+    """Yield the processes of an earlier run of each program: they run its launcher, and their parent is process 1.
 
-    They may rightly still finish tasks after their process manager was killed; the next process waits for them.
+    They may still be finishing tasks after their process manager was killed; the next process waits for them.
     """
     known = _known(running)
     ours = [each for each in running.processes.values() if str(running.launcher) in each.argv[1:2]]
@@ -33,9 +33,10 @@ def check_orphans(running: ProjectSnapshot) -> Iterator[Result]:
         if not found:
             yield Result("PM109", snapshot.program.name, Level.OK, "")
             continue
-        pids = ", ".join(str(each.pid) for each in found)
-        detail = f"process {pids} of an earlier run still runs, and nobody looks after it"
-        hint = f"It may be finishing tasks; if it is not: kill -TERM {' '.join(str(each.pid) for each in found)}"
+        pids = [str(each.pid) for each in found]
+        subject, verb = ("process", "is") if len(pids) == 1 else ("processes", "are")
+        detail = f"{subject} {', '.join(pids)} of an earlier run {verb} still running, without a process manager"
+        hint = f"Running tasks may still finish; if there are none: kill -TERM {' '.join(pids)}"
         yield Result("PM109", snapshot.program.name, Level.WARNING, detail, hint)
 
 
@@ -46,7 +47,7 @@ def _known(running: ProjectSnapshot) -> set[int]:
 
 def _is_adopted(process: Process, running: ProjectSnapshot) -> bool:
     parent = running.processes.get(process.parent)
-    # A user's systemd adopts what was left below it, as the first process does.
+    # A user's systemd adopts orphans, as process 1 does.
     return process.parent == 1 or (parent is not None and parent.argv[:1] != () and _name(parent.argv[0]) == "systemd")
 
 
@@ -59,7 +60,7 @@ def _is_of(process: Process, snapshot: ProgramSnapshot, running: ProjectSnapshot
 
 
 def check_beats(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield whether the app has another beat on this host than the project's own: each task would be sent twice."""
+    """Yield whether another beat of the app runs on this host, which would send each task twice (PM110)."""
     for snapshot in running.up:
         if snapshot.program.kind is not Kind.BEAT:
             continue
@@ -70,16 +71,19 @@ def check_beats(running: ProjectSnapshot) -> Iterator[Result]:
         if not found:
             yield Result("PM110", snapshot.program.name, Level.OK, "")
             continue
-        listed = " and ".join(str(each.pid) for each in found)
+        pids_of_others = [str(each.pid) for each in found]
         app = running.manifest.app
-        detail = f"process {listed} is a beat of {app} too, beside {snapshot.state.pid}: every task is sent twice"
-        hint = f"See who started it: ps -fp {','.join(str(each.pid) for each in found)}; end all but one."
+        detail = (
+            f"beat of {app} also runs as process {' and '.join(pids_of_others)}, beside process "
+            f"{snapshot.state.pid}: every task is sent more than once"
+        )
+        hint = f"ps -fp {','.join(pids_of_others)} shows who started it; end all but one"
         yield Result("PM110", snapshot.program.name, Level.CRITICAL, detail, hint)
 
 
 def _is_beat(process: Process, running: ProjectSnapshot) -> bool:
     arguments = _celery_arguments(process.argv)
-    # Started by the launcher it waits for the lock of the first.
+    # A beat that the launcher started waits for the lock of the first.
     if not arguments or str(running.launcher) in process.argv[:2] or process.is_zombie:
         return False
     is_beat = "beat" in arguments or ("worker" in arguments and any(word in WITH_BEAT for word in arguments))
@@ -87,7 +91,7 @@ def _is_beat(process: Process, running: ProjectSnapshot) -> bool:
 
 
 def _celery_arguments(argv: Sequence[str]) -> Sequence[str]:
-    """Return what follows the `celery` command in ARGV, as a script of Python, by `-m`, or by itself."""
+    """Return the words after the `celery` command in `argv`: a script of Python, `python -m celery`, or `celery`."""
     for number, word in enumerate(argv[:4]):
         if _name(word) == CELERY or word.endswith(MODULES):
             return argv[number + 1 :]
@@ -104,13 +108,13 @@ def _app(arguments: Sequence[str]) -> str | None:
 
 
 def _names_of(app: str) -> tuple[str, ...]:
-    # What `celery -A` takes for the same: mysite, mysite.celery, mysite.celery:app.
+    # `celery -A` finds the same app by each of mysite, mysite.celery and mysite.celery:app.
     package = app.partition(":")[0].removesuffix(".celery")
     return (app, package, f"{package}.celery", f"{package}.celery:app", f"{package}:app")
 
 
 def _is_here(process: Process, running: ProjectSnapshot) -> bool:
-    """Say whether it belongs to this project: two of them may well call their apps alike."""
+    """Return whether a process belongs to this project; apps of two projects may have the same name."""
     directory, manifest = directory_of(process.pid), running.manifest
     in_virtualenv = manifest.virtualenv is not None and any(
         Path(word).is_relative_to(manifest.virtualenv) for word in process.argv[:2] if word.startswith("/")

@@ -1,4 +1,4 @@
-"""PM101: a program as the process manager has it, and its processes as the operating system shows them."""
+"""PM101: check the state that the process manager reports, and that the main process exists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CODE = "PM101"
 def check(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield a result for each program; `values` has memory_bytes (PSS of the tree) and children.
 
-    Where another user's memory may not be read, memory_bytes is the RSS, and `values` says so by memory_is_rss = 1.
+    If the memory of another user's processes cannot be read, memory_bytes is the RSS and memory_is_rss is 1.
     """
     yield from check_processes(running.programs)
 
@@ -34,7 +34,8 @@ def _check(snapshot: ProgramSnapshot, children_of: ChildrenOf) -> Result:
     pids = tree_of(state.pid, children_of)
     values = {"children": float(len(pids) - 1), **_memory(pids)}
     if level is Level.OK and "memory_bytes" not in values:
-        level, detail, hint = Level.CRITICAL, f"process {state.pid} is gone", "Look again: it may just be restarting."
+        level, detail = Level.CRITICAL, f"process {state.pid} no longer exists"
+        hint = "The program may be restarting; run the command again"
     return Result(CODE, program.name, level, detail, hint, values)
 
 
@@ -42,7 +43,7 @@ def _judge_state(program: InstalledProgram, state: ProgramState) -> tuple[Level,
     detail = state.state.value.lower() + (f": {state.detail}" if state.detail else "")
     match state.state:
         case State.UNKNOWN:
-            return Level.UNKNOWN, state.detail or "the process manager says nothing of it", ""
+            return Level.UNKNOWN, state.detail or "the process manager does not report its state", ""
         case _ if not state.desired:
             return Level.OK, "stopped on purpose", ""
         case State.STARTING | State.STOPPING:

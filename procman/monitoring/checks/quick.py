@@ -1,4 +1,4 @@
-"""The few checks that cost next to nothing, as one result per program: for `status`, and for waiting."""
+"""Run the cheapest checks, with one result per program, for `status` and for waiting until programs are healthy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from procman.monitoring.checks.pool import lacks_pool, no_pool
 from procman.monitoring.checks.process_state import check_processes
 
 SEVERITY = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
-"""The levels by how much they matter: what cannot be told may be worse than a warning."""
+"""The levels by severity: an unknown condition may be worse than a warning."""
 
 
 def check_lightly(programs: Sequence[ProgramSnapshot]) -> list[Result]:
@@ -32,18 +32,18 @@ def _worst(snapshot: ProgramSnapshot, process: Result) -> Result:
             found.append(of_verdict(snapshot, snapshot.verdict))
     worst = most_severe(found)
     if worst.level is Level.OK:
-        # The last one says most.
+        # The last result says most.
         worst = found[-1]
     return worst._replace(values=process.values)
 
 
 def most_severe(results: Sequence[Result]) -> Result:
-    """Return the first of the most severe RESULTS."""
+    """Return the first of the most severe `results`."""
     return max(results, key=lambda result: SEVERITY.index(result.level))
 
 
 def is_at_work(snapshot: ProgramSnapshot) -> bool:
-    """Say whether a program is up and, as far as its heartbeat tells, does what it is for."""
+    """Return whether a program is running and, if it has a heartbeat, consumes or ticks."""
     if not snapshot.is_started:
         return False
     phase = snapshot.says.get("phase")

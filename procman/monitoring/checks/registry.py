@@ -1,4 +1,4 @@
-"""Every check in one table, in the order of its code; docs/checks.md explains each of them."""
+"""List every check of running programs, in the order of the codes; docs/checks.md explains each."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from procman.monitoring.checks import (
 from procman.monitoring.checks.inputs import ProjectSnapshot
 
 Subject = TypeVar("Subject")
-"""What a check is given: `ProjectSnapshot`, or what is known before an install."""
+"""The input of a check: a `ProjectSnapshot`, or the facts gathered before an install."""
 
 
 @dataclass(frozen=True)
 class Check(Generic[Subject]):
-    """One thing that is looked at."""
+    """A check, its code and its title."""
 
     code: str
-    """Stable: it is what monitoring, the event log and the documentation name it by."""
+    """Never changes: monitoring, the event log and the documentation use it."""
     title: str
     """A fact that holds when the check passes."""
     function: Callable[[Subject], Iterable[Result]]

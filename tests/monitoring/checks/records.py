@@ -1,4 +1,4 @@
-"""Records for checks to look at: a project of one worker that is well, to be changed where a test wants it."""
+"""Records for the checks: a project with one healthy worker, which a test can change."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def program(kind: Kind = Kind.WORKER, **changed: Any) -> InstalledProgram:
 
 
 def state(kind: State = State.RUNNING, pid: int | None = None, **changed: Any) -> ProgramState:
-    """Return what a process manager says of it; RUNNING has the pid of the tests themselves, unless one is given."""
+    """Return the state that a process manager reports; RUNNING has the pid of the tests, unless one is given."""
     if kind is State.RUNNING and pid is None:
         pid = os.getpid()
     return ProgramState(NAME, **{"desired": True, "state": kind, "pid": pid, **changed})
 
 
 def heartbeat(kind: str = "worker", **changed: Any) -> dict[str, Any]:
-    """Return the heartbeat of a sound worker or beat with a prefork pool of two slots, as written just now."""
+    """Return the heartbeat of a healthy worker or beat with a prefork pool of two slots, as written just now."""
     now = time.monotonic()
     content = {
         "format": 1,
@@ -113,7 +113,7 @@ def heartbeat(kind: str = "worker", **changed: Any) -> dict[str, Any]:
 
 
 def snapshot(content: dict[str, Any] | None = None, **changed: Any) -> ProgramSnapshot:
-    """Return a program with the heartbeat CONTENT, judged as `procman health` judges it."""
+    """Return a program with the heartbeat `content`, judged as `procman health` judges it."""
     made: dict[str, Any] = {"program": program(), "state": state(), **changed}
     if content is not None:
         found = verdict(content, time.monotonic(), Thresholds(30, 300, 600))
@@ -122,7 +122,7 @@ def snapshot(content: dict[str, Any] | None = None, **changed: Any) -> ProgramSn
 
 
 def running(*programs: ProgramSnapshot, **changed: Any) -> ProjectSnapshot:
-    """Return a project with PROGRAMS, and the processes that there are now; what is CHANGED may be of its manifest."""
+    """Return a project with `programs` and the processes that exist now; `changed` may name fields of its manifest."""
     launcher = changed.get("launcher", Path("/usr/local/lib/procman/demo/launcher.py"))
     of_manifest = {name: changed.pop(name) for name in [each.name for each in fields(Manifest)] if name in changed}
     mains = [each.state.pid for each in programs if each.state.pid] + list(changed.get("others", ()))
@@ -136,15 +136,15 @@ def running(*programs: ProgramSnapshot, **changed: Any) -> ProjectSnapshot:
     return ProjectSnapshot(**made)
 
 
-def told(results: Iterator[Result]) -> tuple[Level, str]:
-    """Return level and detail of the one result that there is."""
+def reported(results: Iterator[Result]) -> tuple[Level, str]:
+    """Return level and detail of the only result."""
     [result] = results
     return result.level, result.detail
 
 
 @contextmanager
 def family(children: int, *words: str, code: str = "", cwd: Path | None = None) -> Iterator[int]:
-    """Run a process with CHILDREN below it, and yield its pid; WORDS are further words of its command line."""
+    """Run a process with `children` below it and yield its pid; `words` end its command line."""
     main = """
 import subprocess, sys
 sleeper = [sys.executable, "-c", "print(flush=True); import time; time.sleep(60)"]

@@ -1,4 +1,4 @@
-"""PM403 on real files: whichever dbm wrote the schedule, beat can go on writing it, and nobody else."""
+"""PM403 on real files: beat can write its schedule, whichever dbm wrote it, and other users cannot."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.monitoring.checks.records import heartbeat, program, running, snapsho
 from tests.reachable import IS_ROOT, SOMEBODY
 
 OTHER_USER = SOMEBODY if IS_ROOT else None
-"""Root may write anywhere: what it is kept from is tested with somebody else for beat's user."""
+"""Root can write anywhere, so root tests with another user for beat."""
 
 
 @pytest.fixture
@@ -50,29 +50,30 @@ def judged(directory: Path, **says: object) -> Result:
 
 
 @pytest.mark.parametrize("suffixes", [("",), (".db",), (".dat", ".dir", ".bak"), ("", "-wal", "-shm")])
-def test_a_schedule_that_beat_can_write_is_sound_whichever_dbm_it_is_of(
-    directory: Path, suffixes: tuple[str, ...]
-) -> None:
+def test_schedule_that_beat_can_write_is_ok_whichever_dbm_wrote_it(directory: Path, suffixes: tuple[str, ...]) -> None:
     write(directory, *suffixes)
     result = judged(directory)
     assert (result.level, result.detail) == (Level.OK, "")
 
 
-def test_a_directory_that_is_missing_is_critical(directory: Path) -> None:
+def test_missing_directory_is_critical(directory: Path) -> None:
     result = judged(directory / "gone")
-    assert (result.level, result.detail) == (Level.CRITICAL, f"{directory}/gone, for its schedule, is missing")
+    assert (result.level, result.detail) == (
+        Level.CRITICAL,
+        f"the directory of its schedule is missing: {directory}/gone",
+    )
     assert result.hint.endswith(f"{directory}/gone")
 
 
 @pytest.mark.root("needs a second user")
 @pytest.mark.parametrize("suffix", ["", ".db", ".bak"])
-def test_any_file_that_beat_cannot_write_is_critical(directory: Path, suffix: str) -> None:
+def test_schedule_file_that_beat_cannot_write_is_critical(directory: Path, suffix: str) -> None:
     write(directory, "", ".db", ".bak")
     os.chown(directory / f"schedule{suffix}", 0, 0)
     result = judged(directory)
     assert (result.level, result.detail) == (
         Level.CRITICAL,
-        f"{SOMEBODY} cannot write its schedule {directory}/schedule{suffix}",
+        f"{SOMEBODY} cannot write its schedule: {directory}/schedule{suffix}",
     )
 
 
@@ -80,7 +81,7 @@ def test_any_file_that_beat_cannot_write_is_critical(directory: Path, suffix: st
 @pytest.mark.parametrize(
     ("suffixes", "level"), [((), Level.CRITICAL), ((".dat", ".dir"), Level.CRITICAL), (("",), Level.WARNING)]
 )
-def test_a_directory_that_beat_cannot_write_is_worse_where_it_needs_new_files(
+def test_unwritable_directory_is_critical_if_beat_needs_new_files_and_else_a_warning(
     directory: Path, suffixes: tuple[str, ...], level: Level
 ) -> None:
     write(directory, *suffixes)
@@ -88,40 +89,40 @@ def test_a_directory_that_beat_cannot_write_is_worse_where_it_needs_new_files(
     result = judged(directory)
     assert (result.level, result.detail) == (
         level,
-        f"{SOMEBODY} cannot write in {directory}, where its schedule is",
+        f"{SOMEBODY} cannot write to the directory of its schedule: {directory}",
     )
 
 
 @pytest.mark.parametrize("which", ["schedule", "."])
-def test_what_everybody_can_write_is_a_warning(directory: Path, which: str) -> None:
+def test_schedule_that_every_user_can_write_is_a_warning(directory: Path, which: str) -> None:
     write(directory, "")
     exposed = directory / which
     exposed.chmod(0o777)
     result = judged(directory)
     assert result.level is Level.WARNING
-    assert result.detail.startswith(f"everybody can write {exposed}, and so run code as ")
+    assert result.detail.startswith(f"every user can write to {exposed}, and so run code as ")
     exposed.chmod(0o1777 if which == "." else 0o644)
     assert judged(directory).level is Level.OK
 
 
-def test_a_schedule_that_is_gone_from_under_beat_is_a_warning(directory: Path) -> None:
+def test_schedule_deleted_under_a_running_beat_is_a_warning(directory: Path) -> None:
     result = judged(directory)
     assert (result.level, result.detail) == (
         Level.WARNING,
-        f"its schedule {directory}/schedule is gone: it forgets when things last ran",
+        f"its schedule file is missing, so it loses the times of the last runs: {directory}/schedule",
     )
     assert judged(directory, phase="starting").level is Level.OK
 
 
-def test_a_scheduler_that_keeps_no_file_needs_none(directory: Path) -> None:
+def test_scheduler_without_a_schedule_file_is_ok(directory: Path) -> None:
     result = judged(directory / "gone", scheduler="django_celery_beat.schedulers:DatabaseScheduler")
     assert (result.level, result.detail) == (
         Level.OK,
-        "its scheduler keeps no file: django_celery_beat.schedulers:DatabaseScheduler",
+        "its scheduler needs no schedule file: django_celery_beat.schedulers:DatabaseScheduler",
     )
 
 
-def test_a_beat_that_does_not_run_is_judged_too(directory: Path) -> None:
+def test_stopped_beat_is_checked_too(directory: Path) -> None:
     stopped = snapshot(program=program(Kind.BEAT), state=state(State.FATAL))
     [result] = check(running(stopped, schedule_files=(directory / "gone" / "schedule",)))
     assert result.level is Level.CRITICAL
@@ -131,5 +132,6 @@ def test_workers_have_no_schedule(directory: Path) -> None:
     assert list(check(running(snapshot(), schedule_files=(directory / "gone" / "schedule",)))) == []
 
 
-def test_files_of_each_kind_of_dbm_are_the_same_for_the_script_that_cannot_import_procman() -> None:
+def test_probe_script_knows_the_same_dbm_files() -> None:
+    """The script cannot import procman."""
     assert path_script.SUFFIXES == beat_schedule.SUFFIXES

@@ -1,4 +1,4 @@
-"""PM304 and PM501 to PM504, from what a connection to the broker found and from what the heartbeats tell."""
+"""PM304 and PM501 to PM504, from a connection to the broker and from the heartbeats."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from procman.monitoring.checks.broker import (
     is_here,
 )
 from procman.probes.broker import REMEDIES, BrokerFacts, QueueFacts
-from tests.monitoring.checks.records import heartbeat, running, snapshot, told
+from tests.monitoring.checks.records import heartbeat, reported, running, snapshot
 
 URL = "amqp://me:***@broker.example//"
 
@@ -33,45 +33,47 @@ def facts(**changed: Any) -> BrokerFacts:
         (
             facts(reachable=False, trouble="refused", detail="Connection refused"),
             Level.CRITICAL,
-            f"the broker at {URL} cannot be used: it is not there (Connection refused)",
+            f"cannot connect to the broker at {URL}: nothing listens there (Connection refused)",
         ),
         (
             facts(reachable=False, trouble="dns", detail="Name or service not known"),
             Level.CRITICAL,
-            f"the broker at {URL} cannot be used: its host's name is not known (Name or service not known)",
+            f"cannot connect to the broker at {URL}: the host name cannot be resolved (Name or service not known)",
         ),
         # That is PM502.
         (facts(reachable=False, trouble="password"), Level.OK, f"the broker at {URL} answers"),
         (
             facts(reachable=None, trouble="import", detail="the app cannot be loaded (KeyError)"),
             Level.UNKNOWN,
-            "the broker could not be asked: the app cannot be loaded (KeyError)",
+            "cannot query the broker: the app cannot be loaded (KeyError)",
         ),
     ],
 )
-def test_what_the_probe_found_is_told(found: BrokerFacts, level: Level, detail: str) -> None:
+def test_result_of_the_probe_is_reported(found: BrokerFacts, level: Level, detail: str) -> None:
     [result] = check_reachable(running(broker=found))
     assert (result.level, result.detail, result.program) == (level, detail, None)
     assert result.hint == (REMEDIES[found.trouble] if level else "")
 
 
-def test_a_probe_that_was_not_possible_is_unknown() -> None:
-    assert told(check_reachable(running(broker_problem="only root can run something as www-data"))) == (
+def test_failed_query_is_unknown() -> None:
+    assert reported(check_reachable(running(broker_problem="only root can run something as www-data"))) == (
         Level.UNKNOWN,
-        "the broker could not be asked: only root can run something as www-data",
+        "cannot query the broker: only root can run something as www-data",
     )
 
 
 @pytest.mark.parametrize(
     ("phases", "expected"),
     [
-        (["consuming", "disconnected"], [(Level.OK, "workers are connected to it")]),
-        (["disconnected", "starting"], [(Level.WARNING, "no worker has a connection to the broker")]),
+        (["consuming", "disconnected"], [(Level.OK, "workers are connected to the broker")]),
+        (["disconnected", "starting"], [(Level.WARNING, "no worker is connected to the broker")]),
         (["starting"], []),
         ([], []),
     ],
 )
-def test_without_a_probe_the_workers_word_is_taken(phases: list[str], expected: list[tuple[Level, str]]) -> None:
+def test_without_a_probe_the_heartbeats_of_the_workers_decide(
+    phases: list[str], expected: list[tuple[Level, str]]
+) -> None:
     found = running(*(snapshot(heartbeat(phase=phase)) for phase in phases))
     assert [(each.level, each.detail) for each in check_reachable(found)] == expected
 
@@ -92,7 +94,9 @@ def test_without_a_probe_the_workers_word_is_taken(phases: list[str], expected: 
         (None, []),
     ],
 )
-def test_refused_credentials_are_told_apart(found: BrokerFacts | None, expected: list[tuple[Level, str]]) -> None:
+def test_refused_account_and_refused_virtual_host_are_distinguished(
+    found: BrokerFacts | None, expected: list[tuple[Level, str]]
+) -> None:
     assert [(each.level, each.detail) for each in check_credentials(running(broker=found))] == expected
 
 
@@ -107,12 +111,12 @@ def test_refused_credentials_are_told_apart(found: BrokerFacts | None, expected:
         ("10.0.0.1", True, Level.WARNING),
     ],
 )
-def test_guest_is_welcome_on_this_host_alone(host: str, default: bool, level: Level) -> None:
+def test_guest_account_is_a_warning_on_another_host(host: str, default: bool, level: Level) -> None:
     found = running(broker=facts(host=host, default_credentials=default))
-    assert told(check_default_credentials(found))[0] is level
+    assert reported(check_default_credentials(found))[0] is level
 
 
-def test_other_brokers_have_no_guest() -> None:
+def test_other_transports_have_no_guest_account() -> None:
     assert list(check_default_credentials(running(broker=facts(transport="redis", default_credentials=True)))) == []
 
 
@@ -125,17 +129,18 @@ def test_a_socket_is_on_this_host() -> None:
     [
         (0, 1, Level.OK, ""),
         (9, None, Level.OK, ""),
-        (0, 0, Level.WARNING, "the queue crop has no consumer"),
-        (9, 0, Level.CRITICAL, "the queue crop has no consumer, and 9 messages wait"),
+        (0, 0, Level.WARNING, "no worker consumes queue crop"),
+        (1, 0, Level.CRITICAL, "no worker consumes queue crop; 1 message is waiting"),
+        (9, 0, Level.CRITICAL, "no worker consumes queue crop; 9 messages are waiting"),
     ],
 )
-def test_a_queue_without_consumer_is_told(messages: int, consumers: int | None, level: Level, detail: str) -> None:
+def test_queue_without_a_consumer_is_reported(messages: int, consumers: int | None, level: Level, detail: str) -> None:
     found = running(snapshot(), broker=facts(queues=(QueueFacts("crop", messages, consumers),)))
     [result] = check_queues(found)
     assert (result.level, result.detail, result.values) == (level, detail, {"messages_crop": messages})
 
 
-def test_queues_are_nobodys_where_no_worker_runs() -> None:
+def test_queues_are_not_checked_without_a_running_worker() -> None:
     assert list(check_queues(running(broker=facts(queues=(QueueFacts("crop", 9, 0),))))) == []
 
 
@@ -145,21 +150,24 @@ def test_queues_are_nobodys_where_no_worker_runs() -> None:
         (facts(alarms=()), [(Level.OK, "")]),
         (
             facts(alarms=("memory on rabbit@here",)),
-            [(Level.CRITICAL, "RabbitMQ has raised an alarm and blocks whoever sends: memory on rabbit@here")],
+            [(Level.CRITICAL, "RabbitMQ has raised an alarm and blocks every publisher: memory on rabbit@here")],
         ),
         (
             facts(management_problem="HTTP status 401: it refuses the broker's user"),
             [
                 (
                     Level.WARNING,
-                    "http://here:15672 gave no answer: HTTP status 401: it refuses the broker's user",
+                    (
+                        "cannot query RabbitMQ's management interface at http://here:15672: "
+                        "HTTP status 401: it refuses the broker's user"
+                    ),
                 )
             ],
         ),
         (facts(reachable=False), []),
     ],
 )
-def test_alarms_are_told(found: BrokerFacts, expected: list[tuple[Level, str]]) -> None:
+def test_alarms_are_reported(found: BrokerFacts, expected: list[tuple[Level, str]]) -> None:
     health = HealthSettings(management_url="http://here:15672")
     assert [(each.level, each.detail) for each in check_alarms(running(broker=found, health=health))] == expected
     assert list(check_alarms(running(broker=found))) == []

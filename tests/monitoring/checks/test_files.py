@@ -10,23 +10,23 @@ import pytest
 
 from procman.model import HealthSettings, Level
 from procman.monitoring.checks.files import check_in_sync, check_restart_due, check_space
-from tests.monitoring.checks.records import running, snapshot, told
+from tests.monitoring.checks.records import reported, running, snapshot
 
 MIB = 1024 * 1024
 
 
-def test_differences_are_told_where_the_whole_project_was_asked_about() -> None:
-    assert told(check_in_sync(running())) == (Level.OK, "")
-    assert told(check_in_sync(running(differences=("a is missing", "b was changed")))) == (
+def test_differences_are_reported_for_the_whole_project_only() -> None:
+    assert reported(check_in_sync(running())) == (Level.OK, "")
+    assert reported(check_in_sync(running(differences=("a is missing", "b was changed")))) == (
         Level.WARNING,
         "a is missing; b was changed",
     )
     assert list(check_in_sync(running(differences=("a is missing",), is_whole=False))) == []
 
 
-def test_a_restart_that_is_due_is_told() -> None:
-    assert told(check_restart_due(running(snapshot()))) == (Level.OK, "")
-    assert told(check_restart_due(running(snapshot(restart_due="launcher.py is newer")))) == (
+def test_restart_that_is_due_is_reported() -> None:
+    assert reported(check_restart_due(running(snapshot()))) == (Level.OK, "")
+    assert reported(check_restart_due(running(snapshot(restart_due="launcher.py is newer")))) == (
         Level.WARNING,
         "a restart is due: launcher.py is newer",
     )
@@ -35,7 +35,7 @@ def test_a_restart_that_is_due_is_told() -> None:
 @pytest.mark.parametrize(
     ("free", "level"), [(500, Level.OK), (499, Level.WARNING), (50, Level.WARNING), (49, Level.CRITICAL)]
 )
-def test_free_space_is_held_against_its_limit(
+def test_free_space_is_compared_with_its_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, level: Level
 ) -> None:
     answer = SimpleNamespace(f_bavail=free * 256, f_frsize=4096, f_blocks=10**6)
@@ -43,16 +43,16 @@ def test_free_space_is_held_against_its_limit(
     found = running(places={tmp_path: "logs"}, health=HealthSettings(free_space_mib=500))
     [result] = check_space(found)
     assert (result.level, result.values) == (level, {f"free_mib_{tmp_path}": free})
-    expected = f"only {free} MiB are free for logs on the disk of {tmp_path}" if level else ""
+    expected = f"only {free} MiB free on the disk of {tmp_path}, used for logs" if level else ""
     assert result.detail == expected
 
 
-def test_each_disk_is_told_once_with_all_that_is_on_it(tmp_path: Path) -> None:
+def test_each_disk_is_reported_once_with_all_its_uses(tmp_path: Path) -> None:
     health = HealthSettings(free_space_mib=2**40)
     places = {tmp_path: "procman's state", tmp_path / "not" / "there": "logs", Path("/proc"): "writable_paths"}
     [disk, without_blocks] = check_space(running(places=places, health=health))
-    assert disk.detail.endswith(f"are free for logs, procman's state on the disk of {tmp_path}")
-    # A file system without any size runs not full.
+    assert disk.detail.endswith(f" MiB free on the disk of {tmp_path}, used for logs, procman's state")
+    # A file system without a size cannot fill up.
     assert (without_blocks.level, without_blocks.values) == (Level.OK, {})
     real = os.statvfs(tmp_path)
     assert disk.values[f"free_mib_{tmp_path}"] == pytest.approx(real.f_bavail * real.f_frsize / MIB, rel=0.2)

@@ -1,4 +1,4 @@
-"""What the heartbeats come to, as results: PM200 to PM206, PM301 to PM303, PM401 and PM402."""
+"""The verdicts on heartbeats as results: PM200 to PM206, PM301 to PM303, PM401 and PM402."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from procman.agent.verdict import CODES
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.heartbeat import HINTS, check_readable, check_verdict, check_written
 from procman.monitoring.checks.inputs import Heartbeat
-from tests.monitoring.checks.records import NAME, heartbeat, program, running, snapshot, state, told
+from tests.monitoring.checks.records import NAME, heartbeat, program, reported, running, snapshot, state
 
 
 def ago(seconds: float) -> float:
@@ -35,7 +35,7 @@ def ago(seconds: float) -> float:
         ({"kind": "beat", "next_due": ago(60)}, "PM402", Level.CRITICAL),
     ],
 )
-def test_each_verdict_is_a_result_of_its_own_check(changed: dict[str, Any], code: str, level: Level) -> None:
+def test_each_verdict_is_the_result_of_its_check(changed: dict[str, Any], code: str, level: Level) -> None:
     each = snapshot(heartbeat(**changed))
     found = {code: list(check_verdict(code, running(each))) for code in CODES}
     [result] = found.pop(code)
@@ -45,7 +45,7 @@ def test_each_verdict_is_a_result_of_its_own_check(changed: dict[str, Any], code
     assert not any(found.values())
 
 
-def test_every_verdict_that_is_not_ok_says_what_to_do() -> None:
+def test_every_verdict_that_is_not_ok_has_a_hint() -> None:
     assert set(HINTS) == set(CODES) - {"PM200"}
 
 
@@ -69,42 +69,42 @@ def readable(**changed: Any) -> Result:
     return result
 
 
-def test_a_heartbeat_that_is_there_is_readable() -> None:
-    assert told(check_readable(running(snapshot(heartbeat())))) == (Level.OK, "")
+def test_valid_heartbeat_is_readable() -> None:
+    assert reported(check_readable(running(snapshot(heartbeat())))) == (Level.OK, "")
 
 
-def test_a_heartbeat_that_is_nonsense_is_a_warning() -> None:
+def test_corrupt_heartbeat_is_a_warning() -> None:
     result = readable(heartbeat=Heartbeat(None, "its heartbeat /x is corrupt: nonsense"))
     assert (result.level, result.detail) == (Level.WARNING, "its heartbeat /x is corrupt: nonsense")
 
 
-def test_a_program_that_was_just_started_need_not_have_one_yet() -> None:
+def test_program_that_was_just_started_needs_no_heartbeat_yet() -> None:
     result = readable()
     assert (result.level, result.detail) == (Level.OK, "it has just been started and has no heartbeat yet")
 
 
 @pytest.mark.parametrize(
-    ("due", "hint"), [("", f"procman logs {NAME} says why."), ("newer", f"procman restart {NAME}")]
+    ("due", "hint"), [("", f"procman logs {NAME} shows why"), ("newer", f"procman restart {NAME}")]
 )
-def test_a_program_that_writes_none_for_long_is_a_warning(due: str, hint: str) -> None:
+def test_program_without_a_heartbeat_long_after_its_start_is_a_warning(due: str, hint: str) -> None:
     found = running(snapshot(restart_due=due))
     [process] = [each for each in found.processes.values() if each.pid == found.programs[0].state.pid]
     old = running(snapshot(restart_due=due), processes={process.pid: process._replace(age=31)})
     [result] = check_readable(old)
     assert (result.level, result.hint) == (Level.WARNING, hint)
     starting = running(snapshot(restart_due=due), processes={process.pid: process._replace(age=29)})
-    assert told(check_readable(starting))[0] is Level.OK
+    assert reported(check_readable(starting))[0] is Level.OK
 
 
 @pytest.mark.parametrize("other", [program(Kind.COMMAND), program(launcher=False)])
-def test_commands_and_programs_without_launcher_need_none(other: Any) -> None:
+def test_commands_and_programs_without_launcher_need_no_heartbeat(other: Any) -> None:
     assert list(check_readable(running(snapshot(program=other)))) == []
 
 
-def test_a_program_that_is_well_and_cannot_write_is_a_warning() -> None:
+def test_running_program_that_cannot_write_its_heartbeat_is_a_warning() -> None:
     touched = snapshot(heartbeat=Heartbeat(heartbeat(written=ago(60)), is_touched=True))
-    assert told(check_written(running(touched))) == (
+    assert reported(check_written(running(touched))) == (
         Level.WARNING,
-        "it cannot write its heartbeat, and so nothing can be told of it",
+        "it cannot write its heartbeat, so its health is unknown",
     )
     assert list(check_written(running(snapshot(heartbeat())))) == []

@@ -13,56 +13,56 @@ import pytest
 
 from procman.model import Level
 from procman.monitoring.checks.main_process import check_identity, check_restarts
-from tests.monitoring.checks.records import family, heartbeat, program, running, snapshot, state, told
+from tests.monitoring.checks.records import family, heartbeat, program, reported, running, snapshot, state
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 OTHER = "nobody" if ME != "nobody" else "daemon"
 
 
 @pytest.mark.parametrize("user", [None, ME])
-def test_a_process_of_the_right_user_is_the_programs_own(user: str | None) -> None:
+def test_process_of_the_programs_user_is_ok(user: str | None) -> None:
     with family(0) as pid:
         found = running(snapshot(program=program(user=user), state=state(pid=pid, since=time.time())))
-        assert told(check_identity(found)) == (Level.OK, "")
+        assert reported(check_identity(found)) == (Level.OK, "")
 
 
-def test_a_process_of_another_user_is_not() -> None:
+def test_process_of_another_user_is_critical() -> None:
     with family(0) as pid:
-        found = told(check_identity(running(snapshot(program=program(user=OTHER), state=state(pid=pid)))))
+        found = reported(check_identity(running(snapshot(program=program(user=OTHER), state=state(pid=pid)))))
     assert found == (Level.CRITICAL, f"process {pid} runs as uid {os.geteuid()}, not as {OTHER}")
 
 
-def test_a_user_that_is_gone_is_told() -> None:
+def test_deleted_user_is_critical() -> None:
     with family(0) as pid:
-        found = told(check_identity(running(snapshot(program=program(user="no-such-user"), state=state(pid=pid)))))
-    assert found == (Level.CRITICAL, "its user no-such-user does not exist any more")
+        found = reported(check_identity(running(snapshot(program=program(user="no-such-user"), state=state(pid=pid)))))
+    assert found == (Level.CRITICAL, "its user no-such-user no longer exists")
 
 
-def test_a_launcher_run_by_another_python_is_not_the_programs_own() -> None:
+def test_launcher_run_by_another_python_is_critical() -> None:
     launcher = Path("/usr/local/lib/procman/demo/launcher.py")
     with family(0, str(launcher)) as pid:
         other = running(snapshot(state=state(pid=pid)), virtualenv=Path("/srv/other"))
-        assert told(check_identity(other)) == (
+        assert reported(check_identity(other)) == (
             Level.CRITICAL,
             f"process {pid} runs {sys.executable}, which is not in /srv/other",
         )
         own = replace(other, manifest=replace(other.manifest, virtualenv=Path(sys.executable).parent.parent))
-        assert told(check_identity(own)) == (Level.OK, "")
+        assert reported(check_identity(own)) == (Level.OK, "")
 
 
-def test_a_process_younger_than_its_process_manager_says_may_be_anothers() -> None:
+def test_process_that_started_later_than_its_process_manager_reports_is_critical() -> None:
     with family(0) as pid:
         found = running(snapshot(state=state(pid=pid, since=time.time() - 1000)))
-        assert told(check_identity(found)) == (
+        assert reported(check_identity(found)) == (
             Level.CRITICAL,
-            f"process {pid} is younger than the process manager says: it may be another program's",
+            f"process {pid} started later than the process manager reports, so it may be of another program",
         )
 
 
-def test_its_heartbeat_counts_for_more_than_a_clock_that_was_set() -> None:
+def test_heartbeat_overrides_a_start_time_by_a_clock_that_was_set() -> None:
     with family(0) as pid:
         found = running(snapshot(heartbeat(), state=state(pid=pid, since=time.time() - 1000)))
-        assert told(check_identity(found)) == (Level.OK, "")
+        assert reported(check_identity(found)) == (Level.OK, "")
 
 
 @pytest.mark.parametrize(
@@ -71,11 +71,11 @@ def test_its_heartbeat_counts_for_more_than_a_clock_that_was_set() -> None:
         (0, 10, Level.OK, ""),
         (2, 10, Level.OK, ""),
         (3, 3700, Level.OK, ""),
-        (3, 600, Level.WARNING, "restarted 3 times since the last order, the last time 10 min ago"),
-        (17, 4, Level.WARNING, "restarted 17 times since the last order, the last time 4 s ago"),
+        (3, 600, Level.WARNING, "restarted 3 times since the last start, stop or restart, most recently 10 min ago"),
+        (17, 4, Level.WARNING, "restarted 17 times since the last start, stop or restart, most recently 4 s ago"),
     ],
 )
-def test_restarts_within_the_hour_are_told(restarts: int, age: float, level: Level, detail: str) -> None:
+def test_repeated_restarts_within_the_hour_are_a_warning(restarts: int, age: float, level: Level, detail: str) -> None:
     with family(0) as pid:
         found = running(snapshot(state=state(pid=pid, restarts=restarts)))
     aged = replace(found, processes={pid: found.processes[pid]._replace(age=age)})
@@ -84,5 +84,5 @@ def test_restarts_within_the_hour_are_told(restarts: int, age: float, level: Lev
     assert result.detail.endswith(detail)
 
 
-def test_nothing_is_said_of_restarts_that_nobody_counts() -> None:
+def test_restarts_that_are_not_counted_give_no_result() -> None:
     assert list(check_restarts(running(snapshot(state=state(restarts=None))))) == []

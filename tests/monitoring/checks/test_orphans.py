@@ -1,4 +1,4 @@
-"""PM109 and PM110 against real processes that nobody looks after."""
+"""PM109 and PM110 against real processes without a process manager."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from procman.model import Kind, Level, State
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.orphans import check_beats, check_orphans
-from tests.monitoring.checks.records import family, program, running, snapshot, state, told
+from tests.monitoring.checks.records import family, program, reported, running, snapshot, state
 
-# Ends when stdin does; the words that follow are for others to see.
+# Ends when stdin ends; the words that follow only show in its command line.
 WAITING = "import sys; print('ready', flush=True); sys.stdin.read()\n"
 
 
@@ -47,32 +47,32 @@ def orphan(launcher: Path, *words: str, **environment: str) -> Iterator[int]:
         os.close(writer)
 
 
-def test_a_process_of_an_earlier_run_is_named(launcher: Path) -> None:
+def test_process_of_an_earlier_run_is_reported(launcher: Path) -> None:
     with orphan(launcher, PROCMAN_PROGRAM="demo-celery") as pid, family(0) as main:
         found = running(snapshot(state=state(pid=main)), launcher=launcher)
         if found.processes[pid].parent != 1:
-            pytest.skip("something here adopts orphans in place of the first process")
+            pytest.skip("on this machine another process than process 1 adopts orphans")
         [result] = check_orphans(found)
     assert (result.level, result.detail) == (
         Level.WARNING,
-        f"process {pid} of an earlier run still runs, and nobody looks after it",
+        f"process {pid} of an earlier run is still running, without a process manager",
     )
     assert f"kill -TERM {pid}" in result.hint
 
 
-def test_a_process_of_another_program_and_the_main_process_are_no_orphans(launcher: Path) -> None:
+def test_main_process_and_process_of_another_program_are_no_orphans(launcher: Path) -> None:
     with (
         orphan(launcher, PROCMAN_PROGRAM="demo-crop") as other,
         orphan(launcher, PROCMAN_PROGRAM="demo-celery") as main,
     ):
         own = snapshot(state=state(pid=main))
-        assert told(check_orphans(running(own, launcher=launcher))) == (Level.OK, "")
-        # What the process manager has, whether it was asked about or not, is no orphan.
+        assert reported(check_orphans(running(own, launcher=launcher))) == (Level.OK, "")
+        # A process that the process manager knows is no orphan, even if its program is not checked.
         crop = snapshot(program=program(name="demo-crop"), state=state(State.STOPPED))
-        assert told(check_orphans(running(crop, launcher=launcher, others=(other,)))) == (Level.OK, "")
+        assert reported(check_orphans(running(crop, launcher=launcher, others=(other,)))) == (Level.OK, "")
 
 
-def test_a_launcher_started_by_hand_is_no_orphan(launcher: Path) -> None:
+def test_launcher_started_by_hand_is_no_orphan(launcher: Path) -> None:
     environment = {**os.environ, "PROCMAN_PROGRAM": "demo-celery"}
     with subprocess.Popen(
         [sys.executable, launcher], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
@@ -82,12 +82,12 @@ def test_a_launcher_started_by_hand_is_no_orphan(launcher: Path) -> None:
         with family(0) as main:
             found = running(snapshot(state=state(pid=main)), launcher=launcher)
         assert process.pid in found.processes
-        assert told(check_orphans(found)) == (Level.OK, "")
+        assert reported(check_orphans(found)) == (Level.OK, "")
 
 
 @contextmanager
 def celery(directory: Path, *arguments: str) -> Iterator[int]:
-    """Run what looks like `celery ARGUMENTS` in DIRECTORY."""
+    """Run a process that looks like `celery ARGUMENTS` in `directory`."""
     script = directory / "bin" / "celery"
     script.parent.mkdir(exist_ok=True)
     script.write_text(WAITING)
@@ -103,7 +103,7 @@ def celery(directory: Path, *arguments: str) -> Iterator[int]:
 
 @contextmanager
 def own_beat() -> Iterator[ProgramSnapshot]:
-    """Run a process that the project has for its beat."""
+    """Run a process as the beat of the project."""
     with family(0) as main:
         yield snapshot(program=program(Kind.BEAT), state=state(pid=main))
 
@@ -118,12 +118,15 @@ def own_beat() -> Iterator[ProgramSnapshot]:
         ["-A", "mysite", "worker", "--beat"],
     ],
 )
-def test_a_second_beat_of_the_app_is_named_with_both_pids(tmp_path: Path, arguments: list[str]) -> None:
+def test_second_beat_of_the_app_is_reported_with_both_pids(tmp_path: Path, arguments: list[str]) -> None:
     with celery(tmp_path, *arguments) as other, own_beat() as beat:
         [result] = check_beats(running(beat, directory=tmp_path))
         assert (result.level, result.detail) == (
             Level.CRITICAL,
-            f"process {other} is a beat of mysite too, beside {beat.state.pid}: every task is sent twice",
+            (
+                f"beat of mysite also runs as process {other}, beside process {beat.state.pid}: "
+                "every task is sent more than once"
+            ),
         )
         assert f"ps -fp {other}" in result.hint
 
@@ -134,32 +137,32 @@ def test_a_second_beat_of_the_app_is_named_with_both_pids(tmp_path: Path, argume
 )
 def test_other_commands_and_apps_are_no_second_beat(tmp_path: Path, arguments: list[str]) -> None:
     with celery(tmp_path, *arguments), own_beat() as beat:
-        assert told(check_beats(running(beat, directory=tmp_path))) == (Level.OK, "")
+        assert reported(check_beats(running(beat, directory=tmp_path))) == (Level.OK, "")
 
 
-def test_a_beat_of_the_same_name_in_another_project_is_no_second_one(tmp_path: Path) -> None:
+def test_beat_of_another_project_with_the_same_app_name_is_no_second_beat(tmp_path: Path) -> None:
     with celery(tmp_path, "-A", "mysite", "beat"), own_beat() as beat:
-        assert told(check_beats(running(beat, directory=Path("/srv/demo")))) == (Level.OK, "")
+        assert reported(check_beats(running(beat, directory=Path("/srv/demo")))) == (Level.OK, "")
 
 
-def test_a_beat_of_the_same_virtualenv_counts_wherever_it_was_started(tmp_path: Path) -> None:
+def test_beat_of_the_same_virtualenv_is_a_second_beat_in_any_directory(tmp_path: Path) -> None:
     with celery(tmp_path, "-A", "mysite", "beat") as other, own_beat() as beat:
-        level, detail = told(check_beats(running(beat, virtualenv=tmp_path)))
+        level, detail = reported(check_beats(running(beat, virtualenv=tmp_path)))
     assert level is Level.CRITICAL
     assert str(other) in detail
 
 
-def test_a_beat_that_the_launcher_started_waits_for_the_lock_and_is_no_second_one(launcher: Path) -> None:
+def test_beat_that_the_launcher_started_waits_for_the_lock_and_is_no_second_beat(launcher: Path) -> None:
     words = [sys.executable, str(launcher), "celery", "-A", "mysite", "beat"]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=launcher.parent) as process:
         assert process.stdout
         process.stdout.readline()
         with own_beat() as beat:
-            assert told(check_beats(running(beat, directory=launcher.parent)))[0] is Level.CRITICAL
-            assert told(check_beats(running(beat, launcher=launcher, directory=launcher.parent))) == (Level.OK, "")
+            assert reported(check_beats(running(beat, directory=launcher.parent)))[0] is Level.CRITICAL
+            assert reported(check_beats(running(beat, launcher=launcher, directory=launcher.parent))) == (Level.OK, "")
         assert process.poll() is None
 
 
-def test_without_a_beat_of_its_own_a_project_has_no_second_one(tmp_path: Path) -> None:
+def test_project_without_a_beat_has_no_second_beat(tmp_path: Path) -> None:
     with celery(tmp_path, "-A", "mysite", "beat"), own_beat() as beat:
         assert list(check_beats(running(snapshot(state=beat.state), directory=tmp_path))) == []

@@ -51,7 +51,7 @@ def main_process(children: int) -> Iterator[int]:
             process.stdin.close()
 
 
-def test_a_worker_with_pool_processes_is_ok_and_its_tree_is_measured() -> None:
+def test_worker_with_pool_processes_is_ok_and_its_tree_is_measured() -> None:
     with main_process(2) as pid:
         [result] = check_processes([ProgramSnapshot(program(), state(State.RUNNING, pid))])
         own = psutil.Process(pid).memory_full_info().pss
@@ -66,7 +66,7 @@ def test_beat_needs_no_children() -> None:
     assert result.level is Level.OK
 
 
-def test_a_pid_that_is_gone_is_critical() -> None:
+def test_process_that_has_ended_is_critical() -> None:
     with main_process(0) as pid:
         pass
     [result] = check_processes([ProgramSnapshot(program(kind=Kind.BEAT), state(State.RUNNING, pid))])
@@ -86,7 +86,7 @@ def test_a_pid_that_is_gone_is_critical() -> None:
         (state(State.UNKNOWN, detail="no answer"), Level.UNKNOWN),
     ],
 )
-def test_the_state_decides_where_nothing_runs(given: ProgramState, level: Level) -> None:
+def test_level_of_a_program_that_does_not_run_follows_its_state(given: ProgramState, level: Level) -> None:
     [result] = check_processes([ProgramSnapshot(program(), given)])
     assert result.level is level
     assert level is Level.OK or given.detail in result.detail

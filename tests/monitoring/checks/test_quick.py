@@ -1,4 +1,4 @@
-"""One result per program, for status and for waiting."""
+"""One result per program, for `status` and for waiting until programs are healthy."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from procman.monitoring.checks.quick import check_lightly, is_at_work, most_seve
 from tests.monitoring.checks.records import NAME, family, heartbeat, program, snapshot, state
 
 
-def test_a_sound_worker_says_what_it_does_and_its_processes_are_measured() -> None:
+def test_healthy_worker_reports_its_work_and_its_processes_are_measured() -> None:
     with family(2) as pid:
         [result] = check_lightly([snapshot(heartbeat(), state=state(pid=pid))])
     assert (result.code, result.level) == ("PM200", Level.OK)
@@ -20,25 +20,25 @@ def test_a_sound_worker_says_what_it_does_and_its_processes_are_measured() -> No
     assert result.values["memory_bytes"] > 0
 
 
-def test_a_worker_that_does_not_consume_is_told_by_its_verdict() -> None:
+def test_worker_that_does_not_consume_is_reported_by_its_verdict() -> None:
     with family(2) as pid:
         stuck = heartbeat(idle_with_messages_since=time.monotonic() - 400)
         [result] = check_lightly([snapshot(stuck, state=state(pid=pid))])
     assert (result.code, result.level) == ("PM301", Level.CRITICAL)
 
 
-def test_a_worker_without_a_heartbeat_is_told_by_its_pool() -> None:
+def test_worker_without_a_heartbeat_is_reported_by_its_pool() -> None:
     with family(0) as pid:
         [result] = check_lightly([snapshot(program=program(pool="prefork"), state=state(pid=pid))])
     assert (result.code, result.level) == ("PM104", Level.CRITICAL)
 
 
-def test_a_program_that_does_not_run_is_told_by_its_state_alone() -> None:
+def test_program_that_does_not_run_is_reported_by_its_state_only() -> None:
     [result] = check_lightly([snapshot(heartbeat(written=0), state=state(State.FATAL))])
     assert (result.code, result.level) == ("PM101", Level.CRITICAL)
 
 
-def test_what_cannot_be_told_is_worse_than_a_warning_and_better_than_critical() -> None:
+def test_unknown_is_more_severe_than_warning_and_less_than_critical() -> None:
     results = [Result("", NAME, level, "") for level in Level]
     assert most_severe(results).level is Level.CRITICAL
     assert most_severe(results[:2]).level is Level.WARNING
@@ -49,7 +49,7 @@ def test_what_cannot_be_told_is_worse_than_a_warning_and_better_than_critical() 
     ("says", "at_work"),
     [("consuming", True), ("importing", False), ("starting", False), ("disconnected", False), ("stopping", False)],
 )
-def test_a_worker_is_at_work_when_it_consumes(says: str, at_work: bool) -> None:
+def test_worker_is_at_work_when_it_consumes(says: str, at_work: bool) -> None:
     assert is_at_work(snapshot(heartbeat(phase=says))) is at_work
 
 
@@ -61,7 +61,7 @@ def test_a_worker_is_at_work_when_it_consumes(says: str, at_work: bool) -> None:
         ({"program": program(Kind.COMMAND)}, True),
     ],
 )
-def test_without_a_heartbeat_the_state_decides(found: dict[str, Any], at_work: bool) -> None:
+def test_state_decides_without_a_heartbeat(found: dict[str, Any], at_work: bool) -> None:
     assert is_at_work(snapshot(**found)) is at_work
 
 

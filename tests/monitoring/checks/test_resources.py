@@ -10,36 +10,36 @@ import pytest
 from procman.model import Level
 from procman.monitoring.checks import resources
 from procman.monitoring.checks.resources import check_memory, check_open_files
-from tests.monitoring.checks.records import family, program, running, snapshot, state, told
+from tests.monitoring.checks.records import family, program, reported, running, snapshot, state
 
 
 @pytest.mark.parametrize(("limit", "level"), [(100_000, Level.OK), (1, Level.CRITICAL)])
-def test_memory_of_all_processes_is_held_against_the_limit(limit: int, level: Level) -> None:
+def test_memory_of_all_processes_is_compared_with_the_limit(limit: int, level: Level) -> None:
     with family(2, code="held = b'x' * (50 << 20)") as pid:
         found = snapshot(program=program(memory_restart_mib=limit), state=state(pid=pid))
         [result] = check_memory(running(found))
     assert result.level is level
     mib = result.values["memory_mib"]
-    # Beside what it holds, three Pythons, which share most of theirs with every other.
+    # The memory that it holds, and three Pythons, which share most of their pages.
     assert 50 < mib < 400
-    assert result.detail == f"it uses {mib:.0f} MiB of at most {limit} MiB"
+    assert result.detail == f"it uses {mib:.0f} MiB of memory; its limit is {limit} MiB"
 
 
 def test_memory_near_the_limit_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "memory", lambda pid: (95 * resources.MIB, True))
     with family(0) as pid:
         found = running(snapshot(program=program(memory_restart_mib=100), state=state(pid=pid)))
-        assert told(check_memory(found)) == (Level.WARNING, "it uses 95 MiB of at most 100 MiB")
+        assert reported(check_memory(found)) == (Level.WARNING, "it uses 95 MiB of memory; its limit is 100 MiB")
 
 
-def test_shared_memory_that_may_not_be_seen_is_not_held_against_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_unknown_if_its_shared_part_cannot_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "memory", lambda pid: (200 * resources.MIB, False))
     with family(0) as pid:
         found = running(snapshot(program=program(memory_restart_mib=100), state=state(pid=pid)))
-        assert told(check_memory(found))[0] is Level.UNKNOWN
+        assert reported(check_memory(found))[0] is Level.UNKNOWN
 
 
-def test_memory_without_a_limit_is_not_judged() -> None:
+def test_memory_without_a_limit_gives_no_result() -> None:
     assert list(check_memory(running(snapshot()))) == []
 
 
@@ -51,16 +51,16 @@ held = [open("/dev/null") for _ in range({})]
 
 
 @pytest.mark.parametrize(("held", "level"), [(0, Level.OK), (80, Level.WARNING), (93, Level.CRITICAL)])
-def test_open_files_are_held_against_what_the_process_may_open(held: int, level: Level) -> None:
+def test_open_files_are_compared_with_the_limit_of_the_process(held: int, level: Level) -> None:
     with family(0, code=HOLDING.format(held)) as pid:
         [result] = check_open_files(running(snapshot(state=state(pid=pid))))
     assert result.level is level
-    # Beside stdin, stdout and stderr, whatever the tests handed down.
+    # stdin, stdout and stderr, and the files that the tests passed on.
     assert held + 3 <= result.values["open_files"] <= held + 6
-    assert level is Level.OK or result.detail.endswith("files open and may open 100")
+    assert level is Level.OK or result.detail.endswith(" of at most 100 files open")
 
 
-def test_the_own_limit_of_each_process_counts() -> None:
+def test_each_process_is_compared_with_its_own_limit() -> None:
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 200
     with family(1, code=HOLDING.format(80)) as pid:
         [result] = check_open_files(running(snapshot(state=state(pid=os.getpid()))))
