@@ -70,6 +70,9 @@ FORBIDDEN = _by_option(
 )
 """Options that break a promise of procman, each with the reason."""
 
+WORKER_ONLY = frozenset({"-B", "--beat", "-D", "--purge", "--discard"})
+"""The forbidden options that `celery beat` does not have."""
+
 _COMMON_OTHERS = ("-C", "--no-color", "-q", "--quiet", "--loader", "--config", "--result-backend", "--skip-checks")
 OTHERS = {
     Kind.WORKER: (
@@ -108,6 +111,8 @@ def _objection(word: str, kind: Kind) -> str | None:
 
 
 def _refusal(name: str, kind: Kind) -> str | None:
+    if kind is Kind.BEAT and name in WORKER_ONLY:
+        return f"celery beat has no option {name}"
     if name in FORBIDDEN:
         return f"{name} is not possible: {FORBIDDEN[name]}"
     key = (WORKER_KEYS if kind is Kind.WORKER else BEAT_KEYS).get(name)
@@ -125,6 +130,8 @@ def _unknown(name: str, kind: Kind) -> str | None:
     meant = next((each for each in known if each.startswith(name)), None) or nearest(name, known, cutoff=0.8)
     if meant is None:
         return None
+    if kind is Kind.BEAT and meant in WORKER_ONLY:
+        return f"celery beat has no option {name}"
     return f"Celery knows no option {name}; {_refusal(meant, kind) or f'did you mean {meant}?'}"
 
 

@@ -18,6 +18,7 @@ from procman.celery_cli.write import (
     FORBIDDEN,
     OTHERS,
     WORKER_KEYS,
+    WORKER_ONLY,
     beat_arguments,
     objections,
     variable_objection,
@@ -176,9 +177,7 @@ def test_every_known_option_is_one_of_some_celery(kind: Kind) -> None:
         answer = subprocess.check_output([environment.python, PARSER], input=question, text=True)
         found |= set(json.loads(answer)["options"])
     if len(environments) == len(CELERY_SPECS):
-        # Beat has none of these, and nobody means anything else by them.
-        foreign = {"-D", "-B", "--beat", "--purge", "--discard"} if kind is Kind.BEAT else set()
-        assert _known(kind) - found == foreign
+        assert _known(kind) - found == (WORKER_ONLY if kind is Kind.BEAT else set())
 
 
 WORKER_OBJECTIONS = {
@@ -218,7 +217,14 @@ def test_option_that_is_suggested_is_one_that_may_be_used(kind: Kind) -> None:
 @pytest.mark.parametrize("word", FORBIDDEN)
 @pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
 def test_forbidden_option_is_refused_for_worker_and_beat(kind: Kind, word: str) -> None:
-    assert objections([word], kind) == [f"{word} is not possible: {FORBIDDEN[word]}"]
+    is_missing = kind is Kind.BEAT and word in WORKER_ONLY
+    expected = f"celery beat has no option {word}" if is_missing else f"{word} is not possible: {FORBIDDEN[word]}"
+    assert objections([word], kind) == [expected]
+
+
+@pytest.mark.parametrize("word", ["--beet", "--bea", "--beat=1", "--purg", "--discards"])
+def test_option_of_workers_is_not_suggested_for_beat(word: str) -> None:
+    assert objections([word], Kind.BEAT) == [f"celery beat has no option {word.partition('=')[0]}"]
 
 
 def test_same_letter_is_another_option_for_worker_and_beat() -> None:
