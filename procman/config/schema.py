@@ -1,4 +1,4 @@
-"""procman.toml as a JSON Schema, for editors; made from the same tables as the loader."""
+"""Make the JSON Schema of procman.toml, for editors, from the same tables as the loader."""
 
 from __future__ import annotations
 
@@ -14,37 +14,40 @@ from procman.config.value_types import NOT_ON_A_LINE, UNPRINTABLE_PATTERN, VARIA
 from procman.project import OLDEST_SYSTEMD
 from procman.quoting.systemd import PATTERNS, Value
 
-DRAFT = "http://json-schema.org/draft-07/schema#"
-"""The newest draft that taplo, which most editors use for TOML, validates with."""
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+"""The keywords used are also those of draft 7, with which taplo, the TOML plugin of most editors, validates."""
+
+ID = "urn:celery-procman:procman.toml"
 
 Schema = dict[str, Any]
 
 DESCRIPTIONS = {
-    "project": "The Django project, and whom its programs run as.",
-    "defaults": "Keys that hold for every program, or for every worker, unless it has its own.",
-    "worker": "The Celery workers, one table each: [worker.NAME].",
-    "beat": "Celery beat, which sends the periodic tasks.",
-    "command": "Other commands of the project, one table each: [command.NAME].",
-    "supervisor": "Which supervisord, and where it reads programs from.",
-    "systemd": "Which systemd, and what its units may do.",
-    "health": "When a program counts as unsound, and what is then done.",
+    "project": "The Django project, and the user that its programs run as.",
+    "defaults": "Default values of keys for all programs, or for all workers.",
+    "worker": "Celery workers, one table for each: [worker.NAME].",
+    "beat": "Celery beat, which sends periodic tasks.",
+    "command": "Other commands of the project, one table for each: [command.NAME].",
+    "supervisor": "Which supervisord runs the programs, and where it reads them from.",
+    "systemd": "The version of systemd that the units are for, their sandbox and their logs.",
+    "health": "When a program is unhealthy, and what happens then.",
 }
 SUBTABLES = {"environment": "environment", "supervisor": "supervisor_options", "systemd": "systemd_directives"}
-"""The tables that every program can have of its own, each with the definition that it follows."""
+"""The tables that each program can have, with their definitions."""
 
 
 def schema() -> Schema:
-    """Return the schema of a whole procman.toml, ready for json.dumps.
+    """Return the schema of a whole procman.toml, ready for `json.dumps`.
 
-    What it accepts the loader may still refuse, for clashes between keys and secrets are beyond JSON Schema; what it
-    refuses the loader refuses too.
+    The loader refuses everything that the schema refuses. It also refuses clashes between keys, and secrets, which JSON
+    Schema cannot express.
     """
     return {
         "$schema": DRAFT,
+        "$id": ID,
         "title": "procman.toml",
-        "description": "How a Django project runs its Celery workers and its beat.",
+        "description": "How a Django project runs its Celery workers and beat.",
         **_object(_tables(), required=["project"]),
-        "definitions": {
+        "$defs": {
             "environment": _environment(),
             "supervisor_options": _supervisor_options(),
             "systemd_directives": _systemd_directives(),
@@ -57,7 +60,7 @@ def _tables() -> Schema:
     tables = {
         "project": _table(keys.PROJECT),
         "defaults": _object({name: _table(found) for name, found in keys.DEFAULTS_TABLES.items()}),
-        "environment": {"$ref": "#/definitions/environment"},
+        "environment": {"$ref": "#/$defs/environment"},
         **{kind: _named(program) for kind, program in programs.items()},
         "beat": _table(keys.SINGLE_TABLES["beat"], SUBTABLES),
         "supervisor": _table(keys.SUPERVISOR),
@@ -76,13 +79,13 @@ def _object(properties: Mapping[str, Schema], *, required: Iterable[str] = ()) -
 
 
 def _named(table: Schema) -> Schema:
-    # propertyNames would do too, but what taplo says of it tells nobody anything.
+    # propertyNames would work too, but the message that taplo shows for it is no help.
     return {"type": "object", "patternProperties": {f"^{NAME_PATTERN}$": table}, "additionalProperties": False}
 
 
 def _table(found: Iterable[Key], references: Mapping[str, str] | None = None) -> Schema:
     properties = {key.name: _key(key) for key in found}
-    properties |= {name: {"$ref": f"#/definitions/{definition}"} for name, definition in (references or {}).items()}
+    properties |= {name: {"$ref": f"#/$defs/{definition}"} for name, definition in (references or {}).items()}
     return _object(properties, required=[key.name for key in found if key.required])
 
 
@@ -97,7 +100,7 @@ def _environment() -> Schema:
     refused = "|".join(sorted({*OWN_VARIABLES, *SHELL_VARIABLES}))
     value = {"type": "string", "maxLength": LONGEST_VALUE, **NOT_ON_A_LINE}
     return {
-        "description": "Environment variables; those of a program go before those of the project. No secrets.",
+        "description": "Environment variables; those of a program override those of the project. No secrets.",
         "type": "object",
         "patternProperties": {f"^(?!PROCMAN_|(?:{refused})$){VARIABLE_PATTERN}$": value},
         "additionalProperties": False,
@@ -106,16 +109,16 @@ def _environment() -> Schema:
 
 def _supervisor_options() -> Schema:
     options = {name: dict(kind.schema) for name, kind in supervisor_options.FREE.items()}
-    return {"description": "Options of the program's section in supervisord's files.", **_object(options)}
+    return {"description": "Options of the program section of supervisord.", **_object(options)}
 
 
 def _systemd_directives() -> Schema:
     directives = {name: _directive(directive) for name, directive in systemd_directives.FREE.items()}
-    return {"description": "Directives of the program's unit, under systemd's own names.", **_object(directives)}
+    return {"description": "Directives of the program's unit, under their names in systemd.", **_object(directives)}
 
 
 def _directive(directive: Directive) -> Schema:
-    since = f", from version {directive.since} on" if directive.since > OLDEST_SYSTEMD else ""
+    since = f", since version {directive.since}" if directive.since > OLDEST_SYSTEMD else ""
     unfit = {"type": "string", "pattern": f"{UNPRINTABLE_PATTERN}|^\\s|\\s$"}
     text = {"type": "string", "pattern": f"^({PATTERNS[directive.value]})$", "not": unfit}
     one = {"anyOf": [text, *NUMBERS[directive.value]]}
@@ -130,4 +133,4 @@ NUMBERS: Mapping[Value, list[Schema]] = {
     Value.AMOUNT: [{"type": "integer", "minimum": 0}],
     Value.PATHS: [],
 }
-"""What a directive may have instead of a text."""
+"""The values that a directive accepts besides strings."""

@@ -1,4 +1,4 @@
-"""The JSON Schema says what the loader does, as far as JSON Schema can."""
+"""The JSON Schema agrees with the loader, as far as JSON Schema can express it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 
 from procman.config import keys, supervisor_options, systemd_directives
 from procman.config.keys import Key
@@ -31,27 +31,41 @@ else:
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = schema()
-VALIDATOR = Draft7Validator(SCHEMA)
+VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def _accepts(text: str) -> bool:
     return VALIDATOR.is_valid(tomllib.loads(text))
 
 
-def test_schema_is_one_and_can_be_written_down() -> None:
-    Draft7Validator.check_schema(SCHEMA)
+def test_schema_is_valid_json_schema_of_draft_2020_12() -> None:
+    assert (SCHEMA["$schema"], SCHEMA["$id"]) == (
+        "https://json-schema.org/draft/2020-12/schema",
+        "urn:celery-procman:procman.toml",
+    )
+    Draft202012Validator.check_schema(SCHEMA)
     assert json.loads(json.dumps(SCHEMA)) == SCHEMA
 
 
-def test_every_pattern_is_one_that_other_engines_know() -> None:
-    # ECMA 262, and the engines of editors, know no \Z, no (?P<name>), no possessive or inline flags.
+def test_schema_has_the_same_meaning_in_draft_7() -> None:
+    # taplo, the TOML plugin of most editors, validates with draft 7.
+    older = SCHEMA | {"$schema": Draft7Validator.META_SCHEMA["$schema"]}
+    Draft7Validator.check_schema(older)
+    validator = Draft7Validator(older)
+    assert validator.is_valid(tomllib.loads(PROJECT + "[worker.a.environment]\nA = '1'"))
+    assert not validator.is_valid(tomllib.loads(PROJECT + "[worker.a.environment]\nPYTHONPATH = '1'"))
+    assert not validator.is_valid(tomllib.loads(PROJECT + "[worker.a]\nconcurency = 1"))
+
+
+def test_every_pattern_is_portable() -> None:
+    # ECMA 262 and the engines of editors lack \Z, (?P<name>), possessive quantifiers and inline flags.
     patterns = re.findall(r'"pattern": "((?:[^"\\]|\\.)*)"', json.dumps(SCHEMA))
     assert patterns
     assert not [each for each in patterns if re.search(r"\\\\[AZz]|\(\?[^:!=]|[*+?}]\+", each)]
 
 
 def _examples() -> Iterator[tuple[str, str]]:
-    """Yield each example of the pages; one that is no whole procman.toml is made one."""
+    """Yield each example of the pages; a fragment is completed to a whole procman.toml."""
     for page in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("units/*.md")]):
         for number, example in enumerate(
             re.findall(r"^```toml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
@@ -66,13 +80,13 @@ EXAMPLES = [pytest.param(text, id=name) for name, text in _examples()]
 
 
 @pytest.mark.parametrize("text", EXAMPLES)
-def test_example_is_accepted_by_schema_and_loader(tmp_path: Path, text: str) -> None:
+def test_example_is_valid_for_schema_and_loader(tmp_path: Path, text: str) -> None:
     assert [error.message for error in VALIDATOR.iter_errors(tomllib.loads(text))] == []
     (tmp_path / "procman.toml").write_text(text)
     load(tmp_path / "procman.toml", {"HOME": "/home/anna"})
 
 
-def test_example_of_the_readme_is_among_them() -> None:
+def test_examples_include_the_readme() -> None:
     assert [each.id for each in EXAMPLES if str(each.id).startswith("README.md")]
 
 
@@ -107,7 +121,7 @@ def test_example_of_the_readme_is_among_them() -> None:
         ("[command.a]\nargv = []", False),
     ],
 )
-def test_table_is_judged_by_the_schema_as_by_the_loader(tmp_path: Path, rest: str, is_right: bool) -> None:
+def test_schema_agrees_with_the_loader_about_tables(tmp_path: Path, rest: str, is_right: bool) -> None:
     assert _accepts(PROJECT + rest) is is_right
     if is_right:
         read_rest(tmp_path, rest)
@@ -116,7 +130,7 @@ def test_table_is_judged_by_the_schema_as_by_the_loader(tmp_path: Path, rest: st
 
 
 @pytest.mark.parametrize("name", [key.name for key in keys.PROJECT if key.required])
-def test_key_that_is_needed_is_missed(name: str) -> None:
+def test_missing_required_key_is_refused(name: str) -> None:
     text = "".join(line for line in PROJECT.splitlines(keepends=True) if not line.startswith(f"{name} ="))
     assert not _accepts(text)
 
@@ -132,30 +146,30 @@ def _properties(table: str) -> Any:
 
 
 @pytest.mark.parametrize(("table", "key"), PAIRS)
-def test_every_key_is_described_with_its_default(table: str, key: Key) -> None:
+def test_every_key_has_its_description_and_default(table: str, key: Key) -> None:
     found = _properties(table)[key.name]
     assert found["description"] == key.help
     assert found.get("default", ()) == (
         list(key.default) if key.default == () else key.default or found.get("default", ())
     )
-    validator = Draft7Validator(found)
+    validator = Draft202012Validator(found)
     assert validator.is_valid(OTHER_VALUES[key.name])
     assert "default" not in found or validator.is_valid(found["default"])
 
 
 def test_schema_has_every_table_option_and_variable() -> None:
-    definitions = SCHEMA["definitions"]
+    definitions = SCHEMA["$defs"]
     assert set(SCHEMA["properties"]) == set(keys.TABLES)
     assert set(definitions["supervisor_options"]["properties"]) == set(supervisor_options.FREE)
     assert set(definitions["systemd_directives"]["properties"]) == set(systemd_directives.FREE)
-    environment = Draft7Validator(definitions["environment"])
+    environment = Draft202012Validator(definitions["environment"])
     refused = [*OWN_VARIABLES, *SHELL_VARIABLES, "PROCMAN_X"]
     assert not [name for name in refused if environment.is_valid({name: "x"})]
     assert environment.is_valid({"PPIDS": "x", "MY_PPID": "x", "PROCMAN": "x"})
 
 
 def _values(kind: Type) -> strategies.SearchStrategy[Any]:
-    """Return values that fit, nearly fit, or are of another kind altogether."""
+    """Return values that fit, nearly fit, or are of another type."""
     texts = TEXTS | strategies.text(max_size=5)
     items = kind.schema.get("items", kind.schema)
     assert isinstance(items, dict)
@@ -164,7 +178,7 @@ def _values(kind: Type) -> strategies.SearchStrategy[Any]:
     texts |= strategies.sampled_from([str(each) for each in items.get("enum", ["x" * 300])])
     bounds = [items.get("minimum", 0), items.get("maximum", 2**31)]
     numbers = strategies.sampled_from([each + by for each in bounds for by in (-1, 0, 1)])
-    # JSON knows no whole numbers apart from others: 1.0 is one for a schema and none for TOML.
+    # JSON does not distinguish whole numbers: 1.0 is one for a schema, but not for TOML.
     fractions = strategies.floats(allow_nan=False, allow_infinity=False).filter(lambda each: not each.is_integer())
     single = texts | numbers | fractions | strategies.booleans() | strategies.integers()
     return single | strategies.lists(single | numbers, max_size=3) | strategies.dictionaries(texts, single, max_size=1)
@@ -174,19 +188,19 @@ KEYS = [key for found in (*keys.SINGLE_TABLES.values(), *keys.NAMED_TABLES.value
 TYPES = {key.type.expected: (key.name, key.type) for key in KEYS} | {
     kind.expected: (name, kind) for name, kind in supervisor_options.FREE.items()
 }
-"""Each kind of value once, with the name of a key that has it."""
+"""Each type of values once, with the name of a key of this type."""
 
 
 @pytest.mark.parametrize("kind", [pytest.param(kind, id=name) for name, kind in TYPES.values()])
 @settings(max_examples=25, deadline=None)
 @given(data=strategies.data())
-def test_value_is_judged_by_the_schema_as_by_the_loader(kind: Type, data: strategies.DataObject) -> None:
+def test_schema_agrees_with_the_loader_about_values(kind: Type, data: strategies.DataObject) -> None:
     value = data.draw(_values(kind))
     problem = kind.problem(value, Path("/base"))
-    assert Draft7Validator(dict(kind.schema)).is_valid(value) == (problem is None), problem
+    assert Draft202012Validator(dict(kind.schema)).is_valid(value) == (problem is None), problem
 
 
-def test_loader_refuses_what_the_schema_cannot_see(tmp_path: Path) -> None:
+def test_loader_refuses_clashes_that_the_schema_cannot_express(tmp_path: Path) -> None:
     rest = "[worker.a]\n[command.a]\nargv = ['x']"
     assert _accepts(PROJECT + rest)
     with pytest.raises(ConfigurationError, match="is taken by"):
