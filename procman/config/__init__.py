@@ -1,1 +1,1 @@
-"""procman.toml, read into a frozen Project; the fields of the records say which keys there are."""
+"""Read procman.toml into a frozen Project; the fields of the records define the keys."""

@@ -1,4 +1,4 @@
-"""Which directories a scope uses (design: /etc, /var, /usr/local for the host; the XDG directories for a user)."""
+"""The directories of a scope: /etc, /var and /usr/local for the host, the XDG directories for a user."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from procman.quoting import unprintable
 
 
 def directories_for(project: str, scope: Scope, environment: Mapping[str, str]) -> Directories:
-    """Return the directories of PROJECT; in user scope they follow the XDG variables and HOME."""
+    """Return the directories of `project`; in user scope they follow the XDG variables and `HOME`."""
     if scope is Scope.SYSTEM:
         return Directories(
             configuration=Path("/etc/procman") / project,
@@ -41,12 +41,14 @@ def directories_for(project: str, scope: Scope, environment: Mapping[str, str]) 
 
 def _base(variable: str, below_home: str, environment: Mapping[str, str]) -> Path:
     value, home = environment.get(variable, ""), environment.get("HOME", "")
-    # The XDG specification has relative values ignored.
+    # Relative values are ignored, as the XDG specification demands.
     if not value.startswith("/"):
         variable, value = "HOME", f"{home}/{below_home}" if home.startswith("/") else ""
     if not value:
-        raise ConfigurationError([f"HOME is {home!r}: in user scope it must name your home directory"])
+        raise ConfigurationError([f"HOME is {home!r}: in user scope it must be your home directory"])
     found = unprintable(value)
     if found:
-        raise ConfigurationError([f"{variable} holds a {found}: no file that procman writes can name that directory"])
+        raise ConfigurationError(
+            [f"{variable} contains a {found}: the files that procman writes cannot name that directory"]
+        )
     return normalised(Path(value))

@@ -1,4 +1,4 @@
-"""procman.toml as text: parsed, with the line of each key, and every problem collected before anything is said."""
+"""procman.toml as text: parsed, with the line of each key and all problems collected for one report."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ class Document:
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.problems: list[tuple[int, str]] = []
-        """(line, text); line 0 where it cannot be told."""
+        """(line, text); line 0 if the line is unknown."""
         self._text = text
         self._wrong: set[str] = set()
         try:
             self.root: Table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:
-            # ValueError alone: a number of thousands of digits (Python 3.11 and later).
+            # A plain ValueError: a number of thousands of digits (Python 3.11 and later).
             raise ConfigurationError(
-                [toml_errors.problem(path, text, error)], hint="The rest can be checked only when this is TOML."
+                [toml_errors.problem(path, text, error)], hint="The rest of the file is checked once this is fixed."
             ) from None
 
     @cached_property
     def _lines(self) -> dict[str, int]:
-        # Only a problem needs them, and most files have none.
+        # Only problems need them, and most files have none.
         return lines_of(self._text)
 
     def add_problem(self, key: str, message: str) -> None:
-        """Note a problem with KEY, once, however often it is found."""
+        """Note a problem with `key`, once, however often it is found."""
         self._wrong.add(key)
         line = self._line(key)
         place = f"{self.path}:{line}" if line else str(self.path)
@@ -58,11 +58,11 @@ class Document:
             self.problems.append(problem)
 
     def is_valid(self, key: str) -> bool:
-        """Say whether no problem with KEY itself was found so far; if there is one, what follows from it is noise."""
+        """Return whether `key` itself has no problem so far; if it has one, problems that follow from it are noise."""
         return key not in self._wrong
 
     def setting(self, program: str, name: str) -> str:
-        """Return the path of the key that PROGRAM, such as `worker.crop`, has its NAME from: its own or a default."""
+        """Return the path of the key that sets `name` for `program`, such as `worker.crop`: its own or a default."""
         kind = program.partition(".")[0]
         places = (f"{where}.{name}" for where in (program, f"defaults.{kind}", "defaults.program"))
         return next((place for place in places if place in self._lines), f"{program}.{name}")
@@ -73,28 +73,30 @@ class Document:
         return self._lines.get(key, 0)
 
     def section(self, name: str) -> Table:
-        """Return the table NAME of the file, empty if it has none."""
+        """Return the table `name` of the file; empty if it has none."""
         return self.table(self.root.get(name, {}), name)
 
     def table(self, value: object, name: str, example: str = "") -> Table:
-        """Return VALUE as the table NAME; something else is a problem and counts as empty.
+        """Return `value` as the table `name`; anything else is a problem and counts as empty.
 
-        EXAMPLE is what stands in the brackets where that is not NAME.
+        The message shows `example` in the brackets, if it differs from `name`.
         """
         match value:
             case Mapping():
                 return value
             case [Mapping() as only]:
-                self.add_problem(name, f"expected a table, not a list of them: write [{name}] in single brackets")
+                self.add_problem(name, f"expected a table, not a list of tables: write [{name}] in single brackets")
                 return only
             case _:
-                self.add_problem(name, f"expected a table: write [{example or name}] on a line, and its keys below it")
+                self.add_problem(
+                    name, f"expected a table: write [{example or name}] on its own line, and its keys below"
+                )
                 return {}
 
     def read(self, table: Table, name: str, keys: Collection[Key], others: Collection[str] = ()) -> dict[str, object]:
-        """Return the values of TABLE by field, those that are there and fit; what does not belong is a problem.
+        """Return the valid values of `table` by field; invalid values and unknown names are problems.
 
-        OTHERS are the names that may stand in the table besides KEYS and are read elsewhere.
+        Besides `keys`, the table may hold the names in `others`, which are read elsewhere.
         """
         known = {key.name: key for key in keys}
         values: dict[str, object] = {}
@@ -114,13 +116,13 @@ class Document:
             values[key.field] = key.type.read(value, self.path.parent)
 
     def read_all(self, table: Table, name: str, keys: Collection[Key], others: Collection[str] = ()) -> dict[str, Any]:
-        """Return what `read` does over the defaults: a value for every field that KEYS fill."""
+        """Return the values of `read`, and the defaults of all other `keys`."""
         return {key.field: key.value for key in keys} | self.read(table, name, keys, others)
 
     def read_entries(
         self, value: object, where: str, problem: Callable[[str, Any], str | None], read: Callable[[Any], T]
     ) -> dict[str, T]:
-        """Return what `read` makes of each entry of the table `where`; one with a `problem` is noted and left out."""
+        """Return the entries of the table `where`, converted by `read`; one with a `problem` is noted and left out."""
         found: dict[str, T] = {}
         for name, given in self.table(value, where).items():
             message = problem(name, given)
@@ -131,25 +133,25 @@ class Document:
         return found
 
     def require(self, table: Table, name: str, keys: Iterable[Key]) -> None:
-        """Note each required key that is not in TABLE."""
+        """Note each required key that is not in `table`."""
         for key in keys:
             if key.required and key.name not in table:
                 self.add_problem(f"{name}.{key.name}", f"missing: expected {key.type.expected}. {key.help}")
 
     def finish(self) -> None:
-        """Raise every problem noted, in the order of the file, if there is any."""
+        """Raise ConfigurationError with all problems in the order of the file, if there are any."""
         if self.problems:
             raise ConfigurationError([text for _, text in sorted(self.problems, key=lambda problem: problem[0])])
 
 
 def unknown(found: str, value: object, known: Collection[str]) -> str:
-    """Return what to say of the key or table FOUND, which is none of those KNOWN where it stands."""
+    """Return the message about the key or table `found`, which is not among the `known` names of its table."""
     what = "table" if isinstance(value, Mapping) else "key"
     place = place_of(found)
     return f"unknown {what} here; {place}" if place else f"unknown {what}{did_you_mean(found, known)}"
 
 
 def did_you_mean(found: str, known: Collection[str]) -> str:
-    """Return a hint at the nearest of the KNOWN names, or all of them where none is near."""
+    """Return a suggestion: the nearest of the `known` names, or all of them if none is near."""
     near = nearest(found.lower(), known, cutoff=0.7)
-    return f"; did you mean {near}?" if near else f"; possible here: {', '.join(sorted(known))}"
+    return f"; did you mean {near}?" if near else f"; expected one of {', '.join(sorted(known))}"

@@ -1,4 +1,4 @@
-"""Which procman.toml is meant: --config, PROCMAN_CONFIG, or the nearest one in the working directory and above it."""
+"""Find procman.toml: `--config`, `PROCMAN_CONFIG`, or the nearest one in the working directory and above."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ VARIABLE = "PROCMAN_CONFIG"
 
 
 def find(explicit: Path | None, environment: Mapping[str, str], directory: Path) -> Path | None:
-    """Return the absolute path of the procman.toml that is meant; None if none is named and none found.
+    """Return the absolute path of the procman.toml to use; None if none is named and none found.
 
-    EXPLICIT is --config; it and PROCMAN_CONFIG in ENVIRONMENT may be relative to DIRECTORY, an absolute path. Raises
-    ConfigurationError where the file is missing or cannot be read and, for root, where others could change it (S3).
+    `explicit` is `--config`; it and `PROCMAN_CONFIG` in `environment` may be relative to `directory`, an absolute path.
+    Raises ConfigurationError if the file is missing or cannot be read and, for root, if other users can modify it (S3).
     """
     named = environment.get(VARIABLE, "")
     if explicit is not None:
-        return _usable(directory / explicit, "--config names it", environment)
+        return _usable(directory / explicit, "named by --config", environment)
     if named:
-        return _usable(directory / named, f"{VARIABLE} names it", environment)
+        return _usable(directory / named, f"named by {VARIABLE}", environment)
     for place in (directory, *directory.parents):
         path = place / NAME
         if os.path.lexists(path):
@@ -35,13 +35,14 @@ def find(explicit: Path | None, environment: Mapping[str, str], directory: Path)
 def _usable(path: Path, why: str, environment: Mapping[str, str]) -> Path:
     because = f" ({why})" if why else ""
     if ".." in path.parts:
-        # What `..` means depends on links before it; relative paths in the file must start where the file really is.
+        # The meaning of `..` depends on links before it, and relative paths in the file start from its real directory.
         path = path.parent.resolve() / path.name
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            what, hint = ("a directory", f"Perhaps {path / NAME}?") if path.is_dir() else ("no file", "")
-            raise ConfigurationError([f"{path}: {what}{because}, expected a file"], hint=hint)
+            is_directory = path.is_dir()
+            what, hint = ("a directory", f"Did you mean {path / NAME}?") if is_directory else ("something else", "")
+            raise ConfigurationError([f"{path}: expected a file, found {what}{because}"], hint=hint)
         require_trust(path, environment)
         path.open("rb").close()
     except OSError as error:
@@ -52,11 +53,11 @@ def _usable(path: Path, why: str, environment: Mapping[str, str]) -> Path:
 def _not_readable(path: Path, because: str, error: OSError) -> ConfigurationError:
     match error:
         case FileNotFoundError() if path.is_symlink():
-            return ConfigurationError([f"{path}: a link that leads nowhere{because}"], hint="Mend or remove it.")
+            return ConfigurationError([f"{path}: dangling symbolic link{because}"], hint="Fix or remove the link.")
         case FileNotFoundError():
-            return ConfigurationError([f"{path}: there is no such file{because}"], hint="`procman init` writes one.")
+            return ConfigurationError([f"{path}: no such file{because}"], hint="`procman init` writes one.")
         case PermissionError():
-            hint = "Try it as its owner, or as root."
-            return ConfigurationError([f"{path}: you may not read it{because}"], hint=hint)
+            hint = "Run the command as the owner of the file, or as root."
+            return ConfigurationError([f"{path}: permission denied{because}"], hint=hint)
         case _:
             return ConfigurationError([f"{path}: cannot be read{because}: {error.strerror}"])

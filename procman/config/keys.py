@@ -1,4 +1,4 @@
-"""Every key of procman.toml by table, from the fields of the records that the keys fill (`model.setting`)."""
+"""All keys of procman.toml by table, made from the fields of the records (`model.setting`)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from procman.project import Beat, Command, Program, Project, SystemdSettings, Wo
 class Key:
     """One key of one table.
 
-    `default` is as in TOML; None means that the key may be left out and `help` says what happens then. `field` is what
-    the record calls it, and `value` what it holds of the default.
+    `default` is a TOML value; None: the key has no default, and `help` states what happens if it is unset. `field` is
+    the name of the field in the record, and `value` the default as the record holds it.
     """
 
     name: str
@@ -65,7 +65,7 @@ def _as_toml(type_: Type, value: object) -> object:
     if value is None:
         return None
     written = type_.write(value)
-    # A list that must not be empty can be left out, but not be written down as empty.
+    # A list that must not be empty may be unset, but it cannot be written as an empty list.
     problem = type_.problem(list(written) if isinstance(written, tuple) else written, Path("/"))
     return None if problem else written
 
@@ -96,24 +96,24 @@ INCLUDES = {
     "/etc/supervisor/supervisord.conf": "/etc/supervisor/conf.d/*.conf",
     "/etc/supervisord.conf": "/etc/supervisord.d/*.ini",
 }
-"""What the distributions ship as `[include] files`, by the place of supervisord's file (Debian, Red Hat)."""
+"""The `[include]` pattern that Debian and Red Hat ship, by the path of supervisord's configuration file."""
 
 SUPERVISOR_UNITS = {
     "/etc/supervisor/supervisord.conf": "supervisor.service",
     "/etc/supervisord.conf": "supervisord.service",
 }
-"""The units of their packages, by the same."""
+"""The units of their packages, by the same path."""
 
 SUBTABLES = ("environment", "supervisor", "systemd")
-"""Tables that every program can have of its own: `[worker.crop.environment]`."""
+"""Tables that each program can have: `[worker.crop.environment]`."""
 
 TABLES = ("project", "defaults", "environment", "worker", "beat", "command", "supervisor", "systemd", "health")
 
 
 def place_of(name: str) -> str:
-    """Say where a key or table called NAME may stand; empty if nothing is called so."""
+    """Return where a key or table called `name` belongs; empty if there is none of that name."""
     if name in TABLES:
-        return f"[{name}] is a table of its own"
+        return f"[{name}] is a top-level table"
     tables = {f"[{table}]": found for table, found in SINGLE_TABLES.items()}
     tables |= {f"[{table}.NAME]": found for table, found in NAMED_TABLES.items()}
     places = [table for table, found in tables.items() if any(key.name == name for key in found)]

@@ -1,6 +1,6 @@
-"""Reads procman.toml into a Project; every problem is reported in one run (U1).
+"""Read procman.toml into a Project, and report all problems in one run (U1).
 
-Validated by hand: pydantic takes 60 ms to import, where all of loading takes 46.
+Validation is written by hand: importing pydantic takes 60 ms, loading a file 46.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ DEBIAN = "/etc/supervisor/supervisord.conf"
 def load(
     path: Path, environment: Mapping[str, str], text: str | None = None, target: ExportTarget | None = None
 ) -> Project:
-    """Return the project that the file PATH describes; TEXT, if given, is what it said at an earlier time.
+    """Return the project that the file `path` describes; `text`, if given, replaces its present content.
 
-    ENVIRONMENT is the caller's; only user scope looks at it, for the XDG directories. TARGET is what the project is to
-    be rendered for, by default its backend. Raises ConfigurationError with every problem.
+    `environment` is the caller's, in which only user scope reads the XDG variables. `target` is the export target that
+    the project is rendered for, by default its backend. Raises ConfigurationError with all problems.
     """
     path = path.absolute()
     document = Document(path, read_text(path) if text is None else text)
@@ -62,7 +62,7 @@ def _project(document: Document, environment: Mapping[str, str], target: ExportT
 
 
 def _project_values(document: Document) -> dict[str, Any]:
-    """Return the values of `[project]`; what is needed and missing has something in its place, so that all is read."""
+    """Return the values of `[project]`; a missing required key gets a placeholder, so that the rest is read too."""
     if "project" in document.root:
         table = document.section("project")
         if table or isinstance(document.root["project"], Mapping):
@@ -70,14 +70,14 @@ def _project_values(document: Document) -> dict[str, Any]:
     else:
         table = {}
         required = ", ".join(key.name for key in keys.PROJECT if key.required)
-        document.add_problem("project", f"missing: write a table [project] with {required} and, for the host, user")
+        document.add_problem("project", f"missing: add a table [project] with {required} and, in system scope, user")
     values = document.read_all(table, "project", keys.PROJECT)
     anything = {"name": "project", "app": "app", **dict.fromkeys(("directory", "virtualenv"), document.path.parent)}
     return values | {name: value for name, value in anything.items() if values[name] is None}
 
 
 def _directories(name: str, scope: Scope, environment: Mapping[str, str]) -> tuple[Directories, str]:
-    """Return the directories, and the problem with them if there is one; then they are those of the host."""
+    """Return the directories and the problem with them; if there is one, the directories are those of the host."""
     try:
         return directories_for(name, scope, environment), ""
     except ConfigurationError as error:
@@ -93,12 +93,13 @@ def _supervisor(document: Document, scope: Scope, directories: Directories) -> S
     for name in ("configuration", "include"):
         if name in table:
             document.add_problem(
-                f"supervisor.{name}", 'only with mode = "existing": procman writes the file of its own supervisord'
+                f"supervisor.{name}",
+                'only allowed with mode = "existing": procman writes the file of its own supervisord',
             )
     if values["extend_stop_timeout"]:
         document.add_problem(
             "supervisor.extend_stop_timeout",
-            'only with mode = "existing": the unit of procman\'s own supervisord waits long enough',
+            'only allowed with mode = "existing": the unit of procman\'s own supervisord waits long enough',
         )
     own = directories.shared_configuration / "supervisor"
     return SupervisorSettings(
@@ -113,23 +114,26 @@ def _existing_supervisor(document: Document, scope: Scope, values: Mapping[str, 
     if scope is Scope.USER and values["configuration"] is None and document.is_valid("supervisor.configuration"):
         document.add_problem(
             "supervisor.configuration",
-            'missing: with scope = "user" name your own supervisord\'s file, or write mode = "embedded"',
+            'missing: with scope = "user", name the file of your own supervisord, or set mode = "embedded"',
         )
     configuration: Path = values["configuration"] or Path(DEBIAN)
     include = values["include"] or keys.INCLUDES.get(str(configuration))
     if include is None and document.is_valid("supervisor.include"):
         document.add_problem(
             "supervisor.include",
-            f"missing: write the pattern that stands in the [include] section of {configuration}, "
+            f"missing: copy the pattern from the [include] section of {configuration}, "
             f'such as "{keys.INCLUDES[DEBIAN]}"',
         )
     if values["supervisord"] is not None:
-        document.add_problem("supervisor.supervisord", 'only with mode = "embedded": an existing one has its own start')
+        document.add_problem(
+            "supervisor.supervisord",
+            'only allowed with mode = "embedded": procman does not start an existing supervisord',
+        )
     extend = bool(values["extend_stop_timeout"])
     if extend and (scope is Scope.USER or str(configuration) not in keys.SUPERVISOR_UNITS):
         document.add_problem(
             "supervisor.extend_stop_timeout",
-            f"procman knows the unit of the host's supervisord alone, if its file is "
+            "only possible for the host's supervisord with the configuration file "
             f"{' or '.join(keys.SUPERVISOR_UNITS)}: remove it, and write the drop-in yourself (systemctl edit)",
         )
     return SupervisorSettings(

@@ -1,4 +1,4 @@
-"""Numbers as people write them, such as `1h 30min` or `2GiB`, in the unit of a key: for the remedy in a message."""
+"""Convert numbers such as `1h 30min` or `2GiB` to the unit of a key, for the remedy in a message."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ FACTORS: Mapping[str, Mapping[str, float]] = {
     "mib": {"k": 1 / 1024, "m": 1, "g": 1024, "t": 1024**2},
     "kib": {"k": 1, "m": 1024, "g": 1024**2, "t": 1024**3},
 }
-"""What people write behind a number, each with its factor, by the unit in which a key has it."""
+"""The units that people write after a number, with their factors, by the unit of the key."""
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)\s*"
 _WITH_UNITS = re.compile(rf"\s*(?:{_NUMBER}[a-z]+\s*)+")
 
 
 def as_number(text: str, unit: str) -> float | None:
-    """Return the number of `unit` that `text`, such as `600`, `1h 30min` or `2GiB`, stands for.
+    """Return `text`, such as `600`, `1h 30min` or `2GiB`, as a number of `unit`.
 
-    None where that is not certain: of several numbers each has its own unit, so neither `1h30` nor `3 600` is one.
+    None if that is ambiguous: each of several numbers needs its own unit, so neither `1h30` nor `3 600` is accepted.
     """
     text = text.strip().lower()
     if re.fullmatch(_NUMBER, text):

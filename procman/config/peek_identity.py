@@ -1,4 +1,4 @@
-"""Name and scope of a project, from a procman.toml that may be wrong in every other respect."""
+"""Read the name and scope of a project from a procman.toml that may be invalid otherwise."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from procman.model import Scope
 
 
 def read_identity(path: Path) -> tuple[str, Scope]:
-    """Return the name and the scope that the file PATH gives.
+    """Return the name and the scope in the file `path`.
 
-    What is installed must stay visible and stoppable while somebody edits the file, so nothing else of it is judged.
+    Nothing else in the file is checked, so that `status` and `stop` work while someone edits it.
     """
     path = path.absolute()
     text = read_text(path)
@@ -29,8 +29,8 @@ def _identity(project: Mapping[str, str]) -> tuple[str, Scope] | None:
 
 
 def _strictly(path: Path, text: str) -> tuple[str, Scope]:
-    """Return the same from a file that is TOML, or raise what is wrong with it."""
-    # Imported only now: what explains mistakes takes longer to import than `status` has time.
+    """Return the same from a file that must be valid TOML; ConfigurationError lists its problems."""
+    # Imported only here: the modules that explain mistakes take too long to import for `status`.
     from procman.config import keys
     from procman.config.document import Document
 

@@ -1,4 +1,4 @@
-"""procman.toml as text, and what a text must be like; imports little, for `status` starts with it."""
+"""Read procman.toml as text; imports little, because `status` starts with it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ LARGEST = 1024 * 1024
 """Bytes of a procman.toml; forty workers with everything set need 30,000."""
 
 NAME_PATTERN = r"[a-z][a-z0-9-]*"
-"""What a name of a project or a program is made of."""
+"""The pattern of the name of a project or a program."""
 
 
 def read_text(path: Path) -> str:
-    """Return the text of the file PATH; ConfigurationError says why it cannot be read."""
+    """Return the text of the file `path`; ConfigurationError if it is missing, too large or not UTF-8."""
     try:
         if not path.is_file() and path.exists():
             raise ConfigurationError([f"{path}: expected a file, found something else"], hint="Name a procman.toml.")
@@ -27,16 +27,16 @@ def read_text(path: Path) -> str:
     if len(content) > LARGEST:
         raise ConfigurationError([f"{path}: larger than {LARGEST} bytes"], hint="Is this the right file?")
     try:
-        # Editors on Windows begin a text with a byte order mark.
+        # Editors on Windows start a file with a byte order mark.
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        hint = "Save it as UTF-8; iconv -f latin1 -t utf-8 converts a file."
-        raise ConfigurationError([f"{path}:{line}: this is not UTF-8"], hint=hint) from None
+        hint = "Save the file as UTF-8, or convert it, for example with iconv -f latin1 -t utf-8."
+        raise ConfigurationError([f"{path}:{line}: invalid UTF-8"], hint=hint) from None
 
 
 def normalised(path: Path) -> Path:
-    """Return PATH without `.`, `..` and double slashes; `..` is taken as written, as a shell's `cd` does."""
+    """Return `path` without `.`, `..` and double slashes; `..` ignores symbolic links, as a shell's `cd` does."""
     # os.path.normpath would keep a leading `//`.
     parts: list[str] = []
     for part in path.parts[1:]:

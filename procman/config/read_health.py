@@ -1,4 +1,4 @@
-"""Reads `[health]`, and sees that its times go together."""
+"""Read `[health]`, and check that its times fit together."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from procman.model import HealthSettings
 from procman.secrets import words_hold_password
 
 LEAST_HEARTBEATS = 2
-"""Within each of these times at least so many heartbeats are due: a single late one is no failure."""
+"""Heartbeats that must be due within each of these times, so that a single late one is not a failure."""
 
 
 def read_settings(document: Document) -> HealthSettings:
-    """Return what `[health]` says, complete; problems go to DOCUMENT."""
+    """Return the settings of `[health]` with all defaults, and note problems in `document`."""
     settings = HealthSettings(**document.read_all(document.section("health"), "health", keys.HEALTH))
     if words_hold_password(settings.on_event):
         document.add_problem(
-            "health.on_event", "it holds a password, and everybody on the host can read a command line: use a script"
+            "health.on_event",
+            "it contains a password, and every user of the host can read a command line: use a script",
         )
     _check_times(document, settings)
     return settings
@@ -29,6 +30,6 @@ def _check_times(document: Document, settings: HealthSettings) -> None:
         if value < least and document.is_valid(f"health.{name}") and document.is_valid("health.heartbeat_seconds"):
             document.add_problem(
                 f"health.{name}",
-                f"it is {value}, but heartbeat_seconds is {settings.heartbeat_seconds}: "
-                f"write at least {least} here, or a smaller heartbeat_seconds",
+                f"{value} is less than twice heartbeat_seconds ({settings.heartbeat_seconds}): "
+                f"set it to at least {least}, or lower heartbeat_seconds",
             )

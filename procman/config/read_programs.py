@@ -1,4 +1,4 @@
-"""Reads the tables of workers, beat and commands; instances are expanded here, so that nothing later counts."""
+"""Read the tables of workers, beat and commands, and expand their instances."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from procman.project import Beat, Command, Program, Worker
 from procman.secrets import words_hold_password
 
 OF_HEALTH = {key.field for key in keys.PROGRAM} & {key.field for key in keys.HEALTH}
-"""What a program can have of its own where `[health]` is for all of them."""
+"""The keys of `[health]` that a program can override."""
 
 DEFAULT_STOP_TIMEOUT_SECONDS = {"worker": 600, "command": 60, "beat": 60}
 """By kind, in starting order."""
@@ -30,13 +30,13 @@ DEFAULT_STOP_TIMEOUT_SECONDS = {"worker": 600, "command": 60, "beat": 60}
 def read_programs(
     document: Document, project: str, directories: Directories, public: Collection[str], health: HealthSettings
 ) -> tuple[Program, ...]:
-    """Return the programs in starting order: workers, commands, beat; problems go to DOCUMENT."""
+    """Return the programs in starting order (workers, commands, beat), and note problems in `document`."""
     reader = _Reader(document, project, directories, public, health)
     programs = [program for kind in DEFAULT_STOP_TIMEOUT_SECONDS for program in reader.programs(kind)]
     is_empty = all(document.root.get(kind, {}) == {} for kind in keys.NAMED_TABLES) and "beat" not in document.root
     if is_empty and all(name in keys.TABLES for name in document.root):
         document.add_problem(
-            "worker", "nothing to run: write a table such as [worker.celery], and [beat] for periodic tasks"
+            "worker", "nothing to run: add a table such as [worker.celery], and [beat] for periodic tasks"
         )
     return tuple(programs)
 
@@ -55,7 +55,7 @@ class _Reader:
         self.environment = read_environment(document, root.get("environment", {}), "environment", self.public)
 
     def programs(self, kind: str) -> Iterator[Program]:
-        """Yield the programs of every table of KIND."""
+        """Yield the programs of all tables of `kind`."""
         for key, where, table in self._tables(kind):
             values = self._values(table, where, kind)
             tables = self._subtables(table, where)
@@ -94,7 +94,7 @@ class _Reader:
         return found
 
     def _tables(self, kind: str) -> Iterator[tuple[str, str, Table]]:
-        """Yield the name, the path and the content of each table of KIND."""
+        """Yield the name, the path and the content of each table of `kind`."""
         if kind == "beat":
             if kind in self.document.root:
                 yield "celery-beat", kind, self.document.section(kind)
@@ -106,7 +106,7 @@ class _Reader:
                 continue
             if not re.fullmatch(NAME_PATTERN, key):
                 self.document.add_problem(
-                    where, "expected a name of small letters, digits and '-', beginning with a letter"
+                    where, "expected a name of lowercase letters, digits and '-', starting with a letter"
                 )
             yield key, where, table
 
@@ -139,13 +139,13 @@ class _Reader:
             if words_hold_password(values.get(name, ())):
                 self.document.add_problem(
                     f"{where}.{name}",
-                    "it holds a password, and everybody on the host can read a command line: "
-                    "put it into the file that the key environment_file in [project] names",
+                    "it contains a password, and every user of the host can read a command line: "
+                    "put it into the file named by environment_file in [project]",
                 )
 
 
 def _instances(name: str, count: int) -> Iterator[tuple[str, str]]:
-    """Yield the installed name and the suffix of each of COUNT instances."""
+    """Yield the installed name and the suffix of each of `count` instances."""
     if count == 1:
         yield name, ""
         return

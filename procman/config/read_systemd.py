@@ -1,4 +1,4 @@
-"""Reads `[systemd]` and the tables of directives: what is set must be known, and no promise may rest on it."""
+"""Read `[systemd]` and the tables of directives; unknown directives and those that procman needs are refused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from procman.secrets import holds_password
 
 
 def read_settings(document: Document) -> SystemdSettings:
-    """Return what `[systemd]` says, complete; problems go to DOCUMENT."""
+    """Return the settings of `[systemd]` with all defaults, and note problems in `document`."""
     table = document.section("systemd")
     return SystemdSettings(
         **document.read_all(table, "systemd", keys.SYSTEMD, ("directives",)),
@@ -24,12 +24,12 @@ def read_settings(document: Document) -> SystemdSettings:
 
 
 def read_directives(document: Document, value: object, where: str) -> dict[str, tuple[str, ...]]:
-    """Return the directives of the table WHERE, each with its values; a list in the table is several."""
+    """Return the directives of the table `where`, each with its values; a list gives several."""
     return document.read_entries(value, where, _problem, lambda given: tuple(map(_text, _values(given))))
 
 
 def check_directives(document: Document, project: Project) -> None:
-    """Note every directive that the systemd of PROJECT, or the manager of an ordinary user, does not have."""
+    """Note every directive that the minimum version of systemd, or a user's systemd, does not support."""
     tables = {"systemd.directives": project.systemd.directives}
     tables |= {f"{program.key}.systemd": program.systemd_directives for program in project.programs}
     for where, table in tables.items():
@@ -41,32 +41,29 @@ def check_directives(document: Document, project: Project) -> None:
 
 def _objection(directive: Directive, project: Project) -> str | None:
     if directive.since > project.systemd.minimum_version:
-        return (
-            f"systemd knows it since version {directive.since} only: "
-            f"write minimum_version = {directive.since} in [systemd], or leave it out"
-        )
+        return f"requires systemd {directive.since}: set minimum_version = {directive.since} in [systemd], or remove it"
     if project.scope is Scope.USER and not directive.user:
-        return 'not possible with scope = "user": only the systemd of the host can do it'
+        return 'not possible with scope = "user": only the systemd of the host supports it'
     return None
 
 
 def _problem(name: str, given: object) -> str | None:
     if name in RESERVED:
-        return f"not possible: {RESERVED[name]}"
+        return f"cannot be set: {RESERVED[name]}"
     if name not in FREE:
-        return f"procman does not know it; `systemctl edit` of the unit can set any{did_you_mean(name, FREE)}"
+        return f"unknown directive (`systemctl edit UNIT` can set any){did_you_mean(name, FREE)}"
     kind = FREE[name].value
     for value in _values(given):
         if not isinstance(value, str | int):
-            return "expected a text, a whole number, true or false, or a list of them"
+            return "expected a string, a whole number, true or false, or a list of these"
         text = _text(value)
         found = unprintable(text)
         if found:
-            return f"expected a text of one line; it holds a {found}"
+            return f"expected a string on one line (it contains a {found})"
         if holds_password(text):
-            return "it holds a password, and what procman writes can be read by others"
+            return "it contains a password, and other users can read the files that procman writes"
         if not re.fullmatch(PATTERNS[kind], text) or text != text.strip():
-            return f"expected {kind.value}" + (", one each" if kind is Value.PATHS else "")
+            return f"expected {kind.value}" + (", one per item" if kind is Value.PATHS else "")
     return None
 
 
@@ -75,7 +72,7 @@ def _values(given: object) -> list[object]:
 
 
 def _text(value: object) -> str:
-    # systemd.syntax(7): "yes" and "no" are what its own files write.
+    # systemd's own units write "yes" and "no" (systemd.syntax(7)).
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)

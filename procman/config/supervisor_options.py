@@ -1,4 +1,4 @@
-"""The options of a supervisord program section: supervisord ignores a misspelt one silently, so procman checks them."""
+"""Check the options of a supervisord program section, because supervisord ignores unknown ones silently."""
 
 from __future__ import annotations
 
@@ -40,37 +40,37 @@ FREE = {
     "stdout_events_enabled": FLAG,
     "stdout_syslog": FLAG,
 }
-"""Options that may be set as they are."""
+"""Options that procman.toml may set; they are passed on unchanged."""
 
 RESERVED = {
-    "autorestart": "a worker that exits by itself must come back, whatever its exit status",
+    "autorestart": "a worker that exits must be restarted, whatever its exit status",
     "autostart": "use the key autostart",
-    "command": "it is what procman is for",
+    "command": "procman writes it",
     "directory": "use the key directory in [project]",
     "environment": "the start script sets the environment: use [environment]",
-    "killasgroup": "without it a killed worker leaves its pool processes behind",
+    "killasgroup": "without it, a killed worker leaves its pool processes behind",
     "numprocs": "it renames the program: use the key instances",
     "numprocs_start": "use the key instances",
     "process_name": "it renames the program",
-    "redirect_stderr": "Celery logs to stderr, and one file is rotated, not two",
+    "redirect_stderr": "Celery logs to stderr, and procman keeps a single log file",
     "startsecs": "use the key start_seconds",
-    "stderr_logfile": "root opens the log: it stays in a directory of root's",
+    "stderr_logfile": "root opens the log, so it must be in a directory that belongs to root",
     "stderr_logfile_backups": "use the key log_backups",
     "stderr_logfile_maxbytes": "use the key log_max_mib",
-    "stdout_logfile": "root opens the log: it stays in a directory of root's",
+    "stdout_logfile": "root opens the log, so it must be in a directory that belongs to root",
     "stdout_logfile_backups": "use the key log_backups",
     "stdout_logfile_maxbytes": "use the key log_max_mib",
-    "stopasgroup": "a stop signal to the pool processes kills the tasks they run",
-    "stopsignal": "Celery finishes its tasks on TERM, and on nothing else",
+    "stopasgroup": "a stop signal to the pool processes kills the tasks that they run",
+    "stopsignal": "procman relies on TERM, on which Celery finishes its running tasks",
     "stopwaitsecs": "use the key stop_timeout_seconds",
     "umask": "use the key umask",
     "user": "use the key user in [project]",
 }
-"""Options that a promise of procman rests on, or that have a key of their own, each with what to do instead."""
+"""Options that procman needs for its promises or that have their own key, each with the reason or the alternative."""
 
 
 def read_options(document: Document, value: object, where: str) -> dict[str, str]:
-    """Return the options of the table WHERE as supervisord reads them; problems go to DOCUMENT."""
+    """Return the options of the table `where` as supervisord reads them, and note problems in `document`."""
     return document.read_entries(
         value, where, _problem, lambda given: str(given).lower() if isinstance(given, bool) else str(given)
     )
@@ -78,9 +78,9 @@ def read_options(document: Document, value: object, where: str) -> dict[str, str
 
 def _problem(name: str, value: object) -> str | None:
     if name in RESERVED:
-        return f"not possible: {RESERVED[name]}"
+        return f"cannot be set: {RESERVED[name]}"
     if name not in FREE:
-        return f"supervisord knows no such option and would ignore it silently{did_you_mean(name, FREE)}"
+        return f"unknown option, which supervisord would ignore silently{did_you_mean(name, FREE)}"
     if isinstance(value, str) and holds_password(value):
-        return "it holds a password, and what procman writes can be read by others"
+        return "it contains a password, and other users can read the files that procman writes"
     return FREE[name].problem(value, Path("/"))

@@ -1,8 +1,8 @@
-"""The systemd directives procman writes or lets procman.toml set: since which version, and what their values may hold.
+"""The systemd directives that procman writes or that procman.toml may set, with their versions and values.
 
-`since` is the first version of systemd that knows the directive, as systemd 257's own manual pages say ("Added in
-version"); 0 where they count no further back. What is newer than `[systemd] minimum_version` is not written, so that
-what is written never depends on the machine.
+`since` is the first version of systemd with the directive, from the manual pages of systemd 257 ("Added in version"); 0
+if they name none. Directives newer than `[systemd] minimum_version` are not written, so the units never depend on the
+machine.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Directive:
     """The manual page that describes it: systemd.PAGE(5)."""
     value: Value = Value.WORDS
     user: bool = True
-    """Whether the manager of an ordinary user can do it (systemd 252)."""
+    """Whether the systemd of an ordinary user supports it (systemd 252)."""
 
 
 def _table(page: str, text: str, value: Value = Value.WORDS, *, user: bool = True) -> Iterator[Directive]:
@@ -117,59 +117,59 @@ _DROP_IN = "put it into a drop-in: systemctl edit UNIT"
 
 RESERVED = {
     "After": "use the key after in [project]",
-    "Before": "beat is started after everything else and stopped before it",
+    "Before": "beat starts after all other programs and stops before them",
     "CPUWeight": "use the key cpu_weight",
-    "Description": "it says what the program is",
-    "DynamicUser": "the lock and the schedule belong to one lasting user: use the key user in [project]",
+    "Description": "procman writes it, to describe the program",
+    "DynamicUser": "the lock and the schedule belong to a permanent user: use the key user in [project]",
     "Environment": "use [environment]",
     "EnvironmentFile": "use the key environment_file in [project]",
-    "ExecReload": "a reload would restart Celery inside the same unit: use procman restart",
-    "ExecStart": "it is what procman is for",
+    "ExecReload": "a reload would restart Celery inside the same unit: use `procman restart`",
+    "ExecStart": "procman writes it",
     "ExecStartPost": _DROP_IN,
     "ExecStartPre": _DROP_IN,
-    "ExecStop": "Celery finishes its tasks on TERM, which systemd sends by itself",
+    "ExecStop": "systemd itself sends TERM, on which Celery finishes its running tasks",
     "ExecStopPost": _DROP_IN,
     "Group": "use the key group in [project]",
-    "KillMode": "any other than mixed loses the running tasks or leaves pool processes behind",
-    "KillSignal": "Celery finishes its tasks on TERM, and on nothing else",
+    "KillMode": "any other than mixed loses running tasks or leaves pool processes behind",
+    "KillSignal": "procman relies on TERM, on which Celery finishes its running tasks",
     "LoadCredential": "use the key environment_file in [project]",
-    "LogsDirectory": "every program has one of its own, below /var/log",
-    "LogsDirectoryMode": "what a program logs is for its own user to read",
+    "LogsDirectory": "every program has its own, below /var/log",
+    "LogsDirectoryMode": "only the user of a program should read its log",
     "MemoryHigh": "use the key memory_high_mib",
     "MemoryMax": "use the key memory_max_mib",
     "Nice": "use the key nice",
-    "NotifyAccess": "only the main process speaks for its unit, not the tasks",
-    "OOMPolicy": "a pool process that is out of memory must not stop its worker",
+    "NotifyAccess": "only the main process may send notifications, not the tasks",
+    "OOMPolicy": "a pool process that runs out of memory must not stop its worker",
     "PartOf": "the project's target stops and restarts all its programs",
-    "Restart": "a worker that exits by itself must come back, whatever its exit status",
-    "RestartMaxDelaySec": "a database that is away must leave nothing failed, and nothing waiting for long",
-    "RestartSec": "a database that is away must leave nothing failed",
-    "RestartSteps": "a database that is away must leave nothing failed, and nothing waiting for long",
-    "RootDirectory": "procman's files and the project's are in the host's own root",
-    "RuntimeDirectory": "every program has one of its own, below /run",
-    "RuntimeDirectoryPreserve": "what a program says about itself must outlive its restart",
+    "Restart": "a worker that exits must be restarted, whatever its exit status",
+    "RestartMaxDelaySec": "programs must start soon after an outage of the database, and none may end as failed",
+    "RestartSec": "an outage of the database must not leave programs failed",
+    "RestartSteps": "programs must start soon after an outage of the database, and none may end as failed",
+    "RootDirectory": "the files of procman and of the project are in the host's own root directory",
+    "RuntimeDirectory": "every program has its own, below /run",
+    "RuntimeDirectoryPreserve": "the files of a program in it must survive its restart",
     "SendSIGKILL": "a process that never ends would block every restart",
     "StandardError": "use the key log in [systemd]",
     "StandardOutput": "use the key log in [systemd]",
-    "StartLimitBurst": "a database that is away must leave nothing failed",
-    "StartLimitIntervalSec": "a database that is away must leave nothing failed",
-    "StateDirectory": "it follows the name of the project",
-    "StateDirectoryMode": "the schedule is for the program's own user to read",
-    "SyslogIdentifier": "the journal shows a program under its own name",
-    "SystemCallErrorNumber": "a refused system call must be an error that a task can report, not its death",
+    "StartLimitBurst": "an outage of the database must not leave programs failed",
+    "StartLimitIntervalSec": "an outage of the database must not leave programs failed",
+    "StateDirectory": "it follows from the name of the project",
+    "StateDirectoryMode": "only the user of a program should read its schedule",
+    "SyslogIdentifier": "the journal shows each program under its own name",
+    "SystemCallErrorNumber": "a refused system call must be an error that a task can report, and not kill it",
     "TasksMax": "use the key tasks_max",
     "TimeoutAbortSec": "use the key stop_timeout_seconds",
     "TimeoutSec": "use the key stop_timeout_seconds",
-    "TimeoutStartSec": "a worker that waits for its broker while it starts asks for more time by itself",
+    "TimeoutStartSec": "a worker that waits for its broker during the start extends the timeout itself",
     "TimeoutStopSec": "use the key stop_timeout_seconds",
-    "Type": "it follows the kind of the program",
+    "Type": "it follows from the kind of the program",
     "UMask": "use the key umask",
     "UnsetEnvironment": "use [environment]",
     "User": "use the key user in [project]",
     "WantedBy": "use the key autostart",
     "Wants": "use the key after in [project]",
     "WatchdogSec": "use the key watchdog_seconds in [health]",
-    "WatchdogSignal": "a main process that goes on after all finishes its tasks on TERM, and on nothing else",
+    "WatchdogSignal": "procman relies on TERM, on which a main process that recovers finishes its running tasks",
     "WorkingDirectory": "use the key directory in [project]",
 }
-"""Directives that a promise of procman rests on, or that have a key of their own, each with what to do instead."""
+"""Directives that procman needs for its promises or that have their own key, each with reason or alternative."""

@@ -1,4 +1,4 @@
-"""Where each key of a TOML file is, which tomllib does not report; it also reads a file that is not quite TOML."""
+"""Find the line of each key in a TOML file, even an invalid one; tomllib does not report lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 LONGEST_SHOWN = 60
-"""Characters of a key that are shown; more would hide the message."""
+"""Characters of a key that are shown, so that the message stays readable."""
 
 _TEXT = r'''"""(?:[^\\]|\\.)*?"{3,5}|\'\'\'.*?\'{3,5}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*\''''
 _STRING = re.compile(rf"[ \t]*({_TEXT})", re.DOTALL)
@@ -18,10 +18,10 @@ _TOKEN = re.compile(
 
 
 def dotted(*parts: str) -> str:
-    """Return the path of a key as TOML writes it; safe to show, whatever the key holds.
+    """Return the path of a key as TOML writes it; safe to print, whatever the key contains.
 
-    It identifies a key in messages and in `lines_of`. A part that is no bare key is quoted, and what could upset a
-    terminal or break a line is escaped.
+    It identifies a key in messages and in `lines_of`. A part that is not a bare key is quoted, and control characters
+    and line breaks are escaped.
     """
     return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]{1,60}", part) else _quoted(part) for part in parts)
 
@@ -37,7 +37,7 @@ def _quoted(part: str) -> str:
 
 
 def lines_of(text: str) -> dict[str, int]:
-    """Return the line of each key and table by its `dotted` path; a table that is only implied has its first key's."""
+    """Return the line of each key and table by its `dotted` path; an implied table has the line of its first key."""
     found: dict[str, int] = {}
     for path, line, _ in _positions(text):
         for length in range(1, len(path) + 1):
@@ -46,15 +46,15 @@ def lines_of(text: str) -> dict[str, int]:
 
 
 def last_before(text: str, line: int) -> tuple[str, int]:
-    """Return path and line of the last key or table that begins on LINE or before it, in a text that may be no TOML."""
+    """Return path and line of the last key or table that starts on `line` or before; `text` may be invalid TOML."""
     found = [(dotted(*path), begins) for path, begins, _ in _positions(text) if begins <= line]
     return found[-1] if found else ("", 0)
 
 
 def texts_of(text: str, table: str) -> dict[str, str]:
-    """Return the keys of TABLE with the texts they have, empty where the value is something else.
+    """Return the keys of `table` with their strings; an empty string for a value of another type.
 
-    The rest of the file may be anything; it is not read.
+    The rest of the file may be invalid; it is not read.
     """
     found: dict[str, str] = {}
     for path, _, end in _positions(text):
@@ -71,7 +71,7 @@ def texts_of(text: str, table: str) -> dict[str, str]:
 
 @dataclass
 class _Place:
-    """What surrounds the next token: the table, the key that is being read, the open brackets."""
+    """The state before the next token: the table, the key being read, the open brackets."""
 
     table: tuple[str, ...] = ()
     key: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class _Place:
 
 
 def _positions(text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:
-    """Yield the path of each key and table with its line, and where in TEXT its value or its content begins."""
+    """Yield the path of each key and table, its line, and the index in `text` at which its value or content starts."""
     place, line = _Place(), 1
     for token in _TOKEN.finditer(text):
         if token["mark"]:

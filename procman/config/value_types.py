@@ -1,4 +1,4 @@
-"""The kinds of value a key can have: what is expected, how it is read, how a JSON Schema says it."""
+"""The types of values: the text of what is expected, how it is read, and its JSON Schema."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Schema = Mapping[str, object]
 
 
 class InvalidValue(Exception):
-    """The value is not what its key expects; the text says why, if there is more to say."""
+    """The value does not fit its key; the text gives the reason, if it adds to what the key expects."""
 
 
 @dataclass(frozen=True)
 class Type:
-    """A kind of value. `read` gets the TOML value and the directory that relative paths start from."""
+    """A type of values. `read` gets the TOML value and the directory that relative paths start from."""
 
     expected: str
     schema: Schema
     read: Callable[[object, Path], object]
     write: Callable[[Any], object] = lambda value: value
-    """From what was read back to TOML."""
+    """Converts a value that was read back to TOML."""
     names: bool = False
-    """Whether the text is a name, which a message may show; any other text may be a secret in the wrong place."""
+    """Whether a message may show the string, as a name; any other string may be a misplaced secret."""
 
     def problem(self, value: object, base: Path) -> str | None:
-        """Return what is wrong with `value` and what would be right; None if it fits."""
+        """Return what `value` should be and what was found; None if it fits."""
         try:
             self.read(value, base)
         except InvalidValue as unfit:
@@ -62,9 +62,9 @@ INCLUDE_PATTERN = r"/([^\s*?\[\]]*/)?[^\s*?\[\]/]*\*[^\s*?\[\]/]*"
 
 A_YEAR = 31_536_000
 LONGEST_NAME = 255
-"""Bytes that one name in a path may have (NAME_MAX of Linux's filesystems)."""
+"""Maximum number of bytes of one name in a path (NAME_MAX of Linux's filesystems)."""
 UNPRINTABLE_PATTERN = r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufdd0-\ufdef\ufffe\uffff]"
-"""What `unprintable` finds, as far as a pattern of JSON Schema can say it."""
+"""The characters that `unprintable` finds, as far as a JSON Schema pattern can express it."""
 NOT_ON_A_LINE = {"not": {"type": "string", "pattern": UNPRINTABLE_PATTERN}}
 
 
@@ -77,7 +77,7 @@ def _found(value: object) -> str:
         case int() | float():
             return f"found {value}"
         case datetime.date() | datetime.time():
-            return "found a date or time: a text stands in quotes"
+            return "found a date or time: put strings in quotes"
         case list() | tuple():
             return "found a list"
         case _:
@@ -85,12 +85,12 @@ def _found(value: object) -> str:
 
 
 def text_of_one_line(value: object) -> str:
-    """Return `value` if it is a text that every file we write can hold; raises InvalidValue otherwise."""
+    """Return `value` if it is a string that every generated file can hold; otherwise raise InvalidValue."""
     if not isinstance(value, str):
         raise InvalidValue
     found = unprintable(value)
     if found:
-        raise InvalidValue(f"it holds a {found}")
+        raise InvalidValue(f"it contains a {found}")
     return value
 
 
@@ -102,12 +102,12 @@ def _read_text(value: object, _: Path) -> str:
 
 
 def matching(expected: str, pattern: str, *, longest: int = 255, names: bool = False) -> Type:
-    """Return the type of a text that is a PATTERN from end to end, with `names` one that a message may show."""
+    """Return the type of a string that fully matches `pattern`; with `names`, a message may show it."""
 
     def read(value: object, base: Path) -> str:
         text = _read_text(value, base)
         if len(text) > longest:
-            raise InvalidValue(f"it has {len(text)} characters, {longest} are possible")
+            raise InvalidValue(f"it has {len(text)} characters; the maximum is {longest}")
         if not re.fullmatch(pattern, text):
             raise InvalidValue
         return text
@@ -121,31 +121,31 @@ def _read_path(value: object, base: Path) -> Path:
     if not text.strip():
         raise InvalidValue("it is empty")
     if text != text.strip():
-        raise InvalidValue("it begins or ends with a blank")
+        raise InvalidValue("it starts or ends with a space")
     if text.startswith("~"):
-        raise InvalidValue("write the whole path: ~ means another directory for root than for the user")
+        raise InvalidValue("write the full path: ~ is another directory for root than for the user")
     path = normalised(base / text)
     found = unprintable(str(path))
     if found:
-        raise InvalidValue(f"write an absolute path: that of this file holds a {found}")
+        raise InvalidValue(f"write an absolute path: the path of this file contains a {found}")
     longest = max(len(os.fsencode(part)) for part in path.parts)
     if longest > LONGEST_NAME:
-        raise InvalidValue(f"a name in it has {longest} bytes, {LONGEST_NAME} are possible")
+        raise InvalidValue(f"a name in it has {longest} bytes; the maximum is {LONGEST_NAME}")
     return path
 
 
 def _read_search_path(value: object, base: Path) -> Path:
     path = _read_path(value, base)
     if ":" in str(path):
-        raise InvalidValue("it holds a colon, which separates the directories of PATH and PYTHONPATH")
+        raise InvalidValue("it contains a colon, which separates the directories of PATH and PYTHONPATH")
     return path
 
 
 def _text_for_number(read: Callable[[object, Path], object], text: str, unit: str) -> InvalidValue:
-    """Return what is wrong with TEXT where READ takes a number, with the number to write if it takes that one."""
+    """Return the problem with a string in place of a number, with the number to write if `read` accepts it."""
     number = as_number(text, unit)
     if number is None:
-        return InvalidValue("found a text")
+        return InvalidValue("found a string")
     try:
         read(number, Path("/"))
     except InvalidValue:
@@ -154,7 +154,7 @@ def _text_for_number(read: Callable[[object, Path], object], text: str, unit: st
 
 
 def integer(minimum: int, maximum: int = 2**31 - 1, *, unit: str = "") -> Type:
-    """Return the type of a whole number within bounds; `unit`, one of `FACTORS`, is for those who write another."""
+    """Return the type of a whole number within bounds; `unit`, one of `FACTORS`, converts numbers with other units."""
 
     def read(value: object, _: Path) -> int:
         if isinstance(value, str):
@@ -163,9 +163,9 @@ def integer(minimum: int, maximum: int = 2**31 - 1, *, unit: str = "") -> Type:
             raise InvalidValue
         return value
 
-    upper = "" if maximum == 2**31 - 1 else f" to {maximum}"
+    bounds = f", at least {minimum}" if maximum == 2**31 - 1 else f" from {minimum} to {maximum}"
     schema = {"type": "integer", "minimum": minimum, "maximum": maximum}
-    return Type(f"a whole number from {minimum}{upper}", schema, read)
+    return Type(f"a whole number{bounds}", schema, read)
 
 
 def _read_seconds(value: object, _: Path) -> float:
@@ -178,14 +178,14 @@ def _read_seconds(value: object, _: Path) -> float:
 
 def _read_flag(value: object, _: Path) -> bool:
     if isinstance(value, str):
-        raise InvalidValue("leave out the quotes")
+        raise InvalidValue("remove the quotes")
     if not isinstance(value, bool):
         raise InvalidValue
     return value
 
 
 def choice(*words: str) -> Type:
-    """Return the type of one word out of several."""
+    """Return the type of one of several words."""
 
     def read(value: object, _: Path) -> str:
         if not isinstance(value, str):
@@ -196,22 +196,22 @@ def choice(*words: str) -> Type:
         return value
 
     quoted = [f'"{word}"' for word in words]
-    expected = f"one of {', '.join(quoted)}" if len(words) > 1 else f"{quoted[0]}, the only one so far"
+    expected = f"one of {', '.join(quoted)}" if len(words) > 1 else f"{quoted[0]}, the only value so far"
     return Type(expected, {"enum": list(words)}, read)
 
 
 def member(words: type[Enum]) -> Type:
-    """Return the type of a word that stands for a member of an enumeration."""
+    """Return the type of a member of an enumeration, written as its value."""
     word = choice(*(each.value for each in words))
     return replace(word, read=lambda value, base: words(word.read(value, base)), write=lambda value: value.value)
 
 
 def list_of(item: Type, expected: str, *, fewest: int = 0) -> Type:
-    """Return the type of a list; what is wrong with its items is told together."""
+    """Return the type of a list; the problems of all its items are reported together."""
 
     def read(value: object, base: Path) -> tuple[object, ...]:
         if isinstance(value, str):
-            raise InvalidValue("found a text: put it in [ ]")
+            raise InvalidValue("found a string: put it in [ ]")
         if not isinstance(value, list):
             raise InvalidValue
         reasons = enumerate((_why(item, each, base) for each in value), 1)
@@ -241,7 +241,7 @@ def _read_autoscale(value: object, _: Path) -> tuple[int, int]:
         case [int(one), int(other)] if min(one, other) >= 0 and 0 < max(one, other) <= 10_000:
             return max(one, other), min(one, other)
         case list():
-            raise InvalidValue("found a list of something else, or numbers not from 0 to 10000")
+            raise InvalidValue("both must be whole numbers from 0 to 10000, the maximum at least 1")
         case _:
             raise InvalidValue
 
@@ -254,7 +254,7 @@ def _read_umask(value: object, _: Path) -> int:
     return int(value, 8)
 
 
-TEXT = Type("a text", {"type": "string", "minLength": 1, **NOT_ON_A_LINE}, _read_text)
+TEXT = Type("a string", {"type": "string", "minLength": 1, **NOT_ON_A_LINE}, _read_text)
 FLAG = Type("true or false", {"type": "boolean"}, _read_flag)
 _TOO_LONG = f"[^/]{{{LONGEST_NAME + 1}}}"  # in characters, which is all that a pattern can count
 _PATH_SCHEMA = {"type": "string", "pattern": rf"^(?!.*{_TOO_LONG})[^\s~](.*[^\s])?$", **NOT_ON_A_LINE}
@@ -265,10 +265,10 @@ SEARCH_PATH = Type(
     _read_search_path,
 )
 SECONDS = Type(
-    "a number of seconds above 0", {"type": "number", "exclusiveMinimum": 0, "maximum": A_YEAR}, _read_seconds
+    "a number of seconds greater than 0", {"type": "number", "exclusiveMinimum": 0, "maximum": A_YEAR}, _read_seconds
 )
 NAME = matching(
-    "small letters, digits and '-', beginning with a letter, 63 characters at most",
+    "lowercase letters, digits and '-', starting with a letter, at most 63 characters",
     NAME_PATTERN,
     longest=63,
     names=True,
@@ -278,9 +278,10 @@ VARIABLE = matching("the name of an environment variable", VARIABLE_PATTERN)
 MODULE = matching("a Python module, such as mysite.settings", MODULE_PATTERN)
 APP = matching("a Python module, such as mysite or mysite.celery:app", rf"{MODULE_PATTERN}(:{MODULE_PATTERN})?")
 UNIT = matching("the name of a systemd unit, such as rabbitmq-server.service", UNIT_PATTERN)
-QUEUE = matching("the name of a queue, without blanks or commas, and no - at its beginning", r"[^\s,-][^\s,]*")
+QUEUE = matching("the name of a queue, without spaces or commas, not starting with -", r"[^\s,-][^\s,]*")
 NODE_NAME = matching(
-    "a node name such as crop@%h (no blanks; %h host, %d domain, %n name)", f"{NODE_NAME_PART}@{NODE_NAME_PART}"
+    "a node name without spaces, such as crop@%h (%h is the host, %d the domain, %n the name)",
+    f"{NODE_NAME_PART}@{NODE_NAME_PART}",
 )
 OPTIMIZATION = choice("default", "fair")
 POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")
@@ -288,7 +289,7 @@ SCHEDULER = matching(
     "a class or its short name, such as django", r"[A-Za-z_][A-Za-z0-9_-]*([.:][A-Za-z_][A-Za-z0-9_]*)*"
 )
 HTTP_URL = matching(
-    "the URL of a host without user and password, such as http://127.0.0.1:15672",
+    "a URL without user and password, such as http://127.0.0.1:15672",
     r"https?://[^\s/@?#]+(/[^\s@?#]*)?",
 )
 LOGLEVEL = choice("debug", "info", "warning", "error", "critical", "fatal")
@@ -302,7 +303,7 @@ INCLUDE = matching(
     'an absolute path with one * in its last part, such as "/etc/supervisor/conf.d/*.conf"', INCLUDE_PATTERN
 )
 AUTOSCALE = Type(
-    "two numbers of pool processes, such as [10, 3]",
+    "the maximum and minimum number of pool processes, such as [10, 3]",
     {
         "type": "array",
         "items": {"type": "integer", "minimum": 0, "maximum": 10_000},
@@ -312,9 +313,9 @@ AUTOSCALE = Type(
     },
     _read_autoscale,
 )
-TEXTS = list_of(TEXT, 'a list of texts, such as ["--one", "--other=2"]')
-WORDS = list_of(TEXT, 'at least one word, such as ["celery", "-A", "mysite", "flower"]', fewest=1)
-EVENT_COMMAND = list_of(TEXT, 'at least one word, such as ["/usr/local/sbin/tell-somebody"]', fewest=1)
+TEXTS = list_of(TEXT, 'a list of strings, such as ["--one", "--other=2"]')
+WORDS = list_of(TEXT, 'a list of at least one word, such as ["celery", "-A", "mysite", "flower"]', fewest=1)
+EVENT_COMMAND = list_of(TEXT, 'a list of at least one word, such as ["/usr/local/sbin/page-admin"]', fewest=1)
 QUEUES = list_of(QUEUE, 'a list of queue names, such as ["crop"]')
 SEARCH_PATHS = list_of(SEARCH_PATH, 'a list of paths, such as ["/opt/site/lib"]')
 PATHS = list_of(PATH, 'a list of paths, such as ["/var/lib/site/media"]')

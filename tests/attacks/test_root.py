@@ -89,7 +89,7 @@ def test_root_does_not_run_procman_from_a_virtualenv_of_somebody_else(host: Atta
         host.root(f"chown {SERVICE} {given}")
         refused = host.run(own, "root", check=False)
         assert refused.returncode == 2
-        assert "root does not run procman from there" in refused.stderr
+        assert "refusing to run as root, because other users can modify procman's code" in refused.stderr
         assert f"belongs to the user {SERVICE}" in refused.stderr
         host.root(f"chown root {given}")
 
@@ -171,4 +171,4 @@ def test_places_that_are_not_there_count_by_what_is_above_them(tmp_path: Path, m
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(ConfigurationError) as refused:
         require_trusted_code(trusting)
-    assert f"everybody can write to {tmp_path / 'open'}" in str(refused.value)
+    assert f"every user can write to {tmp_path / 'open'}" in str(refused.value)

@@ -1,4 +1,4 @@
-"""Whole procman.toml files for tests, and what the loader says about them."""
+"""Whole procman.toml files for tests, and the problems that the loader finds in them."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ directory = "/opt/catmaid"
 virtualenv = "/opt/env"
 user = "www-data"
 """
-"""A [project] to which nothing needs to be added; what a test adds begins on line 7."""
+"""A complete [project]; the text that a test adds starts on line 7."""
 
 USER_SCOPE = PROJECT.replace('user = "www-data"', 'scope = "user"')
-"""The same for a user's own programs."""
+"""The same in user scope."""
 
 HOME = {"HOME": "/home/anna"}
 
 
 def read(directory: Path, text: str, environment: Mapping[str, str] = HOME) -> Project:
-    """Return the project of a procman.toml that says TEXT."""
+    """Return the project of a procman.toml with the content `text`."""
     path = directory / "procman.toml"
     path.write_text(text, encoding="utf-8", newline="")
     return load(path, environment)
 
 
 def read_rest(directory: Path, rest: str) -> Project:
-    """Return the project of a procman.toml with the usual [project] and REST."""
+    """Return the project of a procman.toml with the usual [project], followed by `rest`."""
     return read(directory, PROJECT + rest)
 
 
 def problems(directory: Path, text: str | bytes, environment: Mapping[str, str] = HOME) -> list[str]:
-    """Return what is said about a procman.toml that is wrong, with `FILE` for its path."""
+    """Return the problems of an invalid procman.toml, with `FILE` for its path."""
     path = directory / "procman.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigurationError) as raised:
@@ -48,5 +48,5 @@ def problems(directory: Path, text: str | bytes, environment: Mapping[str, str] 
 
 
 def problems_with(directory: Path, rest: str) -> list[str]:
-    """Return what is said about REST behind the usual [project]."""
+    """Return the problems of `rest` after the usual [project]."""
     return problems(directory, PROJECT + rest)

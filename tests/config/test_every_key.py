@@ -1,4 +1,4 @@
-"""Every key of every table is read: another value of it is another Project."""
+"""Every key of every table is read: another value gives another Project."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ OTHER_VALUES: dict[str, Any] = {
     "without_mingle": True,
     "writable_paths": ["/var/lib/catmaid/media"],
 }
-"""A value for each key that is not its default and fits into `USUAL`."""
+"""A value for each key that differs from its default and is valid in `USUAL`."""
 
 USUAL: dict[str, dict[str, Any]] = {
     "project": {
@@ -117,7 +117,7 @@ NEEDED: dict[str, dict[str, dict[str, Any]]] = {
     "configuration": {"supervisor": {"include": "/etc/x/*.conf"}},
     "supervisord": {"supervisor": {"mode": "embedded"}},
 }
-"""What a key needs beside it; None takes another key away."""
+"""The other keys that a key requires; None removes a key."""
 
 
 def _text(tables: dict[str, dict[str, Any]]) -> str:
@@ -153,7 +153,7 @@ PAIRS = [pytest.param(table, key, id=f"{table}.{key.name}") for table, key in _k
 
 
 def _read(directory: Path, *documents: dict[str, dict[str, Any]]) -> Project | None:
-    """Return the Project, None where the file is refused."""
+    """Return the Project; None if the file is refused."""
     try:
         return read(directory, _text(_merged(*documents)))
     except ConfigurationError:
@@ -161,7 +161,7 @@ def _read(directory: Path, *documents: dict[str, dict[str, Any]]) -> Project | N
 
 
 @pytest.mark.parametrize(("table", "key"), PAIRS)
-def test_another_value_is_another_project(tmp_path: Path, table: str, key: Key) -> None:
+def test_other_value_gives_another_project(tmp_path: Path, table: str, key: Key) -> None:
     around = _merged(USUAL, NEEDED.get(key.name, {}))
     before = _read(tmp_path, around)
     after = _read(tmp_path, around, {table: {key.name: OTHER_VALUES[key.name]}})
@@ -170,19 +170,19 @@ def test_another_value_is_another_project(tmp_path: Path, table: str, key: Key) 
 
 
 @pytest.mark.parametrize(("table", "key"), PAIRS)
-def test_default_that_is_written_down_changes_nothing(tmp_path: Path, table: str, key: Key) -> None:
+def test_explicit_default_changes_nothing(tmp_path: Path, table: str, key: Key) -> None:
     default = list(key.default) if isinstance(key.default, tuple) else key.default
     assert _read(tmp_path, USUAL, {table: {key.name: default} if default is not None else {}}) == _read(tmp_path, USUAL)
 
 
 @pytest.mark.parametrize(("table", "key"), PAIRS)
-def test_value_of_another_kind_is_refused_with_its_key(tmp_path: Path, table: str, key: Key) -> None:
+def test_value_of_wrong_type_is_refused_with_its_key(tmp_path: Path, table: str, key: Key) -> None:
     wrong = "a text\n" if not isinstance(OTHER_VALUES[key.name], str) else [1979]
     text = _text(_merged(USUAL, {table: {key.name: wrong}}))
     (found,) = [each for each in problems(tmp_path, text) if f": {table}.{key.name}: " in each]
     assert f": {table}.{key.name}: expected {key.type.expected}" in found
 
 
-def test_every_key_has_a_help_that_is_a_sentence() -> None:
+def test_every_description_ends_with_a_full_stop() -> None:
     for table, key in _keys():
         assert key.help.endswith("."), (table, key.name)

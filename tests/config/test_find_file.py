@@ -1,4 +1,4 @@
-"""Which procman.toml is meant, and what is said where it cannot be read."""
+"""The search for procman.toml, and the messages if it cannot be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Return a directory with a procman.toml, two directories deep."""
+    """Return a directory below one with a procman.toml."""
     place = tmp_path / "site" / "projects"
     place.mkdir(parents=True)
     (tmp_path / "site" / "procman.toml").touch()
@@ -33,17 +33,17 @@ def refusal(explicit: Path | None, environment: dict[str, str], directory: Path)
     return problem, raised.value.hint
 
 
-def test_nearest_file_in_the_directory_and_above_it_is_found(place: Path) -> None:
+def test_nearest_file_in_or_above_the_directory_is_found(place: Path) -> None:
     assert find(None, {}, place) == place.parent / "procman.toml"
     (place / "procman.toml").touch()
     assert find(None, {}, place) == place / "procman.toml"
 
 
-def test_nothing_found_is_none(tmp_path: Path) -> None:
+def test_missing_file_is_none(tmp_path: Path) -> None:
     assert find(None, {}, tmp_path) is None
 
 
-def test_option_goes_before_the_variable_and_that_before_the_search(place: Path) -> None:
+def test_option_overrides_variable_and_variable_overrides_search(place: Path) -> None:
     for name in ("option.toml", "variable.toml"):
         (place / name).touch()
     environment = {"PROCMAN_CONFIG": "variable.toml"}
@@ -53,7 +53,7 @@ def test_option_goes_before_the_variable_and_that_before_the_search(place: Path)
     assert find(None, {"PROCMAN_CONFIG": ""}, place) == place.parent / "procman.toml"
 
 
-def test_dots_are_followed_as_the_kernel_follows_them(place: Path, tmp_path: Path) -> None:
+def test_parent_of_a_link_is_resolved_as_the_kernel_does(place: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(place)
     assert find(Path("../procman.toml"), {}, tmp_path / "link") == place.parent / "procman.toml"
 
@@ -61,16 +61,16 @@ def test_dots_are_followed_as_the_kernel_follows_them(place: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("name", "problem", "hint"),
     [
-        ("missing.toml", "there is no such file", "`procman init` writes one."),
+        ("missing.toml", "no such file", "`procman init` writes one."),
         ("file/procman.toml", "cannot be read{}: Not a directory", ""),
-        ("directory", "a directory{}, expected a file", "Perhaps {directory}/procman.toml?"),
-        ("nowhere", "a link that leads nowhere", "Mend or remove it."),
+        ("directory", "expected a file, found a directory", "Did you mean {directory}/procman.toml?"),
+        ("nowhere", "dangling symbolic link", "Fix or remove the link."),
         ("circle", "cannot be read{}: Too many levels of symbolic links", ""),
-        ("fifo", "no file{}, expected a file", ""),
+        ("fifo", "expected a file, found something else", ""),
     ],
 )
 @pytest.mark.parametrize("by", ["--config", "PROCMAN_CONFIG"])
-def test_named_file_that_cannot_be_read_is_told_with_who_named_it(
+def test_unreadable_file_is_reported_with_the_option_or_variable_that_names_it(
     tmp_path: Path, by: str, name: str, problem: str, hint: str
 ) -> None:
     (tmp_path / "file").touch()
@@ -79,28 +79,28 @@ def test_named_file_that_cannot_be_read_is_told_with_who_named_it(
     (tmp_path / "circle").symlink_to("circle")
     os.mkfifo(tmp_path / "fifo")
     explicit = Path(name) if by == "--config" else None
-    because = f" ({by} names it)"
-    said = problem.format(because) if "{}" in problem else problem + because
+    because = f" (named by {by})"
+    message = problem.format(because) if "{}" in problem else problem + because
     assert refusal(explicit, {"PROCMAN_CONFIG": name}, tmp_path) == (
-        f"{tmp_path / name}: {said}",
+        f"{tmp_path / name}: {message}",
         hint.format(directory=tmp_path / "directory"),
     )
 
 
-def test_file_that_is_found_but_broken_is_an_error_and_not_passed_over(place: Path) -> None:
+def test_broken_link_is_an_error_and_not_skipped(place: Path) -> None:
     (place / "procman.toml").symlink_to("missing")
     problem, _ = refusal(None, {}, place)
-    assert problem == f"{place / 'procman.toml'}: a link that leads nowhere"
+    assert problem == f"{place / 'procman.toml'}: dangling symbolic link"
 
 
-@pytest.mark.root("needs root, to whom it matters")
-def test_file_that_root_does_not_trust_is_an_error_and_not_passed_over(place: Path) -> None:
+@pytest.mark.root("only root refuses untrusted files")
+def test_untrusted_file_is_an_error_for_root_and_not_skipped(place: Path) -> None:
     (place / "procman.toml").touch()
     (place / "procman.toml").chmod(0o666)
     problem, _ = refusal(None, {}, place)
-    assert problem.startswith(f"{place / 'procman.toml'}: root does not obey it")
+    assert problem.startswith(f"{place / 'procman.toml'}: refusing to use this file as root")
     problem, _ = refusal(place / "procman.toml", {}, place)
-    assert problem.startswith(f"{place / 'procman.toml'}: root does not obey it")
+    assert problem.startswith(f"{place / 'procman.toml'}: refusing to use this file as root")
 
 
 AS_NOBODY = """
@@ -117,7 +117,7 @@ try:
 except ConfigurationError as error:
     print(error)
 """
-"""Becomes another user only after the imports: nobody may be unable to read this checkout."""
+"""Becomes another user only after the imports, because the user `nobody` may be unable to read this checkout."""
 
 
 def _as_nobody(directory: Path) -> str:
@@ -127,24 +127,24 @@ def _as_nobody(directory: Path) -> str:
 
 @pytest.fixture
 def open_to_all() -> Iterator[Path]:
-    """Return a directory that anybody can enter and write to; pytest's own are closed to others."""
+    """Return a directory that every user can write to; those of pytest are private."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         yield Path(name)
 
 
 @pytest.mark.root("only root can become another user")
-def test_another_user_may_use_any_file_that_can_be_read(open_to_all: Path) -> None:
+def test_other_users_may_use_any_readable_file(open_to_all: Path) -> None:
     path = open_to_all / "procman.toml"
     path.touch()
     path.chmod(0o666)
     assert _as_nobody(open_to_all) == f"{path}\n"
     path.chmod(0o600)
-    assert _as_nobody(open_to_all) == f"{path}: you may not read it\n"
+    assert _as_nobody(open_to_all) == f"{path}: permission denied\n"
 
 
 @pytest.mark.root("only root can become another user")
-def test_file_in_a_directory_that_is_closed_to_the_user_is_passed_over(open_to_all: Path) -> None:
+def test_file_in_an_inaccessible_directory_is_skipped(open_to_all: Path) -> None:
     path = open_to_all / "procman.toml"
     path.touch()
     closed = open_to_all / "closed"

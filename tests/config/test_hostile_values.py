@@ -1,4 +1,4 @@
-"""Whatever stands in a procman.toml: no traceback, no problem without its file, and nothing that cannot be rendered."""
+"""Hostile content of procman.toml: no traceback, every problem names its file, accepted values can be rendered."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DOCUMENTS = strategies.dictionaries(KEYS, TABLES, max_size=6)
 
 
 def _judge(path: Path) -> Project | None:
-    """Return the project; None if it is refused, and then every problem names the file."""
+    """Return the project; None if the file is refused. Every problem must name the file."""
     problems: tuple[str, ...] = ()
     try:
         return load(path, HOME)
@@ -79,7 +79,7 @@ BYTES = (
 @given(strategies.integers(0, len(BYTES)), strategies.integers(0, 20), strategies.binary(max_size=4))
 @example(0, len(BYTES), b"")
 @example(0, 0, b"\xff\xfe")
-def test_any_damage_is_told_and_no_traceback(tmp_path: Path, at: int, cut: int, put: bytes) -> None:
+def test_damaged_file_gives_a_message_and_no_traceback(tmp_path: Path, at: int, cut: int, put: bytes) -> None:
     path = tmp_path / "procman.toml"
     path.write_bytes(BYTES[:at] + put + BYTES[at + cut :])
     _judge(path)
@@ -98,7 +98,7 @@ LOOSE: dict[str, dict[str, str | list[str]]] = {
     "command.flower": {"argv": ["{}", "{}"]},
     "command.flower.environment": {"A": "{}"},
 }
-"""Keys that take nearly any text, and how a text becomes their value."""
+"""Keys that accept nearly any string, and how a string becomes their value."""
 
 
 def _filled(form: str | list[str], text: str) -> str | list[str]:
@@ -106,7 +106,7 @@ def _filled(form: str | list[str], text: str) -> str | list[str]:
 
 
 def _merged(text: str, accepted: set[str] | None = None) -> dict[str, dict[str, Any]]:
-    """Return the usual tables with TEXT in every loose key, or in those of them that ACCEPTED names."""
+    """Return the usual tables with `text` in every loose key, or only in the `accepted` ones."""
     tables = {table: dict(values) for table, values in USUAL.items()}
     for table, forms in LOOSE.items():
         for name, form in forms.items():
@@ -116,7 +116,7 @@ def _merged(text: str, accepted: set[str] | None = None) -> dict[str, dict[str, 
 
 
 def _refused(directory: Path, tables: dict[str, dict[str, Any]]) -> set[str]:
-    """Return the keys that something is said about."""
+    """Return the keys that have a problem."""
     with pytest.raises(ConfigurationError) as raised:
         _read(directory, tables)
     return {problem.split(": ")[1] for problem in raised.value.problems}
@@ -126,11 +126,11 @@ ALL = {f"{table}.{name}" for table, forms in LOOSE.items() for name in forms}
 
 
 @pytest.mark.parametrize("backend", ["supervisor", "systemd"])
-def test_text_that_is_accepted_can_be_rendered(tmp_path: Path, backend: str) -> None:
+def test_accepted_string_can_be_rendered(tmp_path: Path, backend: str) -> None:
     rendered = set()
     for text in (each for each in HOSTILE if len(each) < 50):
         desired = _merged(text)
-        # One mistake more, so that something is refused in any case.
+        # One more mistake, so that the file is always refused.
         wrong = desired | {"project": desired["project"] | {"backend": backend, "scope": "no"}}
         accepted = ALL - _refused(tmp_path, wrong)
         tables = _merged(text, accepted)
@@ -141,7 +141,7 @@ def test_text_that_is_accepted_can_be_rendered(tmp_path: Path, backend: str) -> 
     assert rendered == ALL
 
 
-def test_text_that_no_file_can_hold_is_refused_everywhere(tmp_path: Path) -> None:
+def test_unprintable_string_is_refused_everywhere(tmp_path: Path) -> None:
     for text in REFUSED:
         if not any(0xD800 <= ord(character) <= 0xDFFF for character in text):
             assert ALL - _refused(tmp_path, _merged(text)) == set()

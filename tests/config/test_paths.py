@@ -1,4 +1,4 @@
-"""Paths in procman.toml: what they start from, which are refused, and where beat keeps its schedule."""
+"""Paths in procman.toml: their base directory, the refused ones, and the default of the schedule file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _beat(program: Program) -> Beat:
     return program.options
 
 
-def test_paths_start_from_the_directory_of_the_file(tmp_path: Path) -> None:
+def test_relative_paths_start_from_the_directory_of_the_file(tmp_path: Path) -> None:
     text = PROJECT.replace("/opt/catmaid", "projects/./x").replace("/opt/env", "../env//3")
     project = read(tmp_path, text + 'python_path = ["lib"]\nenvironment_file = "//etc/env"\n[beat]\nschedule_file="s"')
     assert project.directory == tmp_path / "projects" / "x"
@@ -30,14 +30,14 @@ def test_paths_start_from_the_directory_of_the_file(tmp_path: Path) -> None:
     [
         ("", "it is empty"),
         (" ", "it is empty"),
-        (" a", "it begins or ends with a blank"),
-        ("~/a", "write the whole path: ~ means another directory for root than for the user"),
-        ("a:b", "it holds a colon, which separates the directories of PATH and PYTHONPATH"),
-        ("a\\tb", "it holds a tab"),
-        ("a/" + "é" * 128, "a name in it has 256 bytes, 255 are possible"),
+        (" a", "it starts or ends with a space"),
+        ("~/a", "write the full path: ~ is another directory for root than for the user"),
+        ("a:b", "it contains a colon, which separates the directories of PATH and PYTHONPATH"),
+        ("a\\tb", "it contains a tab"),
+        ("a/" + "é" * 128, "a name in it has 256 bytes; the maximum is 255"),
     ],
 )
-def test_path_that_cannot_be_meant_is_refused(tmp_path: Path, value: str, reason: str) -> None:
+def test_invalid_path_is_refused(tmp_path: Path, value: str, reason: str) -> None:
     (found,) = problems(tmp_path, PROJECT.replace("/opt/env", value) + "[beat]")
     assert (
         found
@@ -45,15 +45,15 @@ def test_path_that_cannot_be_meant_is_refused(tmp_path: Path, value: str, reason
     )
 
 
-def test_relative_path_below_a_directory_that_cannot_be_written_down_is_refused(tmp_path: Path) -> None:
+def test_relative_path_below_an_unprintable_directory_is_refused(tmp_path: Path) -> None:
     odd = tmp_path / "odd\nname"
     odd.mkdir()
     read(odd, PROJECT + "[beat]")
     (found,) = problems(odd, PROJECT.replace("/opt/env", "env") + "[beat]")
-    assert found.endswith("(write an absolute path: that of this file holds a line break)")
+    assert found.endswith("(write an absolute path: the path of this file contains a line break)")
 
 
-def test_schedule_is_kept_in_the_projects_own_data(tmp_path: Path) -> None:
+def test_schedule_file_is_in_the_data_directory_by_default(tmp_path: Path) -> None:
     for rest, expected in (
         ("", Path("/var/lib/catmaid/celerybeat-schedule")),
         ('scheduler = "celery.beat:PersistentScheduler"', Path("/var/lib/catmaid/celerybeat-schedule")),

@@ -1,4 +1,4 @@
-"""Name and scope of a project are read from its file, whatever else in it is wrong."""
+"""The name and scope of a project are read from a file that may be invalid otherwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from procman.errors import ConfigurationError
 from procman.model import Scope
 
 
-def test_identity_is_read_from_a_file_that_is_wrong_otherwise(tmp_path: Path) -> None:
+def test_identity_is_read_from_an_otherwise_invalid_file(tmp_path: Path) -> None:
     path = tmp_path / "procman.toml"
     path.write_text('foo = 1\n[project]\nname = "catmaid"\nscope = "user"\napp = 3')
     assert read_identity(path) == ("catmaid", Scope.USER)
@@ -38,13 +38,13 @@ def test_identity_is_read_from_a_file_that_is_wrong_otherwise(tmp_path: Path) ->
         'broken\n[project]\nname = "catmaid"\nscope = "user"\napp = ',
     ],
 )
-def test_identity_is_read_however_it_is_written(tmp_path: Path, text: str) -> None:
+def test_identity_is_read_in_every_notation(tmp_path: Path, text: str) -> None:
     path = tmp_path / "procman.toml"
     path.write_text(text)
     assert read_identity(path) == ("catmaid", Scope.USER)
 
 
-NAME = "expected small letters, digits and '-', beginning with a letter, 63 characters at most"
+NAME = "expected lowercase letters, digits and '-', starting with a letter, at most 63 characters"
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ NAME = "expected small letters, digits and '-', beginning with a letter, 63 char
         ("[project]\nname = 'A'", f":2: project.name: {NAME}"),
         ("[project]\nname = 'x'\nscope = []", ':3: project.scope: expected one of "system", "user" (found a list)'),
         ("[project]\nname = 'x'\nscope = 'z'", ':3: project.scope: expected one of "system", "user"'),
-        ("project = 1", ":1: project: expected a table: write [project] on a line, and its keys below it"),
-        ("[[project]]\nname = 'x'", ":1: project: expected a table, not a list of them"),
-        ("=", ":1: this is not TOML: expected KEY = VALUE"),
-        ("a = " + "[" * 5000, ": lists or tables stand too deep in one another"),
+        ("project = 1", ":1: project: expected a table: write [project] on its own line, and its keys below"),
+        ("[[project]]\nname = 'x'", ":1: project: expected a table, not a list of tables"),
+        ("=", ":1: invalid TOML: expected KEY = VALUE"),
+        ("a = " + "[" * 5000, ": lists or tables are nested too deeply"),
     ],
 )
-def test_identity_that_cannot_be_read_is_explained(tmp_path: Path, text: str, problem: str) -> None:
+def test_unreadable_identity_is_explained(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "procman.toml"
     path.write_text(text)
     with pytest.raises(ConfigurationError) as raised:
@@ -71,7 +71,7 @@ def test_identity_that_cannot_be_read_is_explained(tmp_path: Path, text: str, pr
     assert raised.value.problems[0].startswith(f"{path}{problem}")
 
 
-def test_identity_is_read_without_what_only_a_mistake_needs() -> None:
+def test_reading_identity_imports_nothing_that_only_mistakes_need() -> None:
     # `status` starts with it, and must not be slower than supervisorctl.
     script = "import sys, procman.config.peek_identity, procman.config.find_file; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

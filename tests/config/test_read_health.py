@@ -1,4 +1,4 @@
-"""[health] and what of it a program may have for itself."""
+"""[health], and its keys that a program can override."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from procman.model import HealthSettings
 from tests.config.documents import problems_with, read_rest
 
 
-def test_left_out_it_has_its_defaults(tmp_path: Path) -> None:
+def test_missing_table_has_defaults(tmp_path: Path) -> None:
     project = read_rest(tmp_path, "[worker.celery]\n")
     assert project.health == HealthSettings()
     [program] = project.programs
     assert (program.heal, program.stall_seconds, program.memory_restart_mib) == (True, 300, None)
 
 
-def test_program_goes_before_defaults_and_these_before_health(tmp_path: Path) -> None:
+def test_program_overrides_defaults_and_defaults_override_health(tmp_path: Path) -> None:
     text = """
 [health]
 heal = false
@@ -40,16 +40,16 @@ heal = true
 
 
 @pytest.mark.parametrize("name", ["stale_seconds", "watchdog_seconds"])
-def test_time_for_less_than_two_heartbeats_is_refused(tmp_path: Path, name: str) -> None:
+def test_time_shorter_than_two_heartbeats_is_refused(tmp_path: Path, name: str) -> None:
     text = (
         f"[worker.celery]\n[health]\nheartbeat_seconds = 20\nstale_seconds = 40\nwatchdog_seconds = 40\n{name} = 39\n"
     )
     lines = text.replace(f"{name} = 40\n", "")
     [problem] = problems_with(tmp_path, lines)
-    assert f": health.{name}: it is 39, but heartbeat_seconds is 20: write at least 40 here" in problem
+    assert f": health.{name}: 39 is less than twice heartbeat_seconds (20): set it to at least 40" in problem
 
 
-def test_address_with_a_password_is_refused(tmp_path: Path) -> None:
+def test_management_url_with_a_password_is_refused(tmp_path: Path) -> None:
     [problem] = problems_with(
         tmp_path, '[worker.celery]\n[health]\nmanagement_url = "http://guest:secret@host:15672"\n'
     )
@@ -57,6 +57,6 @@ def test_address_with_a_password_is_refused(tmp_path: Path) -> None:
     assert "secret" not in problem
 
 
-def test_command_for_events_is_explained_by_one(tmp_path: Path) -> None:
+def test_invalid_event_command_is_answered_with_an_example(tmp_path: Path) -> None:
     [problem] = problems_with(tmp_path, '[worker.celery]\n[health]\non_event = "mail root"\n')
-    assert 'health.on_event: expected at least one word, such as ["/usr/local/sbin/tell-somebody"]' in problem
+    assert 'health.on_event: expected a list of at least one word, such as ["/usr/local/sbin/page-admin"]' in problem

@@ -1,4 +1,4 @@
-"""What programs a procman.toml gives: their names, node names and defaults."""
+"""The programs of a procman.toml: their names, node names and defaults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_programs_are_named_after_project_and_key_in_starting_order(tmp_path: Pa
     ]
 
 
-def test_instances_are_numbered_and_have_node_names_of_their_own(tmp_path: Path) -> None:
+def test_instances_have_numbered_names_and_node_names(tmp_path: Path) -> None:
     project = read_rest(
         tmp_path,
         "[worker.a]\ninstances = 2\n[worker.b]\ninstances = 2\nhostname = 'b@%h'\n[worker.c]\nhostname = 'x@y.z'",
@@ -66,54 +66,55 @@ TAKEN = "the name {} is taken by {}: rename one of them"
         ("[worker.a]\ninstances=2\n[command.a]\nargv=['x']", "command.a", TAKEN.format("catmaid-a", "worker.a")),
     ],
 )
-def test_name_that_is_taken_names_both_keys(tmp_path: Path, rest: str, key: str, expected: str) -> None:
+def test_name_clash_is_reported_with_both_keys(tmp_path: Path, rest: str, key: str, expected: str) -> None:
     (found,) = problems_with(tmp_path, rest)
     assert found.split(": ", 2)[1:] == [key, expected]
 
 
-def test_clash_of_many_instances_is_told_once(tmp_path: Path) -> None:
+def test_clash_of_many_instances_is_reported_once(tmp_path: Path) -> None:
     rest = "[worker.a]\ninstances = 500\n[command.a]\nargv = ['x']\ninstances = 500"
     assert problems_with(tmp_path, rest) == ["FILE:9: command.a: " + TAKEN.format("catmaid-a-1", "worker.a")]
 
 
-def test_installed_name_has_63_characters_at_most(tmp_path: Path) -> None:
+def test_installed_name_has_at_most_63_characters(tmp_path: Path) -> None:
     longest = "a" * (63 - len("catmaid-"))
     assert len(read_rest(tmp_path, f"[worker.{longest}]").programs[0].name) == 63
     assert problems_with(tmp_path, f"[worker.{longest}a]") == [
-        f"FILE:7: worker.{longest}a: its installed name catmaid-{longest}a is longer than 63 characters: shorten it"
+        f"FILE:7: worker.{longest}a: the installed name catmaid-{longest}a is longer than 63 characters: shorten it"
     ]
     assert len(problems_with(tmp_path, f"[worker.{longest}]\ninstances = 1000")) == 1
 
 
 @pytest.mark.parametrize("name", ["Crop", "crop_2", "2nd", "-a", "ä", "a b", "a.b", "", "a\\n"])
-def test_name_of_a_program_is_plain(tmp_path: Path, name: str) -> None:
+def test_program_name_with_other_characters_is_refused(tmp_path: Path, name: str) -> None:
     (found,) = problems_with(tmp_path, f'[worker."{name}"]')
-    assert found.endswith("expected a name of small letters, digits and '-', beginning with a letter")
+    assert found.endswith("expected a name of lowercase letters, digits and '-', starting with a letter")
 
 
-def test_table_with_a_wrong_name_is_read_all_the_same(tmp_path: Path) -> None:
+def test_table_with_an_invalid_name_is_checked_too(tmp_path: Path) -> None:
     assert len(problems_with(tmp_path, "[worker.Crop]\nconcurency = 1\n[worker.Crop.environment]\nA = 1")) == 3
 
 
 @pytest.mark.parametrize("name", ["procman", "supervisor", "lock"])
-def test_project_whose_directories_would_be_procmans_own_is_refused(tmp_path: Path, name: str) -> None:
+def test_reserved_project_name_is_refused(tmp_path: Path, name: str) -> None:
     (found,) = problems(tmp_path, PROJECT.replace("catmaid", name, 1) + "[beat]")
-    assert found.startswith(f"FILE:2: project.name: {name} is taken, choose another: ")
+    assert found.startswith(f"FILE:2: project.name: {name} is reserved: ")
+    assert found.endswith("; choose another name")
 
 
-def test_node_name_that_two_workers_have_is_refused(tmp_path: Path) -> None:
+def test_node_name_of_two_workers_is_refused(tmp_path: Path) -> None:
     assert problems_with(tmp_path, "[worker.a]\nhostname = 'x@%h'\n[worker.b]\nhostname = 'x@%h'") == [
-        "FILE:10: worker.b.hostname: worker.a has the node name x@%h too: write another hostname, or none"
+        "FILE:10: worker.b.hostname: worker.a has the node name x@%h too: set another hostname, or remove it"
     ]
     assert problems_with(tmp_path, "[worker.a]\n[worker.b]\nhostname = 'catmaid-a@%h'") == [
-        "FILE:9: worker.b.hostname: worker.a has the node name catmaid-a@%h too: write another hostname, or none"
+        "FILE:9: worker.b.hostname: worker.a has the node name catmaid-a@%h too: set another hostname, or remove it"
     ]
 
 
 @pytest.mark.parametrize("name", ["x", "@", "x@", "@y", "x@y@z", "a b@c", "a,b@c", "x@%q", "%x@h", "-x@h", "x@%"])
-def test_node_name_that_celery_would_not_take_is_refused(tmp_path: Path, name: str) -> None:
+def test_node_name_that_celery_does_not_accept_is_refused(tmp_path: Path, name: str) -> None:
     (found,) = problems_with(tmp_path, f"[worker.a]\nhostname = '{name}'")
-    assert found.startswith("FILE:8: worker.a.hostname: expected a node name such as crop@%h")
+    assert found.startswith("FILE:8: worker.a.hostname: expected a node name without spaces, such as crop@%h")
 
 
 DEFAULTS = """
@@ -132,7 +133,7 @@ nice = 3
 """
 
 
-def test_own_key_goes_before_that_of_all_workers_and_that_before_that_of_all_programs(tmp_path: Path) -> None:
+def test_program_overrides_worker_defaults_and_these_override_program_defaults(tmp_path: Path) -> None:
     a, b, beat = read_rest(tmp_path, DEFAULTS).programs
     assert [(each.nice, each.start_seconds, each.stop_timeout_seconds) for each in (a, b, beat)] == [
         (3, 11, 22),
@@ -142,12 +143,12 @@ def test_own_key_goes_before_that_of_all_workers_and_that_before_that_of_all_pro
     assert [_worker(a).loglevel, _beat(beat).loglevel] == ["debug", "info"]
 
 
-def test_stop_waits_longer_for_a_worker_than_for_the_rest(tmp_path: Path) -> None:
+def test_default_stop_timeout_is_longer_for_workers(tmp_path: Path) -> None:
     programs = read_rest(tmp_path, "[worker.a]\n[command.b]\nargv = ['x']\n[beat]").programs
     assert [program.stop_timeout_seconds for program in programs] == [600, 60, 60]
 
 
-def test_mistake_in_the_defaults_is_told_once_and_where_it_stands(tmp_path: Path) -> None:
+def test_mistake_in_defaults_is_reported_once_at_its_place(tmp_path: Path) -> None:
     rest = """[defaults.worker]
 soft_time_limit_seconds = 9
 time_limit_seconds = 8
@@ -166,33 +167,35 @@ extra_arguments = ["-D"]
     ]
 
 
-def test_mistake_in_defaults_that_nothing_uses_is_told(tmp_path: Path) -> None:
+def test_mistake_in_unused_defaults_is_reported(tmp_path: Path) -> None:
     (found,) = problems_with(tmp_path, "[defaults.worker]\nextra_arguments = ['-D']\n[beat]")
     assert found.startswith("FILE:8: defaults.worker.extra_arguments: -D is not possible")
 
 
-def test_soft_limit_that_is_not_below_the_hard_one_is_refused(tmp_path: Path) -> None:
+def test_soft_time_limit_must_be_below_the_hard_one(tmp_path: Path) -> None:
     assert problems_with(tmp_path, "[worker.a]\nsoft_time_limit_seconds = 5\ntime_limit_seconds = 5") == [
         (
             "FILE:8: worker.a.soft_time_limit_seconds: expected less than time_limit_seconds (5): "
-            "a task would be killed before it is told to end"
+            "the hard time limit would kill the task before the soft limit fires"
         )
     ]
     read_rest(tmp_path, "[worker.a]\nsoft_time_limit_seconds = 4.9\ntime_limit_seconds = 5")
 
 
-def test_autoscale_is_kept_with_the_maximum_first(tmp_path: Path) -> None:
+def test_autoscale_is_sorted_with_the_maximum_first(tmp_path: Path) -> None:
     one, other = read_rest(tmp_path, "[worker.a]\nautoscale = [3, 10]\n[worker.b]\nautoscale = [10, 3]").programs
     assert _worker(one).autoscale == _worker(other).autoscale == (10, 3)
 
 
 @pytest.mark.parametrize("value", ["[true, 3]", "[3, true]", "[0, 0]", "[3]", "[1, 2, 3]", "[-1, 3]", "['1', 3]", "3"])
-def test_autoscale_is_two_numbers(tmp_path: Path, value: str) -> None:
+def test_invalid_autoscale_is_refused(tmp_path: Path, value: str) -> None:
     (found,) = problems_with(tmp_path, f"[worker.a]\nautoscale = {value}")
-    assert found.startswith("FILE:8: worker.a.autoscale: expected two numbers of pool processes, such as [10, 3]")
+    assert found.startswith(
+        "FILE:8: worker.a.autoscale: expected the maximum and minimum number of pool processes, such as [10, 3]"
+    )
 
 
-def test_environment_file_needs_the_launcher_under_supervisord(tmp_path: Path) -> None:
+def test_environment_file_requires_the_launcher_under_supervisord(tmp_path: Path) -> None:
     text = PROJECT + 'environment_file = "/e"\n[worker.a]\nlauncher = false\n[beat]'
     assert problems(tmp_path, text) == [
         (
@@ -203,10 +206,10 @@ def test_environment_file_needs_the_launcher_under_supervisord(tmp_path: Path) -
     read(tmp_path, text.replace("[worker.a]", 'backend = "systemd"\n[worker.a]'))
 
 
-def test_negative_nice_is_for_systemd_and_root(tmp_path: Path) -> None:
+def test_negative_nice_requires_systemd_and_root(tmp_path: Path) -> None:
     assert problems_with(tmp_path, "[beat]\nnice = -5") == [
         'FILE:8: beat.nice: supervisord cannot do this: -5 needs backend = "systemd"'
     ]
     assert problems(tmp_path, USER_SCOPE + 'backend = "systemd"\n[beat]\nnice = -5') == [
-        'FILE:9: beat.nice: below 0 is not possible with scope = "user": only root may do it'
+        'FILE:9: beat.nice: below 0 is not possible with scope = "user": only root can raise the priority'
     ]

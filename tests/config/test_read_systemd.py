@@ -1,4 +1,4 @@
-"""`[systemd]`, the keys that only systemd knows, and the tables of directives."""
+"""`[systemd]`, the keys for systemd only, and the tables of directives."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ def problems(
     return "\n".join(raised.value.problems)
 
 
-def test_defaults_are_for_a_sandboxed_unit_that_logs_to_the_journal(tmp_path: Path) -> None:
+def test_unit_is_sandboxed_and_logs_to_the_journal_by_default(tmp_path: Path) -> None:
     project = read(tmp_path)
     assert project.backend is BackendName.SYSTEMD
     assert project.systemd == SystemdSettings(249, Sandbox.DEFAULT, SystemdLog.JOURNAL)
     assert project.directories.units == Path("/etc/systemd/system")
 
 
-def test_units_of_a_user_are_in_the_users_own_directory(tmp_path: Path) -> None:
+def test_units_of_a_user_are_in_the_directory_of_the_user(tmp_path: Path) -> None:
     project = read(tmp_path, project='backend = "systemd"\nscope = "user"')
     assert project.directories.units == Path("/home/anna/.config/systemd/user")
 
 
-def test_directives_are_read_with_the_values_systemd_would_write(tmp_path: Path) -> None:
+def test_directives_are_read_with_the_values_of_unit_files(tmp_path: Path) -> None:
     rest = """
 [worker.celery.systemd]
 ProtectHome = false
@@ -73,11 +73,11 @@ CPUQuota = "50%"
 
 
 @pytest.mark.parametrize("table", ["worker.celery.systemd", "systemd.directives"])
-def test_directive_that_a_promise_rests_on_is_refused_with_what_to_do_instead(tmp_path: Path, table: str) -> None:
+def test_reserved_directive_is_refused_with_the_reason(tmp_path: Path, table: str) -> None:
     text = "\n".join(f'{name} = "1"' for name in RESERVED)
     found = problems(tmp_path, rest=f"[{table}]\n{text}\n")
     for name, reason in RESERVED.items():
-        assert f"{table}.{name}: not possible: {reason}" in found
+        assert f"{table}.{name}: cannot be set: {reason}" in found
 
 
 def test_misspelt_directive_is_refused_with_the_right_spelling(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_misspelt_directive_is_refused_with_the_right_spelling(tmp_path: Path) -
 @pytest.mark.parametrize(
     "value", sorted({*HOSTILE, "a\nUser=root", "yes\r", "yes\u2028no", "\ufdd0"} - {"", "plain", "two words"})
 )
-def test_hostile_value_of_a_directive_is_refused_or_made_of_plain_words(tmp_path: Path, value: str) -> None:
+def test_hostile_value_of_a_directive_is_refused_or_has_no_special_characters(tmp_path: Path, value: str) -> None:
     quoted = "".join(f"\\U{ord(character):08X}" for character in value if not 0xD800 <= ord(character) < 0xE000)
     try:
         project = read(tmp_path, rest=f'[worker.celery.systemd]\nSystemCallFilter = "{quoted}"\n')
@@ -100,13 +100,13 @@ def test_hostile_value_of_a_directive_is_refused_or_made_of_plain_words(tmp_path
     assert not set(text) & set("\"'\\%$#;\n\r\t")
 
 
-def test_directive_newer_than_the_oldest_systemd_is_refused(tmp_path: Path) -> None:
+def test_directive_newer_than_minimum_version_is_refused(tmp_path: Path) -> None:
     rest = '[systemd.directives]\nMemoryZSwapMax = "1G"\n'
-    assert "since version 253 only" in problems(tmp_path, rest=rest)
+    assert "requires systemd 253: set minimum_version = 253 in [systemd]" in problems(tmp_path, rest=rest)
     assert read(tmp_path, rest=rest + "[systemd]\nminimum_version = 253\n").systemd.minimum_version == 253
 
 
-def test_directive_that_the_manager_of_a_user_cannot_do_is_refused_in_user_scope(tmp_path: Path) -> None:
+def test_directive_that_a_users_systemd_does_not_support_is_refused_in_user_scope(tmp_path: Path) -> None:
     rest = "[systemd.directives]\nPrivateTmp = true\nRestrictRealtime = true\n"
     found = problems(tmp_path, rest=rest, project='backend = "systemd"\nscope = "user"')
     assert "systemd.directives.PrivateTmp: not possible with scope" in found
@@ -116,29 +116,31 @@ def test_directive_that_the_manager_of_a_user_cannot_do_is_refused_in_user_scope
 @pytest.mark.parametrize(
     "key", ["memory_high_mib = 100", "memory_max_mib = 100", "cpu_weight = 50", "tasks_max = 100", "nice = -1"]
 )
-def test_what_supervisord_cannot_do_is_refused_under_supervisor(tmp_path: Path, key: str) -> None:
+def test_key_that_supervisord_does_not_support_is_refused(tmp_path: Path, key: str) -> None:
     assert read(tmp_path, key).programs
     assert f"worker.celery.{key.split()[0]}: supervisord cannot" in problems(tmp_path, key, project='user = "www-data"')
 
 
-def test_nice_below_0_is_refused_in_user_scope(tmp_path: Path) -> None:
+def test_negative_nice_is_refused_in_user_scope(tmp_path: Path) -> None:
     assert "worker.celery.nice" in problems(tmp_path, "nice = -1", project='backend = "systemd"\nscope = "user"')
 
 
-def test_memory_that_is_slowed_down_only_after_the_kill_is_refused(tmp_path: Path) -> None:
-    assert "memory_high_mib: it is above" in problems(tmp_path, "memory_high_mib = 2\nmemory_max_mib = 1")
+def test_memory_high_above_memory_max_is_refused(tmp_path: Path) -> None:
+    assert "memory_high_mib: 2 is above memory_max_mib (1)" in problems(
+        tmp_path, "memory_high_mib = 2\nmemory_max_mib = 1"
+    )
 
 
-def test_environment_file_without_launcher_is_possible_where_systemd_reads_it(tmp_path: Path) -> None:
+def test_environment_file_without_launcher_is_accepted_only_under_systemd(tmp_path: Path) -> None:
     project = 'user = "www-data"\nenvironment_file = "/etc/celery.env"\n'
     assert "launcher" in problems(tmp_path, "launcher = false", project=project)
     assert read(tmp_path, "launcher = false", project=project + 'backend = "systemd"')
 
 
-def test_project_that_would_own_procmans_directories_is_refused(tmp_path: Path) -> None:
+def test_reserved_project_name_is_refused_under_systemd(tmp_path: Path) -> None:
     text = HEAD.format(project='user = "www-data"', worker="").replace("catmaid", "procman")
     (tmp_path / "procman.toml").write_text(text)
-    with pytest.raises(ConfigurationError, match="procman is taken"):
+    with pytest.raises(ConfigurationError, match="procman is reserved"):
         load(tmp_path / "procman.toml", {})
 
 
@@ -148,6 +150,6 @@ def test_every_directive_is_either_free_or_reserved() -> None:
     assert all(directive.since <= 257 for directive in KNOWN.values())
 
 
-def test_oldest_version_has_what_the_units_are_built_on() -> None:
+def test_oldest_version_has_the_directives_that_the_units_need() -> None:
     # NEWS of systemd 240: "Type=exec" and "StandardOutput=append:".
     assert OLDEST_SYSTEMD >= 240

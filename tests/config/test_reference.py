@@ -1,4 +1,4 @@
-"""The tables of keys in docs/configuration.md are those of the loader."""
+"""The tables of keys in docs/configuration.md match the loader."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def test_page_is_up_to_date() -> None:
     assert renewed(text) == text, "run: make docs"
 
 
-def test_module_renews_a_page(tmp_path: Path) -> None:
+def test_module_updates_a_page(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
     subprocess.run([sys.executable, "-m", "scripts.configuration_reference", page], check=True, cwd=ROOT)
     assert page.read_text() == f"before\n{BEGIN}\n\n{reference()}\n{END}\nafter\n"
 
 
-def test_every_key_option_and_directive_is_there() -> None:
+def test_every_key_option_and_directive_is_listed() -> None:
     found = set(re.findall(r"^\| `(\w+)` \|", reference(), re.MULTILINE))
     tables = (*keys.SINGLE_TABLES.values(), *keys.NAMED_TABLES.values())
     assert found == {

@@ -1,4 +1,4 @@
-"""System and user scope: the directories of each, and who the programs run as."""
+"""System and user scope: their directories, and the user that the programs run as."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_directories_of_a_user_follow_xdg(tmp_path: Path) -> None:
     assert found.run("catmaid-celery") == found.state / "run" / "catmaid-celery"
 
 
-def test_directories_of_the_host_follow_from_the_name_alone() -> None:
+def test_directories_of_the_host_depend_only_on_the_name() -> None:
     found = directories_for("catmaid", Scope.SYSTEM, {"HOME": "/root", "XDG_STATE_HOME": "/elsewhere"})
     assert found.configuration == Path("/etc/procman/catmaid")
     assert found.state == Path("/var/lib/procman/catmaid")
@@ -34,28 +34,28 @@ def test_directories_of_the_host_follow_from_the_name_alone() -> None:
 @pytest.mark.parametrize(
     ("environment", "reason"),
     [
-        ({}, "HOME is '': in user scope it must name your home directory"),
-        ({"HOME": "home"}, "HOME is 'home': in user scope it must name your home directory"),
-        ({"HOME": "/a\nb"}, "HOME holds a line break: no file that procman writes can name that directory"),
+        ({}, "HOME is '': in user scope it must be your home directory"),
+        ({"HOME": "home"}, "HOME is 'home': in user scope it must be your home directory"),
+        ({"HOME": "/a\nb"}, "HOME contains a line break: the files that procman writes cannot name that directory"),
         (
             {"HOME": "/a", "XDG_STATE_HOME": "/\udcff"},
-            "XDG_STATE_HOME holds a character U+DCFF: no file that procman writes can name that directory",
+            "XDG_STATE_HOME contains a character U+DCFF: the files that procman writes cannot name that directory",
         ),
     ],
 )
-def test_user_without_a_usable_home_is_told(tmp_path: Path, environment: dict[str, str], reason: str) -> None:
+def test_unusable_home_is_refused_in_user_scope(tmp_path: Path, environment: dict[str, str], reason: str) -> None:
     assert problems(tmp_path, USER_SCOPE + "[beat]", environment) == [f"FILE:6: project.scope: {reason}"]
 
 
-def test_user_and_group_are_not_for_user_scope(tmp_path: Path) -> None:
-    reason = 'not allowed with scope = "user": programs run as whoever installs them'
+def test_user_and_group_are_refused_in_user_scope(tmp_path: Path) -> None:
+    reason = 'not allowed with scope = "user": the programs run as the user who installs them'
     assert problems(tmp_path, USER_SCOPE + 'user = "x"\ngroup = "y"\n[beat]') == [
         f"FILE:7: project.user: {reason}",
         f"FILE:8: project.group: {reason}",
     ]
 
 
-def test_host_needs_a_user(tmp_path: Path) -> None:
+def test_user_is_required_in_system_scope(tmp_path: Path) -> None:
     assert problems(tmp_path, PROJECT.replace('user = "www-data"', "") + "[beat]") == [
-        'FILE:1: project.user: missing: name the user the programs run as, such as "www-data"'
+        'FILE:1: project.user: missing: name the user that the programs run as, such as "www-data"'
     ]

@@ -1,4 +1,4 @@
-"""The raw options of a program's section, against the list that supervisor itself reads."""
+"""The raw options of a program section, compared with those that supervisor itself reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.config.documents import problems_with, read_rest
 
 
 class Recorder(UnhosedConfigParser):  # type: ignore[misc]
-    """Notes which options supervisor asks for."""
+    """Records the options that supervisor reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class Recorder(UnhosedConfigParser):  # type: ignore[misc]
         return super().saneget(section, option, *arguments, **named)
 
 
-def test_options_are_those_that_supervisor_reads() -> None:
+def test_known_options_are_those_that_supervisor_reads() -> None:
     parser = Recorder()
     parser.read_string("[program:x]\ncommand=/bin/cat\n")
     ServerOptions().processes_from_section(parser, "program:x", "x")
@@ -50,7 +50,7 @@ def _toml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool | int) else f'"{value}"'
 
 
-def test_every_free_option_arrives_as_supervisord_writes_it(tmp_path: Path) -> None:
+def test_every_free_option_is_passed_on(tmp_path: Path) -> None:
     lines = "\n".join(f"{name} = {_toml(value)}" for name, (_, value) in VALUES.items())
     project = read_rest(tmp_path, f"[worker.a.supervisor]\n{lines}\n[beat]")
     worker, beat = project.programs
@@ -60,9 +60,9 @@ def test_every_free_option_arrives_as_supervisord_writes_it(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", RESERVED)
-def test_option_that_a_promise_rests_on_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
+def test_reserved_option_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
     assert problems_with(tmp_path, f"[beat.supervisor]\n{name} = 1") == [
-        f"FILE:8: beat.supervisor.{name}: not possible: {RESERVED[name]}"
+        f"FILE:8: beat.supervisor.{name}: cannot be set: {RESERVED[name]}"
     ]
 
 
@@ -70,7 +70,7 @@ def test_misspelt_option_is_refused(tmp_path: Path) -> None:
     assert problems_with(tmp_path, "[beat.supervisor]\nprioriti = 1") == [
         (
             "FILE:8: beat.supervisor.prioriti: "
-            "supervisord knows no such option and would ignore it silently; did you mean priority?"
+            "unknown option, which supervisord would ignore silently; did you mean priority?"
         )
     ]
 
@@ -81,20 +81,23 @@ def test_misspelt_option_is_refused(tmp_path: Path) -> None:
         ('priority = "high"', "expected a whole number from 0 to 999999"),
         ("priority = true", "expected a whole number from 0 to 999999 (found true)"),
         ("priority = 1.5", "expected a whole number from 0 to 999999 (found 1.5)"),
-        ('stdout_syslog = "true"', "expected true or false (leave out the quotes)"),
+        ('stdout_syslog = "true"', "expected true or false (remove the quotes)"),
         ('stdout_capture_maxbytes = "1TB"', 'expected a number of bytes, or a size such as "1MB"'),
         ("stdout_capture_maxbytes = -1", 'expected a number of bytes, or a size such as "1MB" (found -1)'),
         ("stdout_capture_maxbytes = true", 'expected a number of bytes, or a size such as "1MB" (found true)'),
         ('exitcodes = "0 2"', 'expected an exit status, or several such as "0,2"'),
         (
             "exitcodes = 1979-05-27",
-            'expected an exit status, or several such as "0,2" (found a date or time: a text stands in quotes)',
+            'expected an exit status, or several such as "0,2" (found a date or time: put strings in quotes)',
         ),
         ('serverurl = "AUTO\\n[program:evil]"', '"AUTO", or where supervisord listens'),
-        ('serverurl = "http://u:hunter2@h"', "it holds a password, and what procman writes can be read by others"),
+        (
+            'serverurl = "http://u:hunter2@h"',
+            "it contains a password, and other users can read the files that procman writes",
+        ),
     ],
 )
-def test_value_that_supervisord_would_choke_on_is_refused(tmp_path: Path, line: str, problem: str) -> None:
+def test_value_that_supervisord_does_not_accept_is_refused(tmp_path: Path, line: str, problem: str) -> None:
     (found,) = problems_with(tmp_path, f"[beat.supervisor]\n{line}")
     assert found.startswith(f"FILE:8: beat.supervisor.{line.partition(' ')[0]}: ")
     assert problem in found

@@ -1,4 +1,4 @@
-"""A file that is no TOML, or no text at all: what is said about it."""
+"""Messages about a file that is not TOML, or not text at all."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from procman.config.read_file import LARGEST
 from procman.errors import ConfigurationError
 from tests.config.documents import problems, read
 
-QUOTES = 'a text stands in quotes, as in app = "mysite"; true and false are written small and without them'
-ONE_EACH = "something stands behind the value: one KEY = VALUE on a line, a text in quotes"
+QUOTES = 'put strings in quotes, as in app = "mysite"; write true and false in lowercase without quotes'
+ONE_EACH = "unexpected text after the value: write one KEY = VALUE per line, strings in quotes"
 KEY_OR_TABLE = "expected KEY = VALUE, or [TABLE] on a line of its own"
-TWICE = "it is set a second time here: keep one of the two"
-TABLE_TWICE = "this table stands here a second time: put its keys into one"
+TWICE = "it is set a second time: keep one of the two"
+TABLE_TWICE = "this table occurs a second time: put its keys into one table"
 NOT_CLOSED = "a quote is not closed on this line"
-BACKSLASH = "a backslash stands for itself only in 'single quotes'"
-LIST = "a list is not closed, or a comma is missing in it: it is written [1, 2]"
+BACKSLASH = "a backslash is only literal in 'single quotes'"
+LIST = "a list is not closed, or lacks a comma: write it as [1, 2]"
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ LIST = "a list is not closed, or a comma is missing in it: it is written [1, 2]"
         ("name =", "1: name", QUOTES),
         ("a = 1 2", "1: a", ONE_EACH),
         ("timeout = 10s", "1: timeout", ONE_EACH),
-        ("[project\n", "1", "expected ] at the end of the line: a table is written [TABLE]"),
+        ("[project\n", "1", "expected ] at the end of the line: write a table as [TABLE]"),
         ("[a]\nb = 1\nc: 1", "3", KEY_OR_TABLE),
         ("a b = 1", "1", KEY_OR_TABLE),
         ("= 3", "1", KEY_OR_TABLE),
@@ -45,44 +45,44 @@ LIST = "a list is not closed, or a comma is missing in it: it is written [1, 2]"
         ("a = [1 2]", "1: a", LIST),
     ],
 )
-def test_mistake_in_the_syntax_is_explained(tmp_path: Path, text: str, where: str, remedy: str) -> None:
-    assert problems(tmp_path, text) == [f"FILE:{where}: this is not TOML: {remedy}"]
+def test_syntax_error_is_explained(tmp_path: Path, text: str, where: str, remedy: str) -> None:
+    assert problems(tmp_path, text) == [f"FILE:{where}: invalid TOML: {remedy}"]
 
 
-def test_rest_of_a_file_that_is_no_toml_is_said_to_be_unchecked(tmp_path: Path) -> None:
+def test_hint_states_that_the_rest_of_an_invalid_file_is_unchecked(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as raised:
         read(tmp_path, "=")
-    assert raised.value.hint == "The rest can be checked only when this is TOML."
+    assert raised.value.hint == "The rest of the file is checked once this is fixed."
 
 
-def test_no_value_is_shown_in_a_message_about_the_syntax(tmp_path: Path) -> None:
+def test_no_value_is_shown_in_a_syntax_error(tmp_path: Path) -> None:
     assert "hunter2" not in problems(tmp_path, 'url = "amqp://guest:hunter2@host" x')[0]
 
 
-def test_nesting_without_end_is_a_message_and_no_traceback(tmp_path: Path) -> None:
+def test_endless_nesting_gives_a_message_and_no_traceback(tmp_path: Path) -> None:
     text = "a = " + "[" * 5000 + "]" * 5000
     assert problems(tmp_path, text) == [
-        "FILE: lists or tables stand too deep in one another: no key of procman's needs that"
+        "FILE: lists or tables are nested too deeply; no key of procman.toml needs that"
     ]
 
 
-def test_number_without_end_is_a_message_and_no_traceback(tmp_path: Path) -> None:
+def test_endless_number_gives_a_message_and_no_traceback(tmp_path: Path) -> None:
     assert len(problems(tmp_path, "a = " + "1" * 5000)) > 0
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"[project]\n# caf\xe9\n", "FILE:2: this is not UTF-8"),
-        ("[project]".encode("utf-16"), "FILE:1: this is not UTF-8"),
+        (b"[project]\n# caf\xe9\n", "FILE:2: invalid UTF-8"),
+        ("[project]".encode("utf-16"), "FILE:1: invalid UTF-8"),
         (b"#" * (LARGEST + 1), f"FILE: larger than {LARGEST} bytes"),
     ],
 )
-def test_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
+def test_file_that_is_not_text_is_refused(tmp_path: Path, content: bytes, problem: str) -> None:
     assert problems(tmp_path, content) == [problem]
 
 
-def test_byte_order_mark_and_the_line_ends_of_windows_are_accepted(tmp_path: Path) -> None:
+def test_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
     text = "\N{ZERO WIDTH NO-BREAK SPACE}[project]\r\nname = 1\r\n[worker.a]\r\nqueues = 1\r\n"
     assert [problem.split(": ")[0] for problem in problems(tmp_path, text)][-2:] == ["FILE:2", "FILE:4"]
 
@@ -96,7 +96,7 @@ def test_byte_order_mark_and_the_line_ends_of_windows_are_accepted(tmp_path: Pat
         ("/dev/zero", "expected a file, found something else"),
     ],
 )
-def test_what_is_no_file_is_refused(tmp_path: Path, name: str, problem: str) -> None:
+def test_path_that_is_not_a_regular_file_is_refused(tmp_path: Path, name: str, problem: str) -> None:
     (tmp_path / "file").touch()
     path = tmp_path / name
     with pytest.raises(ConfigurationError) as raised:

@@ -1,4 +1,4 @@
-"""The line of every key, however TOML lets it be written."""
+"""The line of every key in every notation of TOML."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_each_key_has_its_line() -> None:
         ("k" * 500, f'"{"k" * 60}..."'),
     ],
 )
-def test_key_is_safe_to_show(part: str, shown: str) -> None:
+def test_key_is_safe_to_print(part: str, shown: str) -> None:
     assert dotted("project", part) == f"project.{shown}"
 
 
@@ -105,7 +105,7 @@ def _quoted(text: str) -> str:
 
 
 def toml(value: object) -> str:
-    """Return VALUE as TOML, on several lines where that is possible."""
+    """Return `value` as TOML, on several lines if possible."""
     match value:
         case bool():
             return str(value).lower()
@@ -124,7 +124,7 @@ def toml(value: object) -> str:
 
 
 def _expected(tables: dict[str, dict[str, object]]) -> Iterator[tuple[str, str, int]]:
-    """Yield each table, each key in it, and the line where `_text` puts that key."""
+    """Yield each table, each key in it, and the line on which `_text` writes that key."""
     line = 1
     for table, values in tables.items():
         line += 1
@@ -143,7 +143,7 @@ def _text(tables: dict[str, dict[str, object]]) -> str:
 
 @settings(deadline=None)
 @given(strategies.dictionaries(KEYS, strategies.dictionaries(KEYS, VALUES, max_size=4), max_size=3))
-def test_line_is_right_whatever_stands_in_keys_and_values(tables: dict[str, dict[str, object]]) -> None:
+def test_line_is_correct_for_any_keys_and_values(tables: dict[str, dict[str, object]]) -> None:
     text = _text(tables)
     assert tomllib.loads(text) == tables
     found = lines_of(text)

@@ -1,4 +1,4 @@
-"""Whom root would obey with a file: S3. The owners are compared with any uid, so that most of it needs no root."""
+"""Which files root may use (S3). Owners are compared with any given uid, so most tests do not need root."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ needs_root = pytest.mark.root("only root can give files away")
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Return a file that only we can write to, in a directory of the same kind."""
+    """Return a file that only this user can write to, in such a directory."""
     directory = tmp_path / "project"
     directory.mkdir(mode=0o755)
     path = directory / "procman.toml"
@@ -27,67 +27,69 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_file_that_only_the_trusted_can_write_to_is_trusted(file: Path) -> None:
+def test_file_that_only_trusted_users_can_write_to_is_trusted(file: Path) -> None:
     assert trust_problems(file, US) == []
 
 
 @pytest.mark.parametrize(
     ("mode", "reason"),
     [
-        (0o646, "everybody can write to {file} (chmod o-w {file})"),
-        (0o666, "everybody can write to {file} (chmod o-w {file})"),
-        (0o602, "everybody can write to {file} (chmod o-w {file})"),
+        (0o646, "every user can write to {file} (chmod o-w {file})"),
+        (0o666, "every user can write to {file} (chmod o-w {file})"),
+        (0o602, "every user can write to {file} (chmod o-w {file})"),
     ],
 )
-def test_file_that_everybody_can_write_to_is_not(file: Path, mode: int, reason: str) -> None:
+def test_world_writable_file_is_not_trusted(file: Path, mode: int, reason: str) -> None:
     file.chmod(mode)
     assert trust_problems(file, US) == [reason.format(file=file)]
 
 
-def test_directory_that_everybody_can_write_to_is_not_trusted(file: Path) -> None:
+def test_world_writable_directory_is_not_trusted(file: Path) -> None:
     file.parent.chmod(0o777)
-    assert trust_problems(file, US) == [f"everybody can write to {file.parent} (chmod o-w {file.parent})"]
+    assert trust_problems(file, US) == [f"every user can write to {file.parent} (chmod o-w {file.parent})"]
 
 
-def test_directory_further_up_counts(file: Path) -> None:
+def test_world_writable_directory_further_up_is_not_trusted(file: Path) -> None:
     file.parent.parent.chmod(0o703)
-    assert trust_problems(file, US) == [f"everybody can write to {file.parent.parent} (chmod o-w {file.parent.parent})"]
+    assert trust_problems(file, US) == [
+        f"every user can write to {file.parent.parent} (chmod o-w {file.parent.parent})"
+    ]
 
 
-def test_sticky_directory_is_harmless_further_up_but_not_where_the_file_is(file: Path) -> None:
+def test_sticky_directory_is_trusted_further_up_but_not_as_the_parent(file: Path) -> None:
     file.parent.parent.chmod(0o1777)
     assert trust_problems(file, US) == []
     file.parent.chmod(0o1777)
-    assert trust_problems(file, US) == [f"everybody can write to {file.parent} (mv it elsewhere)"]
+    assert trust_problems(file, US) == [f"every user can write to {file.parent} (move the file elsewhere)"]
 
 
-def test_every_problem_on_the_way_is_told(file: Path) -> None:
+def test_every_problem_on_the_way_is_reported(file: Path) -> None:
     file.chmod(0o666)
     file.parent.chmod(0o777)
     assert len(trust_problems(file, US)) == 2
 
 
-def test_odd_name_is_quoted_in_the_command_that_mends_it(tmp_path: Path) -> None:
+def test_name_with_a_space_is_quoted_in_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "two words"
     path.touch()
     path.chmod(0o646)
-    assert trust_problems(path, US) == [f"everybody can write to {path} (chmod o-w '{path}')"]
+    assert trust_problems(path, US) == [f"every user can write to {path} (chmod o-w '{path}')"]
 
 
-def test_link_is_followed_and_its_own_directory_counts(file: Path, tmp_path: Path) -> None:
+def test_link_is_followed_and_its_directory_is_checked(file: Path, tmp_path: Path) -> None:
     links = tmp_path / "links"
     links.mkdir(mode=0o755)
     link = links / "procman.toml"
     link.symlink_to("../project/procman.toml")
     assert trust_problems(link, US) == []
     links.chmod(0o1777)
-    assert trust_problems(link, US) == [f"everybody can write to {links} (mv it elsewhere)"]
+    assert trust_problems(link, US) == [f"every user can write to {links} (move the file elsewhere)"]
     links.chmod(0o755)
     file.chmod(0o646)
-    assert trust_problems(link, US) == [f"everybody can write to {file} (chmod o-w {file})"]
+    assert trust_problems(link, US) == [f"every user can write to {file} (chmod o-w {file})"]
     file.chmod(0o644)
     file.parent.chmod(0o757)
-    assert trust_problems(link, US) == [f"everybody can write to {file.parent} (chmod o-w {file.parent})"]
+    assert trust_problems(link, US) == [f"every user can write to {file.parent} (chmod o-w {file.parent})"]
 
 
 def test_linked_directory_on_the_way_is_followed(file: Path, tmp_path: Path) -> None:
@@ -107,14 +109,14 @@ def test_link_in_a_sticky_directory_on_the_way_cannot_be_replaced(file: Path, tm
     assert trust_problems(sticky / "link" / "procman.toml", US) != []
 
 
-def test_links_in_a_circle_are_a_message(tmp_path: Path) -> None:
+def test_circular_links_give_a_message(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    with pytest.raises(ConfigurationError, match="leads back to itself"):
+    with pytest.raises(ConfigurationError, match="points back to itself"):
         trust_problems(tmp_path / "a", US)
 
 
-def test_file_of_someone_who_is_not_trusted_is_not(file: Path) -> None:
+def test_file_of_an_untrusted_user_is_not_trusted(file: Path) -> None:
     others = {os.geteuid() + 1}
     name = pwd.getpwuid(os.geteuid()).pw_name
     assert f"{file} belongs to the user {name} (chown root {file})" in trust_problems(file, others)
@@ -130,7 +132,7 @@ def test_file_and_directories_of_a_service_user_are_not_trusted(file: Path) -> N
 
 
 @needs_root
-def test_link_of_someone_else_is_not_trusted(file: Path, tmp_path: Path) -> None:
+def test_link_of_another_user_is_not_trusted(file: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(file)
     os.lchown(link, NOBODY.pw_uid, -1)
@@ -138,7 +140,7 @@ def test_link_of_someone_else_is_not_trusted(file: Path, tmp_path: Path) -> None
 
 
 @needs_root
-def test_owner_without_a_name_is_told_by_number(file: Path) -> None:
+def test_owner_without_a_name_is_reported_by_number(file: Path) -> None:
     os.chown(file, 65_432, 65_432)
     file.chmod(0o664)
     assert trust_problems(file, US) == [f"{file} belongs to uid 65432 (chown root {file})"]
@@ -146,7 +148,7 @@ def test_owner_without_a_name_is_told_by_number(file: Path) -> None:
 
 
 @needs_root
-def test_group_counts_unless_it_is_that_of_one_trusted_user_alone(file: Path) -> None:
+def test_writable_group_is_trusted_only_if_all_its_members_are(file: Path) -> None:
     file.chmod(0o664)
     os.chown(file, 0, 0)
     assert trust_problems(file, US) == []
@@ -163,11 +165,11 @@ ACCESS_LIST = (
     + struct.pack("<HHI", 0x10, 6, 0xFFFFFFFF)  # mask::rw-
     + struct.pack("<HHI", 0x20, 4, 0xFFFFFFFF)  # other::r--
 )
-"""What `setfacl -m u:nobody:rw` sets (linux/posix_acl_xattr.h)."""
+"""The attribute that `setfacl -m u:nobody:rw` sets (linux/posix_acl_xattr.h)."""
 
 
 @needs_root
-def test_access_list_that_lets_another_user_write_is_seen(file: Path) -> None:
+def test_access_list_that_lets_another_user_write_is_detected(file: Path) -> None:
     assert trust_problems(file, US) == []
     try:
         os.setxattr(file, "system.posix_acl_access", ACCESS_LIST)
@@ -182,20 +184,21 @@ def as_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("as_root")
-def test_what_root_does_not_obey_is_told_with_path_culprit_and_remedy(file: Path) -> None:
+def test_untrusted_file_is_reported_with_path_culprit_and_remedy(file: Path) -> None:
     file.chmod(0o646)
     with pytest.raises(ConfigurationError) as raised:
         require_trust(file, {"SUDO_UID": str(file.stat().st_uid)})
     assert raised.value.problems == (
-        f"{file}: root does not obey it, for others could change it: everybody can write to {file} (chmod o-w {file})",
+        (
+            f"{file}: refusing to use this file as root, because other users can modify it: "
+            f"every user can write to {file} (chmod o-w {file})"
+        ),
     )
-    assert raised.value.hint == (
-        "Mend that, or move the file to a directory that only root can write to, such as /etc."
-    )
+    assert raised.value.hint == "Fix that, or move the file to a directory that only root can write to, such as /etc."
 
 
 @pytest.mark.usefixtures("as_root")
-def test_user_behind_sudo_is_trusted_and_no_other(file: Path) -> None:
+def test_only_the_user_behind_sudo_is_trusted(file: Path) -> None:
     if file.stat().st_uid == 0:
         os.chown(file, NOBODY.pw_uid, -1)
         os.chown(file.parent, NOBODY.pw_uid, -1)
@@ -205,7 +208,7 @@ def test_user_behind_sudo_is_trusted_and_no_other(file: Path) -> None:
             require_trust(file, {"SUDO_UID": uid})
 
 
-def test_whoever_is_not_root_obeys_what_he_can_read(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_users_may_use_any_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     file.chmod(0o666)
     require_trust(file, {})

@@ -33,7 +33,7 @@ def test_what_a_promise_rests_on_is_refused_with_its_key(tmp_path: Path) -> None
         ("systemd.directives", systemd_directives.RESERVED),
     ):
         for name in names:
-            assert [each for each in said if f": {table}.{name}: not possible: " in each], name
+            assert [each for each in said if f": {table}.{name}: cannot be set: " in each], name
 
 
 def test_so_are_celerys_own(tmp_path: Path) -> None:

@@ -125,10 +125,10 @@ def test_options_of_supervisord_become_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "reason"),
     [
-        ("stopasgroup = true", "kills the tasks they run"),
+        ("stopasgroup = true", "kills the tasks that they run"),
         ("killasgroup = false", "leaves its pool processes behind"),
-        ("autorestart = unexpected", "must come back"),
-        ("stopsignal = QUIT", "on nothing else"),
+        ("autorestart = unexpected", "must be restarted, whatever its exit status"),
+        ("stopsignal = QUIT", "procman relies on TERM"),
         ("startsecs = 1", "counted as started before it failed"),
         ("startretries = 3", "long enough for a broker"),
         ("group = www-data", "knows no such option and ignored it"),
@@ -165,7 +165,7 @@ def test_variables_become_keys_and_environment(tmp_path: Path) -> None:
     project = loaded(draft, tmp_path)
     assert (project.settings, project.python_path) == ("mysite.production", (Path("/srv/lib"),))
     assert project.programs[0].environment == {"OMP_NUM_THREADS": "2", "PATH": "/usr/bin:/opt/tools/bin"}
-    assert "refuses to run as root" in left_out(draft)["[program:catmaid-celery] C_FORCE_ROOT"]
+    assert "should not run as root" in left_out(draft)["[program:catmaid-celery] C_FORCE_ROOT"]
 
 
 def test_variables_that_all_programs_have_stand_once(tmp_path: Path) -> None:
