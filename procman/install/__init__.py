@@ -1,1 +1,1 @@
-"""Files on disk: what is there, what would change, the writing, and the generations that can be brought back."""
+"""Managed files on disk: reads and compares them, writes changes, and keeps the generations to roll back to."""

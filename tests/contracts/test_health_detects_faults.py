@@ -117,7 +117,7 @@ def test_a_heartbeat_that_means_harm_is_named_and_holds_nobody_up(product: Produ
         found = result(product, WORKER, "PM205")
         return found is not None and found["level"] == "WARNING" and words in found["detail"]
 
-    eventually(lambda: is_seen(lambda: os.mkfifo(beside), "no regular file"), "a pipe is seen")
+    eventually(lambda: is_seen(lambda: os.mkfifo(beside), "not a regular file"), "a pipe is seen")
     eventually(lambda: is_seen(lambda: beside.symlink_to("/etc/passwd"), "cannot be read"), "a link is seen")
     eventually(lambda: is_seen(lambda: beside.write_text('{"format": 1'), "is corrupt"), "nonsense is seen")
     eventually(lambda: health(product)["level"] == "OK", "the worker has written it anew")

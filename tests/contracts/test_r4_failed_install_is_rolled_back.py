@@ -55,7 +55,7 @@ def test_a_worker_that_starts_and_dies_is_rolled_back_and_its_last_words_are_tol
     assert "no_such_module" not in product.command_line(after["catmaid-celery"]["pid"])
     # Its turn had not come.
     assert after["catmaid-celery-beat"]["pid"] == before["celery-beat"]
-    assert "procman.toml is not that of generation 1, which was brought back" in product.procman("status").stdout
+    assert "procman.toml is not that of generation 1, which was rolled back to" in product.procman("status").stdout
     assert "no_such_module" in product.procman("diff").stdout
 
 
@@ -124,7 +124,7 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     assert failed.returncode == 1
     assert "for there was no generation before: catmaid-b." in failed.stderr
     assert list(pids(product)) == ["a", "idle", "c"]
-    assert "catmaid-b was removed, for it did not become healthy" in product.procman("status").stdout
+    assert "catmaid-b was removed because it did not become healthy" in product.procman("status").stdout
     a = pids(product)["a"]
 
     # Not to be looked at: the same order again tries the same, and one that is to keep it does.

@@ -116,12 +116,12 @@ def test_a_pipe_holds_nobody_up(manifest: Manifest) -> None:
     os.mkfifo(file_of(manifest))
     found = read(manifest)
     assert found.content is None
-    assert found.problem.endswith("is no regular file")
+    assert found.problem.endswith("is not a regular file")
 
 
 def test_a_directory_is_no_heartbeat(manifest: Manifest) -> None:
     file_of(manifest).mkdir()
-    assert read(manifest).problem.endswith("is no regular file")
+    assert read(manifest).problem.endswith("is not a regular file")
 
 
 @pytest.mark.root("only root can give a file away")

@@ -1,1 +1,1 @@
-"""Comparison of what should be on disk with what is, and the writing of the difference."""
+"""Compares what should be on disk with what is there, and writes the difference."""

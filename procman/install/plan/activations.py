@@ -1,4 +1,4 @@
-"""What the process manager must be told about a plan's programs, merged with what an interrupted run left untold."""
+"""Which activations a plan needs, merged with those that an interrupted run did not carry out."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from procman.install.state.manifest import InstalledFile, Manifest, digest
 from procman.model import Action, Activation, InstalledProgram, Kind
 
 WAY_UP = {Kind.BEAT: 1, Kind.HEALTH: 2}
-"""Beat sends nothing while no worker is up; what looks after them all is up only while they are to be."""
+"""Workers start before beat, so that beat sends nothing while no worker runs; the watcher starts last, stops first."""
 
 
 def on_the_way_up(program: InstalledProgram) -> int:
-    """Return what to sort programs by that are to be started."""
+    """Return the sort key for programs to start."""
     return WAY_UP.get(program.kind, 0)
 
 
 def on_the_way_down(program: InstalledProgram) -> int:
-    """Return what to sort programs by that are to be stopped."""
+    """Return the sort key for programs to stop."""
     return -on_the_way_up(program)
 
 
 def changed_actions(changes: Iterable[Change], before: Manifest | None, desired: Collection[str]) -> dict[str, Action]:
-    """Return what CHANGES ask for, by program, compared with the manifest BEFORE (R5).
+    """Return the action that `changes` require for each program, compared with the manifest `before` (R5).
 
-    DESIRED names the programs to be.
-    It goes by content: a file that only gets its mode or owner back asks for nothing.
+    `desired` names the programs that should exist afterwards. Only content counts: a file whose mode or owner alone is
+    corrected requires no action.
     """
     files = {file.path: file for file in before.files} if before else {}
     installed = {program.name for program in before.programs} if before else set()
@@ -37,7 +37,7 @@ def changed_actions(changes: Iterable[Change], before: Manifest | None, desired:
     for change in changes:
         _ask(change, files.pop(change.path, None), installed, asked)
     for file in files.values():
-        # Listed before, and rendered no longer.
+        # Recorded before, but no longer rendered.
         for name in file.programs if file.restarts else ():
             asked[name].add(Action.REPLACE if file.section else Action.RESTART)
     actions = {name: Action.REMOVE for name in installed if name not in desired}
@@ -47,10 +47,10 @@ def changed_actions(changes: Iterable[Change], before: Manifest | None, desired:
 def merged_actions(
     pending: Mapping[str, Action], changed: Mapping[str, Action], desired: Collection[str]
 ) -> dict[str, Action]:
-    """Return one action for each program that PENDING or CHANGED names.
+    """Return one action for each program that is in `pending` or `changed`.
 
-    Whether a pending action was carried out just before the interruption cannot be known. REPLACE is right either way:
-    it stops what runs, if anything does, and loads what is there now.
+    A pending action may have been carried out just before the interruption. REPLACE is right either way: it stops the
+    program if it runs, and loads the current files.
     """
     merged = {}
     for name in (*pending, *changed):
@@ -68,10 +68,10 @@ def ordered_activations(
     before: Sequence[InstalledProgram],
     pending: Sequence[Activation],
 ) -> tuple[Activation, ...]:
-    """Return the activations as they are to be carried out: removals first, on the way down; then the programs DESIRED,
-    on the way up, in their order.
+    """Return the activations in the order to carry them out: removals in stop order, then the `desired` programs in
+    start order.
 
-    A program that is no longer wanted is known from BEFORE, the current generation, or from what is PENDING.
+    The records of programs to remove come from `before`, the current generation, or from `pending`.
     """
     known = {program.name: program for program in (*(each.program for each in pending), *before, *desired)}
     order = {program.name: number for number, program in enumerate(desired)}
@@ -81,17 +81,17 @@ def ordered_activations(
         way = on_the_way_down(known[name]) if removed else on_the_way_up(known[name])
         return not removed, way, order.get(name, 0), name
 
-    told = {each.program.name: each for each in pending}
+    left = {each.program.name: each for each in pending}
     loaded = {program.name: program.stop_timeout_seconds for program in before}
     return tuple(
-        _activation(actions[name], known[name], told.get(name), loaded.get(name)) for name in sorted(actions, key=rank)
+        _activation(actions[name], known[name], left.get(name), loaded.get(name)) for name in sorted(actions, key=rank)
     )
 
 
 def _activation(
     action: Action, program: InstalledProgram, pending: Activation | None, loaded: int | None
 ) -> Activation:
-    """Return the activation, with what the PENDING one had found out before it was interrupted."""
+    """Return the activation, with what the `pending` one had already recorded before the interruption."""
     timeouts = (loaded, pending.old_stop_timeout_seconds if pending else None)
     longest = max((timeout for timeout in timeouts if timeout is not None), default=None)
     return Activation(action, program, pending.desired if pending else None, longest)
@@ -113,12 +113,12 @@ def _ask(
         if name not in installed and change.old_content in (None, content):
             continue
         if recorded and change.found is None:
-            # Gone from the disk: the process manager may have dropped the program, or runs it as it should.
+            # Missing from the disk: the process manager may have dropped the program, or may still run it.
             asked[name] |= {Action.ADD} if file.section else set()
         else:
             asked[name].add(Action.REPLACE if file.section else Action.RESTART)
 
 
 def _strongest(asked: Collection[Action]) -> Action:
-    # Any two of them together need what only REPLACE does: stop, load, start.
+    # Any two actions together need what only REPLACE does: stop, load, start.
     return next(iter(asked)) if len(asked) == 1 else Action.REPLACE

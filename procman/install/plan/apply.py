@@ -1,4 +1,4 @@
-"""The writing of a plan, in an order that lets the next run finish whatever interrupts this one (R1, R2)."""
+"""Writes a plan to disk, in an order that lets the next run complete it after an interruption (R1, R2)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from procman.project import ChangeKind
 
 
 def apply(tree: Tree, plan: Plan, configuration: bytes) -> None:
-    """Put PLAN on disk; CONFIGURATION is the content of procman.toml. The installation lock must be held.
+    """Write `plan` to disk; `configuration` is the content of procman.toml. The installation lock must be held.
 
-    Afterwards the caller carries out `plan.activations` in order and strikes off each (`generations.mark_done`). A
-    plan with nothing to do writes nothing. Raises ProcmanError; then, as after a kill, planning and applying once more
-    completes it.
+    The caller then carries out `plan.activations` in order and records each (`generations.mark_done`). A plan with
+    nothing to do writes nothing. Raises ProcmanError; after that, as after a kill, planning and applying again
+    completes the work.
     """
     if plan.nothing_to_do:
         return
@@ -41,7 +41,7 @@ def apply(tree: Tree, plan: Plan, configuration: bytes) -> None:
 
 
 def prepare(tree: Tree, plan: Plan) -> None:
-    """Refuse a plan with problems, and sweep away what interrupted runs left half written."""
+    """Refuse a plan with problems, and remove the temporary files of interrupted runs."""
     if plan.problems:
         raise ProcmanError("\n".join(plan.problems))
     for path in plan.leftovers:
@@ -50,11 +50,16 @@ def prepare(tree: Tree, plan: Plan) -> None:
 
 
 def change_files(tree: Tree, plan: Plan) -> None:
-    """Set aside what is not ours to lose; then create, update and remove. Refuses what changed since it was planned."""
+    """Back up files that were edited or are adopted; then create, update and remove.
+
+    Raises PathError if a file has changed since the plan was made.
+    """
     changes = [change for change in plan.changes if change.kind is not ChangeKind.KEEP]
     for change in changes:
         if tree.look(change.path) != change.found:
-            raise PathError(f"{change.path} has just been changed by somebody else", hint="run the same command again")
+            raise PathError(
+                f"{change.path} has just been changed by another process", hint="run the same command again"
+            )
     lost = [(change.path, change.found) for change in changes if change.found and (change.edited or change.foreign)]
     backups.keep(tree, plan.generation.manifest.directories.state, lost)
     for change in changes:

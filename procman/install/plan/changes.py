@@ -1,4 +1,4 @@
-"""The comparison, file by file, of what is to be on disk with what is there: pure, but for the reading `Disk` does."""
+"""Compares, file by file, what should be on disk with what is there; only `Disk` reads from it."""
 
 from __future__ import annotations
 
@@ -16,44 +16,44 @@ from procman.project import ChangeKind, RenderedFile
 
 
 class Disk(Protocol):
-    """What a comparison may ask; `Tree` answers for the real one."""
+    """What a comparison needs to know about the disk; `Tree` implements it for the real one."""
 
     def look(self, path: Path) -> Found | None:
-        """Return what is at PATH."""
+        """Return what is at `path`."""
 
     def has_directory(self, path: Path) -> bool:
-        """Say whether PATH is a directory."""
+        """Return whether `path` is a directory."""
 
     def names(self, path: Path) -> list[str]:
-        """Return the names in the directory PATH."""
+        """Return the names in the directory `path`."""
 
     def check_private(self, path: Path) -> None:
-        """Raise PathError if others can write to the directory PATH."""
+        """Raise PathError if others can write to the directory `path`."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What applying the plan does to one path."""
+    """What a plan does to one path."""
 
     kind: ChangeKind
     path: Path
     found: Found | None
-    """What is there now."""
+    """What is there now; None: nothing."""
     new: RenderedFile | None
-    """What will be; None: nothing."""
+    """What will be there; None: nothing."""
     edited: bool = False
-    """Somebody changed our file: it is set aside before it is changed or removed."""
+    """The file is managed but was edited by hand: it is backed up before it is changed or removed."""
     foreign: bool = False
-    """It is somebody else's, taken over because the administrator asked for it: set aside too."""
+    """The file is unmanaged and is adopted (`--replace`): it is backed up, too."""
 
     @property
     def old_content(self) -> bytes | None:
-        """What the file holds; None if there is no file."""
+        """Return the current content of the file; None if there is no file."""
         return self.found.content if self.found else None
 
     @property
     def new_content(self) -> bytes | None:
-        """What it will hold; None if it will be gone."""
+        """Return its new content; None if the file is removed."""
         return content_of(self.new) if self.new else None
 
     @property
@@ -65,27 +65,27 @@ class Change:
 
 @dataclass(frozen=True)
 class Recorded:
-    """Which files earlier runs recorded as ours, by path with all digests they were given."""
+    """The files that earlier runs recorded as managed: by path, with every digest recorded for it."""
 
     current: Mapping[Path, Collection[str]]
     """In the current generation."""
     unfinished: Mapping[Path, Collection[str]]
-    """In those that an interrupted run may have put in place: ours only where the digest is right."""
+    """In generations that an interrupted run may have installed in part: managed only if the digest matches."""
     others: Mapping[Path, Collection[str]]
     """In the current generations of the scope's other projects."""
 
     def is_ours(self, path: Path, content: bytes) -> bool:
-        """Say whether the file with CONTENT at PATH was put there by procman, edited since or not."""
+        """Return whether procman installed the file at `path` that now has `content`, edited since or not."""
         return path in self.current or path in self.others or digest(content) in self.unfinished.get(path, ())
 
     def is_edited(self, path: Path, content: bytes) -> bool:
-        """Say whether CONTENT is nothing that was ever recorded for PATH."""
+        """Return whether `content` was never recorded for `path`."""
         known = (self.current, self.unfinished, self.others)
         return not any(digest(content) in records.get(path, ()) for records in known)
 
 
 def digests(manifests: Iterable[Manifest]) -> dict[Path, set[str]]:
-    """Return the digests that MANIFESTS have for each path."""
+    """Return the digests that `manifests` record for each path."""
     known: dict[Path, set[str]] = {}
     for manifest in manifests:
         for file in manifest.files:
@@ -94,19 +94,19 @@ def digests(manifests: Iterable[Manifest]) -> dict[Path, set[str]]:
 
 
 def compare(file: RenderedFile, recorded: Recorded, directories: Directories, disk: Disk, *, adopt: bool) -> Change:
-    """Return what has to happen for FILE to be on disk. Raises PathError where something stands in its way."""
+    """Return the change that installs `file`. Raises PathError if something else is at its path."""
     found = disk.look(file.path)
     if found is None:
         identify(file.owner, file.group)
         return Change(ChangeKind.CREATE, file.path, None, file)
     if found.content is None:
-        raise PathError(f"{file.path} is {found.noun} where a file of procman's belongs", hint="move it away")
+        raise PathError(f"{file.path} is {found.noun}, but procman installs a file there", hint="move it away")
     same = found.content == content_of(file)
     ours = recorded.is_ours(file.path, found.content) or (same and _looks_like_ours(file, directories))
     if not ours and not adopt:
         raise PathError(
-            f"{file.path} exists and was not put there by procman",
-            hint=f"move it away, or have it set aside: procman install --replace {file.path}",
+            f"{file.path} exists, and procman did not install it",
+            hint=f"move it away, or have procman back it up and replace it: procman install --replace {file.path}",
         )
     kind = ChangeKind.KEEP if same and ours and _has_owner_and_mode(file, found) else ChangeKind.UPDATE
     edited = ours and not same and recorded.is_edited(file.path, found.content)
@@ -114,7 +114,7 @@ def compare(file: RenderedFile, recorded: Recorded, directories: Directories, di
 
 
 def removals(desired: Collection[Path], recorded: Recorded, disk: Disk) -> list[Change]:
-    """Return a change for each file of ours that is not DESIRED any more, children first."""
+    """Return a change for each managed file that is no longer `desired`, children first."""
     paths = {*recorded.current, *recorded.unfinished} - {*desired, *recorded.others}
     changes = []
     for path in sorted(paths, reverse=True):
@@ -126,12 +126,12 @@ def removals(desired: Collection[Path], recorded: Recorded, disk: Disk) -> list[
 
 
 def adopted(path: Path, left: str | None, disk: Disk) -> Change | None:
-    """Return the change that leaves LEFT of somebody else's file, or removes it; None if that was done before."""
+    """Return the change that reduces an unmanaged file to `left`, or removes it; None if that was done before."""
     found = disk.look(path)
     if found is None:
         return None
     if found.content is None:
-        raise PathError(f"{path} is {found.noun}, not a file that can be taken over", hint="change it by hand")
+        raise PathError(f"{path} is {found.noun}, not a file that --replace can adopt", hint="change it by hand")
     if left is None:
         return Change(ChangeKind.REMOVE, path, found, None, foreign=True)
     new = RenderedFile(path, left, found.mode, user_name(found.owner), group_name(found.group), programs=())
@@ -139,7 +139,7 @@ def adopted(path: Path, left: str | None, disk: Disk) -> Change | None:
 
 
 def given_back(path: Path, copy: Found, disk: Disk) -> Change:
-    """Return the change that puts somebody else's file back as it was before it was taken over."""
+    """Return the change that restores an adopted file to what it was before."""
     found = disk.look(path)
     text = (copy.content or b"").decode("utf-8", "surrogateescape")
     new = RenderedFile(path, text, copy.mode, user_name(copy.owner), group_name(copy.group), programs=())
@@ -152,7 +152,7 @@ def _without_comments(content: bytes) -> list[bytes]:
 
 
 def _looks_like_ours(file: RenderedFile, directories: Directories) -> bool:
-    # When the state was lost: what is to the byte what we would write, and says so or stands in a place of ours.
+    # If the state directory was lost: the content is exactly ours, and has our marker or is in a directory of ours.
     places = (directories.configuration, directories.library, directories.shared_configuration)
     return MARKER in file.content or any(place in file.path.parents for place in places)
 

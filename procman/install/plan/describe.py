@@ -1,4 +1,4 @@
-"""From what is rendered to what a manifest remembers of it, and back; `status` needs neither."""
+"""Converts a rendering into what a manifest records of it, and back; `status` does not import this."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Record = TypeVar("Record", InstalledFile, InstalledProgram, Manifest, RenderedFi
 
 
 def content_of(file: RenderedFile) -> bytes:
-    """Return FILE as bytes; what is left of somebody else's file may hold bytes that are no UTF-8."""
+    """Return the content of `file` as bytes; the remainder of an adopted file may contain bytes that are not UTF-8."""
     return file.content.encode("utf-8", "surrogateescape")
 
 
@@ -32,7 +32,7 @@ def describe(
     templates_digest: str,
     left_out: tuple[str, ...] = (),
 ) -> Manifest:
-    """Return the manifest of `rendering` before it is compared with the disk, with the fields that `project` has too.
+    """Return the manifest of `rendering`, with the fields it shares with `project`, before a comparison with the disk.
 
     `configuration` is the content of procman.toml, `procman` the version.
     """
@@ -52,25 +52,25 @@ def describe(
 
 
 def installed_file(file: RenderedFile) -> InstalledFile:
-    """Return what a manifest remembers of FILE."""
+    """Return what a manifest records of `file`."""
     return record_of(InstalledFile, file, digest=digest(content_of(file)))
 
 
 def record_of(kind: type[Record], source: object, **others: object) -> Record:
-    """Return the record of KIND with every field that SOURCE has too; OTHERS are the rest, and go before."""
+    """Return a record of `kind` with every field that `source` has too; `others` are the rest, and take precedence."""
     shared = {field.name: getattr(source, field.name) for field in fields(kind) if hasattr(source, field.name)}
     return kind(**shared | others)
 
 
 def rendering_of(tree: Tree, state: Path, generation: Generation) -> Rendering:
-    """Return what GENERATION put on disk, to be planned and applied once more: that is a roll-back."""
+    """Return the files and directories of `generation`, from its stored copies, for a rollback."""
     store = store_of(state, generation.number)
     files = []
     for file in generation.manifest.files:
         content = tree.read_private(store / file.digest)
         if content is None or digest(content) != file.digest:
             raise ProcmanError(
-                f"{store / file.digest} is missing or damaged: it is {file.path} of generation {generation.number}",
+                f"{store / file.digest} is missing or damaged; it is {file.path} of generation {generation.number}",
                 hint="choose another generation, or install from procman.toml",
             )
         files.append(record_of(RenderedFile, file, content=content.decode("utf-8", "surrogateescape")))

@@ -1,4 +1,4 @@
-"""Which directories a plan makes, and which it hands over; what is wrong with a path is a problem of the plan."""
+"""Which directories a plan creates, and which get another owner; a bad path becomes a problem of the plan."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from procman.model import RenderedDirectory
 from procman.project import Rendering
 
 ROOT = "root"
-"""The owner of directories in which process managers open, as root and by name, what is to be opened there."""
+"""The owner of directories in which a process manager opens files by name as root."""
 
 
 def to_make(rendering: Rendering, desired: Manifest, disk: Disk, problems: list[str]) -> tuple[RenderedDirectory, ...]:
-    """Return the rendered directories that do not exist, and what is missing above them and above the files."""
+    """Return the rendered directories that do not exist, and missing parents of theirs and of the files."""
     rendered = {directory.path: directory for directory in rendering.directories}
     missing: dict[Path, RenderedDirectory] = {}
     exists = {Path("/")}
@@ -31,7 +31,7 @@ def to_make(rendering: Rendering, desired: Manifest, disk: Disk, problems: list[
             exists.add(path)
             return
         if path.parent in exists and (found := disk.look(path)):
-            raise PathError(f"{path} is {found.noun} where a directory belongs", hint="move it away")
+            raise PathError(f"{path} is {found.noun}, but procman needs a directory there", hint="move it away")
         directory = rendered.get(path) or RenderedDirectory(path, desired.directory_mode, None, None, shared=True)
         identify(directory.owner, directory.group)
         missing[path] = directory
@@ -43,7 +43,7 @@ def to_make(rendering: Rendering, desired: Manifest, disk: Disk, problems: list[
 
 
 def check_private(rendering: Rendering, disk: Disk, problems: list[str]) -> None:
-    """See that root's own directories are root's alone where they were there before."""
+    """Check that existing directories which must be root's can be written by root alone."""
     for directory in rendering.directories:
         if directory.owner == ROOT:
             with collecting(problems):
@@ -53,7 +53,7 @@ def check_private(rendering: Rendering, disk: Disk, problems: list[str]) -> None
 def to_hand_over(
     rendering: Rendering, desired: Manifest, disk: Disk, problems: list[str]
 ) -> tuple[RenderedDirectory, ...]:
-    """Return which directories of programs belong to somebody else: the launcher could not open its lock there."""
+    """Return the programs' directories that belong to another user, in which the launcher could not open its lock."""
     found = []
     for directory in rendering.directories:
         if directory.path.parent == desired.directories.state / "run" and directory.owner is not None:
@@ -67,7 +67,7 @@ def to_hand_over(
 
 @contextmanager
 def collecting(problems: list[str]) -> Iterator[None]:
-    """Add to PROBLEMS what is wrong with a path, with its remedy, and go on."""
+    """Append a PathError to `problems`, with its hint, instead of raising it."""
     try:
         yield
     except PathError as error:

@@ -1,4 +1,4 @@
-"""How the files on disk differ from what a generation put there; asked every minute, so nothing is read in vain."""
+"""How the installed files differ from their generation; runs every minute, so it reads only files that may differ."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from procman.model import Directories
 
 
 def differences(manifest: Manifest) -> Iterator[str]:
-    """Yield, in plain words, how the installed files and procman.toml differ from MANIFEST, that of what is current."""
+    """Yield, in plain words, how the installed files and procman.toml differ from the current `manifest`."""
     since = _completed(manifest.directories.state)
     doubtful = [file for file in manifest.files if not _untouched(file, since)]
     if doubtful:
         with Tree() as tree:
             yield from (text for file in doubtful if (text := _difference(tree, manifest, file)))
     for name in manifest.left_out:
-        yield f"{name} was removed, for it did not become healthy; `procman install` tries it again"
+        yield f"{name} was removed because it did not become healthy; `procman install` tries it again"
     yield from _configuration_difference(manifest)
 
 
 def _completed(state: Path) -> int:
-    """Return when, in ns since the epoch, the last file was in place; 0 where that cannot be relied on."""
+    """Return when the last file was installed, in ns since the epoch; 0 if that is not reliable."""
     try:
         completed = os.lstat(state / "current").st_ctime_ns
     except OSError:
@@ -37,7 +37,7 @@ def _completed(state: Path) -> int:
 
 
 def _untouched(file: InstalledFile, since: int) -> bool:
-    # No write, rename, link, chmod or chown leaves this time as it was, and nobody can set it (inode(7)).
+    # Every write, rename, link, chmod and chown updates this time, and no call can set it (inode(7)).
     try:
         found = os.lstat(file.path)
     except OSError:
@@ -60,7 +60,7 @@ def _difference(tree: Tree, manifest: Manifest, file: InstalledFile) -> str:
 
 
 def _is_anothers(tree: Tree, directories: Directories, path: Path, content: str) -> bool:
-    """Say whether another project has put CONTENT, a digest, into the shared file PATH: with a newer procman, say."""
+    """Return whether another project, perhaps with a newer procman, wrote `content`, a digest, to the shared `path`."""
     others = manifests_of_others(tree, directories)
     return any((path, content) == (file.path, file.digest) for other in others for file in other.files)
 
@@ -70,17 +70,21 @@ def _configuration_difference(manifest: Manifest) -> Iterator[str]:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        yield f"{path} is gone; what it said is kept with the generation"
+        yield f"{path} is missing; its content is kept with the generation"
     except OSError:
-        return  # a monitoring user need not be able to read it
+        return  # a monitoring user may not be able to read it
     else:
         if not _is_as_kept(manifest, content) and digest(content) != manifest.configuration_digest:
-            how = f"is not that of generation {back}, which was brought back" if back else "was changed since"
-            yield f"{path} {how}; `procman diff` shows what an install would do"
+            how = (
+                f"is not that of generation {back}, which was rolled back to"
+                if back
+                else "was changed since the install"
+            )
+            yield f"{path} {how}; `procman diff` shows what an install would change"
 
 
 def _is_as_kept(manifest: Manifest, content: bytes) -> bool:
-    """Say whether CONTENT is what the current generation keeps of procman.toml, as far as one may read that."""
+    """Return whether `content` is the procman.toml that the current generation keeps, if that is readable."""
     try:
         return content == (manifest.directories.state / "current" / "procman.toml").read_bytes()
     except OSError:

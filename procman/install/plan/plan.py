@@ -1,4 +1,4 @@
-"""What an install or uninstall has to do, worked out completely before anything is touched."""
+"""Works out everything an install or uninstall has to do, before anything is changed."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from procman.project import ChangeKind, Rendering
 
 @dataclass(frozen=True)
 class Plan:
-    """All that has to be done."""
+    """Everything that has to be done."""
 
     generation: Generation
-    """What will be current."""
+    """The generation that becomes current."""
     written: bool
-    """That generation is on disk already."""
+    """Whether that generation is on disk already."""
     changes: tuple[Change, ...]
-    """One for each path, those that stay as they are included; removals last."""
+    """One for each path, including those that stay the same; removals last."""
     directories: tuple[RenderedDirectory, ...]
-    """Those to make, parents first."""
+    """Directories to create, parents first."""
     handed_over: tuple[RenderedDirectory, ...]
-    """The programs' own directories that are to belong to another user from now on."""
+    """The programs' own directories that get another owner."""
     activations: tuple[Activation, ...]
-    """What the process manager must be told afterwards, in order; what an interrupted run left untold included."""
+    """The activations to carry out afterwards, in order, including those that an interrupted run did not."""
     leftovers: tuple[Path, ...]
     """Temporary files of interrupted runs."""
     unfinished: tuple[int, ...]
-    """Generations that interrupted runs may have put in place in part."""
+    """Generations that interrupted runs may have installed in part."""
     obsolete: tuple[int, ...]
-    """Generations that never became current, and serve no more once this one is."""
+    """Generations that never became current, and are of no use once this one is."""
     nothing_to_do: bool
     before: int | None
-    """The generation that was in place before this, or before the interrupted run that this completes."""
+    """The generation that was installed before this plan, or before the interrupted run that it completes."""
     sections: tuple[Path, ...]
-    """Files of the process manager's that change, or go, and concern no single program: it must be told apart."""
+    """Files of the process manager that change or go and belong to no single program: it has to reload them."""
     problems: tuple[str, ...]
-    """Why it must not be applied, each with its remedy."""
+    """Why the plan must not be applied; each names its fix."""
 
     @property
     def removed(self) -> tuple[Path, ...]:
-        """Return the paths that will be gone."""
+        """Return the paths of the files to remove."""
         return tuple(change.path for change in self.changes if change.kind is ChangeKind.REMOVE)
 
 
@@ -64,11 +64,11 @@ def make_plan(
     adopt: Mapping[Path, str | None] | None = None,
     restore: Mapping[Path, Found] | None = None,
 ) -> Plan:
-    """Compare RENDERING, which DESIRED describes, with DISK and with what earlier runs recorded.
+    """Compare `rendering`, which `desired` describes, with `disk` and with what earlier runs recorded.
 
-    `adopt` names files of others with what is to be left of each: its new content, or None for nothing (also for a
-    file that stands where one of ours belongs); `restore` those that were taken over, with what they were. Touches
-    nothing; what must not be done is told in `problems`.
+    `adopt` maps unmanaged files to what remains of each: its new content, or None for nothing (also for a file at the
+    path of one of ours). `restore` maps adopted files to what they were before. Changes nothing; reasons against the
+    plan are in `problems`.
     """
     problems: list[str] = []
     recorded = _recorded(installation)
@@ -98,10 +98,10 @@ def make_plan(
 
 
 def make_removal(installation: Installation, disk: Disk) -> Plan:
-    """Return the plan that removes every file and program of an installed project, or of an interrupted install."""
+    """Return the plan that removes every file and program of a project that is installed, even if only in part."""
     base = installation.current or installation.latest
     if base is None:
-        raise ProcmanError("nothing of this project is installed", hint="see which are: procman status")
+        raise ProcmanError("nothing of this project is installed", hint="list the projects: procman status")
     nothing = replace(base.manifest, programs=(), files=(), rendered_directories=())
     plan = make_plan(Rendering((), ()), nothing, installation, disk)
     return replace(plan, generation=base, written=True, obsolete=(), nothing_to_do=False)
@@ -136,9 +136,9 @@ def _changes(
             changes.extend([change] if change else [])
     with collecting(problems):
         changes.extend(removals(ours, recorded, disk))
-    theirs = [given_back(path, copy, disk) for path, copy in restore.items()]
+    restored = [given_back(path, copy, disk) for path, copy in restore.items()]
     others = [change for change in changes if change.path not in restore]
-    return (*theirs, *sorted(others, key=lambda change: change.kind is ChangeKind.REMOVE))
+    return (*restored, *sorted(others, key=lambda change: change.kind is ChangeKind.REMOVE))
 
 
 def _leftovers(
@@ -149,7 +149,7 @@ def _leftovers(
     disk: Disk,
     problems: list[str],
 ) -> tuple[Path, ...]:
-    """Return the temporary files in procman's own places, and beside all that is rendered, made or recorded."""
+    """Return the temporary files in procman's own directories, and beside each rendered, created or recorded path."""
     paths = {*recorded.current, *recorded.unfinished, *installation.shared_directories}
     paths |= {directory.path for directory in (*rendering.directories, *directories)}
     paths |= {file.path for file in rendering.files} | {file.path for file in installation.replaced}
@@ -169,9 +169,9 @@ def _with_history(
     directories: Collection[RenderedDirectory],
     changes: Collection[Change],
 ) -> Manifest:
-    """Return DESIRED with what earlier generations made and what this one is going to make."""
+    """Return `desired` with the paths that earlier generations created and those that this one creates."""
     past = installation.past
-    # The state is made before its first manifest is; it is procman's own in any case.
+    # The state directory exists before its first manifest does; it is procman's own in any case.
     made = {directory.path for directory in directories if not directory.shared} - {desired.directories.state}
     taken = {change.path: _replaced(change) for change in changes if change.foreign}
     known = (desired,) if desired.brought_back else installation.live
@@ -191,13 +191,13 @@ def merged(*groups: Collection[Path]) -> tuple[Path, ...]:
 
 
 def _replaced(change: Change) -> ReplacedFile:
-    # Of a file that stood in the place of one of ours nothing is left: ours goes when we do.
+    # If one of our files replaced it, nothing of it remains: our file is removed on uninstall.
     left = change.new_content if change.new and not change.new.programs else None
     return ReplacedFile(change.path, digest(change.old_content or b""), None if left is None else digest(left))
 
 
 def _generation(manifest: Manifest, installation: Installation) -> tuple[Generation, bool]:
-    """Return the generation that MANIFEST makes, and whether it is on disk: it is after an interruption."""
+    """Return the generation of `manifest`, and whether it is on disk already, as after an interruption."""
     for known in (installation.current, *reversed(installation.unfinished), installation.latest):
         if known and known.manifest == _as_rolled_back(manifest, known.manifest):
             return known, True
@@ -205,7 +205,7 @@ def _generation(manifest: Manifest, installation: Installation) -> tuple[Generat
 
 
 def _as_rolled_back(manifest: Manifest, known: Manifest) -> Manifest:
-    """Return MANIFEST, which no roll-back makes, as if one had made it: an install of the same changes nothing (R2)."""
+    """Return `manifest` marked like a rollback's if `known` is one: the same content must change nothing (R2)."""
     return manifest if manifest.brought_back else replace(manifest, brought_back=known.brought_back)
 
 
@@ -217,7 +217,7 @@ def _before(installation: Installation) -> int | None:
 
 def _sections(changes: Collection[Change], installation: Installation) -> tuple[Path, ...]:
     recorded = {file.path for each in installation.live for file in each.files if file.section and not file.restarts}
-    told = installation.pending.sections if installation.pending else ()
+    pending = installation.pending.sections if installation.pending else ()
     changed = (change for change in changes if change.kind is not ChangeKind.KEEP)
     found = [
         change.path
@@ -229,7 +229,7 @@ def _sections(changes: Collection[Change], installation: Installation) -> tuple[
             else change.path in recorded
         )
     ]
-    return tuple(sorted({*told, *found}))
+    return tuple(sorted({*pending, *found}))
 
 
 def _obsolete(installation: Installation, chosen: int) -> tuple[int, ...]:

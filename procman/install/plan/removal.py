@@ -1,4 +1,4 @@
-"""The way back: the files removed, then the directories, and with `purge` all that procman remembers (R9)."""
+"""Removes the files, then the directories, and with `purge` everything that procman recorded (R9)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from procman.model import Directories
 
 @dataclass(frozen=True)
 class Remains:
-    """What an uninstall left, to be listed."""
+    """What an uninstall left on disk."""
 
     stays: tuple[Path, ...]
-    """Logs, schedules, copies set aside, generations; and what is not procman's in directories it made."""
+    """Logs, schedules, backups, generations; and directories that procman created but others have files in."""
     restored: tuple[Path, ...]
-    """Files of others that had been taken over, and are as they were."""
+    """Files that had been adopted, and are as they were before."""
 
 
 def remove_files(tree: Tree, plan: Plan) -> None:
-    """Carry out a plan of `make_removal`: every file goes, edited ones are set aside. The lock must be held.
+    """Carry out a plan of `make_removal`: remove every file, after backing up edited ones. The lock must be held.
 
-    Afterwards the caller carries out `plan.activations` and strikes off each; then it calls `clear`. Once interrupted,
-    all of it can be run again.
+    The caller then carries out `plan.activations`, records each, and calls `clear`. After an interruption, all of it
+    can be run again.
     """
     state = plan.generation.manifest.directories.state
     prepare(tree, plan)
@@ -42,15 +42,15 @@ def remove_files(tree: Tree, plan: Plan) -> None:
 
 
 def clear(tree: Tree, directories: Directories, installation: Installation, *, purge: bool) -> Remains:
-    """Remove the empty directories procman made, and the record of what is installed; the files must be gone.
+    """Remove the empty directories procman created, and the record of what is installed; the files must be gone.
 
-    INSTALLATION is as it was before them. With PURGE also logs, copies set aside, generations and the programs' own
-    directories; the schedule stays even then, for it is the project's data.
+    `installation` is what was read before the files were removed. `purge` also removes logs, backups, generations and
+    the programs' own directories, but never the schedule, because it is the project's data.
     """
     past = installation.past
     restored = tuple(restore(tree, directories.state, installation.replaced))
     generations.forget_current(tree, directories.state)
-    # Of programs that are no more.
+    # Their programs no longer exist.
     tree.remove_tree(directories.state / holds.DIRECTORY)
     generations.forget_healing(tree, directories.state)
     if purge:
@@ -71,7 +71,7 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
 
 
 def restore(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> Iterator[Path]:
-    """Bring back what was taken over from others, where nobody has changed what was left of it; yield what was."""
+    """Restore adopted files whose remainder has not been changed since; yield their paths."""
     for path, copy in restorable(tree, state, replaced).items():
         tree.write(path, copy.content or b"", copy.mode, copy.owner, copy.group)
         yield path
@@ -79,7 +79,7 @@ def restore(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> Iter
 
 
 def restorable(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> dict[Path, Found]:
-    """Return what was taken over from others, as it was, where nobody has changed what was left of it."""
+    """Return the backups of adopted files whose remainder has not been changed since."""
     copies = {
         file.path: backups.kept(tree, state, file.path, file.digest)
         for file in sorted(replaced, key=lambda file: file.path)
@@ -103,7 +103,7 @@ def _needed(others: Iterable[Manifest]) -> set[Path]:
 
 
 def _logs(tree: Tree, state: Path, past: Iterable[Manifest]) -> list[Path]:
-    """Return the logs there are, that of events and rotated ones included."""
+    """Return the existing logs, including the event log and rotated ones."""
     places = (*merged(*(manifest.log_files for manifest in past)), state / event_log.NAME)
     return [found for path in places for found in _rotated(tree, path)]
 
@@ -112,7 +112,7 @@ def _rotated(tree: Tree, path: Path) -> list[Path]:
     try:
         return _beside(tree, path, r"\.\d+")
     except PathError:
-        # Somebody has given its directory away since: procman does not look into that as root, and leaves it.
+        # The directory has been given to another user since: as root, procman does not list it.
         return []
 
 
@@ -123,7 +123,7 @@ def _stays(tree: Tree, directories: Directories, past: Collection[Manifest]) -> 
             # dbm adds .db, or .dat, .dir and .bak.
             yield from _beside(tree, path, r"\..+")
         except PathError:
-            # Its directory is the service user's: procman does not look into that as root.
+            # The directory is the service user's: as root, procman does not list it.
             yield path
     yield from backups.copies(tree, directories.state)
     places = (directories.state / "generations", *merged(*(manifest.directories_made for manifest in past)))

@@ -1,4 +1,4 @@
-"""What is done by descriptor to a name in a directory, and to all below it; `paths` decides which directory."""
+"""Operations on a name in a directory that is given by descriptor; trusted_walk.py finds the directory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGEST_FILE = 64 * 1024 * 1024
 
 @contextmanager
 def closing(descriptor: int) -> Iterator[int]:
-    """Close DESCRIPTOR in the end."""
+    """Close `descriptor` on exit."""
     try:
         yield descriptor
     finally:
@@ -27,8 +27,8 @@ def closing(descriptor: int) -> Iterator[int]:
 
 
 def content(directory: int, name: str) -> bytes | None:
-    """Return the content of the file NAME; None if it is none."""
-    # Not blocking, and asked again by descriptor: a pipe may have taken the file's place.
+    """Return the content of the file `name`; None if it is not a regular file."""
+    # Non-blocking, and its type is checked by descriptor: a pipe may have taken the file's place.
     descriptor = os.open(name, FLAGS, dir_fd=directory)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         status = os.fstat(descriptor)
@@ -40,17 +40,17 @@ def content(directory: int, name: str) -> bytes | None:
 
 
 def give(descriptor: int, mode: int, owner: int, group: int) -> None:
-    """Give what is open as DESCRIPTOR its owner, and only then its mode."""
+    """Set the owner of the open `descriptor`, and only then its mode."""
     if (owner, group) != (AS_CREATED, AS_CREATED):
         os.fchown(descriptor, owner, group)
     os.fchmod(descriptor, mode)
 
 
 def hand_over(directory: int, name: str, owner: int, group: int) -> None:
-    """Give the directory NAME, and the files in it that its owner has made, to OWNER and GROUP.
+    """Give the directory `name`, and the files in it that its owner created, to `owner` and `group`.
 
-    Only regular files that have no other name: what else the former owner put there leads elsewhere, or may. The
-    directory comes last, so that all of it can be done again after an interruption.
+    Skips everything but regular files with a single name, because the former owner may have placed links to other
+    files. The directory comes last, so that an interrupted call can be repeated.
     """
     with closing(os.open(name, LIST, dir_fd=directory)) as descriptor:
         former = os.fstat(descriptor).st_uid
@@ -74,7 +74,7 @@ def _hand_over_file(directory: int, name: str, former: int, owner: int, group: i
 
 
 def remove_below(directory: int, name: str, depth: int = 0) -> None:
-    """Remove NAME and all below it, whoever owns that: a link is removed, never followed."""
+    """Remove `name` and everything below it, whoever owns it; a link is removed, never followed."""
     try:
         descriptor = os.open(name, LIST, dir_fd=directory)
     except OSError as error:
@@ -84,9 +84,9 @@ def remove_below(directory: int, name: str, depth: int = 0) -> None:
         return
     with closing(descriptor):
         if depth > _DEEPEST:
-            raise OSError(errno.ELOOP, "its directories are nested too deep; remove them by hand")
+            raise OSError(errno.ELOOP, "its directories are nested too deeply; remove them by hand")
         for child in os.listdir(descriptor):
-            # Somebody else may be removing the same.
+            # Another process may be removing the same.
             with suppress(FileNotFoundError):
                 remove_below(descriptor, child, depth + 1)
     os.rmdir(name, dir_fd=directory)

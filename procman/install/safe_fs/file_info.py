@@ -1,4 +1,4 @@
-"""What is found at a path, and whose it is."""
+"""What is at a path, and who owns it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from procman.accounts import group_id, user_id
 from procman.errors import ProcmanError
 
 AS_CREATED = -1
-"""In place of a user or group id: whatever the new file gets by itself."""
+"""In place of a user or group id: keep the one that the kernel gives a new file."""
 
 
 class PathError(ProcmanError):
-    """A path that cannot be read or written, or that is not safe to."""
+    """A path that cannot be read or written, or not safely."""
 
 
 class Found(NamedTuple):
-    """What is at a path; of a link, the link itself."""
+    """What is at a path; a link is not followed."""
 
     content: bytes | None
-    """None for anything but a regular file."""
+    """None if it is not a regular file."""
     kind: int
     """The file type, as `stat.S_IFMT` gives it."""
     mode: int
@@ -30,11 +30,11 @@ class Found(NamedTuple):
 
     @property
     def noun(self) -> str:
-        """Say what it is, for a message."""
+        """Return what it is, for a message."""
         return _NOUNS.get(self.kind, "a device")
 
     def belongs_to(self, owner: int, group: int) -> bool:
-        """Say whether it has this owner and group already; AS_CREATED is any."""
+        """Return whether it has this owner and group already; AS_CREATED matches any."""
         return owner in (self.owner, AS_CREATED) and group in (self.group, AS_CREATED)
 
 
@@ -48,7 +48,7 @@ _NOUNS = {
 
 
 def identify(owner: str | None, group: str | None) -> tuple[int, int]:
-    """Return the ids of OWNER and GROUP, given as names or numbers; AS_CREATED for None. Raises PathError."""
+    """Return the ids of `owner` and `group`, given as names or numbers; AS_CREATED for None. Raises PathError."""
     return _id_of("user", owner, user_id, "passwd"), _id_of("group", group, group_id, "group")
 
 
@@ -57,5 +57,5 @@ def _id_of(what: str, name: str | None, look_up: Callable[[str], int | None], da
         return AS_CREATED
     found = int(name) if name.isdecimal() else look_up(name)
     if found is None:
-        raise PathError(f"there is no {what} {name} on this host", hint=f"see: getent {database} {name}")
+        raise PathError(f"there is no {what} {name} on this host", hint=f"check with: getent {database} {name}")
     return found

@@ -1,4 +1,4 @@
-"""The only code that touches paths as root: by directory descriptor (trusted_walk.py), whole files or none (R1)."""
+"""The only code that uses paths as root: by directory descriptor (trusted_walk.py), whole files or none (R1)."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY)
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.procman-[0-9a-f]{16}", re.DOTALL)
 _AS_ROOT = "run the same command as root, or as the user who installed"
-_NO_SPACE = "free some space there and run the same command again; no file was left half written"
+_NO_SPACE = "free some space and run the same command again; no file is partly written"
 _HINTS = {
     errno.EACCES: _AS_ROOT,
     errno.EPERM: _AS_ROOT,
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
-    errno.EROFS: "that file system is mounted read-only: see `findmnt` and the kernel's log (dmesg)",
-    errno.EIO: "the disk reported an error: see the kernel's log (dmesg)",
+    errno.EROFS: "the file system is mounted read-only: see `findmnt` and the kernel log (`dmesg`)",
+    errno.EIO: "the disk reported an error: see the kernel log (`dmesg`)",
 }
 
 
 def temporary_name(name: str) -> str:
-    """Return a name beside NAME that nobody can guess and that `finished_name` recognises."""
+    """Return an unpredictable temporary name for `name`, which `finished_name` recognises."""
     return f".{name}.procman-{os.urandom(8).hex()}"
 
 
 def finished_name(name: str) -> str | None:
-    """Return the name that the temporary NAME was to get in the end; None if it is no temporary of ours."""
+    """Return the final name for the temporary `name`; None if it is not one of ours."""
     match = _TEMPORARY.fullmatch(name)
     return (finished_name(match["name"]) or match["name"]) if match else None
 
 
 class Tree:
-    """The file system as the caller may safely use it; a context manager, because it holds directories open.
+    """Safe access to the file system; a context manager, because it holds directories open.
 
-    Paths are absolute, and every call walks as `Walk` does. A writing call replaces the whole file or fails and leaves
-    it; what was done survives a power cut once `sync` has returned. Raises PathError.
+    Paths are absolute, and every call reaches them as `Walk` does. A writing call replaces the whole file, or fails and
+    leaves it as it is; changes survive a power cut once `sync` has returned. Raises PathError.
     """
 
     def __init__(self) -> None:
@@ -61,8 +61,8 @@ class Tree:
     # Reading
 
     def look(self, path: Path) -> Found | None:
-        """Return what is at PATH, with the content of a regular file; None if there is nothing."""
-        with _telling(path, "read"):
+        """Return what is at `path`, with the content of a regular file; None if there is nothing."""
+        with _path_errors(path, "read"):
             try:
                 directory, name = self._place(path)
                 status = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -72,25 +72,25 @@ class Tree:
             return Found(content, stat.S_IFMT(status.st_mode), status.st_mode & 0o7777, status.st_uid, status.st_gid)
 
     def read_private(self, path: Path) -> bytes | None:
-        """Return the content of a file that only root or the caller can have written; None if there is none."""
+        """Return the content of a file that only root or the caller could have written; None if there is none."""
         found = self.look(path)
         if found is None:
             return None
         if found.content is None or found.owner not in self._walk.trusted or found.mode & 0o022:
             raise PathError(
-                f"{path} could have been written by others than {self._walk.trusted_names()}: it is not trusted",
-                hint=f"find out who changed it: ls -l {path}",
+                f"{path} is not trusted: users other than {self._walk.trusted_names()} could have written it",
+                hint=f"check its owner and mode: ls -l {path}",
             )
         return found.content
 
     def has_directory(self, path: Path) -> bool:
-        """Say whether PATH is a directory or a trusted link to one; the way to it must be safe, but not itself."""
-        with _telling(path, "read"):
+        """Return whether `path` is a directory or a trusted link to one; only its parents must be safe."""
+        with _path_errors(path, "read"):
             try:
                 directory, name = self._place(path)
                 status = os.stat(name or ".", dir_fd=directory, follow_symlinks=False)
                 if stat.S_ISLNK(status.st_mode):
-                    # Checks the link; its target may belong to anybody, as any directory here may.
+                    # This checks the link. Its target may belong to any user, like any directory here.
                     self._walk.target(path)
                     return stat.S_ISDIR(os.stat(name, dir_fd=directory).st_mode)
                 return stat.S_ISDIR(status.st_mode)
@@ -98,8 +98,8 @@ class Tree:
                 return False
 
     def names(self, path: Path) -> list[str]:
-        """Return the sorted names in the directory PATH; none if it does not exist."""
-        with _telling(path, "read"):
+        """Return the sorted names in the directory `path`; none if it does not exist."""
+        with _path_errors(path, "read"):
             try:
                 descriptor = os.open(".", LIST, dir_fd=self._walk.descriptor(path))
             except FileNotFoundError:
@@ -108,8 +108,8 @@ class Tree:
                 return sorted(os.listdir(descriptor))
 
     def read_link(self, path: Path) -> str | None:
-        """Return what the trusted link at PATH says; None if there is no link."""
-        with _telling(path, "read"):
+        """Return the target of the trusted link at `path`; None if there is no link."""
+        with _path_errors(path, "read"):
             try:
                 self._walk.target(path)
                 directory, name = self._place(path)
@@ -120,9 +120,9 @@ class Tree:
     # Writing
 
     def write(self, path: Path, content: bytes, mode: int, owner: int = AS_CREATED, group: int = AS_CREATED) -> None:
-        """Put a whole file at PATH, in place of whatever file or link was there."""
+        """Write a whole file to `path`, replacing any file or link there."""
         with self._replacing(path) as (directory, temporary):
-            # Empty and private until it has its owner and mode.
+            # The file is empty and private until it has its owner and mode.
             descriptor = os.open(temporary, _CREATE, 0o600, dir_fd=directory)
             with closing(descriptor):
                 give(descriptor, mode, owner, group)
@@ -132,12 +132,12 @@ class Tree:
                 os.fsync(descriptor)
 
     def link(self, path: Path, target: str) -> None:
-        """Put a symbolic link to TARGET at PATH, in place of the link that was there."""
+        """Create a symbolic link to `target` at `path`, replacing any link there."""
         with self._replacing(path) as (directory, temporary):
             os.symlink(target, temporary, dir_fd=directory)
 
     def make_directory(self, path: Path, mode: int, owner: int = AS_CREATED, group: int = AS_CREATED) -> bool:
-        """Make the directory PATH, with its mode and owner from the first moment on; return False if it was there."""
+        """Create the directory `path`, with its mode and owner from the start; return False if it exists."""
         if self.has_directory(path):
             return False
         with self._replacing(path) as (directory, temporary):
@@ -147,14 +147,14 @@ class Tree:
         return True
 
     def hand_over(self, path: Path, owner: int, group: int) -> None:
-        """Give the directory PATH, with the files in it that its owner has made, to OWNER and GROUP."""
-        with _telling(path, "handed over"):
+        """Give the directory `path`, and the files in it that its owner created, to `owner` and `group`."""
+        with _path_errors(path, "given to another user"):
             directory, name = self._place(path)
             hand_over(directory, name, owner, group)
 
     def rename(self, path: Path, new: Path) -> None:
-        """Give PATH the name NEW, which for a directory must be free or an empty one's."""
-        with _telling(new, "written"):
+        """Rename `path` to `new`; for a directory, `new` must be unused or an empty directory."""
+        with _path_errors(new, "written"):
             directory, name = self._place(path)
             new_directory, new_name = self._place(new)
             os.rename(name, new_name, src_dir_fd=directory, dst_dir_fd=new_directory)
@@ -162,15 +162,15 @@ class Tree:
             self._unsynced |= {path.parent, new.parent}
 
     def remove(self, path: Path) -> None:
-        """Remove the file or link PATH, if there is one."""
-        with _telling(path, "removed"), suppress(FileNotFoundError):
+        """Remove the file or link `path`, if it exists."""
+        with _path_errors(path, "removed"), suppress(FileNotFoundError):
             directory, name = self._place(path)
             os.unlink(name, dir_fd=directory)
             self._unsynced.add(path.parent)
 
     def remove_directory(self, path: Path) -> bool:
-        """Remove the directory PATH if it is empty; return whether it was removed."""
-        with _telling(path, "removed"):
+        """Remove the directory `path` if it is empty; return whether it was removed."""
+        with _path_errors(path, "removed"):
             try:
                 directory, name = self._place(path)
                 os.rmdir(name, dir_fd=directory)
@@ -183,59 +183,59 @@ class Tree:
             return True
 
     def remove_tree(self, path: Path) -> None:
-        """Remove PATH and all below it, whoever owns that: a link is removed, never followed."""
-        with _telling(path, "removed"), suppress(FileNotFoundError):
+        """Remove `path` and everything below it, whoever owns it; a link is removed, never followed."""
+        with _path_errors(path, "removed"), suppress(FileNotFoundError):
             directory, name = self._place(path)
             for last in (False, False, True):
                 try:
                     remove_below(directory, name)
                     break
                 except OSError as error:
-                    # Somebody may have put one more thing there meanwhile.
+                    # Another process may have added a file meanwhile.
                     if last or error.errno not in _NOT_EMPTY:
                         raise
             self._walk.forget(path)
             self._unsynced.add(path.parent)
 
     def sync(self) -> None:
-        """Make every name given, changed or removed so far survive a power cut."""
+        """Make every name added, changed or removed so far survive a power cut."""
         while self._unsynced:
             path = self._unsynced.pop()
-            # Whoever removed a directory with its content has nothing left to make last.
-            with _telling(path, "written"), suppress(FileNotFoundError):
+            # A directory that has been removed since has nothing to sync.
+            with _path_errors(path, "written"), suppress(FileNotFoundError):
                 descriptor = os.open(".", LIST, dir_fd=self._walk.descriptor(path))
                 with closing(descriptor):
                     os.fsync(descriptor)
 
     def open_lock(self, path: Path) -> int:
-        """Open or make the private file PATH, for `flock`; the caller closes the descriptor."""
-        # 0600: whoever can open a file can lock it, and so keep everybody else out.
+        """Open or create the private file `path` for `flock`; the caller closes the descriptor."""
+        # 0600, because any user who can open a file can lock it and block everyone else.
         return self._open_own(path, os.O_RDWR, 0o600)
 
     def open_log(self, path: Path) -> int:
-        """Open or make the file PATH, for all to read, to append to it; the caller closes the descriptor."""
+        """Open or create the file `path`, readable by all, for appending; the caller closes the descriptor."""
         descriptor = self._open_own(path, os.O_WRONLY | os.O_APPEND, 0o644)
         os.fchmod(descriptor, 0o644)
         return descriptor
 
     def _open_own(self, path: Path, flags: int, mode: int) -> int:
-        with _telling(path, "opened"):
+        with _path_errors(path, "opened"):
             directory, name = self._place(path)
             descriptor = os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, mode, dir_fd=directory)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid not in self._walk.trusted:
             os.close(descriptor)
-            raise PathError(f"{path} is not a file of {self._walk.trusted_names()}", hint=f"rm {path}")
+            raise PathError(f"{path} is not a file owned by {self._walk.trusted_names()}", hint=f"rm {path}")
         return descriptor
 
     def check_private(self, path: Path) -> None:
-        """Raise PathError if others can write to the directory PATH, or have left something treacherous in it."""
-        with _telling(path, "read"), suppress(FileNotFoundError):
+        """Raise PathError if others can write to the directory `path`, or have left links or pipes in it."""
+        with _path_errors(path, "read"), suppress(FileNotFoundError):
             self._walk.check_private(path)
 
     def is_at(self, path: Path, descriptor: int) -> bool:
-        """Say whether what is open as DESCRIPTOR is what PATH now names."""
-        with _telling(path, "read"):
+        """Return whether `path` still names the file that is open as `descriptor`."""
+        with _path_errors(path, "read"):
             try:
                 directory, name = self._place(path)
                 found = os.stat(name, dir_fd=directory, follow_symlinks=False)
@@ -248,7 +248,7 @@ class Tree:
 
     @contextmanager
     def _replacing(self, path: Path) -> Iterator[tuple[int, str]]:
-        with _telling(path, "written"):
+        with _path_errors(path, "written"):
             directory, name = self._place(path)
             temporary = temporary_name(name)
             try:
@@ -262,7 +262,7 @@ class Tree:
 
 
 @contextmanager
-def _telling(path: Path, done: str) -> Iterator[None]:
+def _path_errors(path: Path, done: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The walk from `/` to a directory, by descriptor, following no link that somebody else could have planted (S3)."""
+"""Walks from `/` to a directory by descriptor, following no link that an untrusted user could have planted (S3)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _OPEN = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW
 _MOST_LINKS = 8
 
 NOT_A_DIRECTORY = (errno.ENOTDIR, errno.ELOOP)
-"""What open(2) answers for a link or a file, asked for a directory and not to follow."""
+"""How open(2) fails for a link or a file with O_DIRECTORY and O_NOFOLLOW."""
 
 
 class Walk:
-    """Directories held open by descriptor; the way to each was checked once.
+    """Directories held open by descriptor; the path to each was checked once.
 
-    Every directory on the way must belong to root or the caller, and be writable by everybody only with the sticky
-    bit (compare `unsafe_transition` in systemd's chase.c). A link is followed only if it belongs to them and stands in
-    a directory that nobody else can write: there the sticky bit does not help. Raises PathError, and OSError as the
-    system calls do.
+    Every directory on the path must belong to root or the caller, and may be world-writable only with the sticky bit
+    (compare `unsafe_transition` in systemd's chase.c). A link is followed only if it belongs to root or the caller and
+    is in a directory that no other user can write to, not even with the sticky bit. Raises PathError, and OSError from
+    the system calls.
     """
 
     def __init__(self) -> None:
@@ -39,22 +39,23 @@ class Walk:
         self._really.clear()
 
     def descriptor(self, path: Path) -> int:
-        """Return a descriptor of the directory PATH, good for `dir_fd` only; it stays the walk's own."""
+        """Return a descriptor of the directory `path`, for use as `dir_fd` only; the walk keeps and closes it."""
         return self._open[self._walk(path, links=0)]
 
     def target(self, link: Path) -> Path:
-        """Return where the trusted LINK points; not walked, and not normalised."""
+        """Return the target of the trusted `link`, which is neither walked nor normalised."""
         here = self._walk(link.parent, links=0)
         return self._target(here, link.name)
 
     def check_private(self, path: Path) -> None:
-        """Raise PathError if somebody else can choose what is opened by a name in the directory PATH.
+        """Raise PathError if an untrusted user controls what a name in the directory `path` refers to.
 
-        So can whoever writes to it, or has left a link or a pipe there: process managers open logs by name, as root.
+        That user can write to the directory, or has left a link or a pipe in it. Process managers open logs by name, as
+        root.
         """
         directory = self.descriptor(path)
         if os.fstat(directory).st_mode & 0o022:
-            raise PathError(f"{path} can be written by others than {self.trusted_names()}", hint=f"chmod go-w {path}")
+            raise PathError(f"{path} is writable by users other than {self.trusted_names()}", hint=f"chmod go-w {path}")
         listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=directory)
         try:
             for name in os.listdir(listed):  # noqa: PTH208 - by descriptor
@@ -62,22 +63,20 @@ class Walk:
                 harmless = stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)
                 if not harmless and found.st_uid not in self.trusted:
                     who = user_name(found.st_uid)
-                    raise PathError(
-                        f"{path / name} is a link or a pipe that {who} has left there", hint=f"rm {path / name}"
-                    )
+                    raise PathError(f"{path / name} is a link or a pipe owned by {who}", hint=f"rm {path / name}")
         finally:
             os.close(listed)
 
     def forget(self, path: Path) -> None:
-        """Close PATH and all below it: they are gone, or elsewhere now."""
+        """Close `path` and everything below it, after it was removed or renamed."""
         gone = self._walk(path.parent, links=0) / path.name
         for opened in [opened for opened in self._open if opened == gone or gone in opened.parents]:
             os.close(self._open.pop(opened))
         self._really = {asked: real for asked, real in self._really.items() if real in self._open}
 
     def trusted_names(self) -> str:
-        """Name root and the caller, for a message."""
-        return " and ".join(user_name(user) for user in sorted(self.trusted))
+        """Return the names of root and the caller, for a message."""
+        return " or ".join(user_name(user) for user in sorted(self.trusted))
 
     def _walk(self, path: Path, links: int) -> Path:
         if path not in self._really:
@@ -112,12 +111,12 @@ class Walk:
     def _check(self, status: os.stat_result, path: Path) -> None:
         if status.st_uid not in self.trusted:
             raise PathError(
-                f"{path} belongs to {user_name(status.st_uid)}; run as {user_name(os.geteuid())}, procman works only "
-                f"below directories of {self.trusted_names()}",
-                hint=f"choose another directory, or give that one to root: chown root {path}",
+                f"{path} belongs to {user_name(status.st_uid)}; run as {user_name(os.geteuid())}, procman uses only "
+                f"directories owned by {self.trusted_names()}",
+                hint=f"choose another directory, or give this one to root: chown root {path}",
             )
         if status.st_mode & stat.S_IWOTH and not status.st_mode & stat.S_ISVTX:
-            raise PathError(f"{path} can be written by everybody", hint=f"chmod o-w {path}")
+            raise PathError(f"{path} is writable by everyone", hint=f"chmod o-w {path}")
 
     def _target(self, here: Path, name: str) -> Path:
         directory = self._open[here]
@@ -126,7 +125,7 @@ class Walk:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
         if not {link.st_uid, holder.st_uid} <= self.trusted or holder.st_mode & 0o022:
             raise PathError(
-                f"{here / name} is a symbolic link that others than {self.trusted_names()} could have made",
-                hint=f"name the directory it points to instead, or see who may write in {here}",
+                f"{here / name} is a symbolic link that users other than {self.trusted_names()} could have created",
+                hint=f"use the directory it points to instead, or check who can write to {here}",
             )
         return here / os.readlink(name, dir_fd=directory)

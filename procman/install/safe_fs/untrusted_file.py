@@ -1,4 +1,4 @@
-"""Files that belong to a program and not to procman: read with suspicion, whoever procman runs as (S3)."""
+"""Reads files that belong to a program, not to procman, without trusting them (S3)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from collections.abc import Collection
 from pathlib import Path
 
 FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-"""No link, and no wait for the other end of a pipe. The directory above is in one of root's, so no link either."""
+"""Follow no link, and do not wait for the other end of a pipe. The parent directory is in one of root's: no link."""
 
 
 class UntrustedFile(Exception):
-    """It is there, but not what a program of procman's would have written."""
+    """A file that exists but that the program cannot have written as expected."""
 
 
 def read_untrusted(path: Path, owners: Collection[int] | None, most: int) -> bytes | None:
-    """Return the last `most` bytes of a regular file of one of `owners`, or of anyone; None if there is none.
+    """Return the last `most` bytes of a regular file owned by one of `owners` (None: by anyone); None if it is missing.
 
-    Raises UntrustedFile for what is something else, belongs to another user or cannot be opened.
-
-    Longer files are cut in front: the first line of the answer may be half a line.
+    The first line may be incomplete, because a longer file is cut at its beginning. Raises UntrustedFile if it is not a
+    regular file, belongs to another user or cannot be opened.
     """
     try:
         descriptor = os.open(path, FLAGS)
@@ -31,7 +30,7 @@ def read_untrusted(path: Path, owners: Collection[int] | None, most: int) -> byt
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise UntrustedFile(f"{path} is no regular file")
+            raise UntrustedFile(f"{path} is not a regular file")
         if owners is not None and status.st_uid not in owners:
             raise UntrustedFile(f"{path} belongs to uid {status.st_uid}")
         return os.pread(descriptor, most, max(0, status.st_size - most))

@@ -1,1 +1,1 @@
-"""What procman remembers of an installation: generations, manifest, locks, holds, events."""
+"""What procman records about an installation: generations, manifest, locks, holds, events."""

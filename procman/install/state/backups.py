@@ -1,4 +1,4 @@
-"""Copies of what an administrator wrote, kept before procman changes or removes it: set-aside/TIME/PATH."""
+"""Backups of files that an administrator wrote, made before procman changes or removes them: set-aside/TIME/PATH."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from procman.install.state.manifest import digest
 
 
 def keep(tree: Tree, state: Path, files: Collection[tuple[Path, Found]]) -> None:
-    """Copy FILES, with owner and mode, unless the same content of the same path is kept already. All or none."""
+    """Copy `files`, with owner and mode, unless the same content of a path is already backed up. All or none."""
     missing = [(path, found) for path, found in files if kept(tree, state, path, digest(found.content or b"")) is None]
     if not missing:
         return
@@ -35,7 +35,7 @@ def keep(tree: Tree, state: Path, files: Collection[tuple[Path, Found]]) -> None
 
 
 def kept(tree: Tree, state: Path, path: Path, desired: str) -> Found | None:
-    """Return the copy of PATH whose content has the digest DESIRED; None if there is none."""
+    """Return the backup of `path` whose content has the digest `desired`; None if there is none."""
     for name in tree.names(state / "set-aside"):
         found = tree.look(_inside(state / "set-aside" / name, path))
         if found and found.content is not None and digest(found.content) == desired:
@@ -44,7 +44,7 @@ def kept(tree: Tree, state: Path, path: Path, desired: str) -> Found | None:
 
 
 def copies(tree: Tree, state: Path) -> list[Path]:
-    """Return every copy that is kept."""
+    """Return the paths of all backups."""
     return list(_files_below(tree, state / "set-aside"))
 
 

@@ -1,7 +1,7 @@
-"""The event log: one line of JSON for whatever was found, done or ordered about a program's health.
+"""The event log: one line of JSON for each finding, action and command that concerns a program's health.
 
-Two kinds of file: STATE/events.jsonl is procman's own, and each program writes RUN/events.jsonl about what it did by
-itself. The latter is somebody else's to write and is believed accordingly.
+There are two kinds of file: STATE/events.jsonl is procman's own; each program writes RUN/events.jsonl about what it did
+itself. The latter belongs to the service user and is not trusted.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 FORMAT = 1
 NAME = "events.jsonl"
 LARGEST = 1024 * 1024
-"""Bytes at which procman's own file is put aside; one such is kept."""
+"""Bytes at which procman's own file is rotated; one rotated file is kept."""
 
 FOREIGN_BYTES = 64 * 1024
 LONGEST_TEXT = 1000
 MOST_TASKS = 20
 INSIDE = "inside"
-"""Who wrote an event of a program itself."""
+"""The author of an event that the program itself wrote."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened."""
+    """One finding, action or command."""
 
     at: float
     """Seconds since the epoch."""
@@ -46,16 +46,16 @@ class Event:
     tasks: tuple[str, ...] = ()
     """The names of the tasks that were running."""
     by: str = ""
-    """`inside`, `healer`, or the user who gave the order."""
+    """`inside`, `healer`, or the user who ran the command."""
 
 
 def line_of(event: Event) -> str:
-    """Return the line that says EVENT, without its end."""
+    """Return the line for `event`, without the newline."""
     return json.dumps({"format": FORMAT, **asdict(event)})
 
 
 def append_event(tree: Tree, state: Path, event: Event) -> None:
-    """Add EVENT to procman's own log, in one write, so that two at once do not mix."""
+    """Append `event` to procman's own log in one write, so that concurrent writers do not mix."""
     path = state / NAME
     descriptor = tree.open_log(path)
     try:
@@ -64,7 +64,7 @@ def append_event(tree: Tree, state: Path, event: Event) -> None:
     finally:
         os.close(descriptor)
     if is_large:
-        # Two may do so at once: at worst the file put aside is a short one.
+        # Two processes may do this at once: at worst the rotated file is short.
         with suppress(ProcmanError):
             tree.rename(path, path.with_name(f"{NAME}.1"))
 
@@ -76,7 +76,7 @@ def own_events(tree: Tree, state: Path) -> Iterator[Event]:
 
 
 def untrusted_events(run_directory: Path, program: str, owners: Collection[int]) -> Iterator[Event]:
-    """Yield what PROGRAM says it did by itself, oldest first; nothing where its file is not what it should be."""
+    """Yield the events that `program` wrote itself, oldest first; nothing if its file is not trustworthy."""
     try:
         content = read_untrusted(run_directory / NAME, owners, FOREIGN_BYTES) or b""
     except UntrustedFile:
@@ -93,7 +93,7 @@ def _events(content: bytes) -> Iterator[Event]:
 
 
 def read_event(line: bytes) -> Event | None:
-    """Return what LINE says, cut to a sensible length; None if it is no event."""
+    """Return the event in `line`, with long texts cut; None if it is not an event."""
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):
@@ -107,7 +107,7 @@ def read_event(line: bytes) -> Event | None:
 
 
 def _is_number(value: Any) -> bool:
-    # No bool, no infinity: a time that a calendar has.
+    # Not a bool, not infinity: a time that a calendar can show.
     return type(value) in (int, float) and 0 <= value < 2**33
 
 

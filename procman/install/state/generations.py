@@ -1,4 +1,4 @@
-"""The generations of a project: numbered, complete from the moment they have their name, never changed afterwards."""
+"""The generations of a project: numbered, complete as soon as they have their name, never changed afterwards."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ KEPT = 10
 """How many generations stay on disk."""
 
 HEALING = "healing.json"
-"""What healing remembers of the programs, in the project's state; it writes that at any time, without the lock."""
+"""The record of past healing in the project's state; healing writes it at any time, without the lock."""
 
 CLOCK_TICK_SECONDS = 0.01
-"""By which the times of files go on, at the coarsest that Linux is built (CONFIG_HZ=100)."""
+"""The resolution of file times on the coarsest Linux kernels (CONFIG_HZ=100)."""
 
 
 class Generation(NamedTuple):
@@ -33,42 +33,42 @@ class Generation(NamedTuple):
 
 @dataclass(frozen=True)
 class Installation:
-    """All that earlier runs left behind of one project: what a plan compares with."""
+    """Everything that earlier runs left on disk for one project: what a plan compares with."""
 
     current: Generation | None
-    """What is installed; None before the first install, and after an uninstall."""
+    """The installed generation; None before the first install and after an uninstall."""
     latest: Generation | None
-    """The highest number; not current after an uninstall or an interruption."""
+    """The one with the highest number; it is not current after an uninstall or an interruption."""
     numbers: tuple[int, ...]
-    """Of all generations kept, oldest first."""
+    """The numbers of all generations kept, oldest first."""
     unfinished: tuple[Generation, ...]
-    """Those that an interrupted install may have put in place in part, oldest first."""
+    """Generations that an interrupted install may have installed in part, oldest first."""
     pending: Pending | None
     others: tuple[Manifest, ...]
-    """What is installed of the other projects of the scope."""
+    """The current manifests of the scope's other projects."""
     shared_directories: tuple[Path, ...]
-    """Those that procman made for all projects of the scope."""
+    """Directories that procman created for all projects of the scope."""
     leftovers: tuple[Path, ...]
     """Temporary files of interrupted runs in procman's own directories."""
 
     @property
     def live(self) -> tuple[Manifest, ...]:
-        """Return the manifests of all that may be in place: of what is unfinished, and last of what is current."""
+        """Return the manifests whose files may be installed: the unfinished ones, then the current one."""
         return tuple(each.manifest for each in (*self.unfinished, self.current) if each)
 
     @property
     def replaced(self) -> set[ReplacedFile]:
-        """Return the files of others that were taken over, or were being given back at an interruption."""
+        """Return the adopted files, including those whose restoration was interrupted."""
         return {file for manifest in self.live for file in manifest.replaced}
 
     @property
     def past(self) -> tuple[Manifest, ...]:
-        """Return the manifests of all that has been in place, as far as is known: the latest is among them."""
+        """Return the known manifests whose files are or were installed, including the latest one."""
         return (*self.live, self.latest.manifest) if self.latest else self.live
 
 
 def read_installation(tree: Tree, directories: Directories) -> Installation:
-    """Return what is on disk of the project that has its state in DIRECTORIES. Raises ProcmanError."""
+    """Return what is on disk for the project whose state is in `directories`. Raises ProcmanError."""
     state = directories.state
     numbers = generation_numbers(tree, state)
     current = latest = current_generation(tree, state)
@@ -100,38 +100,41 @@ def current_generation(tree: Tree, state: Path) -> Generation | None:
         return None
     number = target.removeprefix("generations/")
     if not number.isdecimal():
-        raise ProcmanError(f"{state / 'current'} points to {target}", hint="it must say generations/NUMBER")
+        raise ProcmanError(
+            f"{state / 'current'} points to {target}, which is not a generation",
+            hint=f"ln -sfn generations/N {state / 'current'}, with N the generation that was installed last",
+        )
     return read_generation(tree, state, int(number))
 
 
 def read_generation(tree: Tree, state: Path, number: int) -> Generation:
-    """Return one generation. Raises ProcmanError if it is not there or cannot be read."""
+    """Return one generation. Raises ProcmanError if it is missing or cannot be read."""
     path = _directory(state, number) / "manifest.json"
     content = tree.read_private(path)
     if content is None:
-        raise ProcmanError(f"{path} does not exist", hint=f"procman history shows the generations in {path.parent}")
-    return Generation(number, json_records.from_bytes(Manifest, content, path))
+        raise ProcmanError(f"{path} does not exist", hint=json_records.recovery_hint(state))
+    return Generation(number, json_records.from_bytes(Manifest, content, path, state))
 
 
 def store_of(state: Path, number: int) -> Path:
-    """Return where the files of a generation are kept, each under its digest."""
+    """Return the directory with the files of a generation, each named by its digest."""
     return _directory(state, number) / "files"
 
 
 def made_at(state: Path, number: int) -> float:
-    """Return when a generation was made, in seconds since the epoch: nothing of it is ever changed afterwards."""
+    """Return when a generation was created, in seconds since the epoch; its files never change afterwards."""
     return (_directory(state, number) / "manifest.json").stat().st_mtime
 
 
 def origin(generation: Generation) -> int:
-    """Return the generation whose content GENERATION has: its own number, unless a roll-back made it."""
+    """Return the number of the generation whose content `generation` has: its own, unless a rollback made it."""
     return generation.manifest.brought_back or generation.number
 
 
 def number_before(generation: Generation, numbers: Collection[int]) -> int | None:
-    """Return which of NUMBERS a roll-back from GENERATION means; None if there is none.
+    """Return which of `numbers` a rollback from `generation` goes to; None if there is none.
 
-    What was rolled back from is never meant again: two roll-backs in a row go two generations back.
+    A generation that was rolled back from is skipped: two rollbacks in a row go two generations back.
     """
     return max((number for number in numbers if number < origin(generation)), default=None)
 
@@ -148,7 +151,7 @@ def read_configuration(tree: Tree, state: Path, number: int) -> bytes:
 def write_generation(
     tree: Tree, state: Path, generation: Generation, contents: Collection[bytes], configuration: bytes
 ) -> None:
-    """Put a generation on disk, complete, under its number; CONTENTS are those of its files, in any order."""
+    """Write a complete generation to disk under its number; `contents` are those of its files, in any order."""
     mode = generation.manifest.directory_mode
     for directory in (state, state / "generations"):
         tree.make_directory(directory, mode)
@@ -165,22 +168,22 @@ def write_generation(
 
 
 def make_current(tree: Tree, state: Path, number: int) -> None:
-    """Say that generation NUMBER is what is installed: a link that is younger than all files of it."""
+    """Record that generation `number` is installed, by a link that is newer than all of its files."""
     if tree.read_link(state / "current") != f"generations/{number}":
-        # Else `differences` could not tell them from what was changed right afterwards, and would read them every time.
+        # Without the pause, `differences` could not rule out a change right afterwards and would read every file.
         time.sleep(CLOCK_TICK_SECONDS)
         tree.link(state / "current", f"generations/{number}")
         tree.sync()
 
 
 def forget_current(tree: Tree, state: Path) -> None:
-    """Say that nothing is installed."""
+    """Record that nothing is installed."""
     tree.remove(state / "current")
     tree.sync()
 
 
 def remove_old_generations(tree: Tree, state: Path, obsolete: Collection[int]) -> None:
-    """Remove the OBSOLETE generations, and all but the last ten of the others."""
+    """Remove the `obsolete` generations, and all but the last ten of the others."""
     others = [number for number in generation_numbers(tree, state) if number not in obsolete]
     for number in sorted({*obsolete, *others[:-KEPT]}):
         _discard(tree, _directory(state, number))
@@ -193,14 +196,14 @@ def remove_all_generations(tree: Tree, state: Path) -> None:
 
 
 def read_pending(tree: Tree, state: Path) -> Pending | None:
-    """Return what an earlier run left to do; None if nothing."""
+    """Return what an earlier run still had to do; None if nothing."""
     path = state / "pending.json"
     content = tree.read_private(path)
     return None if content is None else json_records.from_bytes(Pending, content, path)
 
 
 def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
-    """Record what is left to do; nothing left removes the record."""
+    """Record what is still to do, or remove the record if nothing is."""
     if pending.unfinished or pending.activations or pending.sections:
         tree.write(state / "pending.json", json_records.to_bytes(pending), 0o644)
     else:
@@ -209,7 +212,7 @@ def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
 
 
 def mark_done(tree: Tree, state: Path, activation: Activation) -> None:
-    """Record that ACTIVATION was carried out; its program has no other."""
+    """Record that `activation`, the only one of its program, was carried out."""
     pending = read_pending(tree, state)
     if pending is not None:
         left = tuple(other for other in pending.activations if other.program.name != activation.program.name)
@@ -217,14 +220,14 @@ def mark_done(tree: Tree, state: Path, activation: Activation) -> None:
 
 
 def mark_sections_done(tree: Tree, state: Path) -> None:
-    """Record that the process manager follows the files that concern no single program."""
+    """Record that the process manager has reloaded the files that belong to no single program."""
     pending = read_pending(tree, state)
     if pending is not None and pending.sections:
         write_pending(tree, state, replace(pending, sections=()))
 
 
 def _discard(tree: Tree, path: Path) -> None:
-    # Renamed first: what is left of it after an interruption must not pass for a generation.
+    # Renamed first, so that an interrupted removal leaves nothing that looks like a generation.
     if tree.has_directory(path):
         doomed = path.with_name(temporary_name(path.name))
         tree.rename(path, doomed)
@@ -237,21 +240,21 @@ def _directory(state: Path, number: int) -> Path:
 
 def _leftovers(tree: Tree, state: Path) -> list[Path]:
     places = (state, state / "generations", state / "set-aside")
-    # What healing is just writing has not been left by anybody.
+    # Healing may be writing its record right now: its temporary file is not a leftover.
     return [
         place / name for place in places for name in tree.names(place) if finished_name(name) not in (None, HEALING)
     ]
 
 
 def forget_healing(tree: Tree, state: Path) -> None:
-    """Remove what healing remembers, and what it may not have written to the end; nothing heals any more."""
+    """Remove the record of past healing and its temporary files; nothing heals any more."""
     for name in tree.names(state):
         if HEALING in (name, finished_name(name)):
             tree.remove(state / name)
 
 
 def manifests_of_others(tree: Tree, directories: Directories) -> list[Manifest]:
-    """Return what is installed of the other projects of the scope."""
+    """Return the current manifests of the scope's other projects."""
     found = []
     for name in scope_directories.installed_projects(tree, directories.shared_state):
         state = directories.shared_state / name

@@ -1,4 +1,4 @@
-"""Holds: an administrator's order not to heal a program, one file per program that root alone can write."""
+"""Holds: an administrator's instruction not to heal a program, one file per program that only root can write."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ class Hold:
     since: float
     """Seconds since the epoch, like the next."""
     until: float | None
-    """None: until somebody releases it."""
+    """None: until it is released."""
     reason: str
 
 
 def hold_path(state: Path, program: str) -> Path:
-    """Return where the hold of PROGRAM is written; the program itself reads it there too."""
+    """Return the file with the hold of `program`; the program itself reads it, too."""
     return state / DIRECTORY / f"{program}.json"
 
 
 def write_hold(tree: Tree, state: Path, hold: Hold, directory_mode: int) -> None:
-    """Hold a program from now on, in place of the hold it may have had."""
+    """Hold a program from now on, replacing any hold it has."""
     tree.make_directory(state / DIRECTORY, directory_mode)
     tree.write(hold_path(state, hold.program), json_records.to_bytes(hold), 0o644)
     tree.sync()
 
 
 def remove_hold(tree: Tree, state: Path, program: str) -> bool:
-    """Hold PROGRAM no longer; say whether there was a hold."""
+    """Release `program`; return whether it was held."""
     path = hold_path(state, program)
     was_there = tree.look(path) is not None
     tree.remove(path)
@@ -48,9 +48,9 @@ def remove_hold(tree: Tree, state: Path, program: str) -> bool:
 
 
 def read_holds(tree: Tree, state: Path, now: float) -> Mapping[str, Hold]:
-    """Return the holds that count NOW, by program; one that has expired is none.
+    """Return the holds in effect at the time `now`, by program.
 
-    One that cannot be understood holds as well, as it does for the program itself: somebody meant something by it.
+    A hold that cannot be read is in effect, too, as it is for the program itself: someone intended to hold it.
     """
     found = {}
     for name in tree.names(state / DIRECTORY):
@@ -68,4 +68,4 @@ def _understood(content: bytes, path: Path, program: str) -> Hold:
     try:
         return json_records.from_bytes(Hold, content, path)
     except ProcmanError as error:
-        return Hold(program, "somebody", 0.0, None, error.message)
+        return Hold(program, "unknown", 0.0, None, error.message)

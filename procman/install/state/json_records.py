@@ -1,4 +1,4 @@
-"""Frozen records to JSON and back, strictly: what cannot be exactly the record that was written is refused."""
+"""Converts frozen records to JSON and back; refuses JSON that is not exactly such a record."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from procman.errors import ProcmanError
 from procman.model import JSON_NAME, is_left_out
 
 FORMAT = 1
-"""Goes up when an older procman could no longer read what this one writes."""
+"""Increased when an older procman could no longer read what this one writes."""
 
 Record = TypeVar("Record")
 
 PLAIN = (str, int, bool)
-"""What JSON has as it is."""
+"""The types that JSON has, too."""
 
 Reader = Callable[[Any], Any]
-"""Turns a JSON value into what a field holds, or raises `_Misfit`."""
+"""Converts a JSON value to the value of a field, or raises `_Misfit`."""
 
 
 def to_bytes(record: object) -> bytes:
@@ -31,24 +31,29 @@ def to_bytes(record: object) -> bytes:
     return json.dumps({"format": FORMAT, **_plain(record)}, indent=1).encode("ascii") + b"\n"
 
 
-def from_bytes(kind: type[Record], content: bytes, path: Path) -> Record:
-    """Return the record of KIND that `to_bytes` wrote; ProcmanError, naming PATH, for anything else."""
+def recovery_hint(directory: Path) -> str:
+    """Return the hint for a missing or damaged record; the next install can do without all of `directory`."""
+    return f"restore it from a backup; or move {directory} away and install again, which keeps unchanged files"
+
+
+def from_bytes(kind: type[Record], content: bytes, path: Path, directory: Path | None = None) -> Record:
+    """Return the record of `kind` that `to_bytes` wrote.
+
+    Raises ProcmanError if `content`, that of `path`, is anything else; `directory`, by default the one with `path`, is
+    what an administrator can move away then.
+    """
     read: Reader = _reader(cast("Any", kind))
     try:
         data = json.loads(content)
         number = _reader(int)(data.pop("format"))
         if number > FORMAT:
             raise ProcmanError(
-                f"{path} was written by a newer procman (format {number}, this one knows {FORMAT})",
-                hint="use the newer procman: pip install --upgrade celery-procman",
+                f"{path} was written by a newer procman (format {number}; this version reads {FORMAT})",
+                hint="upgrade procman: pip install --upgrade celery-procman",
             )
         record: Record = read(data)
     except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise ProcmanError(
-            f"{path} cannot be read: {error}",
-            hint=f"bring it back from a backup; or move {path.parent} away and install again: "
-            "files that are as they should be are taken over",
-        ) from error
+        raise ProcmanError(f"{path} cannot be read: {error}", hint=recovery_hint(directory or path.parent)) from error
     return record
 
 
@@ -70,7 +75,7 @@ def _plain(value: Any) -> Any:
 
 
 class _Misfit(ValueError):
-    """A value that its field cannot hold; WHERE grows as the error travels up."""
+    """A value that its field cannot hold; `where` becomes longer as the error is passed up."""
 
     def __init__(self, where: str, what: str) -> None:
         super().__init__(f"{where.lstrip('.') or 'it'} {what}")
@@ -82,7 +87,7 @@ class _Misfit(ValueError):
 
 @cache
 def _reader(kind: Any) -> Reader:
-    """Return what reads KIND: a record, tuple, enum, path, text, number, truth value, or one of these or None."""
+    """Return the reader for `kind`: a record, tuple, enum, path, text, number, truth value, or one of these or None."""
     if get_origin(kind) in (Union, types.UnionType):
         return _optional(next(option for option in get_args(kind) if option is not type(None)))
     if get_origin(kind) is tuple:
@@ -123,7 +128,7 @@ def _fields(kind: Any) -> Reader:
     types_of_fields = get_type_hints(kind)
     hints = {key: types_of_fields[name] for key, name in names.items()}
     readers = {name: _reader(hint) for name, hint in hints.items()}
-    # Most of a manifest: a call for each would take as long as everything else.
+    # Most fields of a manifest are plain: a call for each would take as long as everything else.
     plain = {name: next((each for each in PLAIN if hint in (each, each | None)), None) for name, hint in hints.items()}
 
     def read_fields(data: Any) -> Any:
@@ -142,7 +147,7 @@ def _fields(kind: Any) -> Reader:
             values = {names[key]: value for key, value in values.items()}
         if len(values) < len(readers):
             return kind(**values)
-        # A frozen dataclass sets its fields with a call for each, which for thousands of records takes as long as this.
+        # A frozen dataclass sets each field by a call, which for thousands of records doubles the time.
         record = object.__new__(kind)
         record.__dict__.update(values)
         return record
@@ -158,7 +163,7 @@ def _member(kind: type[Enum], data: Any) -> Enum:
 
 
 def _expect(data: Any, kind: type) -> Any:
-    # Exactly: a bool is an int to isinstance.
+    # Not isinstance, because to that a bool is an int.
     if type(data) is not kind:
         raise _Misfit("", f"is {data!r:.40}, expected {kind.__name__}")
     return data

@@ -1,4 +1,4 @@
-"""One installation at a time in each scope (R3)."""
+"""The lock that allows one installation at a time in each scope (R3)."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _SECONDS_BETWEEN_WORDS = 10
 
 
 class LockedError(ProcmanError):
-    """Somebody else is installing, and has not finished in time."""
+    """Another procman command holds the lock and has not finished in time."""
 
 
 @contextmanager
 def hold_lock(shared_state: Path, wait_seconds: float, progress: Callable[[str], None]) -> Iterator[None]:
-    """Hold the installation lock of the scope that has its state in SHARED_STATE, which is made if it is missing.
+    """Hold the installation lock of the scope whose state is in `shared_state`, which is created if it is missing.
 
-    Waits at most WAIT_SECONDS for somebody else's end, and says so to PROGRESS; then raises LockedError, which names
-    the holder. Read what is installed only once the lock is held.
+    Waits at most `wait_seconds` for another holder, reporting that to `progress`; then raises LockedError, which names
+    the holder. Read what is installed only while the lock is held.
     """
     descriptor = _acquire(shared_state, wait_seconds, progress)
     try:
         _sign(descriptor, _own_name())
         yield
     finally:
-        # Emptied while it is still ours, so that nobody is told of a holder that is gone.
+        # Emptied while the lock is still held, so that no message names a holder that has ended.
         _sign(descriptor, b"")
         os.close(descriptor)
 
 
 def _sign(descriptor: int, name: bytes) -> None:
-    # A full disk must not keep anybody from uninstalling: the lock holds without a name.
+    # A full disk must not prevent an uninstall: the lock works without a name in it.
     with suppress(OSError):
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, name, 0)
@@ -64,17 +64,17 @@ def _acquire(shared_state: Path, wait_seconds: float, progress: Callable[[str], 
         now = time.monotonic()
         if now >= deadline:
             raise LockedError(
-                f"{holder} is at work on {shared_state}",
-                hint="run this again when it has ended; the lock ends with its process",
+                f"{holder} is still running and holds the lock of {shared_state}",
+                hint="run this again when it has ended; its process releases the lock by ending",
             )
         if now >= next_word:
-            progress(f"waiting for {holder}")
+            progress(f"waiting for {holder} to end")
             next_word = now + _SECONDS_BETWEEN_WORDS
         time.sleep(min(1 / _LOOKS_PER_SECOND, deadline - now))
 
 
 def _try(shared_state: Path) -> tuple[int, str | None]:
-    """Return the locked descriptor; or none and who holds the lock."""
+    """Return the locked descriptor; or -1 and the holder of the lock."""
     while True:
         descriptor = _open(shared_state)
         try:
@@ -86,7 +86,7 @@ def _try(shared_state: Path) -> tuple[int, str | None]:
         with Tree() as tree:
             if tree.is_at(shared_state / scope_directories.LOCK, descriptor):
                 return descriptor, None
-        # `uninstall --purge` has removed the file since it was opened: locking it keeps nobody out.
+        # `uninstall --purge` has removed the file since it was opened: a lock on it excludes no one.
         os.close(descriptor)
 
 
@@ -107,5 +107,5 @@ def _holder(descriptor: int) -> str:
         holder = json.loads(os.pread(descriptor, 4096, 0))
         return f"`{holder['command']}` (process {holder['pid']}, since {holder['since']})"
     except (ValueError, KeyError, TypeError):
-        # It has the lock, but has not yet written its name.
-        return "another procman"
+        # The holder has not written its name yet.
+        return "another procman command"

@@ -1,4 +1,4 @@
-"""The manifest: all that is remembered of an installed project, enough to live without its procman.toml."""
+"""The manifest: everything that is recorded about an installed project, enough to do without its procman.toml."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from procman.model import (
 
 @dataclass(frozen=True)
 class InstalledFile:
-    """A file as it was rendered; its content is kept with the generation under its digest."""
+    """A file as it was rendered; its content is stored in the generation under its digest."""
 
     path: Path
     digest: str
@@ -34,18 +34,18 @@ class InstalledFile:
 
 @dataclass(frozen=True)
 class ReplacedFile:
-    """A file of somebody else that was taken over; its copy is in set-aside, and uninstall brings it back."""
+    """An adopted file; its backup is in set-aside/, and uninstall restores it."""
 
     path: Path
     digest: str
-    """Of what it was."""
+    """The digest of the original content."""
     left: str | None
-    """Of what was left of it; None if nothing was."""
+    """The digest of what remained of the file; None if nothing did."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What one generation put on disk; the fields from `directories_made` on also hold what those before it had."""
+    """What one generation put on disk; the fields from `directories_made` to `replaced` include earlier generations."""
 
     procman: str
     project: str
@@ -60,9 +60,9 @@ class Manifest:
     files: tuple[InstalledFile, ...]
     rendered_directories: tuple[RenderedDirectory, ...]
     environment_file: Path | None = None
-    """Not ours, but a change of it makes a restart due."""
+    """Not managed, but a change of it makes a restart due."""
     directories_made: tuple[Path, ...] = ()
-    """Those of this project alone that did not exist before it."""
+    """The directories of this project alone that did not exist before it."""
     log_files: tuple[Path, ...] = ()
     schedule_files: tuple[Path, ...] = ()
     replaced: tuple[ReplacedFile, ...] = ()
@@ -72,37 +72,37 @@ class Manifest:
     writable_paths: tuple[Path, ...] = ()
     health: HealthSettings = field(default_factory=HealthSettings)
     brought_back: int | None = None
-    """The generation whose content this one has: it was made by a roll-back."""
+    """The generation whose content this one has, if a rollback made it."""
     left_out: tuple[str, ...] = ()
-    """Programs of procman.toml that a first install removed again, for they did not become healthy (R4)."""
+    """Programs of procman.toml that a first install removed again because they did not become healthy (R4)."""
 
     @property
     def directory_mode(self) -> int:
-        """Return the mode of procman's own directories: for all to read, or as the XDG specification has it."""
+        """Return the mode of procman's own directories: readable by all, or private as in the XDG specification."""
         return 0o755 if self.scope is Scope.SYSTEM else 0o700
 
     @property
     def user(self) -> str | None:
-        """Return whom the programs run as; None: whoever installed them."""
+        """Return the user that the programs run as; None: the user who installed them."""
         return next((program.user for program in self.programs if program.user), None)
 
 
 @dataclass(frozen=True)
 class Pending:
-    """What an install still has to do; written before it changes its first file, and removed by its last step (R2)."""
+    """What an install still has to do; written before it changes its first file, removed by its last step (R2)."""
 
     generation: int
     unfinished: tuple[int, ...]
-    """The generations that may have files in place without ever having become current."""
+    """The generations that may have installed files without having become current."""
     activations: tuple[Activation, ...]
     before: int | None = None
-    """The generation that was in place when all this began: what a failed install brings back (R4)."""
+    """The generation that was installed when this began: a failed install rolls back to it (R4)."""
     sections: tuple[Path, ...] = ()
-    """Files of the process manager's that concern no single program, and that it has yet to follow."""
+    """Files of the process manager that belong to no single program, and that it has yet to reload."""
 
 
 def digest(content: bytes) -> str:
-    """Return the digest that manifests know CONTENT by."""
-    import hashlib  # only now: it comes with all of OpenSSL, and a status seldom needs it
+    """Return the digest of `content` as manifests record it."""
+    import hashlib  # here, because it loads all of OpenSSL, and a status seldom needs it
 
     return hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""What all projects of a scope share: the directory of their state, and the record of the directories made for all."""
+"""What all projects of a scope share: the state directory, and the record of the directories created for all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Made:
 
 
 def installed_projects(tree: Tree, shared_state: Path) -> list[str]:
-    """Return the names of the projects that are installed in the scope: those whose state has a `current`."""
+    """Return the names of the projects installed in the scope: those whose state directory has a `current` link."""
     return [
         name
         for name in tree.names(shared_state)
@@ -33,14 +33,14 @@ def installed_projects(tree: Tree, shared_state: Path) -> list[str]:
 
 
 def directories_made(tree: Tree, shared_state: Path) -> tuple[Path, ...]:
-    """Return the directories that did not exist before procman and belong to no project alone."""
+    """Return the directories that procman created and that belong to no project alone."""
     path = shared_state / _RECORD
     content = tree.read_private(path)
     return () if content is None else json_records.from_bytes(_Made, content, path).directories
 
 
 def record_directories(tree: Tree, shared_state: Path, directories: Collection[Path]) -> None:
-    """Add DIRECTORIES to those made; to be done before they are."""
+    """Add `directories` to the record; call this before creating them."""
     before = directories_made(tree, shared_state)
     if not set(directories) <= set(before):
         _write_record(tree, shared_state, {*before, *directories})
@@ -48,15 +48,15 @@ def record_directories(tree: Tree, shared_state: Path, directories: Collection[P
 
 
 def establish(tree: Tree, shared_state: Path) -> None:
-    """Make the directory SHARED_STATE, with those above it that are missing, and the record of having made them.
+    """Create the directory `shared_state`, its missing parents, and the record of having created them.
 
-    All of it comes into being by one rename: whatever kills this, no directory is left that nobody knows of.
+    One rename creates all of it, so that a kill at any moment leaves no unrecorded directory.
     """
     if tree.has_directory(shared_state):
         return
     missing = [path for path in _chain(shared_state) if not tree.has_directory(path)]
     if not missing:
-        # Somebody has been faster.
+        # Another process has just created them.
         return
     top = missing[-1]
     building = top.with_name(temporary_name(top.name))
@@ -69,17 +69,17 @@ def establish(tree: Tree, shared_state: Path) -> None:
         tree.rename(building, top)
         tree.sync()
     except PathError:
-        # Somebody may have been faster, and may have swept this away with what interrupted runs had left.
+        # Another process may have created it first, and removed this as a leftover of an interrupted run.
         tree.remove_tree(building)
         if not tree.has_directory(shared_state):
             raise
 
 
 def dissolve(tree: Tree, shared_state: Path) -> None:
-    """Remove SHARED_STATE and the directories made for it, unless a project or somebody else still has something in it.
+    """Remove `shared_state` and the directories created for it, unless it still contains anything else.
 
-    What other shared directories below it hold is procman's own, such as the log of its supervisord, and goes too. The
-    lock goes as well: from then on somebody else may be at work here.
+    The content of the shared directories below it, such as the log of procman's supervisord, is removed, too. So is the
+    lock: from then on another procman command may be running here.
     """
     made = set(directories_made(tree, shared_state))
     below = {path for path in made if path.parent == shared_state}
@@ -96,7 +96,7 @@ def dissolve(tree: Tree, shared_state: Path) -> None:
 
 
 def _bury(tree: Tree, shared_state: Path, made: set[Path]) -> None:
-    """Remove SHARED_STATE, renamed so that the record in it outlives the directories above it that go too."""
+    """Remove `shared_state`, renaming it first so that its record exists until the directories above it are gone."""
     top = min(made.intersection(_chain(shared_state)), key=_depth)
     grave = top.with_name(temporary_name(top.name))
     tree.rename(shared_state, grave)
@@ -109,14 +109,13 @@ def _bury(tree: Tree, shared_state: Path, made: set[Path]) -> None:
 
 
 def remove_directories(tree: Tree, paths: Collection[Path]) -> None:
-    """Remove those of `paths` that are empty, or become so when those below them are removed."""
+    """Remove the directories of `paths` that are empty, or become empty when those below them are removed."""
     for path in sorted(paths, key=_depth, reverse=True):
         tree.remove_directory(path)
 
 
 def leftovers(tree: Tree, shared_state: Path) -> list[Path]:
-    """Return what interrupted runs left beside SHARED_STATE, beside the directories above that were made, and of the
-    record."""
+    """Return the temporary files of interrupted runs beside `shared_state`, its created parents and the record."""
     made = directories_made(tree, shared_state)
     own = [shared_state / _RECORD, *(path for path in _chain(shared_state) if path in made)]
     return [found for path in own for found in _temporaries(tree, path)]
@@ -126,7 +125,7 @@ def _has_current(tree: Tree, state: Path) -> bool:
     try:
         return tree.read_link(state / "current") is not None
     except PathError:
-        # Not ours, whoever has put it there.
+        # Not created by procman.
         return False
 
 
@@ -135,7 +134,7 @@ def _half_dissolved(tree: Tree, shared_state: Path) -> set[Path]:
     made: set[Path] = set()
     for path in _chain(shared_state):
         with suppress(PathError):
-            # Where the caller may not look, he has made nothing.
+            # In a directory that the caller cannot read, the caller has created nothing.
             for place in _temporaries(tree, path):
                 made |= set(directories_made(tree, place))
     return made

@@ -17,6 +17,7 @@ from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree, temporary_name
 from procman.install.state import generations
 from procman.install.state.generations import KEPT, current_generation, read_installation
+from procman.project import ChangeKind
 from tests.install import sample
 from tests.install.people import NOBODY, as_nobody, needs_root
 from tests.install.sample import DESIRED_STATES, changed
@@ -116,6 +117,20 @@ def test_manifest_of_a_newer_procman_stops_the_install(host: Path) -> None:
         sample.install(host, ONE)
 
 
+@pytest.mark.parametrize("content", ["{", None])
+def test_after_a_lost_manifest_the_state_can_be_moved_away(host: Path, content: str | None) -> None:
+    sample.install(host, ONE)
+    state = sample.directories(host).state
+    path = state / "generations/1/manifest.json"
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(ProcmanError, match=r"manifest\.json (cannot be read|does not exist)") as refused:
+        sample.install(host, ONE)
+    assert f"move {state} away and install again" in refused.value.hint
+    state.rename(host / "moved-away")
+    kept = [change.kind for change in sample.install(host, ONE).changes]
+    assert {*kept} == {ChangeKind.KEEP}
+
+
 @pytest.mark.parametrize("target", ["generations/7", "elsewhere", "../other/generations/1"])
 def test_current_that_leads_nowhere_stops_the_install(host: Path, target: str) -> None:
     sample.install(host, ONE)
@@ -155,7 +170,7 @@ def test_same_edit_is_kept_once_and_another_beside_it(host: Path) -> None:
 def test_file_of_someone_else_is_refused_and_nothing_done(host: Path) -> None:
     sample.section_path(host, "catmaid-celery").write_text("[program:catmaid-celery]\n")
     before = contents(host)
-    with pytest.raises(ProcmanError, match="was not put there by procman"):
+    with pytest.raises(ProcmanError, match="exists, and procman did not install it"):
         sample.install(host, ONE)
     after = contents(host)
     assert {name: after[name] for name in before} == before

@@ -115,9 +115,11 @@ def test_tree_brought_back_from_a_backup_does_not_differ(host: Path, manifest: M
 def test_edited_and_missing_configuration_is_told(host: Path, manifest: Manifest) -> None:
     path = host / "procman.toml"
     path.write_text("# other")
-    assert [*differences(manifest)] == [f"{path} was changed since; `procman diff` shows what an install would do"]
+    assert [*differences(manifest)] == [
+        f"{path} was changed since the install; `procman diff` shows what an install would change"
+    ]
     path.unlink()
-    assert [*differences(manifest)] == [f"{path} is gone; what it said is kept with the generation"]
+    assert [*differences(manifest)] == [f"{path} is missing; its content is kept with the generation"]
 
 
 def test_shared_file_is_as_whichever_project_wrote_it_last(

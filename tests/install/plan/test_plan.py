@@ -236,7 +236,7 @@ def test_section_at_a_new_path_replaces_its_program() -> None:
 def test_file_of_somebody_else_is_refused_with_path_and_remedy() -> None:
     plan = _plan(ONE, MemoryDisk({CELERY: _found(b"[program:catmaid-celery]")}))
     (problem,) = plan.problems
-    assert f"{CELERY} exists and was not put there by procman" in problem
+    assert f"{CELERY} exists, and procman did not install it" in problem
     assert f"procman install --replace {CELERY}" in problem
 
 
@@ -277,7 +277,7 @@ def test_after_the_state_was_lost_files_as_they_should_be_are_taken_over() -> No
 def test_same_bytes_without_our_marker_are_not_taken_over() -> None:
     file = RenderedFile(BASE / "etc/supervisor/conf.d/x.conf", "[program:x]\n", 0o644, sample.OWNER, None, ())
     plan = _plan(ONE, _disk_with(Rendering((), (file,))), rendering=Rendering((), (file,)))
-    assert "x.conf exists and was not put there by procman" in plan.problems[0]
+    assert "x.conf exists, and procman did not install it" in plan.problems[0]
 
 
 def test_file_taken_over_is_set_aside_and_its_program_replaced() -> None:
@@ -352,7 +352,7 @@ def test_file_that_an_interrupted_install_never_put_there_is_somebody_elses() ->
     interrupted = _installed(ONE)
     known = _after(latest=interrupted, numbers=(1,), unfinished=(interrupted,), pending=Pending(1, (1,), ()))
     disk = MemoryDisk({CELERY: _found(b"written by hand since")})
-    assert "not put there by procman" in _plan(ONE, disk, known).problems[0]
+    assert "procman did not install it" in _plan(ONE, disk, known).problems[0]
     assert CELERY not in make_removal(known, disk).removed
 
 
@@ -368,7 +368,7 @@ def test_program_of_an_interrupted_install_that_is_wanted_no_longer_is_removed()
 def test_files_of_a_project_uninstalled_long_ago_are_nobodys() -> None:
     known = _after(current=None, latest=_installed(ONE), numbers=(1,))
     plan = _plan(ONE, MemoryDisk({CELERY: _found(b"written by hand since")}), known)
-    assert "not put there by procman" in plan.problems[0]
+    assert "procman did not install it" in plan.problems[0]
 
 
 def test_generation_that_was_written_and_never_begun_is_taken_up_or_dropped() -> None:
@@ -394,14 +394,14 @@ def test_missing_directories_are_made_parents_first() -> None:
 def test_file_where_a_directory_belongs_is_refused() -> None:
     places = sample.directories(BASE)
     plan = _plan(ONE, MemoryDisk({places.library: _found(b"")}, no_directories=frozenset({places.library})))
-    assert f"{places.library} is a file where a directory belongs: move it away" in plan.problems
+    assert f"{places.library} is a file, but procman needs a directory there: move it away" in plan.problems
 
 
 def test_unknown_owner_is_told_with_the_other_problems() -> None:
     rendering = sample.rendering(BASE, ONE)
     stranger = replace(rendering, files=tuple(replace(file, owner="no-such-user") for file in rendering.files))
     plan = _plan(ONE, MemoryDisk(), rendering=stranger)
-    assert plan.problems == ("there is no user no-such-user on this host: see: getent passwd no-such-user",)
+    assert plan.problems == ("there is no user no-such-user on this host: check with: getent passwd no-such-user",)
 
 
 def test_temporary_files_of_ours_are_found_and_others_left() -> None:

@@ -144,7 +144,7 @@ def test_what_takes_the_place_of_a_file_while_it_is_looked_at_is_not_read(
 def test_link_that_others_could_have_made_is_not_read(public: Path, tree: Tree) -> None:
     public.chmod(0o1777)
     as_nobody(lambda: (public / "current").symlink_to("generations/1"))
-    with pytest.raises(PathError, match="current is a symbolic link that others"):
+    with pytest.raises(PathError, match="current is a symbolic link that users other than root"):
         tree.read_link(public / "current")
 
 
@@ -262,7 +262,7 @@ def test_tree_in_which_somebody_is_still_writing_is_removed(
 def test_tree_nested_without_end_is_left_with_a_message(tmp_path: Path, tree: Tree) -> None:
     deep = tmp_path / "gone"
     deep.joinpath(*"d" * 80).mkdir(parents=True)
-    with pytest.raises(PathError, match="nested too deep"):
+    with pytest.raises(PathError, match="nested too deeply"):
         tree.remove_tree(deep)
 
 

@@ -61,7 +61,7 @@ def test_link_in_a_directory_that_others_can_write_is_not_followed(tmp_path: Pat
 
 def test_directory_for_everybody_to_write_is_entered_only_with_the_sticky_bit(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    with pytest.raises(PathError, match="can be written by everybody"):
+    with pytest.raises(PathError, match="is writable by everyone"):
         _really(tmp_path)
     tmp_path.chmod(0o1777)
     assert _really(tmp_path) == tmp_path.stat().st_ino
@@ -85,7 +85,7 @@ def test_link_of_the_service_user_is_not_followed(public: Path) -> None:
     (public / "real").mkdir()
     (public / "link").symlink_to("real")
     os.chown(public / "link", NOBODY.pw_uid, NOBODY.pw_gid, follow_symlinks=False)
-    with pytest.raises(PathError, match="link is a symbolic link that others than root could have made"):
+    with pytest.raises(PathError, match="link is a symbolic link that users other than root could have created"):
         _really(public / "link")
 
 

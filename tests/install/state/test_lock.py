@@ -94,7 +94,10 @@ def test_free_lock_names_nobody(tmp_path: Path) -> None:
 def test_holder_that_has_not_signed_yet_is_somebody(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(LockedError, match="another procman is at work"), hold_lock(tmp_path, 0, print):
+        with (
+            pytest.raises(LockedError, match="another procman command is still running"),
+            hold_lock(tmp_path, 0, print),
+        ):
             pytest.fail("the lock was held twice")
 
 
@@ -151,7 +154,7 @@ def test_lock_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
 def test_lock_of_somebody_else_is_refused(public: Path) -> None:
     public.chmod(0o1777)
     as_nobody((public / "lock").touch)
-    with pytest.raises(PathError, match="lock is not a file of root"), hold_lock(public, 0, print):
+    with pytest.raises(PathError, match="lock is not a file owned by root"), hold_lock(public, 0, print):
         pytest.fail("it was locked")
 
 
