@@ -26,8 +26,8 @@ def on_the_way_down(program: InstalledProgram) -> int:
 def changed_actions(changes: Iterable[Change], before: Manifest | None, desired: Collection[str]) -> dict[str, Action]:
     """Return the action that `changes` require for each program, compared with the manifest `before` (R5).
 
-    `desired` names the programs that should exist afterwards. Only content counts: a file whose mode or owner alone is
-    corrected requires no action.
+    `desired` names the programs that should exist afterwards. A file of which only comments, mode or owner change
+    requires no action.
     """
     files = {file.path: file for file in before.files} if before else {}
     installed = {program.name for program in before.programs} if before else set()
@@ -107,7 +107,7 @@ def _ask(
     if recorded and change.old_content == content:
         return
     if change.is_comment_only and before is not None and before.digest == digest(change.old_content or b""):
-        # Whoever runs from the file on disk runs as the new one has it.
+        # A program that was started from the old file runs as it would from the new one.
         return
     for name in file.programs:
         if name not in installed and change.old_content in (None, content):

@@ -58,7 +58,7 @@ class Change:
 
     @property
     def is_comment_only(self) -> bool:
-        """Whether the old and the new content differ in nothing but lines of comment."""
+        """Return whether the old and the new content differ only in comment lines."""
         old, new = self.old_content, self.new_content
         return None not in (old, new) and old != new and _without_comments(old or b"") == _without_comments(new or b"")
 
@@ -147,7 +147,7 @@ def given_back(path: Path, copy: Found, disk: Disk) -> Change:
 
 
 def _without_comments(content: bytes) -> list[bytes]:
-    # The first line of a script says what runs it.
+    # The first line of a script is not a comment: it names the interpreter.
     return [line for line in content.splitlines() if line[:1] not in (b"#", b";") or line[:2] == b"#!"]
 
 
