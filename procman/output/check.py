@@ -9,7 +9,7 @@ from typing import TextIO
 
 from procman.lint.inputs import Finding
 from procman.model import Level, Result
-from procman.output.terminal import coloured, printable
+from procman.output.terminal import coloured, printable, see_explain
 
 FORMAT = 1
 """Goes up when a field changes its meaning or goes away; new fields may come at any time."""
@@ -26,6 +26,9 @@ def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.st
             if result.program == program:
                 yield from _lines(result, stream)
     yield summary([result.level for result in results])
+    problems = [result.code for result in results if result.level is not Level.OK]
+    if problems:
+        yield see_explain(problems)
 
 
 def _lines(result: Result, stream: TextIO) -> Iterator[str]:
@@ -67,6 +70,8 @@ def findings_as_text(found: Sequence[Finding], stream: TextIO = sys.stdout) -> I
         yield f"    {printable(each.why)}"
         yield f"    -> {printable(each.remedy)}"
     yield summary([each.level for each in found]) if found else "nothing found"
+    if found:
+        yield see_explain(sorted(each.code for each in found))
 
 
 def findings_as_json(found: Sequence[Finding]) -> str:

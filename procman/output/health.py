@@ -11,7 +11,7 @@ from procman.model import Level, Result, State
 from procman.monitoring.checks.registry import RUNNING
 from procman.monitoring.health import Health, ProgramHealth
 from procman.output.status import COLOURS
-from procman.output.terminal import coloured, printable, table
+from procman.output.terminal import coloured, printable, see_explain, table
 
 FORMAT = 1
 """Goes up when a field changes its meaning or goes away; new fields may come at any time."""
@@ -34,7 +34,10 @@ def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
         yield coloured(printable(said), _colour(result.level), stream)
         for line in result.hint.splitlines():
             yield f"  {printable(line)}"
-    if not unsound:
+    if unsound:
+        yield ""
+        yield see_explain(result.code for result in unsound)
+    else:
         yield "all is well"
 
 

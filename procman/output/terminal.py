@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TextIO
 
 COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "faint": "2", "bold": "1"}
@@ -59,6 +59,11 @@ def size(count: float | None) -> str:
         return "-"
     mib = count / 1024**2
     return f"{mib:.0f} MiB" if mib < 1000 else f"{mib / 1024:.1f} GiB"
+
+
+def see_explain(codes: Iterable[str]) -> str:
+    """Return the line that names the command which explains `codes`, each once and in their order."""
+    return f"See `procman explain {' '.join(dict.fromkeys(codes))}` for causes and remedies"
 
 
 class Progress:

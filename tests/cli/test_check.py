@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def test_lint_names_file_and_line_and_exits_with_1(tmp_path: Path, capsys: pytes
     shown = capsys.readouterr().out
     assert f"{file}:4: CRITICAL PM901 [program:celery] stopasgroup\n" in shown
     assert "-> stopasgroup=false" in shown
+    assert re.fullmatch(r"See `procman explain PM901( PM9\d\d)+` for causes and remedies", shown.splitlines()[-1])
     assert "\x1b" not in shown
 
 
@@ -113,7 +115,10 @@ def test_results_are_listed_by_program_without_those_that_are_ok() -> None:
     assert lines[0] == "site-celery"
     assert lines[1].split() == ["CRITICAL", "PM731", "two"]
     assert [line.strip() for line in lines[2:5]] == ["lines", "-> fix", "it"]
-    assert lines[-1] == "1 CRITICAL, 1 WARNING, 1 OK"
+    assert lines[-2:] == [
+        "1 CRITICAL, 1 WARNING, 1 OK",
+        "See `procman explain PM731 PM761` for causes and remedies",
+    ]
     assert next(output.as_text(RESULTS, verbose=True, stream=io.StringIO())) == "project"
 
 

@@ -36,6 +36,8 @@ def test_what_is_wrong_stands_below_the_table_with_what_to_type(tmp_path: Path) 
         "catmaid: unknown PM501: cannot query the broker: why",
         "catmaid: warning PM603: only 3 MiB\\nare free",
         "  df -h /",
+        "",
+        "See `procman explain PM301 PM602 PM501 PM603` for causes and remedies",
     ]
 
 
