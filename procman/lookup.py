@@ -107,7 +107,7 @@ def installed_at(state: Path) -> Installed | None:
 
 
 def _only_one(chosen: Chosen) -> Installed:
-    places = _installed_anywhere(chosen.environment)
+    places = installed_anywhere(chosen.environment)
     matching = [each for each in places if chosen.name in (None, each[0])]
     if len(matching) == 1:
         found = _read(matching[0][1])
@@ -125,7 +125,8 @@ def _only_one(chosen: Chosen) -> Installed:
     raise ConfigurationError([f"several projects are installed: {names}"], hint="Say which with --project NAME.")
 
 
-def _installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Directories]]:
+def installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Directories]]:
+    """Return the name and directories of each installed project, of every scope that `environment` leads to."""
     found = []
     for scope in Scope:
         if scope is Scope.USER and not environment.get("HOME"):

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from procman.cli import complete
 from procman.cli.selection import Selection
 from procman.install.state.event_log import line_of
 from procman.monitoring import events as command
@@ -13,7 +14,7 @@ from procman.output.events import as_line
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@complete.names
 @click.option(
     "-n", "--number", type=click.IntRange(min=0), default=50, show_default=True, help="Show at most this many events."
 )

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from procman.background import Background
-from procman.cli import options
+from procman.cli import complete, options
 from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.monitoring import health as command
@@ -53,7 +53,7 @@ class Plugin(click.Command):
 
 
 @click.command(cls=Plugin)
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@complete.names
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Format of the output."
 )

@@ -6,6 +6,7 @@ import os
 
 import click
 
+from procman.cli import complete
 from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
 from procman.monitoring import hold as command
@@ -13,7 +14,7 @@ from procman.output.terminal import moment
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=complete.program_names)
 @click.option(
     "--for",
     "span",

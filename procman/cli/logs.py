@@ -6,12 +6,13 @@ import sys
 
 import click
 
+from procman.cli import complete
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.program_names)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True, help="Start with this many lines."

@@ -6,14 +6,19 @@ import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from procman.cli import complete
 from procman.cli.safe_streams import standard_streams
 from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.output.terminal import coloured, printable
 from procman.suggest import nearest
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 OPTIONS_OF_GROUP = {"--config": "PATH", "--project": "NAME"}
 
@@ -38,6 +43,7 @@ COMMANDS = {
     "heal": "Check the programs once and restart those that stay unhealthy.",
     "run": "Run one program in the foreground, as the process manager would.",
     "explain": "Explain the code of a check, or print a page of the documentation.",
+    "completion": "Print the script that completes procman in bash, zsh or fish.",
     "schema": "Print the JSON Schema of procman.toml, for editors.",
 }
 """Each command is the function of that name in the module of that name; the text is its line in `procman --help`."""
@@ -68,6 +74,13 @@ class LazyGroup(click.Group):
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands without importing them, and options as Click does."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list without importing the commands."""
         with formatter.section("Commands"):
@@ -89,7 +102,12 @@ def _version(ctx: click.Context, _: click.Parameter, desired: bool) -> None:
     type=click.Path(path_type=Path),
     help="Use this procman.toml.  [default: $PROCMAN_CONFIG, or procman.toml in the working directory or above it]",
 )
-@click.option("--project", metavar="NAME", help="Use the installed project NAME instead of a procman.toml.")
+@click.option(
+    "--project",
+    metavar="NAME",
+    shell_complete=complete.project_names,
+    help="Use the installed project NAME instead of a procman.toml.",
+)
 @click.option(
     "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version and exit."
 )

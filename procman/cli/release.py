@@ -6,13 +6,14 @@ import os
 
 import click
 
+from procman.cli import complete
 from procman.cli.safe_streams import ignore_lost_output
 from procman.cli.selection import Selection
 from procman.monitoring import hold as command
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@complete.names
 @click.pass_obj
 def release(selection: Selection, names: tuple[str, ...]) -> None:
     """Release held programs, so that they are healed again.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from procman.cli import options
+from procman.cli import complete, options
 from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@complete.names
 @options.seconds(
     "--wait",
     "wait_seconds",

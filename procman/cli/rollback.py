@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from procman.cli import options
+from procman.cli import complete, options
 from procman.cli.rollout_reporter import rollout_options
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
@@ -14,7 +14,9 @@ from procman.output.install import as_failure
 
 
 @click.command()
-@click.argument("number", metavar="[N]", type=click.IntRange(min=1), required=False)
+@click.argument(
+    "number", metavar="[N]", type=click.IntRange(min=1), required=False, shell_complete=complete.generations
+)
 @options.wait
 @options.at_once
 @options.lock_wait

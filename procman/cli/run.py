@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from procman.cli import complete
 from procman.cli.selection import Selection
 from procman.deploy import run as command
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.program_names)
 @click.pass_obj
 def run(selection: Selection, name: str) -> None:
     """Run one program in the foreground, as the process manager would.

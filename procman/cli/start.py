@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from procman.cli import complete
 from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
@@ -11,7 +12,7 @@ from procman.output.terminal import Progress
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@complete.names
 @click.pass_obj
 def start(selection: Selection, names: tuple[str, ...]) -> None:
     """Start programs.

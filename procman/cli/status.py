@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from procman.cli import complete
 from procman.cli.selection import Selection
 from procman.monitoring import status as command
 from procman.output import status as output
 
 
 @click.command()
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@complete.names
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain status`.")
 @click.pass_obj
 def status(selection: Selection, names: tuple[str, ...], as_json: bool) -> int:

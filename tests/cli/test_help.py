@@ -62,7 +62,16 @@ def test_every_command_is_in_the_list_in_the_readme_and_in_the_directory_of_comm
     [table] = re.findall(r"## Commands\n(.*?)\n## ", readme, re.DOTALL)
     named = set(re.findall(r"`(?:procman )?([a-z]+)`", table))
     assert set(COMMANDS) <= named
-    others = {"__init__", "heal_listener", "main", "options", "rollout_reporter", "safe_streams", "selection"}
+    others = {
+        "__init__",
+        "complete",
+        "heal_listener",
+        "main",
+        "options",
+        "rollout_reporter",
+        "safe_streams",
+        "selection",
+    }
     assert set(COMMANDS) == {path.stem for path in (ROOT / "procman/cli").glob("*.py")} - others
 
 
