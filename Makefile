@@ -1,6 +1,6 @@
 # `make` lists the targets. What they make in this directory is in .venv, .build and .cache, and the caches of the tools
 # beside them (.hypothesis, .mypy_cache, .pytest_cache, .ruff_cache, .coverage, *.egg-info). `make clean` removes it all.
-# Only `make docs` and `make units` change files that git tracks.
+# Only `make docs`, `make units` and `make release` change files that git tracks.
 
 PYTHON = python3
 TESTS =
@@ -59,8 +59,9 @@ bench: $(READY) ## measure procman against supervisorctl and a ping, and plannin
 release: $(READY) ## build the wheel and source distribution twice, date CHANGELOG.md, tag, and begin the next version
 	$(BIN)/python -m scripts.release
 
-docs: $(READY) ## generate the tables of keys in docs/configuration.md again, after a change to a key
+docs: $(READY) ## generate the tables of docs/configuration.md and the man pages, after a change to a key or a help text
 	$(BIN)/python -m scripts.configuration_reference docs/configuration.md
+	$(BIN)/python -m scripts.man_pages man
 
 site: $(READY) ## build the documentation as a site with search, in .build/site
 	$(BIN)/mkdocs build --strict --quiet

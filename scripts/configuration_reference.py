@@ -58,10 +58,11 @@ def _lines() -> Iterator[str]:
 
 
 def _row(key: Key) -> str:
-    return f"| `{key.name}` | {_text(key.type.expected)} | {_default(key)} | {_text(key.help)} |"
+    return f"| `{key.name}` | {_text(key.type.expected)} | {default(key)} | {_text(key.help)} |"
 
 
-def _default(key: Key) -> str:
+def default(key: Key) -> str:
+    """Return the default of `key` as procman.toml would have it, in backticks; empty if there is none."""
     if key.required:
         return "required"
     return "" if key.default in (None, ()) else f"`{json.dumps(key.default)}`"

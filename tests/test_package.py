@@ -23,6 +23,7 @@ SOURCES = (
     "procman",
     "templates",
     "docs",
+    "man",
     "units",
     "tests",
     "scripts",
@@ -126,7 +127,10 @@ def test_wheel_holds_modules_templates_and_pages_and_nothing_else(built: Path, c
     assert modules
     assert templates
     assert pages
-    assert {name for name in found if ".dist-info/" not in name} == modules | templates | pages
+    data = f"{wheel.name.removesuffix('-py3-none-any.whl')}.data/data/share/man/man"
+    manual = {f"{data}{path.suffix[1:]}/{path.name}" for path in checkout.glob("man/*")}
+    assert f"{data}1/procman-install.1" in manual
+    assert {name for name in found if ".dist-info/" not in name} == modules | templates | pages | manual
     assert any(name.endswith("/LICENSE") for name in found)
 
 
@@ -146,6 +150,7 @@ def test_wheel_works_in_a_fresh_virtualenv(tools: Path, built: Path, fresh: Path
     (wheel,) = built.glob("*.whl")
     _install(tools, fresh, wheel)
     _assert_works(fresh / "bin" / "procman", directory=Path("/"), output=tmp_path / "output")
+    assert (fresh / "share/man/man5/procman.toml.5").exists()
 
 
 def test_checkout_works_without_an_install_and_as_an_editable_one(
