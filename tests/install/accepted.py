@@ -1,4 +1,4 @@
-"""Whether the process managers' own parsers accept what is on disk, at whatever moment."""
+"""Checks that the process managers' own parsers accept the files on disk, at any moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SYSTEMD_ANALYZE = shutil.which("systemd-analyze")
 
 
 def assert_accepted(base: Path) -> None:
-    """Have supervisord and systemd read all that is there, as both would if they were started now."""
+    """Let supervisord and systemd read all files, as they would if they were started now."""
     _read_by_supervisord(base / "etc/supervisor/conf.d")
     units = sorted(str(path) for path in sample.directories(base).units.glob("*.service"))
     if SYSTEMD_ANALYZE and units:
@@ -32,7 +32,7 @@ def _read_by_supervisord(included: Path) -> None:
         main.write_text(f"[supervisord]\n[include]\nfiles = {included}/*.conf\n")
         options = ServerOptions()
         options.here = directory
-        # ValueError says what supervisord would not start with.
+        # A ValueError contains the reason why supervisord would not start.
         options.read_config(str(main))
         names = {group.name for group in options.configroot.supervisord.process_group_configs}
         assert names == {path.stem for path in included.glob("*.conf") if "[program:" in path.read_text()}

@@ -1,4 +1,4 @@
-"""A host of its own for each test."""
+"""A separate host for each test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.install import people, sample
 
 @pytest.fixture
 def host(tmp_path: Path) -> Path:
-    """Return the root of a host before procman."""
+    """Return the root of a host without procman."""
     return sample.make_host(tmp_path / "host")
 
 

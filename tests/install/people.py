@@ -1,4 +1,4 @@
-"""The service user, for tests that run as root: does things in a process of its own."""
+"""Runs code as the service user, in a process of its own, for tests that run as root."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 NOBODY = pwd.getpwnam("nobody")
 
-needs_root = pytest.mark.root("needs root, to be somebody else as well")
+needs_root = pytest.mark.root("needs root, to become another user as well")
 
 
 def as_nobody(action: Callable[[], object]) -> None:
-    """Carry out ACTION as the user nobody; what it raises fails the test."""
+    """Run `action` as the user nobody; an exception fails the test."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -30,11 +30,11 @@ def as_nobody(action: Callable[[], object]) -> None:
             os.write(2, f"{type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(status)
-    assert os.waitpid(child, 0)[1] == 0, "as nobody it failed, as its message above says"
+    assert os.waitpid(child, 0)[1] == 0, "failed as the user nobody; see the message above"
 
 
 def public_directory() -> Iterator[Path]:
-    """Yield a directory that everybody can enter; pytest's own are private."""
+    """Yield a directory that every user can enter; pytest's own are private."""
     with tempfile.TemporaryDirectory(prefix="pm") as name:
         Path(name).chmod(0o755)
         yield Path(name)

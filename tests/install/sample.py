@@ -1,6 +1,6 @@
-"""A project with its files below one directory, and a process manager that only notes what it was told.
+"""A project with its files below one directory, and a process manager that only records its activations.
 
-`python -m tests.install.sample BASE install one` does what the commands do, for tests that kill it.
+`python -m tests.install.sample BASE install one` does what the command does, for tests that kill it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Wish:
     """What a procman.toml might ask for."""
 
     programs: Mapping[str, str]
-    """What tells one text of a section from another, by program; those whose name ends in "beat" are beats."""
+    """A mark in the section of each program, by name; programs whose name ends in "beat" are beats."""
     script: str = "exec celery"
     launcher: str = "import celery"
 
@@ -62,13 +62,13 @@ DESIRED_STATES = {
 
 
 def directories(base: Path, project: str = "catmaid") -> Directories:
-    """Return the directories of a project of the host that BASE stands for."""
+    """Return the directories of a project on the host below `base`."""
     real = directories_for(project, Scope.SYSTEM, {})
     return Directories(**{field.name: base / getattr(real, field.name).relative_to("/") for field in fields(real)})
 
 
 def make_host(base: Path) -> Path:
-    """Make what is on a host before procman, with a file of somebody else in each directory; return BASE."""
+    """Create a host without procman, with an unmanaged file in each directory; return `base`."""
     for name in ("etc/supervisor/conf.d", "var/lib", "var/log"):
         (base / name).mkdir(parents=True)
         (base / name / "other.conf").write_text(OTHER)
@@ -76,29 +76,29 @@ def make_host(base: Path) -> Path:
 
 
 def section_path(base: Path, program: str) -> Path:
-    """Return the section of PROGRAM."""
+    """Return the section file of `program`."""
     return base / "etc/supervisor/conf.d" / f"{program}.conf"
 
 
 def unit_path(base: Path, program: str) -> Path:
-    """Return the unit of PROGRAM, which a project has nowhere beside a section; here both are read at every moment."""
+    """Return the unit of `program`; unlike a real project, this one has units and sections, to test both readers."""
     return directories(base).units / f"{program}.service"
 
 
 def script_path(base: Path, program: str) -> Path:
-    """Return the start script of PROGRAM."""
+    """Return the start script of `program`."""
     return directories(base).configuration / f"{program}.sh"
 
 
 def installed(base: Path, name: str) -> InstalledProgram:
-    """Return the program NAME as a manifest knows it."""
+    """Return the program `name` as a manifest records it."""
     kind = Kind.BEAT if name.endswith("beat") else Kind.WORKER
     log = directories(base).logs / f"{name}.log"
     return InstalledProgram(name, name, kind, True, 600, 10, True, SERVICE_USER, str(log))
 
 
 def rendering(base: Path, wish: Wish, name: str = "catmaid") -> Rendering:
-    """Return the files that WISH makes, of the shape that supervisord's have."""
+    """Return the files for `wish`, in the form of supervisord's."""
     places, text = directories(base, name), f"; Written by procman for {name}\n"
     folders = [
         *(RenderedDirectory(path, 0o755, OWNER, None, shared=True) for path in (places.shared_configuration,)),
@@ -128,13 +128,14 @@ def rendering(base: Path, wish: Wish, name: str = "catmaid") -> Rendering:
 
 def _section(path: Path, text: str, mark: str) -> RenderedFile:
     program = path.stem
-    return RenderedFile(path, f"{text}\nmark={mark}\n", 0o640, OWNER, None, (program,), section=True)
+    # Both supervisord and systemd ignore a key that begins with X- (systemd.unit(5)).
+    return RenderedFile(path, f"{text}\nX-mark={mark}\n", 0o640, OWNER, None, (program,), section=True)
 
 
 def manifest(
     base: Path, wish: Wish, files: Rendering, name: str = "catmaid", configuration: bytes = CONFIGURATION
 ) -> Manifest:
-    """Return the manifest of WISH, before any comparison."""
+    """Return the manifest of `wish`, before a comparison with the disk."""
     places = directories(base, name)
     programs = tuple(installed(base, program) for program in wish.programs)
     return Manifest(
@@ -156,7 +157,7 @@ def manifest(
 
 
 def plan(base: Path, wish: Wish, adopt: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
-    """Return the plan for WISH, as `procman diff` would."""
+    """Return the plan for `wish`, as `procman diff` would."""
     files = rendering(base, wish, name)
     return plan_for(base, files, manifest(base, wish, files, name), adopt)
 
@@ -169,7 +170,7 @@ def plan_for(base: Path, files: Rendering, desired: Manifest, adopt: Mapping[Pat
 
 
 def install(base: Path, wish: Wish, adopt: Mapping[Path, str | None] | None = None, name: str = "catmaid") -> Plan:
-    """Do all that `procman install` does; the process manager is BASE/loaded."""
+    """Do all that `procman install` does; the directory BASE/loaded is the process manager."""
     with hold_lock(directories(base, name).shared_state, 0, print):
         return install_locked(base, wish, adopt, name)
 
@@ -177,7 +178,7 @@ def install(base: Path, wish: Wish, adopt: Mapping[Path, str | None] | None = No
 def install_locked(
     base: Path, wish: Wish, adopt: Mapping[Path, str | None] | None = None, name: str = "catmaid"
 ) -> Plan:
-    """Do the same with the lock held already."""
+    """Do the same; the lock must be held."""
     with Tree() as tree:
         made = plan(base, wish, adopt, name)
         apply(tree, made, CONFIGURATION)
@@ -207,14 +208,14 @@ def remove(base: Path, name: str = "catmaid", *, purge: bool = False) -> Remains
         return removal.clear(tree, places, installation, purge=purge)
 
 
-def theirs(base: Path) -> Path:
-    """Return a file of somebody else, of which a comment is to be left."""
-    return base / "etc/supervisor/conf.d/theirs.conf"
+def foreign(base: Path) -> Path:
+    """Return an unmanaged file to adopt, of which a comment remains."""
+    return base / "etc/supervisor/conf.d/foreign.conf"
 
 
 def adopt(base: Path, wish: Wish) -> Plan:
-    """Do all that `procman install --replace` does with that file."""
-    return install(base, wish, adopt={theirs(base): "; theirs\n"})
+    """Do all that `procman install --replace` does with the file `foreign`."""
+    return install(base, wish, adopt={foreign(base): "; foreign\n"})
 
 
 def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
@@ -234,7 +235,7 @@ def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
 
 
 def activate(tree: Tree, base: Path, places: Directories) -> None:
-    """Tell the process manager, and strike off what it was told."""
+    """Carry out the pending activations and record each."""
     pending = generations.read_pending(tree, places.state)
     for activation in pending.activations if pending else ():
         try:
@@ -245,7 +246,7 @@ def activate(tree: Tree, base: Path, places: Directories) -> None:
 
 
 def loaded(base: Path) -> dict[str, str]:
-    """Return what the process manager runs: the section and the script of each program as they were when loaded."""
+    """Return what the process manager runs: the section and script of each program as they were when loaded."""
     return {path.name: path.read_text() for path in sorted((base / "loaded").glob("catmaid-*"))}
 
 
@@ -261,14 +262,14 @@ def _load(base: Path, activation: Activation) -> None:
         temporary.rename(memory)
 
 
-def _main(base: Path, order: str, wish: str) -> int:
+def _main(base: Path, command: str, wish: str) -> int:
     os.access("/procman-test-begins", os.F_OK)
     try:
-        if order == "install":
+        if command == "install":
             install(base, DESIRED_STATES[wish])
-        elif order == "take-over":
+        elif command == "adopt":
             adopt(base, DESIRED_STATES[wish])
-        elif order == "rollback":
+        elif command == "rollback":
             roll_back(base, int(wish))
         else:
             remove(base, purge=wish == "purge")
@@ -279,7 +280,7 @@ def _main(base: Path, order: str, wish: str) -> int:
 
 
 def changed(wish: Wish, **sections: str) -> Wish:
-    """Return WISH with other texts of its sections; `celery="x"` means `catmaid-celery`."""
+    """Return `wish` with other marks in its sections; `celery="x"` changes `catmaid-celery`."""
     return replace(wish, programs={**wish.programs, **{f"catmaid-{key}": text for key, text in sections.items()}})
 
 

@@ -10,18 +10,18 @@ Snapshot = dict[str, tuple[object, ...]]
 
 
 def contents(base: Path) -> Snapshot:
-    """Return type, mode, owner and content of all below BASE, without the lock's content and the time of a copy."""
+    """Return type, mode, owner and content of everything below `base`, but not the lock's content and backup times."""
     found: Snapshot = {}
     for path in sorted(base.rglob("*")):
         status = path.lstat()
         name = re.sub(r"set-aside/\d{8}T\d{6}Z", "set-aside/TIME", str(path.relative_to(base)))
-        assert name not in found, f"two copies of {name}"
+        assert name not in found, f"two backups of {name}"
         found[name] = (stat.filemode(status.st_mode), status.st_uid, status.st_gid, _content(path))
     return found
 
 
 def identities(base: Path) -> Snapshot:
-    """Return what tells whether anything below BASE was written, even with the same bytes."""
+    """Return inodes and times below `base`, which change with every write, even of the same bytes."""
     found: Snapshot = {}
     for path in (base, *sorted(base.rglob("*"))):
         status = path.lstat()

@@ -1,4 +1,4 @@
-"""R1 and R2: whatever kills an install or an uninstall, wherever, files are whole and one more run completes it."""
+"""R1 and R2: after an interrupted install or uninstall all files are whole, and the next run completes it."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ pytestmark = [
 ]
 
 ERRORS = ("ENOSPC", "EIO", "EACCES", "EROFS")
-"""What every call is told, also one that never says it by itself."""
+"""Errors injected into every call, even into one that cannot return them."""
 
 MORE_ERRORS = {"write": ("EDQUOT",), "openat": ("EMFILE",), "fchmod": ("EPERM",), "fchown": ("EPERM",)}
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """An order, and what was done before it."""
+    """A command, and what was done before it."""
 
     before: Callable[[Path], object]
-    order: str
+    command: str
     argument: str
 
     def prepare(self, base: Path) -> None:
-        """Make the host as it is when the order is given."""
+        """Create the host as it is before the command."""
         shutil.rmtree(base, ignore_errors=True)
         sample.make_host(base)
         self.before(base)
 
     def carry_out(self, base: Path) -> None:
-        """Carry out the order in this process, uninterrupted."""
-        if self.order == "install":
+        """Carry out the command in this process, without interruption."""
+        if self.command == "install":
             sample.install(base, DESIRED_STATES[self.argument])
-        elif self.order == "take-over":
+        elif self.command == "adopt":
             sample.adopt(base, DESIRED_STATES[self.argument])
-        elif self.order == "rollback":
+        elif self.command == "rollback":
             sample.roll_back(base, int(self.argument))
         else:
             sample.remove(base, purge=self.argument == "purge")
@@ -73,22 +73,22 @@ def _twice(base: Path) -> None:
     sample.install(base, DESIRED_STATES["two"])
 
 
-def _about_to_take_over(base: Path) -> None:
-    sample.theirs(base).write_text("; theirs\n[program:theirs]\ncommand=/bin/theirs\n")
+def _about_to_adopt(base: Path) -> None:
+    sample.foreign(base).write_text("; foreign\n[program:foreign]\ncommand=/bin/foreign\n")
     sample.install(base, DESIRED_STATES["one"])
 
 
-def _taken_over(base: Path) -> None:
-    _about_to_take_over(base)
+def _adopted(base: Path) -> None:
+    _about_to_adopt(base)
     sample.adopt(base, DESIRED_STATES["two"])
 
 
 SCENARIOS = {
     "first install": Scenario(lambda base: None, "install", "one"),
     "upgrade": Scenario(_edited, "install", "two"),
-    "roll-back": Scenario(_twice, "rollback", "1"),
-    "roll-back that gives back": Scenario(_taken_over, "rollback", "1"),
-    "take-over": Scenario(_about_to_take_over, "take-over", "two"),
+    "rollback": Scenario(_twice, "rollback", "1"),
+    "rollback that restores a file": Scenario(_adopted, "rollback", "1"),
+    "adoption": Scenario(_about_to_adopt, "adopt", "two"),
     "uninstall": Scenario(_programs_have_run, "uninstall", "keep"),
     "purge": Scenario(_programs_have_run, "uninstall", "purge"),
 }
@@ -96,7 +96,7 @@ SCENARIOS = {
 
 @dataclass(frozen=True)
 class Run:
-    """A scenario that was once carried out: how the host was, what it became, and the points on the way."""
+    """A scenario that was carried out once: the host before and after, and the points of possible interruption."""
 
     scenario: Scenario
     base: Path
@@ -105,14 +105,14 @@ class Run:
     points: list[Point]
 
     def interrupt(self, point: Point, injected: str) -> None:
-        """Interrupt at POINT, and check what is promised."""
+        """Interrupt the command at `point`, and check the contracts."""
         self.scenario.prepare(self.base)
-        done = run_with(self.base, self.scenario.order, self.scenario.argument, point, injected)
+        done = run_with(self.base, self.scenario.command, self.scenario.argument, point, injected)
         if injected.startswith("error"):
             assert "Traceback" not in done.stderr, done.stderr
             assert done.returncode in (0, 1)
         else:
-            assert done.returncode not in (0, 1), f"it was not interrupted: {done.stderr}"
+            assert done.returncode not in (0, 1), f"not interrupted: {done.stderr}"
         self.check_whole()
         assert_accepted(self.base)
         self.scenario.carry_out(self.base)
@@ -120,7 +120,7 @@ class Run:
         assert not [path for path in self.base.rglob("*") if finished_name(path.name)]
 
     def check_whole(self) -> None:
-        """Check that everything at its own name is as it was before or as it is to be, mode and owner included (R1)."""
+        """Check that every finished file is either as before or as afterwards, including mode and owner (R1)."""
         for name, found in contents(self.base).items():
             if any(finished_name(part) for part in Path(name).parts) or name.startswith("loaded/"):
                 continue
@@ -136,10 +136,10 @@ def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     base = tmp_path_factory.mktemp("interruption") / "host"
     scenario.prepare(base)
     before = contents(base)
-    # Twice: the first leaves Python's own caches as all later ones find them.
-    points(base, scenario.order, scenario.argument)
+    # Twice: the first run fills Python's own caches, as all later runs find them.
+    points(base, scenario.command, scenario.argument)
     scenario.prepare(base)
-    found = points(base, scenario.order, scenario.argument)
+    found = points(base, scenario.command, scenario.argument)
     after = contents(base)
     return Run(scenario, base, before, after, found)
 
@@ -148,26 +148,26 @@ def _some(run: Run, how_many: int) -> list[Point]:
     return run.points[1 :: max(1, len(run.points) // how_many)]
 
 
-def test_killed_at_some_system_calls_it_is_completed_by_one_more_run(run: Run) -> None:
+def test_next_run_completes_command_killed_at_some_system_calls(run: Run) -> None:
     for point in _some(run, 4):
         run.interrupt(point, "signal=KILL")
 
 
-def test_told_of_errors_it_ends_with_a_message_and_is_completed_by_one_more_run(run: Run) -> None:
+def test_next_run_completes_command_after_some_failed_system_calls(run: Run) -> None:
     for point, error in zip(_some(run, 4), ERRORS, strict=False):
         run.interrupt(point, f"error={error}")
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(3600)
-def test_killed_at_every_system_call_it_is_completed_by_one_more_run(run: Run) -> None:
+def test_next_run_completes_command_killed_at_every_system_call(run: Run) -> None:
     for point in run.points:
         run.interrupt(point, "signal=KILL")
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(7200)
-def test_told_of_every_error_it_is_completed_by_one_more_run(run: Run) -> None:
+def test_next_run_completes_command_after_every_failed_system_call(run: Run) -> None:
     for point in run.points:
         for error in (*ERRORS, *MORE_ERRORS.get(point[0], ())):
             run.interrupt(point, f"error={error}")

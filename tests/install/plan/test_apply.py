@@ -38,14 +38,14 @@ def test_files_and_directories_are_as_rendered(host: Path) -> None:
     assert (stat.S_IMODE(run.st_mode), run.st_uid) == (0o750, NOBODY.pw_uid if sample.ROOT else os.geteuid())
 
 
-def test_second_install_touches_nothing(host: Path) -> None:
+def test_second_install_writes_nothing(host: Path) -> None:
     sample.install(host, ONE)
     before = identities(host)
     assert sample.install(host, ONE).nothing_to_do
     assert identities(host) == before
 
 
-def test_install_after_a_change_touches_only_what_changed(host: Path) -> None:
+def test_install_writes_only_changed_files(host: Path) -> None:
     sample.install(host, ONE)
     before = {path: path.stat().st_ino for path in _rendered(host)}
     sample.install(host, changed(ONE, celery="second"))
@@ -53,7 +53,7 @@ def test_install_after_a_change_touches_only_what_changed(host: Path) -> None:
     assert touched == [sample.section_path(host, "catmaid-celery"), sample.unit_path(host, "catmaid-celery")]
 
 
-def test_change_of_a_comment_in_procman_toml_changes_no_file(host: Path, tree: Tree) -> None:
+def test_comment_in_procman_toml_changes_no_installed_file(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     before = {path: path.stat().st_ino for path in _rendered(host)}
     places, rendering = sample.directories(host), sample.rendering(host, ONE)
@@ -65,7 +65,7 @@ def test_change_of_a_comment_in_procman_toml_changes_no_file(host: Path, tree: T
     assert generations.read_configuration(tree, places.state, 2).startswith(b"# said")
 
 
-def test_current_generation_says_what_is_installed(host: Path, tree: Tree) -> None:
+def test_current_generation_describes_installed_files(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     sample.install(host, DESIRED_STATES["two"])
     state = sample.directories(host).state
@@ -78,7 +78,7 @@ def test_current_generation_says_what_is_installed(host: Path, tree: Tree) -> No
     assert generations.read_configuration(tree, state, 1) == sample.CONFIGURATION
 
 
-def test_earlier_generation_can_be_brought_back(host: Path, tree: Tree) -> None:
+def test_earlier_generation_can_be_restored(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     sample.install(host, DESIRED_STATES["two"])
     places = sample.directories(host)
@@ -89,11 +89,11 @@ def test_earlier_generation_can_be_brought_back(host: Path, tree: Tree) -> None:
         assert sample.plan(host, ONE).nothing_to_do
         latest = current_generation(again, places.state)
     assert latest is not None
-    assert latest.number == 3, "a roll-back is one more generation"
+    assert latest.number == 3, "a rollback creates a new generation"
     assert "first" in sample.loaded(host)["catmaid-celery"]
 
 
-def test_damaged_copy_is_not_brought_back(host: Path, tree: Tree) -> None:
+def test_damaged_copy_is_not_restored(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     state = sample.directories(host).state
     generation = generations.read_generation(tree, state, 1)
@@ -109,7 +109,7 @@ def test_last_ten_generations_are_kept(host: Path, tree: Tree) -> None:
     assert generations.generation_numbers(tree, state) == list(range(4, KEPT + 4))
 
 
-def test_manifest_of_a_newer_procman_stops_the_install(host: Path) -> None:
+def test_manifest_of_newer_procman_prevents_install(host: Path) -> None:
     sample.install(host, ONE)
     path = sample.directories(host).state / "generations/1/manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
@@ -118,7 +118,7 @@ def test_manifest_of_a_newer_procman_stops_the_install(host: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", None])
-def test_after_a_lost_manifest_the_state_can_be_moved_away(host: Path, content: str | None) -> None:
+def test_install_succeeds_after_moving_state_with_lost_manifest_away(host: Path, content: str | None) -> None:
     sample.install(host, ONE)
     state = sample.directories(host).state
     path = state / "generations/1/manifest.json"
@@ -132,7 +132,7 @@ def test_after_a_lost_manifest_the_state_can_be_moved_away(host: Path, content: 
 
 
 @pytest.mark.parametrize("target", ["generations/7", "elsewhere", "../other/generations/1"])
-def test_current_that_leads_nowhere_stops_the_install(host: Path, target: str) -> None:
+def test_dangling_current_link_prevents_install(host: Path, target: str) -> None:
     sample.install(host, ONE)
     current = sample.directories(host).state / "current"
     current.unlink()
@@ -141,7 +141,7 @@ def test_current_that_leads_nowhere_stops_the_install(host: Path, target: str) -
         sample.install(host, ONE)
 
 
-def test_edited_file_is_set_aside_with_time_path_owner_and_mode(host: Path) -> None:
+def test_edited_file_is_backed_up_with_time_path_owner_and_mode(host: Path) -> None:
     sample.install(host, ONE)
     section = sample.section_path(host, "catmaid-celery")
     section.write_text("edited")
@@ -158,7 +158,7 @@ def test_edited_file_is_set_aside_with_time_path_owner_and_mode(host: Path) -> N
     assert "first" in section.read_text()
 
 
-def test_same_edit_is_kept_once_and_another_beside_it(host: Path) -> None:
+def test_same_edit_is_backed_up_once_and_another_beside_it(host: Path) -> None:
     sample.install(host, ONE)
     for text in ("edited", "edited", "edited otherwise"):
         sample.section_path(host, "catmaid-celery").write_text(text)
@@ -167,7 +167,7 @@ def test_same_edit_is_kept_once_and_another_beside_it(host: Path) -> None:
     assert sorted(path.read_text() for path in place.rglob("*.conf")) == ["edited", "edited otherwise"]
 
 
-def test_file_of_someone_else_is_refused_and_nothing_done(host: Path) -> None:
+def test_unmanaged_file_is_refused_and_nothing_changed(host: Path) -> None:
     sample.section_path(host, "catmaid-celery").write_text("[program:catmaid-celery]\n")
     before = contents(host)
     with pytest.raises(ProcmanError, match="exists, and procman did not install it"):
@@ -188,7 +188,7 @@ def test_file_edited_between_plan_and_apply_is_not_overwritten(host: Path, tree:
     assert "second" in sample.section_path(host, "catmaid-celery").read_text()
 
 
-def test_lost_mode_comes_back(host: Path) -> None:
+def test_changed_mode_is_restored(host: Path) -> None:
     sample.install(host, ONE)
     script = sample.script_path(host, "catmaid-celery")
     script.chmod(0o600)
@@ -214,7 +214,7 @@ def test_pending_activations_are_recorded_before_the_first_file(host: Path, monk
     assert not (state / "pending.json").exists()
 
 
-def test_activation_left_untold_is_told_by_the_next_install(host: Path, tree: Tree) -> None:
+def test_next_install_carries_out_pending_activation(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     apply(tree, sample.plan(host, changed(ONE, celery="second")), sample.CONFIGURATION)
     assert "first" in sample.loaded(host)["catmaid-celery"]
@@ -224,17 +224,17 @@ def test_activation_left_untold_is_told_by_the_next_install(host: Path, tree: Tr
     assert sample.install(host, changed(ONE, celery="second")).nothing_to_do
 
 
-def test_temporary_file_of_an_interrupted_run_is_swept_and_that_of_others_left(host: Path) -> None:
+def test_temporary_files_of_interrupted_run_are_removed_others_left(host: Path) -> None:
     sample.install(host, ONE)
     folder = sample.section_path(host, "x").parent
-    ours, theirs = folder / temporary_name("catmaid-celery.conf"), folder / temporary_name("other.conf")
+    ours, foreign = folder / temporary_name("catmaid-celery.conf"), folder / temporary_name("other.conf")
     ours.write_text("half")
-    theirs.write_text("of a project of the same procman")
+    foreign.write_text("of a project of the same procman")
     sample.install(host, ONE)
-    assert (ours.exists(), theirs.exists()) == (False, True)
+    assert (ours.exists(), foreign.exists()) == (False, True)
 
 
-def test_what_healing_is_just_writing_is_not_swept_but_by_an_uninstall(host: Path) -> None:
+def test_temporary_file_of_healing_is_removed_only_by_uninstall(host: Path) -> None:
     sample.install(host, ONE)
     state = host / "var/lib/procman/catmaid"
     half = state / temporary_name("healing.json")
@@ -246,7 +246,7 @@ def test_what_healing_is_just_writing_is_not_swept_but_by_an_uninstall(host: Pat
 
 
 @pytest.mark.parametrize("path", ["usr", "usr/local/lib/procman/catmaid", "var/lib/procman/catmaid/run"])
-def test_temporary_directory_of_an_interrupted_run_is_swept(host: Path, path: str) -> None:
+def test_temporary_directory_of_interrupted_run_is_removed(host: Path, path: str) -> None:
     left = (host / path).with_name(temporary_name(Path(path).name))
     left.mkdir(parents=True)
     sample.install(host, ONE)
@@ -254,7 +254,7 @@ def test_temporary_directory_of_an_interrupted_run_is_swept(host: Path, path: st
 
 
 @pytest.mark.parametrize("install_between", [True, False])
-def test_generation_that_was_half_removed_stands_in_nobodys_way(
+def test_partly_removed_generation_does_not_matter(
     host: Path, monkeypatch: pytest.MonkeyPatch, install_between: bool
 ) -> None:
     sample.install(host, ONE)
@@ -275,7 +275,7 @@ def test_generation_that_was_half_removed_stands_in_nobodys_way(
     assert not (host / "var/lib/procman").exists()
 
 
-def test_files_that_lost_their_state_are_taken_over(host: Path, tree: Tree) -> None:
+def test_files_are_kept_after_state_is_lost(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     tree.remove_tree(sample.directories(host).state)
     before = {path: path.stat().st_ino for path in _rendered(host)}
@@ -284,14 +284,14 @@ def test_files_that_lost_their_state_are_taken_over(host: Path, tree: Tree) -> N
     assert sample.plan(host, ONE).nothing_to_do
 
 
-def test_manifest_that_others_can_write_is_not_obeyed(host: Path) -> None:
+def test_manifest_that_others_can_write_is_refused(host: Path) -> None:
     sample.install(host, ONE)
     (sample.directories(host).state / "generations/1/manifest.json").chmod(0o666)
     with pytest.raises(PathError, match="is not trusted"):
         sample.install(host, ONE)
 
 
-def test_project_with_no_program_left_is_installed_all_the_same(host: Path, tree: Tree) -> None:
+def test_project_without_programs_can_be_installed(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     sample.install(host, DESIRED_STATES["none"])
     assert sample.loaded(host) == {}
@@ -301,7 +301,7 @@ def test_project_with_no_program_left_is_installed_all_the_same(host: Path, tree
 
 @needs_root
 @pytest.mark.parametrize("place", ["etc", "etc/procman/catmaid", "usr/local/lib/procman/catmaid", "var/lib/procman"])
-def test_nothing_is_written_below_a_directory_of_the_service_user(public: Path, place: str) -> None:
+def test_nothing_is_written_below_directory_of_service_user(public: Path, place: str) -> None:
     host = sample.make_host(public / "host")
     (host / place).mkdir(parents=True, exist_ok=True)
     os.chown(host / place, NOBODY.pw_uid, -1)
@@ -314,8 +314,8 @@ def test_nothing_is_written_below_a_directory_of_the_service_user(public: Path, 
 
 
 @needs_root
-def test_links_that_the_service_user_plants_lead_root_nowhere(public: Path) -> None:
-    """One after the other, every path that procman uses is a link in a directory where anybody may make one."""
+def test_root_follows_no_link_planted_by_service_user(public: Path) -> None:
+    """Each path that procman uses in turn is a link in a directory in which every user can create one."""
     for number, name in enumerate(_paths_used(public / "model")):
         target = public / f"precious{number}"
         target.mkdir()

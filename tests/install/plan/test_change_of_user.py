@@ -1,4 +1,4 @@
-"""The programs' own directories when the project gets another user: handed over, and nothing else with them (S3)."""
+"""A project that gets another user gives that user the programs' own directories, and nothing else (S3)."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def _owner(path: Path) -> int:
     return path.lstat().st_uid
 
 
-def test_directories_of_programs_go_to_the_new_user_with_their_files_and_the_schedule_stays(public: Path) -> None:
+def test_new_user_gets_program_directories_with_files_but_not_schedule(public: Path) -> None:
     base = sample.make_host(public / "host")
     sample.install(base, ONE)
     as_nobody((_run(base) / "lock").touch)
     assert [each.path.name for each in _install_for(base, "daemon").handed_over] == ["catmaid-celery", "catmaid-beat"]
     assert _owner(_run(base)) == _owner(_run(base) / "lock") == DAEMON.pw_uid
-    # A pickle: whoever made it would run code as the new user. `procman check` says what to do.
+    # The schedule is a pickle: its author could run code as the new user. `procman check` reports what to do.
     assert _owner(sample.directories(base).data) == NOBODY.pw_uid
     assert _plan_for(base, "daemon").nothing_to_do
 
 
-def test_what_the_former_user_planted_stays_as_it_was(public: Path) -> None:
+def test_links_planted_by_former_user_are_not_followed(public: Path) -> None:
     base = sample.make_host(public / "host")
     secret = public / "secret"
     secret.write_text("root's")
@@ -86,7 +86,7 @@ def test_what_the_former_user_planted_stays_as_it_was(public: Path) -> None:
     }
 
 
-def test_half_a_hand_over_is_completed_by_the_next_run(public: Path) -> None:
+def test_next_run_completes_partial_change_of_owner(public: Path) -> None:
     base = sample.make_host(public / "host")
     sample.install(base, ONE)
     for name in ("lock", "heartbeat.json"):

@@ -1,4 +1,4 @@
-"""Every difference from what was installed is told, although nothing is read that nobody touched."""
+"""Every difference from the installed generation is reported, without reading unchanged files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.install.sample import DESIRED_STATES
 
 @pytest.fixture
 def manifest(host: Path) -> Manifest:
-    """The manifest of something installed."""
+    """The manifest of an installed project."""
     (host / "procman.toml").write_bytes(sample.CONFIGURATION)
     sample.install(host, DESIRED_STATES["one"])
     with Tree() as tree:
@@ -59,15 +59,15 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-def test_nothing_differs_after_an_install(manifest: Manifest) -> None:
+def test_fresh_install_has_no_differences(manifest: Manifest) -> None:
     assert [*differences(manifest)] == []
 
 
-def test_nothing_is_read_that_nobody_touched(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unchanged_files_are_not_read(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise AssertionError
 
-    # As on a disk so fast that the whole install fits into one tick of the clock that gives files their times.
+    # As on a disk so fast that the whole install takes less than one tick of the clock for file times.
     monkeypatch.setattr("os.fsync", lambda _: None)
     contents = {file: file.path.read_bytes() for file in manifest.files}
     for _ in range(20):
@@ -82,7 +82,7 @@ def test_nothing_is_read_that_nobody_touched(manifest: Manifest, monkeypatch: py
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_change_is_told(host: Path, manifest: Manifest, change: str) -> None:
+def test_change_is_reported(host: Path, manifest: Manifest, change: str) -> None:
     path = sample.section_path(host, "catmaid-celery")
     make, expected = CHANGES[change]
     make(path)
@@ -90,7 +90,7 @@ def test_change_is_told(host: Path, manifest: Manifest, change: str) -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_change_is_told_although_the_clock_was_set_back(
+def test_change_is_reported_after_clock_was_set_back(
     host: Path, manifest: Manifest, change: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = sample.section_path(host, "catmaid-celery")
@@ -100,19 +100,19 @@ def test_change_is_told_although_the_clock_was_set_back(
     assert [*differences(manifest)] == [f"{path} {expected}"]
 
 
-def test_file_that_only_was_touched_does_not_differ(host: Path, manifest: Manifest) -> None:
+def test_touched_file_does_not_differ(host: Path, manifest: Manifest) -> None:
     os.utime(sample.section_path(host, "catmaid-celery"))
     assert [*differences(manifest)] == []
 
 
-def test_tree_brought_back_from_a_backup_does_not_differ(host: Path, manifest: Manifest) -> None:
+def test_file_restored_from_backup_does_not_differ(host: Path, manifest: Manifest) -> None:
     path = sample.section_path(host, "catmaid-celery")
     shutil.copy2(path, path.with_name("copy"))
     path.with_name("copy").rename(path)
     assert [*differences(manifest)] == []
 
 
-def test_edited_and_missing_configuration_is_told(host: Path, manifest: Manifest) -> None:
+def test_edited_or_missing_configuration_is_reported(host: Path, manifest: Manifest) -> None:
     path = host / "procman.toml"
     path.write_text("# other")
     assert [*differences(manifest)] == [
@@ -122,7 +122,7 @@ def test_edited_and_missing_configuration_is_told(host: Path, manifest: Manifest
     assert [*differences(manifest)] == [f"{path} is missing; its content is kept with the generation"]
 
 
-def test_shared_file_is_as_whichever_project_wrote_it_last(
+def test_shared_file_may_be_as_any_project_wrote_it(
     host: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, plain = manifest.directories.shared_configuration / "shared.conf", sample.rendering

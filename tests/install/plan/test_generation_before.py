@@ -1,4 +1,4 @@
-"""Which generation a failed install would roll back to, after interruptions, uninstalls and roll-backs."""
+"""Which generation a failed install would roll back to, after interruptions, uninstalls and rollbacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.install import sample
 ONE, TWO = sample.DESIRED_STATES["one"], sample.DESIRED_STATES["two"]
 
 
-def test_generation_before_is_that_of_the_run_that_was_interrupted(host: Path, tree: Tree) -> None:
+def test_earlier_generation_is_that_of_interrupted_run(host: Path, tree: Tree) -> None:
     assert sample.plan(host, ONE).before is None
     sample.install(host, ONE)
     first = sample.plan(host, TWO)
@@ -23,12 +23,12 @@ def test_generation_before_is_that_of_the_run_that_was_interrupted(host: Path, t
     with Tree() as other:
         apply(other, first, sample.CONFIGURATION)
     assert read_installation(tree, sample.directories(host)).current == first.generation
-    # Its programs were not told yet: what it may fail at is still the way from 1 to 2.
+    # Its programs are not activated yet: the change that may fail is still the one from 1 to 2.
     assert sample.plan(host, TWO).before == 1
     assert sample.plan(host, sample.changed(TWO, celery="third")).before == 1
 
 
-def test_after_an_uninstall_there_is_no_generation_before(host: Path) -> None:
+def test_no_earlier_generation_after_uninstall(host: Path) -> None:
     sample.install(host, ONE)
     sample.remove(host)
     assert sample.plan(host, TWO).before is None
@@ -40,14 +40,14 @@ def test_after_an_uninstall_there_is_no_generation_before(host: Path) -> None:
     [
         (1, None, (1,), None),
         (2, None, (1, 2), 1),
-        # 2 was rolled back from; what comes before 1 is gone.
+        # 2 was rolled back from, and nothing before 1 is kept.
         (3, 1, (1, 2, 3), None),
         (5, 3, (1, 2, 3, 4, 5), 2),
-        # The generation that was brought back is not kept any more.
+        # The generation that was rolled back to is no longer kept.
         (14, 2, (5, 6, 14), None),
     ],
 )
-def test_what_was_rolled_back_from_is_never_meant(
+def test_generation_rolled_back_from_is_skipped(
     number: int, brought_back: int | None, kept: tuple[int, ...], before: int | None
 ) -> None:
     manifest = sample.manifest(Path("/host"), ONE, sample.rendering(Path("/host"), ONE))

@@ -1,4 +1,4 @@
-"""What a plan makes of a disk, without one: each kind of change, each refusal, and what must be told afterwards."""
+"""Plans for a disk in memory: each kind of change, each refusal, and the activations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EMPTY = Installation(None, None, (), (), None, (), (), ())
 
 @dataclass
 class MemoryDisk:
-    """A disk that holds what it was given, all directories, and the owners that root's files get."""
+    """A disk with the files it is given and all directories, all owned by root."""
 
     files: dict[Path, Found] = field(default_factory=dict)
     no_directories: frozenset[Path] = frozenset()
@@ -46,7 +46,7 @@ class MemoryDisk:
         return path not in self.no_directories and path not in self.files
 
     def check_private(self, path: Path) -> None:
-        """Take every directory for private."""
+        """Treat every directory as private."""
 
     def names(self, path: Path) -> list[str]:
         return [each.name for each in (*self.files, *self.leftovers) if each.parent == path]
@@ -85,14 +85,14 @@ def _kinds(plan: Plan) -> dict[Path, ChangeKind]:
     return {change.path: change.kind for change in plan.changes}
 
 
-def _told(plan: Plan) -> list[tuple[str, str]]:
+def _activations(plan: Plan) -> list[tuple[str, str]]:
     return [(each.action.value, each.program.name.removeprefix("catmaid-")) for each in plan.activations]
 
 
 def test_first_install_creates_everything_and_adds_every_program() -> None:
     plan = _plan(ONE, MemoryDisk())
     assert set(_kinds(plan).values()) == {ChangeKind.CREATE}
-    assert _told(plan) == [("add", "celery"), ("add", "beat")]
+    assert _activations(plan) == [("add", "celery"), ("add", "beat")]
     assert (plan.generation.number, plan.written, plan.problems) == (1, False, ())
 
 
@@ -106,14 +106,14 @@ def test_second_install_has_nothing_to_do() -> None:
 def test_changed_section_replaces_its_program_alone() -> None:
     plan = _plan(sample.changed(ONE, celery="second"), _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)))
     assert [path for path, kind in _kinds(plan).items() if kind is ChangeKind.UPDATE] == [CELERY, UNIT]
-    assert _told(plan) == [("replace", "celery")]
+    assert _activations(plan) == [("replace", "celery")]
     assert (plan.generation.number, plan.written) == (2, False)
 
 
 def test_changed_script_restarts_its_programs() -> None:
     wish = replace(ONE, script="exec nice celery")
     plan = _plan(wish, _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)))
-    assert _told(plan) == [("restart", "celery"), ("restart", "beat")]
+    assert _activations(plan) == [("restart", "celery"), ("restart", "beat")]
 
 
 def test_changed_launcher_restarts_nothing() -> None:
@@ -132,7 +132,7 @@ def _with_comments(rendering: Rendering) -> Rendering:
     return replace(rendering, files=tuple(files))
 
 
-def test_changed_comment_restarts_nothing_and_sections_are_read_again() -> None:
+def test_changed_comment_restarts_nothing_and_sections_are_reloaded() -> None:
     files = _with_comments(sample.rendering(BASE, ONE))
     plan = _plan(ONE, _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE)), files)
     assert {_kinds(plan)[path] for path in (CELERY, UNIT, SCRIPT)} == {ChangeKind.UPDATE}
@@ -141,26 +141,26 @@ def test_changed_comment_restarts_nothing_and_sections_are_read_again() -> None:
     assert not plan.nothing_to_do
 
 
-def test_changed_comment_of_a_file_that_was_edited_by_hand_restarts_its_program() -> None:
+def test_changed_comment_of_edited_file_restarts_its_program() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     disk.files[SCRIPT] = _found(b"#!/bin/sh\n" + (disk.files[SCRIPT].content or b""))
     plan = _plan(ONE, disk, _after(_installed(ONE)))
-    assert _told(plan) == [("restart", "celery")]
+    assert _activations(plan) == [("restart", "celery")]
 
 
-def test_changed_interpreter_of_a_script_restarts_its_program() -> None:
+def test_changed_interpreter_of_script_restarts_its_program() -> None:
     rendering = sample.rendering(BASE, ONE)
     scripts = [replace(file, content=f"#!/bin/bash\n{file.content}") for file in rendering.files if file.path == SCRIPT]
     others = [file for file in rendering.files if file.path != SCRIPT]
     plan = _plan(ONE, _disk_with(rendering), _after(_installed(ONE)), replace(rendering, files=(*others, *scripts)))
-    assert _told(plan) == [("restart", "celery")]
+    assert _activations(plan) == [("restart", "celery")]
 
 
 @pytest.mark.parametrize(
     "drift",
     ["mode", pytest.param("owner", marks=pytest.mark.root("a user's files have the owner they were created with"))],
 )
-def test_lost_mode_or_owner_comes_back_and_restarts_nothing(drift: str) -> None:
+def test_changed_mode_or_owner_is_restored_and_restarts_nothing(drift: str) -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     found = disk.files[CELERY]
     disk.files[CELERY] = found._replace(mode=0o600) if drift == "mode" else found._replace(owner=12345)
@@ -172,31 +172,31 @@ def test_lost_mode_or_owner_comes_back_and_restarts_nothing(drift: str) -> None:
     assert (plan.generation.number, plan.written) == (1, True)
 
 
-def test_edited_section_is_set_aside_and_its_program_replaced() -> None:
+def test_edited_section_is_backed_up_and_its_program_replaced() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     disk.files[CELERY] = _found(b"edited")
     plan = _plan(ONE, disk, _after(_installed(ONE)))
     assert [change.path for change in plan.changes if change.edited] == [CELERY]
-    assert _told(plan) == [("replace", "celery")]
+    assert _activations(plan) == [("replace", "celery")]
 
 
-def test_edit_that_is_what_is_wanted_now_is_no_edit() -> None:
+def test_edit_that_equals_desired_content_is_no_edit() -> None:
     wish = sample.changed(ONE, celery="second")
     disk = _disk_with(sample.rendering(BASE, wish))
     plan = _plan(wish, disk, _after(_installed(ONE)))
     assert set(_kinds(plan).values()) == {ChangeKind.KEEP}
-    assert _told(plan) == [("replace", "celery")], "the process manager may still have the old one"
+    assert _activations(plan) == [("replace", "celery")], "the process manager may still have the old one"
 
 
-def test_deleted_section_comes_back_without_a_restart() -> None:
+def test_deleted_section_is_restored_without_restart() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     del disk.files[CELERY], disk.files[SCRIPT]
     plan = _plan(ONE, disk, _after(_installed(ONE)))
     assert _kinds(plan)[CELERY] is ChangeKind.CREATE
-    assert _told(plan) == [("add", "celery")], "adding what is loaded does nothing"
+    assert _activations(plan) == [("add", "celery")], "adding what is loaded does nothing"
 
 
-def test_deleted_script_comes_back_and_nothing_is_told() -> None:
+def test_deleted_script_is_restored_without_activation() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     del disk.files[SCRIPT]
     plan = _plan(ONE, disk, _after(_installed(ONE)))
@@ -204,16 +204,16 @@ def test_deleted_script_comes_back_and_nothing_is_told() -> None:
     assert plan.activations == ()
 
 
-def test_program_no_longer_configured_is_removed_with_its_files() -> None:
+def test_unconfigured_program_is_removed_with_its_files() -> None:
     plan = _plan(
         sample.Wish({"catmaid-celery": "first"}), _disk_with(sample.rendering(BASE, ONE)), _after(_installed(ONE))
     )
     places = (sample.unit_path, sample.section_path, sample.script_path)
     assert plan.removed == tuple(place(BASE, "catmaid-beat") for place in places)
-    assert _told(plan) == [("remove", "beat")]
+    assert _activations(plan) == [("remove", "beat")]
 
 
-def test_edited_file_is_set_aside_before_it_is_removed() -> None:
+def test_edited_file_is_backed_up_before_removal() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     disk.files[CELERY] = _found(b"edited")
     plan = _plan(sample.DESIRED_STATES["none"], disk, _after(_installed(ONE)))
@@ -230,17 +230,17 @@ def test_section_at_a_new_path_replaces_its_program() -> None:
     )
     plan = _plan(ONE, _disk_with(old), _after(_installed(ONE)), rendering=moved)
     assert plan.removed == (CELERY,)
-    assert _told(plan) == [("replace", "celery")]
+    assert _activations(plan) == [("replace", "celery")]
 
 
-def test_file_of_somebody_else_is_refused_with_path_and_remedy() -> None:
+def test_refusal_of_unmanaged_file_names_path_and_fix() -> None:
     plan = _plan(ONE, MemoryDisk({CELERY: _found(b"[program:catmaid-celery]")}))
     (problem,) = plan.problems
     assert f"{CELERY} exists, and procman did not install it" in problem
     assert f"procman install --replace {CELERY}" in problem
 
 
-def test_all_refusals_are_told_in_one_run() -> None:
+def test_all_refusals_are_reported_at_once() -> None:
     disk = MemoryDisk({CELERY: _found(b"foreign"), SCRIPT: _found(b"foreign")}, forbidden={LAUNCHER: "not yours"})
     assert len(_plan(ONE, disk).problems) == 3
 
@@ -254,68 +254,68 @@ def test_all_refusals_are_told_in_one_run() -> None:
         (stat.S_IFBLK, "device"),
     ],
 )
-def test_what_is_no_file_is_not_replaced_even_where_a_file_of_ours_was(kind: int, noun: str) -> None:
+def test_non_file_in_place_of_managed_file_is_not_replaced(kind: int, noun: str) -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     disk.files[CELERY] = _found(None, kind=kind)
     (problem,) = _plan(ONE, disk, _after(_installed(ONE))).problems
     assert noun in problem
 
 
-def test_what_is_no_file_is_not_removed() -> None:
+def test_non_file_in_place_of_managed_file_is_not_removed() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     disk.files[CELERY] = _found(None, kind=stat.S_IFLNK)
     assert CELERY not in make_removal(_after(_installed(ONE)), disk).removed
 
 
-def test_after_the_state_was_lost_files_as_they_should_be_are_taken_over() -> None:
+def test_files_with_desired_content_are_managed_after_state_is_lost() -> None:
     plan = _plan(ONE, _disk_with(sample.rendering(BASE, ONE)))
     assert plan.problems == ()
     assert set(_kinds(plan).values()) == {ChangeKind.KEEP}
-    assert _told(plan) == [("add", "celery"), ("add", "beat")]
+    assert _activations(plan) == [("add", "celery"), ("add", "beat")]
 
 
-def test_same_bytes_without_our_marker_are_not_taken_over() -> None:
+def test_same_bytes_without_marker_are_unmanaged() -> None:
     file = RenderedFile(BASE / "etc/supervisor/conf.d/x.conf", "[program:x]\n", 0o644, sample.OWNER, None, ())
     plan = _plan(ONE, _disk_with(Rendering((), (file,))), rendering=Rendering((), (file,)))
     assert "x.conf exists, and procman did not install it" in plan.problems[0]
 
 
-def test_file_taken_over_is_set_aside_and_its_program_replaced() -> None:
+def test_adopted_file_is_backed_up_and_its_program_replaced() -> None:
     plan = _plan(ONE, MemoryDisk({CELERY: _found(b"[program:catmaid-celery]")}), adopt={CELERY: None})
     assert plan.problems == ()
     (change,) = [change for change in plan.changes if change.foreign]
     assert (change.path, change.kind) == (CELERY, ChangeKind.UPDATE)
-    assert _told(plan) == [("replace", "celery"), ("add", "beat")]
+    assert _activations(plan) == [("replace", "celery"), ("add", "beat")]
     assert [file.path for file in plan.generation.manifest.replaced] == [CELERY]
 
 
-def test_other_file_taken_over_keeps_what_is_to_be_left() -> None:
-    theirs = BASE / "etc/supervisor/conf.d/theirs.conf"
-    disk = MemoryDisk({theirs: _found(b"[program:a]\n[program:b]\n", 0o600)})
-    (change,) = [each for each in _plan(ONE, disk, adopt={theirs: "[program:b]\n"}).changes if each.foreign]
+def test_adopted_file_keeps_remaining_sections() -> None:
+    foreign = BASE / "etc/supervisor/conf.d/foreign.conf"
+    disk = MemoryDisk({foreign: _found(b"[program:a]\n[program:b]\n", 0o600)})
+    (change,) = [each for each in _plan(ONE, disk, adopt={foreign: "[program:b]\n"}).changes if each.foreign]
     assert change.new is not None
     assert (change.kind, change.new_content, change.new.mode) == (ChangeKind.UPDATE, b"[program:b]\n", 0o600)
-    plan = _plan(ONE, disk, adopt={theirs: None})
-    assert theirs in plan.removed
-    assert theirs not in [file.path for file in plan.generation.manifest.files]
+    plan = _plan(ONE, disk, adopt={foreign: None})
+    assert foreign in plan.removed
+    assert foreign not in [file.path for file in plan.generation.manifest.files]
 
 
-def test_bytes_of_another_encoding_survive_a_take_over() -> None:
-    theirs = BASE / "etc/supervisor/conf.d/theirs.conf"
-    disk = MemoryDisk({theirs: _found(b"; gr\xf6\xdfe\n[program:a]\n")})
+def test_adoption_keeps_bytes_that_are_not_utf8() -> None:
+    foreign = BASE / "etc/supervisor/conf.d/foreign.conf"
+    disk = MemoryDisk({foreign: _found(b"; gr\xf6\xdfe\n[program:a]\n")})
     left = b"; gr\xf6\xdfe\n".decode("utf-8", "surrogateescape")
-    (change,) = [each for each in _plan(ONE, disk, adopt={theirs: left}).changes if each.foreign]
+    (change,) = [each for each in _plan(ONE, disk, adopt={foreign: left}).changes if each.foreign]
     assert change.new_content == b"; gr\xf6\xdfe\n"
 
 
-def test_shared_file_stays_while_another_project_has_it() -> None:
+def test_shared_file_stays_while_another_project_uses_it() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     other = sample.manifest(BASE, ONE, sample.rendering(BASE, ONE, "other"), "other")
     assert SHARED in make_removal(_after(_installed(ONE)), disk).removed
     assert SHARED not in make_removal(_after(_installed(ONE), others=(other,)), disk).removed
 
 
-def test_shared_file_of_another_project_is_no_foreign_file() -> None:
+def test_shared_file_of_another_project_is_managed() -> None:
     rendering = sample.rendering(BASE, ONE)
     newer = replace(rendering.files[1], content="of a newer procman")
     assert newer.path == SHARED
@@ -325,7 +325,7 @@ def test_shared_file_of_another_project_is_no_foreign_file() -> None:
     assert (plan.problems, change.kind, change.edited) == ((), ChangeKind.UPDATE, False)
 
 
-def test_pending_activations_are_told_once_more() -> None:
+def test_pending_activations_are_planned_again() -> None:
     beat = Activation(Action.RESTART, sample.installed(BASE, "catmaid-beat"), desired=True)
     installation = _after(_installed(ONE), pending=Pending(1, (), (beat,)))
     plan = _plan(ONE, _disk_with(sample.rendering(BASE, ONE)), installation)
@@ -333,7 +333,7 @@ def test_pending_activations_are_told_once_more() -> None:
     assert [(each.action, each.desired) for each in plan.activations] == [(Action.RESTART, True)]
 
 
-def test_files_of_an_interrupted_install_are_ours() -> None:
+def test_files_of_interrupted_install_are_managed() -> None:
     second = sample.changed(ONE, celery="second")
     disk = _disk_with(sample.rendering(BASE, second))
     interrupted = _installed(second, 2)
@@ -343,12 +343,12 @@ def test_files_of_an_interrupted_install_are_ours() -> None:
     assert _kinds(back)[CELERY] is ChangeKind.UPDATE
     assert not any(change.edited for change in back.changes)
     assert (back.generation.number, back.obsolete) == (1, (2,))
-    assert _told(back) == [("replace", "celery")]
+    assert _activations(back) == [("replace", "celery")]
     forward = _plan(second, disk, replace(known, pending=Pending(2, (2,), ())))
     assert (forward.generation, forward.written, forward.obsolete) == (interrupted, True, ())
 
 
-def test_file_that_an_interrupted_install_never_put_there_is_somebody_elses() -> None:
+def test_file_edited_during_interrupted_install_is_unmanaged() -> None:
     interrupted = _installed(ONE)
     known = _after(latest=interrupted, numbers=(1,), unfinished=(interrupted,), pending=Pending(1, (1,), ()))
     disk = MemoryDisk({CELERY: _found(b"written by hand since")})
@@ -356,22 +356,22 @@ def test_file_that_an_interrupted_install_never_put_there_is_somebody_elses() ->
     assert CELERY not in make_removal(known, disk).removed
 
 
-def test_program_of_an_interrupted_install_that_is_wanted_no_longer_is_removed() -> None:
+def test_unwanted_program_of_interrupted_install_is_removed() -> None:
     interrupted = _installed(ONE)
     celery = Activation(Action.ADD, sample.installed(BASE, "catmaid-celery"))
     known = _after(latest=interrupted, numbers=(1,), unfinished=(interrupted,), pending=Pending(1, (1,), (celery,)))
     plan = _plan(sample.DESIRED_STATES["none"], _disk_with(sample.rendering(BASE, ONE)), known)
     assert CELERY in plan.removed
-    assert _told(plan) == [("remove", "celery")]
+    assert _activations(plan) == [("remove", "celery")]
 
 
-def test_files_of_a_project_uninstalled_long_ago_are_nobodys() -> None:
+def test_files_of_uninstalled_project_are_unmanaged() -> None:
     known = _after(current=None, latest=_installed(ONE), numbers=(1,))
     plan = _plan(ONE, MemoryDisk({CELERY: _found(b"written by hand since")}), known)
     assert "procman did not install it" in plan.problems[0]
 
 
-def test_generation_that_was_written_and_never_begun_is_taken_up_or_dropped() -> None:
+def test_generation_written_but_not_begun_is_used_or_dropped() -> None:
     second = sample.changed(ONE, celery="second")
     known = _after(_installed(ONE), latest=_installed(second, 2), numbers=(1, 2))
     disk = _disk_with(sample.rendering(BASE, ONE))
@@ -381,40 +381,40 @@ def test_generation_that_was_written_and_never_begun_is_taken_up_or_dropped() ->
     assert (other.generation.number, other.obsolete) == (3, (2,))
 
 
-def test_missing_directories_are_made_parents_first() -> None:
+def test_missing_directories_are_created_parents_first() -> None:
     places = sample.directories(BASE)
     gone = frozenset({places.library.parent, places.library, BASE / "usr/local/lib", places.data})
     plan = _plan(ONE, MemoryDisk(no_directories=gone))
     made = [directory.path for directory in plan.directories]
     assert made == [BASE / "usr/local/lib", places.library.parent, places.library, places.data]
-    # The others belong to all projects, and are recorded elsewhere.
+    # The others are shared by all projects, and recorded elsewhere.
     assert plan.generation.manifest.directories_made == tuple(sorted([places.library, places.data]))
 
 
-def test_file_where_a_directory_belongs_is_refused() -> None:
+def test_file_in_place_of_directory_is_refused() -> None:
     places = sample.directories(BASE)
     plan = _plan(ONE, MemoryDisk({places.library: _found(b"")}, no_directories=frozenset({places.library})))
     assert f"{places.library} is a file, but procman needs a directory there: move it away" in plan.problems
 
 
-def test_unknown_owner_is_told_with_the_other_problems() -> None:
+def test_unknown_owner_is_one_of_the_problems() -> None:
     rendering = sample.rendering(BASE, ONE)
     stranger = replace(rendering, files=tuple(replace(file, owner="no-such-user") for file in rendering.files))
     plan = _plan(ONE, MemoryDisk(), rendering=stranger)
     assert plan.problems == ("there is no user no-such-user on this host: check with: getent passwd no-such-user",)
 
 
-def test_temporary_files_of_ours_are_found_and_others_left() -> None:
+def test_own_temporary_files_are_leftovers_others_are_not() -> None:
     folder = CELERY.parent
-    ours, theirs = ".catmaid-celery.conf.procman-0123456789abcdef", ".other.conf.procman-0123456789abcdef"
+    ours, foreign = ".catmaid-celery.conf.procman-0123456789abcdef", ".other.conf.procman-0123456789abcdef"
     disk = _disk_with(sample.rendering(BASE, ONE))
-    disk.leftovers = (folder / ours, folder / theirs)
+    disk.leftovers = (folder / ours, folder / foreign)
     plan = _plan(ONE, disk, _after(_installed(ONE)))
     assert plan.leftovers == (folder / ours,)
     assert not plan.nothing_to_do
 
 
-def test_what_earlier_generations_made_is_remembered() -> None:
+def test_paths_of_earlier_generations_are_kept_in_manifest() -> None:
     manifest: Manifest = replace(
         _installed(ONE).manifest,
         directories_made=(BASE / "made",),

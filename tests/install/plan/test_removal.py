@@ -1,4 +1,4 @@
-"""R9: what an uninstall removes, what it leaves and lists, and that after a purge the tree is as it was."""
+"""R9: what an uninstall removes, what it leaves and lists; a purge leaves the tree as it was."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _tree(host: Path) -> Snapshot:
 
 
 def _run_programs(host: Path) -> None:
-    """Leave what programs leave that have run."""
+    """Create the files that programs leave behind when they have run."""
     places = sample.directories(host)
     for name in ("catmaid-celery", "catmaid-beat"):
         lock = places.run(name) / "lock"
@@ -41,7 +41,7 @@ def _run_programs(host: Path) -> None:
             os.chown(lock, NOBODY.pw_uid, -1)
 
 
-def test_after_purge_the_tree_is_as_it_was_byte_for_byte(host: Path) -> None:
+def test_purge_leaves_tree_as_it_was_byte_for_byte(host: Path) -> None:
     before = _tree(host)
     sample.install(host, ONE)
     _run_programs(host)
@@ -51,7 +51,7 @@ def test_after_purge_the_tree_is_as_it_was_byte_for_byte(host: Path) -> None:
     assert remains.stays == ()
 
 
-def test_after_uninstall_and_a_later_purge_the_tree_is_as_it_was(host: Path) -> None:
+def test_purge_after_uninstall_leaves_tree_as_it_was(host: Path) -> None:
     before = _tree(host)
     sample.install(host, ONE)
     _run_programs(host)
@@ -60,7 +60,7 @@ def test_after_uninstall_and_a_later_purge_the_tree_is_as_it_was(host: Path) -> 
     assert _tree(host) == before
 
 
-def test_purge_after_uninstall_and_install_leaves_nothing_of_either(host: Path) -> None:
+def test_purge_after_second_install_leaves_nothing_of_either(host: Path) -> None:
     before = _tree(host)
     sample.install(host, ONE)
     sample.remove(host)
@@ -69,7 +69,7 @@ def test_purge_after_uninstall_and_install_leaves_nothing_of_either(host: Path) 
     assert _tree(host) == before
 
 
-def test_uninstall_leaves_and_lists_logs_schedule_generations_and_copies(host: Path) -> None:
+def test_uninstall_leaves_and_lists_logs_schedule_generations_and_backups(host: Path) -> None:
     before = _tree(host)
     sample.install(host, ONE)
     _run_programs(host)
@@ -89,7 +89,7 @@ def test_uninstall_leaves_and_lists_logs_schedule_generations_and_copies(host: P
     assert sample.loaded(host) == {}
 
 
-def test_uninstalled_project_is_installed_no_longer(host: Path, tree: Tree) -> None:
+def test_uninstalled_project_is_not_listed_as_installed(host: Path, tree: Tree) -> None:
     places = sample.directories(host)
     sample.install(host, ONE)
     sample.install(host, DESIRED_STATES["none"], name="other")
@@ -98,7 +98,7 @@ def test_uninstalled_project_is_installed_no_longer(host: Path, tree: Tree) -> N
     assert installed_projects(tree, places.shared_state) == ["other"]
 
 
-def test_schedule_outlives_even_a_purge(host: Path) -> None:
+def test_purge_keeps_schedule(host: Path) -> None:
     before = _tree(host)
     sample.install(host, ONE)
     places = sample.directories(host)
@@ -108,7 +108,7 @@ def test_schedule_outlives_even_a_purge(host: Path) -> None:
     assert remains.stays == (places.data / "schedule", places.data)
 
 
-def test_schedule_is_listed_under_the_names_that_dbm_gave_it(host: Path) -> None:
+def test_schedule_is_listed_under_its_dbm_names(host: Path) -> None:
     places = sample.directories(host)
     places.data.mkdir()
     sample.install(host, ONE)
@@ -124,7 +124,7 @@ def test_schedule_is_listed_under_the_names_that_dbm_gave_it(host: Path) -> None
 
 
 @needs_root
-def test_schedule_in_a_directory_of_the_service_user_is_listed_without_looking(public: Path) -> None:
+def test_schedule_in_directory_of_service_user_is_listed_unseen(public: Path) -> None:
     host = sample.make_host(public / "host")
     sample.install(host, ONE)
     places = sample.directories(host)
@@ -133,7 +133,7 @@ def test_schedule_in_a_directory_of_the_service_user_is_listed_without_looking(p
     assert places.data / "schedule" in sample.remove(host).stays
 
 
-def test_directory_that_was_there_before_stays_though_empty(host: Path) -> None:
+def test_existing_directory_stays_even_if_empty(host: Path) -> None:
     places = sample.directories(host)
     for path in (places.logs, places.shared_configuration, places.shared_state):
         path.mkdir(parents=True)
@@ -143,7 +143,7 @@ def test_directory_that_was_there_before_stays_though_empty(host: Path) -> None:
     assert _tree(host) == before
 
 
-def test_what_others_put_in_our_directories_stays_and_is_listed(host: Path) -> None:
+def test_unmanaged_files_in_our_directories_stay_and_are_listed(host: Path) -> None:
     before = _tree(host)
     sample.install(host, ONE)
     places = sample.directories(host)
@@ -155,7 +155,7 @@ def test_what_others_put_in_our_directories_stays_and_is_listed(host: Path) -> N
     assert {places.logs, places.configuration} == set(remains.stays)
 
 
-def test_users_own_install_leaves_a_new_home_as_it_was(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_in_user_scope_leaves_new_home_as_it_was(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = host / "home/ada"
     home.mkdir(parents=True)
     monkeypatch.setattr(sample, "directories", lambda _, name="catmaid": _of_user(home, name))
@@ -167,7 +167,7 @@ def test_users_own_install_leaves_a_new_home_as_it_was(host: Path, monkeypatch: 
     assert _tree(host) == before
 
 
-def test_schedule_below_the_state_outlives_a_purge_too(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_keeps_schedule_below_state(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     places = _of_user(host, "catmaid")
     places = replace(places, data=places.state / "data")
     monkeypatch.setattr(sample, "directories", lambda *_: places)
@@ -178,7 +178,7 @@ def test_schedule_below_the_state_outlives_a_purge_too(host: Path, monkeypatch: 
     assert [path.name for path in places.state.iterdir()] == ["data"]
 
 
-def test_edited_file_is_set_aside_when_it_is_removed(host: Path) -> None:
+def test_uninstall_backs_up_edited_file(host: Path) -> None:
     sample.install(host, ONE)
     section = sample.section_path(host, "catmaid-celery")
     section.write_text("edited")
@@ -189,7 +189,7 @@ def test_edited_file_is_set_aside_when_it_is_removed(host: Path) -> None:
 
 
 @pytest.mark.parametrize("first", ["catmaid", "other"])
-def test_what_two_projects_share_goes_with_the_second(host: Path, first: str) -> None:
+def test_shared_file_is_removed_with_second_project(host: Path, first: str) -> None:
     before = _tree(host)
     second = "other" if first == "catmaid" else "catmaid"
     shared = host / "etc/procman/shared.conf"
@@ -202,7 +202,7 @@ def test_what_two_projects_share_goes_with_the_second(host: Path, first: str) ->
     assert _tree(host) == before
 
 
-def test_supervisord_of_our_own_leaves_nothing_after_the_last_purge(host: Path) -> None:
+def test_last_purge_removes_directory_of_embedded_supervisord(host: Path) -> None:
     before = _tree(host)
     sample.install_embedded(host, ONE)
     own = sample.directories(host).shared_state / "supervisor"
@@ -213,7 +213,7 @@ def test_supervisord_of_our_own_leaves_nothing_after_the_last_purge(host: Path) 
     assert _tree(host) == before
 
 
-def test_empty_directory_stays_while_another_project_wants_it(host: Path) -> None:
+def test_empty_shared_directory_stays_while_another_project_uses_it(host: Path) -> None:
     for name in ("catmaid", "other"):
         sample.install_embedded(host, sample.Wish({}), name)
     own = sample.directories(host).shared_state / "supervisor"
@@ -223,24 +223,24 @@ def test_empty_directory_stays_while_another_project_wants_it(host: Path) -> Non
     assert not own.exists()
 
 
-def test_file_taken_over_comes_back(host: Path) -> None:
-    theirs = sample.section_path(host, "catmaid-celery")
-    theirs.write_text("[program:catmaid-celery]\n")
-    theirs.chmod(0o604)
+def test_uninstall_restores_adopted_file(host: Path) -> None:
+    foreign = sample.section_path(host, "catmaid-celery")
+    foreign.write_text("[program:catmaid-celery]\n")
+    foreign.chmod(0o604)
     both = host / "etc/supervisor/conf.d/catmaid.conf"
     both.write_text("[program:catmaid-beat]\n[program:web]\n")
     gone = host / "etc/supervisor/conf.d/group.conf"
     gone.write_text("[group:catmaid]\n")
     before = _tree(host)
-    sample.install(host, ONE, {theirs: None, both: "[program:web]\n", gone: None})
+    sample.install(host, ONE, {foreign: None, both: "[program:web]\n", gone: None})
     assert (both.read_text(), gone.exists()) == ("[program:web]\n", False)
     sample.install(host, changed(ONE, celery="second"))
     remains = sample.remove(host, purge=True)
-    assert remains.restored == (theirs, both, gone)
+    assert remains.restored == (foreign, both, gone)
     assert _tree(host) == before
 
 
-def test_file_taken_over_and_changed_since_is_left_as_it_is(host: Path) -> None:
+def test_adopted_file_changed_since_is_not_restored(host: Path) -> None:
     both = host / "etc/supervisor/conf.d/catmaid.conf"
     both.write_text("[program:catmaid-beat]\n[program:web]\n")
     sample.install(host, ONE, {both: "[program:web]\n"})
@@ -263,13 +263,13 @@ def test_interrupted_first_install_can_be_uninstalled(host: Path, monkeypatch: p
     assert _tree(host) == before
 
 
-def test_what_is_not_installed_cannot_be_removed(host: Path, tree: Tree) -> None:
+def test_project_that_is_not_installed_cannot_be_removed(host: Path, tree: Tree) -> None:
     with pytest.raises(ProcmanError, match="nothing of this project is installed"):
         make_removal(read_installation(tree, sample.directories(host)), tree)
 
 
 @needs_root
-def test_links_in_the_programs_own_directory_do_not_lead_a_purge_elsewhere(public: Path) -> None:
+def test_purge_follows_no_link_in_program_directory(public: Path) -> None:
     host = sample.make_host(public / "host")
     sample.install(host, ONE)
     run = sample.directories(host).run("catmaid-celery")
@@ -287,7 +287,7 @@ def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def test_holds_go_with_the_programs_and_the_event_log_with_the_purge(host: Path) -> None:
+def test_uninstall_removes_holds_and_purge_removes_event_log(host: Path) -> None:
     before = _tree(host)
     sample.install(host, ONE)
     state = sample.directories(host).state

@@ -1,4 +1,4 @@
-"""A roll-back restores an earlier generation; the same install after it changes nothing."""
+"""A rollback restores an earlier generation; an install of the same content after it changes nothing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.install import sample
 ONE, TWO = sample.DESIRED_STATES["one"], sample.DESIRED_STATES["two"]
 
 
-def test_install_of_what_a_roll_back_put_there_changes_nothing(host: Path) -> None:
+def test_install_of_restored_generation_changes_nothing(host: Path) -> None:
     """R2."""
     sample.install(host, ONE)
     sample.install(host, TWO)
@@ -20,19 +20,19 @@ def test_install_of_what_a_roll_back_put_there_changes_nothing(host: Path) -> No
     assert sample.roll_back(host, 1).nothing_to_do
 
 
-def test_what_was_taken_over_comes_back_with_the_generation_before(host: Path) -> None:
-    theirs = host / "etc/supervisor/conf.d/theirs.conf"
-    theirs.write_text("[program:theirs]\ncommand=/bin/theirs\n")
-    theirs.chmod(0o640)
+def test_rollback_restores_file_adopted_since(host: Path) -> None:
+    foreign = host / "etc/supervisor/conf.d/foreign.conf"
+    foreign.write_text("[program:foreign]\ncommand=/bin/foreign\n")
+    foreign.chmod(0o640)
     sample.install(host, ONE)
-    sample.install(host, TWO, adopt={theirs: "; left\n"})
+    sample.install(host, TWO, adopt={foreign: "; left\n"})
     back = sample.roll_back(host, 1)
-    assert theirs.read_text() == "[program:theirs]\ncommand=/bin/theirs\n"
-    assert theirs.stat().st_mode & 0o777 == 0o640
+    assert foreign.read_text() == "[program:foreign]\ncommand=/bin/foreign\n"
+    assert foreign.stat().st_mode & 0o777 == 0o640
     assert back.generation.manifest.replaced == ()
 
-    # What somebody has changed since is his.
-    sample.install(host, TWO, adopt={theirs: "; left\n"})
-    theirs.write_text("; changed\n")
+    # A file that was changed since is left alone.
+    sample.install(host, TWO, adopt={foreign: "; left\n"})
+    foreign.write_text("; changed\n")
     sample.roll_back(host, 1)
-    assert theirs.read_text() == "; changed\n"
+    assert foreign.read_text() == "; changed\n"

@@ -1,4 +1,4 @@
-"""A changed section of no single program, such as a target, stays pending until it is marked as done."""
+"""A changed section that belongs to no single program, such as a target, stays pending until it is marked as done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ONE = sample.DESIRED_STATES["one"]
 
 
 def _with_target(base: Path, text: str | None) -> Plan:
-    """Return the plan for the sample with a section of no single program."""
+    """Return the plan for the sample with a section that belongs to no single program."""
     files = sample.rendering(base, ONE)
     if text is not None:
         path = sample.directories(base).units / "catmaid.target"
@@ -36,7 +36,7 @@ def _pending(base: Path) -> Pending | None:
         return generations.read_pending(tree, sample.directories(base).state)
 
 
-def test_section_of_no_single_program_is_told_apart_until_it_is_followed(host: Path, tree: Tree) -> None:
+def test_changed_target_is_pending_until_it_is_reloaded(host: Path, tree: Tree) -> None:
     sample.install(host, ONE)
     target = sample.directories(host).units / "catmaid.target"
     for text in ("first", "second", None):

@@ -1,4 +1,4 @@
-"""Reading and writing by descriptor: whole files, with their owner and mode, and nothing else touched."""
+"""Reading and writing by descriptor: whole files, with owner and mode, and no other file."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_other_names_of_the_old_file_keep_the_old_content(tmp_path: Path, tree: 
     assert (tmp_path / "other").read_bytes() == b"old"
 
 
-def test_link_in_the_place_of_a_file_is_replaced_not_followed(tmp_path: Path, tree: Tree) -> None:
+def test_link_in_place_of_file_is_replaced_not_followed(tmp_path: Path, tree: Tree) -> None:
     (tmp_path / "target").write_bytes(b"precious")
     (tmp_path / "file").symlink_to("target")
     tree.write(tmp_path / "file", b"new", 0o600)
@@ -68,7 +68,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, tree:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_large_file_arrives_whole(tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_file_is_written_completely(tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     really_write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: really_write(descriptor, data[:7]))
     tree.write(tmp_path / "file", bytes(range(256)), 0o600)
@@ -76,7 +76,7 @@ def test_large_file_arrives_whole(tmp_path: Path, tree: Tree, monkeypatch: pytes
 
 
 @needs_root
-def test_private_file_is_at_no_moment_open_to_others(public: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_private_file_is_never_readable_by_others(public: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, int, int]] = []
     really_write = os.write
 
@@ -95,7 +95,7 @@ def test_private_file_is_at_no_moment_open_to_others(public: Path, tree: Tree, m
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "link", "directory"])
-def test_what_is_no_regular_file_is_seen_and_not_read(tmp_path: Path, tree: Tree, kind: str) -> None:
+def test_non_regular_file_is_reported_but_not_read(tmp_path: Path, tree: Tree, kind: str) -> None:
     with tempfile.TemporaryDirectory(prefix="pm") as short:
         path = Path(short) / "it"
         match kind:
@@ -114,7 +114,7 @@ def test_what_is_no_regular_file_is_seen_and_not_read(tmp_path: Path, tree: Tree
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_what_takes_the_place_of_a_file_while_it_is_looked_at_is_not_read(
+def test_file_replaced_during_read_is_not_followed(
     tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     path, secret = tmp_path / "file", tmp_path / "secret"
@@ -141,14 +141,14 @@ def test_what_takes_the_place_of_a_file_while_it_is_looked_at_is_not_read(
 
 
 @needs_root
-def test_link_that_others_could_have_made_is_not_read(public: Path, tree: Tree) -> None:
+def test_link_that_others_could_have_created_is_not_read(public: Path, tree: Tree) -> None:
     public.chmod(0o1777)
     as_nobody(lambda: (public / "current").symlink_to("generations/1"))
     with pytest.raises(PathError, match="current is a symbolic link that users other than root"):
         tree.read_link(public / "current")
 
 
-def test_nothing_is_seen_where_nothing_is(tmp_path: Path, tree: Tree) -> None:
+def test_missing_path_is_none_or_empty(tmp_path: Path, tree: Tree) -> None:
     assert tree.look(tmp_path / "file") is None
     assert tree.look(tmp_path / "no/file") is None
     assert tree.names(tmp_path / "no") == []
@@ -156,7 +156,7 @@ def test_nothing_is_seen_where_nothing_is(tmp_path: Path, tree: Tree) -> None:
     assert not tree.has_directory(tmp_path / "no")
 
 
-def test_endless_file_is_not_read_to_its_end(tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_is_too_large_is_not_read(tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("procman.install.safe_fs.at_descriptor._LARGEST_FILE", 10)
     (tmp_path / "file").write_bytes(b"x" * 11)
     with pytest.raises(PathError, match="File too large"):
@@ -172,27 +172,27 @@ def test_file_that_others_can_write_is_not_trusted(tmp_path: Path, tree: Tree, m
 
 
 @needs_root
-def test_file_of_somebody_else_is_not_trusted(public: Path, tree: Tree) -> None:
+def test_file_of_another_user_is_not_trusted(public: Path, tree: Tree) -> None:
     (public / "manifest.json").touch()
     os.chown(public / "manifest.json", NOBODY.pw_uid, -1)
     with pytest.raises(PathError, match="is not trusted"):
         tree.read_private(public / "manifest.json")
 
 
-def test_directory_that_is_there_keeps_its_mode(tmp_path: Path, tree: Tree) -> None:
+def test_existing_directory_keeps_its_mode(tmp_path: Path, tree: Tree) -> None:
     (tmp_path / "directory").mkdir(mode=0o711)
     assert not tree.make_directory(tmp_path / "directory", 0o755)
     assert stat.S_IMODE((tmp_path / "directory").stat().st_mode) == 0o711
 
 
-def test_link_to_a_directory_counts_as_one(tmp_path: Path, tree: Tree) -> None:
+def test_link_to_directory_counts_as_directory(tmp_path: Path, tree: Tree) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert tree.has_directory(tmp_path / "link")
     assert not tree.make_directory(tmp_path / "link", 0o755)
 
 
-def test_directory_with_something_in_it_is_not_removed(tmp_path: Path, tree: Tree) -> None:
+def test_directory_that_is_not_empty_is_not_removed(tmp_path: Path, tree: Tree) -> None:
     (tmp_path / "directory").mkdir()
     (tmp_path / "directory/file").touch()
     assert not tree.remove_directory(tmp_path / "directory")
@@ -202,9 +202,7 @@ def test_directory_with_something_in_it_is_not_removed(tmp_path: Path, tree: Tre
 
 
 @pytest.mark.parametrize("way", [Tree.remove_tree, Tree.remove_directory])
-def test_directory_made_again_is_not_the_one_that_was_open(
-    tmp_path: Path, tree: Tree, way: Callable[[Tree, Path], object]
-) -> None:
+def test_recreated_directory_is_opened_again(tmp_path: Path, tree: Tree, way: Callable[[Tree, Path], object]) -> None:
     for content in (b"one", b"two"):
         tree.make_directory(tmp_path / "directory", 0o755)
         tree.write(tmp_path / "directory/file", content, 0o600)
@@ -213,7 +211,7 @@ def test_directory_made_again_is_not_the_one_that_was_open(
         way(tree, tmp_path / "directory")
 
 
-def test_renamed_directory_is_used_under_its_new_name(tmp_path: Path, tree: Tree) -> None:
+def test_renamed_directory_is_used_by_its_new_name(tmp_path: Path, tree: Tree) -> None:
     tree.make_directory(tmp_path / "old", 0o755)
     tree.write(tmp_path / "old/file", b"", 0o600)
     tree.rename(tmp_path / "old", tmp_path / "new")
@@ -238,9 +236,7 @@ def test_tree_is_removed_without_following_its_links(tmp_path: Path, tree: Tree)
     assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["precious", "file"]
 
 
-def test_tree_in_which_somebody_is_still_writing_is_removed(
-    tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tree_that_is_still_written_to_is_removed(tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     (gone / "file").touch()
@@ -259,7 +255,7 @@ def test_tree_in_which_somebody_is_still_writing_is_removed(
     assert not gone.exists()
 
 
-def test_tree_nested_without_end_is_left_with_a_message(tmp_path: Path, tree: Tree) -> None:
+def test_tree_nested_too_deeply_is_left_with_error(tmp_path: Path, tree: Tree) -> None:
     deep = tmp_path / "gone"
     deep.joinpath(*"d" * 80).mkdir(parents=True)
     with pytest.raises(PathError, match="nested too deeply"):
@@ -267,7 +263,7 @@ def test_tree_nested_without_end_is_left_with_a_message(tmp_path: Path, tree: Tr
 
 
 @needs_root
-def test_links_of_the_service_user_inside_its_directory_lead_nowhere(public: Path, tree: Tree) -> None:
+def test_removal_follows_no_link_of_service_user(public: Path, tree: Tree) -> None:
     (public / "precious").write_text("of root")
     (public / "run").mkdir()
     os.chown(public / "run", NOBODY.pw_uid, -1)
@@ -279,11 +275,11 @@ def test_links_of_the_service_user_inside_its_directory_lead_nowhere(public: Pat
 
 
 @needs_root
-def test_what_only_root_may_do_is_told_to_others(public: Path) -> None:
+def test_permission_error_suggests_root(public: Path) -> None:
     def write() -> None:
-        with Tree() as tree, pytest.raises(PathError, match="file cannot be written: Permission denied") as told:
+        with Tree() as tree, pytest.raises(PathError, match="file cannot be written: Permission denied") as raised:
             tree.write(public / "file", b"", 0o644)
-        assert "as root" in told.value.hint
+        assert "as root" in raised.value.hint
 
     as_nobody(write)
 
@@ -309,7 +305,7 @@ def test_unknown_user_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["catmaid-celery.conf", "1", ".hidden", "a\nb", "x.procman-1"])
-def test_temporary_name_tells_what_it_was_to_be(name: str) -> None:
+def test_temporary_name_contains_final_name(name: str) -> None:
     assert finished_name(temporary_name(name)) == name
     assert finished_name(temporary_name(temporary_name(name))) == name
     assert finished_name(name) is None
@@ -345,12 +341,12 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == len(before)
 
 
-def test_disk_error_says_what_to_look_at(tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_error_names_kernel_log(tmp_path: Path, tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(PathError, match="Input/output error") as told:
+    with pytest.raises(PathError, match="Input/output error") as raised:
         tree.write(tmp_path / "file", b"", 0o600)
-    assert "dmesg" in told.value.hint
+    assert "dmesg" in raised.value.hint
     assert list(tmp_path.iterdir()) == []

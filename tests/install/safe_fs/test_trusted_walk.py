@@ -1,4 +1,4 @@
-"""S3: no link that somebody else could have made is followed, and no directory of somebody else's is entered."""
+"""S3: procman follows no link that another user could have created, and enters no directory of another user."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_directory_is_reached_from_the_root(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["real", "./real", "../{name}/real", "{base}/real", "detour/../real"])
-def test_link_of_the_caller_in_a_private_directory_is_followed(tmp_path: Path, target: str) -> None:
+def test_link_of_caller_in_private_directory_is_followed(tmp_path: Path, target: str) -> None:
     (tmp_path / "real/below").mkdir(parents=True)
     (tmp_path / "detour").mkdir()
     (tmp_path / "link").symlink_to(target.format(name=tmp_path.name, base=tmp_path))
     assert _really(tmp_path / "link/below") == (tmp_path / "real/below").stat().st_ino
 
 
-def test_parent_of_a_linked_directory_is_that_of_its_target(tmp_path: Path) -> None:
+def test_parent_of_linked_directory_is_that_of_target(tmp_path: Path) -> None:
     (tmp_path / "elsewhere/deep").mkdir(parents=True)
     (tmp_path / "elsewhere/beside").mkdir()
     (tmp_path / "deep").symlink_to("elsewhere/deep")
@@ -41,7 +41,7 @@ def test_parent_of_a_linked_directory_is_that_of_its_target(tmp_path: Path) -> N
     assert _really(tmp_path / "link") == (tmp_path / "elsewhere/beside").stat().st_ino
 
 
-def test_link_to_itself_ends_in_an_error(tmp_path: Path, tree: Tree) -> None:
+def test_circular_link_is_an_error(tmp_path: Path, tree: Tree) -> None:
     (tmp_path / "one").symlink_to("two")
     (tmp_path / "two").symlink_to("one")
     with pytest.raises(PathError, match="one/file cannot be written"):
@@ -49,7 +49,7 @@ def test_link_to_itself_ends_in_an_error(tmp_path: Path, tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o1777, 0o775, 0o757])
-def test_link_in_a_directory_that_others_can_write_is_not_followed(tmp_path: Path, mode: int) -> None:
+def test_link_in_directory_writable_by_others_is_not_followed(tmp_path: Path, mode: int) -> None:
     (tmp_path / "real").mkdir()
     shared = tmp_path / "shared"
     shared.mkdir()
@@ -59,7 +59,7 @@ def test_link_in_a_directory_that_others_can_write_is_not_followed(tmp_path: Pat
         _really(shared / "link")
 
 
-def test_directory_for_everybody_to_write_is_entered_only_with_the_sticky_bit(tmp_path: Path) -> None:
+def test_world_writable_directory_needs_sticky_bit(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(PathError, match="is writable by everyone"):
         _really(tmp_path)
@@ -67,13 +67,13 @@ def test_directory_for_everybody_to_write_is_entered_only_with_the_sticky_bit(tm
     assert _really(tmp_path) == tmp_path.stat().st_ino
 
 
-def test_directory_that_a_group_can_write_is_entered(tmp_path: Path) -> None:
+def test_group_writable_directory_is_entered(tmp_path: Path) -> None:
     tmp_path.chmod(0o775)
     assert _really(tmp_path) == tmp_path.stat().st_ino
 
 
 @needs_root
-def test_directory_of_the_service_user_is_refused_to_root(public: Path) -> None:
+def test_root_refuses_directory_of_service_user(public: Path) -> None:
     _given_to_nobody(public / "data")
     (public / "data/below").mkdir()
     with pytest.raises(PathError, match="data belongs to nobody"):
@@ -81,7 +81,7 @@ def test_directory_of_the_service_user_is_refused_to_root(public: Path) -> None:
 
 
 @needs_root
-def test_link_of_the_service_user_is_not_followed(public: Path) -> None:
+def test_link_of_service_user_is_not_followed(public: Path) -> None:
     (public / "real").mkdir()
     (public / "link").symlink_to("real")
     os.chown(public / "link", NOBODY.pw_uid, NOBODY.pw_gid, follow_symlinks=False)
@@ -90,7 +90,7 @@ def test_link_of_the_service_user_is_not_followed(public: Path) -> None:
 
 
 @needs_root
-def test_link_of_the_caller_is_not_followed_out_of_a_directory_of_somebody_else(public: Path) -> None:
+def test_link_in_directory_of_another_user_is_not_followed(public: Path) -> None:
     (public / "real").mkdir()
     (public / "link").symlink_to("real")
     os.chown(public, NOBODY.pw_uid, NOBODY.pw_gid)
@@ -99,7 +99,7 @@ def test_link_of_the_caller_is_not_followed_out_of_a_directory_of_somebody_else(
 
 
 @needs_root
-def test_user_may_use_directories_of_root_and_his_own(public: Path) -> None:
+def test_user_may_use_own_directories_and_those_of_root(public: Path) -> None:
     home = _given_to_nobody(public / "home")
 
     def write_there() -> None:
@@ -112,7 +112,7 @@ def test_user_may_use_directories_of_root_and_his_own(public: Path) -> None:
 
 
 @needs_root
-def test_user_is_refused_directories_of_a_third(public: Path) -> None:
+def test_user_may_not_use_directory_of_third_user(public: Path) -> None:
     (public / "third").mkdir()
     os.chown(public / "third", 12345, -1)
 
@@ -124,7 +124,7 @@ def test_user_is_refused_directories_of_a_third(public: Path) -> None:
 
 
 @needs_root
-def test_way_is_walked_where_the_user_may_enter_but_not_list(public: Path) -> None:
+def test_walk_needs_only_search_permission(public: Path) -> None:
     (public / "closed/open").mkdir(parents=True)
     (public / "closed").chmod(0o711)
     as_nobody(lambda: _really(public / "closed/open"))

@@ -1,4 +1,4 @@
-"""The event log: whole lines, bounded files, and no belief in what a program writes about itself."""
+"""The event log: whole lines, files of limited size, and no trust in events that a program writes itself."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EVENT = Event(
 OWN = {os.geteuid()}
 
 
-def test_event_comes_back_as_it_was_written(tmp_path: Path, tree: Tree) -> None:
+def test_event_is_read_as_written(tmp_path: Path, tree: Tree) -> None:
     append_event(tree, tmp_path, EVENT)
     append_event(tree, tmp_path, Event(2000.0, "catmaid-crop", "held", by="ann", reason="line\nend \x1b[31m"))
     assert list(own_events(tree, tmp_path)) == [
@@ -46,7 +46,7 @@ def test_event_comes_back_as_it_was_written(tmp_path: Path, tree: Tree) -> None:
     assert (tmp_path / "events.jsonl").stat().st_mode & 0o777 == 0o644
 
 
-def test_large_log_is_put_aside_and_still_read(tmp_path: Path, tree: Tree) -> None:
+def test_large_log_is_rotated_and_still_read(tmp_path: Path, tree: Tree) -> None:
     line = line_of(EVENT) + "\n"
     (tmp_path / "events.jsonl").write_text(line * (LARGEST // len(line)))
     for _ in range(3):
@@ -56,7 +56,7 @@ def test_large_log_is_put_aside_and_still_read(tmp_path: Path, tree: Tree) -> No
     assert len(list(own_events(tree, tmp_path))) == LARGEST // len(line) + 3
 
 
-def test_link_in_the_place_of_the_log_is_not_followed(tmp_path: Path, tree: Tree) -> None:
+def test_link_in_place_of_log_is_not_followed(tmp_path: Path, tree: Tree) -> None:
     (tmp_path / "target").write_text("precious")
     (tmp_path / "events.jsonl").symlink_to("target")
     with pytest.raises(ProcmanError):
@@ -64,9 +64,9 @@ def test_link_in_the_place_of_the_log_is_not_followed(tmp_path: Path, tree: Tree
     assert (tmp_path / "target").read_text() == "precious"
 
 
-def test_program_can_speak_of_itself_alone(tmp_path: Path) -> None:
-    said = {"at": 5, "program": "catmaid-crop", "what": "healed", "by": "root"}
-    (tmp_path / "events.jsonl").write_text(json.dumps(said) + "\n")
+def test_program_can_report_only_about_itself(tmp_path: Path) -> None:
+    reported = {"at": 5, "program": "catmaid-crop", "what": "healed", "by": "root"}
+    (tmp_path / "events.jsonl").write_text(json.dumps(reported) + "\n")
     assert list(untrusted_events(tmp_path, "catmaid-celery", OWN)) == [
         Event(5.0, "catmaid-celery", "healed", by="inside")
     ]
@@ -90,11 +90,11 @@ def test_program_can_speak_of_itself_alone(tmp_path: Path) -> None:
         b"[" * 100_000,
     ],
 )
-def test_line_that_is_no_event_is_passed_over(line: bytes) -> None:
+def test_line_that_is_not_an_event_is_ignored(line: bytes) -> None:
     assert read_event(line) is None
 
 
-def test_field_of_a_wrong_type_counts_as_empty_and_a_long_one_is_cut() -> None:
+def test_field_of_wrong_type_is_empty_and_long_field_is_cut() -> None:
     event = read_event(b'{"at": 1, "what": 7, "tasks": "x", "reason": ["a"], "code": "%s"}' % (b"P" * 5000))
     assert event == Event(1.0, "", "", code="P" * 1000)
     many = read_event(json.dumps({"at": 1, "tasks": [*range(5), *map(str, range(100))]}).encode())
@@ -102,7 +102,7 @@ def test_field_of_a_wrong_type_counts_as_empty_and_a_long_one_is_cut() -> None:
     assert many.tasks == tuple(map(str, range(20)))
 
 
-def test_only_the_end_of_a_long_file_is_read(tmp_path: Path) -> None:
+def test_only_end_of_long_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"a" * 100 + b"end")
     assert read_untrusted(tmp_path / "file", OWN, 5) == b"aaend"
     assert read_untrusted(tmp_path / "none", OWN, 5) is None
@@ -110,7 +110,7 @@ def test_only_the_end_of_a_long_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "directory", "somebody else's"])
-def test_what_no_program_would_have_written_is_not_read(tmp_path: Path, kind: str) -> None:
+def test_untrustworthy_event_file_is_not_read(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "events.jsonl"
     match kind:
         case "link":

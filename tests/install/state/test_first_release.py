@@ -1,4 +1,4 @@
-"""What the first release wrote into a state is read by today's records, and written by them in the same bytes."""
+"""Records that the first release wrote can be read, and are written again as the same bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def project(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def state(project: str, tmp_path: Path) -> Path:
-    """The state of a project as the first release left it, but for the contents of its files."""
+    """The state directory of a project as the first release left it, without the copies of its files."""
     state = tmp_path / project
     names = ["generations/1/manifest.json", "generations/1/procman.toml", "events.jsonl"]
     for name in (*names, f"holds/{project}-celery-beat.json"):
@@ -43,7 +43,7 @@ def test_manifest_is_read_and_written_as_it_was(project: str, state: Path) -> No
     generation = current_generation(Tree(), state)
     assert generation is not None
     content = member(f"{_state(project)}/generations/1/manifest.json")
-    # A watcher of the first release that still runs reads what an install writes from now on.
+    # A watcher of the first release that is still running reads what an install writes from now on.
     assert json_records.to_bytes(generation.manifest) == content
     manifest = generation.manifest
     on_systemd = project == "old-systemd"
@@ -57,7 +57,7 @@ def test_manifest_is_read_and_written_as_it_was(project: str, state: Path) -> No
     }
 
 
-def test_files_of_the_agent_are_known_by_their_old_names(project: str, state: Path) -> None:
+def test_old_manifest_has_agent_files_by_their_old_names(project: str, state: Path) -> None:
     generation = current_generation(Tree(), state)
     assert generation is not None
     files = {file.path: file for file in generation.manifest.files}

@@ -1,4 +1,4 @@
-"""What is written as JSON is read back as the same record, or refused with the reason."""
+"""Records survive a round trip through JSON; anything else is refused with the reason."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.install import sample
 
 PATH = Path("/var/lib/procman/catmaid/generations/1/manifest.json")
 
-# Any file name there can be: bytes that are no UTF-8 reach Python as lone surrogates.
+# Any possible file name: bytes that are not UTF-8 reach Python as lone surrogates.
 st.register_type_strategy(
     Path, st.text(st.characters(exclude_characters="\0"), min_size=1).map(lambda name: Path("/", name.strip("/")))
 )
@@ -30,29 +30,29 @@ st.register_type_strategy(
 
 @settings(deadline=None)
 @given(st.from_type(Manifest))
-def test_manifest_is_read_back_as_it_was(manifest: Manifest) -> None:
+def test_manifest_survives_round_trip(manifest: Manifest) -> None:
     assert json_records.from_bytes(Manifest, json_records.to_bytes(manifest), PATH) == manifest
 
 
 @settings(deadline=None)
 @given(st.from_type(Pending))
-def test_pending_activations_are_read_back_as_they_were(pending: Pending) -> None:
+def test_pending_activations_survive_round_trip(pending: Pending) -> None:
     assert json_records.from_bytes(Pending, json_records.to_bytes(pending), PATH) == pending
 
 
-def test_same_record_is_the_same_bytes(tmp_path: Path) -> None:
+def test_equal_records_have_equal_bytes(tmp_path: Path) -> None:
     one, two = (_manifest(tmp_path) for _ in range(2))
     assert json_records.to_bytes(one) == json_records.to_bytes(two)
 
 
-def test_newer_format_is_said_to_be_newer(tmp_path: Path) -> None:
-    with pytest.raises(ProcmanError, match=r"manifest.json was written by a newer procman \(format 2") as told:
+def test_newer_format_is_reported_as_newer(tmp_path: Path) -> None:
+    with pytest.raises(ProcmanError, match=r"manifest.json was written by a newer procman \(format 2") as raised:
         json_records.from_bytes(Manifest, _changed(tmp_path, format=2, unheard_of=1), PATH)
-    assert "upgrade" in told.value.hint
+    assert "upgrade" in raised.value.hint
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "expected"),
     [
         ({"project": 7}, "project is 7, expected str"),
         ({"project": None}, "project is None, expected str"),
@@ -65,8 +65,8 @@ def test_newer_format_is_said_to_be_newer(tmp_path: Path) -> None:
         ({"directories_made": ["/a", 1]}, r"directories_made\[1\] is 1, expected str"),
     ],
 )
-def test_wrong_value_is_named(tmp_path: Path, change: dict[str, object], said: str) -> None:
-    with pytest.raises(ProcmanError, match=said):
+def test_wrong_value_is_named(tmp_path: Path, change: dict[str, object], expected: str) -> None:
+    with pytest.raises(ProcmanError, match=expected):
         json_records.from_bytes(Manifest, _changed(tmp_path, **change), PATH)
 
 
@@ -79,29 +79,29 @@ def test_missing_key_is_named(tmp_path: Path) -> None:
 
 @settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_record_or_an_error_of_ours(content: bytes) -> None:
+def test_arbitrary_bytes_raise_procman_error(content: bytes) -> None:
     with pytest.raises(ProcmanError, match=r"manifest\.json"):
         json_records.from_bytes(Manifest, content, PATH)
 
 
 @settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda data: st.lists(data), max_leaves=4))
-def test_any_json_in_any_place_is_a_record_or_an_error_of_ours(data: object) -> None:
+def test_arbitrary_json_in_any_field_is_read_or_raises_procman_error(data: object) -> None:
     base = Path("/host")
     for key in json.loads(json_records.to_bytes(_manifest(base))):
-        # Anything else that it raises fails the test.
+        # Any other exception fails the test.
         with suppress(ProcmanError):
             json_records.from_bytes(Manifest, _changed(base, **{key: data}), PATH)
 
 
-def test_record_cut_off_anywhere_is_refused(tmp_path: Path) -> None:
+def test_truncated_record_is_refused(tmp_path: Path) -> None:
     whole = json_records.to_bytes(_manifest(tmp_path))
     for length in range(0, len(whole) - 2, 97):
         with pytest.raises(ProcmanError, match="cannot be read"):
             json_records.from_bytes(Manifest, whole[:length], PATH)
 
 
-def test_key_that_a_later_version_adds_may_be_missing() -> None:
+def test_key_added_by_later_version_may_be_missing() -> None:
     content = b'{"format": 1, "action": "add", "program": %s}'
     program = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
     plain = json.loads(json_records.to_bytes(program))
@@ -110,7 +110,7 @@ def test_key_that_a_later_version_adds_may_be_missing() -> None:
     assert read.program == program
 
 
-def test_key_that_came_after_the_first_release_is_written_only_where_it_is_set() -> None:
+def test_key_added_after_first_release_is_written_only_if_set() -> None:
     @dataclass(frozen=True)
     class Later(HealthSettings):
         failures: int = setting(3, "", between=(1,), later=True)

@@ -1,4 +1,4 @@
-"""R3: two installs at once on one host serialise; the second says who holds the lock."""
+"""R3: two installs at once on one host are serialised; the second names the holder of the lock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ with hold_lock(Path(sys.stdin.readline().strip()), 0, print):
 
 @contextmanager
 def _another(shared_state: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another procman that holds the lock until its standard input ends."""
+    """Start another process that holds the lock until its standard input ends."""
     command = [sys.executable, "-c", HOLDER]
     root = Path(sample.__file__).parents[2]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root) as other:
@@ -48,17 +48,17 @@ def _another(shared_state: Path) -> Iterator[subprocess.Popen[str]]:
         other.stdin.close()
 
 
-def test_second_install_says_who_is_at_work(tmp_path: Path) -> None:
+def test_second_install_names_holder_of_lock(tmp_path: Path) -> None:
     with _another(tmp_path) as other:
-        said: list[str] = []
-        with pytest.raises(LockedError) as told, hold_lock(tmp_path, 0.3, said.append):
+        reported: list[str] = []
+        with pytest.raises(LockedError) as raised, hold_lock(tmp_path, 0.3, reported.append):
             pytest.fail("the lock was held twice")
-        assert f"`procman install --wait 60` (process {other.pid}, since " in told.value.message
-        assert said
-        assert str(other.pid) in said[0]
+        assert f"`procman install --wait 60` (process {other.pid}, since " in raised.value.message
+        assert reported
+        assert str(other.pid) in reported[0]
 
 
-def test_second_install_goes_on_when_the_first_has_ended(tmp_path: Path) -> None:
+def test_second_install_continues_after_first_has_ended(tmp_path: Path) -> None:
     with _another(tmp_path) as other:
         waiting = threading.Event()
         began: list[bool] = []
@@ -77,7 +77,7 @@ def test_second_install_goes_on_when_the_first_has_ended(tmp_path: Path) -> None
         assert began
 
 
-def test_lock_of_a_killed_install_is_free(tmp_path: Path) -> None:
+def test_lock_of_killed_install_is_free(tmp_path: Path) -> None:
     with _another(tmp_path) as other:
         other.kill()
         other.wait()
@@ -85,13 +85,13 @@ def test_lock_of_a_killed_install_is_free(tmp_path: Path) -> None:
             assert json.loads((tmp_path / "lock").read_text())["pid"] == os.getpid()
 
 
-def test_free_lock_names_nobody(tmp_path: Path) -> None:
+def test_free_lock_names_no_holder(tmp_path: Path) -> None:
     with hold_lock(tmp_path, 0, print):
         pass
     assert (tmp_path / "lock").read_bytes() == b""
 
 
-def test_holder_that_has_not_signed_yet_is_somebody(tmp_path: Path) -> None:
+def test_holder_without_name_is_another_procman_command(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with (
@@ -101,12 +101,12 @@ def test_holder_that_has_not_signed_yet_is_somebody(tmp_path: Path) -> None:
             pytest.fail("the lock was held twice")
 
 
-def test_lock_is_private_so_that_no_other_user_can_hold_it(tmp_path: Path) -> None:
+def test_lock_file_is_private(tmp_path: Path) -> None:
     with hold_lock(tmp_path / "state", 0, print):
         assert stat.S_IMODE((tmp_path / "state/lock").stat().st_mode) == 0o600
 
 
-def test_lock_whose_file_a_purge_removed_is_taken_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_file_removed_by_purge_is_locked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     really_lock = fcntl.flock
     removed: list[bool] = []
 
@@ -121,9 +121,7 @@ def test_lock_whose_file_a_purge_removed_is_taken_anew(tmp_path: Path, monkeypat
         really_lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_directory_that_a_purge_removes_while_somebody_comes_is_made_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_directory_removed_by_purge_meanwhile_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     really_open = Tree.open_lock
     removed: list[bool] = []
 
@@ -140,7 +138,7 @@ def test_directory_that_a_purge_removes_while_somebody_comes_is_made_anew(
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe"])
-def test_lock_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
+def test_lock_that_is_not_a_file_is_refused(tmp_path: Path, kind: str) -> None:
     if kind == "link":
         (tmp_path / "lock").symlink_to("elsewhere")
     else:
@@ -151,14 +149,14 @@ def test_lock_that_is_no_file_is_refused(tmp_path: Path, kind: str) -> None:
 
 
 @needs_root
-def test_lock_of_somebody_else_is_refused(public: Path) -> None:
+def test_lock_file_of_another_user_is_refused(public: Path) -> None:
     public.chmod(0o1777)
     as_nobody((public / "lock").touch)
     with pytest.raises(PathError, match="lock is not a file owned by root"), hold_lock(public, 0, print):
         pytest.fail("it was locked")
 
 
-def test_two_that_make_the_scope_at_once_make_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_commands_that_create_scope_at_once_create_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shared_state = tmp_path / "a/b/procman"
     really_rename = Tree.rename
 
@@ -177,9 +175,7 @@ def test_two_that_make_the_scope_at_once_make_one(tmp_path: Path, monkeypatch: p
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_scope_that_somebody_makes_just_before_is_taken_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scope_created_meanwhile_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     really_look = Tree.has_directory
 
     def has_directory(tree: Tree, path: Path) -> bool:
@@ -194,7 +190,7 @@ def test_scope_that_somebody_makes_just_before_is_taken_as_it_is(
         assert really_look(tree, tmp_path / "a/procman")
 
 
-def test_two_installs_at_once_are_as_one_after_the_other(tmp_path: Path) -> None:
+def test_concurrent_installs_are_serialised(tmp_path: Path) -> None:
     base = sample.make_host(tmp_path / "host")
     errors: list[BaseException] = []
 

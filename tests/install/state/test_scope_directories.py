@@ -1,4 +1,4 @@
-"""The directory that all projects of a scope share: it comes and goes whole, whatever interrupts that."""
+"""The directory that all projects of a scope share is created and removed as a whole, even after interruptions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CHANGING = ("make_directory", "write", "rename", "remove", "remove_directory", "
 
 
 class _Killed(BaseException):
-    """Stands for a kill: nothing in the code under test may handle it."""
+    """Represents a kill: the code under test must not handle it."""
 
 
-def test_made_directories_are_recorded_in_it(tmp_path: Path, tree: Tree) -> None:
+def test_created_directories_are_recorded(tmp_path: Path, tree: Tree) -> None:
     scope_directories.establish(tree, tmp_path / "a/b/procman")
     assert scope_directories.directories_made(tree, tmp_path / "a/b/procman") == _below(
         tmp_path, "a", "a/b", "a/b/procman"
@@ -30,7 +30,7 @@ def test_made_directories_are_recorded_in_it(tmp_path: Path, tree: Tree) -> None
     assert tmp_path / "etc" in scope_directories.directories_made(tree, tmp_path / "a/b/procman")
 
 
-def test_what_was_there_is_not_recorded_and_stays(tmp_path: Path, tree: Tree) -> None:
+def test_existing_directory_is_not_recorded_and_stays(tmp_path: Path, tree: Tree) -> None:
     (tmp_path / "a/procman").mkdir(parents=True)
     scope_directories.establish(tree, tmp_path / "a/procman")
     (tmp_path / "a/procman/lock").touch()
@@ -38,14 +38,14 @@ def test_what_was_there_is_not_recorded_and_stays(tmp_path: Path, tree: Tree) ->
     assert list(contents(tmp_path)) == ["a", "a/procman"]
 
 
-def test_state_of_a_project_keeps_it(tmp_path: Path, tree: Tree) -> None:
+def test_scope_with_a_project_is_not_removed(tmp_path: Path, tree: Tree) -> None:
     scope_directories.establish(tree, tmp_path / "procman")
     (tmp_path / "procman/catmaid").mkdir()
     scope_directories.dissolve(tree, tmp_path / "procman")
     assert (tmp_path / "procman/directories.json").exists()
 
 
-def test_directories_above_stay_while_somebody_uses_them(tmp_path: Path, tree: Tree) -> None:
+def test_parent_directories_in_use_stay(tmp_path: Path, tree: Tree) -> None:
     scope_directories.establish(tree, tmp_path / "a/b/procman")
     (tmp_path / "a/other").touch()
     scope_directories.dissolve(tree, tmp_path / "a/b/procman")
@@ -53,7 +53,7 @@ def test_directories_above_stay_while_somebody_uses_them(tmp_path: Path, tree: T
 
 
 @pytest.mark.parametrize("before", ["", "a", "a/b", "a/b/procman"])
-def test_interrupted_anywhere_it_is_gone_after_one_more_run(
+def test_next_run_removes_scope_after_any_interruption(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
 ) -> None:
     shared_state = tmp_path / "host/a/b/procman"
@@ -84,7 +84,7 @@ def test_interrupted_anywhere_it_is_gone_after_one_more_run(
 
 
 @needs_root
-def test_record_that_a_user_planted_is_not_believed(public: Path, tree: Tree) -> None:
+def test_record_planted_by_user_is_not_trusted(public: Path, tree: Tree) -> None:
     public.chmod(0o1777)
     planted = public / ".procman.procman-0123456789abcdef"
 
@@ -104,7 +104,7 @@ def _below(base: Path, *names: str) -> tuple[Path, ...]:
 
 @contextmanager
 def _killed_at(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[Callable[[], bool]]:
-    """Run the block until it is about to make the change NUMBER; yields whether it got there."""
+    """Run the block until it is about to make change `number`; yield a function that reports whether it got there."""
     counter = itertools.count()
     reached: list[int] = []
 
