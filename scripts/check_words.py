@@ -59,7 +59,7 @@ def pages() -> Iterator[Piece]:
 def package() -> Iterator[Piece]:
     """Yield the strings, docstrings and comments of the package, and the lines of the templates."""
     for path in sorted((ROOT / "procman").rglob("*.py")):
-        yield from _prose_of_python(path)
+        yield from prose_of_module(path)
     for path in sorted((ROOT / "templates").rglob("*.j2")):
         yield from _lines(path)
 
@@ -69,8 +69,7 @@ def tests() -> Iterator[Piece]:
     for folder in ("tests", "benchmarks", "scripts", "demo"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if path != Path(__file__):
-                yield from _comments(path)
-                yield from _names_and_docstrings(path)
+                yield from prose_of_test(path)
 
 
 def _lines(path: Path) -> Iterator[Piece]:
@@ -78,7 +77,8 @@ def _lines(path: Path) -> Iterator[Piece]:
         yield Piece(path, number, line)
 
 
-def _prose_of_python(path: Path) -> Iterator[Piece]:
+def prose_of_module(path: Path) -> Iterator[Piece]:
+    """Yield the comments, docstrings and other strings of a module."""
     yield from _comments(path)
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -91,7 +91,9 @@ def _comments(path: Path) -> Iterator[Piece]:
             yield Piece(path, token.start[0], token.string)
 
 
-def _names_and_docstrings(path: Path) -> Iterator[Piece]:
+def prose_of_test(path: Path) -> Iterator[Piece]:
+    """Yield the comments and docstrings of a module, and the names of its functions and classes as words."""
+    yield from _comments(path)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
