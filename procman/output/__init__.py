@@ -1,1 +1,1 @@
-"""Data to text for people and for machines."""
+"""Format data as text for people and for programs."""

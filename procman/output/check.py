@@ -1,4 +1,4 @@
-"""The results of `procman check` for people and as JSON (docs/check.md describes the fields)."""
+"""Format the results of `procman check` as text and JSON; docs/check.md describes the fields."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from procman.model import Level, Result
 from procman.output.terminal import coloured, printable, see_explain
 
 FORMAT = 1
-"""Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+"""Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
 
 
 def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield the results by program, those of the whole project first; what is OK only where VERBOSE asks for it."""
+    """Yield the results by program, those of the whole project first; results that are OK only if `verbose`."""
     shown = [result for result in results if verbose or result.level is not Level.OK]
     for program in dict.fromkeys(result.program for result in sorted(shown, key=lambda each: each.program is not None)):
         yield coloured(program or "project", "bold", stream)
@@ -41,14 +41,14 @@ def _lines(result: Result, stream: TextIO) -> Iterator[str]:
 
 
 def printable_lines(text: str) -> list[str]:
-    """Return the lines of TEXT as a terminal may show them."""
+    """Return the lines of `text`, with control characters escaped."""
     return [printable(line) for line in text.splitlines()]
 
 
 def summary(levels: Sequence[Level]) -> str:
-    """Return one line that says how many of each level there are."""
+    """Return one line with the number of results of each level."""
     counts = [(level, levels.count(level)) for level in reversed(Level)]
-    return ", ".join(f"{count} {level.name}" for level, count in counts if count) or "nothing to say"
+    return ", ".join(f"{count} {level.name}" for level, count in counts if count) or "no results"
 
 
 def as_json(results: Sequence[Result], *, project: str | None) -> str:
@@ -62,19 +62,19 @@ def _result(result: Result) -> dict[str, object]:
 
 
 def findings_as_text(found: Sequence[Finding], stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield what a lint found, file by file in the order of the lines, as editors and `grep -n` have it."""
+    """Yield the findings of a lint by file and line, as editors and `grep -n` show them."""
     for each in found:
         level = coloured(each.level.name, COLOURS[each.level], stream)
         where = f"{printable(str(each.file))}:{each.line}"
         yield f"{where}: {level} {each.code} [{printable(each.program)}] {printable(each.option)}".rstrip()
         yield f"    {printable(each.why)}"
         yield f"    -> {printable(each.remedy)}"
-    yield summary([each.level for each in found]) if found else "nothing found"
+    yield summary([each.level for each in found]) if found else "no problems found"
     if found:
         yield see_explain(sorted(each.code for each in found))
 
 
 def findings_as_json(found: Sequence[Finding]) -> str:
-    """Return what a lint found as one JSON document."""
+    """Return the findings of a lint as one JSON document."""
     entries = [vars(each) | {"level": each.level.name, "file": str(each.file)} for each in found]
     return json.dumps({"format": FORMAT, "findings": entries}, indent=2)

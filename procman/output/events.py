@@ -1,4 +1,4 @@
-"""Events as lines for a person or for a program."""
+"""Format events as lines of text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from procman.output.terminal import moment, printable
 
 
 def as_line(event: Event) -> str:
-    """Return EVENT as one line; what programs have written of themselves cannot steer a terminal."""
+    """Return `event` as one line, with control characters escaped: programs write parts of it."""
     head = " ".join(word for word in (moment(event.at, "seconds"), event.program or "project", event.what) if word)
     words = [word for word in (event.code, event.level) if word]
-    said = [text for text in (event.reason, event.action and f"-> {event.action}") if text]
+    texts = [text for text in (event.reason, event.action and f"-> {event.action}") if text]
     tasks = f"(running: {', '.join(event.tasks)})" if event.tasks else ""
     by = f"by {event.by}" if event.by else ""
-    return printable(" ".join(part for part in (head, *words, "; ".join(said), tasks, by) if part))
+    return printable(" ".join(part for part in (head, *words, "; ".join(texts), tasks, by) if part))

@@ -1,4 +1,4 @@
-"""The health of a project as text and as JSON (docs/health.md describes the fields)."""
+"""Format the health of a project as text and JSON; docs/health.md describes the fields."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from procman.output.status import COLOURS
 from procman.output.terminal import coloured, printable, see_explain, table
 
 FORMAT = 1
-"""Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+"""Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
 TITLES = {check.code: check.title for check in RUNNING}
 
 
 def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield a table of the programs, and below it whatever wants a person's attention."""
+    """Yield a table of the programs and, below it, every problem with its hint."""
     rows = [[each.program.name, _word(each), each.worst.detail] for each in health.programs]
-    lines = table(["NAME", "HEALTH", "WHAT"], rows)
+    lines = table(["NAME", "HEALTH", "DETAIL"], rows)
     yield coloured(lines[0], "bold", stream)
     for line, each in zip(lines[1:], health.programs, strict=True):
         yield coloured(line, _colour(each.worst.level), stream)
     yield ""
-    unsound = [result for result in health.everything if result.level is not Level.OK]
-    for result in unsound:
+    problems = [result for result in health.everything if result.level is not Level.OK]
+    for result in problems:
         subject = result.program or health.manifest.project
-        said = f"{subject}: {result.level.name.lower()} {result.code}: {result.detail}"
-        yield coloured(printable(said), _colour(result.level), stream)
+        line = f"{subject}: {result.level.name.lower()} {result.code}: {result.detail}"
+        yield coloured(printable(line), _colour(result.level), stream)
         for line in result.hint.splitlines():
             yield f"  {printable(line)}"
-    if unsound:
+    if problems:
         yield ""
-        yield see_explain(result.code for result in unsound)
+        yield see_explain(result.code for result in problems)
     else:
-        yield "all is well"
+        yield "no problems found"
 
 
 def _word(each: ProgramHealth) -> str:

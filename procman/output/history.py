@@ -1,4 +1,4 @@
-"""The generations of a project as a table and as JSON (docs/install.md describes the fields)."""
+"""Format the generations of a project as a table and JSON; docs/install.md describes the fields."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from procman.deploy.history import Entry
 from procman.output.terminal import coloured, table
 
 FORMAT = 1
-"""Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+"""Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
 MOST_CHANGES = 4
-"""A line of the table tells no more; the JSON has them all."""
+"""Changes that a line of the table shows; the JSON document has them all."""
 
 
 def as_text(entries: Sequence[Entry], stream: TextIO = sys.stdout) -> Iterator[str]:
@@ -45,13 +45,13 @@ def _row(entry: Entry) -> list[str]:
 
 def _changed(entry: Entry) -> str:
     back = entry.generation.manifest.brought_back
-    brought_back = [f"as generation {back} was"] if back else []
+    brought_back = [f"rolled back to generation {back}"] if back else []
     if entry.changes is None:
-        return "; ".join([*brought_back, "the first that is kept"])
+        return "; ".join([*brought_back, "oldest generation kept"])
     shown = list(entry.changes[:MOST_CHANGES])
     if len(entry.changes) > MOST_CHANGES:
         shown.append(f"and {len(entry.changes) - MOST_CHANGES} more")
-    return "; ".join([*brought_back, ", ".join(shown) or "nothing that runs"])
+    return "; ".join([*brought_back, ", ".join(shown) or "no program"])
 
 
 def _generation(entry: Entry) -> dict[str, object]:

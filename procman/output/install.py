@@ -1,4 +1,4 @@
-"""What is told of an install or a roll-back that failed: why, what was done about it, and what runs now."""
+"""Report a failed install or rollback: why it failed, what procman did about it, and which programs run now."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from procman.output.terminal import printable
 
 
 def as_failure(report: Report, order: str) -> Iterator[str]:
-    """Yield what a person needs to know once all is done about an ORDER that failed; the way out comes last."""
+    """Yield the lines that report a failed command; the last one names `order`, the command line to repeat."""
     back, tried = report.brought_back, report.plan.generation.number
     if back is None:
-        yield f"Nothing was brought back; generation {tried} is in place."
+        yield f"Nothing was rolled back; generation {tried} stays installed."
         yield from _running(report.states)
-        yield f"  when it is mended: {order}; or back to the one before: procman rollback"
+        yield f"  after fixing it: {order}; to return to the previous generation: procman rollback"
         return
     yield from _brought_back(back, tried)
     yield from _running(report.states)
     if back.error:
-        yield "  when that is mended: procman rollback, or procman install"
+        yield "  after fixing that: procman rollback or procman install"
     elif back.generation is None:
-        yield f"  when it is mended: {order}"
+        yield f"  after fixing it: {order}"
     else:
-        yield f"  what was tried: procman diff --generation {tried}; when it is mended: {order}"
+        yield f"  to see what failed: procman diff --generation {tried}; after fixing it: {order}"
 
 
 def _brought_back(back: BroughtBack, tried: int) -> Iterator[str]:
     if back.error:
-        what = f"Generation {back.before} could not be brought back" if back.before else "What failed was not removed"
+        failed = f"Cannot roll back to generation {back.before}" if back.before else "Cannot remove the failed programs"
         first, *more = back.error.splitlines()
-        yield f"{what}: {printable(first)}"
+        yield f"{failed}: {printable(first)}"
         yield from (f"  {printable(line)}" for line in more)
     elif back.before is not None and back.generation:
         yield (
-            f"Generation {tried} was given up. Generation {back.before} is in place again, as generation "
+            f"Generation {tried} failed. Rolled back to generation {back.before}, which is now generation "
             f"{back.generation.number}."
         )
     else:
-        yield f"Stopped and removed, for there was no generation before: {', '.join(back.removed)}."
-        yield "  --keep-failed leaves them to be looked at."
+        yield f"Stopped and removed, because there is no previous generation: {', '.join(back.removed)}"
+        yield "  to keep them for inspection: --keep-failed"
     if back.failures:
-        failed = ", ".join(failure.program.name for failure in back.failures)
-        yield f"  {failed}: not healthy with that either; nothing more is tried."
+        names = ", ".join(failure.program.name for failure in back.failures)
+        yield f"  not healthy after the rollback either: {names}; procman changes nothing more"
     for path in back.remains.restored if back.remains else ():
         yield f"restored  {path}"
 
 
 def failure_lines(failure: Failure) -> Iterator[str]:
-    """Yield why a program failed, and what it wrote last."""
+    """Yield why a program failed, and the last lines of its log."""
     yield f"{failure.program.name}: {printable(failure.why.rstrip())}"
     yield from (f"  {printable(line)}" for line in failure.hint.splitlines())
     if failure.log:
-        yield "  the end of its log:"
+        yield "  last lines of its log:"
         yield from (f"  | {printable(line)}" for line in failure.log)
 
 
@@ -66,5 +66,5 @@ def _running(states: Iterable[ProgramState]) -> Iterator[str]:
     others = [state for state in states if state.state is not State.RUNNING]
     running = [state.name for state in states if state.state is State.RUNNING]
     shown = ", ".join(running) if len(running) < 6 else f"{len(running)} programs"
-    told = [f"running: {shown or 'nothing'}", *(f"{each.name}: {each.state.value}" for each in others)]
-    yield f"Now {'; '.join(told)}."
+    parts = [f"running: {shown or 'nothing'}", *(f"{each.name}: {each.state.value}" for each in others)]
+    yield f"Now {'; '.join(parts)}."

@@ -1,4 +1,4 @@
-"""The health of a project as one line of a monitoring plugin, with performance data.
+"""Format the health of a project as the line of a monitoring plugin, with performance data.
 
 The format is that of the Monitoring Plugins Development Guidelines: `TEXT | 'label'=value[unit];warn;crit;min;max`.
 """
@@ -13,16 +13,16 @@ from procman.monitoring.health import Health
 from procman.output.terminal import printable
 
 UNITS = {"memory_bytes": "B", "finished": "c", "restarts": "c"}
-"""c: a counter that only grows."""
+"""c: a counter that never decreases."""
 
 LEFT_OUT = ("memory_is_rss",)
 
 MOST_NAMED = 3
-"""How many results are told in the line; the rest is counted."""
+"""Results that the line shows; the others are counted."""
 
 
 def as_line(health: Health) -> str:
-    """Return the line; the exit status that goes with it is `health.level`."""
+    """Return the line; its exit status is `health.level`."""
     data = " ".join(_performance_data(health))
     line = f"{health.manifest.project.upper()} {health.level.name} - {_plain(_text(health))}"
     return f"{line} | {data}" if data else line
@@ -34,17 +34,17 @@ def failure_line(message: str) -> str:
 
 
 def _text(health: Health) -> str:
-    unsound = [result for result in health.everything if result.level is not Level.OK]
-    if not unsound:
+    problems = [result for result in health.everything if result.level is not Level.OK]
+    if not problems:
         running = sum(each.snapshot.is_up for each in health.programs)
-        return f"{running} of {len(health.programs)} programs run, and all is well"
-    unsound.sort(key=lambda result: -SEVERITY.index(result.level))
-    said = [_said(result) for result in unsound[:MOST_NAMED]]
-    more = len(unsound) - len(said)
-    return "; ".join(said) + (f"; {more} more, see: procman health" if more else "")
+        return f"{running} of {len(health.programs)} programs {'is' if running == 1 else 'are'} running"
+    problems.sort(key=lambda result: -SEVERITY.index(result.level))
+    shown = [_shown(result) for result in problems[:MOST_NAMED]]
+    more = len(problems) - len(shown)
+    return "; ".join(shown) + (f"; {more} more: procman health" if more else "")
 
 
-def _said(result: Result) -> str:
+def _shown(result: Result) -> str:
     subject = f"{result.program}: " if result.program else ""
     return f"{subject}{result.detail} ({result.code})"
 
@@ -58,7 +58,7 @@ def _performance_data(health: Health) -> Iterator[str]:
 
 
 def _number(value: float) -> str:
-    # Never with an exponent, which the guidelines do not know.
+    # Without an exponent, which the guidelines do not allow.
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
@@ -67,5 +67,5 @@ def _label(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    # A bar begins the performance data, and a second line would be shown to nobody.
+    # A bar begins the performance data, and Nagios shows only the first line.
     return printable(" ".join(text.split())).replace("|", "/")

@@ -1,7 +1,7 @@
-"""The health of a project in the OpenMetrics text format, for Prometheus and whoever else reads it.
+"""Format the health of a project as OpenMetrics text, for Prometheus and other readers.
 
-All families are gauges, so that the older Prometheus format (0.0.4), which node_exporter's textfile collector reads,
-is satisfied by the same text. No time stamps: they are the reader's.
+All families are gauges, so that the text is also valid in the older Prometheus format (0.0.4), which the textfile
+collector of node_exporter reads. There are no time stamps: the reader adds them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Sample(NamedTuple):
 
 
 def _figure(figure: str) -> Callable[[ProgramHealth], float | None]:
-    """Return what finds FIGURE among the `values` that a program's results give."""
+    """Return a function that finds `figure` in the `values` of a program's results."""
     return lambda each: next((result.values[figure] for result in each.results if figure in result.values), None)
 
 
@@ -35,33 +35,33 @@ def _age(each: ProgramHealth) -> float | None:
 LEVELS = "0 ok, 1 warning, 2 critical, 3 unknown."
 
 FIGURES = {
-    "memory_bytes": "Memory of the program and all its processes: PSS, or RSS where PSS may not be read.",
-    "children": "Processes below the main one.",
-    "restarts": "Restarts by the process manager itself since the last order.",
-    "slots": "Tasks that the worker can run at once.",
-    "busy": "Tasks that it runs.",
-    "reserved": "Messages that it has received and not started.",
-    "finished": "Tasks that it has finished since its start.",
-    "open_files": "Files that its fullest process has open.",
-    "zombies": "Processes that have ended and are not cleared away.",
+    "memory_bytes": "Memory of the program and all its processes: PSS, or RSS if PSS cannot be read.",
+    "children": "Processes below the main process.",
+    "restarts": "Automatic restarts by the process manager since the last start, stop or restart.",
+    "slots": "Tasks that the worker can run at the same time.",
+    "busy": "Tasks that the worker is running.",
+    "reserved": "Messages that the worker has received and not started.",
+    "finished": "Tasks that the worker has finished since its start.",
+    "open_files": "Open files of the process that is nearest to its limit.",
+    "zombies": "Processes that have ended and were not reaped.",
 }
-"""What results say in their `values`, by program."""
+"""The `values` of a program's results, and the help text of each."""
 
 OF_PROGRAM: Mapping[str, tuple[str, Callable[[ProgramHealth], float | None]]] = {
     "program_level": (LEVELS, lambda each: each.worst.level),
     "program_running": (
-        "1 where its process manager has it running.",
+        "1 if the process manager reports it as running.",
         lambda each: each.snapshot.state.state is State.RUNNING,
     ),
-    "program_wanted": ("1 where it should run.", lambda each: each.snapshot.state.desired),
+    "program_wanted": ("1 if it should run.", lambda each: each.snapshot.state.desired),
     **{f"program_{figure}": (explanation, _figure(figure)) for figure, explanation in FIGURES.items()},
     "heartbeat_age_seconds": ("Time since the last heartbeat.", _age),
 }
-"""By family: its explanation, and its value for a program; None where the program has none."""
+"""By family: its help text, and its value for a program; None if the program has none."""
 
 
 def as_text(health: Health) -> str:
-    """Return the whole document, `# EOF` included."""
+    """Return the complete document, with `# EOF`."""
     lines = [line for family in _families(health) for line in _lines(*family)]
     return "\n".join([*lines, "# EOF", ""])
 
@@ -76,29 +76,29 @@ def _lines(name: str, explanation: str, samples: Iterable[Sample]) -> Iterator[s
 
 def _families(health: Health) -> Iterator[tuple[str, str, Iterable[Sample]]]:
     project = {"project": health.manifest.project}
-    yield "level", f"The most severe level of all: {LEVELS}", [Sample(project, health.level)]
-    yield "check_level", f"What each check found: {LEVELS}", _check_levels(health)
+    yield "level", f"The most severe level of all checks: {LEVELS}", [Sample(project, health.level)]
+    yield "check_level", f"The level of each check: {LEVELS}", _check_levels(health)
     for name, (explanation, value_of) in OF_PROGRAM.items():
         values = [(each.program.name, value_of(each)) for each in health.programs]
         samples = [Sample({**project, "program": program}, value) for program, value in values if value is not None]
         yield name, explanation, samples
-    yield "queue_messages", "Messages that wait, as a worker of the queue has them.", _queues(health)
+    yield "queue_messages", "Messages waiting in the queue, as reported by its workers.", _queues(health)
     yield from _of_project(health, project)
 
 
 def _of_project(health: Health, project: Mapping[str, str]) -> Iterator[tuple[str, str, list[Sample]]]:
     values = {name: value for result in health.results for name, value in result.values.items()}
     if "broker_up" in values:
-        yield "broker_up", "1 where the broker can be reached.", [Sample(project, values["broker_up"])]
+        yield "broker_up", "1 if the broker can be reached.", [Sample(project, values["broker_up"])]
     free = {name: value for name, value in values.items() if name.startswith("free_mib_")}
     samples = [
         Sample({**project, "place": name.removeprefix("free_mib_")}, value * 1024**2) for name, value in free.items()
     ]
-    yield "free_bytes", "Free space of each disk that something is written to.", samples
+    yield "free_bytes", "Free space of each disk that the project writes to.", samples
 
 
 def _check_levels(health: Health) -> Iterator[Sample]:
-    # Of several results of one check the most severe counts: a series must not be there twice.
+    # Of several results of one check, the most severe counts: a series must not occur twice.
     levels: dict[tuple[str, str], Level] = {}
     for result in health.everything:
         key = (result.program or "", result.code)

@@ -1,4 +1,4 @@
-"""What an install would do, or did: the list of paths, and the difference line by line."""
+"""Format a plan: the list of paths that change, and the unified diff."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SIGNS = {ChangeKind.CREATE: ("+", "green"), ChangeKind.UPDATE: ("~", "yellow"), 
 
 
 def as_list(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield a line per path that changes: what, mode, owner; and what the process manager is told."""
+    """Yield a line per path that changes, with its mode and owner, and one per command for the process manager."""
     for directory in plan.directories:
         yield coloured(f"+ {directory.path}/  {_owned(directory)}", "green", stream)
     for directory in plan.handed_over:
-        yield coloured(f"~ {directory.path}/  {_owned(directory)}, with what is in it", "yellow", stream)
+        yield coloured(f"~ {directory.path}/  {_owned(directory)}, with its contents", "yellow", stream)
     for change in _changing(plan):
         sign, colour = SIGNS[change.kind]
         owned = _owned(change.new) if change.new else ""
@@ -34,7 +34,7 @@ def as_list(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
 
 
 def as_difference(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield the changes as a unified difference."""
+    """Yield the changes as a unified diff."""
     for change in _changing(plan):
         old, new = _lines(change.old_content), _lines(change.new_content)
         before = str(change.path) if change.old_content is not None else "/dev/null"
@@ -42,25 +42,25 @@ def as_difference(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
         if change.edited or change.foreign:
             yield f"# {change.path}:{_remark(change)}"
         if old == new:
-            yield f"# {change.path}: only its owner or mode changes"
+            yield f"# {change.path}: only the owner or mode changes"
         for line in difflib.unified_diff(old, new, before, after, lineterm=""):
             yield coloured(printable(line), {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], ""), stream)
 
 
 def as_set_aside(plan: Plan) -> Iterator[str]:
-    """Yield a line for each file that somebody else had written, and that was kept before it was changed."""
+    """Yield a line for each file that was not as procman wrote it, and was therefore backed up."""
     place = plan.generation.manifest.directories.state / "set-aside"
     for change in _changing(plan):
         if change.found and (change.edited or change.foreign):
-            yield f"set aside {change.path}, as somebody had written it: see {place}"
+            yield f"backed up {change.path} to {place}"
 
 
 def as_sum(plan: Plan) -> str:
-    """Return how many files change, in a few words."""
+    """Return the numbers of files created, updated and removed, in a few words."""
     counts = Counter(change.kind for change in _changing(plan))
     words = {ChangeKind.CREATE: "created", ChangeKind.UPDATE: "updated", ChangeKind.REMOVE: "removed"}
-    said = [f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind]]
-    return ", ".join(said) or "no file changed"
+    parts = [f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind]]
+    return ", ".join(parts) or "no file changed"
 
 
 def _changing(plan: Plan) -> list[Change]:
@@ -73,11 +73,11 @@ def _owned(place: RenderedDirectory | RenderedFile) -> str:
 
 def _remark(change: Change) -> str:
     if change.foreign:
-        return "  of somebody else: taken over, what it was is set aside"
-    return "  changed by hand: set aside first" if change.edited else ""
+        return "  not managed by procman: adopted, backed up first"
+    return "  changed by hand: backed up first" if change.edited else ""
 
 
 def _lines(content: bytes | None) -> list[str]:
     text = (content or b"").decode("utf-8", "replace")
-    # A file of somebody else may hold what ours never do.
+    # A file that procman did not write may contain secrets.
     return [re.sub(r"^(\s*environment\s*=).*", r"\1***", masked(line)) for line in text.splitlines()]

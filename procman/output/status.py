@@ -1,4 +1,4 @@
-"""The status of a project as a table and as JSON (docs/status.md describes the fields)."""
+"""Format the status of a project as a table and JSON; docs/status.md describes the fields."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from procman.monitoring.status import ProgramStatus, ProjectStatus
 from procman.output.terminal import coloured, moment, printable, size, table
 
 FORMAT = 1
-"""Goes up when a field changes its meaning or goes away; new fields may come at any time."""
+"""Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
 
 
 def as_text(status: ProjectStatus, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield the lines of the table, and below it whatever wants a person's attention."""
+    """Yield the lines of the table and, below it, every problem with its hint."""
     header = ["NAME", "STATE", "HEALTH", "PID", "UPTIME", "MEMORY", "RESTARTS"]
     lines = table(header, [_row(status, each) for each in status.programs], right=header[3:])
     yield coloured(lines[0], "bold", stream)
@@ -53,7 +53,7 @@ def _remarks(status: ProjectStatus) -> Iterator[str]:
         if each.result.level is Level.OK and each.state.state is State.RUNNING and each.state.detail:
             yield f"{each.program.name}: {each.state.detail}"
         if each.result.level is not Level.OK:
-            yield f"{each.program.name}: {each.result.detail}"
+            yield f"{each.program.name}: {each.result.detail} ({each.result.code})"
             if each.result.hint:
                 yield f"  {each.result.hint}"
         if each.hold:
@@ -63,9 +63,9 @@ def _remarks(status: ProjectStatus) -> Iterator[str]:
             yield f"{each.program.name}: a restart is due: {each.restart_due}"
             yield f"  procman restart {each.program.name}"
     if any(each.result.values.get("memory_is_rss") for each in status.programs):
-        yield "* resident size, shared pages counted in each process; the user of the programs or root sees the share"
+        yield "* resident size, which counts shared pages in each process; run as root for the exact size"
     if status.pending:
-        yield f"an install was interrupted; left to do: {', '.join(status.pending)}"
+        yield f"an install was interrupted; steps left: {', '.join(status.pending)}"
         yield "  procman install"
     if not status.differences:
         yield f"in sync with {status.manifest.configuration_file} (generation {status.generation})"
@@ -77,7 +77,7 @@ def _remarks(status: ProjectStatus) -> Iterator[str]:
 def _held(hold: Hold) -> str:
     until = f" until {moment(hold.until)}" if hold.until is not None else ""
     reason = f" ({hold.reason})" if hold.reason else ""
-    return printable(f"held by {hold.by} since {moment(hold.since)}{until}: it is not healed{reason}")
+    return printable(f"held by {hold.by} since {moment(hold.since)}{until}, so it is not healed{reason}")
 
 
 def as_json(status: ProjectStatus) -> str:

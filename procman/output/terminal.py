@@ -1,4 +1,4 @@
-"""What reaches a terminal: tables, plain words for figures, colour only where a person looks (U3)."""
+"""Format text for a terminal: tables, times, sizes, and colours that only a terminal gets (U3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "faint": "2
 
 
 def printable(text: str) -> str:
-    """Return TEXT with every control character shown as an escape: names and logs must not steer a terminal."""
+    """Return `text` with every control character escaped: names and logs must not control a terminal."""
     if text.isprintable():
         return text
     import unicodedata
@@ -23,17 +23,17 @@ def printable(text: str) -> str:
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """Say whether STREAM is a terminal whose user has not asked for plain text."""
+    """Return whether `stream` is a terminal whose user has not asked for plain text."""
     return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
 
 
 def coloured(text: str, colour: str, stream: TextIO) -> str:
-    """Return TEXT in COLOUR where STREAM is to have colour."""
+    """Return `text` in `colour` if `stream` is a terminal that wants colours."""
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if colour and wants_colour(stream) else text
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> list[str]:
-    """Return the lines of a table; the columns named in RIGHT are set to the right."""
+    """Return the lines of a table; the columns named in `right` are right-aligned."""
     cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     sides = [str.rjust if name in right else str.ljust for name in header]
@@ -44,8 +44,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[
 
 
 def moment(seconds: float, timespec: str = "minutes") -> str:
-    """Return when SECONDS since the epoch are, here, to the TIMESPEC; a file may say what no calendar has."""
-    from datetime import datetime  # imported by need: monitoring asks every minute, and shows no times
+    """Return `seconds` since the epoch as local time, to the `timespec`; any number from a file is accepted."""
+    from datetime import datetime  # imported when needed: monitoring runs procman every minute, and shows no times
 
     try:
         return datetime.fromtimestamp(seconds).astimezone().isoformat(sep=" ", timespec=timespec)
@@ -54,7 +54,7 @@ def moment(seconds: float, timespec: str = "minutes") -> str:
 
 
 def size(count: float | None) -> str:
-    """Return COUNT bytes in MiB or GiB."""
+    """Return `count` bytes in MiB or GiB."""
     if count is None:
         return "-"
     mib = count / 1024**2
@@ -67,7 +67,7 @@ def see_explain(codes: Iterable[str]) -> str:
 
 
 class Progress:
-    """Tells on stderr what a long wait waits for: one line, overwritten, on a terminal only."""
+    """A line on stderr that shows the current step of a long wait; on a terminal only."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
@@ -88,7 +88,7 @@ class Progress:
         self.clear()
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._shown:
             self._stream.write("\r" + " " * self._shown + "\r")
             self._stream.flush()

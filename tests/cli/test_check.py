@@ -54,7 +54,7 @@ def test_lint_of_a_valid_file_exits_with_0(tmp_path: Path, capsys: pytest.Captur
     file = tmp_path / "site.conf"
     file.write_text("[program:web]\ncommand=/usr/bin/web\n")
     assert run(["check", "--lint", str(file)]) == 0
-    assert capsys.readouterr().out == "nothing found\n"
+    assert capsys.readouterr().out == "no problems found\n"
 
 
 def test_lint_of_a_missing_file_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,7 +108,7 @@ def test_watch_refreshes_the_output_until_it_is_interrupted(product: Product) ->
 
         def is_shown_twice() -> bool:
             shown.extend(os.read(ours, 4096))
-            return shown.count(b"all is well") >= 2
+            return shown.count(b"no problems found") >= 2
 
         eventually(is_shown_twice, "it is shown twice")
         process.send_signal(signal.SIGINT)

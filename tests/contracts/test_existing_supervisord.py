@@ -249,7 +249,7 @@ def test_a_move_that_fails_is_undone(existing: ExistingSupervisord) -> None:
     failed = product.procman("install", "--wait", "5", check=False)
     assert failed.returncode == 1
     assert f"supervisord -c {existing.configuration}" in failed.stderr
-    assert "Generation 1 is in place again" in failed.stderr
+    assert "Rolled back to generation 1, which is now generation" in failed.stderr
     is_undone()
 
     existing.start()
@@ -306,7 +306,7 @@ def test_an_install_without_a_running_supervisord_says_what_to_do_and_is_complet
     assert refused.returncode == 1
     assert f"supervisord -c {existing.configuration}" in refused.stderr
     assert "run the same command again to do the rest" in refused.stderr
-    assert "left to do: add catmaid-celery, add catmaid-celery-beat" in product.procman("status", check=False).stdout
+    assert "steps left: add catmaid-celery, add catmaid-celery-beat" in product.procman("status", check=False).stdout
     existing.start()
     product.procman("install", "--wait", "60")
     assert "in sync" in product.procman("status").stdout

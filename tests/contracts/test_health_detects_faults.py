@@ -82,9 +82,9 @@ def test_install_has_waited_until_the_worker_consumes_and_beat_ticks(product: Pr
 
 def test_a_sound_worker_and_beat_are_0_in_every_format(product: Product) -> None:
     nagios = product.procman("health", "--format", "nagios").stdout
-    assert nagios.startswith("CATMAID OK - 2 of 2 programs run, and all is well | 'catmaid-celery.children'=1;;;0 ")
+    assert nagios.startswith("CATMAID OK - 2 of 2 programs are running | 'catmaid-celery.children'=1;;;0 ")
     assert nagios.count("\n") == 1
-    assert product.procman("health").stdout.endswith("\nall is well\n")
+    assert product.procman("health").stdout.endswith("\nno problems found\n")
     document = product.procman("health", "--format", "openmetrics").stdout
     levels = [each for family in text_string_to_metric_families(document) for each in family.samples]
     assert {each.value for each in levels if each.name.endswith("_level")} == {0}

@@ -31,4 +31,4 @@ def test_what_is_critical_stops_an_install_and_what_is_a_warning_does_not(produc
     assert "WARNING" not in product.procman("install").stderr
     product.configure("[command.a]\nargv = ['no-such-program-anywhere']")
     failed = product.procman("install", "--no-check", "--wait", "4", check=False)
-    assert "Generation 1 is in place again" in failed.stderr
+    assert "Rolled back to generation 1, which is now generation" in failed.stderr

@@ -48,7 +48,7 @@ def test_a_worker_that_starts_and_dies_is_rolled_back_and_its_last_words_are_tol
     assert failed.returncode == 1
     assert re.search(r"catmaid-celery: did not become healthy within 8 s of its start: .* times?\)", failed.stderr)
     assert "No module named 'no_such_module'" in failed.stderr
-    assert "Generation 1 is in place again, as generation 3." in failed.stderr
+    assert "Rolled back to generation 1, which is now generation 3." in failed.stderr
     assert "Now running: catmaid-celery, catmaid-celery-beat." in failed.stderr
     after = product.status()
     assert after["catmaid-celery"]["health"]["level"] == "OK"
@@ -84,7 +84,7 @@ def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouch
     shown = product.procman("history").stdout.splitlines()
     assert [line[:14].split() for line in shown] == [["GENERATION"], ["1"], ["2"], ["*", "3"]]
     assert shown[2].endswith("+ catmaid-e, - catmaid-d, ~ catmaid-a, ~ catmaid-b, and 1 more")
-    assert "as generation 1 was; " in shown[3]
+    assert "rolled back to generation 1; " in shown[3]
 
     # Twice in a row goes on from there; what was given up is never meant again.
     product.configure(sleeping(a=3000, b=1000, c=1000, d=1000))
@@ -113,7 +113,7 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     product.configure(sleeping(a=0))
     nothing = product.procman("install", *IMPATIENT, check=False)
     assert nothing.returncode == 1
-    assert "Stopped and removed, for there was no generation before: catmaid-a." in nothing.stderr
+    assert "Stopped and removed, because there is no previous generation: catmaid-a\n" in nothing.stderr
     assert "Nothing is installed now." in nothing.stderr
     assert not (product.directory / "c").exists()
     eventually(lambda: not product.processes(), "nothing is left of it")
@@ -122,7 +122,7 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     product.configure(sleeping(a=1000) + "\n" + idle + sleeping(b=0, c=1000))
     failed = product.procman("install", *IMPATIENT, check=False)
     assert failed.returncode == 1
-    assert "for there was no generation before: catmaid-b." in failed.stderr
+    assert "because there is no previous generation: catmaid-b\n" in failed.stderr
     assert list(pids(product)) == ["a", "idle", "c"]
     assert "catmaid-b was removed because it did not become healthy" in product.procman("status").stdout
     a = pids(product)["a"]
@@ -130,7 +130,7 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     # Not to be looked at: the same order again tries the same, and one that is to keep it does.
     kept = product.procman("install", *IMPATIENT, "--keep-failed", check=False)
     assert kept.returncode == 1
-    assert "Nothing was brought back" in kept.stderr
+    assert "Nothing was rolled back" in kept.stderr
     assert product.status()["catmaid-b"]["state"] in ("BACKOFF", "STARTING", "EXITED")
     product.configure(idle + sleeping(a=1000, b=1000, c=1000))
     product.procman("install", *PATIENT)
@@ -149,8 +149,8 @@ def test_a_roll_back_that_fails_is_reported_and_not_repeated(product: Product) -
     failed = product.procman("install", *IMPATIENT, check=False)
     assert failed.returncode == 1
     assert failed.stderr.count("catmaid-a: did not become healthy") == 2
-    assert "Generation 1 is in place again, as generation 3." in failed.stderr
-    assert "catmaid-a: not healthy with that either; nothing more is tried." in failed.stderr
+    assert "Rolled back to generation 1, which is now generation 3." in failed.stderr
+    assert "not healthy after the rollback either: catmaid-a; procman changes nothing more" in failed.stderr
     assert [each["brought_back"] for each in generations(product)] == [None, None, 1]
 
     # One that cannot even be prepared leaves what was tried, and says so.
@@ -161,7 +161,7 @@ def test_a_roll_back_that_fails_is_reported_and_not_repeated(product: Product) -
     product.configure(sleeping(a=0))
     failed = product.procman("install", *IMPATIENT, check=False)
     assert failed.returncode == 1
-    assert "Generation 3 could not be brought back" in failed.stderr
+    assert "Cannot roll back to generation 3" in failed.stderr
     assert "is missing or damaged" in failed.stderr
     assert "Now running: nothing; catmaid-a: " in failed.stderr
 

@@ -53,13 +53,11 @@ def test_an_install_says_what_it_set_aside_and_offers_no_undo_of_what_it_only_br
     edited = product.directory / "c/procman/catmaid/catmaid-sleep.sh"
     edited.write_text("exec sleep 2000\n")
     again = product.procman("install").stdout
-    assert (
-        f"set aside {edited}, as somebody had written it: see {product.directory}/s/procman/catmaid/set-aside" in again
-    )
+    assert f"backed up {edited} to {product.directory}/s/procman/catmaid/set-aside" in again
     assert "undo" not in again
     product.configure('[command.sleep]\nargv = ["sleep", "3000"]\nlauncher = false')
     changed = product.procman("install").stdout
-    assert "set aside" not in changed
+    assert "backed up" not in changed
     assert f"undo      {product.procman_line} rollback" in changed
 
 

@@ -18,7 +18,7 @@ HEALER = "catmaid-health"
 def test_it_comes_and_goes_like_a_program(product: Product) -> None:
     product.configure(PROGRAMS.format(command="/bin/true"))
     failed = product.procman("install", "--no-check", "--wait", "8", check=False)
-    assert f"Stopped and removed, for there was no generation before: {HEALER}.\n" in failed.stderr
+    assert f"Stopped and removed, because there is no previous generation: {HEALER}\n" in failed.stderr
     assert list(product.status()) == ["catmaid-celery"]
 
     product.configure(PROGRAMS.format(command=Path(sys.executable).with_name("procman")))

@@ -100,7 +100,7 @@ def test_a_move_that_fails_is_undone_and_what_was_stopped_stays_stopped(back: Pr
     back.write(toml(a=1000, b=0, more=EMBEDDED).replace('backend = "systemd"', 'backend = "supervisor"'))
     failed = back.procman("install", "--no-check", "--wait", "4", check=False)
     assert failed.returncode == 1
-    assert "is in place again" in failed.stderr
+    assert "Rolled back to generation" in failed.stderr
     found = back.status()
     assert {name: (each["state"], each["wanted"]) for name, each in found.items()} == {
         "back-a": ("STOPPED", False),

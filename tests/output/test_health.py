@@ -13,19 +13,19 @@ from procman.output.health import as_json, as_text
 from tests.output.health import healthy, stuck
 
 
-def test_a_sound_project_as_text(tmp_path: Path) -> None:
+def test_healthy_project_as_text(tmp_path: Path) -> None:
     assert list(as_text(healthy(tmp_path), io.StringIO())) == [
-        "NAME            HEALTH  WHAT",
+        "NAME            HEALTH  DETAIL",
         "catmaid-celery  ok      it is consuming; 0 of 2 slots are busy",
         "catmaid-flower  -       stopped on purpose",
         "",
-        "all is well",
+        "no problems found",
     ]
 
 
-def test_what_is_wrong_stands_below_the_table_with_what_to_type(tmp_path: Path) -> None:
+def test_problems_are_below_the_table_with_their_hints(tmp_path: Path) -> None:
     assert list(as_text(stuck(tmp_path), io.StringIO())) == [
-        "NAME            HEALTH    WHAT",
+        "NAME            HEALTH    DETAIL",
         "catmaid-celery  critical  messages wait | and 'wait'",
         "catmaid-flower  -         stopped on purpose",
         "",
@@ -41,7 +41,7 @@ def test_what_is_wrong_stands_below_the_table_with_what_to_type(tmp_path: Path) 
     ]
 
 
-def test_a_terminal_gets_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_gets_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     terminal = io.StringIO()
@@ -51,7 +51,7 @@ def test_a_terminal_gets_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert lines[2].startswith("catmaid-flower")
 
 
-def test_json_is_whole(tmp_path: Path) -> None:
+def test_json_has_every_field(tmp_path: Path) -> None:
     found = json.loads(as_json(stuck(tmp_path)))
     worker = found["programs"][0]
     assert {name: value for name, value in found.items() if name not in ("programs", "results")} == {

@@ -1,4 +1,4 @@
-"""The document for Prometheus: whole, and read by the reference parsers of both formats that it satisfies."""
+"""The document for Prometheus, compared whole and read by the reference parsers of both formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def series(text: str) -> Series:
-    """Return every value by name and labels, as OpenMetrics' own parser reads it; the older format's says the same."""
+    """Return every value by name and labels, as OpenMetrics' parser reads it; the parser of the older format agrees."""
     [new, old] = [
         {
             (sample.name, frozenset(sample.labels.items())): sample.value
@@ -36,7 +36,7 @@ def value(found: Series, name: str, **labels: str) -> float:
     return found[name, frozenset({"project": "catmaid", **labels}.items())]
 
 
-def test_the_document_is_whole(tmp_path: Path) -> None:
+def test_document_has_every_family(tmp_path: Path) -> None:
     lines = as_text(healthy(tmp_path)).splitlines()
     age = next(number for number, line in enumerate(lines) if line.startswith("procman_heartbeat_age_seconds{"))
     name, _, seconds = lines.pop(age).rpartition(" ")
@@ -77,7 +77,7 @@ def test_the_document_is_whole(tmp_path: Path) -> None:
     ]
 
 
-def test_both_parsers_read_a_sound_and_an_unsound_project(tmp_path: Path) -> None:
+def test_both_parsers_read_a_healthy_and_an_unhealthy_project(tmp_path: Path) -> None:
     assert value(series(as_text(healthy(tmp_path))), "procman_level") == Level.OK
     found = series(as_text(stuck(tmp_path)))
     assert value(found, "procman_level") == Level.CRITICAL
@@ -86,19 +86,19 @@ def test_both_parsers_read_a_sound_and_an_unsound_project(tmp_path: Path) -> Non
     assert value(found, "procman_free_bytes", place="/") == 3 * 1024**2
 
 
-def test_a_broker_nobody_asked_and_figures_nobody_has_are_left_out(tmp_path: Path) -> None:
+def test_unknown_values_are_left_out(tmp_path: Path) -> None:
     found = series(as_text(replace(stuck(tmp_path), results=())))
     assert not {name for name, _ in found} & {"procman_broker_up", "procman_free_bytes", "procman_program_reserved"}
 
 
-def test_of_several_results_of_one_check_the_most_severe_counts(tmp_path: Path) -> None:
+def test_most_severe_of_several_results_of_a_check_counts(tmp_path: Path) -> None:
     results = tuple(Result("PM603", None, level, "") for level in (Level.WARNING, Level.CRITICAL, Level.OK))
     found = series(as_text(replace(healthy(tmp_path), results=results)))
     assert value(found, "procman_check_level", program="", code="PM603") == Level.CRITICAL
 
 
 @given(place=st.text(st.characters(exclude_categories=["Cs"])))
-def test_any_place_is_read_back_as_it_is(place: str) -> None:
+def test_any_place_is_read_back_unchanged(place: str) -> None:
     odd: Health = replace(
         healthy(Path("/srv")), results=(Result("PM603", None, Level.OK, "", values={f"free_mib_{place}": 1.0}),)
     )

@@ -1,4 +1,4 @@
-"""What a terminal is shown."""
+"""Text for a terminal."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from procman.output.terminal import Progress, coloured, moment, printable, size,
         ("Größe", "Größe"),
     ],
 )
-def test_control_characters_are_shown_not_obeyed(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-def test_a_moment_that_no_calendar_has_is_told_all_the_same() -> None:
+def test_time_that_no_calendar_has_is_shown_in_seconds() -> None:
     assert moment(0.0, "seconds").startswith(("1970-01-01 ", "1969-12-31 "))
     assert moment(8.6e15) == "8.6e+15 s after 1970"
     assert moment(math.inf) == "inf s after 1970"
@@ -39,19 +39,19 @@ def test_sizes_are_in_binary_units(count: float | None, text: str) -> None:
     assert size(count) == text
 
 
-def test_table_sets_its_columns_in_line_and_figures_to_the_right() -> None:
+def test_table_aligns_columns_and_right_aligns_figures() -> None:
     lines = table(["NAME", "PID", "STATE"], [["one", "7", "RUNNING"], ["three", "1234", "\x07"]], right=["PID"])
     assert lines == ["NAME    PID  STATE", "one       7  RUNNING", "three  1234  \\x07"]
 
 
-def test_a_file_gets_no_colour_and_no_progress() -> None:
+def test_file_gets_no_colour_and_no_progress() -> None:
     stream = io.StringIO()
     Progress(stream)("waiting")
     assert stream.getvalue() == ""
     assert coloured("ok", "green", stream) == "ok"
 
 
-def test_progress_overwrites_itself_and_goes_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_one_line_that_is_erased_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     reader, writer = pty.openpty()
