@@ -19,12 +19,17 @@ SECTIONS = dict(
 
 def _cells(section: str, column: int) -> list[str]:
     rows = [line for line in SECTIONS[section].splitlines() if line.startswith("| ")]
-    return [row.split("|")[column].strip() for row in rows if not row.startswith(("| part of", "| | in short"))]
+    return [row.split("|")[column].strip() for row in rows if not row.startswith(("| layer", "| | in short"))]
 
 
 def test_packages_are_named_in_the_order_of_their_layers() -> None:
-    rows = [tuple(re.findall(r"`([\w.]+)`", cell)) for cell in _cells("Packages", 1)]
-    assert [set(row) for row in rows] == [set(layer) for layer in LAYERS]
+    parts = [re.findall(r"`([\w.]+)`", cell) for cell in _cells("Packages", 2)]
+    numbers = [int(cell) for cell in _cells("Packages", 1)]
+    assert numbers == sorted(numbers)
+    layers: dict[int, set[str]] = {}
+    for number, named in zip(numbers, parts, strict=True):
+        layers.setdefault(number, set()).update(named)
+    assert list(layers.items()) == [(number, set(layer)) for number, layer in enumerate(LAYERS, 1)]
 
 
 def test_every_contract_has_a_row() -> None:
