@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -75,19 +77,37 @@ def init(
         from_file=from_file,
         environment=dict(os.environ),
     )
-    width = max((len(found.what) for found in report.findings), default=0)
-    for found in report.findings:
-        note = f"   ({printable(found.note)})" if found.note else ""
-        click.echo(f"found  {printable(found.what):{width}}  {printable(found.value)}{note}", err=True)
-    for warning in report.warnings:
-        click.echo(f"note   {printable(warning)}", err=True)
+    for line in _findings(report):
+        click.echo(line, err=True)
     if str(output) == "-":
         click.echo(report.text, nl=False)
     else:
-        for why in command.write(report.text, output, force=force, environment=os.environ):
-            click.echo(f"note   {printable(why)}", err=True)
-        click.echo(f"wrote  {output}", err=True)
-    for what in report.fill_in:
-        click.echo(f"fill in  {printable(what)}", err=True)
-    if not report.fill_in and str(output) != "-":
-        click.echo("next   procman check, then procman install", err=True)
+        distrusted = command.write(report.text, output, force=force, environment=os.environ)
+        for line in _next_steps(report, output, distrusted):
+            click.echo(line, err=True)
+
+
+def _findings(report: command.InitReport) -> Iterator[str]:
+    width = max((len(found.what) for found in report.findings), default=0)
+    for found in report.findings:
+        note = f"   ({printable(found.note)})" if found.note else ""
+        yield f"{printable(found.what):{width}}  {printable(found.value)}{note}"
+    yield from (f"note: {printable(warning)}" for warning in report.warnings)
+    yield from (f"fill in {printable(what)}" for what in report.fill_in)
+
+
+def _next_steps(report: command.InitReport, output: Path, distrusted: tuple[str, ...]) -> Iterator[str]:
+    yield from (f"note: {printable(problem)}" for problem in distrusted)
+    yield f"wrote {output}"
+    yield ""
+    if report.fill_in:
+        count = len(report.fill_in)
+        yield f"Fill in the {f'{count} keys' if count > 1 else 'key'} named above in {output}, then type:"
+    else:
+        yield "Next, type:"
+    procman = "sudo procman" if report.scope is Scope.SYSTEM and os.geteuid() != 0 else "procman"
+    if output.absolute() != Path.cwd() / command.FILE:
+        procman += f" --config {shlex.quote(str(output))}"
+    adopt = f" --replace {shlex.quote(str(report.adopts))}" if report.adopts else ""
+    yield f"  {procman} check"
+    yield f"  {procman} install{adopt} --wait 60"

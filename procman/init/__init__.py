@@ -1,1 +1,1 @@
-"""Find a Django project, import the programs it already has, and write its procman.toml."""
+"""Find a Django project, import its existing programs, and write its procman.toml."""

@@ -1,4 +1,4 @@
-"""What `init` makes of the app's own answer."""
+"""Put the answers of the app into the draft."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from procman.project import Program
 
 BEAT_WITH_FILE = "PersistentScheduler"
 SPARE_SECONDS = 20
-"""What a worker may take to end after its last task."""
+"""The time a worker may need to exit after its last task."""
 
 
 def take_facts(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> None:
-    """Put into DRAFT what the app says of itself; ROOT is the host's root directory, for the broker's unit."""
+    """Put the app's answers into `draft`; `root` is the root directory of the host, for the unit of the broker."""
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
     draft.found("versions", f"Python {facts.python}, {versions}")
     for what, problem in facts.problems.items():
-        draft.warn(f"the app cannot tell its {what}: {problem}")
+        draft.warn(f"cannot read the app's {what}: {problem}")
     _take_settings(draft, facts)
     _take_broker(draft, facts, scope, root)
     _take_queues(draft, facts)
@@ -37,27 +37,27 @@ def _take_settings(draft: Draft, facts: AppFacts) -> None:
     if facts.settings:
         draft.put("project", "settings", facts.settings)
     if named and facts.settings and facts.settings != named:
-        draft.warn(f"the app uses the settings {facts.settings}, whatever DJANGO_SETTINGS_MODULE says ({named})")
+        draft.warn(f"the app uses the settings {facts.settings} and ignores DJANGO_SETTINGS_MODULE ({named})")
     _take_places(draft, facts)
 
 
 def _take_places(draft: Draft, facts: AppFacts) -> None:
-    """Put the directories that the app names into writable_paths; one that is not there would fail every check."""
+    """Put the directories that the app names into `writable_paths`; a missing one would fail every check."""
     named = [(name, str(value)) for name, value in facts.django.items()]
     named += [("the broker's transport", place) for place in facts.broker_directories]
     named = [(name, place) for name, place in named if place.startswith("/") and "***" not in place]
     places = dict.fromkeys(place for _, place in named)
     highest = [place for place in places if not any(_is_below(place, other) for other in places)]
-    # Path.exists() fails where a directory is closed to us.
+    # Path.exists() raises an error in an inaccessible directory.
     there = [place for place in highest if os.path.exists(place)]  # noqa: PTH110
     if there:
         draft.put("project", "writable_paths", there)
-        draft.found("written to", ", ".join(there))
+        draft.found("writable paths", ", ".join(there))
     for missing in [place for place in highest if place not in there]:
         names = ", ".join(name for name, place in named if place == missing)
         draft.warn(
-            f"{missing} ({names}) is not there, and is left out of writable_paths: if the programs are to write there, "
-            "make the directory and add it (the sandbox under systemd closes all others)"
+            f"{missing} ({names}) does not exist, so it is not in writable_paths: if tasks write to it, create it "
+            "and add it there (under systemd, the sandbox makes other directories read-only)"
         )
 
 
@@ -74,7 +74,7 @@ def _take_broker(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> Non
     unit = broker_unit(facts.transport, facts.broker_host, root) if scope is Scope.SYSTEM else None
     if unit:
         draft.put("project", "after", [unit], "The broker.")
-        draft.found("broker's unit", unit)
+        draft.found("broker unit", unit)
 
 
 def _take_queues(draft: Draft, facts: AppFacts) -> None:
@@ -85,11 +85,13 @@ def _take_queues(draft: Draft, facts: AppFacts) -> None:
         consumed = {queue for table in workers for queue in _queues(draft, table, facts)}
         for queue in queues:
             if queue not in consumed:
-                draft.warn(f"no worker consumes the queue {queue}")
+                draft.warn(f"no worker consumes queue {queue}")
     elif len(queues) > 1:
         only_routed = sorted(set(facts.routed_queues) - set(facts.queues))
         remark = (
-            f"Tasks are sent to {', '.join(only_routed)}, which no worker consumes unless told." if only_routed else ""
+            f"The app routes tasks to {', '.join(only_routed)}, which no worker consumes by default."
+            if only_routed
+            else ""
         )
         draft.put(workers[0], "queues", queues, remark)
 
@@ -105,7 +107,7 @@ def _take_times(draft: Draft, facts: AppFacts) -> None:
     stop = math.ceil(limit) + SPARE_SECONDS if isinstance(limit, int | float) else 0
     for table in [each for each in draft.tables if re.fullmatch(r"worker\.[^.]+|beat", each)]:
         if start > Program.start_seconds:
-            draft.put(table, "start_seconds", start, f"It took {facts.import_seconds:.1f} s to import the app.")
+            draft.put(table, "start_seconds", start, f"Importing the app took {facts.import_seconds:.1f} s.")
         if table != "beat" and stop > DEFAULT_STOP_TIMEOUT_SECONDS["worker"]:
             draft.put(table, "stop_timeout_seconds", stop, f"Tasks may take {limit:g} s (task_time_limit).")
 
@@ -117,7 +119,9 @@ def _take_beat(draft: Draft, facts: AppFacts) -> None:
     if facts.beat_schedule or (facts.beat_scheduler and not keeps_file):
         draft.tables.setdefault("beat", {})
     if "beat" in draft.tables and facts.beat_scheduler and not keeps_file:
-        draft.put("beat", "scheduler", facts.beat_scheduler, "It keeps the schedule itself; there is no schedule file.")
+        draft.put(
+            "beat", "scheduler", facts.beat_scheduler, "It keeps the schedule itself, so there is no schedule file."
+        )
         draft.found("scheduler", facts.beat_scheduler)
     if "beat" in draft.tables and not facts.beat_schedule and keeps_file:
-        draft.warn("the app has no periodic tasks: [beat] has nothing to do")
+        draft.warn("the app has no periodic tasks, so [beat] has nothing to do")

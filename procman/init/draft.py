@@ -1,4 +1,4 @@
-"""What `init` has found out so far: values for procman.toml, what it says about them, and what only a person knows."""
+"""The findings of `init`: values for procman.toml, remarks on them, and the keys that the user has to fill in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from procman.secrets import masked
 
 @dataclass(frozen=True)
 class Discovery:
-    """One thing that was found, for a person to read."""
+    """One finding, as it is printed."""
 
     what: str
     value: str
@@ -22,19 +22,19 @@ class Discovery:
 
 @dataclass
 class Draft:
-    """The procman.toml that is being put together; the first value of a key stays."""
+    """The procman.toml under construction; the first value of a key is kept."""
 
     tables: dict[str, dict[str, object]] = field(default_factory=dict)
     """TOML values by table and key: `tables["worker.celery"]["queues"]`."""
     remarks: dict[str, str] = field(default_factory=dict)
-    """What the file says above a key, by its dotted name."""
+    """Comments for the file, by the dotted name of the key."""
     fill_in: dict[str, str] = field(default_factory=dict)
-    """Keys that only a person can fill in, by dotted name, each with the reason."""
+    """Keys that the user has to fill in, by dotted name, each with the reason."""
     findings: list[Discovery] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def found(self, what: str, value: object, note: str = "") -> None:
-        """Add a finding; passwords in it are hidden (S2)."""
+        """Add a finding, with its passwords hidden (S2)."""
         self.findings.append(Discovery(what, masked(str(value)), masked(note)))
 
     def warn(self, text: str) -> None:
@@ -43,7 +43,7 @@ class Draft:
             self.warnings.append(masked(text))
 
     def put(self, table: str, name: str, value: object, remark: str = "") -> None:
-        """Set a key unless it is set; a value that procman.toml cannot hold becomes something to fill in."""
+        """Set a key unless it is set; an invalid value is noted as something to fill in."""
         dotted = f"{table}.{name}"
         if name in self.tables.setdefault(table, {}):
             return
@@ -62,7 +62,7 @@ class Draft:
         return self.tables.get(table, {}).get(name)
 
     def text(self, table: str, name: str) -> str | None:
-        """Return the value of a key that is a text."""
+        """Return the value of a key if it is a string."""
         value = self.get(table, name)
         return value if isinstance(value, str) else None
 
@@ -72,20 +72,20 @@ class Draft:
         return Path(value) if value else None
 
     def ask_for(self, table: str, name: str, reason: str) -> None:
-        """Note that a person has to fill in a key, unless it has a value."""
+        """Note that the user has to fill in a key, unless it has a value."""
         if self.get(table, name) is None:
             self.fill_in.setdefault(f"{table}.{name}", masked(reason))
 
 
 def _plain(value: object) -> object:
-    """Return VALUE as TOML has it."""
+    """Return `value` as a TOML value."""
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
     return str(value) if isinstance(value, Path) else value
 
 
 def keys_of(table: str) -> Mapping[str, Key]:
-    """Return the keys of TABLE, `worker.crop` being one of the tables called worker, by name."""
+    """Return the keys of `table`, such as `worker.crop`, by name."""
     kind = table.split(".", 1)[0]
     found = keys.SINGLE_TABLES.get(kind) or keys.NAMED_TABLES[kind]
     return {key.name: key for key in found}

@@ -1,4 +1,4 @@
-"""The `procman` key of `[health]` in a new procman.toml."""
+"""Set the key `procman` of `[health]` in a new procman.toml."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from procman.monitoring.watcher_command import REMEDY, command_trust_problems
 
 
 def set_watcher(draft: Draft, scope: Scope) -> None:
-    """Write this very procman into DRAFT as what looks after the programs, unless root must not run it."""
+    """Put this procman into `draft` as the watcher, unless root must not run it."""
     command = own_command()
     if command is None:
-        draft.warn("nobody looks after the programs from outside: " + REMEDY)
+        draft.warn("the programs have no watcher: " + REMEDY)
         return
     problems = command_trust_problems(command) if scope is Scope.SYSTEM else []
     if problems:
-        draft.warn(
-            f"root is not to run {command} to look after the programs, for others could change it: {problems[0]}"
-        )
+        draft.warn(f"the programs have no watcher, because other users can modify {command}: {problems[0]}")
     else:
         draft.put("health", "procman", command)
 
 
 def own_command() -> Path | None:
-    """Return the command that this procman is: beside its Python, or as it was called; None if it is none."""
+    """Return the path of this procman: beside its Python, or as it was called; None if it is not a command."""
     called = Path(sys.argv[0])
     found = [Path(sys.executable).with_name("procman"), called.absolute() if called.name == "procman" else called]
     return next((path for path in found if path.name == "procman" and os.access(path, os.X_OK)), None)

@@ -1,4 +1,4 @@
-"""Turns the options and variables of a supervisord program into keys of procman.toml."""
+"""Convert the options and variables of a supervisord program to keys of procman.toml."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from procman.secrets import is_secret
 from procman.subprocesses import SYSTEM_PATH
 
 SUPERVISORS_STOP_SECONDS = 10
-"""What supervisord waits if nothing is said (`stopwaitsecs`)."""
+"""The default of supervisord's `stopwaitsecs`."""
 
 SAFE_START_SECONDS = 10
 
@@ -32,13 +32,13 @@ HARMLESS = {
     "stopsignal": ("term", "15"),
     "process_name": ("%(program_name)s",),
 }
-"""Values that say what procman does anyway."""
+"""Values that match what procman does."""
 
 FROM_PASSWORD_DATABASE = ("HOME", "USER", "LOGNAME")
 
 
 def take_options(draft: Draft, program: Section, table: str) -> None:
-    """Put the options of PROGRAM into DRAFT, and tell which are left out and why."""
+    """Put the options of `program` into `draft`, and note which are not imported and why."""
     header = f"[program:{program.name}]"
     short = _short_stop(program, table)
     for option, value in program.values.items():
@@ -48,30 +48,30 @@ def take_options(draft: Draft, program: Section, table: str) -> None:
             continue
         reason = _take_option(draft, table, option, value)
         if reason:
-            draft.found("left out", f"{header} {option} = {value}", reason)
+            draft.found("not imported", f"{header} {option} = {value}", reason)
     if short is not None:
         waits = DEFAULT_STOP_TIMEOUT_SECONDS["worker"]
-        said = f" = {short}" if "stopwaitsecs" in program.values else ""
-        note = f"supervisord killed what still ran after {short} s; procman waits {waits} s"
-        draft.found("changed", f"{header} stopwaitsecs{said}", note)
+        value = f" = {short}" if "stopwaitsecs" in program.values else ""
+        note = f"supervisord killed running tasks after {short} s; procman waits {waits} s"
+        draft.found("changed", f"{header} stopwaitsecs{value}", note)
 
 
 def _short_stop(program: Section, table: str) -> int | None:
-    """Return after how many seconds a stop of a worker killed its tasks, if that is sooner than procman does."""
+    """Return the seconds after which a stop of the worker killed its tasks, if procman's default is longer."""
     seconds = _number(program.values.get("stopwaitsecs", str(SUPERVISORS_STOP_SECONDS)))
     is_short = seconds is not None and seconds < DEFAULT_STOP_TIMEOUT_SECONDS["worker"]
     return seconds if is_short and table.startswith("worker.") else None
 
 
 def _take_option(draft: Draft, table: str, option: str, value: str) -> str:
-    """Return why OPTION is left out; empty if it is not."""
+    """Return why `option` is not imported; empty if it is."""
     if option in KEYS:
         key, convert = KEYS[option]
         converted = convert(value)
         if converted is not None:
             draft.put(table, key, converted)
             return ""
-        return LEFT_OUT.get(option, f"expected another value for {key}")
+        return LEFT_OUT.get(option, f"{key} cannot have this value")
     if option in LEFT_OUT:
         return LEFT_OUT[option]
     if option in FREE:
@@ -80,7 +80,7 @@ def _take_option(draft: Draft, table: str, option: str, value: str) -> str:
         if not problem:
             draft.tables.setdefault(f"{table}.supervisor", {})[option] = free
         return problem or ""
-    return RESERVED.get(option, "supervisord knows no such option and ignored it")
+    return RESERVED.get(option, "unknown option, which supervisord ignores")
 
 
 def _number(value: str) -> int | None:
@@ -114,22 +114,22 @@ KEYS: Mapping[str, tuple[str, Callable[[str], object]]] = {
     "stopwaitsecs": ("stop_timeout_seconds", _number),
     "umask": ("umask", str),
 }
-"""Options that have a key, and how their value is read; None for one that is not taken over."""
+"""Options that have a key, with the conversion of their value; None: the value is not imported."""
 
 LEFT_OUT = {
-    "startsecs": "an app that fails while it is imported counted as started before it failed",
-    "startretries": "procman has it tried long enough for a broker to come back",
-    "exitcodes": "it starts again whatever the status",
-    "stdout_logfile_maxbytes": "a log without limit fills the disk",
+    "startsecs": "an app that fails during its import would count as started",
+    "startretries": "procman retries for longer, so that the broker can recover",
+    "exitcodes": "procman restarts it whatever its exit status",
+    "stdout_logfile_maxbytes": "a log without a limit fills the disk",
     "process_name": "the program keeps its own name",
 }
-"""Options of others that are not taken over, each with the reason."""
+"""Options that are not imported, each with the reason."""
 
 
 def take_environment(
     draft: Draft, header: str, environment: Mapping[str, str], table: str, directory: Path | None
 ) -> None:
-    """Put the variables of a program into DRAFT; secrets are asked for, never written (S2)."""
+    """Put the variables of a program into `draft`; secrets are left for the user to move, never written (S2)."""
     for name, value in environment.items():
         if name == "DJANGO_SETTINGS_MODULE":
             draft.put("project", "settings", value)
@@ -142,8 +142,8 @@ def take_environment(
         elif name == "PATH":
             _take_path(draft, table, value)
         elif is_secret(name, value):
-            draft.ask_for("project", "environment_file", f"{name} is a secret and is not written here: put it there")
-            draft.warn(f"{header} sets {name}, a secret: write it into the file that environment_file names")
+            draft.ask_for("project", "environment_file", f"{name} is a secret: put it into this file")
+            draft.warn(f"{header} sets {name}, a secret: put it into the file named by environment_file")
         elif name not in FROM_PASSWORD_DATABASE:
             _take_variable(draft, header, table, name, value)
 
@@ -151,11 +151,11 @@ def take_environment(
 def _take_variable(draft: Draft, header: str, table: str, name: str, value: str) -> None:
     reason = OWN_VARIABLES.get(name) or variable_objection(name)
     if name.startswith("PROCMAN_") or name in SHELL_VARIABLES:
-        reason = "it is set anyway"
+        reason = "procman or the shell sets it"
     if unprintable(value):
-        reason = f"its value holds a {unprintable(value)}"
+        reason = f"its value contains a {unprintable(value)}"
     if reason:
-        draft.found("left out", f"{header} {name}", reason)
+        draft.found("not imported", f"{header} {name}", reason)
     else:
         draft.tables.setdefault(f"{table}.environment", {})[name] = value
 
@@ -165,7 +165,7 @@ def _take_path(draft: Draft, table: str, value: str) -> None:
     virtualenvs = [place.parent for place in places if is_virtualenv(place.parent)]
     if virtualenvs:
         draft.put("project", "virtualenv", virtualenvs[0])
-    # Its directory always comes first by itself.
+    # The bin directory of the virtualenv always comes first.
     virtualenvs += [path for path in [draft.path("virtualenv")] if path]
     others = [str(place) for place in places if place.parent not in virtualenvs]
     if not all(place in SYSTEM_PATH.split(":") for place in others):

@@ -1,4 +1,4 @@
-"""Turns the Celery programs of a supervisord configuration written by hand into what procman.toml says (`--from`)."""
+"""Import the Celery programs of a hand-written supervisord configuration (`init --from`)."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 @dataclass(frozen=True)
 class Existing:
-    """A worker or beat that supervisord runs today."""
+    """A worker or beat that supervisord runs now."""
 
     program: Section
     command: CeleryCommand
     environment: Mapping[str, str]
     directory: Path | None
-    """None: wherever supervisord was started."""
+    """None: the directory in which supervisord was started."""
 
     @property
     def header(self) -> str:
-        """Its section, as it stands in the file."""
+        """The header of its section."""
         return f"[program:{self.program.name}]"
 
 
 def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, manages_supervisord: bool) -> None:
-    """Put into DRAFT what FILE says of Celery workers and beats, and what of it is left out on purpose.
+    """Put the Celery workers and beats of `file` into `draft`, and note what is not imported.
 
-    HERE is the directory of supervisord's own file. NAME is that of the project; if not given it follows from the names
-    of the programs. MANAGES_SUPERVISORD says whether the install will speak to the supervisord that reads FILE: only
-    then can it take the programs over.
+    `here` is the directory of supervisord's own file. `name` is the name of the project, by default derived from the
+    names of the programs. `manages_supervisord`: whether the install will control the supervisord that reads `file`,
+    without which it cannot adopt the programs.
     """
     sections = _merged(read_programs(file))
     found = [one for each in sections if each.kind == "program" and (one := _understand(draft, file, each, here))]
@@ -56,20 +56,20 @@ def read_existing(draft: Draft, file: Path, here: Path, name: str | None, *, man
         draft.put("project", "name", name)
     names = {each.program.name for each in found}
     for section in sections:
-        _tell_section(draft, section, names)
+        _note_section(draft, section, names)
     for existing in found:
         _take(draft, existing, _table(draft, existing, name or ""), here)
     _share_environment(draft)
     if found and manages_supervisord:
-        draft.warn(f"{file} still runs these programs: `procman install --replace {file}` takes them over")
+        draft.warn(f"supervisord still runs the programs of {file}: `procman install --replace {file}` adopts them")
     elif found:
         draft.warn(
-            f"{file} still runs these programs, under a supervisord that procman does not speak to: before the install "
-            'write mode = "existing" and configuration = PATH into [supervisor], with the supervisord.conf of the one '
-            "that reads it, or stop the programs there and move the file away"
+            f"a supervisord that procman does not control still runs the programs of {file}: before the install, set "
+            'mode = "existing" and configuration = PATH in [supervisor], with the path of the supervisord.conf that '
+            "includes this file, or stop the programs there and move the file away"
         )
     else:
-        draft.warn(f"{file}: no Celery worker or beat was found in it")
+        draft.warn(f"{file}: no Celery worker or beat found")
 
 
 def _merged(sections: list[Section]) -> list[Section]:
@@ -87,7 +87,7 @@ def _understand(draft: Draft, file: Path, program: Section, here: Path) -> Exist
         environment = environment_of(program, here)
         directory = expanded(program, "directory", here)
     except ValueError as error:
-        draft.warn(f"{file}:{program.line}: [program:{program.name}] cannot be understood: {without_content(error)}")
+        draft.warn(f"{file}:{program.line}: cannot parse [program:{program.name}]: {without_content(error)}")
         return None
     started = Path(directory) if directory else None
     command = read_command(words)
@@ -99,14 +99,14 @@ def _understand(draft: Draft, file: Path, program: Section, here: Path) -> Exist
 
 
 def script_of(words: list[str], directory: Path | None) -> str:
-    """Return the text of the script that WORDS start, empty if there is none to be read."""
+    """Return the text of the script that `words` start; empty if there is none, or it cannot be read."""
     if words and SHELL.fullmatch(Path(words[0]).name):
         if words[1:2] == ["-c"] and len(words) > 2:
             return words[2]
         words = [word for word in words[1:] if not word.startswith("-")]
     path = (directory or Path("/")) / words[0] if words else Path("/")
     try:
-        # Not a FIFO, which would be waited for, nor a program.
+        # Not a FIFO, which would block, nor a binary.
         content = path.read_bytes() if path.is_file() and path.stat().st_size <= LONGEST_SCRIPT else b""
     except OSError:
         return ""
@@ -115,11 +115,11 @@ def script_of(words: list[str], directory: Path | None) -> str:
 
 def _from_script(draft: Draft, program: Section, script: StartScript, started: Path | None) -> Existing | None:
     where = f"the start script of [program:{program.name}]"
-    for told in script.not_understood:
-        draft.warn(f"{where}, {told}")
+    for problem in script.not_understood:
+        draft.warn(f"{where}, {problem}")
     command = read_command(script.words)
     if command is None:
-        draft.warn(f"{where}: no Celery worker or beat was understood in it")
+        draft.warn(f"{where}: no Celery worker or beat found")
         return None
     if script.virtualenv:
         command.project.setdefault("virtualenv", str(script.virtualenv))
@@ -128,7 +128,7 @@ def _from_script(draft: Draft, program: Section, script: StartScript, started: P
     for redirection in script.redirections:
         command.dropped[redirection] = "the process manager keeps and rotates the log"
     if not script.uses_exec:
-        command.dropped["a shell without exec"] = "a stop reached the shell alone, and Celery went on without it"
+        command.dropped["a shell without exec"] = "a stop reached only the shell, and Celery kept running"
     directory = script.directory if script.directory != Path("/") else started
     return Existing(program, command, {**script.environment, **command.environment}, directory)
 
@@ -142,20 +142,20 @@ def _name_of(found: list[Existing]) -> str | None:
     return None
 
 
-def _tell_section(draft: Draft, section: Section, names: set[str]) -> None:
+def _note_section(draft: Draft, section: Section, names: set[str]) -> None:
     header = f"[{section.kind}:{section.name}]"
     if section.kind == "group" and names & set(section.members()):
-        draft.found("left out", header, "supervisorctl does not find a program in a group by its name alone")
+        draft.found("not imported", header, "supervisorctl cannot find a program in a group by its name alone")
     elif section.name not in names:
-        draft.found("left alone", header, "no Celery worker or beat")
+        draft.found("not imported", header, "no Celery worker or beat")
 
 
 def _table(draft: Draft, existing: Existing, name: str) -> str:
-    """Return the table that the program becomes, and say so where its name changes."""
+    """Return the table that the program becomes, and note a change of its name."""
     if existing.command.kind is Kind.BEAT:
         key, table, becomes = "", "beat", f"{name}-celery-beat"
         if "beat" in draft.tables:
-            draft.warn(f"{existing.header} is a second beat: every task would be sent twice, so it is left out")
+            draft.warn(f"{existing.header} is a second beat, which would send every task twice: it is not imported")
             table = ""
     else:
         key = existing.program.name.removeprefix(f"{name}-")
@@ -163,8 +163,8 @@ def _table(draft: Draft, existing: Existing, name: str) -> str:
         key = key if NAME.fullmatch(key) else f"worker-{key}".rstrip("-")
         table, becomes = f"worker.{key}", f"{name}-{key}"
     if table:
-        note = "" if becomes == existing.program.name else f"it is called {becomes} from now on"
-        draft.found("from", f"{existing.header} becomes [{table}]", note)
+        note = "" if becomes == existing.program.name else f"its new name is {becomes}"
+        draft.found("imported", f"{existing.header} becomes [{table}]", note)
     return table
 
 
@@ -177,7 +177,9 @@ def _take(draft: Draft, existing: Existing, table: str, here: Path) -> None:
         before = draft.get("project", key)
         draft.put("project", key, value)
         if before is not None and before != str(value):
-            draft.warn(f"{existing.header} has another {key}, {value}: a project has one, and {before} is written")
+            draft.warn(
+                f"{existing.header} has a different {key}, {value}: a project has only one, and {before} is used"
+            )
     for key, value in command.values.items():
         # procman numbers the node names of instances itself.
         if not (key == "hostname" and "process_num" in existing.program.value("command")):
@@ -185,9 +187,9 @@ def _take(draft: Draft, existing: Existing, table: str, here: Path) -> None:
     take_options(draft, existing.program, table)
     take_environment(draft, existing.header, existing.environment, table, existing.directory)
     for option, reason in command.dropped.items():
-        draft.found("left out", f"{existing.header} {option}", reason)
+        draft.found("not imported", f"{existing.header} {option}", reason)
     for option, reason in command.doubtful.items():
-        draft.warn(f"{existing.header} {option}: {reason}; it is left out")
+        draft.warn(f"{existing.header} {option}: {reason}; it is not imported")
     _take_schedule(draft, existing)
 
 
@@ -208,22 +210,22 @@ def _take_schedule(draft: Draft, existing: Existing) -> None:
     command, directory = existing.command, existing.directory or Path("/")
     if command.with_beat:
         draft.tables.setdefault("beat", {})
-        draft.found("from", f"the beat inside {existing.header} becomes [beat]")
+        draft.found("imported", f"the beat inside {existing.header} becomes [beat]")
     if command.kind is not Kind.BEAT and not command.with_beat:
         return
     path = directory / (command.schedule_file or "celerybeat-schedule")
     if is_emptied_at_boot(path):
-        note = "what is there is gone after the next boot, and with it the times of the last runs"
-        draft.found("left out", f"{existing.header} schedule in {path.parent}", note)
+        note = "a boot empties this directory, and the times of the last runs would be lost"
+        draft.found("not imported", f"{existing.header} schedule in {path.parent}", note)
     elif command.schedule_file:
         draft.put("beat", "schedule_file", path)
     else:
-        note = "beat gets a directory of its own; copy the file there to keep the times of the last runs"
-        draft.found("left out", f"{existing.header} schedule in {path.parent}", note)
+        note = "beat gets its own directory; copy the file there to keep the times of the last runs"
+        draft.found("not imported", f"{existing.header} schedule in {path.parent}", note)
 
 
 def _share_environment(draft: Draft) -> None:
-    """Move variables that all programs have to the table for all."""
+    """Move the variables that all programs share to `[environment]`."""
     programs = [table for table in draft.tables if re.fullmatch(r"worker\.[^.]+|beat", table)]
     each = [draft.tables.get(f"{table}.environment", {}) for table in programs]
     for name, value in list(each[0].items()) if each else ():

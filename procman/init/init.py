@@ -1,4 +1,4 @@
-"""`procman init`: finds out how a project runs its Celery, and writes it down as a procman.toml with comments."""
+"""`procman init`: find out how a project runs its Celery, and write a procman.toml with comments."""
 
 from __future__ import annotations
 
@@ -28,24 +28,27 @@ from procman.subprocesses import SYSTEM_PATH
 
 FILE = "procman.toml"
 WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
-"""Django settings that name a directory which tasks commonly write to; CATMAID's TMP_DIR among them."""
+"""Django settings that name a directory which tasks often write to; TMP_DIR is CATMAID's."""
 
 NO_NAME = {
     *("app", "apps", "backend", "code", "current", "django", "project", "projects", "server", "src", "web"),
     *("home", "lib", "local", "mnt", "opt", "releases", "root", "srv", "tmp", "usr", "var", "www"),
 }
-"""Directories that say nothing of the project in them."""
+"""Names of directories from which no project takes its name."""
 
 
 @dataclass(frozen=True)
 class InitReport:
-    """What was found, and the procman.toml it makes. Nothing is written yet."""
+    """The findings, and the procman.toml made from them. Nothing is written yet."""
 
     findings: tuple[Discovery, ...]
     text: str
     fill_in: tuple[str, ...]
-    """What the file lacks before it can be used, as `project.user: why`."""
+    """The keys that the user has to fill in, as `project.user: reason`."""
     warnings: tuple[str, ...]
+    scope: Scope
+    adopts: Path | None
+    """The file of supervisord whose programs the install can adopt."""
 
 
 def init(
@@ -60,19 +63,19 @@ def init(
     root: Path = Path("/"),
     timeout: float = TIMEOUT_SECONDS,
 ) -> InitReport:
-    """Look for a project in DIRECTORY and below, ask its app, look at the host, and report what procman.toml says.
+    """Search `directory` and below for a project, load its app, inspect the host, and return the procman.toml.
 
-    What the caller says goes before what FROM_FILE says, a configuration of supervisord, and that before what is found.
-    ENVIRONMENT is the caller's, for PATH and VIRTUAL_ENV; ROOT is the host's root directory. The app is asked as the
-    user, never as root, within TIMEOUT seconds.
+    The arguments override `from_file`, a configuration of supervisord, which overrides the findings. `environment` is
+    the caller's, for PATH and VIRTUAL_ENV; `root` is the root directory of the host. The app is loaded as the user,
+    never as root, for at most `timeout` seconds.
     """
     directory = directory.absolute()
     draft = Draft({"project": {}})
     is_for_host = os.geteuid() == 0 or user is not None or from_file is not None
     scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
-    _say(draft, name=name, app=app, user=user, scope=scope.value, backend=BackendName.SUPERVISOR.value)
+    _put_options(draft, name=name, app=app, user=user, scope=scope.value, backend=BackendName.SUPERVISOR.value)
     mains = main_files(find_configurations(environment, root), draft)
-    reader = None
+    reader, adopts = None, None
     if from_file:
         from_file = from_file.absolute()
         reader = main_file_of(from_file, mains) or main_file_of(
@@ -80,6 +83,7 @@ def init(
         )
         here = reader.path.parent if reader else from_file.parent
         read_existing(draft, from_file, here, name, manages_supervisord=reader is not None)
+        adopts = from_file if reader and draft.tables.keys() - {"project"} else None
     _look(draft, directory, environment)
     _name(draft, directory)
     _decide_user(draft, scope)
@@ -90,11 +94,11 @@ def init(
         take_facts(draft, facts, scope, root)
     choose_supervisord(draft, scope, mains, root, reader)
     set_watcher(draft, scope)
-    return _report(draft)
+    return _report(draft, scope, adopts)
 
 
 def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Write TEXT to PATH, which must not be there unless FORCE; return why root would not obey it, if that is so."""
+    """Write `text` to `path`, which must not exist unless `force`; return why root would refuse to use it."""
     place = path.absolute()
     temporary = place.with_name(f".{place.name}.{os.getpid()}")
     if place.is_dir():
@@ -108,7 +112,7 @@ def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str])
             with suppress(OSError):
                 temporary.unlink()
         elif isinstance(error, FileExistsError):
-            raise ProcmanError(f"{path} is there already", hint="--force replaces it.") from None
+            raise ProcmanError(f"{path} already exists", hint="Use --force to overwrite it.") from None
         hint = "Run the same command with sudo, or name another file with --output."
         raise ProcmanError(
             f"cannot write {path}: {error.strerror}", hint=hint if isinstance(error, PermissionError) else ""
@@ -121,13 +125,13 @@ def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str])
 
 
 def _create(path: Path, text: str) -> None:
-    # Exclusive creation follows no link, not even a dangling one.
+    # Exclusive creation follows no symbolic link, not even a dangling one.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
 
 
-def _say(draft: Draft, **options: str | None) -> None:
+def _put_options(draft: Draft, **options: str | None) -> None:
     problems = []
     for option, value in options.items():
         problem = keys_of("project")[option].type.problem(value, Path("/")) if value is not None else None
@@ -159,7 +163,7 @@ def _name(draft: Draft, directory: Path) -> None:
             draft.put("project", "name", name)
             draft.found("name", draft.text("project", "name"), "programs are called NAME-KEY")
             return
-    draft.ask_for("project", "name", "no directory is called what a project could be called")
+    draft.ask_for("project", "name", "no directory has a name that fits")
 
 
 def _decide_user(draft: Draft, scope: Scope) -> None:
@@ -168,23 +172,25 @@ def _decide_user(draft: Draft, scope: Scope) -> None:
         for key in ("user", "group"):
             if key in project:
                 draft.found(
-                    "left out", f"{key} = {project.pop(key)}", "in user scope programs run as whoever installs them"
+                    "not imported",
+                    f"{key} = {project.pop(key)}",
+                    "in user scope the programs run as the user who installs them",
                 )
         return
     directory = draft.path("directory")
     owner = _owner(directory) if directory else None
     if owner:
         draft.put("project", "user", owner, f"The owner of {directory}.")
-    draft.ask_for("project", "user", "nothing says which user it is; for web projects often that of the web server")
+    draft.ask_for("project", "user", "unknown; often the user of the web server, such as www-data")
     user = draft.text("project", "user")
     if user:
         draft.found("user", user)
         if user_id(user) is None:
-            draft.warn(f"there is no user {user} on this host")
+            draft.warn(f"user {user} does not exist on this host")
 
 
 def _owner(directory: Path) -> str | None:
-    """Return who owns DIRECTORY, None if that is root or cannot be told."""
+    """Return the owner of `directory`; None if it is root or unknown."""
     try:
         uid = directory.stat().st_uid
         return pwd.getpwuid(uid).pw_name if uid != 0 else None
@@ -196,11 +202,11 @@ def _ask(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
     directory, virtualenv = draft.path("directory"), draft.path("virtualenv")
     app, user = draft.text("project", "app"), draft.text("project", "user")
     if not (directory and virtualenv and app):
-        draft.warn("the app was not asked: it takes app, directory and virtualenv to ask it")
+        draft.warn("the app was not loaded, because app, directory or virtualenv is unknown")
         return None
     if os.geteuid() == 0 and user is None:
-        remedy = "say --user" if scope is Scope.SYSTEM else "run this as the user whose programs they are"
-        draft.warn(f"the app was not asked, for it is not loaded as root: {remedy}")
+        remedy = "name a user with --user" if scope is Scope.SYSTEM else "run this command as the user of the programs"
+        draft.warn(f"the app was not loaded, because procman never loads it as root: {remedy}")
         return None
     try:
         runner = user if os.geteuid() == 0 else None
@@ -209,13 +215,13 @@ def _ask(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
         facts = ask(place, app, settings=WRITTEN_BY_TASKS, timeout=timeout)
     except ProcmanError as error:
         last = f" ({error.hint.splitlines()[-1]})" if error.hint else ""
-        draft.warn(f"the app could not be asked: {error.message}{last}")
+        draft.warn(f"cannot load the app: {error.message}{last}")
         return None
     return facts
 
 
 def _environment(draft: Draft, directory: Path, virtualenv: Path) -> dict[str, str]:
-    """What `launch` will give the programs, as far as the draft goes."""
+    """Return the environment that `launch` will give the programs, as far as the draft has it."""
     python_path = draft.tables["project"].get("python_path", [])
     environment = {
         "VIRTUAL_ENV": str(virtualenv),
@@ -229,12 +235,14 @@ def _environment(draft: Draft, directory: Path, virtualenv: Path) -> dict[str, s
     return environment | {name: str(value) for name, value in draft.tables.get("environment", {}).items()}
 
 
-def _report(draft: Draft) -> InitReport:
+def _report(draft: Draft, scope: Scope, adopts: Path | None) -> InitReport:
     for key in ("name", "app", "directory", "virtualenv"):
-        draft.ask_for("project", key, "it could not be found")
+        draft.ask_for("project", key, "not found")
     return InitReport(
         findings=tuple(draft.findings),
         text=text_of(draft),
         fill_in=tuple(f"{key}: {reason}" for key, reason in draft.fill_in.items()),
         warnings=tuple(draft.warnings),
+        scope=scope,
+        adopts=adopts,
     )

@@ -1,4 +1,4 @@
-"""What `init` finds on the host: a supervisord to use, and the unit of the broker."""
+"""Search the host for a supervisord to use, and for the unit of the broker."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ BROKER_UNITS = {
     "rediss": REDIS,
     "mongodb": ("mongod.service", "mongodb.service"),
 }
-"""By kombu's transport: what Debian, Red Hat and the makers call their units."""
+"""Unit names of Debian, Red Hat and the projects themselves, by kombu's transport."""
 
 
 def main_files(paths: Iterable[Path], draft: Draft) -> list[MainFile]:
-    """Return what could be read of the supervisord configurations at PATHS, in their order."""
+    """Return the readable supervisord configurations among `paths`, in their order."""
     found = []
     for path in paths:
         try:
@@ -52,22 +52,23 @@ def main_files(paths: Iterable[Path], draft: Draft) -> list[MainFile]:
 
 
 def main_file_of(file: Path, mains: list[MainFile]) -> MainFile | None:
-    """Return the configuration that FILE is part of; None if it is none of MAINS."""
+    """Return the configuration that includes `file`; None if none of `mains` does."""
     return next((main for main in mains if is_read(file, main)), None)
 
 
 def choose_supervisord(
     draft: Draft, scope: Scope, mains: list[MainFile], root: Path, reader: MainFile | None = None
 ) -> None:
-    """Put the first of MAINS that has room for our files into DRAFT, else procman's own; ROOT is the host's root.
+    """Put the first of `mains` whose `[include]` fits into `draft`, or else procman's own supervisord.
 
-    READER, which runs the programs today, goes before all others and whatever SCOPE: no other could take them over.
+    `reader`, the supervisord that runs the programs now, has precedence in any scope, because no other can adopt them.
+    `root` is the root directory of the host.
     """
     if reader:
         include = include_for(reader)
         if include is None:
             include = f"{reader.path.parent}/conf.d/*.conf"
-            draft.warn(f"{reader.path} does not read {include} yet: add that to files in [include] there")
+            draft.warn(f"{reader.path} does not include {include} yet: add it to files in its [include] section")
         _use(draft, reader, include)
         return
     for main in mains if scope is Scope.SYSTEM else ():
@@ -76,44 +77,44 @@ def choose_supervisord(
             _use(draft, main, include)
             for other in mains:
                 if other is not main:
-                    draft.warn(f"{other.path} is another configuration of supervisord; {main.path} is used")
+                    draft.warn(f"{other.path} is another supervisord configuration; {main.path} is used")
             return
         draft.warn(
-            f"{main.path} has no [include] with a pattern such as {main.path.parent}/conf.d/*.conf: it is not used"
+            f"{main.path} is not used, because it has no [include] pattern such as {main.path.parent}/conf.d/*.conf"
         )
     draft.put("supervisor", "mode", "embedded")
-    draft.found("supervisord", "procman's own", "" if scope is Scope.USER else "there is none to be used")
-    _have_it_started(draft, scope, root)
+    draft.found("supervisord", "procman's own", "" if scope is Scope.USER else "no usable one on this host")
+    _start_at_boot(draft, scope, root)
 
 
 def _use(draft: Draft, main: MainFile, include: str) -> None:
     draft.put("supervisor", "mode", "existing")
     draft.put("supervisor", "configuration", main.path)
     draft.put("supervisor", "include", include)
-    draft.found("supervisord", main.path, f"it reads {include}")
+    draft.found("supervisord", main.path, f"it includes {include}")
 
 
-def _have_it_started(draft: Draft, scope: Scope, root: Path) -> None:
-    """Name procman's own supervisord for a unit, where a systemd runs that could start it at boot."""
+def _start_at_boot(draft: Draft, scope: Scope, root: Path) -> None:
+    """Name procman's own supervisord for a unit, if a systemd runs that can start it at boot."""
     command = own_command()
     if command is None or not (root / BOOTED.relative_to("/")).is_dir():
         return
     problems = trust_problems(command, {0}) if scope is Scope.SYSTEM else []
     if problems:
-        draft.warn(f"systemd is not to start supervisord at boot, for others could change it: {problems[0]}")
+        draft.warn(f"systemd will not start supervisord at boot, because other users can modify it: {problems[0]}")
     else:
         draft.put("supervisor", "supervisord", command, "systemd starts it at boot.")
 
 
 def broker_unit(transport: str, host: str | None, root: Path) -> str | None:
-    """Return the systemd unit of a broker on this host, if there is one."""
+    """Return the systemd unit of a broker on this host; None if it has none."""
     if not _is_this_host(host):
         return None
     for name in BROKER_UNITS.get(transport.partition("+")[0], ()):
         for directory in UNIT_DIRECTORIES:
             path = root / directory / name
             # A masked unit is a link to /dev/null.
-            if os.path.exists(path) and path.resolve() != Path(os.devnull):  # noqa: PTH110  # a closed directory is no error
+            if os.path.exists(path) and path.resolve() != Path(os.devnull):  # noqa: PTH110  # an inaccessible directory is not an error
                 return name
     return None
 

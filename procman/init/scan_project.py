@@ -1,4 +1,4 @@
-"""Finds the parts of a Django project below a directory: manage.py, the Celery app, the virtualenv. Nothing is run."""
+"""Find the parts of a Django project below a directory without running it: manage.py, Celery app, virtualenv."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ APP = re.compile(r"^\w+\s*(?::[^=\n]+)?=\s*[\w.]*Celery\w*\(", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Places:
-    """What was found below a directory, nearest first."""
+    """The files and virtualenvs found below a directory, nearest first."""
 
     manage_files: tuple[Path, ...] = ()
     app_files: tuple[Path, ...] = ()
     virtualenvs: tuple[Path, ...] = ()
     is_complete: bool = True
-    """False if there was too much to look through."""
+    """False if the search ended early, at `MOST_ENTRIES`."""
 
 
 @dataclass(frozen=True)
 class FoundProject:
-    """The parts that belong together; None for one that could not be told."""
+    """The parts of a project; None for an unknown one."""
 
     directory: Path | None
     settings: str | None
     app: str | None
     virtualenv: Path | None
     doubts: Mapping[str, str]
-    """Why the others could not be told, by their names."""
+    """Why the others are unknown, by their names."""
 
 
 def look_below(top: Path) -> Places:
-    """Return the places of interest in TOP and below, without following links into other trees."""
+    """Return the places of interest in `top` and below, without following symbolic links to other trees."""
     manage_files, app_files, virtualenvs = [], [], []
     waiting, seen = deque([(top, 0)]), 0
     while waiting and seen < MOST_ENTRIES:
@@ -77,7 +77,7 @@ def _entries(directory: Path) -> list[os.DirEntry[str]]:
 
 
 def _leads_on(entry: os.DirEntry[str]) -> bool:
-    # Of hidden directories and links only a virtualenv is of interest: .venv, or env -> /opt/envs/catmaid.
+    # Hidden directories and links matter only as virtualenvs: .venv, or env -> /opt/envs/catmaid.
     if entry.name.startswith(".") or entry.is_symlink():
         return is_virtualenv(Path(entry.path))
     try:
@@ -87,18 +87,18 @@ def _leads_on(entry: os.DirEntry[str]) -> bool:
 
 
 def is_virtualenv(path: Path) -> bool:
-    """Say whether PATH is a virtualenv; one that this process cannot look into is none."""
+    """Return whether `path` is a virtualenv that this process can read."""
     return _is_file(path / "pyvenv.cfg")
 
 
 def _is_file(path: Path) -> bool:
-    # Path.is_file() fails where a directory is closed to us.
+    # Path.is_file() raises an error in an inaccessible directory.
     return os.path.isfile(path)  # noqa: PTH113
 
 
 def _source(path: Path) -> str:
     try:
-        # A FIFO would be waited for.
+        # A FIFO would block.
         if not _is_file(path):
             return ""
         with path.open("rb") as file:
@@ -108,9 +108,9 @@ def _source(path: Path) -> str:
 
 
 def find_project(top: Path, environment: Mapping[str, str]) -> FoundProject:
-    """Choose what belongs together below TOP; where several would do, nothing is chosen and a doubt says which.
+    """Choose the parts that belong together below `top`; if several fit, none is chosen and a doubt names them.
 
-    A virtualenv may also stand beside TOP or beside its parent, or be the activated one of ENVIRONMENT.
+    The virtualenv may also be beside `top` or its parent, or be the activated one of `environment`.
     """
     places = look_below(top)
     doubts: dict[str, str] = {}
@@ -118,13 +118,13 @@ def find_project(top: Path, environment: Mapping[str, str]) -> FoundProject:
     settings = _settings(directory / "manage.py") if directory else None
     app = _app(places, directory, settings, doubts)
     if directory is None and len(places.app_files) == 1:
-        # A project without Django, or whose manage.py says nothing of its settings.
+        # A project without Django, or with a manage.py that does not name its settings.
         directory, app = _module(places.app_files[0])
         doubts.clear()
     virtualenvs = [*places.virtualenvs, *_beside(top), *_activated(environment)]
     virtualenv = _virtualenv(virtualenvs, directory or top, environment, doubts)
     if not places.is_complete:
-        part = f"(only a part of {top} was looked at: it is large)"
+        part = f"(only a part of {top} was searched, because it is large)"
         doubts = {what: f"{doubt} {part}" for what, doubt in doubts.items()}
     return FoundProject(directory, settings, app, virtualenv, doubts)
 
@@ -150,7 +150,7 @@ def _app(places: Places, directory: Path | None, settings: str | None, doubts: d
 
 
 def _module(path: Path) -> tuple[Path, str]:
-    """Return the directory to import the module at PATH from, and what `celery -A` calls it."""
+    """Return the directory to import the module at `path` from, and its name for `celery -A`."""
     directory = path.parent
     while _is_file(directory / "__init__.py"):
         directory = directory.parent
@@ -159,7 +159,7 @@ def _module(path: Path) -> tuple[Path, str]:
 
 def _name(path: Path) -> str:
     parts = path.with_suffix("").parts
-    # `celery -A mysite` finds mysite/celery.py by itself.
+    # `celery -A mysite` finds mysite/celery.py.
     return ".".join(parts[:-1] if parts[-1] == "celery" and len(parts) > 1 else parts)
 
 
@@ -192,5 +192,5 @@ def _only(candidates: list[T], what: str, noun: str, doubts: dict[str, str]) -> 
     if len(distinct) == 1:
         return distinct[0]
     listed = ", ".join(map(str, distinct[:5]))
-    doubts[what] = f"more than one {noun} was found: {listed}" if distinct else f"no {noun} was found"
+    doubts[what] = f"found more than one {noun}: {listed}" if distinct else f"no {noun} found"
     return None

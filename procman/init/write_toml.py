@@ -1,4 +1,4 @@
-"""A draft as the text of a procman.toml, with the help of each key as a comment."""
+"""Write a draft as the text of a procman.toml, with a comment for each key."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from procman.init.draft import Draft, keys_of
 WIDTH = 100
 
 HEAD = """\
-# How the Celery programs of this project are kept running. `procman diff` shows what installing it would
-# change on this host, `procman install --wait 60` does it. Paths may be relative to this file.
+# procman.toml: how the Celery workers and beat of this project run. After a change, type:
+#
+#   procman check      checks the project and the host; changes nothing
+#   procman diff       shows what an install would change
+#   procman install    installs the programs and starts them
+#
+# Optional keys are commented out, with an example. `procman explain configuration` describes all keys.
+# Relative paths start from the directory of this file.
 """
 
 OFFERED: Mapping[str, Mapping[str, object]] = {
@@ -26,7 +32,7 @@ OFFERED: Mapping[str, Mapping[str, object]] = {
     "worker": {"concurrency": 2, "queues": ["crop"], "events": True, "stop_timeout_seconds": 3600},
     "beat": {"schedule_file": "/var/lib/{name}/celerybeat-schedule"},
 }
-"""Keys that many want, with an example, by kind of table; they are offered as comments where they have no value."""
+"""Common keys with an example, by kind of table; they become comments if they have no value."""
 
 EXAMPLES: Mapping[str, object] = {
     "name": "catmaid",
@@ -37,16 +43,16 @@ EXAMPLES: Mapping[str, object] = {
     "user": "www-data",
     "environment_file": "/etc/{name}/celery.env",
 }
-"""What a key to be filled in may look like."""
+"""Examples for keys that the user has to fill in."""
 
 ORDER = ("project", "environment", "worker", "beat", "supervisor", "systemd", "health")
 
 
 def text_of(draft: Draft) -> str:
-    """Return the procman.toml of DRAFT; what has to be filled in stands there as a comment that says so."""
+    """Return the procman.toml of `draft`; a key to fill in is a comment with the reason and an example."""
     blocks = [HEAD, *("\n".join(_table(draft, table)) + "\n" for table in _tables(draft))]
     if "beat" not in draft.tables:
-        blocks.append("# Periodic tasks need a beat:\n# [beat]\n")
+        blocks.append("# For periodic tasks, remove the # of the next line:\n# [beat]\n")
     return "\n".join(blocks)
 
 
@@ -55,7 +61,7 @@ def _tables(draft: Draft) -> list[str]:
 
 
 def _is_free(table: str) -> bool:
-    """Say whether the names in TABLE are the user's: variables, or options of supervisord."""
+    """Return whether the user chooses the names in `table`: variables, or options of supervisord."""
     return table.rpartition(".")[2] in ("environment", "supervisor") and table != "supervisor"
 
 
@@ -70,8 +76,10 @@ def _table(draft: Draft, table: str) -> Iterator[str]:
             yield f"{_bare(name)} = {to_toml(value)}"
         return
     offered = OFFERED.get(table.partition(".")[0], {})
-    for key in keys_of(table).values():
-        yield from _key(draft, table, key, offered)
+    blocks = [list(_key(draft, table, key, offered)) for key in keys_of(table).values()]
+    for number, block in enumerate(filter(None, blocks)):
+        yield from ([""] if number else [])
+        yield from block
 
 
 def _key(draft: Draft, table: str, key: Key, offered: Mapping[str, object]) -> Iterator[str]:
@@ -84,7 +92,7 @@ def _key(draft: Draft, table: str, key: Key, offered: Mapping[str, object]) -> I
     elif dotted in draft.fill_in:
         example = EXAMPLES.get(key.name, offered.get(key.name, ""))
         yield from _comment(key.help)
-        yield from _comment(f"fill in: {draft.fill_in[dotted]}")
+        yield from _comment(f"FILL IN: {draft.fill_in[dotted]}")
         yield f"# {key.name} = {to_toml(_filled(example, name))}"
     elif key.name in offered:
         yield from _comment(key.help)
@@ -92,7 +100,7 @@ def _key(draft: Draft, table: str, key: Key, offered: Mapping[str, object]) -> I
 
 
 def _comment(text: str) -> Iterable[str]:
-    # A comment of TOML holds no control characters; what was found may hold any.
+    # A comment of TOML must not contain control characters, but a finding may.
     printable = re.sub(r"[\x00-\x1f\x7f]", "?", text)
     return (f"# {line}" for line in textwrap.wrap(printable, WIDTH - 2, break_on_hyphens=False))
 
@@ -108,7 +116,7 @@ def _bare(name: str) -> str:
 
 
 def to_toml(value: object) -> str:
-    """Return VALUE, a text, number, boolean or list of such, as TOML writes it."""
+    """Return `value`, a string, number, boolean or a list of these, as TOML."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -117,5 +125,5 @@ def to_toml(value: object) -> str:
         case list():
             return "[" + ", ".join(map(to_toml, value)) + "]"
         case _:
-            # JSON escapes what a basic string of TOML must escape, all but U+007F.
+            # JSON escapes all that a basic string of TOML has to escape, except U+007F.
             return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""What a hand-written supervisord configuration becomes, and what of it is left out and why."""
+"""The import of a hand-written supervisord configuration, and the parts that are not imported."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def program(options: str, command: str = WORKER, name: str = "catmaid-celery") -
     return f"[program:{name}]\ncommand = {command}\nuser = www-data\ndirectory = /srv\n{options}\n"
 
 
-def left_out(draft: Draft) -> dict[str, str]:
-    return {finding.value: finding.note for finding in draft.findings if finding.what == "left out"}
+def not_imported(draft: Draft) -> dict[str, str]:
+    return {finding.value: finding.note for finding in draft.findings if finding.what == "not imported"}
 
 
 def loaded(draft: Draft, directory: Path) -> Project:
-    """Return the project that the draft makes, with nothing that is not in it."""
+    """Return the project made from the draft alone."""
     draft.put("supervisor", "mode", "embedded")
     assert draft.fill_in == {}
     file = directory / "procman.toml"
@@ -80,20 +80,22 @@ def test_catmaids_documented_programs(tmp_path: Path) -> None:
     assert (worker.environment, worker.stop_timeout_seconds) == ({}, 600)
     assert isinstance(beat.options, Beat)
     assert beat.options.schedule_file == Path("/var/lib/catmaid/celerybeat-schedule")
-    reasons = left_out(draft)
-    assert "supervisorctl does not find" in reasons["[group:catmaid]"]
+    reasons = not_imported(draft)
+    assert "supervisorctl cannot find a program in a group" in reasons["[group:catmaid]"]
     assert "stale pid file" in reasons["[program:catmaid-celery-beat] --pidfile"]
-    assert "gone after the next boot" in reasons["[program:catmaid-celery-beat] schedule in /var/run/catmaid"]
+    assert "a boot empties this directory" in reasons["[program:catmaid-celery-beat] schedule in /var/run/catmaid"]
     assert (
         "root opens the log"
         in reasons["[program:catmaid-celery] stdout_logfile = /opt/catmaid/django/projects/mysite/celery.log"]
     )
-    assert Discovery("left alone", "[program:catmaid-app]", "no Celery worker or beat") in draft.findings
+    assert Discovery("not imported", "[program:catmaid-app]", "no Celery worker or beat") in draft.findings
     assert [finding.what for finding in draft.findings].count("changed") == 1
-    assert draft.warnings == [f"{old} still runs these programs: `procman install --replace {old}` takes them over"]
+    assert draft.warnings == [
+        f"supervisord still runs the programs of {old}: `procman install --replace {old}` adopts them"
+    ]
 
 
-def test_no_take_over_is_proposed_of_a_supervisord_that_would_not_be_told(tmp_path: Path) -> None:
+def test_no_adoption_is_suggested_from_a_supervisord_that_procman_does_not_control(tmp_path: Path) -> None:
     [note] = read(tmp_path, program("stopwaitsecs = 700"), manages_supervisord=False).warnings
     assert "--replace" not in note
     assert 'mode = "existing"' in note
@@ -119,7 +121,7 @@ def test_options_of_supervisord_become_keys(tmp_path: Path) -> None:
     assert worker.options.queues == ("crop", "default")
     assert (worker.options.concurrency, worker.options.events, worker.options.node_name) == (2, True, "crop@%h")
     assert worker.options.time_limit_seconds == 60
-    assert left_out(draft) == {}
+    assert not_imported(draft) == {}
 
 
 @pytest.mark.parametrize(
@@ -129,31 +131,31 @@ def test_options_of_supervisord_become_keys(tmp_path: Path) -> None:
         ("killasgroup = false", "leaves its pool processes behind"),
         ("autorestart = unexpected", "must be restarted, whatever its exit status"),
         ("stopsignal = QUIT", "procman relies on TERM"),
-        ("startsecs = 1", "counted as started before it failed"),
-        ("startretries = 3", "long enough for a broker"),
-        ("group = www-data", "knows no such option and ignored it"),
+        ("startsecs = 1", "would count as started"),
+        ("startretries = 3", "so that the broker can recover"),
+        ("group = www-data", "unknown option, which supervisord ignores"),
         ("stdout_logfile_maxbytes = 0", "fills the disk"),
-        ("stopwaitsecs = soon", "expected another value for stop_timeout_seconds"),
+        ("stopwaitsecs = soon", "stop_timeout_seconds cannot have this value"),
         ("stdout_capture_maxbytes = lots", "expected a number of bytes"),
     ],
 )
-def test_option_is_left_out_with_the_reason(tmp_path: Path, option: str, reason: str) -> None:
+def test_option_is_not_imported_with_the_reason(tmp_path: Path, option: str, reason: str) -> None:
     draft = read(tmp_path, program(option))
-    assert reason in left_out(draft)[f"[program:catmaid-celery] {option}"]
+    assert reason in not_imported(draft)[f"[program:catmaid-celery] {option}"]
     loaded(draft, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("seconds", "becomes", "told"), [(10, 600, True), (599, 600, True), (600, 600, False), (1800, 1800, False)]
+    ("seconds", "becomes", "is_noted"), [(10, 600, True), (599, 600, True), (600, 600, False), (1800, 1800, False)]
 )
-def test_stop_that_is_shorter_than_the_default_is_not_taken_over(
-    tmp_path: Path, seconds: int, becomes: int, told: bool
+def test_stop_timeout_shorter_than_the_default_is_not_imported(
+    tmp_path: Path, seconds: int, becomes: int, is_noted: bool
 ) -> None:
     draft = read(tmp_path, program(f"stopwaitsecs = {seconds}"))
     assert [each.stop_timeout_seconds for each in loaded(draft, tmp_path).programs] == [becomes]
-    note = f"supervisord killed what still ran after {seconds} s; procman waits 600 s"
+    note = f"supervisord killed running tasks after {seconds} s; procman waits 600 s"
     changed = Discovery("changed", f"[program:catmaid-celery] stopwaitsecs = {seconds}", note)
-    assert (changed in draft.findings) == told
+    assert (changed in draft.findings) == is_noted
 
 
 def test_variables_become_keys_and_environment(tmp_path: Path) -> None:
@@ -165,10 +167,10 @@ def test_variables_become_keys_and_environment(tmp_path: Path) -> None:
     project = loaded(draft, tmp_path)
     assert (project.settings, project.python_path) == ("mysite.production", (Path("/srv/lib"),))
     assert project.programs[0].environment == {"OMP_NUM_THREADS": "2", "PATH": "/usr/bin:/opt/tools/bin"}
-    assert "should not run as root" in left_out(draft)["[program:catmaid-celery] C_FORCE_ROOT"]
+    assert "should not run as root" in not_imported(draft)["[program:catmaid-celery] C_FORCE_ROOT"]
 
 
-def test_variables_that_all_programs_have_stand_once(tmp_path: Path) -> None:
+def test_variables_of_all_programs_are_moved_to_environment(tmp_path: Path) -> None:
     both = program('environment = A="1",B="2"') + program('environment = A="1",B="3"', name="catmaid-crop")
     draft = read(tmp_path, both)
     assert draft.tables["environment"] == {"A": "1"}
@@ -176,12 +178,12 @@ def test_variables_that_all_programs_have_stand_once(tmp_path: Path) -> None:
     assert (celery.environment, crop.environment) == ({"A": "1", "B": "2"}, {"A": "1", "B": "3"})
 
 
-def test_secrets_are_asked_for_and_not_written(tmp_path: Path) -> None:
+def test_secrets_are_reported_and_not_written(tmp_path: Path) -> None:
     options = 'environment = CELERY_BROKER_URL="amqp://me:hunter22@host//",API_TOKEN="hunter22",A="1"'
     command = f"{WORKER} -b amqp://me:hunter22@host// --result-backend=redis://:hunter22@host"
     draft = read(tmp_path, program(f"{options}\nbroker = amqp://me:hunter22@host//", command))
     assert set(draft.fill_in) == {"project.environment_file"}
-    assert sum("a secret: write it into the file that environment_file names" in text for text in draft.warnings) == 2
+    assert sum("a secret: put it into the file named by environment_file" in text for text in draft.warnings) == 2
     assert "hunter22" not in repr(draft) + text_of(draft)
     assert draft.tables["environment"] == {"A": "1"}
 
@@ -195,7 +197,7 @@ def test_secrets_are_asked_for_and_not_written(tmp_path: Path) -> None:
         (["shop-worker"], "shop", ["shop-worker"]),
     ],
 )
-def test_name_of_the_project_follows_from_the_programs(
+def test_project_is_named_after_its_programs(
     tmp_path: Path, names: list[str], project: str | None, programs: list[str]
 ) -> None:
     commands = {name: "/env/bin/celery -A x beat" if name.endswith("beat") else WORKER for name in names}
@@ -205,11 +207,11 @@ def test_name_of_the_project_follows_from_the_programs(
         assert [each.name for each in loaded(draft, tmp_path).programs] == programs
 
 
-def test_program_that_gets_another_name_is_told(tmp_path: Path) -> None:
+def test_new_name_of_a_program_is_reported(tmp_path: Path) -> None:
     draft = read(tmp_path, program("", name="Old_Worker"), "shop")
     assert [each.name for each in loaded(draft, tmp_path).programs] == ["shop-old-worker"]
-    note = "it is called shop-old-worker from now on"
-    assert Discovery("from", "[program:Old_Worker] becomes [worker.old-worker]", note) in draft.findings
+    note = "its new name is shop-old-worker"
+    assert Discovery("imported", "[program:Old_Worker] becomes [worker.old-worker]", note) in draft.findings
 
 
 def test_several_processes_become_instances(tmp_path: Path) -> None:
@@ -230,37 +232,42 @@ def test_beat_inside_a_worker_becomes_a_beat(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("place", "is_kept"), [("/var/tmp/x", True), ("/tmp/x", False), ("/dev/shm/x", False)])
-def test_schedule_is_left_out_only_where_a_boot_removes_it(tmp_path: Path, place: str, is_kept: bool) -> None:
+def test_schedule_is_not_imported_only_if_a_boot_removes_it(tmp_path: Path, place: str, is_kept: bool) -> None:
     draft = read(tmp_path, program("", f"{WORKER} -B -s {place}/schedule"))
     assert (draft.tables["beat"].get("schedule_file") is not None) == is_kept
-    assert any(f"schedule in {place}" in what for what in left_out(draft)) != is_kept
+    assert any(f"schedule in {place}" in what for what in not_imported(draft)) != is_kept
 
 
-def test_old_place_of_the_schedule_is_told(tmp_path: Path) -> None:
+def test_old_directory_of_the_schedule_is_reported(tmp_path: Path) -> None:
     draft = read(tmp_path, program("", "/env/bin/celery -A mysite beat", "catmaid-celery-beat"))
-    assert "copy the file there" in left_out(draft)["[program:catmaid-celery-beat] schedule in /srv"]
+    assert "copy the file there" in not_imported(draft)["[program:catmaid-celery-beat] schedule in /srv"]
 
 
-def test_second_beat_is_left_out(tmp_path: Path) -> None:
+def test_second_beat_is_not_imported(tmp_path: Path) -> None:
     beat = "/env/bin/celery -A mysite beat"
     draft = read(tmp_path, program("", beat, "catmaid-celery-beat") + program("", beat, "catmaid-beat2"))
     assert len(loaded(draft, tmp_path).programs) == 1
-    assert any("[program:catmaid-beat2] is a second beat" in text for text in draft.warnings)
+    assert any(
+        "[program:catmaid-beat2] is a second beat, which would send every task twice" in text for text in draft.warnings
+    )
 
 
-def test_programs_that_differ_in_what_a_project_has_once_are_told(tmp_path: Path) -> None:
+def test_programs_of_different_users_are_reported(tmp_path: Path) -> None:
     draft = read(tmp_path, program("") + program("", name="catmaid-crop").replace("www-data", "crop"))
     assert loaded(draft, tmp_path).user == "www-data"
-    assert "[program:catmaid-crop] has another user, crop: a project has one, and www-data is written" in draft.warnings
+    assert (
+        "[program:catmaid-crop] has a different user, crop: a project has only one, and www-data is used"
+        in draft.warnings
+    )
 
 
-def test_section_that_stands_twice_is_one_program(tmp_path: Path) -> None:
+def test_duplicate_section_is_one_program(tmp_path: Path) -> None:
     draft = read(tmp_path, program("stopwaitsecs = 5") + "[program:catmaid-celery]\nstopwaitsecs = 700\n")
     assert [each.stop_timeout_seconds for each in loaded(draft, tmp_path).programs] == [700]
 
 
 @pytest.mark.parametrize("command", ["{script}", "/bin/bash {script}", "sh -e {script}"])
-def test_start_script_is_read_however_it_is_started(tmp_path: Path, command: str) -> None:
+def test_start_script_is_read_with_and_without_a_shell(tmp_path: Path, command: str) -> None:
     script = tmp_path / "run celery.sh"
     script.write_text(SEED.replace("exec celery", "umask 027\ncelery").rstrip() + " -c 3 >> /var/log/x 2>&1\n")
     script = script.rename(tmp_path / "run.sh")
@@ -268,8 +275,8 @@ def test_start_script_is_read_however_it_is_started(tmp_path: Path, command: str
     project = loaded(draft, tmp_path)
     assert project.directory == Path("/opt/catmaid/django/projects")
     assert project.programs[0].umask == 0o27
-    assert "a stop reached the shell alone" in left_out(draft)["[program:catmaid-celery] a shell without exec"]
-    assert {"[program:catmaid-celery] 2>&1", "[program:catmaid-celery] >> /var/log/x"} <= set(left_out(draft))
+    assert "a stop reached only the shell" in not_imported(draft)["[program:catmaid-celery] a shell without exec"]
+    assert {"[program:catmaid-celery] 2>&1", "[program:catmaid-celery] >> /var/log/x"} <= set(not_imported(draft))
 
 
 def test_script_on_the_command_line_is_read(tmp_path: Path) -> None:
@@ -280,14 +287,14 @@ def test_script_on_the_command_line_is_read(tmp_path: Path) -> None:
     assert project.programs[0].options.concurrency == 2
 
 
-def test_variable_that_no_file_can_hold_is_left_out(tmp_path: Path) -> None:
+def test_variable_with_a_control_character_is_not_imported(tmp_path: Path) -> None:
     draft = read(tmp_path, program('environment = A="x\ty",B="1"'))
     assert loaded(draft, tmp_path).programs[0].environment == {"B": "1"}
-    assert left_out(draft) == {"[program:catmaid-celery] A": "its value holds a tab"}
+    assert not_imported(draft) == {"[program:catmaid-celery] A": "its value contains a tab"}
 
 
 @pytest.mark.parametrize("kind", ["fifo", "directory", "program", "missing", "huge"])
-def test_start_script_that_is_none_does_no_harm(tmp_path: Path, kind: str) -> None:
+def test_unreadable_start_script_is_ignored(tmp_path: Path, kind: str) -> None:
     script = tmp_path / "celery-start"
     match kind:
         case "fifo":
@@ -301,7 +308,7 @@ def test_start_script_that_is_none_does_no_harm(tmp_path: Path, kind: str) -> No
     assert read(tmp_path, program("", str(script))).tables == {"project": {}}
 
 
-def test_what_is_not_understood_is_told(tmp_path: Path) -> None:
+def test_unsupported_syntax_is_reported(tmp_path: Path) -> None:
     script = tmp_path / "run.sh"
     script.write_text("#!/bin/sh\n. /etc/catmaid/env\nexec celery -A mysite worker -c $(nproc)\n")
     draft = read(tmp_path, program("", str(script)) + program("", "%(ENV_HOME)s/celery worker", "other"))
@@ -309,14 +316,14 @@ def test_what_is_not_understood_is_told(tmp_path: Path) -> None:
     assert draft.warnings[:3] == [
         f"{where}, line 2: it reads /etc/catmaid/env, and what that sets is not known here",
         f"{where}, line 3: `exec celery -A mysite worker -c $(nproc)` needs a shell to work out",
-        f"{where}: no Celery worker or beat was understood in it",
+        f"{where}: no Celery worker or beat found",
     ]
-    [told] = [warning for warning in draft.warnings if "[program:other] cannot be understood" in warning]
-    assert told.endswith("'command' contains names ('ENV_HOME') which cannot be expanded"), "and not what it is"
-    assert "old.conf: no Celery worker or beat was found in it" in draft.warnings[4]
+    [problem] = [warning for warning in draft.warnings if "cannot parse [program:other]" in warning]
+    assert problem.endswith("'command' contains names ('ENV_HOME') which cannot be expanded"), "without its value"
+    assert "old.conf: no Celery worker or beat found" in draft.warnings[4]
 
 
-def test_file_without_celery_makes_nothing(tmp_path: Path) -> None:
+def test_file_without_celery_imports_nothing(tmp_path: Path) -> None:
     draft = read(tmp_path, "[program:web]\ncommand = /bin/web\n")
     assert draft.tables == {"project": {}}
-    assert draft.warnings == [f"{tmp_path}/old.conf: no Celery worker or beat was found in it"]
+    assert draft.warnings == [f"{tmp_path}/old.conf: no Celery worker or beat found"]

@@ -1,4 +1,4 @@
-"""`procman init` as a whole: a real project, its own Python and Celery, and a host to look at."""
+"""`procman init` as a whole: a real project with its own Python and Celery, and the files of a host."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import os
 import pwd
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from procman.config.load import load
+from procman.config.schema import schema
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init import health_key
 from procman.init.init import InitReport, init, write
@@ -22,6 +25,11 @@ from procman.project import Beat, Project, Worker
 from tests.celery_cli.test_read_start_script import SEED
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, as_somebody, public_directory
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 pytestmark = pytest.mark.celery
 
@@ -35,7 +43,7 @@ def virtualenv(reachable_python: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def trusted_procman(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may run this procman, whoever owns the checkout."""
+    """Let root run this procman, whoever owns the checkout."""
     monkeypatch.setattr(health_key, "command_trust_problems", lambda command: [])
 
 
@@ -47,7 +55,7 @@ def top() -> Iterator[Path]:
 
 @pytest.fixture
 def catmaid(top: Path, virtualenv: Path) -> Path:
-    """Return the directory of a project of CATMAID's shape, with the virtualenv at django/env."""
+    """Return the directory of a project with CATMAID's layout, with the virtualenv at django/env."""
     (top / "catmaid" / "django").mkdir(parents=True)
     (top / "catmaid" / "django" / "env").symlink_to(virtualenv)
     return top / "catmaid"
@@ -75,7 +83,7 @@ def found(report: InitReport, what: str) -> list[str]:
     return [finding.value for finding in report.findings if finding.what == what]
 
 
-def test_project_of_catmaids_shape(catmaid: Path, top: Path) -> None:
+def test_project_with_catmaids_layout(catmaid: Path, top: Path) -> None:
     media = top / "media"
     media.mkdir()
     projects = make(
@@ -105,13 +113,15 @@ def test_project_of_catmaids_shape(catmaid: Path, top: Path) -> None:
     assert re.match(r"Python 3\.\d+\.\d+, celery 5\.7\.0, ", found(report, "versions")[0])
 
 
-def test_demo_needs_nothing_filled_in(top: Path, virtualenv: Path) -> None:
+def test_demo_needs_nothing_filled_in_and_fits_the_schema(top: Path, virtualenv: Path) -> None:
     shutil.copytree(DEMO, top / "demo", ignore=shutil.ignore_patterns("var", "__pycache__"))
     (top / "demo" / "var").mkdir()
     (top / "demo" / "var").chmod(0o777)
     (top / "demo" / "var" / "media").mkdir()
     report = run_init(top / "demo", name="catmaid", environment={"VIRTUAL_ENV": str(virtualenv)})
     assert (report.fill_in, report.warnings) == ((), ())
+    errors = Draft202012Validator(schema()).iter_errors(tomllib.loads(report.text))
+    assert [error.message for error in errors] == []
     project = loaded(report, top)
     assert [program.name for program in project.programs] == ["catmaid-celery", "catmaid-celery-beat"]
     assert project.writable_paths == (
@@ -120,15 +130,15 @@ def test_demo_needs_nothing_filled_in(top: Path, virtualenv: Path) -> None:
     )
 
 
-def test_directory_that_is_not_there_is_left_out_of_writable_paths_with_the_remedy(catmaid: Path, top: Path) -> None:
+def test_missing_directory_is_not_in_writable_paths_but_reported_with_the_remedy(catmaid: Path, top: Path) -> None:
     upload = top / "upload"
     upload.mkdir()
     make(catmaid, f"MEDIA_ROOT = '{top}/media'\nTMP_DIR = '{top}/media/crops'\nFILE_UPLOAD_TEMP_DIR = '{upload}'\n")
     report = run_init(catmaid)
     assert loaded(report, top).writable_paths == (upload,)
     [note] = report.warnings
-    assert f"{top}/media (MEDIA_ROOT) is not there" in note
-    assert "make the directory and add it" in note
+    assert f"{top}/media (MEDIA_ROOT) does not exist" in note
+    assert "create it and add it there" in note
 
 
 def test_user_scope_names_no_user(catmaid: Path, top: Path) -> None:
@@ -136,7 +146,7 @@ def test_user_scope_names_no_user(catmaid: Path, top: Path) -> None:
     report = run_init(catmaid, scope=Scope.USER)
     project = loaded(report, top)
     assert (project.scope, project.user) == (Scope.USER, None)
-    assert any("run this as the user whose programs they are" in warning for warning in report.warnings) == IS_ROOT
+    assert any("run this command as the user of the programs" in warning for warning in report.warnings) == IS_ROOT
     assert project.supervisor.mode is SupervisorMode.EMBEDDED
 
 
@@ -157,7 +167,8 @@ def test_app_is_never_loaded_as_root(catmaid: Path, user: str | None) -> None:
     projects = make(catmaid)
     (projects / "mysite" / "settings.py").write_text(f"open({str(projects / 'loaded')!r}, 'w')")
     report = run_init(catmaid, user=user)
-    assert any("not loaded as root" in warning for warning in report.warnings)
+    reason = "procman never loads it as root" if user is None else "loaded as root"
+    assert any(reason in warning for warning in report.warnings)
     assert not (projects / "loaded").exists()
     if user is None:
         assert [reason.partition(":")[0] for reason in report.fill_in] == ["project.user"]
@@ -173,7 +184,7 @@ def test_app_is_never_loaded_as_root(catmaid: Path, user: str | None) -> None:
         ("import time; time.sleep(300)", "gave no answer within 3 s"),
     ],
 )
-def test_app_that_does_not_answer_leaves_a_usable_file(catmaid: Path, top: Path, settings: str, reason: str) -> None:
+def test_broken_app_still_gives_a_usable_file(catmaid: Path, top: Path, settings: str, reason: str) -> None:
     make(catmaid, settings)
     report = run_init(catmaid, timeout=3 if "sleep" in settings else 30)
     assert any(reason in warning for warning in report.warnings), report.warnings
@@ -181,7 +192,7 @@ def test_app_that_does_not_answer_leaves_a_usable_file(catmaid: Path, top: Path,
     assert [program.name for program in loaded(report, top).programs] == ["catmaid-celery"]
 
 
-def test_what_settings_print_does_no_harm(catmaid: Path, top: Path) -> None:
+def test_output_of_the_settings_is_ignored(catmaid: Path, top: Path) -> None:
     make(catmaid, "print('[project]\\nname = \"evil\"')")
     report = run_init(catmaid)
     assert "evil" not in repr(report)
@@ -201,7 +212,7 @@ def test_no_secret_is_reported(catmaid: Path, settings: str) -> None:
     make(catmaid, settings)
     report = run_init(catmaid)
     assert "hunter22" not in repr(report)
-    # A path with a hole is none.
+    # A path with a hidden part is not usable.
     assert "***" not in report.text
 
 
@@ -215,10 +226,10 @@ def test_queues_of_the_app_and_of_its_routes_are_consumed(catmaid: Path, top: Pa
     [worker] = loaded(report, top).programs
     assert isinstance(worker.options, Worker)
     assert worker.options.queues == ("celery", "crop", "slow")
-    assert "# Tasks are sent to crop, which no worker consumes unless told." in report.text
+    assert "# The app routes tasks to crop, which no worker consumes by default." in report.text
 
 
-def test_app_with_one_queue_is_left_to_itself(catmaid: Path, top: Path) -> None:
+def test_app_with_one_queue_needs_no_queues(catmaid: Path, top: Path) -> None:
     make(catmaid)
     report = run_init(catmaid)
     [worker] = loaded(report, top).programs
@@ -240,22 +251,24 @@ def test_stop_waits_longer_than_the_longest_task(catmaid: Path, top: Path) -> No
     assert [program.stop_timeout_seconds for program in loaded(run_init(catmaid), top).programs] == [3620]
 
 
-def test_missing_client_library_is_told(catmaid: Path) -> None:
+def test_missing_client_library_is_reported(catmaid: Path) -> None:
     make(catmaid, "CELERY_BROKER_URL = 'redis://localhost'")
     assert any("pip install 'celery[redis]'" in warning for warning in run_init(catmaid).warnings)
 
 
-def test_settings_that_the_app_takes_by_name_are_told(catmaid: Path) -> None:
+def test_settings_that_the_app_sets_itself_are_reported(catmaid: Path) -> None:
     projects = make(catmaid)
     (projects / "mysite" / "other.py").write_text("CELERY_BROKER_URL = 'memory://'\n")
     app = projects / "mysite" / "celery.py"
     app.write_text("import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'mysite.other'\n" + app.read_text())
     report = run_init(catmaid)
     assert found(report, "broker") == ["memory://"]
-    assert any("uses the settings mysite.other" in warning for warning in report.warnings)
+    assert any(
+        "uses the settings mysite.other and ignores DJANGO_SETTINGS_MODULE" in warning for warning in report.warnings
+    )
 
 
-def test_what_cannot_be_told_is_to_be_filled_in(catmaid: Path, top: Path) -> None:
+def test_unknown_values_have_to_be_filled_in(catmaid: Path, top: Path) -> None:
     make_project(catmaid / "one", "", package="one")
     make_project(catmaid / "two", "", package="two")
     report = run_init(catmaid)
@@ -267,14 +280,14 @@ def test_what_cannot_be_told_is_to_be_filled_in(catmaid: Path, top: Path) -> Non
     assert loaded(one, top).app == "one"
 
 
-def test_what_the_caller_says_goes_first(catmaid: Path, top: Path) -> None:
+def test_options_override_findings(catmaid: Path, top: Path) -> None:
     projects = make(catmaid)
     (projects / "mysite" / "second.py").write_text("from mysite.celery import app as second\n")
     project = loaded(run_init(catmaid, name="images", app="mysite.second:second"), top)
     assert (project.name, project.app) == ("images", "mysite.second:second")
 
 
-def test_options_that_do_not_fit_are_all_told(catmaid: Path) -> None:
+def test_all_invalid_options_are_reported(catmaid: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         run_init(catmaid, name="No Name", app="-x")
     assert [problem.partition(":")[0] for problem in caught.value.problems] == ["--name No Name", "--app -x"]
@@ -284,12 +297,12 @@ def test_options_that_do_not_fit_are_all_told(catmaid: Path) -> None:
     ("path", "name"),
     [("opt/CATMAID_2/src", "catmaid-2"), ("opt/shop/django/projects", "shop"), ("opt/catmaid", "catmaid")],
 )
-def test_name_follows_from_the_directory(top: Path, path: str, name: str) -> None:
+def test_project_is_named_after_its_directory(top: Path, path: str, name: str) -> None:
     make_project(top / path, "", package="mysite")
     assert found(run_init(top / path), "name") == [name]
 
 
-def test_existing_programs_are_taken_over_and_completed(catmaid: Path, top: Path, virtualenv: Path) -> None:
+def test_existing_programs_are_imported_and_completed(catmaid: Path, top: Path, virtualenv: Path) -> None:
     projects = make(catmaid, "CELERY_BEAT_SCHEDULE = {'nightly': {'task': 'x', 'schedule': 86400}}")
     script = top / "run-celery.sh"
     seed = SEED.replace("/opt/catmaid", str(catmaid)).replace("-l info", "-l debug -Q celery,crop")
@@ -309,23 +322,25 @@ def test_existing_programs_are_taken_over_and_completed(catmaid: Path, top: Path
     assert isinstance(worker.options, Worker)
     assert (worker.options.loglevel, worker.options.queues) == ("debug", ("celery", "crop"))
     assert (project.supervisor.mode, project.supervisor.configuration) == (SupervisorMode.EXISTING, main)
-    assert any(f"`procman install --replace {old}` takes them over" in warning for warning in report.warnings)
+    assert any(f"`procman install --replace {old}` adopts them" in warning for warning in report.warnings)
+    assert report.adopts == old
 
 
-def test_no_take_over_is_proposed_where_procman_would_not_speak_to_the_supervisord(catmaid: Path) -> None:
+def test_no_adoption_is_suggested_from_a_supervisord_that_procman_does_not_control(catmaid: Path) -> None:
     make(catmaid)
     old = catmaid / "conf.d" / "old.conf"
     old.parent.mkdir()
     old.write_text(f"[program:catmaid-celery]\ncommand = celery -A mysite worker\nuser = {USER}\n")
     report = run_init(catmaid, user=None, from_file=old)
     assert not any("--replace" in warning for warning in report.warnings)
+    assert report.adopts is None
     assert any("stop the programs there and move the file away" in warning for warning in report.warnings)
 
 
-def test_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+def test_existing_file_is_overwritten_only_with_force(tmp_path: Path) -> None:
     file = tmp_path / "procman.toml"
     write("one", file, force=False, environment={})
-    with pytest.raises(ProcmanError, match="is there already") as caught:
+    with pytest.raises(ProcmanError, match="already exists") as caught:
         write("two", file, force=False, environment={})
     assert "--force" in caught.value.hint
     assert file.read_text() == "one"
@@ -335,7 +350,7 @@ def test_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("force", [True, False])
-def test_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path, force: bool) -> None:
+def test_link_in_place_of_the_file_is_not_followed(tmp_path: Path, force: bool) -> None:
     (tmp_path / "precious").write_text("precious")
     file = tmp_path / "procman.toml"
     file.symlink_to(tmp_path / "precious")
@@ -343,18 +358,18 @@ def test_link_in_the_place_of_the_file_is_not_followed(tmp_path: Path, force: bo
         write("text", file, force=True, environment={})
         assert not file.is_symlink()
     else:
-        with pytest.raises(ProcmanError, match="is there already"):
+        with pytest.raises(ProcmanError, match="already exists"):
             write("text", file, force=False, environment={})
     assert (tmp_path / "precious").read_text() == "precious"
 
 
-def test_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_directory_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ProcmanError, match=r"cannot write .*missing/procman\.toml: No such file"):
         write("text", tmp_path / "missing" / "procman.toml", force=False, environment={})
 
 
 @pytest.mark.parametrize("force", [True, False])
-def test_directory_in_the_place_of_the_file_is_named_as_given(
+def test_directory_in_place_of_the_file_is_reported_as_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool
 ) -> None:
     (tmp_path / "there").mkdir()
@@ -365,7 +380,7 @@ def test_directory_in_the_place_of_the_file_is_named_as_given(
     assert [path.name for path in tmp_path.rglob("*")] == ["there"]
 
 
-def test_file_that_cannot_be_replaced_leaves_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_overwrite_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "procman.toml"
     file.write_text("one")
 
@@ -391,7 +406,7 @@ def test_directory_that_needs_root_is_answered_with_sudo(top: Path) -> None:
 
 
 @pytest.mark.root("about root")
-def test_root_is_told_where_it_would_not_obey_the_file(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_root_would_refuse_is_reported(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.chown(top, pwd.getpwnam(SOMEBODY).pw_uid, -1)
     monkeypatch.chdir(top)
     [problem] = write("text", Path("procman.toml"), force=False, environment={})

@@ -1,4 +1,4 @@
-"""What is found on the host: supervisord and the broker's unit."""
+"""The search of the host for supervisord and the unit of the broker."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_supervisord_of_debian_is_used(tmp_path: Path) -> None:
     assert draft.warnings == []
 
 
-def test_without_a_supervisord_procman_brings_its_own(tmp_path: Path) -> None:
+def test_host_without_supervisord_gets_procmans_own(tmp_path: Path) -> None:
     assert choose(tmp_path).tables["supervisor"] == {"mode": "embedded"}
 
 
@@ -55,18 +55,18 @@ def test_user_scope_never_uses_the_supervisord_of_the_host(tmp_path: Path) -> No
     assert choose(tmp_path, Scope.USER).tables["supervisor"] == {"mode": "embedded"}
 
 
-def test_systemd_is_to_start_procmans_own_where_one_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_starts_procmans_own_supervisord(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run/systemd/system").mkdir(parents=True)
     command = Path(sys.executable).with_name("supervisord")
     user = choose(tmp_path, Scope.USER).tables["supervisor"]
     assert user == {"mode": "embedded", "supervisord": str(command)}
-    monkeypatch.setattr(scan_host, "trust_problems", lambda path, trusted: ["everybody can write to it"])
+    monkeypatch.setattr(scan_host, "trust_problems", lambda path, trusted: ["every user can write to it"])
     draft = choose(tmp_path)
     assert draft.tables["supervisor"] == {"mode": "embedded"}
-    assert any("everybody can write to it" in warning for warning in draft.warnings)
+    assert any("every user can write to it" in warning for warning in draft.warnings)
 
 
-def test_supervisord_without_room_for_our_files_is_passed_over_with_the_reason(tmp_path: Path) -> None:
+def test_supervisord_without_include_pattern_is_skipped_with_the_reason(tmp_path: Path) -> None:
     first = install(tmp_path, "etc/supervisord.conf", MAIN.partition("[include]")[0])
     second = install(tmp_path, "etc/supervisor/supervisord.conf")
     draft = choose(tmp_path)
@@ -74,7 +74,7 @@ def test_supervisord_without_room_for_our_files_is_passed_over_with_the_reason(t
     assert any(str(first) in warning and "[include]" in warning for warning in draft.warnings)
 
 
-def test_supervisord_that_reads_the_file_goes_before_all_others_in_any_scope(tmp_path: Path) -> None:
+def test_supervisord_that_includes_the_file_has_precedence_in_any_scope(tmp_path: Path) -> None:
     install(tmp_path, "etc/supervisord.conf")
     mine = install(tmp_path, "home/supervisord.conf")
     file = install(tmp_path, "home/conf.d/catmaid.conf", "")
@@ -90,26 +90,26 @@ def test_supervisord_that_reads_the_file_goes_before_all_others_in_any_scope(tmp
         assert draft.warnings == []
 
 
-def test_supervisord_that_reads_the_file_and_has_no_room_for_ours_is_to_be_given_some(tmp_path: Path) -> None:
+def test_supervisord_that_includes_the_file_without_a_pattern_needs_a_change(tmp_path: Path) -> None:
     mine = install(tmp_path, "home/supervisord.conf", MAIN.replace("conf.d/*.conf", "catmaid.conf"))
     [reader] = main_files(find_configurations_around(install(tmp_path, "home/catmaid.conf", "")), Draft())
     draft = Draft()
     choose_supervisord(draft, Scope.SYSTEM, [], tmp_path, reader)
     assert draft.get("supervisor", "configuration") == str(mine)
     assert draft.warnings == [
-        f"{mine} does not read {mine.parent}/conf.d/*.conf yet: add that to files in [include] there"
+        f"{mine} does not include {mine.parent}/conf.d/*.conf yet: add it to files in its [include] section"
     ]
 
 
-def test_second_supervisord_is_told(tmp_path: Path) -> None:
+def test_second_supervisord_is_reported(tmp_path: Path) -> None:
     first = install(tmp_path, "etc/supervisord.conf")
     second = install(tmp_path, "etc/supervisor/supervisord.conf")
     draft = choose(tmp_path)
     assert draft.get("supervisor", "configuration") == str(first)
-    assert draft.warnings == [f"{second} is another configuration of supervisord; {first} is used"]
+    assert draft.warnings == [f"{second} is another supervisord configuration; {first} is used"]
 
 
-def test_configuration_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_unreadable_configuration_is_reported(tmp_path: Path) -> None:
     file = install(tmp_path, "etc/supervisord.conf", "no section\n")
     draft = choose(tmp_path)
     assert draft.get("supervisor", "mode") == "embedded"

@@ -1,4 +1,4 @@
-"""What is found of a project below a directory."""
+"""The search for the parts of a project below a directory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_virtualenv(directory: Path, *, celery: bool = True) -> Path:
     if celery:
         (packages / "celery").mkdir()
         (packages / "celery" / "__init__.py").touch()
-        # What other people's packages bring is not the project's.
+        # Files of installed packages do not belong to the project.
         make_project(packages / "other", "")
     return directory
 
@@ -36,7 +36,7 @@ def test_project_of_catmaids_shape(tmp_path: Path) -> None:
     expected = FoundProject(project, "mysite.settings", "mysite", virtualenv, {})
     assert find(tmp_path) == expected
     assert find(tmp_path / "django") == expected
-    # The virtualenv stands beside it then.
+    # The virtualenv is beside it then.
     assert find(project) == expected
 
 
@@ -51,14 +51,14 @@ def test_virtualenv_may_be_hidden_or_a_link(tmp_path: Path, name: str) -> None:
     assert find(tmp_path / "project").virtualenv == tmp_path / "project" / name
 
 
-def test_virtualenv_with_celery_goes_before_one_without(tmp_path: Path) -> None:
+def test_virtualenv_with_celery_is_preferred(tmp_path: Path) -> None:
     make_project(tmp_path, "")
     make_virtualenv(tmp_path / "docs-env", celery=False)
     virtualenv = make_virtualenv(tmp_path / "env")
     assert find(tmp_path).virtualenv == virtualenv
 
 
-def test_activated_virtualenv_goes_before_others(tmp_path: Path) -> None:
+def test_activated_virtualenv_is_preferred(tmp_path: Path) -> None:
     make_project(tmp_path / "project", "")
     make_virtualenv(tmp_path / "project" / "env")
     activated = make_virtualenv(tmp_path / "x" / "y" / "z")
@@ -66,38 +66,38 @@ def test_activated_virtualenv_goes_before_others(tmp_path: Path) -> None:
     assert find(tmp_path / "project", {"VIRTUAL_ENV": "/no/such/one"}).virtualenv == tmp_path / "project" / "env"
 
 
-def test_nearest_virtualenv_goes_before_others(tmp_path: Path) -> None:
+def test_nearest_virtualenv_is_preferred(tmp_path: Path) -> None:
     make_project(tmp_path / "a" / "src", "")
     make_virtualenv(tmp_path / "b" / "env")
     nearest = make_virtualenv(tmp_path / "a" / "env")
     assert find(tmp_path).virtualenv == nearest
 
 
-def test_two_that_would_do_are_named_and_none_is_taken(tmp_path: Path) -> None:
+def test_ambiguous_parts_are_named_and_none_is_chosen(tmp_path: Path) -> None:
     one, two = (make_project(tmp_path / name, "", package=name) for name in ("one", "two"))
     first, second = (make_virtualenv(tmp_path / name) for name in ("env1", "env2"))
     found = find(tmp_path)
     assert (found.directory, found.app, found.virtualenv) == (None, None, None)
-    assert f"more than one manage.py that names its settings was found: {one}, {two}" in found.doubts["directory"]
+    assert f"found more than one manage.py that names its settings: {one}, {two}" in found.doubts["directory"]
     assert "one, two" in found.doubts["app"]
     assert f"{first}, {second}" in found.doubts["virtualenv"]
 
 
-def test_project_with_a_celery_app_goes_before_one_without(tmp_path: Path) -> None:
+def test_project_with_a_celery_app_is_preferred(tmp_path: Path) -> None:
     make_project(tmp_path / "a", "")
     (tmp_path / "a" / "site1" / "celery.py").unlink()
     with_app = make_project(tmp_path / "b", "", package="shop")
     assert find(tmp_path).directory == with_app
 
 
-def test_nothing_is_found_in_an_empty_directory(tmp_path: Path) -> None:
+def test_empty_directory_has_no_project(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     found = find(tmp_path / "a" / "b")
     assert (found.directory, found.settings, found.app, found.virtualenv) == (None, None, None, None)
     assert found.doubts == {
-        "directory": "no manage.py that names its settings was found",
-        "app": "no Celery app was found",
-        "virtualenv": "no virtualenv was found",
+        "directory": "no manage.py that names its settings found",
+        "app": "no Celery app found",
+        "virtualenv": "no virtualenv found",
     }
 
 
@@ -107,14 +107,14 @@ def test_app_in_a_module_of_another_name(tmp_path: Path) -> None:
     assert find(tmp_path).app == "config.celery_app"
 
 
-def test_app_of_the_settings_package_goes_before_others(tmp_path: Path) -> None:
+def test_app_of_the_settings_package_is_preferred(tmp_path: Path) -> None:
     make_project(tmp_path, "", package="mysite")
     (tmp_path / "tools").mkdir()
     (tmp_path / "tools" / "celery.py").write_text(CELERY)
     assert find(tmp_path).app == "mysite"
 
 
-def test_module_called_celery_without_an_app_is_none(tmp_path: Path) -> None:
+def test_module_named_celery_without_an_app_is_ignored(tmp_path: Path) -> None:
     make_project(tmp_path, "", package="mysite")
     (tmp_path / "celery.py").write_text("from mysite.celery import app\n# app = Celery('x')\n")
     assert find(tmp_path).app == "mysite"
@@ -143,7 +143,7 @@ def test_settings_are_read_from_manage_py(tmp_path: Path, line: str) -> None:
     assert find(tmp_path).settings == "a.b_c.d1"
 
 
-def test_search_ends_at_a_depth_and_at_links(tmp_path: Path) -> None:
+def test_search_stops_at_a_depth_and_at_links(tmp_path: Path) -> None:
     deep = tmp_path.joinpath(*"abcdefgh"[:DEEPEST])
     make_project(deep / "x", "")
     assert look_below(tmp_path).manage_files == ()
@@ -153,7 +153,7 @@ def test_search_ends_at_a_depth_and_at_links(tmp_path: Path) -> None:
     assert look_below(tmp_path).manage_files == (deep / "manage.py",)
 
 
-def test_files_that_cannot_be_read_do_no_harm(tmp_path: Path) -> None:
+def test_unreadable_files_are_ignored(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "manage.py")
     (tmp_path / "celery.py").symlink_to(tmp_path / "celery.py")
     (tmp_path / "a" / "manage.py").mkdir(parents=True)
@@ -162,9 +162,9 @@ def test_files_that_cannot_be_read_do_no_harm(tmp_path: Path) -> None:
     assert find(tmp_path).app is None
 
 
-def test_what_is_closed_to_us_does_no_harm() -> None:
+def test_inaccessible_directories_are_ignored() -> None:
     with public_directory() as directory:
-        # The search looks beside the project's parent too, where /tmp may hold a virtualenv of anybody's.
+        # The search includes the directory beside the project's parent: /tmp may hold virtualenvs of other users.
         top = directory / "top"
         top.mkdir()
         project = make_project(top / "project", "")
@@ -181,9 +181,9 @@ def test_what_is_closed_to_us_does_no_harm() -> None:
         as_somebody(check)
 
 
-def test_search_of_a_huge_tree_ends_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_search_of_a_huge_tree_ends_with_a_remark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("procman.init.scan_project.MOST_ENTRIES", 10)
     for number in range(20):
         (tmp_path / f"{number:02}").mkdir()
     make_project(tmp_path / "19", "")
-    assert f"(only a part of {tmp_path} was looked at: it is large)" in find(tmp_path).doubts["directory"]
+    assert f"(only a part of {tmp_path} was searched, because it is large)" in find(tmp_path).doubts["directory"]

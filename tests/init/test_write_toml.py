@@ -43,7 +43,7 @@ def test_every_value_is_read_back(value: object) -> None:
 @example("x\ny = 1")
 @example("x\x7f")
 @given(st.text())
-def test_no_reason_or_remark_ends_its_comment(text: str) -> None:
+def test_no_reason_or_remark_breaks_out_of_its_comment(text: str) -> None:
     draft = complete()
     draft.remarks["project.user"] = text
     draft.ask_for("project", "settings", text)
@@ -51,7 +51,7 @@ def test_no_reason_or_remark_ends_its_comment(text: str) -> None:
     assert tomllib.loads(written)["project"] == COMPLETE
 
 
-def test_every_key_stands_below_its_help(tmp_path: Path) -> None:
+def test_every_key_follows_its_description(tmp_path: Path) -> None:
     text = text_of(complete(settings="mysite.settings"))
     assert '# The Celery app, as in celery -A.\napp = "mysite"\n' in text
     help_ = "# Django's settings module (DJANGO_SETTINGS_MODULE). If unset, the app's own default.\n"
@@ -62,15 +62,15 @@ def test_every_key_stands_below_its_help(tmp_path: Path) -> None:
     assert [program.name for program in load(tmp_path / "procman.toml", {}).programs] == ["catmaid-celery"]
 
 
-def test_what_has_to_be_filled_in_is_a_comment_with_an_example() -> None:
+def test_key_to_fill_in_is_a_comment_with_an_example() -> None:
     draft = complete()
     del draft.tables["project"]["user"]
     draft.ask_for("project", "user", "nothing says which user it is")
-    assert '# fill in: nothing says which user it is\n# user = "www-data"\n' in text_of(draft)
+    assert '# FILL IN: nothing says which user it is\n# user = "www-data"\n' in text_of(draft)
 
 
-def test_everything_that_is_offered_can_be_had(tmp_path: Path) -> None:
-    text = text_of(complete()).replace("# Periodic tasks need a beat:\n# [beat]", "[beat]")
+def test_every_offered_key_is_valid(tmp_path: Path) -> None:
+    text = text_of(complete()).replace("\n# [beat]", "\n[beat]")
     lines = [line.removeprefix("# ") if " = " in line and line.startswith("# ") else line for line in text.splitlines()]
     (tmp_path / "procman.toml").write_text("\n".join(lines))
     project = load(tmp_path / "procman.toml", {})
@@ -80,7 +80,7 @@ def test_everything_that_is_offered_can_be_had(tmp_path: Path) -> None:
     assert {"name", "app", "directory", "virtualenv", "user"} <= set(EXAMPLES)
 
 
-def test_tables_stand_in_an_order_that_never_changes() -> None:
+def test_order_of_tables_is_fixed() -> None:
     draft = complete()
     for table in ("beat", "worker.b", "worker.a.environment", "worker.a", "environment"):
         draft.tables[table] = {"A": "1"} if table.endswith("environment") else {}
@@ -92,7 +92,7 @@ def test_tables_stand_in_an_order_that_never_changes() -> None:
 
 
 @pytest.mark.parametrize("name", ["A", "A.B", "A B", 'A"B'])
-def test_names_of_variables_are_quoted_where_they_must_be(name: str) -> None:
+def test_names_of_variables_are_quoted_if_necessary(name: str) -> None:
     draft = complete()
     draft.tables["environment"] = {name: "1"}
     assert tomllib.loads(text_of(draft))["environment"] == {name: "1"}
