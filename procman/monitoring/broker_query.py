@@ -1,4 +1,4 @@
-"""Asks the broker of an installed project, with the launch that its programs have."""
+"""Query the broker of an installed project, with the environment and user of its programs."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from procman.project import Command, Launch, Program, Project, Worker
 
 
 def ask_broker(installed: Installed) -> BrokerFacts:
-    """Return what the broker of the project says, by the procman.toml that is kept with the generation.
+    """Return the answers of the project's broker, by the procman.toml that is kept with the generation.
 
-    ProcmanError where it cannot be asked: the caller is neither root nor the user of the programs, for instance.
+    Raises ProcmanError if the broker cannot be queried, for example because the caller is neither root nor the user of
+    the programs.
     """
     project = _project(installed)
-    launch = launch_of(project, _asking(project))
+    launch = launch_of(project, _program_of_app(project))
     variables = {**launch.environment, **_environment_file(launch)}
     environment = {name: value for name, value in variables.items() if not name.startswith("PROCMAN_")}
     python = project.virtualenv / "bin" / "python"
@@ -38,8 +39,8 @@ def _project(installed: Installed) -> Project:
     return load(manifest.configuration_file, dict(os.environ), content.decode("utf-8"))
 
 
-def _asking(project: Project) -> Program:
-    """Return the program whose launch is taken: a worker or beat, for a command may have another environment."""
+def _program_of_app(project: Project) -> Program:
+    """Return the program whose launch is used: a worker or beat, because a command may have another environment."""
     of_celery = [program for program in project.programs if not isinstance(program.options, Command)]
     if not of_celery:
         raise ProcmanError("the project has neither a worker nor a beat, so no program shows how to load its app")
@@ -52,12 +53,11 @@ def _environment_file(launch: Launch) -> dict[str, str]:
     try:
         return read_environment_file(str(launch.environment_file), str(launch.environment_file))
     except UnusableFileError as error:
-        raise ProcmanError(str(error), hint="Run this as root, or as the user of the programs.") from None
+        raise ProcmanError(str(error), hint="Run this as root or as the user of the programs.") from None
 
 
 def _queues(project: Project) -> list[str]:
     workers = [program.options for program in project.programs if isinstance(program.options, Worker)]
     if not all(worker.queues for worker in workers):
-        # What the app itself says is asked for by naming none.
-        return []
+        return []  # the query then takes the queues of the app
     return sorted({queue for worker in workers for queue in worker.queues})

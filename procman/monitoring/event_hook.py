@@ -1,4 +1,4 @@
-"""`on_event`: a command that is told of each event, beside whatever else goes on."""
+"""Run the `on_event` command for each event, without waiting for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_AT_ONCE = 10
 
 
 class Teller:
-    """Tells the command of [health] `on_event`; WARN is told of what goes wrong, which hinders nothing else."""
+    """Runs the command of `on_event` in [health]; a failure is passed to `warn` and has no other effect."""
 
     def __init__(self, warn: Callable[[str], None], timeout: float = TIMEOUT_SECONDS) -> None:
         self._warn = warn
@@ -28,52 +28,53 @@ class Teller:
         self._begun: list[Begun] = []
 
     def tell(self, manifest: Manifest, event: Event) -> None:
-        """Start the command, with EVENT on its standard input, and do not wait for it."""
+        """Start the command with `event` on its standard input, and do not wait for it."""
         argv = manifest.health.on_event
         if not argv:
             return
         self.reap()
         if len(self._begun) >= MOST_AT_ONCE:
-            self._warn(f"on_event: {len(self._begun)} of it still run: not told of {event.what} {event.program}")
+            running = f"{len(self._begun)} commands are still running"
+            self._warn(f"on_event: {running}; not called for {event.what} {event.program}")
             return
         try:
             user = user_for(argv, manifest.user)
-            said = line_of(event) + "\n"
+            line = line_of(event) + "\n"
             self._begun.append(
-                begin(argv, environment=_environment(user), user=user, stdin=said, timeout=self._timeout)
+                begin(argv, environment=_environment(user), user=user, stdin=line, timeout=self._timeout)
             )
         except ProcmanError as error:
             self._warn(f"on_event: {error.message}")
 
     def reap(self) -> bool:
-        """Forget what has ended, and end what takes too long; say whether anything is left."""
+        """Forget commands that have ended and end those over their time limit; return whether any is left."""
         left = []
         for each in self._begun:
             status = each.status()
             if status is None:
                 left.append(each)
             elif status:
-                self._warn(f"on_event: {each.words} ended with status {status}")
+                self._warn(f"on_event: {each.words} exited with status {status}")
         self._begun = left
         return bool(left)
 
     def wait(self) -> None:
-        """Wait until all have ended; each has its time limit."""
+        """Wait until all commands have ended; each has its time limit."""
         while self.reap():
             time.sleep(0.05)
 
 
 def user_for(argv: Sequence[str], user: str | None) -> str | None:
-    """Return who is to run ARGV: None for the caller.
+    """Return the user who runs `argv`; None for the caller.
 
-    Root itself does only if nobody else could have changed the command, or a file that it is given as a word; else it
-    is USER, whom the programs run as.
+    Root runs it only if no other user can change the command or a file among its arguments. Otherwise `user` runs it,
+    the user of the programs.
     """
     if os.geteuid() != 0 or user is None:
         return None
     command = shutil.which(argv[0], path=CLEAN_ENVIRONMENT["PATH"])
     if command is None:
-        raise ProcmanError(f"{argv[0]} is not found", hint="Write its whole path in on_event.")
+        raise ProcmanError(f"cannot find the command {argv[0]}", hint="Write an absolute path in on_event.")
     files = [Path(command), *(Path(word) for word in argv[1:] if word.startswith("/") and os.path.lexists(word))]
     return user if any(trust_problems(file, {0}) for file in files) else None
 
@@ -81,5 +82,5 @@ def user_for(argv: Sequence[str], user: str | None) -> str | None:
 def _environment(user: str | None) -> dict[str, str]:
     found = account(user)
     if found is None:
-        raise ProcmanError(f"there is no user {user}")
+        raise ProcmanError(f"user {user} does not exist")
     return CLEAN_ENVIRONMENT | login_environment(found)

@@ -1,4 +1,4 @@
-"""The events of a project: what was found, done and ordered about its programs, from all of its logs in one."""
+"""Read the events of a project, merged from procman's log and those of its programs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PAUSE_SECONDS = 1.0
 
 
 def events(installed: Installed, names: Sequence[str], most: int, *, follow: bool) -> Iterator[Event]:
-    """Yield the last MOST events of the programs that NAMES mean, oldest first; of the project too without names.
+    """Yield the last `most` events of the programs in `names`, oldest first; without names, of the project, too.
 
-    To FOLLOW them, those that come are yielded as well, without end.
+    With `follow`, new events are yielded as well, without end.
     """
     found = _all(installed, names)
     yield from found[len(found) - most :] if most < len(found) else found
@@ -48,7 +48,7 @@ def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
 
 
 def log_stop(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], action: str) -> None:
-    """Note that PROGRAMS are about to be stopped, of those that run; what cannot be noted hinders no order."""
+    """Log that those of `programs` that run are about to be stopped; a log that cannot be written prevents no stop."""
     states = controller.states(programs)
     with suppress(ProcmanError), Tree() as tree:
         for program, state in zip(programs, states, strict=True):

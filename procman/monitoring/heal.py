@@ -1,4 +1,4 @@
-"""`procman heal`: one look at all programs of a project, and what follows from it."""
+"""Check all programs of a project once, and heal those that need it."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ SIGNALS = {Order.DUMP: signal.SIGUSR1, Order.STOP: signal.SIGTERM, Order.KILL: s
 HEALED_INSIDE = "healed.json"
 
 PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, heal=False)
-"""Stands for the project as a whole, of which there is something to tell and nothing to heal."""
+"""Represents the project as a whole, which has results to report and nothing to heal."""
 
 
 def heal_programs(installed: Installed, told: Callable[[Event], None]) -> Health:
-    """Look at all programs of INSTALLED once, and do what is due; TOLD gets each event, which is in the log by then.
+    """Check all programs of `installed` once, and heal; `told` gets each event after it was logged.
 
-    What is remembered is written before anything is done: whatever kills this, no order is given twice.
+    The history is written before any signal is sent: if this process is killed, no signal is sent twice.
     """
     manifest, moment = installed.manifest, now()
     state = manifest.directories.state
@@ -57,14 +57,14 @@ def heal_programs(installed: Installed, told: Callable[[Event], None]) -> Health
         controller = controller_of(manifest)
         for observation in observations:
             for event in _carry_out(controller, observation, decisions[observation.program.name]):
-                with suppress(ProcmanError):  # a full disk must not keep anybody from healing
+                with suppress(ProcmanError):  # a full disk must not prevent healing
                     append_event(tree, state, event)
                 told(event)
     return health
 
 
 def read_healing_history(tree: Tree, state: Path, boot_id: str) -> HealingHistory:
-    """Return what is remembered of this boot; nothing where that cannot be read, for it counts one hour at most."""
+    """Return the history of this boot; an empty one if it cannot be read, because it covers one hour at most."""
     nothing = HealingHistory(boot_id)
     try:
         content = tree.read_private(state / HEALING)
@@ -76,7 +76,7 @@ def read_healing_history(tree: Tree, state: Path, boot_id: str) -> HealingHistor
 
 def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Observation:
     snapshot, verdict = found.snapshot, found.snapshot.verdict
-    # With a level below CRITICAL nothing is ever done.
+    # Only CRITICAL is healed.
     remedy = verdict.remedy if verdict and verdict.level == "CRITICAL" else ""
     return Observation(
         program=found.program if found.program.kind is not Kind.HEALTH else replace(found.program, heal=False),
@@ -94,7 +94,7 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
 
 
 def healed_inside(manifest: Manifest, program: InstalledProgram, moment: Moment) -> tuple[float, ...]:
-    """Return when PROGRAM says it has stopped itself for its health, within this boot."""
+    """Return when `program` reports that it stopped itself because it was unhealthy, within this boot."""
     if not program.launcher or program.kind is Kind.COMMAND:
         return ()
     path = manifest.directories.run(program.name) / HEALED_INSIDE

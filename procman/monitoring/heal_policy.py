@@ -1,8 +1,8 @@
-"""What is to be done about what was found: a pure function from history and observations to new history and orders.
+"""Decide how to heal: a pure function from history and observations to new history and orders.
 
-A healing is a signal to the main process, never a stop by the process manager: it restarts what ends, and nobody's
-wish to have a program stopped is ever touched (R11). Warm first: TERM lets running tasks finish. Only what cannot hear
-that, because its main process is frozen, is killed after as many failed looks again.
+Healing sends a signal to the main process and never stops a program by the process manager, which restarts the process
+that ends; a program that an administrator stopped stays stopped (R11). The first signal is TERM, which lets running
+tasks finish. A main process that does not react, because it is frozen, is killed after as many failed checks again.
 """
 
 from __future__ import annotations
@@ -19,90 +19,90 @@ from procman.monitoring.checks.quick import most_severe
 HOUR_SECONDS = 3600.0
 
 RETRY_LOOKS = 10
-"""Of so many looks at a program that the process manager has given up, the last has it tried again."""
+"""Checks after which a program that the process manager has given up is started again."""
 
 PATIENT_LOOKS = 2
-"""So many times `failures` a program has that says itself what is wrong: it is to stop by itself first."""
+"""Multiple of `failures` for a program that judges itself: it should stop by itself first."""
 
 CRITICAL_LOOKS = 2
-"""A program that is just being restarted may look critical once."""
+"""A program that is being restarted may be critical in one check."""
 
 MEMORY = "memory"
-"""In the place of a code: it uses more than `memory_restart_mib`."""
+"""Instead of a code: the program uses more than `memory_restart_mib`."""
 
 RESTARTED = "restarted"
-"""A step: there is a new process, which has yet to become well."""
+"""A step: a new process runs, which is not healthy yet."""
 
 SETTLED = (None, CONSUMING, TICKING, DISCONNECTED)
-"""Phases that last; what is seen in the others is on its way to one of these."""
+"""Phases that last; a program in another phase is on its way to one of these."""
 
 GIVEN_UP = (State.FATAL, State.EXITED)
 
 
 class Order(Enum):
-    """What is to be done to a program."""
+    """An action on a program."""
 
     DUMP = "dump"
-    """Have it write down what it is doing: Celery does at SIGUSR1."""
+    """Log the stacks of all threads: Celery does so at SIGUSR1."""
     STOP = "stop"
-    """Stop warm, to be started again by the process manager."""
+    """Stop gracefully; the process manager then restarts it."""
     KILL = "kill"
     START = "start"
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one look has shown of a program."""
+    """The findings of one check of a program."""
 
     program: InstalledProgram
     state: ProgramState
     process: str
-    """Which main process it was; another text for another process, empty for none."""
+    """The identity of its main process, different for each process; empty if there is none."""
     results: tuple[Result, ...]
     remedy: str = ""
-    """What its heartbeat says would help."""
+    """The remedy that its verdict names."""
     code: str = ""
-    """What that is about."""
+    """The code of that verdict."""
     phase: str | None = None
-    """As the heartbeat of this very process says; None where there is none."""
+    """The phase in the heartbeat of this process; None if there is none."""
     busy: bool = False
     tasks: tuple[str, ...] = ()
     held: bool = False
     healed_inside: tuple[float, ...] = ()
-    """When it has stopped itself for its health, in seconds of the monotonic clock."""
+    """When it stopped itself because it was unhealthy, in seconds of the monotonic clock."""
 
     @property
     def worst(self) -> Result | None:
-        """The first of the worst results."""
+        """The first of the most severe results."""
         return most_severe(self.results) if self.results else None
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is remembered of a program from one look to the next."""
+    """The history of a program, kept from one check to the next."""
 
     program: str
     process: str = ""
     code: str = ""
-    """What the last looks found that a restart would help."""
+    """The problem in the last checks that a restart would solve."""
     failures: int = 0
-    """How many looks in a row found it."""
+    """How many checks in a row found that problem."""
     step: str = ""
-    """How far healing has come: `stop`, `kill` or `start` was ordered, or `restarted`; empty: nothing is under way."""
+    """The last step of healing: `stop`, `kill` or `start` was ordered, or `restarted`; empty if none is in progress."""
     restarts: tuple[float, ...] = ()
     """When a restart was ordered within the last hour, in seconds of the monotonic clock."""
     gave_up: bool = False
     seen: str = ""
-    """The worst level and code of the last look."""
+    """The most severe level and code of the last check."""
     looks: int = 0
-    """How many looks in a row have seen that."""
+    """How many checks in a row have found that."""
     told: str = ""
-    """What was told of last; empty: that all is well."""
+    """The level and code of the last event; empty if the program was healthy."""
 
 
 @dataclass(frozen=True)
 class HealingHistory:
-    """What is remembered of a project; of another boot it is worth nothing, for the monotonic clock began anew."""
+    """The history of a project; worthless after a boot, because the monotonic clock restarts."""
 
     boot_id: str
     cases: tuple[Case, ...] = ()
@@ -110,18 +110,18 @@ class HealingHistory:
 
 @dataclass(frozen=True)
 class Decision:
-    """What comes of one look at a program."""
+    """The result of one check of a program."""
 
     case: Case
     orders: tuple[Order, ...] = ()
-    """To be carried out in this order."""
+    """Carried out in this order."""
     events: tuple[Event, ...] = ()
 
 
 def decide(case: Case, observation: Observation, settings: HealthSettings, now: float, wall: float) -> Decision:
-    """Return what is to be done about OBSERVATION, and what is to be remembered for the next look.
+    """Return the orders for `observation`, and the history for the next check.
 
-    NOW is the monotonic clock, which counts the hour; WALL, in seconds since the epoch, is for the events alone.
+    `now` is the monotonic clock, which measures the hour; `wall`, in seconds since the epoch, is for the events only.
     """
     case, told = _tell(_of_this_process(case, observation, now), observation, settings, wall)
     decided = _heal(case, observation, settings, now, wall)
@@ -136,11 +136,11 @@ def _of_this_process(case: Case, observation: Observation, now: float) -> Case:
     return replace(case, process=observation.process, code="", failures=0, step=RESTARTED if case.step else "")
 
 
-# Telling -------------------------------------------------------------------------------------------------------------
+# Reporting -----------------------------------------------------------------------------------------------------------
 
 
 def _tell(case: Case, observation: Observation, settings: HealthSettings, wall: float) -> tuple[Case, list[Event]]:
-    """Return the event of what was found, or of its end, once: a state that passes by is not worth one."""
+    """Return one event for a problem, and one for its end; a problem that passes quickly gets none."""
     result = observation.worst
     if result is None or not observation.state.desired:
         return replace(case, seen="", looks=0, told=""), []
@@ -152,7 +152,7 @@ def _tell(case: Case, observation: Observation, settings: HealthSettings, wall: 
     if result.level is Level.OK:
         if observation.phase not in SETTLED:
             return case, []
-        # A healing has an end of its own to tell.
+        # Healing reports its own end.
         is_recovery = case.told and not case.step
         formerly = result._replace(code=case.told.partition(" ")[2])
         return replace(case, told=""), [_event(observation, "recovered", formerly, wall)] if is_recovery else []
@@ -163,7 +163,7 @@ def _tell(case: Case, observation: Observation, settings: HealthSettings, wall: 
 
 
 def _is_on_its_way(case: Case, observation: Observation, wall: float) -> bool:
-    """Say whether it starts or stops as it was told, by healing or by somebody, and has the time for that left."""
+    """Return whether it is starting or stopping by command, within the time allowed for that."""
     program, state = observation.program, observation.state
     limit = {State.STARTING: program.start_seconds, State.STOPPING: program.stop_timeout_seconds}.get(state.state)
     if limit is None:
@@ -194,25 +194,25 @@ def _heal(case: Case, observation: Observation, settings: HealthSettings, now: f
     if observation.state.state in GIVEN_UP:
         return _try_again(case, observation, wall)
     if observation.state.state is not State.RUNNING or not observation.process:
-        # It is on its way; a heartbeat of the process before says nothing.
+        # It is starting or stopping; the heartbeat of the previous process means nothing.
         return Decision(replace(case, code="", failures=0))
     code, remedy = _need(observation)
     if not code:
-        return _sound(case, observation, wall)
+        return _end_healing(case, observation, wall)
     case = replace(case, code=code, failures=case.failures + 1 if code == case.code else 1)
-    speaks = remedy == WARM and code != MEMORY and not case.step
-    if case.failures < settings.failures * (PATIENT_LOOKS if speaks else 1):
+    stops_itself = remedy == WARM and code != MEMORY and not case.step
+    if case.failures < settings.failures * (PATIENT_LOOKS if stops_itself else 1):
         return Decision(case)
     if case.step == Order.STOP.value or (case.step != Order.KILL.value and observation.phase == STOPPING):
         return _force(case, observation, remedy, wall)
     if case.step == Order.KILL.value:
-        # Not even the kernel ends it: it waits for a disk or the like.
+        # Not even SIGKILL ends it: it waits in the kernel, for a disk for example.
         return Decision(case)
     return _begin(case, observation, settings, now, wall)
 
 
 def _need(observation: Observation) -> tuple[str, str]:
-    """Return the code and the remedy of what a restart would help; empty if nothing would."""
+    """Return the code and the remedy of a problem that a restart would solve; empty if there is none."""
     if observation.remedy:
         return observation.code, observation.remedy
     limit = observation.program.memory_restart_mib
@@ -222,18 +222,19 @@ def _need(observation: Observation) -> tuple[str, str]:
     return "", ""
 
 
-def _sound(case: Case, observation: Observation, wall: float) -> Decision:
-    """Nothing is wrong that a restart would help; that ends a healing once the program is well."""
+def _end_healing(case: Case, observation: Observation, wall: float) -> Decision:
+    """End healing, if it is in progress, once the program is healthy; no problem needs a restart."""
     case = replace(case, code="", failures=0, gave_up=False)
-    if not case.step or not _is_well(observation):
+    if not case.step or not _is_healthy(observation):
         return Decision(case)
-    return Decision(replace(case, step=""), events=(_event(observation, "healed", None, wall, "it is well again"),))
+    event = _event(observation, "healed", None, wall, "it is healthy again")
+    return Decision(replace(case, step=""), events=(event,))
 
 
-def _is_well(observation: Observation) -> bool:
+def _is_healthy(observation: Observation) -> bool:
     result = observation.worst
-    speaks = observation.program.launcher and observation.program.kind in (Kind.WORKER, Kind.BEAT)
-    is_at_work = observation.phase in (CONSUMING, TICKING) or not speaks
+    has_heartbeat = observation.program.launcher and observation.program.kind in (Kind.WORKER, Kind.BEAT)
+    is_at_work = observation.phase in (CONSUMING, TICKING) or not has_heartbeat
     return is_at_work and (result is None or result.level is not Level.CRITICAL)
 
 
@@ -241,24 +242,24 @@ def _begin(case: Case, observation: Observation, settings: HealthSettings, now: 
     inside = [moment for moment in observation.healed_inside if 0 <= now - moment < HOUR_SECONDS]
     if len(case.restarts) + len(inside) >= settings.restarts_per_hour:
         event = _healing_event(
-            observation, case, "gave-up", "none: it was restarted often enough within the hour", wall
+            observation, case, "gave-up", "none: it was restarted restarts_per_hour times within the hour", wall
         )
         return Decision(replace(case, gave_up=True), events=() if case.gave_up else (event,))
     case = replace(case, step=Order.STOP.value, failures=0, restarts=(*case.restarts, now), gave_up=False)
     # SIGUSR1 kills a beat, and a worker that is not ready.
     can_dump = observation.program.kind is Kind.WORKER and observation.phase in (CONSUMING, DISCONNECTED)
     dump = (Order.DUMP,) if can_dump and case.code != MEMORY else ()
-    event = _healing_event(observation, case, "healing", "told it to stop warm and be started again", wall)
+    event = _healing_event(observation, case, "healing", "sent SIGTERM for a graceful restart", wall)
     return Decision(case, (*dump, Order.STOP), (event,))
 
 
 def _force(case: Case, observation: Observation, remedy: str, wall: float) -> Decision:
-    """It was told to stop and goes on: kill it, unless that could take a task that it runs in its time."""
+    """Kill a program that does not stop, unless it may still be running a task within its time limit."""
     if case.code == MEMORY or (remedy != FORCE and observation.busy):
         return Decision(case)
     case = replace(case, step=Order.KILL.value, failures=0)
-    why = "its stop did not end" if observation.phase == STOPPING else "it did not hear that it is to stop"
-    event = _healing_event(observation, case, "healing", f"killed it: {why}", wall)
+    why = "its stop did not end" if observation.phase == STOPPING else "it did not react to SIGTERM"
+    event = _healing_event(observation, case, "healing", f"sent SIGKILL: {why}", wall)
     return Decision(case, (Order.KILL,), (event,))
 
 
@@ -267,7 +268,7 @@ def _try_again(case: Case, observation: Observation, wall: float) -> Decision:
     case = replace(case, code=observation.state.state.value, failures=failures)
     if failures < RETRY_LOOKS:
         return Decision(case)
-    event = _healing_event(observation, case, "healing", "started it again, as at every tenth look from now on", wall)
+    event = _healing_event(observation, case, "healing", "started it again, and will at every tenth check", wall)
     is_first = case.step != Order.START.value
     case = replace(case, failures=0, step=Order.START.value)
     return Decision(case, (Order.START,), (event,) if is_first else ())
@@ -278,14 +279,14 @@ def _healing_event(observation: Observation, case: Case, what: str, action: str,
     event = _event(observation, what, result, wall, action)
     if case.code == MEMORY:
         limit = observation.program.memory_restart_mib
-        return replace(event, code="", reason=f"it uses more than memory_restart_mib ({limit} MiB)")
+        return replace(event, code="", reason=f"it uses more memory than memory_restart_mib ({limit} MiB)")
     return event
 
 
 def decide_all(
     history: HealingHistory, observations: Sequence[Observation], settings: HealthSettings, now: float, wall: float
 ) -> tuple[HealingHistory, Mapping[str, Decision]]:
-    """Return what to remember, and what is to be done, by program; a program that is gone is forgotten."""
+    """Return the new history, and the decision for each program; a program that is not observed is forgotten."""
     known = {case.program: case for case in history.cases}
     decided = {
         observation.program.name: decide(

@@ -1,4 +1,4 @@
-"""`procman health`: whether the programs do what they are for, not only whether they are there."""
+"""Examine the health of a project: whether workers consume and beat ticks, not only whether processes exist."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from procman.monitoring.checks.registry import RUNNING, run
 from procman.monitoring.program_view import program_snapshots
 
 if TYPE_CHECKING:
-    # Monitoring asks every minute, and the broker hardly ever.
+    # Monitoring runs this every minute, and hardly ever queries the broker.
     from procman.probes.broker import BrokerFacts
 
 OK = Result("PM200", None, Level.OK, "")
 
 DOUBTFUL = ("PM202", "PM401")
-"""What a broker that is down may be to blame for."""
+"""Problems that an unreachable broker can cause."""
 
 
 @dataclass(frozen=True)
 class ProgramHealth:
-    """One program, and what every check that concerns it found."""
+    """One program, and the results of every check of it."""
 
     snapshot: ProgramSnapshot
     results: tuple[Result, ...]
@@ -49,10 +49,10 @@ class ProgramHealth:
 
     @property
     def worst(self) -> Result:
-        """The most severe result; where all is well, what the heartbeat says."""
+        """The most severe result; for a healthy program, the last with a detail, which is that of its heartbeat."""
         worst = most_severe(self.results) if self.results else OK
-        said = [result for result in self.results if result.detail and result.level is worst.level]
-        return said[-1] if said and worst.level is Level.OK else worst
+        detailed = [result for result in self.results if result.detail and result.level is worst.level]
+        return detailed[-1] if detailed and worst.level is Level.OK else worst
 
 
 @dataclass(frozen=True)
@@ -64,26 +64,26 @@ class Health:
     """Seconds since the epoch."""
     programs: tuple[ProgramHealth, ...]
     results: tuple[Result, ...]
-    """Of the project as a whole."""
+    """Results of the project as a whole."""
     probed: bool = False
-    """Whether the broker was asked."""
+    """Whether the broker was queried."""
 
     @property
     def everything(self) -> tuple[Result, ...]:
-        """Every result, the programs' first."""
+        """Every result, those of programs first."""
         return (*(result for each in self.programs for result in each.results), *self.results)
 
     @property
     def level(self) -> Level:
-        """The most severe level of all; as a number, the exit status of a monitoring plugin."""
+        """The most severe level; as a number, the exit status of a monitoring plugin."""
         return max((result.level for result in self.everything), key=SEVERITY.index, default=Level.OK)
 
 
 def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = False) -> Health:
-    """Return the health of the programs that NAMES mean; of all, and of the project itself, where there are none.
+    """Return the health of the programs in `names`; without names, of all programs and of the project itself.
 
-    With PROBE the broker is asked, which takes as long as loading the app. Without, it is asked only when a program
-    stands still and the broker may be to blame. Starts, stops and writes nothing.
+    With `probe`, the broker is queried, which takes as long as loading the app. Without, it is queried only if a
+    program is stuck and the broker may be the cause. Starts, stops and writes nothing.
     """
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
@@ -112,13 +112,13 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
 
 
 def examine_asked(installed: Installed, names: Sequence[str], *, probe: bool) -> Health:
-    """Return the same for a person or monitoring: whoever configures RabbitMQ's interface wants it looked at."""
+    """Do the same for an administrator or monitoring: query the broker, too, if `management_url` is configured."""
     return examine(installed, names, probe=probe or installed.manifest.health.management_url is not None)
 
 
 def write(path: Path, text: str) -> None:
-    """Replace the file PATH whole by TEXT, readable for everybody. Raises ProcmanError."""
-    if os.path.isdir(path):  # noqa: PTH112 - says no, and does not fail, where nothing can be looked at
+    """Replace the file `path` atomically by `text`, readable for every user. Raises ProcmanError."""
+    if os.path.isdir(path):  # noqa: PTH112 - returns False, and raises nothing, without permission to look
         raise ProcmanError(f"{path} is a directory", hint=f"Name a file in it, such as {path / 'procman.prom'}")
     with Tree() as tree:
         tree.write(path.absolute(), text.encode("utf-8"), 0o644)
@@ -129,7 +129,7 @@ def _needs_broker(snapshot: ProgramSnapshot) -> bool:
 
 
 def _ask(installed: Installed) -> tuple[BrokerFacts | None, str]:
-    # Imported only now: it takes the reader of procman.toml.
+    # Imported when needed: it imports the reader of procman.toml.
     from procman.monitoring.broker_query import ask_broker
 
     try:
@@ -139,12 +139,12 @@ def _ask(installed: Installed) -> tuple[BrokerFacts | None, str]:
 
 
 def _with_hold(result: Result, hold: Hold | None) -> Result:
-    """Say of what is wrong with a held program that nobody will heal it: whoever is called must not wait for that."""
+    """Add to a problem of a held program that healing will not solve it: an administrator must not wait for that."""
     if hold is None or result.level is Level.OK:
         return result
-    remedy = f"procman release {result.program} lets it be healed."
+    remedy = f"procman release {result.program} (it is then healed again)"
     hint = f"{result.hint}\n{remedy}" if result.hint else remedy
-    return result._replace(detail=f"{result.detail} (held by {hold.by}: it is not healed)", hint=hint)
+    return result._replace(detail=f"{result.detail} (held by {hold.by}, so it is not healed)", hint=hint)
 
 
 def _running(

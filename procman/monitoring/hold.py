@@ -1,4 +1,4 @@
-"""`procman hold` and `release`: an administrator's order to leave programs as they are, and its end."""
+"""Hold and release programs: an administrator's order not to heal them, and its end."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from procman.model import InstalledProgram, Kind
 UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 
 MOST_DAYS = 3650
-"""Ten years: what is to be held for longer is held until it is released, and a calendar ends with the year 9999."""
+"""Ten years. A longer hold is one without an end, and no calendar shows dates after the year 9999."""
 
 
 def hold(
     installed: Installed, names: Sequence[str], seconds: float | None, reason: str, environment: Mapping[str, str]
 ) -> list[Hold]:
-    """Hold the programs that NAMES mean, for SECONDS or until they are released; a later hold replaces an earlier."""
+    """Hold the programs in `names` for `seconds`, or until they are released; a second hold replaces the first."""
     manifest, now, person = installed.manifest, time.time(), invoking_user(environment)
     holds = []
     with Tree() as tree:
@@ -39,7 +39,7 @@ def hold(
 def release(
     installed: Installed, names: Sequence[str], environment: Mapping[str, str]
 ) -> list[tuple[InstalledProgram, bool]]:
-    """Release the programs that NAMES mean; tell of each whether it was held."""
+    """Release the programs in `names`, and return for each whether it was held."""
     manifest, person = installed.manifest, invoking_user(environment)
     done = []
     with Tree() as tree:
@@ -52,28 +52,31 @@ def release(
 
 
 def seconds_of(text: str) -> float:
-    """Return the seconds of a span as a person writes it: `90s`, `30min`, `2h`, `1d`, `1h30min`.
+    """Return the seconds of a length of time: `90s`, `30min`, `2h`, `1d`, `1h30min`.
 
-    Raises ConfigurationError, also for more than `MOST_DAYS`.
+    Raises ConfigurationError if it is not a length of time, or longer than `MOST_DAYS`.
     """
     parts = re.findall(r"(\d+)\s*(s|min|m|h|d)\s*", text)
-    # As floats, which have no number of digits that is too large for them.
+    # Floats accept any number of digits.
     total = sum(float(number) * UNITS[unit] for number, unit in parts)
     if not total or not re.fullmatch(r"(\d+\s*(s|min|m|h|d)\s*)+", text):
-        raise ConfigurationError([f"{text!r} is no span of time"], hint="Write one like 90s, 30min, 2h, 1d or 1h30min.")
+        raise ConfigurationError(
+            [f"--for: {text!r} is not a length of time"], hint="Write 90s, 30min, 2h, 1d or 1h30min, for example."
+        )
     if total > MOST_DAYS * UNITS["d"]:
         raise ConfigurationError(
-            [f"{text:.40} is too long: at most {MOST_DAYS}d"], hint="Without --for it is held until it is released."
+            [f"--for: {text:.40} is too long: at most {MOST_DAYS}d"],
+            hint="Without --for, a program is held until it is released.",
         )
     return total
 
 
 def invoking_user(environment: Mapping[str, str]) -> str:
-    """Return who gives an order: the user behind sudo, or the caller."""
+    """Return the user who runs this command: the caller of sudo, or the current user."""
     try:
         return environment.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
-        return "somebody"
+        return "an unknown user"
 
 
 def _meant(installed: Installed, names: Sequence[str]) -> list[InstalledProgram]:

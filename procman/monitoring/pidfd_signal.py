@@ -1,7 +1,7 @@
-"""Signals to the main process of a program: to that process and no other, whatever pids are used again meanwhile (S3).
+"""Send a signal to the main process of a program, and to no process that has reused its pid (S3).
 
-The pid comes from the process manager. It is held fast by a descriptor first; then the process manager is asked once
-more whether that is still the one.
+The process manager reports the pid. A descriptor is opened for that process first; then the process manager must report
+the same pid again.
 """
 
 from __future__ import annotations
@@ -18,48 +18,48 @@ from procman.model import InstalledProgram, State
 
 
 class ProcessChanged(ProcmanError):
-    """The process is another one by now, or is not to be signalled any more."""
+    """The process has been replaced, or must no longer be signalled."""
 
 
 def identity(pid: int | None) -> str:
-    """Return a text that is the same for the same process only; empty where there is none."""
+    """Return a text that identifies process `pid`, also after its pid was reused; empty if there is none."""
     ticks = None if pid is None else start_ticks(pid)
     return "" if ticks is None else f"{pid} {ticks}"
 
 
 def send(controller: Controller, program: InstalledProgram, process: str, number: signal.Signals) -> None:
-    """Send the signal NUMBER to the main process of PROGRAM, if that is still PROCESS and is still to run.
+    """Send the signal `number` to the main process of `program`, if it is still `process` and should still run.
 
-    Raises ProcessChanged, and ProcmanError where it may not be signalled.
+    Raises ProcessChanged, or ProcmanError without permission to send a signal.
     """
     pid = int(process.split()[0])
     with _held(pid) as descriptor:
         [state] = controller.states([program])
         if state.pid != pid or identity(pid) != process:
-            raise ProcessChanged(f"{program.name}: process {pid} has ended meanwhile")
+            raise ProcessChanged(f"{program.name}: process {pid} has ended in the meantime")
         if not state.desired or state.state is not State.RUNNING:
-            raise ProcessChanged(f"{program.name}: it is {state.state.value} by now")
+            raise ProcessChanged(f"{program.name}: it is now {state.state.value}")
         try:
             if descriptor is None:
                 os.kill(pid, number)
             else:
                 signal.pidfd_send_signal(descriptor, number)
         except ProcessLookupError:
-            raise ProcessChanged(f"{program.name}: process {pid} has ended meanwhile") from None
+            raise ProcessChanged(f"{program.name}: process {pid} has ended in the meantime") from None
         except PermissionError:
             raise ProcmanError(
-                f"{program.name}: its process {pid} may not be signalled",
-                hint="Run this as root, or as the user of the programs.",
+                f"{program.name}: no permission to send a signal to its process {pid}",
+                hint="Run this as root or as the user of the programs.",
             ) from None
 
 
 @contextmanager
 def _held(pid: int) -> Iterator[int | None]:
-    """Hold PID fast: the descriptor means this very process for ever. None where the kernel cannot do that."""
+    """Yield a descriptor that always means this process; None if the kernel has no pidfd_open(2)."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
-        raise ProcessChanged(f"process {pid} has ended meanwhile") from None
+        raise ProcessChanged(f"process {pid} has ended in the meantime") from None
     except (AttributeError, OSError):
         yield None
         return

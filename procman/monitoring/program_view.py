@@ -1,4 +1,4 @@
-"""What is known of each program: its state, its heartbeat, what that comes to, and whether a restart is due."""
+"""Collect what is known about each program: its state, its heartbeat and verdict, and whether a restart is due."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Moment(NamedTuple):
-    """Now, by every clock that counts."""
+    """One moment by each clock."""
 
     monotonic: float
     wall: float
     boot: str | None
-    """None where the system tells no boot from another."""
+    """None if the system has no boot id."""
 
 
 def now() -> Moment:
-    """Return the present moment."""
+    """Return the current moment."""
     try:
         boot: str | None = BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
@@ -44,9 +44,9 @@ def program_snapshots(
     *,
     broker_answered: bool = False,
 ) -> list[ProgramSnapshot]:
-    """Return what is known of PROGRAMS in their STATES, in order.
+    """Return the snapshots of `programs` with their `states`, in order.
 
-    BROKER_ANSWERED: it has just been asked by somebody else and did answer, so that it is not to blame.
+    `broker_answered`: the caller has just queried the broker, and it answered, so it is not the cause of a problem.
     """
     moment, usual = now(), thresholds_of(manifest.health)
     due = restarts_due(manifest, programs, states)
@@ -62,7 +62,7 @@ def program_snapshots(
 
 
 def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment) -> Heartbeat:
-    """Return what PROGRAM says of itself. Its file may be anything, and its pid is only ever compared (S3)."""
+    """Return the heartbeat of `program`. Its file is untrusted, and the pid in it is only compared (S3)."""
     if state.pid is None or not program.launcher or program.kind is Kind.COMMAND:
         return NONE
     path = manifest.directories.run(program.name) / FILE
@@ -70,7 +70,7 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
         found = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
         content = None if found is None else read(found.decode("utf-8"))
     except UntrustedFile as error:
-        return Heartbeat(None, f"its heartbeat is not read: {error}")
+        return Heartbeat(None, f"its heartbeat is ignored: {error}")
     except ValueError as error:
         return Heartbeat(None, f"its heartbeat {path} is corrupt: {error}")
     if content is None or content["pid"] != state.pid or not _is_of_this_boot(content, path, state, moment):
@@ -81,8 +81,8 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
 def _is_of_this_boot(content: Mapping[str, Any], path: Path, state: ProgramState, moment: Moment) -> bool:
     if content["boot_id"] in (moment.boot, None):
         return True
-    # In a container a unit with a /proc of its own sees another id than a shell; but what was written since the process
-    # was started is of the same boot.
+    # In a container, a unit with its own /proc sees another boot id than a shell. A file that was written after the
+    # start of the process is of the same boot.
     try:
         changed = path.lstat().st_mtime
     except OSError:
@@ -92,7 +92,7 @@ def _is_of_this_boot(content: Mapping[str, Any], path: Path, state: ProgramState
 
 @cache
 def owners(user: str | None) -> frozenset[int]:
-    """Return who may have written a file of a program that runs as USER; None: as whoever installed it."""
+    """Return the uids that may own a file of a program that runs as `user`; None: as the user who installed it."""
     return frozenset({0, user_id(user) or 0})
 
 
@@ -106,7 +106,7 @@ def _is_touched(path: Path, written: float, moment: Moment, stale: float) -> boo
 
 
 def restarts_due(manifest: Manifest, programs: Sequence[InstalledProgram], states: Sequence[ProgramState]) -> list[str]:
-    """Return for each program, in order, why a restart is due; empty where none is."""
+    """Return for each program, in order, why a restart is due; empty if none is."""
     changed = _changed_behind_programs(manifest)
     return [_restart_due(program, state, changed) for program, state in zip(programs, states, strict=True)]
 
@@ -114,16 +114,16 @@ def restarts_due(manifest: Manifest, programs: Sequence[InstalledProgram], state
 def _restart_due(program: InstalledProgram, state: ProgramState, changed: Sequence[tuple[float, str, set[str]]]) -> str:
     if state.pid is None or state.since is None:
         return ""
-    # The times of files stay as they are when the clock is set: what neither clock calls newer was there at the start,
-    # and of what comes from the future nothing can be told.
+    # Setting the clock does not change the times of files. A file that is newer by only one of the two clocks existed
+    # at the start; a file from the future proves nothing.
     started, now = max(state.since, state.clock_then or 0.0), time.time()
-    # supervisord tells the start in whole seconds.
+    # supervisord reports the start in whole seconds.
     late = [what for at, what, names in changed if program.name in names and started < int(at) <= now]
     return ", ".join(late)
 
 
 def _changed_behind_programs(manifest: Manifest) -> list[tuple[float, str, set[str]]]:
-    """Return (time of change, what, whom it concerns) for the files whose change restarts nothing (R5)."""
+    """Return (time of change, reason, programs) of the files whose change restarts no program (R5)."""
     with_launcher = {program.name for program in manifest.programs if program.launcher}
     places = [
         (file.path, f"{file.path.name} is newer", set(file.programs))
@@ -137,5 +137,5 @@ def _changed_behind_programs(manifest: Manifest) -> list[tuple[float, str, set[s
         try:
             found.append((path.stat().st_mtime, what, names))
         except OSError:
-            continue  # missing or not for us to see; the comparison of files tells what is missing
+            continue  # missing or not visible; the comparison with the generation reports missing files
     return found

@@ -1,4 +1,4 @@
-"""`procman status`: what the process manager, the processes and the files on disk say of a project."""
+"""Collect the status of a project from the process manager, the processes and the files on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from procman.model import InstalledProgram, ProgramState, Result, State
 
 
 class ProgramStatus(NamedTuple):
-    """One row: a program, its state, and what was found out about it."""
+    """One row: a program, its state and its most severe result."""
 
     program: InstalledProgram
     state: ProgramState
@@ -31,7 +31,7 @@ class ProgramStatus(NamedTuple):
 
 
 class ProjectStatus(NamedTuple):
-    """All of it, at one moment."""
+    """The status of a project at one moment."""
 
     manifest: Manifest
     generation: int
@@ -39,9 +39,9 @@ class ProjectStatus(NamedTuple):
     """Seconds since the epoch."""
     programs: tuple[ProgramStatus, ...]
     differences: tuple[str, ...]
-    """How the host and procman.toml differ from what was installed; empty: in sync."""
+    """How the files and procman.toml differ from the installed generation; empty: in sync."""
     pending: tuple[str, ...]
-    """What an interrupted install left to do."""
+    """The steps that an interrupted install has left."""
 
     @property
     def exit_status(self) -> int:
@@ -53,12 +53,12 @@ class ProjectStatus(NamedTuple):
 
 
 def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
-    """Return the status of the programs that NAMES mean; renders nothing, and ends within the controller's timeout."""
+    """Return the status of the programs in `names`; renders nothing, and ends within the controller's timeout."""
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
     controller = controller_of(manifest)
     answer = Background(lambda: controller.states(programs))
-    # While the process manager thinks about its answer, what needs it is imported and the files are compared.
+    # Imports and the comparison of files go on while the process manager prepares its answer.
     from procman.monitoring.checks.quick import check_lightly
     from procman.monitoring.program_view import program_snapshots
 

@@ -1,7 +1,7 @@
-"""supervisord's protocol for event listeners (supervisor 4.3, "Events"): every event is acknowledged at once.
+"""Implement supervisord's protocol for event listeners (supervisor 4.3, "Events"): acknowledge every event at once.
 
-What the listener is for goes by its own clock. supervisord is never kept waiting: an event that comes during a look is
-answered after it, and supervisord keeps others until then. The end of its standard input is the end of supervisord.
+The checks run by the listener's own clock. An event that arrives during a check is answered after it; supervisord
+queues further events until then. When standard input ends, supervisord has ended.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ HEADER = re.compile(rb"[^\n]*\blen:([0-9]{1,9})[^\n]*\n")
 
 
 class NoSupervisord(Exception):
-    """What came is not what a supervisord would say."""
+    """The input is not an event of supervisord."""
 
 
 def listen(look: Callable[[], float], reading: int = 0, writing: int = 1) -> None:
-    """Call LOOK, which returns after how many seconds it wants to be called again; return when supervisord is gone.
+    """Call `look`, which returns the seconds until its next call, again and again; return when supervisord ends.
 
-    READING and WRITING are the descriptors that supervisord holds the other ends of.
+    `reading` and `writing` are the descriptors of the pipes from and to supervisord.
     """
     due, received = time.monotonic(), b""
     try:
@@ -43,7 +43,7 @@ def listen(look: Callable[[], float], reading: int = 0, writing: int = 1) -> Non
 
 
 def _acknowledge(received: bytes, writing: int) -> bytes:
-    """Answer every whole event in what was RECEIVED, and return what is left of it."""
+    """Answer every complete event in `received`, and return the rest of it."""
     while found := HEADER.match(received):
         end = found.end() + int(found[1])
         if len(received) < end:
@@ -51,5 +51,5 @@ def _acknowledge(received: bytes, writing: int) -> bytes:
         received = received[end:]
         os.write(writing, RESULT + READY)
     if b"\n" in received and not found:
-        raise NoSupervisord(f"this is no event of supervisord's: {received[:80]!r}")
+        raise NoSupervisord(f"this is not an event of supervisord: {received[:80]!r}")
     return received

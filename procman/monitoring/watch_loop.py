@@ -1,4 +1,4 @@
-"""Has a project looked after: once, or for as long as its supervisord lives."""
+"""Watch a project: check it once, or repeatedly until its supervisord ends."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from procman.monitoring.heal import heal_programs
 from procman.monitoring.supervisord_listener import listen
 
 IDLE_SECONDS = 60.0
-"""How long to wait where there is nothing to look at: it is just being uninstalled."""
+"""The interval while nothing is installed, because an uninstall is running."""
 
 GARBAGE = 2_000
-"""Objects made before Python looks for garbage, in a process that lives for months."""
+"""New objects before Python collects garbage, in a process that lives for months."""
 
 Told = Callable[[Event], None]
 Warn = Callable[[str], None]
 
 
 def heal_once(state: Path, told: Told, warn: Warn) -> None:
-    """Look once at the project that has its state in STATE; return when all who are told of events have ended."""
+    """Check once the project with its state in `state`; return when all `on_event` commands have ended."""
     teller = Teller(warn)
     try:
         _heal(state, teller, told)
@@ -35,26 +35,26 @@ def heal_once(state: Path, told: Told, warn: Warn) -> None:
 
 
 def keep_healing(state: Path, told: Told, warn: Warn) -> None:
-    """Look again and again, as an event listener; return when supervisord is gone.
+    """Check the project repeatedly, as an event listener; return when supervisord ends.
 
-    What goes wrong is said and the next look comes all the same.
+    A check that fails is logged, once for the same error, and the next one follows.
     """
     protocol = os.dup(1)
-    # What anything prints must not reach supervisord, which would take it for a breach of the protocol.
+    # Any other output would be an error in the protocol for supervisord.
     os.dup2(2, 1)
     teller = Teller(warn)
-    said = ""
+    last = ""
 
     def one_look() -> float:
-        nonlocal said
+        nonlocal last
         began = time.monotonic()
         try:
             interval = _heal(state, teller, told)
-            said = ""
+            last = ""
         except ProcmanError as error:
             interval = IDLE_SECONDS
-            if error.message != said:
-                said = error.message
+            if error.message != last:
+                last = error.message
                 warn(f"{error.message}. {error.hint}")
         teller.reap()
         return max(0.1, interval - (time.monotonic() - began))
@@ -64,7 +64,7 @@ def keep_healing(state: Path, told: Told, warn: Warn) -> None:
 
 
 def _heal(state: Path, teller: Teller, told: Told) -> float:
-    """Look once and return after how many seconds the next look is due."""
+    """Check once, and return the seconds until the next check."""
     installed = installed_at(state)
     if installed is None:
         return IDLE_SECONDS

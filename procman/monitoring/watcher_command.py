@@ -1,4 +1,4 @@
-"""Whether the watcher can run, and whether root may run it: what else an install says of it."""
+"""Check whether the watcher can run, and whether root may run it."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from procman.project import Project
 
 SHEBANG_BYTES = 4096
 
-REMEDY = 'write procman = "/path/to/procman" under [health]'
+REMEDY = 'set procman = "/path/to/procman" in [health]'
 
 
 def watcher_problems(project: Project) -> list[str]:
-    """Return why it would not run, or why root must not run it: others than root could change what it is (S3)."""
+    """Return why the watcher cannot run, or why root must not run it: another user could change its files (S3)."""
     command = project.health.procman
     if command is None or watcher_argv(project) is None:
         return []
     where = f"{project.configuration_file}: health.procman"
     if not os.access(command, os.X_OK):
-        return [f"{where}: {command} is not there, or not to be executed: write where procman is, or remove the key"]
+        return [f"{where}: {command} does not exist or is not executable: set the path of procman, or remove the key"]
     if project.scope is not Scope.SYSTEM:
         return []
     return [
-        f"{where}: root is to run it, but others could change it: {problem}"
+        f"{where}: refusing to let root run a program that other users can modify: {problem}"
         for problem in command_trust_problems(command)
     ]
 
 
 def command_trust_problems(command: Path) -> list[str]:
-    """Return each reason why root must not run COMMAND: somebody else could change it, its interpreter or procman."""
+    """Return each reason why root must not run `command`: others can modify it, its interpreter or procman."""
     return list(dict.fromkeys(problem for file in _files(command) for problem in trust_problems(file, {0})))
 
 
 def watcher_notes(project: Project) -> list[str]:
-    """Return that nobody looks after the programs from outside, with the remedy; nothing where somebody does."""
+    """Return a warning if programs should be healed and no watcher is configured."""
     if project.health.procman is not None or not any(program.heal for program in project.programs):
         return []
-    return [f"nobody looks after the programs from outside, so that a frozen one may stay frozen: {REMEDY}"]
+    return [f"no watcher is configured, so a frozen program may stay frozen: {REMEDY}"]
 
 
 def _files(command: Path) -> Iterator[Path]:
-    """Yield what root would run: the command, its interpreter, and procman itself where it is this very one."""
+    """Yield the files that root would run: the command, its interpreter, and procman if it is this installation."""
     yield command
     try:
         with command.open("rb") as file:

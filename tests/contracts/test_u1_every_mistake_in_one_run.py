@@ -42,7 +42,7 @@ def test_six_mistakes_are_six_messages_with_file_line_key_and_remedy(host: Attac
 
 def test_a_hold_that_outlasts_the_calendar_is_refused_and_one_that_is_there_is_shown(host: AttackedHost) -> None:
     host.procman("install")
-    for span, said in (("99999999999d", "at most 3650d"), ("''", "'' is no span of time")):
+    for span, said in (("99999999999d", "at most 3650d"), ("''", "'' is not a length of time")):
         done = host.procman(f"hold one --for {span}", check=False)
         assert done.returncode == 2
         assert said in done.stderr

@@ -219,7 +219,7 @@ def test_monitoring_hears_2_and_the_cause_of_a_held_one_that_consumes_nothing(fa
     _, line = faulty.nagios("held")
     assert line.startswith("CATMAID CRITICAL - catmaid-held: messages have been waiting for ")
     assert "(10 in held), but it has a free slot and consumes nothing (held by " in line
-    assert "it is not healed) (PM301)" in line
+    assert "so it is not healed) (PM301)" in line
 
 
 def test_held_one_is_told_of_and_left_alone_until_it_is_released(faulty: Faulty) -> None:

@@ -161,7 +161,7 @@ def test_too_much_memory_restarts_warm_and_not_more_often_than_allowed(cared: Ca
     wait_for(lambda: ("gave-up", "") in cared.told("cared-large"), SOON, "it is restarted no more")
     events = [event for event in cared.events("cared-large") if event["what"] == "healing"]
     assert len(events) == RESTARTS
-    assert {event["reason"] for event in events} == {"it uses more than memory_restart_mib (10 MiB)"}
+    assert {event["reason"] for event in events} == {"it uses more memory than memory_restart_mib (10 MiB)"}
     time.sleep(LONG_ENOUGH / 2)
     wait_for(lambda: cared.pid("cared-large") != 0, SOON, "it runs")
     before = cared.pid("cared-large")

@@ -235,7 +235,9 @@ def test_held_worker_is_left_alone_and_healed_when_it_is_released(well: Programs
     wait_for(lambda: well.code(WORKER) == "PM301", STALL_SECONDS + SOON, "it is found")
     status, line = well.nagios(WORKER)
     assert (status, line.partition(": ")[0]) == (2, f"WELL CRITICAL - {WORKER}")
-    assert "(10 in well), but it has a free slot and consumes nothing (held by root: it is not healed) (PM301)" in line
+    assert (
+        "(10 in well), but it has a free slot and consumes nothing (held by root, so it is not healed) (PM301)" in line
+    )
     time.sleep(LONG_ENOUGH)
     assert (well.pid(WORKER), well.heartbeat(WORKER)["held"]) == (before, True)
     assert well.heartbeat(WORKER)["verdict"]["level"] == "CRITICAL"

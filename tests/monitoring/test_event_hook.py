@@ -1,4 +1,4 @@
-"""A command is told of events beside everything else, and root runs only what nobody else could have changed."""
+"""The `on_event` command gets each event, and root runs only a command that no other user can modify."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def told_by(*argv: str) -> Manifest:
     return replace(manifest(), programs=programs, health=HealthSettings(on_event=argv))
 
 
-def test_command_gets_the_event_as_json_and_nothing_of_the_callers_environment(
+def test_command_gets_the_event_as_json_and_a_clean_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET", "of the caller")
@@ -54,7 +54,7 @@ def test_command_gets_the_event_as_json_and_nothing_of_the_callers_environment(
     assert warnings == []
 
 
-def test_nobody_waits_for_it_and_it_is_ended_when_it_takes_too_long() -> None:
+def test_command_runs_in_the_background_and_is_killed_after_its_time_limit() -> None:
     warnings: list[str] = []
     teller = Teller(warnings.append, timeout=0.5)
     began = time.monotonic()
@@ -62,10 +62,10 @@ def test_nobody_waits_for_it_and_it_is_ended_when_it_takes_too_long() -> None:
     assert time.monotonic() - began < 0.5
     assert teller.reap()
     teller.wait()
-    assert "ended with status -9" in warnings[0]
+    assert "exited with status -9" in warnings[0]
 
 
-def test_no_more_than_a_few_run_at_once() -> None:
+def test_number_of_running_commands_is_limited() -> None:
     warnings: list[str] = []
     teller = Teller(warnings.append, timeout=1)
     for _ in range(MOST_AT_ONCE + 2):
@@ -74,20 +74,20 @@ def test_no_more_than_a_few_run_at_once() -> None:
     teller.wait()
 
 
-def test_command_that_cannot_be_run_hinders_nothing() -> None:
+def test_command_that_cannot_be_run_is_a_warning() -> None:
     warnings: list[str] = []
     Teller(warnings.append).tell(told_by("/nowhere/command"), EVENT)
     assert "/nowhere/command" in warnings[0]
 
 
-def test_nothing_is_run_where_nothing_is_configured() -> None:
+def test_no_command_runs_without_on_event() -> None:
     teller = Teller(pytest.fail)
     teller.tell(manifest(), EVENT)
     assert not teller.reap()
 
 
 @needs_root
-def test_root_runs_only_what_root_alone_can_change(tmp_path: Path) -> None:
+def test_root_runs_only_what_root_alone_can_modify(tmp_path: Path) -> None:
     assert user_for(("/bin/true",), "nobody") is None
     assert user_for(("/bin/true", "--word"), None) is None
     os.chown(tmp_path, NOBODY.pw_uid, -1)
@@ -101,7 +101,7 @@ def test_root_runs_only_what_root_alone_can_change(tmp_path: Path) -> None:
 
 
 @needs_root
-def test_as_the_users_it_has_no_rights_of_roots() -> None:
+def test_command_of_the_user_has_no_rights_of_root() -> None:
     with tempfile.TemporaryDirectory(prefix="pm") as name:
         os.chown(name, NOBODY.pw_uid, -1)
         script, told = Path(name, "script"), Path(name, "told")

@@ -1,4 +1,4 @@
-"""Holding, releasing, and what the event log tells of it."""
+"""Holding and releasing programs, and the events of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def held(installed: Installed, now: float = 0.0) -> list[str]:
         return sorted(read_holds(tree, installed.manifest.directories.state, now))
 
 
-def test_hold_is_written_and_told_and_so_is_its_end(installed: Installed) -> None:
+def test_hold_and_release_are_stored_and_logged(installed: Installed) -> None:
     [name, *_] = [program.name for program in installed.manifest.programs]
     [found] = hold(installed, [name], 7200, "to be drained", {"SUDO_USER": "ann"})
     assert found.until == pytest.approx(found.since + 7200)
@@ -64,28 +64,28 @@ def test_unknown_name_holds_nothing(installed: Installed) -> None:
         ("3650d", 315_360_000),
     ],
 )
-def test_span_of_time_is_read_as_people_write_it(text: str, seconds: float) -> None:
+def test_length_of_time_is_parsed(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "2", "h", "2 weeks", "-1h", "1h30", "0s", "1e9h", "2h x"])
-def test_what_is_no_span_of_time_is_refused(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="no span of time"):
+def test_invalid_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="is not a length of time"):
         seconds_of(text)
 
 
 @pytest.mark.parametrize("text", ["3651d", "3650d1s", "99999999999d", pytest.param("9" * 5000 + "s", id="long")])
-def test_span_of_time_that_no_calendar_has_is_refused(text: str) -> None:
+def test_length_of_time_beyond_any_calendar_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="too long: at most 3650d"):
         seconds_of(text)
 
 
-def test_who_gives_the_order_is_the_user_behind_sudo() -> None:
+def test_invoking_user_is_the_caller_of_sudo() -> None:
     assert invoking_user({"SUDO_USER": "ann"}) == "ann"
     assert invoking_user({}) != ""
 
 
-def test_events_of_programs_stand_between_procmans_own_by_time(installed: Installed) -> None:
+def test_events_of_procman_and_programs_are_merged_by_time(installed: Installed) -> None:
     name = installed.manifest.programs[0].name
     [first] = hold(installed, [name], None, "", {"SUDO_USER": "ann"})
     said = {

@@ -1,4 +1,4 @@
-"""A signal reaches the process that was meant, or none."""
+"""A signal reaches the intended process or none."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from procman.monitoring.pidfd_signal import ProcessChanged, identity, send
 PROGRAM = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
 
 
-class Telling:
-    """A process manager that says one thing."""
+class Reporting:
+    """A process manager that always reports the same state."""
 
     def __init__(self, state: ProgramState) -> None:
         self.state = state
@@ -30,7 +30,7 @@ class Telling:
 
 def controller(pid: object, **changes: object) -> Controller:
     state = ProgramState(PROGRAM.name, desired=True, state=State.RUNNING, pid=cast("int | None", pid))
-    return cast("Controller", Telling(state._replace(**changes)))  # type: ignore[arg-type]
+    return cast("Controller", Reporting(state._replace(**changes)))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_signal_reaches_the_process(
     assert process.wait(30) == -signal.SIGTERM
 
 
-def test_process_that_has_ended_is_not_mistaken_for_another(process: subprocess.Popen[bytes]) -> None:
+def test_process_that_has_ended_gets_no_signal(process: subprocess.Popen[bytes]) -> None:
     meant = identity(process.pid)
     process.kill()
     process.wait()
@@ -69,7 +69,7 @@ def test_same_pid_of_a_later_process_is_another_process(process: subprocess.Pope
 @pytest.mark.parametrize(
     "said", [{"pid": 1}, {"pid": None}, {"desired": False}, {"state": State.STOPPING}, {"state": State.UNKNOWN}]
 )
-def test_nothing_is_sent_once_the_process_manager_says_something_else(
+def test_no_signal_is_sent_after_the_process_manager_reports_a_change(
     process: subprocess.Popen[bytes], said: dict[str, object]
 ) -> None:
     with pytest.raises(ProcessChanged):
@@ -77,21 +77,21 @@ def test_nothing_is_sent_once_the_process_manager_says_something_else(
     assert process.poll() is None
 
 
-def test_the_process_manager_is_asked_after_the_process_is_held_fast(
+def test_process_manager_is_queried_after_the_descriptor_is_opened(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
-    pidfd_open, states = os.pidfd_open, Telling.states
+    pidfd_open, states = os.pidfd_open, Reporting.states
 
     def held(pid: int) -> int:
         order.append("held")
         return pidfd_open(pid)
 
-    def asked(self: Telling, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
+    def asked(self: Reporting, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         order.append("asked")
         return states(self, programs)
 
     monkeypatch.setattr(os, "pidfd_open", held)
-    monkeypatch.setattr(Telling, "states", asked)
+    monkeypatch.setattr(Reporting, "states", asked)
     pidfd_signal.send(controller(process.pid), PROGRAM, identity(process.pid), signal.SIGCONT)
     assert order == ["held", "asked"]

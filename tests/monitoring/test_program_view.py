@@ -1,4 +1,4 @@
-"""What a program says of itself is read with suspicion: its file is somebody else's, and may be anything (S3)."""
+"""Heartbeats are untrusted: the file of a heartbeat may have any owner and any content (S3)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def read(manifest: Manifest, which: InstalledProgram = PROGRAM, moment: Moment |
     return read_heartbeat(manifest, which, state(), moment or now())
 
 
-def test_a_heartbeat_is_read_and_judged(manifest: Manifest) -> None:
+def test_heartbeat_is_read_and_judged(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(busy=1))
     [found] = program_snapshots(manifest, [PROGRAM], [state()])
     assert found.says["busy"] == 1
@@ -58,7 +58,7 @@ def test_thresholds_are_those_of_the_project_and_the_program(manifest: Manifest)
     assert [found.code for found in verdicts if found] == ["PM200", "PM301"]
 
 
-def test_a_broker_that_answers_is_not_to_blame(manifest: Manifest) -> None:
+def test_broker_that_answers_is_not_the_cause(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(loop=time.monotonic() - 100, queues_asked=None))
     found = [
         program_snapshots(manifest, [PROGRAM], [state()], broker_answered=answered)[0].verdict
@@ -68,12 +68,12 @@ def test_a_broker_that_answers_is_not_to_blame(manifest: Manifest) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"pid": 1}, {"boot_id": "of yesterday"}])
-def test_a_heartbeat_of_another_process_or_boot_is_none(manifest: Manifest, changed: dict[str, Any]) -> None:
+def test_heartbeat_of_another_process_or_boot_is_ignored(manifest: Manifest, changed: dict[str, Any]) -> None:
     file_of(manifest).write_text(written(**changed))
     assert read(manifest) == NONE
 
 
-def test_a_heartbeat_of_what_looks_like_another_boot_counts_if_the_process_has_written_it(manifest: Manifest) -> None:
+def test_heartbeat_with_another_boot_id_counts_if_the_process_has_written_it(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(boot_id="as a container shows it elsewhere"))
     since = file_of(manifest).stat().st_mtime
 
@@ -86,52 +86,52 @@ def test_a_heartbeat_of_what_looks_like_another_boot_counts_if_the_process_has_w
     assert not is_read(since - 1, now()._replace(monotonic=time.monotonic() - 1000))
 
 
-def test_without_a_file_there_is_none(manifest: Manifest) -> None:
+def test_missing_file_is_no_heartbeat(manifest: Manifest) -> None:
     assert read(manifest) == NONE
 
 
 @pytest.mark.parametrize(
     "which", [program(Kind.COMMAND, name="catmaid-celery"), program(name="catmaid-celery", launcher=False)]
 )
-def test_what_has_no_launchers_part_inside_is_not_asked(manifest: Manifest, which: InstalledProgram) -> None:
+def test_command_and_program_without_launcher_have_no_heartbeat(manifest: Manifest, which: InstalledProgram) -> None:
     file_of(manifest).write_text(written())
     assert read(manifest, which) == NONE
 
 
-def test_a_program_without_a_process_says_nothing(manifest: Manifest) -> None:
+def test_program_without_a_process_has_no_heartbeat(manifest: Manifest) -> None:
     file_of(manifest).write_text(written())
     assert read_heartbeat(manifest, PROGRAM, state(State.STOPPED), now()) == NONE
 
 
-def test_a_link_is_not_followed(manifest: Manifest, tmp_path: Path) -> None:
+def test_symlink_is_not_followed(manifest: Manifest, tmp_path: Path) -> None:
     target = tmp_path / "elsewhere"
     target.write_text(written())
     file_of(manifest).symlink_to(target)
     found = read(manifest)
     assert found.content is None
-    assert found.problem.startswith("its heartbeat is not read: ")
+    assert found.problem.startswith("its heartbeat is ignored: ")
 
 
-def test_a_pipe_holds_nobody_up(manifest: Manifest) -> None:
+def test_pipe_does_not_block(manifest: Manifest) -> None:
     os.mkfifo(file_of(manifest))
     found = read(manifest)
     assert found.content is None
     assert found.problem.endswith("is not a regular file")
 
 
-def test_a_directory_is_no_heartbeat(manifest: Manifest) -> None:
+def test_directory_is_no_heartbeat(manifest: Manifest) -> None:
     file_of(manifest).mkdir()
     assert read(manifest).problem.endswith("is not a regular file")
 
 
 @pytest.mark.root("only root can give a file away")
-def test_a_file_of_somebody_else_is_refused(manifest: Manifest) -> None:
+def test_file_of_another_user_is_refused(manifest: Manifest) -> None:
     file_of(manifest).write_text(written())
     os.chown(file_of(manifest), 12345, -1)
     assert read(manifest).problem.endswith("belongs to uid 12345")
 
 
-def test_a_gigabyte_is_not_read(manifest: Manifest) -> None:
+def test_huge_file_is_not_read(manifest: Manifest) -> None:
     with file_of(manifest).open("w") as file:
         file.write(written())
         file.truncate(2**30)
@@ -140,7 +140,7 @@ def test_a_gigabyte_is_not_read(manifest: Manifest) -> None:
     assert time.monotonic() - before < 10
 
 
-def test_what_is_longer_than_any_heartbeat_is_corrupt_however_it_ends(manifest: Manifest) -> None:
+def test_file_over_the_size_limit_is_corrupt(manifest: Manifest) -> None:
     padded = written().rjust(MAX_BYTES + 1)
     file_of(manifest).write_text(padded)
     assert read(manifest).problem.endswith("it is too long")
@@ -159,7 +159,7 @@ NONSENSE = st.recursive(
 
 @given(nonsense=NONSENSE, field=st.sampled_from(sorted(heartbeat())))
 @example(nonsense=0, field="written")
-def test_a_field_of_any_other_type_never_does_more_than_make_it_corrupt(
+def test_field_of_a_wrong_type_makes_a_heartbeat_corrupt_at_most(
     tmp_path_factory: pytest.TempPathFactory, nonsense: Any, field: str
 ) -> None:
     base = tmp_path_factory.getbasetemp() / "nonsense"
@@ -168,7 +168,7 @@ def test_a_field_of_any_other_type_never_does_more_than_make_it_corrupt(
     manifest.directories.run("catmaid-celery").mkdir(parents=True, exist_ok=True)
     file_of(manifest).write_text(written(**{field: nonsense}))
     [found] = program_snapshots(manifest, [PROGRAM], [state()])
-    # What is only old is no nonsense: a file that was touched without being written.
+    # A file that is only old was touched without being written.
     assert found.heartbeat.problem or found.verdict or found.heartbeat == NONE or found.heartbeat.is_touched
 
 
@@ -182,7 +182,7 @@ def test_any_bytes_are_corrupt_or_none(tmp_path_factory: pytest.TempPathFactory,
     assert "corrupt" in read(manifest).problem
 
 
-def test_a_file_that_was_only_touched_could_not_be_written(manifest: Manifest) -> None:
+def test_file_that_was_only_touched_counts_as_unwritable(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(written=time.monotonic() - 100))
     [touched] = program_snapshots(manifest, [PROGRAM], [state()])
     assert (touched.heartbeat.is_touched, touched.verdict) == (True, None)
@@ -193,7 +193,7 @@ def test_a_file_that_was_only_touched_could_not_be_written(manifest: Manifest) -
     assert frozen.verdict.code == "PM201"
 
 
-def test_a_clock_that_was_set_back_or_forth_changes_nothing(manifest: Manifest) -> None:
+def test_setting_the_clock_changes_nothing(manifest: Manifest) -> None:
     file_of(manifest).write_text(written())
     moment = now()
     for seconds in (-86400, 86400):

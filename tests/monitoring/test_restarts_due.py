@@ -1,4 +1,4 @@
-"""A restart is due where a file is newer than the process, and not because somebody has set the clock (R5)."""
+"""A restart is due if a file is newer than the process, and not because the clock was set (R5)."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ HOUR = 3600.0
         (-900, -300 - HOUR, -300, False),
         # The file was written after that.
         (-60, -HOUR, -120, True),
-        # It was restarted after that: the file is from the future, and so nothing can be told.
+        # The process was restarted after that: the file is from the future and proves nothing.
         (HOUR - 900, -300, -300, False),
-        # It was started before the host had learned the time.
+        # The process was started before the clock of the host was set.
         (-900, -300, -1e9, False),
         (-60, -300, -1e9, True),
     ],
 )
-def test_a_file_is_newer_only_by_both_clocks(
+def test_file_is_newer_only_by_both_clocks(
     tmp_path: Path, written: float, since: float, clock_then: float | None, is_due: bool
 ) -> None:
     wish, now = sample.DESIRED_STATES["one"], time.time()

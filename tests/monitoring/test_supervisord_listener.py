@@ -1,4 +1,4 @@
-"""supervisord's protocol: every event is answered at once, looks go by a clock of their own, and its end is noticed."""
+"""supervisord's protocol: events are answered at once, checks run by their own clock, and its end ends the listener."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from procman.monitoring.supervisord_listener import NoSupervisord, listen
 
 @dataclass
 class Listening:
-    """A listener in a thread, and the ends of its pipes that supervisord would hold."""
+    """A listener in a thread, and supervisord's ends of its pipes."""
 
     to_it: int
     from_it: int
@@ -24,8 +24,8 @@ class Listening:
     error: Exception | None = None
     look_seconds: float = 0.0
 
-    def said(self, count: int) -> bytes:
-        """Return the next COUNT bytes that it says."""
+    def answers(self, count: int) -> bytes:
+        """Return the next `count` bytes that it writes."""
         found = b""
         while len(found) < count:
             found += os.read(self.from_it, count - len(found))
@@ -71,24 +71,24 @@ def event(payload: bytes = b"when:1795354713") -> bytes:
 ANSWER = b"RESULT 2\nOKREADY\n"
 
 
-def test_it_is_ready_at_once_and_answers_each_event(listening: Listening) -> None:
-    assert listening.said(6) == b"READY\n"
+def test_listener_is_ready_at_once_and_answers_each_event(listening: Listening) -> None:
+    assert listening.answers(6) == b"READY\n"
     for _ in range(3):
         os.write(listening.to_it, event())
-        assert listening.said(len(ANSWER)) == ANSWER
+        assert listening.answers(len(ANSWER)) == ANSWER
 
 
-def test_event_that_comes_in_pieces_is_answered_when_it_is_whole(listening: Listening) -> None:
-    listening.said(6)
+def test_event_in_pieces_is_answered_when_it_is_complete(listening: Listening) -> None:
+    listening.answers(6)
     whole = event(b"a payload\nof two lines len:99")
     for start in range(0, len(whole), 7):
         os.write(listening.to_it, whole[start : start + 7])
         time.sleep(0.01)
     os.write(listening.to_it, event())
-    assert listening.said(2 * len(ANSWER)) == 2 * ANSWER
+    assert listening.answers(2 * len(ANSWER)) == 2 * ANSWER
 
 
-def test_it_looks_by_its_own_clock_without_any_event(listening: Listening) -> None:
+def test_listener_checks_without_any_event(listening: Listening) -> None:
     deadline = time.monotonic() + 30
     while len(listening.looks) < 4:
         assert time.monotonic() < deadline
@@ -96,15 +96,15 @@ def test_it_looks_by_its_own_clock_without_any_event(listening: Listening) -> No
     assert all(later - earlier >= 0.05 for earlier, later in zip(listening.looks, listening.looks[1:], strict=False))
 
 
-def test_event_during_a_look_is_answered_after_it(listening: Listening) -> None:
+def test_event_during_a_check_is_answered_after_it(listening: Listening) -> None:
     listening.look_seconds = 0.3
-    listening.said(6)
+    listening.answers(6)
     os.write(listening.to_it, event())
-    assert listening.said(len(ANSWER)) == ANSWER
+    assert listening.answers(len(ANSWER)) == ANSWER
 
 
-def test_it_ends_with_its_supervisord(listening: Listening) -> None:
-    listening.said(6)
+def test_listener_ends_with_its_supervisord(listening: Listening) -> None:
+    listening.answers(6)
     closed = os.dup(listening.to_it)
     os.close(listening.to_it)
     os.close(closed)
@@ -113,8 +113,8 @@ def test_it_ends_with_its_supervisord(listening: Listening) -> None:
     listening.to_it = os.open(os.devnull, os.O_WRONLY)
 
 
-def test_what_no_supervisord_would_say_ends_it(listening: Listening) -> None:
-    listening.said(6)
+def test_invalid_event_ends_the_listener(listening: Listening) -> None:
+    listening.answers(6)
     os.write(listening.to_it, b"GET / HTTP/1.1\n")
     assert listening.ended()
     assert "GET /" in str(listening.error)

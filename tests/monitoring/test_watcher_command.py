@@ -1,4 +1,4 @@
-"""What looks after the programs, as install and init see it: whom root obeys, and what is said where nobody does."""
+"""The watcher, for install and init: which command root may run, and the warning without one."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ def project(command: str | None = "/bin/true", **changes: object) -> Project:
     ("backend", "log"),
     [(BackendName.SUPERVISOR, "/var/log/catmaid/catmaid-health.log"), (BackendName.SYSTEMD, None)],
 )
-def test_it_is_a_program_among_the_others(backend: BackendName, log: str | None) -> None:
+def test_watcher_is_a_program(backend: BackendName, log: str | None) -> None:
     [found] = installed_watcher(project(backend=backend))
     assert (found.name, found.key, found.kind, found.log_file) == ("catmaid-health", "health", Kind.HEALTH, log)
     assert installed_watcher(project(None)) == ()
 
 
-def test_command_of_roots_own_is_fine() -> None:
+def test_command_that_belongs_to_root_is_accepted() -> None:
     assert watcher_problems(project()) == []
     assert watcher_problems(project(None)) == []
 
 
-def test_command_that_is_not_there_is_refused_with_its_key(tmp_path: Path) -> None:
+def test_missing_command_is_refused_with_its_key(tmp_path: Path) -> None:
     (tmp_path / "procman").touch(mode=0o644)
     for command in ("/nowhere/procman", str(tmp_path / "procman")):
         [problem] = watcher_problems(project(command))
-        assert f"{REFERENCE}: health.procman: {command} is not there" in problem
+        assert f"{REFERENCE}: health.procman: {command} does not exist" in problem
 
 
 @needs_root
 @pytest.mark.parametrize("what", ["the command", "its interpreter", "a directory on the way"])
-def test_root_runs_nothing_that_others_could_change(tmp_path: Path, what: str) -> None:
+def test_root_runs_nothing_that_others_can_modify(tmp_path: Path, what: str) -> None:
     for name in ("bin", "env"):
         (tmp_path / name).mkdir()
     command, interpreter = tmp_path / "bin/procman", tmp_path / "env/python"
@@ -61,12 +61,12 @@ def test_root_runs_nothing_that_others_could_change(tmp_path: Path, what: str) -
     theirs = {"the command": command, "its interpreter": interpreter, "a directory on the way": tmp_path / "bin"}[what]
     os.chown(theirs, NOBODY.pw_uid, -1)
     found = watcher_problems(project(str(command)))
-    assert any(str(theirs) in problem and "root is to run it" in problem for problem in found)
+    assert any(str(theirs) in problem and "refusing to let root run" in problem for problem in found)
     of_a_user = project(str(command), scope=Scope.USER)
     assert watcher_problems(of_a_user) == []
 
 
-def test_install_says_where_nobody_looks_after_the_programs() -> None:
+def test_install_warns_if_no_watcher_is_configured() -> None:
     assert "[health]" in watcher_notes(project(None))[0]
     assert watcher_notes(project()) == []
     unhealed = project(None)
@@ -74,7 +74,7 @@ def test_install_says_where_nobody_looks_after_the_programs() -> None:
     assert watcher_notes(replace(unhealed, programs=programs)) == []
 
 
-def test_init_writes_down_the_procman_that_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_writes_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "procman").touch(mode=0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     draft = Draft()
@@ -82,7 +82,7 @@ def test_init_writes_down_the_procman_that_it_is(tmp_path: Path, monkeypatch: py
     assert draft.get("health", "procman") == str(tmp_path / "procman")
 
 
-def test_init_says_so_where_it_cannot_find_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_warns_if_it_cannot_find_its_own_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setattr(sys, "argv", ["/somewhere/__main__.py"])
     draft = Draft()
@@ -92,7 +92,9 @@ def test_init_says_so_where_it_cannot_find_itself(tmp_path: Path, monkeypatch: p
 
 
 @needs_root
-def test_init_does_not_have_root_run_what_others_could_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_init_writes_no_command_for_root_that_others_can_modify(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     command = tmp_path / "procman"
     command.touch(mode=0o755)
     os.chown(command, NOBODY.pw_uid, -1)
