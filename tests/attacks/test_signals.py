@@ -71,7 +71,7 @@ def test_root_ends_no_process_for_a_supervisord_that_might_not(public: Path, vic
     eventually(lambda: bool(children(victim.pid)), "it waits")
     told, listener = liar(public, victim.pid, NOBODY.pw_uid)
     assert told.answers_as() == NOBODY.pw_uid
-    with pytest.raises(ProcmanError, match="is not its supervisord's to stop"):
+    with pytest.raises(ProcmanError, match="its supervisord has no permission to stop process"):
         drain(told, ["catmaid-celery"], 1, lambda _: None)
     assert victim.poll() is None
     assert children(victim.pid)
@@ -83,7 +83,7 @@ def test_root_ends_no_process_for_a_supervisord_that_might_not(public: Path, vic
 def test_root_does_for_a_supervisord_of_roots(public: Path, victim: subprocess.Popen[bytes]) -> None:
     eventually(lambda: bool(children(victim.pid)), "it waits")
     told, listener = liar(public, victim.pid, 0)
-    with pytest.raises(ProcmanError, match="did not end"):
+    with pytest.raises(ProcmanError, match="did not stop"):
         drain(told, ["catmaid-celery"], -20, lambda _: None)
     eventually(lambda: not children(victim.pid) or victim.poll() is not None, "it was told to end")
     listener.kill()

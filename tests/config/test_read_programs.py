@@ -198,17 +198,14 @@ def test_invalid_autoscale_is_refused(tmp_path: Path, value: str) -> None:
 def test_environment_file_requires_the_launcher_under_supervisord(tmp_path: Path) -> None:
     text = PROJECT + 'environment_file = "/e"\n[worker.a]\nlauncher = false\n[beat]'
     assert problems(tmp_path, text) == [
-        (
-            "FILE:9: worker.a.launcher: environment_file is read by the launcher: "
-            "remove launcher = false, or environment_file"
-        )
+        ("FILE:9: worker.a.launcher: the launcher reads environment_file: remove launcher = false, or environment_file")
     ]
     read(tmp_path, text.replace("[worker.a]", 'backend = "systemd"\n[worker.a]'))
 
 
 def test_negative_nice_requires_systemd_and_root(tmp_path: Path) -> None:
     assert problems_with(tmp_path, "[beat]\nnice = -5") == [
-        'FILE:8: beat.nice: supervisord cannot do this: -5 needs backend = "systemd"'
+        'FILE:8: beat.nice: supervisord does not support this: -5 needs backend = "systemd"'
     ]
     assert problems(tmp_path, USER_SCOPE + 'backend = "systemd"\n[beat]\nnice = -5') == [
         'FILE:9: beat.nice: below 0 is not possible with scope = "user": only root can raise the priority'

@@ -118,7 +118,8 @@ def test_directive_that_a_users_systemd_does_not_support_is_refused_in_user_scop
 )
 def test_key_that_supervisord_does_not_support_is_refused(tmp_path: Path, key: str) -> None:
     assert read(tmp_path, key).programs
-    assert f"worker.celery.{key.split()[0]}: supervisord cannot" in problems(tmp_path, key, project='user = "www-data"')
+    found = problems(tmp_path, key, project='user = "www-data"')
+    assert f"worker.celery.{key.split()[0]}: supervisord does not support this" in found
 
 
 def test_negative_nice_is_refused_in_user_scope(tmp_path: Path) -> None:

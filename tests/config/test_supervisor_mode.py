@@ -111,4 +111,4 @@ def test_group_is_refused_under_supervisord(tmp_path: Path) -> None:
     [problem] = problems(
         tmp_path, PROJECT.replace('user = "www-data"', 'user = "www-data"\ngroup = "staff"') + "[beat]"
     )
-    assert "project.group: supervisord changes the user alone" in problem
+    assert "project.group: supervisord sets only the user, with that user's own groups" in problem

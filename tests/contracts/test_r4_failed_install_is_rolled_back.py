@@ -72,7 +72,7 @@ def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouch
         "catmaid-d: stopped and unloaded",
         "catmaid-a: restarted",
         "catmaid-b: restarted",
-        "catmaid-e: was unloaded already",
+        "catmaid-e: was already unloaded",
         "catmaid-a: restarted",
         "catmaid-b: restarted",
         "catmaid-d: added and started",

@@ -11,7 +11,7 @@ OWN = 'templates = "/etc/catmaid/templates"'
 BROKEN = {
     "a line that is none": ("{{ marker | comment }}\nnonsense\n", "supervisord"),
     "another section": ("[program:evil]\ncommand=/bin/id\n", "catmaid"),
-    "a section of the whole": ("[supervisord]\nuser=root\n", "does not belong there"),
+    "a section of the whole": ("[supervisord]\nuser=root\n", "is not allowed here"),
     "an option with a wrong value": (
         "[program:{{ program.name | plain_name }}]\ncommand=x\nstopsignal=NO\n",
         "conf.d/catmaid-one.conf",

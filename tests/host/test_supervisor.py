@@ -34,7 +34,7 @@ def tiny(stocked: Host) -> Project:
     """A project under procman's own supervisord, which its install starts itself: the key is not set."""
     project = Project(stocked, "tiny", TINY)
     said = project.procman("install", "--no-check").stderr
-    assert "does not start by itself when the host boots; systemd starts it with this" in said
+    assert "does not start when the host boots; to let systemd start it, set" in said
     assert 'supervisord = "/opt/procman/bin/supervisord"' in said
     return project
 
@@ -43,7 +43,7 @@ def tiny(stocked: Host) -> Project:
 def own(tiny: Project) -> Project:
     """A worker and beat under the same supervisord, which has a unit from now on."""
     project, said = install_own(tiny.host)
-    assert "was not started by systemd: it goes on" in said
+    assert "was not started by systemd: it keeps running" in said
     return project
 
 

@@ -1,24 +1,24 @@
-"""supervisord, the host's or procman's own: files, verification, control."""
+"""The backend for supervisord, the host's or procman's own: rendering, verification, control."""
 
 from __future__ import annotations
 
 from procman.backends.record import Backend, Rule, Watcher
 from procman.model import Scope
 
-ONLY_SYSTEMD = 'supervisord cannot do this: {value} needs backend = "systemd"'
+ONLY_SYSTEMD = 'supervisord does not support this: {value} needs backend = "systemd"'
 
 BACKEND = Backend(
     name="supervisor",
     rules=(
         Rule(
             "project.group",
-            "supervisord changes the user alone, to that user's own groups: remove it, make it the user's group "
-            '(usermod --gid), or use backend = "systemd"',
+            "supervisord sets only the user, with that user's own groups: remove this key, make the group the user's "
+            'own (usermod --gid), or use backend = "systemd"',
             scope=Scope.SYSTEM,
         ),
         Rule(
             "program.launcher",
-            "environment_file is read by the launcher: remove launcher = false, or environment_file",
+            "the launcher reads environment_file: remove launcher = false, or environment_file",
             refused="False",
             beside="project.environment_file",
         ),

@@ -1,4 +1,4 @@
-"""Carries out activations: loads, replaces and unloads the programs of a supervisord as their sections changed."""
+"""Carry out activations: load, replace and unload programs of a supervisord whose sections have changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from procman.model import Action, Activation, InstalledProgram
 
 
 def activate(client: Client, activation: Activation, progress: Progress) -> str:
-    """Load, replace or leave the program of `activation`, which is not to be removed; return what was done."""
+    """Load, replace or keep the program of `activation`, whose action is not REMOVE; return what was done."""
     program = activation.program
     differences = reread(client)
     info = client.infos([program.name])[program.name]
@@ -20,19 +20,19 @@ def activate(client: Client, activation: Activation, progress: Progress) -> str:
     if asked_for is None and info:
         asked_for = desired(info, autostart=program.autostart)
     if asked_for is False and program.autostart:
-        # supervisord starts an autostart program as soon as it is loaded, if only for a moment (R11).
-        return f"left stopped; `procman start {program.name}` starts it as it is configured now"
+        # Loading a program with autostart would start it, if only for a moment (R11).
+        return f"left stopped; start it with the new configuration with `procman start {program.name}`"
     if info is None:
         return _add(client, program, progress, start=bool(asked_for))
     if program.name in differences.removed:
         raise ProcmanError(
-            f"{program.name}: supervisord does not read its section any more",
-            hint=f"See [include] in {client.main.path}, and run `procman install`.",
+            f"{program.name}: supervisord no longer reads its section",
+            hint=f"Check [include] in {client.main.path}, then run `procman install`.",
         )
     if activation.action is Action.ADD and program.name not in differences.changed:
         if asked_for and not info["start"]:
             order_start(client, program)
-        return "was loaded already"
+        return "was already loaded"
     return _replace(client, activation, differences, progress, start=bool(asked_for))
 
 
@@ -44,7 +44,7 @@ def remove(client: Client, program: InstalledProgram, progress: Progress) -> str
     except Fault as fault:
         if fault.code != BAD_NAME:
             raise
-        return "was unloaded already"
+        return "was already unloaded"
     return "stopped and unloaded"
 
 
@@ -69,9 +69,9 @@ def _replace(client: Client, activation: Activation, differences: Reread, progre
 def _stop_for(client: Client, activation: Activation, progress: Progress, *, changed: bool) -> None:
     program = activation.program
     loaded = activation.old_stop_timeout_seconds
-    # No generation before had it: the section that is loaded may be somebody else's.
-    somebody_elses = changed and (loaded is None or activation.action is Action.ADD)
-    if somebody_elses or (loaded is not None and loaded < program.stop_timeout_seconds):
+    # No earlier generation had the program, so the loaded section may be an unmanaged one.
+    is_unmanaged = changed and (loaded is None or activation.action is Action.ADD)
+    if is_unmanaged or (loaded is not None and loaded < program.stop_timeout_seconds):
         drain(client, [program.name], program.stop_timeout_seconds, progress)
     else:
         stop_gracefully(client, {program.name: max(loaded or 0, program.stop_timeout_seconds)}, progress)

@@ -1,6 +1,6 @@
-"""XML-RPC to a supervisord, with a time limit on every call and every failure in plain words (R10).
+"""Call supervisord by XML-RPC, with a time limit for every call and a clear message for every failure (R10).
 
-supervisor's own client has no time limit: a suspended supervisord hangs it for ever.
+supervisor's own client has no time limit: a suspended supervisord blocks it for ever.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from procman.errors import ProcmanError
 from procman.host import process
 
 Info = Mapping[str, Any]
-"""What supervisord's `getProcessInfo` answers."""
+"""The answer to supervisord's `getProcessInfo`."""
 
 ANSWER_SECONDS = 5.0
-"""How long a mere question, such as one about states, waits for supervisord (R10)."""
+"""How long a query, such as one for states, waits for supervisord (R10)."""
 
 PATIENCE_SECONDS = 60.0
-"""How long an order waits for an answer: a supervisord that starts hundreds of programs answers nobody meanwhile."""
+"""How long a command waits for supervisord, which does not answer while it is starting hundreds of programs."""
 
 SHUTDOWN_STATE = 6
 BAD_NAME = 10
@@ -37,71 +37,71 @@ ALREADY_ADDED = 90
 CANT_REREAD = 92
 
 WORDS = {
-    1: "this supervisord is older than 3.2 and does not know the order",
+    1: "this supervisord is older than 3.2 and does not know the command",
     SHUTDOWN_STATE: "supervisord is shutting down or restarting",
     BAD_NAME: "supervisord has not loaded it",
-    20: "supervisord finds no such file",
-    21: "supervisord may not execute it",
+    20: "supervisord cannot find the file",
+    21: "supervisord is not allowed to execute it",
     30: "supervisord could not do it",
     50: "supervisord could not start it",
     91: "it is still running",
     CANT_REREAD: "supervisord cannot read its configuration",
 }
-"""Plain words for supervisor 4.3's fault codes (`supervisor.xmlrpc.Faults`)."""
+"""A message for each of supervisor 4.3's fault codes (`supervisor.xmlrpc.Faults`)."""
 
 HINTS = {
     1: "Install supervisor 4 or later.",
-    SHUTDOWN_STATE: "Wait until it is back, then run the same command again.",
-    BAD_NAME: "`procman install` loads it.",
-    20: "`procman install` writes its files again.",
-    21: "`procman install` writes its files again.",
-    CANT_REREAD: "Mend that file, then run the same command again. What runs is not affected.",
+    SHUTDOWN_STATE: "Wait until it is running, then run the same command again.",
+    BAD_NAME: "To load it, run `procman install`.",
+    20: "To write its files again, run `procman install`.",
+    21: "To write its files again, run `procman install`.",
+    CANT_REREAD: "Fix that file, then run the same command again. Running programs are not affected.",
 }
 
 
 class Unreachable(ProcmanError):
-    """No supervisord answered."""
+    """supervisord did not answer."""
 
 
 class NotRunning(Unreachable):
-    """Nothing listens where supervisord should."""
+    """Nothing listens at supervisord's address."""
 
 
 class Fault(ProcmanError):
-    """supervisord answered, and refused."""
+    """supervisord answered with an error."""
 
     def __init__(self, code: int, text: str, subject: str) -> None:
         self.code = code
         self.text = without_content(text.partition(": ")[2])
-        words = WORDS.get(code, f"supervisord refuses: {without_content(text)}")
+        words = WORDS.get(code, f"supervisord reports: {without_content(text)}")
         detail = f" ({self.text})" if self.text and self.text != subject else ""
         super().__init__(f"{subject}: {words}{detail}" if subject else f"{words}{detail}", hint=HINTS.get(code, ""))
 
 
 @dataclass(frozen=True)
 class Client:
-    """Asks one supervisord."""
+    """A client of one supervisord."""
 
     main: MainFile
     start_hint: str
     """How an administrator starts this supervisord."""
     timeout: float
-    """Seconds that a call may take."""
+    """How many seconds a call may take."""
 
     def call(self, method: str, *parameters: Any, timeout: float | None = None) -> Any:
-        """Call METHOD of the namespace `supervisor`; raise Unreachable or Fault."""
+        """Call `method` of the namespace `supervisor`; raise Unreachable or Fault."""
         subject = str(parameters[0]) if parameters and isinstance(parameters[0], str) else ""
         return self._answer(f"supervisor.{method}", parameters, subject, timeout)
 
     def answers_as(self) -> int | None:
-        """Return the user whom this supervisord runs as; None where that cannot be told."""
+        """Return the id of the user that this supervisord runs as; None if unknown."""
         try:
             return xmlrpc.peer_uid(self.main.address, time.monotonic() + self.timeout)
         except OSError:
             return None
 
     def infos(self, names: Iterable[str]) -> dict[str, Info | None]:
-        """Return what supervisord says of each of NAMES, which may be `group:name`; None: not loaded. One call."""
+        """Return supervisord's answer for each of `names` (may be `group:name`), in one call; None if not loaded."""
         desired = list(names)
         calls = [{"methodName": "supervisor.getProcessInfo", "params": [name]} for name in desired]
         answers = self._answer("system.multicall", (calls,), "", None) if desired else []
@@ -124,11 +124,13 @@ class Client:
         except xmlrpc.RpcFault as fault:
             raise Fault(fault.code, fault.text, subject) from None
         except xmlrpc.NotRpc:
-            raise Unreachable(f"what answers at {format_address(self.main.address)} is no supervisord") from None
+            raise Unreachable(
+                f"a program other than supervisord answers at {format_address(self.main.address)}"
+            ) from None
         if status == xmlrpc.UNAUTHORIZED:
             raise Unreachable(
-                f"supervisord refuses the username and password of {self.main.path}",
-                hint="Write the plain ones under [supervisorctl] there, as supervisorctl needs them too.",
+                f"supervisord rejects the username and password in {self.main.path}",
+                hint="Set them in plain text under [supervisorctl] there; supervisorctl needs them too.",
             )
         raise Unreachable(f"supervisord answers {method} with HTTP status {status}")
 
@@ -142,8 +144,8 @@ class Client:
         where = format_address(self.main.address)
         if isinstance(error, FileNotFoundError) and (pid := running_pid(self.main)) is not None:
             return Unreachable(
-                f"supervisord runs (process {pid}), but its socket {where} was deleted",
-                hint=f"`kill -HUP {pid}` has it stop its programs, make the socket again and start them.",
+                f"supervisord is running (process {pid}), but its socket {where} was deleted",
+                hint=f"To stop its programs, create the socket again and start them, run `kill -HUP {pid}`.",
             )
         if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
             return NotRunning(f"supervisord is not running: nothing answers at {where}", hint=self.start_hint)
@@ -151,26 +153,26 @@ class Client:
             owner = _owner(self.main.address)
             who = "with sudo" if owner == "root" else f"as {owner}"
             return Unreachable(
-                f"{where} belongs to {owner}, who alone may speak to it", hint=f"Run the same command {who}."
+                f"{where} belongs to {owner}, and only {owner} may use it", hint=f"Run the same command {who}."
             )
         if isinstance(error, TimeoutError):
             return Unreachable(f"supervisord does not answer at {where} within {limit:g} s", hint=self._sleeper())
-        return Unreachable(f"supervisord cannot be asked at {where}: {error or type(error).__name__}")
+        return Unreachable(f"cannot connect to supervisord at {where}: {error or type(error).__name__}")
 
     def _sleeper(self) -> str:
         pid = running_pid(self.main)
         if pid is not None and process.suspended(pid):
-            return f"Its process {pid} was suspended by a signal: `kill -CONT {pid}` lets it go on."
-        return "See whether it is busy or suspended: ps -o pid,stat,etime,args -C supervisord"
+            return f"Its process {pid} was suspended by a signal. To continue it, run `kill -CONT {pid}`."
+        return "Check whether it is busy or suspended: ps -o pid,stat,etime,args -C supervisord"
 
 
 def format_address(address: Address) -> str:
-    """Return ADDRESS as a person writes it."""
+    """Return `address` for display."""
     return str(address) if isinstance(address, Path) else f"http://{address[0]}:{address[1]}"
 
 
 def running_pid(main: MainFile) -> int | None:
-    """Return the process named in supervisord's pid file, if that is a supervisord and not plainly another one."""
+    """Return the process in supervisord's pid file, if it is a supervisord and not clearly a different one."""
     try:
         pid = int(main.pid_file.read_text(encoding="ascii", errors="replace")) if main.pid_file else 0
     except (OSError, ValueError):
@@ -182,7 +184,7 @@ def running_pid(main: MainFile) -> int | None:
 
 
 def _owner(address: Address) -> str:
-    """The owner of the socket, or of the directory that hides it."""
+    """Return the owner of the socket, or of the directory that hides it."""
     if not isinstance(address, Path):
         return "root"
     for path in (address, *address.parents):

@@ -1,4 +1,4 @@
-"""Speaks to the supervisord of one project: asks it about its programs, and gives it orders."""
+"""Start, stop and query the programs of one project through supervisord."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ if TYPE_CHECKING:
     from procman.backends.supervisor.systemd_unit import Service
 
 LOG_TAIL_BYTES = 64 * 1024
-"""How much of supervisord's own log is asked for to count restarts."""
+"""How much of supervisord's own log is read to count restarts."""
 
 TERSE_LEVELS = ("warn", "error", "critical")
-"""At these levels supervisord does not log what it starts."""
+"""Log levels at which supervisord does not log the programs it starts."""
 
 SERVICES = {DEFAULT_FILES[0]: "supervisord", DEFAULT_FILES[1]: "supervisor"}
 """The systemd services of Red Hat's and Debian's packages."""
 
 
 def controller(project: str, scope: Scope, supervisor: SupervisorSettings) -> SupervisorController:
-    """Return what speaks to the supervisord of an installed PROJECT."""
+    """Return the controller for the supervisord of the installed `project`."""
     places = directories_for(project, scope, os.environ)
     if supervisor.mode is SupervisorMode.EXISTING:
         return SupervisorController(supervisor.configuration, embedded=False, unit=(scope, places.units))
@@ -62,30 +62,30 @@ def controller(project: str, scope: Scope, supervisor: SupervisorSettings) -> Su
 
 @dataclass(eq=False)
 class SupervisorController:
-    """Speaks to the supervisord that `configuration` belongs to.
+    """Controls the programs of a project through the supervisord with the file `configuration`.
 
-    What an order needs is imported when one is given: `status` gives none.
+    Modules that only commands need are imported on use, because `status` gives no commands.
     """
 
     configuration: Path
     _: KW_ONLY
     embedded: bool
     known: MainFile | None = None
-    """What to go by when that file is gone, as it is for a while during `uninstall`."""
+    """Used if that file does not exist, which happens during `uninstall`."""
     command: Path | None = None
-    """Starts an embedded one that has no systemd unit."""
+    """Starts procman's own supervisord if it has no systemd unit."""
     unit: tuple[Scope, Path] | None = None
-    """The scope and the directory in which one is looked for."""
+    """The scope and the directory of that systemd unit."""
     timeout: float = ANSWER_SECONDS
     """Seconds within which `states` ends."""
     patience: float = PATIENCE_SECONDS
-    """Seconds within which every single call of everything else does."""
+    """Seconds within which each call of the other methods ends."""
     _fresh: set[str] = field(default_factory=set, init=False)
-    """Programs that came up with a supervisord started here: they already run what an activation would load."""
+    """Programs that were started by a supervisord started here: they already run what an activation would load."""
 
     @cached_property
     def client(self) -> Client:
-        """The way to supervisord; a ProcmanError says what is wrong with its configuration file."""
+        """The client for supervisord. Raises ProcmanError if its configuration file is unusable."""
         try:
             main = read_main_file(self.configuration)
         except NoConfiguration:
@@ -123,7 +123,7 @@ class SupervisorController:
         try:
             stop_gracefully(self.client, {each.name: each.stop_timeout_seconds for each in programs}, progress)
         except NotRunning as error:
-            progress(f"{error.message}; there is nothing to stop")
+            progress(f"{error.message}; nothing to stop")
 
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         from procman.backends.graceful_stop import stop_and_start
@@ -146,14 +146,14 @@ class SupervisorController:
         self._fresh.discard(program.name)
         if activation.desired is False:
             self.stop([program], progress)
-            return "came up with supervisord, and was stopped again"
-        return "came up with supervisord"
+            return "started together with supervisord, and stopped again"
+        return "started together with supervisord"
 
     def unload(self, sections: Sequence[Path], progress: Progress) -> None:
-        """Do nothing: every section that procman writes is a program's."""
+        """Do nothing: every section that procman writes belongs to one program."""
 
     def reload(self, sections: Sequence[Path], progress: Progress) -> None:  # noqa: ARG002 - others take long
-        """Have the host's systemd read what SECTIONS say of supervisord's own unit; what runs goes on as it is."""
+        """Make systemd read those of `sections` that belong to supervisord's unit; this does not affect programs."""
         if self._service:
             self._service.reload(sections)
 
@@ -173,7 +173,7 @@ class SupervisorController:
         return f"{self.supervisorctl()} restart {program.name}"
 
     def supervisorctl(self) -> str:
-        """Return the words that call supervisorctl for this supervisord."""
+        """Return the command line of supervisorctl for this supervisord."""
         beside = Path(sys.executable).with_name("supervisorctl")
         words = ["supervisorctl"]
         if self.embedded:
@@ -182,7 +182,7 @@ class SupervisorController:
 
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
         if program.log_file is None:
-            raise ProcmanError(f"{program.name} keeps no log file")
+            raise ProcmanError(f"{program.name} has no log file")
         from procman.host.log_file import read_log
 
         return read_log(Path(program.log_file), lines, follow=follow)
@@ -203,28 +203,28 @@ class SupervisorController:
 
     def _restarts(self, seconds: float) -> dict[str, int] | None:
         main = self.client.main
-        # A pipe or terminal in the place of the log would make supervisord wait for it.
+        # If the log were a pipe or terminal, supervisord would wait for input from it.
         no_file = main.log_file == "syslog" or main.log_file.startswith("/dev/")
         if no_file or main.log_level in TERSE_LEVELS or seconds <= 0:
             return None
         log = _end_of(main.log_file)
         try:
-            # supervisord takes longer to answer than the file to read, and answers nobody else meanwhile.
+            # Reading the file is faster than asking supervisord, which answers no other client meanwhile.
             return restarts_in(log or self.client.call("readLog", -LOG_TAIL_BYTES, 0, timeout=seconds))
         except ProcmanError:
             return None
 
     def _start_hint(self) -> str:
         if self.embedded:
-            return "`procman start` starts it."
+            return "To start it, run `procman start`."
         service = SERVICES.get(self.configuration)
         return f"systemctl start {service}" if service else f"supervisord -c {self.configuration}"
 
 
 def _end_of(log: str) -> str:
-    """Return the end of supervisord's LOG; nothing where that cannot be read from here."""
+    """Return the end of supervisord's log file; empty if it cannot be read."""
     if not Path(log).is_absolute():
-        return ""  # it is relative to wherever supervisord was started
+        return ""  # relative to the directory that supervisord was started in
     try:
         return (read_untrusted(Path(log), None, LOG_TAIL_BYTES) or b"").decode("utf-8", "replace")
     except (UntrustedFile, OSError):

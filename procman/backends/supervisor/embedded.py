@@ -1,4 +1,4 @@
-"""procman's own supervisord: one per host or user, shared by its projects, started and stopped here."""
+"""Start and stop procman's own supervisord, which all projects of a host or user share."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from procman.errors import ProcmanError
 from procman.host import process
 from procman.subprocesses import CLEAN_ENVIRONMENT, Completed, capture
 
-START_HINT = "`procman start` starts it."
+START_HINT = "To start it, run `procman start`."
 
 START_SECONDS = 30
-"""How long supervisord may take to read its files and answer; it does so within one second unless the host is busy."""
+"""How long supervisord may take to read its files and answer; usually it takes less than a second."""
 
 SOCKET_BYTES = 107
-"""unix(7): `sun_path` without its closing zero."""
+"""The length of `sun_path` without its terminating zero (unix(7))."""
 
 SUFFIX_BYTES = len(".4194304")
-"""supervisor 4.3 binds the socket as NAME.PID first; no pid is longer (proc(5), pid_max)."""
+"""supervisor 4.3 first binds the socket as NAME.PID; no pid is longer (proc(5), pid_max)."""
 
 
 def start_supervisord(
@@ -44,10 +44,10 @@ def start_supervisord(
     command: Path | None = None,
     service: Service | None = None,
 ) -> bool:
-    """Start the supervisord of CONFIGURATION unless it runs, and return once it answers; say whether it was started.
+    """Start the supervisord of `configuration` unless it is running; return once it answers whether it was started.
 
-    Its unit SERVICE does it where there is one; else COMMAND, or the supervisord of procman's own Python. The socket
-    and pid file of one that was killed are no obstacle.
+    It is started by its unit `service` if that is installed; otherwise by `command`, or the supervisord of procman's
+    own Python. The socket and pid file of a supervisord that was killed do not prevent the start.
     """
     client = _client(configuration, timeout)
     try:
@@ -72,13 +72,13 @@ def start_supervisord(
 
 
 def own_command() -> Path | None:
-    """Return the supervisord beside procman's own Python, for a unit or a crontab to name; None if there is none."""
+    """Return the supervisord beside procman's own Python, to be used in a unit or crontab; None if there is none."""
     beside = Path(sys.executable).with_name("supervisord")
     return beside if beside.exists() else None
 
 
 def started_by_hand(configuration: Path, service: Service) -> int | None:
-    """Return the pid of the supervisord of CONFIGURATION if it runs, and not under its unit SERVICE."""
+    """Return the pid of the supervisord of `configuration` if it is running, but not under its unit `service`."""
     try:
         pid = int(_client(configuration, PATIENCE_SECONDS).call("getPID", timeout=ANSWER_SECONDS))
         return None if service.main_pid() == pid else pid
@@ -87,9 +87,9 @@ def started_by_hand(configuration: Path, service: Service) -> int | None:
 
 
 def stop_supervisord(client: Client, progress: Progress, service: Service | None = None) -> bool:
-    """Stop all programs warm and side by side, then their supervisord; say whether there was one.
+    """Stop all programs gracefully and in parallel, then their supervisord; return whether it was running.
 
-    Its unit SERVICE, if it has one, starts it no more.
+    Its unit `service`, if there is one, is disabled.
     """
     pid = _stop_programs(client, progress)
     if service:
@@ -107,10 +107,10 @@ def stop_supervisord(client: Client, progress: Progress, service: Service | None
 
 
 def _stop_programs(client: Client, progress: Progress) -> int | None:
-    """Stop all programs, and return the pid of their supervisord; None if it does not run, or is ending already."""
+    """Stop all programs and return the pid of their supervisord; None if it is not running or is shutting down."""
     try:
         pid = int(client.call("getPID"))
-        # supervisord's own shutdown stops one group after the other.
+        # supervisord's own shutdown would stop one group after another.
         stop_gracefully(client, _stop_timeouts(client), progress)
     except NotRunning:
         return None
@@ -122,18 +122,18 @@ def _stop_programs(client: Client, progress: Progress) -> int | None:
 
 
 def check_socket_length(socket: Path | tuple[str, int]) -> None:
-    """Raise ProcmanError if the path of SOCKET is longer than the kernel takes, with what supervisord adds to it."""
+    """Raise ProcmanError if the path of `socket`, with the suffix that supervisord adds, is too long for the kernel."""
     most = SOCKET_BYTES - SUFFIX_BYTES
     length = len(os.fsencode(socket)) if isinstance(socket, Path) else 0
     if length > most:
         raise ProcmanError(
-            f"{socket}: the path of this socket has {length} bytes; {most} is the most",
-            hint="Set XDG_STATE_HOME to a directory with a shorter path and run `procman install` again.",
+            f"{socket}: the path of this socket has {length} bytes, more than the maximum of {most}",
+            hint="Set XDG_STATE_HOME to a directory with a shorter path, then run `procman install` again.",
         )
 
 
 def _stop_timeouts(client: Client) -> dict[str, float]:
-    """The stop timeout of each loaded program; of one that is no longer configured, the longest of all."""
+    """Return the stop timeout of each loaded program; for programs no longer configured, the longest of all."""
     configured = {(each["group"], each["name"]): each["stopwaitsecs"] for each in client.call("getAllConfigInfo")}
     longest = max(configured.values(), default=0)
     loaded = [(info["group"], info["name"]) for info in client.call("getAllProcessInfo")]
@@ -144,17 +144,17 @@ def _client(configuration: Path, timeout: float) -> Client:
     try:
         return Client(read_main_file(configuration), START_HINT, timeout)
     except NoConfiguration as error:
-        raise NoConfiguration(error.message, hint="`procman install` writes it.") from None
+        raise NoConfiguration(error.message, hint="To write it, run `procman install`.") from None
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the caller's: what supervisord has, all programs get."""
-    entry = account(None)  # none in a container that runs as a number
+    """Return an environment without the caller's variables, because all programs inherit supervisord's environment."""
+    entry = account(None)  # None in a container that runs with a user id without an account
     return CLEAN_ENVIRONMENT | (login_environment(entry) if entry else {})
 
 
 def _wait_until_answers(client: Client, completed: Completed, service: Service | None = None) -> None:
-    # Another procman may have started it at the same moment, so that this one found the socket taken.
+    # Another procman command may have started it at the same moment, so that this start found the socket in use.
     deadline = time.monotonic() + (1 if completed.status else START_SECONDS)
     while True:
         try:
@@ -170,11 +170,11 @@ def _wait_until_answers(client: Client, completed: Completed, service: Service |
 def _not_started(client: Client, completed: Completed, service: Service | None) -> ProcmanError:
     if service:
         return ProcmanError(
-            f"systemd has started supervisord, and {START_SECONDS} s later it does not answer",
+            f"supervisord does not answer {START_SECONDS} s after systemd started it",
             hint=f"See {service.command('status')} and {client.main.log_file}.",
         )
-    said = completed.stderr.rpartition("Error: ")[2].partition("For help,")[0]
-    reason = without_content(said) or f"nothing answers, though it ended with status {completed.status}"
+    output = completed.stderr.rpartition("Error: ")[2].partition("For help,")[0]
+    reason = without_content(output) or f"it does not answer, although its start exited with status {completed.status}"
     return ProcmanError(f"supervisord did not start: {reason}", hint=f"See {client.main.log_file}.")
 
 
@@ -187,8 +187,10 @@ def _wait_until_gone(client: Client, pid: int | None) -> None:
             if pid is None or not process.alive(pid):
                 return
         except ProcmanError:
-            # It answers that it is shutting down, or hangs up while it does.
+            # It reports that it is shutting down, or closes the connection.
             pass
         if time.monotonic() > deadline:
-            raise ProcmanError(f"supervisord did not end within {START_SECONDS} s", hint=f"See {client.main.log_file}.")
+            raise ProcmanError(
+                f"supervisord did not stop within {START_SECONDS} s", hint=f"See {client.main.log_file}."
+            )
         time.sleep(0.05)

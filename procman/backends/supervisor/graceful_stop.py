@@ -1,4 +1,4 @@
-"""Stops programs of a supervisord so that running tasks finish, and waits for them."""
+"""Stop programs of a supervisord so that running tasks finish, and wait for them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from procman.host import process as processes
 from procman.model import State
 
 HEAD_START_SECONDS = 0.5
-"""No Celery app is imported and connected to its broker in so short a time."""
+"""Too short for a Celery app to be imported and connected to its broker."""
 
 EXEC_SECONDS = 5.0
-"""How long supervisord's copy of itself may take on a busy host to become the program, and a script to start it."""
+"""How long a forked supervisord may take on a busy host to exec the program, and a script to start it."""
 
 WRAPPERS = {"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox", "su", "runuser", "sudo"}
-"""Programs that start another one and wait for it. TERM ends most of them at once and leaves the other one running."""
+"""Programs that start another program and wait for it. TERM ends most of them at once and leaves the other running."""
 
 
 def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progress) -> None:
-    """Stop the programs side by side and return when all have ended; LIMITS maps each, in order, to its stop timeout.
+    """Stop programs in parallel and return when all have ended; `limits` maps each, in order, to its stop timeout.
 
-    What is not loaded counts as ended. Raises ProcmanError when one takes longer than supervisord should give it.
+    A program that is not loaded counts as ended. Raises ProcmanError if one is still running after supervisord should
+    have killed it.
     """
     wait, pending = StopWait(progress), dict(limits)
     while True:
@@ -38,7 +39,7 @@ def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progr
             if info is None or ended(info):
                 pending.pop(name)
             elif state_of(info) in RUNNING_STATES and not _is_being_forked(info["pid"]):
-                # Also one that ended by itself as the order came, and was started again.
+                # Even one that exited just before the command, and was restarted.
                 _order(client, "stopProcess", name, False)
             elif state_of(info) is State.UNKNOWN:
                 raise _lost(name, info)
@@ -48,12 +49,11 @@ def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progr
 
 
 def drain(client: Client, names: Iterable[str], seconds: float, progress: Progress) -> None:
-    """Stop programs so that running tasks finish, whatever the sections say that supervisord has loaded for them.
+    """Stop programs so that running tasks finish, even if the sections that supervisord has loaded would lose them.
 
-    A section with `stopasgroup=true` or a short `stopwaitsecs` loses tasks when supervisord stops it. So TERM goes to
-    the main process alone, without supervisord's knowing, for up to SECONDS; and what supervisord starts in its place
-    is killed before it has come to ask for tasks. NAMES may be `group:name`. May be repeated after an interruption
-    anywhere.
+    With `stopasgroup=true` or a short `stopwaitsecs`, a stop by supervisord loses tasks. So TERM goes to the main
+    process directly, which then has up to `seconds` to finish; a process that supervisord starts in its place is killed
+    before it can receive tasks. `names` may be `group:name`. Can be repeated after an interruption at any point.
     """
     wait, limits = StopWait(progress), dict.fromkeys(names, seconds)
     mains = {name: int(info["pid"]) for name, info in client.infos(limits).items() if info and _has_process(info)}
@@ -69,13 +69,13 @@ def drain(client: Client, names: Iterable[str], seconds: float, progress: Progre
 
 
 def _take_stock(client: Client, mains: dict[str, int], last_alive: float) -> None:
-    """Drop from MAINS, all of which lived at LAST_ALIVE, what has ended; and end what came in its place."""
+    """Remove ended processes from `mains`, all alive at `last_alive`, and stop those started in their place."""
     for name, info in client.infos(mains).items():
         pid = info["pid"] if info else 0
         if pid == mains[name]:
             continue
         if pid and time.monotonic() - last_alive > HEAD_START_SECONDS:
-            # This host was too busy to be in time: the new process may have a task by now.
+            # The host was too busy to act in time: the new process may already have a task.
             _terminate(client, name, pid)
             mains[name] = pid
             continue
@@ -87,7 +87,7 @@ def _take_stock(client: Client, mains: dict[str, int], last_alive: float) -> Non
 
 
 def unload(client: Client, names: Iterable[str]) -> list[str]:
-    """Unload the groups that hold nothing but NAMES, which have ended; say what was done, and what could not be."""
+    """Unload the groups that contain only `names`, which have ended; return what was done and what was not possible."""
     stopped = {_full(name) for name in names}
     present = [(info["group"], info["name"]) for info in client.call("getAllProcessInfo")]
     done = []
@@ -109,7 +109,7 @@ def _has_process(info: Info) -> bool:
 
 
 def _is_being_forked(pid: int) -> bool:
-    """Whether PID is still supervisord's own copy: it would swallow TERM as supervisord does, and live on."""
+    """Return whether `pid` is still a forked supervisord, which would handle TERM itself and keep running."""
     words = processes.arguments(pid)
     return bool(words) and words == processes.arguments(processes.parent(pid) or 0)
 
@@ -121,9 +121,9 @@ def _wait_until_executed(pid: int) -> None:
 
 
 def _forestall(client: Client, name: str) -> int:
-    """Stop NAME, whose process has ended and whose new one can have no task yet, with all that one has started.
+    """Stop the program `name`, whose new process cannot have a task yet, together with everything it has started.
 
-    Return the pid of one that runs all the same, on a host too busy to be in time; 0 if there is none.
+    Return the pid of a process that keeps running because the host was too busy to act in time; 0 if there is none.
     """
     deadline = time.monotonic() + HEAD_START_SECONDS
     while (info := client.infos([name])[name]) and not ended(info) and time.monotonic() < deadline:
@@ -132,8 +132,8 @@ def _forestall(client: Client, name: str) -> int:
         if not is_ours:
             _order(client, "stopProcess", name, False)
         elif _leads_group(pid):
-            # In this order: what is killed before the order is started again, and the order would then end the new
-            # script alone. What a script leaves behind when it ends is still in its group.
+            # First the stop, then the kill: supervisord would restart a process killed before the stop, and the stop
+            # would end only the new script. Processes that a script leaves behind are still in its group.
             _order(client, "stopProcess", name, False)
             _kill_group(pid)
         time.sleep(0.01)
@@ -141,7 +141,7 @@ def _forestall(client: Client, name: str) -> int:
 
 
 def _leads_group(pid: int) -> bool:
-    """Whether supervisord has made PID the leader of a group of its own, as it does with each of its processes."""
+    """Return whether `pid` leads its own process group, as each process that supervisord starts does."""
     try:
         return os.getpgid(pid) == pid
     except ProcessLookupError:
@@ -149,13 +149,13 @@ def _leads_group(pid: int) -> bool:
 
 
 def _kill_group(pid: int) -> None:
-    # Not ours to kill: supervisord's TERM must do.
+    # If procman may not kill it, supervisord's TERM has to suffice.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
 def _may_signal(client: Client, pid: int) -> bool:
-    """Whether the supervisord that told of PID might signal it too; root does nothing for it that it may not (S3)."""
+    """Return whether the supervisord that reported `pid` could signal it itself; root does no more than that (S3)."""
     if os.geteuid() != 0:
         return True
     answers_as = client.answers_as()
@@ -163,7 +163,7 @@ def _may_signal(client: Client, pid: int) -> bool:
 
 
 def _order(client: Client, method: str, name: str, what: object) -> None:
-    """Give an order about the program NAME, which may have ended meanwhile."""
+    """Send a command for the program `name`, which may have ended meanwhile."""
     try:
         client.call(method, name, what)
     except Fault as fault:
@@ -177,12 +177,12 @@ def _full(name: str) -> tuple[str, str]:
 
 
 def _lost(name: str, info: Info) -> ProcmanError:
-    hint = f"See process {info['pid']}, and end it by hand." if info["pid"] else "Start supervisord again."
+    hint = f"Check process {info['pid']}, and stop it by hand." if info["pid"] else "Restart supervisord."
     return ProcmanError(f"{name}: supervisord has lost track of it (state UNKNOWN)", hint=hint)
 
 
 def _terminate(client: Client, name: str, pid: int) -> None:
-    """Send TERM to the main process, which is below PID if a shell waits there for it."""
+    """Send TERM to the main process, which is a child of `pid` if that is a shell that waits for it."""
     _wait_until_executed(pid)
     main = _main_process(name, pid)
     if main == pid:
@@ -190,7 +190,8 @@ def _terminate(client: Client, name: str, pid: int) -> None:
         return
     if not _may_signal(client, main):
         raise ProcmanError(
-            f"{name}: its process {main} is not its supervisord's to stop", hint="See whose it is, and end it by hand."
+            f"{name}: its supervisord has no permission to stop process {main}",
+            hint="Check which user owns it, and stop it by hand.",
         )
     try:
         os.kill(main, signal.SIGTERM)
@@ -198,7 +199,7 @@ def _terminate(client: Client, name: str, pid: int) -> None:
         return
     except PermissionError:
         raise ProcmanError(
-            f"{name}: may not signal its process {main}", hint="Run the same command with sudo."
+            f"{name}: no permission to signal its process {main}", hint="Run the same command with sudo."
         ) from None
 
 
@@ -207,15 +208,15 @@ def _main_process(name: str, pid: int) -> int:
     while Path((processes.arguments(pid) or [""])[0]).name.lstrip("-") in WRAPPERS:
         children = processes.children(pid)
         if not children:
-            # It may be about to start one, which TERM to the script would leave running.
+            # It may be about to start a child, which TERM to the script would leave running.
             if time.monotonic() > deadline:
                 return pid
             time.sleep(0.01)
             continue
         if len(children) > 1:
             raise ProcmanError(
-                f"{name}: process {pid} is a script with {len(children)} processes below it, so TERM could lose tasks",
-                hint=f"When it runs no task, stop it with `supervisorctl stop {name}`, then run the command again.",
+                f"{name}: process {pid} is a script with {len(children)} child processes, so TERM could lose tasks",
+                hint=f"Once it runs no tasks, stop it with `supervisorctl stop {name}`, then run this command again.",
             )
         pid = children[0]
     return pid

@@ -1,4 +1,4 @@
-"""What a check before an install finds out about this host and its supervisord, and what an install warns about."""
+"""Examine the host and its supervisord before an install, and warn about what will not work there."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
 
 def examine(project: Project) -> ManagerReport:
-    """Return how the host's supervisord does; procman's own is started when it is needed."""
+    """Return the condition of the host's supervisord; empty for procman's own, which is started when needed."""
     if project.supervisor.mode is not SupervisorMode.EXISTING:
         return ManagerReport()
     path = project.supervisor.configuration
     report = ManagerReport(
-        adoption=f"`procman install --replace FILE` takes over one of the supervisord of {path}",
+        adoption=f"`procman install --replace FILE` adopts a program of the supervisord of {path}",
     )
     try:
         main = read_main_file(path)
@@ -40,7 +40,9 @@ def examine(project: Project) -> ManagerReport:
         tcp = options.get("inet_http_server")
         if tcp is not None and "password" not in tcp:
             report = replace(report, tcp_without_password=tcp.get("port", ""))
-        version = str(Client(main, "Start it as the host starts it.", ANSWER_SECONDS).call("getSupervisorVersion"))
+        version = str(
+            Client(main, "Start supervisord as this host usually does.", ANSWER_SECONDS).call("getSupervisorVersion")
+        )
         return replace(report, supervisor_version=version)
     except ProcmanError as error:
         return replace(report, problem=error.message, remedy=error.hint)
@@ -61,19 +63,19 @@ def _stop_seconds(project: Project) -> int:
     try:
         return stop_seconds(project.supervisor, render(project))
     except ProcmanError:
-        # The install will say what is wrong. supervisord ends one after the other.
+        # The install reports what is wrong. supervisord stops one program after another.
         return sum(program.stop_timeout_seconds for program in project.programs)
 
 
 def _of_embedded(project: Project) -> Iterator[str]:
-    """Whether procman's own supervisord is back after a boot."""
+    """Yield reasons why procman's own supervisord does not start at boot."""
     if not systemd_host.BOOTED.is_dir():
         yield from _without_systemd(project)
     elif project.supervisor.supervisord is None:
         name = own_command() or "/path/to/supervisord"
         yield (
-            "supervisord does not start by itself when the host boots; systemd starts it with this under "
-            f'[supervisor]: supervisord = "{name}"'
+            "supervisord does not start when the host boots; to let systemd start it, set under [supervisor]: "
+            f'supervisord = "{name}"'
         )
     else:
         yield from _with_unit(project)
@@ -81,14 +83,14 @@ def _of_embedded(project: Project) -> Iterator[str]:
 
 def _without_systemd(project: Project) -> Iterator[str]:
     if project.supervisor.supervisord:
-        yield "no systemd runs here, and nothing else reads the unit of supervisord: remove the key supervisord"
+        yield "systemd is not running here, so the unit of supervisord has no effect: remove the key supervisord"
     command = project.supervisor.supervisord or own_command()
     words = [str(command)] if command else [sys.executable, "-m", "supervisor.supervisord"]
     line = f"@reboot {shlex.join([*words, '-c', str(project.supervisor.configuration)])}"
     # In a crontab % ends the line (crontab(5)).
     line = line.replace("%", r"\%")
     if line not in _crontab():
-        yield f"supervisord does not start by itself when the host boots; with `crontab -e` add this line:\n{line}"
+        yield f"supervisord does not start when the host boots; with `crontab -e`, add this line:\n{line}"
 
 
 def _crontab() -> list[str]:
@@ -102,14 +104,14 @@ def _with_unit(project: Project) -> Iterator[str]:
     if project.scope is Scope.USER:
         reason = systemd_host.unreachable(project.scope)
         if reason:
-            yield f"supervisord is not started by systemd: {reason}"
+            yield f"systemd cannot start supervisord: {reason}"
         yield from warnings_of_user(max(stop_timeout_seconds(program) for program in project.programs))
     service = Service(project.scope, project.directories.units)
     pid = started_by_hand(project.supervisor.configuration, service)
     if pid:
         supervisorctl = controller(project.name, project.scope, project.supervisor).supervisorctl()
         yield (
-            f"supervisord (process {pid}) was not started by systemd: it goes on, and systemd starts it from the next "
-            f"boot on. To have that at once, when running tasks are finished: {supervisorctl} stop all; "
+            f"supervisord (process {pid}) was not started by systemd: it keeps running, and systemd starts it at the "
+            f"next boot. To switch now, which waits for running tasks: {supervisorctl} stop all; "
             f"{supervisorctl} shutdown; {service.command('start')}"
         )

@@ -1,4 +1,4 @@
-"""Has supervisord read its files again, load programs from them and start them."""
+"""Make supervisord read its files again, load programs from them and start them."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from procman.model import InstalledProgram, State
 
 @dataclass(frozen=True)
 class Reread:
-    """How the files differ from what supervisord runs, by name of the group; an ungrouped program is its own."""
+    """How the files differ from what supervisord has loaded, by group; a program without a group is its own group."""
 
     changed: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
 
 
 def reread(client: Client) -> Reread:
-    """Have supervisord read its files again, which loads nothing yet; the error names the file it cannot read."""
+    """Make supervisord read its files again, without loading anything; the error names a file that it cannot read."""
     try:
         [[_, changed, removed]] = client.call("reloadConfig")
     except Fault as fault:
@@ -49,12 +49,12 @@ def reread(client: Client) -> Reread:
 
 
 def locate_error(text: str, contents: Mapping[Path, str | None]) -> str:
-    """Return the file, with a line if it can be found, that supervisord's complaint TEXT is about; empty if unknown.
+    """Return the file, and the line if known, that supervisord's error `text` is about; empty if unknown.
 
-    CONTENTS holds what is or will be in the files it reads; None: cannot be read as text.
+    `contents` maps each file that it reads to its present or future content, None if that is not valid text.
     """
-    said = re.search(r"\[([^\]:]+:[^\]]+)\]|in section '([^']+)'", text)
-    section = said and (said[1] or said[2])
+    found_section = re.search(r"\[([^\]:]+:[^\]]+)\]|in section '([^']+)'", text)
+    section = found_section and (found_section[1] or found_section[2])
     for file, content in contents.items():
         if content is None:
             if "codec can't decode" in text:
@@ -69,7 +69,7 @@ def locate_error(text: str, contents: Mapping[Path, str | None]) -> str:
 
 
 def _contents(main: MainFile) -> dict[Path, str | None]:
-    """Return what is in the files that supervisord reads, in its order: its own, then the included ones."""
+    """Return the content of the files that supervisord reads, in its order: the main file, then the included ones."""
     found: dict[Path, str | None] = {}
     for file in (main.path, *included(main.includes)):
         try:
@@ -82,10 +82,10 @@ def _contents(main: MainFile) -> dict[Path, str | None]:
 
 
 def load(client: Client, program: InstalledProgram, progress: Progress) -> list[str]:
-    """Load PROGRAM, which starts it if it autostarts; say what else was done.
+    """Load `program`, which starts it if it has autostart; return what else was done.
 
-    What runs under its name in a group that is no longer configured so (a section taken over from somebody else) is
-    drained first, that there are never two of it.
+    A program of the same name in a group that is no longer configured (an adopted section) is drained first, so that
+    there are never two of it.
     """
     leftovers = _leftovers(client, program.name)
     done = []
@@ -98,7 +98,7 @@ def load(client: Client, program: InstalledProgram, progress: Progress) -> list[
         if fault.code == BAD_NAME:
             raise ProcmanError(
                 f"{program.name}: supervisord does not read its section",
-                hint=f"See [include] in {client.main.path}, and run `procman install`.",
+                hint=f"Check [include] in {client.main.path}, then run `procman install`.",
             ) from None
         if fault.code != ALREADY_ADDED:
             raise
@@ -114,26 +114,26 @@ def _leftovers(client: Client, name: str) -> list[str]:
 
 
 def load_again(client: Client, name: str) -> None:
-    """Load the changed section of NAME, which has ended; it starts if it autostarts."""
+    """Load the changed section of `name`, which has ended; this starts it if it has autostart."""
     client.call("removeProcessGroup", name)
     client.call("addProcessGroup", name)
 
 
 def start(client: Client, programs: Iterable[InstalledProgram], progress: Progress) -> None:
-    """Start what of `programs` does not run, in order, from its section as it is in the files now."""
+    """Start those of `programs` that are not running, in order, from their current sections."""
     differences = _reread_if_possible(client, progress)
     for program in programs:
         _start(client, program, differences, progress)
 
 
 def _reread_if_possible(client: Client, progress: Progress) -> Reread:
-    """A file of somebody else that cannot be read is no reason not to start what is loaded."""
+    """Reread the files if possible: an invalid unmanaged file must not prevent the start of loaded programs."""
     try:
         return reread(client)
     except NotRunning:
         raise
     except ProcmanError as error:
-        progress(f"{error.message}; starting what supervisord has loaded")
+        progress(f"{error.message}; starting programs as supervisord has loaded them")
         return Reread()
 
 
@@ -152,7 +152,7 @@ def _start(client: Client, program: InstalledProgram, differences: Reread, progr
 
 
 def order_start(client: Client, program: InstalledProgram) -> None:
-    """Tell supervisord to start PROGRAM; it need not have stayed up when this returns."""
+    """Make supervisord start `program`, without waiting whether it stays up."""
     try:
         client.call("startProcess", program.name, False)
     except Fault as fault:

@@ -1,5 +1,4 @@
-"""The files of a project under supervisord: a section and a start script per program, the launcher, procman's own
-supervisord and its unit."""
+"""Render a project for supervisord: sections, start scripts, the launcher, procman's own supervisord and its unit."""
 
 from __future__ import annotations
 
@@ -19,33 +18,33 @@ from procman.project import Beat, Program, Project, RenderedFile, Rendering
 from procman.templating import Templates
 
 PRIORITIES = {Kind.WORKER: "900", Kind.COMMAND: "910", Kind.BEAT: "920"}
-"""supervisord starts the lowest first and stops it last: beat sends nothing while no worker is up."""
+"""supervisord starts the lowest first and stops it last, so that beat sends no tasks while no worker is running."""
 
 NEVER_GIVE_UP = "1000000"
-"""`startretries`: supervisord's 3 end in FATAL after six seconds of a missing database, for good."""
+"""`startretries`: with supervisord's default of 3, six seconds without the database end in FATAL for good."""
 
 SHARED = "Written by procman; all its projects here share this supervisord."
 
 
 def render(project: Project) -> Rendering:
-    """Return the directories and files of PROJECT; reads nothing but templates and the launcher."""
+    """Return the directories and files of `project`; reads only the templates and the launcher."""
     templates = Templates(project.templates)
     return Rendering(tuple(_directories(project)), tuple(_files(project, templates)))
 
 
 def section_path(project: Project, program: str) -> Path:
-    """Return where the section of PROGRAM stands: a name that supervisord's `[include]` matches."""
+    """Return the file for the section of `program`, with a name that supervisord's `[include]` matches."""
     pattern = Path(project.supervisor.include)
     return pattern.with_name(pattern.name.replace("*", program))
 
 
 def script_path(project: Project, program: str) -> Path:
-    """Return the start script of PROGRAM."""
+    """Return the path of the start script of `program`."""
     return project.directories.configuration / f"{program}.sh"
 
 
 def log_path(project: Project, program: str) -> Path:
-    """Return the log of PROGRAM."""
+    """Return the log file of `program`."""
     return project.directories.logs / f"{program}.log"
 
 
@@ -53,7 +52,7 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
     places, root = project.directories, owner_of(project)
     for shared in (places.shared_configuration, places.shared_state):
         yield RenderedDirectory(shared, 0o755, root, root, shared=True)
-    if places.library.parent != places.state:  # in user scope the launcher is in the project's own directory
+    if places.library.parent != places.state:  # in user scope, the launcher is in the project's own directory
         yield RenderedDirectory(places.library.parent, 0o755, root, root, shared=True)
     if project.supervisor.mode is SupervisorMode.EMBEDDED:
         yield RenderedDirectory(project.supervisor.configuration.parent, 0o755, root, root, shared=True)
@@ -62,7 +61,7 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
     for own in (places.configuration, places.state, places.library, places.logs, places.state / "run"):
         yield RenderedDirectory(own, 0o755, root, root)
     for program in project.programs:
-        # The program's own: it keeps its lock there.
+        # Owned by the program's user, because the program keeps its lock there.
         yield RenderedDirectory(places.run(program.name), 0o755, project.user, project.group)
         if isinstance(program.options, Beat) and program.options.schedule_file:
             yield RenderedDirectory(program.options.schedule_file.parent, 0o750, project.user, project.group)
@@ -120,7 +119,7 @@ def _section(project: Project, program: Program, templates: Templates) -> Render
 
 
 def _watcher(project: Project, argv: tuple[str, ...], templates: Templates) -> RenderedFile:
-    """The event listener that looks after the programs."""
+    """Return the section of the watcher, an event listener."""
     owner, name = owner_of(project), watcher_name(project)
     values = {
         "marker": marker(project),
@@ -161,7 +160,7 @@ def _unit(project: Project, supervisord: Path, templates: Templates) -> Rendered
         "marker": SHARED,
         "unit": UNIT,
         "systemctl": "systemctl" if is_system else "systemctl --user",
-        # The systemd of a user does not know the host's network.
+        # A user's systemd has no network-online.target.
         "after": ["network-online.target"] if is_system else [],
         "start": (str(supervisord), "--nodaemon", *own),
         "stop": (str(supervisord.with_name("supervisorctl")), *own, "stop", "all"),
@@ -173,7 +172,7 @@ def _unit(project: Project, supervisord: Path, templates: Templates) -> Rendered
 
 
 def _wishes(project: Project, templates: Templates) -> RenderedFile:
-    """What one project needs of that unit; systemd merges it with what the others need."""
+    """Return the drop-in with the settings that one project needs; systemd merges the drop-ins of all projects."""
     owner = owner_of(project)
     seconds = STOP_MARGIN_SECONDS + max(program.stop_timeout_seconds for program in project.programs)
     values = {
@@ -187,9 +186,9 @@ def _wishes(project: Project, templates: Templates) -> RenderedFile:
 
 
 def _check_pattern(directory: Path) -> None:
-    # Whatever `[include]` says, supervisord puts this in front and looks for files that match the whole.
+    # supervisord prepends this directory to the patterns in `[include]` and matches the whole path.
     if re.search(r"[*?\[]", str(directory)):
         raise ProcmanError(
-            f"{directory}: supervisord takes *, ? and [ for a pattern, and would find no program there",
-            hint="Set XDG_CONFIG_HOME to a directory without them.",
+            f"{directory}: supervisord treats *, ? and [ as a pattern and would find no programs there",
+            hint="Set XDG_CONFIG_HOME to a directory without these characters.",
         )

@@ -1,4 +1,4 @@
-"""What supervisord's answers and its log say about the state of a program; pure."""
+"""Derive the state of a program from supervisord's answers and its log; pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from procman.host.process import started
 from procman.model import InstalledProgram, ProgramState, State
 
 RUNNING_STATES = {State.RUNNING, State.STARTING, State.BACKOFF}
-"""Those in which supervisord means to keep a program running, and obeys a stop."""
+"""The states in which supervisord keeps a program running and accepts a stop."""
 
 SIGNALLABLE_STATES = {State.RUNNING, State.STARTING, State.STOPPING}
-"""Those in which there is a process to signal."""
+"""The states in which there is a process to signal."""
 
 RESPAWN_SECONDS = 3
-"""supervisord's loop starts an exited program again within a second or so; one that stays EXITED longer has ended."""
+"""supervisord restarts an exited program within about a second; one that stays EXITED for longer has ended for good."""
 
 _RECORD = re.compile(
     r"[0-9-]+ [0-9:,]+ [A-Z]+ "
@@ -25,7 +25,7 @@ _RECORD = re.compile(
 
 
 def state_of(info: Info) -> State:
-    """Return the state in INFO; UNKNOWN where supervisord has words of its own."""
+    """Return the state in `info`; UNKNOWN if the name of the state is not known."""
     try:
         return State(info["statename"])
     except ValueError:
@@ -33,10 +33,10 @@ def state_of(info: Info) -> State:
 
 
 def desired(info: Info, *, autostart: bool) -> bool:
-    """Say whether supervisord means to run it.
+    """Return whether the program should run.
 
-    supervisord enters STOPPED only by an order, or before the first start. After FATAL and EXITED nobody asked for a
-    stop.
+    A program is in STOPPED only after a stop command or before its first start. In FATAL and EXITED it was not stopped
+    on purpose.
     """
     state = state_of(info)
     if state is State.STOPPED and not info["start"]:
@@ -45,7 +45,7 @@ def desired(info: Info, *, autostart: bool) -> bool:
 
 
 def ended(info: Info) -> bool:
-    """Say whether it has ended for good: neither a process is left nor will supervisord start one by itself."""
+    """Return whether the program has ended for good: it has no process, and supervisord will not restart it."""
     state = state_of(info)
     if state is State.EXITED:
         return int(info["now"]) - int(info["stop"]) >= RESPAWN_SECONDS
@@ -55,7 +55,7 @@ def ended(info: Info) -> bool:
 def program_states(
     programs: Iterable[InstalledProgram], infos: Iterable[Info], restarts: Mapping[str, int] | None
 ) -> list[ProgramState]:
-    """Return the state of each of PROGRAMS, in order, from the INFOS of all processes of their supervisord."""
+    """Return the state of each of `programs`, in order, from the `infos` of all processes of their supervisord."""
     by_name: dict[str, list[Info]] = {}
     for info in infos:
         by_name.setdefault(info["name"], []).append(info)
@@ -69,10 +69,12 @@ def _program_state(
     if info is None:
         elsewhere = next(iter(namesakes), None)
         if program.left_stopped and not elsewhere:
-            return ProgramState(program.name, False, State.STOPPED, detail="not loaded, for somebody had stopped it")
-        detail = "supervisord has not loaded it; `procman start` does"
+            return ProgramState(
+                program.name, False, State.STOPPED, detail="not loaded, because it was stopped on purpose"
+            )
+        detail = "supervisord has not loaded it: run `procman start`"
         if elsewhere:
-            detail = f"runs as {elsewhere['group']}:{program.name}, from a section that is not procman's"
+            detail = f"defined as {elsewhere['group']}:{program.name} by a section that procman does not manage"
         asked_for = desired(elsewhere, autostart=program.autostart) if elsewhere else program.autostart
         return ProgramState(program.name, asked_for, State.UNKNOWN, detail=detail)
     return ProgramState(
@@ -90,7 +92,7 @@ def _program_state(
 def _since(info: Info) -> float | None:
     with_process = state_of(info) in SIGNALLABLE_STATES
     moment = info["start"] if with_process else max(info["start"], info["stop"])
-    # Where the clock was set back, the process is older than supervisord believes, and nothing starts in the future.
+    # If the clock was set back, supervisord's start time may be in the future: use the process's own.
     own = started(info["pid"]) if with_process else None
     return float(min(moment, info["now"], moment if own is None else own)) or None
 
@@ -98,19 +100,19 @@ def _since(info: Info) -> float | None:
 def _detail(info: Info) -> str:
     state = state_of(info)
     if state in (State.BACKOFF, State.FATAL):
-        return info["spawnerr"] or "supervisord says no reason"
+        return info["spawnerr"] or "supervisord gives no reason"
     if state is State.EXITED:
-        return f"exit status {info['exitstatus']}" if info["exitstatus"] >= 0 else "ended by a signal"
+        return f"exit status {info['exitstatus']}" if info["exitstatus"] >= 0 else "killed by a signal"
     if state is State.STOPPED:
         return "" if info["start"] else "not started yet"
     return ""
 
 
 def restarts_in(log: str) -> dict[str, int]:
-    """Return how often supervisord itself started each program again since the last order, as its LOG shows.
+    """Return how often supervisord restarted each program since its last start, stop or restart, according to `log`.
 
-    supervisord starts what exited; a start after anything else was asked for. A log that reaches back less far gives
-    less, never more.
+    A start counts only if the program had exited before; any other start was a command. If the log does not reach back
+    far enough, the count is too low, never too high.
     """
     counts: dict[str, int] = {}
     exited: set[str] = set()

@@ -1,7 +1,7 @@
-"""How long the stop of a whole supervisord may take, and the drop-in that has its systemd unit wait for so long.
+"""How long the stop of a whole supervisord may take, and the drop-in that makes its systemd unit wait that long.
 
-The drop-in belongs to no project alone, and no manifest holds it: what it says follows from everybody's programs. It is
-made, sized anew, and removed with its last project.
+The drop-in is in no manifest, because its content depends on all programs of that supervisord. It is created, updated
+and removed with the projects that ask for it.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ NOTHING = Rendering((), ())
 
 
 def drop_in_path(settings: SupervisorSettings, units: Path) -> Path | None:
-    """Return where in the directory UNITS the drop-in for the unit of SETTINGS stands; None if that is not known."""
+    """Return the path of the drop-in in the directory `units`; None if the unit of that supervisord is unknown."""
     name = SUPERVISOR_UNITS.get(str(settings.configuration))
     return units / f"{name}.d" / FILE if name and settings.mode is SupervisorMode.EXISTING else None
 
 
 def drop_in(path: Path, seconds: int) -> RenderedFile:
-    """Return the drop-in PATH for a stop that takes SECONDS."""
+    """Return the drop-in for a stop that may take `seconds`."""
     text = Templates().render("supervisor/stop_timeout.conf.j2", {"seconds": seconds + STOP_MARGIN_SECONDS})
     return RenderedFile(path, text, 0o644, "root", "root", (), restarts=False, section=True, shared=True)
 
 
 def is_edited(path: Path, content: bytes) -> bool:
-    """Say whether CONTENT of the drop-in PATH is no longer what procman writes, for whatever time."""
+    """Return whether `content` of the drop-in at `path` is not what procman writes for any timeout."""
     found = re.search(rb"^TimeoutStopSec=([0-9]{1,9})$", content, re.MULTILINE)
     return found is None or drop_in(path, int(found[1]) - STOP_MARGIN_SECONDS).content.encode() != content
 
@@ -56,10 +56,10 @@ def stop_seconds(
     removed: Iterable[Path] = (),
     adopted: Mapping[Path, str | None] | None = None,
 ) -> int:
-    """Return how long a stop of all programs may take, everybody's, once RENDERING is in place and REMOVED is gone.
+    """Return how many seconds a stop of all programs may take once `rendering` is installed and `removed` is deleted.
 
-    supervisord ends one group after the other, and the programs of a group at the same time (supervisor 4.3,
-    `ordered_stop_groups_phase_1`). Raises ProcmanError where it cannot read its configuration.
+    Unmanaged programs count too. supervisord stops one group after another, and the programs of a group at the same
+    time (supervisor 4.3, `ordered_stop_groups_phase_1`). Raises ProcmanError if its configuration cannot be read.
     """
     configuration = assemble(settings, rendering, removed, adopted or {})
     directories = [directory.path for directory in rendering.directories]
@@ -81,7 +81,7 @@ def with_shared_files(
     rendering: Rendering = NOTHING,
     adopted: Mapping[Path, str | None] | None = None,
 ) -> Plan:
-    """Return PLAN with what happens to the drop-in once DESIRED, which RENDERING is of, is in place; None: gone."""
+    """Return `plan` with the change to the drop-in that follows from installing `desired`; None to uninstall."""
     current = installation.current.manifest if installation.current else None
     for manifest in (desired, current):
         if manifest is None or manifest.scope is Scope.USER or manifest.backend is not BackendName.SUPERVISOR:
@@ -98,7 +98,7 @@ def with_shared_files(
 
 
 def _extends_stop_timeout_of(installed: Manifest, other: Manifest) -> bool:
-    """Say whether the project OTHER has the stop timeout of INSTALLED's supervisord extended."""
+    """Return whether the project `other` extends the stop timeout of the supervisord of `installed`."""
     own, settings = other.supervisor, installed.supervisor
     return (
         other.backend is BackendName.SUPERVISOR
@@ -122,12 +122,12 @@ def _with(
     if settings is None:
         return _add(plan, Change(ChangeKind.REMOVE, path, found, None, edited=edited)) if is_ours else plan
     if found is not None and not is_ours:
-        problem = f"{path} was not put there by procman: move it away, or remove extend_stop_timeout"
+        problem = f"{path} exists, but is not managed by procman: move it away, or remove extend_stop_timeout"
         return replace(plan, problems=(*plan.problems, problem))
     try:
         file = drop_in(path, stop_seconds(settings, rendering, plan.removed, adopted))
     except ProcmanError:
-        # What is wrong with that configuration is told by whoever verifies it; what is there stays.
+        # The verification reports what is wrong with that configuration; the drop-in is kept.
         return plan
     if found is None:
         return _add(plan, Change(ChangeKind.CREATE, path, None, file), has_directory=tree.has_directory(path.parent))

@@ -1,4 +1,4 @@
-"""Reads a rendering as supervisord will, merged with everybody's files, before anything is put in place (R6)."""
+"""Read a rendering as supervisord will, merged with all other files it reads, before it is installed (R6)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from procman.project import Project, Rendering
 __all__ = ["remaining", "unread", "verify"]
 
 _OTHER_SUPERVISORD = (
-    'Write mode = "existing" and configuration = PATH into [supervisor], with the supervisord.conf of the one that '
-    "reads it; or stop the programs there, move the file away, and leave out --replace."
+    'In [supervisor], set mode = "existing" and configuration to the supervisord.conf of the one that reads it; or '
+    "stop the programs there, move the file away, and omit --replace."
 )
 
 CONTRACT = {"stopasgroup": False, "killasgroup": True}
-"""What keeps running tasks alive, whatever a template says (R7)."""
+"""The options that keep running tasks alive; a changed template must keep them (R7)."""
 
 
 def verify(
@@ -35,7 +35,7 @@ def verify(
     removed: Iterable[Path] = (),
     adopted: Mapping[Path, str | None] | None = None,
 ) -> list[str]:
-    """Return the problems that supervisord would have; without rights, files that cannot be read are problems too."""
+    """Return the problems that supervisord would have, including files that this user cannot read."""
     try:
         configuration = assemble(project.supervisor, rendering, [*removed], adopted or {})
     except ProcmanError as error:
@@ -43,48 +43,48 @@ def verify(
     checks = (_not_included, _files_of_ours, _files_of_others, _clashes)
     problems = [problem for check in checks for problem in check(configuration)]
     problems += problems_of_unit(project, rendering)
-    # supervisord stops at the first; there would be no more to learn from it.
+    # supervisor's parser stops at the first problem, so with problems it would add nothing.
     return list(dict.fromkeys(problems or _merged(configuration, rendering)))
 
 
 def unread(project: Project, rendering: Rendering, files: Iterable[Path]) -> list[str]:
-    """Return why FILES cannot be taken over; raises ProcmanError where the configuration cannot be read."""
+    """Return why `files` cannot be adopted. Raises ProcmanError if the configuration cannot be read."""
     main = assemble(project.supervisor, rendering, [], {}).main
     ours = {includes.real(file.path) for file in rendering.files}
     return [
-        f"{file} is not read by the supervisord of {main.path}: what another one runs from it would run on beside "
-        f"procman's. {_OTHER_SUPERVISORD}"
+        f"{file} is not read by the supervisord of {main.path}: programs that another supervisord runs from it would "
+        f"keep running beside procman's. {_OTHER_SUPERVISORD}"
         for file in files
         if includes.real(file) not in ours and not includes.is_read(file, main)
     ]
 
 
 def _not_included(configuration: Configuration) -> Iterator[str]:
-    """Problems of our files that supervisord would not find."""
+    """Yield a problem if supervisord would not find procman's files."""
     main = configuration.main
     read_twice = [source.path for source in configuration.included]
     for path in configuration.ours:
         if path not in read_twice:
             files = " ".join([*main.includes, configuration.include])
             yield (
-                f"{main.path}: supervisord would not read {path}: write under [include] there: files = {files}"
+                f"{main.path}: supervisord would not read {path}: set under [include] there: files = {files}"
                 if main.includes
-                else f"{main.path}: supervisord would not read {path}: add to it the lines: [include] and "
+                else f"{main.path}: supervisord would not read {path}: add two lines to the main file: [include] and "
                 f"files = {configuration.include}"
             )
             return
 
 
 def _files_of_ours(configuration: Configuration) -> Iterator[str]:
-    """Sections that only a changed template can have put into our files, and that concern more than our programs."""
+    """Yield sections in procman's files that affect more than its programs; only a changed template can add them."""
     for path, file in configuration.ours.items():
         for section in sections_of(file.content):
             if section.kind not in PROGRAM_KINDS:
-                yield f"{path}: [{section.header}] does not belong there: mend the template"
+                yield f"{path}: [{section.header}] is not allowed here: fix the template"
 
 
 def _files_of_others(configuration: Configuration) -> Iterator[str]:
-    """Problems of single files that are not ours, each by itself."""
+    """Yield the problems of each unmanaged file on its own."""
     for pattern in configuration.main.includes:
         yield from _unlistable(Path(pattern).parent)
     for source in configuration.others:
@@ -93,9 +93,9 @@ def _files_of_others(configuration: Configuration) -> Iterator[str]:
             if text is not None:
                 read_sections(source.path, text)
         except UnicodeDecodeError as error:
-            yield f"{source.path}: supervisord cannot read it: byte {error.start} is not UTF-8; mend that file"
+            yield f"{source.path}: supervisord cannot read it: byte {error.start} is not UTF-8; fix that file"
         except OSError as error:
-            yield f"{source.path}: cannot be read ({error.strerror}), so nothing can be verified: run it with sudo"
+            yield f"{source.path}: cannot be read ({error.strerror}), so nothing can be verified: run with sudo"
         except ProcmanError as error:
             yield error.in_one_line
 
@@ -104,14 +104,14 @@ def _unlistable(directory: Path) -> Iterator[str]:
     try:
         next(directory.iterdir(), None)
     except PermissionError as error:
-        yield f"{directory}: cannot be read ({error.strerror}), so nothing can be verified: run it with sudo"
+        yield f"{directory}: cannot be read ({error.strerror}), so nothing can be verified: run with sudo"
     except OSError:
-        # Not there, or a pattern itself: supervisord finds nothing there either.
+        # Missing, or a pattern itself: supervisord finds nothing there either.
         return
 
 
 def _text(source: Source) -> str | None:
-    """What SOURCE holds; None for what supervisord passes over, such as a directory or a link to nothing."""
+    """Return the content of `source`; None for entries that supervisord skips, such as a directory or a broken link."""
     if source.content is not None:
         return source.content
     try:
@@ -121,7 +121,7 @@ def _text(source: Source) -> str | None:
 
 
 def _clashes(configuration: Configuration) -> Iterator[str]:
-    """Sections of others that name a program of ours; supervisord merges them with ours, or groups ours, silently."""
+    """Yield unmanaged sections that name a program of procman's: supervisord silently merges or groups them."""
     names = set(configuration.names)
     for source in (configuration.main_source, *configuration.others):
         for section in _sections(source):
@@ -132,8 +132,8 @@ def _clashes(configuration: Configuration) -> Iterator[str]:
 
 def _remedy(source: Source) -> str:
     if MARKER in (_text(source) or "").partition("\n")[0]:
-        return "that is another project of procman's: rename one of the two"
-    return f"take it over with `procman install --replace {source.path}`, or mend the file"
+        return "the file belongs to another project of procman: rename one of the two"
+    return f"adopt it with `procman install --replace {source.path}`, or fix the file"
 
 
 def _clash(section: Section, names: set[str]) -> str:
@@ -142,7 +142,7 @@ def _clash(section: Section, names: set[str]) -> str:
     if section.kind == "group":
         members = sorted(names.intersection(section.members()))
         if members:
-            return f"[{section.header}] puts {', '.join(members)} into a group, so that its name changes"
+            return f"[{section.header}] adds {', '.join(members)} to a group, which changes the name of the program"
         if section.name in names:
             return f"[{section.header}] has the name of a program that procman installs"
     return ""
@@ -156,13 +156,13 @@ def _sections(source: Source) -> list[Section]:
 
 
 def _merged(configuration: Configuration, rendering: Rendering) -> Iterator[str]:
-    """What supervisor's own parser says, and whether each program is what its file says and others are as they were."""
+    """Yield errors of supervisor's own parser, programs unlike their files, and changed unmanaged programs."""
     directories = [directory.path for directory in rendering.directories]
     ours = [source for source in configuration.included if source.path in configuration.ours]
     try:
         before = read(configuration.main_source, configuration.others, directories)
     except Unreadable as error:
-        yield _refused(str(error), configuration, "mend it first")
+        yield _refused(str(error), configuration, "fix it first")
         return
     try:
         alone = read(Source(configuration.main.path, "[supervisord]\n"), ours, directories)
@@ -177,7 +177,7 @@ def _merged(configuration: Configuration, rendering: Rendering) -> Iterator[str]
 
 
 def _without(before: Reading, merged: Reading) -> Reading:
-    """What MERGED has more: a process of somebody else's program may have the name of one of ours."""
+    """Return what `merged` adds: a process of an unmanaged program may have the name of one of procman's."""
     known = {(each.group, each.name) for each in before.processes}
     return Reading(tuple(each for each in merged.processes if (each.group, each.name) not in known), ())
 
@@ -185,34 +185,34 @@ def _without(before: Reading, merged: Reading) -> Reading:
 def _refused(text: str, configuration: Configuration, remedy: str) -> str:
     contents = {source.path: _text(source) for source in (configuration.main_source, *configuration.included)}
     where = locate_error(text, contents) or configuration.main.path
-    return f"{where}: supervisord would not start with it: {text}; {remedy}"
+    return f"{where}: supervisord would not start with this file: {text}; {remedy}"
 
 
 def _program(name: str, alone: Reading, merged: Reading, configuration: Configuration) -> Iterator[str]:
     file = next(path for path, rendered in configuration.ours.items() if name in rendered.programs)
-    said, found = _processes_of(name, alone), _processes_of(name, merged)
-    is_watcher = name.endswith(f"-{watcher.KEY}") and [each.kind for each in said] == ["EventListenerPoolConfig"]
+    expected, found = _processes_of(name, alone), _processes_of(name, merged)
+    is_watcher = name.endswith(f"-{watcher.KEY}") and [each.kind for each in expected] == ["EventListenerPoolConfig"]
     kind = "EventListenerPoolConfig" if is_watcher else "ProcessGroupConfig"
-    if [(each.group, each.name, each.kind) for each in said] != [(name, name, kind)]:
-        yield f"{file}: does not define the program {name}, alone, once and without a group: mend the template"
+    if [(each.group, each.name, each.kind) for each in expected] != [(name, name, kind)]:
+        yield f"{file}: must define the program {name}, only that, once and without a group: fix the template"
         return
     for option, value in CONTRACT.items():
-        if said[0].fields[option] is not value:
-            yield f"{file}: {option} must be {str(value).lower()}, or a stop loses running tasks: mend the template"
+        if expected[0].fields[option] is not value:
+            yield f"{file}: {option} must be {str(value).lower()}, or a stop loses running tasks: fix the template"
     if [(each.group, each.name, each.kind) for each in found] != [(name, name, kind)]:
         where = ", ".join(f"{each.group}:{each.name}" for each in found) or "nowhere"
-        yield f"{file}: supervisord would have {name} as {where}; see {_defaults(configuration)}"
+        yield f"{file}: supervisord would read {name} as {where}; see {_defaults(configuration)}"
         return
-    for option, value in said[0].fields.items():
+    for option, value in expected[0].fields.items():
         if found[0].fields[option] != value:
             yield (
                 f"{file}: supervisord would read {option}={_shown(option, found[0])} for {name} instead of "
-                f"{_shown(option, said[0])}, because of another file: see {_defaults(configuration)}"
+                f"{_shown(option, expected[0])}, because of another file: see {_defaults(configuration)}"
             )
 
 
 def _processes_of(name: str, reading: Reading) -> list[Process]:
-    """Everything that a section NAME has become."""
+    """Return the processes defined by a section `name`."""
     return [each for each in reading.processes if name in (each.group, each.name)]
 
 
@@ -224,7 +224,7 @@ def _shown(option: str, process: Process) -> str:
 
 
 def _defaults(configuration: Configuration) -> str:
-    """Where else options of ours may come from: `[DEFAULT]` is merged into every section."""
+    """Return where else options may come from: `[DEFAULT]` is merged into every section."""
     for source in (configuration.main_source, *configuration.included):
         for section in _sections(source):
             if section.kind == "DEFAULT":
@@ -237,5 +237,5 @@ def _others(before: Reading, merged: Reading, names: set[str]) -> Iterator[str]:
     now = {(each.group, each.name): each for each in merged.processes if each.group not in names}
     for key in sorted(then.keys() | now.keys()):
         if then.get(key) != now.get(key):
-            what = "would come to be" if key not in then else "would be gone" if key not in now else "would change"
-            yield f"{':'.join(key)} is not for procman to touch, and {what} through procman's files: mend the template"
+            what = "would be created" if key not in then else "would be removed" if key not in now else "would change"
+            yield f"{':'.join(key)} is not managed by procman, but {what} through procman's files: fix the template"

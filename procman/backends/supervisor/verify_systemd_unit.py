@@ -1,4 +1,4 @@
-"""Looks at the systemd unit of procman's own supervisord, and at what it runs, before it is put in place (R6, S3)."""
+"""Verify the systemd unit of procman's own supervisord, and the programs it runs, before the install (R6, S3)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from procman.project import Project, Rendering
 
 
 def problems_of_unit(project: Project, rendering: Rendering) -> list[str]:
-    """Return why systemd should not, or could not, start the supervisord that PROJECT names; empty if it names none."""
+    """Return why systemd must not or cannot start the supervisord that `project` names; empty if it names none."""
     supervisord = project.supervisor.supervisord
     if supervisord is None:
         return []
@@ -31,16 +31,19 @@ def _commands(project: Project, supervisord: Path) -> Iterator[str]:
     key = f"{project.configuration_file}: supervisor.supervisord"
     for command in (supervisord, supervisord.with_name("supervisorctl")):
         if not os.access(command, os.X_OK):
-            yield f"{key}: {command} is no command: supervisorctl must be beside it, as in procman's own virtualenv"
+            yield (
+                f"{key}: {command} is not an executable file: supervisord and supervisorctl must be in one directory, "
+                "as in procman's own virtualenv"
+            )
         elif project.scope is Scope.SYSTEM:
             for path in (command, *_interpreter(command)):
                 yield from (
-                    f"{key}: root runs it, and others could change it: {each}" for each in trust_problems(path, {0})
+                    f"{key}: root runs it, but other users can change it: {each}" for each in trust_problems(path, {0})
                 )
 
 
 def _interpreter(script: Path) -> Iterator[Path]:
-    """What the first line of SCRIPT has it run by: root runs that too."""
+    """Yield the interpreter in the first line of `script`, which root runs too."""
     with script.open("rb") as file:
         first = file.readline(4096)
     if first.startswith(b"#!/"):
@@ -51,13 +54,13 @@ def _unit(project: Project, rendering: Rendering) -> Iterator[str]:
     try:
         version = systemd_host.version()
     except ProcmanError:
-        # `install` says that nobody will read it.
+        # `install` reports that systemd is not available.
         return
     if project.scope is Scope.USER and systemd_host.unreachable(project.scope):
         return
     for place in systemd_host.unit_path(project.scope):
         if place != project.directories.units and os.path.lexists(place / UNIT):
-            yield f"{place / UNIT} is somebody else's, and procman's would hide it: remove it"
+            yield f"{place / UNIT} is not managed by procman, and procman's unit would override it: remove it"
     units = project.directories.units
     files = [file for file in rendering.files if unit_at(file.path)]
     staged = {str(file.path.relative_to(units)): file.content for file in files}

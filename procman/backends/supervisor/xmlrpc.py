@@ -1,6 +1,6 @@
-"""XML-RPC as supervisord speaks it: one call over one connection that ends by a deadline.
+"""XML-RPC as supervisord implements it: one call per connection, with a deadline.
 
-Python's own client does the same, but with it come TLS, e-mail and dates, whose import would add 16 ms to every
+Python's own client can do the same, but it imports modules for TLS, e-mail and dates, which would add 16 ms to every
 `procman status`.
 """
 
@@ -21,18 +21,18 @@ PATH = "/RPC2"
 BLOCK = 65_536
 
 PEER_CREDENTIALS = struct.Struct("iII")
-"""unix(7), SO_PEERCRED: process, user and group."""
+"""Process, user and group, as in SO_PEERCRED (unix(7))."""
 
 OK = 200
 UNAUTHORIZED = 401
 
 
 class NotRpc(ValueError):
-    """What answered does not speak XML-RPC."""
+    """The answer is not XML-RPC."""
 
 
 class RpcFault(Exception):
-    """The other side refuses the call."""
+    """The server answered with a fault."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -41,11 +41,11 @@ class RpcFault(Exception):
 
 
 def post(address: Address, headers: Mapping[str, str], body: bytes, deadline: float) -> tuple[int, bytes]:
-    """Send BODY and return the HTTP status and the content of the answer.
+    """Send `body` and return the HTTP status and the content of the answer.
 
-    DEADLINE is a moment of time.monotonic(). Raises OSError, TimeoutError among them, or NotRpc.
+    `deadline` is a time of time.monotonic(). Raises OSError (including TimeoutError) or NotRpc.
     """
-    # Of HTTP 1.0 nobody expects that the connection stays open, or takes an answer in chunks.
+    # With HTTP 1.0, the server neither keeps the connection open nor sends the answer in chunks.
     lines = [f"POST {PATH} HTTP/1.0", "Host: localhost", "Content-Type: text/xml", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     with _connect(address, deadline) as connection:
@@ -56,12 +56,12 @@ def post(address: Address, headers: Mapping[str, str], body: bytes, deadline: fl
 
 
 def peer_uid(address: Address, deadline: float) -> int | None:
-    """Return the user who listens at ADDRESS; None where that cannot be told, as over TCP. Raises OSError."""
+    """Return the user id of the server at `address`; None if unknown, as over TCP. Raises OSError."""
     if not isinstance(address, Path) or not hasattr(socket, "SO_PEERCRED"):
         return None
     with _connect(address, deadline) as connection:
-        told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
-    return int(PEER_CREDENTIALS.unpack(told)[1])
+        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
+    return int(PEER_CREDENTIALS.unpack(credentials)[1])
 
 
 def _connect(address: Address, deadline: float) -> socket.socket:
@@ -72,7 +72,7 @@ def _connect(address: Address, deadline: float) -> socket.socket:
             try:
                 connection.connect(str(address) if isinstance(address, Path) else address)
             except BlockingIOError:
-                # unix(7): the queue of a listener that accepts nobody is full.
+                # The queue of a server that does not accept connections is full (unix(7)).
                 time.sleep(min(0.05, _left(deadline)))
             else:
                 return connection
@@ -111,7 +111,7 @@ def _status_and_content(answer: bytes) -> tuple[int, bytes]:
 
 
 def encode(method: str, parameters: tuple[Any, ...]) -> bytes:
-    """Return the call of METHOD as XML; parameters are texts, numbers, truth values, lists and dictionaries."""
+    """Return a call of `method` as XML; parameters can be strings, integers, booleans, lists and dictionaries."""
     given = "".join(f"<param>{_encoded(each)}</param>" for each in parameters)
     call = f"<methodCall><methodName>{_escaped(method)}</methodName><params>{given}</params></methodCall>"
     return f"<?xml version='1.0'?>{call}".encode()
@@ -140,9 +140,9 @@ def _escaped(text: str) -> str:
 
 
 def decode(content: bytes) -> Any:
-    """Return the value that a call was answered with; raises RpcFault, or NotRpc where CONTENT is no answer."""
+    """Return the value of an answer. Raises RpcFault for a fault, and NotRpc if `content` is not an answer."""
     try:
-        [answer] = ElementTree.fromstring(content)  # noqa: S314  # of a supervisord that runs what it likes anyway
+        [answer] = ElementTree.fromstring(content)  # noqa: S314  # from a supervisord, which can run anything anyway
         if answer.tag == "fault":
             fault = _decoded(answer[0])
             raise RpcFault(fault["faultCode"], fault["faultString"])

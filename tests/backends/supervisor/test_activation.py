@@ -19,7 +19,7 @@ def test_added_program_is_loaded_and_started(supervisord: Supervisord) -> None:
     assert activate(supervisord, Action.ADD, installed("a")) == "added and started"
     eventually(lambda: supervisord.state("a") == "RUNNING")
     pid = supervisord.info("a")["pid"]
-    assert activate(supervisord, Action.ADD, installed("a")) == "was loaded already"
+    assert activate(supervisord, Action.ADD, installed("a")) == "was already loaded"
     assert supervisord.info("a")["pid"] == pid
 
 
@@ -45,7 +45,7 @@ def test_program_whose_section_is_gone_is_not_stopped_for_a_new_one(supervisord:
     supervisord.start()
     pid = eventually(lambda: supervisord.info("a")["pid"])
     file.unlink()
-    with pytest.raises(ProcmanError, match="a: supervisord does not read its section any more"):
+    with pytest.raises(ProcmanError, match="a: supervisord no longer reads its section"):
         activate(supervisord, Action.REPLACE, installed("a"))
     assert supervisord.info("a")["pid"] == pid
 
@@ -194,7 +194,7 @@ def test_removed_program_finishes_its_task_and_is_unloaded(supervisord: Supervis
     eventually(lambda: "ready" in supervisord.events("a"))
     file.unlink()
     assert activate(supervisord, Action.REMOVE, installed("a")) == "stopped and unloaded"
-    assert activate(supervisord, Action.REMOVE, installed("a")) == "was unloaded already"
+    assert activate(supervisord, Action.REMOVE, installed("a")) == "was already unloaded"
     assert supervisord.events("a")[-1] == "finished"
     assert supervisord.names() == ["b:b"]
 

@@ -131,7 +131,7 @@ def test_socket_left_behind_by_a_killed_supervisord_counts_as_not_running(superv
 def test_deleted_socket_of_a_supervisord_that_runs_is_told_apart(supervisord: Supervisord) -> None:
     supervisord.start()
     supervisord.socket.unlink()
-    with pytest.raises(Unreachable, match=f"runs \\(process {supervisord.pid}\\)") as caught:
+    with pytest.raises(Unreachable, match=f"supervisord is running \\(process {supervisord.pid}\\)") as caught:
         supervisord.client.call("getState")
     assert not isinstance(caught.value, NotRunning)
 
@@ -146,7 +146,7 @@ def test_socket_of_root_says_who_may_use_it(supervisord: Supervisord) -> None:
 
     assert (
         as_nobody(ask)
-        == f"{supervisord.socket} belongs to root, who alone may speak to it. Run the same command with sudo."
+        == f"{supervisord.socket} belongs to root, and only root may use it. Run the same command with sudo."
     )
 
 

@@ -12,7 +12,7 @@ from tests.backends.supervisor.real_supervisord import Supervisord, installed
 def test_faults_are_in_plain_words() -> None:
     assert Fault(10, "BAD_NAME: a", "a").message == "a: supervisord has not loaded it"
     assert Fault(21, "NOT_EXECUTABLE: command at '/x' is not executable", "a").message == (
-        "a: supervisord may not execute it (command at '/x' is not executable)"
+        "a: supervisord is not allowed to execute it (command at '/x' is not executable)"
     )
 
 

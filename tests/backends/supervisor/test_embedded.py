@@ -156,7 +156,7 @@ def test_socket_path_has_room_for_what_supervisord_adds(length: int, fits: bool)
     if fits:
         check_socket_length(socket)
     else:
-        with pytest.raises(ProcmanError, match="100 bytes; 99 is the most") as caught:
+        with pytest.raises(ProcmanError, match="100 bytes, more than the maximum of 99") as caught:
             check_socket_length(socket)
         assert "XDG_STATE_HOME" in caught.value.hint
 
@@ -229,7 +229,7 @@ def test_program_that_came_up_with_it_is_not_restarted_by_its_activation(own: Su
     own.worker("a")
     controller = SupervisorController(own.configuration, embedded=True)
     said = controller.activate(Activation(Action.REPLACE, installed("a")), ignore)
-    assert said == "came up with supervisord"
+    assert said == "started together with supervisord"
     eventually(lambda: own.events("a") == ["start", "ready"])
     assert controller.activate(Activation(Action.RESTART, installed("a")), ignore) == "restarted"
     eventually(lambda: own.events("a").count("ready") == 2)

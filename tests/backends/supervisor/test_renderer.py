@@ -137,7 +137,7 @@ def test_home_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["[x]", "a*", "a?"])
 def test_home_that_supervisord_takes_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ProcmanError, match="for a pattern"):
+    with pytest.raises(ProcmanError, match="as a pattern"):
         renderer.render(embedded(tmp_path, Path("/home", name)))
 
 

@@ -63,9 +63,9 @@ def test_program_that_may_come_back_by_itself_has_not_ended(answer: dict[str, An
         (info("STOPPED", stop=200), 200, ""),
         (info("STOPPED", start=0), None, "not started yet"),
         (info("EXITED", stop=200, exitstatus=3), 200, "exit status 3"),
-        (info("EXITED", stop=200, exitstatus=-1), 200, "ended by a signal"),
+        (info("EXITED", stop=200, exitstatus=-1), 200, "killed by a signal"),
         (info("FATAL", spawnerr="can't find command 'x'"), 100, "can't find command 'x'"),
-        (info("BACKOFF", spawnerr=""), 100, "supervisord says no reason"),
+        (info("BACKOFF", spawnerr=""), 100, "supervisord gives no reason"),
         # The clock was set back.
         (info("RUNNING", pid=5, now=50), 50, ""),
     ],

@@ -128,7 +128,7 @@ def test_start_loads_a_section_that_is_not_loaded(supervisord: Supervisord) -> N
 def test_start_of_a_command_that_is_gone_says_so(supervisord: Supervisord) -> None:
     supervisord.section("a", command="/nonexistent/start.sh", autostart="false")
     supervisord.start()
-    with pytest.raises(ProcmanError, match=r"a: .*no such file.*start\.sh") as caught:
+    with pytest.raises(ProcmanError, match=r"a: supervisord cannot find the file .*start\.sh") as caught:
         supervisord.controller().start([installed("a")], ignore)
     assert "procman install" in caught.value.hint
 

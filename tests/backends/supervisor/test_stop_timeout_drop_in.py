@@ -186,7 +186,7 @@ def test_file_of_somebody_else_is_refused_and_never_removed(place: Place) -> Non
     place.path.parent.mkdir()
     place.path.write_text("[Service]\nTimeoutStopSec=600\n")
     plan = place.plan(ONE)
-    assert "was not put there by procman" in plan.problems[0]
+    assert "exists, but is not managed by procman" in plan.problems[0]
     assert kinds(place.plan(None, current=ONE)) == []
 
 

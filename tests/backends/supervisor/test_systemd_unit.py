@@ -92,7 +92,7 @@ def test_what_supervisord_reads_has_no_unit_among_it(tmp_path: Path) -> None:
 def test_command_that_is_not_there_or_has_no_supervisorctl_beside_it_is_refused(tmp_path: Path, key: str) -> None:
     project = embedded(tmp_path, HOME, f'supervisord = "{key}"\n')
     problems = verify(project, renderer.render(project))
-    assert any("is no command" in problem and "supervisor.supervisord" in problem for problem in problems)
+    assert any("is not an executable file" in problem and "supervisor.supervisord" in problem for problem in problems)
 
 
 @pytest.mark.root("root's own directories are to be told from a user's")

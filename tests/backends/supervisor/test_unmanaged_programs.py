@@ -163,7 +163,7 @@ def test_script_with_several_processes_is_left_to_a_person(supervisord: Supervis
     main = eventually(lambda: supervisord.info("a")["pid"])
     assert isinstance(main, int)
     eventually(lambda: len(process.children(main)) == 2)
-    with pytest.raises(ProcmanError, match="2 processes") as caught:
+    with pytest.raises(ProcmanError, match="a script with 2 child processes") as caught:
         drain_and_unload(supervisord, "a")
     assert "supervisorctl stop a" in caught.value.hint
     assert supervisord.info("a")["pid"] == main

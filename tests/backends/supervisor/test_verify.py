@@ -316,11 +316,11 @@ def test_default_section_that_changes_ours_is_found(host: Host, option: str, val
     [
         ("stopasgroup=false", "stopasgroup=true", "stopasgroup must be false"),
         ("killasgroup=true", "killasgroup=false", "killasgroup must be true"),
-        ("autostart=true", "process_name=%(program_name)s-%(process_num)d\nnumprocs=2", "does not define the program"),
+        ("autostart=true", "process_name=%(program_name)s-%(process_num)d\nnumprocs=2", "must define the program"),
         ("autostart=true", "autostart=maybe", "not a valid boolean"),
         ("command=", ";command=", "does not specify a command"),
-        ("autostart=true", "autostart=true\n[supervisord]\nminfds=3", "[supervisord] does not belong there"),
-        ("autostart=true", "autostart=true\n[program:more]\ncommand=x", "more:more is not for procman to touch"),
+        ("autostart=true", "autostart=true\n[supervisord]\nminfds=3", "[supervisord] is not allowed here"),
+        ("autostart=true", "autostart=true\n[program:more]\ncommand=x", "more:more is not managed by procman, but"),
         ("redirect_stderr=true", "redirect_stderr=true\nstderr_logfile=/tmp/x", "stderr_logfile has also been set"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Which files a supervisord reads beside its own, by its `[include]`."""
+"""Find the files that a supervisord reads through its `[include]`."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from procman.backends.supervisor.configuration.main_file import MainFile
 
 
 def included(patterns: Iterable[str]) -> list[Path]:
-    """Return the files on disk that PATTERNS match, in supervisord's reading order."""
+    """Return the files on disk that `patterns` match, in supervisord's reading order."""
     # supervisor itself uses glob; pathlib would also match names that begin with a dot.
     return [Path(name) for pattern in patterns for name in sorted(glob.glob(pattern))]  # noqa: PTH207
 
 
 def is_read(path: Path, main: MainFile) -> bool:
-    """Say whether supervisord reads PATH: its own file, or one that it would find."""
+    """Return whether supervisord reads `path`: its main file, or a file that it includes."""
     return real(path) == real(main.path) or any(matched(path, pattern) for pattern in main.includes)
 
 
 def matched(path: Path, pattern: str) -> bool:
-    """Say whether supervisord would find PATH, which need not exist yet, by PATTERN."""
+    """Return whether supervisord would find `path`, which need not exist yet, by `pattern`."""
     desired = Path(os.path.normpath(pattern))
     if not glob.has_magic(str(desired.parent)):
-        # Either directory may be reached through a link.
+        # Either directory may be a symbolic link.
         return real(path).parent == real(desired).parent and _name_matches(path.name, desired.name)
     parts = Path(os.path.normpath(path)).parts
     return len(parts) == len(desired.parts) and all(map(_name_matches, parts, desired.parts))
 
 
 def merged(patterns: Sequence[str], added: Iterable[Path], removed: Iterable[Path]) -> list[Path]:
-    """Return what `included` would return once the files ADDED are there and those REMOVED are gone."""
+    """Return what `included` would return once the files `added` exist and those in `removed` are deleted."""
     gone = {real(path) for path in removed}
     new = list(added)
     files = []
@@ -45,7 +45,7 @@ def merged(patterns: Sequence[str], added: Iterable[Path], removed: Iterable[Pat
 
 
 def real(path: Path) -> Path:
-    """Return PATH with the links of its directory resolved, but not that of the file itself."""
+    """Return `path` with symbolic links resolved in its directory, but not in the file name."""
     return Path(os.path.realpath(path.parent)) / path.name
 
 

@@ -1,6 +1,6 @@
-"""Reads what supervisord's configuration file says of itself: where it listens, logs and looks for programs.
+"""Read supervisord's own settings from its configuration file: its address, its log and its includes.
 
-It does so without the supervisor library, whose import takes longer than all of `procman status`.
+This does not use the supervisor library, whose import takes longer than all of `procman status`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
 
 DEFAULT_FILES = (Path("/etc/supervisord.conf"), Path("/etc/supervisor/supervisord.conf"))
-"""Where supervisor 4, supervisorctl too, looks last, in its order; Red Hat's place and Debian's."""
+"""The last entries in the search order of supervisor 4 and supervisorctl: Red Hat's file and Debian's."""
 
 EMBEDDED = "supervisor"
-"""The directory of procman's own supervisord below `Directories.shared_state`; what follows is in it."""
+"""The directory of procman's own supervisord below `Directories.shared_state`, with the following files."""
 
 EMBEDDED_SOCKET = "supervisor.sock"
 EMBEDDED_PID_FILE = "supervisord.pid"
 EMBEDDED_LOG = "supervisord.log"
 
 HASHED = "{SHA}"
-"""supervisord keeps a password hashed behind this; it is then of no use to a client."""
+"""The prefix of a hashed password, which a client cannot use."""
 
 
 class NoConfiguration(ProcmanError):
@@ -42,20 +42,20 @@ class MainFile:
     password: str | None = field(repr=False)
     pid_file: Path | None
     log_file: str
-    """As supervisord takes it: a path, which may be relative to its working directory, or `syslog`."""
+    """A path, which may be relative to supervisord's working directory, or `syslog`."""
     log_level: str
     includes: tuple[str, ...]
     """The absolute patterns of `[include]`, in supervisord's reading order."""
 
 
 def read_main_file(path: Path) -> MainFile:
-    """Read the configuration file PATH of a supervisord; a ProcmanError says what is wrong with it."""
+    """Read the configuration file `path` of a supervisord. Raises ProcmanError if that is impossible."""
     try:
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
         raise NoConfiguration(
-            f"{path}: there is no such configuration of supervisord",
-            hint="Install supervisor, or set `configuration` under [supervisor] in procman.toml to its file.",
+            f"{path}: supervisord's configuration file does not exist",
+            hint="Install supervisor, or set `configuration` under [supervisor] in procman.toml to the right file.",
         ) from None
     except OSError as error:
         raise ProcmanError(
@@ -65,7 +65,7 @@ def read_main_file(path: Path) -> MainFile:
 
 
 def parse_main_file(path: Path, text: str) -> MainFile:
-    """Return what TEXT, which stands or is to stand in PATH, says."""
+    """Return the settings in `text`, the present or future content of `path`."""
     words = _Words(path, read_options(path, text))
     address, username, password = _server(words)
     pid_file = words.get("supervisord", "pidfile", "supervisord.pid")
@@ -82,9 +82,9 @@ def parse_main_file(path: Path, text: str) -> MainFile:
 
 
 def embedded_main_file(path: Path, state: Path) -> MainFile:
-    """Return what the file of procman's own supervisord says, for when it is gone while that supervisord still runs.
+    """Return the settings of procman's own supervisord, for when its file was removed while it is still running.
 
-    STATE is what the projects of the scope share, `Directories.shared_state`.
+    `state` is `Directories.shared_state`.
     """
     return MainFile(
         path=path,
@@ -99,7 +99,7 @@ def embedded_main_file(path: Path, state: Path) -> MainFile:
 
 
 class _Words:
-    """Values with supervisor's `%(here)s` and `%(ENV_X)s` filled in."""
+    """Values with supervisor's `%(here)s` and `%(ENV_X)s` expanded."""
 
     def __init__(self, path: Path, sections: Mapping[str, Mapping[str, str]]) -> None:
         self.path = path
@@ -118,13 +118,13 @@ class _Words:
             return value % self._expansions
         except (KeyError, TypeError, ValueError):
             raise ProcmanError(
-                f"{self.path}: [{section}] {option} holds something that only supervisord can fill in",
-                hint="Write the value out there: procman does not know supervisord's environment.",
+                f"{self.path}: [{section}] {option} has an expansion that only supervisord can resolve",
+                hint="Replace it with the value: procman does not know supervisord's environment.",
             ) from None
 
 
 def _server(words: _Words) -> tuple[Address, str | None, str | None]:
-    """The server's own sections are the truth; `[supervisorctl]` says what they cannot, such as a hashed password."""
+    """Return address, username and password: the server's own, or `[supervisorctl]`'s if the password is hashed."""
     control = (words.get("supervisorctl", "username") or None, words.get("supervisorctl", "password") or None)
     for section, option in (("unix_http_server", "file"), ("inet_http_server", "port")):
         value = words.get(section, option).strip()
@@ -139,8 +139,8 @@ def _server(words: _Words) -> tuple[Address, str | None, str | None]:
     if url.startswith("http://"):
         return _inet(words.path, url.removeprefix("http://").rstrip("/")), *control
     raise ProcmanError(
-        f"{words.path}: says nowhere where supervisord listens",
-        hint="Add:\n[unix_http_server]\nfile=/run/supervisor.sock\nchmod=0700\nand start supervisord again.",
+        f"{words.path}: no address of supervisord is configured",
+        hint="Add:\n[unix_http_server]\nfile=/run/supervisor.sock\nchmod=0700\nand restart supervisord.",
     )
 
 
@@ -151,5 +151,5 @@ def _unix(main: Path, value: str) -> Path:
 def _inet(main: Path, value: str) -> tuple[str, int]:
     host, _, port = value.rpartition(":")
     if not port.isdecimal():
-        raise ProcmanError(f"{main}: `{value}` is no port of supervisord", hint="Write port=127.0.0.1:9001.")
+        raise ProcmanError(f"{main}: `{value}` is not a valid port", hint="Set, for example, port=127.0.0.1:9001.")
     return ("127.0.0.1" if host in ("", "*", "0.0.0.0") else host), int(port)  # noqa: S104 - compared, not bound

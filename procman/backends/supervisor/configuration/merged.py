@@ -1,4 +1,4 @@
-"""Puts together what supervisord would read once a rendering is in place, from our files and everybody else's."""
+"""Assemble the configuration that supervisord would read once a rendering is installed, with all unmanaged files."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from procman.project import RenderedFile, Rendering
 
 @dataclass(frozen=True)
 class Configuration:
-    """All that supervisord would read."""
+    """Everything that supervisord would read."""
 
     main: MainFile
     main_source: Source
     include: str
-    """The pattern that procman.toml says our files match."""
+    """The pattern in procman.toml that matches procman's files."""
     ours: Mapping[Path, RenderedFile]
     included: tuple[Source, ...]
-    """Those of ours among them, in reading order."""
+    """Including those of `ours`, in reading order."""
 
     @property
     def names(self) -> list[str]:
-        """Return our programs."""
+        """Return the names of procman's programs."""
         return [name for file in self.ours.values() for name in file.programs]
 
     @property
     def others(self) -> list[Source]:
-        """Return the included files that are not ours."""
+        """Return the included files that procman does not manage."""
         return [source for source in self.included if source.path not in self.ours]
 
 
 def assemble(
     settings: SupervisorSettings, rendering: Rendering, removed: Iterable[Path], adopted: Mapping[Path, str | None]
 ) -> Configuration:
-    """Return what the supervisord of SETTINGS would read once RENDERING is in place and the paths REMOVED are gone.
+    """Return what the supervisord of `settings` would read once `rendering` is installed and `removed` is deleted.
 
-    ADOPTED maps files of others to what will be left of them; None: nothing. Raises ProcmanError.
+    `adopted` maps unmanaged files to the content left in them, None if nothing is. Raises ProcmanError.
     """
     path = settings.configuration
     contents: dict[Path, str | None] = {file.path: file.content for file in rendering.files}

@@ -1,11 +1,11 @@
-"""What supervisor and configparser say of a file, without what stands in it: that may be a password (S2)."""
+"""Remove the content of a file from error messages of supervisor and configparser: it may be a password (S2)."""
 
 from __future__ import annotations
 
 import re
 
 _CONTENT = (
-    # configparser: the first line without a section above it, and every line that is none.
+    # configparser: the first line before any section, and every line that is not valid.
     (re.compile(r"(file: .+?, line: \d+) .*"), r"\1"),
     (re.compile(r"(\[line +\d+\]): .*"), r"\1"),
     # supervisor 4.3, `expand` and `dict_of_key_value_pairs`: the whole value.
@@ -16,7 +16,7 @@ _CONTENT = (
 
 
 def without_content(complaint: object) -> str:
-    """Return a COMPLAINT of supervisor's in one line: with files, lines, sections and options, without their values."""
+    """Return an error of supervisor's in one line, with files, lines, sections and options, but without values."""
     text = " ".join(str(complaint).split())
     for pattern, kept in _CONTENT:
         text = pattern.sub(kept, text)

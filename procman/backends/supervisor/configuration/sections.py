@@ -1,7 +1,7 @@
-"""Reads a file of supervisord's into sections and options, with their lines; pure.
+"""Parse a configuration file of supervisord into sections and options with their line numbers; pure.
 
-The rules are those of Python's RawConfigParser as supervisor 4 sets it up, which itself forgets where things stood, and
-whose import takes longer than reading a file does.
+The rules are those of Python's RawConfigParser as configured by supervisor 4. The parser itself drops line numbers, and
+its import takes longer than reading a file.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from pathlib import Path
 from procman.errors import ProcmanError
 
 PROGRAM_KINDS = ("program", "fcgi-program", "eventlistener")
-"""Sections that define a program."""
+"""The kinds of sections that define a program."""
 
 _HEADER = re.compile(r"\[(?P<header>.+)\]")
 _OPTION = re.compile(r"(?P<option>.*?)\s*[=:]\s*(?P<value>.*)$")
 
 
 class Malformed(ProcmanError):
-    """A file that supervisord could not read; what stands in it, which may be a password, is not told (S2)."""
+    """A file that supervisord could not read; the message omits its content, which may be a password (S2)."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:
         self.line, self.why = line, why
         super().__init__(
             f"{path}:{line}: supervisord cannot read it: {why}",
-            hint="Mend that line, then run the same command again.",
+            hint="Fix that line, then run the same command again.",
         )
 
 
@@ -44,14 +44,14 @@ class Option:
 
 @dataclass(frozen=True)
 class Section:
-    """One section where it stands; the same section may stand in several places, and supervisord merges them."""
+    """One section at one place; supervisord merges sections with the same header."""
 
     kind: str
-    """`program`, `group`...; the whole header where it has no name, such as `supervisord`."""
+    """`program`, `group`...; the whole header if it has no name, such as `supervisord`."""
     name: str
     line: int
     end: int
-    """The last line that belongs to it: blank lines and comments after it may speak of the next one."""
+    """The last line that belongs to it: blank lines and comments after it may belong to the next section."""
     options: tuple[Option, ...]
 
     @property
@@ -61,11 +61,11 @@ class Section:
 
     @property
     def values(self) -> dict[str, str]:
-        """Return the value of each option that counts, which is the last; nothing in it is filled in."""
+        """Return the effective value of each option, which is its last, without expansion."""
         return {option.name: option.value for option in self.options}
 
     def value(self, option: str) -> str:
-        """Return the value of OPTION that counts; empty if there is none."""
+        """Return the effective value of `option`; empty if not set."""
         return self.values.get(option, "")
 
     def members(self) -> list[str]:
@@ -88,24 +88,24 @@ class _Open:
 
 
 def lines_of(text: str) -> list[str]:
-    """Split TEXT at the line ends that a file has, and keep them."""
+    """Split `text` at the line ends of a file, and keep them."""
     return list(io.StringIO(text, newline=""))
 
 
 def sections_of(text: str) -> list[Section]:
-    """Return the sections of TEXT in order; what supervisord would not read either is passed over."""
+    """Return the sections of `text` in order; skip lines that supervisord could not read."""
     return [section.close() for section in _read(lines_of(text), [])]
 
 
 def read_sections(path: Path, text: str) -> list[Section]:
-    """Return the sections of `text` in order; Malformed names `path` and the line that supervisord would not read."""
+    """Return the sections of `text` in order. Raises Malformed with the first line that supervisord could not read."""
     return [section.close() for section in _read_all(path, text)]
 
 
 def read_options(path: Path, text: str) -> dict[str, dict[str, str]]:
-    """Return the options that count by section, `[DEFAULT]` merged into each; Malformed as from `read_sections`.
+    """Return the effective options by section, with `[DEFAULT]` merged in. Raises Malformed as `read_sections` does.
 
-    A section goes by its whole header, blanks included: that is how supervisord looks for its own.
+    The keys are whole headers including blanks, because supervisord compares its own that way.
     """
     merged: dict[str, dict[str, str]] = {"DEFAULT": {}}
     for section in _read_all(path, text):
@@ -119,14 +119,14 @@ def _read_all(path: Path, text: str) -> list[_Open]:
     if not refused:
         return sections
     if not sections or refused[0] < sections[0].line:
-        bom = "a byte order mark (BOM) stands before this line: save the file without one"
-        raise Malformed(path, refused[0], bom if text.startswith("\ufeff") else "no [section] stands above this line")
+        bom = "the file begins with a byte order mark (BOM): save it without one"
+        raise Malformed(path, refused[0], bom if text.startswith("\ufeff") else "there is no [section] above this line")
     more = f", and {len(refused) - 1} more like it" if refused[1:] else ""
     raise Malformed(path, refused[0], f"this line is neither a [section] nor NAME=VALUE{more}")
 
 
 def _read(lines: list[str], refused: list[int]) -> Iterator[_Open]:
-    """Yield the sections in `lines`, and add to `refused` the lines that supervisord would not read."""
+    """Yield the sections in `lines`, and append to `refused` the line numbers that supervisord could not read."""
     section: _Open | None = None
     indent = 0
     for number, line in enumerate(lines, 1):
@@ -157,7 +157,7 @@ def _read(lines: list[str], refused: list[int]) -> Iterator[_Open]:
 
 
 def without_comment(line: str) -> str:
-    """Return what counts of LINE: a `;` or `#` at its start or after a blank begins a comment, even inside quotes."""
+    """Return `line` without its comment: `;` or `#` at its start or after a blank begins one, even inside quotes."""
     for at, character in enumerate(line):
         if character in ";#" and (not line[:at].strip() or line[at - 1].isspace()):
             return line[:at].strip()

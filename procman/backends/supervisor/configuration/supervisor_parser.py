@@ -1,4 +1,4 @@
-"""Has supervisor's own parser read a configuration that is not in place yet, in a private directory (R6)."""
+"""Read a configuration that is not installed yet with supervisor's own parser, in a private directory (R6)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from supervisor import datatypes, options
 from procman.backends.supervisor.configuration.redaction import without_content
 
 PROGRAM_FIELDS = tuple(options.ProcessConfig.req_param_names)
-"""What a section itself decides; `environment` and `serverurl` depend on `[supervisord]` too."""
+"""The fields that only the section decides; `environment` and `serverurl` also depend on `[supervisord]`."""
 
 STAND_IN = "1"
-"""For a variable that only supervisord's environment may have: a number, a name, a path and a boolean at once."""
+"""The value for variables of supervisord's unknown environment: valid as a number, name, path and boolean."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Source:
     """One file of the configuration."""
 
     path: Path
-    """Where it is or will be."""
+    """Its present or future path."""
     content: str | None
-    """What it will hold; None: what it holds now."""
+    """Its future content; None if it does not change."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,21 @@ class Process:
 
 
 class Unreadable(Exception):
-    """supervisor would refuse the configuration; the message is its own, with the real paths and without values."""
+    """supervisor would refuse the configuration; the message is its own, with real paths and without values."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What supervisor makes of a configuration."""
+    """A configuration as supervisord reads it."""
 
     processes: tuple[Process, ...]
     warnings: tuple[str, ...]
 
 
 def read(main: Source, included: Sequence[Source], directories: Collection[Path]) -> Reading:
-    """Read MAIN with exactly the files INCLUDED, in their order; DIRECTORIES count as there though they are not yet.
+    """Read `main` with exactly the files `included`, in their order; `directories` count as existing.
 
-    Raises Unreadable. Nothing is run and nothing is imported that the configuration names.
+    Raises Unreadable. Nothing that the configuration names is run or imported.
     """
     with tempfile.TemporaryDirectory(prefix="procman-") as name, _counted_as_there(directories):
         staged = _Staging(Path(name))
@@ -78,12 +78,12 @@ def read(main: Source, included: Sequence[Source], directories: Collection[Path]
         warnings = [staged.with_real_paths(warning) for warning in reader.parse_warnings]
         vanished = [warning for warning in warnings if warning.startswith("No file matches")]
         if vanished:
-            raise Unreadable(f"{vanished[0]}: it vanished meanwhile")
+            raise Unreadable(f"{vanished[0]}: it was removed meanwhile")
         return Reading(tuple(_processes(section.process_group_configs)), tuple(warnings))
 
 
 class _Reader(options.ServerOptions):  # type: ignore[misc]
-    """supervisord's reader, without its way to end the process and to import what a configuration names."""
+    """supervisord's reader, changed so that it neither exits nor imports anything that a configuration names."""
 
     def usage(self, msg: object) -> None:
         raise ValueError(str(msg))
@@ -93,7 +93,7 @@ class _Reader(options.ServerOptions):  # type: ignore[misc]
 
 
 class _Staging:
-    """A private directory with what is not in place yet; the rest stays where it is."""
+    """A private directory for files that are not installed yet; other files are read where they are."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -107,7 +107,7 @@ class _Staging:
             content = source.path.read_text(encoding="utf-8", errors="surrogateescape")
         staged = self._directory / f"{len(self._real):04}.conf"
         if not end:
-            # An included file's own directory. That of the main file is told to the reader.
+            # The directory of an included file; for the main file, the reader knows it.
             content = content.replace("%(here)s", str(source.path.parent))
         staged.write_text(content + end, encoding="utf-8", errors="surrogateescape")
         self._real[str(staged)] = str(source.path)
@@ -120,12 +120,12 @@ class _Staging:
 
 
 def _include(files: Sequence[Path]) -> str:
-    """Another `[include]` at the end of the main file, whose value is the one that counts."""
+    """Return another `[include]` for the end of the main file, where it overrides the first one."""
     return "\n[include]\nfiles =\n" + "".join(f"  {_pattern(file)}\n" for file in files)
 
 
 def _pattern(file: Path) -> str:
-    """A pattern that matches FILE alone, though the list of patterns is split at blanks and `%` begins an expansion."""
+    """Return a pattern that matches only `file`, without blanks, which split patterns, and with `%` escaped."""
     return re.sub(r"[^!-~]", "[!!-~]", glob.escape(str(file))).replace("%", "%%")
 
 
@@ -146,9 +146,9 @@ def _processes(groups: Sequence[Any]) -> Iterator[Process]:
 
 @contextlib.contextmanager
 def _counted_as_there(directories: Collection[Path]) -> Iterator[None]:
-    """Let supervisor's check whether a log's directory exists accept those that will, and those it may not look into.
+    """Make supervisor's check for the directory of a log accept `directories` and directories that are not accessible.
 
-    The check is a function of `supervisor.datatypes` that `supervisor.options` holds under its own name too (4.2, 4.3).
+    The check is a function of `supervisor.datatypes` that `supervisor.options` also imports by name (4.2, 4.3).
     """
     expected = {os.path.normpath(directory) for directory in directories}
     original_directory, original_path = datatypes.existing_directory, datatypes.existing_dirpath

@@ -1,4 +1,4 @@
-"""Takes sections over from a file of somebody else; what procman does not take stays as it is, byte for byte."""
+"""Remove adopted sections from an unmanaged file; all other bytes of the file stay the same."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _UP_TO_VALUE = re.compile(r"[^=:]*[=:]\s*")
 
 
 def remaining(file: Path, names: Collection[str]) -> str | None:
-    """Return what is left of FILE when procman takes the programs NAMES over; None for nothing but blank lines."""
+    """Return what is left of `file` after procman adopts the programs `names`; None if only blank lines are left."""
     try:
         with file.open(encoding="utf-8", newline="") as opened:
             text = opened.read()
     except UnicodeDecodeError as error:
-        raise ProcmanError(f"{file}: byte {error.start} is not UTF-8", hint="Mend that file first.") from None
+        raise ProcmanError(f"{file}: byte {error.start} is not UTF-8", hint="Fix that file first.") from None
     except FileNotFoundError:
-        hint = "Mend the path, or leave out --replace if an earlier install has taken the whole file over."
+        hint = "Correct the path, or omit --replace if an earlier install has already adopted the whole file."
         raise ProcmanError(f"{file} does not exist", hint=hint) from None
     except IsADirectoryError:
-        raise ProcmanError(f"{file} is a directory", hint="Name the file in it that has the sections.") from None
+        raise ProcmanError(f"{file} is a directory", hint="Specify the file in it that has the sections.") from None
     except OSError as error:
         raise ProcmanError(
             f"{file}: cannot be read: {error.strerror}", hint="Run the same command with sudo."
@@ -40,10 +40,10 @@ def remaining(file: Path, names: Collection[str]) -> str | None:
 
 
 def takeover(file: Path, text: str, names: Collection[str]) -> str:
-    """Return TEXT, the content of FILE, without the sections of the programs NAMES and without them in any group.
+    """Return `text`, the content of `file`, without the sections of the programs `names` and without them in groups.
 
-    A group that would be empty goes too. Comments above a section stay: whom they belong to cannot be told. TEXT must
-    have its line ends as in the file (`newline=""`). Raises ProcmanError where it takes a person to decide.
+    A group that becomes empty is removed too. Comments above a section are kept, because they may not belong to it.
+    `text` must have its original line ends (`newline=""`). Raises ProcmanError if a person has to decide.
     """
     lines: list[str | None] = [*lines_of(text)]
     for section in sections_of(text):
@@ -57,17 +57,17 @@ def takeover(file: Path, text: str, names: Collection[str]) -> str:
 def _leave_group(lines: list[str | None], file: Path, section: Section, names: Collection[str]) -> None:
     members = section.members()
     if any("\n" in member for member in members):
-        # A comma is missing at the end of a line: supervisord does not read it, so that the file must be mended first.
+        # A comma is missing at the end of a line: supervisord cannot read the file, so it must be fixed first.
         return
     left = [member for member in members if member not in names]
     if section.name in names and left:
         raise ProcmanError(
-            f"{file}:{section.line}: [{section.header}] has the name of a program that procman installs, and holds "
-            f"{', '.join(left)} too",
-            hint="Give that group another name there, or take those programs out of it.",
+            f"{file}:{section.line}: [{section.header}] has the name of a program that procman installs, but also "
+            f"contains {', '.join(left)}",
+            hint="Rename that group in the file, or remove those programs from it.",
         )
     if not left:
-        # Also one that is empty already, which supervisord takes for a group all the same.
+        # Even one that was empty before, which supervisord still treats as a group.
         if members or section.name in names:
             _drop(lines, section)
         return

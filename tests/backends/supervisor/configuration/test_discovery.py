@@ -62,7 +62,7 @@ def test_file_that_supervisord_cannot_read_is_named(tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     file.write_text("command = x\n")
     with pytest.raises(
-        ProcmanError, match=rf"{file}:1: supervisord cannot read it: no \[section\] stands above this line"
+        ProcmanError, match=rf"{file}:1: supervisord cannot read it: there is no \[section\] above this line"
     ):
         discovery.read_programs(file)
     with pytest.raises(ProcmanError, match=r"missing\.conf: cannot be read"):

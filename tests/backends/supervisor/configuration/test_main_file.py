@@ -82,7 +82,7 @@ def test_what_is_wrong_names_the_file(text: str) -> None:
 
 
 def test_file_that_does_not_exist_is_told_from_one_that_is_broken(tmp_path: Path) -> None:
-    with pytest.raises(NoConfiguration, match="no such configuration"):
+    with pytest.raises(NoConfiguration, match="supervisord's configuration file does not exist"):
         read_main_file(tmp_path / "supervisord.conf")
 
 

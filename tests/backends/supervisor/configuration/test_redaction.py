@@ -39,8 +39,8 @@ def test_complaint_names_file_and_option_but_no_value(content: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "line", "why"),
     [
-        ("# a comment\nhunter2 = 1\n", 2, "no [section] stands above this line"),
-        ("\ufeff[program:hunter2]\ncommand=x\n", 1, "a byte order mark (BOM) stands before this line"),
+        ("# a comment\nhunter2 = 1\n", 2, "there is no [section] above this line"),
+        ("\ufeff[program:hunter2]\ncommand=x\n", 1, "the file begins with a byte order mark (BOM)"),
         ("[program:x]\nhunter2\ncommand=x\n", 2, "this line is neither a [section] nor NAME=VALUE"),
         ("[program:x]\nhunter2\ncommand=x\nhunter2\n", 2, "and 1 more like it"),
     ],

@@ -79,7 +79,7 @@ def test_refused_lines_and_options_that_count_are_as_supervisor_reads_them(lines
 
 def _refusal(error: configparser.ParsingError) -> tuple[int, str]:
     if isinstance(error, configparser.MissingSectionHeaderError):
-        return error.lineno, "no [section] stands above this line"
+        return error.lineno, "there is no [section] above this line"
     # One of a single line, as of Python 3.13, is in no list.
     refused = [line for line, _ in error.errors] or [getattr(error, "lineno", 0)]
     more = f", and {len(refused) - 1} more like it" if refused[1:] else ""

@@ -105,7 +105,7 @@ def test_every_kind_of_program_is_taken(kind: str) -> None:
 
 
 def test_group_that_has_the_name_of_a_program_and_others_in_it_is_left_to_a_person() -> None:
-    with pytest.raises(ProcmanError, match=r"theirs\.conf:3: .* holds a too"):
+    with pytest.raises(ProcmanError, match=r"theirs\.conf:3: .* but also contains a"):
         takeover(FILE, "[x]\n\n[group:catmaid-celery]\nprograms=a,catmaid-celery\n", NAMES)
 
 
