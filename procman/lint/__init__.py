@@ -1,1 +1,1 @@
-"""What is wrong with files of supervisord and systemd that other people wrote: pure rules over what stands in them."""
+"""Rules for supervisord's and systemd's files that procman did not write: pure functions of their content."""

@@ -1,4 +1,4 @@
-"""Recognises Celery in a command of somebody else's, also behind a start script or a shell; runs nothing."""
+"""Recognise Celery in any command, even behind a start script or a shell, without running anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXEC = re.compile(r"(?:^|[;&|]\s*|\n\s*)exec\s")
 
 
 def read_celery(words: Sequence[str]) -> CeleryCommand | None:
-    """Return the worker or beat that WORDS start, also by the launcher of a project; None if it is none."""
+    """Return the worker or beat that `words` start, directly or through a project's launcher; None if neither."""
     launchers = [at for at, word in enumerate(words[:3]) if Path(word).name == LAUNCHER]
     if launchers:
         words = [*words[: launchers[0]], "celery", *words[launchers[0] + 1 :]]
@@ -29,7 +29,7 @@ def read_celery(words: Sequence[str]) -> CeleryCommand | None:
 
 
 def recognise(name: str, words: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Recognised:
-    """Return what WORDS start; NAME is what the program is called, for a script that cannot be read."""
+    """Return what `words` start; `name` is the program's name, used only if its script cannot be read."""
     command = read_celery(words)
     if command:
         return Recognised(command.kind, tuple(words), command, None)
@@ -52,7 +52,7 @@ def _behind_shell(
     multi = command is None and found is not None and found["what"].lower() == "multi"
     inline = is_shell and words[1:2] == ["-c"]
     kind = command.kind if command else _kind(found["what"]) if found else None
-    # bash becomes the last command of `-c` by itself; dash, Debian's sh, does not (0.5.12).
+    # bash replaces itself with the last command of `-c`; dash, Debian's sh, does not (0.5.12).
     uses_exec = script.uses_exec or (command is None and EXEC.search(text) is not None)
     uses_exec = uses_exec or (inline and Path(words[0]).name == "bash")
     path = None if inline else _script_path(words, directory, is_shell=is_shell)
@@ -63,7 +63,7 @@ def _behind_shell(
 
 
 def is_open(path: Path | None) -> bool:
-    """Say whether everybody on the host can read the file at PATH."""
+    """Return whether every user of the host can read the file at `path`."""
     try:
         return path is not None and bool(path.stat().st_mode & 0o004)
     except OSError:

@@ -1,4 +1,4 @@
-"""What stands in a file of somebody else's: plain data for the rules, and what a rule finds."""
+"""The content of a linted file as plain data, and the findings of the rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from procman.model import Kind, Level
 
 
 class Reader(Enum):
-    """Who reads the file."""
+    """The process manager that reads the file."""
 
     SUPERVISOR = "supervisor"
     SYSTEMD = "systemd"
@@ -20,40 +20,40 @@ class Reader(Enum):
 
 @dataclass(frozen=True)
 class Setting:
-    """One line that sets something; systemd knows several of one name."""
+    """One line that sets an option; systemd allows several of the same name."""
 
     name: str
-    """`stopasgroup`, or with its section under systemd: `Service.KillMode`."""
+    """`stopasgroup`, or for systemd with its section: `Service.KillMode`."""
     value: str
     line: int
 
 
 @dataclass(frozen=True)
 class Shell:
-    """A shell that stands between the process manager and Celery."""
+    """A shell between the process manager and Celery."""
 
     script: Path | None
-    """None: the text stands in the command itself."""
+    """None: the text is in the command itself."""
     is_read: bool
     """Whether the script could be read."""
     uses_exec: bool
     secrets: tuple[str, ...] = ()
-    """Variables that it sets to a secret where everybody can read it."""
+    """The variables that a script readable by every user sets to a secret."""
 
 
 @dataclass(frozen=True)
 class Recognised:
-    """What a command starts."""
+    """The program that a command starts."""
 
     kind: Kind | None = None
-    """Worker or beat; None: it is no Celery, or not known to be."""
+    """Worker or beat; None: not Celery, or not recognised as Celery."""
     words: tuple[str, ...] = ()
-    """Of the command, or of what its start script ends in; empty where they cannot be told."""
+    """The words of the command, or of the last command of its start script; empty if unknown."""
     command: CeleryCommand | None = None
-    """None: its arguments could not be read."""
+    """None: the arguments could not be read."""
     shell: Shell | None = None
     multi: bool = False
-    """It is started by `celery multi`."""
+    """Whether `celery multi` starts it."""
 
 
 @dataclass(frozen=True)
@@ -63,51 +63,51 @@ class LogFile:
     setting: Setting
     directory: Path
     owner: str
-    """Of the directory; empty where that cannot be told."""
+    """The owner of the directory; empty if unknown."""
     owner_is_root: bool
 
 
 @dataclass(frozen=True)
 class Part:
-    """A section that starts a program, a section of supervisord's own, or a whole unit."""
+    """A section for a program, a section for supervisord itself, or a whole unit."""
 
     reader: Reader
     file: Path
     line: int
     name: str
-    """As its manager calls it: `program:celery`, `inet_http_server`, `celery.service`."""
+    """The process manager's name for it: `program:celery`, `inet_http_server`, `celery.service`."""
     settings: tuple[Setting, ...]
     world_readable: bool
-    """Whether everybody on the host can read the file."""
+    """Whether every user of the host can read the file."""
     command: Setting | None = None
-    """What it starts; None: nothing, such as a drop-in."""
+    """The command that it starts; None for a drop-in, for example."""
     started: Recognised = Recognised()
     logs: tuple[LogFile, ...] = ()
     variables: Mapping[str, Setting] = field(default_factory=dict)
-    """Those that it sets, each with where."""
+    """The variables that it sets, each with its place."""
     exposed_files: tuple[tuple[Setting, Path], ...] = ()
-    """Environment files with secrets that everybody can read."""
+    """Environment files with secrets that every user can read."""
     unreadable: str = ""
-    """Why its reader refuses the whole file."""
+    """Why the process manager refuses the whole file."""
 
     @property
     def celery(self) -> Kind | None:
-        """Worker or beat, as far as that is known."""
+        """Worker or beat, if that is known."""
         return self.started.kind
 
     def find(self, name: str) -> Setting | None:
-        """Return the setting of this name that counts, the last one."""
+        """Return the effective setting of this name: the last one."""
         return next((each for each in reversed(self.settings) if each.name.lower() == name.lower()), None)
 
     def value(self, name: str, default: str = "") -> str:
-        """Return its value in lower case."""
+        """Return the effective value of this name in lower case."""
         found = self.find(name)
         return found.value.strip().lower() if found else default
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, where it stands, what is lost by it, and what to write instead."""
+    """One problem: its place, its consequence, and what to write instead."""
 
     code: str
     level: Level
@@ -120,6 +120,6 @@ class Finding:
 
 
 def finding(code: str, level: Level, part: Part, at: Setting | None, option: str, why: str, remedy: str) -> Finding:
-    """Return a finding about PART; AT is the line that says it, None where a missing one does."""
+    """Return a finding about `part`; `at` is the setting at fault, None if a setting is missing."""
     where = at or part.command
     return Finding(code, level, part.file, where.line if where else part.line, part.name, option, why, remedy)

@@ -1,4 +1,4 @@
-"""`procman check --lint`: what files of supervisord and systemd that other people wrote lose, leave behind or leak."""
+"""Lint supervisord's and systemd's files (`procman check --lint`): lost tasks, orphans and exposed secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNIT_SECTION = re.compile(r"^\[(Unit|Service|Install)\]\s*$", re.MULTILINE)
 
 
 def lint(files: Sequence[Path]) -> list[Finding]:
-    """Return what is wrong with FILES, by file and line; ConfigurationError for those that cannot be read."""
+    """Return the findings in `files`, by file and line; raise ConfigurationError if a file cannot be read."""
     problems: list[str] = []
     parts: list[Part] = []
     for file in files:
@@ -29,21 +29,21 @@ def lint(files: Sequence[Path]) -> list[Finding]:
             is_unit = file.suffix in UNIT_SUFFIXES or UNIT_SECTION.search(text)
             parts += [systemd_part(file, text)] if is_unit else supervisor_parts(file, text)
         except OSError as error:
-            problems.append(f"{file}: cannot be read: {error.strerror or error}")
+            problems.append(f"cannot read {file}: {error.strerror or error}")
     if problems:
-        raise ConfigurationError(problems, hint="Name files of supervisord or systemd, such as conf.d/celery.conf.")
+        raise ConfigurationError(problems, hint="Name supervisord or systemd files, such as conf.d/celery.conf.")
     return findings(parts)
 
 
 def blocking(found: Iterable[Finding]) -> list[Finding]:
-    """Return those by which tasks or secrets are lost for certain."""
+    """Return the findings that are certain to lose tasks or expose secrets."""
     return [each for each in found if each.level is Level.CRITICAL]
 
 
 def _text(file: Path) -> str:
     found = file.stat()
     if not stat.S_ISREG(found.st_mode):
-        raise OSError("it is no file")
+        raise OSError("not a regular file")
     if found.st_size > LARGEST:
-        raise OSError(f"it has more than {LARGEST} bytes")
+        raise OSError(f"the file is larger than {LARGEST} bytes")
     return file.read_bytes().decode("utf-8", "replace")

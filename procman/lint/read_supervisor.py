@@ -1,4 +1,4 @@
-"""Reads a file of supervisord's into what the rules of `check --lint` look at; the file is not trusted."""
+"""Read a supervisord file into the records that the rules of `check --lint` judge; the file is not trusted."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOGS = ("stdout_logfile", "stderr_logfile")
 
 
 def supervisor_parts(file: Path, text: str) -> list[Part]:
-    """Return every section of FILE, whose content is TEXT."""
+    """Return every section of `file`, whose content is `text`."""
     try:
         sections = read_sections(file, text)
     except Malformed as error:
@@ -30,7 +30,7 @@ def supervisor_parts(file: Path, text: str) -> list[Part]:
 
 
 def owner_of(directory: Path) -> tuple[str, bool]:
-    """Return who owns DIRECTORY, empty if that cannot be told, and whether it is root."""
+    """Return the owner of `directory`, empty if unknown, and whether it is root."""
     try:
         uid = directory.stat().st_uid
     except OSError:
@@ -65,7 +65,7 @@ def _words(program: Section, here: Path) -> list[str]:
     try:
         return command_of(program, here)
     except ValueError:
-        # Something that only supervisord can fill in; most of it is still to be understood.
+        # It has an expansion that only supervisord can fill in; read the rest.
         try:
             return shlex.split(program.value("command"))
         except ValueError:

@@ -1,4 +1,4 @@
-"""Reads a unit or drop-in of systemd's into what the rules of `check --lint` look at; the file is not trusted."""
+"""Read a unit or drop-in into the records that the rules of `check --lint` judge; the file is not trusted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPENED_BY_ROOT = re.compile(r"(?:append|file|truncate):(/.*)")
 
 
 def systemd_part(file: Path, text: str) -> Part:
-    """Return the unit or drop-in FILE, whose content is TEXT."""
+    """Return the unit or drop-in `file`, whose content is `text`."""
     settings = tuple(Setting(f"{each.section}.{each.name}", each.value, each.line) for each in settings_of(text))
     part = Part(Reader.SYSTEMD, file, 1, file.name, settings, is_open(file))
     command = part.find("Service.ExecStart")
@@ -38,7 +38,7 @@ def systemd_part(file: Path, text: str) -> Part:
 
 
 def _words(value: str) -> list[str]:
-    # systemd.service(5): what may stand before the path of the program.
+    # systemd.service(5): the prefixes allowed before the executable's path.
     value = value.lstrip("-@:+!| ")
     try:
         return [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(value)]

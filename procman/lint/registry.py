@@ -1,4 +1,4 @@
-"""The rules for files that other people wrote, by their codes; docs/checks.md explains each."""
+"""The lint rules in the order of their codes; docs/checks.md explains each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from procman.lint.inputs import Finding, Part
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that such a file gets wrong."""
+    """One lint rule."""
 
     code: str
     title: str
@@ -48,7 +48,7 @@ LINT: tuple[Rule, ...] = (
 
 
 def findings(parts: Sequence[Part]) -> list[Finding]:
-    """Return what the rules find, in the order of the files' lines."""
+    """Return the findings of all rules, in the order of files and lines."""
     found = [each for part in parts for rule in LINT for each in rule.function(part)]
     files = list(dict.fromkeys(part.file for part in parts))
     return sorted(dict.fromkeys(found), key=lambda each: (files.index(each.file), each.line, each.code))

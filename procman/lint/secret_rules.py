@@ -1,4 +1,4 @@
-"""PM92x: passwords in the open, root's powers, and who may give orders."""
+"""PM92x: exposed passwords, root's rights, and access to supervisord."""
 
 from __future__ import annotations
 
@@ -9,87 +9,89 @@ from procman.lint.inputs import Finding, Part, Reader, finding
 from procman.model import Level
 from procman.secrets import holds_password, is_secret
 
-PRIVATE = "put it into a file that only its user can read, which the program reads itself (procman: environment_file)"
+PRIVATE = "move it to a file that only the program's user can read (procman's key environment_file)"
 
 
 def command_holds_no_password(part: Part) -> Iterator[Finding]:
-    """Everybody on the host can read a command line."""
+    """Yield PM921: every user of the host can read a command line."""
     if part.command and holds_password(" ".join((part.command.value, *part.started.words))):
-        why = "the command line holds a password: every user of the host sees it (ps)"
+        why = "the command line holds a password, and every user of the host can see it with ps"
         yield finding("PM921", Level.CRITICAL, part, part.command, part.command.name, why, PRIVATE)
 
 
 def environment_holds_no_password(part: Part) -> Iterator[Finding]:
-    """systemd shows Environment= to everybody, and a file that everybody can read shows it anyway."""
+    """Yield PM922: every user can read Environment= of a unit, and the content of a world-readable file."""
     yield from script_holds_no_password(part)
     for name, setting in part.variables.items():
         value = setting.value
         if not is_secret(name, value):
             continue
         if part.reader is Reader.SYSTEMD:
-            why = f"{name} holds a secret, and `systemctl show` tells Environment= to every user of the host"
+            why = f"{name} holds a secret, and `systemctl show` prints Environment= for every user of the host"
         elif part.world_readable:
-            why = f"{name} holds a secret, and everybody can read this file"
+            why = f"{name} holds a secret, and every user of the host can read this file"
         else:
             continue
         yield finding("PM922", Level.CRITICAL, part, setting, setting.name, why, PRIVATE)
 
 
 def script_holds_no_password(part: Part) -> Iterator[Finding]:
-    """A start script that everybody can read is no place for one either."""
+    """Yield PM922 for a start script that every user can read."""
     shell = part.started.shell
     for name in shell.secrets if shell else ():
         assert shell
-        why = f"{shell.script} sets {name} to a secret, and everybody can read it"
+        why = f"{shell.script} sets {name} to a secret, and every user of the host can read this script"
         at = part.command
         yield finding("PM922", Level.CRITICAL, part, at, at.name if at else "", why, f"chmod o-r {shell.script}")
 
 
 def environment_file_is_private(part: Part) -> Iterator[Finding]:
-    """A file with secrets is for its user alone."""
+    """Yield PM923."""
     for setting, path in part.exposed_files:
-        why = f"{path} holds a secret, and everybody can read it"
+        why = f"{path} holds a secret, and every user of the host can read it"
         yield finding("PM923", Level.CRITICAL, part, setting, setting.name, why, f"chmod 0600 {path}")
 
 
 def log_is_out_of_reach(part: Part) -> Iterator[Finding]:
-    """A log that root opens in a directory of the user lets that user write to any file."""
+    """Yield PM924: root opens the log in a directory of another user, who can place a link there."""
     for log in part.logs:
         if log.owner and not log.owner_is_root:
             why = (
-                f"the log is opened by root in {log.directory}, which belongs to {log.owner}: by a symbolic link there "
+                f"root opens the log in {log.directory}, which belongs to {log.owner}: with a symbolic link there, "
                 f"{log.owner} can append to any file of the host"
             )
-            remedy = "keep it in a directory of root's, such as /var/log/PROJECT"
+            remedy = "use a directory that belongs to root, such as /var/log/PROJECT"
             yield finding("PM924", Level.CRITICAL, part, log.setting, log.setting.name, why, remedy)
 
 
 def user_is_not_root(part: Part) -> Iterator[Finding]:
-    """Celery as root runs whatever stands on the broker as root, or refuses to start."""
+    """Yield PM925: Celery as root runs any task as root, or refuses to start because of pickle."""
     if part.celery is None or part.command is None or "systemd/user" in str(part.file):
         return
     option = "user" if part.reader is Reader.SUPERVISOR else "Service.User"
     user = part.value(option)
     if user in ("", "root", "0") and part.value("Service.DynamicUser") not in ("yes", "true", "1"):
-        said = "nothing is said, so" if not user else f"{option}={user}:"
-        why = f"{said} it runs as whoever runs the manager, root as a rule: a task can do anything, and with pickle "
-        why += "Celery refuses to start, over and over"
-        remedy = f"{option.rpartition('.')[2]}=www-data, or another user without rights"
+        name = option.rpartition(".")[2]
+        cause = (
+            f"{name}={user}" if user else f"{name} is not set, so the program runs as the manager's user, usually root"
+        )
+        why = f"{cause}: a task can do anything, and with pickle Celery refuses to start again and again"
+        remedy = f"{name}=www-data, or another unprivileged user"
         yield finding("PM925", Level.WARNING, part, part.find(option), option, why, remedy)
 
 
 def orders_need_a_password(part: Part) -> Iterator[Finding]:
-    """Who may speak to supervisord can run anything as it."""
+    """Yield PM926: whoever can connect to supervisord can run anything as its user."""
     mode = part.find("chmod")
     if part.name == "unix_http_server" and mode and re.fullmatch("[0-7]*[2367]", mode.value.strip()):
-        why = "every user of the host may give supervisord orders, and it runs them as root as a rule"
+        why = "every user of the host can send commands to supervisord, which usually runs as root"
         yield finding("PM926", Level.CRITICAL, part, mode, "chmod", why, "chmod=0700")
     if part.reader is not Reader.SUPERVISOR or part.name != "inet_http_server":
         return
-    port, remedy = part.find("port"), "remove the section; supervisorctl works by the socket of [unix_http_server]"
+    port, remedy = part.find("port"), "remove the section; supervisorctl can use the socket of [unix_http_server]"
     if part.find("password") is None:
-        why = "supervisord takes orders over TCP from anybody without a password, and runs them as root as a rule"
+        why = "supervisord, which usually runs as root, accepts commands over TCP without a password"
         yield finding("PM926", Level.CRITICAL, part, port, "port", why, remedy)
     elif port and port.value.strip().rpartition(":")[0] in ("", "*", "0.0.0.0", "::"):  # noqa: S104 - compared only
-        why = "supervisord listens on every address of the host, and its password crosses the network in the open"
+        why = "supervisord listens on every address of the host, and its password crosses the network unencrypted"
         yield finding("PM926", Level.WARNING, part, port, "port", why, remedy)

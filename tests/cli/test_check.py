@@ -59,7 +59,7 @@ def test_lint_of_a_valid_file_exits_with_0(tmp_path: Path, capsys: pytest.Captur
 
 def test_lint_of_a_missing_file_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--lint", str(tmp_path / "none.conf")]) == 2
-    assert "none.conf: cannot be read" in capsys.readouterr().err
+    assert "none.conf: No such file or directory" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--lint"], ["celery.conf"]])

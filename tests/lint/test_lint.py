@@ -1,4 +1,4 @@
-"""Files of supervisord and systemd as people write them, and what `check --lint` says of each line."""
+"""Supervisord and systemd files as people write them, and the findings of `check --lint`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from procman.model import Level
 
 UNITS = Path(__file__).parent.parent.parent / "units"
 
-SOUND_SECTION = """\
+VALID_SECTION = """\
 [program:site-worker]
 command=/opt/env/bin/celery -A site worker -l info
 directory=/opt/site
@@ -28,7 +28,7 @@ stopwaitsecs=900
 killasgroup=true
 """
 
-SOUND_UNIT = """\
+VALID_UNIT = """\
 [Unit]
 StartLimitIntervalSec=0
 
@@ -71,16 +71,16 @@ def codes(found: list[Finding]) -> list[str]:
     return [each.code for each in found]
 
 
-@pytest.mark.parametrize(("text", "name"), [(SOUND_SECTION, "site.conf"), (SOUND_UNIT, "site.service")])
-def test_sound_file_has_no_findings(tmp_path: Path, text: str, name: str) -> None:
+@pytest.mark.parametrize(("text", "name"), [(VALID_SECTION, "site.conf"), (VALID_UNIT, "site.service")])
+def test_valid_file_has_no_findings(tmp_path: Path, text: str, name: str) -> None:
     assert found_in(tmp_path, text, name) == []
 
 
-def test_the_example_that_celery_ships_is_told_which_option_loses_running_tasks(tmp_path: Path) -> None:
+def test_celerys_own_example_loses_running_tasks_by_one_option(tmp_path: Path) -> None:
     found = found_in(tmp_path, SHIPPED_WITH_CELERY)
     [worst] = blocking(found)
     assert (worst.code, worst.line, worst.option) == ("PM901", 15, "stopasgroup")
-    assert "the tasks they run are lost" in worst.why
+    assert "their running tasks are lost" in worst.why
     assert worst.remedy.startswith("stopasgroup=false")
     assert codes(found) == ["PM908", "PM901"]
 
@@ -108,8 +108,8 @@ def test_the_example_that_celery_ships_is_told_which_option_loses_running_tasks(
         (("worker -l info", "beat -s /var/run/site/schedule"), "PM947", 2),
     ],
 )
-def test_section_of_supervisord(tmp_path: Path, change: tuple[str, str], code: str, line: int) -> None:
-    text = SOUND_SECTION.replace(*change)
+def test_one_fault_in_a_section_is_one_finding(tmp_path: Path, change: tuple[str, str], code: str, line: int) -> None:
+    text = VALID_SECTION.replace(*change)
     if change[1].startswith("/bin/sh"):
         text = text.replace("-l info", "-l info'")
     found = {each.code: each for each in found_in(tmp_path, text)}
@@ -137,8 +137,8 @@ def test_section_of_supervisord(tmp_path: Path, change: tuple[str, str], code: s
         (("worker -l info", "multi start 2 -l info"), "PM948", 6),
     ],
 )
-def test_unit_of_systemd(tmp_path: Path, change: tuple[str, str], code: str, line: int) -> None:
-    text = SOUND_UNIT.replace(*change)
+def test_one_fault_in_a_unit_is_one_finding(tmp_path: Path, change: tuple[str, str], code: str, line: int) -> None:
+    text = VALID_UNIT.replace(*change)
     if change[1].startswith("/bin/sh"):
         text = text.replace("-l info", "-l info'")
     found = {each.code: each for each in found_in(tmp_path, text, "site.service")}
@@ -147,21 +147,21 @@ def test_unit_of_systemd(tmp_path: Path, change: tuple[str, str], code: str, lin
     assert "hunter22" not in str(found)
 
 
-def test_unit_without_a_pause_between_starts_is_given_up(tmp_path: Path) -> None:
-    text = SOUND_UNIT.replace("RestartSec=5\n", "").replace("StartLimitIntervalSec=0", "")
+def test_unit_without_a_pause_between_starts_is_a_finding(tmp_path: Path) -> None:
+    text = VALID_UNIT.replace("RestartSec=5\n", "").replace("StartLimitIntervalSec=0", "")
     assert codes(found_in(tmp_path, text, "site.service")) == ["PM908"]
 
 
-@pytest.mark.parametrize(("mode", "words"), [("mixed", "is killed"), ("process", "orphan"), ("control-group", "")])
-def test_what_a_shell_in_a_unit_loses_depends_on_the_kill_mode(tmp_path: Path, mode: str, words: str) -> None:
-    text = SOUND_UNIT.replace("/opt/env/bin/celery -A site worker -l info", "/bin/sh -c 'celery -A site beat'")
+@pytest.mark.parametrize(("mode", "words"), [("mixed", "are killed"), ("process", "orphan"), ("control-group", "")])
+def test_consequence_of_a_shell_in_a_unit_depends_on_the_kill_mode(tmp_path: Path, mode: str, words: str) -> None:
+    text = VALID_UNIT.replace("/opt/env/bin/celery -A site worker -l info", "/bin/sh -c 'celery -A site beat'")
     found = found_in(tmp_path, text.replace("KillMode=mixed", f"KillMode={mode}"), "site.service")
-    told = [each for each in found if each.code == "PM905"]
-    assert len(told) == bool(words)
-    assert all(words in each.why for each in told)
+    shells = [each for each in found if each.code == "PM905"]
+    assert len(shells) == bool(words)
+    assert all(words in each.why for each in shells)
 
 
-def test_drop_in_is_not_told_what_it_leaves_out(tmp_path: Path) -> None:
+def test_drop_in_is_not_judged_by_missing_settings(tmp_path: Path) -> None:
     assert found_in(tmp_path, "[Service]\nTimeoutStopSec=630\n", "override.conf") == []
 
 
@@ -171,18 +171,18 @@ def test_drop_in_is_not_told_what_it_leaves_out(tmp_path: Path) -> None:
 def test_start_script_is_read(tmp_path: Path, last: str, expected: list[str]) -> None:
     script = tmp_path / "start-celery"
     script.write_text(f"#!/bin/bash\nset -e\ncd /opt/site\nsource env/bin/activate\n{last} -l info\n")
-    text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
+    text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
     found = found_in(tmp_path, text)
     assert codes(found) == expected
     assert [each.level for each in found] == [Level.CRITICAL] * len(expected)
 
 
-def test_secret_in_a_start_script_that_everybody_can_read(tmp_path: Path) -> None:
+def test_secret_in_a_world_readable_start_script_is_critical(tmp_path: Path) -> None:
     script = tmp_path / "start-celery"
     script.write_text(
         "#!/bin/sh\nexport BROKER_URL=amqp://me:hunter22@localhost//\nexec celery -A site worker -l info\n"
     )
-    text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
+    text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
     [found] = found_in(tmp_path, text)
     assert (found.code, found.level) == ("PM922", Level.CRITICAL)
     assert "hunter22" not in str(found)
@@ -190,16 +190,16 @@ def test_secret_in_a_start_script_that_everybody_can_read(tmp_path: Path) -> Non
     assert found_in(tmp_path, text) == []
 
 
-def test_start_script_that_cannot_be_read_is_a_warning(tmp_path: Path) -> None:
-    text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", "/opt/no/start-celery.sh")
+def test_unreadable_start_script_is_a_warning(tmp_path: Path) -> None:
+    text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", "/opt/no/start-celery.sh")
     [found] = found_in(tmp_path, text)
     assert (found.code, found.level) == ("PM905", Level.WARNING)
     assert "cannot be read" in found.why
 
 
-def test_script_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_start_script_that_is_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "start-celery.sh")
-    text = SOUND_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(tmp_path / "start-celery.sh"))
+    text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(tmp_path / "start-celery.sh"))
     assert codes(found_in(tmp_path, text)) == ["PM905"]
 
 
@@ -207,8 +207,8 @@ def test_script_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        (SOUND_SECTION.replace("/var/log/site.log", "DIRECTORY/site.log"), "site.conf"),
-        (f"{SOUND_UNIT}StandardOutput=append:DIRECTORY/site.log\n", "site.service"),
+        (VALID_SECTION.replace("/var/log/site.log", "DIRECTORY/site.log"), "site.conf"),
+        (f"{VALID_UNIT}StandardOutput=append:DIRECTORY/site.log\n", "site.service"),
     ],
 )
 def test_log_in_a_directory_of_the_user_is_critical(tmp_path: Path, text: str, name: str) -> None:
@@ -221,18 +221,18 @@ def test_log_in_a_directory_of_the_user_is_critical(tmp_path: Path, text: str, n
     assert (found.code, found.level) == ("PM924", Level.CRITICAL)
 
 
-def test_secret_in_a_file_of_supervisord_that_is_private_is_left_alone(tmp_path: Path) -> None:
+def test_secret_in_a_private_supervisord_file_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "celery.conf"
-    file.write_text(SOUND_SECTION.replace("user=", "environment=BROKER_PASSWORD='hunter22'\nuser="))
+    file.write_text(VALID_SECTION.replace("user=", "environment=BROKER_PASSWORD='hunter22'\nuser="))
     assert codes(lint([file])) == ["PM922"]
     file.chmod(0o600)
     assert lint([file]) == []
 
 
-def test_environment_file_that_everybody_can_read(tmp_path: Path) -> None:
+def test_world_readable_environment_file_is_a_finding(tmp_path: Path) -> None:
     secrets = tmp_path / "celery.env"
     secrets.write_text("CELERY_BROKER_URL=amqp://me:hunter22@localhost//\n")
-    text = f"{SOUND_UNIT}EnvironmentFile=-{secrets}\n"
+    text = f"{VALID_UNIT}EnvironmentFile=-{secrets}\n"
     assert codes(found_in(tmp_path, text, "site.service")) == ["PM923"]
     secrets.chmod(0o600)
     assert found_in(tmp_path, text, "site.service") == []
@@ -248,29 +248,32 @@ def test_environment_file_that_everybody_can_read(tmp_path: Path) -> None:
         ("[unix_http_server]\nfile=/run/s.sock\nchmod=0770\n", None),
     ],
 )
-def test_who_may_give_supervisord_orders(tmp_path: Path, text: str, level: Level | None) -> None:
+def test_unprotected_access_to_supervisord_is_a_finding(tmp_path: Path, text: str, level: Level | None) -> None:
     assert [(each.code, each.level) for each in found_in(tmp_path, text)] == ([("PM926", level)] if level else [])
 
 
 def test_group_hides_the_names_of_its_programs(tmp_path: Path) -> None:
-    found = found_in(tmp_path, f"{SOUND_SECTION}\n[group:site]\nprograms=site-worker,web\n")
+    found = found_in(tmp_path, f"{VALID_SECTION}\n[group:site]\nprograms=site-worker,web\n")
     assert [(each.code, each.line) for each in found] == [("PM944", 13)]
-    assert found_in(tmp_path, f"{SOUND_SECTION}\n[group:site]\nprograms=web\n") == []
+    assert found_in(tmp_path, f"{VALID_SECTION}\n[group:site]\nprograms=web\n") == []
 
 
-def test_program_that_is_no_celery_is_judged_by_its_secrets_alone(tmp_path: Path) -> None:
+def test_program_without_celery_is_judged_only_by_its_secrets(tmp_path: Path) -> None:
     text = "[program:web]\ncommand=/usr/bin/web --password=hunter22\nstopasgroup=true\n"
     assert codes(found_in(tmp_path, text)) == ["PM921"]
 
 
-def test_file_that_supervisord_cannot_read(tmp_path: Path) -> None:
+def test_file_that_supervisord_cannot_read_is_critical(tmp_path: Path) -> None:
     [found] = found_in(tmp_path, "[program:a\ncommand=b\n")
     assert (found.code, found.level, found.line) == ("PM940", Level.CRITICAL, 1)
     [found] = found_in(tmp_path, "[program:a]\ncommand=b\nPASSWORD hunter2\n")
-    assert (found.line, found.why) == (3, "supervisord cannot read it: this line is neither a [section] nor NAME=VALUE")
+    assert (found.line, found.why) == (
+        3,
+        "supervisord cannot read the file and would not start: this line is neither a [section] nor NAME=VALUE",
+    )
 
 
-def test_files_that_cannot_be_read_are_told_at_once(tmp_path: Path) -> None:
+def test_all_unreadable_files_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
         lint([tmp_path / "none.conf", tmp_path])
     assert len(caught.value.problems) == 2
@@ -280,7 +283,7 @@ def test_files_that_procman_writes_have_no_findings() -> None:
     files = [*UNITS.rglob("*.conf"), *UNITS.rglob("*.service"), *UNITS.rglob("*.target")]
     found = lint(files)
     assert len(files) >= 6
-    # The start scripts are in place only where procman has installed them.
+    # The start scripts exist only after an install.
     assert [each for each in found if not (each.code == "PM905" and "cannot be read" in each.why)] == []
 
 
