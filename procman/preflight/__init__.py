@@ -1,1 +1,1 @@
-"""The checks before an install: pure functions of what `procman check` found out (inputs.py), listed in registry.py."""
+"""The checks before an install: pure functions of the facts in inputs.py, listed in registry.py."""

@@ -1,4 +1,4 @@
-"""PM72x: the broker takes our connection, and is one to be used for this."""
+"""PM72x: the connection to the broker, its account, its transport and its queues."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ FOR_DEVELOPMENT = ("filesystem", "kombu.transport.filesystem")
 
 TROUBLES = {
     "refused": "nothing listens there",
-    "dns": "its name is not known",
-    "password": "it does not accept the user and password",
-    "vhost": "the virtual host is missing, or not for this user",
+    "dns": "the host name cannot be resolved",
+    "password": "it rejects the user or password",
+    "vhost": "the virtual host does not exist, or this user has no access to it",
     "timeout": "it does not answer in time",
-    "unreachable": "there is no way to it",
-    "closed": "it hung up: what listens there is no such broker",
-    "tls": "no agreement on TLS",
+    "unreachable": "no route to its host",
+    "closed": "it closed the connection: the server there is probably not this kind of broker",
+    "tls": "the TLS connection failed",
     "module": "its client library is missing",
-    "settings": "its URL cannot be read",
-    "transport": "its URL names no transport that kombu knows",
+    "settings": "its URL is invalid",
+    "transport": "kombu has no transport of this name",
 }
-LOOK = "Look at the broker and at the app's broker settings, then check again."
+LOOK = "Check the broker and the app's broker settings, then run this again."
 
 
 def broker_takes_us(preflight: PreflightFacts) -> Iterator[Result]:
-    """The broker can be reached, and accepts user, password and virtual host."""
+    """Yield PM721: the broker can be reached, and accepts user, password and virtual host."""
     for each in preflight.asked:
         broker = each.broker
         if each.broker_error:
@@ -37,71 +37,72 @@ def broker_takes_us(preflight: PreflightFacts) -> Iterator[Result]:
         if broker is None or broker.trouble == "module":
             continue
         if broker.reachable:
-            detail = f"{_shown(each)} answers, in {broker.seconds:.1f} s"
+            detail = f"{_shown(each)} answers in {broker.seconds:.1f} s"
             yield Result("PM721", each.name, Level.OK, detail, values={"seconds": broker.seconds})
         elif each.app:
             what = TROUBLES.get(broker.trouble, "it cannot be used")
             detail = f"{_shown(each)}: {what}" + (f" ({broker.detail})" if broker.detail else "")
-            # Nothing is installed yet that would have a log to read.
+            # The remedy for other troubles names the program's log, which may not exist before the install.
             hint = broker.remedy if broker.trouble in TROUBLES else LOOK
             yield Result("PM721", each.name, Level.CRITICAL, detail, hint)
 
 
 def _shown(each: AppAnswer) -> str:
-    """The URL as the app has it, where there is one alone; of several the one that was tried."""
+    """Return the app's URL if it has only one; otherwise the one that was tried."""
     urls = each.app.broker_urls if each.app else ()
     return urls[0] if len(urls) == 1 else (each.broker.url if each.broker else "") or "the broker"
 
 
 def transport_is_installed(preflight: PreflightFacts) -> Iterator[Result]:
-    """The client library of the broker is in the virtualenv: `pip install celery` brings none for Redis."""
+    """Yield PM722: `pip install celery`, for example, installs no client library for Redis."""
     for each, app in preflight.loaded():
         if app.missing_module:
-            detail = f"{app.missing_module} is not in the virtualenv, and the transport {app.transport} needs it"
+            detail = f"{app.missing_module} is not in the virtualenv, but the transport {app.transport} needs it"
             hint = preflight.install_hint(f"'celery[{app.transport}]'")
             yield Result("PM722", each.name, Level.CRITICAL, detail, hint)
 
 
 def credentials_are_own(preflight: PreflightFacts) -> Iterator[Result]:
-    """A broker on another host is not used with RabbitMQ's default account."""
+    """Yield PM723."""
     for each in preflight.asked:
         broker = each.broker
         if broker and broker.default_credentials and not is_local(broker.host):
-            detail = f"{broker.url}: RabbitMQ's default account guest, on another host"
-            hint = "Make an account for this project: rabbitmqctl add_user, set_permissions; then delete_user guest."
+            detail = f"{broker.url} uses RabbitMQ's default account guest on another host"
+            hint = "Create an account for this project: rabbitmqctl add_user, set_permissions; then delete_user guest."
             yield Result("PM723", each.name, Level.WARNING, detail, hint)
 
 
 def transport_is_for_production(preflight: PreflightFacts) -> Iterator[Result]:
-    """The broker is none that is made for development."""
+    """Yield PM724."""
     for each, app in preflight.loaded():
         if app.transport in IN_ONE_PROCESS:
-            detail = f"the broker is {app.transport}: what one process sends no other one receives"
+            detail = f"the broker is {app.transport}: no other process receives the messages"
             yield Result("PM724", each.name, Level.CRITICAL, detail, "Use RabbitMQ or Redis.")
         elif app.transport in FOR_DEVELOPMENT and preflight.project.scope is Scope.SYSTEM:
             detail = (
-                f"the broker is {app.transport}, for development: a worker that is killed loses what it had reserved"
+                f"the broker is {app.transport}, made for development: a killed worker loses its running and reserved "
+                "tasks"
             )
             yield Result("PM724", each.name, Level.WARNING, detail, "Use RabbitMQ or Redis on a server.")
 
 
 def management_answers(preflight: PreflightFacts) -> Iterator[Result]:
-    """RabbitMQ's management interface, if [health] names one, answers, and tells of no alarm."""
+    """Yield PM725, only with `management_url` in [health]."""
     url = preflight.project.health.management_url
     for each in preflight.asked if url else ():
         broker = each.broker
         if broker is None or not broker.reachable:
             continue
         if broker.management_problem:
-            hint = "rabbitmq-plugins enable rabbitmq_management, or mend management_url in [health]."
+            hint = "Run rabbitmq-plugins enable rabbitmq_management, or correct management_url in [health]."
             yield Result("PM725", each.name, Level.WARNING, f"{url}: {broker.management_problem}", hint)
         for alarm in broker.alarms or ():
-            detail = f"RabbitMQ has an alarm, {alarm}: nobody can send until it is over"
+            detail = f"RabbitMQ has an alarm ({alarm}): it blocks all senders until the alarm ends"
             yield Result("PM725", each.name, Level.WARNING, detail, "Free memory or disk on the broker's host.")
 
 
 def every_queue_is_consumed(preflight: PreflightFacts) -> Iterator[Result]:
-    """Every queue that tasks are sent to is consumed by one of the workers."""
+    """Yield PM726: every queue that tasks are sent to has a worker here."""
     workers = preflight.of_kind(Kind.WORKER)
     answers = [(program, preflight.answer(program)) for program in workers]
     if not workers or any(_consumed(program.name, each) is None for program, each in answers):
@@ -110,7 +111,7 @@ def every_queue_is_consumed(preflight: PreflightFacts) -> Iterator[Result]:
     desired = {queue for _, app in preflight.loaded() for queue in (*app.queues, *app.routed_queues)}
     for queue in sorted(desired - consumed):
         hint = f'Add "{queue}" to queues of a worker, unless a worker on another host consumes it.'
-        yield Result("PM726", None, Level.WARNING, f"no worker here consumes the queue {queue}", hint)
+        yield Result("PM726", None, Level.WARNING, f"no worker here consumes queue {queue}", hint)
 
 
 def _consumed(program: str, each: AppAnswer | None) -> tuple[str, ...] | None:
@@ -119,7 +120,7 @@ def _consumed(program: str, each: AppAnswer | None) -> tuple[str, ...] | None:
 
 
 def is_local(host: str) -> bool:
-    """Say whether HOST is this one."""
+    """Return whether `host` is this host."""
     if host in ("", "localhost"):
         return True
     try:
@@ -129,7 +130,7 @@ def is_local(host: str) -> bool:
 
 
 def is_amqp(each: AppAnswer) -> bool:
-    """Say whether the broker is reached by AMQP, which is RabbitMQ nearly always."""
+    """Return whether the broker uses AMQP, and so is almost certainly RabbitMQ."""
     broker: BrokerFacts | None = each.broker
     transport = each.app.transport if each.app else (broker.transport if broker else "")
     return transport.partition("+")[0] in ("amqp", "amqps", "pyamqp", "librabbitmq")

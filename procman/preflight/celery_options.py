@@ -1,4 +1,4 @@
-"""PM73x: the project's own Celery understands the command line of each worker and beat."""
+"""PM73x: the command line of each worker and beat, judged by the project's own Celery."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ def _judged(preflight: PreflightFacts) -> Iterator[tuple[Program, Judged]]:
 
 
 def options_are_understood(preflight: PreflightFacts) -> Iterator[Result]:
-    """Celery understands every option of the command line."""
+    """Yield PM731."""
     app = preflight.facts()
     version = app.versions.get("celery", "") if app else ""
     for program, judged in _judged(preflight):
         if judged.error:
-            detail = f"Celery {version} does not take its command line: {judged.error}"
-            hint = f"Mend the keys of [{program.key}]; `procman render` shows the whole command."
+            detail = f"Celery {version} does not accept the command line: {judged.error}"
+            hint = f"Correct the keys of [{program.key}]; `procman render` shows the whole command."
             yield Result("PM731", program.name, Level.CRITICAL, detail, hint)
         else:
-            yield Result("PM731", program.name, Level.OK, f"Celery {version} understands its command line")
+            yield Result("PM731", program.name, Level.OK, f"Celery {version} accepts the command line")
 
 
 def queues_can_be_consumed(preflight: PreflightFacts) -> Iterator[Result]:
-    """The queues of a worker are known to the app, where it does not make new ones."""
+    """Yield PM732: the app defines the queues, or creates missing ones, and at least one is left to consume."""
     for program, judged in _judged(preflight):
         if judged.queues_error:
-            hint = f"Mend queues in [{program.key}], or task_queues in the app's settings."
+            hint = f"Correct queues in [{program.key}], or task_queues in the app's settings."
             yield Result("PM732", program.name, Level.CRITICAL, judged.queues_error, hint)
         elif judged.queues == ():
-            detail = "it would consume no queue at all"
-            yield Result("PM732", program.name, Level.CRITICAL, detail, f"Mend exclude_queues in [{program.key}].")
+            detail = "the worker would consume no queue: exclude_queues removes all of them"
+            yield Result("PM732", program.name, Level.CRITICAL, detail, f"Correct exclude_queues in [{program.key}].")
 
 
 def pool_is_installed(preflight: PreflightFacts) -> Iterator[Result]:
-    """What the pool needs is in the virtualenv."""
+    """Yield PM733."""
     for program, judged in _judged(preflight):
         if judged.pool_error and isinstance(program.options, Worker):
             detail = f"the pool {program.options.pool} cannot be used: {judged.pool_error}"

@@ -1,4 +1,4 @@
-"""`procman check`: whether what an install would start will run, found out without starting or changing anything."""
+"""Run the checks before an install (`procman check`), without starting or changing anything."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ def check(
     set_aside: bool = False,
     replaced: Sequence[Path] | None = None,
 ) -> list[Result]:
-    """Return what every check before an install says of PROJECT, as the user of its programs and in their environment.
+    """Return the results of every check on `project`, run as the user and in the environment of its programs.
 
-    Each question to the app may take TIMEOUT seconds. With SET_ASIDE a schedule that beat cannot read is renamed. With
-    REPLACED, files of others that may be taken over, the files are planned and read as an install would; an install
-    itself does that anyway. Raises ProcmanError where the caller may not become that user.
+    `timeout`: seconds for each query of the app. `set_aside`: rename a schedule that beat cannot read. `replaced`: the
+    unmanaged files that an install may replace; if it is not None, the files of the install are also planned and
+    verified, which `procman install` itself does anyway. Raises ProcmanError if the caller may not become the programs'
+    user.
     """
     return run(BEFORE, gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced))
 
 
 def blocking(results: Iterable[Result]) -> list[Result]:
-    """Return those of RESULTS that an install should stop for."""
+    """Return the results that must stop an install."""
     return [result for result in results if result.level is Level.CRITICAL]

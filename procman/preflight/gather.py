@@ -1,4 +1,4 @@
-"""Finds out what the checks before an install look at: asks the app, the broker, the host, and the user's own eyes."""
+"""Gather the facts for the checks before an install from the app, the broker, the host and the user's file access."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from procman.probes.runner import Place as Where
 from procman.project import Beat, Command, Launch, Program, Project
 
 LOOKING_SECONDS = 15.0
-"""For looking at paths; a dead network file system takes for ever."""
+"""The time limit for looking at paths; a dead network file system would hang for ever."""
 
 
 def gather(
     project: Project, *, timeout: float, set_aside: bool = False, replaced: Sequence[Path] | None = None
 ) -> PreflightFacts:
-    """Return everything that the checks before an install look at; ProcmanError where the caller has no right to."""
+    """Return the facts for the checks before an install; raise ProcmanError if the caller lacks the rights."""
     launches = {program.name: launch_of(project, program) for program in project.programs}
     problem = account_problem(project)
     if problem:
@@ -61,24 +61,24 @@ def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...
 
 
 def account_problem(project: Project) -> str:
-    """Return why the user or the group of the programs cannot be become; empty if they can."""
+    """Return which of the user and the group does not exist on this host; empty if both exist."""
     which = ""
     if project.user and user_id(project.user) is None:
         which = f"user {project.user}"
     elif project.group and group_id(project.group) is None:
         which = f"group {project.group}"
-    return f"{project.configuration_file}: there is no {which} on this host" if which else ""
+    return f"{project.configuration_file}: {which} does not exist on this host" if which else ""
 
 
 def runs_as_root(project: Project) -> bool:
-    """Say whether the programs run as root: their code is then not loaded (S3)."""
+    """Return whether the programs run as root; their code is then never loaded (S3)."""
     return user_id(project.user) == 0
 
 
 def _require_rights(project: Project) -> None:
     if project.user and os.geteuid() not in (0, user_id(project.user)):
         raise ProcmanError(
-            f"only root, or {project.user} itself, can find out what works as {project.user}",
+            f"only root or {project.user} can run these checks as {project.user}",
             hint="Run the same command with sudo.",
         )
 
@@ -111,7 +111,7 @@ def _python(project: Project) -> Path:
 
 
 def _alike(project: Project, launches: Mapping[str, Launch]) -> list[tuple[Program, ...]]:
-    """The workers and beats by launch environment: one question serves all that have the same."""
+    """Group the workers and beats by launch environment: one query serves each group."""
     groups: dict[tuple[object, ...], list[Program]] = {}
     for program in project.programs:
         if program.kind is not Kind.COMMAND:
@@ -132,7 +132,7 @@ def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[
         return AppAnswer(programs, facts, broker_error=error.message)
 
 
-# What the user sees --------------------------------------------------------------------------------------------------
+# Files and directories, as the user ----------------------------------------------------------------------------------
 
 
 def _look(
@@ -154,7 +154,7 @@ def _look(
     try:
         answer = _answer(project, question)
     except ProcmanError as error:
-        ended = f"{_python(project)} ended before it said anything"
+        ended = f"{_python(project)} exited without an answer"
         detail = ended if isinstance(error, AppError) else error.message
         return PreflightFacts(project, launches, Interpreter("", detail, error.hint))
     found = {Path(path): Place(**each) for path, each in answer["paths"].items()}
@@ -172,7 +172,7 @@ def _look(
 
 def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
     if runs_as_root(project):
-        # Nothing of the project is run as root; and it is root's own eyes that are asked for.
+        # Root runs no code of the project; and here root's own file access is the one to check.
         return path_script.answer({**question, "schedule": None})
     where = Where(_python(project), {}, Path("/"), project.user, project.group)
     words = [json.dumps(question)]
@@ -197,7 +197,7 @@ def _schedule_file(project: Project, asked: list[AppAnswer]) -> Path | None:
 def _looked_up(launch: Launch, program: Program, secrets: Mapping[str, str]) -> tuple[str, str]:
     assert isinstance(program.options, Command)
     word = program.options.argv[0]
-    # A path that is not absolute starts from the working directory; a mere name is looked up in PATH.
+    # A relative path starts at the working directory; a bare name is looked up in PATH.
     word = str(launch.directory / word) if "/" in word else word
     return word, {**launch.environment, **secrets}.get("PATH", "")
 

@@ -1,4 +1,4 @@
-"""Reads the environment file as whoever will read it: root for a unit, the service user under supervisord."""
+"""Read the environment file as the user that will read it: root for a unit, the programs' user under supervisord."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ LARGEST = 1 << 20
 
 
 def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str, str]]:
-    """Return what is to be said of the project's environment file, and the variables that it sets.
+    """Return facts about the project's environment file, and the variables that it sets.
 
-    No problem shows a value. Root itself reads it only where nobody else could have put a link there (S3).
+    No problem shows a value. Root itself reads the file only if no other user could have placed a link there (S3).
     """
     path = project.environment_file
     if path is None:
@@ -34,21 +34,21 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
         root_reads_it = backend_named(project.backend).environment_file_read_by_root
         if isinstance(error, PermissionError) and os.geteuid() != 0 and root_reads_it:
             raise ProcmanError(
-                f"{path}: only root can read it, and nothing is known of the programs without it",
+                f"only root can read {path}, and the checks need it",
                 hint="Run the same command with sudo.",
             ) from None
-        problem = f"{path} cannot be read: {error.strerror}"
+        problem = f"cannot read {path}: {error.strerror}"
         return EnvironmentFile(path, (problem,), remedy=_remedy(path, error, project)), {}
     except ProcmanError as error:
-        problem = f"{path} cannot be read as {project.user}: {error.hint or error.message}"
+        problem = f"cannot read {path} as {project.user}: {error.hint or error.message}"
         return EnvironmentFile(path, (problem,), remedy=_remedy(path, None, project)), {}
 
 
 def _read(path: Path, project: Project) -> tuple[EnvironmentFile, dict[str, str]]:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
-        problem = f"{path} is no file"
-        return EnvironmentFile(path, (problem,), remedy="Name a file: environment_file in [project]."), {}
+        problem = f"{path} is not a regular file"
+        return EnvironmentFile(path, (problem,), remedy="Correct environment_file in [project]."), {}
     user = user_id(project.user)
     why = trust_problems(path, {0, -1 if user is None else user, int(os.environ.get("SUDO_UID") or 0)})
     owner, mode = user_name(found.st_uid), stat.S_IMODE(found.st_mode)
@@ -57,14 +57,16 @@ def _read(path: Path, project: Project) -> tuple[EnvironmentFile, dict[str, str]
     try:
         return file, _variables(content)
     except EnvironmentFileError as error:
-        problems = tuple(f"{path}:{line}: {message}" for line, message in error.problems)
+        problems = tuple(
+            f"{path}:{line}: {message}" if line else f"{path}: {message}" for line, message in error.problems
+        )
         return replace(file, problems=problems), {}
 
 
 def _remedy(path: Path, error: OSError | None, project: Project) -> str:
     if isinstance(error, FileNotFoundError):
-        return f"Write {path}, with NAME=value lines and mode 0640, or mend environment_file in [project]."
-    return f"namei -l {path} shows what keeps {project.user or 'you'} from reading it."
+        return f"Create {path} with NAME=value lines and mode 0640, or correct environment_file in [project]."
+    return f"Let {project.user or 'your user'} read it; check the owners and modes: namei -l {path}"
 
 
 def _content(path: Path, project: Project) -> bytes:
@@ -80,5 +82,5 @@ def _variables(content: bytes) -> dict[str, str]:
     variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
     reserved = sorted(name for name in variables if name.startswith("PROCMAN_"))
     if reserved:
-        raise EnvironmentFileError([(0, f"only procman itself sets {', '.join(reserved)}")])
+        raise EnvironmentFileError([(0, f"remove {', '.join(reserved)}; only procman may set it")])
     return variables

@@ -1,4 +1,4 @@
-"""What the host adds to a check before an install: the process manager, and beats that somebody else runs."""
+"""Gather the host's facts for the checks before an install: the process manager, and other beats of the app."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LONGEST_COMMAND = 200
 
 
 def look_at_host(project: Project) -> Host:
-    """Return what the host adds; what cannot be found out is left out."""
+    """Return the facts of the host; facts that cannot be gathered are left out."""
     manager = backend_named(project.backend).host_check.examine(project)
     return Host(warnings=_warnings(project), manager=manager, beats=tuple(other_beats(project)))
 
@@ -36,11 +36,11 @@ def _warnings(project: Project) -> tuple[str, ...]:
         return (error.in_one_line,)
 
 
-# Beats of others -----------------------------------------------------------------------------------------------------
+# Other beats ---------------------------------------------------------------------------------------------------------
 
 
 def other_beats(project: Project) -> Iterator[OtherBeat]:
-    """Yield each process on this host that is a beat of the same app and was not started by this project."""
+    """Yield each beat of the same app on this host that this project did not start."""
     ours = {launch_of(project, program).argv[1:] for program in project.programs if program.kind is Kind.BEAT}
     found = {process.pid: (process, command) for process, command in _beats(project) if not _is_ours(process, ours)}
     for process, command in found.values():
@@ -63,7 +63,7 @@ def _beats(project: Project) -> Iterator[tuple[Process, CeleryCommand]]:
 
 
 def _is_ours(process: Process, ours: set[tuple[str, ...]]) -> bool:
-    # Without the launcher it is known by its arguments alone, which name its schedule file.
+    # Without the launcher, only its arguments identify a beat of ours: they name its schedule file.
     return any(process.argv[-len(words) :] == words for words in ours)
 
 

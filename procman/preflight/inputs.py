@@ -1,4 +1,4 @@
-"""What `procman check` found out before an install: plain data, with no secret in it."""
+"""The facts that `procman check` gathers before an install: plain data without secrets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from procman.project import Launch, Program, Project
 
 @dataclass(frozen=True)
 class AppAnswer:
-    """What the app answered in one launch environment; programs with the same one share it."""
+    """The app's answer in one launch environment; programs with the same environment share it."""
 
     programs: tuple[Program, ...]
     app: AppFacts | None
-    """None: it could not be loaded."""
+    """None: the app could not be loaded."""
     error: str = ""
     hint: str = ""
     broker: BrokerFacts | None = None
@@ -27,38 +27,38 @@ class AppAnswer:
 
     @property
     def judged(self) -> Mapping[str, Judged]:
-        """Return what Celery says of the command lines, by the name of the program."""
+        """Return Celery's judgement of the command lines, by program name."""
         return self.app.judged if self.app else {}
 
     @property
     def written(self) -> tuple[Written, ...]:
-        """Return what the app's settings and logging name."""
+        """Return the paths that the app's settings and logging configuration name."""
         return self.app.written if self.app else ()
 
     @property
     def name(self) -> str | None:
-        """Return the program that a result is about; None where it is about several."""
+        """Return the program that a result is about; None if it is about several."""
         return self.programs[0].name if len(self.programs) == 1 else None
 
 
 @dataclass(frozen=True)
 class Place:
-    """A path as the user of the programs sees it."""
+    """A path as the programs' user sees it."""
 
     exists: bool
     problem: str
-    """Why it cannot be looked at, in the operating system's words."""
+    """The operating system's error for this path, or empty."""
     is_directory: bool
     owner: str
-    """Empty where it does not exist."""
+    """Empty if the path does not exist."""
     mode: int
     readable: bool
     writable: bool
     above_writable: bool
-    """The nearest directory above that exists can be written to."""
+    """Whether the nearest existing directory above is writable."""
     free_bytes: int | None
     in_memory: bool
-    """It is on a file system that is gone after a boot."""
+    """Whether the path is on a file system that does not survive a reboot."""
 
 
 @dataclass(frozen=True)
@@ -67,43 +67,43 @@ class Schedule:
 
     files: Mapping[Path, Place]
     problem: str
-    """Why beat cannot read them, or empty."""
+    """Why beat cannot read the schedule, or empty."""
     opens: bool = False
-    """It can be opened all the same: only what it holds cannot be read."""
+    """Whether the file can be opened although its content cannot be read."""
     set_aside: tuple[tuple[Path, Path], ...] = ()
-    """Old and new names, where that was asked for and done."""
+    """The old and new name of each renamed file."""
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The virtualenv's Python, as far as it starts."""
+    """The virtualenv's Python."""
 
     version: str
-    """Empty: it does not start."""
+    """Empty: Python does not start."""
     error: str = ""
     hint: str = ""
 
 
 @dataclass(frozen=True)
 class EnvironmentFile:
-    """The file with the secrets, by its properties alone."""
+    """Facts about the file with the secrets, without its content."""
 
     path: Path
     problems: tuple[str, ...]
-    """Why it cannot be read or understood, with lines."""
+    """Why the file cannot be read or parsed, with line numbers."""
     owner: str = ""
     mode: int = 0
     trusted: bool = True
-    """Nobody but its owner and root could change it, or put another in its place."""
+    """Whether only its owner and root can change or replace the file."""
     why: str = ""
-    """Why it is not trusted."""
+    """Why the file is not trusted."""
     remedy: str = ""
-    """What to do about the problems; empty: mend those lines."""
+    """How to fix the problems; empty: correct those lines."""
 
 
 @dataclass(frozen=True)
 class OtherBeat:
-    """A beat that runs on this host and is not ours."""
+    """A beat on this host that this project did not start."""
 
     pid: int
     user: str
@@ -114,22 +114,22 @@ class OtherBeat:
 
 @dataclass(frozen=True)
 class Host:
-    """What the host adds: accounts, process managers, other programs."""
+    """Facts about the host: accounts, process manager, other programs."""
 
     account_problem: str = ""
-    """Why the user or group of the programs cannot be become."""
+    """Which of the programs' user and group does not exist, or empty."""
     warnings: tuple[str, ...] = ()
-    """What the process manager would cut short or leave out, each with its remedy."""
+    """What the host would end early or does not support, each with its remedy."""
     manager: ManagerReport = field(default_factory=ManagerReport)
     beats: tuple[OtherBeat, ...] = ()
     refused: tuple[str, ...] = ()
-    """Why an install would not put its files in place, as far as that was asked; each tells its remedy, too."""
+    """Why an install would fail; empty also if that was not checked."""
     refused_remedy: str = ""
-    """What to do about all of them; empty: what they say."""
+    """How to fix all of these; empty: each problem names its own remedy."""
 
 
 def written_paths(project: Project, asked: Iterable[AppAnswer]) -> list[Path]:
-    """Return the directories that the programs write to, and what the app says it writes."""
+    """Return the directories that the programs write to, and the paths that the app names."""
     return [
         *(project.directories.logs, project.directories.state, *project.writable_paths),
         *(file.parent for file in project.schedule_files),
@@ -139,22 +139,22 @@ def written_paths(project: Project, asked: Iterable[AppAnswer]) -> list[Path]:
 
 @dataclass(frozen=True)
 class PreflightFacts:
-    """Everything the checks before an install look at."""
+    """All facts for the checks before an install."""
 
     project: Project
     launches: Mapping[str, Launch]
-    """By the name of the program."""
+    """By program name."""
     interpreter: Interpreter
     runs_as_root: bool = False
-    """The app is then not asked: root loads nobody's code."""
+    """Whether the programs run as root; the app is then not loaded (S3)."""
     asked: tuple[AppAnswer, ...] = ()
     places: Mapping[Path, Place] = field(default_factory=dict)
     schedule: Schedule | None = None
     commands: Mapping[str, str | None] = field(default_factory=dict)
-    """Where the first word of each command was found, by the name of the program."""
+    """By program name: the path of the executable of each command; None: not found."""
     environment_file: EnvironmentFile | None = None
     forbidden: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """By program: what the app writes to and the program's sandbox would forbid."""
+    """By program name: the paths that the app writes to but the program's sandbox makes read-only."""
     host: Host = Host()
 
     def of_kind(self, *kinds: Kind) -> list[Program]:
@@ -162,20 +162,20 @@ class PreflightFacts:
         return [program for program in self.project.programs if program.kind in kinds]
 
     def answer(self, program: Program) -> AppAnswer | None:
-        """Return what the app answered in the environment of PROGRAM; None for a command, or if nobody could ask."""
+        """Return the app's answer in the environment of `program`; None for a command, or if the app was not asked."""
         return next((each for each in self.asked if program in each.programs), None)
 
     def loaded(self) -> Iterator[tuple[AppAnswer, AppFacts]]:
-        """Yield each answer of an app that could be loaded, with what the app says."""
+        """Yield each answer whose app could be loaded, with its facts."""
         return ((each, each.app) for each in self.asked if each.app)
 
     def facts(self) -> AppFacts | None:
-        """Return the first answer of the app, for what does not depend on the environment."""
+        """Return the facts of the first loaded app, for facts that do not depend on the environment."""
         return next((app for _, app in self.loaded()), None)
 
     @property
     def user(self) -> str:
-        """Return who runs the programs, for a message."""
+        """Return the programs' user for a message: "you" in user scope."""
         return self.project.user or "you"
 
     def install_hint(self, package: object) -> str:

@@ -1,4 +1,4 @@
-"""PM76x: how long a stop waits, against how long tasks may take and how long the broker waits for them."""
+"""PM76x: the stop timeout and RabbitMQ's consumer timeout, compared with how long tasks may take."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ from procman.preflight.inputs import AppAnswer, PreflightFacts
 from procman.project import Program, Worker
 
 CONSUMER_TIMEOUT_SECONDS = 1800
-"""RabbitMQ 3.8.17 and later: a message that is not acknowledged by then closes the channel (`consumer_timeout`)."""
+"""RabbitMQ 3.8.17 and later closes the channel if a message is not acknowledged by then (`consumer_timeout`)."""
 
 
 def stop_waits_for_tasks(preflight: PreflightFacts) -> Iterator[Result]:
-    """A stop waits at least as long as a task may take."""
+    """Yield PM761."""
     for program, each in _workers(preflight):
         limit = time_limit(program, each)
         if limit is not None and limit > program.stop_timeout_seconds:
             detail = (
-                f"a task may take {limit:g} s (time limit), and a stop kills it after {program.stop_timeout_seconds} s"
+                f"a task may take {limit:g} s (its time limit), but a stop kills it after "
+                f"{program.stop_timeout_seconds} s"
             )
-            hint = f"stop_timeout_seconds = {int(limit) + 20} in [{program.key}], or a shorter time limit."
+            hint = f"Set stop_timeout_seconds = {int(limit) + 20} in [{program.key}], or a shorter time limit."
             yield Result("PM761", program.name, Level.WARNING, detail, hint)
 
 
 def broker_waits_for_tasks(preflight: PreflightFacts) -> Iterator[Result]:
-    """RabbitMQ waits at least as long for an acknowledgement as a task may take."""
+    """Yield PM762."""
     for program, each in _workers(preflight):
         if each is None or each.app is None or not is_amqp(each) or not each.app.options.get("task_acks_late"):
             continue
         longest = time_limit(program, each) or program.stop_timeout_seconds
         if longest > CONSUMER_TIMEOUT_SECONDS:
             detail = (
-                f"tasks may take {longest:g} s and are acknowledged at their end (task_acks_late), but RabbitMQ takes "
-                f"a message back after {CONSUMER_TIMEOUT_SECONDS} s: the worker then ends, and the task is run again"
+                f"tasks may take {longest:g} s and are acknowledged at their end (task_acks_late), but RabbitMQ "
+                f"requeues a message after {CONSUMER_TIMEOUT_SECONDS} s: the worker then exits, and the task runs again"
             )
-            hint = f"consumer_timeout = {int(longest) * 1000 + 600_000} in rabbitmq.conf, or shorter tasks."
+            hint = f"Set consumer_timeout = {int(longest) * 1000 + 600_000} in rabbitmq.conf, or shorten the tasks."
             yield Result("PM762", program.name, Level.WARNING, detail, hint)
 
 
 def time_limit(program: Program, each: AppAnswer | None) -> float | None:
-    """Return the seconds after which a task is killed; None: never."""
+    """Return the seconds after which a task is killed; None: no limit."""
     own = program.options.time_limit_seconds if isinstance(program.options, Worker) else None
     app = each.app.options.get("task_time_limit") if each and each.app else None
     return own if own is not None else (float(app) if isinstance(app, int | float) and app else None)

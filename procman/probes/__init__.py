@@ -1,1 +1,1 @@
-"""Scripts that run once on the project's own Python, and what procman learns from each."""
+"""Scripts that run once on the project's own Python, and the records of their answers."""

@@ -1,4 +1,4 @@
-"""Asks the project's Celery app about itself, on the project's own Python and as its user (app_script.py)."""
+"""Query the project's Celery app on the project's own Python and as its user (app_script.py)."""
 
 from __future__ import annotations
 
@@ -26,66 +26,66 @@ class BeatEntry:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the project's own Celery says of one command line; empty: nothing is wrong with it."""
+    """The judgement of the project's own Celery on one command line; empty fields: no error."""
 
     error: str = ""
     pool_error: str = ""
     queues_error: str = ""
     queues: tuple[str, ...] | None = None
-    """What the worker would consume; None: not known, or no worker."""
+    """The queues that the worker would consume; None: unknown, or not a worker."""
     scheduler: str = ""
-    """Of beat: the class, as MODULE:NAME."""
+    """Beat's scheduler class, as MODULE:NAME."""
     scheduler_error: str = ""
     keeps_file: bool | None = None
-    """Whether beat's scheduler keeps a schedule file; None: not known, or no beat."""
+    """Whether beat's scheduler keeps a schedule file; None: unknown, or not a beat."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A file or directory that the app's settings or logging name."""
+    """A file or directory that the app's settings or logging configuration names."""
 
     what: str
     """`MEDIA_ROOT`, `log`, `cache default`, `database default`..."""
     path: Path
     writable: bool
-    """For the user of the programs, on the host as it is, whatever a sandbox adds."""
+    """For the programs' user on the host, without the restrictions of a sandbox."""
 
 
 @dataclass(frozen=True)
 class AppFacts:
-    """What a Celery app says of itself; no secret is among it (S2). None or empty: it could not be told."""
+    """Facts about a Celery app, without secrets (S2). None or empty: unknown."""
 
     python: str
-    """Its version, `3.8.18`."""
+    """Python's version, `3.8.18`."""
     versions: Mapping[str, str]
     """Of celery, kombu, billiard and django."""
     import_seconds: float
     settings: str | None
-    """The settings module that Django really uses."""
+    """The settings module that Django actually uses."""
     broker_urls: tuple[str, ...]
     transport: str
     broker_host: str | None
     broker_directories: tuple[str, ...]
-    """What the filesystem transport writes to."""
+    """The directories that the filesystem transport writes to."""
     missing_module: str | None
-    """What is not installed and the broker's client needs."""
+    """The missing client library of the broker."""
     queues: tuple[str, ...]
-    """What a worker consumes that is not told."""
+    """The queues that a worker consumes by default."""
     routed_queues: tuple[str, ...]
-    """What tasks are sent to, by their routes, their own option or the beat schedule."""
+    """The queues that tasks are sent to, by their routes, their own option or the beat schedule."""
     tasks: int
     beat_scheduler: str
     beat_schedule: tuple[BeatEntry, ...]
     options: Mapping[str, Any]
-    """The other settings of Celery that matter here, by their name: `worker_concurrency`."""
+    """The other Celery settings that matter here, by name: `task_acks_late`."""
     django: Mapping[str, Any]
-    """The Django settings asked for, those that are set."""
+    """The requested Django settings that are set."""
     problems: Mapping[str, str]
-    """What could not be told, and why."""
+    """By field: why it is unknown."""
     judged: Mapping[str, Judged] = field(default_factory=dict)
-    """The command lines asked about, by the names they were given."""
+    """The judgement on each of `commands`, by the same names."""
     written: tuple[Written, ...] = ()
-    """Only where command lines were asked about."""
+    """Empty unless `commands` were given."""
 
 
 def ask(
@@ -96,11 +96,11 @@ def ask(
     commands: Mapping[str, Sequence[str]] | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> AppFacts:
-    """Load `app` in `place`, and return what it says; raises what `ask_project` does, and AppError with the app's own
-    error where it cannot be loaded.
+    """Load `app` in `place` and return facts about it.
 
-    `settings` names the Django settings of interest. `commands`, by any names, are arguments of `celery` that its own
-    Celery is to judge.
+    `settings` names the Django settings to return. `commands`, by any names, are arguments of `celery` for the
+    project's own Celery to judge. Raises what `ask_project` raises, and AppError with the app's own error if it cannot
+    be loaded.
     """
     sources, arguments = [Path(app_script.__file__)], [*settings]
     if commands is not None:
@@ -114,7 +114,7 @@ def ask(
     try:
         return _facts(answer)
     except (AttributeError, KeyError, TypeError, ValueError) as reason:
-        raise AppError(f"{app}: the answer of the app cannot be understood ({reason!r})") from None
+        raise AppError(f"{app}: the app's answer is invalid: {reason!r}") from None
 
 
 def _facts(answer: Mapping[str, Any]) -> AppFacts:

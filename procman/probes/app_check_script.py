@@ -1,7 +1,8 @@
-"""Have the app's own Celery judge the command lines of its programs, and say what the app writes to. Nothing starts.
+"""Let the app's own Celery judge the command lines of its programs, and list the paths that the app writes to.
 
-procman puts this text in front of that of app_script.py, which then answers with a field "check" as well: one load of
-the app serves both. The command lines come as one object of JSON behind the settings: {"catmaid-celery": ["-A", ...]}.
+Nothing is started. procman puts this text before that of app_script.py, whose answer then also has a field "check", so
+that one load of the app serves both. The command lines are a JSON object after the settings:
+{"catmaid-celery": ["-A", ...]}.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ BEAT_EXTENSIONS = "celery.beat_schedulers"
 
 
 def check_app(app: Any, commands: Mapping[str, List[str]]) -> Dict[str, Any]:
-    """Return what `procman check` wants to know of a loaded app besides what the probe tells of it."""
+    """Return the facts about a loaded app that `procman check` needs in addition to those of the probe."""
     _add_own_options(app)
     return {
         "commands": {name: check_command(app, arguments) for name, arguments in commands.items()},
@@ -30,7 +31,7 @@ def check_app(app: Any, commands: Mapping[str, List[str]]) -> Dict[str, Any]:
 
 
 def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
-    """Return what is wrong with the arguments of `celery`, in Celery's own words, and what it understood."""
+    """Return the errors in the arguments of `celery`, in Celery's own words, and what it parsed."""
     found = {"error": None, "queues_error": None, "pool_error": None}  # type: Dict[str, Any]
     found.update({"scheduler_error": None, "scheduler": None, "keeps_file": None, "queues": None})
     said = io.StringIO()
@@ -55,7 +56,7 @@ def _parsed(app: Any, arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
 
 
 def _add_own_options(app: Any) -> None:
-    # celery.bin.celery does it when the app is loaded, which is more than to parse.
+    # celery.bin.celery does this when it loads the app, which does more than parse.
     with contextlib.suppress(ImportError, AttributeError):
         group = importlib.import_module("celery.bin.celery").celery
         for name, command in group.commands.items():
@@ -64,7 +65,7 @@ def _add_own_options(app: Any) -> None:
 
 
 def _parsed_by_click(app: Any, arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
-    """Celery 5: what the function of the command would get."""
+    """Return the command's name and parameters as Celery 5 would pass them to its function."""
     group = importlib.import_module("celery.bin.celery").celery
     context = importlib.import_module("celery.bin.base").CLIContext
     outer = group.make_context("celery", list(arguments), auto_envvar_prefix="CELERY")
@@ -76,12 +77,12 @@ def _parsed_by_click(app: Any, arguments: List[str]) -> Tuple[str, Dict[str, Any
 
 
 def _parsed_by_argparse(app: Any, arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
-    """Celery 4.4, which takes `-A APP` away first; what the command's `run` does at once is done here too."""
+    """Return the same for Celery 4.4, which removes `-A APP` first; repeat the first checks of the command's `run`."""
     name, rest = arguments[2], arguments[3:]
     command = getattr(importlib.import_module("celery.bin." + name), name)(app=app)
     values, positional = command.parse_options("celery", rest, command=name)
     if positional:
-        raise ValueError("Celery does not understand %s" % " ".join(map(str, positional)))
+        raise ValueError("unrecognized arguments: %s" % " ".join(map(str, positional)))
     if name == "worker" and values.get("autoscale"):
         for number in values["autoscale"].split(","):
             int(number)
@@ -91,7 +92,7 @@ def _parsed_by_argparse(app: Any, arguments: List[str]) -> Tuple[str, Dict[str, 
 def _complaint(error: BaseException) -> str:
     form = getattr(error, "format_message", None)
     text = str(form() if form else error)
-    # argparse: the number is the status, and its words went to stderr.
+    # argparse exits with a status only, and prints its message to stderr.
     return "" if isinstance(error, SystemExit) else text or type(error).__name__
 
 
@@ -106,14 +107,14 @@ def _pool_error(arguments: List[str]) -> Optional[str]:
 
 
 def _queues(app: Any, values: Mapping[str, Any]) -> Tuple[Optional[str], Optional[List[str]]]:
-    """What celery.worker.WorkController.setup_queues does with -Q and -X."""
+    """Do what celery.worker.WorkController.setup_queues does with -Q and -X."""
     try:
         queues = app.amqp.Queues(app.conf.task_queues)
         queues.select(_words(values.get("queues")) or None)
         queues.deselect(_words(values.get("exclude_queues")))
         return None, sorted(str(name) for name in queues.consume_from)
     except KeyError as error:
-        return "the app has no queue %s, and task_create_missing_queues is off" % error, None
+        return "the app does not define queue %s, and task_create_missing_queues is off" % error, None
 
 
 def _words(value: Any) -> List[str]:
@@ -132,11 +133,11 @@ def _look_at_scheduler(app: Any, values: Mapping[str, Any], found: Dict[str, Any
         found["scheduler_error"] = "%s: %s" % (type(error).__name__, error)
 
 
-# What the app writes to ----------------------------------------------------------------------------------------------
+# The paths that the app writes to ------------------------------------------------------------------------------------
 
 
 def written_places(app: Any) -> Iterator[Tuple[str, str]]:
-    """Yield (what, path) of the files and directories that the settings and the logging of the app name."""
+    """Yield (what, path) for each file and directory in the app's settings and logging configuration."""
     for handler in log_handlers():
         yield "log", handler.baseFilename
     backend = str(app.conf.result_backend or "")
@@ -150,7 +151,7 @@ def written_places(app: Any) -> Iterator[Tuple[str, str]]:
 
 
 def log_handlers() -> List[Any]:
-    """Return every handler of a logger that keeps a file; Django has set them up when the app was loaded."""
+    """Return every logging handler that writes to a file; Django sets them up when the app is loaded."""
     loggers = [logging.getLogger()] + [
         each for each in list(logging.Logger.manager.loggerDict.values()) if isinstance(each, logging.Logger)
     ]
@@ -177,7 +178,7 @@ def _django_places() -> Iterator[Tuple[str, str]]:
 
 
 def may_write(path: str) -> bool:
-    """Say whether this user may write to the file or directory, or make it where it is not there yet."""
+    """Return whether this user can write to the file or directory, or create it."""
     if os.path.isdir(path):
         return os.access(path, os.W_OK | os.X_OK)
     if os.path.exists(path):

@@ -1,18 +1,17 @@
-"""Ask a Celery app about itself, as the worker that is to run would see it, and answer with one line of JSON.
+"""Query a Celery app as its worker would see it, and answer with one line of JSON.
 
-procman hands this text to the project's own Python on stdin, so that no file has to be readable for the service user:
+procman passes this text to the project's own Python on stdin, so that the service user needs no access to a file:
 
     VIRTUALENV/bin/python - APP [SETTING ...] [JSON]
 
 It runs as the service user, in the project's directory and in the environment that the programs will have. It loads
-APP as `celery -A APP worker` does, tasks included. Each SETTING names a Django setting to be answered too; one that is
-named like a secret is not. The answer is the last line of stdout that begins with MARKER; what the project prints goes
-to stderr. It holds no password, no value of a setting that was not asked for, and no line of the project's code.
-JSON asks for the field "check" besides: it is for app_check_script.py, whose text then stands in front of this one.
+APP as `celery -A APP worker` does, including its tasks. Each SETTING is a Django setting to include in the answer,
+unless its name is that of a secret. The answer is the last line of stdout that begins with MARKER; the project's own
+output goes to stderr. The answer has no password, no value of another setting, and no line of the project's code. JSON
+requests the field "check" as well; it is for app_check_script.py, whose text then comes before this one.
 
-The answer has "format" 1. New fields may join it; a field that changes its meaning makes it format 2. There is always
-"python" and "versions", and either "app", where "problems" has a text for each field that could not be told, or
-"error".
+The answer has "format" 1. New fields may be added; a field that changes its meaning makes it format 2. It always has
+"python" and "versions", and either "error" or "app", where "problems" has a message for each field that is unknown.
 """
 
 import functools
@@ -33,13 +32,13 @@ LONGEST_MESSAGE = 2000
 SECRET_WORDS = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIALS"}
 SHORTEST_SECRET = 6
 URL_PASSWORD = re.compile(r"""(?P<start>[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^\s/:@'"]*)):(?P<password>\S*)@""")
-# A password may hold what ends it elsewhere, blanks and slashes.
+# For a text that is only a URL: its password may contain blanks and slashes.
 WHOLE_URL = re.compile(r"(?s)(?P<start>[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^/:@]*)):(?P<password>.*)@")
 URL_OPTION = re.compile(r"""([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'"]+""", re.IGNORECASE)
 
 
 def read_answer(stdout: str) -> Optional[Dict[str, Any]]:
-    """Return the answer in the output of a probe; None if there is none that can be read."""
+    """Return the answer in the output of a probe; None if there is no valid answer."""
     for line in reversed(stdout.splitlines()):
         if line.startswith(MARKER):
             try:
@@ -54,15 +53,15 @@ def read_answer(stdout: str) -> Optional[Dict[str, Any]]:
 
 
 def is_secret_name(name: object) -> bool:
-    """Say whether `name` calls its value a secret: by a whole word, or as a constant like API_KEY."""
+    """Return whether `name` marks its value as a secret: by a whole word, or as a constant like API_KEY."""
     if not isinstance(name, str):
         return False
     return bool(SECRET_WORDS & set(name.upper().split("_"))) or (name.isupper() and name.endswith("_KEY"))
 
 
 def secrets_in(name: object, value: object, depth: int = 4) -> Iterator[str]:
-    """Yield the secrets in the value of a setting or variable, however deep its dictionaries and lists."""
-    # Only the types themselves: the methods of any other could do anything, such as connect to a broker.
+    """Yield the secrets in the value of a setting or variable, up to `depth` levels of dictionaries and lists."""
+    # Only these exact types: the methods of any other could do anything, such as connect to a broker.
     if type(value) is str:
         yield from _secrets_in_text(name, value)
     elif type(value) is dict and depth:
@@ -79,7 +78,7 @@ def _secrets_in_text(name: object, text: str) -> Iterator[str]:
     for found in [WHOLE_URL.match(text)] + list(URL_PASSWORD.finditer(text)):
         if found and found.group("password") != found.group("user"):
             yield found.group("password")
-            # A parser that takes a piece of it for the port complains about that piece.
+            # A parser may mistake a piece of it for the port and quote that piece in its error.
             yield from re.split("[/@:?#]", found.group("password"))
 
 
@@ -87,13 +86,13 @@ def masked(text: str, secrets: Iterable[str] = ()) -> str:
     """Return `text` with `***` for each password of a URL and each of `secrets`."""
     text = URL_OPTION.sub(r"\1***", URL_PASSWORD.sub(r"\g<start>:***@", text))
     for secret in sorted(secrets, key=len, reverse=True):
-        # Shorter ones are found within words that mean something else.
+        # Shorter ones also occur inside other words.
         text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
     return text
 
 
 def masked_everywhere(value: Any, secrets: Set[str]) -> Any:
-    """Return the JSON `value` with every text in it masked, the names in it excepted."""
+    """Return the JSON `value` with every string masked, except names."""
     if isinstance(value, dict):
         return {key: masked_everywhere(each, secrets) for key, each in value.items()}
     if isinstance(value, list):
@@ -102,7 +101,7 @@ def masked_everywhere(value: Any, secrets: Set[str]) -> Any:
 
 
 def known_secrets(error: Optional[BaseException]) -> Set[str]:
-    """Collect what must not be said: from the environment, Django's settings and the code that `error` came through."""
+    """Collect the secrets in the environment, Django's settings and the frames that `error` passed through."""
     places = [dict(os.environ), _django_settings()]
     while error is not None:
         frame = error.__traceback__
@@ -117,7 +116,7 @@ def known_secrets(error: Optional[BaseException]) -> Set[str]:
 
 
 def answer(app_name: str, setting_names: Iterable[str], commands: Optional[Mapping[str, Any]] = None) -> Dict[str, Any]:
-    """Load the app and return the answer about it; whatever goes wrong becomes a part of it."""
+    """Load the app and return the answer about it; an error becomes part of the answer."""
     python = {"version": ".".join(map(str, sys.version_info[:3]))}
     found = {"format": FORMAT, "python": python}  # type: Dict[str, Any]
     error = None  # type: Optional[BaseException]
@@ -129,7 +128,7 @@ def answer(app_name: str, setting_names: Iterable[str], commands: Optional[Mappi
         if commands is not None:
             found["check"] = globals()["check_app"](app, commands)
     except BaseException as caught:
-        # Settings may well call sys.exit().
+        # Settings may call sys.exit().
         error = caught
         found["error"] = _error(caught)
     found["versions"] = {name: _version(name) for name in ("celery", "kombu", "billiard", "django")}
@@ -137,7 +136,7 @@ def answer(app_name: str, setting_names: Iterable[str], commands: Optional[Mappi
 
 
 def load(app_name: str) -> Any:
-    """Import the app and its tasks, as a worker does at its start; Django's checks are a part of that."""
+    """Import the app and its tasks, as a worker does when it starts; this includes Django's checks."""
     app = importlib.import_module("celery.app.utils").find_app(app_name)
     app.finalize()
     app.loader.import_default_modules()
@@ -151,7 +150,7 @@ def _version(name: str) -> Optional[str]:
 
 
 def _error(error: BaseException) -> Dict[str, Any]:
-    # What it was raised from is what a person mends: Celery turns an AttributeError of the settings into another error.
+    # The original error is the one to fix: Celery turns an AttributeError in the settings into another error.
     chain = [error]
     while chain[-1].__cause__ is not None:
         chain.append(chain[-1].__cause__)
@@ -163,12 +162,12 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)[:LONGEST_MESSAGE]
     except Exception:
-        return "(it cannot be shown)"
+        return "(no message: it cannot be shown)"
 
 
 def _places(chain: Sequence[BaseException]) -> List[str]:
-    """Say where the last of CHAIN comes from, innermost last: its last frames, and the last in the project's code."""
-    # Without the lines of code: they may hold what the settings keep secret.
+    """Return where the last error of `chain` was raised: its last frames, and the last one in the project's code."""
+    # Without the lines of code, which may contain secrets.
     last, error = _frames(chain[-1])[-TRACEBACK_FRAMES:], chain[-1]
     own = [frame for each in chain for frame in _frames(each) if _is_own(frame.filename)][-1:]
     shown = last if not own or own[0] in last else own + last[1:]
@@ -179,12 +178,12 @@ def _places(chain: Sequence[BaseException]) -> List[str]:
 
 
 def _frames(error: BaseException) -> List[traceback.FrameSummary]:
-    # What Python's importer is made of is nobody's to mend.
+    # Frames of Python's importer are no help.
     return [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith("<frozen ")]
 
 
 def _is_own(path: str) -> bool:
-    # The virtualenv may lie in the project's directory, which is the working directory.
+    # The virtualenv may be inside the project's directory, which is the working directory.
     return path.startswith(os.path.join(os.getcwd(), "")) and not path.startswith(os.path.join(sys.prefix, ""))
 
 
@@ -223,7 +222,7 @@ def _ask(fields: Mapping[str, Callable[[], Any]]) -> Dict[str, Any]:
 
 
 def _option(app: Any, name: str) -> object:
-    # None too where this Celery does not know it.
+    # None also if this Celery does not know the option.
     return _plain(getattr(app.conf, name, None))
 
 
@@ -247,22 +246,20 @@ def _broker(app: Any) -> Dict[str, Any]:
         "transport": app.conf.broker_transport or urls[0].partition("://")[0],
         "host": urlsplit(urls[0]).hostname,
         "missing_module": _missing_module(app),
-        # What the filesystem transport writes to.
+        # The directories that the filesystem transport writes to.
         "directories": sorted(str(value) for name, value in options.items() if "folder" in name),
     }
 
 
 def _missing_module(app: Any) -> Optional[str]:
-    # `pip install celery` brings no client library for Redis, and a worker without one fails late and obscurely.
+    # `pip install celery` installs no client library for Redis, and a worker without it fails late and obscurely.
     try:
         app.connection_for_read().transport  # noqa: B018  # the property imports what it needs
     except ImportError as error:
         return error.name or str(error)
     except ValueError:
-        # Its own words quote a piece of the URL.
-        raise ValueError(
-            "the URL cannot be read; special characters of a password have to be percent-encoded"
-        ) from None
+        # The original message quotes a piece of the URL.
+        raise ValueError("the URL is invalid; percent-encode the special characters of its password") from None
     return None
 
 
@@ -282,7 +279,7 @@ def _route_options(routes: Any) -> Iterator[Mapping[str, Any]]:
                 yield {"queue": target}
     elif isinstance(routes, (list, tuple)):
         for route in routes:
-            # A pair of pattern and options, or a table of them; a router that is a function cannot be asked.
+            # A pair of pattern and options, or a table of them; a router function cannot be evaluated here.
             is_pair = isinstance(route, (list, tuple)) and len(route) == 2
             for options in _route_options(dict([route]) if is_pair else route):
                 yield options
@@ -307,7 +304,7 @@ def _django_settings() -> Dict[str, Any]:
 
 
 def _settings_module() -> Optional[str]:
-    # Without importing anything: an app that does not use Django must not begin to.
+    # Without an import: an app that does not use Django must not start to.
     django_conf = sys.modules.get("django.conf")
     if django_conf is None or not django_conf.settings.configured:
         return None
@@ -324,11 +321,11 @@ def _settings(names: Iterable[str]) -> Iterator[Tuple[str, object]]:
             yield name, _plain(value)
 
 
-# The way out ---------------------------------------------------------------------------------------------------------
+# Input and output ----------------------------------------------------------------------------------------------------
 
 
 def take_stdout() -> int:
-    """Return a descriptor of stdout of our own; file descriptor 1 then is stderr, and stdin is empty."""
+    """Return a private descriptor of stdout; afterwards file descriptor 1 is stderr, and stdin is empty."""
     own = os.dup(1)
     os.dup2(2, 1)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -347,11 +344,11 @@ def main() -> None:
     descriptor = take_stdout()
     app_name, setting_names = sys.argv[1], sys.argv[2:]
     commands = json.loads(setting_names.pop()) if setting_names and setting_names[-1].startswith("{") else None
-    # Settings look at both: this is what a worker would see.
+    # Settings may read both; give them what a worker would see.
     sys.path[:] = [os.getcwd()] + [directory for directory in sys.path if directory]
     sys.argv[:] = [os.path.join(os.path.dirname(sys.executable), "celery"), "-A", app_name, "worker"]
     write(descriptor, answer(app_name, setting_names, commands))
-    # Threads that the project started, and what it registered to happen at exit, are not waited for.
+    # Do not wait for the project's threads and exit handlers.
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""Asks the broker of a project's app whether it takes a worker, on the project's Python (broker_script.py)."""
+"""Check on the project's Python whether a worker could use the broker of the project's app (broker_script.py)."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from procman.secrets import masked
 
 TIMEOUT_SECONDS = 15.0
 KILLED_AFTER_SECONDS = 3.0
-"""How much later the whole probe is killed, should it not end by itself."""
+"""How much later the whole probe is killed if it has not exited by itself."""
 
 REMEDIES = {
-    "refused": "Start the broker, or mend the host and port in the app's broker URL.",
-    "dns": "Mend the host's name in the app's broker URL, or the name server's answer: getent hosts NAME.",
-    "password": "Mend user and password in the app's broker URL; `rabbitmqctl list_users` shows who is known.",
-    "vhost": "Mend the virtual host in the app's broker URL, or: rabbitmqctl add_vhost, rabbitmqctl set_permissions.",
-    "timeout": "Look whether the broker answers at all, and at firewalls between here and there.",
-    "unreachable": "Look at the network between here and the broker.",
-    "closed": "Mend the port in the app's broker URL: what listens there is no such broker.",
-    "tls": "Mend certificates and the TLS options of the app's broker settings.",
-    "module": "Install the client library of the broker into the virtualenv.",
-    "settings": "Mend the app's broker URL; special characters of a password have to be percent-encoded.",
-    "transport": "Mend what stands before :// in the app's broker URL: amqp, redis, sqs...",
-    "import": "Load the app by hand, as its user: procman run.",
-    "other": "Read the program's log: procman logs.",
+    "refused": "Start the broker, or correct the host and port in the app's broker URL.",
+    "dns": "Correct the host name in the app's broker URL, or name resolution on this host: getent hosts NAME",
+    "password": "Correct user and password in the app's broker URL; `rabbitmqctl list_users` lists the users.",
+    "vhost": "Correct the virtual host in the app's broker URL, or: rabbitmqctl add_vhost, rabbitmqctl set_permissions",
+    "timeout": "Check whether the broker is running, and the firewalls between this host and the broker.",
+    "unreachable": "Check the network between this host and the broker.",
+    "closed": "Correct the port in the app's broker URL; the server there is probably not this kind of broker.",
+    "tls": "Check the certificates and the TLS options in the app's broker settings.",
+    "module": "Install the broker's client library in the virtualenv.",
+    "settings": "Correct the app's broker URL; percent-encode the special characters of its password.",
+    "transport": "Correct the transport before :// in the app's broker URL: amqp, redis, sqs...",
+    "import": "Load the app by hand, as its user: procman run",
+    "other": "Read the program's log: procman logs",
 }
-"""What to do about each kind of trouble."""
+"""How to fix each kind of trouble."""
 
 
 @dataclass(frozen=True)
 class QueueFacts:
-    """A queue as the broker has it; None: it does not exist, or this broker cannot tell."""
+    """A queue on the broker; None: the queue does not exist, or this broker does not report the number."""
 
     name: str
     messages: int | None
@@ -45,14 +45,14 @@ class QueueFacts:
 
 @dataclass(frozen=True)
 class BrokerFacts:
-    """What a connection to the app's broker brought; no secret is among it (S2)."""
+    """The result of a connection to the app's broker, without secrets (S2)."""
 
     reachable: bool | None
-    """None: the app could not be loaded in time, and so nobody knows."""
+    """None: unknown, because the app could not be loaded in time."""
     trouble: str
     """A key of REMEDIES, or empty."""
     detail: str
-    """What the server or the operating system said about it."""
+    """The message of the server or the operating system."""
     url: str = ""
     """Without its password."""
     transport: str = ""
@@ -60,17 +60,17 @@ class BrokerFacts:
     host: str = ""
     user: str | None = None
     default_credentials: bool = False
-    """guest, with guest for a password."""
+    """Whether user and password are both guest."""
     queues: tuple[QueueFacts, ...] = ()
     seconds: float = 0.0
     alarms: tuple[str, ...] | None = None
-    """As RabbitMQ's management interface has them: `memory on rabbit@host`; None: not asked, or no answer."""
+    """The alarms that RabbitMQ's management interface lists: `memory on rabbit@host`; None: not asked, or no answer."""
     management_problem: str = ""
-    """Why the management interface gave no answer."""
+    """Why the management interface did not answer."""
 
     @property
     def remedy(self) -> str:
-        """Return what to do about the trouble; empty where there is none."""
+        """Return how to fix the trouble; empty if there is none."""
         return REMEDIES.get(self.trouble, REMEDIES["other"]) if self.trouble else ""
 
 
@@ -82,10 +82,10 @@ def ask_broker(
     management_url: str | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> BrokerFacts:
-    """Connect to the broker of `app` as a worker would, and return what came of it, within `timeout` seconds and a few.
+    """Connect to the broker of `app` as a worker would, and return the result within about `timeout` seconds.
 
-    Nothing is declared or consumed. `queues` names those to look at; none means those a worker consumes that is not
-    told. Raises what `ask_project` does; a broker that does not take us is an answer.
+    Nothing is declared or consumed. `queues` names the queues to count; if empty, those that a worker consumes by
+    default. Raises what `ask_project` raises; a refused connection is a result, not an error.
     """
     asked = json.dumps({"queues": list(queues), "management": management_url, "seconds": timeout})
     source = Path(broker_script.__file__)
@@ -93,7 +93,7 @@ def ask_broker(
     try:
         return _facts(answer)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise AppError(f"{app}: the answer about the broker cannot be understood ({error!r})") from None
+        raise AppError(f"{app}: the answer about the broker is invalid: {error!r}") from None
 
 
 def _facts(answer: Mapping[str, Any]) -> BrokerFacts:
@@ -120,5 +120,5 @@ def _detail(answer: Mapping[str, Any]) -> str:
     if answer["stage"] != "importing":
         return detail
     if answer.get("trouble") == "timeout":
-        return "the app was still being imported when the time was up; it may itself wait for the broker or a database"
+        return "the import of the app exceeded the time limit; it may itself be waiting for the broker or a database"
     return f"the app cannot be loaded ({detail})"

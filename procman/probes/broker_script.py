@@ -1,16 +1,16 @@
-"""Ask the broker of a Celery app whether it takes a worker, and what waits in its queues; answer with a line of JSON.
+"""Connect to the broker of a Celery app as a worker would, count the messages in its queues, and answer with JSON.
 
-procman hands this text to the project's own Python on stdin, as it does with app_script.py:
+procman passes this text to the project's own Python on stdin, as it does with app_script.py:
 
     VIRTUALENV/bin/python - APP JSON
 
 It runs as the service user, in the project's directory and in the environment that the programs will have, and connects
-with what the app is configured with. JSON is an object: "queues" names those to look at (empty: what a worker consumes
-that is not told), "seconds" is how long all of it may take, "management" is the URL of RabbitMQ's management interface,
-or null. Nothing is declared and nothing is consumed.
+with the app's configuration. JSON is an object: "queues" names the queues to count (empty: those that a worker consumes
+by default), "seconds" is the time limit, "management" is the URL of RabbitMQ's management interface, or null. Nothing
+is declared and nothing is consumed.
 
-The answer is the last line of stdout that begins with MARKER. It holds no password: of an error only its kind, and what
-the server or the operating system said.
+The answer is the last line of stdout that begins with MARKER. It has no password: an error is answered with its kind
+and the message of the server or the operating system only.
 """
 
 import base64
@@ -35,25 +35,25 @@ MANAGEMENT_SECONDS = 4.0
 LARGEST_REPLY = 1 << 20
 
 STAGES = ("importing", "connecting", "asking")
-"""How far it came: the import of an app may itself wait for the broker."""
+"""How far the probe got; the import of an app may itself wait for the broker."""
 
 AMQP_REPLIES = {403: "password", 530: "vhost"}
 """ACCESS_REFUSED and NOT_ALLOWED (AMQP 0-9-1), as RabbitMQ uses them when a connection is opened."""
 
 
 _NO_TRANSPORT = "No such transport"
-"""kombu.transport.resolve_transport says so, with a KeyError."""
+"""The message of kombu.transport.resolve_transport, in a KeyError."""
 
 
 class TimeIsUp(BaseException):
-    """No Exception, because those are what an import that waits for the broker catches and tries again."""
+    """The time limit is reached; not an Exception, because an import that retries the broker catches those."""
 
 
 # The answer ----------------------------------------------------------------------------------------------------------
 
 
 def answer(app_name: str, asked: Dict[str, Any]) -> Dict[str, Any]:
-    """Connect and return what was found; whatever goes wrong becomes a part of it."""
+    """Connect and return the answer; an error becomes part of it."""
     found = {"format": FORMAT, "stage": STAGES[0], "reachable": None, "queues": []}  # type: Dict[str, Any]
     start = time.monotonic()
     secrets = []  # type: List[str]
@@ -61,7 +61,7 @@ def answer(app_name: str, asked: Dict[str, Any]) -> Dict[str, Any]:
         _ask(app_name, asked, found, secrets)
     except BaseException as error:
         found["trouble"] = trouble(error)
-        # What the app's own code raises may hold anything.
+        # An error of the app's own code may contain secrets.
         is_ours = found["stage"] != STAGES[0]
         found["detail"] = _masked(message(error), secrets) if is_ours else type(error).__name__
         if found["stage"] == "connecting":
@@ -88,7 +88,7 @@ def _ask(app_name: str, asked: Dict[str, Any], found: Dict[str, Any], secrets: L
 
 
 def _establish(connection: Any) -> Any:
-    """Connect to the first of the app's brokers that takes us; its first one's refusal is what counts."""
+    """Connect to the first of the app's brokers that accepts; if none does, raise the first one's error."""
     first = None  # type: Optional[Exception]
     for url in list(connection.alt or [None]):
         if url is not None and first is not None:
@@ -116,17 +116,17 @@ def _about(connection: Any) -> Dict[str, Any]:
 
 
 def _queue(connection: Any, established: Any, name: str) -> Dict[str, Any]:
-    # Told what it does not have, an AMQP server closes the channel.
+    # An AMQP server closes the channel if the queue does not exist.
     channel = connection.transport.create_channel(established)
     is_amqp = connection.transport.driver_type == "amqp"
     try:
         declared = channel.queue_declare(queue=name, passive=True)
-        # Only AMQP counts the consumers; kombu's other transports answer 0.
+        # Only AMQP counts the consumers; kombu's other transports return 0.
         return {"name": name, "messages": declared[1], "consumers": declared[2] if is_amqp else None}
     except Exception as error:
         if getattr(error, "code", None) != 404 and "NOT_FOUND" not in str(error):
             raise
-        # Redis has no empty lists.
+        # Redis deletes empty lists.
         return {"name": name, "messages": None if is_amqp else 0, "consumers": None}
     finally:
         _close(channel)
@@ -135,15 +135,15 @@ def _queue(connection: Any, established: Any, name: str) -> Dict[str, Any]:
 def _close(channel: Any) -> None:
     try:
         channel.close()
-    except Exception:  # noqa: S110  # the server may have closed it
+    except Exception:  # noqa: S110  # the server may have closed the channel
         pass
 
 
-# What went wrong -----------------------------------------------------------------------------------------------------
+# Errors --------------------------------------------------------------------------------------------------------------
 
 
 def trouble(error: BaseException) -> str:
-    """Return the kind of an error: timeout, dns, refused, password, vhost, tls, module, transport or other."""
+    """Return the kind of an error, a key of `REMEDIES` in broker.py: timeout, dns, refused, password... or other."""
     for each in _chain(error):
         kind = _kind(each)
         if kind:
@@ -179,7 +179,7 @@ def _kind(error: BaseException) -> str:
 
 
 def message(error: BaseException) -> str:
-    """Return what the operating system or the server said, without what the app's own code may have put into it."""
+    """Return the message of the operating system or the server, without text from the app's own code."""
     for each in _chain(error):
         if isinstance(each, OSError) and each.strerror:
             return each.strerror + (": %s" % each.filename if each.filename else "")
@@ -187,12 +187,12 @@ def message(error: BaseException) -> str:
     if isinstance(error, TimeIsUp):
         return "no answer in time"
     if isinstance(error, ImportError):
-        return "there is no module %s" % (error.name or "that the transport needs")
+        return "no module named %s" % (error.name or "(unknown)")
     if isinstance(error, KeyError) and _NO_TRANSPORT in str(error):
         return str(error.args[0])
     if isinstance(error, ValueError):
-        # Its words may quote a piece of the URL.
-        return "%s: the broker's URL or a setting cannot be read" % type(error).__name__
+        # The original message may quote a piece of the URL.
+        return "%s: the broker's URL or a setting is invalid" % type(error).__name__
     return "%s: %s" % (type(error).__name__, str(reply or error)) if str(error) else type(error).__name__
 
 
@@ -212,7 +212,7 @@ def _masked(text: str, secrets: List[str]) -> str:
 
 
 def management(url: str, connection: Any) -> Dict[str, Any]:
-    """Ask the management interface, with the broker's credentials, which alarms are raised."""
+    """Ask the management interface for its alarms, with the broker's credentials."""
     defaults = connection.transport.default_connection_params
     user, password = connection.userid or defaults["userid"], connection.password or defaults["password"]
     token = base64.b64encode(("%s:%s" % (user, password)).encode()).decode()
@@ -224,17 +224,17 @@ def management(url: str, connection: Any) -> Dict[str, Any]:
         return {"problem": "", "alarms": []}
     if status == 503:
         return {"problem": "", "alarms": _alarms(reply)}
-    words = {401: "it refuses the broker's user", 403: "it refuses the broker's user", 404: "it knows no such page"}
-    return {"problem": "HTTP status %s: %s" % (status, words.get(status, "no answer to use")), "alarms": []}
+    words = {401: "it rejects the broker's user", 403: "it rejects the broker's user", 404: "page not found"}
+    return {"problem": "HTTP status %s: %s" % (status, words.get(status, "unexpected answer")), "alarms": []}
 
 
 def _get(url: str, token: str) -> Any:
     class NoRedirect(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, *_: Any) -> None:
-            """Never take the credentials elsewhere."""
+            """Never send the credentials elsewhere."""
 
     if not url.startswith(("http://", "https://")):
-        raise ValueError("not the URL of a web page")
+        raise ValueError("not an http:// or https:// URL")
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect())
     request = urllib.request.Request(url, headers={"Authorization": "Basic " + token})  # noqa: S310
     try:
@@ -249,10 +249,10 @@ def _alarms(reply: bytes) -> List[str]:
         raised = json.loads(reply.decode())["alarms"]
         return sorted({"%s on %s" % (each["resource"], each["node"]) for each in raised})
     except (ValueError, KeyError, TypeError):
-        return ["not named"]
+        return ["unknown alarm"]
 
 
-# The way in and out --------------------------------------------------------------------------------------------------
+# Input and output ----------------------------------------------------------------------------------------------------
 
 
 def _time_is_up(*_: Any) -> None:
@@ -261,7 +261,7 @@ def _time_is_up(*_: Any) -> None:
 
 def main() -> None:
     descriptor = os.dup(1)
-    # What the project prints is none of the answer.
+    # Keep the project's own output out of the answer.
     os.dup2(2, 1)
     app_name, asked = sys.argv[1], json.loads(sys.argv[2])
     sys.path[:] = [os.getcwd()] + [directory for directory in sys.path if directory]

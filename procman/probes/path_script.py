@@ -1,12 +1,12 @@
-"""Look at files and directories with the eyes of the user that the programs run as, and answer with a line of JSON.
+"""Examine files and directories as the programs' user, and answer with one line of JSON.
 
     VIRTUALENV/bin/python - ignored JSON
 
-JSON is an object: "paths" are looked at; "commands" are pairs of a command and the PATH to look it up in; "schedule" is
-beat's schedule file, or null; "set_aside" renames its files if it cannot be read, so that beat begins a new one.
-Nothing is ever deleted, and nothing of the schedule is unpickled: a pickle runs code.
+JSON is an object: "paths" are the paths to examine; "commands" are pairs of a command and the PATH to look it up in;
+"schedule" is beat's schedule file, or null; "set_aside" renames its files if they cannot be read, so that beat starts a
+new schedule. Nothing is deleted, and the schedule is never unpickled, because a pickle runs code.
 
-It needs no package of the project. The answer is the last line of stdout that begins with MARKER.
+This needs no package of the project. The answer is the last line of stdout that begins with MARKER.
 """
 
 import dbm
@@ -25,17 +25,17 @@ from typing import Any, Dict, List, Optional, Tuple
 FORMAT = 1
 MARKER = "procman-probe:"
 SUFFIXES = ("", ".db", ".dat", ".dir", ".bak")
-"""What the kinds of dbm make of one name: GNU's and SQLite's the name itself, ndbm .db, dumb the other three."""
+"""The suffixes that the kinds of dbm add to a name: GNU's and SQLite's none, ndbm .db, dumb the other three."""
 
 BESIDE = ("-wal", "-shm", "-journal")
-"""What SQLite keeps beside its file while it is open."""
+"""The suffixes of the files that SQLite keeps beside an open file."""
 
 TORN_SECONDS = 0.5
-"""A beat that writes at this moment is given so long to finish."""
+"""How long a beat that is writing at this moment may take to finish."""
 
 
 def answer(asked: Dict[str, Any]) -> Dict[str, Any]:
-    """Return what was asked for."""
+    """Return the answer to the object `asked`."""
     schedule = asked.get("schedule")
     aside = []  # type: List[List[str]]
     if schedule and asked.get("set_aside") and look_at_schedule(schedule)["problem"]:
@@ -51,7 +51,7 @@ def answer(asked: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def look(path: str) -> Dict[str, Any]:
-    """Return what this user can tell of a path, and of the nearest directory that exists where it does not."""
+    """Return what this user can see of a path, or of the nearest existing directory above it."""
     try:
         found = os.stat(path)  # type: Optional[os.stat_result]
         problem = ""
@@ -90,7 +90,7 @@ def _free_bytes(path: str) -> Optional[int]:
 
 
 def _is_in_memory(path: str) -> bool:
-    """Say whether the path is on a file system that is gone after a boot."""
+    """Return whether the path is on a file system that does not survive a reboot."""
     path, best, kind = os.path.realpath(path), "", ""
     try:
         with open("/proc/self/mounts", encoding="utf-8", errors="surrogateescape") as mounts:
@@ -108,29 +108,29 @@ def _is_in_memory(path: str) -> bool:
 
 
 def schedule_files(path: str) -> List[str]:
-    """Return the files that exist of the schedule called `path`."""
+    """Return the existing files of the schedule `path`."""
     return [path + suffix for suffix in SUFFIXES + BESIDE if os.path.lexists(path + suffix)]
 
 
 def look_at_schedule(path: str) -> Dict[str, Any]:
-    """Return whose the files of the schedule are, and whether beat can read them.
+    """Return the owner and mode of each file of the schedule, and whether beat can read them.
 
-    Where it "opens" in spite of its problem, beat finds out only while it reads the entries, which ends older Celerys.
+    If it "opens" in spite of a problem, beat fails only while it reads the entries, and an older Celery exits.
     """
     files = schedule_files(path)
     problem, opens = schedule_problem(path)
     if problem:
-        # Copied while beat wrote to it? Then the next copy is whole.
+        # If it was copied while beat was writing, the next copy is complete.
         time.sleep(TORN_SECONDS)
         problem, opens = schedule_problem(path)
     return {"files": {file: look(file) for file in files}, "problem": problem, "opens": opens}
 
 
 def schedule_problem(path: str) -> Tuple[Optional[str], bool]:
-    """Return why the schedule cannot be read, None if it can, is not there yet, or is not for this user to read; and
-    whether it can be opened.
+    """Return why the schedule cannot be read, and whether it can be opened.
 
-    It is read from a copy: opened in its place it could be locked by beat, or be made anew.
+    The problem is None if it can be read, does not exist yet, or this user may not read it. A copy is read: the
+    original could be locked by beat, and opening it could create it again.
     """
     files = [file for file in schedule_files(path) if os.path.isfile(file)]
     if not files or not all(os.access(file, os.R_OK) for file in files):
@@ -148,17 +148,17 @@ def schedule_problem(path: str) -> Tuple[Optional[str], bool]:
 def _read(path: str) -> Tuple[Optional[str], bool]:
     kind = dbm.whichdb(path)
     if not kind:
-        return "it is no file of a schedule", False
+        return "not a schedule file", False
     try:
         store = importlib.import_module(kind).open(path, "r")
         names = list(store.keys())
     except ImportError:
-        return "it was written by %s, which this Python does not have" % kind, False
+        return "written by %s, which this Python does not have" % kind, False
     except Exception as error:
         return "%s: %s" % (type(error).__name__, str(error)[:200]), False
     try:
         for name in names:
-            # Unlike loads() it runs nothing.
+            # Unlike loads(), this runs no code.
             list(pickletools.genops(store[name]))
     except Exception as error:
         return "%s: %s" % (type(error).__name__, str(error)[:200]), True
@@ -168,7 +168,7 @@ def _read(path: str) -> Tuple[Optional[str], bool]:
 
 
 def set_aside(path: str) -> List[List[str]]:
-    """Rename every file of the schedule to a name that is free; return pairs of the old and the new name."""
+    """Rename every file of the schedule to a free name; return pairs of the old and the new name."""
     files = schedule_files(path)
     number = 1
     while any(os.path.lexists("%s.corrupt-%d%s" % (path, number, file[len(path) :])) for file in files):

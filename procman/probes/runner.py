@@ -1,4 +1,4 @@
-"""Runs a probe of this package on the project's own Python, as its user and in the environment of its programs."""
+"""Run a probe of this package on the project's own Python, as its user and in the environment of its programs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Place:
     """Where and as whom the project's code runs."""
 
     python: Path
-    """Of its virtualenv."""
+    """The Python of the project's virtualenv."""
     environment: Mapping[str, str]
     directory: Path
     user: str | None
@@ -35,10 +35,11 @@ class Place:
 def ask_project(
     place: Place, app: str, source: Path | Sequence[Path], arguments: Sequence[str], *, timeout: float
 ) -> dict[str, Any]:
-    """Hand the text of SOURCE, one after the other, to the project's Python, with APP and ARGUMENTS; return its answer.
+    """Run the texts of `source`, concatenated, on the project's Python with `app` and `arguments`; return the answer.
 
-    It runs as the user of PLACE, for good; where that would be root, nothing is run and ProcmanError raised (S3).
-    Raises AppError where there is no answer. After TIMEOUT seconds all that was started is killed.
+    The process runs as the user of `place` and cannot regain other rights. If that user is root, nothing is run and
+    ProcmanError is raised (S3). Raises AppError if there is no answer. After `timeout` seconds every started process is
+    killed.
     """
     sources = [source] if isinstance(source, Path) else source
     runner = _runner(place.user)
@@ -67,11 +68,11 @@ def ask_project(
 def _runner(user: str | None) -> struct_passwd:
     found = account(user)
     if found is None:
-        raise ProcmanError(f"there is no user {user or os.geteuid()}", hint="Name one that exists.")
+        raise ProcmanError(f"user {user or os.geteuid()} does not exist", hint="Name an existing user.")
     if found.pw_uid == 0:
         raise ProcmanError(
-            "the app is not loaded as root: it is other people's code",
-            hint="Name the user that the programs are to run as, such as www-data.",
+            "refusing to load the app as root, because its code is not trusted",
+            hint="Name the user that will run the programs, such as www-data.",
         )
     return found
 
@@ -79,12 +80,12 @@ def _runner(user: str | None) -> struct_passwd:
 def _out_of_reach(user: str, python: Path, directory: Path) -> ProcmanError:
     return ProcmanError(
         f"{user} cannot run {python} in {directory}: permission denied",
-        hint=f"`namei -l {python.resolve()} {directory}` shows what keeps {user} out.",
+        hint=f"Check the owners and modes: namei -l {python.resolve()} {directory}",
     )
 
 
 def _no_answer(app: str, completed: Completed) -> str:
     python = completed.argv[0]
     if completed.status < 0:
-        return f"{app}: {python} was killed by signal {-completed.status} while it loaded the app"
-    return f"{app}: {python} ended with status {completed.status} while it loaded the app"
+        return f"{app}: {python} was killed by signal {-completed.status} while loading the app"
+    return f"{app}: {python} exited with status {completed.status} while loading the app"

@@ -20,9 +20,9 @@ URLS = {
 }
 WORDS = {
     "refused": "nothing listens there",
-    "dns": "its name is not known",
-    "password": "it does not accept the user and password",
-    "vhost": "the virtual host is missing",
+    "dns": "the host name cannot be resolved",
+    "password": "it rejects the user or password",
+    "vhost": "the virtual host does not exist",
 }
 
 

@@ -1,4 +1,4 @@
-"""What `procman check` would find out about a sound project, to be made unsound by a test."""
+"""The facts that `procman check` gathers about a valid project, for tests to change."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SCHEDULE = Path("/var/lib/site/schedule")
 
 
 def project(more: str = "", text: str = TOML) -> Project:
-    """Return the project of TEXT; MORE are lines of `[project]`."""
+    """Return the project in `text`; `more` are further lines of `[project]`."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "procman.toml")
         path.write_text(text.replace("[project]", f"[project]\n{more}"))
@@ -44,8 +44,8 @@ def project(more: str = "", text: str = TOML) -> Project:
 
 
 def place(**changes: Any) -> Place:
-    """Return a directory of the user's, with space."""
-    sound = Place(
+    """Return a directory of the user with free space."""
+    valid = Place(
         exists=True,
         problem="",
         is_directory=True,
@@ -57,11 +57,11 @@ def place(**changes: Any) -> Place:
         free_bytes=2**40,
         in_memory=False,
     )
-    return replace(sound, **changes)
+    return replace(valid, **changes)
 
 
 def missing() -> Place:
-    """Return a path where nothing is."""
+    """Return a path that does not exist."""
     return place(
         exists=False,
         problem="No such file or directory",
@@ -74,8 +74,8 @@ def missing() -> Place:
 
 
 def facts(**changes: Any) -> AppFacts:
-    """Return the answer of a sound app on Celery 5.7 with RabbitMQ."""
-    sound = AppFacts(
+    """Return the answer of a valid app on Celery 5.7 with RabbitMQ."""
+    valid = AppFacts(
         python="3.11.2",
         versions={"celery": "5.7.0", "kombu": "5.7.0"},
         import_seconds=1.5,
@@ -99,24 +99,24 @@ def facts(**changes: Any) -> AppFacts:
         },
         written=(Written("MEDIA_ROOT", Path("/srv/media"), writable=True),),
     )
-    return replace(sound, **changes)
+    return replace(valid, **changes)
 
 
 def broker(**changes: Any) -> BrokerFacts:
-    """Return the answer of a broker that takes us."""
-    sound = BrokerFacts(
+    """Return the answer of a broker that accepts the connection."""
+    valid = BrokerFacts(
         reachable=True, trouble="", detail="", url="amqp://me:***@localhost//", transport="amqp", host="localhost"
     )
-    return replace(sound, **changes)
+    return replace(valid, **changes)
 
 
 def asked(before: PreflightFacts, **changes: Any) -> PreflightFacts:
-    """Return BEFORE with CHANGES to what the app answered in its one environment."""
+    """Return `before` with `changes` to the app's answer in its only environment."""
     return replace(before, asked=(replace(before.asked[0], **changes),))
 
 
-def sound(more: str = "", text: str = TOML) -> PreflightFacts:
-    """Return what is found out about a sound project; MORE are lines of `[project]`."""
+def valid(more: str = "", text: str = TOML) -> PreflightFacts:
+    """Return the facts about a valid project; `more` are further lines of `[project]`."""
     made = project(more, text)
     programs = tuple(program for program in made.programs if program.key != "command.flower")
     paths = [made.directory, *made.writable_paths, SCHEDULE.parent, Path("/etc/site/celery.env")]

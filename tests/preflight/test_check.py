@@ -1,4 +1,4 @@
-"""`procman check` with a real Celery, as another user where this is root: what is found, and what is never shown."""
+"""`procman check` with a real Celery, as another user if the tests run as root: results, and secrets never shown."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def virtualenv(reachable_python: Path) -> Path:
 
 
 class Site:
-    """A project below a directory that its user can reach."""
+    """A project in a directory that its user can reach."""
 
     def __init__(self, directory: Path, virtualenv: Path) -> None:
         self.directory = directory
@@ -68,13 +68,13 @@ class Site:
         self.give(self.data)
 
     def give(self, path: Path) -> None:
-        """Give PATH, with all below it, to the user of the programs."""
+        """Give `path` and everything below it to the programs' user."""
         account = pwd.getpwnam(SOMEBODY) if IS_ROOT else pwd.getpwuid(os.geteuid())
         for each in (path, *path.rglob("*")):
             os.chown(each, account.pw_uid, account.pw_gid)
 
     def project(self, code: Path, app: str, **texts: str) -> Project:
-        """Return the project of the code in the directory CODE; TEXTS are lines of its tables."""
+        """Return the project of the code in `code`; `texts` are lines of its tables."""
         values = dict.fromkeys(("project", "environment", "worker", "rest"), "") | texts
         scope = f'user = "{SOMEBODY}"' if IS_ROOT else 'scope = "user"'
         file = self.directory / "procman.toml"
@@ -91,7 +91,7 @@ class Site:
         return self.project(code, "mysite", **texts)
 
     def made(self, settings: str, **texts: str) -> Project:
-        """Return a project whose settings module has the text SETTINGS."""
+        """Return a project with the text `settings` in its settings module."""
         return self.project(make_project(self.directory / "code", settings), "site1", **texts)
 
 
@@ -105,19 +105,19 @@ def found(results: list[Result], code: str) -> list[Result]:
     return [result for result in results if result.code == code and result.level is not Level.OK]
 
 
-def test_demo_has_no_critical_result_and_only_true_warnings(site: Site) -> None:
+def test_demo_has_no_critical_result_and_only_expected_warnings(site: Site) -> None:
     results = check(site.demo(project=f'writable_paths = ["{site.data}"]'))
     assert blocking(results) == []
-    # A broker for development, a schedule below /tmp, and what this host does at its boot.
-    unsound = {result.code for result in results if result.level is not Level.OK}
-    assert unsound <= {"PM724", "PM743", "PM773"}
-    sound = {result.code for result in results if result.level is Level.OK}
-    assert sound >= {"PM701", "PM702", "PM711", "PM721", "PM731", "PM741", "PM742", "PM755", "PM771"}
+    # A development broker, a schedule below /tmp, and the limits of this host.
+    warned = {result.code for result in results if result.level is not Level.OK}
+    assert warned <= {"PM724", "PM743", "PM773"}
+    passed = {result.code for result in results if result.level is Level.OK}
+    assert passed >= {"PM701", "PM702", "PM711", "PM721", "PM731", "PM741", "PM742", "PM755", "PM771"}
     [imported] = [result for result in results if result.code == "PM711"]
     assert "4 tasks" in imported.detail
 
 
-def test_programs_with_an_environment_of_their_own_are_asked_on_their_own(site: Site) -> None:
+def test_programs_with_another_environment_get_their_own_query(site: Site) -> None:
     rest = '[worker.other]\n[worker.other.environment]\nCELERY_BROKER_URL = "memory://"\n'
     results = check(site.demo(rest=rest))
     assert len([result for result in results if result.code == "PM711"]) == 2
@@ -125,7 +125,7 @@ def test_programs_with_an_environment_of_their_own_are_asked_on_their_own(site: 
     assert (broker.program, broker.level) == ("check-me-other", Level.CRITICAL)
 
 
-def test_broken_settings_module_is_told_with_its_last_line_and_without_its_secrets(site: Site) -> None:
+def test_broken_settings_module_is_reported_with_its_last_line_and_without_secrets(site: Site) -> None:
     settings = f'BROKER = "amqp://me:{CANARY}@localhost//"\nSECRET_KEY = "{CANARY}"\nprint(BROKER)\nBROKER.port'
     results = check(site.made(settings))
     [error] = blocking(results)
@@ -135,13 +135,13 @@ def test_broken_settings_module_is_told_with_its_last_line_and_without_its_secre
     assert CANARY not in str(results)
 
 
-def test_app_that_hangs_is_killed_in_time(site: Site) -> None:
+def test_hanging_app_is_killed_in_time(site: Site) -> None:
     [error] = blocking(check(site.made("import time; time.sleep(600)"), timeout=3))
     assert error.code == "PM711"
     assert f"{site.virtualenv}/bin/python (site1) gave no answer within 3 s" in error.detail
 
 
-def test_broker_that_refuses_is_told_without_its_password(site: Site) -> None:
+def test_refused_connection_is_reported_without_the_password(site: Site) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"amqp://me:{CANARY}@127.0.0.1:{free.getsockname()[1]}//"
@@ -153,25 +153,25 @@ def test_broker_that_refuses_is_told_without_its_password(site: Site) -> None:
     assert CANARY not in str(results)
 
 
-def test_name_of_a_broker_that_nobody_knows_is_told(site: Site) -> None:
+def test_unknown_host_name_of_a_broker_is_reported(site: Site) -> None:
     [error] = blocking(check(site.made('CELERY_BROKER_URL = "amqp://no-such-host.invalid//"')))
     assert error.code == "PM721"
-    assert "name is not known" in error.detail
+    assert "host name cannot be resolved" in error.detail
 
 
-def test_client_library_that_is_missing_is_told_once(site: Site) -> None:
+def test_missing_client_library_is_reported_once(site: Site) -> None:
     [error] = blocking(check(site.made('CELERY_BROKER_URL = "redis://localhost/0"')))
     assert error.code == "PM722"
     assert "celery[redis]" in error.hint
 
 
-def test_option_that_this_celery_does_not_know(site: Site) -> None:
+def test_option_unknown_to_this_celery_is_critical(site: Site) -> None:
     [error] = blocking(check(site.demo(worker='extra_arguments = ["--unheard-of=1"]')))
     assert (error.code, error.program) == ("PM731", "check-me-celery")
     assert "unheard-of" in error.detail
 
 
-def test_environment_file_decides_what_the_app_sees(site: Site) -> None:
+def test_app_sees_the_environment_file(site: Site) -> None:
     file = site.directory / "celery.env"
     file.write_text(f"CELERY_BROKER_URL=amqp://me:{CANARY}@no-such-host.invalid//\n")
     file.chmod(0o640)
@@ -183,7 +183,7 @@ def test_environment_file_decides_what_the_app_sees(site: Site) -> None:
     assert CANARY not in str(results)
 
 
-def test_environment_file_with_a_wrong_line_or_open_to_everybody(site: Site) -> None:
+def test_environment_file_with_an_invalid_line_and_readable_for_every_user(site: Site) -> None:
     file = site.directory / "celery.env"
     file.write_text(f"A=1\nexport PASSWORD={CANARY}\n")
     file.chmod(0o644)
@@ -194,25 +194,25 @@ def test_environment_file_with_a_wrong_line_or_open_to_everybody(site: Site) -> 
     assert CANARY not in str(results)
 
 
-def test_environment_file_that_is_missing_is_to_be_written(site: Site) -> None:
+def test_missing_environment_file_is_reported_with_its_remedy(site: Site) -> None:
     file = site.directory / "celery.env"
     [error] = blocking(check(site.demo(project=f'environment_file = "{file}"')))
-    assert (error.code, error.detail) == ("PM705", f"{file} cannot be read: No such file or directory")
-    assert error.hint.startswith(f"Write {file}")
+    assert (error.code, error.detail) == ("PM705", f"cannot read {file}: No such file or directory")
+    assert error.hint.startswith(f"Create {file} with NAME=value lines")
 
 
-@pytest.mark.root("only root runs programs as others")
-def test_environment_file_that_the_user_of_the_programs_cannot_read(site: Site) -> None:
+@pytest.mark.root("only root runs programs as another user")
+def test_environment_file_that_the_user_cannot_read(site: Site) -> None:
     file = site.directory / "celery.env"
     file.write_text("A=1\n")
     file.chmod(0o600)
     project = site.demo(project=f'environment_file = "{file}"')
     [error] = blocking(check(project))
     assert error.code == "PM705"
-    assert f"{SOMEBODY} cannot read it" in error.detail
+    assert f"{SOMEBODY} cannot read {file}" in error.detail
 
 
-def test_link_of_the_user_is_not_followed_by_root_to_a_file_of_roots(site: Site) -> None:
+def test_root_does_not_follow_a_link_of_the_user_to_its_own_file(site: Site) -> None:
     secret = site.directory / "secret"
     secret.write_text(f"PASSWORD={CANARY}\n")
     secret.chmod(0o000 if not IS_ROOT else 0o600)
@@ -224,7 +224,7 @@ def test_link_of_the_user_is_not_followed_by_root_to_a_file_of_roots(site: Site)
     assert set((site.data / "seen").read_text().split()) == {"none"}
 
 
-def test_schedule_that_is_corrupt_is_set_aside_when_asked(site: Site) -> None:
+def test_corrupt_schedule_is_renamed_only_on_request(site: Site) -> None:
     schedule = site.data / "schedule/celerybeat"
     schedule.write_text("no schedule")
     site.give(schedule)
@@ -234,12 +234,12 @@ def test_schedule_that_is_corrupt_is_set_aside_when_asked(site: Site) -> None:
     assert schedule.exists()
     results = check(project, set_aside=True)
     [told] = found(results, "PM745")
-    assert f"it is called {schedule}.corrupt-1 now" in told.detail
+    assert f"{schedule} was renamed to {schedule}.corrupt-1" in told.detail
     assert not schedule.exists()
     assert Path(f"{schedule}.corrupt-1").read_text() == "no schedule"
 
 
-def test_directory_that_the_user_cannot_write_to(site: Site) -> None:
+def test_directory_that_the_user_cannot_write_is_critical(site: Site) -> None:
     (site.data / "schedule").chmod(0o500)
     if IS_ROOT:
         os.chown(site.data / "schedule", 0, 0)
@@ -249,7 +249,7 @@ def test_directory_that_the_user_cannot_write_to(site: Site) -> None:
     assert sorted(result.code for result in blocking(check(project))) == ["PM742", "PM752", "PM752"]
 
 
-def test_command_is_looked_up_where_its_launcher_would(site: Site) -> None:
+def test_command_is_looked_up_as_by_the_launcher(site: Site) -> None:
     commands = {"there": "./manage.py", "gone": "./nothing.py", "found": "python", "unknown": "no-such-command"}
     rest = "".join(f'[command.{name}]\nargv = ["{word}"]\n' for name, word in commands.items())
     results = blocking(check(site.demo(rest=rest)))
@@ -261,7 +261,7 @@ def test_command_is_looked_up_where_its_launcher_would(site: Site) -> None:
     assert "check-me-there" not in {each.program for each in blocking(check(site.demo(rest=rest)))}
 
 
-def test_celery_that_is_missing(site: Site) -> None:
+def test_missing_celery_is_critical(site: Site) -> None:
     empty = site.directory / "empty"
     python = Path("/usr/bin/python3") if IS_ROOT else Path(sys.executable)
     subprocess.run([python, "-m", "venv", "--without-pip", empty], check=True)
@@ -269,7 +269,7 @@ def test_celery_that_is_missing(site: Site) -> None:
     assert {result.code for result in blocking(check(site.demo()))} == {"PM702", "PM711"}
 
 
-def test_virtualenv_that_is_missing_is_one_result(site: Site) -> None:
+def test_missing_virtualenv_is_one_result(site: Site) -> None:
     site.virtualenv = site.directory / "nowhere"
     [error] = blocking(check(site.demo()))
     assert error.code == "PM701"
@@ -277,7 +277,7 @@ def test_virtualenv_that_is_missing_is_one_result(site: Site) -> None:
 
 
 @pytest.mark.root("only in system scope")
-def test_user_that_is_missing_is_one_result(site: Site) -> None:
+def test_missing_user_is_one_result(site: Site) -> None:
     [error] = blocking(check(replace(site.demo(), user="no-such-user")))
     assert error.code == "PM771"
 
@@ -291,7 +291,7 @@ def test_code_of_programs_that_run_as_root_is_not_loaded(site: Site) -> None:
     assert not (site.directory / "loaded").exists()
 
 
-def test_somebody_else_is_told_who_may_check(site: Site) -> None:
+def test_another_user_learns_who_can_run_the_checks(site: Site) -> None:
     project = replace(site.demo(), user="root")
 
     def manages_supervisord() -> None:
@@ -318,7 +318,7 @@ def test_another_beat_of_the_app_is_found(site: Site, words: str, is_beat: bool)
     line = [sys.executable, str(site.directory / script), *arguments]
     with subprocess.Popen(line, cwd=project.directory) as process:
         try:
-            # Until it is Python, it is a copy of this process.
+            # Before it executes Python, it is a copy of this process.
             eventually(lambda: str(site.directory / script) in Path(f"/proc/{process.pid}/cmdline").read_text(), words)
             told = [each for each in other_beats(project) if each.pid == process.pid]
         finally:
@@ -327,7 +327,7 @@ def test_another_beat_of_the_app_is_found(site: Site, words: str, is_beat: bool)
     assert [each.directory for each in told] == [str(project.directory)] * len(told)
 
 
-def test_beat_of_another_project_with_the_same_app_is_left_alone(site: Site) -> None:
+def test_beat_of_another_project_with_the_same_app_is_ignored(site: Site) -> None:
     (site.directory / "celery").write_text("import time; time.sleep(60)\n")
     line = [sys.executable, str(site.directory / "celery"), "-A", "mysite", "beat"]
     with subprocess.Popen(line, cwd="/") as process:
@@ -339,7 +339,7 @@ def test_beat_of_another_project_with_the_same_app_is_left_alone(site: Site) -> 
     assert told == []
 
 
-def test_beat_of_our_own_is_none_of_others_with_its_launcher_and_without(site: Site) -> None:
+def test_own_beat_is_not_another_beat_with_or_without_its_launcher(site: Site) -> None:
     project = site.demo()
     project = replace(project, directories=replace(project.directories, library=site.directory))
     without = replace(project, programs=tuple(replace(each, launcher=False) for each in project.programs))
@@ -357,9 +357,9 @@ def test_beat_of_our_own_is_none_of_others_with_its_launcher_and_without(site: S
         assert told == []
 
 
-def test_nothing_is_written_by_a_check(site: Site) -> None:
+def test_check_writes_nothing(site: Site) -> None:
     project = site.demo()
-    check(project)  # the demo makes the directories of its own broker
+    check(project)  # the demo creates the directories of its own broker
     before = {path: path.lstat().st_mtime_ns for path in site.directory.rglob("*") if "__pycache__" not in path.parts}
     check(project)
     after = {path: path.lstat().st_mtime_ns for path in site.directory.rglob("*") if "__pycache__" not in path.parts}

@@ -1,4 +1,4 @@
-"""Each check before an install: silent about a sound project, and what it says of one that is not."""
+"""Each check before an install: it accepts a valid project, and reports its own fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherBe
 from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, Written
 from procman.project import Worker
-from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, sound
+from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, valid
 
 CRITICAL, WARNING = Level.CRITICAL, Level.WARNING
 
@@ -84,53 +84,58 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM701", CRITICAL, lambda each: replace(each, interpreter=Interpreter("", "cannot run it"), asked=()), "cannot"),
     ("PM703", WARNING, app(versions={"celery": "5.1.2"}), "CVE-2021-23727"),
     ("PM703", WARNING, manager(supervisor_version="3.3.1"), "CVE-2017-11610"),
-    ("PM704", CRITICAL, lambda each: replace(each, commands={"site-flower": None}), "celery is not found"),
+    (
+        "PM704",
+        CRITICAL,
+        lambda each: replace(each, commands={"site-flower": None}),
+        "www-data cannot run celery: not found",
+    ),
     ("PM705", CRITICAL, file(problems=("/etc/site/celery.env:3: no `=`",)), ":3:"),
-    ("PM705", CRITICAL, at("/etc/site/celery.env", place(readable=False)), "www-data cannot read it"),
+    ("PM705", CRITICAL, at("/etc/site/celery.env", place(readable=False)), "www-data cannot read /etc/site/celery.env"),
     ("PM706", WARNING, file(trusted=False, why="anna can"), "anna can"),
-    ("PM706", CRITICAL, file(mode=0o662, trusted=False), "everybody can change it"),
-    ("PM706", WARNING, file(mode=0o644), "everybody"),
+    ("PM706", CRITICAL, file(mode=0o662, trusted=False), "every user can change it"),
+    ("PM706", WARNING, file(mode=0o644), "every user of this host can read its secrets"),
     ("PM711", CRITICAL, lambda each: asked(each, app=None, error="ImportError: x", broker=None), "ImportError"),
     ("PM713", WARNING, app(settings="other.settings"), "other.settings"),
     ("PM713", WARNING, app(settings=None), "does not use"),
     ("PM714", WARNING, app(problems={"queues": "KeyError: 'x'"}), "queues"),
     ("PM715", WARNING, app(tasks=0), "no tasks"),
-    ("PM716", WARNING, app(options={"accept_content": ["json", "pickle"]}), "runs code as www-data"),
-    ("PM721", CRITICAL, on_broker(reachable=False, trouble="refused", detail="111"), "nothing listens"),
-    ("PM721", CRITICAL, on_broker(reachable=False, trouble="dns"), "name is not known"),
-    ("PM721", CRITICAL, on_broker(reachable=False, trouble="password"), "user and password"),
+    ("PM716", WARNING, app(options={"accept_content": ["json", "pickle"]}), "can run code as www-data"),
+    ("PM721", CRITICAL, on_broker(reachable=False, trouble="refused", detail="111"), "nothing listens there"),
+    ("PM721", CRITICAL, on_broker(reachable=False, trouble="dns"), "host name cannot be resolved"),
+    ("PM721", CRITICAL, on_broker(reachable=False, trouble="password"), "rejects the user or password"),
     ("PM721", CRITICAL, on_broker(reachable=False, trouble="vhost"), "virtual host"),
     ("PM721", CRITICAL, lambda each: asked(each, broker=None, broker_error="no answer"), "no answer"),
     ("PM722", CRITICAL, both(app(missing_module="redis", transport="redis"), on_broker(trouble="module")), "redis"),
     ("PM723", WARNING, on_broker(default_credentials=True, host="10.0.0.1"), "guest"),
     ("PM724", WARNING, app(transport="filesystem"), "for development"),
-    ("PM724", CRITICAL, app(transport="memory"), "no other one receives"),
+    ("PM724", CRITICAL, app(transport="memory"), "no other process receives"),
     ("PM726", WARNING, app(routed_queues=("crop",)), "crop"),
     ("PM731", CRITICAL, judged("site-celery", error="No such option", queues=("celery",)), "No such option"),
     ("PM732", CRITICAL, judged("site-celery", queues_error="no queue crop", queues=("celery",)), "no queue crop"),
     ("PM733", CRITICAL, judged("site-celery", pool_error="No module gevent", queues=("celery",)), "No module gevent"),
     ("PM741", CRITICAL, judged("site-celery-beat", scheduler_error="No module x"), "No module x"),
     ("PM742", CRITICAL, at(SCHEDULE.parent, place(writable=False)), "cannot write"),
-    ("PM742", CRITICAL, at(SCHEDULE.parent, place(is_directory=False)), "no directory"),
+    ("PM742", CRITICAL, at(SCHEDULE.parent, place(is_directory=False)), "not a directory"),
     ("PM742", CRITICAL, at(SCHEDULE.parent, replace(missing(), problem="Permission denied")), "cannot reach"),
     ("PM743", WARNING, at(SCHEDULE.parent, place(in_memory=True)), "emptied at boot"),
     (
         "PM744",
         WARNING,
         lambda each: replace(each, schedule=Schedule({SCHEDULE: place(writable=False)}, "")),
-        "forgets",
+        "forget when its tasks last ran",
     ),
     ("PM744", WARNING, lambda each: replace(each, schedule=Schedule({SCHEDULE: place(mode=0o666)}, "")), "pickle"),
-    ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "begins a new one"),
+    ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "start a new one"),
     ("PM746", WARNING, host(beats=(OTHER_BEAT,)), "process 17"),
     ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "/opt/site cannot be entered"),
-    ("PM752", CRITICAL, at("/srv/media", missing()), "not there"),
+    ("PM752", CRITICAL, at("/srv/media", missing()), "www-data cannot find /srv/media"),
     ("PM752", CRITICAL, at("/srv/media", place(writable=False)), "cannot write to /srv/media"),
     ("PM753", WARNING, app(written=(Written("cache default", Path("/srv/cache"), writable=False),)), "/srv/cache"),
     ("PM754", WARNING, lambda each: replace(each, forbidden={"site-celery": (Path("/srv/x"),)}), "read-only"),
     ("PM755", WARNING, at("/srv/media", place(free_bytes=400 * 2**20)), "400 MiB"),
     ("PM755", CRITICAL, at("/srv/media", place(free_bytes=40 * 2**20)), "40 MiB"),
-    ("PM756", CRITICAL, at("/var/log/site", place()), "by a link"),
+    ("PM756", CRITICAL, at("/var/log/site", place()), "with a symbolic link there"),
     ("PM756", CRITICAL, at("/var/lib/procman/site/run/site-celery", place(writable=False)), "lock"),
     ("PM761", WARNING, app(options={"accept_content": ["json"], "task_time_limit": 3600}), "3600"),
     ("PM762", WARNING, both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000)), "1800 s"),
@@ -141,14 +146,14 @@ CASES: list[tuple[str, Level, Change, str]] = [
 ]
 
 
-def test_sound_project_has_no_complaints() -> None:
-    assert complaints(sound()) == []
-    assert len(run(BEFORE, sound())) > 8
+def test_valid_project_has_no_complaints() -> None:
+    assert complaints(valid()) == []
+    assert len(run(BEFORE, valid())) > 8
 
 
 @pytest.mark.parametrize(("code", "level", "change", "words"), CASES, ids=lambda value: value if value else "")
 def test_one_fault_is_one_complaint(code: str, level: Level, change: Change, words: str) -> None:
-    [found] = complaints(change(sound()))
+    [found] = complaints(change(valid()))
     assert (found.code, found.level) == (code, level)
     assert words in found.detail
     assert found.hint or code in ("PM701", "PM711")
@@ -159,33 +164,33 @@ def test_every_check_complains_in_a_test() -> None:
     assert [check.code for check in BEFORE if check.code not in text] == []
 
 
-def test_celery_older_than_what_procman_knows_is_told() -> None:
-    found = complaints(app(versions={"celery": "4.3.0"})(sound()))
+def test_untested_celery_is_a_warning() -> None:
+    found = complaints(app(versions={"celery": "4.3.0"})(valid()))
     assert [(each.code, each.level) for each in found] == [("PM702", WARNING), ("PM703", WARNING)]
-    assert [each.code for each in complaints(app(versions={"celery": "6.0.0rc1"})(sound()))] == ["PM702"]
+    assert [each.code for each in complaints(app(versions={"celery": "6.0.0rc1"})(valid()))] == ["PM702"]
 
 
-def test_import_that_takes_longer_than_a_start_is_told_of_each_program() -> None:
-    found = complaints(app(import_seconds=12.0)(sound()))
+def test_slow_import_is_reported_for_each_program() -> None:
+    found = complaints(app(import_seconds=12.0)(valid()))
     assert [(each.code, each.program) for each in found] == [("PM712", "site-celery"), ("PM712", "site-celery-beat")]
-    assert found[0].hint == "start_seconds = 25 in [worker.celery]"
+    assert found[0].hint == "Set start_seconds = 25 in [worker.celery]."
 
 
-def test_celery_that_is_missing_is_named() -> None:
-    before = asked(sound(), app=None, error="site1 cannot be loaded: ModuleNotFoundError: No module named 'celery'")
+def test_missing_celery_is_reported() -> None:
+    before = asked(valid(), app=None, error="site1 cannot be loaded: ModuleNotFoundError: No module named 'celery'")
     assert {result.code for result in complaints(before)} >= {"PM702", "PM711"}
 
 
-def test_user_that_is_missing_is_the_only_complaint() -> None:
+def test_missing_user_is_the_only_complaint() -> None:
     before = PreflightFacts(
-        sound().project, {}, Interpreter(""), host=Host(account_problem="there is no user www-data")
+        valid().project, {}, Interpreter(""), host=Host(account_problem="user www-data does not exist")
     )
     assert [(each.code, each.level) for each in complaints(before)] == [("PM771", CRITICAL)]
 
 
-def test_log_that_the_sandbox_forbids_keeps_the_worker_from_starting() -> None:
+def test_log_that_the_sandbox_makes_read_only_is_critical() -> None:
     path = Path("/srv/log/site.log")
-    before = asked(sound(), app=facts(written=(Written("log", path, writable=True),)))
+    before = asked(valid(), app=facts(written=(Written("log", path, writable=True),)))
     [found] = complaints(replace(before, forbidden={"site-celery": (path,)}))
     assert (found.code, found.level, found.program) == ("PM754", CRITICAL, "site-celery")
     assert '"/srv/log"' in found.hint
@@ -195,40 +200,40 @@ def test_log_that_the_sandbox_forbids_keeps_the_worker_from_starting() -> None:
     ("version", "opens", "level"),
     [("5.5.3", True, CRITICAL), ("5.5.3", False, WARNING), ("5.6.0", True, WARNING), ("5.10.1", True, WARNING)],
 )
-def test_schedule_that_opens_and_cannot_be_read_ends_beat_before_celery_5_6(
+def test_schedule_that_opens_but_cannot_be_read_is_critical_before_celery_5_6(
     version: str, opens: bool, level: Level
 ) -> None:
-    before = asked(sound(), app=facts(versions={"celery": version}))
+    before = asked(valid(), app=facts(versions={"celery": version}))
     [found] = complaints(replace(before, schedule=Schedule({}, "bad pickle", opens)))
     assert (found.code, found.level) == ("PM745", level)
 
 
-def test_file_of_others_in_a_directory_of_others_ends_beat() -> None:
-    before = replace(sound(), schedule=Schedule({SCHEDULE: place(writable=False)}, ""))
+def test_unwritable_schedule_in_an_unwritable_directory_is_critical() -> None:
+    before = replace(valid(), schedule=Schedule({SCHEDULE: place(writable=False)}, ""))
     found = complaints(at(SCHEDULE.parent, place(writable=False))(before))
     assert [(each.code, each.level) for each in found] == [("PM742", CRITICAL), ("PM744", CRITICAL)]
 
 
 REMEDIES: list[tuple[Change, str]] = [
-    (file(problems=("/etc/site/celery.env:3: no `=`",)), "Its syntax"),
-    (file(problems=("/etc/site/celery.env is not there",), remedy="Write it."), "Write it."),
+    (file(problems=("/etc/site/celery.env:3: no `=`",)), "one NAME=value per line"),
+    (file(problems=("cannot read /etc/site/celery.env",), remedy="Create it."), "Create it."),
     (on_broker(reachable=False, trouble="transport"), "before ://"),
-    (on_broker(reachable=False, trouble="other"), "the app's broker settings, then check again"),
+    (on_broker(reachable=False, trouble="other"), "Check the broker and the app's broker settings"),
     (manager(problem="it does not answer", remedy="Start it so."), "Start it so.\nUntil then"),
-    (host(refused=("a.conf: mend it",)), "Mend what it names"),
-    (host(refused=("a.conf is not there",), refused_remedy="Mend the path."), "Mend the path."),
+    (host(refused=("a.conf: correct it",)), "Correct the named file or key"),
+    (host(refused=("a.conf does not exist",), refused_remedy="Correct the path."), "Correct the path."),
 ]
 
 
 @pytest.mark.parametrize(("change", "remedy"), REMEDIES)
-def test_hint_is_the_remedy_of_that_very_fault(change: Change, remedy: str) -> None:
-    [found] = complaints(change(sound()))
+def test_hint_is_the_remedy_for_that_fault(change: Change, remedy: str) -> None:
+    [found] = complaints(change(valid()))
     assert remedy in found.hint
     assert "procman logs" not in found.hint
 
 
-def test_systemd_that_does_not_run_is_not_to_be_started() -> None:
-    before = sound('backend = "systemd"')
+def test_hint_without_systemd_is_not_to_start_it() -> None:
+    before = valid('backend = "systemd"')
     missing = host(manager=ManagerReport("no systemd.", "Use X."), refused=("procman.toml: no systemd. Use X.",))
     assert [(each.code, each.hint) for each in complaints(missing(before))] == [
         ("PM772", "Use X."),
@@ -236,66 +241,66 @@ def test_systemd_that_does_not_run_is_not_to_be_started() -> None:
     ]
 
 
-def test_other_beat_is_to_be_taken_over_only_of_the_supervisord_that_the_install_speaks_to() -> None:
+def test_adoption_of_another_beat_is_proposed_only_for_an_existing_supervisord() -> None:
     for mode, proposed in (("existing", True), ("embedded", False)):
-        before = sound(text=f'{TOML}[supervisor]\nmode = "{mode}"\n')
+        before = valid(text=f'{TOML}[supervisor]\nmode = "{mode}"\n')
         adoption = examine(before.project).adoption
         [found] = complaints(host(beats=(OTHER_BEAT,), manager=ManagerReport(adoption=adoption))(before))
         assert ("--replace" in found.hint) == proposed
 
 
-def test_schedule_that_was_set_aside_is_told() -> None:
+def test_renamed_schedule_is_reported() -> None:
     aside = Schedule({}, "", set_aside=((SCHEDULE, Path("/var/lib/site/schedule.corrupt-1")),))
-    before = replace(sound(), schedule=aside)
+    before = replace(valid(), schedule=aside)
     [told] = complaints(before)
     assert (told.code, told.level) == ("PM745", WARNING)
-    assert f"{SCHEDULE}, and it was set aside: it is called /var/lib/site/schedule.corrupt-1 now" in told.detail
+    assert f"{SCHEDULE} was renamed to /var/lib/site/schedule.corrupt-1" in told.detail
 
 
-def test_schedule_among_the_code_or_in_run_is_told() -> None:
+def test_schedule_in_the_code_or_in_run_is_a_warning() -> None:
     for where, words in (("/opt/site/celerybeat-schedule", "code"), ("/var/run/site/schedule", "emptied")):
-        before = sound(text=TOML.replace("/var/lib/site/schedule", where))
+        before = valid(text=TOML.replace("/var/lib/site/schedule", where))
         before = replace(before, places={**before.places, Path(where).parent: place()})
         [found] = complaints(before)
         assert (found.code, found.level) == ("PM743", WARNING)
         assert words in found.detail
-        assert found.hint.startswith("Leave schedule_file out of [beat]: ")
+        assert found.hint.startswith("Remove schedule_file from [beat]; ")
 
 
-def test_usual_place_that_is_emptied_at_boot_is_not_told_to_be_the_remedy() -> None:
+def test_default_directory_that_is_emptied_at_boot_is_not_proposed() -> None:
     usual = Path("/var/lib/site/celerybeat-schedule")
-    before = sound(text=TOML.replace("/var/lib/site/schedule", str(usual)))
+    before = valid(text=TOML.replace("/var/lib/site/schedule", str(usual)))
     before = replace(before, places={**before.places, usual.parent: place(in_memory=True)})
     [found] = complaints(before)
-    assert found.hint.startswith('Write schedule_file = "PATH" into [beat]')
+    assert found.hint.startswith('Set schedule_file = "PATH" in [beat]')
 
 
-def test_directory_of_the_schedule_is_made_by_an_install_where_that_can_be() -> None:
-    assert complaints(at(SCHEDULE.parent, missing())(sound())) == []
+def test_missing_schedule_directory_is_a_problem_only_if_the_install_cannot_create_it() -> None:
+    assert complaints(at(SCHEDULE.parent, missing())(valid())) == []
     text = TOML.replace('user = "www-data"', 'scope = "user"')
-    before = sound(text=f"{text}\n[supervisor]\nmode = 'embedded'\n")
+    before = valid(text=f"{text}\n[supervisor]\nmode = 'embedded'\n")
     [found] = complaints(at(SCHEDULE.parent, replace(missing(), above_writable=False))(before))
     assert (found.code, found.level) == ("PM742", CRITICAL)
 
 
-def test_scheduler_without_a_file_needs_no_place_for_it() -> None:
+def test_scheduler_without_a_file_needs_no_writable_directory() -> None:
     before = judged("site-celery-beat", scheduler="django_celery_beat.schedulers:DatabaseScheduler", keeps_file=False)(
-        sound()
+        valid()
     )
     unwritable = replace(before, places={**before.places, SCHEDULE.parent: place(writable=False)})
     assert complaints(unwritable) == []
 
 
-def test_filesystem_broker_is_fine_for_a_developer() -> None:
+def test_filesystem_broker_is_accepted_in_user_scope() -> None:
     text = TOML.replace('user = "www-data"', 'scope = "user"').replace("writable_paths", "#")
-    before = sound(text=f"{text}\n[supervisor]\nmode = 'embedded'\n")
+    before = valid(text=f"{text}\n[supervisor]\nmode = 'embedded'\n")
     assert complaints(asked(before, app=facts(transport="filesystem"))) == []
 
 
-def test_management_interface_is_told_of_only_where_it_is_configured() -> None:
+def test_management_interface_is_checked_only_if_configured() -> None:
     silent = on_broker(management_problem="connection refused")
-    assert complaints(silent(sound())) == []
-    before = silent(sound(text=f'{TOML}\n[health]\nmanagement_url = "http://localhost:15672"\n'))
+    assert complaints(silent(valid())) == []
+    before = silent(valid(text=f'{TOML}\n[health]\nmanagement_url = "http://localhost:15672"\n'))
     [found] = complaints(before)
     assert (found.code, found.level) == ("PM725", WARNING)
     assert "rabbitmq-plugins enable rabbitmq_management" in found.hint
@@ -303,17 +308,17 @@ def test_management_interface_is_told_of_only_where_it_is_configured() -> None:
     assert "disk on rabbit@host" in found.detail
 
 
-def test_guest_on_this_host_is_what_everybody_has() -> None:
+def test_guest_account_is_accepted_on_this_host() -> None:
     for name in ("localhost", "127.0.0.1", "::1"):
-        assert complaints(on_broker(default_credentials=True, host=name)(sound())) == []
+        assert complaints(on_broker(default_credentials=True, host=name)(valid())) == []
 
 
-def test_time_limit_of_the_program_goes_before_that_of_the_app() -> None:
+def test_time_limit_of_the_program_overrides_that_of_the_app() -> None:
     options = Worker(node_name="a@%h", loglevel="info", time_limit_seconds=60.0)
-    before = worker(options=options)(sound())
+    before = worker(options=options)(valid())
     assert complaints(asked(before, app=facts(options={"accept_content": [], "task_time_limit": 9999}))) == []
 
 
-def test_programs_that_run_as_root_are_not_loaded_but_told_of() -> None:
-    before = replace(sound(), runs_as_root=True, asked=())
+def test_programs_that_run_as_root_are_a_warning() -> None:
+    before = replace(valid(), runs_as_root=True, asked=())
     assert [(each.code, each.level) for each in complaints(before) if each.code == "PM716"] == [("PM716", WARNING)]

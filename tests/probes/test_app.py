@@ -1,4 +1,4 @@
-"""Asking the app: as whom, for how long, and what is said when it does not answer."""
+"""The query of the app: its user, its time limit, and the error if there is no answer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
     data.mkdir()
     data.chmod(0o777)
     environment = {"DEMO_DATA_DIRECTORY": str(data), "CELERY_BROKER_URL": "amqp://me:hunter22@localhost//"}
-    # A copy, because the checkout may stand where nobody else can look.
+    # A copy, because the user may not be able to reach the checkout.
     demo = shutil.copytree(DEMO, directory / "demo", ignore=shutil.ignore_patterns("var", "__pycache__"))
     facts = ask(python, "mysite", demo, environment=environment, settings=["MEDIA_ROOT"])
     assert facts.versions["celery"] == CELERY_5_7.version
@@ -59,8 +59,8 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
     assert facts.problems == {}
 
 
-@pytest.mark.root("only root can become somebody else")
-def test_app_is_loaded_as_the_user_for_good(python: Path, directory: Path) -> None:
+@pytest.mark.root("only root can become another user")
+def test_app_is_loaded_as_the_user_and_cannot_become_root_again(python: Path, directory: Path) -> None:
     make_project(
         directory,
         """
@@ -84,17 +84,17 @@ MEDIA_ROOT = repr([os.getresuid(), os.getresgid(), os.getgroups(), os.environ["H
 @pytest.mark.parametrize("user", [None, "root"])
 def test_app_is_never_loaded_as_root(python: Path, directory: Path, user: str | None) -> None:
     make_project(directory, f"open({str(directory / 'loaded')!r}, 'w')")
-    with pytest.raises(ProcmanError, match="not loaded as root"):
+    with pytest.raises(ProcmanError, match="refusing to load the app as root"):
         ask(python, "site1", directory, user=user)
     assert not (directory / "loaded").exists()
 
 
-def test_user_that_is_not_there_is_named(python: Path, directory: Path) -> None:
-    with pytest.raises(ProcmanError, match="there is no user no-such-user"):
+def test_unknown_user_is_named(python: Path, directory: Path) -> None:
+    with pytest.raises(ProcmanError, match="user no-such-user does not exist"):
         ask(python, "site1", directory, user="no-such-user")
 
 
-def test_nothing_of_the_callers_environment_is_seen(
+def test_app_does_not_see_the_callers_environment(
     python: Path, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://of-the-caller//")
@@ -102,7 +102,7 @@ def test_nothing_of_the_callers_environment_is_seen(
     assert ask(python, "site1", directory).broker_urls == ("memory://",)
 
 
-def test_app_that_hangs_is_killed(python: Path, directory: Path) -> None:
+def test_hanging_app_is_killed(python: Path, directory: Path) -> None:
     make_project(directory, "import time\nwhile True: time.sleep(1)")
     with pytest.raises(ProcmanError, match=r"gave no answer within 3 s and was killed"):
         ask(python, "site1", directory, timeout=3)
@@ -112,12 +112,14 @@ def test_app_that_hangs_is_killed(python: Path, directory: Path) -> None:
     ("settings", "message", "hint"),
     [
         ("import sys; sys.exit(4)", "site1 cannot be loaded: SystemExit: 4", "settings.py:4 in <module>"),
-        ("import os; os._exit(3)", "ended with status 3 while it loaded the app", ""),
-        ("import os; os.kill(os.getpid(), 11)", "was killed by signal 11 while it loaded the app", ""),
-        ("import os; os.write(2, b'at redis://:hunter22@x'); os._exit(1)", "ended with status 1", "at redis://:***@x"),
+        ("import os; os._exit(3)", "exited with status 3 while loading the app", ""),
+        ("import os; os.kill(os.getpid(), 11)", "was killed by signal 11 while loading the app", ""),
+        ("import os; os.write(2, b'at redis://:hunter22@x'); os._exit(1)", "exited with status 1", "at redis://:***@x"),
     ],
 )
-def test_reason_is_told(python: Path, directory: Path, settings: str, message: str, hint: str) -> None:
+def test_failed_load_is_reported_with_its_reason(
+    python: Path, directory: Path, settings: str, message: str, hint: str
+) -> None:
     make_project(directory, settings)
     with pytest.raises(AppError) as caught:
         ask(python, "site1", directory)
@@ -125,16 +127,16 @@ def test_reason_is_told(python: Path, directory: Path, settings: str, message: s
     assert hint in caught.value.hint
 
 
-def test_answer_of_another_shape_is_refused(directory: Path) -> None:
+def test_invalid_answer_is_refused(directory: Path) -> None:
     python = directory / "python"
     python.write_text('#!/bin/sh\ncat > /dev/null\necho \'procman-probe:{"format": 1, "app": {}}\'\n')
     python.chmod(0o755)
-    with pytest.raises(AppError, match="the answer of the app cannot be understood"):
+    with pytest.raises(AppError, match="the app's answer is invalid"):
         ask(python, "site1", directory)
 
 
-@pytest.mark.root("root alone can be told of others' permissions")
-def test_what_the_user_cannot_reach_is_named(directory: Path) -> None:
+@pytest.mark.root("only root can check the permissions of another user")
+def test_python_that_the_user_cannot_run_is_named(directory: Path) -> None:
     private = directory / "private"
     private.mkdir(mode=0o700)
     (private / "python").symlink_to(SYSTEM_PYTHON)
@@ -143,6 +145,6 @@ def test_what_the_user_cannot_reach_is_named(directory: Path) -> None:
     assert "namei -l" in caught.value.hint
 
 
-def test_python_that_is_not_there_is_named(directory: Path) -> None:
+def test_missing_python_is_named(directory: Path) -> None:
     with pytest.raises(ProcmanError, match=f"cannot run {directory}/python"):
         ask(directory / "python", "site1", Path("/"))

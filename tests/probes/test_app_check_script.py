@@ -1,4 +1,4 @@
-"""What each Celery makes of command lines, in the project's own Python and without starting anything."""
+"""The judgement of each Celery on command lines, in the project's own Python and without starting anything."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check(python: Path, directory: Path, app: str, commands: dict[str, list[str]
 
 def test_command_lines_on_every_celery(celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
     commands = {
-        "sound": ["-A", "mysite", "worker", "-l", "info", "-n", "sound@%h", "-Q", "crop,celery", "-c", "2"],
+        "valid": ["-A", "mysite", "worker", "-l", "info", "-n", "valid@%h", "-Q", "crop,celery", "-c", "2"],
         "beat": ["-A", "mysite", "beat", "-l", "info", "--pidfile="],
         "option": ["-A", "mysite", "worker", "--no-such-option"],
         "number": ["-A", "mysite", "worker", "-c", "two"],
@@ -50,7 +50,7 @@ def test_command_lines_on_every_celery(celery_environment: CeleryEnvironment, tm
     judged = found["commands"]
     assert [name for name in commands if judged[name]["error"]] == ["option", "number", "range"]
     assert "no-such-option" in judged["option"]["error"]
-    assert judged["sound"]["queues"] == ["celery", "crop"]
+    assert judged["valid"]["queues"] == ["celery", "crop"]
     assert judged["excluded"]["queues"] == []
     assert "gevent" in judged["pool"]["pool_error"]
     assert judged["beat"]["keeps_file"] is True
@@ -68,7 +68,7 @@ def python() -> Path:
     return environment.python
 
 
-def test_what_the_settings_name_is_found(python: Path, tmp_path: Path) -> None:
+def test_paths_in_the_settings_are_found(python: Path, tmp_path: Path) -> None:
     make_project(
         tmp_path,
         f"""
@@ -92,13 +92,13 @@ CELERY_RESULT_BACKEND = "file://{tmp_path}/results"
     }
 
 
-def test_queue_that_the_app_does_not_make_is_told(python: Path, tmp_path: Path) -> None:
+def test_queue_that_the_app_does_not_create_is_an_error(python: Path, tmp_path: Path) -> None:
     make_project(tmp_path, "CELERY_TASK_CREATE_MISSING_QUEUES = False")
     found = check(python, tmp_path, "site1", {"a": ["-A", "site1", "worker", "-Q", "crop"]})
     assert "crop" in found["commands"]["a"]["queues_error"]
 
 
-def test_option_of_the_app_itself_is_understood(python: Path, tmp_path: Path) -> None:
+def test_apps_own_option_is_accepted(python: Path, tmp_path: Path) -> None:
     make_project(tmp_path, "")
     with (tmp_path / "site1/celery.py").open("a") as file:
         file.write("import click\napp.user_options['worker'].add(click.Option(('--shard',)))\n")

@@ -1,4 +1,4 @@
-"""What a project's app says of itself, and what it must not say."""
+"""The answer about a project's app, and the secrets that must not be in it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_demo_answers_on_every_celery(celery_environment: CeleryEnvironment, tmp
     assert app["settings"] == {"MEDIA_ROOT": f"{tmp_path}/media", "TMP_DIR": f"{tmp_path}/media/crops"}
 
 
-def test_queues_are_those_consumed_and_those_routed_to(python: Path, tmp_path: Path) -> None:
+def test_consumed_and_routed_queues_are_answered(python: Path, tmp_path: Path) -> None:
     make_project(
         tmp_path,
         """
@@ -99,7 +99,7 @@ CELERY_BEAT_SCHEDULE = {"nightly": {"task": "d", "schedule": 5, "options": {"que
     assert app["beat_schedule"] == [{"name": "nightly", "task": "d", "schedule": "freq: 5.00 seconds"}]
 
 
-def test_app_without_django_is_asked_too(python: Path, tmp_path: Path) -> None:
+def test_app_without_django_is_answered(python: Path, tmp_path: Path) -> None:
     (tmp_path / "plain.py").write_text("from celery import Celery\nthing = Celery('x', broker='memory://')\n")
     found = answer(python, tmp_path, "plain:thing", "MEDIA_ROOT")
     assert (found["app"]["settings_module"], found["app"]["settings"]) == (None, {})
@@ -119,7 +119,7 @@ def test_missing_client_library_is_named(celery_environment: CeleryEnvironment, 
     }
 
 
-def test_one_thing_that_cannot_be_told_spoils_no_other(python: Path, tmp_path: Path) -> None:
+def test_one_unknown_field_does_not_affect_others(python: Path, tmp_path: Path) -> None:
     make_project(tmp_path, "CELERY_BEAT_SCHEDULE = {'x': 5}")
     app = answer(python, tmp_path, "site1")["app"]
     assert set(app["problems"]) == {"beat_schedule", "routed_queues"}
@@ -137,7 +137,7 @@ def test_one_thing_that_cannot_be_told_spoils_no_other(python: Path, tmp_path: P
         'print(\'procman-probe:{"format": 1, "app": "forged"}\')',
     ],
 )
-def test_what_a_project_prints_is_not_in_the_answer(python: Path, tmp_path: Path, noise: str) -> None:
+def test_output_of_a_project_is_not_in_the_answer(python: Path, tmp_path: Path, noise: str) -> None:
     make_project(tmp_path, noise)
     completed = run_probe(python, tmp_path, "site1")
     assert completed.stdout.count("\n") == 2
@@ -147,13 +147,13 @@ def test_what_a_project_prints_is_not_in_the_answer(python: Path, tmp_path: Path
     assert found["app"]["name"] == "site1"
 
 
-def test_what_a_site_prints_before_the_probe_runs_does_no_harm(python: Path, tmp_path: Path) -> None:
+def test_output_before_the_probe_runs_is_ignored(python: Path, tmp_path: Path) -> None:
     make_project(tmp_path, "")
     (tmp_path / "sitecustomize.py").write_text("print('welcome', end='')")
     assert answer(python, tmp_path, "site1", PYTHONPATH=str(tmp_path))["app"]["name"] == "site1"
 
 
-def test_threads_and_exit_functions_of_a_project_are_not_waited_for(python: Path, tmp_path: Path) -> None:
+def test_probe_does_not_wait_for_threads_and_exit_functions(python: Path, tmp_path: Path) -> None:
     make_project(
         tmp_path,
         "import atexit, threading, time\n"
@@ -176,10 +176,16 @@ def test_settings_see_the_command_line_of_a_worker_and_no_input(python: Path, tm
         ("import no_such_thing", "ModuleNotFoundError", "no_such_thing"),
         ("INSTALLED_APPS = ['no_such_app']", "ModuleNotFoundError", "no_such_app"),
         ("this is no Python", "SyntaxError", "settings.py, line 4"),
-        ("class E(Exception):\n  def __str__(self): raise ValueError\nraise E", "E", "(it cannot be shown)"),
+        (
+            "class E(Exception):\n  def __str__(self): raise ValueError\nraise E",
+            "E",
+            "(no message: it cannot be shown)",
+        ),
     ],
 )
-def test_error_comes_back_with_its_places(python: Path, tmp_path: Path, settings: str, kind: str, message: str) -> None:
+def test_error_is_answered_with_its_places(
+    python: Path, tmp_path: Path, settings: str, kind: str, message: str
+) -> None:
     make_project(tmp_path, settings)
     found = answer(python, tmp_path, "site1")
     assert "app" not in found
@@ -203,7 +209,7 @@ import logging.config; logging.config.dictConfig(LOGGING)
         ("import json\njson.loads('{')", False, 5),
     ],
 )
-def test_error_says_where_in_the_project_it_is(
+def test_error_names_its_line_in_the_project(
     python: Path, tmp_path: Path, settings: str, last: bool, line: int
 ) -> None:
     make_project(tmp_path, settings)
@@ -222,7 +228,7 @@ def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path)
     assert error["traceback"][-1] == f"{tmp_path}/site1/tasks.py:1 in <module>"
 
 
-def test_process_that_ends_itself_leaves_no_answer(python: Path, tmp_path: Path) -> None:
+def test_process_that_exits_itself_gives_no_answer(python: Path, tmp_path: Path) -> None:
     make_project(tmp_path, "import os; os._exit(3)")
     completed = run_probe(python, tmp_path, "site1")
     assert (completed.returncode, app_script.read_answer(completed.stdout)) == (3, None)
@@ -253,7 +259,7 @@ OTHER_SECRET = "xyzzy-plugh"
         f"x = '{SECRET}'; undefined",
     ],
 )
-def test_no_secret_is_answered(python: Path, tmp_path: Path, settings: str) -> None:
+def test_answer_has_no_secret(python: Path, tmp_path: Path, settings: str) -> None:
     make_project(tmp_path, settings)
     completed = run_probe(
         python, tmp_path, "site1", "MEDIA_ROOT", "API_TOKEN", "SECRET_KEY", environment={"DB_PASSWORD": OTHER_SECRET}
@@ -263,7 +269,7 @@ def test_no_secret_is_answered(python: Path, tmp_path: Path, settings: str) -> N
         assert part not in completed.stdout + completed.stderr
 
 
-def test_what_only_looks_like_a_secret_stays_readable(python: Path, tmp_path: Path) -> None:
+def test_value_that_only_resembles_a_secret_is_not_masked(python: Path, tmp_path: Path) -> None:
     make_project(
         tmp_path,
         "PASSWORD_RESET_DAYS = '7'\nTOKEN_FILE = '/srv/x'\nCELERY_BROKER_URL = 'amqp://guest:guest@localhost//'\n"
@@ -278,12 +284,12 @@ PASSWORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1)
 
 
 @given(before=st.text(), user=st.sampled_from(["", "guest"]), password=PASSWORDS, after=st.text())
-def test_password_of_a_url_is_masked_whatever_it_is(before: str, user: str, password: str, after: str) -> None:
+def test_any_password_in_a_url_is_masked(before: str, user: str, password: str, after: str) -> None:
     url = f"amqp://{user}:{password}@host"
     assert f"{user}:{password}@" not in app_script.masked(f"{before} {url} {after}")
 
 
-def test_oldest_python_runs_it() -> None:
+def test_probe_runs_on_the_oldest_python() -> None:
     python = oldest_python()
     if python is None:
         pytest.skip(MISSING_OLDEST)
@@ -304,7 +310,7 @@ def test_oldest_python_runs_it() -> None:
         app_script.MARKER + "null",
     ],
 )
-def test_what_is_no_answer_is_none(stdout: str) -> None:
+def test_invalid_output_is_no_answer(stdout: str) -> None:
     assert app_script.read_answer(stdout) is None
 
 

@@ -1,4 +1,4 @@
-"""Asking the broker: what keeps a worker from it is told apart, no password is told, and it always ends."""
+"""The query of the broker: each kind of failure is recognised, no password is shown, and it always ends."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def url(host: str, port: int | None = None) -> str:
 
 @contextmanager
 def server(reply: bytes | None) -> Iterator[int]:
-    """Listen on a port of this host; answer each connection with REPLY and close it, or never answer."""
+    """Listen on a port of this host; answer each connection with `reply` and close it, or never answer."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         kept = []
 
@@ -77,7 +77,7 @@ def server(reply: bytes | None) -> Iterator[int]:
 
 
 def close_method(code: int, text: bytes) -> bytes:
-    """Return what a server says that speaks AMQP 0-9-1 and ends the connection: connection.close on channel 0."""
+    """Return the bytes with which an AMQP 0-9-1 server closes the connection: connection.close on channel 0."""
     arguments = code.to_bytes(2, "big") + bytes([len(text)]) + text + bytes(4)
     payload = bytes([0, 10, 0, 50]) + arguments
     return bytes([1, 0, 0]) + len(payload).to_bytes(4, "big") + payload + b"\xce"
@@ -88,19 +88,19 @@ def closed_port() -> int:
         return int(listening.getsockname()[1])
 
 
-def test_port_that_nobody_listens_on_is_refused(python: Path, directory: Path) -> None:
+def test_closed_port_is_refused(python: Path, directory: Path) -> None:
     facts = ask(python, directory, url("127.0.0.1", closed_port()))
     assert (facts.reachable, facts.trouble, facts.detail) == (False, "refused", "Connection refused")
     assert (facts.transport, facts.host, facts.user) == ("amqp", "127.0.0.1", "me")
     assert facts.url.startswith("amqp://me:***@127.0.0.1:")
 
 
-def test_name_that_is_not_known_is_told(python: Path, directory: Path) -> None:
+def test_unknown_host_name_is_recognised(python: Path, directory: Path) -> None:
     facts = ask(python, directory, url("no-such-host.invalid"))
     assert (facts.reachable, facts.trouble) == (False, "dns")
 
 
-def test_broker_that_never_answers_ends_in_time(python: Path, directory: Path) -> None:
+def test_query_of_a_silent_broker_ends_in_time(python: Path, directory: Path) -> None:
     begun = time.monotonic()
     with server(None) as port:
         facts = ask(python, directory, url("127.0.0.1", port), timeout=4)
@@ -109,73 +109,73 @@ def test_broker_that_never_answers_ends_in_time(python: Path, directory: Path) -
 
 
 @pytest.mark.parametrize(("code", "trouble"), [(403, "password"), (530, "vhost")])
-def test_refusal_of_an_amqp_server_is_told_apart(python: Path, directory: Path, code: int, trouble: str) -> None:
-    with server(close_method(code, f"NO - said to {SECRET}".encode())) as port:
+def test_refusals_of_an_amqp_server_are_distinguished(python: Path, directory: Path, code: int, trouble: str) -> None:
+    with server(close_method(code, f"NO - sent to {SECRET}".encode())) as port:
         facts = ask(python, directory, url("127.0.0.1", port))
     assert (facts.reachable, facts.trouble) == (False, trouble)
-    assert "NO - said to ***" in facts.detail
+    assert "NO - sent to ***" in facts.detail
     assert facts.remedy == REMEDIES[trouble]
 
 
-def test_what_is_no_broker_is_told(python: Path, directory: Path) -> None:
+def test_server_that_is_no_broker_is_recognised(python: Path, directory: Path) -> None:
     with server(b"HTTP/1.0 400 Bad Request\r\n\r\n") as port:
         facts = ask(python, directory, url("127.0.0.1", port))
     assert facts.reachable is False
     assert facts.trouble in ("closed", "other")
 
 
-def test_transport_that_kombu_does_not_know_is_named(python: Path, directory: Path) -> None:
+def test_unknown_transport_is_named(python: Path, directory: Path) -> None:
     facts = ask(python, directory, "CELERY_BROKER_URL = 'ampq://localhost'")
     assert (facts.reachable, facts.trouble) == (False, "transport")
     assert facts.detail.startswith("No such transport: ampq")
     assert facts.remedy == REMEDIES["transport"]
 
 
-def test_client_library_that_is_missing_is_named(python: Path, directory: Path) -> None:
+def test_missing_client_library_is_named(python: Path, directory: Path) -> None:
     facts = ask(python, directory, f"CELERY_BROKER_URL = 'redis://:{SECRET}@localhost'")
     assert (facts.reachable, facts.trouble) == (False, "module")
     # kombu's Redis transport looks for either first.
-    assert facts.detail in ("there is no module redis", "there is no module packaging")
+    assert facts.detail in ("no module named redis", "no module named packaging")
 
 
-def test_url_that_cannot_be_read_is_not_quoted(python: Path, directory: Path) -> None:
+def test_invalid_url_is_not_quoted(python: Path, directory: Path) -> None:
     facts = ask(python, directory, f"CELERY_BROKER_URL = 'amqp://me:x/{SECRET}@localhost:5672//'")
     assert facts.reachable is not True
     assert facts.trouble
 
 
-def test_second_broker_of_a_list_counts_where_the_first_is_down(python: Path, directory: Path) -> None:
+def test_second_broker_of_a_list_is_used_if_the_first_is_down(python: Path, directory: Path) -> None:
     settings = f"CELERY_BROKER_URL = ['amqp://me:{SECRET}@127.0.0.1:{closed_port()}//', 'memory://']"
     facts = ask(python, directory, settings)
     assert (facts.reachable, facts.transport) == (True, "memory")
 
 
-def test_app_that_waits_in_its_import_tells_nothing_of_the_broker(python: Path, directory: Path) -> None:
+def test_broker_is_unknown_if_the_app_hangs_in_its_import(python: Path, directory: Path) -> None:
     waiting = f"import time\nwhile True:\n    try: time.sleep(1)\n    except Exception: pass\nA = '{SECRET}'"
     facts = ask(python, directory, waiting, timeout=2)
     assert (facts.reachable, facts.trouble) == (None, "import")
-    assert "still being imported" in facts.detail
+    assert "the import of the app exceeded the time limit" in facts.detail
 
 
-def test_app_that_cannot_be_loaded_tells_the_kind_of_its_error_alone(python: Path, directory: Path) -> None:
+def test_error_of_an_app_is_shown_only_with_its_type(python: Path, directory: Path) -> None:
     facts = ask(python, directory, f"raise LookupError('{SECRET}')")
     assert (facts.reachable, facts.trouble) == (None, "import")
     assert facts.detail == "the app cannot be loaded (LookupError)"
 
 
-def test_app_that_ends_python_is_no_answer(python: Path, directory: Path) -> None:
-    with pytest.raises(AppError, match="ended with status 3"):
+def test_app_that_exits_gives_no_answer(python: Path, directory: Path) -> None:
+    with pytest.raises(AppError, match="exited with status 3"):
         ask(python, directory, "import os; os._exit(3)")
 
 
 @pytest.mark.root("about root")
 def test_app_is_never_loaded_as_root(python: Path, directory: Path) -> None:
-    with pytest.raises(ProcmanError, match="not loaded as root"):
+    with pytest.raises(ProcmanError, match="refusing to load the app as root"):
         ask(python, directory, "", user=None)
 
 
 def test_messages_of_a_queue_are_counted_on_every_celery(celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
-    """On the probe itself: the virtualenvs stand where nobody but their owner may look."""
+    """The probe is run directly, because only their owner can reach the virtualenvs."""
 
     environment = {"DEMO_DATA_DIRECTORY": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     sending = "from mysite import celery; from counting import tasks; [tasks.echo.delay(number) for number in range(3)]"
@@ -184,8 +184,8 @@ def test_messages_of_a_queue_are_counted_on_every_celery(celery_environment: Cel
     source = Path(broker_script.__file__).read_text()
     subprocess.run([python, "-c", sending], cwd=DEMO, env=environment, check=True)
     words = [str(python), "-", "mysite", asked]
-    said = subprocess.run(words, input=source, cwd=DEMO, env=environment, capture_output=True, text=True, check=True)
-    answer = app_script.read_answer(said.stdout)
+    done = subprocess.run(words, input=source, cwd=DEMO, env=environment, capture_output=True, text=True, check=True)
+    answer = app_script.read_answer(done.stdout)
     assert answer
     assert answer["reachable"] is True
     assert answer["queues"][0] == {"name": "celery", "messages": 3, "consumers": None}

@@ -1,4 +1,4 @@
-"""RabbitMQ's management interface as the probe asks it; what a broker says is in tests/probes/test_broker.py."""
+"""The query of RabbitMQ's management interface; tests/probes/test_broker.py has that of the broker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Seen = list[tuple[str, "str | None"]]
 
 @contextmanager
 def interface(status: int, body: str = "", location: str = "") -> Iterator[tuple[str, Seen]]:
-    """Serve one answer to every question; yield the URL, and the path and credentials of each question."""
+    """Serve one answer to every request; yield the URL, and the path and credentials of each request."""
     seen: Seen = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -38,7 +38,7 @@ def interface(status: int, body: str = "", location: str = "") -> Iterator[tuple
             self.wfile.write(body.encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -49,7 +49,7 @@ def interface(status: int, body: str = "", location: str = "") -> Iterator[tuple
         server.server_close()
 
 
-def test_it_is_asked_for_alarms_with_the_brokers_credentials() -> None:
+def test_alarms_are_requested_with_the_brokers_credentials() -> None:
     with interface(200, '{"status":"ok"}') as (url, seen):
         assert management(f"{url}/", CONNECTION) == {"problem": "", "alarms": []}
     token = base64.b64encode(f"me:{SECRET}".encode()).decode()
@@ -62,32 +62,32 @@ def test_alarms_are_named_once_each() -> None:
         assert management(url, CONNECTION) == {"problem": "", "alarms": ["memory on rabbit@here"]}
 
 
-def test_alarms_that_are_not_understood_are_alarms_all_the_same() -> None:
+def test_invalid_list_of_alarms_is_an_alarm() -> None:
     with interface(503, "<html>") as (url, _):
-        assert management(url, CONNECTION) == {"problem": "", "alarms": ["not named"]}
+        assert management(url, CONNECTION) == {"problem": "", "alarms": ["unknown alarm"]}
 
 
 @pytest.mark.parametrize(
     ("status", "problem"),
     [
-        (401, "HTTP status 401: it refuses the broker's user"),
-        (404, "HTTP status 404: it knows no such page"),
-        (500, "HTTP status 500: no answer to use"),
+        (401, "HTTP status 401: it rejects the broker's user"),
+        (404, "HTTP status 404: page not found"),
+        (500, "HTTP status 500: unexpected answer"),
     ],
 )
-def test_other_answers_are_no_answer(status: int, problem: str) -> None:
+def test_other_status_is_a_problem(status: int, problem: str) -> None:
     with interface(status) as (url, _):
         assert management(url, CONNECTION) == {"problem": problem, "alarms": []}
 
 
-def test_credentials_are_taken_nowhere_else() -> None:
+def test_credentials_are_not_sent_to_a_redirect() -> None:
     with interface(200) as (elsewhere, seen), interface(302, location=elsewhere) as (url, _):
         found = management(url, CONNECTION)
     assert seen == []
     assert found["problem"].startswith("HTTP status 302")
 
 
-def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with interface(200) as (proxy, seen), interface(200) as (url, _):
         monkeypatch.setenv("http_proxy", proxy)
         management(url, CONNECTION)
@@ -95,7 +95,7 @@ def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "http://127.0.0.1:1"])
-def test_what_gives_no_answer_is_a_problem(url: str) -> None:
+def test_url_without_an_answer_is_a_problem(url: str) -> None:
     found = management(url, CONNECTION)
     assert found["problem"]
     assert found["alarms"] == []

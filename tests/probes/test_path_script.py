@@ -1,4 +1,4 @@
-"""What the user of the programs sees of paths and of beat's schedule; nothing is deleted and nothing unpickled."""
+"""Paths and beat's schedule as the programs' user sees them; nothing is deleted and nothing unpickled."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_paths_on_each_python(python: Path, tmp_path: Path) -> None:
     assert found["python"].startswith("3.")
 
 
-def test_somebody_sees_what_he_may_not_do() -> None:
+def test_another_user_sees_its_own_permissions() -> None:
     with public_directory() as directory:
         (directory / "closed").mkdir(mode=0o500)
 
@@ -70,14 +70,14 @@ def make_schedule(path: Path) -> None:
         store["tz"] = "UTC"
 
 
-def test_whole_schedule_has_no_problem(tmp_path: Path) -> None:
+def test_intact_schedule_has_no_problem(tmp_path: Path) -> None:
     make_schedule(tmp_path / "schedule")
     found = path_script.look_at_schedule(str(tmp_path / "schedule"))
     assert found["problem"] is None
     assert set(found["files"]) == {str(path) for path in tmp_path.iterdir()}
 
 
-def test_schedule_of_the_dumb_dbm_has_several_files_and_none_of_its_own_name(tmp_path: Path) -> None:
+def test_schedule_of_the_dumb_dbm_is_found_by_its_suffixes(tmp_path: Path) -> None:
     with dbm.dumb.open(str(tmp_path / "schedule"), "n") as store:
         store[b"entries"] = pickle.dumps({})
     found = path_script.look_at_schedule(str(tmp_path / "schedule"))
@@ -94,14 +94,14 @@ def test_corrupt_schedule_is_recognised(tmp_path: Path, content: bytes) -> None:
     assert path_script.look_at_schedule(str(tmp_path / "schedule"))["problem"]
 
 
-def test_schedule_cut_short_is_recognised(tmp_path: Path) -> None:
+def test_truncated_schedule_is_recognised(tmp_path: Path) -> None:
     make_schedule(tmp_path / "schedule")
     [file] = [path for path in tmp_path.iterdir() if path.suffix in ("", ".dat", ".db")]
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 4])
     assert path_script.look_at_schedule(str(tmp_path / "schedule"))["problem"]
 
 
-def test_schedule_whose_entries_are_no_pickles_opens_all_the_same(tmp_path: Path) -> None:
+def test_schedule_whose_entries_are_no_pickles_can_be_opened(tmp_path: Path) -> None:
     with dbm.dumb.open(str(tmp_path / "schedule"), "n") as store:
         store[b"entries"] = b"no pickle"
     found = path_script.look_at_schedule(str(tmp_path / "schedule"))
@@ -125,18 +125,18 @@ def test_pickle_of_the_schedule_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_schedule_that_is_not_there_is_no_problem(tmp_path: Path) -> None:
+def test_missing_schedule_is_no_problem(tmp_path: Path) -> None:
     assert path_script.look_at_schedule(str(tmp_path / "schedule")) == {"files": {}, "problem": None, "opens": False}
 
 
-def test_looking_leaves_the_schedule_as_it_is(tmp_path: Path) -> None:
+def test_schedule_is_not_changed(tmp_path: Path) -> None:
     make_schedule(tmp_path / "schedule")
     before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()}
     path_script.look_at_schedule(str(tmp_path / "schedule"))
     assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in tmp_path.iterdir()} == before
 
 
-def test_only_a_corrupt_schedule_is_set_aside_under_a_free_name(tmp_path: Path) -> None:
+def test_only_a_corrupt_schedule_is_renamed_to_a_free_name(tmp_path: Path) -> None:
     schedule = tmp_path / "schedule"
     make_schedule(schedule)
     assert ask(Path(sys.executable), schedule=str(schedule), set_aside=True)["set_aside"] == []
