@@ -1,4 +1,4 @@
-"""`python -m procman`, and the console script."""
+"""The entry point of `python -m procman` and of the console script."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import os
 import sys
 
 GARBAGE = 100_000
-"""Objects made before Python looks for garbage; no import makes so many, and looking takes a sixth of `status`."""
+"""Allocations before a garbage collection. Imports make fewer, and collections take a sixth of the time of `status`."""
 
 UNKNOWN = 3
-"""What a monitoring plugin says when it cannot tell (U2)."""
+"""The exit status of a monitoring plugin for an unknown condition (U2)."""
 
 
 def main() -> None:
@@ -19,26 +19,26 @@ def main() -> None:
     gc.set_threshold(GARBAGE)
     _check_code()
     if sys.argv[1:2] == ["heal"] and sys.argv[2:3] == ["--state"] and sys.argv[4:] == ["--listen"]:
-        from procman.cli.heal_listener import listen  # without Click: it lives for months
+        from procman.cli.heal_listener import listen  # without Click, because it runs for months
 
         return listen(sys.argv[3])
-    from procman.cli.main import run  # not earlier: this is most of what is imported
+    from procman.cli.main import run  # late, because it imports nearly everything
 
     status = run(sys.argv[1:])
-    gc.freeze()  # what is left ends with the process: nothing of it needs to be looked through once more
+    gc.freeze()  # the process ends: a last garbage collection would be wasted
     sys.exit(status)
 
 
 def _open_what_is_closed() -> None:
-    """Have nothing in the place of standard streams that are closed: the next file opened would be taken for one."""
+    """Open the null device for each closed standard stream, so that no other file gets its descriptor."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            # The lowest descriptor that is free is its own.
+            # The lowest free descriptor is the one of the closed stream.
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _check_code() -> None:
-    """End where others could change what root is about to run (S3)."""
+    """Exit if this is root and other users can modify the code that it runs (S3)."""
     from procman.config.trust import require_trusted_code
     from procman.errors import ConfigurationError
 

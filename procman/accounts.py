@@ -8,7 +8,7 @@ import pwd
 
 
 def account(user: str | None) -> pwd.struct_passwd | None:
-    """Return the entry of `user`, or of the calling user for None; None where there is no such user."""
+    """Return the entry of `user`, or of the calling user for None; None if the user does not exist."""
     try:
         return pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
     except KeyError:
@@ -16,7 +16,7 @@ def account(user: str | None) -> pwd.struct_passwd | None:
 
 
 def user_id(name: str | None) -> int | None:
-    """Return the id of the user `name`, or of the calling user for None; None where there is no such user."""
+    """Return the id of the user `name`, or of the calling user for None; None if the user does not exist."""
     if name is None:
         return os.geteuid()
     entry = account(name)
@@ -24,7 +24,7 @@ def user_id(name: str | None) -> int | None:
 
 
 def group_id(name: str) -> int | None:
-    """Return the id of the group `name`; None where there is no such group."""
+    """Return the id of the group `name`; None if the group does not exist."""
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:
@@ -32,7 +32,7 @@ def group_id(name: str) -> int | None:
 
 
 def user_name(user: int) -> str:
-    """Return the name of a user id, or the number where it has none."""
+    """Return the name of a user id, or the number if it has none."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
@@ -40,7 +40,7 @@ def user_name(user: int) -> str:
 
 
 def group_name(group: int) -> str:
-    """Return the name of a group id, or the number where it has none."""
+    """Return the name of a group id, or the number if it has none."""
     try:
         return grp.getgrgid(group).gr_name
     except KeyError:

@@ -1,4 +1,4 @@
-"""Calls in threads of their own: beside other work, several at once, or given up after a time."""
+"""Run calls in threads: in the background, several at once, or with a timeout."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 
 class Background(Generic[T]):
-    """A call, carried out in a thread from the moment this is made.
+    """A call that runs in a thread, which starts at once.
 
-    The thread is a daemon: it keeps no process from ending. `when_done` is called in it with the finished call.
+    The thread is a daemon, so the process can end before it. It calls `when_done` with the finished call.
     """
 
     def __init__(self, call: Callable[[], T], when_done: Callable[[Background[T]], object] | None = None) -> None:
@@ -36,30 +36,30 @@ class Background(Generic[T]):
             self._when_done(self)
 
     def result(self, timeout: float | None = None) -> T:
-        """Return what the call returns, or raise what it raises; ProcmanError if that takes over `timeout` seconds."""
+        """Return the result of the call or raise its exception; ProcmanError if it takes over `timeout` seconds."""
         self._thread.join(timeout)
         if self._error:
             raise self._error
         if not self._answers:
-            # A disk that is gone holds up every program that looks at it (R10).
+            # Every access to a disk that is gone hangs (R10).
             raise ProcmanError(
-                f"no answer within {timeout:g} s: something that was looked at hangs",
-                hint="See whether every disk answers: df; and the kernel's log: dmesg. More time: --timeout",
+                f"no result within {timeout:g} s, because a check hangs",
+                hint="Check for a disk that hangs (df) and the kernel's log (dmesg). --timeout allows more time.",
             )
         return self._answers[0]
 
 
 def batches(items: Iterable[T], size: int, alike: Callable[[T], object]) -> Iterator[list[T]]:
-    """Yield `items` in order, at most `size` together, but never two together that are not `alike`."""
+    """Yield `items` in order in lists of at most `size`, each of items that are `alike`."""
     for _, group in groupby(items, alike):
         while batch := list(islice(group, size)):
             yield batch
 
 
 def side_by_side(calls: Sequence[Callable[[], T]]) -> Iterator[T]:
-    """Carry out `calls`, each in a thread of its own, and yield what each returns as it ends; raise what one raises.
+    """Run each of `calls` in its own thread, and yield their results as they end; raise the exception of one.
 
-    A single one runs in the caller's own thread. An interruption of the caller waits for none of them.
+    A single call runs in the caller's thread. An interruption of the caller does not wait for the calls.
     """
     if len(calls) == 1:
         yield calls[0]()

@@ -1,4 +1,4 @@
-"""What a user can mend: one base error, printed in one place (`procman.cli`)."""
+"""The errors that a user can fix, printed in one place (`procman.cli`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class ProcmanError(Exception):
-    """Something the user can mend; `hint` says how. Exit status 1 (U2)."""
+    """An error that the user can fix, as `hint` describes. Exit status 1 (U2)."""
 
     exit_status = 1
 
@@ -17,12 +17,12 @@ class ProcmanError(Exception):
 
     @property
     def in_one_line(self) -> str:
-        """The message and its hint, for a list of problems."""
+        """Return the message and its hint on one line, for a list of problems."""
         return f"{self.message}: {self.hint}" if self.hint else self.message
 
 
 class ConfigurationError(ProcmanError):
-    """Every problem found in procman.toml or on the command line, in one report (U1). Exit status 2."""
+    """All problems in procman.toml or on the command line, in one report (U1). Exit status 2."""
 
     exit_status = 2
 

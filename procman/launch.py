@@ -1,4 +1,4 @@
-"""The one answer to how each program is started; supervisord, systemd, `run` and `check` all take it from here."""
+"""Decide how each program is started, for supervisord, systemd, `run` and `check` alike."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from procman.subprocesses import SYSTEM_PATH
 
 
 def launch_of(project: Project, program: Program) -> Launch:
-    """Return how PROGRAM of PROJECT is started."""
+    """Return how `program` of `project` is started."""
     return Launch(
         argv=_argv(project, program),
         environment=_environment(project, program),
@@ -28,7 +28,7 @@ def launch_of(project: Project, program: Program) -> Launch:
 
 
 def launcher_path(project: Project) -> Path:
-    """Return where the project's launcher is installed."""
+    """Return the path at which the project's launcher is installed."""
     return project.directories.library / LAUNCHER
 
 
@@ -81,7 +81,7 @@ def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
 
 
 def _health_environment(project: Project, program: Program) -> dict[str, str]:
-    """Return what the heartbeat inside a worker or beat reads (agent/settings.py)."""
+    """Return the variables that the agent inside a worker or beat reads (agent/settings.py)."""
     known = {field.name: field for field in fields(project.health)}
     names = [name for name in agent_settings.HealthSettings._fields if name in known]
     values = {name: getattr(program, name, getattr(project.health, name)) for name in names}
@@ -94,19 +94,19 @@ def _health_environment(project: Project, program: Program) -> dict[str, str]:
 
 
 def agent_source(name: str) -> str:
-    """Return the text of the launcher, or of a file beside it, as this version of procman ships it."""
+    """Return the text of the launcher, or of a file beside it, in this version of procman."""
     return (Path(__file__).parent / "agent" / name).read_text(encoding="utf-8")
 
 
 def owner_of(project: Project) -> str | None:
-    """Return who owns what procman writes: root in system scope, whoever installs in user scope."""
+    """Return the owner of the files that procman writes; None, in user scope: the user who installs."""
     return "root" if project.scope is Scope.SYSTEM else None
 
 
 def launcher_files(project: Project) -> tuple[RenderedFile, ...]:
-    """Return the launcher and what it imports as files to install, where a program of PROJECT uses it.
+    """Return the launcher and the files that it imports, if a program of `project` uses it.
 
-    The launcher comes last: one of an earlier version never meets files that it does not know.
+    The launcher comes last, so that it never runs with the files of an earlier version.
     """
     users, owner = tuple(program.name for program in project.programs if program.launcher), owner_of(project)
     if not users:
@@ -119,5 +119,5 @@ def launcher_files(project: Project) -> tuple[RenderedFile, ...]:
 
 
 def marker(project: Project) -> str:
-    """Return the line that tells an operator, and procman, whose file it is."""
+    """Return the comment that marks a file as procman's, for operators and for procman itself."""
     return f"{MARKER} for {project.name}: change procman.toml and run `procman install`."

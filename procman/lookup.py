@@ -1,4 +1,4 @@
-"""Which project a command is about, a procman.toml at hand or what is installed; and which of its programs."""
+"""Find the project of a command, from procman.toml or among the installed ones, and its programs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Chosen(NamedTuple):
-    """What the caller said, and from where: it decides which project is meant."""
+    """The options and the place of the caller, which decide on the project."""
 
     configuration: Path | None
     """--config."""
@@ -36,20 +36,20 @@ class Chosen(NamedTuple):
 
 
 class Installed(NamedTuple):
-    """An installed project: its generation, and what an interrupted install left to do."""
+    """An installed project: its generation, and the actions that an interrupted install left pending."""
 
     generation: Generation
     pending: Pending | None
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest of the generation that is in place."""
+        """Return the manifest of the current generation."""
         return self.generation.manifest
 
 
 def configured(chosen: Chosen) -> Project:
-    """Return the project of the procman.toml that is named, found, or was recorded at the last install."""
-    # Imported only now: what judges every key is nothing that `status` should wait for.
+    """Return the project of the procman.toml that is named, found, or recorded at the last install."""
+    # Imported only here: `status` should not wait for the import of the loader.
     from procman.config.load import load
 
     path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
@@ -65,28 +65,28 @@ def configured(chosen: Chosen) -> Project:
 
 
 def trust_templates(directory: Path, environment: Mapping[str, str]) -> None:
-    """Raise ConfigurationError if root is to render from templates that others can change: they say what root runs."""
+    """Raise ConfigurationError if this is root and others can modify the templates, which decide what root runs."""
     for path in (directory, *sorted(directory.rglob("*"))):
         require_trust(path, environment)
 
 
 def _trust_what_root_uses(project: Project, environment: Mapping[str, str]) -> None:
-    """Raise ConfigurationError where PROJECT would have root run or read what others can change (S3)."""
+    """Raise ConfigurationError if `project` makes root run or read files that other users can modify (S3)."""
     command = project.health.procman
-    # What is not there yet is the check's to tell. The command of on_event runs as who can change it.
+    # A missing command is reported by the checks. The command of on_event runs as a user who can modify it.
     if command and command.exists():
         require_trust(command, environment)
     file = project.environment_file
     root_reads_it = project.scope is Scope.SYSTEM and backend_named(project.backend).environment_file_read_by_root
     if file and root_reads_it and file.parent.exists():
-        # The process manager hands the program what it finds there.
+        # The process manager reads it and passes the content to the program.
         require_trusted_way(file, environment)
 
 
 def installed(chosen: Chosen, *, formerly: bool = False) -> Installed:
-    """Return the installed project that --project or the procman.toml at hand means, or else the only one.
+    """Return the installed project that `--project` or the procman.toml found names, or else the only one.
 
-    With FORMERLY, one that was uninstalled and left something to purge counts too, if a procman.toml means it.
+    With `formerly`, a procman.toml may also name an uninstalled project that still has files to purge.
     """
     path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
     if path:
@@ -100,7 +100,7 @@ def installed(chosen: Chosen, *, formerly: bool = False) -> Installed:
 
 
 def installed_at(state: Path) -> Installed | None:
-    """Return what is installed with its state in the directory STATE; None where nothing is, or no more."""
+    """Return the project installed with its state in the directory `state`; None if it is not installed."""
     with Tree() as tree:
         generation = current_generation(tree, state)
         return Installed(generation, read_pending(tree, state)) if generation else None
@@ -115,14 +115,14 @@ def _only_one(chosen: Chosen) -> Installed:
             return found
     names = ", ".join(sorted({name for name, _ in places}))
     if chosen.name and not matching:
-        known = f"installed here: {names}" if names else "nothing is installed here"
-        raise ConfigurationError([f"no project {chosen.name} is installed; {known}"])
+        known = f"installed: {names}" if names else "no project is"
+        raise ConfigurationError([f"project {chosen.name} is not installed; {known}"])
     if not places:
         raise ConfigurationError(
-            [f"no procman.toml in {chosen.directory} or above, and nothing is installed"],
-            hint="`procman init` writes one; --config names another.",
+            [f"no procman.toml in {chosen.directory} or above, and no project is installed"],
+            hint="`procman init` writes one; --config PATH names an existing one.",
         )
-    raise ConfigurationError([f"several projects are installed: {names}"], hint="Say which with --project NAME.")
+    raise ConfigurationError([f"several projects are installed: {names}"], hint="Choose one with --project NAME.")
 
 
 def installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Directories]]:
@@ -138,7 +138,7 @@ def installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Direct
         except PathError:
             if scope is Scope.SYSTEM:
                 raise
-            # HOME is somebody else's, as sudo may leave it to root; and so is what is installed there.
+            # HOME may be another user's, as sudo leaves it to root; the projects there are not root's.
             continue
         found += [(name, directories_for(name, scope, environment)) for name in names]
     return found
@@ -156,9 +156,9 @@ P = TypeVar("P", bound="InstalledProgram | Program")
 
 
 def resolve(project: str, programs: Sequence[P], names: Sequence[str]) -> list[P]:
-    """Return the programs that NAMES mean, each once and in starting order; all of them where NAMES is empty.
+    """Return the programs that `names` select, each once and in starting order; without names, all programs.
 
-    Every unknown name is told in one ConfigurationError.
+    One ConfigurationError reports all unknown names.
     """
     desired: set[str] = set()
     unknown: list[str] = []
@@ -173,16 +173,16 @@ def resolve(project: str, programs: Sequence[P], names: Sequence[str]) -> list[P
 
 
 def resolve_one(project: str, programs: Sequence[P], name: str) -> P:
-    """Return the one program that `name` means; ConfigurationError where it means none or several."""
+    """Return the program that `name` selects; ConfigurationError if it selects none or several."""
     meant = resolve(project, programs, [name])
     if len(meant) > 1:
         every = ", ".join(each.name for each in meant)
-        raise ConfigurationError([f"{name} is several programs"], hint=f"Name one: {every}")
+        raise ConfigurationError([f"{name} names several programs"], hint=f"Name one of {every}.")
     return meant[0]
 
 
 def _names_of(project: str, program: InstalledProgram | Program) -> tuple[str, ...]:
-    # `worker.crop` with instances is catmaid-crop-1, -2 ...; catmaid-crop means them all.
+    # `worker.crop` with instances is catmaid-crop-1, -2 ...; catmaid-crop names them all.
     short = short_name(program)
     return (program.name, program.key, short, f"{project}-{short}")
 
@@ -193,10 +193,10 @@ def short_name(program: InstalledProgram | Program) -> str:
 
 
 def _not_there(name: str, programs: Sequence[InstalledProgram | Program]) -> str:
-    from procman.suggest import nearest  # for mistakes alone
+    from procman.suggest import nearest  # only for mistakes
 
     known = [program.name for program in programs]
     near = nearest(name, known)
     if near:
         return f"no program {name}; did you mean {near}?"
-    return f"no program {name}; there are {', '.join(known[:10])}" + (" ..." if len(known) > 10 else "")
+    return f"no program {name}; the programs are {', '.join(known[:10])}" + (" ..." if len(known) > 10 else "")

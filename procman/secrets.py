@@ -1,4 +1,4 @@
-"""Recognises values that must not stand in a file others can read, and hides them in what is shown (S2)."""
+"""Recognise secrets, which must not be in a file that other users can read, and hide them in output (S2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _URL_WITH_PASSWORD = re.compile(
     r"""
     ( \b[a-zA-Z][a-zA-Z0-9+.-]*://[^\s/:@\[\]]*: )  # up to the password
     (?! \d{1,5} (?: [/?\#;,\s"'] | $ ) )            # digits alone are a port
-    # People write : / # and @ into passwords as they are; in a list of URLs the next one begins behind a comma.
+    # Passwords contain unescaped : / # and @; in a list of URLs, the next URL starts after a comma.
     (?: (?! [;,"']+[a-zA-Z][a-zA-Z0-9+.-]*:// ) \S ){1,4000}
     (?= @ )
     """,
@@ -25,13 +25,13 @@ _NAMED = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""`--basic_auth=user:password`, as Flower has it, or `?password=` in a URL; not `--password=/run/secret`."""
+"""`--basic_auth=user:password` (Flower), or `?password=` in a URL; not `--password=/run/secret`."""
 
 _OPTION = re.compile(r"--?[a-z0-9_-]*(password|passwd|passphrase|secret|token)", re.IGNORECASE)
-"""An option whose next word is a secret."""
+"""An option that is followed by a secret."""
 
 LONGEST_SHOWN = 40
-"""Characters of a name that was mistyped; what is longer is something else."""
+"""Characters of a mistyped name; a longer string is something else."""
 
 _LIKE_A_SECRET = re.compile(
     r"://|:.*@|(?=\S*[0-9])(?=\S*[A-Za-z])[A-Za-z0-9+/=_]{16}|password|secret|token", re.IGNORECASE
@@ -41,31 +41,31 @@ _SECRET_WORDS = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENT
 
 
 def holds_password(value: str) -> bool:
-    """Say whether VALUE holds a password in plain text: a URL such as a broker's, or `password=`."""
+    """Return whether `value` contains a password in plain text: a URL such as a broker's, or `password=`."""
     return _URL_WITH_PASSWORD.search(value) is not None or _NAMED.search(value) is not None
 
 
 def words_hold_password(words: Sequence[str]) -> bool:
-    """Say whether a command line of WORDS holds a password: in a word, or as the word behind `--password`."""
+    """Return whether a command line contains a password: in one of its `words`, or as the word after `--password`."""
     behind = (word for option, word in pairwise(words) if _OPTION.fullmatch(option))
     return any(map(holds_password, words)) or any(not re.match(r"[-/~]|[0-9]*\Z", word) for word in behind)
 
 
 def can_be_shown(text: str) -> bool:
-    """Say whether TEXT, found where a name is expected, is one that no secret looks like: short, no URL, no token."""
+    """Return whether `text`, found in place of a name, cannot be a secret: it is short, not a URL and not a token."""
     return len(text) <= LONGEST_SHOWN and text.isprintable() and not _LIKE_A_SECRET.search(text)
 
 
 def masked(text: str) -> str:
-    """Return TEXT with every password that `holds_password` would find replaced by `***`."""
+    """Return `text` with every password that `holds_password` finds replaced by `***`."""
     return _NAMED.sub(r"\1***", _URL_WITH_PASSWORD.sub(r"\1***", text))
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Say whether the variable NAME plainly holds a secret.
+    """Return whether the variable `name` obviously contains a secret.
 
-    A whole word of the name says so (`DB_PASSWORD`, not `PASSWORDLESS`), or that it ends like `API_KEY`; unless the
-    value is a path, a number or a boolean.
+    It does if the value contains a password, or if a whole word of the name is telling (`DB_PASSWORD`, but not
+    `PASSWORDLESS`) or the name ends like `API_KEY`, unless the value is a path, a number or a boolean.
     """
     if holds_password(value):
         return True

@@ -1,4 +1,4 @@
-"""The only module that spawns processes: with a time limit, without a shell, with no more rights than asked for."""
+"""The only module that spawns processes: with a time limit, without a shell, with the fewest privileges."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from procman.errors import ProcmanError
 from procman.secrets import masked
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""What systemd gives its services (systemd.exec(5)); the same under supervisord, which would pass on its own."""
+"""The PATH that systemd gives its services (systemd.exec(5)); used under supervisord too, instead of its own."""
 
 CLEAN_ENVIRONMENT = {"PATH": SYSTEM_PATH, "LANG": "C.UTF-8"}
-"""What a process gets that should see nothing of the caller's."""
+"""The environment of a process that must not see the caller's."""
 
 MAX_BYTES = 8 * 1024**2
-"""How much a process may say on each stream: what says more does not end, or is after procman's memory (S3)."""
+"""The limit of the output on each stream: a process that prints more is endless, or attacks procman's memory (S3)."""
 
 PIPE_BYTES = 64 * 1024
-"""What Linux keeps for a reader that does not read yet (pipe(7))."""
+"""The capacity of a pipe (pipe(7))."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Completed:
 
     argv: tuple[str, ...]
     status: int
-    """As subprocess has it: negative for the signal that ended it."""
+    """The return code of `subprocess`: negative for the signal that killed it."""
     stdout: str
     stderr: str
 
     def checked(self) -> Completed:
-        """Return this if the status is 0; else raise ProcmanError with the command, its status and its last lines."""
+        """Return this if the status is 0; else raise ProcmanError with the command, its status and last lines."""
         if self.status == 0:
             return self
         lines = (self.stderr or self.stdout).strip().splitlines()[-5:]
@@ -67,9 +67,9 @@ def capture(
     timeout: float,
     stdin: str = "",
 ) -> Completed:
-    """Run ARGV and return what it said; as USER with that user's groups only, if named.
+    """Run `argv` and return its output; as `user`, with only that user's groups, if one is named.
 
-    After TIMEOUT seconds or MAX_BYTES it and everything it started is killed, and ProcmanError raised.
+    After `timeout` seconds or `MAX_BYTES`, it is killed with everything it started, and ProcmanError is raised.
     """
     pipe = subprocess.PIPE
     credentials = _credentials(user, group)
@@ -98,7 +98,7 @@ def _start(
     stdout: int,
     stderr: int | IO[str] | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start ARGV in a session of its own, by which `_kill_session` finds all that it starts."""
+    """Start `argv` in a new session, so that `_kill_session` finds all processes that it starts."""
     try:
         return subprocess.Popen(
             argv,
@@ -115,11 +115,11 @@ def _start(
 
 
 class _Endless(Exception):
-    """A process has said more than MAX_BYTES."""
+    """A process printed more than `MAX_BYTES`."""
 
 
 def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> tuple[str, str]:
-    # As Popen.communicate does, which would keep whatever it is told.
+    # Like Popen.communicate, which has no limit of the output.
     assert process.stdin
     assert process.stdout
     assert process.stderr
@@ -145,7 +145,7 @@ def _converse(process: subprocess.Popen[bytes], stdin: bytes, deadline: float) -
 
 
 def _hear(descriptor: int, heard: bytearray) -> bytes:
-    """Read what is there and add it to what was HEARD; return it, or nothing at the end."""
+    """Read the available output, append it to `heard` and return it; empty at the end."""
     more = os.read(descriptor, PIPE_BYTES)
     heard += more
     if len(heard) > MAX_BYTES:
@@ -154,7 +154,7 @@ def _hear(descriptor: int, heard: bytearray) -> bytes:
 
 
 def _tell(descriptor: int, text: bytes) -> bytes:
-    """Write what of TEXT a pipe takes at once, and return the rest; nothing if nobody reads any more."""
+    """Write as much of `text` as the pipe takes at once, and return the rest; empty if the reader has closed it."""
     try:
         return text[os.write(descriptor, text[: select.PIPE_BUF]) :]
     except BrokenPipeError:
@@ -169,11 +169,11 @@ def _left(deadline: float) -> float:
 
 
 def stream(argv: Sequence[str], *, environment: Mapping[str, str]) -> Generator[str, None, None]:
-    """Run ARGV and yield its output line by line as it comes; once closed, it and everything it started is killed.
+    """Run `argv` and yield its output line by line; closing the generator kills it with everything it started.
 
-    ProcmanError if it cannot be run, or ends with another status than 0.
+    ProcmanError if it cannot be run, or if its status is not 0.
     """
-    # Imported only now: `status` asks systemctl, and waits for every import.
+    # Imported only here, because `status`, which runs systemctl, waits for every import.
     import tempfile
 
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="backslashreplace") as errors:
@@ -189,7 +189,7 @@ def stream(argv: Sequence[str], *, environment: Mapping[str, str]) -> Generator[
 
 
 class Begun:
-    """A process that goes on by itself, for a limited time."""
+    """A process in the background, with a time limit."""
 
     def __init__(self, process: subprocess.Popen[bytes], words: str, deadline: float) -> None:
         self.words = words
@@ -198,7 +198,7 @@ class Begun:
         self._deadline = deadline
 
     def status(self) -> int | None:
-        """Return its status as subprocess has it; None while it runs. It is killed once its time is over."""
+        """Return its status, as `Completed` has it; None while it runs. Kill it if its time is up."""
         if self._process.poll() is None and time.monotonic() > self._deadline:
             _kill_session(self._process)
         return self._process.poll()
@@ -207,13 +207,13 @@ class Begun:
 def begin(
     argv: Sequence[str], *, environment: Mapping[str, str], user: str | None, stdin: str, timeout: float
 ) -> Begun:
-    """Start ARGV in /, as USER if named, with STDIN, which is short; its output goes to our standard error.
+    """Start `argv` in /, as `user` if named, with a short `stdin`; its output goes to procman's standard error.
 
-    It and what it starts is killed after TIMEOUT seconds, by `Begun.status`.
+    `Begun.status` kills it with everything it started after `timeout` seconds.
     """
     reading, writing = os.pipe()
     try:
-        # Less than a pipe holds: nobody waits.
+        # It fits into the pipe, so the write does not block.
         os.write(writing, stdin.encode()[:PIPE_BYTES])
         process = _start(argv, environment, _credentials(user, None), stdin=reading, stdout=2)
     finally:
@@ -232,7 +232,7 @@ def replace_process(
     umask: int,
     nice: int,
 ) -> NoReturn:
-    """Become ARGV, as USER if named, for good: there is no way back to root."""
+    """Replace this process by `argv`, as `user` if named; root privileges are dropped for good."""
     import shutil
 
     credentials = _credentials(user, group)
@@ -257,13 +257,15 @@ def _credentials(user: str | None, group: str | None) -> _Credentials:
         entry = pwd.getpwnam(user)
         gid = grp.getgrnam(group).gr_gid if group else entry.pw_gid
     except KeyError as error:
-        raise ProcmanError(str(error.args[0]), hint="Mend the keys user and group in [project].") from None
+        raise ProcmanError(str(error.args[0]), hint="Fix the keys user and group in [project].") from None
     if entry.pw_uid == 0:
-        raise ProcmanError(f"{user} is root, who runs nothing of the project's", hint="Name another user.")
+        raise ProcmanError(
+            f"{user} is root, and procman never runs the project's code as root", hint="Name another user."
+        )
     if os.geteuid() == entry.pw_uid and os.getegid() == gid:
         return {}
     if os.geteuid() != 0:
-        raise ProcmanError(f"only root can run something as {user}", hint="Run the same command with sudo.")
+        raise ProcmanError(f"only root can run a program as {user}", hint="Run the same command with sudo.")
     return {"user": entry.pw_uid, "group": gid, "extra_groups": os.getgrouplist(user, gid)}
 
 

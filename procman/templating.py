@@ -1,4 +1,4 @@
-"""Templates to text: the only user of Jinja; prints nothing that has not passed a quoting filter."""
+"""Render templates with Jinja, and refuse values without a quoting filter; the only user of Jinja."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ FILTERS = (
     systemd.systemd_units,
     systemd.systemd_words,
 )
-"""What templates call by the name it has in `quoting`."""
+"""The filters of the templates, under their names in `quoting`."""
 
 
 def builtin_templates() -> Path:
-    """Return procman's own templates: beside the package's modules in a wheel, above them in a checkout."""
+    """Return the directory of procman's templates: inside the package in a wheel, above it in a checkout."""
     inside = Path(__file__).parent / "templates"
     return inside if inside.is_dir() else Path(__file__).parent.parent / "templates"
 
 
 class Templates:
-    """procman's templates, with those of one directory of the user's in front."""
+    """procman's templates; those in a directory of the user take precedence."""
 
     def __init__(self, own: Path | None = None) -> None:
         if own:
@@ -53,19 +53,19 @@ class Templates:
         self._environment = _environment(self._directories)
 
     def render(self, name: str, values: Mapping[str, object]) -> str:
-        """Return the text of template NAME; ProcmanError names the template and the line that is wrong."""
+        """Return the text of template `name`; ProcmanError names the template and the line of an error."""
         try:
             return self._environment.get_template(name).render(values)
         except jinja2.TemplateNotFound as error:
             places = ", then ".join(str(directory) for directory in self._directories)
-            raise ProcmanError(f"template {error.name}: not found", hint=f"Looked in {places}.") from None
+            raise ProcmanError(f"template {error.name}: not found", hint=f"Searched in {places}.") from None
         except Exception as error:
-            # Whatever a template raises is for its author to mend, who needs its line and not our traceback.
-            hint = error.hint if isinstance(error, ProcmanError) else "Mend the template."
+            # Its author has to fix an error of a template, and needs its line, not a traceback of procman.
+            hint = error.hint if isinstance(error, ProcmanError) else "Fix the template."
             raise ProcmanError(f"template {self._place(error, name)}: {_reason(error)}", hint=hint) from error
 
     def digest(self) -> str:
-        """Return a digest of every template as it is in force."""
+        """Return a digest of all templates that are used."""
         found = {name: path.read_bytes() for each in reversed(self._directories) for name, path in _inside(each)}
         whole = hashlib.sha256()
         for name, content in sorted(found.items()):
@@ -75,7 +75,7 @@ class Templates:
     def _place(self, error: Exception, name: str) -> str:
         if isinstance(error, jinja2.TemplateSyntaxError):
             return f"{error.filename or name}:{error.lineno}"
-        # Jinja puts the lines of the templates into the traceback; the innermost is the one.
+        # Jinja adds the lines of templates to the traceback; the innermost is at fault.
         for frame in reversed(traceback.extract_tb(error.__traceback__)):
             if any(Path(frame.filename).is_relative_to(directory) for directory in self._directories):
                 return f"{frame.filename}:{frame.lineno}"
@@ -84,7 +84,7 @@ class Templates:
 
 @cache
 def _environment(directories: tuple[Path, ...]) -> jinja2.Environment:
-    """Return what reads the templates of `directories`, which it compiles once, and again after a change."""
+    """Return the environment that reads `directories`; it compiles a template once, and again after a change."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(directories),
         undefined=jinja2.StrictUndefined,
@@ -92,7 +92,7 @@ def _environment(directories: tuple[Path, ...]) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  # nothing here is HTML; _finalize holds the rule of this place
+        autoescape=False,  # noqa: S701  # not HTML; _finalize demands a quoting filter instead
     )
     environment.filters.update({each.__name__: each for each in FILTERS})
     return environment
@@ -100,12 +100,12 @@ def _environment(directories: tuple[Path, ...]) -> jinja2.Environment:
 
 def _check_overrides(own: Path) -> None:
     if not own.is_dir():
-        raise ProcmanError(f"templates: {own} is not a directory", hint="Mend the key templates, or leave it out.")
+        raise ProcmanError(f"templates: {own} is not a directory", hint="Fix the key templates, or remove it.")
     names = [name for name, _ in _inside(builtin_templates())]
     if not any((own / name).is_file() for name in names):
         raise ProcmanError(
-            f"templates: {own} replaces no template of procman's",
-            hint=f"It should hold one or more of {', '.join(sorted(names))}.",
+            f"templates: {own} contains no template that procman uses",
+            hint=f"It can contain {', '.join(sorted(names))}.",
         )
 
 
@@ -114,7 +114,7 @@ def _inside(directory: Path) -> list[tuple[str, Path]]:
 
 
 def _finalize(value: object) -> object:
-    # A value that no filter has made ready for its format could start a new line, option or section.
+    # A value that is not quoted for its format could start a new line, option or section.
     if isinstance(value, (quoting.Encoded, jinja2.Undefined)) or type(value) is int:
         return value
     raise jinja2.TemplateRuntimeError(f"{value!r} is printed without a quoting filter, such as `| shell`")

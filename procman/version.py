@@ -1,3 +1,3 @@
-"""The version of procman, which setup.cfg reads too."""
+"""The version of procman; setup.cfg reads it too."""
 
 VERSION = "0.2.0.dev0"

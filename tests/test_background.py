@@ -46,7 +46,7 @@ def test_error_is_raised_where_the_answer_is_needed(timeout: float | None) -> No
 
 def test_call_that_takes_longer_is_given_up() -> None:
     reader, writer = os.pipe()
-    with pytest.raises(ProcmanError, match=r"no answer within 0.1 s"):
+    with pytest.raises(ProcmanError, match=r"no result within 0.1 s"):
         Background(lambda: os.read(reader, 1)).result(0.1)
     os.close(writer)
 
@@ -59,7 +59,7 @@ def test_process_ends_although_a_disk_holds_its_thread_up(tmp_path: Path) -> Non
     begun = time.monotonic()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert "no answer within 0.5 s" in done.stderr
+    assert "no result within 0.5 s" in done.stderr
     assert time.monotonic() - begun < 50
 
 

@@ -38,5 +38,5 @@ def test_every_unknown_name_is_told_at_once() -> None:
         resolve("catmaid", PROGRAMS, ["catmaid-celry", "celery", "zebra"])
     assert caught.value.problems == (
         "no program catmaid-celry; did you mean catmaid-celery?",
-        "no program zebra; there are catmaid-celery, catmaid-crop-1, catmaid-crop-2, catmaid-celery-beat",
+        "no program zebra; the programs are catmaid-celery, catmaid-crop-1, catmaid-crop-2, catmaid-celery-beat",
     )

@@ -159,7 +159,7 @@ def test_a_probe_cannot_regain_what_root_gave_up(monkeypatch: pytest.MonkeyPatch
 
 @needs_root
 def test_a_probe_is_refused_rather_than_run_as_root() -> None:
-    with pytest.raises(ProcmanError, match="root is root, who runs nothing of the project's"):
+    with pytest.raises(ProcmanError, match="root is root, and procman never runs the project's code as root"):
         capture(["/bin/true"], environment={}, user="root", timeout=30)
 
 

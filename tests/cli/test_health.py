@@ -59,7 +59,7 @@ def test_unknown_program_exits_with_3_and_prints_a_line_for_nagios(product: Prod
     assert "no program crop" in plain.stderr
     nagios = product.procman("health", "crop", "--format", "nagios", check=False)
     assert nagios.returncode == 3
-    assert nagios.stdout == "PROCMAN UNKNOWN - no program crop; there are catmaid-sleep\n"
+    assert nagios.stdout == "PROCMAN UNKNOWN - no program crop; the programs are catmaid-sleep\n"
 
 
 def test_missing_configuration_exits_with_3(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_output_file_that_cannot_be_written_exits_with_3(product: Product) -> No
 def test_expired_timeout_exits_with_3(product: Product) -> None:
     done = product.procman("health", "--timeout", "0.001", "--format", "nagios", check=False)
     assert done.returncode == 3
-    assert done.stdout == "PROCMAN UNKNOWN - no answer within 0.001 s: something that was looked at hangs\n"
+    assert done.stdout == "PROCMAN UNKNOWN - no result within 0.001 s, because a check hangs\n"
 
 
 def test_broker_that_cannot_be_queried_is_reported(product: Product) -> None:

@@ -56,9 +56,9 @@ def test_result_of_the_probe_is_reported(found: BrokerFacts, level: Level, detai
 
 
 def test_failed_query_is_unknown() -> None:
-    assert reported(check_reachable(running(broker_problem="only root can run something as www-data"))) == (
+    assert reported(check_reachable(running(broker_problem="only root can run a program as www-data"))) == (
         Level.UNKNOWN,
-        "cannot query the broker: only root can run something as www-data",
+        "cannot query the broker: only root can run a program as www-data",
     )
 
 
