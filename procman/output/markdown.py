@@ -17,7 +17,7 @@ BLOCK = re.compile(
 )
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
 PAGE = re.compile(r"(\w+)\.md(?:#(pm\d{3})|#.*)?")
-UNDERLINES = {1: "=", 2: "-"}
+UNDERLINES = {1: "=", 2: "-", 3: "~"}
 """By the level of the heading; deeper ones have none."""
 
 UNBROKEN = 40

@@ -13,7 +13,7 @@ def shown(markdown: str, width: int = 40) -> str:
 
 
 def test_headings_of_a_page_and_its_parts_are_underlined() -> None:
-    assert shown("# Healing\n\n## `hold`\n\n### Details") == "Healing\n=======\n\n`hold`\n------\n\nDetails"
+    assert shown("# Healing\n\n## `hold`\n\n### Details") == "Healing\n=======\n\n`hold`\n------\n\nDetails\n~~~~~~~"
 
 
 def test_a_paragraph_is_wrapped_again_and_keeps_short_code_on_one_line() -> None:
