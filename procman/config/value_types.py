@@ -1,4 +1,4 @@
-"""The types of values: the text of what is expected, how it is read, and its JSON Schema."""
+"""The types of values: the text for the expected value, how it is read, and its JSON Schema."""
 
 from __future__ import annotations
 
