@@ -15,13 +15,13 @@ from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy import install as command
 from procman.deploy.host_warnings import warnings
-from procman.deploy.rollout import Reporter
 from procman.errors import ProcmanError
 from procman.lookup import short_name
 from procman.model import Level
 from procman.monitoring.watcher_command import watcher_notes
 from procman.output import plan as output
 from procman.output.install import as_failure
+from procman.output.terminal import Progress
 from procman.project import Project
 
 
@@ -81,7 +81,7 @@ def install(
     with rollout_options(
         wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by="`procman install`"
     ) as rollout:
-        before = partial(_check, project, rollout.reporter) if not no_check else None
+        before = partial(_check, project) if not no_check else None
         report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, options=rollout)
     if report.failures:
         echo_lines(as_failure(report, f"procman install --wait {wait_seconds:g}"), err=True)
@@ -90,16 +90,16 @@ def install(
     return 0
 
 
-def _check(project: Project, reporter: Reporter) -> None:
+def _check(project: Project) -> None:
     # Imported here: an install that changes nothing checks nothing.
     from procman.output.check import as_text
     from procman.preflight.check import blocking, check
 
-    reporter.progress(f"checking that {project.app} runs as {project.user or 'you'}")
-    results = check(project)
+    with Progress() as progress:
+        progress(f"checking that {project.app} runs as {project.user or 'you'}")
+        results = check(project)
     if any(result.level is not Level.OK for result in results):
-        for line in as_text(results, verbose=False, stream=sys.stderr):
-            reporter.announce(line)
+        echo_lines(as_text(results, verbose=False, stream=sys.stderr), err=True)
     if blocking(results):
         raise ProcmanError(
             "the CRITICAL results above stop the install; nothing was changed",

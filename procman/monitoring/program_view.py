@@ -119,19 +119,21 @@ def _restart_due(program: InstalledProgram, state: ProgramState, changed: Sequen
     started, now = max(state.since, state.clock_then or 0.0), time.time()
     # supervisord reports the start in whole seconds.
     late = [what for at, what, names in changed if program.name in names and started < int(at) <= now]
-    return ", ".join(late)
+    # The launcher has many files, which an upgrade of procman replaces together.
+    return ", ".join(dict.fromkeys(f"{what} is newer" for what in late))
 
 
 def _changed_behind_programs(manifest: Manifest) -> list[tuple[float, str, set[str]]]:
-    """Return (time of change, reason, programs) of the files whose change restarts no program (R5)."""
+    """Return (time of change, name, programs) of the files whose change restarts no program (R5)."""
     with_launcher = {program.name for program in manifest.programs if program.launcher}
+    library = manifest.directories.library
     places = [
-        (file.path, f"{file.path.name} is newer", set(file.programs))
+        (file.path, "the launcher" if file.path.parent == library else file.path.name, set(file.programs))
         for file in manifest.files
         if not file.restarts and file.programs and not file.section
     ]
     if manifest.environment_file:
-        places.append((manifest.environment_file, "the environment file is newer", with_launcher))
+        places.append((manifest.environment_file, "the environment file", with_launcher))
     found = []
     for path, what, names in places:
         try:

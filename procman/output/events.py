@@ -5,12 +5,17 @@ from __future__ import annotations
 from procman.install.state.event_log import Event
 from procman.output.terminal import moment, printable
 
+WATCHERS = {"inside": "itself", "healer": "the watcher"}
+"""The names of an event's authors that are not users."""
+
 
 def as_line(event: Event) -> str:
     """Return `event` as one line, with control characters escaped: programs write parts of it."""
-    head = " ".join(word for word in (moment(event.at, "seconds"), event.program or "project", event.what) if word)
-    words = [word for word in (event.code, event.level) if word]
-    texts = [text for text in (event.reason, event.action and f"-> {event.action}") if text]
+    by = f"by {WATCHERS.get(event.by, event.by)}" if event.by else ""
+    words = (moment(event.at, "seconds"), event.program or "project", event.what, event.code, event.level, by)
+    head = " ".join(word for word in words if word)
+    action = f"-> {event.action}" if event.action else ""
     tasks = f"(running: {', '.join(event.tasks)})" if event.tasks else ""
-    by = f"by {event.by}" if event.by else ""
-    return printable(" ".join(part for part in (head, *words, "; ".join(texts), tasks, by) if part))
+    return printable(
+        " ".join(part for part in (head + (":" if event.reason else ""), event.reason, action, tasks) if part)
+    )

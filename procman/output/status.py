@@ -59,9 +59,10 @@ def _remarks(status: ProjectStatus) -> Iterator[str]:
         if each.hold:
             yield f"{each.program.name}: {_held(each.hold)}"
             yield f"  procman release {each.program.name}"
-        if each.restart_due:
-            yield f"{each.program.name}: a restart is due: {each.restart_due}"
-            yield f"  procman restart {each.program.name}"
+    for reason in dict.fromkeys(each.restart_due for each in status.programs if each.restart_due):
+        names = [each.program.name for each in status.programs if each.restart_due == reason]
+        yield f"{', '.join(names)}: a restart is due: {reason}"
+        yield f"  procman restart {' '.join(names)}"
     if any(each.result.values.get("memory_is_rss") for each in status.programs):
         yield "* resident size, which counts shared pages in each process; run as root for the exact size"
     if status.pending:

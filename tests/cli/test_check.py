@@ -5,13 +5,20 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from procman.cli.main import run
+from procman.config.load import load
 from procman.model import Level, Result
 from procman.output import check as output
+from procman.preflight import check as preflight
+
+ROOT = Path(__file__).parents[2]
+install = import_module("procman.cli.install")
 
 SECTION = "[program:celery]\ncommand=celery -A proj worker\nuser=me\nstopasgroup=true\nstopwaitsecs=600\n"
 
@@ -127,6 +134,17 @@ def test_only_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     assert "\x1b[31m" in "".join(output.as_text(RESULTS, verbose=False, stream=Terminal()))
     assert "\x1b" not in "".join(output.as_text(RESULTS, verbose=False, stream=io.StringIO()))
+
+
+def test_install_shows_the_results_in_colours_and_not_in_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(preflight, "check", lambda _: [RESULTS[0]._replace(level=Level.WARNING, detail="\x07")])
+    install._check(load(ROOT / "units" / "procman.toml", {}))
+    assert "\x1b[33mWARNING \x1b[0m  PM701  \\x07" in terminal.getvalue()
+    assert "\\x1b" not in terminal.getvalue()
 
 
 def test_check_reports_a_file_that_could_not_be_installed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -103,7 +103,7 @@ def test_an_upgrade_replaces_the_agent_and_restarts_nothing(projects: list[Old])
         assert project.generation() == 2
         for name, due in project.due().items():
             assert (due is None) is name.endswith("-health"), f"{name}: {due}"
-            assert due is None or "launcher.py is newer" in due
+            assert due is None or "the launcher is newer" in due
         assert "nothing changed" in project.procman("install", "--no-check").stdout
         # The old agent, whose files are gone, goes on and is understood.
         project.consumes(number)

@@ -48,3 +48,17 @@ def test_file_is_newer_only_by_both_clocks(
     assert restarts_due(manifest, [which], [state(since=now + since, clock_then=then)]) == [
         "the environment file is newer" if is_due else ""
     ]
+
+
+def test_files_of_the_launcher_are_one_reason(tmp_path: Path) -> None:
+    wish, now = sample.DESIRED_STATES["one"], time.time()
+    found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
+    which = program(name="catmaid-celery")
+    file = replace(found.files[0], programs=("catmaid-celery",), restarts=False, section=False)
+    paths = [found.directories.library / name for name in ("launcher.py", "verdict.py")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (now, now - 5))
+    manifest = replace(found, programs=(which,), files=tuple(replace(file, path=path) for path in paths))
+    assert restarts_due(manifest, [which], [state(since=now - 10)]) == ["the launcher is newer"]

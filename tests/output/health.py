@@ -51,7 +51,7 @@ def stuck(directory: Path) -> Health:
         _result(
             "PM301", "catmaid-celery", Level.CRITICAL, "messages wait | and 'wait'", "procman restart catmaid-celery"
         ),
-        _result("PM602", "catmaid-celery", Level.WARNING, "a restart is due: launcher.py is newer", "procman restart"),
+        _result("PM602", "catmaid-celery", Level.WARNING, "a restart is due: the launcher is newer", "procman restart"),
     )
     of_project = (
         _result("PM501", None, Level.UNKNOWN, "cannot query the broker: why"),

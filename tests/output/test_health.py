@@ -31,7 +31,7 @@ def test_problems_are_below_the_table_with_their_hints(tmp_path: Path) -> None:
         "",
         "catmaid-celery: critical PM301: messages wait | and 'wait'",
         "  procman restart catmaid-celery",
-        "catmaid-celery: warning PM602: a restart is due: launcher.py is newer",
+        "catmaid-celery: warning PM602: a restart is due: the launcher is newer",
         "  procman restart",
         "catmaid: unknown PM501: cannot query the broker: why",
         "catmaid: warning PM603: only 3 MiB\\nare free",

@@ -26,7 +26,7 @@ def test_most_severe_result_is_first_and_no_detail_ends_the_text_early(tmp_path:
     assert as_line(stuck(tmp_path)) == (
         "CATMAID CRITICAL - catmaid-celery: messages wait / and 'wait' (PM301); "
         "cannot query the broker: why (PM501); "
-        "catmaid-celery: a restart is due: launcher.py is newer (PM602); 1 more: procman health"
+        "catmaid-celery: a restart is due: the launcher is newer (PM602); 1 more: procman health"
         " | 'catmaid-celery.children'=2;;;0 'free_mib_/'=3;;;0"
     )
 

@@ -26,9 +26,9 @@ def test_differences_are_reported_for_the_whole_project_only() -> None:
 
 def test_restart_that_is_due_is_reported() -> None:
     assert reported(check_restart_due(running(snapshot()))) == (Level.OK, "")
-    assert reported(check_restart_due(running(snapshot(restart_due="launcher.py is newer")))) == (
+    assert reported(check_restart_due(running(snapshot(restart_due="the launcher is newer")))) == (
         Level.WARNING,
-        "a restart is due: launcher.py is newer",
+        "a restart is due: the launcher is newer",
     )
 
 
