@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ends what demo/run.sh started and removes all of it: `make demo-stop`.
+# Stops what demo/run.sh started and removes all of its files: `make demo-stop`.
 #
 # demo/stop.sh PROCMAN DIRECTORY, both as given to demo/run.sh
 set -eu
@@ -8,14 +8,20 @@ procman=$1
 directory=$2
 
 if [ ! -d "$directory" ]; then
-    echo "There is no demo to stop."
+    echo "No demo is running."
     exit 0
 fi
 directory=$(cd "$directory" && pwd)
-# A link where the path was too long for a socket.
+# A link, if the path was too long for a socket.
 state=$(readlink -f "$directory/state" || true)
 if [ -n "$state" ] && [ -d "$state/procman/catmaid" ]; then
-    XDG_CONFIG_HOME=$directory/config XDG_STATE_HOME=$state XDG_DATA_HOME=$directory/share "$procman" --project catmaid uninstall --purge
+    echo "Stopping the demo; a running task is finished first."
+    # The uninstall lists beat's schedule as kept, but here that is removed, too: show its output only if it fails.
+    if ! XDG_CONFIG_HOME=$directory/config XDG_STATE_HOME=$state XDG_DATA_HOME=$directory/share \
+        "$procman" --project catmaid uninstall --purge > "$directory/output" 2>&1; then
+        cat "$directory/output" >&2
+        exit 1
+    fi
 fi
 rm -rf "$directory" "$state"
-echo "The demo is stopped and removed, with its schedule."
+echo "The demo is stopped and all of its files are removed."

@@ -1,1 +1,1 @@
-"""The demo's one real application: it crops image stacks, as CATMAID does."""
+"""The demo's application: it crops image stacks, as CATMAID does."""

@@ -8,12 +8,12 @@ from catmaid.control import cropping
 
 @shared_task
 def process_crop_job(name, seconds):
-    """Crop a stack; the file is called after `name` and there is none before it is complete."""
+    """Crop a stack into a file named after `name`, which appears only when it is complete."""
     return cropping.crop(name, seconds)
 
 
 @shared_task
 def cleanup_cropped_stacks():
-    """Remove the crops that nobody fetched in time."""
+    """Remove old crops."""
     removed = cropping.cleanup(settings.CROP_MAX_AGE_SECONDS)
     return "Cleaned cropped stacks directory: %d removed" % removed

@@ -1,1 +1,1 @@
-"""Tasks that leave one line each, so that a test can count what was done exactly once."""
+"""Tasks that write one line each, so that a test can count how often each was done."""

@@ -1,4 +1,4 @@
-"""Each task appends its number to a file: a line that is missing was lost, a line that is there twice was repeated."""
+"""Each task appends its number to a file: a missing line is a lost task, a duplicate line a repeated one."""
 
 import os
 import time
@@ -22,7 +22,7 @@ def hold(number, seconds):
 
 
 def append(name, number):
-    """Add one line in one write, which O_APPEND keeps whole however many processes do it."""
+    """Append a line in one write, which O_APPEND keeps whole even if several processes do it at once."""
     os.makedirs(settings.COUNTED_DIRECTORY, exist_ok=True)
     file = os.open(os.path.join(settings.COUNTED_DIRECTORY, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:

@@ -1,4 +1,4 @@
-"""The demo's Django project; it exposes the Celery app, so that shared tasks find it in every process."""
+"""The demo's Django project; imports the Celery app, so that shared tasks use it in every process."""
 
 from mysite.celery import app as celery_app
 

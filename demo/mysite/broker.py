@@ -1,7 +1,7 @@
 """A broker that is a directory: kombu's filesystem transport, with files that are complete when they appear.
 
-kombu creates the file of a message and then writes it. A worker that looks in between takes an empty message and exits.
-The same happens with the file of an exchange when two processes start side by side for the first time.
+kombu creates the file of a message and then writes it. A worker that reads it in between takes an empty message and
+exits. The same happens with the file of an exchange if two processes start at the same time for the first time.
 """
 
 import json
@@ -14,7 +14,7 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem
 
 class Channel(filesystem.Channel):
     def _put(self, queue, payload, **options):
-        """Write the message under a name that no worker looks for, then give it its own in one step."""
+        """Write the message under a name that no worker looks for, then rename it in one step."""
         message = str(uuid.uuid4())
         partial = os.path.join(self.data_folder_out, message + ".part")
         with open(partial, "w") as file:
@@ -32,7 +32,7 @@ class Channel(filesystem.Channel):
 
 
 def _when_written(ask, *arguments):
-    """Ask again while another process is writing the file of the exchange."""
+    """Retry while another process is writing the file of the exchange."""
     for _ in range(100):
         try:
             return ask(*arguments)
@@ -46,5 +46,5 @@ class Transport(filesystem.Transport):
 
 
 def register():
-    """Use it for `filesystem://`."""
+    """Use this transport for `filesystem://`."""
     TRANSPORT_ALIASES["filesystem"] = __name__ + ":Transport"

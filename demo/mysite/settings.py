@@ -1,10 +1,10 @@
 """Settings of the demo: no database and no web pages, only what Celery needs.
 
-The environment decides what differs between a try-out and a test:
+These environment variables override the defaults:
 
-DEMO_DATA_DIRECTORY        where everything is kept, default `var` beside manage.py
+DEMO_DATA_DIRECTORY        where all data is kept, default `var` beside manage.py
 DEMO_CLEANUP_SECONDS       how often old crops are removed, default every night
-DEMO_CROP_MAX_AGE_SECONDS  how old a crop may become, default one day
+DEMO_CROP_MAX_AGE_SECONDS  age at which a crop is removed, default one day
 CELERY_BROKER_URL          a real broker, such as amqp://guest:guest@localhost:5672//
 """
 
@@ -44,17 +44,17 @@ CELERY_BEAT_SCHEDULE = {
 if CELERY_BROKER_URL.startswith("filesystem:"):
     _broker_directory = os.path.join(DATA_DIRECTORY, "broker")
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        # The same folder for both: this project sends to itself.
+        # The same folder for both, because this project sends messages to itself.
         "data_folder_in": os.path.join(_broker_directory, "messages"),
         "data_folder_out": os.path.join(_broker_directory, "messages"),
-        # Taking a message is then one rename. Without it kombu moves the message to the temporary directory,
-        # which may be another filesystem, where a move is a copy that a kill can cut short.
+        # With this, taking a message is one rename. Without it, kombu moves the message to the temporary directory;
+        # if that is on another file system, the move is a copy that a kill can interrupt.
         "store_processed": True,
         "processed_folder": os.path.join(_broker_directory, "processed"),
-        # kombu 5.3 and later; it would otherwise be a directory `control` wherever the process was started.
+        # For kombu 5.3 and later, which otherwise creates a directory `control` in the working directory.
         "control_folder": os.path.join(_broker_directory, "control"),
         "polling_interval": 0.1,
     }
-    # kombu makes none of these itself, not even the parent of its control folder.
+    # kombu creates none of these, not even the parent of its control folder.
     for _name in ("messages", "processed", "control"):
         os.makedirs(os.path.join(_broker_directory, _name), exist_ok=True)

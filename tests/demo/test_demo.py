@@ -1,4 +1,4 @@
-"""The demo project does what its README says, on every Celery."""
+"""The demo project works as its README describes, on every Celery version."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Demo:
                 process.send_signal(end)
                 assert process.wait(PATIENCE_SECONDS) == (0 if end == signal.SIGTERM else -end)
             finally:
-                # Its group: the pool of a worker that was killed lives on, with the task it runs.
+                # The whole group, because the pool of a killed worker survives, with the task that it runs.
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
@@ -91,13 +91,13 @@ def wait_until(happened: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
-def test_crops_are_made_and_old_ones_removed(demo: Demo) -> None:
+def test_crops_are_created_and_old_ones_removed(demo: Demo) -> None:
     with demo.celery("worker"):
-        said = demo.manage("crop", "--count", "2", "--seconds", "0.5", "--wait").splitlines()
-        names = [line.split()[1] for line in said if line.startswith("finished")]
-        assert sorted(said) == sorted([f"{verb} {name}" for name in names for verb in ("sent", "finished")])
+        printed = demo.manage("crop", "--count", "2", "--seconds", "0.5", "--wait").splitlines()
+        names = [line.split()[1] for line in printed if line.startswith("finished")]
+        assert sorted(printed) == sorted([f"{verb} {name}" for name in names for verb in ("sent", "finished")])
         assert len(names) == 2
-        assert set(demo.manage("crop", "--list").splitlines()) == {f"there {name}" for name in names}
+        assert set(demo.manage("crop", "--list").splitlines()) == {f"finished {name}" for name in names}
         assert [pages_of(path.read_bytes()) for path in demo.data.glob("media/crops/*.tiff")] == [8, 8]
         with demo.celery("beat", "--pidfile=", "-s", str(demo.data / "schedule")):
             wait_until(lambda: not list(demo.data.glob("media/crops/*")))
@@ -115,14 +115,14 @@ def pages_of(tiff: bytes) -> int:
     return pages
 
 
-def test_crop_that_is_not_complete_is_not_there(demo: Demo) -> None:
+def test_incomplete_crop_is_not_listed(demo: Demo) -> None:
     with demo.celery("worker", end=signal.SIGKILL):
         demo.manage("crop", "--seconds", "600")
         wait_until(lambda: list(demo.data.glob("media/crops/*.part")))
         assert demo.manage("crop", "--list") == ""
 
 
-def test_tasks_that_count_leave_one_line_each(demo: Demo) -> None:
+def test_counting_tasks_write_one_line_each(demo: Demo) -> None:
     demo.run(
         "-c",
         "import mysite\nfrom counting.tasks import echo, hold\nhold.delay(100, 0.5)\nfor n in range(20): echo.delay(n)",

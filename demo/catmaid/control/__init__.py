@@ -1,1 +1,1 @@
-"""What the application does, apart from how it is asked to."""
+"""The work of the application, independent of Celery."""

@@ -21,18 +21,18 @@ SIDE = 128
 
 
 def crop_path(name):
-    """The file that the crop called `name` ends up in; it appears only when it is complete."""
+    """Return the path of the crop `name`; the file appears only when it is complete."""
     return os.path.join(settings.TMP_DIR, FILE_PREFIX + name + FILE_EXTENSION)
 
 
 def existing_crops():
-    """The names of all complete crops, oldest first."""
+    """Return the names of all complete crops, oldest first."""
     paths = [path for _, path in sorted(_files(crop_path("*")))]
     return [os.path.basename(path)[len(FILE_PREFIX) : -len(FILE_EXTENSION)] for path in paths]
 
 
 def crop(name, seconds):
-    """Write the crop called `name`, section by section, so that it takes at least `seconds`."""
+    """Write the crop `name` section by section, so that it takes at least `seconds`."""
     os.makedirs(settings.TMP_DIR, exist_ok=True)
     path = crop_path(name)
     part = path + PART_EXTENSION
@@ -50,7 +50,7 @@ def crop(name, seconds):
 
 
 def section(z):
-    """One section of a made-up volume: rings around an axis that drifts with `z`, as `SIDE * SIDE` grey values."""
+    """Return an invented section as `SIDE * SIDE` grey values: rings around an axis that drifts with `z`."""
     centre = SIDE / 2 + 4 * z
     return bytes(
         int(127.5 + 127.5 * math.sin(math.hypot(x - centre, y - centre) / 5)) for y in range(SIDE) for x in range(SIDE)
@@ -58,7 +58,7 @@ def section(z):
 
 
 def cleanup(max_age_seconds):
-    """Remove crops, and parts of unfinished ones, not written to for `max_age_seconds`; return how many."""
+    """Remove crops, finished or not, that were last written more than `max_age_seconds` ago; return how many."""
     oldest = time.time() - max_age_seconds
     old = [path for modified, path in _files(crop_path("*") + "*") if modified < oldest]
     for path in old:
@@ -70,7 +70,7 @@ def cleanup(max_age_seconds):
 
 def _files(pattern):
     for path in glob.glob(pattern):
-        # A worker may rename it, or another clean-up remove it, at any moment.
+        # A worker may rename the file, or another clean-up remove it, at any moment.
         with contextlib.suppress(FileNotFoundError):
             yield os.stat(path).st_mtime, path
 
