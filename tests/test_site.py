@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
-from scripts.site.hooks import OUTSIDE, slugify
+from scripts.site.hooks import OUTSIDE, SEARCH, slugify
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,6 +85,18 @@ def test_search_finds(site: Path, words: str) -> None:
     index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
     sections = [f"{section['title']} {section['text']}".lower() for section in index["docs"]]
     assert [section for section in sections if words.lower() in section]
+
+
+def test_sections_of_checks_have_their_titles_and_keep_their_anchors(site: Path, pages: dict[str, Html]) -> None:
+    assert {"pm101", "pm301", "pm723", "pm901"} <= pages["checks.html"].ids
+    index = json.loads((site / "search/search_index.json").read_text(encoding="utf-8"))
+    titles = {section["location"]: section["title"] for section in index["docs"]}
+    assert titles["checks.html#pm301"] == "PM301: No messages wait while the worker has a free slot"
+
+
+def test_search_ranks_titles_above_text_and_splits_queries_as_pages(site: Path) -> None:
+    worker = (site / "search/worker.js").read_text(encoding="utf-8")
+    assert [new for new in SEARCH.values() if new not in worker] == []
 
 
 @pytest.mark.parametrize(

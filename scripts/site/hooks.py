@@ -1,4 +1,4 @@
-"""Hooks of MkDocs: pages from outside docs/, links between them, and anchors as GitHub makes them."""
+"""Hooks of MkDocs: pages from outside docs/, their links, GitHub's anchors, and titles first in a search."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -22,7 +23,16 @@ OUTSIDE = {
 }
 HOME = {"README.md": "index.md"}  # the site has a home page of its own
 
+CHECK = re.compile(r"^### (PM\d{3})\n\n\*\*(.+)\*\*$", re.MULTILINE)
 LINK = re.compile(r"\[([^\]]+)\]\((?!\w+:)([^)#\s]+)(#[^)\s]*)?\)")
+
+SEARCH = {
+    # A search for PM301 shows its section before those that mention it.
+    "this.field('title');": "this.field('title', {boost: 5});",
+    # Queries are split as the pages are, or no key such as stop_timeout_seconds would be found.
+    "lunr.tokenizer.separator =": "lunr.QueryLexer.termSeparator = lunr.tokenizer.separator =",
+}
+"""What the search plugin has no option for."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -39,7 +49,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, **_others: object) -> str:
-    """Point links at the pages of the site; a link to a file that is none keeps its text only."""
+    """Point links at the pages of the site, and give the section of a check its title.
+
+    A link to a file that is no page keeps its text only.
+    """
     here = page.file.src_uri
 
     def replace(match: re.Match[str]) -> str:
@@ -49,7 +62,23 @@ def on_page_markdown(markdown: str, page: Page, **_others: object) -> str:
             return text
         return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(here) or '.')}{anchor or ''})"
 
-    return LINK.sub(replace, markdown)
+    return CHECK.sub(_heading_of_check, LINK.sub(replace, markdown))
+
+
+def _heading_of_check(match: re.Match[str]) -> str:
+    code, title = match.groups()
+    return f"### {code}: {title} {{#{code.lower()}}}"
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Improve the search."""
+    worker = Path(config.site_dir) / "search/worker.js"
+    text = worker.read_text(encoding="utf-8")
+    for old, new in SEARCH.items():
+        if text.count(old) != 1:
+            raise PluginError(f"{worker} has no longer one {old}")
+        text = text.replace(old, new)
+    worker.write_text(text, encoding="utf-8")
 
 
 def repository_path(uri: str) -> str:
