@@ -1,4 +1,4 @@
-"""The whole product, with each Celery or with the newest."""
+"""Provide installations of procman, with each Celery or with the newest, and whole hosts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.product import Product
 
 @pytest.fixture
 def product() -> Iterator[Product]:
-    """A product with the newest Celery; not installed yet."""
+    """A project with the newest Celery, not installed yet."""
     environment = environment_of(CELERY_5_7)
     assert environment
     yield from _product(environment)
@@ -21,7 +21,7 @@ def product() -> Iterator[Product]:
 
 @pytest.fixture
 def product_with_each_celery(celery_environment: CeleryEnvironment) -> Iterator[Product]:
-    """A product, once with each Celery that procman promises to run."""
+    """A project with each supported Celery in turn, not installed yet."""
     yield from _product(celery_environment)
 
 
@@ -35,5 +35,5 @@ def _product(environment: CeleryEnvironment) -> Iterator[Product]:
 
 @pytest.fixture
 def host() -> Iterator[AttackedHost]:
-    """A host of its own, where procman works for root; programs that only sleep, and not installed yet."""
+    """A host of its own where procman runs as root, with programs that only sleep, not installed yet."""
     yield from attacked_hosts()

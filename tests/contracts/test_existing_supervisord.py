@@ -1,4 +1,4 @@
-"""procman beside other people's programs, under a supervisord that is theirs."""
+"""procman beside programs that it does not manage, under an existing supervisord."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
 
 class ExistingSupervisord:
-    """A supervisord that was there before procman, with a program of somebody else."""
+    """A supervisord that existed before procman, with a program that procman does not manage."""
 
     def __init__(self, product: Product) -> None:
         self.product = product
@@ -77,7 +77,7 @@ def existing(product: Product) -> Iterator[ExistingSupervisord]:
 
 
 def documented_by_catmaid(existing: ExistingSupervisord) -> Path:
-    """CATMAID's documented programs: in a group, and with the stop time that loses tasks."""
+    """Write CATMAID's documented programs: in a group, and with the stop timeout that loses tasks."""
     script = existing.write(
         "run-celery.sh",
         f"""
@@ -116,7 +116,7 @@ def documented_by_catmaid(existing: ExistingSupervisord) -> Path:
 def test_other_programs_are_neither_restarted_nor_changed(existing: ExistingSupervisord) -> None:
     existing.start()
     before = existing.pid("other")
-    # Changed by somebody, who has not had supervisord read it yet: that is not for procman to do.
+    # An administrator changed the file, and supervisord has not read it yet; procman must not make it do so.
     existing.write("conf.d/other.conf", "[program:other]\ncommand=sleep 2000\n")
     installed = existing.product.procman("install", "--wait", "60").stdout
     assert f"\n          supervisorctl -c {existing.configuration} restart catmaid-celery\n" in installed
@@ -128,7 +128,7 @@ def test_other_programs_are_neither_restarted_nor_changed(existing: ExistingSupe
     assert sorted(path.name for path in existing.include.iterdir()) == ["other.conf"]
 
 
-def test_a_section_of_somebody_else_is_refused_with_file_and_line(existing: ExistingSupervisord) -> None:
+def test_install_refuses_an_unmanaged_section_with_file_and_line(existing: ExistingSupervisord) -> None:
     file = documented_by_catmaid(existing)
     existing.start()
     refused = existing.product.procman("install", check=False)
@@ -140,7 +140,7 @@ def test_a_section_of_somebody_else_is_refused_with_file_and_line(existing: Exis
     assert not (existing.product.directory / "s/procman/catmaid/current").exists()
 
 
-def test_a_replaced_section_finishes_its_task_and_the_rest_of_the_file_stays(existing: ExistingSupervisord) -> None:
+def test_adopted_program_finishes_its_task_and_the_rest_of_its_file_is_kept(existing: ExistingSupervisord) -> None:
     product = existing.product
     file = documented_by_catmaid(existing)
     before = file.read_bytes()
@@ -163,12 +163,12 @@ def test_a_replaced_section_finishes_its_task_and_the_rest_of_the_file_stays(exi
     assert file.read_bytes() == before
 
 
-def test_a_file_that_another_supervisord_reads_is_not_taken_over(existing: ExistingSupervisord) -> None:
+def test_file_that_another_supervisord_reads_is_not_adopted(existing: ExistingSupervisord) -> None:
     product = existing.product
     file = existing.write("conf.d/theirs.conf", "[program:catmaid-a]\ncommand=sleep 3000\n")
     before = file.read_bytes()
     existing.start()
-    eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-a").stdout, "theirs runs")
+    eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-a").stdout, "the unmanaged program runs")
     pid = existing.pid("catmaid-a")
     product.configure("[command.a]\nargv = ['sleep', '1000']")
     refused = product.procman("install", "--replace", str(file), check=False)
@@ -181,7 +181,7 @@ def test_a_file_that_another_supervisord_reads_is_not_taken_over(existing: Exist
     assert not product.supervisord_configuration.exists()
 
 
-def test_a_stopped_supervisord_does_not_hang_status(existing: ExistingSupervisord) -> None:
+def test_status_ends_while_supervisord_is_stopped(existing: ExistingSupervisord) -> None:
     existing.start()
     existing.product.procman("install")
     supervisord = int(existing.ctl("pid").stdout)
@@ -194,11 +194,11 @@ def test_a_stopped_supervisord_does_not_hang_status(existing: ExistingSupervisor
         subprocess.run(["kill", "-CONT", str(supervisord)], check=True)
     assert status.returncode == 4
     assert "UNKNOWN" in status.stdout
-    # Its timeout is 5 s; a hung one would have run into that of this test.
+    # The timeout of status is 5 s; without one, that of this test would expire.
     assert elapsed < 30
 
 
-def test_a_move_to_another_supervisord_finishes_the_task_first_and_never_has_two_beats(
+def test_move_to_another_supervisord_finishes_the_task_first_and_never_runs_two_beats(
     existing: ExistingSupervisord,
 ) -> None:
     product = existing.product
@@ -210,9 +210,9 @@ def test_a_move_to_another_supervisord_finishes_the_task_first_and_never_has_two
     product.send("hold", 1, 5)
     eventually(lambda: product.counted("started") == Counter([1]), "the task has started")
     product.configuration.write_text(there.replace("[beat]", "[worker.idle]\nqueues = ['idle']\n[beat]"))
-    told = product.procman("install", "--wait", "60")
+    moved = product.procman("install", "--wait", "60")
     assert product.counted("finished") == Counter([1])
-    assert told.stdout.index("catmaid-celery-beat: stopped and unloaded") < told.stdout.index("added and started")
+    assert moved.stdout.index("catmaid-celery-beat: stopped and unloaded") < moved.stdout.index("added and started")
     assert {name: len(product.main_processes(name)) for name in ("catmaid-celery@", "beat")} == {
         "catmaid-celery@": 1,
         "beat": 1,
@@ -225,8 +225,8 @@ def test_a_move_to_another_supervisord_finishes_the_task_first_and_never_has_two
     assert "nothing changed" in product.procman("install").stdout
 
 
-def test_a_move_that_fails_is_undone(existing: ExistingSupervisord) -> None:
-    """R4, and R11: what was stopped before stays stopped."""
+def test_failed_move_is_undone(existing: ExistingSupervisord) -> None:
+    """R4, and R11: a program that was stopped before stays stopped."""
     product = existing.product
     there = product.configuration.read_text()
     here = "\n".join(f"[command.{name}]\nargv = ['sleep', '1000']" for name in "abc")
@@ -244,7 +244,7 @@ def test_a_move_that_fails_is_undone(existing: ExistingSupervisord) -> None:
         }
         assert [path.name for path in existing.include.iterdir()] == ["other.conf"]
 
-    # Nobody is there to take them over: known only when the files are in place.
+    # The other supervisord does not run, which shows only after the files are installed.
     product.configuration.write_text(moving)
     failed = product.procman("install", "--wait", "5", check=False)
     assert failed.returncode == 1
@@ -264,13 +264,13 @@ def test_a_move_that_fails_is_undone(existing: ExistingSupervisord) -> None:
     assert "all healthy" in product.procman("install", "--wait", "60").stdout
 
 
-def test_a_take_over_that_fails_gives_back_what_it_took(existing: ExistingSupervisord) -> None:
+def test_failed_adoption_restores_the_adopted_program(existing: ExistingSupervisord) -> None:
     """R4."""
     product = existing.product
     theirs = existing.write("conf.d/theirs.conf", "; theirs\n[program:catmaid-b]\ncommand=sleep 3000\n")
     before = theirs.read_bytes()
     existing.start()
-    eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-b").stdout, "theirs runs")
+    eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-b").stdout, "the unmanaged program runs")
     text = product.configuration.read_text()
     begin, end = text.index("[worker"), text.index("\n[supervisor]")
 
@@ -298,7 +298,7 @@ def test_a_take_over_that_fails_gives_back_what_it_took(existing: ExistingSuperv
     is_theirs_again()
 
 
-def test_an_install_without_a_running_supervisord_says_what_to_do_and_is_completed_later(
+def test_install_without_a_running_supervisord_names_the_remedy_and_is_completed_later(
     existing: ExistingSupervisord,
 ) -> None:
     product = existing.product

@@ -1,6 +1,6 @@
-"""`procman health` on a real worker and beat: 0 while they do what they are for, 2 with the cause when they do not.
+"""`procman health` on a real worker and beat: 0 while they work, 2 with the cause when they do not.
 
-Nothing is healed here: what is found must stay to be looked at. tests/faults heals.
+Healing is off here, so that the faults last. tests/faults tests healing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tests.celery_environments import CELERY_5_7, environment_of
 from tests.product import DEMO, Product, eventually
 
-# In one group with tests/faults, which starts a beat of the same project by hand: each would find the other's.
+# In one group with tests/faults, which also starts a beat of the same project: each would find the beat of the other.
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("faults")]
 
 STALL_SECONDS = 3
@@ -41,7 +41,7 @@ WORKER, BEAT = "catmaid-celery", "catmaid-celery-beat"
 
 @pytest.fixture(scope="module")
 def product() -> Iterator[Product]:
-    """A worker and a beat that are at work, for all tests of this module in their order."""
+    """A worker that consumes and a beat that ticks, for all tests of this module in order."""
     environment = environment_of(CELERY_5_7)
     assert environment
     product = Product(environment)
@@ -75,12 +75,12 @@ def celery(product: Product, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment, cwd=DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_install_has_waited_until_the_worker_consumes_and_beat_ticks(product: Product) -> None:
+def test_install_waits_until_the_worker_consumes_and_beat_ticks(product: Product) -> None:
     found = health(product)
     assert [each["phase"] for each in found["programs"]] == ["consuming", "ticking"]
 
 
-def test_a_sound_worker_and_beat_are_0_in_every_format(product: Product) -> None:
+def test_healthy_worker_and_beat_exit_with_0_in_every_format(product: Product) -> None:
     nagios = product.procman("health", "--format", "nagios").stdout
     assert nagios.startswith("CATMAID OK - 2 of 2 programs are running | 'catmaid-celery.children'=1;;;0 ")
     assert nagios.count("\n") == 1
@@ -90,9 +90,9 @@ def test_a_sound_worker_and_beat_are_0_in_every_format(product: Product) -> None
     assert {each.value for each in levels if each.name.endswith("_level")} == {0}
 
 
-def test_a_file_is_replaced_whole_for_the_textfile_collector(product: Product) -> None:
+def test_output_file_is_replaced_atomically_for_the_textfile_collector(product: Product) -> None:
     target = product.directory / "catmaid.prom"
-    target.write_text("of yesterday")
+    target.write_text("old")
     before = target.stat().st_ino
     done = product.procman("health", "--format", "openmetrics", "--output", str(target))
     assert (done.stdout, target.stat().st_mode & 0o777) == ("", 0o644)
@@ -106,24 +106,26 @@ def test_status_shows_the_verdict(product: Product) -> None:
     assert found[WORKER]["health"]["detail"] == "it is consuming; 0 of 1 slot is busy"
 
 
-def test_a_heartbeat_that_means_harm_is_named_and_holds_nobody_up(product: Product) -> None:
+def test_hostile_heartbeat_is_reported_and_does_not_block(product: Product) -> None:
     path = run_directory(product, WORKER) / "heartbeat.json"
     beside = path.with_name("beside")
 
-    # The worker replaces what is there within a second: each is put there by a rename, until it was seen.
-    def is_seen(make: Any, words: str) -> bool:
+    # The worker replaces its heartbeat within a second, so each file is renamed to it until health reports it.
+    def is_reported(make: Any, words: str) -> bool:
         make()
         beside.rename(path)
         found = result(product, WORKER, "PM205")
         return found is not None and found["level"] == "WARNING" and words in found["detail"]
 
-    eventually(lambda: is_seen(lambda: os.mkfifo(beside), "not a regular file"), "a pipe is seen")
-    eventually(lambda: is_seen(lambda: beside.symlink_to("/etc/passwd"), "cannot be read"), "a link is seen")
-    eventually(lambda: is_seen(lambda: beside.write_text('{"format": 1'), "is corrupt"), "nonsense is seen")
-    eventually(lambda: health(product)["level"] == "OK", "the worker has written it anew")
+    eventually(lambda: is_reported(lambda: os.mkfifo(beside), "not a regular file"), "a pipe is reported")
+    eventually(lambda: is_reported(lambda: beside.symlink_to("/etc/passwd"), "cannot be read"), "a link is reported")
+    eventually(
+        lambda: is_reported(lambda: beside.write_text('{"format": 1'), "is corrupt"), "an invalid file is reported"
+    )
+    eventually(lambda: health(product)["level"] == "OK", "the worker has replaced the file")
 
 
-def test_a_second_beat_started_by_hand_is_named_with_both_pids_and_left_alone(product: Product) -> None:
+def test_second_beat_started_by_hand_is_reported_with_both_pids_and_not_ended(product: Product) -> None:
     schedule = product.directory / "second-schedule"
     with celery(product, "beat", "--pidfile=", "-s", str(schedule)) as second:
         try:
@@ -137,11 +139,11 @@ def test_a_second_beat_started_by_hand_is_named_with_both_pids_and_left_alone(pr
             second.kill()
 
 
-def test_a_worker_that_consumes_nothing_is_2_with_the_cause(product: Product) -> None:
+def test_worker_that_does_not_consume_exits_with_2_and_the_cause(product: Product) -> None:
     with celery(product, "control", "cancel_consumer", "celery") as ordered:
         assert ordered.wait(60) == 0
     product.send("echo", 1, times=10)
-    eventually(lambda: result(product, WORKER, "PM301") is not None, "messages wait for longer than they may")
+    eventually(lambda: result(product, WORKER, "PM301") is not None, "messages have waited too long")
     nagios = product.procman("health", "--format", "nagios", check=False)
     assert nagios.returncode == 2
     assert nagios.stdout.startswith("CATMAID CRITICAL - catmaid-celery: messages have been waiting for ")
@@ -150,11 +152,11 @@ def test_a_worker_that_consumes_nothing_is_2_with_the_cause(product: Product) ->
     assert text.returncode == 2
     assert "  procman restart catmaid-celery" in text.stdout
     assert product.status()[WORKER]["health"]["code"] == "PM301"
-    # The rest is as well as it was.
+    # Beat is still healthy.
     assert health(product, BEAT)["level"] == "OK"
 
 
-def test_a_frozen_worker_is_told_from_one_that_does_not_consume(product: Product) -> None:
+def test_frozen_worker_is_distinguished_from_one_that_does_not_consume(product: Product) -> None:
     pid = product.status()[WORKER]["pid"]
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -164,14 +166,14 @@ def test_a_frozen_worker_is_told_from_one_that_does_not_consume(product: Product
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_stopped_program_is_as_it_should_be(product: Product) -> None:
+def test_stopped_program_is_ok(product: Product) -> None:
     product.procman("stop", WORKER)
     found = health(product, WORKER)
     assert (found["level"], found["programs"][0]["state"]) == ("OK", "STOPPED")
     assert product.procman("health").stdout.splitlines()[1].split()[:2] == [WORKER, "-"]
 
 
-def test_r10_a_frozen_supervisord_cannot_be_told_and_holds_nobody_up(product: Product) -> None:
+def test_r10_health_is_unknown_and_ends_in_time_with_a_frozen_supervisord(product: Product) -> None:
     pid = product.supervisord_pid()
     os.kill(pid, signal.SIGSTOP)
     begun = time.monotonic()

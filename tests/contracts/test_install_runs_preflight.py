@@ -1,4 +1,4 @@
-"""What `procman check` finds CRITICAL stops an install before anything is changed; a warning does not."""
+"""A CRITICAL result of `procman check` stops an install before anything is changed; a WARNING does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.product import Product
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
 
-def test_what_is_critical_stops_an_install_and_what_is_a_warning_does_not(product: Product) -> None:
+def test_critical_result_stops_an_install_and_a_warning_does_not(product: Product) -> None:
     product.checks_before_installs = True
     product.configure("[command.a]\nargv = ['no-such-program-anywhere']")
     refused = product.procman("install", check=False)
@@ -26,7 +26,7 @@ def test_what_is_critical_stops_an_install_and_what_is_a_warning_does_not(produc
     assert product.procman("install", check=False).returncode == 1
     assert product.status()["catmaid-a"]["pid"] == before
 
-    # What changes nothing has nothing to check; and who does not want to know is believed.
+    # An install that changes nothing checks nothing, and --no-check is respected.
     product.configure("[command.a]\nargv = ['sleep', '1000']")
     assert "WARNING" not in product.procman("install").stderr
     product.configure("[command.a]\nargv = ['no-such-program-anywhere']")

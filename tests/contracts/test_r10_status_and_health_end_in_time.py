@@ -1,4 +1,4 @@
-"""R10: status and health end within their time, whatever hangs."""
+"""R10: status and health end within their time limit, whatever hangs."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tests.product import eventually
 RUN = "/var/lib/procman/catmaid/run/catmaid-worker"
 
 CELERY = "import time\ndef main():\n    time.sleep(1000)\n"
-"""Stands for Celery in a program whose heartbeat is read."""
+"""Replaces Celery in a program whose heartbeat is read."""
 
 ENDS_SECONDS = 40.0
-"""Every time limit on the way is shorter; without one it would be for ever."""
+"""Longer than every time limit involved; without one, a command would never end."""
 
 HANGING = {
     "supervisord is stopped": "kill -STOP $(cat /var/lib/procman/supervisor/supervisord.pid)",
-    "socket accepts and says nothing": "rm {socket} && exec python3 -c '{listener}' > /dev/null 2>&1 &",
+    "socket accepts and never answers": "rm {socket} && exec python3 -c '{listener}' > /dev/null 2>&1 &",
     "files of a frozen worker are pipes": "kill -STOP {worker}; "
     f"for name in heartbeat.json events.jsonl healed.json; do rm -f {RUN}/$name && mkfifo {RUN}/$name; done",
     "log of supervisord is a pipe": "rm -f {log} && mkfifo {log}",
 }
-"""What hangs whoever waits for it."""
+"""Faults that block a command without a time limit."""
 
 STATUSES = {"status": (0, 4), "health": (0, 1, 2, 3), "events": (0,), "heal": (0,)}
-"""What may be asked meanwhile, and how that may end."""
+"""Commands that must end in spite of the fault, and their possible exit statuses."""
 
 LISTENER = """
 import socket, time
@@ -41,8 +41,8 @@ while True:
 """
 
 
-@pytest.mark.parametrize("what", HANGING)
-def test_they_end_and_say_what_they_could_not_tell(host: AttackedHost, what: str) -> None:
+@pytest.mark.parametrize("fault", HANGING)
+def test_commands_end_in_time_and_report_what_is_unknown(host: AttackedHost, fault: str) -> None:
     for name, text in (("__init__", ""), ("__main__", CELERY)):
         host.write(f"/opt/catmaid/celery/{name}.py", text)
     host.configure(rest="[worker.worker]\n")
@@ -50,19 +50,21 @@ def test_they_end_and_say_what_they_could_not_tell(host: AttackedHost, what: str
     eventually(lambda: len(host.asleep()) == 2 and len(host.pids("launcher.py")) == 1, "all have started")
     place = "/var/lib/procman/supervisor"
     host.write("/opt/listener.py", LISTENER)
-    command = HANGING[what].replace("{socket}", f"{place}/supervisor.sock").replace("{log}", f"{place}/supervisord.log")
+    command = (
+        HANGING[fault].replace("{socket}", f"{place}/supervisor.sock").replace("{log}", f"{place}/supervisord.log")
+    )
     command = command.replace("{worker}", str(host.pids("launcher.py")[0]))
     host.root(command.replace("python3 -c '{listener}'", "python3 /opt/listener.py"))
     begun = time.monotonic()
-    # Side by side, for each may sit out a time limit of its own.
+    # In parallel, because each may wait for a time limit of its own.
     asked = {words: host.start(f"exec procman --config {CONFIGURATION} {words}") for words in STATUSES}
     for words, process in asked.items():
-        said, mistakes = process.communicate(timeout=HANGS_SECONDS)
+        output, errors = process.communicate(timeout=HANGS_SECONDS)
         assert time.monotonic() - begun < ENDS_SECONDS, words
-        assert process.returncode in STATUSES[words], said + mistakes
-        assert "Traceback" not in mistakes
-        if what == "supervisord is stopped" and words == "status":
-            assert (process.returncode, said.count("UNKNOWN")) == (4, 3)
-            assert "kill -CONT" in said
+        assert process.returncode in STATUSES[words], output + errors
+        assert "Traceback" not in errors
+        if fault == "supervisord is stopped" and words == "status":
+            assert (process.returncode, output.count("UNKNOWN")) == (4, 3)
+            assert "kill -CONT" in output
     for pid in host.pids("supervisord"):
         host.run(f"kill -{signal.SIGCONT} {pid}", "root", check=False)

@@ -1,4 +1,4 @@
-"""R11: a program that was stopped on purpose is not started by install, roll-back or healing."""
+"""R11: a program that was stopped on purpose is not started by install, rollback or healing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def states(host: AttackedHost) -> dict[str, tuple[str, bool]]:
     return {program["name"]: (program["state"], program["wanted"]) for program in document["programs"]}
 
 
-def test_only_a_start_starts_what_was_stopped(host: AttackedHost) -> None:
+def test_only_start_starts_a_stopped_program(host: AttackedHost) -> None:
     host.procman("install --wait 30")
     host.procman("stop two")
     stopped = {"catmaid-one": ("RUNNING", True), "catmaid-two": ("STOPPED", False)}

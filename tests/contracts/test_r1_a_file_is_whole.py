@@ -8,7 +8,7 @@ from tests.attacks.host import AttackedHost
 
 OURS = ("/etc/procman", "/usr/local/lib/procman")
 MOMENTS = (0.1, 0.3, 0.45, 0.6, 0.75, 0.9)
-"""When to kill, in parts of the time that an install takes when nobody does."""
+"""Moments of the kill, as parts of the time of an install that is not killed."""
 
 
 def files(host: AttackedHost) -> dict[str, tuple[bytes, int, int]]:
@@ -26,7 +26,7 @@ def change(host: AttackedHost, turn: int) -> None:
     host.configure(rest=f"[environment]\nTURN = '{turn}'\n" + f"FILLING = '{turn * 1000}'\n" * (turn % 2))
 
 
-def test_killed_at_any_moment_every_file_is_old_or_new(host: AttackedHost) -> None:
+def test_install_killed_at_any_moment_leaves_every_file_old_or_new(host: AttackedHost) -> None:
     host.procman("install")
     change(host, 0)
     begun = time.monotonic()

@@ -19,7 +19,7 @@ PROGRAMS = "[worker.celery]\nconcurrency = 1\n[beat]"
 
 
 def everything_below(directory: Path) -> dict[Path, tuple[int, int, bytes]]:
-    """Return inode, time of change and content of what procman keeps; logs and what programs write are left out."""
+    """Return inode, time of change and content of procman's files, without logs and the files of programs."""
     return {
         path: (path.lstat().st_ino, path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
         for path in directory.rglob("*")
@@ -28,7 +28,7 @@ def everything_below(directory: Path) -> dict[Path, tuple[int, int, bytes]]:
     }
 
 
-def test_a_second_install_writes_nothing_and_restarts_nothing(product: Product) -> None:
+def test_second_install_writes_nothing_and_restarts_nothing(product: Product) -> None:
     product.configure(PROGRAMS)
     product.procman("install", "--wait", "60")
     files = everything_below(product.directory / "s/procman") | everything_below(product.directory / "c")
@@ -39,7 +39,7 @@ def test_a_second_install_writes_nothing_and_restarts_nothing(product: Product) 
     assert {name: each["pid"] for name, each in product.status().items()} == pids
 
 
-def test_an_install_killed_while_a_task_finishes_is_completed_by_the_next(product: Product) -> None:
+def test_install_killed_while_a_task_finishes_is_completed_by_the_next(product: Product) -> None:
     product.configure(PROGRAMS)
     product.procman("install", "--wait", "60")
     before = {name: each["pid"] for name, each in product.status().items()}
@@ -59,7 +59,7 @@ def test_an_install_killed_while_a_task_finishes_is_completed_by_the_next(produc
     assert "in sync" in product.procman("status").stdout
 
 
-def test_only_the_program_whose_files_changed_is_restarted(product: Product) -> None:
+def test_only_a_program_whose_files_changed_is_restarted(product: Product) -> None:
     """R5."""
     product.configure(PROGRAMS + "\n[worker.crop]\nqueues = ['crop']\nconcurrency = 1")
     product.procman("install", "--wait", "60")
@@ -70,7 +70,7 @@ def test_only_the_program_whose_files_changed_is_restarted(product: Product) -> 
     assert [name for name in before if before[name] != after[name]] == ["catmaid-crop"]
 
 
-def test_a_changed_environment_file_makes_a_restart_due_and_restarts_nothing(product: Product) -> None:
+def test_changed_environment_file_makes_a_restart_due_and_restarts_nothing(product: Product) -> None:
     """R5."""
     secrets = product.directory / "celery.env"
     secrets.write_text("SOME_PASSWORD=old\n")
@@ -91,7 +91,7 @@ def test_a_changed_environment_file_makes_a_restart_due_and_restarts_nothing(pro
     assert psutil.Process(after["pid"]).environ()["SOME_PASSWORD"] == "new"
 
 
-def test_a_program_that_is_no_longer_configured_finishes_its_task_and_is_removed(product: Product) -> None:
+def test_program_that_is_no_longer_configured_finishes_its_task_and_is_removed(product: Product) -> None:
     product.configure(PROGRAMS + "\n[worker.crop]\nqueues = ['crop']\nconcurrency = 1")
     product.procman("install", "--wait", "60")
     product.send("hold", 1, 4, queue="crop")
@@ -104,7 +104,7 @@ def test_a_program_that_is_no_longer_configured_finishes_its_task_and_is_removed
     assert not [path for path in product.directory.rglob("catmaid-crop.*") if path.suffix in (".conf", ".sh")]
 
 
-def test_a_program_stopped_on_purpose_is_not_started_by_an_install(product: Product) -> None:
+def test_program_stopped_on_purpose_is_not_started_by_an_install(product: Product) -> None:
     """R11."""
     product.configure("[worker.celery]\nconcurrency = 1\n[worker.crop]\nqueues = ['crop']\nconcurrency = 1")
     product.procman("install", "--wait", "60")
@@ -112,8 +112,8 @@ def test_a_program_stopped_on_purpose_is_not_started_by_an_install(product: Prod
     log = product.directory / "s/procman/catmaid/log/catmaid-crop.log"
     starts = log.read_text().count(" ready.")
     product.configure("[worker.celery]\nconcurrency = 1\n[worker.crop]\nqueues = ['crop', 'more']\nconcurrency = 1")
-    told = product.procman("install", "--wait", "60")
-    assert "catmaid-crop: left stopped" in told.stdout
+    changed = product.procman("install", "--wait", "60")
+    assert "catmaid-crop: left stopped" in changed.stdout
     assert product.status()["catmaid-crop"]["state"] == "STOPPED"
     assert not product.main_processes("catmaid-crop@")
     assert log.read_text().count(" ready.") == starts

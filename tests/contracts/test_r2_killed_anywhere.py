@@ -1,4 +1,4 @@
-"""R1 and R2 with a real supervisord: killed at a system call of choice, one more run has the right programs running."""
+"""R1 and R2 with a real supervisord: after a kill at a chosen system call, one more run starts the right programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 CALLS = (*CHANGING, *RENAMING, "sendto", "connect")
-"""Those that change something on disk, and those that tell supervisord."""
+"""System calls that change the disk or send something to supervisord."""
 
 OLD, NEW = "1000", "2000"
 
@@ -51,7 +51,7 @@ def traced(product: Product, options: list[str], *words: str) -> subprocess.Comp
 
 
 def counted(product: Product, log: Path, *words: str) -> list[tuple[str, int]]:
-    """Carry out WORDS and return the points on the way, by system call and number."""
+    """Run procman with `words` and return its system calls, each with its number."""
     names = ",".join(f"?{name}" for name in CALLS)
     done = traced(product, ["-o", str(log), "-e", f"trace={names}"], *words)
     assert done.returncode == 0, done.stderr
@@ -67,21 +67,21 @@ def running(product: Product) -> dict[str, str]:
 
 
 def installed(product: Product, seconds: str) -> str:
-    """Install the programs that sleep SECONDS; return the number of the generation."""
+    """Install the programs that sleep for `seconds`; return the number of the generation."""
     product.configure(programs(seconds))
     [number] = re.findall(r"generation (\d+)", product.procman("install").stdout)
     return str(number)
 
 
 def install(product: Product) -> tuple[list[str], dict[str, str]]:
-    """Make ready for an install; return its order, and what is to run afterwards."""
+    """Prepare an install; return its command line, and the programs that must run afterwards."""
     installed(product, OLD)
     product.configure(programs(NEW))
     return ["install", "--no-check"], {"catmaid-a": NEW, "catmaid-c": NEW}
 
 
 def rollback(product: Product) -> tuple[list[str], dict[str, str]]:
-    """Make ready for a roll-back; return its order, and what is to run afterwards."""
+    """Prepare a rollback; return its command line, and the programs that must run afterwards."""
     number = installed(product, OLD)
     installed(product, NEW)
     return ["rollback", number], {"catmaid-a": OLD, "catmaid-b": OLD}
@@ -101,15 +101,15 @@ def interrupt_and_complete(product: Product, how_many: int) -> None:
             product.procman(*order)
             eventually(lambda: running(product) == expected, f"{order} killed at {name} {number}: {running(product)}")  # noqa: B023
             assert not [path for path in product.directory.rglob("*") if ".procman-" in path.name]
-    # The last few may come to nothing: how often supervisord is asked depends on how fast it is.
+    # The last calls may not occur: the number of requests to supervisord depends on its speed.
     assert sum(status == -signal.SIGKILL for status in statuses) > len(statuses) * 0.8
 
 
-def test_killed_at_some_system_calls_one_more_run_has_the_right_programs_running(product: Product) -> None:
+def test_one_more_run_after_a_kill_at_some_system_calls_starts_the_right_programs(product: Product) -> None:
     interrupt_and_complete(product, 2)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(7200)
-def test_killed_at_many_system_calls_one_more_run_has_the_right_programs_running(product: Product) -> None:
+def test_one_more_run_after_a_kill_at_many_system_calls_starts_the_right_programs(product: Product) -> None:
     interrupt_and_complete(product, 1000)

@@ -1,4 +1,4 @@
-"""R3: two orders at once take turns; and within one order as many programs at once as was asked for."""
+"""R3: of two commands at once, one waits for the other; and --at-once limits the programs that restart together."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ NAMES = ("a", "b", "c")
 PROGRAM = """
 cd "$(dirname "$0")"
 ended() {
-    echo "stop $name" >> told
-    until [ "$(grep -c stop told)" -ge "$(cat together)" ]; do sleep 0.05; done
+    echo "stop $name" >> signals
+    until [ "$(grep -c stop signals)" -ge "$(cat together)" ]; do sleep 0.05; done
     exit 0
 }
 name=$1
 trap ended TERM
-echo "start $name" >> told
+echo "start $name" >> signals
 while :; do sleep 0.1; done
 """
-"""Tells of its start and its end, and ends only once as many as `together` says were told to."""
+"""Logs its start and its stop, and ends only after as many programs as the file `together` says were stopped."""
 
 
 def programs(product: Product, mark: str) -> str:
-    """Return three commands; another MARK is another command line."""
+    """Return three commands; another `mark` changes their command lines."""
     script = product.directory / "program.sh"
     script.write_text(PROGRAM)
     return "\n".join(f"[command.{name}]\nargv = {json.dumps(['sh', str(script), name, mark])}" for name in NAMES)
 
 
-def told(product: Product, together: int, *words: str) -> str:
-    """Carry out WORDS and return which programs were ended (-) and started (+), in order; those of a kind sorted."""
+def signals(product: Product, together: int, *words: str) -> str:
+    """Run procman with `words` and return the programs stopped (-) and started (+), in order, each group sorted."""
     (product.directory / "together").write_text(str(together))
-    (product.directory / "told").write_text("")
+    (product.directory / "signals").write_text("")
     product.procman(*words)
-    lines = [line.split() for line in (product.directory / "told").read_text().splitlines()]
+    lines = [line.split() for line in (product.directory / "signals").read_text().splitlines()]
     groups = groupby(lines, key=lambda line: line[0])
     return "".join(("-" if what == "stop" else "+") + "".join(sorted(line[1] for line in of)) for what, of in groups)
 
 
 @contextmanager
-def somebody_at_work(product: Product) -> Iterator[None]:
-    """Hold the lock as another procman would."""
+def another_procman(product: Product) -> Iterator[None]:
+    """Hold the lock as another procman command does."""
     with (product.directory / "s/procman/lock").open("r+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write(json.dumps({"pid": os.getpid(), "command": "procman install", "since": "2026-11-22T03:00:00+00:00"}))
@@ -61,17 +61,17 @@ def somebody_at_work(product: Product) -> Iterator[None]:
         lock.truncate(0)
 
 
-def test_as_many_at_once_as_was_asked_for_and_one_order_at_a_time(product: Product) -> None:
+def test_at_once_limits_programs_and_the_lock_limits_commands(product: Product) -> None:
     product.configure(programs(product, "old"))
-    assert told(product, 1, "install", "--wait", "60") == "+abc"
-    assert told(product, 1, "restart") == "-a+a-b+b-c+c"
-    assert told(product, 3, "restart", "--at-once", "3") == "-abc+abc"
+    assert signals(product, 1, "install", "--wait", "60") == "+abc"
+    assert signals(product, 1, "restart") == "-a+a-b+b-c+c"
+    assert signals(product, 3, "restart", "--at-once", "3") == "-abc+abc"
     product.configure(programs(product, "new"))
-    assert told(product, 2, "install", "--wait", "60", "--at-once", "2") == "-ab+ab-c+c"
+    assert signals(product, 2, "install", "--wait", "60", "--at-once", "2") == "-ab+ab-c+c"
 
-    with somebody_at_work(product):
+    with another_procman(product):
         for words in (["install"], ["rollback"], ["restart"], ["uninstall"]):
             refused = product.procman(*words, "--lock-wait", "0", check=False, timeout=30)
             assert refused.returncode == 1
             assert f"`procman install` (process {os.getpid()}, since 2026-11-22T03:00:00+00:00)" in refused.stderr
-    assert told(product, 3, "rollback", "--wait", "60", "--at-once", "3") == "-abc+abc"
+    assert signals(product, 3, "rollback", "--wait", "60", "--at-once", "3") == "-abc+abc"

@@ -1,5 +1,5 @@
-"""R4: an install that does not become healthy brings the generation before back; and `rollback`, which a person asks
-for, does the same."""
+"""R4: an install that does not become healthy is rolled back to the previous generation; and `rollback` does the same
+by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATIENT, IMPATIENT = ("--wait", "60"), ("--wait", "4")
 
 
 def sleeping(**seconds: int) -> str:
-    """Return commands that sleep, which start in no time; 0: one that starts, says why, and dies."""
+    """Return commands that sleep for `seconds`, or with 0 a command that prints a reason and exits."""
     return "\n".join(
         f"[command.{name}]\nargv = {json.dumps(['sleep', str(value)] if value else DIES)}"
         for name, value in seconds.items()
@@ -29,7 +29,7 @@ def pids(product: Product) -> dict[str, int]:
 
 
 def commands(product: Product) -> dict[str, str]:
-    """Return what runs, by program."""
+    """Return the command lines of the processes, by program."""
     return {name: product.command_line(pid) for name, pid in pids(product).items()}
 
 
@@ -38,11 +38,11 @@ def generations(product: Product) -> list[dict[str, object]]:
     return found
 
 
-def test_a_worker_that_starts_and_dies_is_rolled_back_and_its_last_words_are_told(product: Product) -> None:
+def test_worker_that_dies_after_its_start_is_rolled_back_and_the_end_of_its_log_is_shown(product: Product) -> None:
     product.configure("[worker.celery]\nconcurrency = 1\n[beat]")
     product.procman("install", *PATIENT)
     before = pids(product)
-    # Only a worker that has imported the app finds out that it is no app.
+    # A worker notices the missing module only after it has imported the app.
     product.configure("[worker.celery]\nconcurrency = 1\nextra_arguments = ['--include=no_such_module']\n[beat]")
     failed = product.procman("install", "--wait", "8", check=False)
     assert failed.returncode == 1
@@ -53,13 +53,13 @@ def test_a_worker_that_starts_and_dies_is_rolled_back_and_its_last_words_are_tol
     after = product.status()
     assert after["catmaid-celery"]["health"]["level"] == "OK"
     assert "no_such_module" not in product.command_line(after["catmaid-celery"]["pid"])
-    # Its turn had not come.
+    # Beat was not reached.
     assert after["catmaid-celery-beat"]["pid"] == before["celery-beat"]
     assert "procman.toml is not that of generation 1, which was rolled back to" in product.procman("status").stdout
     assert "no_such_module" in product.procman("diff").stdout
 
 
-def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouched(product: Product) -> None:
+def test_first_failure_ends_the_install_and_programs_not_reached_stay_untouched(product: Product) -> None:
     product.configure(sleeping(a=1000, b=1000, c=1000, d=1000))
     product.procman("install", *PATIENT)
     before = pids(product)
@@ -67,8 +67,8 @@ def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouch
     failed = product.procman("install", *IMPATIENT, check=False)
     assert failed.returncode == 1
     assert "  | the reason" in failed.stderr
-    told = failed.stdout.splitlines()
-    assert told == [
+    reported = failed.stdout.splitlines()
+    assert reported == [
         "catmaid-d: stopped and unloaded",
         "catmaid-a: restarted",
         "catmaid-b: restarted",
@@ -86,7 +86,7 @@ def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouch
     assert shown[2].endswith("+ catmaid-e, - catmaid-d, ~ catmaid-a, ~ catmaid-b, and 1 more")
     assert "rolled back to generation 1; " in shown[3]
 
-    # Twice in a row goes on from there; what was given up is never meant again.
+    # A second rollback continues from there, and never returns to a generation that was rolled back.
     product.configure(sleeping(a=3000, b=1000, c=1000, d=1000))
     product.procman("install", *PATIENT)
     rolled_back = product.procman("rollback", *PATIENT)
@@ -109,14 +109,14 @@ def test_the_first_that_fails_is_the_last_and_what_was_not_reached_stays_untouch
     assert generations(product)[-1]["changes"] == ["~ catmaid-a"]
 
 
-def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product: Product) -> None:
+def test_failed_first_install_keeps_healthy_programs_and_removes_the_others(product: Product) -> None:
     product.configure(sleeping(a=0))
     nothing = product.procman("install", *IMPATIENT, check=False)
     assert nothing.returncode == 1
     assert "Stopped and removed, because there is no previous generation: catmaid-a\n" in nothing.stderr
     assert "Nothing is installed now." in nothing.stderr
     assert not (product.directory / "c").exists()
-    eventually(lambda: not product.processes(), "nothing is left of it")
+    eventually(lambda: not product.processes(), "no process is left")
 
     idle = "[command.idle]\nargv = ['sleep', '1000']\nautostart = false\n"
     product.configure(sleeping(a=1000) + "\n" + idle + sleeping(b=0, c=1000))
@@ -127,7 +127,7 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     assert "catmaid-b was removed because it did not become healthy" in product.procman("status").stdout
     a = pids(product)["a"]
 
-    # Not to be looked at: the same order again tries the same, and one that is to keep it does.
+    # The same command tries the same again, and --keep-failed keeps the failed program.
     kept = product.procman("install", *IMPATIENT, "--keep-failed", check=False)
     assert kept.returncode == 1
     assert "Nothing was rolled back" in kept.stderr
@@ -138,7 +138,7 @@ def test_a_first_install_leaves_what_is_healthy_and_removes_what_is_not(product:
     assert "in sync" in product.procman("status").stdout
 
 
-def test_a_roll_back_that_fails_is_reported_and_not_repeated(product: Product) -> None:
+def test_failed_rollback_is_reported_and_not_repeated(product: Product) -> None:
     needed = product.directory / "needed"
     needed.touch()
     fickle = json.dumps(["sh", "-c", f"test -e {needed} && exec sleep 1000"])
@@ -153,7 +153,7 @@ def test_a_roll_back_that_fails_is_reported_and_not_repeated(product: Product) -
     assert "not healthy after the rollback either: catmaid-a; procman changes nothing more" in failed.stderr
     assert [each["brought_back"] for each in generations(product)] == [None, None, 1]
 
-    # One that cannot even be prepared leaves what was tried, and says so.
+    # If a rollback cannot be prepared, the new generation stays installed, and that is reported.
     needed.touch()
     product.procman("restart")
     for stored in (product.directory / "s/procman/catmaid/generations/3/files").iterdir():
@@ -166,7 +166,7 @@ def test_a_roll_back_that_fails_is_reported_and_not_repeated(product: Product) -
     assert "Now running: nothing; catmaid-a: " in failed.stderr
 
 
-def test_a_program_that_somebody_stopped_is_not_started_by_a_roll_back(product: Product) -> None:
+def test_program_stopped_on_purpose_is_not_started_by_a_rollback(product: Product) -> None:
     """R11."""
     product.configure(sleeping(a=1000, b=1000, c=1000))
     product.procman("install", *PATIENT)

@@ -1,4 +1,4 @@
-"""R6: nothing is put in place before its reader has read it."""
+"""R6: nothing is installed before its reader has parsed it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from tests.attacks.host import AttackedHost
 OWN = 'templates = "/etc/catmaid/templates"'
 
 BROKEN = {
-    "a line that is none": ("{{ marker | comment }}\nnonsense\n", "supervisord"),
-    "another section": ("[program:evil]\ncommand=/bin/id\n", "catmaid"),
-    "a section of the whole": ("[supervisord]\nuser=root\n", "is not allowed here"),
+    "an invalid line": ("{{ marker | comment }}\nnonsense\n", "supervisord"),
+    "a foreign section": ("[program:evil]\ncommand=/bin/id\n", "catmaid"),
+    "the section of supervisord itself": ("[supervisord]\nuser=root\n", "is not allowed here"),
     "an option with a wrong value": (
         "[program:{{ program.name | plain_name }}]\ncommand=x\nstopsignal=NO\n",
         "conf.d/catmaid-one.conf",
@@ -23,22 +23,22 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("template", "said"), BROKEN.values(), ids=list(BROKEN))
-def test_what_supervisord_would_not_read_is_not_put_in_place(host: AttackedHost, template: str, said: str) -> None:
+@pytest.mark.parametrize(("template", "message"), BROKEN.values(), ids=list(BROKEN))
+def test_file_that_supervisord_cannot_read_is_not_installed(host: AttackedHost, template: str, message: str) -> None:
     host.procman("install")
     before = host.changed()
     host.write("/etc/catmaid/templates/supervisor/program.conf.j2", template)
     host.configure(OWN)
     refused = host.procman("install", check=False)
     assert refused.returncode == 1
-    assert said in refused.stderr
-    # What a program does in its own directory meanwhile is its own.
+    assert message in refused.stderr
+    # Programs may write to their own directories at any time.
     new = [path for path in host.changed().keys() - before.keys() if "/run/" not in path]
     assert all(path.startswith("/etc/catmaid") for path in new), new
     assert host.procman("status", check=False).stdout.count("RUNNING") == 2
 
 
-def test_a_file_of_somebody_else_that_stops_supervisord_is_named_first(host: AttackedHost) -> None:
+def test_unmanaged_file_that_supervisord_cannot_read_is_named(host: AttackedHost) -> None:
     host.procman("install")
     host.write("/etc/procman/supervisor/conf.d/theirs.conf", "[program:theirs]\nnonsense\n")
     host.configure(rest="[environment]\nTURN = 'new'\n")

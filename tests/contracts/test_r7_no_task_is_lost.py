@@ -14,7 +14,7 @@ TEN = range(1, 11)
 TASK_SECONDS = 6
 
 
-def test_ten_running_tasks_survive_a_stop_side_by_side(product: Product) -> None:
+def test_ten_running_tasks_survive_a_stop(product: Product) -> None:
     product.configure("\n".join(f'[worker.w{n}]\nconcurrency = 1\nqueues = ["q{n}"]' for n in TEN))
     product.procman("install")
     for number in TEN:
@@ -25,7 +25,7 @@ def test_ten_running_tasks_survive_a_stop_side_by_side(product: Product) -> None
     assert all(each["state"] == "STOPPED" and not each["wanted"] for each in product.status().values())
 
 
-def test_a_running_task_survives_supervisorctl_restart(product_with_each_celery: Product) -> None:
+def test_running_task_survives_supervisorctl_restart(product_with_each_celery: Product) -> None:
     product = product_with_each_celery
     product.configure("[worker.celery]\nconcurrency = 1")
     product.procman("install", "--wait", "60")
@@ -36,7 +36,7 @@ def test_a_running_task_survives_supervisorctl_restart(product_with_each_celery:
     assert product.counted("finished") == Counter([1])
 
 
-def test_two_hundred_queued_tasks_are_done_exactly_once_through_five_restarts(product: Product) -> None:
+def test_two_hundred_queued_tasks_run_exactly_once_through_five_restarts(product: Product) -> None:
     product.configure("[worker.celery]\nconcurrency = 2")
     product.procman("install", "--wait", "60")
     product.send("hold", 1, 0.05, times=200)

@@ -1,4 +1,4 @@
-"""R8: after kill -9 everything is back, with one main process per node name, one beat and no orphan."""
+"""R8: after kill -9 every program runs again, with one main process per node name, one beat and no orphan."""
 
 from __future__ import annotations
 
@@ -16,25 +16,27 @@ PROGRAMS = "[worker.celery]\nconcurrency = 2\n[worker.crop]\nqueues = ['crop']\n
 NAMES = ("catmaid-celery@", "catmaid-crop@", "beat")
 
 
-def test_a_killed_worker_is_back_without_orphans(product: Product) -> None:
+def test_killed_worker_is_restarted_without_orphans(product: Product) -> None:
     product.configure(PROGRAMS)
     product.procman("install", "--wait", "60")
     before = product.status()["catmaid-celery"]["pid"]
     children = [child.pid for child in psutil.Process(before).children()]
     os.kill(before, signal.SIGKILL)
     eventually(
-        lambda: is_healthy(product) and product.status()["catmaid-celery"]["pid"] != before, "the worker is back"
+        lambda: is_healthy(product) and product.status()["catmaid-celery"]["pid"] != before, "the worker was restarted"
     )
-    eventually(lambda: not any(psutil.pid_exists(child) for child in children), "the pool of the killed one has ended")
+    eventually(
+        lambda: not any(psutil.pid_exists(child) for child in children), "the pool of the killed worker has ended"
+    )
     assert_one_of_each(product)
     assert product.status()["catmaid-celery"]["restarts"] == 1
 
 
-def test_a_killed_supervisord_leaves_no_second_worker_and_no_second_beat(product: Product) -> None:
+def test_killed_supervisord_leaves_no_second_worker_and_no_second_beat(product: Product) -> None:
     product.configure(PROGRAMS)
     product.procman("install", "--wait", "60")
     before = {name: product.main_processes(name) for name in NAMES}
-    # A task that runs longer than supervisord needs to be killed and started again.
+    # The task runs longer than a kill and a restart of supervisord take.
     product.send("hold", 1, 5)
     eventually(lambda: len(product.counted("started")) == 1, "the task has started")
     os.kill(product.supervisord_pid(), signal.SIGKILL)

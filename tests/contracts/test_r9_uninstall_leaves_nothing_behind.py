@@ -1,4 +1,4 @@
-"""R9: uninstall removes what procman wrote and nothing else; after --purge only the schedule is left."""
+"""R9: uninstall removes the files that procman wrote and no others; after --purge only the schedule is left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tree(directory: Path) -> dict[str, tuple[int, bytes]]:
     }
 
 
-def test_after_a_purge_only_the_schedule_is_left(product: Product) -> None:
+def test_purge_leaves_only_the_schedule(product: Product) -> None:
     product.configure("[worker.celery]\nconcurrency = 1\n[beat]")
     before = tree(product.directory)
     product.procman("install", "--wait", "60")
@@ -35,7 +35,7 @@ def test_after_a_purge_only_the_schedule_is_left(product: Product) -> None:
     assert "set-aside" in kept.stdout
     assert "supervisord.log" in kept.stdout
     assert not (product.directory / "c").exists()
-    # What an uninstall left can still be purged, and so can what is installed.
+    # --purge works after an uninstall, and on an installed project.
     product.procman("uninstall", "--purge")
     assert tree(product.directory) == before
     product.procman("install", "--wait", "60")
@@ -47,7 +47,7 @@ def test_after_a_purge_only_the_schedule_is_left(product: Product) -> None:
     assert not product.processes()
 
 
-def test_an_install_says_what_it_set_aside_and_offers_no_undo_of_what_it_only_brought_back(product: Product) -> None:
+def test_install_reports_backups_and_offers_no_undo_of_a_repair(product: Product) -> None:
     product.configure('[command.sleep]\nargv = ["sleep", "1000"]\nlauncher = false')
     assert f"undo      {product.procman_line} uninstall" in product.procman("install").stdout
     edited = product.directory / "c/procman/catmaid/catmaid-sleep.sh"
@@ -62,11 +62,11 @@ def test_an_install_says_what_it_set_aside_and_offers_no_undo_of_what_it_only_br
 
 
 def written(host: AttackedHost) -> Snapshot:
-    """Return owner, group, mode and content of all that is on HOST and not on the machine, or is gone there."""
+    """Return owner, group, mode and content of every file that differs between `host` and this machine."""
     upper, found = host.path(UPPER), {}
     for path in upper.rglob("*"):
         status, name = path.lstat(), "/" + str(path.relative_to(upper))
-        # To write below a directory of the machine's copies the directory.
+        # A write below a directory of this machine copies the directory to the overlay.
         if not (path.is_dir() and Path(name).is_dir()):
             content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
             found[name] = (status.st_uid, status.st_gid, status.st_mode, content)
@@ -86,14 +86,14 @@ LIFE = (
 
 
 @pytest.mark.parametrize("backend", ["embedded", "existing"])
-def test_a_host_is_as_it_was_byte_for_byte_after_faults_edits_and_a_purge(host: AttackedHost, backend: str) -> None:
+def test_purge_after_faults_and_edits_restores_the_host_byte_for_byte(host: AttackedHost, backend: str) -> None:
     if backend == "existing":
         host.root("mkdir -p /etc/theirs/conf.d")
         host.write("/etc/theirs/supervisord.conf", THEIRS)
         host.write("/etc/theirs/conf.d/theirs.conf", "[program:theirs]\ncommand=sleep 1000\n", 0o604)
         host.configure(text=TOML.replace('mode = "embedded"', EXISTING))
         host.root(f"{host.python} -m supervisor.supervisord -c /etc/theirs/supervisord.conf")
-    host.write("/var/log/theirs.log", "of somebody else\n", 0o640)
+    host.write("/var/log/theirs.log", "of another program\n", 0o640)
     text = host.path(CONFIGURATION).read_text()
     before = written(host)
     for turn, words in enumerate(LIFE):

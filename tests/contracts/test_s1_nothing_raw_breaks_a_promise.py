@@ -1,4 +1,4 @@
-"""S1: raw options cannot set what the contracts rest on; tests/attacks puts hostile text into every key."""
+"""S1: raw options cannot set what the promises depend on; tests/attacks puts hostile text into every key."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ CELERY = (
     "--logfile=/etc/passwd",
     "-D",
 )
-"""Options of Celery that would take a program away from its process manager, or make it somebody else's."""
+"""Options of Celery that detach a program from its process manager, or change its user or app."""
 
 
-def test_what_a_promise_rests_on_is_refused_with_its_key(tmp_path: Path) -> None:
+def test_raw_option_that_breaks_a_promise_is_refused_with_its_key(tmp_path: Path) -> None:
     options = "".join(f'{name} = "1"\n' for name in supervisor_options.RESERVED)
     directives = "".join(f'{name} = "1"\n' for name in systemd_directives.RESERVED)
     text = (
         f"[worker.celery.supervisor]\n{options}[worker.celery.systemd]\n{directives}[systemd.directives]\n{directives}"
     )
-    said = problems_with(tmp_path, text)
+    problems = problems_with(tmp_path, text)
     for table, names in (
         ("worker.celery.supervisor", supervisor_options.RESERVED),
         ("worker.celery.systemd", systemd_directives.RESERVED),
         ("systemd.directives", systemd_directives.RESERVED),
     ):
         for name in names:
-            assert [each for each in said if f": {table}.{name}: cannot be set: " in each], name
+            assert [each for each in problems if f": {table}.{name}: cannot be set: " in each], name
 
 
-def test_so_are_celerys_own(tmp_path: Path) -> None:
+def test_celery_option_that_breaks_a_promise_is_refused_with_its_key(tmp_path: Path) -> None:
     for option in CELERY:
-        [said] = problems_with(tmp_path, f'[worker.w]\nextra_arguments = ["{option}"]\n')
-        assert ": worker.w.extra_arguments: " in said, option
+        [problem] = problems_with(tmp_path, f'[worker.w]\nextra_arguments = ["{option}"]\n')
+        assert ": worker.w.extra_arguments: " in problem, option

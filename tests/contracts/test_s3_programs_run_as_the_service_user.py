@@ -1,4 +1,4 @@
-"""S3: root writes where nobody else can, and the project's code runs as the service user; tests/attacks tries more."""
+"""S3: root writes where no other user can, and the project's code runs as the service user; see tests/attacks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from tests.attacks.host import CONFIGURATION, SERVICE, USERS, AttackedHost
 from tests.product import eventually
 
 
-def test_programs_run_as_the_service_user_and_nobody_else(host: AttackedHost) -> None:
+def test_programs_run_as_the_service_user(host: AttackedHost) -> None:
     host.procman("install --wait 30")
     foreground = host.start(f"exec procman --config {CONFIGURATION} run one")
-    # In the foreground it waits for the one that runs, as the service user too.
+    # `procman run` waits for the running program, as the service user, too.
     eventually(lambda: len(host.asleep()) == 2 and len(host.pids("launcher.py")) == 1, "all have started")
     pids = host.asleep() + host.pids("launcher.py")
     uid = USERS[SERVICE]
@@ -23,7 +23,7 @@ def test_programs_run_as_the_service_user_and_nobody_else(host: AttackedHost) ->
     foreground.communicate(timeout=60)
 
 
-def test_no_file_that_procman_writes_can_be_changed_by_the_service_user(host: AttackedHost) -> None:
+def test_service_user_cannot_change_any_file_that_procman_writes(host: AttackedHost) -> None:
     before = host.changed()
     host.procman("install --wait 30")
     new = {path: found for path, found in host.changed().items() if path not in before}

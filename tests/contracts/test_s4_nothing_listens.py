@@ -16,7 +16,7 @@ socket.socket(socket.AF_UNIX).connect("{PLACE}/supervisor.sock")
 """
 
 
-def test_nobody_but_root_reaches_the_socket(host: AttackedHost) -> None:
+def test_only_root_can_connect_to_the_socket(host: AttackedHost) -> None:
     host.procman("install")
     for path, kind in ((PLACE, stat.S_ISDIR), (f"{PLACE}/supervisor.sock", stat.S_ISSOCK)):
         status = host.path(path).lstat()

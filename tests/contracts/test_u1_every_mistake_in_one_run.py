@@ -27,7 +27,7 @@ KEYS = (
 )  # fmt: skip
 
 
-def test_six_mistakes_are_six_messages_with_file_line_key_and_remedy(host: AttackedHost) -> None:
+def test_six_mistakes_are_reported_with_file_line_key_and_remedy(host: AttackedHost) -> None:
     host.configure(text=MISTAKES)
     for words in ("check", "render", "diff", "install"):
         done = host.procman(words, check=False)
@@ -40,12 +40,12 @@ def test_six_mistakes_are_six_messages_with_file_line_key_and_remedy(host: Attac
     assert not host.pids("supervisord")
 
 
-def test_a_hold_that_outlasts_the_calendar_is_refused_and_one_that_is_there_is_shown(host: AttackedHost) -> None:
+def test_hold_beyond_the_calendar_is_refused_and_an_existing_one_is_shown(host: AttackedHost) -> None:
     host.procman("install")
-    for span, said in (("99999999999d", "at most 3650d"), ("''", "'' is not a length of time")):
+    for span, message in (("99999999999d", "at most 3650d"), ("''", "'' is not a length of time")):
         done = host.procman(f"hold one --for {span}", check=False)
         assert done.returncode == 2
-        assert said in done.stderr
+        assert message in done.stderr
         assert "held" not in host.procman("status", check=False).stdout
     assert host.procman("hold one --for 3650d").stdout.startswith("catmaid-one: held until 20")
     path = "/var/lib/procman/catmaid/holds/catmaid-one.json"

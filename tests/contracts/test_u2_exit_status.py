@@ -1,4 +1,4 @@
-"""U2: the exit status says what happened."""
+"""U2: the exit status reports what happened."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def status(host: AttackedHost, words: str) -> int:
     return host.procman(words, check=False).returncode
 
 
-def test_done_usage_and_configuration(host: AttackedHost) -> None:
+def test_success_usage_and_configuration(host: AttackedHost) -> None:
     assert status(host, "status") == 1
     assert status(host, "diff") == 0
     assert status(host, "diff --exit-code") == 1
@@ -39,10 +39,10 @@ def test_done_usage_and_configuration(host: AttackedHost) -> None:
     assert status(host, "status nobody") == 2
     host.configure(rest="[worker.x]\nnonsense = 1\n")
     assert status(host, "install") == 2
-    assert status(host, "health") == 1, "sound, as it is installed, but not what procman.toml says by now"
+    assert status(host, "health") == 1, "healthy, but procman.toml has changed since the install"
 
 
-def test_what_runs_and_what_cannot_be_told(host: AttackedHost) -> None:
+def test_running_and_unknown(host: AttackedHost) -> None:
     host.procman("install --wait 30")
     assert (status(host, "status"), status(host, "health")) == (0, 0)
     host.procman("stop two")
@@ -53,25 +53,25 @@ def test_what_runs_and_what_cannot_be_told(host: AttackedHost) -> None:
     host.root(f"kill -{signal.SIGCONT} {supervisord}")
 
 
-def test_what_fails(host: AttackedHost) -> None:
+def test_failed_program(host: AttackedHost) -> None:
     host.configure(text=FAILING)
     host.procman("install")
     eventually(lambda: status(host, "status") == 3, "it has failed")
-    # Between two attempts; during one it is only about to start.
-    eventually(lambda: status(host, "health") == 2, "it is told")
+    # Between two attempts; during one, its state is STARTING.
+    eventually(lambda: status(host, "health") == 2, "health reports it")
     host.procman("stop")
     assert status(host, "run one") == 7
 
 
-def test_an_order_that_is_interrupted_says_what_completes_it(host: AttackedHost) -> None:
+def test_interrupted_command_names_the_command_that_completes_it(host: AttackedHost) -> None:
     host.configure(text=TOML.replace("start_seconds = 0", "start_seconds = 60"))
     with host.start(f"exec procman --config {CONFIGURATION} install --no-check --wait 60") as install:
         eventually(lambda: bool(host.pids("sleep")), "a program is started, and waited for")
         [pid] = host.pids("procman-under-test")
         host.root(f"kill -INT {pid}")
-        _, said = install.communicate(timeout=60)
+        _, errors = install.communicate(timeout=60)
     assert install.returncode == 130
-    assert said.endswith(
+    assert errors.endswith(
         "procman: interrupted\n  `procman install` completes it; `procman status` shows the steps that are left.\n"
     )
     interrupted = f"timeout --preserve-status -s INT 4 procman --config {CONFIGURATION}"

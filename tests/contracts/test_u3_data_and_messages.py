@@ -1,4 +1,4 @@
-"""U3: stdout carries data and stderr messages; JSON wherever a person sees a table; nothing prompts or is coloured."""
+"""U3: stdout carries data and stderr messages; every table has a JSON form; nothing prompts or is coloured."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tests.product import eventually
 AS_DATA = ("status --json", "events --json", "history --json", "check --json", "health --format json", "schema")
 
 
-def test_what_a_machine_asks_for_it_can_read(host: AttackedHost) -> None:
+def test_json_output_is_valid(host: AttackedHost) -> None:
     host.procman("install --wait 30")
     for words in AS_DATA:
         done = host.procman(words, check=False)
         assert done.returncode in (0, 1), done.stderr
-        # Events are a document on each line, as they are kept.
+        # Events are one document per line.
         documents = done.stdout.splitlines() if words.startswith("events") else [done.stdout]
         assert all(isinstance(json.loads(document), dict | list) for document in documents), words
 
@@ -42,7 +42,7 @@ def test_no_colour_and_no_progress_without_a_terminal(host: AttackedHost) -> Non
         assert not [line for line in done.stdout.splitlines() if line.startswith("procman: ")]
 
 
-def test_what_went_wrong_is_on_stderr(host: AttackedHost) -> None:
+def test_error_is_on_stderr(host: AttackedHost) -> None:
     done = host.procman("status", check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("procman: catmaid is not installed")
@@ -56,7 +56,7 @@ LOST = {"a full disk": ">/dev/full", "closed": ">&- 2>&-", "both on a full disk"
 
 
 @pytest.mark.parametrize("where", LOST)
-def test_an_order_is_carried_out_though_what_is_done_cannot_be_told(host: AttackedHost, where: str) -> None:
+def test_command_completes_although_its_output_cannot_be_written(host: AttackedHost, where: str) -> None:
     orders = {
         "install --wait 30": 2,
         "hold one": 2,
@@ -69,13 +69,13 @@ def test_an_order_is_carried_out_though_what_is_done_cannot_be_told(host: Attack
     }
     for words, running in orders.items():
         done = host.procman(f"{words} {LOST[where]}")
-        said = [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "@reboot "))]
+        errors = [line for line in done.stderr.splitlines() if not line.startswith(("note: ", "@reboot "))]
         once = "procman: cannot write output (No space left on device); continuing"
-        assert said == ([once] if where == "a full disk" else []), words
+        assert errors == ([once] if where == "a full disk" else []), words
         assert_asleep(host, running)
 
 
-def test_an_order_whose_reader_has_gone_is_carried_out(host: AttackedHost) -> None:
+def test_command_completes_after_its_reader_has_closed_the_pipe(host: AttackedHost) -> None:
     done = host.run(
         f"(sleep 0.3; procman --config {CONFIGURATION} install --no-check --wait 30; echo $? >&2) | true", "root"
     )
@@ -85,15 +85,15 @@ def test_an_order_whose_reader_has_gone_is_carried_out(host: AttackedHost) -> No
     assert_asleep(host, 2)
 
 
-def test_a_failure_that_cannot_be_told_is_one_all_the_same(host: AttackedHost) -> None:
+def test_failure_that_cannot_be_reported_exits_with_1(host: AttackedHost) -> None:
     failing = TOML.replace('["sleep", "1000"]', '["false"]', 1)
     host.configure(text=failing.replace("start_seconds = 0", "start_seconds = 1"))
     done = host.procman("install --wait 3 >/dev/full 2>&1", check=False)
     assert (done.returncode, done.stderr) == (1, "")
-    assert_asleep(host, 1)  # what failed was removed, and the other stays
+    assert_asleep(host, 1)  # the failed program was removed, and the other one stays
 
 
-def test_what_cannot_be_shown_is_a_failure_without_a_traceback(host: AttackedHost) -> None:
+def test_output_that_cannot_be_written_is_a_failure_without_a_traceback(host: AttackedHost) -> None:
     host.procman("install --wait 30")
     for words in ("status", "status --json", "health", "history", "schema", "render", "--help"):
         full = host.procman(f"{words} >/dev/full", check=False)

@@ -1,4 +1,4 @@
-"""What looks after the programs is installed, brought back, stopped and removed like any of them (R4, R9, R11)."""
+"""The watcher is installed, rolled back, stopped and removed like every program (R4, R9, R11)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PROGRAMS = '[worker.celery]\nconcurrency = 1\n[health]\nprocman = "{command}"\ni
 HEALER = "catmaid-health"
 
 
-def test_it_comes_and_goes_like_a_program(product: Product) -> None:
+def test_watcher_is_handled_like_every_program(product: Product) -> None:
     product.configure(PROGRAMS.format(command="/bin/true"))
     failed = product.procman("install", "--no-check", "--wait", "8", check=False)
     assert f"Stopped and removed, because there is no previous generation: {HEALER}\n" in failed.stderr
