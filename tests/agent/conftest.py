@@ -1,4 +1,4 @@
-"""Fixtures that start launchers, on procman's own Python and on the oldest that a project may have."""
+"""Fixtures that start launchers, on procman's own Python and on the oldest supported one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Start(Protocol):
 
 @pytest.fixture
 def spawn(tmp_path: Path) -> Iterator[Spawn]:
-    """Start a process in a session of its own; whatever is left of the session is killed after the test."""
+    """Start processes in sessions of their own; kill the rest of each session after the test."""
     started: list[Launched] = []
 
     def spawn(words: list[str], directory: Path, environment: dict[str, str]) -> Launched:
@@ -57,7 +57,7 @@ def spawn(tmp_path: Path) -> Iterator[Spawn]:
 
 @pytest.fixture
 def start(spawn: Spawn) -> Start:
-    """Start a program by its launcher."""
+    """Start programs through their launcher."""
 
     def start(installation: Installation, kind: str, *arguments: str | Path, **more: str) -> Launched:
         return spawn(installation.words(*arguments), installation.project, installation.environment(kind, **more))

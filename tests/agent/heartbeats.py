@@ -49,7 +49,7 @@ def touch():
 
 @app.task(name="mysite.block")
 def block(path):
-    '''Leave no other greenlet a turn.'''
+    '''Let no other greenlet run.'''
     while not os.path.exists(path):
         pass
 """
@@ -66,7 +66,7 @@ BEAT = ("-A", "mysite", "beat", "-l", "info", "--pidfile=")
 
 @dataclass
 class Followed:
-    """A started program and the file in which it says how it is."""
+    """A started program and its heartbeat file."""
 
     launched: Launched
     run_directory: Path
@@ -79,11 +79,11 @@ class Followed:
         return read((self.run_directory / "heartbeat.json").read_text())
 
     def wait_for(self, holds: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
-        """Wait for a heartbeat of this very process of which HOLDS is true, and return it."""
+        """Wait for a heartbeat of this process for which `holds` is true, and return it."""
         last: dict[str, Any] = {}
 
         def found() -> bool:
-            assert self.launched.process.poll() is None, f"it ended, having said:\n{self.launched.text}"
+            assert self.launched.process.poll() is None, f"it exited; its output was:\n{self.launched.text}"
             try:
                 last.update(self.heartbeat())
             except FileNotFoundError:
@@ -93,8 +93,8 @@ class Followed:
         wait_until(found, lambda: f"{what}:\n{json.dumps(last, indent=1)}\n{self.launched.text}")
         return last
 
-    def wait_until_sound(self) -> dict[str, Any]:
-        return self.wait_for(lambda found: found["verdict"]["code"] == "PM200", "it is sound")
+    def wait_until_healthy(self) -> dict[str, Any]:
+        return self.wait_for(lambda found: found["verdict"]["code"] == "PM200", "it is healthy")
 
     def events(self) -> list[dict[str, Any]]:
         try:
@@ -105,7 +105,7 @@ class Followed:
 
 @dataclass
 class Site:
-    """A project whose app is APP and something more, and how its programs are started."""
+    """A project whose app is `APP` plus further code, and the way to start its programs."""
 
     installation: Installation
     start_one: Start
@@ -142,44 +142,44 @@ def cancel(sender=None, **arguments):
         sender.cancel_task_queue("celery")
         app.send_task("mysite.touch", [])
 """
-"""As `celery control cancel_consumer celery` does it, which needs a broker that broadcasts."""
+"""Does what `celery control cancel_consumer celery` does, which needs a broker that broadcasts."""
 
 
 RECEIVE_SECONDS = 60.0
-"""For whatever a process manager is to be told."""
+"""The time limit for each expected notification."""
 
 
 @dataclass
-class Told:
-    """What a process manager is told, in order."""
+class Notified:
+    """The notifications that a process manager receives, in order."""
 
     address: str
     receiver: socket.socket
 
     def receive(self, desired: str) -> list[str]:
-        """Return everything that is told until DESIRED is."""
-        said: list[str] = []
-        # Signs of life never end, so that waiting for each would have no end either.
+        """Return everything that is received up to and including `desired`."""
+        received: list[str] = []
+        # Watchdog messages never end, so a time limit for each message would never be reached.
         deadline = time.monotonic() + RECEIVE_SECONDS
-        while desired not in said:
-            assert time.monotonic() < deadline, f"waited for {desired}, and was told {said}"
+        while desired not in received:
+            assert time.monotonic() < deadline, f"waited for {desired}, and received {received}"
             try:
-                said += self.receiver.recv(65536).decode().splitlines()
+                received += self.receiver.recv(65536).decode().splitlines()
             except TimeoutError as error:
-                raise AssertionError(f"waited for {desired}, and was told {said}") from error
-        return said
+                raise AssertionError(f"waited for {desired}, and received {received}") from error
+        return received
 
 
 @contextmanager
-def notified(directory: Path) -> Iterator[Told]:
-    """Listen as systemd does."""
+def notified(directory: Path) -> Iterator[Notified]:
+    """Listen on a socket as systemd does."""
     address = str(directory / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
-        # A path of pytest's may be too long for a socket.
+        # pytest's path may be too long for a socket.
         here = os.open(directory, os.O_RDONLY)
         try:
             receiver.bind(f"/proc/self/fd/{here}/notify")
         finally:
             os.close(here)
         receiver.settimeout(RECEIVE_SECONDS)
-        yield Told(address, receiver)
+        yield Notified(address, receiver)

@@ -1,4 +1,4 @@
-"""Launchers as they are installed: a copy in a directory of its own, run by whichever Python a test asks for."""
+"""Installed launchers: a copy in its own directory, run by the Python that a test chooses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from procman.agent import BESIDE_LAUNCHER, LAUNCHER, launcher
 
-# How long a test waits for what must happen. No test waits to see that something does not.
+# How long a test waits for something that must happen. No test waits to see that something does not happen.
 DEADLINE_SECONDS = 60
 
 
@@ -26,7 +26,7 @@ def wait_until(happened: Callable[[], bool], what: Callable[[], str]) -> None:
 
 @dataclass(frozen=True)
 class Launched:
-    """A started program, and everything that it and its children say."""
+    """A started program, and the output of it and its children."""
 
     process: subprocess.Popen[bytes]
     output: Path
@@ -36,15 +36,15 @@ class Launched:
         return self.output.read_text()
 
     def wait_for(self, text: str, times: int = 1) -> None:
-        """Wait until it has said TEXT, this many times."""
+        """Wait until its output has `text`, this many times."""
         wait_until(
             lambda: self.text.count(text) >= times or self.process.poll() is not None,
             lambda: f"{text!r} in:\n{self.text}",
         )
-        assert self.text.count(text) >= times, f"it ended, having said:\n{self.text}"
+        assert self.text.count(text) >= times, f"it exited; its output was:\n{self.text}"
 
     def end(self, number: signal.Signals | None = None) -> int:
-        """Send the signal to this process alone, as process managers do; return the exit status when it has ended."""
+        """Send the signal only to this process, as process managers do; return its exit status."""
         if number is not None:
             self.process.send_signal(number)
         return self.process.wait(DEADLINE_SECONDS)
@@ -52,7 +52,7 @@ class Launched:
 
 @dataclass(frozen=True)
 class Installation:
-    """One program: where its launcher, project and run directory are, and the Python that runs it."""
+    """One program: the paths of its launcher, project and run directory, and the Python that runs it."""
 
     directory: Path
     python: Path
@@ -78,7 +78,7 @@ class Installation:
         return [str(word) for word in (self.python, self.launcher, *arguments)]
 
     def environment(self, kind: str, **more: str) -> dict[str, str]:
-        """Return what the start script sets."""
+        """Return the variables that the start script sets."""
         return {
             "PATH": f"{self.python.parent}:/usr/bin:/bin",
             "HOME": os.environ["HOME"],
@@ -90,7 +90,7 @@ class Installation:
         }
 
     def run(self, kind: str, *arguments: str | Path, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run the program until it ends by itself."""
+        """Run the program until it exits by itself."""
         return run(self.words(*arguments), self.project, self.environment(kind, **more))
 
 

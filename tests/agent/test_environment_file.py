@@ -29,7 +29,7 @@ READ = {
     "A=b\rC=d\r": {"A": "b", "C": "d"},
     "A=amqp://guest:pa%40ss@host//?x=1&y=2\n": {"A": "amqp://guest:pa%40ss@host//?x=1&y=2"},
     "A==b=": {"A": "=b="},
-    # Comments begin a line and nothing else.
+    # A comment starts only at the beginning of a line.
     "#A=b\n;A=c\n  # d\n\t; e\nA=f": {"A": "f"},
     "A=b # c\n": {"A": "b # c"},
     "A=b;c#d\n": {"A": "b;c#d"},
@@ -44,7 +44,7 @@ READ = {
     "A='b\\\nc'": {"A": "b\\\nc"},
     "A='b\r\nc'": {"A": "b\r\nc"},
     "A='\n# b\n'": {"A": "\n# b\n"},
-    # Double quotes know four escapes and the continued line.
+    # Double quotes have four escapes and the continued line.
     'A="b c"\n': {"A": "b c"},
     'A="\\"\\\\\\`\\$"\n': {"A": '"\\`$'},
     'A="\\n\\t\\x41\\ "\n': {"A": "\\n\\t\\x41\\ "},
@@ -54,15 +54,15 @@ READ = {
     "A=\"$HOME `id` 'c'\"\n": {"A": "$HOME `id` 'c'"},
     'A="\\\\"\n': {"A": "\\"},
     'A="\\\\\\""': {"A": '\\"'},
-    # Quoted pieces join; after them the rest of the line is taken as it is.
+    # Quoted pieces are joined; after them the rest of the line is read unchanged.
     "A='b''c'\n": {"A": "bc"},
     "A='b' \"c\" \t 'd'\n": {"A": "bcd"},
     'A="b" c d  \n': {"A": "bc d"},
     "A=''b 'c'": {"A": "b 'c'"},
-    # Quotes within an unquoted value stand for themselves.
+    # Quotes inside an unquoted value are literal.
     "A=b\"c\"'d'\n": {"A": "b\"c\"'d'"},
     "A=it's\nB=c": {"A": "it's", "B": "c"},
-    # An unquoted backslash is dropped; what it stands before is kept, but for the end of a line.
+    # An unquoted backslash is dropped; the character after it is kept, unless it is the end of a line.
     "A=b\\c\\nd\\\\e\n": {"A": "bcnd\\e"},
     "A=\\'b\\'\n": {"A": "'b'"},
     "A=\\  b\n": {"A": "  b"},
@@ -121,7 +121,7 @@ def test_file_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_file_is_refused_with_the_lines_and_without_the_values(text: str) -> None:
+def test_refusal_names_the_lines_but_no_values(text: str) -> None:
     with pytest.raises(EnvironmentFileError) as refused:
         parse_environment_file(text)
     problems = refused.value.problems
@@ -141,7 +141,7 @@ VALUES = st.text(st.characters(exclude_categories=["Cs", "Cn"], exclude_characte
 
 
 @given(st.dictionaries(NAMES, VALUES))
-def test_every_value_comes_back_from_double_quotes(variables: dict[str, str]) -> None:
+def test_every_value_survives_double_quotes(variables: dict[str, str]) -> None:
     text = "".join(f"{name}={quoted(value)}\n" for name, value in variables.items())
     assert parse_environment_file(text) == variables
 
@@ -163,7 +163,7 @@ ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v"
 
 
 class Systemd:
-    """What the systemd of this machine makes of a file."""
+    """The variables that this machine's systemd reads from a file."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -229,7 +229,7 @@ def write_file(installation: Installation, content: bytes) -> str:
     return str(file)
 
 
-def test_its_variables_reach_the_program_and_override(installation: Installation) -> None:
+def test_variables_reach_the_program_and_override_others(installation: Installation) -> None:
     file = write_file(installation, "A='b c'\nOVERRIDDEN=new\nACCENT=\u00e9\n".encode())
     done = installation.run(
         "command", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE=file, OVERRIDDEN="old", KEPT="yes", LC_ALL="C"
@@ -239,14 +239,14 @@ def test_its_variables_reach_the_program_and_override(installation: Installation
     assert "STARTED_AGAIN" not in done.stdout
 
 
-def test_without_a_file_nothing_is_missing(installation: Installation) -> None:
+def test_program_starts_without_an_environment_file(installation: Installation) -> None:
     done = installation.run("command", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE="", KEPT="yes")
     assert (done.returncode, done.stderr) == (0, "")
     assert "KEPT=yes" in done.stdout
 
 
 def test_variables_that_python_reads_at_its_start_take_effect(installation: Installation) -> None:
-    """A worker runs inside the launcher's own process, so it has to have been started with them."""
+    """A worker runs in the launcher's own process, which must be started with them."""
     package = installation.project / "celery"
     package.mkdir()
     package.joinpath("__init__.py").touch()
@@ -256,7 +256,7 @@ def test_variables_that_python_reads_at_its_start_take_effect(installation: Inst
     assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
 
 
-def test_variable_that_python_changes_at_its_start_does_no_harm(installation: Installation) -> None:
+def test_variable_that_python_changes_at_its_start_is_no_problem(installation: Installation) -> None:
     file = write_file(installation, b"LC_CTYPE=C\n")
     done = installation.run("command", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE=file)
     assert (done.returncode, done.stderr) == (0, "")
@@ -281,31 +281,31 @@ def test_missing_file_is_named(installation: Installation) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_copy_that_systemd_hands_over_is_read_instead(installation: Installation) -> None:
+def test_copy_from_systemd_is_read_instead(installation: Installation) -> None:
     copy = installation.directory / "credentials" / "environment"
     copy.parent.mkdir()
     copy.write_text("A=b\n")
-    told = {
+    credential = {
         "PROCMAN_ENVIRONMENT_FILE": "/etc/catmaid/celery.env",
         "PROCMAN_ENVIRONMENT_CREDENTIAL": "environment",
         "CREDENTIALS_DIRECTORY": str(copy.parent),
     }
-    done = installation.run("command", "/usr/bin/env", **told)
+    done = installation.run("command", "/usr/bin/env", **credential)
     assert done.stderr == ""
     assert "A=b" in done.stdout.splitlines()
     copy.write_text("export A=b\n")
-    done = installation.run("command", "/usr/bin/env", **told)
+    done = installation.run("command", "/usr/bin/env", **credential)
     assert done.returncode == 78
     assert "/etc/catmaid/celery.env:1: remove `export`, which only shells understand" in done.stderr
 
 
-def test_copy_that_nobody_hands_over_is_named(installation: Installation) -> None:
+def test_missing_copy_from_systemd_is_named(installation: Installation) -> None:
     done = installation.run("command", "/usr/bin/env", PROCMAN_ENVIRONMENT_CREDENTIAL="environment")
     assert (done.returncode, done.stdout) == (78, "")
     assert "not set: CREDENTIALS_DIRECTORY; systemd sets it" in done.stderr
 
 
-def test_it_cannot_change_what_procman_says(installation: Installation) -> None:
+def test_file_cannot_set_variables_of_procman(installation: Installation) -> None:
     file = write_file(installation, b"PROCMAN_KIND=command\nPROCMAN_PROGRAM=other\n")
     done = installation.run("worker", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE=file)
     assert (done.returncode, done.stdout) == (78, "")

@@ -1,4 +1,4 @@
-"""Real workers and beats under the launcher, on every Celery that procman promises to run."""
+"""Real workers and beats under the launcher, on every supported Celery."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def installation(tmp_path: Path, celery_environment: CeleryEnvironment) -> Insta
 
 @pytest.fixture
 def may_end(tmp_path: Path) -> Path:
-    """The file that a task waits for."""
+    """Return the file that a task waits for."""
     return tmp_path / "may-end"
 
 
@@ -97,7 +97,7 @@ def test_worker_runs_in_the_launchers_own_process(
     assert installation.lock.read_text() == f"{worker.process.pid}\n"
 
 
-def test_next_worker_waits_for_the_running_task_of_the_last(
+def test_next_worker_waits_for_the_running_task_of_the_previous_one(
     installation: Installation, environment: dict[str, str], may_end: Path, start: Start
 ) -> None:
     old = start(installation, "worker", *WORKER, **environment)
@@ -139,7 +139,7 @@ def test_hup_starts_the_worker_again_through_the_launcher(
     next_one.wait_for(f"waiting for process {worker.process.pid} ")
 
 
-def test_beat_sends_and_ends_on_term(installation: Installation, environment: dict[str, str], start: Start) -> None:
+def test_beat_sends_and_exits_on_term(installation: Installation, environment: dict[str, str], start: Start) -> None:
     schedule = installation.directory / "schedule"
     arguments = ("-A", "mysite", "beat", "-l", "info", "--pidfile=", "-s", schedule)
     beat = start(installation, "beat", *arguments, **environment)
@@ -161,7 +161,7 @@ def test_exit_status_is_celerys_own(
 
 
 def test_gevent_patches_before_the_app_is_imported(installation: Installation, environment: dict[str, str]) -> None:
-    """The package stands in for gevent: all that matters is when Celery calls it."""
+    """The package is a fake gevent: only the time when Celery calls it matters."""
     package = installation.project / "gevent"
     package.mkdir()
     (package / "__init__.py").write_text("version_info = (1, 0)\n")

@@ -1,4 +1,4 @@
-"""What real workers and beats say of themselves, on every Celery and in every pool that procman promises to follow."""
+"""The heartbeats of real workers and beats, on every supported Celery and in every supported pool."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def site(tmp_path: Path, celery_environment: CeleryEnvironment, start: Start) ->
 
 @pytest.fixture
 def newest(tmp_path: Path, start: Start) -> Site:
-    """Return a project on the newest Celery, for what does not depend on its version."""
+    """Return a project on the newest Celery, for tests that do not depend on its version."""
     environment = environment_of(CELERY_5_7)
     assert environment is not None
     return _site(tmp_path, environment, start)
@@ -48,7 +48,7 @@ def children(pid: int) -> list[int]:
     return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def test_worker_says_what_it_does(site: Site, celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
+def test_worker_reports_its_tasks_and_queues(site: Site, celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
     may_end = str(tmp_path / "may-end")
     site.app(SEND_WHEN_READY.format(tasks=[("mysite.wait_for", [may_end]), ("mysite.touch", []), ("mysite.touch", [])]))
     worker = site.worker()
@@ -63,7 +63,7 @@ def test_worker_says_what_it_does(site: Site, celery_environment: CeleryEnvironm
     assert found["node_name"].startswith("celery@")
     assert found["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     idle = [{"name": "celery", "messages": 0, "consumers": None, "since": None}]
-    worker.wait_for(lambda found: found["queues"] == idle, "the broker was asked")
+    worker.wait_for(lambda found: found["queues"] == idle, "the broker was polled")
     worker.launched.process.send_signal(signal.SIGTERM)
     worker.wait_for(lambda found: found["phase"] == "stopping", "it stops")
     Path(may_end).touch()
@@ -71,9 +71,9 @@ def test_worker_says_what_it_does(site: Site, celery_environment: CeleryEnvironm
     assert sorted(each.name for each in site.installation.launcher.parent.iterdir() if each.is_dir()) == []
 
 
-def test_children_of_the_pool_have_neither_threads_nor_a_heartbeat(site: Site) -> None:
+def test_pool_processes_have_neither_threads_nor_a_heartbeat(site: Site) -> None:
     worker = site.worker()
-    worker.wait_until_sound()
+    worker.wait_until_healthy()
     wait_until(lambda: len(children(worker.pid)) == 2, lambda: "two children")
     assert threads(worker.pid) > 2
     assert {threads(child) for child in children(worker.pid)} == {1}
@@ -86,7 +86,7 @@ def test_children_of_the_pool_have_neither_threads_nor_a_heartbeat(site: Site) -
         os.kill(worker.pid, signal.SIGCONT)
 
 
-def test_beat_says_when_it_ticked_and_what_comes_next(site: Site) -> None:
+def test_beat_reports_its_last_tick_and_next_entry(site: Site) -> None:
     beat = site.beat()
     first = beat.wait_for(lambda found: found["tick"], "a tick")
     assert (first["kind"], first["phase"], first["missing"]) == ("beat", "ticking", [])
@@ -98,49 +98,49 @@ def test_beat_says_when_it_ticked_and_what_comes_next(site: Site) -> None:
     assert beat.launched.end(signal.SIGTERM) == 0
 
 
-def test_embedded_beat_leaves_the_workers_heartbeat_alone(newest: Site, tmp_path: Path) -> None:
+def test_embedded_beat_does_not_change_the_workers_heartbeat(newest: Site, tmp_path: Path) -> None:
     worker = newest.worker("-B", "-s", str(tmp_path / "schedule"))
     worker.launched.wait_for("Sending due task tick")
-    found = worker.wait_until_sound()
+    found = worker.wait_until_healthy()
     assert (found["kind"], found["tick"], found["missing"]) == ("worker", None, [])
 
 
-def test_heartbeat_begins_before_the_app_is_imported(newest: Site, tmp_path: Path) -> None:
+def test_heartbeat_starts_before_the_app_is_imported(newest: Site, tmp_path: Path) -> None:
     may_start = str(tmp_path / "may-start")
     newest.app(f"while not os.path.exists({may_start!r}): time.sleep(0.05)\n")
     worker = newest.worker()
     first = worker.wait_for(lambda found: found["phase"] == "importing", "it imports")
-    later = worker.wait_for(lambda found: found["written"] > first["written"] + 1, "it goes on")
+    later = worker.wait_for(lambda found: found["written"] > first["written"] + 1, "a later heartbeat")
     assert (later["phase"], later["verdict"]["remedy"]) == ("importing", "")
     Path(may_start).touch()
-    worker.wait_until_sound()
+    worker.wait_until_healthy()
 
 
-def test_hup_begins_a_new_heartbeat_in_the_same_process(newest: Site) -> None:
+def test_hup_starts_a_new_heartbeat_in_the_same_process(newest: Site) -> None:
     worker = newest.worker()
-    before = worker.wait_until_sound()
+    before = worker.wait_until_healthy()
     worker.launched.process.send_signal(signal.SIGHUP)
     worker.wait_for(lambda found: found["started"] > before["started"], "it starts again")
-    worker.wait_until_sound()
+    worker.wait_until_healthy()
 
 
 @pytest.mark.parametrize("pool", ["solo", "threads", "gevent", "eventlet"])
-def test_pool_that_blocks_the_main_process_cannot_tell_and_is_left_alone(
+def test_pool_that_can_block_the_main_process_is_unknown_and_not_healed(
     pool: str, tmp_path: Path, start: Start
 ) -> None:
     environment = environment_of(CELERY_GREEN)
     assert environment is not None
     site, may_end = _site(tmp_path, environment, start), str(tmp_path / "may-end")
     site.app(SEND_WHEN_READY.format(tasks=[("mysite.block", [may_end])]))
-    # With calls instead of an event loop, two seconds and more between them are nothing to wonder about.
+    # The solo pool has calls instead of an event loop, and two seconds or more between them are normal.
     worker = site.worker("-P", pool, "-c", "1", PROCMAN_STALE_SECONDS="5" if pool == "solo" else "2")
     found = worker.wait_for(lambda found: found["busy"] == 1, "the task runs")
     assert (found["pool"], found["slots"], found["missing"]) == (pool, 1, [])
     if pool == "threads":
-        later = worker.wait_for(lambda later: later["written"] > found["written"] + 3, "it goes on")
+        later = worker.wait_for(lambda later: later["written"] > found["written"] + 3, "a later heartbeat")
         assert later["verdict"]["level"] == "OK"
     else:
-        later = worker.wait_for(lambda later: later["verdict"]["code"] == "PM202", "its loop stands still")
+        later = worker.wait_for(lambda later: later["verdict"]["code"] == "PM202", "its loop is stuck")
         assert (later["verdict"]["level"], later["verdict"]["remedy"]) == ("UNKNOWN", "")
     Path(may_end).touch()
     done = worker.wait_for(lambda found: found["finished"] == 1 and found["queues_asked"], "the task is done")
@@ -148,28 +148,31 @@ def test_pool_that_blocks_the_main_process_cannot_tell_and_is_left_alone(
     assert worker.launched.end(signal.SIGTERM) == 0
 
 
-def test_nothing_of_the_project_is_taken_for_a_part_of_it(newest: Site) -> None:
+def test_project_modules_do_not_hide_those_of_the_agent(newest: Site) -> None:
     for name in ("heartbeat", "verdict", "sd_notify", "settings", "procman_agent"):
         (newest.installation.project / f"{name}.py").write_text("raise SystemExit('not this one')")
     newest.app("import importlib\n")
-    newest.worker().wait_until_sound()
+    newest.worker().wait_until_healthy()
 
 
-def test_heartbeat_that_cannot_be_written_is_said_once_and_again_when_it_can(newest: Site) -> None:
+def test_unwritable_heartbeat_is_reported_once_and_its_recovery_too(newest: Site) -> None:
     worker = newest.worker()
-    worker.wait_until_sound()
+    worker.wait_until_healthy()
     in_the_way = worker.run_directory / "heartbeat.json.new"
     _make_directory_between_two(worker, in_the_way)
     worker.launched.wait_for("cannot write the heartbeat")
     stale = worker.heartbeat()["written"]
     file = worker.run_directory / "heartbeat.json"
-    wait_until(lambda: file.stat().st_mtime_ns > 0 and time.time() - file.stat().st_mtime < 1, lambda: "a sign of life")
+    wait_until(
+        lambda: file.stat().st_mtime_ns > 0 and time.time() - file.stat().st_mtime < 1,
+        lambda: "a new modification time",
+    )
     time.sleep(1)
     assert worker.heartbeat()["written"] == stale
     assert time.time() - file.stat().st_mtime < 30
     in_the_way.rmdir()
     worker.launched.wait_for("can be written again")
-    worker.wait_until_sound()
+    worker.wait_until_healthy()
     assert worker.launched.text.count("cannot write the heartbeat") == 1
 
 
@@ -181,7 +184,7 @@ def _make_directory_between_two(worker: Followed, path: Path) -> None:
             continue
 
 
-def test_hostile_variables_are_said_and_the_rest_holds(newest: Site) -> None:
+def test_invalid_variables_are_reported_and_replaced_by_defaults(newest: Site) -> None:
     worker = newest.worker(
         PROCMAN_HEARTBEAT_SECONDS="-1",
         PROCMAN_STALE_SECONDS="nan",
@@ -191,7 +194,7 @@ def test_hostile_variables_are_said_and_the_rest_holds(newest: Site) -> None:
         PROCMAN_HEAL="yes",
         PROCMAN_HOLD_FILE="\udc80/nowhere",
     )
-    found = worker.wait_until_sound()
+    found = worker.wait_until_healthy()
     assert found["interval"] == 5
     for name in ("HEARTBEAT_SECONDS", "STALE_SECONDS", "STALL_SECONDS", "FAILURES", "RESTARTS_PER_HOUR", "HEAL"):
         assert f"PROCMAN_{name} is " in worker.launched.text
@@ -209,5 +212,5 @@ def test_task_keeps_its_age_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatc
     assert worker_hooks._tasks([SimpleNamespace(name="mysite.touch")]) == (("mysite.touch", None),)
 
 
-def test_every_supported_celery_is_tried() -> None:
+def test_every_supported_celery_is_tested() -> None:
     assert {spec.version for spec in CELERY_SPECS} == {"5.7.0", "5.1.2", "4.4.7"}

@@ -1,4 +1,4 @@
-"""What the launcher is told, what it becomes, and what it says when it cannot."""
+"""The launcher's settings, the program that it starts, and its errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from procman.agent import launcher
 from tests.agent.launching import Installation
 
 
-def test_command_takes_the_place_of_the_launcher(installation: Installation) -> None:
+def test_command_replaces_the_launcher(installation: Installation) -> None:
     done = installation.run("command", "/bin/sh", "-c", 'echo "$0|$1|$2"; exit 7', "a b", "", "*\n'")
     assert (done.returncode, done.stdout, done.stderr) == (7, "a b||*\n'\n", "")
 
@@ -27,8 +27,8 @@ def test_command_is_looked_up_in_path(installation: Installation) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "flower runs\n", "")
 
 
-def test_command_ignores_no_signal_that_python_ignores(installation: Installation) -> None:
-    """Python ignores SIGPIPE and SIGXFSZ, and what is ignored stays so across exec."""
+def test_command_does_not_ignore_the_signals_that_python_ignores(installation: Installation) -> None:
+    """Python ignores SIGPIPE and SIGXFSZ, and an ignored signal remains ignored after exec."""
     done = installation.run("command", "grep", "SigIgn", "/proc/self/status")
     ignored = int(done.stdout.split()[1], 16)
     assert not ignored & 1 << signal.SIGPIPE - 1
@@ -50,13 +50,13 @@ def test_command_that_cannot_run_is_named(installation: Installation, command: l
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_settings_that_are_not_set_are_named_all_at_once(installation: Installation) -> None:
+def test_missing_settings_are_all_named_at_once(installation: Installation) -> None:
     done = installation.run("", "true", PROCMAN_RUN_DIRECTORY="")
     assert done.returncode == 78
     assert "not set: PROCMAN_KIND, PROCMAN_RUN_DIRECTORY; start this program through" in done.stderr
 
 
-def test_kind_that_does_not_exist_is_refused(installation: Installation) -> None:
+def test_unknown_kind_is_refused(installation: Installation) -> None:
     done = installation.run("flower", "true")
     assert done.returncode == 78
     assert "PROCMAN_KIND is 'flower', but must be one of worker, beat, command" in done.stderr
@@ -64,14 +64,14 @@ def test_kind_that_does_not_exist_is_refused(installation: Installation) -> None
 
 @pytest.fixture
 def without_celery(installation: Installation) -> Installation:
-    """The same with a virtualenv that has no Celery."""
+    """Return an installation whose virtualenv has no Celery."""
     virtualenv = installation.directory / "virtualenv"
     subprocess.run([installation.python, "-m", "venv", "--without-pip", virtualenv], check=True)
     return replace(installation, python=virtualenv / "bin" / "python")
 
 
 @pytest.mark.parametrize("kind", ["worker", "beat"])
-def test_missing_celery_is_said_in_one_line(without_celery: Installation, kind: str) -> None:
+def test_missing_celery_is_reported_in_one_line(without_celery: Installation, kind: str) -> None:
     done = without_celery.run(kind, "-A", "mysite", kind)
     assert (done.returncode, done.stdout) == (78, "")
     assert f"cannot import Celery with {without_celery.python}: No module named 'celery'" in done.stderr
@@ -87,11 +87,11 @@ def test_file_that_hides_celery_is_named(without_celery: Installation) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_project_takes_the_place_of_the_launchers_directory() -> None:
+def test_project_replaces_the_launchers_directory_on_the_path() -> None:
     own = str(Path(launcher.__file__).parent)
     assert launcher.put_first("/project", [own, "/lib"]) == ["/project", "/lib"]
 
 
-def test_project_comes_first_where_python_leaves_out_the_scripts_directory() -> None:
+def test_project_is_first_if_python_leaves_out_the_scripts_directory() -> None:
     assert launcher.put_first("/project", ["/lib/python3.zip", "/lib"]) == ["/project", "/lib/python3.zip", "/lib"]
     assert launcher.put_first("/project", []) == ["/project"]

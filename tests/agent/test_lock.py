@@ -1,4 +1,4 @@
-"""One process of a program at a time: the next one waits until the one before has ended."""
+"""Only one process of a program runs at a time: the next one waits until it exits."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def waits_for(waiting: Launched, holder: Launched) -> None:
     waiting.wait_for(f"catmaid-celery: waiting for process {holder.process.pid} ")
 
 
-def test_second_process_waits_until_the_first_has_ended(installation: Installation, start: Start) -> None:
+def test_second_process_waits_until_the_first_exits(installation: Installation, start: Start) -> None:
     first = start(installation, "command", *UNTIL_KILLED)
     first.wait_for("started")
     second = start(installation, "command", *UNTIL_KILLED)
@@ -34,14 +34,14 @@ def test_second_process_waits_until_the_first_has_ended(installation: Installati
 
 
 @pytest.mark.parametrize(("interval", "messages"), [(launcher.LOCK_MESSAGE_SECONDS, 1), (0, 5)])
-def test_waiting_is_said_once_in_each_interval(
+def test_waiting_is_reported_once_per_interval(
     monkeypatch: pytest.MonkeyPatch, installation: Installation, start: Start, interval: float, messages: int
 ) -> None:
     holder = start(installation, "command", *UNTIL_KILLED)
     holder.wait_for("started")
     try_lock = launcher._try_lock
     attempts: list[bool] = []
-    said: list[str] = []
+    reported: list[str] = []
 
     def sixth_attempt_succeeds(descriptor: int, path: str) -> bool:
         if len(attempts) == 5:
@@ -49,16 +49,16 @@ def test_waiting_is_said_once_in_each_interval(
         attempts.append(try_lock(descriptor, path))
         return attempts[-1]
 
-    monkeypatch.setattr(launcher, "report", said.append)
+    monkeypatch.setattr(launcher, "report", reported.append)
     monkeypatch.setattr(launcher, "_try_lock", sixth_attempt_succeeds)
     monkeypatch.setattr(launcher, "LOCK_MESSAGE_SECONDS", interval)
     os.close(launcher.take_lock(str(installation.lock)))
     assert attempts == [False] * 5 + [True]
-    assert [f"process {holder.process.pid} " in message for message in said] == [True] * messages
+    assert [f"process {holder.process.pid} " in message for message in reported] == [True] * messages
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])
-def test_waiting_process_ends_when_told(
+def test_waiting_process_exits_on_a_signal(
     installation: Installation, start: Start, number: signal.Signals, status: int
 ) -> None:
     first = start(installation, "command", *UNTIL_KILLED)
@@ -98,7 +98,7 @@ def test_lock_is_a_private_file_with_the_pid(installation: Installation, start: 
     assert stat.S_IMODE(installation.lock.stat().st_mode) == 0o600
 
 
-def test_program_that_has_ended_leaves_the_file(installation: Installation) -> None:
+def test_lock_file_remains_after_the_program_exits(installation: Installation) -> None:
     assert installation.run("command", "true").returncode == 0
     assert installation.lock.exists()
 
@@ -122,7 +122,7 @@ def test_missing_directory_is_named(installation: Installation) -> None:
 
 
 def test_directory_that_cannot_be_written_is_named(installation: Installation) -> None:
-    """/proc refuses new files to root too."""
+    """/proc refuses new files even to root."""
     done = installation.run("command", "true", PROCMAN_RUN_DIRECTORY="/proc/self")
     assert done.returncode == 78
     assert done.stderr.startswith("catmaid-celery: cannot open the lock /proc/self/lock: ")

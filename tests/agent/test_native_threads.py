@@ -1,4 +1,4 @@
-"""A thread of the agent runs by the time its start returns."""
+"""A thread of the agent is running once its start returns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from procman.agent.native_threads import start_thread
 
 
-def test_thread_runs_when_its_start_returns() -> None:
+def test_thread_is_running_once_its_start_returns() -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(60)  # it gets its turn only where the start waits for it
     try:

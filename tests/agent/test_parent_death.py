@@ -12,13 +12,13 @@ import pytest
 from tests.agent.conftest import Spawn, Start
 from tests.agent.launching import Installation, Launched, wait_until
 
-# The start script sets PROCMAN_PARENT_PID to the pid of whoever started it.
+# The start script sets PROCMAN_PARENT_PID to the pid of its parent.
 PARENT = """
 import os, subprocess, sys
 os.environ["PROCMAN_PARENT_PID"] = str(os.getpid())
 subprocess.Popen(sys.argv[1:]).wait()
 """
-SAYS_TERM = ("/bin/sh", "-c", "trap 'echo got TERM; exit' TERM; echo started; while :; do sleep 0.05; done")
+REPORTS_TERM = ("/bin/sh", "-c", "trap 'echo got TERM; exit' TERM; echo started; while :; do sleep 0.05; done")
 
 
 def start_under_parent(spawn: Spawn, installation: Installation, *command: str) -> Launched:
@@ -27,16 +27,16 @@ def start_under_parent(spawn: Spawn, installation: Installation, *command: str) 
 
 
 def test_program_gets_term_when_its_parent_is_killed(installation: Installation, spawn: Spawn) -> None:
-    parent = start_under_parent(spawn, installation, *SAYS_TERM)
+    parent = start_under_parent(spawn, installation, *REPORTS_TERM)
     parent.wait_for("started")
     parent.end(signal.SIGKILL)
     wait_until(lambda: "got TERM" in parent.text, lambda: parent.text)
 
 
-def test_launcher_that_waits_for_the_lock_ends_with_its_parent(
+def test_launcher_that_waits_for_the_lock_exits_with_its_parent(
     installation: Installation, spawn: Spawn, start: Start
 ) -> None:
-    holder = start(installation, "command", *SAYS_TERM)
+    holder = start(installation, "command", *REPORTS_TERM)
     holder.wait_for("started")
     parent = start_under_parent(spawn, installation, "echo", "second")
     parent.wait_for("waiting for process")
@@ -51,7 +51,7 @@ def processes_with(word: str) -> list[str]:
     return [line for line in listed.splitlines() if word in line]
 
 
-def test_program_whose_parent_is_dead_already_is_not_started(installation: Installation) -> None:
+def test_program_whose_parent_is_already_dead_is_not_started(installation: Installation) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
     done = installation.run("command", "echo", "started", PROCMAN_PARENT_PID=str(ended.pid))
@@ -60,7 +60,7 @@ def test_program_whose_parent_is_dead_already_is_not_started(installation: Insta
     assert not installation.lock.exists()
 
 
-def test_program_under_its_parent_starts_without_a_word(installation: Installation) -> None:
+def test_program_under_its_parent_starts_without_a_message(installation: Installation) -> None:
     done = installation.run("command", "echo", "started", PROCMAN_PARENT_PID=str(os.getpid()))
     assert (done.returncode, done.stdout, done.stderr) == (0, "started\n", "")
 
@@ -76,7 +76,7 @@ def test_program_without_a_named_parent_outlives_it(installation: Installation, 
     wait_until(lambda: "got USR1" in parent.text, lambda: parent.text)
 
 
-def test_python_without_ctypes_is_told_of_and_goes_on(installation: Installation) -> None:
+def test_python_without_ctypes_is_reported_and_the_program_starts(installation: Installation) -> None:
     (installation.launcher.parent / "ctypes.py").write_text("raise ImportError('No module named _ctypes')")
     done = installation.run("command", "echo", "started", PROCMAN_PARENT_PID=str(os.getpid()))
     assert (done.returncode, done.stdout) == (0, "started\n")
@@ -86,7 +86,7 @@ def test_python_without_ctypes_is_told_of_and_goes_on(installation: Installation
 
 
 @pytest.mark.parametrize("value", ["-1", "12x", "\u00b2", " 1"])
-def test_parent_that_is_no_number_is_refused(installation: Installation, value: str) -> None:
+def test_parent_pid_that_is_not_a_number_is_refused(installation: Installation, value: str) -> None:
     done = installation.run("command", "true", PROCMAN_PARENT_PID=value)
     assert done.returncode == 78
     assert "PROCMAN_PARENT_PID is " in done.stderr

@@ -1,4 +1,4 @@
-"""Everything in procman/agent/, and each script of procman/probes/, runs on a Python of 3.6, and without procman."""
+"""Each file of procman/agent/ and each script of procman/probes/ runs on Python 3.6 and without procman."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_only_the_standard_library_is_imported(file: Path) -> None:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 1, f"line {node.lineno} imports from procman"
             names = [node.module] if node.module else [alias.name for alias in node.names]
-            assert {f"{name}.py" for name in names} <= set(BESIDE_LAUNCHER), "it is not installed beside the launcher"
+            assert {f"{name}.py" for name in names} <= set(BESIDE_LAUNCHER), (
+                "the file is not installed beside the launcher"
+            )
     assert imported <= sys.stdlib_module_names
 
 
@@ -49,7 +51,7 @@ runpy.run_path(str(file.with_name("launcher.py")))["import_beside"](file.stem)
 """
 
 
-def test_importing_it_does_nothing(file: Path, python: Path, tmp_path: Path) -> None:
+def test_import_has_no_effect(file: Path, python: Path, tmp_path: Path) -> None:
     program = IMPORT if file.name in BESIDE_LAUNCHER else RUN
     done = subprocess.run(
         [python, "-W", "error", "-c", program, file], cwd=tmp_path, capture_output=True, text=True, check=False

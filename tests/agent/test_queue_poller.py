@@ -1,7 +1,4 @@
-"""When the broker is asked about a worker's queues, and what is made of an answer; the broker is a stand-in.
-
-A real RabbitMQ answers in tests/host/test_health.py.
-"""
+"""The polling of a worker's queues, with a fake broker; tests/host/test_health.py uses a real RabbitMQ."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ STALE = 30
 
 
 class Broker:
-    """Counts whoever consumes from the one queue."""
+    """A fake broker that counts the consumers of one queue."""
 
     channel_errors = ()
     transport_options = None
@@ -48,7 +45,7 @@ class Broker:
 
 
 class Worker:
-    """As Celery has it: the consumer knows its queue before it consumes."""
+    """A fake worker: as in Celery, the consumer knows its queue before it consumes."""
 
     def __init__(self, broker: Broker) -> None:
         queue = SimpleNamespace(name="celery", queue_arguments=None)
@@ -59,7 +56,7 @@ class Worker:
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch, broker: Broker, observed: WorkerState) -> Callable[[], float]:
-    """A round of the thread that asks; returns how long it waits then."""
+    """Run one round of the polling thread, and return how long it then waits."""
     threads: list[tuple[Any, ...]] = []
     monkeypatch.setattr(queue_poller, "start_thread", lambda *thread: threads.append(thread))
     monkeypatch.delattr("os.register_at_fork")
@@ -92,7 +89,7 @@ def observed() -> WorkerState:
     return observed
 
 
-def test_worker_that_is_about_to_consume_is_not_said_to_have_no_consumer(
+def test_worker_that_is_about_to_consume_is_not_reported_without_a_consumer(
     ask: Callable[[], float], broker: Broker, observed: WorkerState
 ) -> None:
     assert ask() == EARLY_SECONDS
@@ -102,9 +99,7 @@ def test_worker_that_is_about_to_consume_is_not_said_to_have_no_consumer(
     assert observed.queues == [{"name": "celery", "messages": 10, "consumers": 1, "since": None}]
 
 
-def test_worker_that_never_comes_to_consume_is_asked_about_in_the_end(
-    ask: Callable[[], float], observed: WorkerState
-) -> None:
+def test_worker_that_never_starts_to_consume_is_polled_anyway(ask: Callable[[], float], observed: WorkerState) -> None:
     observed.phase_since -= STALE
     assert ask() == STALE / 2
     [queue] = observed.queues
@@ -114,7 +109,9 @@ def test_worker_that_never_comes_to_consume_is_asked_about_in_the_end(
     assert observed.queues[0]["since"] == since
 
 
-def test_nobody_is_asked_without_a_connection(ask: Callable[[], float], broker: Broker, observed: WorkerState) -> None:
+def test_broker_is_not_polled_without_a_connection(
+    ask: Callable[[], float], broker: Broker, observed: WorkerState
+) -> None:
     broker.consumed.add("celery")
     observed.enter(verdict.DISCONNECTED)
     assert ask() == STALE / 2

@@ -24,7 +24,7 @@ OLDEST_AND_NEWEST = [CELERY_SPECS[0], CELERY_SPECS[-1]]
 
 @pytest.fixture
 def unless(tmp_path: Path) -> Path:
-    """While this file is not there, the worker stops consuming as soon as it is ready, and a message waits."""
+    """Without this file, the worker stops consuming as soon as it is ready, and a message waits."""
     return tmp_path / "unless"
 
 
@@ -40,15 +40,15 @@ def site(tmp_path: Path, start: Start, unless: Path, request: pytest.FixtureRequ
 
 
 def found_and_left_alone(worker: Followed) -> None:
-    """Wait until it is found, and look whether it runs after several times as long as healing takes."""
-    worker.wait_for(lambda found: found["verdict"]["code"] == "PM301", "it is found")
+    """Wait until the fault is found, and check that the worker still runs after several times the healing time."""
+    worker.wait_for(lambda found: found["verdict"]["code"] == "PM301", "the fault is found")
     time.sleep(2)
-    worker.wait_for(lambda found: found["verdict"]["level"] == "CRITICAL", "it runs on")
+    worker.wait_for(lambda found: found["verdict"]["level"] == "CRITICAL", "it still runs")
 
 
 @pytest.mark.celery
 @pytest.mark.parametrize("site", OLDEST_AND_NEWEST, indirect=True, ids=lambda spec: spec.version)
-def test_worker_that_does_not_consume_stops_itself_warm_and_is_sound_when_it_is_started_again(
+def test_worker_that_does_not_consume_stops_itself_gracefully_and_is_healthy_after_the_restart(
     site: Site, unless: Path
 ) -> None:
     worker = site.worker()
@@ -62,14 +62,14 @@ def test_worker_that_does_not_consume_stops_itself_warm_and_is_sound_when_it_is_
     unless.touch()
     again = site.worker()
     again.wait_for(lambda found: found["finished"] == 1 and found["verdict"]["code"] == "PM200", "it works")
-    again.wait_for(lambda _: len(again.events()) == 2, "it is known")
+    again.wait_for(lambda _: len(again.events()) == 2, "the healing is recorded")
     assert again.events()[1].items() >= {"what": "healed", "code": "PM301", "level": "OK"}.items()
     memory = json.loads((again.run_directory / "healed.json").read_text())
     assert (len(memory["restarts"]), memory["open"]) == (1, None)
 
 
 @pytest.mark.celery
-def test_beat_that_does_not_tick_while_the_broker_answers_stops_itself(site: Site) -> None:
+def test_beat_that_does_not_tick_although_the_broker_answers_stops_itself(site: Site) -> None:
     site.app("""
 from celery.beat import PersistentScheduler
 
@@ -84,7 +84,7 @@ class Stuck(PersistentScheduler):
 
 
 @pytest.mark.celery
-def test_held_worker_is_left_alone_until_it_is_released(site: Site, tmp_path: Path) -> None:
+def test_held_worker_is_not_healed_until_it_is_released(site: Site, tmp_path: Path) -> None:
     hold = tmp_path / "hold.json"
     hold.write_text('{"format": 1, "until": null}')
     worker = site.worker(PROCMAN_HOLD_FILE=str(hold))
@@ -96,7 +96,7 @@ def test_held_worker_is_left_alone_until_it_is_released(site: Site, tmp_path: Pa
 
 @pytest.mark.celery
 @pytest.mark.parametrize("setting", [{"PROCMAN_HEAL": "0"}, {"PROCMAN_RESTARTS_PER_HOUR": "1"}], ids=str)
-def test_worker_is_not_restarted_where_it_must_not_be(site: Site, setting: dict[str, str]) -> None:
+def test_worker_is_not_restarted_if_healing_is_off_or_the_limit_is_reached(site: Site, setting: dict[str, str]) -> None:
     if "PROCMAN_RESTARTS_PER_HOUR" in setting:
         assert site.worker(**setting).launched.end() == 0
     worker = site.worker(**setting)
@@ -107,7 +107,7 @@ def test_worker_is_not_restarted_where_it_must_not_be(site: Site, setting: dict[
 
 
 @pytest.mark.celery
-def test_worker_whose_restart_could_not_be_remembered_is_not_restarted(site: Site) -> None:
+def test_worker_is_not_restarted_if_the_restart_cannot_be_recorded(site: Site) -> None:
     (site.installation.run_directory / "healed.json.new").mkdir()
     worker = site.worker()
     found_and_left_alone(worker)
@@ -128,7 +128,7 @@ def test_worker_whose_restart_could_not_be_remembered_is_not_restarted(site: Sit
         ("\ud800", True),
     ],
 )
-def test_hold_counts_until_it_expires_and_when_it_cannot_be_understood(
+def test_hold_is_in_force_until_it_expires_and_if_it_is_unreadable(
     text: str | None, held: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "hold.json"
@@ -137,12 +137,12 @@ def test_hold_counts_until_it_expires_and_when_it_cannot_be_understood(
     assert is_held(str(path)) is held
 
 
-def test_hold_that_is_no_file_counts() -> None:
+def test_hold_that_is_a_directory_is_in_force() -> None:
     assert is_held("/")
     assert not is_held(None)
 
 
-# What counts as progress ---------------------------------------------------------------------------------------------
+# Progress -------------------------------------------------------------------------------------------------------------
 
 BUSY = Measured(slots=2, busy=2, reserved=4, received=(1,))
 IDLE = Measured(slots=2, busy=0, reserved=0, received=(1,))
@@ -159,13 +159,13 @@ def observed(*seen: tuple[float, Measured], messages: bool = True) -> WorkerStat
     return followed
 
 
-def test_worker_is_idle_with_messages_from_when_nothing_moved_any_more() -> None:
+def test_worker_is_idle_with_messages_since_its_last_progress() -> None:
     assert observed((1, IDLE), (2, IDLE), (3, IDLE)).idle_since == 1
     assert observed((1, IDLE), (2, IDLE._replace(received=(2,))), (3, IDLE._replace(received=(2,)))).idle_since == 2
 
 
 @pytest.mark.parametrize("other", [BUSY, STUCK, IDLE._replace(busy=None), IDLE._replace(slots=None)])
-def test_worker_is_not_idle_with_messages_otherwise(other: Measured) -> None:
+def test_worker_with_busy_unknown_or_reserved_slots_is_not_idle_with_messages(other: Measured) -> None:
     assert observed((1, IDLE), (2, other)).idle_since is None
 
 
@@ -177,19 +177,19 @@ def test_worker_without_messages_or_connection_is_not_idle_with_messages() -> No
     assert followed.idle_since is None
 
 
-def test_queue_that_another_consumes_alone_makes_nobody_idle() -> None:
+def test_queue_with_another_single_active_consumer_does_not_count_as_waiting() -> None:
     followed = observed()
     followed.passive_queues = frozenset({"celery"})
     followed.follow(1, IDLE)
     assert followed.idle_since is None
 
 
-def test_tasks_that_wait_for_their_time_excuse() -> None:
+def test_worker_whose_tasks_wait_for_their_eta_is_excused() -> None:
     assert observed((1, IDLE), (9, IDLE._replace(excused=True))).idle_since == 9
     assert observed((1, STUCK), (9, STUCK._replace(excused=True))).progress == 9
 
 
-def test_progress_stands_still_only_while_something_was_received_or_waits_and_a_slot_is_free() -> None:
+def test_progress_stops_only_if_messages_wait_and_a_slot_is_free() -> None:
     assert observed((1, STUCK), (2, STUCK), (3, STUCK)).progress == 1
     assert observed((1, BUSY), (2, BUSY)).progress == 2
     assert observed((1, IDLE), (2, IDLE), messages=False).progress == 2
@@ -219,7 +219,7 @@ except OSError as error:
 """
 
 
-def test_what_was_there_is_there_still_when_the_disk_is_full(tmp_path: Path) -> None:
+def test_old_file_remains_if_the_disk_is_full(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat.json"
     done = subprocess.run([sys.executable, "-c", FULL_DISK, path], capture_output=True, text=True, check=True)
     assert done.stdout == "File too large\n"
