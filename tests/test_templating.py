@@ -67,7 +67,7 @@ def test_constant_of_a_template_needs_a_filter_too(own: Path) -> None:
         ("\n{{ value }}\n", "without a quoting filter"),
         ("\n{{ value + 1 }}\n", "TypeError: can only concatenate str"),
         ("\n{{ 1 // 0 }}\n", "ZeroDivisionError"),
-        ("\n{{ broken | shell }}\n", "it holds a line break"),
+        ("\n{{ broken | shell }}\n", "it contains a line break"),
         ("\n{{ value | sehll }}\n", "No filter named 'sehll'"),
         ("\n{% if value %}\n", "Unexpected end of template"),
         ("\n{{ value value }}\n", "got 'value'"),

@@ -1,4 +1,4 @@
-"""Reads the command line of a Celery worker or beat back into the keys of procman.toml."""
+"""Read the command line of a Celery worker or beat into the keys of procman.toml."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ KNOWN = {*WORKER_KEYS, *BEAT_KEYS, *FORBIDDEN, *OTHERS[Kind.WORKER], *OTHERS[Kin
 
 @dataclass
 class CeleryCommand:
-    """A worker or beat as somebody else started it."""
+    """A worker or beat as an existing command line starts it."""
 
     kind: Kind
     project: dict[str, object] = field(default_factory=dict)
-    """What belongs to `[project]`: app, directory, user, group, virtualenv."""
+    """The keys of `[project]`: app, directory, user, group, virtualenv."""
     values: dict[str, object] = field(default_factory=dict)
     """The other keys, with their TOML values."""
     dropped: dict[str, str] = field(default_factory=dict)
-    """Options that procman does not take over, each with the reason."""
+    """Options that procman does not adopt, each with the reason."""
     doubtful: dict[str, str] = field(default_factory=dict)
     """Options that could not be understood."""
     environment: dict[str, str] = field(default_factory=dict)
-    """Variables that `env` in front of it sets."""
+    """Variables that are set before the command, for example with `env`."""
     with_beat: bool = False
-    """A worker with a beat inside (-B)."""
+    """Whether the worker runs a beat (-B)."""
     schedule_file: str | None = None
 
 
 def read_command(words: Sequence[str]) -> CeleryCommand | None:
-    """Return what the WORDS of a command start, None if it is no Celery worker or beat."""
+    """Return the worker or beat that the command line `words` starts; None if it starts neither."""
     at = next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
     if at is None:
         return None
@@ -50,7 +50,7 @@ def read_command(words: Sequence[str]) -> CeleryCommand | None:
     commands = [value for name, value in options if not name]
     if not commands or commands[0] not in ("worker", "beat"):
         return None
-    command = CeleryCommand(Kind(commands[0]), doubtful=dict.fromkeys(commands[1:], "it is no option of Celery"))
+    command = CeleryCommand(Kind(commands[0]), doubtful=dict.fromkeys(commands[1:], "Celery has no such option"))
     if not _take_prefix(command, list(words[:at])):
         return None
     if (virtualenv := _virtualenv(words[: at + 1])) is not None:
@@ -62,7 +62,7 @@ def read_command(words: Sequence[str]) -> CeleryCommand | None:
 
 
 def _take_prefix(command: CeleryCommand, words: list[str]) -> bool:
-    """Take what stands in front of `celery`; False if that is more than the start of a program."""
+    """Read the words before `celery`; return False if they do more than start it."""
     while words:
         word = words.pop(0)
         name, equals, value = word.partition("=")
@@ -86,7 +86,7 @@ def _virtualenv(words: Sequence[str]) -> Path | None:
 
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield (option, value), and ("", word) for a word that belongs to no option."""
+    """Yield (option, value), and ("", word) for a word that does not belong to an option."""
     rest = list(words)
     while rest:
         word = rest.pop(0)
@@ -94,7 +94,7 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield "", word
         elif word.startswith("--"):
             name, equals, value = word.partition("=")
-            # What Celery does not know is the app's own, and may be a flag.
+            # An option unknown to Celery is the app's own, and may be a flag.
             if not equals and name not in LONG_FLAGS and rest and (name in KNOWN or not rest[0].startswith("-")):
                 value = rest.pop(0)
             yield name, value
@@ -119,11 +119,11 @@ def _take(command: CeleryCommand, name: str, value: str) -> None:
         try:
             command.values[key] = CONVERSIONS.get(key, str)(value)
         except ValueError:
-            command.doubtful[f"{name} {value}"] = f"expected another value for {key}"
+            command.doubtful[f"{name} {value}"] = f"not a valid value for {key}"
     elif name in ("-C", "--no-color", "-q", "--quiet"):
-        command.dropped[name] = "the log is no terminal"
+        command.dropped[name] = "the log is not a terminal"
     elif holds_password(f"{name}={value}"):
-        command.dropped[name] = "it holds a password, and everybody can read a command line: use environment_file"
+        command.dropped[name] = "it contains a password, and every user can read command lines: use environment_file"
     else:
         extra = [f"{name}={value}"] if value and name.startswith("--") else [name, value] if value else [name]
         command.values["extra_arguments"] = [*_texts(command.values.get("extra_arguments")), *extra]
@@ -148,7 +148,7 @@ def _seconds(value: str) -> float:
 
 
 def _node_name(value: str) -> str:
-    # Celery takes a name without @ for a host (celery.utils.nodenames.nodesplit).
+    # Celery treats a name without @ as a host name (celery.utils.nodenames.nodesplit).
     return value if "@" in value else f"celery@{value}"
 
 
@@ -162,4 +162,4 @@ CONVERSIONS: Mapping[str, Callable[[str], object]] = {
     **dict.fromkeys(("time_limit_seconds", "soft_time_limit_seconds"), _seconds),
     **dict.fromkeys(("events", "without_gossip", "without_mingle", "without_heartbeat"), lambda _: True),
 }
-"""How the text on a command line becomes the value of a key; a ValueError says that it cannot."""
+"""Convert the text of an option to the value of a key. Raises ValueError for an invalid text."""

@@ -1,6 +1,6 @@
-"""Reads the start script of a Celery program: simple assignments, cd, activate, export, and the command it ends in.
+"""Read the start script of a Celery program: simple assignments, cd, activate, export, and the final command.
 
-It is no shell. What it does not understand it says, so that a person looks there.
+This is not a shell. Lines that it does not understand are reported, so that a person can check them.
 """
 
 from __future__ import annotations
@@ -34,35 +34,35 @@ IN_DOUBLE_QUOTES = re.compile(rf"\\(?P<escaped>[\"\\$`\n])|(?P<variable>\$(?:{NA
 
 
 class NotSimple(Exception):
-    """Something that only a shell can work out; the text says what."""
+    """A line that only a shell can evaluate; the message names it."""
 
 
 @dataclass
 class StartScript:
-    """What a start script does, as far as it was understood."""
+    """The understood part of a start script."""
 
     directory: Path
     words: tuple[str, ...] = ()
-    """The command it ends in; empty if none was found."""
+    """The final command; empty if none was found."""
     virtualenv: Path | None = None
     variables: dict[str, str] = field(default_factory=dict)
     exported: set[str] = field(default_factory=set)
     umask: str | None = None
     uses_exec: bool = False
     redirections: list[str] = field(default_factory=list)
-    """Of the command: `2>&1`."""
+    """Redirections of the command, such as `2>&1`."""
     not_understood: list[str] = field(default_factory=list)
-    """Lines to look at, as `line 7: ...`."""
+    """Messages about lines to check, such as `line 7: ...`."""
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that the command gets from the script."""
+        """The variables that the script passes to the command."""
         return {name: value for name, value in self.variables.items() if name in self.exported}
 
 
 @dataclass
 class Statement:
-    """One command of the script, with what it is made of: (kind, text), the kinds being those of TOKEN."""
+    """One command of the script with its tokens: (kind, text), with the kinds of TOKEN."""
 
     line: int
     source: str = ""
@@ -70,7 +70,7 @@ class Statement:
 
 
 def read_script(text: str, directory: Path, environment: Mapping[str, str]) -> StartScript:
-    """Read the TEXT of a script that is started in DIRECTORY with ENVIRONMENT, up to the Celery command."""
+    """Read the `text` of a script that is started in `directory` with `environment`, up to the Celery command."""
     script = StartScript(directory, variables=dict(environment), exported=set(environment))
     for statement in _statements(text[:LONGEST_SCRIPT]):
         try:
@@ -90,7 +90,7 @@ def _statements(text: str) -> Iterator[Statement]:
             at = (text + "\n").find("\n", at)
             continue
         found = TOKEN.match(text, at)
-        assert found  # `other` takes anything
+        assert found  # `other` matches anything
         at, kind = found.end(), str(found.lastgroup)
         if kind == "end":
             yield from _finished(statement)
@@ -110,7 +110,7 @@ def _finished(statement: Statement) -> Iterator[Statement]:
 def _follow(script: StartScript, statement: Statement) -> None:
     first = statement.source.split(maxsplit=1)[0]
     if first in CONTROL:
-        raise NotSimple(f"`{statement.source}`: which way it goes is not known here")
+        raise NotSimple(f"`{statement.source}`: its outcome is unknown")
     if first in HARMLESS:
         return
     assigned, words = _words(script, statement)
@@ -136,12 +136,12 @@ def _do(script: StartScript, statement: Statement, command: str, words: list[str
         script.words = tuple(words) if command == "exec" else (command, *words)
         script.redirections = [text for kind, text in statement.tokens if kind == "redirection"]
     else:
-        raise NotSimple(f"`{statement.source}` is left out")
+        raise NotSimple(f"`{statement.source}` is ignored")
 
 
 def _source(script: StartScript, path: Path) -> None:
     if path.name != "activate" or path.parent.name != "bin":
-        raise NotSimple(f"it reads {path}, and what that sets is not known here")
+        raise NotSimple(f"it reads {path}, which may set unknown variables")
     script.virtualenv = (script.directory / path).parent.parent
 
 
@@ -154,11 +154,11 @@ def _export(script: StartScript, words: list[str]) -> None:
 
 
 def _words(script: StartScript, statement: Statement) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return the assignments that STATEMENT begins with, and its words as a shell would make them."""
+    """Return the assignments at the start of `statement`, and its words as a shell would expand them."""
     assigned: list[tuple[str, str]] = []
     words: list[str] = []
     for tokens in _by_word(statement):
-        # Only a name that is not quoted, and not the value of a variable either, is assigned to.
+        # A word is an assignment only if its name is neither quoted nor the value of a variable.
         kind, text = tokens[0]
         is_assignment = not words and kind == "plain" and ASSIGNMENT.match(text) is not None
         pieces = [_piece(script, statement, token, in_value=is_assignment) for token in tokens]
@@ -166,7 +166,7 @@ def _words(script: StartScript, statement: Statement) -> tuple[list[tuple[str, s
             name, _, value = "".join(pieces).partition("=")
             assigned.append((name, value))
         elif any(pieces) or any(kind != "variable" for kind, _ in tokens):
-            # Without quotes an empty value is no word.
+            # Without quotes, an empty value is not a word.
             words.append("".join(pieces))
     return assigned, words
 
@@ -197,12 +197,12 @@ def _piece(script: StartScript, statement: Statement, token: tuple[str, str], *,
                 raise NotSimple(f"`{statement.source}`: {text} without quotes becomes several words")
             return value
         case _:
-            raise NotSimple(f"`{statement.source}` needs a shell to work out")
+            raise NotSimple(f"`{statement.source}` needs a shell to evaluate")
 
 
 def _quoted(script: StartScript, statement: Statement, found: re.Match[str]) -> str:
     if found["other"]:
-        raise NotSimple(f"`{statement.source}` needs a shell to work out")
+        raise NotSimple(f"`{statement.source}` needs a shell to evaluate")
     if found["variable"]:
         return _value(script, found["variable"])
     return found["escaped"].strip("\n")
@@ -210,8 +210,8 @@ def _quoted(script: StartScript, statement: Statement, found: re.Match[str]) -> 
 
 def _value(script: StartScript, variable: str) -> str:
     name = variable.strip("${}")
-    # CATMAID's own script appends to PYTHONPATH, which nobody has set.
+    # CATMAID's own script appends to PYTHONPATH, which is usually not set.
     value = script.variables.get(name, "" if name == "PYTHONPATH" else None)
     if value is None:
-        raise NotSimple(f"{variable} is set somewhere else")
+        raise NotSimple(f"{variable} is not set in this script")
     return value

@@ -1,4 +1,4 @@
-"""What procman knows of Celery's command line, 4.4 to 5.7."""
+"""Celery's command line, 4.4 to 5.7: the options that procman writes, and those it refuses."""
 
 from __future__ import annotations
 
@@ -48,27 +48,27 @@ def _by_option(table: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 WORKER_KEYS, BEAT_KEYS = _by_option(_WORKER_KEYS), _by_option(_BEAT_KEYS)
-"""Options that have a key of their own in procman.toml, with that key."""
+"""Options for which procman.toml has a key, with that key."""
 
 PROJECT_KEYS = ("app", "user", "group", "directory")
-"""Those of the keys above that stand in `[project]`."""
+"""The keys above that belong to `[project]`."""
 
 FORBIDDEN = _by_option(
     {
-        "it detaches, and the process manager would lose sight of it": ("-D", "--detach"),
-        "a stale pid file keeps it from starting for ever; the process manager knows the pid": ("--pidfile",),
-        "a beat inside a worker is a second beat as soon as there are two workers: use [beat]": ("-B", "--beat"),
+        "it detaches the program from the process manager": ("-D", "--detach"),
+        "a stale pid file would prevent every start; the process manager knows the pid": ("--pidfile",),
+        "with a second worker, there would be a second beat: use [beat]": ("-B", "--beat"),
         "the process manager keeps and rotates the log": ("-f", "--logfile"),
-        "it deletes every waiting task at each start": ("--purge", "--discard"),
-        "the virtualenv decides the Python": ("--executable",),
-        "a broker's URL holds its password, and everybody can read a command line: use environment_file": (
+        "it deletes all waiting tasks at each start": ("--purge", "--discard"),
+        "the virtualenv determines the Python": ("--executable",),
+        "a broker URL contains a password, and every user can read command lines: use environment_file": (
             "-b",
             "--broker",
         ),
-        "it prints its answer and ends": ("-h", "--help", "--version"),
+        "it prints text and exits": ("-h", "--help", "--version"),
     }
 )
-"""Options that break a promise of procman, each with the reason."""
+"""Options that would break one of procman's promises, each with the reason."""
 
 WORKER_ONLY = frozenset({"-B", "--beat", "-D", "--purge", "--discard"})
 """The forbidden options that `celery beat` does not have."""
@@ -82,18 +82,18 @@ OTHERS = {
     ),
     Kind.BEAT: (*_COMMON_OTHERS, "-n", "--hostname", "--enable-remote-control", "--no-enable-remote-control"),
 }
-"""What else Celery 4.4 to 5.7 knows; not every version knows each of them."""
+"""Other options of Celery 4.4 to 5.7; not every version has all of them."""
 
 SHORT_FLAGS = frozenset("BCDEhq")
-"""Short options without a value, of which several can stand behind one dash."""
+"""Short options without a value, of which several can follow one dash."""
 
 
 def objections(arguments: Sequence[str], kind: Kind) -> list[str]:
-    """Return why words of ARGUMENTS must not stand in the `extra_arguments` of a worker or beat, each reason once.
+    """Return why words of `arguments` are not allowed in the `extra_arguments` of a worker or beat, each reason once.
 
-    A name that only resembles an option is a mistake; any other unknown one may be the app's own (`user_options`).
+    A name that resembles an option is a mistake; any other unknown name may be the app's own option (`user_options`).
     """
-    # What follows `--` are settings of the app: -- worker_pool_restarts=true.
+    # Words after `--` are settings of the app: -- worker_pool_restarts=true.
     options = takewhile(lambda word: word != "--", arguments)
     found = (_objection(word, kind) for word in options if word.startswith("-") and word != "-")
     return list(dict.fromkeys(each for each in found if each))
@@ -114,11 +114,11 @@ def _refusal(name: str, kind: Kind) -> str | None:
     if kind is Kind.BEAT and name in WORKER_ONLY:
         return f"celery beat has no option {name}"
     if name in FORBIDDEN:
-        return f"{name} is not possible: {FORBIDDEN[name]}"
+        return f"{name} is not allowed: {FORBIDDEN[name]}"
     key = (WORKER_KEYS if kind is Kind.WORKER else BEAT_KEYS).get(name)
     if key:
         place = " in [project]" if key in PROJECT_KEYS else ""
-        return f"{name} has a key of its own{place}: {key}"
+        return f"{name} is set with the key {key}{place}"
     return None
 
 
@@ -126,27 +126,27 @@ def _unknown(name: str, kind: Kind) -> str | None:
     known = [*(WORKER_KEYS if kind is Kind.WORKER else BEAT_KEYS), *FORBIDDEN, *OTHERS[kind]]
     if name in known:
         return None
-    # Celery 4.4 takes any beginning of an option's name for the option (argparse).
+    # Celery 4.4 accepts any unique prefix of an option (argparse).
     meant = next((each for each in known if each.startswith(name)), None) or nearest(name, known, cutoff=0.8)
     if meant is None:
         return None
     if kind is Kind.BEAT and meant in WORKER_ONLY:
         return f"celery beat has no option {name}"
-    return f"Celery knows no option {name}; {_refusal(meant, kind) or f'did you mean {meant}?'}"
+    return f"Celery has no option {name}; {_refusal(meant, kind) or f'did you mean {meant}?'}"
 
 
 def variable_objection(name: str) -> str | None:
-    """Return why the variable NAME must not be set, from which Celery 5 would take an option; None if it may."""
+    """Return why the variable `name`, which Celery 5 would read as an option, is not allowed; None if it is."""
     given = re.fullmatch(r"CELERY_(?:WORKER|BEAT)_(\w+)", name)
     if given is None:
         return None
     option = "--" + given[1].replace("_", "-").lower()
     reasons = FORBIDDEN | dict.fromkeys(("--uid", "--gid"), "use the keys user and group in [project]")
-    return f"Celery takes it for the option {option}: {reasons[option]}" if option in reasons else None
+    return f"Celery reads it as the option {option}: {reasons[option]}" if option in reasons else None
 
 
 def worker_arguments(app: str, worker: Worker) -> list[str]:
-    """Return the arguments of `celery` for WORKER, without the word `celery` itself."""
+    """Return the arguments of `celery` for `worker`, without the word `celery` itself."""
     return ["-A", app, "worker", *_worker_options(worker), *worker.extra_arguments]
 
 
@@ -187,7 +187,7 @@ def _limits(worker: Worker) -> Iterator[str]:
 
 
 def beat_arguments(app: str, beat: Beat) -> list[str]:
-    """Return the arguments of `celery` for BEAT; no pid file, which Celery 4.4 writes unless told not to."""
+    """Return the arguments of `celery` for `beat`, without the pid file that Celery 4.4 writes by default."""
     arguments = ["-A", app, "beat", "-l", beat.loglevel, "--pidfile="]
     if beat.schedule_file:
         arguments += ["-s", str(beat.schedule_file)]

@@ -1,1 +1,1 @@
-"""What both backends ask of this host: processes through psutil, systemctl, the journal, log files, unit files."""
+"""The host as both backends need it: processes through psutil, systemctl, the journal, log files and unit files."""

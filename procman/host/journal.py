@@ -1,4 +1,4 @@
-"""Reads what a unit wrote to systemd's journal, and follows it."""
+"""Read and follow the output of a unit in systemd's journal."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ NOT_ALLOWED = r"insufficient permissions|not seeing messages from other users"
 
 
 def read_journal(unit: str, scope: Scope, lines: int, *, follow: bool) -> Iterator[str]:
-    """Yield pieces of the last LINES lines of UNIT, ready to be written out, and then what it adds if asked to.
+    """Yield the last `lines` lines of `unit` in pieces that are safe to print; with `follow`, then yield new output.
 
-    Among them stands what systemd itself says of the unit. Following never ends by itself.
+    The output includes systemd's own messages about the unit. Following does not end by itself.
     """
     words = [*systemd_host.of_scope("journalctl", scope), "--no-pager", f"--unit={unit}", f"--lines={lines}"]
     words += ["--output=short-iso", "--no-hostname", *(["--follow"] if follow else [])]
     try:
-        # journalctl itself spells out control characters, or leaves a line out as a blob.
+        # journalctl itself escapes control characters, or replaces the line by `[... blob data]`.
         yield from stream(words, environment=systemd_host.environment())
     except ProcmanError as error:
         if re.search(NOT_ALLOWED, error.hint):
             raise ProcmanError(
-                f"the journal of {unit} is not for you to read",
-                hint="Run the same command with sudo, or become a member of the group systemd-journal.",
+                f"no permission to read the journal of {unit}",
+                hint="Run the same command with sudo, or join the group systemd-journal.",
             ) from None
         raise

@@ -1,4 +1,4 @@
-"""Reads the log file of a program, follows it through rotations, and makes it safe to show."""
+"""Read the log file of a program, follow it across rotations, and escape control characters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import BinaryIO
 from procman.errors import ProcmanError
 
 BLOCK = 64 * 1024
-"""Bytes read at once; however long the log and its lines are, not more is held in memory."""
+"""The number of bytes read at once, and the most that is held in memory, however long the log and its lines are."""
 
 POLL_SECONDS = 0.25
 
@@ -21,9 +21,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def read_log(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
-    """Yield pieces of the last LINES lines of PATH, ready to be written out, and then what is added to it if asked to.
+    """Yield the last `lines` lines of `path` in pieces that are safe to print; with `follow`, then yield new lines.
 
-    Following never ends by itself. A log that is rotated, removed or emptied meanwhile is followed into the new one.
+    Following does not end by itself, and continues in the new file if the log is rotated, removed or truncated.
     """
     file = _open(path, wait=follow)
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
@@ -37,7 +37,7 @@ def read_log(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
             if successor is None:
                 time.sleep(POLL_SECONDS)
             else:
-                # What was written between the last read and the rotation.
+                # The lines written between the last read and the rotation.
                 yield from _rest(file, decoder)
                 file.close()
                 file = successor
@@ -51,7 +51,7 @@ def _rest(file: BinaryIO, decoder: codecs.IncrementalDecoder) -> Iterator[str]:
 
 
 def shown(text: str) -> str:
-    """Return TEXT with every control character but line ends and tabs spelled out: it must not drive a terminal."""
+    """Return `text` with control characters escaped, except line ends and tabs, so that it cannot drive a terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
@@ -62,7 +62,8 @@ def _open(path: Path, *, wait: bool) -> BinaryIO:
         except FileNotFoundError:
             if not wait:
                 raise ProcmanError(
-                    f"{path}: there is no log yet", hint="The program was never started: see `procman status`."
+                    f"{path}: the log does not exist yet",
+                    hint="The program has never been started: see `procman status`.",
                 ) from None
             time.sleep(POLL_SECONDS)
         except OSError as error:
@@ -72,9 +73,9 @@ def _open(path: Path, *, wait: bool) -> BinaryIO:
 
 
 def _start_of(file: BinaryIO, lines: int) -> int:
-    """Where the last LINES lines of FILE begin."""
+    """Return the position at which the last `lines` lines of `file` begin."""
     position = file.seek(0, 2)
-    # The line end at the very end does not begin another line.
+    # The line end at the end of the file does not begin another line.
     left = lines + 1 if lines else 0
     first = True
     while position > 0 and left:
@@ -97,7 +98,7 @@ def _start_of(file: BinaryIO, lines: int) -> int:
 
 
 def _successor(file: BinaryIO, path: Path) -> BinaryIO | None:
-    """The new file in the place of FILE, also where FILE was emptied; None if it is the one to go on with."""
+    """Return the file that has replaced `file`, even if it is the same one truncated; None if nothing changed."""
     try:
         there, here = path.stat(), os.fstat(file.fileno())
         if (there.st_dev, there.st_ino) == (here.st_dev, here.st_ino) and here.st_size >= file.tell():

@@ -1,7 +1,7 @@
-"""Processes with all below them.
+"""Find the descendants of processes.
 
-The kernel's own lists of children are read by hand where it keeps them: psutil can find children only by reading every
-process of the host, 80 ms for a thousand processes, where one `procman status` takes 100 ms.
+The kernel's lists of children are read directly if it keeps them: psutil finds children only by reading every process
+of the host, which takes 80 ms for a thousand processes, while one `procman status` takes 100 ms.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ LISTS_CHILDREN = os.path.exists("/proc/thread-self/children")
 """Whether the kernel was built to list children (CONFIG_PROC_CHILDREN, proc(5))."""
 
 ChildrenOf = Callable[[int], Iterable[int]]
-"""Returns the children of a process; none of one that is gone."""
+"""Returns the children of a process; empty if it does not exist."""
 
 
 def children_finder() -> ChildrenOf:
-    """Return what finds the children of a process, for use at once: it may have listed all processes already."""
+    """Return a function that finds children, for immediate use: it may already have listed all processes."""
     return _listed_children if LISTS_CHILDREN else _children_by_psutil()
 
 
 def tree_of(pid: int, children_of: ChildrenOf) -> list[int]:
-    """Return `pid` and all processes below it."""
+    """Return `pid` and all of its descendants."""
     found, waiting = [], [pid]
     while waiting:
         found.append(waiting.pop())
@@ -35,7 +35,7 @@ def tree_of(pid: int, children_of: ChildrenOf) -> list[int]:
 def _listed_children(pid: int) -> list[int]:
     found: list[int] = []
     try:
-        # A child is listed with the thread that started it.
+        # A child is listed under the thread that started it.
         for thread in os.listdir(f"/proc/{pid}/task"):
             found += map(int, content(pid, f"task/{thread}/children").split())
     except OSError:

@@ -1,4 +1,4 @@
-"""Asks and orders systemd through its own systemctl: answers become records, refusals become errors."""
+"""Query and control systemd through systemctl: answers become records, failures become errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PROPERTIES = (
 )
 
 ORDER_TIMEOUT_SECONDS = 90.0
-"""A daemon-reload runs every generator of the host."""
+"""Long, because a daemon-reload runs every generator of the host."""
 
 NOT_ALLOWED = r"Access denied|Permission denied|[Aa]uthentication (is )?required|Operation not permitted"
 NO_SUCH_UNIT = r"does not exist|not loaded|could not be found"
@@ -49,12 +49,12 @@ NO_CONNECTION = r"Failed to connect to|has not been booted|Transport endpoint is
 
 
 class NoSuchUnit(ProcmanError):
-    """systemd has never heard of it, or no more."""
+    """systemd does not know the unit, or no longer knows it."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What systemd says of one unit, in its own words."""
+    """The properties of one unit, as systemd prints them."""
 
     name: str
     properties: Mapping[str, str]
@@ -69,11 +69,11 @@ class Unit:
         return int(value) if value.isdecimal() else None
 
     def moment(self, name: str) -> float:
-        """Return a time stamp in seconds of the monotonic clock; 0: never."""
+        """Return a timestamp in seconds of the monotonic clock; 0 if it never happened."""
         return (self.number(f"{name}TimestampMonotonic") or 0) / 1e6
 
     def clock(self, name: str) -> float | None:
-        """Return what the clock showed at a time stamp, in seconds since the epoch; None: never, or not understood."""
+        """Return a timestamp in seconds since the epoch; None if it never happened or is not readable."""
         # Such as "Thu 2026-11-26 21:54:09 UTC", in the time zone of this process (systemd.time(7)).
         found = re.fullmatch(r"\w+ (\d+)-(\d+)-(\d+) (\d+):(\d+):(\d+) .+", self.text(f"{name}Timestamp"))
         if not found:
@@ -83,7 +83,7 @@ class Unit:
 
     @property
     def job(self) -> bool:
-        """Whether systemd has something queued for it."""
+        """Whether systemd has a job for the unit in its queue."""
         return self.text("Job") not in ("", "0")
 
     @property
@@ -93,32 +93,32 @@ class Unit:
 
     @property
     def has_ended(self) -> bool:
-        """Whether it neither runs nor will be started by systemd itself."""
+        """Whether the unit is not running and systemd will not start it by itself."""
         return self.text("ActiveState") in ("inactive", "failed")
 
     @property
     def is_importing(self) -> bool:
-        """Whether its process runs and has not said yet that it is up."""
+        """Whether its process is running, but has not yet notified systemd that it is up."""
         return (self.text("ActiveState"), self.text("SubState")) == ("activating", "start") and bool(
             self.number("MainPID")
         )
 
     @property
     def file_is_gone(self) -> bool:
-        """Whether the unit file that systemd has read is on the disk no more."""
+        """Whether the unit file that systemd has loaded no longer exists."""
         path = self.text("FragmentPath")
         return not path or not Path(path).exists()
 
 
 class Systemctl:
-    """The systemd of one scope; to ask it takes TIMEOUT seconds at most (R10)."""
+    """The systemd of one scope; a query takes at most `timeout` seconds (R10)."""
 
     def __init__(self, scope: Scope, timeout: float) -> None:
         self._scope = scope
         self._timeout = timeout
 
     def show(self, units: Sequence[str]) -> dict[str, Unit]:
-        """Return what systemd says of each of UNITS, by name, asked in one call."""
+        """Return each of `units` by name, with its properties, in one call."""
         if not units:
             return {}
         answer = self._ask("show", f"--property={','.join(PROPERTIES)}", "--", *units)
@@ -128,22 +128,22 @@ class Systemctl:
         return {name: Unit(name, block) for name, block in zip(units, blocks, strict=True)}
 
     def matching(self, pattern: str) -> list[Unit]:
-        """Return what systemd says of the units it has loaded whose names match PATTERN."""
+        """Return the loaded units whose names match `pattern`, with their properties."""
         answer = self._ask("show", f"--property=Id,{','.join(PROPERTIES)}", "--", pattern)
         blocks = [_properties(block) for block in answer.rstrip("\n").split("\n\n") if block.strip()]
         return [Unit(block.get("Id", ""), block) for block in blocks]
 
     def jobs(self) -> dict[str, str]:
-        """Return what is queued or under way, such as `restart`, by unit."""
+        """Return the type of each queued or running job, such as `restart`, by unit."""
         lines = (line.split() for line in self._ask("list-jobs", "--no-legend", "--plain").splitlines())
         return {words[1]: words[2] for words in lines if len(words) > 2}
 
     def order(self, verb: str, *words: str) -> None:
-        """Give an order; a ProcmanError tells in plain words why it is not obeyed."""
+        """Run a command of systemctl. Raises ProcmanError with the reason if it fails."""
         self._run(verb, words, ORDER_TIMEOUT_SECONDS)
 
     def command(self, verb: str, unit: str) -> str:
-        """Return an order as a person would give it."""
+        """Return the command line for a command of systemctl, for display."""
         return " ".join([*systemd_host.of_scope("systemctl", self._scope), verb, unit])
 
     def _ask(self, verb: str, *words: str) -> str:
@@ -154,14 +154,14 @@ class Systemctl:
         done = systemd_host.run(argv, timeout)
         if done.status == 0:
             return done.stdout
-        said = done.stderr.strip() or done.stdout.strip()
-        if re.search(NO_CONNECTION, said):
-            raise ProcmanError(systemd_host.unreachable(self._scope) or f"systemd cannot be reached: {said}")
-        if re.search(NO_SUCH_UNIT, said):
-            raise NoSuchUnit(f"systemctl {verb}: {said}", hint="procman install")
-        if re.search(NOT_ALLOWED, said):
-            raise ProcmanError(f"systemctl {verb}: only root may do that", hint="Run the same command with sudo.")
-        raise ProcmanError(f"systemctl {verb}: {said or f'status {done.status}'}", hint=_remedy(said))
+        output = done.stderr.strip() or done.stdout.strip()
+        if re.search(NO_CONNECTION, output):
+            raise ProcmanError(systemd_host.unreachable(self._scope) or f"cannot connect to systemd: {output}")
+        if re.search(NO_SUCH_UNIT, output):
+            raise NoSuchUnit(f"systemctl {verb}: {output}", hint="Run `procman install`.")
+        if re.search(NOT_ALLOWED, output):
+            raise ProcmanError(f"systemctl {verb}: no permission", hint="Run the same command with sudo.")
+        raise ProcmanError(f"systemctl {verb}: {output or f'status {done.status}'}", hint=_remedy(output))
 
 
 def _properties(block: str) -> dict[str, str]:
@@ -169,8 +169,8 @@ def _properties(block: str) -> dict[str, str]:
     return {name: value for name, _, value in entries}
 
 
-def _remedy(said: str) -> str:
-    masked = re.search(r"[Uu]nit (?:file )?(\S+) is masked", said)
+def _remedy(output: str) -> str:
+    masked = re.search(r"[Uu]nit (?:file )?(\S+) is masked", output)
     if masked:
-        return f"Somebody forbade it: systemctl unmask {masked[1].rstrip('.')}"
+        return f"The unit is masked. To allow it again: systemctl unmask {masked[1].rstrip('.')}"
     return "See `journalctl -xe`."

@@ -1,4 +1,4 @@
-"""Units as systemd's own reader sees them beside the host's, before they are put in place (R6)."""
+"""Verify units with systemd's own parser, together with the host's units, before they are installed (R6)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from procman.host import systemd_host
 from procman.model import Scope
 
 STRICT_ERRORS = 250
-"""From this version on `systemd-analyze verify` fails for a wrong line; before, it only says so."""
+"""Since this version, `systemd-analyze verify` fails for an invalid line; earlier versions only print a warning."""
 
 
 def verify_units(scope: Scope, place: Path, staged: Mapping[str, str], version: int) -> list[str]:
-    """Return what is wrong with the units STAGED, by name, as systemd's own reader sees them beside the host's.
+    """Return the problems that systemd's parser finds in the units `staged`, read together with the host's units.
 
-    They are to stand in the directory PLACE. A name may be that of a drop-in, `NAME.service.d/FILE.conf`. VERSION is
-    that of the systemd here.
+    `staged` maps names to contents; a name can be that of a drop-in, `NAME.service.d/FILE.conf`. `place` is the
+    directory in which they will be installed, and `version` that of the host's systemd.
     """
     units = [name for name in staged if "/" not in name]
     with tempfile.TemporaryDirectory(prefix="procman-") as directory:
@@ -28,10 +28,10 @@ def verify_units(scope: Scope, place: Path, staged: Mapping[str, str], version: 
         strict = ["--recursive-errors=no"] if version >= STRICT_ERRORS else []
         words = [*systemd_host.of_scope("systemd-analyze", scope), "verify", "--man=no", *strict, *units]
         done = systemd_host.run(words, 60, unit_path=f"{directory}:")
-    said = [line.replace(directory, str(place)) for line in done.stderr.splitlines() if line.strip()]
-    ours = [line for line in said if any(name in line for name in units)]
+    lines = [line.replace(directory, str(place)) for line in done.stderr.splitlines() if line.strip()]
+    ours = [line for line in lines if any(name in line for name in units)]
     if strict and done.status == 0:
         return []
-    if done.status and not said:
-        return [f"systemd-analyze verify ended with status {done.status} and said nothing"]
-    return list(dict.fromkeys(ours or (said if done.status else ())))
+    if done.status and not lines:
+        return [f"systemd-analyze verify exited with status {done.status} and printed nothing"]
+    return list(dict.fromkeys(ours or (lines if done.status else ())))

@@ -1,4 +1,4 @@
-"""Where the systemd of the host would cut a stop short: of another unit, of a user's programs, at a reboot."""
+"""Find limits of the host's systemd that end a stop early: for another unit, for a user's programs, at a reboot."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from procman.model import Scope
 
 
 def cut_short(unit: str, longest_seconds: int) -> str | None:
-    """Return how the host's systemd would lose tasks when it stops UNIT, with what mends it.
+    """Return how the host's systemd would lose tasks when it stops `unit`, with the remedy.
 
-    None: it would not, or there is no such unit.
-
-    LONGEST_SECONDS is how long a stop of all that runs below it may take.
+    `longest_seconds` is how long a stop of all programs of the unit may take. Return None if no tasks are lost, or if
+    the unit does not exist.
     """
     if not systemd_host.BOOTED.is_dir():
         return None
@@ -30,37 +29,41 @@ def cut_short(unit: str, longest_seconds: int) -> str | None:
     if not reasons:
         return None
     return (
-        f"{unit} loses running tasks when it stops, also at a reboot: {' and '.join(reasons)}. Write "
-        "extend_stop_timeout = true under [supervisor] and install again, or see to it with a drop-in of your own: "
+        f"{unit} loses running tasks when it stops, including at a reboot: {' and '.join(reasons)}. Set "
+        "extend_stop_timeout = true under [supervisor] and install again, or add your own drop-in: "
         f"systemctl edit {unit.removesuffix('.service')}"
     )
 
 
 def cut_by_reboot(longest_seconds: int) -> str | None:
-    """Return how a reboot would lose tasks of a program whose stop may take LONGEST_SECONDS, with what mends it.
+    """Return how a reboot would lose tasks of a program whose stop may take `longest_seconds`, with the remedy.
 
-    None: it would not. Its targets force it when their own time is over (systemd.unit(5), JobTimeoutAction=).
+    The targets of a reboot force it after their own timeout (systemd.unit(5), JobTimeoutAction=). Return None if no
+    tasks are lost.
     """
     allowed = systemd_host.time_limit("JobTimeoutUSec", "reboot.target") if systemd_host.BOOTED.is_dir() else None
     if allowed is None or allowed >= longest_seconds:
         return None
     return (
-        f"a reboot is forced after {allowed:g} s, and the stop of a program may take {longest_seconds} s. As root: "
-        "systemctl edit reboot.target poweroff.target, and write into both, under [Unit]: "
+        f"a reboot is forced after {allowed:g} s, but the stop of a program may take {longest_seconds} s. As root, "
+        "run systemctl edit reboot.target poweroff.target, and set in both, under [Unit]: "
         f"JobTimeoutSec={longest_seconds + STOP_MARGIN_SECONDS + 60}"
     )
 
 
 def warnings_of_user(longest: int) -> Iterator[str]:
-    """Yield what the host does to the systemd of the calling user, whose units may take LONGEST seconds to stop."""
+    """Yield limits of the calling user's systemd, whose units may take `longest` seconds to stop."""
     name = user_name(os.geteuid())
     if not systemd_host.LINGERING.joinpath(name).exists():
-        yield f"programs start when {name} logs in and end with the last session: sudo loginctl enable-linger {name}"
+        yield (
+            f"programs start when {name} logs in and end with the last session; to run them from boot on: "
+            f"sudo loginctl enable-linger {name}"
+        )
     unit = f"user@{os.geteuid()}.service"
     allowed = systemd_host.time_limit("TimeoutStopUSec", unit)
     if allowed is not None and allowed < longest:
         yield (
-            f"at shutdown the host kills {unit} after {allowed:g} s, and running tasks with it; as root: "
+            f"at shutdown, the host kills {unit} and running tasks after {allowed:g} s; to extend that, as root: "
             f"mkdir -p /etc/systemd/system/{unit}.d && printf '[Service]\\nTimeoutStopSec={longest + 30}\\n' "
             f"> /etc/systemd/system/{unit}.d/procman.conf && systemctl daemon-reload"
         )
@@ -70,8 +73,8 @@ def _reasons(unit: Unit, longest_seconds: int) -> list[str]:
     reasons = []
     allowed = systemd_host.seconds(unit.text("TimeoutStopUSec"))
     if allowed is not None and allowed < longest_seconds:
-        reasons.append(f"it is killed after {allowed:g} s, and a stop of all its programs may take {longest_seconds} s")
+        reasons.append(f"it is killed after {allowed:g} s, but a stop of all its programs may take {longest_seconds} s")
     if unit.text("KillMode") not in ("mixed", "none"):
-        what = "leaves the programs behind" if unit.text("KillMode") == "process" else "ends pool processes at once"
+        what = "leaves programs behind" if unit.text("KillMode") == "process" else "ends pool processes at once"
         reasons.append(f"KillMode={unit.text('KillMode')} {what}")
     return reasons

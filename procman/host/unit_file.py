@@ -1,4 +1,4 @@
-"""Finds the settings in the text of a unit or drop-in, with their lines; pure (systemd.syntax(7))."""
+"""Parse the settings of a unit or drop-in, with their line numbers; pure (systemd.syntax(7))."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class UnitSetting:
-    """One line of a unit, joined with those that continue it; lines are counted from 1."""
+    """One setting of a unit, with its continuation lines joined; lines are counted from 1."""
 
     section: str
     name: str
@@ -18,7 +18,7 @@ class UnitSetting:
 
 
 def settings_of(text: str) -> list[UnitSetting]:
-    """Return the settings of TEXT in order; what systemd would not understand either is passed over."""
+    """Return the settings in `text` in order; lines that systemd would not understand are skipped."""
     return list(_settings(text))
 
 
@@ -35,7 +35,7 @@ def _settings(text: str) -> Iterator[UnitSetting]:
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
-    """Yield (line number, text) with continued lines joined; a comment among them is left out."""
+    """Yield (line number, text) with continuation lines joined and comments among them omitted."""
     begun, parts = 0, list[str]()
     for number, line in enumerate(text.splitlines(), 1):
         stripped = line.strip()

@@ -1,6 +1,6 @@
-"""Turns values into text that the reader of each format reads back exactly, or refuses them (S1).
+"""Quote values so that the parser of each format reads them back exactly, or refuse them (S1).
 
-One module per format; what they share is here.
+There is one module per format, and shared code is here.
 """
 
 from __future__ import annotations
@@ -10,20 +10,20 @@ import unicodedata
 
 from procman.errors import ProcmanError
 
-HINT = "Change it where procman.toml sets it."
+HINT = "Change the value in procman.toml."
 
 WORDS = {"\n": "line break", "\r": "carriage return", "\t": "tab"}
-"""What people call the characters that are refused most often."""
+"""Common names of the characters that are refused most often."""
 
 
 class Encoded(str):
-    """Text that is ready for its place in a file; the renderer prints nothing else."""
+    """Text that is quoted for its place in a file; templates print nothing else."""
 
     __slots__ = ()
 
 
 def unprintable(text: str) -> str | None:
-    """Return the name of the first character that no configuration file can carry safely, or None.
+    """Return the name of the first character that is not safe in any configuration file, or None.
 
     A line break would start a new option or section in the files that root reads (S1); lone surrogates and
     non-characters are not UTF-8, and systemd refuses a whole unit for one of them (utf8_is_valid() of systemd).
@@ -35,22 +35,22 @@ def unprintable(text: str) -> str | None:
 
 
 def comment(value: object) -> Encoded:
-    """Return VALUE as the rest of a comment line."""
+    """Return `value` for use in a comment line."""
     return Encoded(checked(value))
 
 
 def plain_name(value: object) -> Encoded:
-    """Return VALUE as it is: a name that no reader of any file takes for anything else."""
-    return matching(value, r"[A-Za-z_][A-Za-z0-9_.-]*", "a name may hold letters, digits and . _ - only")
+    """Return `value` unchanged if it is a name without a special meaning in any format."""
+    return matching(value, r"[A-Za-z_][A-Za-z0-9_.-]*", "a name may contain only letters, digits and . _ -")
 
 
 def variable_name(value: object) -> Encoded:
-    """Return VALUE as it is: the name of an environment variable."""
-    return matching(value, r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable may hold letters, digits and _ only")
+    """Return `value` unchanged if it is a valid name of an environment variable."""
+    return matching(value, r"[A-Za-z_][A-Za-z0-9_]*", "the name of a variable may contain only letters, digits and _")
 
 
 def matching(value: object, pattern: str, rule: str) -> Encoded:
-    """Return `value` as it is if it is a `pattern` from end to end; `rule` says what it may be."""
+    """Return `value` unchanged if all of it matches `pattern`. Raises ProcmanError with the reason `rule` otherwise."""
     text = checked(value)
     if not re.fullmatch(pattern, text):
         raise refusal(text, rule)
@@ -58,12 +58,12 @@ def matching(value: object, pattern: str, rule: str) -> Encoded:
 
 
 def checked(value: object) -> str:
-    """Return `value` as text; ProcmanError where no file can carry it, which does not show it."""
+    """Return `value` as text. Raises ProcmanError, without showing the value, if no file can contain it."""
     text = str(value)
     found = unprintable(text)
     if found:
-        # It may be a secret.
-        raise ProcmanError(f"a value cannot be written: it holds a {found}", hint=HINT)
+        # The value may be a secret.
+        raise ProcmanError(f"a value cannot be written: it contains a {found}", hint=HINT)
     return text
 
 
@@ -72,5 +72,5 @@ def _is_noncharacter(code: int) -> bool:
 
 
 def refusal(value: str, reason: str) -> ProcmanError:
-    """Return the error about a value that cannot be written; it is shown, so it must be no secret."""
+    """Return the error for a value that cannot be written; the message shows it, so it must not be a secret."""
     return ProcmanError(f"{value!r} cannot be written: {reason}", hint=HINT)

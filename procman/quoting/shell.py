@@ -1,4 +1,4 @@
-"""Turns values into words of POSIX sh (S1)."""
+"""Quote values for POSIX sh (S1)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from procman.quoting import Encoded, checked
 
 
 def shell(value: object) -> Encoded:
-    """Return VALUE as one word of POSIX sh."""
+    """Return `value` as one word of POSIX sh."""
     return Encoded(shlex.quote(checked(value)))
 
 
 def shell_words(words: tuple[str, ...]) -> Encoded:
-    """Return WORDS as a command line of POSIX sh."""
+    """Return `words` as a command line of POSIX sh."""
     return Encoded(" ".join(shell(word) for word in words))

@@ -1,8 +1,8 @@
-"""Turns values into text that systemd reads back exactly, by the rules of each kind of directive, or refuses them (S1).
+"""Quote values so that systemd reads them back exactly, by the rules of each kind of directive, or refuse them (S1).
 
-The rules are those of systemd 252, read back from its own parser (tests/read_by_systemd.py). `%` starts a specifier
-nearly everywhere. Commands and variables are split and unescaped as in a shell; so are lists of paths, which know no
-`\\n`; a single path is taken as it stands, quotes and all, and a backslash at its end would swallow the next line.
+The rules are those of systemd 252, tested with its own parser (tests/read_by_systemd.py). `%` starts a specifier nearly
+everywhere. Commands and variables are split and unescaped as in a shell; so are lists of paths, but without the escape
+`\\n`. A single path is read verbatim, including quotes, and a backslash at its end would continue the line.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from enum import Enum
 from procman.quoting import Encoded, comment, matching, refusal
 
 PLAIN = r"[A-Za-z0-9/._=,@:+-]+"
-"""A word that means itself without quotes, everywhere."""
+"""A word that needs no quotes in any directive."""
 
 
 class Value(Enum):
-    """What a directive takes."""
+    """The kinds of values that directives accept."""
 
     WORDS = "letters, digits, blanks and @ ~ : . _ / + , = -"
     AMOUNT = "a number with its unit, such as 512M, 50% or infinity"
@@ -30,49 +30,49 @@ PATTERNS = {
     Value.AMOUNT: r"([0-9]+(\.[0-9]+)?([A-Za-z]{0,4}|%)|infinity)?",
     Value.PATHS: r"[-+]{0,2}/.*",
 }
-"""What a value may be, besides one line of printable text; what it means is for `systemd-analyze verify` to judge."""
+"""The syntax of each kind, within one line of printable text; `systemd-analyze verify` checks the meaning."""
 
 
 def systemd_text(value: object) -> Encoded:
-    """Return VALUE for a directive that is taken as it is, such as `Description`."""
+    """Return `value` for a directive that is read verbatim, such as `Description`."""
     text = comment(value)
     if not text or text != text.strip(" "):
-        raise refusal(text, "systemd would drop the blanks at its ends")
+        raise refusal(text, "systemd would remove the blanks at its ends")
     if text.endswith("\\"):
-        raise refusal(text, "systemd would take the next line for a part of it")
+        raise refusal(text, "systemd would read the backslash at its end as a line continuation")
     return Encoded(text.replace("%", "%%"))
 
 
 def systemd_path(value: object) -> Encoded:
-    """Return the one path VALUE for a directive that takes no quotes, such as `WorkingDirectory`."""
+    """Return the path `value` for a directive with a single path and without quotes, such as `WorkingDirectory`."""
     return systemd_text(_absolute(value))
 
 
 def systemd_environment_file(value: object) -> Encoded:
-    """Return the path VALUE for `EnvironmentFile`, which takes `*`, `?` and `[` for a pattern."""
+    """Return the path `value` for `EnvironmentFile`, where `*`, `?` and `[` form patterns."""
     path = systemd_path(value)
     if re.search(r"[*?\[]", path):
-        raise refusal(path, "systemd would take it for a pattern of several files")
+        raise refusal(path, "systemd would read it as a pattern for several files")
     return path
 
 
 def systemd_paths(values: Iterable[object]) -> Encoded:
-    """Return the paths VALUES for a directive that takes a list, such as `ReadWritePaths`; each may have a - or +."""
+    """Return the paths `values` for a directive with a list, such as `ReadWritePaths`; each may begin with - or +."""
     return Encoded(" ".join(_quoted(_absolute(value, "-+")) for value in values))
 
 
 def systemd_bound_paths(values: Iterable[object]) -> Encoded:
-    """Return the paths VALUES for `BindPaths`, each to be seen where it is."""
-    # Quotes, so that a colon does not separate the path from another one.
+    """Return the paths `values` for `BindPaths`, each bound to the same path."""
+    # In quotes, because a colon would separate source and destination.
     return Encoded(" ".join(_in_quotes(_absolute(value)) for value in values))
 
 
 def systemd_command(argv: tuple[str, ...]) -> Encoded:
-    """Return ARGV for `ExecStart`; the first word is the absolute path of a program."""
+    """Return `argv` for `ExecStart`; the first word is the absolute path of a program."""
     program, *arguments = argv
     _absolute(program)
     if re.search(r"[\"'\\]", program):
-        raise refusal(program, "systemd knows no way to write a quote or a backslash in the path of a program")
+        raise refusal(program, "systemd does not support a quote or a backslash in the path of a program")
     return Encoded(" ".join([_quoted(program), *(_quoted(word).replace("$", "$$") for word in arguments)]))
 
 
@@ -82,22 +82,22 @@ def systemd_assignment(name: str, value: object) -> Encoded:
 
 
 def plain_path(value: object) -> Encoded:
-    """Return the path VALUE as it is, for logrotate, which has rules of its own for anything but plain characters."""
+    """Return the path `value` unchanged for logrotate; only characters without a special meaning are accepted."""
     return _matching(_absolute(value), r"[A-Za-z0-9/._-]+")
 
 
 def systemd_words(value: object) -> Encoded:
-    """Return VALUE as it is: plain words, in which nothing has a meaning of its own."""
+    """Return `value` unchanged if it contains only words without special characters."""
     return _matching(value, PATTERNS[Value.WORDS])
 
 
 def systemd_amount(value: object) -> Encoded:
-    """Return VALUE as it is: a number with its unit; no specifier is looked for there."""
+    """Return `value` unchanged if it is a number with a unit; systemd expands no specifiers there."""
     return _matching(value, PATTERNS[Value.AMOUNT])
 
 
 def systemd_units(names: Iterable[str]) -> Encoded:
-    """Return NAMES of units as a list; their own escapes (`dev-sda\\x2d1.device`) stay."""
+    """Return `names` of units as a list; escapes in them (`dev-sda\\x2d1.device`) are kept."""
     return Encoded(" ".join(_matching(name, r"[A-Za-z0-9:_.\\@-]+") for name in names))
 
 
@@ -114,9 +114,9 @@ def _absolute(value: object, prefixes: str = "") -> str:
     text = str(value)
     path = text.lstrip(prefixes) if prefixes else text
     if not path.startswith("/") or "/../" in f"{path}/":
-        raise refusal(text, "systemd takes an absolute path here, without ..")
+        raise refusal(text, "systemd needs an absolute path without .. here")
     return text
 
 
 def _matching(value: object, pattern: str) -> Encoded:
-    return matching(value, pattern, "systemd could take it for something else")
+    return matching(value, pattern, "it contains characters with a special meaning for systemd")

@@ -116,8 +116,8 @@ def test_options_that_break_a_promise_are_dropped_with_the_reason() -> None:
 
 def test_what_cannot_be_understood_is_told() -> None:
     assert read("celery -A x worker -c many stray").doubtful == {
-        "-c many": "expected another value for concurrency",
-        "stray": "it is no option of Celery",
+        "-c many": "not a valid value for concurrency",
+        "stray": "Celery has no such option",
     }
 
 

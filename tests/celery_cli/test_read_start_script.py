@@ -116,18 +116,18 @@ def test_directory_and_umask_follow_the_script() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("if [ -f /x ]; then", "line 2: `if [ -f /x ]`: which way it goes is not known here"),
-        (". /etc/catmaid/env", "line 2: it reads /etc/catmaid/env, and what that sets is not known here"),
-        ("mkdir -p /var/run/catmaid", "line 2: `mkdir -p /var/run/catmaid` is left out"),
-        ("N=$(nproc)", "line 2: `N=$(nproc)` needs a shell to work out"),
-        ("N=`nproc`", "line 2: `N=`nproc`` needs a shell to work out"),
-        ("cd $HOME", "line 2: $HOME is set somewhere else"),
-        ("date > /x; touch /x 2>&1", "line 2: `touch /x 2>&1` is left out"),
-        ("X='unfinished", "line 2: `X='unfinished` needs a shell to work out"),
-        ("celery worker &", "line 2: `celery worker &` needs a shell to work out"),
-        ("celery worker | tee /x", "line 2: `celery worker | tee /x` needs a shell to work out"),
+        ("if [ -f /x ]; then", "line 2: `if [ -f /x ]`: its outcome is unknown"),
+        (". /etc/catmaid/env", "line 2: it reads /etc/catmaid/env, which may set unknown variables"),
+        ("mkdir -p /var/run/catmaid", "line 2: `mkdir -p /var/run/catmaid` is ignored"),
+        ("N=$(nproc)", "line 2: `N=$(nproc)` needs a shell to evaluate"),
+        ("N=`nproc`", "line 2: `N=`nproc`` needs a shell to evaluate"),
+        ("cd $HOME", "line 2: $HOME is not set in this script"),
+        ("date > /x; touch /x 2>&1", "line 2: `touch /x 2>&1` is ignored"),
+        ("X='unfinished", "line 2: `X='unfinished` needs a shell to evaluate"),
+        ("celery worker &", "line 2: `celery worker &` needs a shell to evaluate"),
+        ("celery worker | tee /x", "line 2: `celery worker | tee /x` needs a shell to evaluate"),
         ("X='a b'; celery $X worker", "line 2: `celery $X worker`: $X without quotes becomes several words"),
-        ("cd ~catmaid", "line 2: `cd ~catmaid` needs a shell to work out"),
+        ("cd ~catmaid", "line 2: `cd ~catmaid` needs a shell to evaluate"),
     ],
 )
 def test_what_is_not_understood_is_told_with_its_line(line: str, reason: str) -> None:
@@ -138,7 +138,7 @@ def test_what_is_not_understood_is_told_with_its_line(line: str, reason: str) ->
 def test_command_that_needs_a_shell_is_not_guessed() -> None:
     script = read("exec celery worker -c $(nproc)\n")
     assert script.words == ()
-    assert script.not_understood == ["line 1: `exec celery worker -c $(nproc)` needs a shell to work out"]
+    assert script.not_understood == ["line 1: `exec celery worker -c $(nproc)` needs a shell to evaluate"]
 
 
 PIECES = [

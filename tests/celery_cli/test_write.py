@@ -181,22 +181,21 @@ def test_every_known_option_is_one_of_some_celery(kind: Kind) -> None:
 
 
 WORKER_OBJECTIONS = {
-    "-D": "-D is not possible: it detaches, and the process manager would lose sight of it",
-    "--detach": "--detach is not possible: it detaches, and the process manager would lose sight of it",
-    "--pidfile=/x": "--pidfile is not possible: "
-    "a stale pid file keeps it from starting for ever; the process manager knows the pid",
-    "-c4": "-c has a key of its own: concurrency",
-    "--concurrency=4": "--concurrency has a key of its own: concurrency",
-    "--uid=0": "--uid has a key of its own in [project]: user",
-    "-ED": "-E has a key of its own: events",
-    "-qD": "-D is not possible: it detaches, and the process manager would lose sight of it",
-    "--det": "Celery knows no option --det; "
-    "--detach is not possible: it detaches, and the process manager would lose sight of it",
-    "--beet": "Celery knows no option --beet; "
-    "--beat is not possible: a beat inside a worker is a second beat as soon as there are two workers: use [beat]",
-    "--concurency=4": "Celery knows no option --concurency; --concurrency has a key of its own: concurrency",
-    "--stat=/x": "Celery knows no option --stat; did you mean --statedb?",
-    "--help": "--help is not possible: it prints its answer and ends",
+    "-D": "-D is not allowed: it detaches the program from the process manager",
+    "--detach": "--detach is not allowed: it detaches the program from the process manager",
+    "--pidfile=/x": "--pidfile is not allowed: "
+    "a stale pid file would prevent every start; the process manager knows the pid",
+    "-c4": "-c is set with the key concurrency",
+    "--concurrency=4": "--concurrency is set with the key concurrency",
+    "--uid=0": "--uid is set with the key user in [project]",
+    "-ED": "-E is set with the key events",
+    "-qD": "-D is not allowed: it detaches the program from the process manager",
+    "--det": "Celery has no option --det; --detach is not allowed: it detaches the program from the process manager",
+    "--beet": "Celery has no option --beet; "
+    "--beat is not allowed: with a second worker, there would be a second beat: use [beat]",
+    "--concurency=4": "Celery has no option --concurency; --concurrency is set with the key concurrency",
+    "--stat=/x": "Celery has no option --stat; did you mean --statedb?",
+    "--help": "--help is not allowed: it prints text and exits",
 }
 
 
@@ -218,7 +217,7 @@ def test_option_that_is_suggested_is_one_that_may_be_used(kind: Kind) -> None:
 @pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
 def test_forbidden_option_is_refused_for_worker_and_beat(kind: Kind, word: str) -> None:
     is_missing = kind is Kind.BEAT and word in WORKER_ONLY
-    expected = f"celery beat has no option {word}" if is_missing else f"{word} is not possible: {FORBIDDEN[word]}"
+    expected = f"celery beat has no option {word}" if is_missing else f"{word} is not allowed: {FORBIDDEN[word]}"
     assert objections([word], kind) == [expected]
 
 
@@ -229,9 +228,9 @@ def test_option_of_workers_is_not_suggested_for_beat(word: str) -> None:
 
 def test_same_letter_is_another_option_for_worker_and_beat() -> None:
     assert objections(["-S", "/x"], Kind.WORKER) == []
-    assert objections(["-S", "x"], Kind.BEAT) == ["-S has a key of its own: scheduler"]
+    assert objections(["-S", "x"], Kind.BEAT) == ["-S is set with the key scheduler"]
     assert objections(["-n", "x@y"], Kind.BEAT) == []
-    assert objections(["-n", "x@y"], Kind.WORKER) == ["-n has a key of its own: hostname"]
+    assert objections(["-n", "x@y"], Kind.WORKER) == ["-n is set with the key hostname"]
 
 
 def test_each_objection_is_told_once() -> None:
@@ -267,7 +266,7 @@ def test_old_celery_takes_the_beginning_of_a_name_for_the_name(celery: Celery) -
     ],
 )
 def test_variable_that_celery_takes_for_a_forbidden_option_is_refused(name: str) -> None:
-    assert str(variable_objection(name)).startswith("Celery takes it for the option --")
+    assert str(variable_objection(name)).startswith("Celery reads it as the option --")
 
 
 @pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_WORKER_CONCURRENCY", "WORKER_DETACH", "CELERY_DETACH"])

@@ -43,8 +43,8 @@ def test_variables_of_a_program_override_those_of_the_project(tmp_path: Path) ->
         (
             'CELERY_WORKER_DETACH = "1"',
             (
-                "cannot be set here: Celery takes it for the option --detach: "
-                "it detaches, and the process manager would lose sight of it"
+                "cannot be set here: Celery reads it as the option --detach: "
+                "it detaches the program from the process manager"
             ),
         ),
         ('DB_PASSWORD = "hunter2"', SECRET.format("DB_PASSWORD")),

@@ -169,7 +169,7 @@ extra_arguments = ["-D"]
 
 def test_mistake_in_unused_defaults_is_reported(tmp_path: Path) -> None:
     (found,) = problems_with(tmp_path, "[defaults.worker]\nextra_arguments = ['-D']\n[beat]")
-    assert found.startswith("FILE:8: defaults.worker.extra_arguments: -D is not possible")
+    assert found.startswith("FILE:8: defaults.worker.extra_arguments: -D is not allowed")
 
 
 def test_soft_time_limit_must_be_below_the_hard_one(tmp_path: Path) -> None:

@@ -314,8 +314,8 @@ def test_unsupported_syntax_is_reported(tmp_path: Path) -> None:
     draft = read(tmp_path, program("", str(script)) + program("", "%(ENV_HOME)s/celery worker", "other"))
     where = "the start script of [program:catmaid-celery]"
     assert draft.warnings[:3] == [
-        f"{where}, line 2: it reads /etc/catmaid/env, and what that sets is not known here",
-        f"{where}, line 3: `exec celery -A mysite worker -c $(nproc)` needs a shell to work out",
+        f"{where}, line 2: it reads /etc/catmaid/env, which may set unknown variables",
+        f"{where}, line 3: `exec celery -A mysite worker -c $(nproc)` needs a shell to evaluate",
         f"{where}: no Celery worker or beat found",
     ]
     [problem] = [warning for warning in draft.warnings if "cannot parse [program:other]" in warning]

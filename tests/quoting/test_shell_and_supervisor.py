@@ -65,7 +65,7 @@ def test_any_value_is_read_back_by_supervisor(supervisor: Reader, values: list[s
 )
 @pytest.mark.parametrize("value", REFUSED)
 def test_value_that_could_add_a_line_is_refused(encode: Callable[[str], str], value: str) -> None:
-    with pytest.raises(ProcmanError, match="it holds a"):
+    with pytest.raises(ProcmanError, match="it contains a"):
         encode(value)
 
 

@@ -27,8 +27,8 @@ def told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], longest: i
 def test_unit_of_debian_is_told_with_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     text = told(monkeypatch, DEBIAN)
     assert text is not None
-    assert "killed after 90 s, and a stop of all its programs may take 600 s" in text
-    assert "KillMode=process leaves the programs behind" in text
+    assert "killed after 90 s, but a stop of all its programs may take 600 s" in text
+    assert "KillMode=process leaves programs behind" in text
     assert "extend_stop_timeout = true" in text
     assert "systemctl edit supervisor" in text
 

@@ -135,7 +135,7 @@ def test_value_that_could_add_a_line_is_refused(value: str, where: str) -> None:
             project = with_programs(reference(), options=Command(("x", value)))
         case _:
             project = reference(**{where: Path("/", value)})
-    with pytest.raises(ProcmanError, match="it holds a"):
+    with pytest.raises(ProcmanError, match="it contains a"):
         rendered(project)
 
 
