@@ -1,7 +1,7 @@
-"""Virtualenvs with the Celery versions that procman promises to run, made once and kept in .cache.
+"""Virtualenvs with the Celery versions that procman supports, created once and kept in .cache.
 
-A test that takes the fixture `celery_environment` (tests/conftest.py) runs once with each version, and is skipped where
-no Python fits.
+A test with the fixture `celery_environment` (tests/conftest.py) runs once with each version, and is skipped if there is
+no suitable Python.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ from pathlib import Path
 from tests.needs import requires
 
 CACHE = Path(__file__).parent.parent.joinpath(".cache").resolve()
-# As it was when the tests began: they get another home, but pip's configuration and pyenv are in the real one.
+# The environment at the start: tests get another home, but pip's configuration and pyenv are in the real one.
 ENVIRONMENT = dict(os.environ)
 RUNNING = f"{sys.version_info.major}.{sys.version_info.minor}"
 RUNNING_PYTHON = Path(sys.executable).resolve()
-"""Not the one of the checkout's virtualenv, so that several checkouts can share a cache."""
-# What procman/agent/ must run on, oldest first.
+"""Not the Python of the checkout's virtualenv, so that several checkouts can share a cache."""
+# The Pythons that procman/agent/ supports, oldest first.
 INSIDE = ("3.6", "3.7", "3.8", "3.9")
 
 
 @dataclass(frozen=True)
 class CelerySpec:
-    """A Celery to test with, the Pythons that run it (best first), and what must be installed before it and with it."""
+    """A Celery version to test with, its Pythons (best first), and the packages to install before it and with it."""
 
     version: str
     pythons: tuple[str, ...]
     requirements: tuple[str, ...]
     before: tuple[str, ...] = ()
     suffix: str = ""
-    """Of its directory, where two are alike."""
+    """The end of the name of its directory, if two specs have the same version."""
 
     @property
     def missing(self) -> str:
-        """Say what is missing where none of its Pythons is found."""
+        """Return the reason of a skip if none of its Pythons is found."""
         oldest, *_, newest = sorted(self.pythons, key=_numbers)
         return f"no Python {oldest} to {newest} found for Celery {self.version}"
 
@@ -56,7 +56,7 @@ class CeleryEnvironment:
 
     @property
     def python(self) -> Path:
-        """The virtualenv's Python."""
+        """Return the virtualenv's Python."""
         return self.directory / "bin" / "python"
 
 
@@ -64,8 +64,8 @@ def _running_first(*pythons: str) -> tuple[str, ...]:
     return tuple(sorted(pythons, key=lambda python: python != RUNNING))
 
 
-# pip 24.1 refuses the metadata of Celery 5.1 (`pytz>dev`). Both older ones look for plug-ins by pkg_resources, which
-# setuptools lost in version 82; Celery 5.1 does not run on Python 3.13, where `logging` lost what it calls.
+# pip 24.1 refuses the metadata of Celery 5.1 (`pytz>dev`). The two older versions find plug-ins with pkg_resources,
+# which setuptools 82 removed. Celery 5.1 does not run on Python 3.13, which removed a function of `logging`.
 CELERY_4_4 = CelerySpec(
     version="4.4.7",
     pythons=("3.8", "3.9", "3.10", "3.7", "3.6"),
@@ -95,19 +95,19 @@ CELERY_GREEN = CelerySpec(
 
 @cache
 def find_python(version: str) -> Path | None:
-    """Return a Python of this version (`3.8`): the running one, one on PATH, or one of pyenv's."""
+    """Return a Python of this version (`3.8`): the running one, one in PATH, or one of pyenv."""
     if version == RUNNING:
         return RUNNING_PYTHON
     return next((candidate for candidate in _candidates(version) if _is_python(candidate, version)), None)
 
 
 def oldest_python() -> Path | None:
-    """Return the oldest Python found that procman/agent/ must run on and that is older than procman's own."""
+    """Return the oldest Python found that procman/agent/ supports but procman itself does not."""
     return next((python for python in map(find_python, INSIDE) if python), None)
 
 
 def environment_of(spec: CelerySpec) -> CeleryEnvironment | None:
-    """Return the virtualenv of SPEC, made now unless it is there; None where no Python fits."""
+    """Return the virtualenv of `spec`, created if it does not exist; None if there is no suitable Python."""
     requires("celery")
     return _environment_of(spec)
 
@@ -125,10 +125,10 @@ def _environment_of(spec: CelerySpec) -> CeleryEnvironment | None:
 
 
 def make_virtualenv(directory: Path, python: Path, requirements: Sequence[str], *, before: Sequence[str] = ()) -> None:
-    """Make DIRECTORY a virtualenv of PYTHON with REQUIREMENTS, unless it is one; BEFORE is installed ahead of them.
+    """Create a virtualenv of `python` with `before`, then `requirements`, in `directory`, unless it exists.
 
-    It counts only with the file `made-for`, which is written last. (Built elsewhere and renamed it would be whole at
-    once, but its scripts would name the other place.) The lock lets several test processes want it at the same time.
+    It is complete only with the file `made-for`, which is written last. (It cannot be built elsewhere and renamed,
+    because its scripts would name the other directory.) The lock allows several test processes to call this at once.
     """
     made_for = directory / "made-for"
     desired = "\n".join([str(python), *before, *requirements, ""])
@@ -146,7 +146,7 @@ def make_virtualenv(directory: Path, python: Path, requirements: Sequence[str], 
 
 
 def report() -> list[str]:
-    """Say which Python runs which Celery, or what is missing."""
+    """Return which Python runs which Celery, or which one is missing."""
     lines = []
     for spec in CELERY_SPECS:
         python = next(filter(None, map(find_python, spec.pythons)), None)
@@ -162,13 +162,13 @@ def _candidates(version: str) -> Iterator[Path]:
     for directory in ENVIRONMENT.get("PATH", os.defpath).split(os.pathsep):
         yield Path(directory) / f"python{version}"
     pyenv = Path(ENVIRONMENT.get("PYENV_ROOT") or Path(ENVIRONMENT.get("HOME", "/")) / ".pyenv")
-    # Unlike pathlib's, this one passes over what may not be read: PYENV_ROOT can be another user's, as after `su`.
+    # Unlike pathlib's, this glob skips unreadable directories: PYENV_ROOT can be another user's, as after `su`.
     found = glob.glob(f"versions/{version}.*/bin/python{version}", root_dir=pyenv)  # noqa: PTH207
     yield from (pyenv / python for python in sorted(found, reverse=True))
 
 
 def _is_python(candidate: Path, version: str) -> bool:
-    # pyenv's shims stand on PATH for versions that they refuse to run; Debian's Python may come without ensurepip.
+    # pyenv's shims in PATH refuse to run some versions; Debian's Python may lack ensurepip.
     if not os.access(candidate, os.X_OK):
         return False
     asked = "import sys, ensurepip, venv; print('%d.%d' % sys.version_info[:2])"
@@ -181,7 +181,7 @@ def _django(version: str) -> tuple[str, ...]:
         return (
             "Django==3.2.25",
             "asgiref==3.4.1",
-            "importlib-metadata==4.8.3",  # kombu 4.6 cannot read the entry points of later ones
+            "importlib-metadata==4.8.3",  # kombu 4.6 cannot read the entry points of later versions
             "pytz==2022.7.1",
             "sqlparse==0.4.4",
             "typing-extensions==4.1.1",

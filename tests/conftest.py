@@ -1,4 +1,4 @@
-"""What every test gets: a home of its own, and the Celery versions that procman promises to run."""
+"""Fixtures for all tests: a private home, and the Celery versions that procman supports."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.reachable import make_virtualenv, public_directory
 
 pytest_plugins = ["tests.no_omissions"]
 
-# How fast a machine is, or how busy, fails no test.
+# A slow or busy machine must not fail a test.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -34,7 +34,7 @@ hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure() -> None:
-    # What a shell starts in the background ignores it, and so does all that is started there; tests interrupt procman.
+    # Background jobs of a shell and their children ignore SIGINT, with which tests interrupt procman.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -45,18 +45,18 @@ def pytest_report_header() -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest selects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests that use certain fixtures their markers."""
+    """Add the markers of fixtures to the tests that use them."""
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             for marker in needs.OF_FIXTURES.get(fixture, ()):
                 item.add_marker(marker)
-            if fixture == "reachable_python":  # which takes ten seconds to make
+            if fixture == "reachable_python":  # takes ten seconds to create
                 item.add_marker(pytest.mark.xdist_group(fixture))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Remember which test runs, and skip one that needs root where there is none."""
+    """Record the running test, and skip it if it needs root and this is not root."""
     needs.running[:] = [item]
     marker = item.get_closest_marker("root")
     if marker and os.geteuid() != 0:
@@ -73,7 +73,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     if owner := Path(__file__).stat().st_uid:
-        # As behind sudo: root runs procman from a checkout of whoever made it.
+        # As with sudo: root runs procman from the checkout of another user.
         monkeypatch.setenv("SUDO_UID", str(owner))
     for variable, directory in {
         "XDG_CONFIG_HOME": ".config",
@@ -113,7 +113,7 @@ def reachable_python() -> Iterator[Path]:
 
 @pytest.fixture
 def supervisord() -> Iterator[Supervisord]:
-    """A supervisord of the test's own; not started yet."""
+    """Return a supervisord for this test, not started yet."""
     own = Supervisord()
     try:
         yield own

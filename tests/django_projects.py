@@ -1,4 +1,4 @@
-"""Small Django projects with a Celery app, for tests to misbehave in."""
+"""Small Django projects with a Celery app, for tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if __name__ == "__main__":
 
 
 def make_project(directory: Path, settings: str, *, package: str = "site1") -> Path:
-    """Make DIRECTORY a Django project `site1` with the text SETTINGS in its settings module; return DIRECTORY."""
+    """Create a Django project in `directory` with `settings` in its settings module; return `directory`."""
     for path, text in {
         "manage.py": MANAGE,
         f"{package}/__init__.py": "",

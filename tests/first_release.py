@@ -1,10 +1,10 @@
-"""What the first release left on a disk, recorded in first_release.tar.xz: what every later release must upgrade.
+"""The files that the first release installed, recorded in first_release.tar.xz, which every later release must upgrade.
 
-It was made by `procman install` of commit db46990 in a booted host (tests/host), and is never made again. Below `disk`:
-`old-systemd`, the system's, under systemd, and `old-supervisor`, a user's whose home is /srv/old-supervisor, under
-procman's own supervisord; each with a worker, beat and the watcher, their states with one generation, one event and one
-hold, without logs and without what a running program writes. Below `interrupted`: pending.json and manifest.json of a
-second install of each that was killed while it restarted the worker.
+`procman install` of commit db46990 created them on a booted host (tests/host); the archive is never created again.
+Below `disk` are two projects: `old-systemd`, in system scope under systemd, and `old-supervisor`, in user scope with
+the home /srv/old-supervisor, under procman's own supervisord. Each has a worker, beat and the watcher, and a state with
+one generation, one event and one hold, without logs and files of running programs. Below `interrupted` are pending.json
+and manifest.json of a second install of each, which was killed while it restarted the worker.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RENAMED = {
     "observed.py": "worker_state.py",
     "threads.py": "native_threads.py",
 }
-"""Files of the agent, by what the first release called them."""
+"""Files of the agent, by their names in the first release."""
 
 
 def unpacked() -> bytes:

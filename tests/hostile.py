@@ -1,4 +1,4 @@
-"""Values that break naive quoting, for every test that writes what another program reads."""
+"""Values that break naive quoting, for all tests that write files for another program."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ HOSTILE = (
     "x" * 10_000,
     " ;" * 2_000,
 )
-"""Every one of them can be written."""
+"""Texts that can be written to every file."""
 
 REFUSED = (
     "a\nb",
@@ -110,7 +110,7 @@ REFUSED = (
     "a\ufdd0b",
     "a\U0001ffffb",
 )
-"""None of them can be written."""
+"""Texts that can be written to no file."""
 
 TEXTS = strategies.lists(
     strategies.sampled_from([text for text in HOSTILE if len(text) < 50])
@@ -118,4 +118,4 @@ TEXTS = strategies.lists(
     | strategies.characters(),
     max_size=12,
 ).map("".join)
-"""Hostile pieces put together, some of which cannot be written."""
+"""Combinations of hostile pieces; some of them cannot be written."""

@@ -1,7 +1,7 @@
-"""What a test needs, said by its markers, which is how `make unit` leaves tests out.
+"""The needs of a test as markers, by which `make unit` deselects tests.
 
-A test gets a marker from its module, from a decorator, or from a fixture it uses. What starts a real program calls
-`requires`, which fails a test without the marker. tests/conftest.py keeps `running` and gives the markers.
+A test gets a marker from its module, a decorator or a fixture. Code that starts a real program calls `requires`, which
+fails a test without the marker. tests/conftest.py adds the markers of fixtures and keeps `running`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ OF_FIXTURES = {
     "reachable_python": ("celery",),
     "supervisord": ("supervisord",),
 }
-"""The markers that a test gets with a fixture, by the fixture's name."""
+"""The markers that come with a fixture, by its name."""
 
 running: list[pytest.Item] = []
-"""The test that is set up or runs; none while one is torn down."""
+"""The test that is being set up or runs; empty during teardown."""
 
 
 def requires(marker: str) -> None:
-    """Fail the running test unless it carries `marker`."""
+    """Fail the running test unless it has `marker`."""
     for item in running:
         if not item.get_closest_marker(marker):
             pytest.fail(f"{item.nodeid} needs @pytest.mark.{marker}")

@@ -1,6 +1,6 @@
-"""A pytest plugin: where CI=true, a test that was left out is a test that failed.
+"""A pytest plugin that fails skipped tests if CI=true, except those that miss an interpreter.
 
-A missing interpreter alone excuses one: no machine has them all. tests/conftest.py loads it.
+No machine has all interpreters. tests/conftest.py loads the plugin.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Generator
 import pytest
 
 EXCUSE = "no Python "
-"""How the reason of a skip begins that names an interpreter which was not found."""
+"""The start of the reason of a skip for a missing interpreter."""
 
 
 def _is_omission(report: pytest.TestReport | pytest.CollectReport) -> bool:

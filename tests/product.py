@@ -1,4 +1,4 @@
-"""procman as its users have it: the command line, an embedded supervisord and the demo project, below one directory."""
+"""procman as users run it, in one directory: the command line, an embedded supervisord and the demo project."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ for number in range(times):
 """
 
 PATIENCE_SECONDS = 60.0
-"""How long a test waits for something that should come soon."""
+"""How long a test waits for something that should happen soon."""
 
 
 class Product:
-    """One project of user scope with its own supervisord; `close` ends everything that it started."""
+    """A project in user scope with its own supervisord; `close` ends everything that it started."""
 
     def __init__(self, environment: CeleryEnvironment) -> None:
-        # Short, because a unix socket's path has at most 107 bytes.
+        # A short name, because the path of a unix socket has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="pm"))
         self.virtualenv = environment.directory
         self.data = self.directory / "data"
@@ -53,19 +53,19 @@ class Product:
             "XDG_DATA_HOME": str(self.directory / "d"),
             "PYTHONPATH": str(DEMO.parent),
             "DEMO_DATA_DIRECTORY": str(self.data),
-            # As behind sudo: root runs procman from a checkout of whoever made it.
+            # As with sudo: root runs procman from the checkout of another user.
             "SUDO_UID": str(DEMO.stat().st_uid),
         }
         self.configuration = self.directory / "procman.toml"
         self.checks_before_installs = False
-        """What `procman check` does takes some seconds, and has tests of its own."""
+        """Off by default: `procman check` takes some seconds and has its own tests."""
 
     @property
     def supervisord_configuration(self) -> Path:
         return self.directory / "c/procman/supervisor/supervisord.conf"
 
     def configure(self, programs: str, *, environment: str = "", project: str = "") -> None:
-        """Write procman.toml with the demo project and the tables PROGRAMS; PROJECT are more keys of `[project]`."""
+        """Write procman.toml with the demo project and the tables `programs`; `project`: more keys of `[project]`."""
         self.configuration.write_text(
             f"""
 [project]
@@ -90,7 +90,7 @@ mode = "embedded"
         )
 
     def procman(self, *arguments: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run procman; with CHECK its exit status must be 0."""
+        """Run procman; with `check`, its exit status must be 0."""
         if arguments[0] == "install" and not self.checks_before_installs:
             arguments = (*arguments, "--no-check")
         done = subprocess.run(
@@ -108,7 +108,7 @@ mode = "embedded"
 
     @property
     def procman_line(self) -> str:
-        """The words by which messages call procman for this project."""
+        """Return the command that messages name for this project."""
         return f"procman --config {self.configuration}"
 
     def status(self) -> dict[str, dict[str, Any]]:
@@ -117,7 +117,7 @@ mode = "embedded"
         return {program["name"]: program for program in document["programs"]}
 
     def supervisorctl(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-        """Run supervisorctl as an administrator would."""
+        """Run supervisorctl as an administrator does."""
         command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", str(self.supervisord_configuration)]
         return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
 
@@ -126,18 +126,18 @@ mode = "embedded"
         return int(self.supervisorctl("pid").stdout)
 
     def send(self, task: str, *arguments: object, queue: str | None = None, times: int = 1) -> None:
-        """Send TASK of the demo's `counting` app; with TIMES above 1 the first argument counts up."""
-        said = json.dumps([task, list(arguments), queue, times])
+        """Send `task` of the demo's `counting` app; with `times` above 1, the first argument counts up."""
+        request = json.dumps([task, list(arguments), queue, times])
         environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(DEMO)}
-        subprocess.run([self.virtualenv / "bin/python", "-c", SEND, said], env=environment, cwd=DEMO, check=True)
+        subprocess.run([self.virtualenv / "bin/python", "-c", SEND, request], env=environment, cwd=DEMO, check=True)
 
     def counted(self, name: str) -> Counter[int]:
-        """Return how often each number stands in the file NAME (`started`, `finished`)."""
+        """Return how often each number is in the file `name` (`started`, `finished`)."""
         path = self.data / "counted" / name
         return Counter(int(line) for line in path.read_text().split()) if path.exists() else Counter()
 
     def processes(self) -> list[psutil.Process]:
-        """Return every process that was started through this product's launcher or belongs to such a one."""
+        """Return all processes of this product's programs."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -148,14 +148,14 @@ mode = "embedded"
         return found
 
     def main_processes(self, node_name: str) -> list[int]:
-        """Return the pids of the main processes of a worker, told by their node name, or of `beat`."""
+        """Return the pids of the main processes with `node_name` in their command line, or of `beat`."""
         alike = [each for each in self.processes() if any(node_name in word for word in _arguments(each))]
         pids = {each.pid for each in alike}
         return [each.pid for each in alike if _parent(each) not in pids]
 
     @staticmethod
     def command_line(pid: int) -> str:
-        """Return how process PID was called."""
+        """Return the command line of process `pid`."""
         return " ".join(_arguments(psutil.Process(pid)))
 
     def close(self) -> None:
@@ -174,9 +174,9 @@ mode = "embedded"
 
 
 def eventually(probe: Callable[[], bool], what: str, patience: float = PATIENCE_SECONDS) -> None:
-    """Wait until PROBE says True; fail with WHAT if that takes too long.
+    """Wait until `probe` returns True; fail with `what` if that takes longer than `patience` seconds.
 
-    Most of the time nobody asks: what is waited for needs the processor itself.
+    The pauses grow with the duration of the probe, to leave the processor to the programs.
     """
     deadline = time.monotonic() + patience
     asked = time.monotonic()

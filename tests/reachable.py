@@ -1,6 +1,6 @@
-"""Directories and a virtualenv that any user can reach, for tests that root runs as somebody else.
+"""Directories and a virtualenv that every user can read, for tests that root runs as another user.
 
-pytest keeps its own temporary directories private, and Pythons often stand below somebody's home.
+The temporary directories of pytest are private, and Pythons are often below a home directory.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from tests.celery_environments import CELERY_5_7, RUNNING, environment_of
 
 IS_ROOT = os.geteuid() == 0
 SOMEBODY = "nobody"
-"""Who root becomes in these tests."""
+"""The user that root becomes in these tests."""
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 @contextmanager
 def public_directory() -> Iterator[Path]:
-    """Make a directory that every user can look into, and remove it."""
+    """Create a directory that every user can read, and remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="procman-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
 def as_somebody(check: Callable[[], None]) -> None:
-    """Call CHECK without root's rights: in a child that becomes SOMEBODY, if this is root."""
+    """Call `check` without privileges: in a child process that becomes `SOMEBODY`, if this is root."""
     if not IS_ROOT:
         check()
         return
@@ -59,19 +59,19 @@ def as_somebody(check: Callable[[], None]) -> None:
 
 
 def make_virtualenv(directory: Path) -> Path:
-    """Make DIRECTORY a virtualenv with Celery 5.7 and Django whose Python anybody can run; return that Python.
+    """Create a virtualenv with Celery 5.7 and Django whose Python every user can run; return that Python.
 
-    Its packages are those of another virtualenv, perhaps of another Python: good enough to load an app.
+    Its packages are copied from a virtualenv of a possibly different Python, which is enough to load an app.
     """
     python = SYSTEM_PYTHON if IS_ROOT else Path(sys.executable)
     version = re.fullmatch(r"python(3\.1\d)", python.resolve().name) if IS_ROOT else RUNNING
     if not version:
-        pytest.skip("no Python 3.10 or later in /usr/bin, which another user could run")
+        pytest.skip("no Python 3.10 or later in /usr/bin, which other users can run")
     environment = environment_of(CELERY_5_7)
     assert environment
     subprocess.run([python, "-m", "venv", "--without-pip", directory], check=True)
     [packages] = directory.glob("lib/python3.*/site-packages")
     found = environment.directory / "lib" / f"python{RUNNING}" / "site-packages"
-    # Copied, because the checkout may stand where nobody else can look; compiled, because nobody could write that here.
+    # Copied, because the checkout may be unreadable for other users; with bytecode, because they cannot write it here.
     shutil.copytree(found, packages, dirs_exist_ok=True)
     return directory / "bin" / "python"

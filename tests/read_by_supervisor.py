@@ -1,4 +1,4 @@
-"""Asks supervisor's own reader, in every version that counts, what supervisord would make of a file."""
+"""Read a file with supervisor's own parser, in every supported version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from tests.celery_environments import CACHE, RUNNING_PYTHON, make_virtualenv
 
 NEWEST = version("supervisor")
-"""A fresh virtualenv for the tests gets the newest there is."""
+"""The virtualenv of the tests has the newest version."""
 
 OLDER = sorted({"4.2.5", "4.3.0"} - {NEWEST})
 VERSIONS = (NEWEST, *(pytest.param(version, marks=pytest.mark.versions) for version in OLDER))
@@ -28,12 +28,12 @@ MAIN_SECTIONS = ["supervisord", "include"]
 
 @dataclass(frozen=True)
 class Reader:
-    """A running `supervisor_reader`; its module says what the answers hold."""
+    """A running `supervisor_reader`; its module describes the answers."""
 
     process: subprocess.Popen[str]
 
     def read(self, included: str, *, main: str = MAIN, directories: Iterable[str | Path] = ()) -> dict[str, Any]:
-        """Return the answer for INCLUDED, a file that MAIN includes; DIRECTORIES are made first."""
+        """Return the answer for `included`, a file that `main` includes; `directories` are created first."""
         assert self.process.stdin
         assert self.process.stdout
         question = {"main": main, "included": included, "directories": [str(path) for path in directories]}
@@ -62,6 +62,6 @@ def _python_with(desired: str) -> Path:
     if desired == NEWEST:
         return Path(sys.executable)
     directory = CACHE / f"supervisor-{desired}"
-    # 4.2.5 asks pkg_resources for its version, which later versions of setuptools no longer have.
+    # 4.2.5 reads its version with pkg_resources, which later versions of setuptools lack.
     make_virtualenv(directory, RUNNING_PYTHON, (f"supervisor=={desired}", "setuptools<81"))
     return directory / "bin" / "python"

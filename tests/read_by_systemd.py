@@ -1,4 +1,4 @@
-"""Asks systemd's own parser what it makes of units: `systemd --test --user`, which needs no booted systemd."""
+"""Read units with systemd's own parser, `systemd --test --user`, which needs no booted systemd."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SYSTEMD = next(
 )
 
 TARGETS = ("basic.target", "shutdown.target", "sysinit.target")
-"""What every unit depends on, and --test wants to have."""
+"""Units that every unit depends on, and that --test requires."""
 
 Read = Mapping[str, list[str]]
-"""What was read of one unit: the values of each directive, as systemd names and prints them."""
+"""The values of each directive of one unit, as systemd names and prints them."""
 
 
 def read_units(units: Mapping[str, str]) -> dict[str, Read]:
-    """Return what systemd reads of UNITS, given as text by name; what systemd refused altogether is missing."""
+    """Return `units`, given as text by name, as systemd reads them; a unit that systemd refuses is missing."""
     assert SYSTEMD, "no systemd on this machine: apt-get install systemd"
     with tempfile.TemporaryDirectory() as directory:
         base = Path(directory)
@@ -75,7 +75,7 @@ def _parse(dump: str, units: Mapping[str, str]) -> dict[str, Read]:
 
 
 def command_of(unit: Read) -> list[str]:
-    """Return the words of the unit's command as they reach the program; its dollars are expanded when it is started."""
+    """Return the words of the unit's command as the program gets them, after systemd's expansion of `$$`."""
     [line] = unit["Command Line"]
     words = re.findall(r"""(?:"(?:[^"\\]|\\.)*"|[^ "])+""", line, re.DOTALL)
     return [_after_expansion(re.sub(r'"((?:[^"\\]|\\.)*)"', _unescaped, word, flags=re.DOTALL)) for word in words]
@@ -86,6 +86,6 @@ def _unescaped(quoted: re.Match[str]) -> str:
 
 
 def _after_expansion(word: str) -> str:
-    # systemd.service(5): "$$" is a dollar; any other would have been replaced by a variable.
+    # systemd.service(5): "$$" becomes a dollar; a single one would start a variable.
     assert not re.search(r"(?<!\$)(\$\$)*\$(?!\$)", word), f"{word!r} would be expanded"
     return word.replace("$$", "$")

@@ -1,4 +1,4 @@
-"""`make units`: renders the reference deployments and writes each below units/ in a directory of its own."""
+"""`make units`: render the reference deployments, each into its directory below units/."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEPLOYMENTS = {
     "systemd": (BackendName.SYSTEMD, "procman.toml"),
     "systemd-user": (BackendName.SYSTEMD, "procman-user.toml"),
 }
-"""By directory: the backend, and which file describes the project."""
+"""By directory: the backend, and the file that describes the project."""
 
 HOME = {"HOME": "/home/catmaid"}
 
@@ -30,19 +30,19 @@ def project(deployment: str) -> Project:
 
 
 def rendering(deployment: str) -> Rendering:
-    """Return what is rendered of it."""
+    """Return the rendered files of a deployment."""
     desired = project(deployment)
     return backend_named(desired.backend).render(desired)
 
 
 def agent_files(deployment: str) -> list[RenderedFile]:
-    """Return the launcher and what it imports; units/ holds no copy of them."""
+    """Return the launcher and the files that it imports, of which units/ has no copy."""
     library = project(deployment).directories.library
     return [file for file in rendering(deployment).files if file.path.parent == library]
 
 
 def unit_files(deployment: str) -> dict[Path, RenderedFile]:
-    """Return everything else that is rendered, by its path below units/."""
+    """Return all other rendered files, by their path below units/."""
     agent = agent_files(deployment)
     return {
         UNITS / deployment / file.path.relative_to("/"): file
@@ -52,7 +52,7 @@ def unit_files(deployment: str) -> dict[Path, RenderedFile]:
 
 
 def main() -> None:
-    """Write all of them again, so that a file that is no longer rendered is gone."""
+    """Write all files again, and remove those that are no longer rendered."""
     for deployment in DEPLOYMENTS:
         shutil.rmtree(UNITS / deployment, ignore_errors=True)
         for path, file in unit_files(deployment).items():

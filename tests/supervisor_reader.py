@@ -1,7 +1,7 @@
-"""supervisor's own reader as a process, in whichever version it is started with: what does supervisord make of a file?
+"""Run supervisor's own parser as a process, in the version of its Python, to see how supervisord reads a file.
 
-A question is a line of JSON: {"main": text, "included": text, "directories": [paths to make]}. The answer is
-{"sections": [...], "programs": {"group:name": {...}}, "supervisord": {...}}, or {"error": why it would not start}.
+A question is a line of JSON: {"main": text, "included": text, "directories": [paths to create]}. The answer is
+{"sections": [...], "programs": {"group:name": {...}}, "supervisord": {...}}, or {"error": why it does not start}.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from supervisor import datatypes
 from supervisor.options import ClientOptions, ServerOptions, UnhosedConfigParser
 from supervisor.process import Subprocess
 
-# The question is what name supervisord asks for, not who is on this host.
+# The test needs the name that supervisord looks up, not the users of this host.
 datatypes.pwd = SimpleNamespace(getpwnam=lambda name: (name, "x", name), getpwuid=lambda uid: None)
 
 OPTIONS = (
@@ -28,7 +28,7 @@ OPTIONS = (
 
 
 def answer(directory: Path, question: dict[str, Any]) -> dict[str, Any]:
-    """Have supervisord read a main file and one that it includes."""
+    """Return how supervisord reads a main file and a file that it includes."""
     for path in question["directories"]:
         Path(path).mkdir(parents=True, exist_ok=True)
     main, included = directory / "supervisord.conf", directory / "conf.d" / "ours.conf"
@@ -59,15 +59,15 @@ def answer(directory: Path, question: dict[str, Any]) -> dict[str, Any]:
 
 
 def program(config: Any) -> dict[str, Any]:
-    """Return what supervisord would do; argv as it hands it to exec."""
-    config.options.check_execv_args = lambda *_: None  # nothing is there to be run: what counts is how it is split
+    """Return how supervisord would run a program, with the argv that it passes to exec."""
+    config.options.check_execv_args = lambda *_: None  # the command does not exist; only its parsing matters
     read = {name: getattr(config, name) for name in OPTIONS}
     restart = getattr(config.autorestart, "__name__", config.autorestart)
     return {**read, "argv": Subprocess(config).get_execv_args()[1], "user": config.uid, "autorestart": restart}
 
 
 def server_url(main: Path) -> str:
-    """Return where supervisorctl would look for supervisord."""
+    """Return the address at which supervisorctl would connect to supervisord."""
     options = ClientOptions()
     options.read_config(str(main))
     url: str = options.configroot.supervisorctl.serverurl
@@ -75,7 +75,7 @@ def server_url(main: Path) -> str:
 
 
 def serve() -> None:
-    """Answer until stdin ends."""
+    """Answer questions until the end of stdin."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         (directory / "conf.d").mkdir()

@@ -1,4 +1,4 @@
-"""docs/architecture.md names every package in the order of its layer, every contract, and only what exists."""
+"""docs/architecture.md names every package in the order of the layers, every contract, and only existing files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _cells(section: str, column: int) -> list[str]:
     return [row.split("|")[column].strip() for row in rows if not row.startswith(("| layer", "| | in short"))]
 
 
-def test_packages_are_named_in_the_order_of_their_layers() -> None:
+def test_packages_are_in_the_order_of_their_layers() -> None:
     parts = [re.findall(r"`([\w.]+)`", cell) for cell in _cells("Packages", 2)]
     numbers = [int(cell) for cell in _cells("Packages", 1)]
     assert numbers == sorted(numbers)
@@ -37,13 +37,13 @@ def test_every_contract_has_a_row() -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_files_that_are_named_exist(section: str) -> None:
+def test_named_files_exist(section: str) -> None:
     named = re.findall(r"`([\w./]+(?:/|\.py))`", SECTIONS[section])
     places = (ROOT, ROOT / "procman", ROOT / "procman/backends/systemd")
     assert [name for name in named if not any((place / name).exists() for place in places)] == []
 
 
-def test_contracts_that_the_code_refers_to_are_on_the_page() -> None:
+def test_contracts_named_in_the_code_are_on_the_page() -> None:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "procman").rglob("*.py")]
     used = {number for text in sources for number in re.findall(r"\(([RSU]\d+)\)", text)}
     assert used - set(CONTRACTS) == set()

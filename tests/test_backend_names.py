@@ -1,4 +1,4 @@
-"""Only the backends know which one it is: everybody else asks its record, so that a third needs no search for names."""
+"""Only backends are compared by name: all other code asks their records, so that a new backend needs no search."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from procman.model import BackendName, SupervisorMode
 from tests.test_layers import Import, imports, module_sources, within
 
 READERS = ("procman.init", "procman.lint")
-"""Read formats, those of supervisord and systemd."""
+"""The parts that read the file formats of supervisord and systemd."""
 
 HOMES = {
     BackendName.__name__: ("procman.backends", "procman.project", *READERS),
@@ -23,7 +23,7 @@ NAMES = {name.value for name in BackendName}
 
 
 def violations(module: str, text: str) -> list[str]:
-    """Return what TEXT, that of MODULE, has of a backend."""
+    """Return the decisions by name in `text`, the source of `module`."""
     tree = ast.parse(text)
     found = [*_members(module, tree)]
     if not _is_at_home(module, ("procman.backends", *READERS)):
@@ -49,7 +49,7 @@ def _members(module: str, tree: ast.AST) -> Iterator[str]:
 
 
 def _asks(node: ast.AST) -> bool:
-    """Say whether NODE decides by what is called a backend: compares it with a name, or looks it up in a table."""
+    """Return whether `node` decides by the name of a backend: a comparison, or a lookup in a table."""
     match node:
         case ast.Compare(left=left, comparators=others):
             sides = (left, *others)
@@ -62,7 +62,7 @@ def _asks(node: ast.AST) -> bool:
 
 
 def _is_backend(node: ast.AST) -> bool:
-    """Say whether NODE is a name or a field with `backend` in it, or its value."""
+    """Return whether `node` is a name or a field with `backend` in it, or its value."""
     match node:
         case ast.Attribute(value=inner, attr="value" | "name"):
             return _is_backend(inner)
@@ -79,7 +79,7 @@ def _is_concrete(one: Import) -> bool:
     return any(within(one.imported, f"procman.backends.{name}") for name in NAMES)
 
 
-def test_nobody_else_knows_which_backend_it_is() -> None:
+def test_no_other_module_names_a_backend() -> None:
     assert [each for module, text in module_sources().items() for each in violations(module, text)] == []
 
 
@@ -106,7 +106,7 @@ def test_nobody_else_knows_which_backend_it_is() -> None:
         "import_module('procman.backends.systemd.verify')",
     ],
 )
-def test_question_by_name_is_found(text: str) -> None:
+def test_decision_by_name_is_found(text: str) -> None:
     assert violations("procman.deploy.prepare", text) != []
     assert violations("procman.backends.systemd.states", text) == []
 
@@ -122,5 +122,5 @@ def test_question_by_name_is_found(text: str) -> None:
         "from procman.backends import backend_named",
     ],
 )
-def test_question_to_the_record_is_left_alone(text: str) -> None:
+def test_decision_by_record_is_allowed(text: str) -> None:
     assert violations("procman.deploy.prepare", text) == []

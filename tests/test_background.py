@@ -1,4 +1,4 @@
-"""Calls in threads: the answer comes back as from a plain call, several run at once, what hangs is given up (R10)."""
+"""Calls in threads: results and errors as from a plain call, several at once, and a timeout (R10)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from procman.background import Background, batches, side_by_side
 from procman.errors import ProcmanError
 
 
-def test_answer_is_waited_for_only_where_it_is_needed() -> None:
+def test_only_result_waits_for_the_call() -> None:
     called, may_go_on = threading.Event(), threading.Event()
 
     def answer() -> int:
@@ -29,30 +29,30 @@ def test_answer_is_waited_for_only_where_it_is_needed() -> None:
     assert background.result() == 7
 
 
-def test_answer_in_time_is_returned() -> None:
+def test_result_in_time_is_returned() -> None:
     assert Background(lambda: 7).result(60) == 7
 
 
-def test_answer_may_be_none() -> None:
+def test_result_may_be_none() -> None:
     assert Background(lambda: None).result(60) is None
 
 
 @pytest.mark.parametrize("timeout", [None, 60])
-def test_error_is_raised_where_the_answer_is_needed(timeout: float | None) -> None:
+def test_error_is_raised_by_result(timeout: float | None) -> None:
     background = Background(lambda: (_ for _ in ()).throw(ProcmanError("as it was")))
     with pytest.raises(ProcmanError, match="as it was"):
         background.result(timeout)
 
 
-def test_call_that_takes_longer_is_given_up() -> None:
+def test_call_that_exceeds_the_timeout_is_abandoned() -> None:
     reader, writer = os.pipe()
     with pytest.raises(ProcmanError, match=r"no result within 0.1 s"):
         Background(lambda: os.read(reader, 1)).result(0.1)
     os.close(writer)
 
 
-def test_process_ends_although_a_disk_holds_its_thread_up(tmp_path: Path) -> None:
-    """A pipe that nobody writes to holds up whoever opens it, as a dead disk does."""
+def test_process_ends_although_a_disk_blocks_its_thread(tmp_path: Path) -> None:
+    """Opening a pipe without a writer blocks, as a dead disk does."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     code = f"from procman.background import Background; Background(lambda: open({str(pipe)!r}).read()).result(0.5)"
@@ -64,16 +64,16 @@ def test_process_ends_although_a_disk_holds_its_thread_up(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("size", "expected"), [(1, ["w", "w", "w", "b"]), (2, ["ww", "w", "b"]), (9, ["www", "b"])])
-def test_unlike_items_are_never_in_one_batch(size: int, expected: list[str]) -> None:
+def test_different_items_are_never_in_one_batch(size: int, expected: list[str]) -> None:
     assert ["".join(batch) for batch in batches("wwwb", size, lambda kind: kind)] == expected
 
 
-def test_each_call_goes_on_while_another_waits() -> None:
+def test_calls_run_while_another_waits() -> None:
     both = threading.Barrier(2, timeout=60)
     assert sorted(side_by_side([both.wait, both.wait])) == [0, 1]
 
 
-def test_first_call_to_end_is_the_first_yielded() -> None:
+def test_results_are_yielded_as_calls_end() -> None:
     first_is_seen = threading.Event()
     ended = side_by_side([lambda: first_is_seen.wait(60) and "second", lambda: "first"])
     assert next(ended) == "first"
@@ -81,7 +81,7 @@ def test_first_call_to_end_is_the_first_yielded() -> None:
     assert list(ended) == ["second"]
 
 
-def test_error_of_one_call_is_raised_and_a_single_call_stays_in_its_thread() -> None:
+def test_error_of_a_call_is_raised_and_a_single_call_runs_in_the_callers_thread() -> None:
     assert list(side_by_side([threading.current_thread])) == [threading.current_thread()]
     with pytest.raises(ZeroDivisionError):
         list(side_by_side([lambda: 1 / 0, lambda: 1.0]))

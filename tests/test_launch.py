@@ -1,4 +1,4 @@
-"""How each program is started: the same for supervisord, systemd and by hand."""
+"""The launch of each program, which is the same under supervisord, under systemd and by hand."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def launches(project: Project) -> dict[str, Launch]:
     return {program.key: launch_of(project, program) for program in project.programs}
 
 
-def test_everything_about_the_start_of_a_worker(site: Project) -> None:
+def test_complete_launch_of_a_worker(site: Project) -> None:
     assert launches(site)["worker.celery"] == Launch(
         argv=(
             *("/opt/env/bin/python", LAUNCHER),
@@ -101,7 +101,7 @@ def test_launcher_starts_beat_and_commands_too(site: Project) -> None:
     assert [found[key].environment["PROCMAN_KIND"] for key in ("beat", "command.flower")] == ["beat", "command"]
 
 
-def test_without_the_launcher_it_is_the_plain_command(tmp_path: Path) -> None:
+def test_plain_command_without_the_launcher(tmp_path: Path) -> None:
     text = SITE.replace('environment_file = "/etc/catmaid/env"', "") + "[defaults.program]\nlauncher = false\n"
     found = launches(read_rest(tmp_path, text))
     assert found["worker.celery"].argv == (
@@ -113,7 +113,7 @@ def test_without_the_launcher_it_is_the_plain_command(tmp_path: Path) -> None:
         assert not [name for name in launch.environment if name.startswith("PROCMAN_")]
 
 
-def test_what_is_left_out_is_not_set(tmp_path: Path) -> None:
+def test_unset_keys_set_no_variables(tmp_path: Path) -> None:
     (launch,) = launches(read_rest(tmp_path, "[worker.celery]")).values()
     assert "DJANGO_SETTINGS_MODULE" not in launch.environment
     assert "PROCMAN_ENVIRONMENT_FILE" not in launch.environment
@@ -121,7 +121,7 @@ def test_what_is_left_out_is_not_set(tmp_path: Path) -> None:
     assert (launch.environment_file, launch.group, launch.umask, launch.nice) == (None, None, 0o022, 0)
 
 
-def test_instances_differ_in_name_and_directory_only(tmp_path: Path) -> None:
+def test_instances_differ_only_in_name_and_directory(tmp_path: Path) -> None:
     project = read_rest(tmp_path, "[worker.celery]\ninstances = 2")
     one, two = (launch_of(project, program) for program in project.programs)
     assert [each.argv[-1] for each in (one, two)] == ["catmaid-celery-1@%h", "catmaid-celery-2@%h"]
@@ -132,7 +132,7 @@ def test_instances_differ_in_name_and_directory_only(tmp_path: Path) -> None:
     }
 
 
-def test_own_path_stands_behind_the_virtualenv(tmp_path: Path) -> None:
+def test_own_path_follows_the_virtualenv(tmp_path: Path) -> None:
     rest = '[environment]\nPATH = "/opt/bin:/bin"\nLANG = "de_DE.UTF-8"\nPYTHONUNBUFFERED = ""\n[beat]'
     (launch,) = launches(read_rest(tmp_path, rest)).values()
     assert launch.environment["PATH"] == "/opt/env/bin:/opt/bin:/bin"
@@ -140,7 +140,7 @@ def test_own_path_stands_behind_the_virtualenv(tmp_path: Path) -> None:
     assert launch.environment["PYTHONUNBUFFERED"] == ""
 
 
-def test_in_user_scope_nobody_is_named(tmp_path: Path) -> None:
+def test_launch_in_user_scope_has_no_user(tmp_path: Path) -> None:
     project = read(tmp_path, PROJECT.replace('user = "www-data"', 'scope = "user"') + "[beat]", HOME)
     (launch,) = launches(project).values()
     assert (launch.user, launch.group, owner_of(project)) == (None, None, None)
@@ -150,7 +150,7 @@ def test_in_user_scope_nobody_is_named(tmp_path: Path) -> None:
     assert "HOME" not in launch.environment
 
 
-def test_python_of_the_environment_imports_from_the_project_first(tmp_path: Path) -> None:
+def test_python_imports_from_the_project_first(tmp_path: Path) -> None:
     for directory, name in (("site", "first"), ("lib", "second")):
         (tmp_path / directory).mkdir()
         (tmp_path / directory / "which.py").write_text(f"name = {name!r}")
@@ -170,7 +170,7 @@ def test_python_of_the_environment_imports_from_the_project_first(tmp_path: Path
     ]
 
 
-def test_command_is_looked_up_in_the_virtualenv_first(tmp_path: Path) -> None:
+def test_command_is_searched_for_in_the_virtualenv_first(tmp_path: Path) -> None:
     binaries = tmp_path / "env" / "bin"
     binaries.mkdir(parents=True)
     (binaries / "ls").write_text("#!/bin/sh\nprintf 'ours\\n'\n")
@@ -180,7 +180,7 @@ def test_command_is_looked_up_in_the_virtualenv_first(tmp_path: Path) -> None:
     assert done.stdout == "ours\n"
 
 
-def test_launcher_and_what_it_imports_are_files_of_roots_that_restart_nothing(site: Project) -> None:
+def test_launcher_files_belong_to_root_and_restart_nothing(site: Project) -> None:
     *beside, file = launcher_files(site)
     assert (file.path, file.content) == (launcher_path(site), agent_source("launcher.py"))
     assert str(file.path) == LAUNCHER
@@ -193,7 +193,7 @@ def test_launcher_and_what_it_imports_are_files_of_roots_that_restart_nothing(si
         assert ast.parse(each.content)
 
 
-def test_all_that_the_launcher_imports_from_beside_it_is_installed() -> None:
+def test_all_imports_of_the_launcher_are_installed() -> None:
     desired = set(re.findall(r'import_beside\("(\w+)"\)', agent_source("launcher.py")))
     assert "environment_file" in desired
     for name in BESIDE_LAUNCHER:
@@ -203,7 +203,7 @@ def test_all_that_the_launcher_imports_from_beside_it_is_installed() -> None:
     assert {f"{name}.py" for name in desired} == set(BESIDE_LAUNCHER)
 
 
-def test_worker_and_beat_are_told_when_they_count_as_unsound(tmp_path: Path) -> None:
+def test_worker_and_beat_get_the_limits_of_health(tmp_path: Path) -> None:
     rest = """
 [health]
 heartbeat_seconds = 2
@@ -235,7 +235,7 @@ def test_agent_has_the_defaults_of_the_configuration() -> None:
     assert [getattr(alone, name) for name in shared] == [getattr(configured, name) for name in shared]
 
 
-def test_key_that_came_after_the_first_release_is_in_start_scripts_only_once_it_is_set(tmp_path: Path) -> None:
+def test_later_key_is_in_start_scripts_only_if_it_is_set(tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Later(HealthSettings):
         failures: int = setting(3, "", between=(1,), later=True)
@@ -247,7 +247,7 @@ def test_key_that_came_after_the_first_release_is_in_start_scripts_only_once_it_
     assert found[2] == {**found[0], "PROCMAN_FAILURES": "4"}
 
 
-def test_launcher_that_nothing_uses_is_not_installed(site: Project) -> None:
+def test_unused_launcher_is_not_installed(site: Project) -> None:
     one, *rest = site.programs
     plain = replace(one, launcher=False)
     assert launcher_files(replace(site, programs=(plain,))) == ()
@@ -255,15 +255,15 @@ def test_launcher_that_nothing_uses_is_not_installed(site: Project) -> None:
     assert plain.name not in file.programs
 
 
-def test_marker_names_the_project_and_what_to_do(site: Project) -> None:
+def test_marker_names_the_project_and_the_command(site: Project) -> None:
     assert marker(site) == "Written by procman for catmaid: change procman.toml and run `procman install`."
 
 
-def test_launch_can_be_written_down(site: Project) -> None:
+def test_launch_can_be_serialised(site: Project) -> None:
     for launch in launches(site).values():
         assert json.loads(json.dumps([launch.argv, dict(launch.environment)]))
 
 
 @pytest.mark.parametrize("scope", list(Scope))
-def test_owner_follows_from_the_scope(site: Project, scope: Scope) -> None:
+def test_owner_depends_on_the_scope(site: Project, scope: Scope) -> None:
     assert owner_of(replace(site, scope=scope)) == {Scope.SYSTEM: "root", Scope.USER: None}[scope]

@@ -1,4 +1,4 @@
-"""Imports point downwards only, and each library has one home: so that a change stays where it was made."""
+"""Imports point only downwards, and each library is imported in one place, so that changes stay local."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ LAYERS = (
     ("project",),
     ("accounts", "agent", "errors", "model", "secrets", "suggest", "version"),
 )
-"""From the top down; a part of a package that is named here is a layer of its own. Neighbours import no neighbour.
+"""From the top down; a part of a package that is named here is a separate layer. Neighbours do not import each other.
 
-`backends` is what stands directly in that package, the records; it finds the packages of the backends by their names.
+`backends` means the modules directly in that package, the records; it finds the packages of the backends by name.
 """
 
 DEPTHS = {part: depth for depth, layer in enumerate(LAYERS) for part in layer}
@@ -47,14 +47,14 @@ HOMES = {
     "subprocess": "procman.subprocesses",
     "supervisor": "procman.backends.supervisor",
 }
-"""The only part that may import what stands on the left."""
+"""The only part that may import each library."""
 
 ELSEWHERE = {"tomli": "procman.config"}
-"""Third parties without a promise: the standard library of an older Python."""
+"""A backport of the standard library, for an older Python."""
 
 
 class Import(NamedTuple):
-    """One import: of `imported` in line `line` of `module`, both with dots."""
+    """An import of `imported` on line `line` of `module`; both are dotted names."""
 
     module: str
     line: int
@@ -86,7 +86,7 @@ def _names(module: str, node: ast.AST, sources: Iterable[str]) -> Iterator[str]:
         case ast.Import(names=names):
             yield from (alias.name for alias in names)
         case ast.ImportFrom(module=base, names=names, level=1) if within(module, "procman.agent"):
-            # Installed beside the launcher, under whatever name that gives them, they find each other only so.
+            # They are installed beside the launcher and import each other by their bare names.
             yield from (f".{base or alias.name}" for alias in names)
         case ast.ImportFrom(module=None, names=names) | ast.ImportFrom(module=str(), level=1 | 2 | 3, names=names):
             yield "a relative name"
@@ -94,13 +94,13 @@ def _names(module: str, node: ast.AST, sources: Iterable[str]) -> Iterator[str]:
             # `from procman import backends` imports procman.backends; `from procman.model import Kind` procman.model.
             yield from (f"{base}.{alias.name}" if f"{base}.{alias.name}" in sources else base for alias in names)
         case ast.Call(func=ast.Name(id="import_module") | ast.Attribute(attr="import_module"), args=[first, *_]):
-            # Celery, for the launcher's part, can be imported in no other way.
+            # The launcher can import Celery only in this way.
             if isinstance(first, ast.Constant) and within(str(first.value), "procman"):
                 yield str(first.value)
 
 
 def _part(module: str) -> str:
-    """Return the layer's name for MODULE, such as `install.plan`, or else the package below procman."""
+    """Return the name of the layer of `module`, such as `install.plan`, or else its package below procman."""
     names = module.split(".")[1:]
     nested = ".".join(names[:2])
     return nested if nested in DEPTHS else ".".join(names[:1])
@@ -142,7 +142,7 @@ def _violations(sources: dict[str, str]) -> list[str]:
     return sorted({str(each) for each in imports(sources) for rule in RULES if rule(each)})
 
 
-def test_imports_point_downwards_and_libraries_stay_at_home() -> None:
+def test_imports_point_downwards_and_libraries_have_one_home() -> None:
     assert _violations(module_sources()) == []
 
 
@@ -205,5 +205,5 @@ def test_violation_is_found(module: str, text: str) -> None:
         ("procman.launch", "from procman.celery_cli import write"),
     ],
 )
-def test_rightful_import_is_left_alone(module: str, text: str) -> None:
+def test_allowed_import_is_accepted(module: str, text: str) -> None:
     assert _violations({"procman.celery_cli.write": "", module: text}) == []

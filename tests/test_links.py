@@ -1,4 +1,4 @@
-"""Every link between the pages of this repository leads somewhere, and every `make` they name is a target."""
+"""Every link between the pages of the repository is valid, and every `make` target that they name exists."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)")
 
 
 def _anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub and others make of the headings of a page."""
+    """Return the anchors that GitHub and others generate for the headings of a page."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_are_valid(page: Path) -> None:
     broken = []
     for name, anchor in LINK.findall(page.read_text(encoding="utf-8")):
         target = page.parent / name if name else page
@@ -31,6 +31,6 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_targets_of_make_exist(page: Path) -> None:
+def test_named_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))) - targets == set()

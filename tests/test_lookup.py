@@ -1,4 +1,4 @@
-"""What NAME on the command line means."""
+"""The programs that a NAME on the command line selects."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ PROGRAMS = [
         (["beat", "beat", "catmaid-celery-beat"], ["catmaid-celery-beat"]),
     ],
 )
-def test_a_name_is_the_installed_name_or_its_key_and_means_every_instance(names: list[str], meant: list[str]) -> None:
+def test_name_is_an_installed_name_or_a_key_and_selects_all_instances(names: list[str], meant: list[str]) -> None:
     assert [each.name for each in resolve("catmaid", PROGRAMS, names)] == meant
 
 
-def test_every_unknown_name_is_told_at_once() -> None:
+def test_all_unknown_names_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve("catmaid", PROGRAMS, ["catmaid-celry", "celery", "zebra"])
     assert caught.value.problems == (

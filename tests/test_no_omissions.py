@@ -1,4 +1,4 @@
-"""A test that was left out is noticed where nobody looks."""
+"""Skipped tests fail in CI."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_it(): pass
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run tests with CI set to a value, and further words on the command line."""
+    """Run tests with `CI` set to a value, and more arguments."""
     monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
@@ -65,23 +65,23 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-def test_omission_is_a_failure_in_ci(run: Run) -> None:
+def test_skip_is_a_failure_in_ci(run: Run) -> None:
     result = run(OMISSIONS, "true")
     result.assert_outcomes(failed=1, errors=3)
     result.stdout.fnmatch_lines("left out, which CI=true forbids: no root")
 
 
-def test_omission_of_a_module_is_a_failure_in_ci(run: Run) -> None:
+def test_skip_of_a_module_is_a_failure_in_ci(run: Run) -> None:
     result = run(WHOLE_MODULE, "true")
     assert result.ret is pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines("left out, which CI=true forbids: no root*")
 
 
-def test_omission_is_a_failure_on_several_workers_too(run: Run) -> None:
+def test_skip_is_a_failure_with_several_workers_too(run: Run) -> None:
     run(OMISSIONS, "true", "-p", "xdist", "-n", "1").assert_outcomes(failed=1, errors=3)
 
 
-def test_omission_is_allowed_elsewhere(run: Run) -> None:
+def test_skip_is_allowed_outside_ci(run: Run) -> None:
     run(OMISSIONS, "").assert_outcomes(skipped=4)
 
 

@@ -1,4 +1,4 @@
-"""What is taken for a secret, and how it is hidden."""
+"""The detection and masking of secrets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from procman.secrets import holds_password, is_secret, masked, words_hold_passwo
         ("host=db password=p user=u", "host=db password=*** user=u"),
     ],
 )
-def test_password_is_found_and_hidden(text: str, shown: str) -> None:
+def test_password_is_found_and_masked(text: str, shown: str) -> None:
     assert holds_password(text)
     assert masked(text) == shown
 
@@ -61,7 +61,7 @@ def test_password_is_found_and_hidden(text: str, shown: str) -> None:
         "mytoken=a",
     ],
 )
-def test_text_without_a_password_is_left_alone(text: str) -> None:
+def test_text_without_a_password_is_unchanged(text: str) -> None:
     assert not holds_password(text)
     assert masked(text) == text
 
@@ -80,7 +80,7 @@ def test_text_without_a_password_is_left_alone(text: str) -> None:
         ([], False),
     ],
 )
-def test_password_behind_an_option_is_found(words: list[str], expected: bool) -> None:
+def test_password_after_an_option_is_found(words: list[str], expected: bool) -> None:
     assert words_hold_password(words) is expected
 
 
@@ -90,15 +90,15 @@ PASSWORDS = strategies.text(strategies.characters(codec="utf-8", exclude_categor
 
 @settings(deadline=None)
 @given(NAMES, PASSWORDS, strategies.sampled_from(["", ":5672", "//", "/vhost", "?a=1"]))
-def test_no_part_of_a_password_is_left(user: str, password: str, rest: str) -> None:
-    # Digits and a slash are a port and a path, to everybody; a URL inside a list begins anew.
+def test_no_part_of_a_password_remains(user: str, password: str, rest: str) -> None:
+    # Digits and a slash are a port and a path; in a list, a new URL starts after a comma.
     if password[0].isdigit() or any(each in password for each in ";,\"'"):
         password = "x" + password.translate(dict.fromkeys(map(ord, ";,\"'")))
     assert masked(f"before amqp://{user}:{password}@host{rest} after") == f"before amqp://{user}:***@host{rest} after"
 
 
 @given(strategies.text())
-def test_masking_again_changes_nothing(text: str) -> None:
+def test_masking_twice_changes_nothing(text: str) -> None:
     assert masked(masked(text)) == masked(text)
 
 
@@ -127,10 +127,10 @@ def test_masking_again_changes_nothing(text: str) -> None:
         ("DSN", "host=db password=p", True),
     ],
 )
-def test_variable_is_a_secret_by_its_name_or_its_value(name: str, value: str, expected: bool) -> None:
+def test_variable_is_a_secret_by_its_name_or_value(name: str, value: str, expected: bool) -> None:
     assert is_secret(name, value) is expected
 
 
-def test_the_app_probe_has_the_same_secret_words() -> None:
-    """The probe runs on the project's Python and cannot import them."""
+def test_app_probe_has_the_same_secret_words() -> None:
+    """The probe runs with the project's Python and cannot import them."""
     assert app_script.SECRET_WORDS == secrets._SECRET_WORDS

@@ -17,7 +17,7 @@ def lines(script: str) -> list[str]:
     return list(stream(["sh", "-c", script], environment=CLEAN_ENVIRONMENT))
 
 
-def test_stream_yields_lines_as_they_are() -> None:
+def test_stream_yields_lines_unchanged() -> None:
     assert lines("printf 'one\\ntwo \\374\\nthree'") == ["one\n", "two \\xfc\n", "three"]
 
 
@@ -27,7 +27,7 @@ def test_stream_yields_a_line_before_the_process_ends() -> None:
     running.close()
 
 
-def test_stream_that_is_closed_leaves_no_process(tmp_path: Path) -> None:
+def test_closed_stream_leaves_no_process(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     script = f"sleep 60 & echo $! > {pids}; echo $$ >> {pids}; echo ready; wait"
     running = stream(["sh", "-c", script], environment=CLEAN_ENVIRONMENT)
@@ -47,7 +47,7 @@ def _is_gone(pid: int) -> bool:
     return state == "Z"
 
 
-def test_stream_of_a_failed_process_ends_with_what_it_said() -> None:
+def test_stream_of_a_failed_process_raises_its_last_lines() -> None:
     running = stream(["sh", "-c", "echo out; echo because >&2; exit 3"], environment=CLEAN_ENVIRONMENT)
     assert next(running) == "out\n"
     with pytest.raises(ProcmanError, match="status 3") as raised:
@@ -55,7 +55,7 @@ def test_stream_of_a_failed_process_ends_with_what_it_said() -> None:
     assert raised.value.hint == "because"
 
 
-def test_stream_of_what_is_not_there_is_an_error() -> None:
+def test_stream_of_a_missing_command_is_an_error() -> None:
     with pytest.raises(ProcmanError, match="cannot run"):
         list(stream(["/nowhere"], environment={}))
 
@@ -71,18 +71,18 @@ def said(script: str, *, stdin: str = "", timeout: float = 30) -> Completed:
     return capture(["sh", "-c", script], environment=CLEAN_ENVIRONMENT, stdin=stdin, timeout=timeout)
 
 
-def test_capture_returns_what_was_said_on_both_streams_and_the_status() -> None:
+def test_capture_returns_both_streams_and_the_status() -> None:
     done = said("cat; printf 'because \\374' >&2; exit 3", stdin="täst" * 50_000)
     assert (done.status, done.stdout, done.stderr) == (3, "täst" * 50_000, "because \\xfc")
 
 
-def test_capture_of_what_reads_nothing_and_says_much_ends() -> None:
+def test_capture_of_a_process_that_ignores_stdin_and_prints_much_ends() -> None:
     done = said("exec <&-; head -c 1000000 /dev/zero | tr '\\0' x", stdin="y" * 1_000_000)
     assert done.stdout == "x" * 1_000_000
 
 
 @pytest.mark.parametrize("stream", [1, 2])
-def test_what_says_more_than_anybody_would_read_is_killed(tmp_path: Path, stream: int) -> None:
+def test_process_that_prints_too_much_is_killed(tmp_path: Path, stream: int) -> None:
     pid = tmp_path / "pid"
     with pytest.raises(ProcmanError, match="printed more than 8 MiB and was killed"):
         said(f"echo $$ > {pid}; exec yes >&{stream}")
@@ -93,7 +93,7 @@ def test_what_says_more_than_anybody_would_read_is_killed(tmp_path: Path, stream
 @pytest.mark.parametrize(
     "script", ["sleep 60", "exec >&- 2>&-; sleep 60", "sleep 60 & exit 0", "yes | cat > /dev/null"]
 )
-def test_what_gives_no_answer_in_time_is_killed(script: str) -> None:
+def test_process_that_exceeds_the_timeout_is_killed(script: str) -> None:
     begun = time.monotonic()
     with pytest.raises(ProcmanError, match=r"no answer within 0\.5 s and was killed"):
         said(script, timeout=0.5)

@@ -1,4 +1,4 @@
-"""units/ is what procman renders, and what an administrator can use without it."""
+"""units/ holds the files that procman renders, and an administrator can use them without procman."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS)
-def test_files_are_what_is_rendered(deployment: str) -> None:
+def test_files_match_the_rendering(deployment: str) -> None:
     desired = unit_files(deployment)
     assert sorted(_files(UNITS / deployment)) == sorted(desired), MEND
     for path, file in desired.items():
         assert path.read_bytes() == file.content.encode(), f"{path}: {MEND}"
-        # git keeps no more of a mode than this.
+        # git records only this part of a mode.
         assert bool(path.stat().st_mode & 0o100) == bool(file.mode & 0o100), f"{path}: {MEND}"
     assert {file.path.name: file.content.encode() for file in agent_files(deployment)} == {
         path.name: path.read_bytes() for path in AGENT.glob("*.py") if path.name != "__init__.py"
@@ -43,7 +43,7 @@ def test_files_are_what_is_rendered(deployment: str) -> None:
 def test_supervisord_reads_the_sections(version: str, tmp_path: Path) -> None:
     text = "".join(path.read_text() for path in sorted((SUPERVISOR / "etc/supervisor/conf.d").iterdir()))
     with reader(version) as supervisor:
-        # supervisord refuses a log whose directory is not there.
+        # supervisord refuses a log in a missing directory.
         answer = supervisor.read(text.replace("/var/log/catmaid", str(tmp_path)))
     assert sorted(answer["sections"]) == sorted(
         [*MAIN_SECTIONS, "program:catmaid-celery", "program:catmaid-celery-beat"]
@@ -67,7 +67,7 @@ def test_readme_names_every_directory_with_its_owner() -> None:
         (str(directory.path), directory.owner, f"{directory.mode:o}")
         for directory in rendering("supervisor").directories
     }
-    # Parents of root's that `install -d` makes on the way.
+    # Parents that `install -d` creates for root.
     on_the_way = {each for each in desired - made if any(path.startswith(f"{each[0]}/") for path, _, _ in made)}
     assert desired - on_the_way == made
     assert {each[1:] for each in on_the_way} <= {("root", "755")}

@@ -1,4 +1,4 @@
-"""units/ under systemd: sound for systemd itself, and usable by hand as units/systemd.md says."""
+"""units/ under systemd: valid for systemd itself, and usable by hand as units/systemd.md describes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def units(deployment: str) -> list[RenderedFile]:
 
 
 @pytest.mark.parametrize("deployment", SCOPES)
-def test_systemd_finds_nothing_wrong(deployment: str, tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(deployment: str, tmp_path: Path) -> None:
     for unit in units(deployment):
         text = unit.content
         for virtualenv in ("/opt/catmaid/django/env", "/home/catmaid/catmaid/django/env"):
-            # What is started must be there.
+            # The commands must exist.
             text = text.replace(f"ExecStart={virtualenv}/bin/python", f"ExecStart={sys.executable}")
         (tmp_path / unit.path.name).write_text(text)
     words = ["systemd-analyze", *SCOPES[deployment], "verify", "--man=no", "--recursive-errors=no"]
@@ -45,20 +45,20 @@ def lines(start: str) -> list[list[str]]:
     return [line.split() for line in README.splitlines() if line.startswith(start)]
 
 
-def test_readme_makes_every_directory_with_its_owner() -> None:
+def test_readme_creates_every_directory_with_its_owner() -> None:
     made = {
         (path, words[words.index("-o") + 1], words[words.index("-m") + 1])
         for words in lines("install -d")
         for path in words[8:]
     }
     desired = {(str(each.path), each.owner, f"{each.mode:o}") for each in rendering("systemd").directories}
-    # Parents of root's that `install -d` makes on the way.
+    # Parents that `install -d` creates for root.
     on_the_way = {each for each in desired - made if any(path.startswith(f"{each[0]}/") for path, _, _ in made)}
     assert desired - on_the_way == made
     assert {each[1:] for each in on_the_way} <= {("root", "755")}
 
 
-def test_readme_makes_every_directory_of_a_user() -> None:
+def test_readme_creates_every_directory_of_a_user() -> None:
     made = {path.replace("~", HOME["HOME"]) for words in lines("mkdir -p ~") for path in words[2:]}
     for directory in rendering("systemd-user").directories:
         assert any(path == str(directory.path) or path.startswith(f"{directory.path}/") for path in made)

@@ -1,4 +1,4 @@
-"""What the tests rest on: those of one group run on one worker, for they share what is expensive or there once."""
+"""Tests of one xdist group run on one worker, because they share an expensive or unique resource."""
 
 from __future__ import annotations
 

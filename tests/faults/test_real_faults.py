@@ -1,7 +1,7 @@
-"""Real faults of real programs under an embedded supervisord, side by side: what is found and healed, and what is not.
+"""Real faults of real programs under an embedded supervisord: those that are detected and healed, and the others.
 
-All happen at once, each to a program of its own. What must be seen is waited for; what must not happen is looked at
-last, when far more time has passed than healing takes.
+All faults happen at once, each to its own program. Tests wait for the expected reactions; unexpected ones are checked
+last, after far more time than healing takes.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ STALE, STALL, INTERVAL, FAILURES = 15, 6, 1, 3
 RESTARTS_PER_HOUR = HealthSettings().restarts_per_hour
 
 PATIENCE = 8.0 * STALE
-"""Several times what any healing takes by these settings, for a machine that is busy with other tests."""
+"""Several times the duration of any healing with these settings, for a busy machine."""
 
 LONG = 3 * STALL + FAILURES * INTERVAL
-"""For a task that runs three times as long as nothing else may."""
+"""The duration of a task that is three times as long as any limit."""
 
 WORKERS = ("frozen", "cancelled", "held", "stopped", "busy", "solo", "pool", "dying", "mute")
 
@@ -45,7 +45,7 @@ STOP = 3
 
 MORE = {
     "solo": 'pool = "solo"',
-    # A warm stop waits for the pool, which never ends.
+    # A graceful stop waits for the pool, which never ends.
     "pool": f"stop_timeout_seconds = {STOP}",
     "dying": f'stop_timeout_seconds = {STOP}\nextra_arguments = ["--include=exercise.ailing_children"]',
 }
@@ -68,7 +68,7 @@ failures = {FAILURES}
 
 @dataclass
 class Faulty:
-    """The product with its faults, and the pids that its programs had before them."""
+    """The product with its faults, and the pids of its programs before them."""
 
     product: Product
     pids: dict[str, int] = field(default_factory=dict)
@@ -84,19 +84,19 @@ class Faulty:
         return bool(is_up and program["pid"] != self.pids[key])
 
     def events(self, key: str) -> list[dict[str, Any]]:
-        said = self.product.procman("events", "--json", "-n", "1000", f"catmaid-{key}").stdout
-        return [json.loads(line) for line in said.splitlines()]
+        lines = self.product.procman("events", "--json", "-n", "1000", f"catmaid-{key}").stdout
+        return [json.loads(line) for line in lines.splitlines()]
 
-    def told(self, key: str) -> list[tuple[str, str]]:
-        """Return what was told of a program, each with its code."""
+    def reported(self, key: str) -> list[tuple[str, str]]:
+        """Return the kinds of the events of a program, each with its code."""
         return [(event["what"], event["code"]) for event in self.events(key)]
 
-    def told_inside(self, key: str, code: str) -> list[str]:
-        """Return what a program has told of CODE itself."""
+    def reported_inside(self, key: str, code: str) -> list[str]:
+        """Return the kinds of the events with `code` that the program itself recorded."""
         return [event["what"] for event in self.events(key) if (event["by"], event["code"]) == ("inside", code)]
 
     def results(self, key: str) -> dict[str, dict[str, Any]]:
-        """Return what `procman health` says of a program, by code."""
+        """Return the results of `procman health` for a program, by code."""
         document = json.loads(self.product.procman("health", "--json", f"catmaid-{key}", check=False).stdout)
         [program] = document["programs"]
         return {result["code"]: result for result in program["results"]}
@@ -108,18 +108,18 @@ class Faulty:
         return self.product.directory / f"s/procman/catmaid/run/catmaid-{key}"
 
     def ail(self, name: str) -> Path:
-        """Cause what tests/host/exercise describes as NAME, until the file is removed that this returns."""
+        """Cause the fault `name` of tests/host/exercise, until the returned file is removed."""
         file = self.product.data / name
         file.touch()
         return file
 
     def nagios(self, key: str) -> tuple[int, str]:
-        """Return what monitoring is told of a program."""
+        """Return the status and the output of the Nagios check of a program."""
         done = self.product.procman("health", "--format", "nagios", f"catmaid-{key}", check=False)
         return done.returncode, done.stdout
 
     def celery(self, *words: str) -> str:
-        """Run celery as somebody in the project's directory would."""
+        """Run celery in the project's directory."""
         environment = {**self.product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
         command = [str(self.product.virtualenv / "bin/celery"), "-A", "mysite", *words]
         done = subprocess.run(command, env=environment, cwd=DEMO, capture_output=True, text=True, check=False)
@@ -128,7 +128,7 @@ class Faulty:
 
 @pytest.fixture(scope="module")
 def faulty() -> Iterator[Faulty]:
-    """The product, installed and sound, and then with every fault at once."""
+    """Return the product, installed and healthy, with all faults at once."""
     environment = environment_of(CELERY_5_7)
     assert environment
     product = Product(environment)
@@ -167,25 +167,25 @@ def _cause(faulty: Faulty) -> None:
     faulty.ail("catmaid-dying-is-dying")
     for child in psutil.Process(pids["dying"]).children():
         child.kill()
-    # Some are lost with each kill, by this broker.
+    # This broker loses some with each kill.
     product.send("echo", 300, queue="dying", times=40)
-    # A directory in the way: the heartbeat cannot be replaced any more, as on a disk that is full.
+    # A directory of this name keeps the heartbeat from being replaced, as a full disk does.
     mute = faulty.run_directory("mute")
     (mute / "heartbeat.json.new").mkdir()
-    # What was healed meanwhile, on a machine so busy that it could not beat in time, has a new process.
+    # On a very busy machine, late heartbeats may already have caused a restart.
     for name in ("frozen", "celery-beat"):
         pids[name] = faulty.pid(name) or pids[name]
     os.kill(pids["frozen"], signal.SIGSTOP)
     os.kill(pids["celery-beat"], signal.SIGSTOP)
 
 
-def test_frozen_worker_is_told_to_stop_then_killed_and_runs_again(faulty: Faulty) -> None:
+def test_frozen_worker_gets_term_then_kill_and_runs_again(faulty: Faulty) -> None:
     eventually(lambda: faulty.is_new("frozen"), "a new process works", PATIENCE)
     assert not psutil.pid_exists(faulty.pids["frozen"])
-    eventually(lambda: ("healed", "") in faulty.told("frozen"), "the healing is over", PATIENCE)
-    # On a machine that is busy something may be told of its start.
-    told = [each for each in faulty.told("frozen") if each[1] == "PM201"]
-    assert told[:3] == [("found", "PM201"), ("healing", "PM201"), ("healing", "PM201")]
+    eventually(lambda: ("healed", "") in faulty.reported("frozen"), "the healing is over", PATIENCE)
+    # On a busy machine, there may be events about its start.
+    events = [each for each in faulty.reported("frozen") if each[1] == "PM201"]
+    assert events[:3] == [("found", "PM201"), ("healing", "PM201"), ("healing", "PM201")]
 
 
 def test_frozen_beat_is_killed_and_one_beat_runs_again(faulty: Faulty) -> None:
@@ -194,8 +194,8 @@ def test_frozen_beat_is_killed_and_one_beat_runs_again(faulty: Faulty) -> None:
     assert len(faulty.product.main_processes("beat")) == 1
 
 
-def test_beat_whose_main_thread_alone_stands_still_is_found_by_its_ticks_and_killed(faulty: Faulty) -> None:
-    """It goes on writing heartbeats, and hears no signal."""
+def test_beat_with_a_blocked_main_thread_is_detected_by_its_ticks_and_killed(faulty: Faulty) -> None:
+    """It still writes heartbeats, but does not react to signals."""
     eventually(lambda: faulty.is_new("celery-beat"), "the frozen one was replaced", PATIENCE)
     before = faulty.pid("celery-beat")
     deaf = faulty.ail("beat-is-deaf")
@@ -204,17 +204,17 @@ def test_beat_whose_main_thread_alone_stands_still_is_found_by_its_ticks_and_kil
     deaf.unlink()
     faulty.pids["celery-beat"] = before or 0
     eventually(lambda: faulty.is_new("celery-beat"), "a new process ticks", PATIENCE)
-    assert ("healing", "PM401") in faulty.told("celery-beat")
+    assert ("healing", "PM401") in faulty.reported("celery-beat")
     assert len(faulty.product.main_processes("beat")) == 1
 
 
 def test_worker_that_consumes_nothing_while_messages_wait_is_restarted_and_consumes_them(faulty: Faulty) -> None:
     eventually(lambda: faulty.is_new("cancelled"), "a new process works", PATIENCE)
     eventually(lambda: faulty.product.counted("finished")[100] == 1, "the message is taken", PATIENCE)
-    assert ("healing", "PM301") in faulty.told("cancelled")
+    assert ("healing", "PM301") in faulty.reported("cancelled")
 
 
-def test_monitoring_hears_2_and_the_cause_of_a_held_one_that_consumes_nothing(faulty: Faulty) -> None:
+def test_nagios_reports_status_2_and_the_cause_for_a_held_worker_that_consumes_nothing(faulty: Faulty) -> None:
     eventually(lambda: faulty.nagios("held")[0] == 2, "it is found", PATIENCE)
     _, line = faulty.nagios("held")
     assert line.startswith("CATMAID CRITICAL - catmaid-held: messages have been waiting for ")
@@ -222,8 +222,8 @@ def test_monitoring_hears_2_and_the_cause_of_a_held_one_that_consumes_nothing(fa
     assert "so it is not healed) (PM301)" in line
 
 
-def test_held_one_is_told_of_and_left_alone_until_it_is_released(faulty: Faulty) -> None:
-    eventually(lambda: ("found", "PM301") in faulty.told("held"), "it is found", PATIENCE)
+def test_held_worker_is_reported_but_not_restarted_until_it_is_released(faulty: Faulty) -> None:
+    eventually(lambda: ("found", "PM301") in faulty.reported("held"), "it is found", PATIENCE)
     eventually(lambda: faulty.is_new("cancelled"), "one that is not held was restarted", PATIENCE)
     assert faulty.pid("held") == faulty.pids["held"]
     assert faulty.level("held", "PM301") == "CRITICAL"
@@ -237,53 +237,55 @@ def test_held_one_is_told_of_and_left_alone_until_it_is_released(faulty: Faulty)
     ten = range(200, 210)
     eventually(lambda: all(faulty.product.counted("finished")[each] == 1 for each in ten), "it takes all ten", PATIENCE)
     assert faulty.nagios("held")[0] == 0
-    assert [what for what, _ in faulty.told("held") if what in ("held", "released", "healing")] == [
+    assert [what for what, _ in faulty.reported("held") if what in ("held", "released", "healing")] == [
         "held",
         "released",
         "healing",
     ]
 
 
-def test_pool_that_is_stopped_is_found_by_what_it_does_not_take(faulty: Faulty) -> None:
+def test_frozen_pool_is_detected_by_waiting_messages(faulty: Faulty) -> None:
     eventually(lambda: faulty.is_new("pool"), "a new process works", PATIENCE)
     faulty.product.send("echo", 12, queue="pool")
     eventually(lambda: faulty.product.counted("finished")[12] == 1, "it takes messages again", PATIENCE)
-    assert ("healing", "PM302") in faulty.told("pool")
+    assert ("healing", "PM302") in faulty.reported("pool")
 
 
-def test_pool_whose_processes_end_at_once_is_restarted_as_often_as_allowed_and_then_told_of(faulty: Faulty) -> None:
-    # Each time it is found, does not end, and is killed.
+def test_pool_whose_processes_exit_is_restarted_up_to_the_limit_and_then_only_reported(faulty: Faulty) -> None:
+    # Each time, it is detected, does not stop, and is killed.
     cycle = STALL + 2 * FAILURES * INTERVAL + STOP + STALE + PATIENCE / 2
     eventually(
-        lambda: "gave-up" in faulty.told_inside("dying", "PM302"), "it is restarted no more", RESTARTS_PER_HOUR * cycle
+        lambda: "gave-up" in faulty.reported_inside("dying", "PM302"),
+        "it is restarted no more",
+        RESTARTS_PER_HOUR * cycle,
     )
-    # The healer tells of its kills between them, and that it has given up as well.
-    assert faulty.told_inside("dying", "PM302") == ["healing"] * RESTARTS_PER_HOUR + ["gave-up"]
+    # The watcher records its kills in between, and that it has given up as well.
+    assert faulty.reported_inside("dying", "PM302") == ["healing"] * RESTARTS_PER_HOUR + ["gave-up"]
     assert faulty.nagios("dying")[0] == 2
     pid = faulty.pid("dying")
     (faulty.product.data / "catmaid-dying-is-dying").unlink()
     faulty.product.send("echo", 399, queue="dying")
     eventually(lambda: faulty.product.counted("finished")[399] == 1, "it takes messages once it can", PATIENCE)
-    # That it was restarted so often is told for an hour.
-    eventually(lambda: faulty.level("dying", "PM200") == "OK", "it is well again by itself", PATIENCE)
+    # Its many restarts are reported for an hour.
+    eventually(lambda: faulty.level("dying", "PM200") == "OK", "it is healthy again without a restart", PATIENCE)
     assert faulty.pid("dying") == pid
 
 
-def test_busy_worker_is_left_alone_however_long_its_task_takes(faulty: Faulty) -> None:
+def test_busy_worker_is_not_restarted_however_long_its_task_takes(faulty: Faulty) -> None:
     eventually(lambda: faulty.product.counted("finished")[4] == 1, "it has done all of its tasks", PATIENCE)
     assert faulty.product.counted("finished")[1] == 1
-    assert "healing" not in dict(faulty.told("busy"))
+    assert "healing" not in dict(faulty.reported("busy"))
     assert faulty.pid("busy") == faulty.pids["busy"]
 
 
-def test_solo_worker_in_a_long_task_is_left_alone(faulty: Faulty) -> None:
+def test_solo_worker_in_a_long_task_is_not_restarted(faulty: Faulty) -> None:
     eventually(lambda: faulty.product.counted("finished")[5] == 1, "it has done its task", PATIENCE)
     assert faulty.pid("solo") == faulty.pids["solo"]
-    assert "healing" not in dict(faulty.told("solo"))
+    assert "healing" not in dict(faulty.reported("solo"))
 
 
 @pytest.mark.parametrize("kind", ["missing", "corrupt", "link", "pipe", "of another process"])
-def test_heartbeat_that_is_not_what_it_should_be_is_no_reason_to_heal(faulty: Faulty, kind: str) -> None:
+def test_invalid_heartbeat_does_not_cause_a_restart(faulty: Faulty, kind: str) -> None:
     path = faulty.run_directory("mute") / "heartbeat.json"
     if path.exists() or path.is_symlink():
         path.unlink()
@@ -300,7 +302,7 @@ def test_heartbeat_that_is_not_what_it_should_be_is_no_reason_to_heal(faulty: Fa
     assert faulty.pid("mute") == faulty.pids["mute"]
 
 
-def test_heartbeat_that_cannot_be_written_is_a_warning_and_no_reason_to_heal(faulty: Faulty) -> None:
+def test_unwritable_heartbeat_is_a_warning_and_does_not_cause_a_restart(faulty: Faulty) -> None:
     path = faulty.run_directory("mute") / "heartbeat.json"
     old = json.loads((faulty.run_directory("solo") / "heartbeat.json").read_text())
     old.update(pid=faulty.pids["mute"], written=old["written"] - 10 * STALE)
@@ -309,11 +311,11 @@ def test_heartbeat_that_cannot_be_written_is_a_warning_and_no_reason_to_heal(fau
     eventually(lambda: faulty.level("mute", "PM206") == "WARNING", "it is a warning", PATIENCE)
     assert faulty.pid("mute") == faulty.pids["mute"]
     (faulty.run_directory("mute") / "heartbeat.json.new").rmdir()
-    eventually(lambda: faulty.level("mute", "PM200") == "OK", "it is well again by itself", PATIENCE)
+    eventually(lambda: faulty.level("mute", "PM200") == "OK", "it is healthy again without a restart", PATIENCE)
     assert faulty.pid("mute") == faulty.pids["mute"]
 
 
-def test_second_beat_that_was_started_by_hand_is_named_and_not_killed(faulty: Faulty) -> None:
+def test_second_beat_started_by_hand_is_reported_and_not_killed(faulty: Faulty) -> None:
     environment = {**faulty.product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
     words = ["beat", "--schedule", str(faulty.product.directory / "by-hand"), "--pidfile="]
     faulty.second_beat = subprocess.Popen(
@@ -332,5 +334,5 @@ def test_second_beat_that_was_started_by_hand_is_named_and_not_killed(faulty: Fa
 def test_program_that_was_stopped_on_purpose_stays_stopped(faulty: Faulty) -> None:
     program = faulty.product.status()["catmaid-stopped"]
     assert (program["state"], program["wanted"]) == ("STOPPED", False)
-    told = [what for what, _ in faulty.told("stopped")]
-    assert ("stopped" in told, "healing" in told) == (True, False)
+    events = [what for what, _ in faulty.reported("stopped")]
+    assert ("stopped" in events, "healing" in events) == (True, False)
