@@ -108,7 +108,7 @@ def pid_file_is_left_out(part: Part) -> Iterator[Finding]:
     for at, word in enumerate(words):
         value = words[at + 1] if word == "--pidfile" and at + 1 < len(words) else word.partition("=")[2]
         if word.partition("=")[0] == "--pidfile" and value and value != "/dev/null":
-            why = "the file remains after a crash, and if another process gets its pid, the program never starts again"
+            why = "the pid file remains after a crash; if another process gets that pid, the program never starts again"
             yield finding("PM945", Level.WARNING, part, part.command, "--pidfile", why, "--pidfile= (without a value)")
         if word in ("-D", "--detach"):
             why = "the program detaches: the process manager sees it exit and starts another one, again and again"

@@ -105,7 +105,7 @@ def schedule_is_the_users(preflight: PreflightFacts) -> Iterator[Result]:
                 level = Level.WARNING if directory and directory.writable else Level.CRITICAL
                 loss = "would remove it and forget when its tasks last ran"
                 what = loss if level is Level.WARNING else "would exit at every start"
-                detail = f"{path} (owner: {place.owner or 'unknown'}) is not writable for {user}: beat {what}"
+                detail = f"{user} cannot write to {path} (owner {place.owner or 'unknown'}): beat {what}"
                 hint = f"chown {user} {path} && chmod 0600 {path}"
                 yield Result("PM744", program.name, level, detail, hint)
             elif place.mode & 0o022:

@@ -41,7 +41,7 @@ def broker_takes_us(preflight: PreflightFacts) -> Iterator[Result]:
             yield Result("PM721", each.name, Level.OK, detail, values={"seconds": broker.seconds})
         elif each.app:
             what = TROUBLES.get(broker.trouble, "it cannot be used")
-            detail = f"{_shown(each)}: {what}" + (f" ({broker.detail})" if broker.detail else "")
+            detail = f"cannot connect to {_shown(each)}: {what}" + (f" ({broker.detail})" if broker.detail else "")
             # The remedy for other troubles names the program's log, which may not exist before the install.
             hint = broker.remedy if broker.trouble in TROUBLES else LOOK
             yield Result("PM721", each.name, Level.CRITICAL, detail, hint)

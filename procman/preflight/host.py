@@ -23,7 +23,7 @@ def manager_answers(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM772."""
     manager = preflight.host.manager
     if manager.problem:
-        hint = manager.remedy or "Start it."
+        hint = manager.remedy or "Start the process manager."
         if backend_named(preflight.project.backend).installs_unreached:
             hint += "\nUntil then, `procman install` installs the files but cannot start the programs."
         yield Result("PM772", None, Level.WARNING, manager.problem, hint)

@@ -21,11 +21,10 @@ def project_is_reached(preflight: PreflightFacts) -> Iterator[Result]:
         place = preflight.places.get(path)
         if place is None or (place.is_directory and place.readable):
             continue
-        what = "cannot be entered and read" if place.exists else "does not exist"
+        detail = f"{preflight.user} cannot enter and read {path}" if place.exists else f"{path} does not exist"
         if not place.exists and place.problem not in ("", MISSING):
-            what = f"cannot be reached: {place.problem}"
+            detail = f"{preflight.user} cannot reach {path}: {place.problem}"
         hint = f"Correct {key} in [project], or the owners and modes: namei -l {path}"
-        detail = f"{path} {what} (as user {project.user})" if project.user else f"{path} {what}"
         yield Result("PM751", None, Level.CRITICAL, detail, hint)
 
 

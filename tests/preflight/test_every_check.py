@@ -128,7 +128,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM744", WARNING, lambda each: replace(each, schedule=Schedule({SCHEDULE: place(mode=0o666)}, "")), "pickle"),
     ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "start a new one"),
     ("PM746", WARNING, host(beats=(OTHER_BEAT,)), "process 17"),
-    ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "/opt/site cannot be entered"),
+    ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "www-data cannot enter and read /opt/site"),
     ("PM752", CRITICAL, at("/srv/media", missing()), "www-data cannot find /srv/media"),
     ("PM752", CRITICAL, at("/srv/media", place(writable=False)), "cannot write to /srv/media"),
     ("PM753", WARNING, app(written=(Written("cache default", Path("/srv/cache"), writable=False),)), "/srv/cache"),
