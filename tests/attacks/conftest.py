@@ -1,4 +1,4 @@
-"""A host to attack for each test; it costs a tenth of a second."""
+"""A host to attack for each test, which takes a tenth of a second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.install import people
 
 @pytest.fixture
 def host() -> Iterator[AttackedHost]:
-    """A host with procman and a project to be installed."""
+    """A host with procman and a project to install."""
     yield from attacked_hosts()
 
 

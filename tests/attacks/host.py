@@ -1,6 +1,6 @@
-"""A host of one's own to attack: the machine's root as an overlay, where root is root and a service user its enemy.
+"""A disposable host to attack: an overlay of the machine's root, with a real root and a hostile service user.
 
-No systemd runs in it; it is there in a tenth of a second, and all that was changed in it can be listed.
+No systemd runs in it. It starts in a tenth of a second, and every change in it can be listed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.host.overlay import TREE, UPPER, HostError, Overlay
 REPOSITORY = Path(__file__).parents[2]
 
 SERVICE, STRANGER = "celery", "stranger"
-"""The user the programs run as, and one who has nothing to do with them."""
+"""The user that the programs run as, and an unrelated user."""
 
 USERS = {SERVICE: 2991, STRANGER: 2992}
 
@@ -54,19 +54,19 @@ mode = "embedded"
 """
 
 CANARIES = {"/etc/canary": 0o600, "/etc/canary.d/file": 0o640, "/root/canary": 0o600}
-"""Files of root's, with their modes, that nothing may read, change or remove."""
+"""Files of root, with their modes, that nothing may read, change or remove."""
 
 CANARY = "the canary sings\n"
 
 READING = ("status", "health", "history", "events", "check")
-"""Commands that change nothing; those that procman does not have yet are left out."""
+"""Commands that change nothing."""
 
 HANGS_SECONDS = 60
-"""Far longer than any of it takes."""
+"""Far longer than any command takes."""
 
 
 class AttackedHost:
-    """The host, as a context manager. `procman` on its PATH is the checkout's; its project's programs only sleep."""
+    """The host, as a context manager. `procman` on its PATH is the checkout's; the programs only sleep."""
 
     def __init__(self) -> None:
         self.overlay = Overlay(bind=[REPOSITORY])
@@ -102,11 +102,11 @@ class AttackedHost:
 
     @staticmethod
     def seen(path: str | Path) -> str:
-        """Return where a file of the checkout is for the host."""
+        """Return the path on the host of a file of the checkout."""
         return str(path).replace(str(REPOSITORY), f"/run/{REPOSITORY.name}", 1)
 
     def path(self, path: str) -> Path:
-        """Return where PATH of the host is for this process."""
+        """Return the path for this process of `path` on the host."""
         return self.overlay.path(path)
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
@@ -117,17 +117,17 @@ class AttackedHost:
         file.chmod(mode)
 
     def configure(self, project: str = "", rest: str = "", text: str = TOML) -> None:
-        """Write procman.toml, with more lines of `[project]` and more tables."""
+        """Write procman.toml, with additional lines in `[project]` and additional tables."""
         self.write(CONFIGURATION, text.replace("{project}", project).replace("{rest}", rest))
 
     def start(
         self, command: str, user: str = "root", environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start a command of the host's shell as USER."""
+        """Start a shell command on the host as `user`."""
         become = (
             ["setpriv", f"--reuid={USERS[user]}", f"--regid={USERS[user]}", "--clear-groups"] if user in USERS else []
         )
-        # The checkout may belong to whoever made it; as behind sudo, root then trusts that one too.
+        # The checkout may belong to another user; as with sudo, root then trusts that user, too.
         behind = {"SUDO_UID": str(REPOSITORY.stat().st_uid)}
         return subprocess.Popen(
             self.overlay.entering([*become, "sh", "-c", command]),
@@ -142,7 +142,7 @@ class AttackedHost:
     def run(
         self, command: str, user: str, *, check: bool = True, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command of the host's shell as USER."""
+        """Run a shell command on the host as `user`."""
         with self.start(command, user, environment) as process:
             try:
                 out, err = process.communicate(timeout=HANGS_SECONDS)
@@ -169,25 +169,25 @@ class AttackedHost:
         directory: str = "/",
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run procman about the project."""
+        """Run a procman command for the project."""
         if words.startswith("install"):
-            words += " --no-check"  # its project is none that could run
+            words += " --no-check"  # the project has no app that could run
         command = f"cd {directory} && exec procman --config {CONFIGURATION} {words}"
         done = self.run(command, user, check=check, environment=environment)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
     def look(self) -> Iterator[tuple[str, subprocess.CompletedProcess[str]]]:
-        """Run every command as root that changes nothing."""
+        """Run as root every command that changes nothing."""
         for verb in READING:
             if verb in COMMANDS:
                 yield verb, self.procman(verb, check=False)
 
     def changed(self) -> dict[str, tuple[int, int, str]]:
-        """Return uid, mode and kind of everything that is not as the machine has it, by path."""
+        """Return uid, mode and kind of everything that differs from the machine, by path."""
         upper = self.path(UPPER)
         found = {}
-        # What vanishes meanwhile is passed over.
+        # Files that vanish meanwhile are skipped.
         for directory, _, _, descriptor in os.fwalk(upper):
             for name in os.listdir(descriptor):  # noqa: PTH208 - by descriptor
                 with suppress(FileNotFoundError):
@@ -197,7 +197,7 @@ class AttackedHost:
         return found
 
     def assert_untouched(self) -> None:
-        """Check that root's files are as they were: content, mode, owner and number of names."""
+        """Check that root's files are unchanged: content, mode, owner and number of names."""
         for name, mode in CANARIES.items():
             path = self.path(f"{TREE}{name}")
             status = path.lstat()
@@ -205,13 +205,13 @@ class AttackedHost:
         assert [path.name for path in self.path("/etc/canary.d").iterdir()] == ["file"]
 
     def asleep(self) -> list[int]:
-        """Return the processes of the project's programs, once they are what they were to become."""
+        """Return the processes of the project's programs that have executed their final command."""
         return [
             pid for pid in self.pids("sleep") if self.path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep")
         ]
 
     def pids(self, argument: str) -> list[int]:
-        """Return the processes of the host, by its own numbers, that have ARGUMENT in their command line."""
+        """Return the host's own ids of its processes with `argument` in their command line."""
         found = []
         for path in self.path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):
@@ -221,14 +221,14 @@ class AttackedHost:
 
 
 def attacked_hosts() -> Iterator[AttackedHost]:
-    """Yield one host; where none can be made the test is skipped, but fails where CI=true."""
+    """Yield one host; if none can be created, skip the test, or fail it with CI=true."""
     if os.geteuid() != 0:
-        pytest.skip("needs root, to be root and its enemy")
+        pytest.skip("needs root, to create a host and its users")
     with ExitStack() as stack:
         try:
             host = stack.enter_context(AttackedHost())
         except HostError as error:
             if os.environ.get("CI") == "true":
                 raise
-            pytest.skip(f"no host can be made here: {error}")
+            pytest.skip(f"cannot create a host: {error}")
         yield host

@@ -1,6 +1,8 @@
-"""S3, played: what a service user can put in root's way, and what a careless administrator gives away."""
+"""S3 under attack: files planted by the service user, and directories that a careless administrator gave to it."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
@@ -9,7 +11,7 @@ from tests.attacks.host import SERVICE, AttackedHost
 RUN, DATA = "/var/lib/procman/catmaid/run/catmaid-one", "/var/lib/catmaid"
 
 OWN = ("lock", "heartbeat.json", "heartbeat.json.new", "events.jsonl", "events.jsonl.1", "other")
-"""What procman looks for in a program's own directory."""
+"""The files that procman reads in a program's own directory."""
 
 SCHEDULE = ("celerybeat-schedule", "celerybeat-schedule.db", "celerybeat-schedule.dat")
 
@@ -18,14 +20,14 @@ EVERYWHERE = " ".join(
 )
 
 PLANTED = {
-    "links to a file of root's": f"for path in {EVERYWHERE}; do ln -sf /etc/canary $path; done",
-    "links to a directory of root's": f"for path in {EVERYWHERE}; do rm -f $path; ln -s /etc/canary.d $path; done",
-    "links to what is not there": f"for path in {EVERYWHERE}; do ln -sf /etc/planted $path; done",
-    "links to what has no end": f"for path in {EVERYWHERE}; do ln -sf /dev/zero $path; done",
+    "links to a file of root": f"for path in {EVERYWHERE}; do ln -sf /etc/canary $path; done",
+    "links to a directory of root": f"for path in {EVERYWHERE}; do rm -f $path; ln -s /etc/canary.d $path; done",
+    "dangling links": f"for path in {EVERYWHERE}; do ln -sf /etc/planted $path; done",
+    "links to an endless file": f"for path in {EVERYWHERE}; do ln -sf /dev/zero $path; done",
     "pipes": f"for path in {EVERYWHERE}; do rm -f $path; mkfifo $path; done",
     "directories": f"for path in {EVERYWHERE}; do rm -f $path; mkdir $path; done",
     "huge files": f"for path in {EVERYWHERE}; do truncate -s 128M $path; done",
-    "files that are closed": f"for path in {EVERYWHERE}; do echo x > $path; chmod 0 $path; done; chmod 0 {RUN} {DATA}",
+    "unreadable files": f"for path in {EVERYWHERE}; do echo x > $path; chmod 0 $path; done; chmod 0 {RUN} {DATA}",
     "deep and wide directories": f"cd {RUN} && mkdir -p $(seq -s/ 40) && touch $(seq 200) && ln -s /etc/canary.d 1/d",
     "names in the temporary directory": "cd /tmp && for i in $(seq 50); do ln -s /etc/canary procman-$i; done",
 }
@@ -34,19 +36,19 @@ PLANTED = {
 GIVEN_AWAY = {
     "logs": ("/var/log/catmaid", "chown celery"),
     "logs to the group": ("/var/log/catmaid", "chown root:celery /var/log/catmaid && chmod 775"),
-    "logs to everybody": ("/var/log/catmaid", "chmod 1777"),
+    "logs to everyone": ("/var/log/catmaid", "chmod 1777"),
     "state": ("/var/lib/procman", "chown celery"),
-    "state to everybody": ("/var/lib/procman", "chmod 777"),
+    "state to everyone": ("/var/lib/procman", "chmod 777"),
     "state of the project": ("/var/lib/procman/catmaid", "chown celery"),
     "state of the project to the group": ("/var/lib/procman/catmaid", "chmod 770"),
     "generations": ("/var/lib/procman/catmaid/generations", "chown celery"),
-    "copies set aside": ("/var/lib/procman/catmaid/set-aside", "chown celery"),
+    "backups": ("/var/lib/procman/catmaid/set-aside", "chown celery"),
     "directory above the programs' own": ("/var/lib/procman/catmaid/run", "chown celery"),
     "directory of supervisord's socket and log": ("/var/lib/procman/supervisor", "chown celery"),
     "configuration": ("/etc/procman", "chown celery"),
     "start scripts": ("/etc/procman/catmaid", "chown celery"),
     "sections": ("/etc/procman/supervisor/conf.d", "chown celery"),
-    "sections to everybody": ("/etc/procman/supervisor/conf.d", "chmod 777"),
+    "sections to everyone": ("/etc/procman/supervisor/conf.d", "chmod 777"),
     "launcher": ("/usr/local/lib/procman/catmaid", "chown celery"),
     "directory of procman.toml": ("/etc/catmaid", "chown celery"),
     "procman.toml": ("/etc/catmaid", "chown celery /etc/catmaid/procman.toml; true"),
@@ -58,7 +60,7 @@ LEFT_BEHIND = {
     "a log that is a link to nothing": "ln -s /etc/planted /var/log/catmaid/catmaid-one.log",
     "a log that is a pipe": "mkfifo /var/log/catmaid/catmaid-one.log",
 }
-"""What the service user left in the directory of the logs before it was taken from it."""
+"""What the service user left in the log directory before root got it back."""
 
 SWAPPING = f"""
 import os
@@ -83,7 +85,7 @@ while True:
 
 
 def assert_nothing_planted(host: AttackedHost) -> None:
-    """Check root's files, and that nothing of root's came to be where the service user pointed."""
+    """Check that root's files are unchanged, and that root created nothing where the service user's links point."""
     host.assert_untouched()
     changed = host.changed()
     assert "/etc/planted" not in changed
@@ -92,14 +94,14 @@ def assert_nothing_planted(host: AttackedHost) -> None:
 
 
 @pytest.mark.parametrize("planted", PLANTED.values(), ids=list(PLANTED))
-def test_what_the_service_user_plants_leads_root_nowhere(host: AttackedHost, planted: str) -> None:
+def test_root_follows_nothing_planted_by_service_user(host: AttackedHost, planted: str) -> None:
     host.configure(rest="[beat]\nautostart = false\n")
     host.procman("install")
     host.procman("stop")
     host.service(planted)
     for _ in host.look():
         assert_nothing_planted(host)
-    # The pipe of a program's own lock keeps that program alone from starting.
+    # A pipe in place of a program's lock prevents only that program from starting.
     for words in ("start two", "install", "uninstall --purge"):
         host.procman(words)
         assert_nothing_planted(host)
@@ -107,23 +109,23 @@ def test_what_the_service_user_plants_leads_root_nowhere(host: AttackedHost, pla
 
 
 @pytest.mark.parametrize("given", GIVEN_AWAY.values(), ids=list(GIVEN_AWAY))
-def test_what_was_given_to_the_service_user_is_refused(host: AttackedHost, given: tuple[str, str]) -> None:
+def test_install_refuses_directory_given_to_service_user(host: AttackedHost, given: tuple[str, str]) -> None:
     directory, how = given
     host.root(f"mkdir -p {directory} && {how} {directory}")
     before = host.changed()
     refused = host.procman("install", check=False)
     assert refused.returncode in (1, 2)
     assert "procman: " in refused.stderr
-    assert "ch" in refused.stderr, "no remedy"
+    assert re.search(r"\bch(own|mod) ", refused.stderr), "the message names no fix"
     assert not host.pids("supervisord")
     after = {path for path in host.changed() if path not in before}
-    # To find out that nothing can be done takes the lock.
+    # Even an install that is refused takes the lock.
     lock = {"/var", "/var/lib", "/var/lib/procman", "/var/lib/procman/lock", "/var/lib/procman/directories.json"}
     assert after <= lock
 
 
 @pytest.mark.parametrize("left", LEFT_BEHIND.values(), ids=list(LEFT_BEHIND))
-def test_what_the_service_user_left_among_the_logs_is_refused(host: AttackedHost, left: str) -> None:
+def test_install_refuses_links_and_pipes_left_among_logs(host: AttackedHost, left: str) -> None:
     host.root("mkdir /var/log/catmaid && chown celery /var/log/catmaid")
     host.service(left)
     host.root("chown root /var/log/catmaid")
@@ -135,7 +137,7 @@ def test_what_the_service_user_left_among_the_logs_is_refused(host: AttackedHost
     host.procman("install")
 
 
-def test_logs_that_are_given_away_later_do_not_keep_an_uninstall_from_its_end(host: AttackedHost) -> None:
+def test_uninstall_completes_after_logs_were_given_away(host: AttackedHost) -> None:
     host.procman("install")
     host.root("chown celery /var/log/catmaid")
     host.service("rm -f /var/log/catmaid/* && ln -s /etc/canary /var/log/catmaid/catmaid-one.log")
@@ -145,10 +147,10 @@ def test_logs_that_are_given_away_later_do_not_keep_an_uninstall_from_its_end(ho
     assert "/var/lib/procman" not in host.changed()
 
 
-def test_another_name_of_a_file_of_roots_is_neither_written_nor_given_away(host: AttackedHost) -> None:
+def test_hard_link_to_file_of_root_is_not_written_or_given_away(host: AttackedHost) -> None:
     host.procman("install")
     host.procman("stop")
-    # A kernel without fs.protected_hardlinks lets everybody do this.
+    # A kernel without fs.protected_hardlinks allows this to every user.
     host.root(f"rm -f {RUN}/lock && ln /root/canary {RUN}/lock && ln /root/canary {RUN}/heartbeat.json")
     list(host.look())
     for words in ("start two", "install", "uninstall --purge"):
@@ -156,7 +158,7 @@ def test_another_name_of_a_file_of_roots_is_neither_written_nor_given_away(host:
         host.assert_untouched()
 
 
-def test_links_that_are_swapped_while_root_works_lead_nowhere(host: AttackedHost) -> None:
+def test_root_follows_no_link_swapped_while_it_works(host: AttackedHost) -> None:
     host.write("/opt/racer.py", SWAPPING)
     for turn in range(2):
         host.configure(rest=f"[beat]\nautostart = false\n[environment]\nTURN = '{turn}'\n")
@@ -164,13 +166,13 @@ def test_links_that_are_swapped_while_root_works_lead_nowhere(host: AttackedHost
         racer = host.start("exec nice python3 /opt/racer.py", SERVICE)
         try:
             host.configure(rest=f"[beat]\nautostart = false\n[environment]\nTURN = '{turn} again'\n")
-            # What is raced may have to give up; then it says so.
+            # A command may fail because of the race, with a message.
             for words in ("install", "stop", "uninstall --purge"):
                 host.procman(words, check=False)
                 host.procman("status", check=False)
                 host.assert_untouched()
                 assert "/etc/planted" not in host.changed()
-            assert racer.poll() is None, "nobody swapped anything"
+            assert racer.poll() is None, "no link was swapped"
         finally:
             for pid in host.pids("racer.py"):
                 host.run(f"kill -9 {pid}", "root", check=False)

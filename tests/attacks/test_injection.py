@@ -1,4 +1,4 @@
-"""S1 for whole projects: whatever text stands in procman.toml, its readers see the same programs, users and lines."""
+"""S1 for whole projects: with any text in procman.toml, readers see the same programs, users and lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.read_by_systemd import SYSTEMD, read_units
 Tables = dict[str, dict[str, Any]]
 
 DECIDING = ("name", "scope", "backend", "mode", "autoscale", "templates", "user", "include", "configuration")
-"""Keys that decide what is compared."""
+"""Keys that decide which files are compared."""
 
 TEXT_KEYS = [
     (table, key.name)
@@ -35,10 +35,10 @@ TEXT_KEYS = [
 """Every other key that takes text."""
 
 FREE_TABLES = ("environment", "worker.celery.environment", "worker.celery.systemd", "systemd.directives")
-"""Tables whose values, and of the first two whose names, are anybody's."""
+"""Tables with arbitrary values; those of the first two also have arbitrary names."""
 
 FORMS = ("{}", "/opt/{}", "/opt/{}/x", "--x={}", "{}@%h")
-"""How a text becomes a value that a key may take."""
+"""Forms in which a key may accept a text."""
 
 NAMES = {"catmaid-celery", "catmaid-celery-beat", "catmaid-flower"}
 
@@ -64,7 +64,7 @@ def _key(name: str) -> str:
 
 
 def _refused(directory: Path, tables: Tables) -> list[str]:
-    """Return the keys that something is said about."""
+    """Return the keys that problems are reported for."""
     try:
         _load(directory, tables)
     except ConfigurationError as error:
@@ -73,7 +73,7 @@ def _refused(directory: Path, tables: Tables) -> list[str]:
 
 
 def _accepted(directory: Path, backend: str, text: str) -> Tables:
-    """Return the tables with TEXT wherever it is accepted, in the first of its forms that is."""
+    """Return the tables with `text` in every place that accepts it, in the first form that is accepted."""
     tables = _usual(backend)
     free = [(table, name) for table in FREE_TABLES for name in ("A", text, "BindPaths", "IPAddressAllow")]
     left = [*TEXT_KEYS, *free]
@@ -106,7 +106,7 @@ def _is_among(table: str, name: str, refused: Sequence[str]) -> bool:
 
 
 def _harmless(tables: Tables) -> Tables:
-    """Return the tables with the same keys, each with a value that means nothing to any reader."""
+    """Return the tables with the same keys, each with a value that is meaningless to every reader."""
     plain: Tables = {}
     for table, values in tables.items():
         for name, value in values.items():
@@ -133,12 +133,12 @@ def _rendered(project: Project) -> tuple[RenderedFile, ...]:
 
 
 def _outline(file: RenderedFile) -> list[str]:
-    """Return what begins each line of a file: sections, options, directives, the words of a script."""
+    """Return the first word of each line of a file: sections, options, directives, the words of a script."""
     return [re.split(r"[=\s]", line, maxsplit=1)[0] for line in file.content.split("\n")]
 
 
 def _compare(hostile: Sequence[RenderedFile], harmless: Sequence[RenderedFile], text: str) -> None:
-    """Check that no file has another line than it has without TEXT."""
+    """Check that no file has another line than without `text`."""
     assert [file.mode for file in hostile] == [file.mode for file in harmless]
     for file, plain in zip(hostile, harmless, strict=True):
         names = [f"{each}" for each in _outline(file)]
@@ -150,13 +150,13 @@ def _compare(hostile: Sequence[RenderedFile], harmless: Sequence[RenderedFile], 
 
 @pytest.fixture(scope="module")
 def supervisor() -> Iterator[Reader]:
-    """supervisor's own reader."""
+    """The parser of supervisor itself."""
     with reader(NEWEST) as started:
         yield started
 
 
 def _seen(supervisor: Reader, files: Sequence[RenderedFile], text: str) -> tuple[list[str], dict[str, list[object]]]:
-    """Return what supervisord would have: sections, programs, whose they are, and how they are stopped."""
+    """Return what supervisord would load: sections, programs, their users, and how they are stopped."""
     included = "".join(file.content for file in files if file.section)
     found = supervisor.read(included.replace("/var/log/catmaid", "/tmp"))
     assert "error" not in found, (text, found)
@@ -177,7 +177,7 @@ Pair = tuple[Sequence[RenderedFile], Sequence[RenderedFile]]
 
 
 def _try(directory: Path, backend: str, text: str) -> Pair:
-    """Return the files with TEXT wherever it may stand, and those without it; they have the same lines."""
+    """Return the files with `text` in every possible place, and those without it; check that their lines agree."""
     tables = _accepted(directory, backend, text)
     hostile = _rendered(_load(directory, tables))
     harmless = _rendered(_load(directory, _harmless(tables)))
@@ -186,11 +186,11 @@ def _try(directory: Path, backend: str, text: str) -> Pair:
 
 
 SHORT = [text for text in (*HOSTILE, *REFUSED) if 0 < len(text) < 50 and "\ud800" not in text and "\udc80" not in text]
-"""Half characters cannot even be written into a procman.toml."""
+"""A procman.toml cannot contain lone surrogates."""
 
 
 @pytest.mark.thorough
-def test_no_text_adds_anything_to_what_supervisord_reads(tmp_path: Path, supervisor: Reader) -> None:
+def test_no_text_injects_anything_into_supervisord_files(tmp_path: Path, supervisor: Reader) -> None:
     for text in SHORT:
         hostile, harmless = _try(tmp_path, "supervisor", text)
         seen = _seen(supervisor, hostile, text)
@@ -200,12 +200,12 @@ def test_no_text_adds_anything_to_what_supervisord_reads(tmp_path: Path, supervi
 
 @pytest.mark.thorough
 @pytest.mark.skipif(SYSTEMD is None, reason="no systemd on this machine: apt-get install systemd")
-def test_no_text_adds_anything_to_what_systemd_reads(tmp_path: Path) -> None:
+def test_no_text_injects_anything_into_systemd_files(tmp_path: Path) -> None:
     units: dict[str, str] = {}
     for number, text in enumerate(SHORT):
         hostile, _ = _try(tmp_path, "systemd", text)
         units |= _units(hostile, number)
-    # Whatever systemd refuses to load at all, it does not run either; what is written here it must be able to load.
+    # systemd must be able to load every unit: one that it refuses would not run at all.
     assert read_units(units).keys() == units.keys()
 
 
@@ -213,7 +213,7 @@ def test_no_text_adds_anything_to_what_systemd_reads(tmp_path: Path) -> None:
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(TEXTS.filter(lambda text: text and not any(0xD800 <= ord(each) <= 0xDFFF for each in text)))
-def test_neither_does_any_other_text(tmp_path: Path, supervisor: Reader, text: str) -> None:
+def test_random_text_injects_nothing(tmp_path: Path, supervisor: Reader, text: str) -> None:
     hostile, harmless = _try(tmp_path, "supervisor", text)
     assert _seen(supervisor, hostile, text) == _seen(supervisor, harmless, text)
     _try(tmp_path, "systemd", text)

@@ -1,5 +1,4 @@
-"""S3, the other half: root runs, imports and obeys nothing that the service user can write; its rights are dropped for
-good."""
+"""S3: root runs, imports and uses nothing that the service user can write, and drops its rights permanently."""
 
 from __future__ import annotations
 
@@ -16,56 +15,58 @@ from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 from tests.attacks.host import CONFIGURATION, SERVICE, TOML, AttackedHost
 from tests.install.people import NOBODY, needs_root
 
-THEIRS = "/opt/catmaid"
-"""A directory of the service user's."""
+FOREIGN = "/opt/catmaid"
+"""A directory of the service user."""
 
 PLANT = "open('/etc/planted', 'w').write('root ran this')\n"
 
 OBEYED = {
-    "--config": f"procman --config {THEIRS}/procman.toml install",
-    "PROCMAN_CONFIG": f"PROCMAN_CONFIG={THEIRS}/procman.toml procman install",
-    "working directory": f"cd {THEIRS} && procman install",
-    "working directory further down": f"mkdir {THEIRS}/below; cd {THEIRS}/below && procman status",
-    "link to it": f"ln -s {THEIRS}/procman.toml /etc/catmaid/link && procman --config /etc/catmaid/link install",
-    "templates on the command line": f"procman --config {CONFIGURATION} render --templates {THEIRS}/templates",
-    "procman somewhere else": f"PYTHONPATH={THEIRS} procman --config {CONFIGURATION} status",
-    "procman in a directory that is not there yet": f"PYTHONPATH={THEIRS}/lib procman --config {CONFIGURATION} status",
+    "--config": f"procman --config {FOREIGN}/procman.toml install",
+    "PROCMAN_CONFIG": f"PROCMAN_CONFIG={FOREIGN}/procman.toml procman install",
+    "working directory": f"cd {FOREIGN} && procman install",
+    "directory below it": f"mkdir {FOREIGN}/below; cd {FOREIGN}/below && procman status",
+    "link to it": f"ln -s {FOREIGN}/procman.toml /etc/catmaid/link && procman --config /etc/catmaid/link install",
+    "templates on the command line": f"procman --config {CONFIGURATION} render --templates {FOREIGN}/templates",
+    "procman somewhere else": f"PYTHONPATH={FOREIGN} procman --config {CONFIGURATION} status",
+    "procman in a missing directory": f"PYTHONPATH={FOREIGN}/lib procman --config {CONFIGURATION} status",
 }
-"""Ways to have root obey or run what is the service user's."""
+"""Ways to make root use or run files of the service user."""
 
 USED = {
-    "templates": f'templates = "{THEIRS}/templates"',
-    "procman for the healer": f'[health]\nprocman = "{THEIRS}/command"',
-    "file with secrets, read by systemd": f'backend = "systemd"\nenvironment_file = "{THEIRS}/env"',
+    "templates": f'templates = "{FOREIGN}/templates"',
+    "procman for the healer": f'[health]\nprocman = "{FOREIGN}/command"',
+    "file with secrets, read by systemd": f'backend = "systemd"\nenvironment_file = "{FOREIGN}/env"',
 }
-"""What a procman.toml of root's may name of the service user's."""
+"""Files of the service user that a procman.toml of root might name."""
 
 
 def plant(host: AttackedHost) -> None:
-    """Have the service user write everything that could be obeyed or run."""
+    """Write, as the service user, every file that root might use or run."""
     host.service(
-        f"cd {THEIRS} && mkdir -p templates/supervisor && touch env command && cp {CONFIGURATION} procman.toml"
+        f"cd {FOREIGN} && mkdir -p templates/supervisor && touch env command && cp {CONFIGURATION} procman.toml"
     )
-    # Not sitecustomize: Python runs that, and all of PYTHONPATH, before anybody can look.
+    # Not sitecustomize: Python runs it from PYTHONPATH before procman can check anything.
     for name in ("click", "jinja2", "psutil", "supervisor", "celery"):
-        host.write(f"{THEIRS}/{name}.py", PLANT)
-    host.write(f"{THEIRS}/templates/supervisor/start.sh.j2", "{{ 1 }}")
-    host.root(f"chown -R {SERVICE} {THEIRS}")
+        host.write(f"{FOREIGN}/{name}.py", PLANT)
+    host.write(f"{FOREIGN}/templates/supervisor/start.sh.j2", "{{ 1 }}")
+    host.root(f"chown -R {SERVICE} {FOREIGN}")
 
 
 @pytest.mark.parametrize("way", OBEYED.values(), ids=list(OBEYED))
-def test_root_obeys_nothing_of_the_service_users(host: AttackedHost, way: str) -> None:
+def test_root_uses_no_configuration_of_service_user(host: AttackedHost, way: str) -> None:
     plant(host)
     before = host.changed()
     refused = host.run(way, "root", check=False)
     assert refused.returncode == 2, refused.stdout + refused.stderr
-    assert f"{THEIRS} belongs to the user {SERVICE} (chown root {THEIRS})" in refused.stderr
+    assert f"{FOREIGN} belongs to the user {SERVICE} (chown root {FOREIGN})" in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert not {path for path in host.changed() if path not in before and not path.startswith((THEIRS, "/etc/catmaid"))}
+    assert not {
+        path for path in host.changed() if path not in before and not path.startswith((FOREIGN, "/etc/catmaid"))
+    }
 
 
 @pytest.mark.parametrize("lines", USED.values(), ids=list(USED))
-def test_root_uses_nothing_of_the_service_users(host: AttackedHost, lines: str) -> None:
+def test_root_uses_no_file_of_service_user_named_in_procman_toml(host: AttackedHost, lines: str) -> None:
     plant(host)
     before = host.changed()
     is_table = lines.startswith("[")
@@ -73,13 +74,13 @@ def test_root_uses_nothing_of_the_service_users(host: AttackedHost, lines: str) 
     for words in ("render", "diff", "install"):
         refused = host.procman(words, check=False)
         assert refused.returncode == 2, refused.stdout + refused.stderr
-        assert f"{THEIRS} belongs to the user {SERVICE}" in refused.stderr
+        assert f"{FOREIGN} belongs to the user {SERVICE}" in refused.stderr
     assert host.changed().keys() == before.keys()
-    host.root(f"chown -R root {THEIRS}")
+    host.root(f"chown -R root {FOREIGN}")
     host.procman("render")
 
 
-def test_root_does_not_run_procman_from_a_virtualenv_of_somebody_else(host: AttackedHost) -> None:
+def test_root_does_not_run_procman_from_virtualenv_of_another_user(host: AttackedHost) -> None:
     site = host.seen(next(path for path in sys.path if path.endswith("site-packages")))
     own = "/opt/own/bin/python -B /usr/local/lib/procman-under-test.py --version"
     host.root(f"{host.python} -m venv --without-pip /opt/own")
@@ -94,20 +95,20 @@ def test_root_does_not_run_procman_from_a_virtualenv_of_somebody_else(host: Atta
         host.root(f"chown root {given}")
 
 
-def test_a_home_of_somebody_else_is_not_looked_into(host: AttackedHost) -> None:
-    host.service(f"mkdir -p {THEIRS}/.local/state/procman/catmaid/generations/1")
-    host.service(f"ln -s generations/1 {THEIRS}/.local/state/procman/catmaid/current")
+def test_home_of_another_user_is_not_searched(host: AttackedHost) -> None:
+    host.service(f"mkdir -p {FOREIGN}/.local/state/procman/catmaid/generations/1")
+    host.service(f"ln -s generations/1 {FOREIGN}/.local/state/procman/catmaid/current")
     host.procman("install")
-    # As `sudo -E` has it. No procman.toml is at hand, so what is installed is looked for.
-    told = host.run("procman status", "root", environment={"HOME": THEIRS})
-    assert told.stdout.count("RUNNING") == 2
+    # HOME is as with `sudo -E`. Without a procman.toml, procman searches for installed projects.
+    status = host.run("procman status", "root", environment={"HOME": FOREIGN})
+    assert status.stdout.count("RUNNING") == 2
 
 
-def test_modules_in_the_working_directory_are_not_imported(host: AttackedHost) -> None:
+def test_modules_in_working_directory_are_not_imported(host: AttackedHost) -> None:
     plant(host)
-    host.root(f"rm {THEIRS}/procman.toml")
+    host.root(f"rm {FOREIGN}/procman.toml")
     for words in ("install", "status", "render", "diff", "stop", "start", "restart one", "uninstall --purge"):
-        host.procman(words, directory=THEIRS)
+        host.procman(words, directory=FOREIGN)
     assert "/etc/planted" not in host.changed()
 
 
@@ -144,7 +145,7 @@ print(json.dumps([succeeded, os.getresuid(), os.getresgid(), os.getgroups(), [fd
 
 
 @needs_root
-def test_a_probe_cannot_regain_what_root_gave_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_probe_cannot_regain_rights_of_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY", "sings")
     leaked = os.open("/etc/shadow", os.O_RDONLY)
     try:
@@ -158,12 +159,12 @@ def test_a_probe_cannot_regain_what_root_gave_up(monkeypatch: pytest.MonkeyPatch
 
 
 @needs_root
-def test_a_probe_is_refused_rather_than_run_as_root() -> None:
+def test_probe_is_not_run_as_root() -> None:
     with pytest.raises(ProcmanError, match="root is root, and procman never runs the project's code as root"):
         capture(["/bin/true"], environment={}, user="root", timeout=30)
 
 
-def test_places_that_are_not_there_count_by_what_is_above_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_path_is_trusted_like_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     trusting = {"SUDO_UID": str(Path(__file__).stat().st_uid)}
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path / "open/not/there")])

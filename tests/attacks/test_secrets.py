@@ -1,4 +1,4 @@
-"""S2: a canary in every place that takes a secret, and a look at everything that anybody else could read."""
+"""S2: with a canary in every place that takes a secret, search everything that other users could read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.celery_environments import CELERY_5_7, environment_of
 from tests.product import Product, eventually
 
 CANARY = f"c4n4ry-0f-{os.getpid()}"
-"""Of this process, for others run the same tests beside it."""
+"""Different for each process, because other processes may run the same tests at the same time."""
 
 ENVIRONMENT_FILE = f"""
 DB_PASSWORD={CANARY}
@@ -33,7 +33,7 @@ concurrency = 1
 """
 
 REFUSED = {
-    "a variable that is named like a secret": f"[environment]\nDB_PASSWORD = '{CANARY}'",
+    "a variable named like a secret": f"[environment]\nDB_PASSWORD = '{CANARY}'",
     "a variable with a key": f"[environment]\nSTRIPE_API_KEY = '{CANARY}'",
     "a variable with a URL": f"[environment]\nBROKER = 'amqp://user:{CANARY}@host//'",
     "a variable of one program": f"[worker.celery.environment]\nAUTH_TOKEN = '{CANARY}'",
@@ -47,14 +47,14 @@ REFUSED = {
     "a directive of systemd": f"[worker.more.systemd]\nBindPaths = '/srv/x?password={CANARY}'",
     "the management of RabbitMQ": f"[health]\nmanagement_url = 'http://user:{CANARY}@localhost:15672'",
     "a command for events": f"[health]\non_event = ['/bin/mail', '--password={CANARY}']",
-    "a key that is not known": f"[worker.more]\npassword = '{CANARY}'",
-    "a table that is not known": f"[secrets]\nbroker = '{CANARY}'",
+    "an unknown key": f"[worker.more]\npassword = '{CANARY}'",
+    "an unknown table": f"[secrets]\nbroker = '{CANARY}'",
     "a key of another type": f"[worker.more]\nconcurrency = '{CANARY}'",
     "a choice": f"[worker.more]\npool = '{CANARY}'",
 }
 """Places in procman.toml where a secret is refused; the refusal must not show it."""
 
-ORDERS = (
+RUN_COMMANDS = (
     "check --json",
     "render",
     "diff",
@@ -73,11 +73,11 @@ ORDERS = (
     "uninstall",
     "uninstall --purge",
 )
-"""A whole life. What an order says and how it ends is for others to judge."""
+"""From install to uninstall. Other tests check the output and exit status of these commands."""
 
 
 class Watch:
-    """Reads what everybody can read of every process, as fast as it can, in a thread of its own."""
+    """A thread that reads what every user can read of each process, as fast as possible."""
 
     def __init__(self) -> None:
         self.found: set[str] = set()
@@ -102,7 +102,7 @@ class Watch:
                     is_sender = b"apply_async" in words  # the test's own
                     if CANARY.encode() in words and not is_sender:
                         self.found.add(f"command line: {words!r}")
-                    # supervisord's and procman's own; those of the programs are what the file is for.
+                    # Those of supervisord and procman; the programs are meant to have the variables.
                     ours = b"supervisord" in words or b"-m\0procman" in words
                     if ours and CANARY.encode() in (process / "environ").read_bytes():
                         self.found.add(f"environment of {words!r}")
@@ -124,7 +124,7 @@ def product() -> Iterator[Product]:
 
 
 def configure(product: Product, more: str = "", programs: str = PROGRAMS) -> None:
-    """Write procman.toml with canaries where they are legal."""
+    """Write procman.toml with canaries in the places that may contain secrets."""
     product.configure(programs)
     text = product.configuration.read_text().replace(
         "[environment]", f'environment_file = "{product.directory}/celery.env"\n\n[environment]', 1
@@ -134,7 +134,7 @@ def configure(product: Product, more: str = "", programs: str = PROGRAMS) -> Non
 
 
 def readable_by_others(product: Product) -> Iterator[Path]:
-    """Yield the files that others could read but for the directory above them, but none of what the project keeps."""
+    """Yield the files whose own mode lets others read them, whatever their directory's, except the project's data."""
     for path in product.directory.rglob("*"):
         with suppress(OSError):
             status = path.lstat()
@@ -146,33 +146,33 @@ def readable_by_others(product: Product) -> Iterator[Path]:
 
 @pytest.mark.supervisord
 @pytest.mark.celery
-def test_a_whole_life_shows_no_secret_to_anybody(product: Product) -> None:
+def test_no_command_shows_a_secret_to_other_users(product: Product) -> None:
     shown: dict[str, str] = {}
     with Watch() as watch:
-        for order in ORDERS:
-            done = product.procman(*order.split(), check=False)
-            shown[order] = done.stdout + done.stderr
-            if order == "install --wait 60":
-                # The arguments of a task are nobody's business either.
+        for command in RUN_COMMANDS:
+            done = product.procman(*command.split(), check=False)
+            shown[command] = done.stdout + done.stderr
+            if command == "install --wait 60":
+                # The arguments of a task are secret, too.
                 product.send("hold", 1, CANARY)
                 eventually(lambda: product.counted("started") == {1: 1}, "the task has started, and failed")
             files = [path for path in readable_by_others(product) if CANARY.encode() in path.read_bytes()]
-            assert not files, f"after {order}: {files}"
-    assert [order for order, text in shown.items() if CANARY in text] == []
+            assert not files, f"after {command}: {files}"
+    assert [command for command, text in shown.items() if CANARY in text] == []
     assert watch.found == set()
-    assert watch.looks > len(ORDERS)
-    # The watch and the search would have seen it: somebody did have the secret.
+    assert watch.looks > len(RUN_COMMANDS)
+    # The secret was in use, so the searches could have found it.
     assert "celery.env" in shown["render"]
 
 
 @pytest.mark.parametrize("table", REFUSED.values(), ids=list(REFUSED))
-def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(product: Product, table: str) -> None:
+def test_misplaced_secret_is_refused_and_not_shown(product: Product, table: str) -> None:
     configure(product, table, "[worker.celery]\nconcurrency = 1\n")
     if "[environment]" in table:
         text = product.configuration.read_text()
         product.configuration.write_text(text.replace("[environment]\nDEMO", "[worker.celery.environment]\nDEMO"))
-    for order in ("check", "render", "install"):
-        done = product.procman(order, check=False)
+    for command in ("check", "render", "install"):
+        done = product.procman(command, check=False)
         assert done.returncode == 2, done.stdout + done.stderr
         assert CANARY not in done.stdout + done.stderr
     configure(product)
@@ -185,7 +185,7 @@ environment=DB_PASSWORD="{CANARY}",BROKER="amqp://user:{CANARY}@host//"
 """
 
 
-def test_secrets_of_files_that_are_read_are_not_taken_over(product: Product) -> None:
+def test_secrets_of_imported_files_are_not_copied(product: Product) -> None:
     file = product.directory / "existing.conf"
     file.write_text(EXISTING)
     for words in (("init", "--from", str(file), "--output", "-"), ("check", "--lint", str(file))):
@@ -199,14 +199,14 @@ def test_secrets_of_files_that_are_read_are_not_taken_over(product: Product) -> 
 
 
 def found_by(host: AttackedHost, user: str) -> list[str]:
-    """Return which of all files that were written on HOST, and which processes, show the canary to USER."""
+    """Return the files written on `host`, and the processes, in which `user` can read the canary."""
     files = " ".join(path for path, (_, _, kind) in host.changed().items() if kind == "-")
     processes = "/proc/[0-9]*/cmdline /proc/[0-9]*/environ"
-    # Not to find itself.
+    # A character class, so that grep does not find its own command line.
     return host.run(f"grep -lsa {CANARY[:-1]}[{CANARY[-1]}] {files} {processes}", user, check=False).stdout.split()
 
 
-def test_another_user_of_the_host_finds_no_secret(host: AttackedHost) -> None:
+def test_other_user_of_host_finds_no_secret(host: AttackedHost) -> None:
     host.write("/etc/catmaid/celery.env", ENVIRONMENT_FILE, 0o640)
     host.root("chgrp celery /etc/catmaid/celery.env")
     host.configure('environment_file = "/etc/catmaid/celery.env"')
@@ -214,7 +214,7 @@ def test_another_user_of_the_host_finds_no_secret(host: AttackedHost) -> None:
     host.write(CONFIGURATION, f"# The old password was {CANARY}.\n{text}", 0o600)
     host.procman("install --wait 30")
     eventually(lambda: len(host.asleep()) == 2, "the programs have started")
-    # The programs have it, and root finds it where it belongs.
+    # The programs have the canary, and root finds it in the environment file.
     assert CANARY in host.path(f"/proc/{host.asleep()[0]}/environ").read_text()
     assert "/etc/catmaid/celery.env" in found_by(host, "root")
     host.procman("restart one")

@@ -1,4 +1,4 @@
-"""S3: a supervisord of the service user's cannot have root end a process that is not that user's."""
+"""S3: a supervisord of the service user cannot make root stop a process of another user."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ while True:
 
 @dataclass(frozen=True)
 class Liar(Client):
-    """Says of a process of root's that it is its program."""
+    """A supervisord that reports a process of root as one of its programs."""
 
     victim: int = 0
 
     def infos(self, names: Any) -> dict[str, Any]:
-        told = {"pid": self.victim, "statename": "RUNNING", "start": 1, "stop": 0, "now": 2}
-        return dict.fromkeys(names, told)
+        info = {"pid": self.victim, "statename": "RUNNING", "start": 1, "stop": 0, "now": 2}
+        return dict.fromkeys(names, info)
 
     def call(self, method: str, *parameters: Any, timeout: float | None = None) -> Any:
         return True
@@ -46,7 +46,7 @@ class Liar(Client):
 
 @pytest.fixture
 def victim() -> Iterator[subprocess.Popen[bytes]]:
-    """A script of root's that waits for a process of root's."""
+    """A script of root that waits for a process of root."""
     with subprocess.Popen(["sh", "-c", "sleep 1000; true"], start_new_session=True) as process:
         yield process
         os.killpg(process.pid, 9)
@@ -67,12 +67,12 @@ def children(pid: int) -> list[int]:
 
 
 @needs_root
-def test_root_ends_no_process_for_a_supervisord_that_might_not(public: Path, victim: subprocess.Popen[bytes]) -> None:
+def test_root_stops_no_process_for_supervisord_of_service_user(public: Path, victim: subprocess.Popen[bytes]) -> None:
     eventually(lambda: bool(children(victim.pid)), "it waits")
-    told, listener = liar(public, victim.pid, NOBODY.pw_uid)
-    assert told.answers_as() == NOBODY.pw_uid
+    client, listener = liar(public, victim.pid, NOBODY.pw_uid)
+    assert client.answers_as() == NOBODY.pw_uid
     with pytest.raises(ProcmanError, match="its supervisord has no permission to stop process"):
-        drain(told, ["catmaid-celery"], 1, lambda _: None)
+        drain(client, ["catmaid-celery"], 1, lambda _: None)
     assert victim.poll() is None
     assert children(victim.pid)
     listener.kill()
@@ -80,11 +80,11 @@ def test_root_ends_no_process_for_a_supervisord_that_might_not(public: Path, vic
 
 
 @needs_root
-def test_root_does_for_a_supervisord_of_roots(public: Path, victim: subprocess.Popen[bytes]) -> None:
+def test_root_stops_process_for_supervisord_of_root(public: Path, victim: subprocess.Popen[bytes]) -> None:
     eventually(lambda: bool(children(victim.pid)), "it waits")
-    told, listener = liar(public, victim.pid, 0)
+    client, listener = liar(public, victim.pid, 0)
     with pytest.raises(ProcmanError, match="did not stop"):
-        drain(told, ["catmaid-celery"], -20, lambda _: None)
-    eventually(lambda: not children(victim.pid) or victim.poll() is not None, "it was told to end")
+        drain(client, ["catmaid-celery"], -20, lambda _: None)
+    eventually(lambda: not children(victim.pid) or victim.poll() is not None, "it was stopped")
     listener.kill()
     listener.communicate()

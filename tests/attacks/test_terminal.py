@@ -1,4 +1,4 @@
-"""What programs, other users and files of others say is shown with its control characters spelled out."""
+"""Control characters in text of programs, other users and their files are printed in escaped form."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.attacks.host import CONFIGURATION, AttackedHost
 from tests.product import eventually
 
 SEQUENCE = "\x1b]0;owned\x07\x1b[2J\x9b31m\x7f\x08\x00\r"
-"""Sets a title, clears the screen, colours, and hides what stood before."""
+"""Sets a title, clears the screen, changes colours, and overwrites the line."""
 
 SPEAKING = """
 [project]
@@ -38,17 +38,19 @@ argv = ["x"]
 
 
 def assert_harmless(text: str) -> None:
-    """Check that a terminal takes nothing of TEXT for an order."""
+    """Check that `text` contains no control character that a terminal would act on."""
     assert not [character for character in text if ord(character) < 32 and character not in "\n\t"], repr(text)
     assert not [character for character in text if 0x7F <= ord(character) < 0xA0], repr(text)
 
 
-def test_nothing_that_others_say_drives_the_terminal(host: AttackedHost) -> None:
+def test_output_of_others_sends_no_control_character_to_terminal(host: AttackedHost) -> None:
     host.path("/opt/catmaid/said").write_text(f"said {SEQUENCE}\n")
     host.write("/opt/catmaid/speak", "cat /opt/catmaid/said; exec sleep 1000\n")
     host.configure(text=SPEAKING)
     host.procman("install")
-    eventually(lambda: "owned" in host.path("/var/log/catmaid/catmaid-one.log").read_text(), "it has spoken")
+    eventually(
+        lambda: "owned" in host.path("/var/log/catmaid/catmaid-one.log").read_text(), "it has written the sequence"
+    )
     host.path("/var/lib/procman/catmaid/run/catmaid-one/events.jsonl").write_text(json.dumps(EVENT) + "\n")
     host.root("chown celery /var/lib/procman/catmaid/run/catmaid-one/events.jsonl")
     script = host.path("/etc/procman/catmaid/catmaid-one.sh")
@@ -61,7 +63,7 @@ def test_nothing_that_others_say_drives_the_terminal(host: AttackedHost) -> None
     assert "owned" in host.procman("diff").stdout
 
 
-def test_neither_do_mistakes(host: AttackedHost) -> None:
+def test_error_messages_send_no_control_character_to_terminal(host: AttackedHost) -> None:
     host.configure(rest=MISTAKES)
     for words in ("status", "install", "check"):
         done = host.procman(words, check=False)
@@ -69,7 +71,7 @@ def test_neither_do_mistakes(host: AttackedHost) -> None:
     host.configure()
     host.procman("install")
     for words in ("status", "restart", "logs", "hold"):
-        # The caller's own words, but copied from who knows where.
+        # The caller's own words, but perhaps pasted from another source.
         done = host.run(f"procman --config {CONFIGURATION} {words} \"$(printf '\\033[31m')\"", "root", check=False)
         assert done.returncode == 2
         assert_harmless(done.stdout + done.stderr)
