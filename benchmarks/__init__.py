@@ -1,1 +1,1 @@
-"""What is measured: always two commands in turn in one run, told as ratios, for machines are noisy."""
+"""Compare two commands in turn in one run, and report ratios, because machines are noisy."""

@@ -1,6 +1,6 @@
-"""The exposure of procman's units and of others', as systemd judges it: python -m benchmarks.exposure.
+"""Compare the exposure of procman's units and of other units, as systemd rates it: python -m benchmarks.exposure.
 
-Debian's units come from its packages and Celery's from its source, fetched for the occasion with apt-get and pip.
+Debian's units come from its packages and Celery's from its source, downloaded with apt-get and pip.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CELERY = ("celery.service", "celerybeat.service")
 
 
 def main() -> None:
-    """Print the table of docs/systemd.md, the least exposed first."""
+    """Print the table of docs/systemd.md, least exposed first."""
     with tempfile.TemporaryDirectory() as directory:
         found = [*ours(Path(directory)), *of_debian(Path(directory)), *of_celery(Path(directory))]
         print("| unit | exposure |\n|---|---:|")
@@ -76,10 +76,10 @@ def of_celery(directory: Path) -> Iterator[tuple[str, Path]]:
 
 
 def exposure(unit: Path) -> float:
-    """Return what `systemd-analyze security` says of a unit file; lower is better, 10 the most."""
+    """Return the rating of a unit file by `systemd-analyze security`: 0 to 10, lower is better."""
     words = ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(unit)]
-    said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-    [score] = re.findall(r"Overall exposure level for \S+: ([0-9.]+)", said)
+    output = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    [score] = re.findall(r"Overall exposure level for \S+: ([0-9.]+)", output)
     return float(score)
 
 

@@ -1,8 +1,8 @@
-"""What procman finds of real faults, beside `celery inspect ping`, a pid check, superlance and a plain unit.
+"""Compare which real faults are found by procman, `celery inspect ping`, a pid check, superlance and a plain unit.
 
-python -m benchmarks.faults, as root. Each fault is caused three times: under procman as it is; under the same
-supervisord with superlance's listeners and autorestart looking after the programs; and, on a booted host, under plain
-units of systemd with Restart=always (plain_units.py). Prints a table for docs/health.md.
+python -m benchmarks.faults, as root. Each fault is caused three times: under procman; under the same
+supervisord with superlance's listeners and autorestart; and, on a booted host, under plain systemd
+units with Restart=always (plain_units.py). Prints a table for docs/health.md.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ pool = "solo"
 
 @dataclass
 class Fault:
-    """A fault, the program it befalls, and how it is caused."""
+    """A fault, its program, and the function that causes it."""
 
     what: str
     program: str
@@ -75,14 +75,14 @@ class Fault:
 
 @dataclass
 class Seen:
-    """What became of one fault."""
+    """The reactions to one fault."""
 
     found: str = "no"
-    """When procman called it critical."""
+    """When procman reported it as critical."""
     restarted: str = "no"
-    """When there was a new process."""
+    """When a new process ran."""
     mailed: str = "no mail"
-    """When superlance told of it."""
+    """When superlance reported it by mail."""
     ping: str = ""
     pid: str = ""
 
@@ -114,7 +114,7 @@ FAULTS = (
 
 
 def main() -> None:
-    """Cause every fault, and print what was found."""
+    """Cause every fault and print the table."""
     units = restarted(WATCHED_SECONDS)
     healed = _run(is_healed=True)
     plain = _run(is_healed=False)
@@ -181,7 +181,7 @@ def _watch(product: Product, fault: Fault, pid: int) -> Seen:
             break
         time.sleep(0.5)
     is_there = psutil.pid_exists(pid)
-    seen.pid = "not found" if is_there and fault.is_fault else "found" if fault.is_fault else "sound"
+    seen.pid = "not found" if is_there and fault.is_fault else "found" if fault.is_fault else "healthy"
     return seen
 
 
@@ -197,11 +197,11 @@ def _level(product: Product, program: str) -> str:
 
 def _ping(product: Product, fault: Fault) -> str:
     if fault.program == "celery-beat":
-        return "cannot tell"
+        return "unknown"
     node = f"catmaid-{fault.program}@{os.uname().nodename}"
     is_answered = "pong" in _celery(product, "inspect", "-d", node, "-t", "3", "ping")
     if not fault.is_fault:
-        return "sound" if is_answered else "false alarm"
+        return "healthy" if is_answered else "false alarm"
     return "not found" if is_answered else "found"
 
 

@@ -1,9 +1,9 @@
-"""`procman health` against `celery inspect ping` of the same worker, and of 40 programs against one.
+"""Compare `procman health` with `celery inspect ping` of the same worker, and of 40 programs with one.
 
-python -m benchmarks.health [--pairs N]. The worker is the demo's, with the filesystem transport: no broker has to be
-installed, and none answers faster. It is asked as it is, and with settings that load what CATMAID requires, for a ping
-loads the project first. The 40 are launchers with a stand-in for Celery, which sleeps: 40 real workers would measure
-the machine's memory.
+python -m benchmarks.health [--pairs N]. The worker is the demo's, with the filesystem transport: it needs no broker,
+and no broker answers faster. It is checked with the demo's settings, and with settings that import the requirements
+of CATMAID, because a ping loads the project first. The 40 programs are launchers with a replacement for Celery that
+sleeps: 40 real workers would measure the machine's memory.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ CATMAID = CelerySpec(
     ),
     suffix="-catmaid",
 )
-"""What of the requirements of CATMAID is imported where its app is."""
+"""The requirements of CATMAID that its app imports."""
 
 CATMAID_SETTINGS = """
 import matplotlib.pyplot, networkx, numpy, PIL.Image, requests
@@ -86,24 +86,24 @@ def main() -> None:
                 pairs = measure([*procman, "health", "--format", form], ping, pairs=given.pairs)
                 print(row(f"{what}: `--format {form}` against ping", pairs), flush=True)
     with sleepers(bin_) as (many, one):
-        # They never come to consume, and health says so.
+        # These programs never consume, which health reports.
         pairs = measure(many, one, pairs=given.pairs, statuses=(0, 1))
     print(row(f"{PROGRAMS} programs against one", pairs))
 
 
 @contextmanager
 def worker(bin_: Path, spec: CelerySpec, settings: str) -> Iterator[tuple[list[str], list[str]]]:
-    """Install the demo's worker on SPEC, with SETTINGS if any; yield what asks for its health, and what pings it."""
+    """Install the demo's worker on `spec`, with `settings` if any; yield the commands for health and for a ping."""
     environment = environment_of(spec)
     assert environment
     product = Product(environment)
     name = "loaded" if settings else "mysite.settings"
     (product.directory / "loaded.py").write_text(settings)
     os.environ.update(product.environment, DJANGO_SETTINGS_MODULE=name)
-    del os.environ["PYTHONPATH"]  # root does not run procman with what others can write
+    del os.environ["PYTHONPATH"]  # root does not run procman with files that others can write
     celery = ["/usr/bin/env", f"PYTHONPATH={product.directory}", str(product.virtualenv / "bin/celery")]
     celery += ["--workdir", str(DEMO), "-A", "mysite"]
-    # It ends with the first answer, however long it might wait.
+    # The ping ends with the first answer, whatever its timeout.
     ping = [*celery, "inspect", "ping", "--timeout", "20", "-d", f"catmaid-celery@{socket.gethostname()}"]
     try:
         product.configure("[worker.celery]\n[health]\nheal = false")
@@ -118,7 +118,7 @@ def worker(bin_: Path, spec: CelerySpec, settings: str) -> Iterator[tuple[list[s
 
 @contextmanager
 def sleepers(bin_: Path) -> Iterator[tuple[list[str], list[str]]]:
-    """Install two projects, of 40 programs and of one; yield what asks for the health of each."""
+    """Install two projects, of 40 programs and of one; yield the command for the health of each."""
     directory = Path(tempfile.mkdtemp(prefix="pmb"))
     for variable, name in {"XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": "s", "XDG_DATA_HOME": "d"}.items():
         os.environ[variable] = str(directory / name)

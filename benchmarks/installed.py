@@ -1,7 +1,7 @@
-"""procman as its users have it: from its wheel, compiled, with supervisor beside it, and no word to Python of ours.
+"""Install procman as its users do: from its wheel, compiled, with supervisor, and without variables for Python.
 
-A checkout is not compiled where PYTHONDONTWRITEBYTECODE is set, and an editable install pays for its finder at every
-start: both would be measured, and neither is there where procman is used.
+A checkout is not compiled if PYTHONDONTWRITEBYTECODE is set, and an editable install starts its finder every time.
+A benchmark would measure both, and users have neither.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ LEFT_OUT = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycach
 
 
 def bin_directory() -> Path:
-    """Install the checkout as it is now, and return the directory with `procman`, `supervisorctl` and `python`.
+    """Install the current checkout, and return the directory with `procman`, `supervisorctl` and `python`.
 
-    Takes the variables that change how Python works out of this process's environment, and so out of its children's.
+    Removes the variables that change how Python works from the environment of this process and its children.
     """
     for name in [name for name in os.environ if name.startswith("PYTHON")]:
         del os.environ[name]
     virtualenv = CACHE / "benchmarks"
     subprocess.run([sys.executable, "-m", "venv", "--clear", virtualenv], check=True)
     with tempfile.TemporaryDirectory() as directory:
-        # What setuptools leaves in the tree that it builds in would be in the next wheel too.
+        # Files that setuptools leaves in the tree of a build would be in the next wheel, too.
         copy = Path(directory, "procman")
         shutil.copytree(CHECKOUT, copy, ignore=LEFT_OUT)
         pip: list[str | Path] = [

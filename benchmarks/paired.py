@@ -1,4 +1,4 @@
-"""Runs two commands in turn and compares them pair by pair."""
+"""Run two commands in turn and compare them pair by pair."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from time import perf_counter
 
 @dataclass(frozen=True)
 class Run:
-    """What the operating system charged one finished command for."""
+    """The resources that one finished command used."""
 
     wall_seconds: float
     cpu_seconds: float
     memory_mib: float
-    """The largest resident size it ever had."""
+    """The peak resident size."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class Pairs:
     theirs: Sequence[Run]
 
     def ratio(self, figure: str) -> str:
-        """Return ours divided by theirs, pair by pair: the median, and in brackets the least and the most."""
+        """Return `ours` divided by `theirs`, pair by pair: the median, and in brackets minimum and maximum."""
         ratios = [
             getattr(one, figure) / getattr(other, figure) for one, other in zip(self.ours, self.theirs, strict=True)
         ]
         return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
     def medians(self, figure: str) -> tuple[float, float]:
-        """Return the median of ours and of theirs."""
+        """Return the medians of `ours` and `theirs`."""
         ours, theirs = ([getattr(run, figure) for run in runs] for runs in (self.ours, self.theirs))
         return statistics.median(ours), statistics.median(theirs)
 
 
 def measure(ours: Sequence[str], theirs: Sequence[str], *, pairs: int, statuses: Sequence[int] = (0,)) -> Pairs:
-    """Run OURS and THEIRS in turn, PAIRS times each after one not counted; each must end with one of STATUSES."""
+    """Run `ours` and `theirs` in turn, `pairs` times after one uncounted run; each must exit with one of `statuses`."""
     runs = [(_run(ours, statuses), _run(theirs, statuses)) for _ in range(pairs + 1)]
     return Pairs(*zip(*runs[1:], strict=True))
 
@@ -53,12 +53,12 @@ def _run(command: Sequence[str], statuses: Sequence[int]) -> Run:
     os.close(quiet)
     _, status, usage = os.wait4(pid, 0)
     if os.waitstatus_to_exitcode(status) not in statuses:
-        raise SystemExit(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
+        raise SystemExit(f"{' '.join(command)} exited with status {os.waitstatus_to_exitcode(status)}")
     return Run(perf_counter() - begun, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def row(name: str, pairs: Pairs) -> str:
-    """Return a line of a Markdown table: wall time and memory of both, and their ratios."""
+    """Return a row of a Markdown table: wall time and memory of both commands, and the ratios."""
     ours, theirs = pairs.medians("wall_seconds")
     memory, their_memory = pairs.medians("memory_mib")
     return (

@@ -1,4 +1,4 @@
-"""What plain units with Restart=always make of the faults of faults.py: on a booted host, side by side."""
+"""Cause the faults of faults.py under plain systemd units with Restart=always, all at once on a booted host."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ PROGRAMS = {
 
 
 def restarted(seconds: float) -> dict[str, str]:
-    """Return by program what its unit did within SECONDS of its fault."""
+    """Return, by program, when its unit restarted it within `seconds` of the fault."""
     with Host() as host:
-        install_procman(host)  # for its pip; procman itself does nothing here
+        install_procman(host)  # for its pip; procman itself is not used
         install_project(host)
         for name in PROGRAMS:
             _start(host, name)

@@ -1,4 +1,4 @@
-"""Time to render and plan an install of 1, 100 and 1,000 programs: python -m benchmarks.planning."""
+"""Measure rendering and planning an install of 1, 100 and 1,000 programs: python -m benchmarks.planning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Print a table: the median of some rounds, and the time per program."""
+    """Print a table: the median of several rounds, and the time per program."""
     print("| programs | load | render | plan | per program |\n|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as directory:
         for count in COUNTS:

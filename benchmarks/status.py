@@ -1,4 +1,4 @@
-"""`procman status` against `supervisorctl status` of the same supervisord: python -m benchmarks.status [--pairs N]."""
+"""Compare `procman status` with `supervisorctl status` of the same supervisord: python -m benchmarks.status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRAMS = (1, 40, 400)
 
 
 def main() -> None:
-    """Print a table for 1, 40 and 400 programs, and for what both do before they do anything."""
+    """Print a table for 1, 40 and 400 programs, and for the start of both commands alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--programs", type=int, nargs="*", default=PROGRAMS)
@@ -35,7 +35,7 @@ def main() -> None:
 
 @contextmanager
 def supervised(bin_: Path, count: int) -> Iterator[tuple[list[str], list[str]]]:
-    """Install COUNT programs that sleep under a supervisord of their own; yield both command lines."""
+    """Install `count` programs that sleep, under their own supervisord; yield both command lines."""
     directory = Path(tempfile.mkdtemp(prefix="pmb"))
     for variable, name in {"XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": "s", "XDG_DATA_HOME": "d"}.items():
         os.environ[variable] = str(directory / name)

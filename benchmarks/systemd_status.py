@@ -1,4 +1,4 @@
-"""`procman status` against one `systemctl show` of the same units: python -m benchmarks.systemd_status [--pairs N].
+"""Compare `procman status` with one `systemctl show` of the same units: python -m benchmarks.systemd_status.
 
 As root, in a booted Debian of its own (tests/host), with procman installed from its wheel.
 """
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _commands(host: Host, count: int) -> tuple[list[str], list[str]]:
-    """Return what is compared, as words that this machine can spawn; entering the host costs both the same."""
+    """Return both commands, as words that this machine can spawn; entering the host costs each the same."""
     names = (
         [f"bench-sleep-{number}.service" for number in range(1, count + 1)] if count > 1 else ["bench-sleep.service"]
     )

@@ -1,10 +1,10 @@
-"""Tasks per second with the launcher's hooks and without: python -m benchmarks.throughput [--pairs N] [--tasks N].
+"""Compare tasks per second with the launcher's hooks and without: python -m benchmarks.throughput.
 
-As root, in a booted Debian of its own with RabbitMQ (tests/host). Two workers with one process each stay up, each with
-a queue of its own: one started by the launcher, with the default intervals, one as plain `celery`. In turn each gets
-many tasks that do nothing, behind one that holds the gate until all are queued; what counts is the time from the
-opening of the gate to the last of them, and the CPU time of all threads of the worker and its pool process meanwhile,
-which says more on a machine that is busy with other work. Both are taken inside the worker.
+As root, in a booted Debian of its own with RabbitMQ (tests/host). Two workers with one pool process each keep running,
+each with a queue of its own: one started by the launcher, with the default intervals, one as plain `celery`. In turn,
+each gets many tasks that do nothing, behind a task that waits until all are queued. The benchmark measures the time
+from the end of that task to the last one, and the CPU time of all threads of the worker and its pool process, which
+is more reliable on a busy machine. Both are measured inside the worker.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.host.machine import Host
 PLACE = "/srv/bench"
 ENVIRONMENT = {"CELERY_BROKER_URL": f"amqp://catmaid:{SECRET}@localhost:5672//", "PYTHONPATH": PLACE}
 ROUNDS = 10_000
-"""Of the bootstrap."""
+"""Rounds of the bootstrap."""
 
 APP = """
 import os, time
@@ -92,7 +92,7 @@ for number in range(pairs + 1):
 
 
 def main() -> None:
-    """Print the rates, and the ratio with its interval."""
+    """Print the rates, and the ratios with their intervals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--tasks", type=int, default=3000)
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
-    """Return the median of RATIOS and its 95 % interval, by bootstrap."""
+    """Return the median of `ratios` and its 95 % interval, by bootstrap."""
     chance = random.Random(1)
     medians = sorted(statistics.median(chance.choices(ratios, k=len(ratios))) for _ in range(ROUNDS))
     return statistics.median(ratios), medians[ROUNDS * 25 // 1000], medians[ROUNDS * 975 // 1000]

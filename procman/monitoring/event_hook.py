@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 60.0
 MOST_AT_ONCE = 10
 
 
-class Teller:
+class EventHook:
     """Runs the command of `on_event` in [health]; a failure is passed to `warn` and has no other effect."""
 
     def __init__(self, warn: Callable[[str], None], timeout: float = TIMEOUT_SECONDS) -> None:
@@ -27,7 +27,7 @@ class Teller:
         self._timeout = timeout
         self._begun: list[Begun] = []
 
-    def tell(self, manifest: Manifest, event: Event) -> None:
+    def call(self, manifest: Manifest, event: Event) -> None:
         """Start the command with `event` on its standard input, and do not wait for it."""
         argv = manifest.health.on_event
         if not argv:

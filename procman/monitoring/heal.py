@@ -35,8 +35,8 @@ PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, 
 """Represents the project as a whole, which has results to report and nothing to heal."""
 
 
-def heal_programs(installed: Installed, told: Callable[[Event], None]) -> Health:
-    """Check all programs of `installed` once, and heal; `told` gets each event after it was logged.
+def heal_programs(installed: Installed, report: Callable[[Event], None]) -> Health:
+    """Check all programs of `installed` once, and heal; `report` gets each event after it was logged.
 
     The history is written before any signal is sent: if this process is killed, no signal is sent twice.
     """
@@ -59,7 +59,7 @@ def heal_programs(installed: Installed, told: Callable[[Event], None]) -> Health
             for event in _carry_out(controller, observation, decisions[observation.program.name]):
                 with suppress(ProcmanError):  # a full disk must not prevent healing
                     append_event(tree, state, event)
-                told(event)
+                report(event)
     return health
 
 

@@ -1,4 +1,4 @@
-"""Collect what is known about each program: its state, its heartbeat and verdict, and whether a restart is due."""
+"""Collect the facts about each program: its state, its heartbeat and verdict, and whether a restart is due."""
 
 from __future__ import annotations
 

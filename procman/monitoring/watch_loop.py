@@ -11,7 +11,7 @@ from pathlib import Path
 from procman.errors import ProcmanError
 from procman.install.state.event_log import Event
 from procman.lookup import installed_at
-from procman.monitoring.event_hook import Teller
+from procman.monitoring.event_hook import EventHook
 from procman.monitoring.heal import heal_programs
 from procman.monitoring.supervisord_listener import listen
 
@@ -21,20 +21,20 @@ IDLE_SECONDS = 60.0
 GARBAGE = 2_000
 """New objects before Python collects garbage, in a process that lives for months."""
 
-Told = Callable[[Event], None]
+Report = Callable[[Event], None]
 Warn = Callable[[str], None]
 
 
-def heal_once(state: Path, told: Told, warn: Warn) -> None:
+def heal_once(state: Path, report: Report, warn: Warn) -> None:
     """Check once the project with its state in `state`; return when all `on_event` commands have ended."""
-    teller = Teller(warn)
+    hook = EventHook(warn)
     try:
-        _heal(state, teller, told)
+        _heal(state, hook, report)
     finally:
-        teller.wait()
+        hook.wait()
 
 
-def keep_healing(state: Path, told: Told, warn: Warn) -> None:
+def keep_healing(state: Path, report: Report, warn: Warn) -> None:
     """Check the project repeatedly, as an event listener; return when supervisord ends.
 
     A check that fails is logged, once for the same error, and the next one follows.
@@ -42,36 +42,36 @@ def keep_healing(state: Path, told: Told, warn: Warn) -> None:
     protocol = os.dup(1)
     # Any other output would be an error in the protocol for supervisord.
     os.dup2(2, 1)
-    teller = Teller(warn)
+    hook = EventHook(warn)
     last = ""
 
     def one_look() -> float:
         nonlocal last
         began = time.monotonic()
         try:
-            interval = _heal(state, teller, told)
+            interval = _heal(state, hook, report)
             last = ""
         except ProcmanError as error:
             interval = IDLE_SECONDS
             if error.message != last:
                 last = error.message
                 warn(f"{error.message}. {error.hint}")
-        teller.reap()
+        hook.reap()
         return max(0.1, interval - (time.monotonic() - began))
 
     gc.set_threshold(GARBAGE)
     listen(one_look, 0, protocol)
 
 
-def _heal(state: Path, teller: Teller, told: Told) -> float:
+def _heal(state: Path, hook: EventHook, report: Report) -> float:
     """Check once, and return the seconds until the next check."""
     installed = installed_at(state)
     if installed is None:
         return IDLE_SECONDS
 
-    def tell(event: Event) -> None:
-        told(event)
-        teller.tell(installed.manifest, event)
+    def report_and_call(event: Event) -> None:
+        report(event)
+        hook.call(installed.manifest, event)
 
-    heal_programs(installed, tell)
+    heal_programs(installed, report_and_call)
     return float(installed.manifest.health.interval_seconds)

@@ -1,4 +1,4 @@
-"""The command line of health: exit statuses for wrong usage, and what is printed where (U2, U3)."""
+"""The command line of health: exit statuses for wrong usage, and the streams that are used (U2, U3)."""
 
 from __future__ import annotations
 

@@ -267,8 +267,8 @@ def test_failed_move_is_undone(existing: ExistingSupervisord) -> None:
 def test_failed_adoption_restores_the_adopted_program(existing: ExistingSupervisord) -> None:
     """R4."""
     product = existing.product
-    theirs = existing.write("conf.d/theirs.conf", "; theirs\n[program:catmaid-b]\ncommand=sleep 3000\n")
-    before = theirs.read_bytes()
+    unmanaged = existing.write("conf.d/old.conf", "; theirs\n[program:catmaid-b]\ncommand=sleep 3000\n")
+    before = unmanaged.read_bytes()
     existing.start()
     eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-b").stdout, "the unmanaged program runs")
     text = product.configuration.read_text()
@@ -277,25 +277,25 @@ def test_failed_adoption_restores_the_adopted_program(existing: ExistingSupervis
     def adopt(**arguments: str) -> subprocess.CompletedProcess[str]:
         tables = "\n".join(f"[command.{name}]\nargv = ['sleep', '{value}']" for name, value in arguments.items())
         product.configuration.write_text(text[:begin] + tables + text[end:])
-        return product.procman("install", "--wait", "4", "--replace", str(theirs), check=False)
+        return product.procman("install", "--wait", "4", "--replace", str(unmanaged), check=False)
 
-    def is_theirs_again() -> None:
-        assert theirs.read_bytes() == before
+    def is_restored() -> None:
+        assert unmanaged.read_bytes() == before
         assert product.command_line(existing.pid("catmaid-b")) == "sleep 3000"
 
     assert adopt(a="1000", b="no number").returncode == 1
-    is_theirs_again()
-    assert sorted(path.name for path in existing.include.iterdir()) == ["other.conf", "theirs.conf"]
+    is_restored()
+    assert sorted(path.name for path in existing.include.iterdir()) == ["old.conf", "other.conf"]
 
     assert adopt(a="1000").returncode == 0
     assert adopt(a="1000", b="no number").returncode == 1
-    is_theirs_again()
+    is_restored()
     assert list(product.status()) == ["catmaid-a"]
 
     assert adopt(a="1000", b="2000").returncode == 0
-    assert theirs.read_text() == "; theirs\n"
+    assert unmanaged.read_text() == "; theirs\n"
     product.procman("rollback")
-    is_theirs_again()
+    is_restored()
 
 
 def test_install_without_a_running_supervisord_names_the_remedy_and_is_completed_later(

@@ -16,7 +16,7 @@ from procman.errors import ProcmanError
 from procman.install.state.event_log import Event
 from procman.install.state.manifest import Manifest
 from procman.model import HealthSettings
-from procman.monitoring.event_hook import MOST_AT_ONCE, Teller, user_for
+from procman.monitoring.event_hook import MOST_AT_ONCE, EventHook, user_for
 from tests.install import sample
 from tests.install.people import NOBODY, needs_root
 
@@ -31,7 +31,7 @@ def manifest() -> Manifest:
     return sample.manifest(PLACE, wish, sample.rendering(PLACE, wish))
 
 
-def told_by(*argv: str) -> Manifest:
+def manifest_with(*argv: str) -> Manifest:
     programs = tuple(replace(each, user=None) for each in manifest().programs)
     return replace(manifest(), programs=programs, health=HealthSettings(on_event=argv))
 
@@ -41,13 +41,12 @@ def test_command_gets_the_event_as_json_and_a_clean_environment(
 ) -> None:
     monkeypatch.setenv("SECRET", "of the caller")
     warnings: list[str] = []
-    teller = Teller(warnings.append)
-    code = (
-        f"import os, sys; open({str(tmp_path / 'told')!r}, 'w').write(sys.stdin.read() + str('SECRET' in os.environ))"
-    )
-    teller.tell(told_by(sys.executable, "-c", code), EVENT)
-    teller.wait()
-    line, has_secret = (tmp_path / "told").read_text().split("\n")
+    hook = EventHook(warnings.append)
+    file = str(tmp_path / "written")
+    code = f"import os, sys; open({file!r}, 'w').write(sys.stdin.read() + str('SECRET' in os.environ))"
+    hook.call(manifest_with(sys.executable, "-c", code), EVENT)
+    hook.wait()
+    line, has_secret = (tmp_path / "written").read_text().split("\n")
     assert json.loads(line)["reason"] == "it is idle"
     assert json.loads(line)["tasks"] == ["a.b"]
     assert has_secret == "False"
@@ -56,34 +55,34 @@ def test_command_gets_the_event_as_json_and_a_clean_environment(
 
 def test_command_runs_in_the_background_and_is_killed_after_its_time_limit() -> None:
     warnings: list[str] = []
-    teller = Teller(warnings.append, timeout=0.5)
+    hook = EventHook(warnings.append, timeout=0.5)
     began = time.monotonic()
-    teller.tell(told_by("/bin/sh", "-c", "sleep 600"), EVENT)
+    hook.call(manifest_with("/bin/sh", "-c", "sleep 600"), EVENT)
     assert time.monotonic() - began < 0.5
-    assert teller.reap()
-    teller.wait()
+    assert hook.reap()
+    hook.wait()
     assert "exited with status -9" in warnings[0]
 
 
 def test_number_of_running_commands_is_limited() -> None:
     warnings: list[str] = []
-    teller = Teller(warnings.append, timeout=1)
+    hook = EventHook(warnings.append, timeout=1)
     for _ in range(MOST_AT_ONCE + 2):
-        teller.tell(told_by("/bin/sleep", "600"), EVENT)
+        hook.call(manifest_with("/bin/sleep", "600"), EVENT)
     assert len(warnings) == 2
-    teller.wait()
+    hook.wait()
 
 
 def test_command_that_cannot_be_run_is_a_warning() -> None:
     warnings: list[str] = []
-    Teller(warnings.append).tell(told_by("/nowhere/command"), EVENT)
+    EventHook(warnings.append).call(manifest_with("/nowhere/command"), EVENT)
     assert "/nowhere/command" in warnings[0]
 
 
 def test_no_command_runs_without_on_event() -> None:
-    teller = Teller(pytest.fail)
-    teller.tell(manifest(), EVENT)
-    assert not teller.reap()
+    hook = EventHook(pytest.fail)
+    hook.call(manifest(), EVENT)
+    assert not hook.reap()
 
 
 @needs_root
@@ -104,13 +103,13 @@ def test_root_runs_only_what_root_alone_can_modify(tmp_path: Path) -> None:
 def test_command_of_the_user_has_no_rights_of_root() -> None:
     with tempfile.TemporaryDirectory(prefix="pm") as name:
         os.chown(name, NOBODY.pw_uid, -1)
-        script, told = Path(name, "script"), Path(name, "told")
-        script.write_text(f"#!/bin/sh\n(id -u; id -G) > {told}\n")
+        script, lines = Path(name, "script"), Path(name, "written")
+        script.write_text(f"#!/bin/sh\n(id -u; id -G) > {lines}\n")
         script.chmod(0o755)
-        found = told_by(str(script))
-        teller = Teller(pytest.fail)
-        teller.tell(replace(found, programs=tuple(replace(each, user="nobody") for each in found.programs)), EVENT)
-        teller.wait()
-        uid, groups = told.read_text().splitlines()
+        found = manifest_with(str(script))
+        hook = EventHook(pytest.fail)
+        hook.call(replace(found, programs=tuple(replace(each, user="nobody") for each in found.programs)), EVENT)
+        hook.wait()
+        uid, groups = lines.read_text().splitlines()
         assert int(uid) == NOBODY.pw_uid
         assert "0" not in groups.split()

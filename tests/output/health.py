@@ -1,4 +1,4 @@
-"""A project at one moment, for every format to show."""
+"""The health of a project at one moment, for the tests of every format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUEUES = [{"name": "celery", "messages": 10, "consumers": 0, "since": None}]
 
 
 def healthy(directory: Path) -> Health:
-    """Return a worker that consumes, and a command that somebody stopped."""
+    """Return a worker that consumes, and a command that was stopped on purpose."""
     wish = sample.DESIRED_STATES["one"]
     manifest = sample.manifest(directory, wish, sample.rendering(directory, wish))
     worker = snapshot(heartbeat(queues=QUEUES), program=program(name="catmaid-celery"), state=state(pid=100))
@@ -43,9 +43,9 @@ def healthy(directory: Path) -> Health:
 
 
 def stuck(directory: Path) -> Health:
-    """Return the same with a worker that does not consume, and little else that is well."""
-    sound = healthy(directory)
-    worker, flower = sound.programs
+    """Return the same with a worker that does not consume, and several other problems."""
+    base = healthy(directory)
+    worker, flower = base.programs
     results = (
         _result("PM101", "catmaid-celery", values={"children": 2.0}),
         _result(
@@ -57,7 +57,7 @@ def stuck(directory: Path) -> Health:
         _result("PM501", None, Level.UNKNOWN, "cannot query the broker: why"),
         _result("PM603", None, Level.WARNING, "only 3 MiB\nare free", "df -h /", values={"free_mib_/": 3.0}),
     )
-    return replace(sound, programs=(replace(worker, results=results), flower), results=of_project)
+    return replace(base, programs=(replace(worker, results=results), flower), results=of_project)
 
 
 def _result(

@@ -32,7 +32,7 @@ def _worst(snapshot: ProgramSnapshot, process: Result) -> Result:
             found.append(of_verdict(snapshot, snapshot.verdict))
     worst = most_severe(found)
     if worst.level is Level.OK:
-        # The last result says most.
+        # The last result has the most useful detail.
         worst = found[-1]
     return worst._replace(values=process.values)
 
