@@ -184,7 +184,7 @@ def resolve_one(project: str, programs: Sequence[P], name: str) -> P:
 def _names_of(project: str, program: InstalledProgram | Program) -> tuple[str, ...]:
     # `worker.crop` with instances is catmaid-crop-1, -2 ...; catmaid-crop names them all.
     short = short_name(program)
-    return (program.name, program.key, short, f"{project}-{short}")
+    return (program.name, program.name.removeprefix(f"{project}-"), program.key, short, f"{project}-{short}")
 
 
 def short_name(program: InstalledProgram | Program) -> str:

@@ -25,6 +25,7 @@ PROGRAMS = [
         (["worker.celery"], ["catmaid-celery"]),
         (["catmaid-crop"], ["catmaid-crop-1", "catmaid-crop-2"]),
         (["catmaid-crop-2"], ["catmaid-crop-2"]),
+        (["crop-2", "celery-beat"], ["catmaid-crop-2", "catmaid-celery-beat"]),
         (["beat", "crop"], ["catmaid-crop-1", "catmaid-crop-2", "catmaid-celery-beat"]),
         (["beat", "beat", "catmaid-celery-beat"], ["catmaid-celery-beat"]),
     ],
