@@ -193,11 +193,17 @@ class Program:
         between=(0, 3600),
     )
     nice: int = setting(
-        0, "Scheduling priority, from -20 (highest) to 19 (lowest). Below 0 only with systemd.", between=(-20, 19)
+        0,
+        "Scheduling priority, from -20 (highest) to 19 (lowest). Below 0 only with systemd in system scope.",
+        between=(-20, 19),
     )
     umask: int = setting(0o022, "File mode creation mask: permissions that new files do not get.", "UMASK")
-    log_max_mib: int = setting(50, "Size, in MiB, at which the log file is rotated.", between=(1, 1_048_576))
-    log_backups: int = setting(10, "Number of rotated log files that are kept.", between=(0, 1000))
+    log_max_mib: int = setting(
+        50, "Size, in MiB, at which the log file is rotated. No effect on systemd's journal.", between=(1, 1_048_576)
+    )
+    log_backups: int = setting(
+        10, "Number of rotated log files to keep. No effect on systemd's journal.", between=(0, 1000)
+    )
     launcher: bool = setting(
         True,
         "Start the program through procman's launcher. With false, the plain command is started: it writes no "
@@ -253,7 +259,8 @@ class SystemdSettings:
 
     minimum_version: int = setting(
         249,
-        "Oldest version of systemd that has to run the units. Directives that are newer are left out.",
+        "Oldest version of systemd that the units must work with; newer directives are left out. Set it to the "
+        "version of your hosts (systemctl --version).",
         between=(OLDEST_SYSTEMD, 999),
     )
     sandbox: Sandbox = setting(
@@ -263,7 +270,8 @@ class SystemdSettings:
     )
     log: SystemdLog = setting(
         SystemdLog.JOURNAL,
-        "Where the programs log: to systemd's journal, or each to a file below /var/log/NAME that logrotate rotates.",
+        "Where the programs log: to systemd's journal, or each to a file that logrotate rotates (in system scope below "
+        "/var/log/NAME).",
     )
     directives: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """`[systemd.directives]`: the directives of every unit."""

@@ -147,7 +147,7 @@ def _note_section(draft: Draft, section: Section, names: set[str]) -> None:
     if section.kind == "group" and names & set(section.members()):
         draft.found("not imported", header, "supervisorctl cannot find a program in a group by its name alone")
     elif section.name not in names:
-        draft.found("not imported", header, "no Celery worker or beat")
+        draft.found("not imported", header, "not a Celery worker or beat")
 
 
 def _table(draft: Draft, existing: Existing, name: str) -> str:

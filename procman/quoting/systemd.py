@@ -20,7 +20,7 @@ PLAIN = r"[A-Za-z0-9/._=,@:+-]+"
 class Value(Enum):
     """The kinds of values that directives accept."""
 
-    WORDS = "letters, digits, blanks and @ ~ : . _ / + , = -"
+    WORDS = "letters, digits, spaces and @ ~ : . _ / + , = -"
     AMOUNT = "a number with its unit, such as 512M, 50% or infinity"
     PATHS = "absolute paths"
 

@@ -88,7 +88,7 @@ def test_catmaids_documented_programs(tmp_path: Path) -> None:
         "root opens the log"
         in reasons["[program:catmaid-celery] stdout_logfile = /opt/catmaid/django/projects/mysite/celery.log"]
     )
-    assert Discovery("not imported", "[program:catmaid-app]", "no Celery worker or beat") in draft.findings
+    assert Discovery("not imported", "[program:catmaid-app]", "not a Celery worker or beat") in draft.findings
     assert [finding.what for finding in draft.findings].count("changed") == 1
     assert draft.warnings == [
         f"supervisord still runs the programs of {old}: `procman install --replace {old}` adopts them"
