@@ -29,11 +29,11 @@ class BroughtBack:
     """What was done about an install whose programs did not become healthy."""
 
     generation: Generation | None = None
-    """What is installed now; None if nothing is."""
+    """The generation installed now; None if nothing is."""
     before: int | None = None
     """The generation to roll back to; None if there was none."""
     removed: tuple[str, ...] = ()
-    """Programs that were stopped and removed because there was no earlier generation."""
+    """Programs that were stopped and removed because there was no previous generation."""
     remains: Remains | None = None
     error: str = ""
     """Why the rollback failed; procman then leaves everything as it is."""
@@ -79,7 +79,7 @@ def install(
 
     `before` is called if there is something to do, and raises ProcmanError to prevent the install. With
     `options.wait_seconds`, each program must become healthy within that time from the start of its process. The first
-    one that does not ends the install: procman rolls back to the earlier generation, or, if there is none, removes the
+    one that does not ends the install: procman rolls back to the previous generation, or, if there is none, removes the
     programs that are not healthy (R4). `keep_failed` leaves everything as it is instead.
     """
     with hold_lock(project.directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
@@ -137,7 +137,7 @@ def _bring_back(
     try:
         if before is None:
             options.reporter.announce(
-                f"{failed} failed and there is no earlier generation; removing what is not healthy"
+                f"{failed} failed and there is no previous generation; removing the unhealthy programs"
             )
             return _without_failed(tree, project, prepared, outcome, options)
         options.reporter.announce(f"{failed} failed; rolling back to generation {before}")

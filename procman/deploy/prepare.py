@@ -48,7 +48,7 @@ class Prepared:
     plan: Plan
     configuration: bytes
     moved_from: Installation | None = None
-    """What is installed under another process manager and has to be stopped first; None if nothing is."""
+    """The installation under another process manager that has to be stopped first; None if there is none."""
     desired_states: DesiredStates = field(default_factory=dict)
     """The desired states known so far; for a change of backend, those of every program."""
     restored: tuple[Path, ...] = ()

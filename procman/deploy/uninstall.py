@@ -18,7 +18,7 @@ from procman.lookup import Installed
 def uninstall(installed: Installed, *, purge: bool, options: RolloutOptions) -> Remains:
     """Undo every install of the project; `purge` also removes logs, generations and backups.
 
-    After an interruption, the next run completes it. Returns what is left.
+    After an interruption, the next run completes it. Returns what remains.
     """
     directories = installed.manifest.directories
     with hold_lock(directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
@@ -26,7 +26,7 @@ def uninstall(installed: Installed, *, purge: bool, options: RolloutOptions) -> 
 
 
 def remove_all(tree: Tree, installation: Installation, options: RolloutOptions, *, purge: bool) -> Remains:
-    """Remove `installation`, or what is left of it. The lock must be held."""
+    """Remove `installation`, or the rest of it. The lock must be held."""
     generation = installation.current or installation.latest
     assert generation
     manifest = generation.manifest

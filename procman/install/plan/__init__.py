@@ -1,1 +1,1 @@
-"""Compares what should be on disk with what is there, and writes the difference."""
+"""Compares the desired files with those on disk, and writes the difference."""

@@ -1,4 +1,4 @@
-"""Compares, file by file, what should be on disk with what is there; only `Disk` reads from it."""
+"""Compares the desired files with those on disk, one by one; only `Disk` reads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Disk(Protocol):
     """What a comparison needs to know about the disk; `Tree` implements it for the real one."""
 
     def look(self, path: Path) -> Found | None:
-        """Return what is at `path`."""
+        """Return the file or directory at `path`; None if there is nothing."""
 
     def has_directory(self, path: Path) -> bool:
         """Return whether `path` is a directory."""
@@ -38,9 +38,9 @@ class Change:
     kind: ChangeKind
     path: Path
     found: Found | None
-    """What is there now; None: nothing."""
+    """What the path has now; None: nothing."""
     new: RenderedFile | None
-    """What will be there; None: nothing."""
+    """What it will have; None: nothing."""
     edited: bool = False
     """The file is managed but was edited by hand: it is backed up before it is changed or removed."""
     foreign: bool = False

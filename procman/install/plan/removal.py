@@ -42,7 +42,7 @@ def remove_files(tree: Tree, plan: Plan) -> None:
 
 
 def clear(tree: Tree, directories: Directories, installation: Installation, *, purge: bool) -> Remains:
-    """Remove the empty directories procman created, and the record of what is installed; the files must be gone.
+    """Remove the empty directories that procman created, and the link `current`; the files must be gone.
 
     `installation` is what was read before the files were removed. `purge` also removes logs, backups, generations and
     the programs' own directories, but never the schedule, because it is the project's data.

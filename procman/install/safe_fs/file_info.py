@@ -1,4 +1,4 @@
-"""What is at a path, and who owns it."""
+"""The file or directory found at a path, and its owner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PathError(ProcmanError):
 
 
 class Found(NamedTuple):
-    """What is at a path; a link is not followed."""
+    """The file, directory or link found at a path."""
 
     content: bytes | None
     """None if it is not a regular file."""

@@ -61,7 +61,7 @@ class Tree:
     # Reading
 
     def look(self, path: Path) -> Found | None:
-        """Return what is at `path`, with the content of a regular file; None if there is nothing."""
+        """Return the file, directory or link at `path`, with a regular file's content; None if there is nothing."""
         with _path_errors(path, "read"):
             try:
                 directory, name = self._place(path)

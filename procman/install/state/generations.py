@@ -68,7 +68,7 @@ class Installation:
 
 
 def read_installation(tree: Tree, directories: Directories) -> Installation:
-    """Return what is on disk for the project whose state is in `directories`. Raises ProcmanError."""
+    """Return what earlier runs left for the project whose state is in `directories`. Raises ProcmanError."""
     state = directories.state
     numbers = generation_numbers(tree, state)
     current = latest = current_generation(tree, state)
@@ -94,7 +94,7 @@ def generation_numbers(tree: Tree, state: Path) -> list[int]:
 
 
 def current_generation(tree: Tree, state: Path) -> Generation | None:
-    """Return what is installed; None if nothing is."""
+    """Return the installed generation; None if nothing is installed."""
     target = tree.read_link(state / "current")
     if target is None:
         return None
@@ -203,7 +203,7 @@ def read_pending(tree: Tree, state: Path) -> Pending | None:
 
 
 def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
-    """Record what is still to do, or remove the record if nothing is."""
+    """Record the work still to do, or remove the record if there is none."""
     if pending.unfinished or pending.activations or pending.sections:
         tree.write(state / "pending.json", json_records.to_bytes(pending), 0o644)
     else:

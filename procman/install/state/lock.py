@@ -30,7 +30,7 @@ def hold_lock(shared_state: Path, wait_seconds: float, progress: Callable[[str],
     """Hold the installation lock of the scope whose state is in `shared_state`, which is created if it is missing.
 
     Waits at most `wait_seconds` for another holder, reporting that to `progress`; then raises LockedError, which names
-    the holder. Read what is installed only while the lock is held.
+    the holder. Read the installation only while the lock is held.
     """
     descriptor = _acquire(shared_state, wait_seconds, progress)
     try:
