@@ -52,7 +52,7 @@ def words_hold_password(words: Sequence[str]) -> bool:
 
 
 def can_be_shown(text: str) -> bool:
-    """Return whether `text`, found in place of a name, cannot be a secret: it is short, not a URL and not a token."""
+    """Return whether `text`, found in place of a name, does not look like a secret: short, not a URL, not a token."""
     return len(text) <= LONGEST_SHOWN and text.isprintable() and not _LIKE_A_SECRET.search(text)
 
 

@@ -97,7 +97,7 @@ def fresh(tools: Path, tmp_path: Path) -> Iterator[Path]:
 
 
 def _install(tools: Path, virtualenv: Path, *words: str | Path) -> None:
-    """Install into VIRTUALENV, without a network."""
+    """Install into `virtualenv`, without a network."""
     pip = (tools / "bin" / "pip", "--python", virtualenv / "bin" / "python", "install", "--quiet")
     _run(*pip, "--no-index", f"--find-links={tools / 'wheels'}", *words)
 
@@ -134,7 +134,7 @@ def test_wheel_holds_modules_templates_and_pages_and_nothing_else(built: Path, c
     assert any(name.endswith("/LICENSE") for name in found)
 
 
-def test_source_distribution_holds_what_is_needed_to_build_and_test(built: Path, checkout: Path) -> None:
+def test_source_distribution_holds_all_files_to_build_and_test(built: Path, checkout: Path) -> None:
     (archive,) = built.glob("*.tar.gz")
     with tarfile.open(archive) as opened:
         found = {name.partition("/")[2] for name in opened.getnames()}

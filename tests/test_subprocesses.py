@@ -67,17 +67,17 @@ def test_signal_to_the_caller_does_not_reach_the_stream() -> None:
     running.close()
 
 
-def said(script: str, *, stdin: str = "", timeout: float = 30) -> Completed:
+def run_shell(script: str, *, stdin: str = "", timeout: float = 30) -> Completed:
     return capture(["sh", "-c", script], environment=CLEAN_ENVIRONMENT, stdin=stdin, timeout=timeout)
 
 
 def test_capture_returns_both_streams_and_the_status() -> None:
-    done = said("cat; printf 'because \\374' >&2; exit 3", stdin="täst" * 50_000)
+    done = run_shell("cat; printf 'because \\374' >&2; exit 3", stdin="täst" * 50_000)
     assert (done.status, done.stdout, done.stderr) == (3, "täst" * 50_000, "because \\xfc")
 
 
 def test_capture_of_a_process_that_ignores_stdin_and_prints_much_ends() -> None:
-    done = said("exec <&-; head -c 1000000 /dev/zero | tr '\\0' x", stdin="y" * 1_000_000)
+    done = run_shell("exec <&-; head -c 1000000 /dev/zero | tr '\\0' x", stdin="y" * 1_000_000)
     assert done.stdout == "x" * 1_000_000
 
 
@@ -85,7 +85,7 @@ def test_capture_of_a_process_that_ignores_stdin_and_prints_much_ends() -> None:
 def test_process_that_prints_too_much_is_killed(tmp_path: Path, stream: int) -> None:
     pid = tmp_path / "pid"
     with pytest.raises(ProcmanError, match="printed more than 8 MiB and was killed"):
-        said(f"echo $$ > {pid}; exec yes >&{stream}")
+        run_shell(f"echo $$ > {pid}; exec yes >&{stream}")
     assert any(_is_gone(int(pid.read_text())) for _ in itertools.repeat(None, 100))
     assert MAX_BYTES == 8 * 1024**2
 
@@ -96,5 +96,5 @@ def test_process_that_prints_too_much_is_killed(tmp_path: Path, stream: int) -> 
 def test_process_that_exceeds_the_timeout_is_killed(script: str) -> None:
     begun = time.monotonic()
     with pytest.raises(ProcmanError, match=r"no answer within 0\.5 s and was killed"):
-        said(script, timeout=0.5)
+        run_shell(script, timeout=0.5)
     assert time.monotonic() - begun < 20

@@ -79,7 +79,7 @@ def _object(properties: Mapping[str, Schema], *, required: Iterable[str] = ()) -
 
 
 def _named(table: Schema) -> Schema:
-    # propertyNames would work too, but the message that taplo shows for it is no help.
+    # propertyNames would work too, but the message that taplo shows for it does not help.
     return {"type": "object", "patternProperties": {f"^{NAME_PATTERN}$": table}, "additionalProperties": False}
 
 

@@ -27,7 +27,7 @@ def dotted(*parts: str) -> str:
 
 
 def _quoted(part: str) -> str:
-    from procman.secrets import masked  # for mistakes alone
+    from procman.secrets import masked  # only for mistakes
 
     shown = masked(part)
     if len(shown) > LONGEST_SHOWN:

@@ -167,7 +167,7 @@ def _is_private(place: Path, gid: int, trusted: Collection[int]) -> bool:
 
 
 def _has_access_list(place: Path) -> bool:
-    # With an access list, the group bits are the mask for all entries of that list (acl(5)).
+    # With an access list, the group bits are the mask of its named users and groups (acl(5)).
     if sys.platform != "linux":
         return True
     try:

@@ -181,7 +181,7 @@ def _virtualenv(
     with_celery = [path for path in known if any(path.glob("lib/python3*/site-packages/celery/__init__.py"))]
     usable = with_celery or known
     activated = [path for path in _activated(environment) if path in usable]
-    # The one that shares most of its path with the project.
+    # Prefer the virtualenv that shares most of its path with the project.
     shared = {path: len(Path(os.path.commonpath([path, directory])).parts) for path in usable}
     nearest = [path for path in usable if shared[path] == max(shared.values())]
     return _only(activated or nearest, "virtualenv", "virtualenv", doubts)

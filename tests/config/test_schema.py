@@ -73,7 +73,8 @@ def _examples() -> Iterator[tuple[str, str]]:
             is_whole = example.startswith("[project]") and "\nname = " in example
             fragment = PROJECT + example.removeprefix("[project]\n") + "[beat]\n"
             yield f"{page.relative_to(ROOT)}-{number}", example if is_whole else fragment
-    yield "units/procman.toml", (ROOT / "units" / "procman.toml").read_text()
+    for file in sorted(ROOT.glob("units/*.toml")):
+        yield str(file.relative_to(ROOT)), file.read_text()
 
 
 EXAMPLES = [pytest.param(text, id=name) for name, text in _examples()]
