@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from procman.cli import complete
+from procman.cli.options import Count
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy.install import preview, preview_generation
@@ -18,7 +19,7 @@ from procman.output import plan as output
 @click.option(
     "--generation",
     "number",
-    type=click.IntRange(min=1),
+    type=Count(1),
     metavar="N",
     shell_complete=complete.generations,
     help="Show what `procman rollback N` would change, instead of an install.",

@@ -7,6 +7,7 @@ import sys
 import click
 
 from procman.cli import complete
+from procman.cli.options import Count
 from procman.cli.selection import Selection
 from procman.install.state.event_log import line_of
 from procman.monitoring import events as command
@@ -16,7 +17,7 @@ from procman.output.events import as_line
 @click.command()
 @complete.names
 @click.option(
-    "-n", "--number", type=click.IntRange(min=0), default=50, show_default=True, help="Show at most this many events."
+    "-n", "--number", metavar="N", type=Count(0), default=50, show_default=True, help="Show the last N events."
 )
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new events until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line; see `procman explain health`.")

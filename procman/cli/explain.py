@@ -38,7 +38,7 @@ def _complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[Co
 def explain(names: tuple[str, ...]) -> None:
     """Explain the code of a check, or print a page of the documentation.
 
-    Without an argument, list the pages.
+    Without an argument, lists the pages.
 
     \b
     Examples:

@@ -18,7 +18,7 @@ from procman.output.terminal import printable
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
 @click.option(
-    "--name", help="Name of the project, the prefix of all it installs.  [default: the name of the directory]"
+    "--name", help="Name of the project, the prefix of every program and file.  [default: the name of the directory]"
 )
 @click.option("--app", help="The Celery app, as in `celery -A APP`.")
 @click.option("--user", help="User that the programs run as; the app is loaded as this user, too.")
@@ -58,8 +58,9 @@ def init(
     """Inspect a Django project and write its procman.toml.
 
     Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its broker,
-    queues and schedule; and searches the host for supervisord and the unit of the broker. The values that it cannot
-    find are listed for you to fill in. DIRECTORY is the working directory if it is not given.
+    queues and schedule; and searches the host for supervisord and the unit of the broker. Lists the values that you
+    must fill in because it cannot find them. DIRECTORY is the working directory if it is not given. An existing file is
+    kept unless --force is given.
 
     \b
     Examples:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from procman.cli import complete
+from procman.cli.options import Count
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 
@@ -15,7 +16,7 @@ from procman.deploy import start_stop
 @click.argument("name", shell_complete=complete.program_names)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(min=0), default=50, show_default=True, help="Start with this many lines."
+    "-n", "--lines", metavar="N", type=Count(0), default=50, show_default=True, help="Start with the last N lines."
 )
 @click.pass_obj
 def logs(selection: Selection, name: str, follow: bool, lines: int) -> None:

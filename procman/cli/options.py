@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,18 +14,46 @@ MOST_SECONDS = 7 * 86_400
 """A week, longer than any wait; poll(2) takes milliseconds in 31 bits, less than 25 days."""
 
 
-class Seconds(click.FloatRange):
-    """A number of seconds, from `least` (excluded with `min_open`) to `MOST_SECONDS`."""
+class Seconds(click.ParamType):  # type: ignore[type-arg]  # not generic in Click 8.1
+    """A number of seconds, from `least` (excluded with `min_open`) to `MOST_SECONDS`.
+
+    Unlike Click's ranges, this and `Count` show no formula such as 0<x<=604800 in the help.
+    """
+
+    name = "seconds"
 
     def __init__(self, least: float = 0, *, min_open: bool = False) -> None:
-        super().__init__(least, MOST_SECONDS, min_open=min_open)
+        self._least, self._min_open = least, min_open
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return `value` as a number; `nan`, which no range excludes, is wrong usage."""
-        seconds = float(super().convert(value, param, ctx))
-        if seconds != seconds:
-            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        """Return `value` as a number; `nan`, which is in no range, is wrong usage."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not self._least <= seconds <= MOST_SECONDS or (self._min_open and seconds == self._least):
+            least = f"more than {self._least:g}" if self._min_open else f"at least {self._least:g}"
+            self.fail(f"{value!r} is not a number of seconds: {least}, at most {MOST_SECONDS}.", param, ctx)
         return seconds
+
+
+class Count(click.ParamType):  # type: ignore[type-arg]
+    """A whole number, at least `least`."""
+
+    name = "number"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return `value` as a whole number."""
+        try:
+            number = int(value)
+        except ValueError:
+            number = self._least - 1
+        if number < self._least:
+            self.fail(f"{value!r} is not a whole number of at least {self._least}.", param, ctx)
+        return number
 
 
 def seconds(*names: str, kind: Seconds, explanation: str, default: float | None = None) -> Callable[[F], F]:
@@ -41,7 +70,7 @@ wait = seconds(
 
 at_once = click.option(
     "--at-once",
-    type=click.IntRange(min=1),
+    type=Count(1),
     default=1,
     show_default=True,
     metavar="N",

@@ -14,9 +14,7 @@ from procman.output.install import as_failure
 
 
 @click.command()
-@click.argument(
-    "number", metavar="[N]", type=click.IntRange(min=1), required=False, shell_complete=complete.generations
-)
+@click.argument("number", metavar="[N]", type=options.Count(1), required=False, shell_complete=complete.generations)
 @options.wait
 @options.at_once
 @options.lock_wait
@@ -28,7 +26,7 @@ def rollback(
 
     N is a number that `procman history` lists; without it, procman takes the generation before the current one. Its
     files and programs are installed again, as a new generation. Only programs whose files differ are restarted,
-    gracefully. If one does not become healthy with --wait, that is reported and the exit status is 1.
+    gracefully. With --wait, a program that does not become healthy is reported, and the exit status is 1.
 
     procman.toml is not changed: edit it afterwards, or the next `procman install` undoes the rollback. The project's
     code, its virtualenv and the environment file are not rolled back, because procman keeps no copy of them.

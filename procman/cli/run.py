@@ -15,8 +15,9 @@ from procman.deploy import run as command
 def run(selection: Selection, name: str) -> None:
     """Run one program in the foreground, as the process manager would.
 
-    Uses the same command, environment, directory and user. If the program is running already, waits until it has ended:
-    stop it first. Ctrl-C stops the program gracefully. The exit status is that of the program.
+    Uses the same command, environment, directory and user. The project must be installed. If the program is running
+    already, waits until it has ended: stop it first. Ctrl-C stops the program gracefully. The exit status is that of
+    the program.
 
     \b
     Examples:
