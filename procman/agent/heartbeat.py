@@ -49,7 +49,7 @@ class Heart:
         self._asker = QueuePoller(self.observed)
         self._latest: Optional[Dict[str, Any]] = None
         self._verdict = Verdict(verdict.UNKNOWN, "PM203", "it is starting")
-        self._told = ""
+        self._sent_status = ""
         self._has_disarmed = False
         self._write_error = ""
         self._wake_pulse, self._wake_writer = _thread.allocate_lock(), _thread.allocate_lock()
@@ -139,9 +139,9 @@ class Heart:
         self._verdict = verdict.verdict(heartbeat, now, self._thresholds)
         heartbeat["verdict"] = dict(self._verdict._asdict())
         self._latest = heartbeat
-        self._tell_systemd()
+        self._notify_systemd()
 
-    def _tell_systemd(self) -> None:
+    def _notify_systemd(self) -> None:
         if not self._systemd.listens:
             return
         observed, found = self.observed, self._verdict
@@ -152,7 +152,7 @@ class Heart:
             self._systemd.put_off(found.reason)
             return
         status = f"STATUS={found.level}: {found.reason}"
-        words = ["READY=1"] if status == self._told else ["READY=1", status]
+        words = ["READY=1"] if status == self._sent_status else ["READY=1", status]
         if not self._healing.withholds:
             words.append("WATCHDOG=1")
         if observed.pool not in (None, *verdict.POOLS_THAT_TELL) and not self._has_disarmed:
@@ -160,7 +160,7 @@ class Heart:
             words.append("WATCHDOG_USEC=0")
             self._has_disarmed = True
         if self._systemd.tell(*words):
-            self._told = status
+            self._sent_status = status
 
     def write(self) -> None:
         """Write the latest heartbeat, and heal the program if needed."""

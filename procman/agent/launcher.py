@@ -286,11 +286,11 @@ def start_heartbeat() -> Any:
         return import_beside("heartbeat").start(os.environ)
     except Exception as error:
         report(f"cannot start the heartbeat; the program runs, but its health is unknown: {error!r}")
-        _tell_systemd_without_heartbeat()
+        _notify_systemd_without_heartbeat()
         return None
 
 
-def _tell_systemd_without_heartbeat() -> None:
+def _notify_systemd_without_heartbeat() -> None:
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -1,4 +1,4 @@
-"""Ask the broker on a separate connection how many messages wait, without ever delaying the worker.
+"""Ask the broker on a separate connection how many messages wait, while the worker continues.
 
 A thread asks rarely, and only for a cheap passive declaration of each queue. The connection stays open, so that it does
 not fill the broker's log. In a green pool a greenlet asks instead, because modules that gevent or eventlet have patched
@@ -21,7 +21,7 @@ ANSWER_SECONDS = 3
 FORK_SECONDS = 0.5
 """How long a fork waits for a query in progress; a child that inherits half a query may hang."""
 
-FAILURES_TO_TELL = 3
+FAILURES_TO_REPORT = 3
 
 EARLY_SECONDS = 0.2
 """How soon to look again at a worker that is about to consume."""
@@ -81,7 +81,7 @@ class QueuePoller:
             except Exception as error:
                 self._disconnect()
                 self._failures += 1
-                if self._failures >= FAILURES_TO_TELL:
+                if self._failures >= FAILURES_TO_REPORT:
                     self._observed.missing["queues"] = f"the broker does not answer ({described(error)})"
             wait(EARLY_SECONDS if is_early else self._seconds)
 

@@ -19,10 +19,10 @@ HOUR = 3600.0
 class SelfHealing:
     """Follow the verdicts on this program, and act when several in a row are the same."""
 
-    def __init__(self, observed: WorkerState, has_watchdog: bool, say: Callable[[str], None]) -> None:
+    def __init__(self, observed: WorkerState, has_watchdog: bool, report: Callable[[str], None]) -> None:
         self._observed = observed
         self._has_watchdog = has_watchdog
-        self._say = say
+        self._report = report
         self._main_thread = _thread.get_ident()
         self._code = ""
         self._failures = 0
@@ -68,12 +68,12 @@ class SelfHealing:
             self._remember({"format": 1, "restarts": restarts, "open": found.code})
         except OSError as error:
             # Without this record the restarts would never stop.
-            self._say(f"{found.code}: {found.reason}; not restarted: cannot write healed.json: {error.strerror}")
+            self._report(f"{found.code}: {found.reason}; not restarted: cannot write healed.json: {error.strerror}")
             self._next_look = now + settings.interval_seconds
             self._failures = 0
             return
-        action = "stops itself gracefully" if found.remedy == verdict.WARM else "lets systemd's watchdog kill it"
-        self._say(f"{found.code}: {found.reason}; the program {action}, to be restarted")
+        action = "stops itself gracefully" if found.remedy == verdict.WARM else "lets systemd's watchdog restart it"
+        self._report(f"{found.code}: {found.reason}; the program {action} (self-healing)")
         self._record("healing", heartbeat, found, action)
         self._asked_at = now
         if found.remedy == verdict.FORCE:
@@ -92,7 +92,7 @@ class SelfHealing:
             self._has_given_up = True
             limit = self._observed.settings.restarts_per_hour
             why = "cannot read healed.json" if recent is None else f"restarts_per_hour = {limit} is reached"
-            self._say(f"{found.code}: {found.reason}; not restarted: {why}")
+            self._report(f"{found.code}: {found.reason}; not restarted: {why}")
             self._record("gave-up", heartbeat, found, f"nothing: {why}")
 
     def _note_recovery(self, heartbeat: Mapping[str, Any], found: Verdict) -> None:
@@ -109,7 +109,7 @@ class SelfHealing:
             if code:
                 memory["open"] = None
                 self._remember(memory)
-                self._record("healed", {"tasks": []}, found._replace(code=str(code)), "was started again")
+                self._record("healed", {"tasks": []}, found._replace(code=str(code)), "was restarted")
         except (OSError, ValueError):
             return
 
@@ -154,7 +154,7 @@ class SelfHealing:
         try:
             run_files.append(self._path("events.jsonl"), json.dumps(event) + "\n", EVENTS_BYTES)
         except OSError as error:
-            self._say(f"cannot record the event: {error.strerror}")
+            self._report(f"cannot record the event: {error.strerror}")
 
 
 def is_held(path: Optional[str]) -> bool:

@@ -80,7 +80,7 @@ def user_is_not_root(part: Part) -> Iterator[Finding]:
         yield finding("PM925", Level.WARNING, part, part.find(option), option, why, remedy)
 
 
-def orders_need_a_password(part: Part) -> Iterator[Finding]:
+def access_is_protected(part: Part) -> Iterator[Finding]:
     """Yield PM926: whoever can connect to supervisord can run anything as its user."""
     mode = part.find("chmod")
     if part.name == "unix_http_server" and mode and re.fullmatch("[0-7]*[2367]", mode.value.strip()):

@@ -15,7 +15,7 @@ TOO_SHORT_SECONDS = 60
 
 YES = ("true", "yes", "on", "1")
 
-WARM_SIGNALS = ("term", "15", "int", "2")
+GRACEFUL_SIGNALS = ("term", "15", "int", "2")
 """The signals on which a worker finishes its tasks; INT only if it is sent once."""
 
 STOP_TIMES = {
@@ -62,19 +62,19 @@ def children_are_killed(part: Part) -> Iterator[Finding]:
         yield finding("PM903", Level.WARNING, part, part.find("killasgroup"), "killasgroup", why, "killasgroup=true")
 
 
-def signal_is_warm(part: Part) -> Iterator[Finding]:
+def stop_signal_is_graceful(part: Part) -> Iterator[Finding]:
     """Yield PM904: Celery finishes its tasks on TERM, and on a single INT."""
     option = "stopsignal" if part.reader is Reader.SUPERVISOR else "Service.KillSignal"
     found = part.find(option)
     if part.celery is None or found is None:
         return
-    if found.value.strip().lower().removeprefix("sig") not in WARM_SIGNALS:
+    if found.value.strip().lower().removeprefix("sig") not in GRACEFUL_SIGNALS:
         why = f"on {found.value} a worker does not finish its tasks: they are lost or run again"
         name = option.rpartition(".")[2]
         yield finding("PM904", Level.CRITICAL, part, found, option, why, f"{name}=TERM, or remove the line")
 
 
-def shell_makes_way(part: Part) -> Iterator[Finding]:
+def stop_signal_reaches_celery(part: Part) -> Iterator[Finding]:
     """Yield PM905: a shell without exec receives the stop signal instead of Celery."""
     mode = part.value("Service.KillMode", "control-group")
     reaches_celery = part.reader is Reader.SYSTEMD and mode == "control-group"
@@ -114,7 +114,7 @@ def kill_mode_is_mixed(part: Part) -> Iterator[Finding]:
         yield finding("PM906", Level.CRITICAL, part, found, "Service.KillMode", why, "KillMode=mixed")
 
 
-def comes_back(part: Part) -> Iterator[Finding]:
+def is_restarted(part: Part) -> Iterator[Finding]:
     """Yield PM907: a program must be restarted whatever its exit status."""
     if part.celery is None or part.command is None:
         return

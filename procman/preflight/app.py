@@ -18,9 +18,7 @@ def app_is_imported(preflight: PreflightFacts) -> Iterator[Result]:
             detail = f"{preflight.project.app} was imported in {seconds}, with {each.app.tasks} {tasks}"
             yield Result("PM711", each.name, Level.OK, detail)
         else:
-            slow = (
-                "If the import is only slow, use --timeout SECONDS; it never ends if it waits for a broker or database."
-            )
+            slow = "If the import is only slow, use a longer --timeout; it may be waiting for the broker or a database."
             hint = each.hint or (slow if "no answer" in each.error else "")
             yield Result("PM711", each.name, Level.CRITICAL, each.error, hint)
 
@@ -52,7 +50,7 @@ def settings_are_those_meant(preflight: PreflightFacts) -> Iterator[Result]:
             yield Result("PM713", each.name, Level.WARNING, detail, hint)
 
 
-def app_can_tell(preflight: PreflightFacts) -> Iterator[Result]:
+def app_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM714: an error here would also occur in the worker."""
     for each, app in preflight.loaded():
         for what, problem in app.problems.items():

@@ -16,7 +16,7 @@ from procman.project import Beat, Program
 
 MISSING = os.strerror(errno.ENOENT)
 
-MENDS_ITSELF = (5, 6)
+REPLACES_UNREADABLE = (5, 6)
 """From this Celery on, beat replaces any unreadable schedule; an older beat may exit on one that it can open."""
 
 
@@ -124,11 +124,11 @@ def schedule_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:
             yield Result("PM745", program.name, Level.WARNING, detail, hint)
         if schedule and schedule.problem:
             version = app.versions.get("celery", "") if app else ""
-            mends = not schedule.opens or (bool(version) and numbers(version) >= MENDS_ITSELF)
-            what = "would start a new one" if mends else "may exit at every start"
+            replaces = not schedule.opens or (bool(version) and numbers(version) >= REPLACES_UNREADABLE)
+            what = "would start a new one" if replaces else "may exit at every start"
             detail = f"beat cannot read {file} ({schedule.problem}) and {what}; the times of the last runs are lost"
             hint = "Rename it, so that beat starts a new schedule: procman check --set-aside-schedule"
-            yield Result("PM745", program.name, Level.WARNING if mends else Level.CRITICAL, detail, hint)
+            yield Result("PM745", program.name, Level.WARNING if replaces else Level.CRITICAL, detail, hint)
 
 
 def beat_is_alone(preflight: PreflightFacts) -> Iterator[Result]:

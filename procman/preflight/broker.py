@@ -28,7 +28,7 @@ TROUBLES = {
 LOOK = "Check the broker and the app's broker settings, then run this again."
 
 
-def broker_takes_us(preflight: PreflightFacts) -> Iterator[Result]:
+def broker_accepts_connection(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM721: the broker can be reached, and accepts user, password and virtual host."""
     for each in preflight.asked:
         broker = each.broker

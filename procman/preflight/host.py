@@ -29,7 +29,7 @@ def manager_answers(preflight: PreflightFacts) -> Iterator[Result]:
         yield Result("PM772", None, Level.WARNING, manager.problem, hint)
 
 
-def nothing_is_cut_short(preflight: PreflightFacts) -> Iterator[Result]:
+def host_supports_settings(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM773: the host allows the whole stop timeout, and supports the settings of procman.toml."""
     for warning in preflight.host.warnings:
         yield Result("PM773", None, Level.WARNING, warning, f"See `procman explain {preflight.project.backend.value}`.")

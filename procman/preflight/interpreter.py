@@ -58,12 +58,12 @@ def celery_is_there(preflight: PreflightFacts) -> Iterator[Result]:
 def no_known_holes(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM703."""
     app = preflight.facts()
-    version, (mended, what) = app.versions.get("celery", "") if app else "", CELERY_HOLE
-    if version and numbers(version) < mended:
+    version, (fixed, what) = app.versions.get("celery", "") if app else "", CELERY_HOLE
+    if version and numbers(version) < fixed:
         hint = "Upgrade to celery 5.2.2 or later; until then, restrict who can write to the result backend."
         yield Result("PM703", None, Level.WARNING, f"celery {version} has {what}", hint)
-    version, (mended, what) = preflight.host.manager.supervisor_version, SUPERVISOR_HOLE
-    if version and numbers(version) < mended:
+    version, (fixed, what) = preflight.host.manager.supervisor_version, SUPERVISOR_HOLE
+    if version and numbers(version) < fixed:
         detail = f"supervisor {version} may have {what}"
         yield Result("PM703", None, Level.WARNING, detail, "Upgrade supervisor to 3.3.3 or later.")
 

@@ -84,7 +84,7 @@ def there_is_space(preflight: PreflightFacts) -> Iterator[Result]:
         yield Result("PM755", None, Level.OK, f"at least {desired} MiB free wherever the programs write")
 
 
-def own_directories_are_sound(preflight: PreflightFacts) -> Iterator[Result]:
+def own_directories_are_safe(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM756: the user cannot create links where root opens logs, and can write to each run directory."""
     project = preflight.project
     logs = preflight.places.get(project.directories.logs)

@@ -34,12 +34,12 @@ def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
     """Return the errors in the arguments of `celery`, in Celery's own words, and what it parsed."""
     found = {"error": None, "queues_error": None, "pool_error": None}  # type: Dict[str, Any]
     found.update({"scheduler_error": None, "scheduler": None, "keeps_file": None, "queues": None})
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
             name, values = _parsed(app, arguments)
     except (Exception, SystemExit) as error:
-        found["error"] = (_complaint(error) or said.getvalue().strip())[-LONGEST_COMPLAINT:]
+        found["error"] = (_complaint(error) or printed.getvalue().strip())[-LONGEST_COMPLAINT:]
         return found
     if name == "worker":
         found["pool_error"] = _pool_error(arguments)
