@@ -30,7 +30,7 @@ def write_below(rendering: Rendering, output: Path) -> list[Path]:
     written = []
     with Tree() as tree:
         if tree.look(top) is not None and (not tree.has_directory(top) or tree.names(top)):
-            raise ProcmanError(f"{output} exists and is not an empty directory", hint="Name a new directory")
+            raise ProcmanError(f"{output} exists and is not an empty directory", hint="Name a new or empty directory.")
         for file in rendering.files:
             path = top / file.path.relative_to("/")
             for directory in list(path.parents)[-2::-1]:

@@ -106,7 +106,7 @@ def compare(file: RenderedFile, recorded: Recorded, directories: Directories, di
     if not ours and not adopt:
         raise PathError(
             f"{file.path} exists, and procman did not install it",
-            hint=f"move it away, or have procman back it up and replace it: procman install --replace {file.path}",
+            hint=f"move it away, or back it up and replace it: procman install --replace {file.path}",
         )
     kind = ChangeKind.KEEP if same and ours and _has_owner_and_mode(file, found) else ChangeKind.UPDATE
     edited = ours and not same and recorded.is_edited(file.path, found.content)
