@@ -156,8 +156,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     assert "\udcff" not in "".join(variables.values())
 
 
-# systemd reads environment.d(5) by the same parser and prints what it found. But there it expands `$NAME`, and passes
-# over an assignment of nothing; it does neither with an EnvironmentFile=, so such variables are not compared.
+# systemd reads environment.d(5) with the same parser and prints the result. But there it expands `$NAME` and skips
+# empty assignments, which it does not do for an EnvironmentFile=, so such variables are not compared.
 GENERATOR = Path("/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator")
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 

@@ -16,7 +16,7 @@ from tests.celery_environments import CeleryEnvironment
 
 pytestmark = pytest.mark.celery
 
-# CATMAID's shape: the app is the package `mysite`, in which a module is named celery. A worker sends itself one task.
+# Built like CATMAID: the app is the package `mysite`, which has a module named celery. A worker sends itself one task.
 APP = """
 import json, os, sys, time
 from celery import Celery

@@ -9,7 +9,7 @@ from procman.agent.native_threads import start_thread
 
 def test_thread_is_running_once_its_start_returns() -> None:
     before = sys.getswitchinterval()
-    sys.setswitchinterval(60)  # it gets its turn only where the start waits for it
+    sys.setswitchinterval(60)  # the new thread gets its turn only if start_thread() waits
     try:
         ran: list[int] = []
         start_thread(ran.append, 1)

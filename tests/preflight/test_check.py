@@ -229,12 +229,12 @@ def test_corrupt_schedule_is_renamed_only_on_request(site: Site) -> None:
     schedule.write_text("no schedule")
     site.give(schedule)
     project = site.demo()
-    [told] = found(check(project), "PM745")
-    assert told.level is Level.WARNING
+    [reported] = found(check(project), "PM745")
+    assert reported.level is Level.WARNING
     assert schedule.exists()
     results = check(project, set_aside=True)
-    [told] = found(results, "PM745")
-    assert f"{schedule} was renamed to {schedule}.corrupt-1" in told.detail
+    [reported] = found(results, "PM745")
+    assert f"{schedule} was renamed to {schedule}.corrupt-1" in reported.detail
     assert not schedule.exists()
     assert Path(f"{schedule}.corrupt-1").read_text() == "no schedule"
 
@@ -320,11 +320,11 @@ def test_another_beat_of_the_app_is_found(site: Site, words: str, is_beat: bool)
         try:
             # Before it executes Python, it is a copy of this process.
             eventually(lambda: str(site.directory / script) in Path(f"/proc/{process.pid}/cmdline").read_text(), words)
-            told = [each for each in other_beats(project) if each.pid == process.pid]
+            reported = [each for each in other_beats(project) if each.pid == process.pid]
         finally:
             process.kill()
-    assert bool(told) == is_beat
-    assert [each.directory for each in told] == [str(project.directory)] * len(told)
+    assert bool(reported) == is_beat
+    assert [each.directory for each in reported] == [str(project.directory)] * len(reported)
 
 
 def test_beat_of_another_project_with_the_same_app_is_ignored(site: Site) -> None:
@@ -333,10 +333,10 @@ def test_beat_of_another_project_with_the_same_app_is_ignored(site: Site) -> Non
     with subprocess.Popen(line, cwd="/") as process:
         try:
             eventually(lambda: "mysite" in Path(f"/proc/{process.pid}/cmdline").read_text(), "it is Python")
-            told = [each for each in other_beats(site.demo()) if each.pid == process.pid]
+            reported = [each for each in other_beats(site.demo()) if each.pid == process.pid]
         finally:
             process.kill()
-    assert told == []
+    assert reported == []
 
 
 def test_own_beat_is_not_another_beat_with_or_without_its_launcher(site: Site) -> None:
@@ -351,10 +351,10 @@ def test_own_beat_is_not_another_beat_with_or_without_its_launcher(site: Site) -
             try:
                 eventually(lambda: "mysite" in Path(f"/proc/{process.pid}/cmdline").read_text(), "it is Python")
                 assert process.pid in look_at((), [str(site.directory)])
-                told = [each for each in other_beats(ours) if each.pid == process.pid]
+                reported = [each for each in other_beats(ours) if each.pid == process.pid]
             finally:
                 process.kill()
-        assert told == []
+        assert reported == []
 
 
 def test_check_writes_nothing(site: Site) -> None:

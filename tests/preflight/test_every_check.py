@@ -252,9 +252,9 @@ def test_adoption_of_another_beat_is_proposed_only_for_an_existing_supervisord()
 def test_renamed_schedule_is_reported() -> None:
     aside = Schedule({}, "", set_aside=((SCHEDULE, Path("/var/lib/site/schedule.corrupt-1")),))
     before = replace(valid(), schedule=aside)
-    [told] = complaints(before)
-    assert (told.code, told.level) == ("PM745", WARNING)
-    assert f"{SCHEDULE} was renamed to /var/lib/site/schedule.corrupt-1" in told.detail
+    [reported] = complaints(before)
+    assert (reported.code, reported.level) == ("PM745", WARNING)
+    assert f"{SCHEDULE} was renamed to /var/lib/site/schedule.corrupt-1" in reported.detail
 
 
 def test_schedule_in_the_code_or_in_run_is_a_warning() -> None:
