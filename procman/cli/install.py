@@ -84,7 +84,7 @@ def install(
         before = partial(_check, project) if not no_check else None
         report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, options=rollout)
     if report.failures:
-        echo_lines(as_failure(report, f"procman install --wait {wait_seconds:g}"), err=True)
+        echo_lines(as_failure(report, f"{selection.command_line} install --wait {wait_seconds:g}"), err=True)
         return 1
     _summary(report, wait_seconds, selection)
     return 0

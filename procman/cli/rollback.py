@@ -50,12 +50,12 @@ def rollback(
         done = f"nothing changed; the files of generation {chosen} are installed already"
     click.echo(f"{manifest.project}: {done} (generation {now})")
     if report.failures:
-        echo_lines(as_failure(report, f"procman rollback {chosen} --wait {wait_seconds:g}"), err=True)
+        echo_lines(as_failure(report, f"{selection.command_line} rollback {chosen} --wait {wait_seconds:g}"), err=True)
         return 1
     if wait_seconds is not None:
         click.echo("all healthy")
-    click.echo("look      procman status")
+    click.echo(f"status    {selection.command_line} status")
     if command.differs_from_disk(manifest):
         click.echo(f"next      edit {manifest.configuration_file}, or the next `procman install` undoes this rollback")
-        click.echo("see       procman diff")
+        click.echo(f"diff      {selection.command_line} diff")
     return 0

@@ -241,9 +241,8 @@ def _is_healthy(observation: Observation) -> bool:
 def _begin(case: Case, observation: Observation, settings: HealthSettings, now: float, wall: float) -> Decision:
     inside = [moment for moment in observation.healed_inside if 0 <= now - moment < HOUR_SECONDS]
     if len(case.restarts) + len(inside) >= settings.restarts_per_hour:
-        event = _healing_event(
-            observation, case, "gave-up", "none: it was restarted restarts_per_hour times within the hour", wall
-        )
+        action = f"none: restarts_per_hour ({settings.restarts_per_hour}) is reached"
+        event = _healing_event(observation, case, "gave-up", action, wall)
         return Decision(replace(case, gave_up=True), events=() if case.gave_up else (event,))
     case = replace(case, step=Order.STOP.value, failures=0, restarts=(*case.restarts, now), gave_up=False)
     # SIGUSR1 kills a beat, and a worker that is not ready.
