@@ -1,4 +1,4 @@
-"""Which projects share a process manager, and what they must then agree on."""
+"""Projects that share a process manager must agree on its supervisord."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def manifest(name: str, supervisord: str | None = None, *, backend: BackendName 
     return describe(project, Rendering((), ()), [], procman="0", configuration=b"", templates_digest="")
 
 
-def test_keys_that_say_how_it_is_started_do_not_make_it_another() -> None:
+def test_keys_for_its_start_do_not_identify_a_process_manager() -> None:
     with_unit, without = manifest("one", "/opt/procman/bin/supervisord"), manifest("other")
     assert process_manager(with_unit) == process_manager(without)
     existing = replace(without, supervisor=replace(without.supervisor, mode=SupervisorMode.EXISTING))
@@ -30,11 +30,11 @@ def test_keys_that_say_how_it_is_started_do_not_make_it_another() -> None:
     assert process_manager(existing) == process_manager(extended)
 
 
-def test_project_under_systemd_needs_no_supervisord_whatever_its_file_says() -> None:
+def test_project_under_systemd_has_another_process_manager() -> None:
     assert process_manager(manifest("one", backend=BackendName.SYSTEMD)) != process_manager(manifest("other"))
 
 
-def test_unit_is_shared_and_so_starts_one_and_the_same_supervisord() -> None:
+def test_projects_with_a_shared_unit_must_name_the_same_supervisord() -> None:
     desired, same, none = manifest("one", "/a/supervisord"), manifest("same", "/a/supervisord"), manifest("none")
     assert [*other_commands(desired, [same, none])] == []
     assert [*other_commands(none, [same])] == []

@@ -1,4 +1,4 @@
-"""What it takes to add an export target: a name, rules and a `render`, and nothing of what a backend needs besides."""
+"""An export target needs only a name, rules and `render`, and nothing else that a backend has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.config.documents import HOME, PROJECT
 
 @dataclass(frozen=True)
 class Procfile:
-    """Foreman's file: a name and a command on a line, and no more."""
+    """Foreman's file: lines with a name and a command."""
 
     name: str = "procfile"
     rules: tuple[Rule, ...] = (
@@ -30,7 +30,7 @@ class Procfile:
     )
 
     def render(self, project: Project) -> Rendering:
-        """Return the one file."""
+        """Return the single file."""
         lines = [f"{each.name}: {shlex.join(launch_of(project, each).argv)}\n" for each in project.programs]
         path = project.directory / "Procfile"
         return Rendering((), (RenderedFile(path, "".join(lines), 0o644, None, None, ()),))
@@ -42,7 +42,7 @@ def read(directory: Path, rest: str, target: ExportTarget) -> Project:
     return load(path, HOME, target=target)
 
 
-def test_target_renders_a_project_as_every_backend_launches_it(tmp_path: Path) -> None:
+def test_target_renders_the_launch_of_every_backend(tmp_path: Path) -> None:
     target: ExportTarget = Procfile()
     project = read(tmp_path, "[worker.celery]\nlauncher = false\n[beat]\nlauncher = false\n", target)
     [file] = target.render(project).files
@@ -51,8 +51,8 @@ def test_target_renders_a_project_as_every_backend_launches_it(tmp_path: Path) -
     assert beat.startswith("catmaid-celery-beat: celery -A mysite beat ")
 
 
-def test_rules_of_the_target_take_the_place_of_those_of_the_backend(tmp_path: Path) -> None:
-    # supervisord, which no key names here, refuses the group and tasks_max.
+def test_rules_of_the_target_replace_those_of_the_backend(tmp_path: Path) -> None:
+    # supervisord, which is not configured here, would refuse the group and tasks_max.
     rest = 'group = "www-data"\n[worker.celery]\nmemory_max_mib = 64\ntasks_max = 9\n[beat]\nnice = 5\n'
     with pytest.raises(ConfigurationError) as raised:
         read(tmp_path, rest, Procfile())

@@ -1,4 +1,4 @@
-"""The parts of a backend, which its record imports by their names, are what their Protocols ask for."""
+"""The modules of a backend, which its record imports by name, implement their Protocols."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHARED_FILES: tuple[SharedFiles | None, ...] = (stop_timeout_drop_in, None)
 
 
 @pytest.mark.parametrize("name", BackendName)
-def test_record_leads_to_every_part_of_its_backend(name: BackendName) -> None:
+def test_record_imports_every_part_of_its_backend(name: BackendName) -> None:
     index = [supervisor.BACKEND, systemd.BACKEND].index(backend := backend_named(name))
     assert backend.renderer is RENDERERS[index]
     assert backend.verifier is VERIFIERS[index]

@@ -1,6 +1,6 @@
-"""Celery's own command-line parser as a process, in whichever version it is started with.
+"""Celery's own command-line parser as a process, in the version of the Python that runs it.
 
-A question is a line of JSON: the arguments of `celery`. The answer is {"command": "worker", "values": {...}}, with the
+A request is a line of JSON: the arguments of `celery`. The answer is {"command": "worker", "values": {...}}, with the
 names of Celery 5 in both, or {"error": why Celery would not start}; to ["pools"] it is {"pools": [their names]},
 and to ["options", "worker"] {"options": [their names]}. Nothing is started. Runs on Python 3.6 and later.
 """
@@ -28,17 +28,17 @@ DESIRED = {
 
 
 class Refused(Exception):
-    """What Celery says about arguments that it does not take."""
+    """Celery's error for invalid arguments."""
 
 
 class Site(ModuleType):
-    """The module that `-A mysite` finds."""
+    """The module that `-A mysite` imports."""
 
     app = celery.Celery("mysite", set_as_current=False)
 
 
 def answer(arguments: List[str]) -> Dict[str, Any]:
-    """Have Celery read the arguments."""
+    """Parse the arguments with Celery."""
     if arguments == ["pools"]:
         return {"pools": sorted(importlib.import_module("celery.concurrency").ALIASES)}
     if arguments[:1] == ["options"]:
@@ -54,7 +54,7 @@ def answer(arguments: List[str]) -> Dict[str, Any]:
 
 
 def options_of(command: str) -> List[str]:
-    """Return every name of an option of the command, and of `celery` itself."""
+    """Return the names of all options of the command and of `celery` itself."""
     if IS_OLD:
         parser = getattr(importlib.import_module("celery.bin.{}".format(command)), command)(app=Site.app)
         actions = parser.create_parser("celery", command)._actions
@@ -65,21 +65,21 @@ def options_of(command: str) -> List[str]:
 
 
 def shown(value: Any) -> Any:
-    """Return the value as JSON can say it: a pool class by the name of its module."""
+    """Return the value for JSON: for a pool class, the name of its module."""
     if isinstance(value, type):
         return value.__module__.rpartition(".")[2]
     return list(value) if isinstance(value, tuple) else value
 
 
 def read_by_click(arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
-    """Return what the callback of the command would get (Celery 5)."""
+    """Return the arguments for the callback of the command (Celery 5)."""
     click = importlib.import_module("click")
     group = importlib.import_module("celery.bin.celery").celery
     line = importlib.import_module("celery.bin.base").CLIContext
     try:
         outer = group.make_context("celery", list(arguments), auto_envvar_prefix="CELERY")
         outer.obj = line(app=Site.app, no_color=True, workdir=None)
-        # Click 8.2 hides the name of the command; before, it warns of nothing.
+        # Click 8.2 hides the name of the command; earlier versions print no warning.
         words = [*(getattr(outer, "_protected_args", None) or getattr(outer, "protected_args", [])), *outer.args]
         name, command, rest = group.resolve_command(outer, words)
         inner = command.make_context(name, rest, parent=outer)
@@ -91,7 +91,7 @@ def read_by_click(arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
 
 
 def read_by_argparse(arguments: List[str]) -> Tuple[str, Dict[str, Any]]:
-    """Return what the command would run with (Celery 4.4); what its `run` does first is done here too."""
+    """Return the arguments that the command would run with (Celery 4.4), after the first steps of its `run`."""
     first, app, name, *rest = arguments
     if (first, app) != ("-A", "mysite"):
         raise Refused("the app did not arrive")
@@ -116,7 +116,7 @@ read = read_by_argparse if IS_OLD else read_by_click
 
 
 def serve() -> None:
-    """Answer until stdin ends."""
+    """Answer requests until stdin ends."""
     sys.modules["mysite"] = Site("mysite")
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)

@@ -1,4 +1,4 @@
-"""What a hand-written Celery command line becomes in procman.toml."""
+"""A hand-written Celery command line is read into the keys of procman.toml."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read(line: str) -> CeleryCommand:
         f"/usr/bin/env {ENV}/bin/celery",
     ],
 )
-def test_celery_is_recognised_however_it_is_started(start: str) -> None:
+def test_celery_is_recognised_in_every_form_of_start(start: str) -> None:
     command = read(f"{start} -A mysite worker -l INFO")
     assert (command.kind, command.project) == (Kind.WORKER, {"app": "mysite", "virtualenv": ENV})
     assert command.values == {"loglevel": "info"}
@@ -50,11 +50,11 @@ def test_celery_is_recognised_however_it_is_started(start: str) -> None:
         "",
     ],
 )
-def test_what_is_no_worker_and_no_beat_is_left_alone(line: str) -> None:
+def test_other_commands_are_ignored(line: str) -> None:
     assert read_command(shlex.split(line)) is None
 
 
-def test_what_env_and_nice_set_is_kept() -> None:
+def test_settings_of_env_and_nice_are_kept() -> None:
     command = read("env A=1 B= nice -n 10 celery -A x worker")
     assert (command.environment, command.values) == ({"A": "1", "B": ""}, {"nice": 10})
 
@@ -114,14 +114,14 @@ def test_options_that_break_a_promise_are_dropped_with_the_reason() -> None:
     assert "hunter22" not in repr(command)
 
 
-def test_what_cannot_be_understood_is_told() -> None:
+def test_unknown_options_are_reported() -> None:
     assert read("celery -A x worker -c many stray").doubtful == {
         "-c many": "not a valid value for concurrency",
         "stray": "Celery has no such option",
     }
 
 
-def test_our_own_command_lines_are_read_back() -> None:
+def test_command_lines_of_procman_are_read_back() -> None:
     worker = Worker(
         node_name="crop@%h",
         loglevel="debug",

@@ -1,4 +1,4 @@
-"""What is read out of a start script, and what is said about the rest."""
+"""A start script is read, and lines that are not understood are reported."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def read(text: str, **environment: str) -> StartScript:
     return read_script(text, Path("/start"), environment)
 
 
-def test_script_of_the_seed() -> None:
+def test_catmaids_script_is_read() -> None:
     script = read(SEED)
     assert script.not_understood == []
     assert script.directory == Path("/opt/catmaid/django/projects")
@@ -53,7 +53,7 @@ Shell = Callable[[str], "list[str] | None"]
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    """Return what runs a script in a real shell and tells the words of its first `celery`; None if it is no script."""
+    """Return a function that runs a script in a real shell and returns the words of its first `celery`, or None."""
     directory = tmp_path_factory.mktemp("bin")
     celery = directory / "celery"
     celery.write_text('#!/bin/sh\nprintf "%s\\0" celery "$@"\nprintf "\\1"\n')
@@ -89,20 +89,20 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         ("exec celery worker 2>/dev/null", ["celery", "worker"]),
     ],
 )
-def test_command_is_what_a_shell_would_run(shell: Shell, text: str, words: list[str]) -> None:
+def test_command_matches_that_of_a_shell(shell: Shell, text: str, words: list[str]) -> None:
     script = read(text)
     assert (list(script.words), script.not_understood) == (words, [])
     assert script.uses_exec == ("exec" in text)
     assert shell(text) == words
 
 
-def test_redirections_of_the_command_are_told() -> None:
+def test_redirections_of_the_command_are_returned() -> None:
     script = read("date > /x\nexec celery worker >> /var/log/celery.log 2>&1")
     assert script.words == ("celery", "worker")
     assert script.redirections == [">> /var/log/celery.log", "2>&1"]
 
 
-def test_only_what_is_exported_reaches_the_command() -> None:
+def test_only_exported_variables_reach_the_command() -> None:
     script = read("A=1\nB=2\nexport B\nexport C=3\nD=4 exec celery worker\nE=5\n", B="0", F="6")
     assert script.environment == {"B": "2", "C": "3", "D": "4", "F": "6"}
 
@@ -130,7 +130,7 @@ def test_directory_and_umask_follow_the_script() -> None:
         ("cd ~catmaid", "line 2: `cd ~catmaid` needs a shell to evaluate"),
     ],
 )
-def test_what_is_not_understood_is_told_with_its_line(line: str, reason: str) -> None:
+def test_line_that_is_not_understood_is_reported(line: str, reason: str) -> None:
     script = read(f"A=1\n{line}\nexec celery worker\n")
     assert any(told.startswith(reason) for told in script.not_understood), script.not_understood
 
@@ -168,7 +168,7 @@ PIECES = [
 
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=12), st.lists(st.sampled_from(PIECES), max_size=12))
-def test_shell_agrees_with_every_command_that_is_told(shell: Shell, before: list[str], after: list[str]) -> None:
+def test_shell_agrees_with_every_command_that_is_returned(shell: Shell, before: list[str], after: list[str]) -> None:
     text = f"A='1 2'\n{''.join(before)}\nexec celery {''.join(after)}\n"
     script = read(text, B="")
     if script.words[:1] == ("celery",) and not script.not_understood:
@@ -176,5 +176,5 @@ def test_shell_agrees_with_every_command_that_is_told(shell: Shell, before: list
 
 
 @given(st.text())
-def test_any_text_is_survived(text: str) -> None:
+def test_any_text_is_accepted(text: str) -> None:
     read(text)

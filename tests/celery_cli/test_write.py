@@ -1,4 +1,4 @@
-"""Celery's command line: what procman writes is what each Celery reads, and what would break a promise is refused."""
+"""Every Celery reads the command lines that procman writes; options that would break a promise are refused."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Celery:
         self.version = version
 
     def ask(self, arguments: list[str]) -> Any:
-        """Return what the parser makes of the arguments."""
+        """Return the parser's answer for the arguments."""
         assert self._process.stdin
         assert self._process.stdout
         print(json.dumps(arguments), file=self._process.stdin, flush=True)
         return json.loads(self._process.stdout.readline())
 
     def values(self, arguments: list[str]) -> dict[str, Any]:
-        """Return the values that arrive; the arguments must be accepted."""
+        """Return the parsed values; the arguments must be valid."""
         found = self.ask(arguments)
         assert "error" not in found, found
         values: dict[str, Any] = found["values"]
@@ -56,7 +56,7 @@ class Celery:
 
 @pytest.fixture(scope="module")
 def celery(celery_environment: CeleryEnvironment) -> Iterator[Celery]:
-    """Return the parser of each Celery that procman promises to run."""
+    """Return the parser of each supported version of Celery."""
     process = subprocess.Popen(
         [celery_environment.python, PARSER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -139,18 +139,18 @@ def test_beat_writes_no_pid_file(celery: Celery) -> None:
     assert not celery.values(beat_arguments("mysite", Beat("info", None)))["pidfile"]
 
 
-def test_each_pool_is_one_that_celery_knows(celery: Celery) -> None:
+def test_celery_knows_every_pool(celery: Celery) -> None:
     (pool,) = [key for key in keys.WORKER if key.name == "pool"]
     assert set(pool.type.schema["enum"]) <= set(celery.ask(["pools"])["pools"])  # type: ignore[call-overload]
 
 
-def test_prefetch_multiplier_of_nothing_would_not_arrive(celery: Celery) -> None:
-    # Which is why the key begins at 1: 0 means no limit to Celery, but not on the command line of Celery 5.
+def test_prefetch_multiplier_of_zero_does_not_arrive(celery: Celery) -> None:
+    # So the key begins at 1: 0 means no limit to Celery, but not on the command line of Celery 5.
     found = celery.values(worker_arguments("mysite", replace(PLAIN, prefetch_multiplier=0)))
     assert found["prefetch_multiplier"] == (0 if celery.version.startswith("4.") else 4)
 
 
-def test_plain_worker_has_the_command_line_that_people_know() -> None:
+def test_plain_worker_has_the_usual_command_line() -> None:
     worker = Worker(node_name="catmaid-celery@%h", concurrency=1, events=True)
     assert worker_arguments("mysite", worker) == [
         *("-A", "mysite", "worker", "-l", "info", "-E", "-n", "catmaid-celery@%h", "-c", "1")
@@ -170,7 +170,7 @@ def test_every_option_of_celery_is_known(celery: Celery, kind: Kind) -> None:
 
 @pytest.mark.celery
 @pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
-def test_every_known_option_is_one_of_some_celery(kind: Kind) -> None:
+def test_every_known_option_exists_in_some_celery(kind: Kind) -> None:
     environments = [environment for spec in CELERY_SPECS if (environment := environment_of(spec))]
     question, found = json.dumps(["options", kind.value]), set()
     for environment in environments:
@@ -200,12 +200,12 @@ WORKER_OBJECTIONS = {
 
 
 @pytest.mark.parametrize(("word", "expected"), WORKER_OBJECTIONS.items())
-def test_word_that_must_not_stand_among_the_extra_arguments(word: str, expected: str) -> None:
+def test_word_that_is_not_allowed_in_extra_arguments(word: str, expected: str) -> None:
     assert objections([word], Kind.WORKER) == [expected]
 
 
 @pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
-def test_option_that_is_suggested_is_one_that_may_be_used(kind: Kind) -> None:
+def test_suggested_option_is_allowed(kind: Kind) -> None:
     mistyped = [name[:-1] for name in _known(kind) if name.startswith("--")]
     said = [objection for name in mistyped for objection in objections([name], kind)]
     suggested = [match[1] for each in said if (match := re.search(r"did you mean (\S+)\?", each))]
@@ -226,14 +226,14 @@ def test_option_of_workers_is_not_suggested_for_beat(word: str) -> None:
     assert objections([word], Kind.BEAT) == [f"celery beat has no option {word.partition('=')[0]}"]
 
 
-def test_same_letter_is_another_option_for_worker_and_beat() -> None:
+def test_same_letter_is_a_different_option_for_worker_and_beat() -> None:
     assert objections(["-S", "/x"], Kind.WORKER) == []
     assert objections(["-S", "x"], Kind.BEAT) == ["-S is set with the key scheduler"]
     assert objections(["-n", "x@y"], Kind.BEAT) == []
     assert objections(["-n", "x@y"], Kind.WORKER) == ["-n is set with the key hostname"]
 
 
-def test_each_objection_is_told_once() -> None:
+def test_each_objection_is_reported_once() -> None:
     assert len(objections(["-D", "-D", "--detach"], Kind.WORKER)) == 2
 
 
@@ -253,7 +253,7 @@ def test_other_arguments_are_left_to_celery(arguments: list[str]) -> None:
     assert objections(arguments, Kind.WORKER) == []
 
 
-def test_old_celery_takes_the_beginning_of_a_name_for_the_name(celery: Celery) -> None:
+def test_old_celery_accepts_a_prefix_of_an_option(celery: Celery) -> None:
     found = celery.ask([*worker_arguments("mysite", PLAIN), "--det"])
     assert celery.version.startswith("4.") == ("error" not in found and found["values"]["detach"])
 
@@ -265,16 +265,16 @@ def test_old_celery_takes_the_beginning_of_a_name_for_the_name(celery: Celery) -
         *("CELERY_WORKER_LOGFILE", "CELERY_WORKER_PURGE", "CELERY_WORKER_BEAT", "CELERY_WORKER_UID", "CELERY_BEAT_GID"),
     ],
 )
-def test_variable_that_celery_takes_for_a_forbidden_option_is_refused(name: str) -> None:
+def test_variable_that_celery_reads_as_a_forbidden_option_is_refused(name: str) -> None:
     assert str(variable_objection(name)).startswith("Celery reads it as the option --")
 
 
 @pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_WORKER_CONCURRENCY", "WORKER_DETACH", "CELERY_DETACH"])
-def test_other_variable_is_not(name: str) -> None:
+def test_other_variable_is_allowed(name: str) -> None:
     assert variable_objection(name) is None
 
 
-def test_celery_does_take_an_option_from_a_variable(celery_environment: CeleryEnvironment) -> None:
+def test_celery_reads_options_from_variables(celery_environment: CeleryEnvironment) -> None:
     question = json.dumps(worker_arguments("mysite", PLAIN))
     done = subprocess.run(
         [celery_environment.python, PARSER],
@@ -288,6 +288,6 @@ def test_celery_does_take_an_option_from_a_variable(celery_environment: CeleryEn
     assert detaches == (not celery_environment.spec.version.startswith("4."))
 
 
-def test_keys_that_the_objections_name_are_keys() -> None:
+def test_keys_named_by_objections_exist() -> None:
     known = {key.name for found in (*keys.SINGLE_TABLES.values(), *keys.NAMED_TABLES.values()) for key in found}
     assert {*WORKER_KEYS.values(), *BEAT_KEYS.values()} <= known

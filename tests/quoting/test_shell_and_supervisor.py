@@ -1,4 +1,4 @@
-"""Every value is read back as it was by the program that reads it, or refused (S1)."""
+"""Every value is read back unchanged by the program that reads it, or refused (S1)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_refusal_does_not_show_the_value() -> None:
 
 
 @pytest.mark.parametrize("name", ["catmaid-celery-2", "www-data", "stdout_syslog", "Me.You"])
-def test_plain_name_is_left_as_it_is(name: str) -> None:
+def test_plain_name_is_unchanged(name: str) -> None:
     assert quoting.plain_name(name) == name
 
 
@@ -102,6 +102,6 @@ def test_name_that_no_shell_can_export_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "none", "AUTO", "syslog", "~root/log", "log/x", " /x"])
-def test_log_that_supervisord_would_not_take_for_a_path_is_refused(path: str) -> None:
+def test_log_that_supervisord_would_not_read_as_a_path_is_refused(path: str) -> None:
     with pytest.raises(ProcmanError):
         supervisor_log_file(path)

@@ -1,4 +1,4 @@
-"""Every value is read back as it was by systemd's own parser, or refused (S1)."""
+"""Every value is read back unchanged by systemd's own parser, or refused (S1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORT = [*(value for value in HOSTILE if len(value) < 200), "a:b", ":ro", "a,b",
 
 
 def _path(value: str) -> str:
-    """Return a path of three parts that holds VALUE, as procman.toml's paths are once normalised."""
+    """Return a path of three parts that contains `value`, normalised like paths of procman.toml."""
     return "/srv/x" + value.replace("/", "|") + "/x"
 
 
@@ -98,7 +98,7 @@ def test_path_of_a_program_is_read_back_or_refused(programs: list[str]) -> None:
 
 
 def _verbatim_command(unit: Read) -> list[str]:
-    # systemd.service(5): the first word is not expanded.
+    # The first word is not expanded (systemd.service(5)).
     [line] = unit["Command Line"]
     assert line.endswith(" a")
     program = line.removesuffix(" a")
@@ -142,7 +142,7 @@ def test_path_that_systemd_would_change_is_refused(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["/etc/*.env", "/etc/a?.env", "/etc/[a].env"])
-def test_environment_file_that_systemd_would_take_for_a_pattern_is_refused(value: str) -> None:
+def test_environment_file_that_systemd_would_read_as_a_pattern_is_refused(value: str) -> None:
     with pytest.raises(ProcmanError, match="pattern"):
         quoting.systemd_environment_file(value)
 
@@ -161,7 +161,7 @@ def test_words_that_could_mean_something_else_are_refused(value: str) -> None:
         quoting.systemd_words(value)
 
 
-def test_words_and_amounts_are_left_as_they_are() -> None:
+def test_words_and_amounts_are_unchanged() -> None:
     for words in ("@system-service", "~@mount @swap", "yes", "10.0.0.0/8 fe80::/64", "CAP_NET_RAW"):
         assert quoting.systemd_words(words) == words
     for amount in ("512M", "50%", "infinity", "1.5G"):
@@ -174,7 +174,7 @@ def test_units_are_read_back_with_their_escapes() -> None:
     assert set(names) <= {name.split(" ")[0] for name in read["u.service"]["After"]}
 
 
-def test_naive_quoting_would_be_found_out() -> None:
+def test_naive_quoting_would_fail_these_tests() -> None:
     units = {
         f"u{number}.service": f'[Service]\nExecStart=/bin/true\nEnvironment="VALUE={value}"\n'
         for number, value in enumerate(SHORT)

@@ -1,4 +1,4 @@
-"""Processes to look at."""
+"""Processes for tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-# The second child is started by a thread, and has one of its own.
+# The second child is started by a thread, and has a child of its own.
 FAMILY = """
 import subprocess, sys, threading
 ending = [sys.executable, "-c", "import sys; sys.stdin.read()"]
@@ -25,7 +25,7 @@ threading.Thread(target=start).start()
 
 @pytest.fixture
 def family() -> Iterator[int]:
-    """A process with a child of its main thread, one of another thread, and a grandchild; its end ends them all."""
+    """A process with a child of its main thread, a child of another thread, and a grandchild; all end with it."""
     with subprocess.Popen(
         [sys.executable, "-c", FAMILY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

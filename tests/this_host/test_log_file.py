@@ -1,4 +1,4 @@
-"""A program's log is shown from its end, followed through rotations, and harmless to a terminal."""
+"""The end of a program's log is shown, followed across rotations, and harmless to a terminal."""
 
 from __future__ import annotations
 
@@ -56,29 +56,29 @@ def test_character_across_two_reads_is_whole(log: Path, monkeypatch: pytest.Monk
     assert last(log, 1) == "aaäöüß\n"
 
 
-def test_what_is_not_utf8_is_spelled_out(log: Path) -> None:
+def test_invalid_utf8_is_escaped(log: Path) -> None:
     log.write_bytes(b"caf\xe9\n")
     assert last(log, 1) == "caf\\xe9\n"
 
 
 @given(st.text())
-def test_nothing_shown_can_drive_a_terminal(text: str) -> None:
+def test_output_cannot_drive_a_terminal(text: str) -> None:
     assert not any(
         ord(character) < 32 or 127 <= ord(character) < 160 for character in shown(text) if character not in "\n\t"
     )
 
 
-def test_escape_sequence_is_spelled_out() -> None:
+def test_escape_sequence_is_escaped() -> None:
     assert shown("\x1b]0;owned\x07\tx\r\n") == "\\x1b]0;owned\\x07\tx\\x0d\n"
 
 
-def test_log_that_is_not_there_says_why(log: Path) -> None:
+def test_missing_log_is_reported_with_the_reason(log: Path) -> None:
     with pytest.raises(ProcmanError, match=str(log)):
         last(log, 10)
 
 
 @pytest.mark.root("becomes another user")
-def test_log_that_may_not_be_read_says_what_to_do(supervisord: Supervisord) -> None:
+def test_unreadable_log_is_reported_with_the_remedy(supervisord: Supervisord) -> None:
     log = supervisord.directory / "a.log"
     log.write_text("x\n")
     log.chmod(0o600)
@@ -111,7 +111,7 @@ class Following:
         eventually(lambda: self.text == text, f"expected {text!r}")
 
 
-def test_what_is_added_is_followed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_lines_are_followed(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log.write_text("1\n2\n")
     following = Following(log, monkeypatch)
     following.expect("2\n")
@@ -132,12 +132,12 @@ def test_log_is_followed_through_a_rotation(log: Path, monkeypatch: pytest.Monke
     following.expect("1\n2\n3\n4\n")
 
 
-def test_what_was_written_just_before_a_rotation_is_not_lost(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_written_just_before_a_rotation_are_not_lost(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     look = log_file._successor
 
     def rotate(file: BinaryIO, path: Path) -> BinaryIO | None:
-        """Let a rotation happen between the last read and the look at the path."""
-        # What another test follows is still followed, and asks here as well.
+        """Rotate the log between the last read and the check of the path."""
+        # Logs that other tests follow are still followed, and call this function too.
         if path == log and not log.with_name("a.log.1").exists():
             with log.open("a") as written:
                 written.write("2\n")
@@ -150,7 +150,7 @@ def test_what_was_written_just_before_a_rotation_is_not_lost(log: Path, monkeypa
     Following(log, monkeypatch).expect("1\n2\n3\n")
 
 
-def test_log_that_was_emptied_is_followed_from_its_start(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_truncated_log_is_followed_from_its_start(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log.write_text("1 long enough\n")
     following = Following(log, monkeypatch)
     following.expect("1 long enough\n")
@@ -160,7 +160,7 @@ def test_log_that_was_emptied_is_followed_from_its_start(log: Path, monkeypatch:
     following.expect("1 long enough\n2\n")
 
 
-def test_log_that_comes_later_is_waited_for(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_follow_waits_for_a_log_that_does_not_exist_yet(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     following = Following(log, monkeypatch)
     log.write_text("1\n")
     following.expect("1\n")
@@ -181,7 +181,7 @@ def test_log_is_followed_through_supervisords_own_rotation(
     assert log.with_name("out.1").exists()
 
 
-def test_program_of_a_manifest_is_read(supervisord: Supervisord) -> None:
+def test_log_of_a_program_in_a_manifest_is_read(supervisord: Supervisord) -> None:
     log = supervisord.directory / "a.log"
     log.write_text("1\n2\n")
     pieces = supervisord.controller().logs(installed("a", log_file=str(log)), 1, follow=False)

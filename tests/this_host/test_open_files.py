@@ -1,4 +1,4 @@
-"""Files that a process holds open for writing."""
+"""Files that a process has open for writing."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_files_open_for_writing_are_found_in_every_process(tmp_path: Path) -> No
         assert read not in found
 
 
-def test_what_is_no_file_and_what_is_gone_are_left_out(tmp_path: Path) -> None:
+def test_other_descriptors_and_deleted_files_are_omitted(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     reader, writer = os.pipe()
     with gone.open("w"), socket.socket(), Path("/dev/null").open("w"):
@@ -43,5 +43,5 @@ def test_what_is_no_file_and_what_is_gone_are_left_out(tmp_path: Path) -> None:
     assert not any(str(path).startswith(("pipe:", "socket:", "/dev/")) for path in found)
 
 
-def test_process_that_has_ended_has_no_files() -> None:
+def test_ended_process_has_no_open_files() -> None:
     assert written_by([2**22 - 1]) == set()

@@ -1,4 +1,4 @@
-"""The memory of a process, as the kernel adds it up and by psutil where it does not."""
+"""The memory of a process, as summed up by the kernel, or by psutil if it does not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def sums_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("sums_memory")
-def test_memory_is_the_share_where_it_may_be_read(family: int) -> None:
+def test_memory_is_the_share_if_readable(family: int) -> None:
     found = memory(family)
     assert found
     size, is_share = found
@@ -31,7 +31,7 @@ def test_memory_is_the_share_where_it_may_be_read(family: int) -> None:
 
 
 @pytest.mark.usefixtures("sums_memory")
-def test_memory_of_somebody_else_is_the_resident_size() -> None:
+def test_memory_of_another_users_process_is_the_resident_size() -> None:
     pid = os.getpid() if os.geteuid() == 0 else 1
     found = as_nobody(lambda: memory(pid)) if os.geteuid() == 0 else list(memory(pid) or ())
     assert isinstance(found, list)
@@ -41,14 +41,14 @@ def test_memory_of_somebody_else_is_the_resident_size() -> None:
 
 
 @pytest.mark.usefixtures("sums_memory")
-def test_process_that_is_gone_uses_nothing() -> None:
+def test_ended_process_uses_no_memory() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
     assert memory(process.pid) is None
 
 
 @pytest.mark.usefixtures("sums_memory")
-def test_process_that_nobody_has_waited_for_uses_nothing() -> None:
+def test_zombie_uses_no_memory() -> None:
     with subprocess.Popen(["true"]) as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert (memory(process.pid) or (0, True))[0] == 0

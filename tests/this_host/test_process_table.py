@@ -1,4 +1,4 @@
-"""The processes of the host that matter, and what is known of a single one."""
+"""The table of the host's processes that matter, and the properties of a single process."""
 
 from __future__ import annotations
 
@@ -38,23 +38,23 @@ def test_a_process_is_found_by_a_word_of_its_command_line_with_its_parent() -> N
         assert found[os.getpid()].argv
 
 
-def test_others_are_not_looked_at() -> None:
+def test_other_processes_are_not_read() -> None:
     with family(0) as pid, family(0, "some-launcher") as other:
         assert pid not in look_at([other], ["some-launcher"])
 
 
-def test_a_zombie_is_told() -> None:
+def test_a_zombie_is_recognised() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         eventually(lambda: look_at([process.pid], [])[process.pid].is_zombie, "it has ended and nobody has asked")
 
 
-def test_nothing_is_known_of_a_process_that_is_gone() -> None:
+def test_ended_process_is_unknown() -> None:
     gone = 2**22 - 1
     assert user_of(gone) is None
     assert gone not in look_at([gone], [])
 
 
-def test_directory_environment_and_open_files_are_told() -> None:
+def test_directory_environment_and_open_files_are_returned() -> None:
     own = os.getpid()
     assert directory_of(own) == Path.cwd()
     assert environment_of(own)["PATH"] == os.environ["PATH"]
@@ -67,6 +67,6 @@ def test_directory_environment_and_open_files_are_told() -> None:
     assert after.held == found.held + 1
 
 
-def test_what_may_not_be_seen_or_is_gone_is_none() -> None:
+def test_inaccessible_or_ended_process_is_none() -> None:
     gone = 2**22 - 1
     assert (directory_of(gone), environment_of(gone), open_files(gone)) == (None, {}, None)

@@ -1,4 +1,4 @@
-"""The processes below one, as the kernel lists them and by psutil where it does not."""
+"""The descendants of a process, as listed by the kernel, or by psutil if it does not."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def lists_children(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.usefixtures("lists_children")
-def test_children_of_every_thread_and_theirs_belong_to_the_tree(family: int) -> None:
+def test_children_of_every_thread_and_their_children_belong_to_the_tree(family: int) -> None:
     pids = tree_of(family, children_finder())
     assert sorted(pids) == sorted({family, *(child.pid for child in psutil.Process(family).children(recursive=True))})
     assert len(pids) == 4
 
 
 @pytest.mark.usefixtures("lists_children")
-def test_process_that_is_gone_has_no_children() -> None:
+def test_ended_process_has_no_children() -> None:
     with subprocess.Popen(["true"]) as process:
         pass
     assert tree_of(process.pid, children_finder()) == [process.pid]

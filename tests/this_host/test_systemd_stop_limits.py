@@ -1,4 +1,4 @@
-"""A supervisord whose unit would lose tasks is told, with what mends it."""
+"""Units and reboots that would lose tasks are reported with a remedy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], longest: i
     return cut_short("supervisor.service", longest)
 
 
-def test_unit_of_debian_is_told_with_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unit_of_debian_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     text = told(monkeypatch, DEBIAN)
     assert text is not None
     assert "killed after 90 s, but a stop of all its programs may take 600 s" in text
@@ -33,7 +33,7 @@ def test_unit_of_debian_is_told_with_what_mends_it(monkeypatch: pytest.MonkeyPat
     assert "systemctl edit supervisor" in text
 
 
-def test_unit_that_kills_everything_at_once_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unit_that_kills_all_processes_at_once_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     text = told(monkeypatch, MENDED | {"KillMode": "control-group"})
     assert text is not None
     assert "ends pool processes at once" in text
@@ -42,17 +42,19 @@ def test_unit_that_kills_everything_at_once_is_told(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(
     "properties", [MENDED, MENDED | {"TimeoutStopUSec": "infinity"}, DEBIAN | {"LoadState": "not-found"}]
 )
-def test_unit_that_waits_long_enough_is_not_told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str]) -> None:
+def test_unit_that_waits_long_enough_is_not_reported(
+    monkeypatch: pytest.MonkeyPatch, properties: dict[str, str]
+) -> None:
     assert told(monkeypatch, properties) is None
 
 
-def test_host_without_systemd_has_nothing_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_without_systemd_has_no_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(systemd_host, "BOOTED", Path("/nowhere"))
     assert cut_short("supervisor.service", 600) is None
 
 
 @pytest.mark.parametrize(("allowed", "is_reported"), [("30min", True), ("1h", False), ("infinity", False), ("", False)])
-def test_reboot_that_does_not_wait_is_told_with_what_mends_it(
+def test_reboot_with_a_short_timeout_is_reported_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, allowed: str, is_reported: bool
 ) -> None:
     monkeypatch.setattr(systemd_host, "BOOTED", Path("/"))

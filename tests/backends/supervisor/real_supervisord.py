@@ -75,7 +75,7 @@ T = TypeVar("T")
 
 
 def eventually(probe: Callable[[], T], what: str = "") -> T:
-    """Return what PROBE returns as soon as it is true; fail if that takes too long."""
+    """Return the result of `probe` as soon as it is true; fail if that takes too long."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         found = probe()
@@ -88,7 +88,7 @@ def eventually(probe: Callable[[], T], what: str = "") -> T:
 def installed(
     name: str, *, autostart: bool = True, stop_timeout: int = 20, log_file: str | None = None
 ) -> InstalledProgram:
-    """Return what a manifest would remember of a program NAME."""
+    """Return the program `name` as a manifest records it."""
     return InstalledProgram(
         name=name,
         key=f"worker.{name}",
@@ -132,7 +132,7 @@ class Supervisord:
         )
 
     def section(self, name: str, command: object = "sleep 1000", **options: object) -> Path:
-        """Write the section of an ungrouped program, as procman would, but quick; return its file."""
+        """Write the section of a program without a group, as procman does, but with short times; return its file."""
         values = {
             "command": command,
             "directory": self.directory,
@@ -149,11 +149,11 @@ class Supervisord:
         return file
 
     def worker(self, name: str, task_seconds: float = 0, import_seconds: float = 0, **options: object) -> Path:
-        """Write the section of a program that behaves as a Celery worker does; `events` tells what it went through."""
+        """Write the section of a program that behaves like a Celery worker and records `events`."""
         return self.section(name, self.worker_command(name, task_seconds, import_seconds), **options)
 
     def worker_command(self, name: str, task_seconds: float = 0, import_seconds: float = 0) -> str:
-        """Return the command of such a worker: how long it has a task, and how long it takes to be ready for one."""
+        """Return the command of such a worker, with the seconds that its task and its import take."""
         words = [
             sys.executable,
             "-S",
@@ -165,18 +165,18 @@ class Supervisord:
         return " ".join(map(str, words))
 
     def events(self, name: str) -> list[str]:
-        """Return what the worker NAME recorded: start, ready, term, finished or lost."""
+        """Return the events that the worker `name` recorded: start, ready, term, finished or lost."""
         with contextlib.suppress(FileNotFoundError):
             return [line.split()[0] for line in (self.directory / f"{name}.log").read_text().splitlines()]
         return []
 
     def moment(self, name: str, event: str) -> float:
-        """Return when the worker NAME first recorded EVENT, in seconds since the epoch."""
+        """Return when the worker `name` first recorded `event`, in seconds since the epoch."""
         lines = (self.directory / f"{name}.log").read_text().splitlines()
         return next(float(line.split()[2]) for line in lines if line.split()[0] == event)
 
     def start(self, *, exec_seconds: float = 0) -> Supervisord:
-        """Start it, and return once it answers; EXEC_SECONDS pass before a copy of it becomes a program."""
+        """Start it and return once it answers; its forks wait `exec_seconds` before they execute a program."""
         requires("supervisord")
         how = ["-c", SLOW_EXEC, str(exec_seconds)] if exec_seconds else ["-m", "supervisor.supervisord"]
         self._process = subprocess.Popen(
@@ -199,49 +199,49 @@ class Supervisord:
 
     @property
     def pid(self) -> int:
-        """The process of supervisord."""
+        """The pid of supervisord."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def client(self) -> Client:
-        """A client without any of the controller's cleverness."""
+        """A client that calls supervisord directly, without the controller."""
         return Client(read_main_file(self.configuration), "", 10)
 
     def controller(self, timeout: float = 10, patience: float = 60) -> SupervisorController:
-        """Return procman's controller for it."""
+        """Return procman's controller for this supervisord."""
         return SupervisorController(self.configuration, embedded=False, timeout=timeout, patience=patience)
 
     def stop(self, name: str) -> None:
-        """Stop NAME on purpose, as an administrator would, and wait for its end."""
-        # Not by stopProcess: what was started a moment ago may swallow TERM.
+        """Stop the program `name` on purpose, as an administrator does, and wait until it has stopped."""
+        # Not by stopProcess: TERM may be lost on a program that was started a moment ago.
         stop_gracefully(self.client, {name: PATIENCE_SECONDS}, lambda _: None)
 
     def info(self, name: str) -> dict[str, object]:
-        """Return what it says of NAME; empty if NAME is not loaded."""
+        """Return supervisord's answer for `name`; empty if it is not loaded."""
         return dict(self.client.infos([name])[name] or {})
 
     def state(self, name: str) -> str:
-        """Return the state of NAME; empty if it is not loaded."""
+        """Return the state of `name`; empty if it is not loaded."""
         return str(self.info(name).get("statename", ""))
 
     def names(self) -> list[str]:
-        """Return all that is loaded, as `group:name`."""
+        """Return all loaded programs, as `group:name`."""
         return sorted(f"{info['group']}:{info['name']}" for info in self.client.call("getAllProcessInfo"))
 
     def remember(self, pid: int) -> None:
-        """Have what the supervisord PID has started ended with the test."""
+        """End the processes that the supervisord `pid` has started when the test ends."""
         self._seen |= set(process.children(pid))
 
     def kill(self) -> None:
-        """End it as `kill -9` does."""
+        """Kill it as `kill -9` does."""
         assert self._process is not None
         self.remember(self.pid)
         self._process.kill()
         self._process.wait()
 
     def close(self) -> None:
-        """End it and everything it started, by their ids."""
+        """End it and everything it started, by pid."""
         if self._process and self._process.poll() is None:
             self.kill()
         for pid in self._seen:
@@ -251,11 +251,11 @@ class Supervisord:
 
 
 def ignore(_: str) -> None:
-    """Take progress and show nobody."""
+    """Discard progress messages."""
 
 
 def state(supervisord: Supervisord, program: InstalledProgram) -> ProgramState:
-    """Return the state that procman reports; `Supervisord.state` returns supervisord's own word for it."""
+    """Return the state that procman reports; `Supervisord.state` returns supervisord's."""
     return supervisord.controller().states([program])[0]
 
 
@@ -265,7 +265,7 @@ def activate(supervisord: Supervisord, action: Action, program: InstalledProgram
 
 
 def as_nobody(function: Callable[[], object]) -> object:
-    """Return what FUNCTION returns in a child process without any rights; only what JSON can carry."""
+    """Return the result of `function` in a child process that runs as nobody; it must be valid JSON."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -32,15 +32,15 @@ def test_added_program_without_autostart_is_not_started(supervisord: Supervisord
     assert supervisord.events("a") == []
 
 
-def test_added_program_that_was_interrupted_before_its_start_is_started(supervisord: Supervisord) -> None:
-    """R2: one without autostart, that was to run under the section it was taken over from."""
+def test_added_program_interrupted_before_its_start_is_started(supervisord: Supervisord) -> None:
+    """R2: a program without autostart that ran under the adopted section."""
     supervisord.section("a", autostart="false")
     supervisord.start()
     activate(supervisord, Action.ADD, installed("a", autostart=False), desired=True)
     eventually(lambda: supervisord.state("a") == "RUNNING")
 
 
-def test_program_whose_section_is_gone_is_not_stopped_for_a_new_one(supervisord: Supervisord) -> None:
+def test_program_without_a_section_is_not_stopped_for_a_replacement(supervisord: Supervisord) -> None:
     file = supervisord.section("a")
     supervisord.start()
     pid = eventually(lambda: supervisord.info("a")["pid"])
@@ -50,7 +50,7 @@ def test_program_whose_section_is_gone_is_not_stopped_for_a_new_one(supervisord:
     assert supervisord.info("a")["pid"] == pid
 
 
-def test_shorter_stop_timeout_does_not_cut_the_wait_for_what_the_loaded_section_allows(
+def test_loaded_stop_timeout_applies_if_the_new_one_is_shorter(
     supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     supervisord.worker("a", task_seconds=2, stopwaitsecs=20)
@@ -63,13 +63,13 @@ def test_shorter_stop_timeout_does_not_cut_the_wait_for_what_the_loaded_section_
     assert supervisord.events("a")[:4] == ["start", "ready", "term", "finished"]
 
 
-def test_program_that_supervisord_does_not_read_is_an_error(supervisord: Supervisord) -> None:
+def test_section_that_supervisord_does_not_read_is_an_error(supervisord: Supervisord) -> None:
     supervisord.start()
     with pytest.raises(ProcmanError, match="a: supervisord does not read its section"):
         activate(supervisord, Action.ADD, installed("a"))
 
 
-def test_replaced_program_finishes_its_task_and_runs_the_new_section(supervisord: Supervisord) -> None:
+def test_replaced_program_finishes_its_task_before_the_new_section_runs(supervisord: Supervisord) -> None:
     supervisord.worker("a", task_seconds=1)
     supervisord.section("b")
     supervisord.start()
@@ -85,7 +85,7 @@ def test_replaced_program_finishes_its_task_and_runs_the_new_section(supervisord
     assert supervisord.info("b")["pid"] == theirs
 
 
-def test_running_program_without_autostart_is_started_again(supervisord: Supervisord) -> None:
+def test_running_program_without_autostart_is_restarted(supervisord: Supervisord) -> None:
     supervisord.section("a", autostart="false")
     supervisord.start()
     supervisord.client.call("startProcess", "a", False)
@@ -94,8 +94,8 @@ def test_running_program_without_autostart_is_started_again(supervisord: Supervi
     eventually(lambda: supervisord.state("a") == "RUNNING")
 
 
-def test_program_that_was_just_started_is_started_again_with_a_new_section(supervisord: Supervisord) -> None:
-    """supervisord's copy of itself, which becomes the program, would swallow TERM."""
+def test_program_that_was_just_started_is_restarted_with_a_new_section(supervisord: Supervisord) -> None:
+    """A forked supervisord that has not yet executed the program would ignore TERM."""
     supervisord.section("a", autostart="false")
     supervisord.start(exec_seconds=1)
     supervisord.client.call("startProcess", "a", False)
@@ -106,7 +106,7 @@ def test_program_that_was_just_started_is_started_again_with_a_new_section(super
     eventually(lambda: supervisord.state("a") == "RUNNING")
 
 
-def test_program_stopped_on_purpose_is_never_started_by_a_new_section(supervisord: Supervisord) -> None:
+def test_new_section_does_not_start_a_program_stopped_on_purpose(supervisord: Supervisord) -> None:
     """R11."""
     supervisord.worker("a")
     supervisord.start()
@@ -121,7 +121,7 @@ def test_program_stopped_on_purpose_is_never_started_by_a_new_section(supervisor
     assert not state(supervisord, installed("a")).desired
 
 
-def test_start_of_a_program_left_stopped_loads_its_new_section(supervisord: Supervisord) -> None:
+def test_start_of_a_stopped_program_loads_its_new_section(supervisord: Supervisord) -> None:
     supervisord.section("a", command="sleep 1000")
     supervisord.start()
     eventually(lambda: supervisord.state("a") == "RUNNING")
@@ -132,7 +132,7 @@ def test_start_of_a_program_left_stopped_loads_its_new_section(supervisord: Supe
     eventually(lambda: supervisord.events("new") == ["start", "ready"])
 
 
-def test_stopped_program_without_autostart_gets_its_new_section_and_stays_stopped(supervisord: Supervisord) -> None:
+def test_new_section_of_a_stopped_program_is_loaded_without_a_start(supervisord: Supervisord) -> None:
     supervisord.section("a", autostart="false")
     supervisord.start()
     supervisord.worker("a", autostart="false")
@@ -144,7 +144,7 @@ def test_stopped_program_without_autostart_gets_its_new_section_and_stays_stoppe
 
 @pytest.mark.parametrize("action", [Action.REPLACE, Action.RESTART])
 def test_interrupted_activation_is_completed_by_the_next(supervisord: Supervisord, action: Action) -> None:
-    """R2: procman's own stop, which nobody followed up, is not taken for a person's."""
+    """R2: a stop by an interrupted procman does not count as a stop on purpose."""
     supervisord.worker("a")
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
@@ -175,8 +175,8 @@ def test_program_in_fatal_state_is_started_from_its_new_section(supervisord: Sup
     eventually(lambda: supervisord.state("a") == "RUNNING")
 
 
-def test_longer_stop_timeout_counts_for_the_task_that_runs_while_it_is_installed(supervisord: Supervisord) -> None:
-    """R7: supervisord itself would kill after the second that the loaded section gives."""
+def test_longer_stop_timeout_applies_to_a_task_that_is_running_at_the_install(supervisord: Supervisord) -> None:
+    """R7: supervisord itself would kill it after one second, the timeout of the loaded section."""
     supervisord.worker("a", task_seconds=3, stopwaitsecs=1)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
@@ -199,7 +199,7 @@ def test_removed_program_finishes_its_task_and_is_unloaded(supervisord: Supervis
     assert supervisord.names() == ["b:b"]
 
 
-def test_nothing_is_removed_from_a_supervisord_that_does_not_run(supervisord: Supervisord) -> None:
+def test_removal_without_a_running_supervisord_does_nothing(supervisord: Supervisord) -> None:
     assert "not running" in activate(supervisord, Action.REMOVE, installed("a"))
 
 

@@ -32,7 +32,7 @@ def suspended(supervisord: Supervisord) -> Iterator[Supervisord]:
     os.kill(supervisord.pid, signal.SIGCONT)
 
 
-def test_suspended_supervisord_gives_unknown_within_the_timeout(suspended: Supervisord) -> None:
+def test_suspended_supervisord_is_unknown_within_the_timeout(suspended: Supervisord) -> None:
     began = time.monotonic()
     [seen] = suspended.controller(timeout=0.5).states([installed("a")])
     assert time.monotonic() - began < 30
@@ -40,7 +40,7 @@ def test_suspended_supervisord_gives_unknown_within_the_timeout(suspended: Super
     assert f"kill -CONT {suspended.pid}" in seen.detail
 
 
-def test_an_order_has_more_patience_than_a_question(suspended: Supervisord) -> None:
+def test_command_waits_longer_than_a_query(suspended: Supervisord) -> None:
     controller = suspended.controller(timeout=0.1)
     assert controller.states([installed("a")])[0].state is State.UNKNOWN
     waking = threading.Timer(1, os.kill, (suspended.pid, signal.SIGCONT))
@@ -50,7 +50,7 @@ def test_an_order_has_more_patience_than_a_question(suspended: Supervisord) -> N
     assert state(suspended, installed("a")).state is State.RUNNING
 
 
-def test_supervisord_that_stops_answering_in_the_middle_gives_unknown(tmp_path: Path) -> None:
+def test_supervisord_that_stops_in_the_middle_of_an_answer_is_unknown(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         configuration = _listen(listener, tmp_path)
         listener.listen()
@@ -60,7 +60,7 @@ def test_supervisord_that_stops_answering_in_the_middle_gives_unknown(tmp_path: 
             connection, _ = listener.accept()
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
             while True:
-                # Slower than the answer needs, but never silent for as long as the timeout.
+                # Slow enough that the answer takes too long, but no pause is as long as the timeout.
                 connection.sendall(b".")
                 time.sleep(0.1)
         try:
@@ -72,7 +72,7 @@ def test_supervisord_that_stops_answering_in_the_middle_gives_unknown(tmp_path: 
     assert "does not answer" in seen.detail
 
 
-def test_full_queue_of_a_listener_gives_unknown_within_the_timeout(tmp_path: Path) -> None:
+def test_full_connection_queue_is_unknown_within_the_timeout(tmp_path: Path) -> None:
     waiting = []
     with socket.socket(socket.AF_UNIX) as listener:
         configuration = _listen(listener, tmp_path)
@@ -91,7 +91,7 @@ def test_full_queue_of_a_listener_gives_unknown_within_the_timeout(tmp_path: Pat
     assert "does not answer" in seen.detail
 
 
-def test_something_else_that_listens_gives_unknown(tmp_path: Path) -> None:
+def test_another_server_at_the_address_is_unknown(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         configuration = _listen(listener, tmp_path)
         listener.listen()
@@ -113,14 +113,14 @@ def _listen(listener: socket.socket, directory: Path) -> Path:
     return configuration
 
 
-def test_supervisord_that_is_not_running_gives_unknown_and_how_to_start_it(supervisord: Supervisord) -> None:
+def test_supervisord_that_is_not_running_is_unknown_with_the_command_to_start_it(supervisord: Supervisord) -> None:
     seen = state(supervisord, installed("a"))
     assert seen.state is State.UNKNOWN
     assert "not running" in seen.detail
     assert f"supervisord -c {supervisord.configuration}" in seen.detail
 
 
-def test_socket_left_behind_by_a_killed_supervisord_counts_as_not_running(supervisord: Supervisord) -> None:
+def test_stale_socket_of_a_killed_supervisord_means_not_running(supervisord: Supervisord) -> None:
     supervisord.start()
     supervisord.kill()
     assert supervisord.socket.exists()
@@ -128,7 +128,7 @@ def test_socket_left_behind_by_a_killed_supervisord_counts_as_not_running(superv
         supervisord.client.call("getState")
 
 
-def test_deleted_socket_of_a_supervisord_that_runs_is_told_apart(supervisord: Supervisord) -> None:
+def test_deleted_socket_of_a_running_supervisord_is_reported(supervisord: Supervisord) -> None:
     supervisord.start()
     supervisord.socket.unlink()
     with pytest.raises(Unreachable, match=f"supervisord is running \\(process {supervisord.pid}\\)") as caught:
@@ -137,7 +137,7 @@ def test_deleted_socket_of_a_supervisord_that_runs_is_told_apart(supervisord: Su
 
 
 @pytest.mark.root("becomes another user")
-def test_socket_of_root_says_who_may_use_it(supervisord: Supervisord) -> None:
+def test_socket_of_root_is_reported_with_its_owner(supervisord: Supervisord) -> None:
     supervisord.start()
     supervisord.controller().client.call("getState")
 
@@ -160,7 +160,7 @@ def test_wrong_password_names_the_file(supervisord: Supervisord) -> None:
     assert "secret" not in caught.value.message + caught.value.hint
 
 
-def test_password_of_the_configuration_is_used(supervisord: Supervisord) -> None:
+def test_password_from_the_configuration_is_used(supervisord: Supervisord) -> None:
     text = supervisord.configuration.read_text()
     supervisord.configuration.write_text(text.replace("[rpc", "username=me\npassword=sec:ret # not this\n[rpc"))
     supervisord.start()
@@ -177,7 +177,7 @@ def test_hashed_password_is_taken_from_supervisorctl(supervisord: Supervisord) -
     assert supervisord.client.call("getState")["statename"] == "RUNNING"
 
 
-def test_server_on_tcp_is_spoken_to(supervisord: Supervisord) -> None:
+def test_server_on_tcp_is_used(supervisord: Supervisord) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -190,7 +190,7 @@ def test_server_on_tcp_is_spoken_to(supervisord: Supervisord) -> None:
     assert f"http://127.0.0.1:{port}" in state(supervisord, installed("a")).detail
 
 
-def test_supervisord_that_shuts_down_says_so(supervisord: Supervisord) -> None:
+def test_shutdown_of_supervisord_is_reported(supervisord: Supervisord) -> None:
     supervisord.worker("a", task_seconds=60)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
@@ -200,18 +200,18 @@ def test_supervisord_that_shuts_down_says_so(supervisord: Supervisord) -> None:
         supervisord.controller().start([installed("a")], ignore)
 
 
-def test_broken_configuration_gives_unknown(tmp_path: Path) -> None:
+def test_invalid_configuration_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "supervisord.conf").write_text("[unix_http_server\n")
     [seen] = SupervisorController(tmp_path / "supervisord.conf", embedded=False).states([installed("a")])
     assert seen.state is State.UNKNOWN
     assert "supervisord.conf" in seen.detail
 
 
-def test_whether_a_program_is_to_run_is_not_guessed(suspended: Supervisord) -> None:
+def test_desired_state_is_not_guessed(suspended: Supervisord) -> None:
     with pytest.raises(Unreachable, match="does not answer"):
         suspended.controller(patience=0.5).desired([installed("a")])
 
 
-def test_whether_a_program_is_to_run_is_its_autostart_where_no_supervisord_runs(supervisord: Supervisord) -> None:
+def test_desired_state_without_a_supervisord_is_autostart(supervisord: Supervisord) -> None:
     programs = [installed("a"), installed("b", autostart=False)]
     assert supervisord.controller().desired(programs) == {"a": True, "b": False}

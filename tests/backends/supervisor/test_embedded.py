@@ -1,4 +1,4 @@
-"""procman's own supervisord starts, is found running, and stops."""
+"""procman's own supervisord is started, found and stopped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.supervisord
 
 @pytest.fixture
 def own(supervisord: Supervisord) -> Iterator[Supervisord]:
-    """Files for a supervisord that procman starts, which goes to the background."""
+    """Files for a supervisord that procman starts in the background."""
     yield supervisord
     try:
         pid = int((supervisord.directory / "pid").read_text())
@@ -52,7 +52,7 @@ def pid_of(own: Supervisord) -> int:
     return int(own.client.call("getPID"))
 
 
-def test_user_without_a_name_can_start_it_too(own: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_an_account_can_start_supervisord(own: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(_: object) -> None:
         raise KeyError
 
@@ -62,20 +62,20 @@ def test_user_without_a_name_can_start_it_too(own: Supervisord, monkeypatch: pyt
     eventually(lambda: own.state("a") == "RUNNING")
 
 
-def test_it_answers_once_it_was_started(own: Supervisord) -> None:
+def test_started_supervisord_answers(own: Supervisord) -> None:
     own.section("a")
     assert start_supervisord(own.configuration)
     eventually(lambda: own.state("a") == "RUNNING")
 
 
-def test_it_is_not_started_twice(own: Supervisord) -> None:
+def test_running_supervisord_is_not_started_again(own: Supervisord) -> None:
     start_supervisord(own.configuration)
     pid = pid_of(own)
     assert not start_supervisord(own.configuration)
     assert pid_of(own) == pid
 
 
-def test_named_command_starts_it_where_no_unit_does(own: Supervisord, tmp_path: Path) -> None:
+def test_configured_command_starts_supervisord_without_a_unit(own: Supervisord, tmp_path: Path) -> None:
     command = tmp_path / "supervisord"
     command.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexec {own_command()} "$@"\n')
     command.chmod(0o755)
@@ -83,7 +83,7 @@ def test_named_command_starts_it_where_no_unit_does(own: Supervisord, tmp_path: 
     assert (tmp_path / "asked").read_text() == f"-c {own.configuration}\n"
 
 
-def test_one_that_systemd_does_not_run_was_started_by_hand(own: Supervisord, tmp_path: Path) -> None:
+def test_supervisord_outside_its_unit_was_started_by_hand(own: Supervisord, tmp_path: Path) -> None:
     service = Service(Scope.SYSTEM, tmp_path)
     assert started_by_hand(own.configuration, service) is None
     start_supervisord(own.configuration)
@@ -92,7 +92,7 @@ def test_one_that_systemd_does_not_run_was_started_by_hand(own: Supervisord, tmp
     assert started_by_hand(own.configuration, service) is None
 
 
-def test_programs_inherit_nothing_of_the_callers_environment(own: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_do_not_inherit_the_callers_environment(own: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "wrong.settings")
     monkeypatch.setenv("PYTHONPATH", "/nonexistent")
     own.section("a", command=f"sh -c 'env > {own.directory}/env; exec sleep 1000'")
@@ -103,7 +103,7 @@ def test_programs_inherit_nothing_of_the_callers_environment(own: Supervisord, m
     assert names - {"SHLVL", "OLDPWD"} == {"PATH", "LANG", "HOME", "USER", "LOGNAME"}
 
 
-def test_killed_one_is_no_obstacle(own: Supervisord) -> None:
+def test_killed_supervisord_does_not_prevent_a_start(own: Supervisord) -> None:
     start_supervisord(own.configuration)
     pid = pid_of(own)
     os.kill(pid, signal.SIGKILL)
@@ -114,7 +114,7 @@ def test_killed_one_is_no_obstacle(own: Supervisord) -> None:
     assert pid_of(own) != pid
 
 
-def test_one_that_is_shutting_down_is_waited_for(own: Supervisord) -> None:
+def test_start_waits_for_a_supervisord_that_is_shutting_down(own: Supervisord) -> None:
     own.worker("a", task_seconds=1)
     start_supervisord(own.configuration)
     pid = pid_of(own)
@@ -126,7 +126,7 @@ def test_one_that_is_shutting_down_is_waited_for(own: Supervisord) -> None:
     assert own.events("a") == ["start", "ready", "term", "finished", "start", "ready"]
 
 
-def test_suspended_one_is_not_started_again(own: Supervisord) -> None:
+def test_suspended_supervisord_is_not_started_again(own: Supervisord) -> None:
     start_supervisord(own.configuration)
     pid = pid_of(own)
     os.kill(pid, signal.SIGSTOP)
@@ -136,7 +136,7 @@ def test_suspended_one_is_not_started_again(own: Supervisord) -> None:
     assert not isinstance(caught.value, NotRunning)
 
 
-def test_running_one_whose_socket_was_deleted_is_not_started_again(own: Supervisord) -> None:
+def test_supervisord_with_a_deleted_socket_is_not_started_again(own: Supervisord) -> None:
     start_supervisord(own.configuration)
     pid = pid_of(own)
     own.socket.unlink()
@@ -144,14 +144,14 @@ def test_running_one_whose_socket_was_deleted_is_not_started_again(own: Supervis
         start_supervisord(own.configuration)
 
 
-def test_reason_why_it_does_not_start_is_told(own: Supervisord) -> None:
+def test_failed_start_is_reported_with_its_reason(own: Supervisord) -> None:
     (own.sections / "bad.conf").write_text("[program:x]\ncommand=x\nstartsecs=soon\n")
     with pytest.raises(ProcmanError, match=r"supervisord did not start: invalid literal.*bad\.conf"):
         start_supervisord(own.configuration)
 
 
 @pytest.mark.parametrize(("length", "fits"), [(98, True), (99, True), (100, False)])
-def test_socket_path_has_room_for_what_supervisord_adds(length: int, fits: bool) -> None:
+def test_socket_path_leaves_room_for_supervisords_suffix(length: int, fits: bool) -> None:
     socket = Path("/" + "x" * (length - 1))
     if fits:
         check_socket_length(socket)
@@ -161,7 +161,7 @@ def test_socket_path_has_room_for_what_supervisord_adds(length: int, fits: bool)
         assert "XDG_STATE_HOME" in caught.value.hint
 
 
-def test_longest_path_that_is_let_through_works(own: Supervisord) -> None:
+def test_longest_accepted_socket_path_works(own: Supervisord) -> None:
     directory = own.directory / ("x" * (99 - len(str(own.directory)) - 3))
     directory.mkdir()
     text = own.configuration.read_text()
@@ -169,7 +169,7 @@ def test_longest_path_that_is_let_through_works(own: Supervisord) -> None:
     assert start_supervisord(own.configuration)
 
 
-def test_it_stops_all_programs_side_by_side_and_warm(own: Supervisord) -> None:
+def test_shutdown_stops_all_programs_gracefully_in_parallel(own: Supervisord) -> None:
     for name in ("a", "b", "c"):
         own.worker(name, task_seconds=1)
     start_supervisord(own.configuration)
@@ -181,12 +181,12 @@ def test_it_stops_all_programs_side_by_side_and_warm(own: Supervisord) -> None:
     assert max(own.moment(name, "term") for name in "abc") < min(own.moment(name, "finished") for name in "abc")
 
 
-def test_one_that_does_not_run_need_not_be_stopped(own: Supervisord) -> None:
+def test_shutdown_without_a_running_supervisord_does_nothing(own: Supervisord) -> None:
     assert not stop_supervisord(own.client, ignore)
 
 
-def test_it_is_found_and_closed_down_when_its_configuration_is_gone(own: Supervisord) -> None:
-    """As after an interrupted uninstall."""
+def test_supervisord_without_its_configuration_file_is_shut_down(own: Supervisord) -> None:
+    """This happens after an interrupted uninstall."""
     state = own.directory / EMBEDDED
     state.mkdir()
     text = own.configuration.read_text().replace("%(here)s/s", f"%(here)s/{EMBEDDED}/{EMBEDDED_SOCKET}")
@@ -205,7 +205,7 @@ def test_it_is_found_and_closed_down_when_its_configuration_is_gone(own: Supervi
     controller.shutdown(ignore)
 
 
-def test_what_is_known_of_it_is_what_its_file_says(tmp_path: Path) -> None:
+def test_known_settings_match_the_rendered_file(tmp_path: Path) -> None:
     project = projects.embedded(tmp_path, Path("/home/anna"))
     main = project.supervisor.configuration
     written = parse_main_file(main, projects.rendered(project)[str(main)].content)
@@ -213,19 +213,19 @@ def test_what_is_known_of_it_is_what_its_file_says(tmp_path: Path) -> None:
     assert replace(written, includes=()) == known
 
 
-def test_supervisord_of_somebody_else_is_not_closed_down(supervisord: Supervisord) -> None:
+def test_existing_supervisord_is_not_shut_down(supervisord: Supervisord) -> None:
     supervisord.start()
     supervisord.controller().shutdown(ignore)
     assert supervisord.client.call("getState")["statename"] == "RUNNING"
 
 
-def test_start_of_a_program_starts_it_too(own: Supervisord) -> None:
+def test_start_of_a_program_starts_supervisord(own: Supervisord) -> None:
     own.section("a", autostart="false")
     SupervisorController(own.configuration, embedded=True).start([installed("a", autostart=False)], ignore)
     eventually(lambda: own.state("a") == "RUNNING")
 
 
-def test_program_that_came_up_with_it_is_not_restarted_by_its_activation(own: Supervisord) -> None:
+def test_program_started_together_with_supervisord_is_not_restarted_by_its_activation(own: Supervisord) -> None:
     own.worker("a")
     controller = SupervisorController(own.configuration, embedded=True)
     said = controller.activate(Activation(Action.REPLACE, installed("a")), ignore)
@@ -235,7 +235,7 @@ def test_program_that_came_up_with_it_is_not_restarted_by_its_activation(own: Su
     eventually(lambda: own.events("a").count("ready") == 2)
 
 
-def test_commands_to_paste_work_with_it(own: Supervisord) -> None:
+def test_printed_commands_work(own: Supervisord) -> None:
     own.section("a")
     start_supervisord(own.configuration)
     eventually(lambda: own.state("a") == "RUNNING")

@@ -1,4 +1,4 @@
-"""What an install says of a host on which supervisord would not be back after a boot."""
+"""An install warns about a host on which supervisord would not start at boot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE = f"@reboot {SUPERVISORD} -c /home/anna/.config/procman/supervisor/supervis
 
 @pytest.fixture
 def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The caller's crontab, as the command of that name shows it; on a host without systemd."""
+    """The caller's crontab, as printed by `crontab`, on a host without systemd."""
     monkeypatch.setattr(systemd_host, "BOOTED", tmp_path / "nowhere")
     command, text = tmp_path / "bin/crontab", tmp_path / "crontab"
     command.parent.mkdir()
@@ -31,25 +31,25 @@ def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return text
 
 
-def test_without_systemd_the_line_of_the_crontab_is_printed_until_it_is_there(tmp_path: Path, crontab: Path) -> None:
+def test_without_systemd_a_missing_crontab_line_is_printed(tmp_path: Path, crontab: Path) -> None:
     [told] = warnings(embedded(tmp_path, HOME))
     assert told.splitlines()[-1] == LINE
     crontab.write_text(f"MAILTO=anna\n{LINE}\n")
     assert warnings(embedded(tmp_path, HOME)) == []
 
 
-def test_percent_is_written_as_a_crontab_reads_it(tmp_path: Path, crontab: Path) -> None:
+def test_percent_is_escaped_in_the_crontab_line(tmp_path: Path, crontab: Path) -> None:
     [told] = warnings(embedded(tmp_path, Path("/home/100%")))
     assert r"/home/100\%/" in told
 
 
-def test_unit_that_no_systemd_reads_is_told(tmp_path: Path, crontab: Path) -> None:
+def test_unit_without_systemd_is_reported(tmp_path: Path, crontab: Path) -> None:
     told = warnings(embedded(tmp_path, HOME, 'supervisord = "/opt/procman/bin/supervisord"\n'))
     assert "remove the key supervisord" in told[0]
     assert "@reboot /opt/procman/bin/supervisord -c" in told[1]
 
 
-def test_with_systemd_the_key_is_told_that_has_it_start_supervisord(
+def test_with_systemd_the_key_that_starts_supervisord_at_boot_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemd_host, "BOOTED", Path("/"))

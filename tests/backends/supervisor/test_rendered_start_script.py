@@ -1,4 +1,4 @@
-"""The start script, run by the shells it may meet: every value arrives as it was."""
+"""The start script passes every value unchanged, in every shell that may run it."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Place:
-    """A directory in which a project and a virtualenv can be made, with a Python that reports what it was given."""
+    """A directory for a project and a virtualenv, with a Python that reports its arguments and environment."""
 
     path: Path
 
     def directory(self, *names: str) -> Path:
-        """Make a directory of those names, one inside the other, or of the nearest that a file system takes."""
+        """Create nested directories with those names, or the nearest ones that a file system accepts."""
         made = self.path
         for name in names:
             usable = name.replace("/", "|")[:50]
@@ -62,7 +62,7 @@ class Place:
         return made
 
     def virtualenv(self, *names: str) -> Path:
-        """Make a virtualenv whose python and celery report what they were given."""
+        """Create a virtualenv whose python and celery report their arguments and environment."""
         binaries = self.directory(*names, "env", "bin")
         for word in ("python", "celery"):
             (binaries / word).write_text(f"#!{sys.executable} -I{REPORT}")
@@ -70,7 +70,7 @@ class Place:
         return binaries.parent
 
     def start(self, project: Project, shell: str, name: str = "catmaid-celery") -> dict[str, Any]:
-        """Run a start script with an environment as supervisord's may be; return what the program then reports."""
+        """Run a start script with an environment like supervisord's; return the report of the program."""
         script = self.path / "start.sh"
         script.write_text(rendered(project)[f"/etc/procman/catmaid/{name}.sh"].content, encoding="utf-8")
         completed = subprocess.run(
@@ -91,7 +91,7 @@ def _project(place: Place, *names: str, **changes: object) -> Project:
 
 
 def _assert_arrives(place: Place, shell: str, values: Sequence[str]) -> None:
-    """Assert that VALUES arrive wherever a value of procman.toml goes; the first eight as names of directories too."""
+    """Assert that `values` arrive at every place for a value of procman.toml; the first eight as directories too."""
     environment = {f"VALUE_{number}": value for number, value in enumerate(values)}
     project = _project(place, *values[:8], environment=environment, options=Command(("/bin/x", *values)))
     project = replace(project, python_path=tuple(Path("/", value) for value in values))
@@ -107,7 +107,7 @@ def _assert_arrives(place: Place, shell: str, values: Sequence[str]) -> None:
 
 @pytest.fixture(scope="module")
 def place() -> Any:
-    """Somewhere to make projects in."""
+    """A directory for projects."""
     with tempfile.TemporaryDirectory(prefix="pm") as path:
         yield Place(Path(path))
 
@@ -150,7 +150,7 @@ def test_home_and_names_come_from_the_password_database(place: Place, shell: str
 
 
 @pytest.mark.parametrize("shell", FOUND)
-def test_what_breaks_a_virtualenv_is_unset(place: Place, shell: str) -> None:
+def test_variables_that_break_a_virtualenv_are_unset(place: Place, shell: str) -> None:
     project = _project(place)
     environment = place.start(project, shell)["environment"]
     assert "PYTHONHOME" not in environment
@@ -159,20 +159,20 @@ def test_what_breaks_a_virtualenv_is_unset(place: Place, shell: str) -> None:
 
 
 @pytest.mark.parametrize(("umask", "nice"), [(0o022, 0), (0o077, 5), (0o007, 19)])
-def test_umask_and_nice_are_as_asked_for(place: Place, umask: int, nice: int) -> None:
+def test_umask_and_nice_are_applied(place: Place, umask: int, nice: int) -> None:
     report = place.start(_project(place, umask=umask, nice=nice), "sh")
-    # Nothing is nicer than 19, whatever it adds to.
+    # The maximum of nice is 19, whatever it is added to.
     assert (report["umask"], report["nice"]) == (umask, min(os.nice(0) + nice, 19))
 
 
 @pytest.mark.parametrize("nice", [0, 5])
-def test_no_process_stands_between_the_process_manager_and_the_program(place: Place, nice: int) -> None:
+def test_program_is_a_direct_child_of_the_process_manager(place: Place, nice: int) -> None:
     report = place.start(_project(place, nice=nice), "sh")
     assert report["parent"] == os.getpid()
     assert report["environment"]["PROCMAN_PARENT_PID"] == str(os.getpid())
 
 
-def test_launcher_is_told_what_its_contract_says(place: Place) -> None:
+def test_launcher_receives_the_variables_of_its_contract(place: Place) -> None:
     project = replace(_project(place), environment_file=Path("/etc/catmaid/celery.env"))
     report = place.start(project, "sh")
     assert report["argv"][1:5] == ["/usr/local/lib/procman/catmaid/launcher.py", "-A", "mysite", "worker"]
@@ -195,7 +195,7 @@ def test_launcher_is_told_what_its_contract_says(place: Place) -> None:
     }
 
 
-def test_without_launcher_it_is_the_plain_command(place: Place) -> None:
+def test_script_without_launcher_runs_the_plain_command(place: Place) -> None:
     project = _project(place, launcher=False)
     seed = replace(project.programs[0], options=Worker(node_name="catmaid-celery@%h", loglevel="info"))
     project = replace(project, programs=(seed,))
@@ -207,7 +207,7 @@ def test_without_launcher_it_is_the_plain_command(place: Place) -> None:
     assert not [name for name in report["environment"] if name.startswith("PROCMAN_")]
 
 
-def test_directory_that_is_gone_ends_it(tmp_path: Path) -> None:
+def test_script_fails_if_its_directory_is_missing(tmp_path: Path) -> None:
     script = tmp_path / "start.sh"
     project = reference(user=ME.pw_name, directory=tmp_path / "gone")
     script.write_text(rendered(project)["/etc/procman/catmaid/catmaid-celery.sh"].content)
@@ -218,7 +218,7 @@ def test_directory_that_is_gone_ends_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("user", ["nobody", "no-such-user"])
 def test_another_user_is_refused(tmp_path: Path, user: str) -> None:
-    # What root writes, a lock and a schedule, the service user could not open later.
+    # The service user could not open the lock and the schedule that root writes.
     if user == ME.pw_name:
         user = "daemon"
     script = tmp_path / "start.sh"
@@ -229,6 +229,6 @@ def test_another_user_is_refused(tmp_path: Path, user: str) -> None:
     assert f"{script} must be run as {user}" in completed.stderr
 
 
-def test_script_of_one_user_asks_for_nobody(place: Place) -> None:
+def test_script_in_user_scope_does_not_check_the_user(place: Place) -> None:
     project = replace(_project(place), user=None)
     assert place.start(project, "sh")["environment"]["HOME"] == "/"

@@ -1,4 +1,4 @@
-"""What is written for supervisord, as supervisord reads it."""
+"""supervisord reads the rendered files as intended."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def supervisor(request: pytest.FixtureRequest) -> Iterator[Reader]:
 
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
-    """A directory for logs: supervisord refuses one that is not there."""
+    """A directory for logs, which must exist for supervisord."""
     (tmp_path / "log").mkdir()
     return tmp_path / "log"
 
 
 @pytest.fixture
 def short() -> Iterator[Path]:
-    """A directory whose path leaves room for that of a socket."""
+    """A directory with a path short enough for a socket."""
     with tempfile.TemporaryDirectory(prefix="pm", dir="/tmp") as name:
         yield Path(name)
 
 
-def test_supervisord_reads_what_the_promises_rest_on(supervisor: Reader, logs: Path) -> None:
+def test_supervisord_reads_the_options_that_the_contracts_need(supervisor: Reader, logs: Path) -> None:
     directories = replace(reference().directories, logs=logs)
     programs = supervisor.read(sections(reference(directories=directories)))["programs"]
     worker = programs["catmaid-celery:catmaid-celery"]
@@ -72,8 +72,8 @@ def test_supervisord_reads_what_the_promises_rest_on(supervisor: Reader, logs: P
     assert beat["priority"] > worker["priority"], "workers are there before beat sends, and after it has stopped"
 
 
-def test_no_program_is_in_a_group_of_another_name(supervisor: Reader, logs: Path) -> None:
-    # `supervisorctl restart catmaid-celery` says "no such process" when it is.
+def test_every_program_is_its_own_group(supervisor: Reader, logs: Path) -> None:
+    # Otherwise `supervisorctl restart catmaid-celery` reports "no such process".
     project = reference(directories=replace(reference().directories, logs=logs))
     answer = supervisor.read(sections(project))
     assert answer["sections"] == [*MAIN_SECTIONS, *[f"program:{name}" for name in NAMES]]
@@ -136,12 +136,12 @@ def test_home_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["[x]", "a*", "a?"])
-def test_home_that_supervisord_takes_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+def test_home_with_a_supervisord_pattern_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ProcmanError, match="as a pattern"):
         renderer.render(embedded(tmp_path, Path("/home", name)))
 
 
-def test_every_file_stands_in_a_directory_that_is_made_or_the_distributions() -> None:
+def test_every_file_is_in_a_directory_of_procman_or_the_distribution() -> None:
     rendering = renderer.render(reference())
     made = {directory.path for directory in rendering.directories} | {Path("/etc/supervisor/conf.d")}
     assert {file.path.parent for file in rendering.files} <= made
@@ -156,8 +156,8 @@ def test_parents_come_before_children(tmp_path: Path, scope: str) -> None:
         assert not any(path.is_relative_to(later) for later in paths[number + 1 :])
 
 
-def test_root_owns_what_root_reads_or_opens() -> None:
-    # A link that the service user puts into the directory of a log would be written through as root.
+def test_root_owns_the_files_that_root_reads_or_opens() -> None:
+    # Root would write through a symbolic link that the service user creates in the directory of a log.
     rendering = renderer.render(reference())
     assert {(file.owner, file.group, file.mode & 0o022) for file in rendering.files} == {("root", "root", 0)}
     owners = {str(each.path): (each.owner, oct(each.mode)) for each in rendering.directories}
@@ -170,7 +170,7 @@ def test_root_owns_what_root_reads_or_opens() -> None:
     }
 
 
-def test_scripts_alone_can_be_run() -> None:
+def test_only_scripts_are_executable() -> None:
     modes = {path: file.mode for path, file in rendered(reference()).items()}
     assert {path for path, mode in modes.items() if mode == 0o755} == {
         "/etc/procman/catmaid/catmaid-celery.sh",
@@ -179,7 +179,7 @@ def test_scripts_alone_can_be_run() -> None:
     assert set(modes.values()) == {0o755, 0o644}
 
 
-def test_what_changes_with_procman_restarts_nothing() -> None:
+def test_agent_restarts_nothing() -> None:
     by_restart = {path: file.restarts for path, file in rendered(reference()).items()}
     assert [path for path, restarts in by_restart.items() if not restarts] == [
         f"/usr/local/lib/procman/catmaid/{name}" for name in (*BESIDE_LAUNCHER, "launcher.py")
@@ -197,17 +197,17 @@ def test_each_file_names_the_programs_it_concerns() -> None:
     }
 
 
-def test_launcher_is_left_out_where_no_program_uses_it() -> None:
+def test_launcher_is_omitted_if_no_program_uses_it() -> None:
     assert not any(path.endswith(".py") for path in rendered(with_programs(reference(), launcher=False)))
 
 
-def test_text_holds_no_version_and_is_the_same_each_time() -> None:
+def test_rendering_is_deterministic_and_contains_no_version() -> None:
     once, again = renderer.render(reference()), renderer.render(reference())
     assert once == again
     assert not [file.path for file in once.files if VERSION in file.content]
 
 
-def test_template_of_the_users_is_taken(tmp_path: Path) -> None:
+def test_users_template_is_used(tmp_path: Path) -> None:
     (tmp_path / "supervisor").mkdir()
     (tmp_path / "supervisor" / "start.sh.j2").write_text("exec {{ argv | shell_words }}\n")
     text = rendered(reference(templates=tmp_path))["/etc/procman/catmaid/catmaid-celery.sh"].content

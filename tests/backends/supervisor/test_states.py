@@ -1,4 +1,4 @@
-"""supervisord's answers and its log are understood."""
+"""The state of a program is derived from supervisord's answers and its log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.backends.supervisor.real_supervisord import installed
 
 
 def info(statename: str, **values: Any) -> dict[str, Any]:
-    """What supervisord says of a program that was started at 100, with VALUES of its own."""
+    """Return supervisord's answer for a program that was started at 100, with other `values`."""
     usual = {"name": "a", "group": "a", "start": 100, "stop": 0, "now": 500, "pid": 0, "exitstatus": 0, "spawnerr": ""}
     return usual | {"statename": statename} | values
 
@@ -34,7 +34,7 @@ def info(statename: str, **values: Any) -> dict[str, Any]:
         (info("STOPPED", start=0), True),
     ],
 )
-def test_only_a_stop_by_somebody_makes_a_program_unwanted(answer: dict[str, Any], expected: bool) -> None:
+def test_only_a_stop_on_purpose_changes_the_desired_state(answer: dict[str, Any], expected: bool) -> None:
     assert desired(answer, autostart=True) is expected
 
 
@@ -51,7 +51,7 @@ def test_only_a_stop_by_somebody_makes_a_program_unwanted(answer: dict[str, Any]
         (info("BACKOFF"), False),
     ],
 )
-def test_program_that_may_come_back_by_itself_has_not_ended(answer: dict[str, Any], expected: bool) -> None:
+def test_program_that_supervisord_may_restart_has_not_ended(answer: dict[str, Any], expected: bool) -> None:
     assert ended(answer) is expected
 
 
@@ -70,24 +70,24 @@ def test_program_that_may_come_back_by_itself_has_not_ended(answer: dict[str, An
         (info("RUNNING", pid=5, now=50), 50, ""),
     ],
 )
-def test_time_and_words_of_a_state(answer: dict[str, Any], since: float | None, detail: str) -> None:
+def test_since_and_detail_of_a_state(answer: dict[str, Any], since: float | None, detail: str) -> None:
     [state] = program_states([installed("a")], [answer], None)
     assert (state.since, state.detail) == (since, detail)
 
 
-def test_process_has_its_real_age_where_the_clock_was_set_back() -> None:
+def test_process_has_its_real_age_after_the_clock_was_set_back() -> None:
     now, own = time.time(), os.getpid()
     real = psutil.Process().create_time()
     tomorrow = info("RUNNING", pid=own, start=int(now) + 86400, now=int(now))
     [state] = program_states([installed("a")], [tomorrow], None)
     assert state.since == pytest.approx(real, abs=1)
     assert state.clock_then == int(now) + 86400
-    # A process that is younger than supervisord says is not made older by that: it may be another's (PM102).
+    # A process that is younger than supervisord's start time keeps its own: it may be another process (PM102).
     [state] = program_states([installed("a")], [info("RUNNING", pid=own, now=int(now))], None)
     assert (state.since, state.clock_then) == (100, 100)
 
 
-def test_state_that_supervisord_alone_knows_is_unknown() -> None:
+def test_state_unknown_to_procman_is_unknown() -> None:
     [state] = program_states([installed("a")], [info("HIBERNATING")], None)
     assert state.state is State.UNKNOWN
 
@@ -122,5 +122,5 @@ STOPPED = "stopped: a (terminated by SIGTERM)"
         (log("exited: b (exit status 1; not expected)", spawned()), 0),
     ],
 )
-def test_restarts_are_what_supervisord_did_by_itself(text: str, expected: int | None) -> None:
+def test_restarts_by_supervisord_are_counted(text: str, expected: int | None) -> None:
     assert restarts_in(text).get("a") == expected

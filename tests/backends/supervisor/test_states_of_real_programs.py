@@ -1,4 +1,4 @@
-"""The states that are reported of real programs: process, start time, restarts, and whether they are to run."""
+"""The reported states of real programs: pid, start time, restarts and desired state."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.backends.supervisor.real_supervisord import Supervisord, eventually, 
 pytestmark = pytest.mark.supervisord
 
 
-def test_states_come_in_the_order_asked_for(supervisord: Supervisord) -> None:
+def test_states_are_in_the_order_of_the_programs(supervisord: Supervisord) -> None:
     for name in ("a", "b", "c"):
         supervisord.section(name)
     supervisord.start()
@@ -35,14 +35,14 @@ def test_running_program_has_pid_and_start_time(supervisord: Supervisord) -> Non
 
 
 @pytest.mark.parametrize("autostart", [True, False])
-def test_program_never_started_is_wanted_if_it_autostarts(supervisord: Supervisord, autostart: bool) -> None:
+def test_desired_state_before_the_first_start_is_autostart(supervisord: Supervisord, autostart: bool) -> None:
     supervisord.section("a", autostart="false")
     supervisord.start()
     seen = state(supervisord, installed("a", autostart=autostart))
     assert (seen.state, seen.desired, seen.pid, seen.since) == (State.STOPPED, autostart, None, None)
 
 
-def test_program_stopped_by_anyone_is_not_wanted(supervisord: Supervisord) -> None:
+def test_stopped_program_should_not_run(supervisord: Supervisord) -> None:
     supervisord.section("a")
     supervisord.start()
     eventually(lambda: supervisord.state("a") == "RUNNING")
@@ -51,7 +51,7 @@ def test_program_stopped_by_anyone_is_not_wanted(supervisord: Supervisord) -> No
     assert (seen.state, seen.desired) == (State.STOPPED, False)
 
 
-def test_program_being_stopped_is_not_wanted(supervisord: Supervisord) -> None:
+def test_stopping_program_should_not_run(supervisord: Supervisord) -> None:
     supervisord.worker("a", task_seconds=60)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
@@ -68,9 +68,7 @@ def test_program_being_stopped_is_not_wanted(supervisord: Supervisord) -> None:
         ({"command": "sh -c 'exit 3'", "autorestart": "false", "startsecs": 0}, State.EXITED),
     ],
 )
-def test_program_that_fails_by_itself_stays_wanted(
-    supervisord: Supervisord, options: dict[str, str], expected: State
-) -> None:
+def test_failing_program_should_still_run(supervisord: Supervisord, options: dict[str, str], expected: State) -> None:
     supervisord.section("a", **options)
     supervisord.start()
     seen = eventually(lambda: next((s for s in [state(supervisord, installed("a"))] if s.state is expected), None))
@@ -87,7 +85,7 @@ def test_program_that_is_not_loaded_is_unknown(supervisord: Supervisord) -> None
     assert "procman start" in seen.detail
 
 
-def test_program_in_a_group_of_somebody_else_is_not_taken_for_ours(supervisord: Supervisord) -> None:
+def test_program_in_an_unmanaged_group_is_not_treated_as_procmans(supervisord: Supervisord) -> None:
     supervisord.section("a").write_text("[program:a]\ncommand=sleep 1000\n[group:g]\nprograms=a\n")
     supervisord.start()
     seen = state(supervisord, installed("a"))
@@ -96,8 +94,8 @@ def test_program_in_a_group_of_somebody_else_is_not_taken_for_ours(supervisord: 
 
 
 @pytest.mark.parametrize("log", ["%(here)s/log", "log"])
-def test_restarts_count_those_of_supervisord_since_the_last_order(supervisord: Supervisord, log: str) -> None:
-    # A relative path is known to supervisord alone.
+def test_restarts_are_counted_since_the_last_start_stop_or_restart(supervisord: Supervisord, log: str) -> None:
+    # Only supervisord can resolve a relative path.
     supervisord.configure(logfile=log)
     supervisord.section("a")
     supervisord.section("b")
@@ -114,7 +112,7 @@ def test_restarts_count_those_of_supervisord_since_the_last_order(supervisord: S
 
 
 @pytest.mark.parametrize("options", [{"loglevel": "warn"}, {"logfile": "/dev/null"}])
-def test_restarts_are_unknown_where_the_log_cannot_tell(supervisord: Supervisord, options: dict[str, str]) -> None:
+def test_restarts_are_unknown_without_a_readable_log(supervisord: Supervisord, options: dict[str, str]) -> None:
     supervisord.configure(**options)
     supervisord.section("a")
     supervisord.start()

@@ -15,7 +15,7 @@ from tests.backends.supervisor.real_supervisord import Supervisord, eventually, 
 pytestmark = pytest.mark.supervisord
 
 
-def test_ten_programs_side_by_side_stop_together_and_lose_nothing(supervisord: Supervisord) -> None:
+def test_ten_programs_stop_in_parallel_and_lose_no_task(supervisord: Supervisord) -> None:
     names = [f"w{number}" for number in range(10)]
     for name in names:
         supervisord.worker(name, task_seconds=1)
@@ -26,13 +26,13 @@ def test_ten_programs_side_by_side_stop_together_and_lose_nothing(supervisord: S
         name: ["start", "ready", "term", "finished"] for name in names
     }
     assert {supervisord.state(name) for name in names} == {"STOPPED"}
-    # All were told before the first had ended.
+    # All programs got TERM before the first had exited.
     assert max(supervisord.moment(name, "term") for name in names) < min(
         supervisord.moment(name, "finished") for name in names
     )
 
 
-def test_stop_tells_what_it_waits_for(supervisord: Supervisord) -> None:
+def test_stop_reports_the_programs_it_waits_for(supervisord: Supervisord) -> None:
     supervisord.worker("a", task_seconds=2)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
@@ -41,14 +41,14 @@ def test_stop_tells_what_it_waits_for(supervisord: Supervisord) -> None:
     assert "a: stopping, 1 s of at most 600 s (running tasks may finish)" in told
 
 
-def test_stop_of_a_stopped_or_unloaded_program_is_done_at_once(supervisord: Supervisord) -> None:
+def test_stop_of_a_stopped_or_unloaded_program_returns_at_once(supervisord: Supervisord) -> None:
     supervisord.section("a", autostart="false")
     supervisord.start()
     supervisord.controller().stop([installed("a"), installed("nowhere")], ignore)
     assert supervisord.state("a") == "STOPPED"
 
 
-def test_stop_ends_a_program_that_keeps_failing(supervisord: Supervisord) -> None:
+def test_stop_works_for_a_program_that_keeps_failing(supervisord: Supervisord) -> None:
     supervisord.section("a", command="sh -c 'exit 1'", startsecs=5)
     supervisord.start()
     eventually(lambda: supervisord.state("a") == "BACKOFF")
@@ -56,8 +56,8 @@ def test_stop_ends_a_program_that_keeps_failing(supervisord: Supervisord) -> Non
     assert supervisord.state("a") == "STOPPED"
 
 
-def test_stop_catches_a_program_that_ends_by_itself_meanwhile(supervisord: Supervisord) -> None:
-    # Runs for a few hundredths of a second at a time: the order finds it exited as often as running.
+def test_stop_works_for_a_program_that_exits_meanwhile(supervisord: Supervisord) -> None:
+    # It runs for a few hundredths of a second at a time: the stop finds it exited as often as running.
     supervisord.section("a", command="sleep 0.03")
     supervisord.start()
     eventually(lambda: supervisord.info("a")["start"])
@@ -68,10 +68,10 @@ def test_stop_catches_a_program_that_ends_by_itself_meanwhile(supervisord: Super
     assert supervisord.info("a")["start"] == start
 
 
-def test_stop_of_a_program_that_has_just_been_started_is_not_swallowed(supervisord: Supervisord) -> None:
-    """Until it executes its command a new process is supervisord's own copy, which takes TERM for supervisord's."""
+def test_stop_of_a_program_that_was_just_started_is_not_lost(supervisord: Supervisord) -> None:
+    """Until a new process executes its command, it is a forked supervisord, which handles TERM itself."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # It closes as many files one by one before.
+    # It closes this many files one by one first.
     supervisord.configure(minfds=str(min(most, 500_000)))
     supervisord.worker("a", autostart="false")
     supervisord.start()
@@ -81,7 +81,7 @@ def test_stop_of_a_program_that_has_just_been_started_is_not_swallowed(superviso
     assert "SIGKILL" not in (supervisord.directory / "log").read_text()
 
 
-def test_stop_that_takes_too_long_ends_with_an_error(supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_that_takes_too_long_is_an_error(supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch) -> None:
     supervisord.worker("a", task_seconds=60)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
@@ -91,13 +91,13 @@ def test_stop_that_takes_too_long_ends_with_an_error(supervisord: Supervisord, m
     assert supervisord.state("a") == "STOPPING"
 
 
-def test_stop_without_a_supervisord_has_nothing_to_do(supervisord: Supervisord) -> None:
+def test_stop_without_a_supervisord_does_nothing(supervisord: Supervisord) -> None:
     told: list[str] = []
     supervisord.controller().stop([installed("a")], told.append)
     assert "nothing to stop" in told[0]
 
 
-def test_start_starts_what_does_not_run_and_leaves_what_does(supervisord: Supervisord) -> None:
+def test_start_does_not_touch_running_programs(supervisord: Supervisord) -> None:
     supervisord.section("a", autostart="false")
     supervisord.section("b")
     supervisord.start()
@@ -125,7 +125,7 @@ def test_start_loads_a_section_that_is_not_loaded(supervisord: Supervisord) -> N
     eventually(lambda: supervisord.state("a") == "RUNNING")
 
 
-def test_start_of_a_command_that_is_gone_says_so(supervisord: Supervisord) -> None:
+def test_start_reports_a_missing_command(supervisord: Supervisord) -> None:
     supervisord.section("a", command="/nonexistent/start.sh", autostart="false")
     supervisord.start()
     with pytest.raises(ProcmanError, match=r"a: supervisord cannot find the file .*start\.sh") as caught:
@@ -133,7 +133,7 @@ def test_start_of_a_command_that_is_gone_says_so(supervisord: Supervisord) -> No
     assert "procman install" in caught.value.hint
 
 
-def test_start_goes_on_with_what_is_loaded_if_somebody_elses_file_is_broken(supervisord: Supervisord) -> None:
+def test_start_works_if_an_unmanaged_file_is_invalid(supervisord: Supervisord) -> None:
     supervisord.section("a", autostart="false")
     supervisord.start()
     (supervisord.sections / "theirs.conf").write_text("rubbish\n")
@@ -143,7 +143,7 @@ def test_start_goes_on_with_what_is_loaded_if_somebody_elses_file_is_broken(supe
     assert str(supervisord.sections / "theirs.conf") in told[0]
 
 
-def test_start_without_a_supervisord_says_how_to_start_it(supervisord: Supervisord) -> None:
+def test_start_without_a_supervisord_names_the_command_to_start_it(supervisord: Supervisord) -> None:
     with pytest.raises(NotRunning) as caught:
         supervisord.controller().start([installed("a")], ignore)
     assert caught.value.hint == f"supervisord -c {supervisord.configuration}"

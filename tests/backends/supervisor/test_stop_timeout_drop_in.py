@@ -1,6 +1,6 @@
-"""How long a stop of a whole supervisord takes, with everybody's programs, and the drop-in that its unit gets for it.
+"""The stop timeout of a whole supervisord, including unmanaged programs, and the drop-in that sets it.
 
-The drop-in belongs to all projects that wish for it, and goes with the last.
+All projects with the key share the drop-in, and the last one removes it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ NOTHING = Rendering((), ())
 
 @pytest.fixture
 def settings(tmp_path: Path) -> SupervisorSettings:
-    """A supervisord with files of others: a program of 10 s by default, a group of two, and three of one kind."""
+    """A supervisord with unmanaged files: a program with the default of 10 s, a group of two, and three processes."""
     sections = tmp_path / "conf.d"
     sections.mkdir()
     main = tmp_path / "supervisord.conf"
@@ -53,11 +53,11 @@ def settings(tmp_path: Path) -> SupervisorSettings:
     return SupervisorSettings(SupervisorMode.EXISTING, main, f"{sections}/*.conf")
 
 
-def test_groups_are_stopped_one_after_the_other_and_what_is_in_one_together(settings: SupervisorSettings) -> None:
+def test_stop_timeouts_of_groups_add_up_and_of_members_do_not(settings: SupervisorSettings) -> None:
     assert stop_seconds(settings, NOTHING) == 10 + 300 + 1000
 
 
-def test_what_is_installed_counts_and_what_is_removed_does_not(settings: SupervisorSettings, tmp_path: Path) -> None:
+def test_installed_programs_count_and_removed_ones_do_not(settings: SupervisorSettings, tmp_path: Path) -> None:
     base = projects.reference()
     places = replace(base.directories, logs=tmp_path)
     rendering = renderer.render(replace(base, supervisor=settings, user=None, directories=places))
@@ -65,20 +65,20 @@ def test_what_is_installed_counts_and_what_is_removed_does_not(settings: Supervi
     assert stop_seconds(settings, NOTHING, removed=[tmp_path / "conf.d/b.conf"]) == 310
 
 
-def test_configuration_that_supervisord_cannot_read_has_no_answer(settings: SupervisorSettings) -> None:
+def test_unreadable_configuration_is_an_error(settings: SupervisorSettings) -> None:
     (settings.configuration.parent / "conf.d/c.conf").write_text("[program:x]\ncommand=x\nstopwaitsecs=soon\n")
     with pytest.raises(ProcmanError, match="soon"):
         stop_seconds(settings, NOTHING)
 
 
-def test_unit_is_known_for_the_hosts_own_supervisord_alone() -> None:
+def test_unit_is_known_only_for_the_distributions_supervisord() -> None:
     debian = projects.reference().supervisor
     assert drop_in_path(debian, PATH.parents[1]) == PATH
     assert drop_in_path(replace(debian, configuration=Path("/srv/supervisord.conf")), PATH.parents[1]) is None
     assert drop_in_path(replace(debian, mode=SupervisorMode.EMBEDDED), PATH.parents[1]) is None
 
 
-def test_edited_drop_in_is_told_from_one_for_another_time() -> None:
+def test_edited_drop_in_is_distinguished_from_another_timeout() -> None:
     content = drop_in(PATH, 600).content.encode()
     assert b"\nTimeoutStopSec=630\n" in content
     assert not is_edited(PATH, content)
@@ -88,14 +88,14 @@ def test_edited_drop_in_is_told_from_one_for_another_time() -> None:
 
 
 class Place:
-    """Where the drop-in stands, and how long a stop takes."""
+    """The path of the drop-in, and how long a stop takes."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / "supervisor.service.d/procman.conf"
         self.seconds = 600
 
     def plan(self, desired: Manifest | None, *others: Manifest, current: Manifest | None = None) -> Plan:
-        """Return what is planned about the drop-in."""
+        """Return the plan for the drop-in."""
         generation = Generation(1, current) if current else None
         installation = Installation(generation, generation, (1,), (), None, others, (), ())
         base = desired or current
@@ -105,7 +105,7 @@ class Place:
             return with_shared_files(replace(empty, nothing_to_do=True), tree, installation, desired)
 
     def carry_out(self, plan: Plan) -> None:
-        """Do what PLAN says of the files."""
+        """Apply the file changes of `plan`."""
         self.path.parent.mkdir(exist_ok=True)
         with Tree() as tree:
             change_files(tree, plan)
@@ -113,7 +113,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
-    """A place of the test's own, whose files belong to whoever runs it."""
+    """A place for one test, with files that belong to the user who runs it."""
     made = Place(tmp_path)
     monkeypatch.setattr(stop_timeout_drop_in, "drop_in_path", lambda *_: made.path)
     monkeypatch.setattr(stop_timeout_drop_in, "stop_seconds", lambda *_: made.seconds)
@@ -140,7 +140,7 @@ def kinds(plan: Plan) -> list[ChangeKind]:
     return [change.kind for change in plan.changes]
 
 
-def test_it_is_made_and_the_process_manager_is_told(place: Place) -> None:
+def test_drop_in_is_created_and_systemd_reloaded(place: Place) -> None:
     plan = place.plan(ONE)
     assert kinds(plan) == [ChangeKind.CREATE]
     assert plan.sections == (place.path,)
@@ -152,11 +152,11 @@ def test_it_is_made_and_the_process_manager_is_told(place: Place) -> None:
     assert again.nothing_to_do
 
 
-def test_nobody_who_does_not_ask_gets_it(place: Place) -> None:
+def test_drop_in_is_not_created_without_the_key(place: Place) -> None:
     assert kinds(place.plan(MODEST)) == []
 
 
-def test_project_that_does_not_ask_for_it_still_counts(place: Place) -> None:
+def test_programs_of_projects_without_the_key_count(place: Place) -> None:
     place.carry_out(place.plan(ONE))
     place.seconds = 1200
     plan = place.plan(MODEST, ONE)
@@ -165,7 +165,7 @@ def test_project_that_does_not_ask_for_it_still_counts(place: Place) -> None:
     assert "TimeoutStopSec=1230\n" in place.path.read_text()
 
 
-def test_uninstall_sizes_it_anew_while_somebody_asks_for_it_and_removes_it_then(place: Place) -> None:
+def test_uninstall_updates_the_drop_in_and_the_last_one_removes_it(place: Place) -> None:
     place.carry_out(place.plan(ONE))
     place.seconds = 300
     plan = place.plan(None, OTHER, current=ONE)
@@ -177,12 +177,12 @@ def test_uninstall_sizes_it_anew_while_somebody_asks_for_it_and_removes_it_then(
     assert not place.path.exists()
 
 
-def test_key_that_is_taken_back_removes_it(place: Place) -> None:
+def test_removing_the_key_removes_the_drop_in(place: Place) -> None:
     place.carry_out(place.plan(ONE))
     assert kinds(place.plan(manifest("one", desired_states=False), current=ONE)) == [ChangeKind.REMOVE]
 
 
-def test_file_of_somebody_else_is_refused_and_never_removed(place: Place) -> None:
+def test_unmanaged_drop_in_is_refused_and_never_removed(place: Place) -> None:
     place.path.parent.mkdir()
     place.path.write_text("[Service]\nTimeoutStopSec=600\n")
     plan = place.plan(ONE)
@@ -190,7 +190,7 @@ def test_file_of_somebody_else_is_refused_and_never_removed(place: Place) -> Non
     assert kinds(place.plan(None, current=ONE)) == []
 
 
-def test_edited_one_is_set_aside(place: Place) -> None:
+def test_edited_drop_in_is_backed_up(place: Place) -> None:
     place.carry_out(place.plan(ONE))
     place.path.write_text(place.path.read_text() + "Nice=5\n")
     [change] = place.plan(ONE).changes

@@ -1,4 +1,4 @@
-"""The unit of procman's own supervisord: what is written, and what is looked at before it is."""
+"""The unit of procman's own supervisord, and its verification before an install."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def units(project: Project) -> dict[Path, RenderedFile]:
 
 
 def system(tmp_path: Path, text: str = "") -> Project:
-    """Return a project of the host's scope with a supervisord of procman's own."""
+    """Return a project in system scope with procman's own supervisord."""
     path = tmp_path / "procman.toml"
     path.write_text(
         '[project]\nname = "demo"\napp = "mysite"\nuser = "www-data"\ndirectory = "/srv/demo"\nvirtualenv = "/e"\n'
@@ -40,12 +40,12 @@ def test_without_the_key_there_is_no_unit(tmp_path: Path) -> None:
     assert units(embedded(tmp_path, HOME)) == {}
 
 
-def test_unit_starts_the_named_supervisord_and_stops_all_programs_side_by_side(tmp_path: Path) -> None:
+def test_unit_starts_the_configured_supervisord_and_stops_programs_in_parallel(tmp_path: Path) -> None:
     unit = directives_of(units(system(tmp_path))[Path("/etc/systemd/system", UNIT)].content)
     configuration = "-c /etc/procman/supervisor/supervisord.conf"
     assert unit["ExecStart"] == [f"{BIN}/supervisord --nodaemon {configuration}"]
     assert unit["ExecStop"] == [f"-{BIN}/supervisorctl {configuration} stop all"]
-    # Any other mode kills the programs of a supervisord that was killed, with their tasks.
+    # If supervisord is killed, any other mode kills its programs and their tasks.
     assert unit["KillMode"] == ["process"]
     assert unit["Restart"] == ["always"]
     assert unit["OOMPolicy"] == ["continue"]
@@ -53,7 +53,7 @@ def test_unit_starts_the_named_supervisord_and_stops_all_programs_side_by_side(t
     assert "User" not in unit
 
 
-def test_unit_of_a_user_asks_for_nothing_of_the_hosts(tmp_path: Path) -> None:
+def test_user_unit_depends_on_no_unit_of_the_host(tmp_path: Path) -> None:
     project = embedded(tmp_path, HOME, SUPERVISORD)
     project = replace(project, after=("rabbitmq-server.service",))
     found = units(project)
@@ -63,40 +63,40 @@ def test_unit_of_a_user_asks_for_nothing_of_the_hosts(tmp_path: Path) -> None:
     assert directives_of(text)["WantedBy"] == ["default.target"]
 
 
-def test_unit_is_the_same_for_every_project_and_the_longest_stop_of_all_comes_last(tmp_path: Path) -> None:
+def test_unit_is_shared_and_the_longest_stop_timeout_applies(tmp_path: Path) -> None:
     short = system(tmp_path)
     long = with_programs(replace(short, name="archive", after=("redis.service",)), stop_timeout_seconds=86_400)
     one, other = units(short), units(long)
     [shared] = set(one) & set(other)
     assert one[shared] == other[shared]
     assert one[shared].shared
-    # systemd.unit(5): drop-ins are read in the order of their names, whatever directory they are in.
+    # Drop-ins are read in the order of their names, whatever directory they are in (systemd.unit(5)).
     in_order = sorted((one | other).items(), key=lambda entry: entry[0].name)
     said = [directives_of(file.content) for path, file in in_order if path != shared]
     assert [each["TimeoutStopSec"] for each in said] == [["630"], ["86430"]]
     assert [each["After"] for each in said] == [["rabbitmq-server.service"], ["redis.service"]]
 
 
-def test_a_changed_unit_restarts_no_program_but_systemd_is_told(tmp_path: Path) -> None:
+def test_changed_unit_reloads_systemd_and_restarts_no_program(tmp_path: Path) -> None:
     assert {(file.restarts, file.section, file.programs) for file in units(system(tmp_path)).values()} == {
         (False, True, ())
     }
 
 
-def test_what_supervisord_reads_has_no_unit_among_it(tmp_path: Path) -> None:
+def test_supervisords_files_include_no_unit(tmp_path: Path) -> None:
     project = embedded(tmp_path, HOME, SUPERVISORD)
     assert verify(project, renderer.render(project)) == []
 
 
 @pytest.mark.parametrize("key", ["/nonexistent/supervisord", "/bin/true"])
-def test_command_that_is_not_there_or_has_no_supervisorctl_beside_it_is_refused(tmp_path: Path, key: str) -> None:
+def test_missing_supervisord_or_supervisorctl_is_refused(tmp_path: Path, key: str) -> None:
     project = embedded(tmp_path, HOME, f'supervisord = "{key}"\n')
     problems = verify(project, renderer.render(project))
     assert any("is not an executable file" in problem and "supervisor.supervisord" in problem for problem in problems)
 
 
 @pytest.mark.root("root's own directories are to be told from a user's")
-def test_root_runs_nothing_that_others_could_change(tmp_path: Path) -> None:
+def test_root_runs_no_file_that_other_users_can_change(tmp_path: Path) -> None:
     place, theirs = tmp_path / "bin", tmp_path / "theirs"
     for directory in (place, theirs):
         directory.mkdir()
@@ -118,7 +118,7 @@ def test_root_runs_nothing_that_others_could_change(tmp_path: Path) -> None:
     assert {each for each in told() if "supervisorctl" in each} - before
 
 
-def test_template_that_systemd_would_ignore_in_part_is_refused(tmp_path: Path) -> None:
+def test_template_with_a_line_that_systemd_ignores_is_refused(tmp_path: Path) -> None:
     project = system(tmp_path)
     rendering = renderer.render(project)
     assert not [each for each in verify(project, rendering) if UNIT in each]
@@ -141,7 +141,7 @@ def test_template_that_systemd_would_ignore_in_part_is_refused(tmp_path: Path) -
         ("/etc/supervisor/conf.d/catmaid-celery.conf", None),
     ],
 )
-def test_units_are_told_from_sections(path: str, unit: str | None) -> None:
+def test_units_are_distinguished_from_sections(path: str, unit: str | None) -> None:
     assert unit_at(Path(path)) == unit
 
 

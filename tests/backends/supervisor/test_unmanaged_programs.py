@@ -1,4 +1,4 @@
-"""Programs of sections that procman does not manage are drained and taken over without losing a task."""
+"""Programs of sections that procman does not manage are drained and adopted without losing a task."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def drain_and_unload(supervisord: Supervisord, *names: str) -> list[str]:
 
 
 def assert_finished_and_none_left(events: list[str]) -> None:
-    """The worker has finished its task, and none that was started in its place has come so far as to take one."""
+    """Assert that the worker has finished its task, and that no worker started in its place could receive one."""
     assert events[:4] == ["start", "ready", "term", "finished"]
     assert "ready" not in events[4:]
 
@@ -39,7 +39,7 @@ def _behind_a_script(supervisord: Supervisord, import_seconds: float = 1) -> Non
 
 
 def _old(supervisord: Supervisord, task_seconds: float = 2) -> Path:
-    """A section as CATMAID's documents have it, which loses tasks when supervisord stops it."""
+    """Write a section like the one in CATMAID's documents, which loses tasks when supervisord stops it."""
     file = supervisord.worker("a", task_seconds, import_seconds=1, stopasgroup="true", stopwaitsecs=1)
     text = file.read_text()
     file.unlink()
@@ -50,7 +50,7 @@ def _old(supervisord: Supervisord, task_seconds: float = 2) -> Path:
     return theirs
 
 
-def test_program_of_somebody_elses_section_is_drained(supervisord: Supervisord) -> None:
+def test_program_of_an_unmanaged_section_is_drained(supervisord: Supervisord) -> None:
     theirs = _old(supervisord)
     theirs.write_text("")
     drain_and_unload(supervisord, "catmaid:a", "catmaid:other")
@@ -58,7 +58,7 @@ def test_program_of_somebody_elses_section_is_drained(supervisord: Supervisord) 
     assert supervisord.names() == []
 
 
-def test_group_with_other_members_goes_on_running(supervisord: Supervisord) -> None:
+def test_other_members_of_a_group_keep_running(supervisord: Supervisord) -> None:
     _old(supervisord)
     other = supervisord.info("catmaid:other")["pid"]
     [said] = drain_and_unload(supervisord, "catmaid:a")
@@ -68,7 +68,7 @@ def test_group_with_other_members_goes_on_running(supervisord: Supervisord) -> N
     assert drain_and_unload(supervisord, "catmaid:a") == [said]
 
 
-def test_program_taken_over_is_never_there_twice(supervisord: Supervisord) -> None:
+def test_adopted_program_never_runs_twice(supervisord: Supervisord) -> None:
     theirs = _old(supervisord)
     theirs.write_text("[program:other]\ncommand=sleep 1000\n[group:catmaid]\nprograms=other\n")
     supervisord.worker("a", task_seconds=2)
@@ -80,7 +80,7 @@ def test_program_taken_over_is_never_there_twice(supervisord: Supervisord) -> No
     assert supervisord.state("catmaid:a") == "STOPPED"
 
 
-def test_ungrouped_program_taken_over_is_drained(supervisord: Supervisord) -> None:
+def test_adopted_program_without_a_group_is_drained(supervisord: Supervisord) -> None:
     theirs = supervisord.worker("a", 2, import_seconds=1, stopasgroup="true", stopwaitsecs=1)
     theirs = theirs.rename(theirs.with_name("theirs.conf"))
     supervisord.start()
@@ -93,7 +93,7 @@ def test_ungrouped_program_taken_over_is_drained(supervisord: Supervisord) -> No
     assert supervisord.client.call("reloadConfig") == [[[], [], []]]
 
 
-def test_taken_over_program_that_was_stopped_on_purpose_stays_stopped(supervisord: Supervisord) -> None:
+def test_adopted_program_stopped_on_purpose_stays_stopped(supervisord: Supervisord) -> None:
     """R11."""
     theirs = _old(supervisord, task_seconds=0)
     supervisord.stop("catmaid:a")
@@ -106,7 +106,7 @@ def test_taken_over_program_that_was_stopped_on_purpose_stays_stopped(supervisor
     assert supervisord.events("a") == before
 
 
-def test_process_of_the_same_name_that_is_still_configured_elsewhere_is_not_touched(supervisord: Supervisord) -> None:
+def test_process_of_the_same_name_configured_elsewhere_keeps_running(supervisord: Supervisord) -> None:
     (supervisord.sections / "theirs.conf").write_text("[program:x]\nprocess_name=a\ncommand=sleep 1000\n")
     supervisord.start()
     supervisord.section("a")
@@ -115,16 +115,16 @@ def test_process_of_the_same_name_that_is_still_configured_elsewhere_is_not_touc
     assert supervisord.info("x:a")["pid"] == pid
 
 
-def test_worker_behind_a_script_that_waits_for_it_is_drained_too(supervisord: Supervisord) -> None:
-    """TERM to the script alone would end it and leave the worker running for ever."""
+def test_worker_behind_a_waiting_script_is_drained(supervisord: Supervisord) -> None:
+    """TERM to only the script would end it and leave the worker running for ever."""
     _behind_a_script(supervisord)
     drain_and_unload(supervisord, "a")
-    # One that was left behind by a killed script would be ready by now.
+    # A worker left behind by a killed script would be ready by now.
     time.sleep(1.5)
     assert_finished_and_none_left(supervisord.events("a"))
 
 
-def test_worker_that_its_script_is_about_to_start_is_not_left_behind(
+def test_worker_that_a_script_is_about_to_start_is_not_left_running(
     supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _behind_a_script(supervisord)
@@ -140,7 +140,7 @@ def test_worker_that_its_script_is_about_to_start_is_not_left_behind(
     assert_finished_and_none_left(supervisord.events("a"))
 
 
-def test_worker_that_supervisord_starts_meanwhile_is_not_left_behind(
+def test_worker_that_supervisord_starts_meanwhile_is_not_left_running(
     supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _behind_a_script(supervisord, import_seconds=3)
@@ -148,7 +148,7 @@ def test_worker_that_supervisord_starts_meanwhile_is_not_left_behind(
 
     def on_a_busy_host(client: Client, method: str, *arguments: object) -> object:
         if method == "stopProcess":
-            time.sleep(1.5)  # in which supervisord starts again what was killed
+            time.sleep(1.5)  # in this time, supervisord restarts a killed process
         return call(client, method, *arguments)
 
     monkeypatch.setattr(Client, "call", on_a_busy_host)
@@ -157,7 +157,7 @@ def test_worker_that_supervisord_starts_meanwhile_is_not_left_behind(
     assert_finished_and_none_left(supervisord.events("a"))
 
 
-def test_script_with_several_processes_is_left_to_a_person(supervisord: Supervisord) -> None:
+def test_script_with_several_processes_is_refused(supervisord: Supervisord) -> None:
     supervisord.section("a", command="sh -c 'sleep 1000 & sleep 1001 & wait'")
     supervisord.start()
     main = eventually(lambda: supervisord.info("a")["pid"])

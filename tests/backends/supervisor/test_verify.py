@@ -1,4 +1,4 @@
-"""A rendering is read by supervisor's own parser, together with everybody's files, before it is in place (R6)."""
+"""Supervisor's own parser reads a rendering, together with all other files, before an install (R6)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ files = {directory}/conf.d/*.conf
 
 
 class Host:
-    """A supervisord's files with those of others, and a project to be installed beside them; nothing runs."""
+    """The files of a supervisord, including unmanaged ones, and a project to be installed; nothing is running."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -51,21 +51,21 @@ class Host:
         return renderer.render(self.project)
 
     def theirs(self, text: str, name: str = "theirs.conf") -> Path:
-        """Write a file of somebody else."""
+        """Write an unmanaged file."""
         file = self.sections / name
         file.write_text(text)
         return file
 
     def problems(self, **arguments: object) -> list[str]:
-        """Return what is wrong with installing the project."""
+        """Return the problems of installing the project."""
         return verify(self.project, self.rendering, **arguments)  # type: ignore[arg-type]
 
     def section(self, number: int = 0) -> Path:
-        """Return where one of the project's sections is to be."""
+        """Return the path of a section of the project."""
         return [file.path for file in self.rendering.files if file.section][number]
 
     def edited(self, old: str, new: str) -> Rendering:
-        """Return the rendering as a user's template would have it that says NEW where ours says OLD."""
+        """Return the rendering of a changed template, with `new` in place of `old`."""
         changed = [
             replace(file, content=file.content.replace(old, new)) if file.section else file
             for file in self.rendering.files
@@ -82,13 +82,13 @@ def host() -> Iterator[Host]:
     shutil.rmtree(directory)
 
 
-def test_first_install_into_an_empty_directory_is_fine(host: Host) -> None:
+def test_first_install_into_an_empty_directory_is_valid(host: Host) -> None:
     before = sorted(host.directory.rglob("*"))
     assert host.problems() == []
     assert sorted(host.directory.rglob("*")) == before
 
 
-def test_install_beside_others_is_fine(host: Host) -> None:
+def test_install_beside_unmanaged_sections_is_valid(host: Host) -> None:
     host.theirs("[program:web]\ncommand=sleep 1\nstdout_logfile=%(here)s/web.log\n[group:site]\nprograms=web\n")
     host.theirs(
         "[eventlistener:mail]\ncommand=%(here)s/mail\nevents=TICK_60\nresult_handler=mailer.of:theirs\n"
@@ -100,12 +100,12 @@ def test_install_beside_others_is_fine(host: Host) -> None:
     assert host.problems() == []
 
 
-def test_process_of_somebody_elses_program_may_have_a_name_of_ours(host: Host) -> None:
+def test_process_of_an_unmanaged_program_may_have_the_name_of_a_program(host: Host) -> None:
     host.theirs("[program:x]\ncommand=x\nprocess_name=catmaid-celery\n")
     assert host.problems() == []
 
 
-def test_second_install_is_fine(host: Host) -> None:
+def test_second_install_is_valid(host: Host) -> None:
     for file in host.rendering.files:
         if file.section:
             file.path.write_text(file.content)
@@ -123,33 +123,33 @@ def test_second_install_is_fine(host: Host) -> None:
         ("[program:a]\ncommand=x\n[group:catmaid-celery]\nprograms=a\n", 3),
     ],
 )
-def test_section_of_somebody_else_that_names_one_of_ours_is_refused(host: Host, text: str, line: int) -> None:
+def test_unmanaged_section_that_names_a_program_is_refused(host: Host, text: str, line: int) -> None:
     file = host.theirs(text)
     [problem] = host.problems()
     assert problem.startswith(f"{file}:{line}: ")
     assert f"procman install --replace {file}" in problem
 
 
-def test_section_in_the_main_file_that_names_one_of_ours_is_refused(host: Host) -> None:
+def test_section_in_the_main_file_that_names_a_program_is_refused(host: Host) -> None:
     host.main.write_text(host.main.read_text() + "[program:catmaid-celery]\ncommand=x\n")
     [problem] = host.problems()
     assert problem.startswith(f"{host.main}:10: ")
 
 
-def test_every_clash_is_told_in_one_run(host: Host) -> None:
+def test_every_clash_is_reported_in_one_run(host: Host) -> None:
     host.theirs("[program:catmaid-celery]\ncommand=x\n[program:catmaid-celery-beat]\ncommand=x\n")
     host.theirs("[group:g]\nprograms=catmaid-celery\n", "more.conf")
     assert len(host.problems()) == 3
 
 
-def test_program_of_another_project_of_procmans_is_not_to_be_taken_over(host: Host) -> None:
+def test_program_of_another_procman_project_cannot_be_adopted(host: Host) -> None:
     host.theirs("; Written by procman for other: x\n[program:catmaid-celery]\ncommand=x\n")
     [problem] = host.problems()
     assert "--replace" not in problem
     assert "rename" in problem
 
 
-def test_what_is_left_after_a_takeover_is_fine(host: Host) -> None:
+def test_rest_of_an_adopted_file_is_valid(host: Host) -> None:
     file = host.theirs(
         "[program:catmaid-app]\ncommand=x\n[program:catmaid-celery]\ncommand=x\n"
         "[group:catmaid]\nprograms=catmaid-app,catmaid-celery\n"
@@ -161,7 +161,7 @@ def test_what_is_left_after_a_takeover_is_fine(host: Host) -> None:
     assert file.read_text().count("catmaid-celery") == 2
 
 
-def test_only_what_its_supervisord_reads_is_taken_over(host: Host) -> None:
+def test_only_files_that_the_supervisord_reads_are_adopted(host: Host) -> None:
     link = host.directory / "link.d"
     link.symlink_to(host.sections)
     read = [
@@ -182,7 +182,7 @@ def test_file_that_will_be_removed_does_not_count(host: Host) -> None:
     assert host.problems(removed=[file]) == []
 
 
-def test_file_reached_through_a_link_is_the_same_file(host: Host) -> None:
+def test_file_behind_a_symbolic_link_is_the_same_file(host: Host) -> None:
     link = host.directory / "link"
     link.symlink_to(host.sections)
     host.main.write_text(host.main.read_text().replace("conf.d/*.conf", "link/*.conf"))
@@ -205,7 +205,7 @@ def test_file_reached_through_a_link_is_the_same_file(host: Host) -> None:
         ("[eventlistener:x]\ncommand=x\n", ":1:"),
     ],
 )
-def test_broken_file_of_somebody_else_is_named(host: Host, text: str, where: str) -> None:
+def test_invalid_unmanaged_file_is_named(host: Host, text: str, where: str) -> None:
     file = host.theirs(text)
     [problem] = host.problems()
     assert problem.startswith(f"{file}:")
@@ -213,7 +213,7 @@ def test_broken_file_of_somebody_else_is_named(host: Host, text: str, where: str
 
 
 @pytest.mark.parametrize("name", ["a b.conf", "a ; b.conf", "50%.conf", "[x].conf", "ä.conf", "a'b.conf"])
-def test_file_with_a_strange_name_is_read_as_well(host: Host, name: str) -> None:
+def test_file_with_a_strange_name_is_read(host: Host, name: str) -> None:
     host.theirs("[program:x]\ncommand=x\n", name)
     assert host.problems() == []
     file = host.theirs("[program:x]\n", name)
@@ -221,7 +221,7 @@ def test_file_with_a_strange_name_is_read_as_well(host: Host, name: str) -> None
     assert problem.startswith(f"{file}:1: ")
 
 
-def test_here_is_the_directory_of_the_file_that_says_it(host: Host) -> None:
+def test_here_is_the_directory_of_the_file_that_uses_it(host: Host) -> None:
     (host.directory / "logs").mkdir()
     (host.sections / "logs.d").mkdir()
     host.main.write_text(host.main.read_text() + "[program:m]\ncommand=x\nstdout_logfile=%(here)s/logs/m.log\n")
@@ -231,13 +231,13 @@ def test_here_is_the_directory_of_the_file_that_says_it(host: Host) -> None:
     assert host.problems(adopted={file: text + "; changed\n"}) == []
 
 
-def test_broken_main_file_is_named(host: Host) -> None:
+def test_invalid_main_file_is_named(host: Host) -> None:
     host.main.write_text(host.main.read_text().replace("[supervisord]", "[supervisord]\nminfds=many"))
     [problem] = host.problems()
     assert problem.startswith(f"{host.main}:")
 
 
-def test_broken_program_in_the_main_file_is_named(host: Host) -> None:
+def test_invalid_program_in_the_main_file_is_named(host: Host) -> None:
     host.main.write_text(host.main.read_text() + "[program:x]\n")
     [problem] = host.problems()
     assert problem.startswith(f"{host.main}:10: ")
@@ -258,7 +258,7 @@ def test_file_that_is_not_utf8_is_named(host: Host) -> None:
     assert "byte 23" in problem
 
 
-def test_what_supervisord_passes_over_is_passed_over(host: Host) -> None:
+def test_entries_that_supervisord_skips_are_skipped(host: Host) -> None:
     (host.sections / "directory.conf").mkdir()
     (host.sections / "nowhere.conf").symlink_to("/nonexistent")
     host.theirs("rubbish", ".hidden.conf")
@@ -266,7 +266,7 @@ def test_what_supervisord_passes_over_is_passed_over(host: Host) -> None:
     assert host.problems() == []
 
 
-def test_every_broken_file_is_told_in_one_run(host: Host) -> None:
+def test_every_invalid_file_is_reported_in_one_run(host: Host) -> None:
     host.theirs("rubbish\n", "a.conf")
     host.theirs("rubbish\n", "b.conf")
     assert len(host.problems()) == 2
@@ -280,7 +280,7 @@ def test_every_broken_file_is_told_in_one_run(host: Host) -> None:
         ("", "[include] and files = {sections}/*.conf"),
     ],
 )
-def test_include_that_does_not_match_says_the_line_to_write(host: Host, include: str, remedy: str) -> None:
+def test_include_that_does_not_match_is_reported_with_the_line_to_add(host: Host, include: str, remedy: str) -> None:
     text = MAIN.partition("[include]")[0] + include
     host.main.write_text(text.format(directory=host.directory))
     [problem] = host.problems()
@@ -289,7 +289,7 @@ def test_include_that_does_not_match_says_the_line_to_write(host: Host, include:
 
 
 @pytest.mark.parametrize("pattern", ["conf.d/*.conf", "%(here)s/conf.d/*", "conf.?/c*.conf other/*"])
-def test_include_is_understood_as_supervisord_does(host: Host, pattern: str) -> None:
+def test_include_is_read_as_by_supervisord(host: Host, pattern: str) -> None:
     host.main.write_text(host.main.read_text().replace(f"{host.sections}/*.conf", pattern))
     assert host.problems() == []
     host.theirs("[group:g]\nprograms=catmaid-celery\n", "c.conf")
@@ -299,11 +299,11 @@ def test_include_is_understood_as_supervisord_does(host: Host, pattern: str) -> 
 @pytest.mark.parametrize(
     ("option", "value"), [("user", "nobody"), ("directory", "/"), ("stopwaitsecs", "10"), ("stopasgroup", "true")]
 )
-def test_default_section_that_changes_ours_is_found(host: Host, option: str, value: str) -> None:
+def test_default_section_that_changes_a_program_is_found(host: Host, option: str, value: str) -> None:
     file = host.theirs(f"[DEFAULT]\n{option}={value}\n")
     rendering = host.rendering
     if option in ("stopwaitsecs", "stopasgroup"):
-        # What our file says itself stays as it is.
+        # Options in procman's own file are not affected.
         assert verify(host.project, rendering) == []
         return
     problems = verify(host.project, rendering)
@@ -329,7 +329,7 @@ def test_template_that_breaks_the_contract_is_refused(host: Host, old: str, new:
     assert any(said in problem for problem in problems), problems
 
 
-def test_template_that_changes_a_program_of_somebody_else_is_refused(host: Host) -> None:
+def test_template_that_changes_an_unmanaged_program_is_refused(host: Host) -> None:
     host.theirs("[program:web]\ncommand=x\n")
     rendering = host.edited(
         "[program:catmaid-celery]", "[program:web]\ncommand=x\npriority=7\n[program:catmaid-celery]"
@@ -339,7 +339,7 @@ def test_template_that_changes_a_program_of_somebody_else_is_refused(host: Host)
     assert "would change" in problem
 
 
-def test_log_directory_that_nobody_makes_is_refused(host: Host) -> None:
+def test_log_directory_that_will_not_exist_is_refused(host: Host) -> None:
     rendering = host.edited(f"={host.project.directories.logs}", "=/nonexistent")
     [problem] = verify(host.project, rendering)
     assert problem.startswith(f"{host.sections}/catmaid-celery")
@@ -353,7 +353,7 @@ def test_user_that_does_not_exist_is_refused(host: Host) -> None:
     assert ".conf:2: " in problem
 
 
-def test_embedded_supervisord_is_verified_before_anything_of_it_exists(tmp_path: Path) -> None:
+def test_embedded_supervisord_is_verified_before_its_files_exist(tmp_path: Path) -> None:
     project = projects.embedded(tmp_path, Path("/nonexistent"))
     assert verify(project, renderer.render(project)) == []
 
@@ -368,7 +368,7 @@ def test_nothing_of_the_configuration_is_imported(host: Host, monkeypatch: pytes
 
 @pytest.mark.root("becomes another user")
 class TestWithoutRights:
-    """What an administrator sees who forgot sudo."""
+    """The view of an administrator who forgot sudo."""
 
     def as_nobody(self, host: Host) -> list[str]:
         project, rendering = host.project, host.rendering
@@ -397,7 +397,7 @@ class TestWithoutRights:
         [problem] = self.as_nobody(host)
         assert problem.startswith(f"{host.main}: cannot be read")
 
-    def test_log_directory_that_cannot_be_looked_into_is_no_problem(self, host: Host) -> None:
+    def test_inaccessible_log_directory_is_accepted(self, host: Host) -> None:
         (host.directory / "private/log").mkdir(parents=True)
         (host.directory / "private").chmod(0o700)
         host.theirs(f"[program:web]\ncommand=x\nstdout_logfile={host.directory}/private/log/web.log\n")

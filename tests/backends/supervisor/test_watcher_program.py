@@ -1,4 +1,4 @@
-"""The event listener that looks after the programs, as supervisord reads it."""
+"""The section of the watcher, an event listener, as supervisord reads it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def listener(project: Project) -> list[RenderedFile]:
     return [file for file in render(project).files if file.programs == ("demo-health",)]
 
 
-def test_there_is_one_where_a_command_is_configured_and_a_program_is_to_be_healed(tmp_path: Path) -> None:
+def test_watcher_needs_a_command_and_a_program_to_heal(tmp_path: Path) -> None:
     assert len(listener(embedded(tmp_path, Path("/home/ann"), HEALTH))) == 1
     assert listener(embedded(tmp_path, Path("/home/ann"))) == []
     assert listener(embedded(tmp_path, Path("/home/ann"), f"{HEALTH}heal = false")) == []
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_supervisord_reads_an_event_listener_of_that_name(version: str, tmp_path: Path) -> None:
+def test_supervisord_reads_the_watcher_as_an_event_listener(version: str, tmp_path: Path) -> None:
     project = embedded(tmp_path, Path("/home/ann"), HEALTH)
     [file] = listener(project)
     assert file.section
@@ -41,7 +41,7 @@ def test_supervisord_reads_an_event_listener_of_that_name(version: str, tmp_path
     assert found["stdout_logfile"] is None
 
 
-def test_it_passes_the_verification_before_an_install(tmp_path: Path) -> None:
+def test_watcher_passes_the_verification(tmp_path: Path) -> None:
     project = embedded(tmp_path, Path("/home/ann"), HEALTH)
     assert verify(project, render(project)) == []
 

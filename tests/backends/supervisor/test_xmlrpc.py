@@ -1,4 +1,4 @@
-"""What is sent and understood is what Python's own XML-RPC sends and understands; everything else is refused."""
+"""Calls and answers match Python's own XML-RPC; everything else is refused."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ VALUES = st.recursive(
 
 
 @given(st.lists(VALUES, max_size=3))
-def test_call_is_read_as_it_was_meant(parameters: list[Any]) -> None:
+def test_call_is_read_back_by_pythons_own_server(parameters: list[Any]) -> None:
     read, method = xmlrpc.client.loads(rpc.encode("supervisor.getProcessInfo", tuple(parameters)))
     assert (list(read), method) == (parameters, "supervisor.getProcessInfo")
 
 
 @given(VALUES)
-def test_answer_is_read_as_it_was_meant(value: Any) -> None:
+def test_answer_of_pythons_own_server_is_read(value: Any) -> None:
     text = xmlrpc.client.dumps((value,), methodresponse=True, encoding="utf-8")
     assert rpc.decode(text.encode("utf-8", "xmlcharrefreplace")) == value
 
@@ -61,7 +61,7 @@ def test_fault_is_raised() -> None:
         b"\xff\xfe\x00",
     ],
 )
-def test_answer_that_is_none_is_refused(content: bytes) -> None:
+def test_invalid_answer_is_refused(content: bytes) -> None:
     with pytest.raises(rpc.NotRpc):
         rpc.decode(content)
 
@@ -71,7 +71,7 @@ Serve = Callable[[bytes], Path]
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Listen on a socket that answers one request with these bytes and hangs up."""
+    """Listen on a socket that answers one request with the given bytes and closes the connection."""
     threads = []
 
     def begin(answer: bytes) -> Path:
@@ -98,7 +98,7 @@ def _post(path: Path) -> tuple[int, bytes]:
     return rpc.post(path, {}, b"call", time.monotonic() + 30)
 
 
-def test_status_and_content_are_told(serve: Serve) -> None:
+def test_status_and_content_are_returned(serve: Serve) -> None:
     assert _post(serve(b"HTTP/1.0 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno")) == (401, b"no")
 
 
@@ -106,6 +106,6 @@ def test_status_and_content_are_told(serve: Serve) -> None:
     "answer",
     [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.0\r\n\r\n", b"HTTP/1.0 200 OK\r\ncontent-length: 9\r\n\r\nhalf"],
 )
-def test_half_an_answer_and_another_protocol_are_refused(serve: Serve, answer: bytes) -> None:
+def test_truncated_answer_and_another_protocol_are_refused(serve: Serve, answer: bytes) -> None:
     with pytest.raises(rpc.NotRpc):
         _post(serve(answer))

@@ -1,4 +1,4 @@
-"""Projects under systemd for the tests of this directory, from text as a person would write it."""
+"""Projects under systemd for the tests of this directory, from the text of a procman.toml."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ HOME = {"HOME": "/home/anna"}
 
 
 def project(worker: str = "", systemd: str = "", scope: str = SYSTEM_SCOPE, more: str = "", rest: str = "") -> Project:
-    """Return the project with these lines in its tables; MORE are lines of `[project]`, REST is whole tables."""
+    """Return the project with these lines in its tables; `more` are lines of `[project]`, `rest` is whole tables."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "procman.toml")
         path.write_text(TOML.format(project=f"{scope}\n{more}", worker=worker, systemd=systemd) + rest)
@@ -47,7 +47,7 @@ def project(worker: str = "", systemd: str = "", scope: str = SYSTEM_SCOPE, more
 
 
 def quoted(value: object) -> str:
-    """Return a text or a list of texts as TOML, whose basic strings are written as those of JSON."""
+    """Return a string or a list of strings as TOML, whose basic strings have the syntax of JSON."""
     return json.dumps(value, ensure_ascii=False)
 
 

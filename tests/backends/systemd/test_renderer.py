@@ -1,4 +1,4 @@
-"""What a project becomes under systemd."""
+"""The rendering of a project for systemd."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_backend_is_found_by_its_name() -> None:
     assert backend_named(BackendName.SYSTEMD).render(project()) == render(project())
 
 
-def test_there_is_a_unit_per_program_and_a_target() -> None:
+def test_every_program_has_a_unit_and_the_project_a_target() -> None:
     files = {file.path: file for file in render(project()).files}
     assert [path.name for path in files] == [*BESIDE_LAUNCHER, "launcher.py", *SERVICES, "catmaid.target"]
     for name in SERVICES:
@@ -38,7 +38,7 @@ def test_there_is_a_unit_per_program_and_a_target() -> None:
         assert MARKER in file.content.splitlines()[0]
 
 
-def test_target_concerns_every_program_and_restarts_none() -> None:
+def test_target_names_every_program_and_restarts_none() -> None:
     target = next(file for file in render(project()).files if file.path.suffix == ".target")
     assert target.section
     assert not target.restarts
@@ -48,13 +48,13 @@ def test_target_concerns_every_program_and_restarts_none() -> None:
     assert unit["Wants"] == SERVICES
 
 
-def test_program_without_autostart_is_in_no_target_and_its_unit_is_the_same() -> None:
+def test_program_without_autostart_is_not_in_the_target_and_has_the_same_unit() -> None:
     before, after = units_of(project()), units_of(project("autostart = false"))
     assert directives_of(after["catmaid.target"])["Wants"] == SERVICES[1:]
     assert before[SERVICES[0]] == after[SERVICES[0]]
 
 
-def test_units_of_other_programs_stay_as_they_are_when_a_worker_is_added() -> None:
+def test_new_worker_does_not_change_the_units_of_other_programs() -> None:
     before, after = units_of(project()), units_of(project(rest="[worker.crop]\n"))
     assert {name: after[name] for name in SERVICES} == {name: before[name] for name in SERVICES}
 
@@ -66,7 +66,7 @@ def test_beat_starts_last_and_stops_first() -> None:
     assert "Before" not in units["catmaid-celery-beat.service"]
 
 
-def test_every_program_is_one_main_process_that_is_stopped_warm_and_never_given_up() -> None:
+def test_every_unit_stops_gracefully_and_has_no_start_limit() -> None:
     desired = project("stop_timeout_seconds = 3600")
     for name in SERVICES:
         unit = directives_of(units_of(desired)[name])
@@ -81,12 +81,12 @@ def test_every_program_is_one_main_process_that_is_stopped_warm_and_never_given_
     assert int(directives_of(units_of(desired)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
 
 
-def test_worker_and_beat_say_themselves_when_they_are_up_and_that_they_live() -> None:
+def test_worker_and_beat_notify_systemd_and_have_a_watchdog() -> None:
     units = units_of(project(rest="[health]\nwatchdog_seconds = 44\n"))
     worker, command, beat = (directives_of(units[name]) for name in SERVICES)
     for unit in (worker, beat):
         assert (unit["Type"], unit["NotifyAccess"], unit["WatchdogSec"]) == (["notify"], ["main"], ["44"])
-        # Not ABRT, which would be a core dump where a warm stop may do.
+        # Not ABRT, which would dump core although a graceful stop may be possible.
         assert unit["WatchdogSignal"] == ["SIGTERM"]
     assert command["Type"] == ["exec"]
     assert not {"NotifyAccess", "WatchdogSec", "TimeoutStartSec"} & set(command)
@@ -99,21 +99,21 @@ def test_program_without_launcher_or_without_healing_has_no_watchdog() -> None:
     assert (unhealed["Type"], "WatchdogSec" in unhealed) == (["notify"], False)
 
 
-def test_start_limit_stands_where_systemd_looks_for_it() -> None:
+def test_start_limit_is_in_the_unit_section() -> None:
     for name in SERVICES:
         head, _, rest = units_of(project())[name].partition("[Service]")
         assert "StartLimitIntervalSec" in head
         assert "StartLimit" not in rest
 
 
-def test_broker_is_an_order_and_a_wish_but_no_requirement() -> None:
+def test_broker_is_in_after_and_wants_but_not_in_requires() -> None:
     text = units_of(project(more='after = ["rabbitmq-server.service"]'))[SERVICES[0]]
     unit = directives_of(text)
     assert unit["After"] == unit["Wants"] == ["network-online.target rabbitmq-server.service"]
     assert "Requires" not in unit
 
 
-def test_lock_is_where_supervisor_has_it() -> None:
+def test_run_directory_is_the_same_as_under_supervisor() -> None:
     desired = project()
     for name in SERVICES:
         unit, program = directives_of(units_of(desired)[name]), name.removesuffix(".service")
@@ -125,15 +125,15 @@ def test_lock_is_where_supervisor_has_it() -> None:
         assert unit["LogsDirectory"] == [f"catmaid/{program}"]
 
 
-def test_no_directory_that_others_may_have_filled_is_given_to_the_programs_user() -> None:
-    # systemd gives an existing StateDirectory= to User=, with all that is in it, and changes its mode.
+def test_only_a_programs_own_directories_are_given_to_its_user() -> None:
+    # systemd changes the owner of an existing StateDirectory= and its content to User=, and changes its mode.
     for text in units_of(project()).values():
         unit = directives_of(text)
         for name in ("StateDirectory", "LogsDirectory", "RuntimeDirectory", "CacheDirectory"):
             assert all(value.rsplit("/", 1)[-1].startswith("catmaid-") for value in unit.get(name, []))
 
 
-def test_secrets_are_handed_over_as_a_credential_to_the_launcher_alone() -> None:
+def test_secrets_are_passed_to_the_launcher_as_a_credential() -> None:
     unit = directives_of(units_of(project(more='environment_file = "/etc/catmaid/celery.env"'))[SERVICES[0]])
     assert unit["LoadCredential"] == ["environment:/etc/catmaid/celery.env"]
     assert "PROCMAN_ENVIRONMENT_CREDENTIAL=environment" in unit["Environment"]
@@ -142,7 +142,7 @@ def test_secrets_are_handed_over_as_a_credential_to_the_launcher_alone() -> None
 
 
 @pytest.mark.parametrize(("worker", "systemd"), [("launcher = false", ""), ("", "minimum_version = 246")])
-def test_secrets_are_read_by_systemd_itself_where_no_credential_can_be(worker: str, systemd: str) -> None:
+def test_environment_file_is_read_by_systemd_if_credentials_are_not_possible(worker: str, systemd: str) -> None:
     desired = project(worker, systemd, more='environment_file = "/etc/catmaid/celery.env"')
     unit = directives_of(units_of(desired)[SERVICES[0]])
     assert unit["EnvironmentFile"] == ["/etc/catmaid/celery.env"]
@@ -150,7 +150,7 @@ def test_secrets_are_read_by_systemd_itself_where_no_credential_can_be(worker: s
     assert not any(value.startswith("PROCMAN_ENVIRONMENT") for value in unit["Environment"])
 
 
-def test_program_without_launcher_is_celery_of_the_virtualenv() -> None:
+def test_program_without_launcher_runs_celery_of_the_virtualenv() -> None:
     unit = directives_of(units_of(project("launcher = false"))[SERVICES[0]])
     assert unit["ExecStart"][0].startswith("/opt/catmaid/django/env/bin/celery -A mysite worker")
     assert not any(value.startswith("PROCMAN_") for value in unit["Environment"])
@@ -175,7 +175,7 @@ def test_command_that_env_would_misread_is_refused(first: str) -> None:
         render(project(rest=f'[command.other]\nlauncher = false\nargv = ["{first}"]\n'))
 
 
-def test_limits_are_written_where_they_are_configured() -> None:
+def test_only_configured_limits_are_rendered() -> None:
     limits = "memory_high_mib = 900\nmemory_max_mib = 1000\ncpu_weight = 50\ntasks_max = 400\nnice = -5"
     unit = directives_of(units_of(project(limits))[SERVICES[0]])
     assert unit["MemoryHigh"] == ["900M"]
@@ -187,14 +187,14 @@ def test_limits_are_written_where_they_are_configured() -> None:
     assert not {"MemoryHigh", "MemoryMax", "CPUWeight", "TasksMax", "Nice"} & set(plain)
 
 
-def test_log_goes_to_the_journal_unless_files_are_asked_for() -> None:
+def test_log_is_in_the_journal_by_default() -> None:
     assert log_path(project(), "catmaid-celery") is None
     unit = directives_of(units_of(project())[SERVICES[0]])
     assert "StandardOutput" not in unit
     assert unit["SyslogIdentifier"] == ["catmaid-celery"]
 
 
-def test_log_files_are_in_a_directory_of_roots_and_rotated() -> None:
+def test_log_files_are_in_a_directory_of_root_and_rotated() -> None:
     desired = project("log_max_mib = 7\nlog_backups = 3", 'log = "file"')
     assert log_path(desired, "catmaid-celery") == Path("/var/log/catmaid/catmaid-celery.log")
     unit = directives_of(units_of(desired)[SERVICES[0]])
@@ -207,7 +207,7 @@ def test_log_files_are_in_a_directory_of_roots_and_rotated() -> None:
     assert not rotation.restarts
 
 
-def test_directories_come_parents_first_and_the_programs_own_belong_to_its_user() -> None:
+def test_parents_come_before_children_and_programs_own_their_directories() -> None:
     directories = render(project(systemd='log = "file"')).directories
     paths = [directory.path for directory in directories]
     assert all(parent not in paths[paths.index(path) :] for path in paths for parent in path.parents)
@@ -220,7 +220,7 @@ def test_directories_come_parents_first_and_the_programs_own_belong_to_its_user(
     } == {"root"}
 
 
-def test_units_of_a_user_leave_out_what_only_the_host_has() -> None:
+def test_user_units_omit_directives_of_the_host() -> None:
     desired = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
     rendering = render(desired)
     [unit] = [file for file in rendering.files if file.path.name == SERVICES[0]]
@@ -238,7 +238,7 @@ def test_units_of_a_user_leave_out_what_only_the_host_has() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
 @pytest.mark.parametrize("sandbox", ["default", "strict", "off"])
-def test_nothing_is_written_that_the_oldest_systemd_does_not_know(version: int, scope: str, sandbox: str) -> None:
+def test_only_directives_of_the_minimum_version_are_rendered(version: int, scope: str, sandbox: str) -> None:
     limits = "memory_high_mib = 9\nmemory_max_mib = 10\ncpu_weight = 5\ntasks_max = 40"
     settings = f'minimum_version = {version}\nsandbox = "{sandbox}"\nlog = "file"'
     for text in units_of(project(limits, settings, scope, 'environment_file = "/etc/x.env"')).values():
@@ -248,7 +248,7 @@ def test_nothing_is_written_that_the_oldest_systemd_does_not_know(version: int, 
             assert directive.user or scope == SYSTEM_SCOPE
 
 
-def test_restarts_grow_slower_where_systemd_can() -> None:
+def test_restart_delay_grows_if_systemd_supports_it() -> None:
     unit = directives_of(units_of(project(systemd="minimum_version = 254"))[SERVICES[0]])
     assert unit["RestartSec"] == ["10"]
     assert unit["RestartSteps"] == ["5"]

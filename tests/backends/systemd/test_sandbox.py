@@ -1,4 +1,4 @@
-"""What a program is kept from, as systemd itself judges it, and what it keeps."""
+"""The restrictions of a program, as rated by systemd itself, and its remaining access."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEAT = "catmaid-celery-beat.service"
 
 
 def is_exposed_at_most(tenths: int, unit: str, directory: Path) -> bool:
-    """Ask `systemd-analyze security` whether the text of a unit scores TENTHS / 10 at most; lower is better."""
+    """Return whether `systemd-analyze security` rates a unit at most `tenths` / 10; lower is better."""
     path = directory / UNIT
     path.write_text(unit)
     words = ["systemd-analyze", "security", "--offline=yes", "--no-pager", f"--threshold={tenths}", str(path)]
@@ -48,7 +48,7 @@ def test_exposure_stays_low_for_an_older_systemd(tmp_path: Path, version: int, b
     assert is_exposed_at_most(bound, unit, tmp_path)
 
 
-def test_every_line_of_the_sandbox_says_what_it_does() -> None:
+def test_every_line_of_the_sandbox_has_a_comment() -> None:
     text = units_of(project(systemd='sandbox = "strict"'))[UNIT]
     lines = text.partition("# The sandbox.")[2].partition("[Install]")[0].splitlines()
     for before, line in pairwise(lines):
@@ -62,13 +62,13 @@ def test_what_breaks_numpy_compilers_psutil_or_other_programs_is_never_in_a_prof
     assert not {"MemoryDenyWriteExecute", "ProcSubset", "PrivateNetwork", "RemoveIPC"} & set(unit)
 
 
-def test_project_can_write_where_procman_toml_says() -> None:
+def test_writable_paths_are_writable() -> None:
     desired = project(more='writable_paths = ["/srv/media", "/srv/media/tiles", "/opt/x"]')
     assert unit_of(desired)["ReadWritePaths"] == ["/opt/x /srv/media"]
     assert unit_of(desired, BEAT)["ReadWritePaths"] == ["/opt/x /srv/media /var/lib/catmaid"]
 
 
-def test_beat_can_write_its_schedule_wherever_it_is() -> None:
+def test_beat_can_write_its_schedule_file() -> None:
     desired = project(rest="").programs
     assert writable_paths(project(), desired[-1]) == [Path("/var/lib/catmaid")]
     assert writable_paths(project(), desired[0]) == []
@@ -77,15 +77,15 @@ def test_beat_can_write_its_schedule_wherever_it_is() -> None:
 @pytest.mark.parametrize(
     "more", ['writable_paths = ["/tmp/catmaid"]', 'writable_paths = ["/var/tmp/x"]', 'python_path = ["/tmp/lib"]']
 )
-def test_path_in_tmp_keeps_the_tmp_of_the_host_writable(more: str) -> None:
+def test_project_with_a_path_in_tmp_uses_the_hosts_tmp(more: str) -> None:
     unit = unit_of(project(more=more))
     assert unit["PrivateTmp"] == ["no"]
     assert "/tmp" in unit["ReadWritePaths"][0].split()
     assert "/var/tmp" in unit["ReadWritePaths"][0].split()
 
 
-def test_tmp_stays_writable_when_procman_toml_makes_it_the_hosts() -> None:
-    # Celery does not start where there is no temporary directory to write to.
+def test_tmp_of_the_host_stays_writable_without_a_private_one() -> None:
+    # Celery does not start without a writable temporary directory.
     unit = unit_of(project(rest="[worker.celery.systemd]\nPrivateTmp = false\n"))
     assert unit["PrivateTmp"] == ["no"]
     assert unit["ReadWritePaths"] == ["/tmp /var/tmp"]
@@ -96,13 +96,13 @@ def at_home(systemd: str, more: str = "") -> Project:
     return replace(desired, directory=Path("/home/anna/projects"), virtualenv=Path("/home/anna/env"))
 
 
-def test_project_in_a_home_directory_is_read_by_default() -> None:
+def test_project_in_a_home_directory_is_readable_by_default() -> None:
     unit = unit_of(at_home("", 'writable_paths = ["/home/anna/media"]'))
     assert unit["ProtectHome"] == ["read-only"]
     assert unit["ReadWritePaths"] == ["/home/anna/media"]
 
 
-def test_strict_sandbox_shows_nothing_of_home_directories_but_the_project() -> None:
+def test_strict_sandbox_hides_home_directories_except_the_project() -> None:
     assert unit_of(project(systemd='sandbox = "strict"'))["ProtectHome"] == ["yes"]
     unit = unit_of(at_home('sandbox = "strict"', 'writable_paths = ["/home/anna/media", "/srv/x"]'))
     assert unit["ProtectHome"] == ["tmpfs"]
@@ -111,7 +111,7 @@ def test_strict_sandbox_shows_nothing_of_home_directories_but_the_project() -> N
     assert unit["ReadWritePaths"] == ["/srv/x"]
 
 
-def test_single_directives_are_overridden_for_one_program_or_for_all() -> None:
+def test_directives_can_be_overridden_for_one_program_or_for_all() -> None:
     rest = """
 [systemd.directives]
 ProtectProc = "default"
@@ -131,20 +131,20 @@ DeviceAllow = "/dev/nvidia0 rw"
     assert unit_of(desired, BEAT)["SystemCallFilter"] == ["@system-service", "~@privileged"]
 
 
-def test_paths_that_procman_toml_adds_take_none_away() -> None:
+def test_paths_in_procman_toml_add_to_the_profile() -> None:
     rest = '[worker.celery.systemd]\nReadWritePaths = ["-/srv/a b", "/srv/c"]\n'
     unit = unit_of(project(more='writable_paths = ["/srv/media"]', rest=rest))
     assert unit["ReadWritePaths"] == ["/srv/media", '"-/srv/a b" /srv/c']
 
 
-def test_sandbox_that_is_off_still_takes_directives_and_reports_refused_calls_as_errors() -> None:
+def test_without_a_sandbox_directives_apply_and_refused_calls_are_errors() -> None:
     unit = unit_of(project(systemd='sandbox = "off"', rest="[worker.celery.systemd]\nNoNewPrivileges = true\n"))
     assert unit["NoNewPrivileges"] == ["yes"]
     assert unit["SystemCallErrorNumber"] == ["EPERM"]
     assert not {"ProtectSystem", "PrivateTmp", "SystemCallFilter"} & set(unit)
 
 
-def test_user_scope_keeps_what_the_manager_of_a_user_can_do_and_names_the_rest() -> None:
+def test_user_scope_renders_supported_directives_and_names_the_others() -> None:
     desired = project(scope=USER_SCOPE)
     unit = unit_of(desired)
     assert {"NoNewPrivileges", "SystemCallFilter", "RestrictNamespaces", "RestrictAddressFamilies"} <= set(unit)
@@ -160,7 +160,7 @@ def test_user_scope_keeps_what_the_manager_of_a_user_can_do_and_names_the_rest()
     ]
 
 
-def test_paths_that_a_program_writes_to_now_and_could_not_any_more_are_found() -> None:
+def test_written_paths_that_become_read_only_are_found() -> None:
     desired = project(more='writable_paths = ["/srv/media"]')
     worker = desired.programs[0]
     written = [

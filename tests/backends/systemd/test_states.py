@@ -1,4 +1,4 @@
-"""What systemd's properties mean; every set of them is as systemd 252 gave it in that situation."""
+"""The meaning of systemd's properties; each set of them was recorded from systemd 252."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COMMON = {
 
 
 def stamps(inactive_exit: int, active_exit: int = 0, started: int = 0, ended: int = 0) -> dict[str, str]:
-    """Return time stamps in seconds after boot as systemd has them, in microseconds."""
+    """Return timestamps in seconds after the boot as systemd prints them, in microseconds."""
     return {
         "InactiveExitTimestampMonotonic": f"{inactive_exit * 1_000_000}",
         "ActiveExitTimestampMonotonic": f"{active_exit * 1_000_000}",
@@ -110,12 +110,14 @@ def read(properties: dict[str, str], job: str | None = None, *, autostart: bool 
         ({}, State.UNKNOWN, True),
     ],
 )
-def test_state_and_wish_follow_from_the_properties(properties: dict[str, str], state: State, desired: bool) -> None:
+def test_state_and_desired_state_follow_from_the_properties(
+    properties: dict[str, str], state: State, desired: bool
+) -> None:
     found = read(properties)
     assert (found.state, found.desired) == (state, desired)
 
 
-def test_program_that_was_never_started_is_wanted_as_autostart_says() -> None:
+def test_desired_state_of_a_program_never_started_is_autostart() -> None:
     assert not read(NEVER, autostart=False).desired
     assert not read(NOT_FOUND, autostart=False).desired
     assert read(RUNNING, autostart=False).desired
@@ -124,7 +126,7 @@ def test_program_that_was_never_started_is_wanted_as_autostart_says() -> None:
 @pytest.mark.parametrize(
     ("job", "desired"), [("stop", False), ("restart", True), ("start", True), ("try-restart", True)]
 )
-def test_order_under_way_says_what_is_wanted(job: str, desired: bool) -> None:
+def test_queued_job_decides_the_desired_state(job: str, desired: bool) -> None:
     assert read(STOPPING, job).desired is desired
     assert read(RUNNING, job).desired is desired
 
@@ -143,18 +145,18 @@ def test_order_under_way_says_what_is_wanted(job: str, desired: bool) -> None:
         (GONE, "its unit file was removed"),
     ],
 )
-def test_detail_tells_what_happened(properties: dict[str, str], detail: str) -> None:
+def test_detail_describes_the_event(properties: dict[str, str], detail: str) -> None:
     assert read(properties).detail == detail
 
 
-def test_detail_names_the_key_behind_a_program_that_cannot_be_started() -> None:
+def test_detail_of_a_failed_start_names_the_key() -> None:
     found = read({**BACKOFF, "Result": "exit-code", "ExecMainCode": "1", "ExecMainStatus": "226"})
     assert found.state is State.BACKOFF
     assert "exit status 226" in found.detail
     assert "writable_paths" in found.detail
 
 
-def test_detail_names_drop_ins_that_change_this_unit_but_not_those_of_the_distribution() -> None:
+def test_detail_names_drop_ins_except_those_of_the_distribution() -> None:
     theirs = "/usr/lib/systemd/system/service.d/10-timeout-abort.conf"
     ours = f"/etc/systemd/system/{UNIT}.d/override.conf"
     assert read({**RUNNING, "DropInPaths": theirs}).detail == ""
@@ -163,7 +165,7 @@ def test_detail_names_drop_ins_that_change_this_unit_but_not_those_of_the_distri
     assert everyones in read({**RUNNING, "DropInPaths": everyones}).detail
 
 
-def test_detail_says_when_systemd_has_not_read_the_unit() -> None:
+def test_detail_reports_a_unit_that_systemd_has_not_reloaded() -> None:
     assert "daemon-reload" in read({**RUNNING, "NeedDaemonReload": "yes"}).detail
 
 
@@ -177,7 +179,7 @@ def test_pid_and_start_are_those_of_the_main_process() -> None:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Kolkata", "America/New_York"])
-def test_what_the_clock_showed_at_the_start_is_known_too(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clock_time_at_the_start_is_known(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {"UTC": "09:30:07 UTC", "Asia/Kolkata": "15:00:07 IST", "America/New_York": "04:30:07 EST"}[zone]
     monkeypatch.setenv("TZ", zone)
     time.tzset()
@@ -191,7 +193,7 @@ def test_what_the_clock_showed_at_the_start_is_known_too(zone: str, monkeypatch:
     assert (nothing.clock_then, read(RUNNING).clock_then) == (None, None)
 
 
-def test_systemd_that_knows_less_is_understood_too() -> None:
+def test_missing_properties_of_an_older_systemd_are_accepted() -> None:
     properties = {name: value for name, value in RUNNING.items() if name not in ("NRestarts", "DropInPaths")}
     program = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
     found = program_state(program, Unit(UNIT, properties), None)
@@ -208,7 +210,7 @@ def test_start_that_failed_before_the_program_ran_has_a_reason() -> None:
     assert not could_not_be_started(Unit(UNIT, {**BACKOFF, "ExecMainStatus": "226"}))
 
 
-def test_process_that_was_started_before_its_unit_file_was_written_is_found(tmp_path: Path) -> None:
+def test_process_older_than_its_unit_file_is_found(tmp_path: Path) -> None:
     file = tmp_path / UNIT
     file.touch()
     now = int(time.monotonic())

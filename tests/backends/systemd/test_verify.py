@@ -1,4 +1,4 @@
-"""Nothing is put in place before systemd's own reader read it (R6)."""
+"""systemd's own parser reads every unit before an install (R6)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.backends.systemd.projects import SYSTEM_SCOPE, USER_SCOPE, project
 
 @pytest.fixture(autouse=True)
 def booted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Have the tests' host seem booted with systemd, also for the calling user; its programs are there either way."""
+    """Make the host appear to be booted with systemd, for the calling user too; systemd's programs are installed."""
     runtime = tmp_path / "run"
     (runtime / "systemd").mkdir(parents=True)
     monkeypatch.setattr(systemd_host, "BOOTED", runtime)
@@ -31,7 +31,7 @@ def booted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def virtualenv(tmp_path: Path) -> Path:
-    """What the units need to be there: a Python in a virtualenv."""
+    """A virtualenv with a Python, which the units need."""
     binaries = tmp_path / "env" / "bin"
     binaries.mkdir(parents=True)
     (binaries / "python").symlink_to(sys.executable)
@@ -40,7 +40,7 @@ def virtualenv(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def homes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python that runs the tests may itself be in a home directory, and the tests' directory is in /tmp."""
+    """Exclude the home of the Python that runs the tests, and /tmp, where the tests' directory is."""
     monkeypatch.setattr(sandbox, "HOMES", (Path("/home"),))
     monkeypatch.setattr(sandbox, "TEMPORARY", (Path("/var/tmp"),))
 
@@ -53,7 +53,7 @@ def problems(desired: Project, virtualenv: Path) -> list[str]:
 @pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
 @pytest.mark.parametrize("sandbox_profile", ["default", "strict", "off"])
 @pytest.mark.parametrize("log", ["journal", "file"])
-def test_rendered_units_are_sound(virtualenv: Path, scope: str, sandbox_profile: str, log: str) -> None:
+def test_rendered_units_are_valid(virtualenv: Path, scope: str, sandbox_profile: str, log: str) -> None:
     limits = "memory_high_mib = 9\nmemory_max_mib = 10\ncpu_weight = 5\ntasks_max = 40"
     desired = project(
         limits, f'sandbox = "{sandbox_profile}"\nlog = "{log}"', scope, 'after = ["rabbitmq-server.service"]'
@@ -69,7 +69,7 @@ def test_value_that_systemd_would_ignore_is_found_with_the_line_of_the_installed
 
 
 @pytest.mark.parametrize("version", [249, 252])
-def test_wrong_line_is_found_by_a_systemd_that_calls_it_a_warning_too(
+def test_invalid_line_that_is_only_a_warning_to_systemd_is_found(
     virtualenv: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
     monkeypatch.setattr(systemd_host, "version", lambda: version)
@@ -77,13 +77,13 @@ def test_wrong_line_is_found_by_a_systemd_that_calls_it_a_warning_too(
     assert problems(project(rest='[worker.celery.systemd]\nProtectHome = "maybe"\n'), virtualenv)
 
 
-def test_virtualenv_without_python_is_found_with_its_key(tmp_path: Path) -> None:
+def test_virtualenv_without_python_is_reported_with_its_key(tmp_path: Path) -> None:
     found = "\n".join(problems(project(), tmp_path / "nothing"))
     assert "is not executable" in found
     assert "see the key virtualenv in" in found
 
 
-def test_name_that_systemd_knows_from_elsewhere_is_refused(virtualenv: Path) -> None:
+def test_name_of_an_existing_unit_is_refused(virtualenv: Path) -> None:
     desired = project()
     renamed = replace(desired, name="network")
     [problem] = [each for each in problems(renamed, virtualenv) if "network.target" in each]
@@ -91,7 +91,7 @@ def test_name_that_systemd_knows_from_elsewhere_is_refused(virtualenv: Path) -> 
     assert "change project.name" in problem
 
 
-def test_unit_in_procmans_own_directory_is_for_the_plan_to_judge(virtualenv: Path, tmp_path: Path) -> None:
+def test_existing_unit_in_procmans_directory_is_left_to_the_plan(virtualenv: Path, tmp_path: Path) -> None:
     desired = project()
     units = tmp_path / "units"
     units.mkdir()
@@ -117,13 +117,13 @@ def test_template_that_would_lose_tasks_is_refused(virtualenv: Path, line: str, 
     assert "fix the template" in found[0]
 
 
-def test_writable_path_that_is_missing_is_refused_with_the_command_that_makes_it(virtualenv: Path) -> None:
+def test_missing_writable_path_is_refused_with_the_command_that_creates_it(virtualenv: Path) -> None:
     [problem] = problems(project(more='writable_paths = ["/nowhere/media"]'), virtualenv)
     assert "install -d -o www-data /nowhere/media" in problem
     assert problems(project(systemd='sandbox = "off"', more='writable_paths = ["/nowhere/media"]'), virtualenv) == []
 
 
-def test_environment_file_that_is_missing_is_refused(virtualenv: Path) -> None:
+def test_missing_environment_file_is_refused(virtualenv: Path) -> None:
     [problem] = problems(project(more='environment_file = "/nowhere/celery.env"'), virtualenv)
     assert "/nowhere/celery.env does not exist" in problem
 
@@ -156,7 +156,7 @@ def test_host_without_a_running_systemd_is_refused_before_anything_is_written(
     assert 'backend = "supervisor"' in problem
 
 
-def test_user_whose_systemd_does_not_run_is_told_how_to_have_it_started(
+def test_user_without_a_running_systemd_gets_the_command_to_start_it(
     virtualenv: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nothing"))
@@ -172,7 +172,7 @@ def test_older_systemd_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "minimum_version = 247" in warning
 
 
-def test_user_scope_warns_of_what_only_root_can_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_user_scope_warns_of_limits_that_only_root_can_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(systemd_host, "LINGERING", tmp_path)
     monkeypatch.setattr(systemd_host, "time_limit", lambda *_: 120.0)
     desired = project(scope=USER_SCOPE, more='after = ["rabbitmq-server.service"]')
@@ -187,7 +187,7 @@ def test_user_scope_warns_of_what_only_root_can_mend(monkeypatch: pytest.MonkeyP
     assert warnings(desired) == []
 
 
-def test_only_a_unit_of_the_same_name_is_taken_over() -> None:
+def test_only_a_unit_of_the_same_name_is_adopted() -> None:
     names = ["catmaid-celery", "catmaid-celery-beat"]
     remaining(Path("/etc/systemd/system/catmaid-celery.service"), names)
     remaining(Path("/etc/systemd/system/catmaid.target"), names)
@@ -208,5 +208,5 @@ def test_only_a_unit_of_the_same_name_is_taken_over() -> None:
         ("1w 1d", 691200),
     ],
 )
-def test_span_of_time_is_read_as_systemctl_prints_it(span: str, expected: float | None) -> None:
+def test_time_span_of_systemctl_is_parsed(span: str, expected: float | None) -> None:
     assert systemd_host.seconds(span) == expected

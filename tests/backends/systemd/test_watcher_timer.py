@@ -1,4 +1,4 @@
-"""The timer and the service that look after the programs."""
+"""The watcher's timer and service."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def units(desired: Project) -> dict[str, str]:
     return {file.path.name: file.content for file in render(desired).files if "health" in file.path.name}
 
 
-def test_there_is_one_where_a_command_is_configured_and_a_program_is_to_be_healed() -> None:
+def test_watcher_needs_a_command_and_a_program_to_heal() -> None:
     assert list(units(project(rest=health()))) == ["catmaid-health.service", "catmaid-health.timer"]
     assert units(project()) == {}
     assert units(project(rest=health("heal = false"))) == {}
@@ -54,7 +54,7 @@ def test_timer_fires_at_the_configured_interval() -> None:
 @pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
 @pytest.mark.parametrize("sandbox", ["default", "off"])
 @pytest.mark.parametrize("version", [240, 249, 257])
-def test_nothing_is_written_that_the_oldest_systemd_does_not_know(scope: str, sandbox: str, version: int) -> None:
+def test_only_directives_of_the_minimum_version_are_rendered(scope: str, sandbox: str, version: int) -> None:
     desired = project(systemd=f'sandbox = "{sandbox}"\nminimum_version = {version}', scope=scope, rest=health())
     lines = units(desired)["catmaid-health.service"].splitlines()
     names = {line.partition("=")[0] for line in lines if "=" in line and not line.startswith("#")}
@@ -62,7 +62,7 @@ def test_nothing_is_written_that_the_oldest_systemd_does_not_know(scope: str, sa
     assert ("ProtectSystem" in names) is (scope == SYSTEM_SCOPE and sandbox == "default")
 
 
-def test_temporary_directory_is_shared_where_the_project_is_in_it() -> None:
+def test_temporary_directory_is_shared_if_the_project_is_in_it() -> None:
     desired = project(rest=health())
     assert "\nPrivateTmp=yes\n" in units(desired)["catmaid-health.service"]
     there = replace(desired, virtualenv=Path("/tmp/env"))
@@ -70,9 +70,7 @@ def test_temporary_directory_is_shared_where_the_project_is_in_it() -> None:
 
 
 @pytest.mark.parametrize("scope", [SYSTEM_SCOPE, USER_SCOPE])
-def test_systemd_reads_both_units_without_a_complaint(
-    scope: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_systemd_accepts_both_units(scope: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "systemd").mkdir()
     monkeypatch.setattr(systemd_host, "BOOTED", tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
@@ -82,7 +80,7 @@ def test_systemd_reads_both_units_without_a_complaint(
     assert [problem for problem in verify(missing, render(missing)) if "/nowhere/procman" in problem]
 
 
-def test_its_state_is_that_of_the_timer() -> None:
+def test_state_of_the_watcher_is_that_of_its_timer() -> None:
     assert unit_of(HEALER) == "catmaid-health.timer"
     assert units_of(HEALER) == ["catmaid-health.timer", "catmaid-health.service"]
     assert units_of(WORKER) == ["catmaid-celery.service"]
@@ -97,9 +95,7 @@ def test_its_state_is_that_of_the_timer() -> None:
         ("failed", True, State.FATAL, False),
     ],
 )
-def test_timer_that_does_not_run_was_stopped_by_somebody(
-    active: str, was_started: bool, state: State, desired: bool
-) -> None:
+def test_inactive_timer_was_stopped_on_purpose(active: str, was_started: bool, state: State, desired: bool) -> None:
     properties = {"LoadState": "loaded", "ActiveState": active, "InactiveExitTimestampMonotonic": str(int(was_started))}
     unit = Unit("catmaid-health.timer", properties)
     assert (state_of(unit), is_desired(unit, None, autostart=True)) == (state, desired)

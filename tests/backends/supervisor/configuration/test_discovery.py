@@ -1,4 +1,4 @@
-"""What is found of a supervisord that is already there."""
+"""Programs and files of an existing supervisord are found."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def test_programs_and_groups_are_read_with_their_lines(tmp_path: Path) -> None:
     assert (group.kind, group.line, group.members()) == ("group", 11, ["catmaid-app", "catmaid-celery"])
 
 
-def test_line_that_only_looks_like_a_header_is_none(tmp_path: Path) -> None:
+def test_line_that_resembles_a_header_is_no_section(tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     file.write_text("[program:a]\ncommand = x\n  [program:b]\n\n# [program:c]\n[x]\n[program:d]\ncommand=y\n")
     assert [(found.name, found.line) for found in discovery.read_programs(file)] == [("a", 1), ("d", 7)]
 
 
-def test_section_that_stands_twice_is_found_twice(tmp_path: Path) -> None:
+def test_repeated_section_is_returned_twice(tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     file.write_text("[program:a]\ncommand = x\nuser = one\n[program:a]\nuser = two\n")
     found = discovery.read_programs(file)
@@ -69,7 +69,7 @@ def test_file_that_supervisord_cannot_read_is_named(tmp_path: Path) -> None:
         discovery.read_programs(tmp_path / "missing.conf")
 
 
-def test_configuration_is_looked_for_where_supervisor_looks(tmp_path: Path) -> None:
+def test_configurations_are_found_in_supervisors_search_order(tmp_path: Path) -> None:
     for path in ("etc/supervisor/supervisord.conf", "etc/supervisord.conf", "opt/etc/supervisord.conf"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
@@ -84,7 +84,7 @@ def test_configuration_is_looked_for_where_supervisor_looks(tmp_path: Path) -> N
     ]
 
 
-def test_configuration_in_a_closed_directory_is_passed_over() -> None:
+def test_configuration_in_an_inaccessible_directory_is_skipped() -> None:
     with public_directory() as root:
         for path in ("etc/supervisor", "opt"):
             (root / path).mkdir(parents=True)
@@ -96,7 +96,7 @@ def _assert_nothing_found(root: Path) -> None:
     assert discovery.find_configurations({"PATH": str(root / "opt/bin")}, root) == ()
 
 
-def test_places_of_the_distributions_are_those_supervisor_looks_in() -> None:
+def test_default_files_are_in_supervisors_search_path() -> None:
     assert [str(path) for path in DEFAULT_FILES] == ServerOptions().searchpaths[-2:]
 
 
@@ -110,12 +110,14 @@ def test_places_of_the_distributions_are_those_supervisor_looks_in() -> None:
         ("single.conf", None),
     ],
 )
-def test_include_pattern_must_leave_room_for_a_name(tmp_path: Path, include: str, expected: str | None) -> None:
+def test_include_pattern_needs_one_asterisk_in_the_file_name(
+    tmp_path: Path, include: str, expected: str | None
+) -> None:
     found = discovery.include_for(main_file(tmp_path, include))
     assert found == (str(tmp_path / expected) if expected else None)
 
 
-def test_values_are_expanded_as_supervisord_does() -> None:
+def test_values_are_expanded_as_by_supervisord() -> None:
     [program] = sections_of(
         "[program:worker]\n"
         "command=%(here)s/bin/celery -n %(program_name)s@%%h 'two words'\n"

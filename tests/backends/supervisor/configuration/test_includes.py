@@ -1,4 +1,4 @@
-"""Files are found by the patterns of `[include]` as supervisord finds them."""
+"""Files match the patterns of `[include]` as in supervisord."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from procman.backends.supervisor.configuration.includes import included, matched
         (".hidden/a.conf", "*/a.conf"),
     ],
 )
-def test_file_to_be_is_matched_as_one_that_is_there(tmp_path: Path, name: str, pattern: str) -> None:
+def test_future_file_is_matched_like_an_existing_one(tmp_path: Path, name: str, pattern: str) -> None:
     path = tmp_path / name
     before = matched(path, f"{tmp_path}/{pattern}")
     path.parent.mkdir(parents=True)
@@ -33,7 +33,7 @@ def test_file_to_be_is_matched_as_one_that_is_there(tmp_path: Path, name: str, p
     assert before == (path in [Path(found).resolve() for found in included([f"{tmp_path}/{pattern}"])])
 
 
-def test_order_is_that_of_the_patterns_and_then_of_the_names(tmp_path: Path) -> None:
+def test_files_are_ordered_by_pattern_then_by_name(tmp_path: Path) -> None:
     for name in ("b.conf", "d.conf", "a.ini"):
         (tmp_path / name).touch()
     patterns = [f"{tmp_path}/*.ini", f"{tmp_path}/*.conf"]

@@ -1,4 +1,4 @@
-"""supervisord's own configuration file is read as supervisord reads it."""
+"""supervisord's main configuration file is read as by supervisord."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ files = /etc/supervisor/conf.d/*.conf
 """
 
 
-def test_debians_file_is_understood() -> None:
+def test_main_file_of_debian_is_read() -> None:
     main = parse_main_file(MAIN, DEBIAN)
     assert main.address == Path("/var/run/supervisor.sock")
     assert main.pid_file == Path("/var/run/supervisord.pid")
@@ -75,13 +75,13 @@ def test_include_patterns_are_absolute_and_in_order() -> None:
         "[inet_http_server]\nport=http\n",
     ],
 )
-def test_what_is_wrong_names_the_file(text: str) -> None:
+def test_error_names_the_file(text: str) -> None:
     with pytest.raises(ProcmanError, match=str(MAIN)) as caught:
         parse_main_file(MAIN, text)
     assert caught.value.hint
 
 
-def test_file_that_does_not_exist_is_told_from_one_that_is_broken(tmp_path: Path) -> None:
+def test_missing_file_raises_another_error_than_an_invalid_one(tmp_path: Path) -> None:
     with pytest.raises(NoConfiguration, match="supervisord's configuration file does not exist"):
         read_main_file(tmp_path / "supervisord.conf")
 

@@ -1,4 +1,4 @@
-"""What supervisor's own parser complains of is told without the values it complains of (S2)."""
+"""Errors of supervisor's parser are reported without values from the file (S2)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("content", REFUSED)
-def test_complaint_names_file_and_option_but_no_value(content: str, tmp_path: Path) -> None:
+def test_error_names_file_and_option_but_no_value(content: str, tmp_path: Path) -> None:
     file = tmp_path / "x.conf"
     with pytest.raises(Unreadable) as caught:
         read(Source(tmp_path / "main.conf", "[supervisord]\n"), [Source(file, content)], [])
@@ -45,7 +45,7 @@ def test_complaint_names_file_and_option_but_no_value(content: str, tmp_path: Pa
         ("[program:x]\nhunter2\ncommand=x\nhunter2\n", 2, "and 1 more like it"),
     ],
 )
-def test_malformed_file_is_told_by_line_without_what_stands_in_it(content: str, line: int, why: str) -> None:
+def test_error_of_a_malformed_file_names_the_line_without_its_content(content: str, line: int, why: str) -> None:
     with pytest.raises(Malformed) as caught:
         read_sections(Path("/etc/x.conf"), content)
     assert caught.value.message.startswith(f"/etc/x.conf:{line}: supervisord cannot read it: ")
@@ -53,6 +53,6 @@ def test_malformed_file_is_told_by_line_without_what_stands_in_it(content: str, 
     assert "hunter2" not in f"{caught.value.message}{caught.value.hint}"
 
 
-def test_other_words_are_left_as_they_are() -> None:
+def test_other_messages_are_unchanged() -> None:
     said = "The directory named as part of the path /var/log/x does not exist in section 'program:x' (file: '/x.conf')"
     assert without_content(f"{said}\n") == said

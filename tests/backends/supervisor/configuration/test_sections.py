@@ -1,4 +1,4 @@
-"""Sections are found where supervisor's own parser finds them."""
+"""Sections are parsed as by supervisor's own parser."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ FRAGMENTS = st.sampled_from(
 
 
 @given(st.lists(FRAGMENTS, max_size=12))
-def test_every_section_and_value_is_as_supervisor_reads_it(lines: list[str]) -> None:
+def test_sections_and_values_match_supervisors_parser(lines: list[str]) -> None:
     text = "[first]\n" + "\n".join(lines)
     parser = UnhosedConfigParser()
     try:
         parser.read_string(text)
-    except Exception:  # supervisor would not read it either
+    except Exception:  # supervisor cannot read it either
         return
     theirs = {
         name: {key: _joined(value) for key, value in parser._sections[name].items()} for name in parser.sections()
@@ -61,7 +61,7 @@ def test_every_section_and_value_is_as_supervisor_reads_it(lines: list[str]) -> 
 
 
 @given(st.lists(FRAGMENTS | st.sampled_from(["rubbish", "  rubbish", "=x", " = x", "[]", "[ first]"]), max_size=12))
-def test_refused_lines_and_options_that_count_are_as_supervisor_reads_them(lines: list[str]) -> None:
+def test_refused_lines_and_effective_options_match_supervisors_parser(lines: list[str]) -> None:
     text = "\n".join(lines)
     parser = UnhosedConfigParser()
     try:
@@ -80,7 +80,7 @@ def test_refused_lines_and_options_that_count_are_as_supervisor_reads_them(lines
 def _refusal(error: configparser.ParsingError) -> tuple[int, str]:
     if isinstance(error, configparser.MissingSectionHeaderError):
         return error.lineno, "there is no [section] above this line"
-    # One of a single line, as of Python 3.13, is in no list.
+    # Since Python 3.13, an error in a single line is not in this list.
     refused = [line for line, _ in error.errors] or [getattr(error, "lineno", 0)]
     more = f", and {len(refused) - 1} more like it" if refused[1:] else ""
     return refused[0], f"this line is neither a [section] nor NAME=VALUE{more}"
@@ -91,11 +91,11 @@ def _joined(value: str) -> str:
 
 
 @given(st.text(alphabet=string.ascii_lowercase + "[]=:;# \n\t%,", max_size=60))
-def test_any_text_is_read_without_an_error(text: str) -> None:
+def test_any_text_is_parsed_without_an_error(text: str) -> None:
     sections_of(text)
 
 
-def test_section_knows_its_lines() -> None:
+def test_section_has_its_line_numbers() -> None:
     text = "; head\n[program:a]\ncommand=x\n  y\n\n; about b\n[program: b ]\n"
     first, second = sections_of(text)
     assert (first.kind, first.name, first.line, first.end) == ("program", "a", 2, 4)

@@ -1,4 +1,4 @@
-"""Sections are taken over from a file of somebody else, and the rest of it stays."""
+"""Adopted sections are removed from an unmanaged file, and the rest of it is kept."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ priority=5
 """
 
 
-def test_what_is_not_taken_stays_byte_for_byte() -> None:
+def test_other_bytes_of_the_file_are_unchanged() -> None:
     assert (
         takeover(FILE, CATMAID, NAMES)
         == """; CATMAID\r
@@ -57,18 +57,18 @@ priority=5
     )
 
 
-def test_file_without_our_programs_is_not_changed() -> None:
+def test_file_without_procmans_programs_is_unchanged() -> None:
     text = CATMAID + "[group:g]\nprograms = a ,  ; first\n\n  b\n"
     assert takeover(FILE, text, {"somebody-else"}) == text
 
 
-def test_nothing_is_left_of_a_file_that_was_all_ours(tmp_path: Path) -> None:
+def test_nothing_is_left_of_a_file_with_only_adopted_sections(tmp_path: Path) -> None:
     file = tmp_path / "ours.conf"
     file.write_text("[program:catmaid-celery]\ncommand=x\n\n[group:catmaid]\nprograms=catmaid-celery\n")
     assert remaining(file, NAMES) is None
 
 
-def test_file_that_does_not_exist_needs_no_rights(tmp_path: Path) -> None:
+def test_missing_file_is_not_reported_as_a_lack_of_permission(tmp_path: Path) -> None:
     with pytest.raises(ProcmanError) as caught:
         remaining(tmp_path / "nope", NAMES)
     assert caught.value.message == f"{tmp_path}/nope does not exist"
@@ -77,7 +77,7 @@ def test_file_that_does_not_exist_needs_no_rights(tmp_path: Path) -> None:
         remaining(tmp_path, NAMES)
 
 
-def test_line_ends_stay(tmp_path: Path) -> None:
+def test_line_ends_are_kept(tmp_path: Path) -> None:
     file = tmp_path / "theirs.conf"
     file.write_bytes(b"[program:a]\r\ncommand=x\r\n[program:catmaid-celery]\r\ncommand=y\r\n")
     assert remaining(file, NAMES) == "[program:a]\r\ncommand=x\r\n"
@@ -95,21 +95,21 @@ def test_line_ends_stay(tmp_path: Path) -> None:
         ("programs=a,catmaid-celery", "programs=a"),
     ],
 )
-def test_only_our_names_leave_a_group(text: str, expected: str) -> None:
+def test_only_adopted_names_are_removed_from_a_group(text: str, expected: str) -> None:
     assert takeover(FILE, f"[group:g]\n{text}", NAMES) == f"[group:g]\n{expected}"
 
 
 @pytest.mark.parametrize("kind", ["program", "fcgi-program", "eventlistener"])
-def test_every_kind_of_program_is_taken(kind: str) -> None:
+def test_every_kind_of_program_is_adopted(kind: str) -> None:
     assert takeover(FILE, f"[{kind}:catmaid-celery] ; x\ncommand=x\n[x]\n", NAMES) == "[x]\n"
 
 
-def test_group_that_has_the_name_of_a_program_and_others_in_it_is_left_to_a_person() -> None:
+def test_group_named_like_a_program_with_other_members_is_refused() -> None:
     with pytest.raises(ProcmanError, match=r"theirs\.conf:3: .* but also contains a"):
         takeover(FILE, "[x]\n\n[group:catmaid-celery]\nprograms=a,catmaid-celery\n", NAMES)
 
 
-def test_group_that_is_empty_already_is_somebody_elses_business() -> None:
+def test_empty_group_is_kept() -> None:
     assert takeover(FILE, "[group:g]\nprograms=\n", NAMES) == "[group:g]\nprograms=\n"
 
 
@@ -134,7 +134,7 @@ LINES = st.sampled_from(
 
 
 @given(st.lists(LINES, max_size=12))
-def test_supervisor_reads_the_rest_as_before_and_nothing_of_ours(lines: list[str]) -> None:
+def test_supervisor_reads_the_remaining_sections_unchanged(lines: list[str]) -> None:
     text = "[supervisord]\n" + "\n".join(lines) + "\n"
     before = _parsed(text)
     assume(before is not None)
@@ -144,7 +144,7 @@ def test_supervisor_reads_the_rest_as_before_and_nothing_of_ours(lines: list[str
     for name in [name for name in expected if name.startswith("group:")]:
         members = expected[name].get("programs")
         assume(not any("\n" in member for member in members or ()))
-        # One section in several places is judged place by place: not what this test is about.
+        # A repeated section is handled place by place; this test does not cover that.
         assume(text.count(f"[{name}]") == 1)
         if members and not [member for member in members if member != "catmaid-celery"]:
             del expected[name]
