@@ -24,24 +24,24 @@ class Pairs:
     """The same number of runs of each command, taken in turn."""
 
     ours: Sequence[Run]
-    theirs: Sequence[Run]
+    other: Sequence[Run]
 
     def ratio(self, figure: str) -> str:
-        """Return `ours` divided by `theirs`, pair by pair: the median, and in brackets minimum and maximum."""
+        """Return `ours` divided by `other`, pair by pair: the median, and in brackets minimum and maximum."""
         ratios = [
-            getattr(one, figure) / getattr(other, figure) for one, other in zip(self.ours, self.theirs, strict=True)
+            getattr(one, figure) / getattr(another, figure) for one, another in zip(self.ours, self.other, strict=True)
         ]
         return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
     def medians(self, figure: str) -> tuple[float, float]:
-        """Return the medians of `ours` and `theirs`."""
-        ours, theirs = ([getattr(run, figure) for run in runs] for runs in (self.ours, self.theirs))
-        return statistics.median(ours), statistics.median(theirs)
+        """Return the medians of `ours` and `other`."""
+        ours, other = ([getattr(run, figure) for run in runs] for runs in (self.ours, self.other))
+        return statistics.median(ours), statistics.median(other)
 
 
-def measure(ours: Sequence[str], theirs: Sequence[str], *, pairs: int, statuses: Sequence[int] = (0,)) -> Pairs:
-    """Run `ours` and `theirs` in turn, `pairs` times after one uncounted run; each must exit with one of `statuses`."""
-    runs = [(_run(ours, statuses), _run(theirs, statuses)) for _ in range(pairs + 1)]
+def measure(ours: Sequence[str], other: Sequence[str], *, pairs: int, statuses: Sequence[int] = (0,)) -> Pairs:
+    """Run `ours` and `other` in turn, `pairs` times after one uncounted run; each must exit with one of `statuses`."""
+    runs = [(_run(ours, statuses), _run(other, statuses)) for _ in range(pairs + 1)]
     return Pairs(*zip(*runs[1:], strict=True))
 
 
@@ -59,15 +59,15 @@ def _run(command: Sequence[str], statuses: Sequence[int]) -> Run:
 
 def row(name: str, pairs: Pairs) -> str:
     """Return a row of a Markdown table: wall time and memory of both commands, and the ratios."""
-    ours, theirs = pairs.medians("wall_seconds")
-    memory, their_memory = pairs.medians("memory_mib")
+    ours, other = pairs.medians("wall_seconds")
+    memory, other_memory = pairs.medians("memory_mib")
     return (
-        f"| {name} | {ours:.3f} s | {theirs:.3f} s | {pairs.ratio('wall_seconds')} | {pairs.ratio('cpu_seconds')} "
-        f"| {memory:.0f} MiB | {their_memory:.0f} MiB | {pairs.ratio('memory_mib')} |"
+        f"| {name} | {ours:.3f} s | {other:.3f} s | {pairs.ratio('wall_seconds')} | {pairs.ratio('cpu_seconds')} "
+        f"| {memory:.0f} MiB | {other_memory:.0f} MiB | {pairs.ratio('memory_mib')} |"
     )
 
 
 HEADER = (
-    "| | ours | theirs | wall ratio | CPU ratio | our memory | their memory | memory ratio |\n"
+    "| | first | second | wall ratio | CPU ratio | first memory | second memory | memory ratio |\n"
     "|---|---|---|---|---|---|---|---|"
 )

@@ -50,7 +50,7 @@ def test_unknown_shell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.supervisord
-def test_names_of_what_is_installed_are_completed(product: Product) -> None:
+def test_names_of_installed_programs_and_projects_are_completed(product: Product) -> None:
     sleeps = "\n".join(f'[command.{name}]\nargv = ["sleep", "1000"]\nlauncher = false' for name in ("crop", "cut"))
     product.configure(sleeps)
     product.procman("install")

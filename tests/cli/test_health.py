@@ -99,21 +99,21 @@ def test_broker_that_cannot_be_queried_is_reported(product: Product) -> None:
 
 
 def test_watch_refreshes_the_output_until_it_is_interrupted(product: Product) -> None:
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     command = [sys.executable, "-m", "procman", "--config", str(product.configuration), "health", "--watch"]
     environment = {**product.environment, "TERM": "xterm"}
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=theirs, env=environment) as process:
-        os.close(theirs)
+    with subprocess.Popen(command, stdout=terminal, stderr=terminal, stdin=terminal, env=environment) as process:
+        os.close(terminal)
         shown = bytearray()
 
         def is_shown_twice() -> bool:
-            shown.extend(os.read(ours, 4096))
+            shown.extend(os.read(controller, 4096))
             return shown.count(b"no problems found") >= 2
 
         eventually(is_shown_twice, "it is shown twice")
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
-    os.close(ours)
+    os.close(controller)
     assert b"Traceback" not in shown
 
 

@@ -165,7 +165,7 @@ def test_adopted_program_finishes_its_task_and_the_rest_of_its_file_is_kept(exis
 
 def test_file_that_another_supervisord_reads_is_not_adopted(existing: ExistingSupervisord) -> None:
     product = existing.product
-    file = existing.write("conf.d/theirs.conf", "[program:catmaid-a]\ncommand=sleep 3000\n")
+    file = existing.write("conf.d/unmanaged.conf", "[program:catmaid-a]\ncommand=sleep 3000\n")
     before = file.read_bytes()
     existing.start()
     eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-a").stdout, "the unmanaged program runs")
@@ -267,7 +267,7 @@ def test_failed_move_is_undone(existing: ExistingSupervisord) -> None:
 def test_failed_adoption_restores_the_adopted_program(existing: ExistingSupervisord) -> None:
     """R4."""
     product = existing.product
-    unmanaged = existing.write("conf.d/old.conf", "; theirs\n[program:catmaid-b]\ncommand=sleep 3000\n")
+    unmanaged = existing.write("conf.d/old.conf", "; a comment\n[program:catmaid-b]\ncommand=sleep 3000\n")
     before = unmanaged.read_bytes()
     existing.start()
     eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid-b").stdout, "the unmanaged program runs")
@@ -293,7 +293,7 @@ def test_failed_adoption_restores_the_adopted_program(existing: ExistingSupervis
     assert list(product.status()) == ["catmaid-a"]
 
     assert adopt(a="1000", b="2000").returncode == 0
-    assert unmanaged.read_text() == "; theirs\n"
+    assert unmanaged.read_text() == "; a comment\n"
     product.procman("rollback")
     is_restored()
 

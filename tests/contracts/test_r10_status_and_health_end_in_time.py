@@ -42,7 +42,7 @@ while True:
 
 
 @pytest.mark.parametrize("fault", HANGING)
-def test_commands_end_in_time_and_report_what_is_unknown(host: AttackedHost, fault: str) -> None:
+def test_commands_end_in_time_and_report_unknown_states(host: AttackedHost, fault: str) -> None:
     for name, text in (("__init__", ""), ("__main__", CELERY)):
         host.write(f"/opt/catmaid/celery/{name}.py", text)
     host.configure(rest="[worker.worker]\n")

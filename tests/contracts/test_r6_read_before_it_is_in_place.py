@@ -40,9 +40,9 @@ def test_file_that_supervisord_cannot_read_is_not_installed(host: AttackedHost, 
 
 def test_unmanaged_file_that_supervisord_cannot_read_is_named(host: AttackedHost) -> None:
     host.procman("install")
-    host.write("/etc/procman/supervisor/conf.d/theirs.conf", "[program:theirs]\nnonsense\n")
+    host.write("/etc/procman/supervisor/conf.d/unmanaged.conf", "[program:unmanaged]\nnonsense\n")
     host.configure(rest="[environment]\nTURN = 'new'\n")
     refused = host.procman("install", check=False)
     assert refused.returncode == 1
-    assert "/etc/procman/supervisor/conf.d/theirs.conf" in refused.stderr
+    assert "/etc/procman/supervisor/conf.d/unmanaged.conf" in refused.stderr
     assert "TURN" not in host.path("/etc/procman/catmaid/catmaid-one.sh").read_text()

@@ -88,12 +88,12 @@ LIFE = (
 @pytest.mark.parametrize("backend", ["embedded", "existing"])
 def test_purge_after_faults_and_edits_restores_the_host_byte_for_byte(host: AttackedHost, backend: str) -> None:
     if backend == "existing":
-        host.root("mkdir -p /etc/theirs/conf.d")
-        host.write("/etc/theirs/supervisord.conf", THEIRS)
-        host.write("/etc/theirs/conf.d/theirs.conf", "[program:theirs]\ncommand=sleep 1000\n", 0o604)
+        host.root("mkdir -p /etc/other/conf.d")
+        host.write("/etc/other/supervisord.conf", OTHER)
+        host.write("/etc/other/conf.d/other.conf", "[program:other]\ncommand=sleep 1000\n", 0o604)
         host.configure(text=TOML.replace('mode = "embedded"', EXISTING))
-        host.root(f"{host.python} -m supervisor.supervisord -c /etc/theirs/supervisord.conf")
-    host.write("/var/log/theirs.log", "of another program\n", 0o640)
+        host.root(f"{host.python} -m supervisor.supervisord -c /etc/other/supervisord.conf")
+    host.write("/var/log/other.log", "of another program\n", 0o640)
     text = host.path(CONFIGURATION).read_text()
     before = written(host)
     for turn, words in enumerate(LIFE):
@@ -116,25 +116,25 @@ def test_purge_after_faults_and_edits_restores_the_host_byte_for_byte(host: Atta
     host.procman("uninstall --purge")
     host.write(CONFIGURATION, text)
     after = written(host)
-    theirs = ("/etc/theirs/supervisord.", "/var/log/theirs")
-    assert {path for path in after.keys() ^ before.keys() if not path.startswith(theirs)} == set()
+    other = ("/etc/other/supervisord.", "/var/log/other")
+    assert {path for path in after.keys() ^ before.keys() if not path.startswith(other)} == set()
     assert [path for path in before if after[path] != before[path] and not path.endswith(".log")] == []
 
 
-EXISTING = """configuration = "/etc/theirs/supervisord.conf"
-include = "/etc/theirs/conf.d/*.conf"
+EXISTING = """configuration = "/etc/other/supervisord.conf"
+include = "/etc/other/conf.d/*.conf"
 """
 
-THEIRS = """[supervisord]
+OTHER = """[supervisord]
 user=root
-logfile=/etc/theirs/supervisord.log
-pidfile=/etc/theirs/supervisord.pid
+logfile=/etc/other/supervisord.log
+pidfile=/etc/other/supervisord.pid
 [unix_http_server]
-file=/etc/theirs/supervisord.sock
+file=/etc/other/supervisord.sock
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
-serverurl=unix:///etc/theirs/supervisord.sock
+serverurl=unix:///etc/other/supervisord.sock
 [include]
 files=conf.d/*.conf
 """

@@ -36,7 +36,7 @@ def test_success_usage_and_configuration(host: AttackedHost) -> None:
     assert status(host, "diff --exit-code") == 0
     for command in COMMANDS:
         assert status(host, f"{command} --no-such-option") == (3 if command == "health" else 2)
-    assert status(host, "status nobody") == 2
+    assert status(host, "status no-such-program") == 2
     host.configure(rest="[worker.x]\nnonsense = 1\n")
     assert status(host, "install") == 2
     assert status(host, "health") == 1, "healthy, but procman.toml has changed since the install"

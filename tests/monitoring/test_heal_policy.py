@@ -52,7 +52,7 @@ class Story:
     actions: list[str]
 
 
-def tell(observations: Sequence[Observation], settings: HealthSettings = SETTINGS, case: Case | None = None) -> Story:
+def play(observations: Sequence[Observation], settings: HealthSettings = SETTINGS, case: Case | None = None) -> Story:
     story = Story(case or Case(NAME), [], [], [])
     for number, observation in enumerate(observations):
         decided = decide(story.case, observation, settings, 1000 + 30.0 * number, 5000 + 30.0 * number)
@@ -65,7 +65,7 @@ def tell(observations: Sequence[Observation], settings: HealthSettings = SETTING
 
 def given(observations: Sequence[Observation], settings: HealthSettings = SETTINGS) -> list[tuple[int, Order]]:
     """Return the orders, each with the number of its check."""
-    orders = tell(observations, settings).orders
+    orders = play(observations, settings).orders
     return [(number, order) for number, ordered in enumerate(orders, 1) for order in ordered]
 
 
@@ -164,14 +164,14 @@ def test_new_process_has_no_failures() -> None:
 
 def test_never_more_restarts_than_allowed_within_the_hour() -> None:
     observations = [replace(FROZEN, process=str(look // 3)) for look in range(60)]
-    story = tell(observations)
+    story = play(observations)
     assert sum(Order.STOP in orders for orders in story.orders) == SETTINGS.restarts_per_hour
     assert story.events.count("gave-up") == 1
 
 
 def test_healing_resumes_after_an_hour() -> None:
     observations = [replace(FROZEN, process=str(look // 3)) for look in range(150)]
-    stopped = [number for number, orders in enumerate(tell(observations).orders) if Order.STOP in orders]
+    stopped = [number for number, orders in enumerate(play(observations).orders) if Order.STOP in orders]
     assert stopped == [2, 5, 8, 122, 125, 128]
 
 
@@ -201,7 +201,7 @@ def test_wall_clock_that_is_set_back_changes_nothing() -> None:
 def test_each_step_of_healing_is_one_event() -> None:
     after = replace(WELL, process="200")
     importing = replace(after, phase="importing", results=(Result("PM203", NAME, Level.OK, "importing"),))
-    story = tell([WELL, *[FROZEN] * 6, importing, importing, after, after])
+    story = play([WELL, *[FROZEN] * 6, importing, importing, after, after])
     assert story.events == ["found", "healing", "healing", "healed"]
     assert story.actions == [
         "sent SIGTERM for a graceful restart",
@@ -212,13 +212,13 @@ def test_each_step_of_healing_is_one_event() -> None:
 
 
 def test_problem_and_its_end_are_one_event_each() -> None:
-    story = tell([*[DISCONNECTED] * 40, *[WELL] * 3, *[DISCONNECTED] * 40])
+    story = play([*[DISCONNECTED] * 40, *[WELL] * 3, *[DISCONNECTED] * 40])
     assert story.events == ["found", "recovered", "found"]
 
 
 def test_end_has_the_code_of_the_problem_and_waits_until_the_program_works() -> None:
     case = Case(NAME, process="100", told="CRITICAL PM301")
-    assert tell([STOPPING, replace(WELL, phase="importing")], case=case).events == []
+    assert play([STOPPING, replace(WELL, phase="importing")], case=case).events == []
     decided = decide(case, WELL, SETTINGS, 0.0, 0.0)
     assert [(event.what, event.code, event.level) for event in decided.events] == [("recovered", "PM301", "OK")]
 
@@ -229,9 +229,9 @@ def test_restart_that_was_ordered_is_not_reported_as_an_observation() -> None:
         return replace(WELL, state=RUNNING._replace(state=state), results=(result,), phase=None)
 
     way = [*[FROZEN] * 3, *[during(State.STOPPING)] * 9, *[during(State.STARTING)] * 9, replace(WELL, process="200")]
-    assert tell(way).events == ["found", "healing", "healed"]
-    assert tell([*[FROZEN] * 3, *[during(State.BACKOFF)] * 9]).events == ["found", "healing", "found"]
-    assert tell([during(State.STOPPING)] * 9).events == ["found"]
+    assert play(way).events == ["found", "healing", "healed"]
+    assert play([*[FROZEN] * 3, *[during(State.BACKOFF)] * 9]).events == ["found", "healing", "found"]
+    assert play([during(State.STOPPING)] * 9).events == ["found"]
 
 
 @pytest.mark.parametrize(("state", "seconds"), [(State.STARTING, 10), (State.STOPPING, 600)])
@@ -247,16 +247,16 @@ def test_start_or_stop_by_command_is_an_event_only_if_it_takes_too_long(state: S
 
 
 def test_short_problem_is_no_event() -> None:
-    assert tell([DISCONNECTED, DISCONNECTED, WELL, FROZEN, WELL, UNDECIDED, WELL]).events == []
+    assert play([DISCONNECTED, DISCONNECTED, WELL, FROZEN, WELL, UNDECIDED, WELL]).events == []
 
 
 def test_held_and_unhealed_programs_have_events() -> None:
-    assert tell([replace(FROZEN, held=True)] * 9).events == ["found"]
-    assert tell([replace(FROZEN, program=replace(PROGRAM, heal=False))] * 9).events == ["found"]
+    assert play([replace(FROZEN, held=True)] * 9).events == ["found"]
+    assert play([replace(FROZEN, program=replace(PROGRAM, heal=False))] * 9).events == ["found"]
 
 
 def test_program_stopped_on_purpose_has_no_events() -> None:
-    assert tell([replace(FATAL, state=FATAL.state._replace(desired=False))] * 9).events == []
+    assert play([replace(FATAL, state=FATAL.state._replace(desired=False))] * 9).events == []
 
 
 def test_event_names_the_running_tasks() -> None:

@@ -91,7 +91,7 @@ def test_events_of_procman_and_programs_are_merged_by_time(installed: Installed)
     said = {
         "at": first.since - 1,
         "what": "healing",
-        "program": "of-somebody-else",
+        "program": "another-program",
         "by": "root",
         "reason": "a\x1b[31m",
     }

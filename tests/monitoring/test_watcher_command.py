@@ -58,10 +58,12 @@ def test_root_runs_nothing_that_others_can_modify(tmp_path: Path, what: str) -> 
     interpreter.symlink_to("/bin/sh") if what != "its interpreter" else interpreter.write_text("")
     command.write_text(f"#!{interpreter}\n")
     command.chmod(0o755)
-    theirs = {"the command": command, "its interpreter": interpreter, "a directory on the way": tmp_path / "bin"}[what]
-    os.chown(theirs, NOBODY.pw_uid, -1)
+    changeable = {"the command": command, "its interpreter": interpreter, "a directory on the way": tmp_path / "bin"}[
+        what
+    ]
+    os.chown(changeable, NOBODY.pw_uid, -1)
     found = watcher_problems(project(str(command)))
-    assert any(str(theirs) in problem and "refusing to let root run" in problem for problem in found)
+    assert any(str(changeable) in problem and "refusing to let root run" in problem for problem in found)
     of_a_user = project(str(command), scope=Scope.USER)
     assert watcher_problems(of_a_user) == []
 

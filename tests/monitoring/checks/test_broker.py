@@ -120,7 +120,7 @@ def test_other_transports_have_no_guest_account() -> None:
     assert list(check_default_credentials(running(broker=facts(transport="redis", default_credentials=True)))) == []
 
 
-def test_a_socket_is_on_this_host() -> None:
+def test_socket_is_on_this_host() -> None:
     assert is_here("/run/redis/redis.sock")
 
 

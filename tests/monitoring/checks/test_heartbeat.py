@@ -59,7 +59,7 @@ def test_figures_of_the_heartbeat_are_among_the_values() -> None:
     assert result.values == {"slots": 2, "busy": 2, "reserved": 0, "finished": 7, "messages": 12}
 
 
-def test_a_program_without_a_process_has_no_verdict() -> None:
+def test_program_without_a_process_has_no_verdict() -> None:
     each = snapshot(heartbeat(), state=state(State.BACKOFF))
     assert not any(list(check_verdict(code, running(each))) for code in CODES)
 
