@@ -64,7 +64,7 @@ docs: $(READY) ## regenerate the tables of docs/configuration.md and the man pag
 	$(BIN)/python -m scripts.man_pages man
 
 site: $(READY) ## build the documentation as a site with search, in .build/site
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 units: $(READY) ## render units/ again, after changing a template
 	$(BIN)/python -m tests.render_units
