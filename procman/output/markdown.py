@@ -16,7 +16,7 @@ BLOCK = re.compile(
     re.MULTILINE,
 )
 LINK = re.compile(r"\[([^\]]+)\]\(([^)\s]+)\)")
-PAGE = re.compile(r"(\w+)\.md(?:#(pm\d{3})|#.*)?")
+PAGE = re.compile(r"([\w-]+)\.md(?:#(pm\d{3})|#.*)?")
 UNDERLINES = {1: "=", 2: "-", 3: "~"}
 """By the level of the heading; deeper ones have none."""
 

@@ -53,6 +53,7 @@ def test_a_wide_table_shows_each_row_with_the_names_of_its_columns() -> None:
         ("[health.md](health.md)", "`procman explain health`"),
         ("[status](status.md)", "`procman explain status`"),
         ("[holds](health.md#holds)", "holds (`procman explain health`)"),
+        ("[move](move-backend.md)", "move (`procman explain move-backend`)"),
         ("[PM301](checks.md#pm301)", "`procman explain PM301`"),
         ("[stuck](checks.md#pm301)", "stuck (`procman explain PM301`)"),
         ("[below](#below)", "below"),
