@@ -48,7 +48,8 @@ class Completed:
         if self.status == 0:
             return self
         lines = (self.stderr or self.stdout).strip().splitlines()[-5:]
-        raise ProcmanError(f"{_shown(self.argv)} ended with status {self.status}", hint="\n".join(lines))
+        ending = f"exited with status {self.status}" if self.status > 0 else f"was killed by signal {-self.status}"
+        raise ProcmanError(f"{_shown(self.argv)} {ending}", hint="\n".join(lines))
 
 
 class _Credentials(TypedDict, total=False):
@@ -78,7 +79,7 @@ def capture(
         stdout, stderr = _converse(process, stdin.encode(), time.monotonic() + timeout)
     except (TimeoutError, subprocess.TimeoutExpired):
         _kill_session(process)
-        raise ProcmanError(f"{_shown(argv)} gave no answer within {timeout:g} s and was killed") from None
+        raise ProcmanError(f"{_shown(argv)} did not finish within {timeout:g} s and was killed") from None
     except _Endless:
         _kill_session(process)
         raise ProcmanError(f"{_shown(argv)} printed more than {MAX_BYTES // 1024**2} MiB and was killed") from None

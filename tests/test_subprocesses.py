@@ -50,9 +50,14 @@ def _is_gone(pid: int) -> bool:
 def test_stream_of_a_failed_process_raises_its_last_lines() -> None:
     running = stream(["sh", "-c", "echo out; echo because >&2; exit 3"], environment=CLEAN_ENVIRONMENT)
     assert next(running) == "out\n"
-    with pytest.raises(ProcmanError, match="status 3") as raised:
+    with pytest.raises(ProcmanError, match="exited with status 3") as raised:
         next(running)
     assert raised.value.hint == "because"
+
+
+def test_process_that_a_signal_killed_is_reported_with_the_signal() -> None:
+    with pytest.raises(ProcmanError, match=r"kill -9 \$\$ was killed by signal 9$"):
+        capture(["sh", "-c", "kill -9 $$"], environment=CLEAN_ENVIRONMENT, timeout=30).checked()
 
 
 def test_stream_of_a_missing_command_is_an_error() -> None:
@@ -95,6 +100,6 @@ def test_process_that_prints_too_much_is_killed(tmp_path: Path, stream: int) -> 
 )
 def test_process_that_exceeds_the_timeout_is_killed(script: str) -> None:
     begun = time.monotonic()
-    with pytest.raises(ProcmanError, match=r"no answer within 0\.5 s and was killed"):
+    with pytest.raises(ProcmanError, match=r"did not finish within 0\.5 s and was killed"):
         run_shell(script, timeout=0.5)
     assert time.monotonic() - begun < 20

@@ -85,7 +85,8 @@ class Document:
             case Mapping():
                 return value
             case [Mapping() as only]:
-                self.add_problem(name, f"expected a table, not a list of tables: write [{name}] in single brackets")
+                header = name if "." in name else example or name
+                self.add_problem(name, f"expected a table, not a list of tables: write [{header}] in single brackets")
                 return only
             case _:
                 self.add_problem(

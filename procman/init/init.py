@@ -206,7 +206,7 @@ def _ask(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
         return None
     if os.geteuid() == 0 and user is None:
         remedy = "name a user with --user" if scope is Scope.SYSTEM else "run this command as the user of the programs"
-        draft.warn(f"the app was not loaded, because procman never loads it as root: {remedy}")
+        draft.warn(f"refusing to load the app as root: {remedy}")
         return None
     try:
         runner = user if os.geteuid() == 0 else None

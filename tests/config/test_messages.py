@@ -70,6 +70,7 @@ NO_LIST = "expected a table, not a list of tables: write [{}] in single brackets
         ("[worker]\nconcurrency = 3", ["FILE:8: worker.concurrency: " + TABLE.format("worker.NAME")]),
         ("[worker]\nqueues = ['a']", ["FILE:8: worker.queues: " + TABLE.format("worker.NAME")]),
         ("[[worker.a]]\nx = 1", ["FILE:7: worker.a: " + NO_LIST.format("worker.a"), "FILE:8: worker.a.x: unknown key"]),
+        ("[beat]\n[[command]]", ["FILE:8: command: " + NO_LIST.format("command.NAME")]),
         ("[[beat]]\n[[beat]]", ["FILE:7: beat: " + TABLE.format("beat")]),
         ("[beat]\nenvironment = 3", ["FILE:8: beat.environment: " + TABLE.format("beat.environment")]),
         ("[beat]\nsystemd = []", ["FILE:8: beat.systemd: " + TABLE.format("beat.systemd")]),

@@ -138,7 +138,7 @@ def test_broken_settings_module_is_reported_with_its_last_line_and_without_secre
 def test_hanging_app_is_killed_in_time(site: Site) -> None:
     [error] = blocking(check(site.made("import time; time.sleep(600)"), timeout=3))
     assert error.code == "PM711"
-    assert f"{site.virtualenv}/bin/python (site1) gave no answer within 3 s" in error.detail
+    assert f"{site.virtualenv}/bin/python (site1) did not finish within 3 s" in error.detail
 
 
 def test_refused_connection_is_reported_without_the_password(site: Site) -> None:

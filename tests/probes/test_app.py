@@ -104,7 +104,7 @@ def test_app_does_not_see_the_callers_environment(
 
 def test_hanging_app_is_killed(python: Path, directory: Path) -> None:
     make_project(directory, "import time\nwhile True: time.sleep(1)")
-    with pytest.raises(ProcmanError, match=r"gave no answer within 3 s and was killed"):
+    with pytest.raises(ProcmanError, match=r"did not finish within 3 s and was killed"):
         ask(python, "site1", directory, timeout=3)
 
 
