@@ -43,12 +43,12 @@ def answer(arguments: List[str]) -> Dict[str, Any]:
         return {"pools": sorted(importlib.import_module("celery.concurrency").ALIASES)}
     if arguments[:1] == ["options"]:
         return {"options": sorted(options_of(arguments[1]))}
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(printed):
             command, values = read(arguments)
     except (Refused, SystemExit) as error:
-        return {"error": said.getvalue() or str(error)}
+        return {"error": printed.getvalue() or str(error)}
     found = {name: shown(values.get(name)) for name in DESIRED[command]}
     return {"command": command, "values": found}
 

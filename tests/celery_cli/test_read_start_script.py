@@ -132,7 +132,7 @@ def test_directory_and_umask_follow_the_script() -> None:
 )
 def test_line_that_is_not_understood_is_reported(line: str, reason: str) -> None:
     script = read(f"A=1\n{line}\nexec celery worker\n")
-    assert any(told.startswith(reason) for told in script.not_understood), script.not_understood
+    assert any(reported.startswith(reason) for reported in script.not_understood), script.not_understood
 
 
 def test_command_that_needs_a_shell_is_not_guessed() -> None:

@@ -207,8 +207,8 @@ def test_word_that_is_not_allowed_in_extra_arguments(word: str, expected: str) -
 @pytest.mark.parametrize("kind", [Kind.WORKER, Kind.BEAT])
 def test_suggested_option_is_allowed(kind: Kind) -> None:
     mistyped = [name[:-1] for name in _known(kind) if name.startswith("--")]
-    said = [objection for name in mistyped for objection in objections([name], kind)]
-    suggested = [match[1] for each in said if (match := re.search(r"did you mean (\S+)\?", each))]
+    printed = [objection for name in mistyped for objection in objections([name], kind)]
+    suggested = [match[1] for each in printed if (match := re.search(r"did you mean (\S+)\?", each))]
     assert {"--loader", "--result-backend"} <= set(suggested)
     assert [name for name in suggested if objections([name], kind)] == []
 

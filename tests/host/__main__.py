@@ -1,4 +1,4 @@
-"""`python -m tests.host [COMMAND...]`: a shell, or one command, in a host that is gone afterwards (`make host`)."""
+"""`python -m tests.host [COMMAND...]`: a shell or one command in a disposable host (`make host`)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHELL = [
 
 
 def main() -> int:
-    """Boot, run, and return the exit status of what was run."""
+    """Boot, run the command, and return its exit status."""
     started = time.monotonic()
     try:
         with Host() as host:

@@ -1,5 +1,5 @@
-"""procman and a CATMAID on a booted host as an administrator has them: /opt/procman from the wheel, /opt/catmaid with a
-virtualenv of its own, RabbitMQ as the broker, and its password in a file that root alone can read."""
+"""procman and CATMAID as an administrator installs them: /opt/procman from the wheel, /opt/catmaid with its own
+virtualenv, RabbitMQ as the broker, and its password in a file that only root can read."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ for each in arguments:
 
 
 def install_procman(host: Host) -> None:
-    """Install procman's wheel, as it is now, with what it needs, and put the command on everybody's PATH."""
+    """Install the present wheel of procman with its dependencies, and put the command on the PATH of all users."""
     setup = configparser.ConfigParser()
     setup.read(REPOSITORY / "setup.cfg")
     needed = [line for line in setup["options"]["install_requires"].splitlines() if line]
@@ -55,13 +55,13 @@ def install_procman(host: Host) -> None:
 
 
 def install_project(host: Host) -> None:
-    """Install the demo project, its virtualenv, its broker's account and the file with that account's password."""
+    """Install the demo project, its virtualenv, its account on the broker and the file with the password."""
     projects = host.path(PROJECTS)
     shutil.copytree(REPOSITORY / "demo", projects, ignore=shutil.ignore_patterns("__pycache__", "var"))
     shutil.copytree(EXERCISE, projects / "exercise", ignore=shutil.ignore_patterns("__pycache__"))
     wheels = wheelhouse(REQUIREMENTS)
     _install(host, VIRTUALENV, wheels, *(wheel.name.partition("-")[0] for wheel in sorted(wheels.glob("*.whl"))))
-    # In one go: each rabbitmqctl takes seconds.
+    # In one call: each rabbitmqctl takes seconds.
     host.write("/etc/rabbitmq/definitions.json", json.dumps(ACCOUNT), mode=0o600, owner="rabbitmq")
     host.run("rabbitmqctl import_definitions /etc/rabbitmq/definitions.json")
     url = f"CELERY_BROKER_URL=amqp://catmaid:{SECRET}@localhost:5672//\n"
@@ -71,14 +71,14 @@ def install_project(host: Host) -> None:
 
 
 def _install(host: Host, virtualenv: str, wheels: Path, *packages: str) -> None:
-    # One pip installs into both; a second one would take longer than what it installs.
+    # One pip installs into both virtualenvs; starting a second pip would take longer than the install itself.
     pip = [PIP, "--python", f"{virtualenv}/bin/python", "--quiet", "--disable-pip-version-check", "install"]
     host.run(["python3", "-m", "venv", *([] if PIP.startswith(virtualenv) else ["--without-pip"]), virtualenv])
     host.run([*pip, "--no-index", "--find-links", str(wheels), *packages], timeout=180)
 
 
 class Project:
-    """One procman.toml on a host, and the orders and questions of its administrator."""
+    """One procman.toml on a host, and the commands of its administrator."""
 
     def __init__(self, host: Host, name: str, text: str) -> None:
         self.host = host
@@ -93,40 +93,40 @@ class Project:
     def procman(
         self, *words: str, user: str | None = None, check: bool = True, timeout: float = 120
     ) -> subprocess.CompletedProcess[str]:
-        """Run procman about this project."""
+        """Run procman for this project."""
         done = self.host.run(["procman", "--config", self.configuration, *words], user, timeout=timeout, check=check)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
     def status(self, user: str | None = None) -> dict[str, dict[str, Any]]:
-        """Return what `procman status` says of each program, by name."""
+        """Return the entries of `procman status` by program."""
         document = json.loads(self.procman("status", "--json", user=user, check=False).stdout)
         return {program["name"]: program for program in document["programs"]}
 
     def state(self, program: str) -> str:
-        """Return the state of PROGRAM."""
+        """Return the state of `program`."""
         return str(self.status()[program]["state"])
 
 
 def send(host: Host, task: str, *arguments: Sequence[object], queue: str) -> None:
-    """Send TASK to QUEUE once for each list of ARGUMENTS."""
+    """Send `task` to `queue` once for each list of arguments."""
     environment = {
         "DJANGO_SETTINGS_MODULE": "exercise.settings",
         "PYTHONPATH": PROJECTS,
         "CELERY_BROKER_URL": f"amqp://catmaid:{SECRET}@localhost:5672//",
         "DEMO_DATA_DIRECTORY": DATA,
     }
-    said = json.dumps([task, arguments, queue])
-    host.run([f"{VIRTUALENV}/bin/python", "-c", SEND, said], "www-data", environment=environment)
+    printed = json.dumps([task, arguments, queue])
+    host.run([f"{VIRTUALENV}/bin/python", "-c", SEND, printed], "www-data", environment=environment)
 
 
 def counted(host: Host, name: str) -> Counter[int]:
-    """Return how often each number stands in the file NAME (`started`, `finished`) of the demo's counting tasks."""
+    """Return how often each number is in the file `name` (`started`, `finished`) of the demo's counting tasks."""
     done = host.run(["cat", f"{DATA}/counted/{name}"], check=False)
     return Counter(int(line) for line in done.stdout.split())
 
 
 def show(host: Host, unit: str, *properties: str) -> dict[str, str]:
-    """Return properties of a unit as systemd has them."""
+    """Return properties of a unit as systemd prints them."""
     text = host.run(["systemctl", "show", unit, f"--property={','.join(properties)}"]).stdout
     return dict(line.split("=", 1) for line in text.splitlines())

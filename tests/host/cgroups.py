@@ -1,7 +1,7 @@
-"""The control groups that a booted host lives in, named after the process that owns them.
+"""The control groups of a booted host, named after the process that owns them.
 
-A namespace takes its processes and mounts away by itself; control groups stay. So they carry the mark by which the next
-start recognises what a killed run has left: the owner's pid and, as pids are used again, the time when it was started.
+The processes and mounts of a namespace disappear with it, but control groups remain. So their names identify the owner,
+by its pid and, because pids are reused, its start time; the next start removes those that a killed run has left behind.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ exec "$@"
 
 
 def name_for_this_process(number: int) -> str:
-    """The name of everything that belongs to host `number` of this process."""
+    """Return the name of the control groups of host `number` of this process."""
     return f"{PREFIX}{os.getpid()}-{_started(os.getpid())}-{number}"
 
 
 def scope(name: str) -> list[str]:
-    """What to put before a command where systemd booted the machine: it owns the hierarchies, and delegates a group."""
+    """Return a prefix for a command if systemd booted the machine: it owns the hierarchies and delegates a group."""
     if not _is_systemds():
         return []
     properties = ("--property=Delegate=yes", "--slice=system.slice")
@@ -47,7 +47,7 @@ def scope(name: str) -> list[str]:
 
 
 def groups(name: str) -> list[Path]:
-    """The host's group in every hierarchy that systemd-nspawn knows; made here, or by systemd with `scope`."""
+    """Return the host's group in every hierarchy that systemd-nspawn uses, created here or by systemd with `scope`."""
     if _is_systemds():
         return [mounted / "system.slice" / f"{name}.scope" for mounted, _ in _hierarchies()]
     made = [parent / name for parent in _parents()]
@@ -57,13 +57,13 @@ def groups(name: str) -> list[Path]:
 
 
 def remove(name: str) -> None:
-    """Remove the groups of a host, and end whatever is still in them."""
+    """Remove the groups of a host and end all processes in them."""
     for parent in _parents():
         _remove_tree(parent / name)
 
 
 def sweep() -> None:
-    """Remove what hosts of processes that no longer live have left behind."""
+    """Remove groups of hosts whose owners no longer exist."""
     for parent in _parents():
         for group in parent.glob(f"{PREFIX}*"):
             pid, started, _ = group.name.removeprefix(PREFIX).split("-")
@@ -76,14 +76,14 @@ def _is_systemds() -> bool:
 
 
 def _parents() -> Iterator[Path]:
-    """Our own group in every hierarchy, which is not to be found where only a part of it is mounted."""
+    """Return this process's group in every hierarchy; it cannot be found if only a part of it is mounted."""
     for mounted, ours in _hierarchies():
         group = Path(f"{mounted}{ours}")
         yield group if group.is_dir() else mounted
 
 
 def _hierarchies() -> Iterator[tuple[Path, str]]:
-    """Where the unified hierarchy and systemd's named one of cgroups v1 are mounted, and our own group in it."""
+    """Return the mounts of the unified hierarchy and of systemd's cgroups v1, with this process's group in each."""
     ours = dict(line.split(":", 2)[1:] for line in Path("/proc/self/cgroup").read_text().splitlines())
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, mounted, kind, options = line.split()[:4]
@@ -100,7 +100,7 @@ def _remove_tree(group: Path, patience: float = 5.0) -> None:
             for directory, _, _ in os.walk(group, topdown=False):
                 _kill_members(Path(directory))
                 Path(directory).rmdir()
-        except OSError:  # EBUSY: the kernel has not buried the last member yet
+        except OSError:  # EBUSY: the kernel has not released the last member yet
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

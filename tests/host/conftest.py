@@ -1,4 +1,4 @@
-"""The booted hosts that the tests of this directory share: one serves each of two groups, side by side."""
+"""The booted hosts that the tests of this directory share: two groups of tests, each with its own host, in parallel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ExecStart=/usr/bin/python3 /opt/resolver.py
 WantedBy=multi-user.target
 """
 
-PR_SET_PDEATHSIG = 1  # or a worker of pytest-xdist, whose controller was killed, would first finish its test
+PR_SET_PDEATHSIG = 1  # otherwise a worker of pytest-xdist would finish its test after its controller was killed
 
 
 def _reason_to_skip() -> str | None:
@@ -44,7 +44,7 @@ def _reason_to_skip() -> str | None:
 
 
 def _rank(item: pytest.Item) -> int:
-    """The host before all else, because nothing takes longer. The order saves time; no test depends on it."""
+    """Sort the host first, because it takes longest. The order saves time; no test depends on it."""
     if Path(__file__).parent not in item.path.parents:
         return len(LAST) + 2
     if item.path.stem in LAST:
@@ -58,12 +58,12 @@ def _group(item: pytest.Item) -> str:
     return "last host" if item.path.stem in LAST else "host"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is below this directory, and skip it where it cannot run.
+    """Mark the tests below this directory, and skip them if they cannot run.
 
-    Tests that share a host stay on one worker of pytest-xdist. The last files share another one: it boots in seconds,
-    and on a single host the tests of this directory would take longer than all others beside it.
+    Tests that share a host run on one worker of pytest-xdist. The last files share a second host, which boots in
+    seconds: on a single host, the tests of this directory would take longer than all other tests.
     """
     reason = _reason_to_skip()
     items.sort(key=_rank)
@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def host() -> Iterator[Host]:
-    """A booted host. One that does not boot skips its tests, saying why, but fails them where CI=true."""
+    """A booted host. If it does not boot, the tests are skipped with the reason, or fail if CI=true."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     with ExitStack() as stack:
@@ -92,7 +92,7 @@ def host() -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def stocked(host: Host) -> Host:
-    """The host with procman, the project and a name server, and nothing installed yet."""
+    """The host with procman, the project and a name server, before any install."""
     install_procman(host)
     install_project(host)
     host.write("/opt/resolver.py", (REPOSITORY / "tests/host/resolver.py").read_text())

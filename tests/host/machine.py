@@ -1,10 +1,10 @@
-"""A disposable Debian host: a booted systemd with RabbitMQ, over this machine's root but apart from it.
+"""A disposable Debian host: a booted systemd with RabbitMQ, in an overlay of this machine's root.
 
     with Host() as host:
         host.run("systemctl status rabbitmq-server")
 
-It has processes, mounts, a host name and a loopback of its own, and no other network. Making one takes root, and no
-package on the machine. Whatever happens to the process that made it, nothing of it stays (see overlay.py).
+It has its own processes, mounts, host name and loopback, and no other network. Creating it needs root, but no packages
+on the machine. Nothing of it remains, whatever happens to the process that created it (see overlay.py).
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ ENVIRONMENT = {
 
 
 class CommandError(subprocess.CalledProcessError):
-    """A command in the host failed; says which, how, and with what output."""
+    """A command in the host failed; the message has the command, the status and the output."""
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n{self.stdout}{self.stderr}"
 
 
 class Host:
-    """The host, as a context manager: booted on entry, gone on exit.
+    """The host, as a context manager: booted on entry, removed on exit.
 
-    `services` are what starts at boot, and nothing else: Debian's supervisor is installed for a test to start. Without
-    RabbitMQ a host boots in a second or two. `packages` are the Debian packages to have installed; a list of one's own
-    costs a layer of its own (see packages.py).
+    Only `services` start at boot: Debian's supervisor is installed, but a test has to start it. Without RabbitMQ, a
+    host boots in a second or two. `packages` are the Debian packages to install; each different list needs its own
+    layer (see packages.py).
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Host:
         self._undo.close()
 
     def boot(self) -> None:
-        """Boot, or boot again what was powered off; returns when everything that is to start has started."""
+        """Boot the host, also after a power-off; return when all services have started."""
         nspawn = [
             *("systemd-nspawn", "--quiet", f"--directory={TREE}", f"--bind-ro=/run/{WHEELS.name}:{WHEELS}"),
             *("--machine=procman-host", "--register=no", "--keep-unit", "--private-network", "--link-journal=no"),
@@ -111,7 +111,7 @@ class Host:
         self._wait_until_booted()
 
     def reboot(self) -> None:
-        """Restart the host as an administrator would; returns when it is up again."""
+        """Restart the host as an administrator does; return when it is up again."""
         self._shut_down("systemctl reboot", expected=REBOOT)
         self.boot()
 
@@ -120,7 +120,7 @@ class Host:
         self._shut_down("systemctl poweroff", expected=0)
 
     def cut_power(self) -> None:
-        """Stop everything at once, as a failing machine would; files that were written are kept for the next `boot`."""
+        """Stop all processes at once, as a power failure does; written files are kept for the next `boot`."""
         os.kill(self.pid, signal.SIGKILL)
         self._wait_until_off()
 
@@ -131,12 +131,12 @@ class Host:
         *,
         timeout: float = 60,
         check: bool = True,
-        input: str | None = None,  # noqa: A002 (as subprocess.run has it)
+        input: str | None = None,  # noqa: A002 (as in subprocess.run)
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the host, text by its shell; in `/`, with a fresh environment, as root or as `user`.
+        """Run a command in the host (a string by its shell) in `/`, with a clean environment, as root or as `user`.
 
-        Raises CommandError; after `timeout` seconds TimeoutExpired, when all it has started in its session is killed.
+        Raises CommandError, or after `timeout` seconds TimeoutExpired; all processes of its session are then killed.
         """
         argv = self.entering(command, user, environment)
         with subprocess.Popen(
@@ -161,7 +161,7 @@ class Host:
     def entering(
         self, command: str | Sequence[str], user: str | None = None, environment: Mapping[str, str] | None = None
     ) -> list[str]:
-        """The command line that runs a command in the host, for callers that want a process of their own kind."""
+        """Return a command line that runs a command in the host, for callers that start processes themselves."""
         if not self.pid:
             raise HostError("the host is switched off")
         argv = ["sh", "-c", command] if isinstance(command, str) else list(command)
@@ -171,14 +171,14 @@ class Host:
         return ["nsenter", f"--target={self.pid}", "--all", "--root", "--wd", "--", "env", "-i", *variables, *argv]
 
     def path(self, path: str | Path) -> Path:
-        """Where a file of the host is for this process, to read or to copy to, until the next boot.
+        """Return the path of a file of the host for this process, to read it or copy to it, until the next boot.
 
-        Links are followed inside the host, never into the machine; what this names must not be a link.
+        Symbolic links are resolved inside the host; the file itself must not be a link.
         """
         return follow(Path(f"/proc/{self.pid}/root"), path)
 
     def write(self, path: str | Path, text: str, *, mode: int = 0o644, owner: str = "root") -> None:
-        """Write a file in the host, with the directories above it; `owner` is USER or USER:GROUP."""
+        """Write a file in the host and create its parent directories; `owner` is USER or USER:GROUP."""
         file = self.path(path)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
@@ -186,14 +186,14 @@ class Host:
         self.run(["chown", owner, str(path)])
 
     def let_everyone_reach(self, path: str | Path) -> None:
-        """Open the directories above PATH, in the host, so that its users can run, say, an interpreter below /root."""
+        """Make the parent directories of `path` in the host accessible to all users, for an interpreter below /root."""
         self.run(["chmod", "a+x", *map(str, Path(path).parents)])
 
     @staticmethod
     def wait_for(condition: Callable[[], T], timeout: float, what: str = "") -> T:
-        """Ask until the answer is true, and return it; AssertionError after `timeout` seconds.
+        """Poll until the answer is true, and return it. Raises AssertionError after `timeout` seconds.
 
-        Most of the time nobody asks: what is waited for needs the processor itself.
+        The pauses are long, because the awaited process needs the processor itself.
         """
         deadline = time.monotonic() + timeout
         asked = time.monotonic()
@@ -206,7 +206,7 @@ class Host:
         return answer
 
     def failed_units(self) -> list[str]:
-        """The units that systemd calls failed."""
+        """Return the failed units."""
         listed = self.run("systemctl list-units --failed --plain --no-legend").stdout
         return [line.split()[0] for line in listed.splitlines()]
 
@@ -221,7 +221,7 @@ class Host:
         raise HostError(f"the host did not boot within {self._boot_timeout} s\n{self._last_words()}")
 
     def _is_up(self) -> bool:
-        """Polls: `--wait` waits for ever when it comes before systemd has opened its bus."""
+        """Return whether the host is up; `--wait` would block for ever if systemd has not opened its bus yet."""
         if not self.path("/run/systemd/private").is_socket():
             return False
         with suppress(subprocess.TimeoutExpired):
@@ -230,7 +230,7 @@ class Host:
         return False
 
     def _find_init(self) -> int:
-        """nsenter waits for systemd-nspawn, and that for the host's process 1, called systemd once all is mounted."""
+        """Find process 1 of the host, a grandchild of nsenter, which is named systemd once everything is mounted."""
         assert self._nspawn is not None
         init = child_of(child_of(self._nspawn.pid))
         with suppress(OSError):
@@ -239,7 +239,7 @@ class Host:
         return 0
 
     def _shut_down(self, command: str, expected: int) -> None:
-        self.run(command, check=False)  # it may not live to say that it succeeded
+        self.run(command, check=False)  # it may be killed before it can report success
         status = self._wait_until_off()
         if status != expected:
             raise HostError(f"systemd-nspawn ended with status {status} after {command}\n{self._last_words()}")
@@ -251,7 +251,7 @@ class Host:
         return status
 
     def _reap(self) -> None:
-        """Not to be waited for here: it ends when the overlay does, which is undone after this."""
+        """Do not wait for it here: it ends with the overlay, which is removed after this."""
         if self._nspawn is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self._nspawn.pid, signal.SIGKILL)

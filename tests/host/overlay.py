@@ -1,9 +1,9 @@
-"""A private, writable view of this machine's root, gone with the process that opened it.
+"""A private, writable view of this machine's root, which ends with the process that opened it.
 
-Everything hangs on one process, the holder: it is process 1 of a PID namespace, in a mount namespace of its own, and
-reads a pipe that only we can write to. When we close the pipe, or die of anything, the holder ends, and with it the
-kernel ends every process of that namespace and drops every mount. The machine's own mount table never knows of any of
-it, so no clean-up can ever reach through a mount into the real root.
+It depends on one process, the holder: process 1 of a PID namespace with its own mount namespace, which reads a pipe
+that only this process can write to. When this process closes the pipe or ends in any way, the holder exits, and the
+kernel ends every process of the namespace and removes every mount. The mounts are never in the machine's own mount
+table, so no clean-up can reach the real root through one of them.
 """
 
 from __future__ import annotations
@@ -61,14 +61,14 @@ _numbers = count()
 
 
 class HostError(Exception):
-    """The host, or what it is made of, could not be had on this machine."""
+    """The host, or a part of it, could not be created on this machine."""
 
 
 class Overlay:
     """The view, as a context manager.
 
-    `layer` is a tar archive of what it holds beside the machine's own files. Each directory of `bind` is the machine's
-    real one, seen at /run/NAME; nothing else that is written ever reaches the machine.
+    `layer` is a tar archive of its files in addition to the machine's own. Each directory of `bind` is the machine's
+    real one, mounted at /run/NAME; no other write ever reaches the machine.
     """
 
     def __init__(self, layer: Path | None = None, bind: Sequence[Path] = ()) -> None:
@@ -85,7 +85,7 @@ class Overlay:
             _unwind_on_sigterm(undo)
             undo.callback(cgroups.remove, self.name)
             self._hold(undo)
-            self.run(["mountpoint", "--quiet", TREE])  # before anything is run that must not meet the real root
+            self.run(["mountpoint", "--quiet", TREE])  # before anything runs that must not change the real root
             self._undo = undo.pop_all()
         return self
 
@@ -95,15 +95,15 @@ class Overlay:
         self._undo.close()
 
     def path(self, path: str | Path) -> Path:
-        """Where PATH of the view is for this process; the links in it are followed inside the view, never out of it."""
+        """Return `path` of the view for this process; symbolic links are resolved inside the view."""
         return follow(Path(f"/proc/{self._holder}/root"), path)
 
     def entering(self, argv: Sequence[str]) -> list[str]:
-        """The command line that runs `argv` in the view, on the machine's network."""
+        """Return a command line that runs `argv` in the view, on the machine's network."""
         return ["nsenter", f"--target={self._holder}", "--mount", "--pid", "--root", "--wd", "--", *argv]
 
     def run(self, argv: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        """Run a program in the view, on the machine's network; HostError shows what it said if it fails."""
+        """Run a program in the view, on the machine's network. Raises HostError with its output if it fails."""
         result = subprocess.run(
             self.entering(argv),
             env={**os.environ, **(environment or {})},
@@ -118,15 +118,15 @@ class Overlay:
             raise HostError(f"exit status {result.returncode} of {' '.join(argv)}\n{result.stdout}")
 
     def pack(self, archive: Path) -> None:
-        """Write what was changed in the view to a tar archive, which can be the `layer` of another."""
-        # Where overlayfs found a file means nothing to another overlay.
+        """Write the changes in the view to a tar archive, which can be the `layer` of another view."""
+        # The origin of a file that overlayfs records has no meaning for another overlay.
         unwanted = ("--xattrs-exclude=trusted.overlay.origin", "--xattrs-exclude=trusted.overlay.impure")
         upper = f"--directory=/proc/{self._holder}/root{UPPER}"
         tar = ["tar", "--create", f"--file={archive}", upper, "--xattrs", "--xattrs-include=*", *unwanted, "."]
         subprocess.run(tar, check=True)
 
     def _hold(self, undo: ExitStack) -> None:
-        """Start the holder, and have it end when `undo` closes its pipe."""
+        """Start the holder, which ends when `undo` closes its pipe."""
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
         outer = subprocess.Popen(
             [*unshare, "sh", "-c", HOLD, "holder", self.name, str(self._layer or ""), *map(str, self._bind)],
@@ -141,13 +141,13 @@ class Overlay:
             assert stream is not None
             undo.callback(stream.close)
         assert outer.stdout is not None
-        said = []
+        printed = []
         for line in outer.stdout:
-            said.append(line)
+            printed.append(line)
             if line == "ready\n":
                 self._holder = child_of(outer.pid)
                 return
-        raise HostError(f"no overlay of this machine's root can be mounted:\n{''.join(said)}")
+        raise HostError(f"no overlay of this machine's root can be mounted:\n{''.join(printed)}")
 
 
 def _require_one_file_system() -> None:
@@ -157,7 +157,7 @@ def _require_one_file_system() -> None:
 
 
 def child_of(pid: int) -> int:
-    """The first child of a process, 0 where it has none."""
+    """Return the first child of a process, 0 if it has none."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
@@ -169,7 +169,7 @@ def child_of(pid: int) -> int:
 
 
 def follow(root: Path, path: str | Path) -> Path:
-    """PATH below `root`, its links resolved as if `root` were /; what does not exist is kept as it is."""
+    """Return `path` below `root` with symbolic links resolved as if `root` were /; missing parts are kept."""
     todo = list(reversed(Path("/", path).parts[1:]))
     found: list[str] = []
     for _ in range(256):
@@ -190,7 +190,7 @@ def follow(root: Path, path: str | Path) -> Path:
 
 
 def _unwind_on_sigterm(undo: ExitStack) -> None:
-    """Make SIGTERM unwind like Ctrl-C, unless somebody has decided otherwise; pytest lets KeyboardInterrupt through."""
+    """Handle SIGTERM like Ctrl-C, unless another handler is set; pytest does not catch KeyboardInterrupt."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

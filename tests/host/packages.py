@@ -1,8 +1,8 @@
-"""What a booted host holds beside the machine's own files: Debian packages, and wheels for a host without a network.
+"""The additional files of a booted host: Debian packages, and wheels for a host without a network.
 
-The packages are installed in an overlay of the machine's root, never in the root itself, and what that wrote is kept as
-one archive, the layer. It is made once for a list of packages and a state of the machine (20 s and 45 MB of downloads);
-unpacking it takes half a second.
+The packages are installed in an overlay of the machine's root, never in the root itself, and the written files are kept
+in one archive, the layer. It is created once for each list of packages and state of the machine (20 s, 45 MB of
+downloads); unpacking it takes half a second.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ printf '127.0.0.1 localhost\\n127.0.1.1 procman-host\\n::1 localhost\\n' > /etc/
 
 
 def layer(packages: Sequence[str] = PACKAGES) -> Path:
-    """The archive of what installing `packages` and naming the host writes; made when it is not in the cache."""
+    """Return the archive of the files that installing `packages` and naming the host writes, created if not cached."""
     made = CACHE / "host" / f"layer-{_key(packages)}.tar"
     with filling_the_cache():
         if not made.exists():
@@ -72,10 +72,10 @@ def layer(packages: Sequence[str] = PACKAGES) -> Path:
 
 
 def wheelhouse(requirements: Sequence[str], python: str = "/usr/bin/python3") -> Path:
-    """A directory of wheels for `pip install --no-index --find-links`, at the same path inside a host as outside.
+    """Return a directory of wheels for `pip install --no-index --find-links`, at the same path inside a host.
 
-    `requirements` are names with versions, as pip takes them; `python` is an interpreter of a host. When the directory
-    is not in the cache it is made by that interpreter, with the machine's network and pip settings.
+    `requirements` are names with versions for pip; `python` is an interpreter of a host. If the directory is not
+    cached, that interpreter creates it, with the machine's network and pip settings.
     """
     made = WHEELS / _digest(python, *sorted(requirements))
     under = layer()
@@ -86,7 +86,7 @@ def wheelhouse(requirements: Sequence[str], python: str = "/usr/bin/python3") ->
 
 
 def build_wheel(project: Path, python: str = "/usr/bin/python3") -> Path:
-    """The wheel of a source tree as it is now, at the same path inside a host; built again when a file has changed."""
+    """Return the wheel of a source tree, at the same path inside a host; rebuilt if a file has changed."""
     under = layer()
     with tempfile.TemporaryDirectory() as directory:
         copy = shutil.copytree(project, Path(directory, "project"), ignore=NOT_IN_A_WHEEL)
@@ -138,7 +138,7 @@ def _keep_the_latest(made: Path, pattern: str) -> None:
 
 
 def _key(packages: Sequence[str]) -> str:
-    """What a layer depends on: how it is made, and the files of the machine that it holds changed copies of."""
+    """Return a key for a layer: its commands, and the files of the machine that it contains changed copies of."""
     files = ("/var/lib/dpkg/status", "/etc/passwd", "/etc/group")
     return _digest(MAKE_LAYER, *packages, *(Path(file).read_text() for file in files))
 
@@ -149,7 +149,7 @@ def _digest(*texts: str) -> str:
 
 @contextmanager
 def filling_the_cache() -> Iterator[None]:
-    """Let one process at a time fill the cache."""
+    """Allow one process at a time to fill the cache."""
     (CACHE / "host").mkdir(parents=True, exist_ok=True)
     WHEELS.mkdir(exist_ok=True)
     with (CACHE / "host" / "lock").open("w") as lock:

@@ -1,4 +1,4 @@
-"""The projects that the tests of both backends share; each stays installed for the next file that wants it."""
+"""The projects that the tests of both backends share; each stays installed for other test files."""
 
 from __future__ import annotations
 
@@ -89,20 +89,20 @@ START_SECONDS = 90.0
 
 
 def toml(name: str, sandbox: str = "default", *, ten: bool = False) -> str:
-    """Return a procman.toml with a worker and beat under systemd, and ten more workers if TEN."""
+    """Return a procman.toml with a worker and beat under systemd, and with `ten` ten more workers."""
     places = {"projects": PROJECTS, "virtualenv": VIRTUALENV, "data": DATA}
     return TOML.format(name=name, sandbox=sandbox, **places) + (TEN.format(name=name) if ten else "")
 
 
 def under_supervisor(text: str, supervisor: str = EXISTING) -> str:
-    """Return a procman.toml of `toml` for a supervisord."""
+    """Return a procman.toml from `toml` for a supervisord."""
     text = text.replace('backend = "systemd"', 'backend = "supervisor"')
     return text.replace("/etc/catmaid/celery.env", SHARED_ENVIRONMENT_FILE) + supervisor
 
 
 @pytest.fixture(scope="module")
 def catmaid(stocked: Host) -> Project:
-    """Under systemd a worker, ten more, and beat, in the default sandbox."""
+    """A worker, ten more, and beat under systemd, in the default sandbox."""
     project = Project(stocked, "catmaid", toml("catmaid", ten=True))
     project.procman("install", "--no-check", "--wait", "60", "--at-once", "12", timeout=180)
     return project
@@ -110,7 +110,7 @@ def catmaid(stocked: Host) -> Project:
 
 @pytest.fixture(scope="module")
 def fenced(stocked: Host) -> Project:
-    """Under systemd a worker and beat in the strict sandbox, beside the others."""
+    """A worker and beat under systemd in the strict sandbox, beside the others."""
     project = Project(stocked, "fenced", toml("fenced", "strict"))
     project.procman("install", "--no-check", "--wait", "60")
     return project
@@ -118,24 +118,24 @@ def fenced(stocked: Host) -> Project:
 
 @pytest.fixture(scope="module")
 def own(stocked: Host) -> Project:
-    """Under procman's own supervisord, which has a unit, a worker and beat."""
+    """A worker and beat under procman's own supervisord, which has a unit."""
     project, _ = install_own(stocked)
     return project
 
 
 def install_own(host: Host) -> tuple[Project, str]:
-    """Return the project `own`, installed and running, and what its install said on stderr."""
+    """Return the project `own`, installed and running, and the stderr of its install."""
     heartbeats = f"heartbeat_seconds = 1\nstale_seconds = {SHORT_STALE_SECONDS}"
     text = toml("own").replace("heartbeat_seconds = 1", heartbeats)
     project = Project(host, "own", under_supervisor(text, OWN))
-    said = project.procman("install", "--no-check").stderr
+    printed = project.procman("install", "--no-check").stderr
     wait_for(all_running(project), START_SECONDS, "own runs")
-    return project, said
+    return project, printed
 
 
 @pytest.fixture(scope="module")
 def debian(stocked: Host) -> Project:
-    """Under Debian's supervisord a worker, ten more, and beat."""
+    """A worker, ten more, and beat under Debian's supervisord."""
     stocked.write("/etc/supervisor/conf.d/theirs.conf", THEIRS)
     stocked.run("systemctl enable --now supervisor")
     project = Project(stocked, "debian", under_supervisor(toml("debian", ten=True)))
@@ -145,12 +145,12 @@ def debian(stocked: Host) -> Project:
 
 
 def all_running(project: Project, user: str | None = None) -> Callable[[], bool]:
-    """Return the question whether every program of PROJECT runs."""
+    """Return a function that checks whether every program of `project` is running."""
     return lambda: {each["state"] for each in project.status(user).values()} == {"RUNNING"}
 
 
 def main_pid(host: Host, program: str) -> int:
-    """Return the main process of PROGRAM under systemd."""
+    """Return the main process of `program` under systemd."""
     return int(show(host, f"{program}.service", "MainPID")["MainPID"])
 
 
@@ -160,36 +160,36 @@ def children(host: Host, pid: int) -> list[int]:
 
 
 def beats(host: Host, project: str) -> int:
-    """Return how many beats of a project run on the host, whoever started them."""
+    """Return how many beats of a project are running on the host, however they were started."""
     done = host.run(["pgrep", "-c", "-f", f"mysite beat .*/var/lib/{project}/"], check=False)
     return int(done.stdout or 0)
 
 
 def are_started(host: Host, *numbers: int) -> Callable[[], bool]:
-    """Return the question whether each task was begun, once."""
+    """Return a function that checks whether each task was started exactly once."""
     return lambda: all(counted(host, "started")[number] == 1 for number in numbers)
 
 
 def are_finished(host: Host, *numbers: int) -> bool:
-    """Say whether each task was begun once and ended once."""
+    """Return whether each task was started once and finished once."""
     begun, ended = counted(host, "started"), counted(host, "finished")
     return all((begun[number], ended[number]) == (1, 1) for number in numbers)
 
 
 def consumes(project: Project, number: int) -> None:
-    """Send a task and wait until it is done."""
+    """Send a task and wait until it has finished."""
     send(project.host, "counting.tasks.echo", [number], queue=project.name)
     wait_for(lambda: counted(project.host, "finished")[number] == 1, START_SECONDS, f"task {number}")
 
 
 def results(project: Project, program: str) -> dict[str, dict[str, Any]]:
-    """Return what `procman health` says of PROGRAM, by code."""
+    """Return the results of `procman health` for `program`, by code."""
     document = json.loads(project.procman("health", "--json", program, check=False).stdout)
     return {result["code"]: result for result in document["programs"][0]["results"]}
 
 
 def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float, seconds: float) -> None:
-    """Fill the disk that the heartbeat of PROGRAM is on: that is a warning, for SECONDS, and its end is seen."""
+    """Fill the disk of the heartbeat of `program`, and assert that this is a warning for `seconds` and then ends."""
     host, directory = project.host, f"/var/lib/procman/{project.name}/run/{program}"
     before = project.status()[program]["pid"]
     owner = "uid=$(id -u www-data),gid=$(id -g www-data)"
@@ -199,18 +199,18 @@ def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float,
         wait_for(lambda: host.run(there, check=False).returncode == 0, START_SECONDS, "it writes there")
 
         def manages_supervisord() -> bool:
-            # Again and again: a heartbeat that was just being written gives its room back.
+            # Repeatedly: a heartbeat that was being written frees its space.
             host.run(f"cat /dev/zero >> {directory}/filler", check=False)
             return "PM206" in results(project, program)
 
-        wait_for(manages_supervisord, 2 * stale_seconds + START_SECONDS, "it is told")
+        wait_for(manages_supervisord, 2 * stale_seconds + START_SECONDS, "it is reported")
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             manages_supervisord()
             time.sleep(1)
         assert host.run(["stat", "--file-system", "--format=%a", directory]).stdout == "0\n"
-        said = {code: result["level"] for code, result in results(project, program).items()}
-        found = {code: level for code, level in said.items() if level != "OK"}
+        printed = {code: result["level"] for code, result in results(project, program).items()}
+        found = {code: level for code, level in printed.items() if level != "OK"}
         assert found == {"PM206": "WARNING"}
         host.run(["rm", f"{directory}/filler"])
         well = {"PM200", "PM201", "PM206"}
@@ -222,7 +222,7 @@ def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float,
 
 
 def side_by_side(*actions: Callable[[], object]) -> None:
-    """Do all of it at the same time; the first that fails is told when all have ended."""
+    """Run all functions in parallel; raise the first error when all have ended."""
     with ThreadPoolExecutor() as pool:
         for done in [pool.submit(action) for action in actions]:
             done.result()

@@ -1,6 +1,6 @@
-"""A name server for a host without a network: every name has one IPv4 address, and no other record.
+"""A name server for a host without a network: every name has one IPv4 address and no other records.
 
-Names below `invalid` do not exist, as everywhere (RFC 6761).
+Names below `invalid` do not exist (RFC 6761).
 """
 
 import socket
@@ -24,7 +24,7 @@ def answer(query: bytes) -> bytes:
 
 
 def main() -> None:
-    """Answer for ever, on the loopback."""
+    """Answer queries on the loopback for ever."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 53))
         while True:

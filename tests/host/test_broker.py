@@ -1,4 +1,4 @@
-"""What `procman health --probe` learns from a real RabbitMQ, whoever asks, and that it tells no password."""
+"""`procman health --probe` with a real RabbitMQ: its results for every caller, without a password in the output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ concurrency = 1
 
 @pytest.fixture(scope="module")
 def project(stocked: Host) -> Iterator[Project]:
-    """A worker of a queue of its own, and RabbitMQ with its management interface."""
+    """A worker with its own queue, and RabbitMQ with its management interface."""
     write_url(stocked, "catmaid", SECRET)
     stocked.run("rabbitmq-plugins enable rabbitmq_management", timeout=120)
     project = Project(stocked, "asked", TOML)
@@ -54,7 +54,7 @@ def write_url(host: Host, user: str, password: str, vhost: str = "/", place: str
 
 
 def health(project: Project, *words: str, user: str | None = None) -> tuple[int, dict[str, Any]]:
-    """Return the exit status, and the results for the project as a whole by code."""
+    """Return the exit status, and the results for the whole project by code."""
     done: subprocess.CompletedProcess[str] = project.procman("health", "--json", *words, user=user, check=False)
     assert SECRET not in done.stdout + done.stderr
     document = json.loads(done.stdout)
@@ -62,12 +62,12 @@ def health(project: Project, *words: str, user: str | None = None) -> tuple[int,
     return done.returncode, {result["code"]: result for result in document["results"]}
 
 
-def test_a_broker_that_takes_us_is_sound_with_its_queue_and_without_an_alarm(project: Project) -> None:
+def test_reachable_broker_is_healthy(project: Project) -> None:
     _, found = health(project, "--probe")
     codes = ("PM304", "PM501", "PM502", "PM503", "PM504")
     assert {code: found[code]["level"] for code in codes} == dict.fromkeys(codes, "OK")
     assert found["PM304"]["values"] == {"messages_asked": 0.0}
-    # kombu asks for IPv4 alone where a URL says localhost.
+    # kombu uses only IPv4 for localhost in a URL.
     assert found["PM501"]["detail"] == "the broker at amqp://catmaid:***@127.0.0.1:5672// answers"
 
 
@@ -78,7 +78,7 @@ def test_a_broker_that_takes_us_is_sound_with_its_queue_and_without_an_alarm(pro
         ("catmaid", SECRET, "no-such-vhost", "refuses the virtual host of the app"),
     ],
 )
-def test_refused_credentials_are_told_apart(
+def test_rejected_credentials_and_virtual_host_are_distinguished(
     project: Project, user: str, password: str, vhost: str, detail: str
 ) -> None:
     write_url(project.host, user, password, vhost)
@@ -92,7 +92,7 @@ def test_refused_credentials_are_told_apart(
     assert found["PM501"]["level"] == "OK"
 
 
-def test_a_queue_that_nobody_consumes_is_told_with_its_messages(project: Project) -> None:
+def test_queue_without_a_consumer_is_reported_with_its_messages(project: Project) -> None:
     url = f"amqp://catmaid:{SECRET}@localhost:5672//"
     environment = {"DJANGO_SETTINGS_MODULE": "exercise.settings", "CELERY_BROKER_URL": url, "DEMO_DATA_DIRECTORY": DATA}
     celery = [f"{VIRTUALENV}/bin/celery", "--workdir", PROJECTS, "-A", "mysite"]
@@ -105,23 +105,23 @@ def test_a_queue_that_nobody_consumes_is_told_with_its_messages(project: Project
     assert found["detail"] == "no worker consumes queue asked; 2 messages are waiting"
     assert found["values"] == {"messages_asked": 2.0}
     project.procman("stop")
-    # No worker of ours is to run, and so nobody has to consume.
+    # No worker should run, so the queue needs no consumer.
     assert "PM304" not in health(project)[1]
     project.procman("start")
     Host.wait_for(lambda: health(project)[1]["PM304"]["level"] == "OK", 60, "the worker consumes again")
 
 
-def test_an_alarm_that_blocks_whoever_sends_is_critical(project: Project) -> None:
+def test_alarm_that_blocks_publishers_is_critical(project: Project) -> None:
     project.host.run("rabbitmqctl set_vm_memory_high_watermark absolute 1MB")
     try:
-        Host.wait_for(lambda: health(project)[1]["PM504"]["level"] == "CRITICAL", 60, "the alarm is told")
+        Host.wait_for(lambda: health(project)[1]["PM504"]["level"] == "CRITICAL", 60, "the alarm is reported")
         assert "memory on rabbit@" in health(project)[1]["PM504"]["detail"]
     finally:
         project.host.run("rabbitmqctl set_vm_memory_high_watermark 0.4")
     Host.wait_for(lambda: health(project)[1]["PM504"]["level"] == "OK", 60, "the alarm is over")
 
 
-def test_a_management_interface_that_refuses_us_is_a_warning(project: Project) -> None:
+def test_management_interface_that_rejects_the_user_is_a_warning(project: Project) -> None:
     project.host.run("rabbitmqctl set_user_tags catmaid")
     try:
         found = health(project)[1]
@@ -131,7 +131,7 @@ def test_a_management_interface_that_refuses_us_is_a_warning(project: Project) -
     assert "it refuses the broker's user" in found["PM504"]["detail"]
 
 
-def test_whoever_may_not_become_the_user_is_told_that_the_broker_was_not_asked(project: Project) -> None:
+def test_broker_is_unknown_to_a_caller_who_cannot_become_the_user(project: Project) -> None:
     status, found = health(project, user="nobody")
     assert status == 3
     assert found["PM501"]["level"] == "UNKNOWN"

@@ -1,4 +1,4 @@
-"""`procman check` on a booted Debian with RabbitMQ: what the broker really says, and what the host would cut short."""
+"""`procman check` on a booted Debian with RabbitMQ: real errors of the broker, and limits of the host."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def named(host: Host, name: str, text: str = "") -> Project:
     return Project(host, name, text or toml(name))
 
 
-def test_sound_project_on_a_server_has_nothing_critical(stocked: Host) -> None:
+def test_valid_project_has_no_critical_result(stocked: Host) -> None:
     project = named(stocked, "looked")
     status, unsound = check(project)
     assert (status, [result for result in unsound if result["level"] == "CRITICAL"]) == (0, [])
@@ -50,7 +50,7 @@ def test_sound_project_on_a_server_has_nothing_critical(stocked: Host) -> None:
     assert written.stdout == ""
 
 
-def test_what_a_broker_refuses_is_told_apart(stocked: Host) -> None:
+def test_causes_of_a_failed_connection_are_distinguished(stocked: Host) -> None:
     def trouble(kind: str) -> list[dict[str, Any]]:
         stocked.write(f"/etc/looked/{kind}.env", f"CELERY_BROKER_URL={URLS[kind]}\n", mode=0o600)
         text = toml(f"looked-{kind}").replace("/etc/catmaid/celery.env", f"/etc/looked/{kind}.env")
@@ -66,24 +66,24 @@ def test_what_a_broker_refuses_is_told_apart(stocked: Host) -> None:
         assert results[0]["hint"]
 
 
-def test_directory_that_the_sandbox_forbids_is_told(stocked: Host) -> None:
+def test_directory_that_the_sandbox_makes_read_only_is_reported(stocked: Host) -> None:
     text = toml("looked-closed").replace(f'writable_paths = ["{DATA}"]', "")
     _, unsound = check(named(stocked, "looked-closed", text))
     forbidden = [result for result in unsound if result["code"] == "PM754"]
     assert any(f"{DATA}/media" in result["detail"] for result in forbidden)
 
 
-def test_supervisord_that_cuts_stops_short_and_management_that_is_off_are_told(stocked: Host) -> None:
+def test_short_stop_timeout_and_disabled_management_interface_are_reported(stocked: Host) -> None:
     text = under_supervisor(toml("looked-debian"), EXISTING.replace("extend_stop_timeout = true\n", ""))
     text = text.replace("[health]", '[health]\nmanagement_url = "http://127.0.0.1:15999"')
     _, unsound = check(named(stocked, "looked-debian", text))
-    told = {result["code"]: result for result in unsound}
-    assert "supervisor.service" in told["PM773"]["detail"]
-    assert "rabbitmq-plugins enable rabbitmq_management" in told["PM725"]["hint"]
+    reported = {result["code"]: result for result in unsound}
+    assert "supervisor.service" in reported["PM773"]["detail"]
+    assert "rabbitmq-plugins enable rabbitmq_management" in reported["PM725"]["hint"]
 
 
 @pytest.mark.parametrize("user", ["www-data", "nobody"])
-def test_who_may_not_look_is_told_to_use_sudo(stocked: Host, user: str) -> None:
+def test_user_without_permission_is_advised_to_use_sudo(stocked: Host, user: str) -> None:
     done = named(stocked, "looked").procman("check", user=user, check=False)
     assert done.returncode == 1
     assert "sudo" in done.stderr

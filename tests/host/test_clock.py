@@ -1,7 +1,7 @@
-"""The wall clock set back by an hour, under both process managers: nothing is found, healed, or of a wrong age.
+"""The wall clock is set back by an hour under both process managers: no alarm, no restart, no wrong age.
 
-set_clock.c does it to procman, its healer, supervisord, worker and beat, for the host has one clock with the machine.
-CLOCK_MONOTONIC and the times of files stay as they are, as they do when a clock is set.
+set_clock.c does this for procman, its watcher, supervisord, worker and beat, because the host shares the machine's
+clock. CLOCK_MONOTONIC and the times of files do not change, as when a real clock is set.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ wait_for = Host.wait_for
 
 
 class Faked(Project):
-    """A project all of whose programs have the clock of the file CLOCK, and so has the procman that looks at it."""
+    """A project whose programs, and the procman that checks them, use the clock in the file CLOCK."""
 
     def __init__(self, host: Host, name: str, scope: str, home: str, data: str, state: str) -> None:
         self.environment = {"HOME": home}
@@ -89,7 +89,7 @@ class Faked(Project):
         super().__init__(host, name, TOML.format(name=name, scope=scope, data=data))
 
     def procman(self, *words: str, check: bool = True, timeout: float = 120, **_: Any) -> Any:
-        """Run procman by the clock of all the rest."""
+        """Run procman with the same clock as the programs."""
         argv = ["procman", "--config", self.configuration, *words]
         done = self.host.run(argv, timeout=timeout, check=check, environment={**self.environment, **FAKED})
         assert "Traceback" not in done.stderr, done.stderr
@@ -109,19 +109,19 @@ class Faked(Project):
     def pids(self) -> dict[str, int]:
         return {name: each["pid"] for name, each in self.status().items()}
 
-    def told(self) -> list[str]:
+    def reported(self) -> list[str]:
         return list(self.procman("events", "-n", "1000").stdout.splitlines())
 
     def is_busy(self) -> bool:
         return bool(self.heartbeat(f"{self.name}-celery")["tasks"])
 
     def age(self, pid: int) -> float:
-        """Return how old a process is by a clock that nobody sets."""
+        """Return the age of a process by a clock that cannot be set."""
         return float(self.host.run(["ps", "-o", "etimes=", "-p", str(pid)]).stdout)
 
 
 def under_systemd(host: Host) -> Faked:
-    # The healer is a procman, which takes nothing from [environment].
+    # The watcher is a procman command, which does not use [environment].
     drop_in = f"[Service]\nRestartSec=1\nEnvironment=LD_PRELOAD={LIBRARY}\n"
     host.write("/etc/systemd/system/early-.service.d/clock.conf", drop_in)
     project = Faked(host, "early", SYSTEM, "/root", DATA, "/var/lib/procman")
@@ -133,7 +133,7 @@ def under_supervisor(host: Host) -> Faked:
     home = "/srv/late"
     project = Faked(host, "late", USER, home, f"{home}/data", f"{home}/.local/state/procman")
     project.procman("install", "--no-check", "--wait", "60", timeout=180)
-    # procman starts supervisord with an environment of its own; and the healer takes what supervisord has.
+    # procman starts supervisord with a separate environment, and the watcher inherits supervisord's.
     main = f"{home}/.config/procman/supervisor/supervisord.conf"
     host.run(f"/opt/procman/bin/supervisorctl -c {main} shutdown", environment=project.environment)
     wait_for(lambda: host.run(["pgrep", "-f", f"supervisord -c {main}"], check=False).returncode == 1, SOON, "it ends")
@@ -155,24 +155,24 @@ def faked(stocked: Host) -> Iterator[list[Faked]]:
     stocked.run("rm -r /etc/systemd/system/early-.service.d")
 
 
-def test_clock_that_is_set_back_makes_nothing_unsound_and_no_age_wrong(faked: list[Faked]) -> None:
+def test_clock_set_back_causes_no_alarm_and_no_wrong_age(faked: list[Faked]) -> None:
     host = faked[0].host
     for project in faked:
         send(host, "counting.tasks.hold", [52000, LONG_ENOUGH + TASK_SECONDS], queue=project.name)
     for project in faked:
         wait_for(project.is_busy, SOON, "the task runs")
         wait_for(project.is_valid, SOON, "all are sound")
-    before = [(each.pids(), each.told(), each.heartbeat(f"{each.name}-celery")["tasks"]) for each in faked]
+    before = [(each.pids(), each.reported(), each.heartbeat(f"{each.name}-celery")["tasks"]) for each in faked]
     host.write(CLOCK, f"-{HOUR}\n")
     end, found = time.monotonic() + LONG_ENOUGH, set()
     while time.monotonic() < end:
         found |= {line for project in faked for line in project.unsound()}
         time.sleep(1)
     assert found == set()
-    for project, (pids, told, tasks) in zip(faked, before, strict=True):
+    for project, (pids, reported, tasks) in zip(faked, before, strict=True):
         heartbeat = project.heartbeat(f"{project.name}-celery")
         assert time.time() - heartbeat["wall"] == pytest.approx(HOUR, abs=60), "its clock was set back"
-        assert (heartbeat["tasks"], project.told(), project.pids()) == (tasks, told, pids)
+        assert (heartbeat["tasks"], project.reported(), project.pids()) == (tasks, reported, pids)
         for name, each in project.status().items():
             assert each["restart_due"] is None, name
             if each["pid"]:

@@ -1,7 +1,7 @@
-"""Real faults on a booted Debian with RabbitMQ: what systemd and the programs themselves find, heal and leave alone.
+"""Real faults on a booted Debian with RabbitMQ: some are healed by systemd and the programs, others only reported.
 
-The intervals are short, and each test waits for what must happen a multiple of them; what must not happen is looked for
-after as long as it would have taken several times over.
+The intervals are short. Each test waits a multiple of them for an expected event, and several times as long as an event
+would take before it asserts that the event did not happen.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ wait_for = Host.wait_for
 
 
 class Programs:
-    """What the tests ask of the programs of one installed project."""
+    """The programs of one installed project, with queries for the tests."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -110,17 +110,17 @@ class Programs:
         return bool(heartbeat["pid"] == self.pid(program) and heartbeat["phase"] == "importing")
 
     def nagios(self, program: str) -> tuple[int, str]:
-        """Return what monitoring is told of a program."""
+        """Return the output for monitoring about a program."""
         done = self.project.procman("health", "--format", "nagios", program, check=False)
         return done.returncode, done.stdout
 
     def is_well_for_monitoring(self, program: str) -> bool:
-        """Say whether monitoring is told of nothing, but perhaps that these tests have restarted it so often."""
+        """Return whether the output for monitoring is OK, apart from the restarts that these tests have caused."""
         status, line = self.nagios(program)
         return status == 0 or (status == 1 and "(PM103)" in line)
 
     def control(self, *words: str) -> None:
-        """Give an order to the workers, as an administrator does."""
+        """Send a control command to the workers, as an administrator does."""
         environment = {
             "DJANGO_SETTINGS_MODULE": "exercise.settings",
             "PYTHONPATH": PROJECTS,
@@ -146,7 +146,7 @@ class Programs:
 @pytest.fixture(scope="module")
 def well(stocked: Host) -> Iterator[Programs]:
     project = Project(stocked, "well", TOML)
-    # For all units whose names begin so; ten seconds of rest after each restart would be most of the time here.
+    # For all units with this prefix; a pause of ten seconds after each restart would take most of the time here.
     stocked.write("/etc/systemd/system/well-.service.d/soon.conf", "[Service]\nRestartSec=1\n")
     project.procman("install", "--no-check", "--wait", "60", timeout=180)
     yield Programs(project)
@@ -156,15 +156,15 @@ def well(stocked: Host) -> Iterator[Programs]:
 
 @pytest.fixture(autouse=True)
 def sound(well: Programs) -> None:
-    """Each test begins with programs that are sound."""
+    """Each test begins with healthy programs."""
     wait_for(lambda: all(map(well.is_valid, (WORKER, SOLO, BEAT))), SOON, "all are sound")
 
 
-def test_programs_tell_systemd_when_they_are_up_and_how_they_are(well: Programs) -> None:
+def test_programs_notify_systemd_and_report_their_status(well: Programs) -> None:
     for program in (WORKER, BEAT):
         found = show(well.host, f"{program}.service", "Type", "NotifyAccess", "WatchdogUSec", "ActiveState")
         assert found == {"Type": "notify", "NotifyAccess": "main", "WatchdogUSec": "4s", "ActiveState": "active"}
-    # A task in the main process may keep it from saying anything for as long as it likes.
+    # A task in the main process may block notifications for any time.
     assert show(well.host, f"{SOLO}.service", "WatchdogUSec") == {"WatchdogUSec": "0"}
     wait_for(
         lambda: "it is consuming" in show(well.host, f"{WORKER}.service", "StatusText")["StatusText"],
@@ -173,7 +173,7 @@ def test_programs_tell_systemd_when_they_are_up_and_how_they_are(well: Programs)
     )
 
 
-def test_queues_are_known_with_their_messages_and_consumers(well: Programs) -> None:
+def test_messages_and_consumers_of_queues_are_reported(well: Programs) -> None:
     wait_for(lambda: well.heartbeat(WORKER)["queues"], SOON)
     [queue] = well.heartbeat(WORKER)["queues"]
     assert queue == {"name": "well", "messages": 0, "consumers": 1, "since": None}
@@ -187,19 +187,19 @@ def test_frozen_main_process_is_restarted_by_systemd(well: Programs, program: st
     assert well.host.run(["kill", "-0", str(before)], check=False).returncode != 0
 
 
-def test_beat_whose_main_thread_alone_stands_still_is_ended_by_systemd(well: Programs) -> None:
-    """It goes on writing heartbeats; it does not hear that it is to stop, and then systemd hears nothing of it."""
+def test_beat_with_a_blocked_main_thread_is_ended_by_systemd(well: Programs) -> None:
+    """It still writes heartbeats, but cannot handle the request to stop itself; then it stops notifying systemd."""
     before, events = well.pid(BEAT), len(well.events(BEAT))
     steps = 5 * STALE_SECONDS + WATCHDOG_SECONDS
     well.host.run(["touch", f"{DATA}/beat-is-deaf"])
     try:
         wait_for(lambda: well.code(BEAT) == "PM401", steps + SOON, "it is found")
-        # The process is alive and says so.
+        # The process is alive and notifies systemd.
         assert (well.pid(BEAT), well.heartbeat(BEAT)["verdict"]["level"]) == (before, "CRITICAL")
     finally:
         well.host.run(["rm", f"{DATA}/beat-is-deaf"])
     wait_for(well.restarted(BEAT, before), steps + SOON, "a new process ticks")
-    wait_for(lambda: len(well.events(BEAT)) == events + 2, SOON, "it has told of both")
+    wait_for(lambda: len(well.events(BEAT)) == events + 2, SOON, "it has reported both")
     assert [(each["what"], each["code"]) for each in well.events(BEAT)[events:]] == [
         ("healing", "PM401"),
         ("healed", "PM401"),
@@ -208,7 +208,7 @@ def test_beat_whose_main_thread_alone_stands_still_is_ended_by_systemd(well: Pro
     assert "Failed with result 'watchdog'" in ended
 
 
-def test_worker_that_does_not_consume_is_found_and_healed_warm(well: Programs) -> None:
+def test_worker_that_does_not_consume_is_restarted_gracefully(well: Programs) -> None:
     before = well.pid(WORKER)
     events = len(well.events(WORKER))
     well.control("cancel_consumer", "well")
@@ -219,14 +219,14 @@ def test_worker_that_does_not_consume_is_found_and_healed_warm(well: Programs) -
         SOON,
         "the ten tasks",
     )
-    wait_for(lambda: len(well.events(WORKER)) == events + 2, SOON, "it has told of both")
+    wait_for(lambda: len(well.events(WORKER)) == events + 2, SOON, "it has reported both")
     healing, healed = well.events(WORKER)[events:]
     assert (healing["what"], healing["code"], healing["by"]) == ("healing", "PM301", "inside")
     assert (healed["what"], healed["code"]) == ("healed", "PM301")
     assert show(well.host, f"{WORKER}.service", "Result") == {"Result": "success"}
 
 
-def test_held_worker_is_left_alone_and_healed_when_it_is_released(well: Programs) -> None:
+def test_held_worker_is_healed_only_after_its_release(well: Programs) -> None:
     before = well.pid(WORKER)
     assert well.nagios(WORKER)[0] == 0
     well.hold(WORKER)
@@ -248,26 +248,26 @@ def test_held_worker_is_left_alone_and_healed_when_it_is_released(well: Programs
     wait_for(lambda: well.is_well_for_monitoring(WORKER), SOON, "monitoring hears that it is well")
 
 
-def test_busy_worker_is_sound_however_long_its_tasks_take(well: Programs) -> None:
+def test_busy_worker_is_healthy_however_long_its_tasks_take(well: Programs) -> None:
     before = well.pids()
     begun = len(counted(well.host, "started"))
     send(well.host, "counting.tasks.hold", [51200, 3 * STALL_SECONDS], [51201, 3 * STALL_SECONDS], queue="well")
     send(well.host, "counting.tasks.hold", [51202, 3 * STALL_SECONDS], queue="alone")
-    # More than there are slots: these wait, and that is nobody's fault.
+    # More tasks than slots: the others wait, which is no fault.
     send(well.host, "counting.tasks.echo", *([number] for number in range(51210, 51220)), queue="well")
     wait_for(lambda: len(counted(well.host, "started")) == begun + 3, SOON, "the tasks run")
-    said = {}
+    printed = {}
     while not counted(well.host, "finished")[51200]:
         for program in (WORKER, SOLO):
             verdict = well.heartbeat(program)["verdict"]
-            said[program, verdict["level"]] = (verdict["code"], verdict["reason"])
+            printed[program, verdict["level"]] = (verdict["code"], verdict["reason"])
         time.sleep(0.5)
-    assert said.keys() >= {(WORKER, "OK"), (SOLO, "UNKNOWN")}, said
-    assert said.keys() <= {(WORKER, "OK"), (SOLO, "UNKNOWN"), (SOLO, "OK")}, said
+    assert printed.keys() >= {(WORKER, "OK"), (SOLO, "UNKNOWN")}, printed
+    assert printed.keys() <= {(WORKER, "OK"), (SOLO, "UNKNOWN"), (SOLO, "OK")}, printed
     assert well.pids() == before
 
 
-def test_broker_that_is_away_makes_them_worse_but_restarts_nothing(well: Programs) -> None:
+def test_unreachable_broker_is_reported_and_causes_no_restart(well: Programs) -> None:
     before = well.pids()
     well.host.run("systemctl stop rabbitmq-server", timeout=90)
     wait_for(lambda: well.phase(WORKER) == "disconnected", SOON, "it notices")
@@ -282,8 +282,8 @@ def test_broker_that_is_away_makes_them_worse_but_restarts_nothing(well: Program
     assert well.pids() == before
 
 
-def test_import_that_waits_for_the_broker_is_not_cut_short(well: Programs) -> None:
-    """As CATMAID's does: the start takes several times as long as systemd would wait if it heard nothing."""
+def test_import_that_waits_for_the_broker_does_not_time_out(well: Programs) -> None:
+    """As with CATMAID: the start takes several times as long as systemd would wait without notifications."""
     host, drop_in = well.host, f"/etc/systemd/system/{WORKER}.service.d/slow.conf"
     host.write(drop_in, "[Service]\nTimeoutStartSec=2\nEnvironment=DJANGO_SETTINGS_MODULE=exercise.waiting\n")
     host.run("rm -f /srv/catmaid/may-start && systemctl daemon-reload")
@@ -303,8 +303,8 @@ def test_import_that_waits_for_the_broker_is_not_cut_short(well: Programs) -> No
     host.run(f"rm {drop_in} && systemctl daemon-reload")
 
 
-def test_worker_that_stops_itself_and_cannot_end_is_ended_by_systemd(well: Programs) -> None:
-    """A pool whose processes are stopped takes nothing and does not end either."""
+def test_worker_that_cannot_finish_its_own_stop_is_ended_by_systemd(well: Programs) -> None:
+    """A pool with suspended processes takes no tasks and does not end."""
     host, before = well.host, well.pid(WORKER)
     host.run(f"mkdir -p /run/systemd/system/{WORKER}.service.d")
     host.write(f"/run/systemd/system/{WORKER}.service.d/short.conf", "[Service]\nTimeoutStopSec=3\n")
@@ -312,8 +312,10 @@ def test_worker_that_stops_itself_and_cannot_end_is_ended_by_systemd(well: Progr
     host.run(f"kill -STOP $(pgrep -P {before})")
     send(host, "counting.tasks.echo", *([number] for number in range(51400, 51410)), queue="well")
     wait_for(well.restarted(WORKER, before), STALL_SECONDS + SOON, "healed")
-    told = ["PM302 healing", "PM302 healed"]
+    reported = ["PM302 healing", "PM302 healed"]
     wait_for(
-        lambda: [f"{each['code']} {each['what']}" for each in well.events(WORKER)[-2:]] == told, SOON, "it is told"
+        lambda: [f"{each['code']} {each['what']}" for each in well.events(WORKER)[-2:]] == reported,
+        SOON,
+        "it is reported",
     )
     host.run(f"rm -r /run/systemd/system/{WORKER}.service.d && systemctl daemon-reload")

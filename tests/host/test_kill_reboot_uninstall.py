@@ -1,4 +1,4 @@
-"""What must not harm a project under any process manager, done to all of them at once, for it takes time."""
+"""Kills, reboots, moves and uninstalls under every process manager, in parallel because they take time."""
 
 from __future__ import annotations
 
@@ -65,23 +65,23 @@ Four = tuple[Project, Project, Project, Project]
 
 @pytest.fixture(scope="module")
 def four(catmaid: Project, fenced: Project, debian: Project, own: Project) -> Four:
-    """Two under systemd, one under Debian's supervisord, one under procman's."""
+    """Two projects under systemd, one under Debian's supervisord, one under procman's."""
     return catmaid, fenced, debian, own
 
 
 @pytest.fixture(scope="module")
 def small(stocked: Host) -> Project:
-    """The project of an ordinary user, under that user's own systemd; not installed yet."""
+    """A project of an ordinary user, under that user's systemd; not installed yet."""
     return Project(stocked, "small", USERS.format(projects=PROJECTS, virtualenv=VIRTUALENV))
 
 
 @pytest.fixture(scope="module")
 def pocket(stocked: Host) -> Project:
-    """Another one, under a supervisord that the user's systemd runs; not installed yet."""
+    """Another project, under a supervisord that the user's systemd runs; not installed yet."""
     return Project(stocked, "pocket", POCKET + 'supervisord = "/opt/procman/bin/supervisord"\n')
 
 
-def test_running_tasks_survive_stop_and_restart_by_whomever_and_the_death_of_supervisord(
+def test_running_tasks_survive_every_stop_and_restart_and_a_killed_supervisord(
     catmaid: Project, debian: Project, own: Project
 ) -> None:
     host, tens = catmaid.host, {catmaid: range(100, 110), debian: range(1100, 1110)}
@@ -96,7 +96,7 @@ def test_running_tasks_survive_stop_and_restart_by_whomever_and_the_death_of_sup
     side_by_side(
         lambda: host.run(["systemctl", "restart", *ours[:5]], timeout=90),
         lambda: catmaid.procman("stop", *ours[5:]),
-        # One after the other.
+        # One after another.
         lambda: host.run(["supervisorctl", "restart", *theirs[:2]], timeout=180),
         lambda: debian.procman("stop", *theirs[2:]),
     )
@@ -107,7 +107,7 @@ def test_running_tasks_survive_stop_and_restart_by_whomever_and_the_death_of_sup
             found = states[f"{project.name}-hold-{number}"]
             assert (found["wanted"], found["state"] == "STOPPED") == (number <= restarted, number > restarted), found
             assert found["pid"] != before[found["name"]]
-    # A worker whose supervisord was killed ends its task before that of the next one takes its place.
+    # A worker whose supervisord was killed finishes its task before the next supervisord's worker starts.
     wait_for(all_running(own), START_SECONDS)
     assert int(show(host, OWN_UNIT, "MainPID")["MainPID"]) not in (0, killed)
     assert are_finished(host, 2100)
@@ -115,14 +115,14 @@ def test_running_tasks_survive_stop_and_restart_by_whomever_and_the_death_of_sup
     consumes(own, 2101)
 
 
-def test_program_that_somebody_stopped_is_not_started_by_an_install(catmaid: Project, debian: Project) -> None:
-    # Of the ten from before some are still stopped, and stay so.
+def test_install_does_not_start_a_program_stopped_on_purpose(catmaid: Project, debian: Project) -> None:
+    # Some of the ten from before are still stopped, and must stay stopped.
     catmaid.host.run("systemctl stop catmaid-celery-beat && supervisorctl stop debian-celery-beat")
     for project, text in ((catmaid, toml("catmaid", ten=True)), (debian, under_supervisor(toml("debian", ten=True)))):
         before = {name for name, each in project.status().items() if each["state"] == "STOPPED"}
         project.write(text.replace("[beat]", "[beat]\nstop_timeout_seconds = 61"))
-        said = project.procman("install", "--no-check")
-        assert f"{project.name}-celery-beat: left stopped" in said.stdout + said.stderr
+        printed = project.procman("install", "--no-check")
+        assert f"{project.name}-celery-beat: left stopped" in printed.stdout + printed.stderr
         after = {name for name, each in project.status().items() if each["state"] == "STOPPED"}
         assert after == before
         assert len(after) > 5
@@ -132,7 +132,7 @@ def test_program_that_somebody_stopped_is_not_started_by_an_install(catmaid: Pro
         wait_for(all_running(project), START_SECONDS, project.name)
 
 
-def test_whatever_is_killed_is_back_without_orphans_and_with_one_beat(catmaid: Project, debian: Project) -> None:
+def test_killed_programs_are_restarted_without_orphans_and_with_one_beat(catmaid: Project, debian: Project) -> None:
     host, projects = catmaid.host, (catmaid, debian)
     before = {name: each["pid"] for project in projects for name, each in project.status().items()}
     killed = [f"{project.name}-{what}" for project in projects for what in ("celery", "celery-beat")]
@@ -168,16 +168,14 @@ def _has_one_child(host: Host, pid: int) -> bool:
     return len(children(host, pid)) == 1
 
 
-def test_programs_of_a_removed_table_end_warm_even_if_systemd_was_told_to_look_first(
-    catmaid: Project, debian: Project
-) -> None:
+def test_removed_programs_stop_gracefully_even_after_a_daemon_reload(catmaid: Project, debian: Project) -> None:
     host, unit = catmaid.host, "/etc/systemd/system/catmaid-hold-10.service"
     numbers = [*range(400, 410), *range(1400, 1410)]
     for project, first in ((catmaid, 400), (debian, 1400)):
         tasks = ([number, 4] for number in range(first, first + 10))
         send(host, "counting.tasks.hold", *tasks, queue=f"{project.name}-hold")
     wait_for(are_started(host, *numbers), START_SECONDS)
-    # As an upgrade of the host does it, between the removal of a file and the stop of its program.
+    # As an upgrade of the host does, between the removal of a file and the stop of its program.
     host.run(f"rm {unit} && systemctl daemon-reload")
     catmaid.write(toml("catmaid"))
     debian.write(under_supervisor(toml("debian")))
@@ -189,9 +187,7 @@ def test_programs_of_a_removed_table_end_warm_even_if_systemd_was_told_to_look_f
     assert "hold" not in host.run("supervisorctl avail").stdout
 
 
-def test_broker_that_is_away_for_a_minute_is_survived_and_nothing_is_restarted(
-    four: Four, small: Project, pocket: Project
-) -> None:
+def test_broker_that_is_away_for_a_minute_causes_no_restart(four: Four, small: Project, pocket: Project) -> None:
     host = small.host
     before = {name: each["pid"] for project in four for name, each in project.status().items()}
     host.run("systemctl stop rabbitmq-server", timeout=90)
@@ -219,7 +215,7 @@ def _user_installs(*projects: Project) -> None:
         project.procman("install", "--wait", "60", user="anna")
 
 
-def test_units_of_a_user_run_in_what_a_user_can_have_of_the_sandbox(small: Project) -> None:
+def test_user_units_run_in_the_supported_part_of_the_sandbox(small: Project) -> None:
     host = small.host
     pid = host.run("systemctl --user show --value --property=MainPID small-celery", "anna").stdout.strip()
     status = host.run(["cat", f"/proc/{pid}/status"]).stdout
@@ -229,7 +225,7 @@ def test_units_of_a_user_run_in_what_a_user_can_have_of_the_sandbox(small: Proje
     assert "ready." in host.run(["procman", "--project", "small", "logs", "small-celery", "-n", "200"], "anna").stdout
 
 
-def test_supervisord_of_a_user_is_run_by_the_systemd_of_that_user(pocket: Project) -> None:
+def test_users_systemd_runs_the_users_supervisord(pocket: Project) -> None:
     shown = pocket.host.run(f"systemctl --user show {OWN_UNIT} -p MainPID -p UnitFileState -p TimeoutStopUSec", "anna")
     unit = dict(line.split("=", 1) for line in shown.stdout.splitlines())
     assert (unit["UnitFileState"], unit["TimeoutStopUSec"]) == ("enabled", "20min")
@@ -237,7 +233,7 @@ def test_supervisord_of_a_user_is_run_by_the_systemd_of_that_user(pocket: Projec
     assert pid in children(pocket.host, int(unit["MainPID"]))
 
 
-def test_after_a_reboot_everything_is_back_with_one_beat(four: Four, small: Project, pocket: Project) -> None:
+def test_all_programs_run_after_a_reboot_with_one_beat(four: Four, small: Project, pocket: Project) -> None:
     catmaid, fenced, debian, own = four
     host = catmaid.host
     host.run("touch /root/kept /run/lost")
@@ -245,7 +241,7 @@ def test_after_a_reboot_everything_is_back_with_one_beat(four: Four, small: Proj
     shown = '[command.shown]\nautostart = false\nargv = ["sh", "-c", "echo ${CELERY_BROKER_URL%%:*}"]\n'
     catmaid.write(toml("catmaid") + "[worker.spare]\nautostart = false\n" + shown)
     catmaid.procman("install", "--no-check")
-    # Root alone can read that file, and the program is not root's.
+    # Only root can read that file, and the program does not run as root.
     assert catmaid.procman("run", "shown").stdout == "amqp\n"
     send(host, "counting.tasks.hold", [601, 8], queue="catmaid")
     send(host, "counting.tasks.hold", [602, 8], queue="own")
@@ -254,7 +250,7 @@ def test_after_a_reboot_everything_is_back_with_one_beat(four: Four, small: Proj
     assert (host.pid, host.run(BOOT_ID).stdout) != (before, boot)
     assert host.run("ls /root/kept /run/lost", check=False).stdout == "/root/kept\n"
     assert host.run("systemctl is-active rabbitmq-server").stdout == "active\n"
-    # The reboot waited for them: both are ordered after the broker, and so end before it.
+    # The reboot waited for them: both are ordered after the broker, and so stop before it.
     assert are_finished(host, 601, 602)
     for project in (fenced, debian, own):
         wait_for(all_running(project), START_SECONDS, project.name)
@@ -289,7 +285,7 @@ def test_move_to_supervisor_and_back_loses_no_task_and_never_runs_two_beats(fenc
 
 
 def _most_beats_during(host: Host, act: Callable[[], object]) -> int:
-    """Return the most beats of the fenced project that were seen at once while ACT went on."""
+    """Return the maximum number of beats of the project `fenced` that were running at once during `act`."""
     with ThreadPoolExecutor() as pool:
         acting = pool.submit(act)
         seen = [0]
@@ -312,11 +308,11 @@ def test_uninstall_leaves_nothing_behind(fenced: Project, debian: Project, own: 
             f"{place}/{name}" for place in ("/etc/procman", "/var/lib/procman", "/usr/local/lib/procman", "/var/log")
         ]
         assert host.run(f"ls -d {' '.join(places)} /etc/supervisor/conf.d/{name}-*", check=False).stdout == ""
-        # Beat's schedule, which is the project's.
+        # Beat's schedule, which belongs to the project.
         assert host.run(f"test -d /var/lib/{name}", check=False).returncode == 0
     assert host.run("systemctl list-units --all --no-legend 'fenced*'").stdout == ""
     assert host.run("systemctl is-active fenced.target", check=False).stdout == "inactive\n"
-    # Neither the unit of procman's own supervisord, nor what was added to Debian's.
+    # Neither the unit of procman's own supervisord nor the drop-in for Debian's.
     assert host.run("find /etc/systemd -name 'procman*' -o -name 'supervisor.service.d'").stdout == ""
     assert host.run(["pgrep", "-f", "/opt/procman/bin/supervisord"], check=False).stdout == ""
     assert show(host, OWN_UNIT, "LoadState", "ActiveState") == {"LoadState": "not-found", "ActiveState": "inactive"}

@@ -1,4 +1,4 @@
-"""The disposable host is a real one, and nothing of it stays."""
+"""The disposable host behaves like a real one, and nothing of it remains."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ with Announced():
 
 
 def traces(name: str) -> list[str]:
-    """The processes, mounts and control groups of a host that exist on the machine now."""
+    """Return the processes, mounts and control groups of a host that exist on the machine."""
     found = [str(group) for group in Path("/sys/fs/cgroup").glob(f"**/{name}*")]
     for mounts in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
@@ -112,7 +112,7 @@ def test_real_root_is_not_written(host: Host) -> None:
     assert host.run("systemd-detect-virt --container").stdout == "systemd-nspawn\n"
 
 
-def test_what_installers_write_stays_in_the_overlay(tmp_path: Path) -> None:
+def test_files_that_installers_write_stay_in_the_overlay(tmp_path: Path) -> None:
     before = Path("/etc/passwd").read_bytes(), mounts()
     real = tmp_path / "real"
     real.mkdir()
@@ -142,7 +142,7 @@ def test_in_a_chroot_too_commands_run_in_the_overlay(tmp_path: Path) -> None:
         Path(written).unlink(missing_ok=True)
 
 
-def test_a_layer_brings_back_what_was_written_and_what_was_removed(tmp_path: Path) -> None:
+def test_layer_restores_written_and_removed_files(tmp_path: Path) -> None:
     archive = tmp_path / "layer.tar"
     with Overlay() as overlay:
         overlay.run(
@@ -182,7 +182,7 @@ def test_no_link_leads_out_of_a_root(tmp_path: Path, path: str, found: str) -> N
     assert follow(tmp_path, path) == tmp_path / found
 
 
-def test_a_ring_of_links_is_refused(tmp_path: Path) -> None:
+def test_circular_links_are_refused(tmp_path: Path) -> None:
     (tmp_path / "ring").symlink_to("ring")
     with pytest.raises(HostError, match="too many links"):
         follow(tmp_path, "ring")
@@ -207,7 +207,7 @@ def test_a_virtualenv_is_made_from_wheels_without_a_network(host: Host) -> None:
     host.run("userdel --remove builder")
 
 
-def test_power_goes_off_and_on_and_files_are_kept() -> None:
+def test_files_are_kept_across_a_power_cycle() -> None:
     with Host(services=()) as host:
         assert host.run("systemctl is-active rabbitmq-server", check=False).stdout == "inactive\n"
         host.run(STOPS_ORDERLY)
@@ -222,7 +222,7 @@ def test_power_goes_off_and_on_and_files_are_kept() -> None:
         assert not host.path("/root/stopped-orderly").exists()
 
 
-def test_the_machine_sees_no_mount_of_it(host: Host) -> None:
+def test_mounts_of_the_host_are_invisible_to_the_machine(host: Host) -> None:
     assert "procman-host" not in mounts()
     assert traces(host._overlay.name), "traces() finds nothing even while a host is up"
 
@@ -279,6 +279,6 @@ def test_a_living_hosts_groups_are_not_swept(host: Host) -> None:
     assert host.run("true").returncode == 0
 
 
-def test_the_cache_holds_nothing_half_made(host: Host) -> None:
+def test_cache_contains_no_incomplete_files(host: Host) -> None:
     with filling_the_cache():  # another host may be filling it
         assert not list(CACHE.glob("**/*.part"))

@@ -1,4 +1,4 @@
-"""What is brought back under systemd: a change that fails, a move that fails, and what only the target says."""
+"""Rollbacks under systemd: a failed change, a failed move, and a change of only the target."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ DIES = ["/bin/sh", "-c", "echo the reason; exit 3"]
 
 
 def toml(*, a: int, b: int, more: str = "") -> str:
-    """Return a procman.toml with two commands that sleep; 0: one that says why, and dies."""
+    """Return a procman.toml with two commands that sleep; with 0, one that prints a reason and exits."""
     argvs = {name: ["/bin/sleep", str(value)] if value else DIES for name, value in {"a": a, "b": b}.items()}
     return TOML + "".join(f"\n[command.{name}]\nargv = {json.dumps(argv)}\n" for name, argv in argvs.items()) + more
 
 
 @pytest.fixture(scope="module")
 def back(stocked: Host) -> Iterator[Project]:
-    """Two commands under systemd."""
+    """A project with two commands under systemd."""
     project = Project(stocked, "back", toml(a=1000, b=1000))
     project.procman("install", "--no-check", "--wait", "60")
     yield project
@@ -68,7 +68,7 @@ def pid(host: Host, name: str) -> str:
     return show(host, f"back-{name}.service", "MainPID")["MainPID"]
 
 
-def test_a_target_that_changes_alone_is_read_at_once(back: Project) -> None:
+def test_change_of_only_the_target_is_applied_at_once(back: Project) -> None:
     before = pid(back.host, "b")
     back.write(toml(a=1000, b=1000, more="autostart = false\n"))
     back.procman("install", "--no-check", "--wait", "60")
@@ -80,7 +80,7 @@ def test_a_target_that_changes_alone_is_read_at_once(back: Project) -> None:
     assert "in sync" in back.procman("status").stdout
 
 
-def test_a_unit_that_fails_is_brought_back_and_the_other_runs_on(back: Project) -> None:
+def test_failed_unit_is_rolled_back_and_the_other_keeps_running(back: Project) -> None:
     back.write(toml(a=1000, b=1000))
     back.procman("install", "--no-check", "--wait", "60")
     before = pid(back.host, "a")
@@ -93,7 +93,7 @@ def test_a_unit_that_fails_is_brought_back_and_the_other_runs_on(back: Project) 
     assert "/bin/sleep 1000" in show(back.host, "back-b.service", "ExecStart")["ExecStart"]
 
 
-def test_a_move_that_fails_is_undone_and_what_was_stopped_stays_stopped(back: Project) -> None:
+def test_failed_move_is_undone_and_stopped_programs_stay_stopped(back: Project) -> None:
     back.write(toml(a=1000, b=1000))
     back.procman("install", "--no-check", "--wait", "60")
     back.procman("stop", "a")
@@ -111,7 +111,7 @@ def test_a_move_that_fails_is_undone_and_what_was_stopped_stays_stopped(back: Pr
     assert show(back.host, "back.target", "UnitFileState")["UnitFileState"] == "enabled"
 
 
-def test_a_broken_settings_module_is_refused_with_the_last_line_of_its_traceback(stocked: Host) -> None:
+def test_invalid_settings_module_is_refused_with_the_last_line_of_its_traceback(stocked: Host) -> None:
     stocked.write(f"{PROJECTS}/broken.py", "from exercise.settings import *\nLOST = MEDIA_ROOOT\n")
     project = Project(stocked, "checked", WORKER.replace("exercise.settings", "broken"))
 

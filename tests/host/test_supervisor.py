@@ -1,4 +1,4 @@
-"""The supervisor backend on a booted Debian, with RabbitMQ: Debian's own supervisord, and procman's under its unit."""
+"""The supervisor backend on a booted Debian with RabbitMQ: Debian's supervisord, and procman's own with its unit."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ from .projects import (
 DROP_IN = "/etc/systemd/system/supervisor.service.d/procman.conf"
 
 STOP_OF_DEBIANS = 10 * 120 + 600 + 60 + 50 + 30
-"""supervisord ends one program after the other: the ten, worker, beat, somebody else's; and a margin."""
+"""supervisord stops one program after another: the ten, worker, beat, an unmanaged one; plus a margin."""
 
 
 @pytest.fixture(scope="module")
 def tiny(stocked: Host) -> Project:
-    """A project under procman's own supervisord, which its install starts itself: the key is not set."""
+    """A project under procman's own supervisord, which the install starts because the key is not set."""
     project = Project(stocked, "tiny", TINY)
-    said = project.procman("install", "--no-check").stderr
-    assert "does not start when the host boots; to let systemd start it, set" in said
-    assert 'supervisord = "/opt/procman/bin/supervisord"' in said
+    printed = project.procman("install", "--no-check").stderr
+    assert "does not start when the host boots; to let systemd start it, set" in printed
+    assert 'supervisord = "/opt/procman/bin/supervisord"' in printed
     return project
 
 
 @pytest.fixture(scope="module")
 def own(tiny: Project) -> Project:
-    """A worker and beat under the same supervisord, which has a unit from now on."""
-    project, said = install_own(tiny.host)
-    assert "was not started by systemd: it keeps running" in said
+    """A worker and beat under the same supervisord, which now has a unit."""
+    project, printed = install_own(tiny.host)
+    assert "was not started by systemd: it keeps running" in printed
     return project
 
 
@@ -51,7 +51,7 @@ def pid_of_unit(host: Host, unit: str) -> int:
     return int(show(host, unit, "MainPID")["MainPID"])
 
 
-def test_unit_of_debian_waits_for_all_programs_of_its_supervisord(debian: Project) -> None:
+def test_stop_timeout_of_debians_unit_covers_all_programs_of_its_supervisord(debian: Project) -> None:
     host = debian.host
     unit = show(host, "supervisor", "TimeoutStopUSec", "KillMode", "NeedDaemonReload")
     assert unit == {"TimeoutStopUSec": "32min 20s", "KillMode": "mixed", "NeedDaemonReload": "no"}
@@ -59,14 +59,14 @@ def test_unit_of_debian_waits_for_all_programs_of_its_supervisord(debian: Projec
     pids = {name: each["pid"] for name, each in debian.status().items()}
     assert "nothing changed" in debian.procman("install", "--no-check").stdout
     assert {name: each["pid"] for name, each in debian.status().items()} == pids
-    # What others change is followed by the next install, and shown before.
+    # A change of an unmanaged file is shown by diff and applied by the next install.
     host.write("/etc/supervisor/conf.d/theirs.conf", "[program:theirs]\ncommand=/bin/sleep 100000\nstopwaitsecs=110\n")
     assert "+TimeoutStopSec=2000" in debian.procman("diff").stdout
     debian.procman("install", "--no-check")
     assert show(host, "supervisor", "TimeoutStopUSec") == {"TimeoutStopUSec": "33min 20s"}
 
 
-def test_supervisord_started_by_hand_is_moved_under_its_unit_as_it_was_said(own: Project, tiny: Project) -> None:
+def test_printed_commands_move_a_supervisord_started_by_hand_under_its_unit(own: Project, tiny: Project) -> None:
     host = own.host
     by_hand = int(host.run(f"{OWN_CONTROL} pid").stdout)
     assert pid_of_unit(host, OWN_UNIT) == 0
@@ -74,9 +74,9 @@ def test_supervisord_started_by_hand_is_moved_under_its_unit_as_it_was_said(own:
         "UnitFileState": "enabled",
         "ActiveState": "inactive",
     }
-    said = own.procman("install", "--no-check").stderr.splitlines()
-    [note] = [line for line in said if f"process {by_hand}" in line]
-    host.run(note.partition("are finished: ")[2])
+    printed = own.procman("install", "--no-check").stderr.splitlines()
+    [note] = [line for line in printed if f"process {by_hand}" in line]
+    host.run(note.partition("waits for running tasks: ")[2])
     wait_for(lambda: pid_of_unit(host, OWN_UNIT) not in (0, by_hand), 30, "systemd runs supervisord")
     for project in (own, tiny):
         wait_for(all_running(project), START_SECONDS, project.name)
@@ -85,7 +85,7 @@ def test_supervisord_started_by_hand_is_moved_under_its_unit_as_it_was_said(own:
     assert beats(host, "own") == 1
 
 
-def test_unit_of_procmans_own_waits_for_the_longest_stop_of_all_and_for_the_broker(own: Project, tiny: Project) -> None:
+def test_procmans_unit_has_the_longest_stop_timeout_and_starts_after_the_broker(own: Project, tiny: Project) -> None:
     host, pid = own.host, pid_of_unit(own.host, OWN_UNIT)
     unit = show(host, OWN_UNIT, "TimeoutStopUSec", "UnitFileState", "After", "NeedDaemonReload")
     assert (unit["TimeoutStopUSec"], unit["UnitFileState"], unit["NeedDaemonReload"]) == ("10min 30s", "enabled", "no")
@@ -98,7 +98,7 @@ def test_unit_of_procmans_own_waits_for_the_longest_stop_of_all_and_for_the_brok
     assert pid_of_unit(host, OWN_UNIT) == pid
 
 
-def test_restart_by_supervisorctl_ends_with_another_process_that_consumes(debian: Project, own: Project) -> None:
+def test_restart_by_supervisorctl_starts_a_new_process_that_consumes(debian: Project, own: Project) -> None:
     side_by_side(partial(_restart, debian, "supervisorctl", 1200), partial(_restart, own, OWN_CONTROL, 2200))
 
 

@@ -1,4 +1,4 @@
-"""The systemd backend as an administrator meets it: on a booted Debian, with RabbitMQ and a real www-data."""
+"""The systemd backend on a booted Debian, with RabbitMQ and the user www-data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ sandbox = "strict"
 LOOK = "cat here > /tmp/exchange/read; ls /home > /tmp/exchange/homes; touch here2; exec sleep 100000"
 
 
-def test_install_ends_with_every_program_healthy_and_the_next_one_changes_nothing(catmaid: Project) -> None:
+def test_install_starts_healthy_programs_and_a_second_one_changes_nothing(catmaid: Project) -> None:
     assert all_running(catmaid)()
     pids = {name: each["pid"] for name, each in catmaid.status().items()}
     assert len(pids) == 12
@@ -41,7 +41,7 @@ def test_install_ends_with_every_program_healthy_and_the_next_one_changes_nothin
 
 
 @pytest.mark.parametrize("sandbox", ["default", "strict"])
-def test_tasks_find_in_the_sandbox_what_they_need(catmaid: Project, fenced: Project, sandbox: str) -> None:
+def test_tasks_work_in_the_sandbox(catmaid: Project, fenced: Project, sandbox: str) -> None:
     project = {"default": catmaid, "strict": fenced}[sandbox]
     where = f"{DATA}/{project.name}.json"
     number = {"default": 1, "strict": 2}[sandbox]
@@ -63,12 +63,12 @@ def test_tasks_find_in_the_sandbox_what_they_need(catmaid: Project, fenced: Proj
     }
 
 
-def test_host_judges_the_sandbox_as_the_rendered_units_were_judged(catmaid: Project, fenced: Project) -> None:
+def test_installed_units_have_the_exposure_of_the_rendered_ones(catmaid: Project, fenced: Project) -> None:
     for unit, bound in (("catmaid-celery", 20), ("catmaid-celery-beat", 20), ("fenced-celery", 11)):
         catmaid.host.run(f"systemd-analyze security --no-pager --threshold={bound} {unit}.service")
 
 
-def test_secret_is_known_to_the_program_and_to_nobody_who_asks_systemd(catmaid: Project) -> None:
+def test_secret_is_passed_to_the_program_and_not_shown_by_systemd(catmaid: Project) -> None:
     host = catmaid.host
     assert (
         "s3cret" not in host.run("systemctl show 'catmaid*'; systemctl cat 'catmaid*'; ps axww; journalctl -b").stdout
@@ -78,8 +78,8 @@ def test_secret_is_known_to_the_program_and_to_nobody_who_asks_systemd(catmaid: 
     assert host.run("cat /run/credentials/catmaid-celery.service/environment", "nobody", check=False).returncode != 0
 
 
-def test_memory_limits_and_the_out_of_memory_policy_are_what_was_asked_for(catmaid: Project) -> None:
-    # Control groups may be of version 1 here, which shows no event: so the loaded properties are asked.
+def test_memory_limits_and_out_of_memory_policy_are_applied(catmaid: Project) -> None:
+    # Control groups may be version 1 here, which has no events, so the loaded properties are compared.
     desired = ("OOMPolicy", "KillMode", "Restart", "Type", "TimeoutAbortUSec", "StartLimitIntervalUSec")
     assert show(catmaid.host, "catmaid-celery", *desired) == {
         "OOMPolicy": "continue",
@@ -91,14 +91,14 @@ def test_memory_limits_and_the_out_of_memory_policy_are_what_was_asked_for(catma
     }
 
 
-def test_drop_in_of_the_administrator_is_obeyed_and_reported(catmaid: Project) -> None:
+def test_drop_in_of_the_administrator_applies_and_is_reported(catmaid: Project) -> None:
     host, drop_in = catmaid.host, "/etc/systemd/system/catmaid-celery.service.d/local.conf"
     host.write(drop_in, "[Service]\nKillMode=control-group\nTimeoutStopSec=5\n")
     host.run("systemctl daemon-reload")
     assert drop_in in catmaid.status()["catmaid-celery"]["detail"]
     send(host, "counting.tasks.hold", [300, 4], queue="catmaid")
     wait_for(are_started(host, 300), START_SECONDS)
-    # It says to kill the pool at once; procman's own stop still lets the task finish.
+    # The drop-in would kill the pool at once; procman's own stop still lets the task finish.
     catmaid.procman("stop", "catmaid-celery")
     assert counted(host, "finished")[300] == 1
     host.run(["rm", "-r", "/etc/systemd/system/catmaid-celery.service.d"])
@@ -106,7 +106,7 @@ def test_drop_in_of_the_administrator_is_obeyed_and_reported(catmaid: Project) -
     assert catmaid.status()["catmaid-celery"]["detail"] == ""
 
 
-def test_journal_is_shown_and_refused_with_the_remedy(catmaid: Project) -> None:
+def test_journal_is_shown_or_refused_with_the_remedy(catmaid: Project) -> None:
     assert "ready." in catmaid.procman("logs", "catmaid-celery", "-n", "200").stdout
     host = catmaid.host
     refused = host.run(["procman", "--project", "catmaid", "logs", "catmaid-celery"], "www-data", check=False)
@@ -119,7 +119,7 @@ def test_journal_is_shown_and_refused_with_the_remedy(catmaid: Project) -> None:
     assert "sudo" in forbidden.stderr
 
 
-def test_project_at_home_reads_its_own_and_exchanges_files_in_tmp_with_the_host(stocked: Host) -> None:
+def test_project_in_a_home_directory_reads_its_files_and_shares_a_directory_in_tmp(stocked: Host) -> None:
     host = stocked
     for home in ("abroad", "neighbour"):
         host.write(f"/home/{home}/project/here", f"{home}\n")

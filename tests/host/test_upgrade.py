@@ -1,4 +1,4 @@
-"""An installation of the first release, running, is upgraded by an install, rolled back and removed."""
+"""A running installation of the first release is upgraded by an install, rolled back and removed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST = TODAY - set(RENAMED.values()) | set(RENAMED)
 
 
 class Old(Project):
-    """A project that the first release installed, and that today's procman is asked about."""
+    """A project installed by the first release, managed with the present procman."""
 
     def __init__(self, host: Host, name: str) -> None:
         self.environment: Mapping[str, str] = ENVIRONMENT[name]
@@ -39,7 +39,7 @@ class Old(Project):
         return done
 
     def workers(self) -> dict[str, dict[str, Any]]:
-        """Return what `procman status` says of worker and beat, by name."""
+        """Return the entries of `procman status` for worker and beat, by name."""
         return {name: each for name, each in self.status().items() if each["kind"] != "health"}
 
     def pids(self) -> dict[str, int]:
@@ -49,7 +49,7 @@ class Old(Project):
         return {name: each["restart_due"] for name, each in self.status().items()}
 
     def is_healthy(self) -> bool:
-        """Say whether all run, and every heartbeat says that its program works."""
+        """Return whether all programs are running with healthy heartbeats."""
         states = {each["state"] for each in self.status().values()}
         found = {(each["health"]["level"], each["health"]["code"]) for each in self.workers().values()}
         return states == {"RUNNING"} and found == {("OK", "PM200")}
@@ -69,9 +69,9 @@ class Old(Project):
 
 @pytest.fixture(scope="module")
 def projects(stocked: Host) -> Iterator[list[Old]]:
-    """What the first release left, put in place and started: by systemd, and by supervisord."""
+    """The recorded installations of the first release, restored and started by systemd and by supervisord."""
     stocked.path("/root").joinpath("first_release.tar").write_bytes(unpacked())
-    # The shared state may be there already.
+    # The shared state may already exist.
     stocked.run("tar -xpf /root/first_release.tar -C / --strip-components=1 --skip-old-files disk")
     stocked.run("systemctl daemon-reload && systemctl start old-systemd.target")
     stocked.run(["/opt/procman/bin/supervisord", "-c", MAIN_FILE], environment=ENVIRONMENT["old-supervisor"])
@@ -82,7 +82,7 @@ def projects(stocked: Host) -> Iterator[list[Old]]:
     side_by_side(*(partial(project.procman, "uninstall", "--purge", check=False) for project in projects))
 
 
-def test_what_the_first_release_runs_is_known(projects: list[Old]) -> None:
+def test_programs_of_the_first_release_are_known(projects: list[Old]) -> None:
     for project in projects:
         assert project.agent() == FIRST
         assert set(project.due().values()) == {None}
@@ -97,15 +97,15 @@ def test_what_the_first_release_runs_is_known(projects: list[Old]) -> None:
 def test_an_upgrade_replaces_the_agent_and_restarts_nothing(projects: list[Old]) -> None:
     for number, project in enumerate(projects, 3000):
         before = project.pids()
-        said = project.procman("install", "--no-check", "--wait", "60")
-        assert project.pids() == before, said.stdout + said.stderr
+        printed = project.procman("install", "--no-check", "--wait", "60")
+        assert project.pids() == before, printed.stdout + printed.stderr
         assert project.agent() == TODAY
         assert project.generation() == 2
         for name, due in project.due().items():
             assert (due is None) is name.endswith("-health"), f"{name}: {due}"
             assert due is None or "the launcher is newer" in due
         assert "nothing changed" in project.procman("install", "--no-check").stdout
-        # The old agent, whose files are gone, goes on and is understood.
+        # The old agent, whose files were removed, keeps running and its heartbeats are still read.
         project.consumes(number)
         assert project.is_healthy()
         assert project.pids() == before

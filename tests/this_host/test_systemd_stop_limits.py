@@ -15,7 +15,7 @@ DEBIAN = {"LoadState": "loaded", "KillMode": "process", "TimeoutStopUSec": "1min
 MENDED = {"LoadState": "loaded", "KillMode": "mixed", "TimeoutStopUSec": "10min 30s"}
 
 
-def told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], longest: int = 600) -> str | None:
+def reported(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], longest: int = 600) -> str | None:
     def show(_: Systemctl, units: list[str]) -> dict[str, Unit]:
         return {name: Unit(name, properties) for name in units}
 
@@ -25,7 +25,7 @@ def told(monkeypatch: pytest.MonkeyPatch, properties: dict[str, str], longest: i
 
 
 def test_unit_of_debian_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = told(monkeypatch, DEBIAN)
+    text = reported(monkeypatch, DEBIAN)
     assert text is not None
     assert "killed after 90 s, but a stop of all its programs may take 600 s" in text
     assert "KillMode=process leaves programs behind" in text
@@ -34,7 +34,7 @@ def test_unit_of_debian_is_reported_with_the_remedy(monkeypatch: pytest.MonkeyPa
 
 
 def test_unit_that_kills_all_processes_at_once_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = told(monkeypatch, MENDED | {"KillMode": "control-group"})
+    text = reported(monkeypatch, MENDED | {"KillMode": "control-group"})
     assert text is not None
     assert "ends pool processes at once" in text
 
@@ -45,7 +45,7 @@ def test_unit_that_kills_all_processes_at_once_is_reported(monkeypatch: pytest.M
 def test_unit_that_waits_long_enough_is_not_reported(
     monkeypatch: pytest.MonkeyPatch, properties: dict[str, str]
 ) -> None:
-    assert told(monkeypatch, properties) is None
+    assert reported(monkeypatch, properties) is None
 
 
 def test_host_without_systemd_has_no_limits(monkeypatch: pytest.MonkeyPatch) -> None:

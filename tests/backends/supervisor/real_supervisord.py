@@ -265,7 +265,7 @@ def activate(supervisord: Supervisord, action: Action, program: InstalledProgram
 
 
 def as_nobody(function: Callable[[], object]) -> object:
-    """Return the result of `function` in a child process that runs as nobody; it must be valid JSON."""
+    """Return the result of `function` in a child process with the user id 65534; it must be valid JSON."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:

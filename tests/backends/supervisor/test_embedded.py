@@ -228,8 +228,8 @@ def test_start_of_a_program_starts_supervisord(own: Supervisord) -> None:
 def test_program_started_together_with_supervisord_is_not_restarted_by_its_activation(own: Supervisord) -> None:
     own.worker("a")
     controller = SupervisorController(own.configuration, embedded=True)
-    said = controller.activate(Activation(Action.REPLACE, installed("a")), ignore)
-    assert said == "started together with supervisord"
+    printed = controller.activate(Activation(Action.REPLACE, installed("a")), ignore)
+    assert printed == "started together with supervisord"
     eventually(lambda: own.events("a") == ["start", "ready"])
     assert controller.activate(Activation(Action.RESTART, installed("a")), ignore) == "restarted"
     eventually(lambda: own.events("a").count("ready") == 2)

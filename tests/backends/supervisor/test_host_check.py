@@ -32,26 +32,26 @@ def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_systemd_a_missing_crontab_line_is_printed(tmp_path: Path, crontab: Path) -> None:
-    [told] = warnings(embedded(tmp_path, HOME))
-    assert told.splitlines()[-1] == LINE
+    [reported] = warnings(embedded(tmp_path, HOME))
+    assert reported.splitlines()[-1] == LINE
     crontab.write_text(f"MAILTO=anna\n{LINE}\n")
     assert warnings(embedded(tmp_path, HOME)) == []
 
 
 def test_percent_is_escaped_in_the_crontab_line(tmp_path: Path, crontab: Path) -> None:
-    [told] = warnings(embedded(tmp_path, Path("/home/100%")))
-    assert r"/home/100\%/" in told
+    [reported] = warnings(embedded(tmp_path, Path("/home/100%")))
+    assert r"/home/100\%/" in reported
 
 
 def test_unit_without_systemd_is_reported(tmp_path: Path, crontab: Path) -> None:
-    told = warnings(embedded(tmp_path, HOME, 'supervisord = "/opt/procman/bin/supervisord"\n'))
-    assert "remove the key supervisord" in told[0]
-    assert "@reboot /opt/procman/bin/supervisord -c" in told[1]
+    reported = warnings(embedded(tmp_path, HOME, 'supervisord = "/opt/procman/bin/supervisord"\n'))
+    assert "remove the key supervisord" in reported[0]
+    assert "@reboot /opt/procman/bin/supervisord -c" in reported[1]
 
 
 def test_with_systemd_the_key_that_starts_supervisord_at_boot_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(systemd_host, "BOOTED", Path("/"))
-    [told] = warnings(embedded(tmp_path, HOME))
-    assert told.endswith(f'supervisord = "{SUPERVISORD}"')
+    [reported] = warnings(embedded(tmp_path, HOME))
+    assert reported.endswith(f'supervisord = "{SUPERVISORD}"')

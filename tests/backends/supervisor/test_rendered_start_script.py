@@ -176,8 +176,8 @@ def test_launcher_receives_the_variables_of_its_contract(place: Place) -> None:
     project = replace(_project(place), environment_file=Path("/etc/catmaid/celery.env"))
     report = place.start(project, "sh")
     assert report["argv"][1:5] == ["/usr/local/lib/procman/catmaid/launcher.py", "-A", "mysite", "worker"]
-    told = {name: value for name, value in report["environment"].items() if name.startswith("PROCMAN_")}
-    assert told == {
+    reported = {name: value for name, value in report["environment"].items() if name.startswith("PROCMAN_")}
+    assert reported == {
         "PROCMAN_PROGRAM": "catmaid-celery",
         "PROCMAN_KIND": "worker",
         "PROCMAN_DIRECTORY": str(project.directory),

@@ -36,9 +36,9 @@ def test_stop_reports_the_programs_it_waits_for(supervisord: Supervisord) -> Non
     supervisord.worker("a", task_seconds=2)
     supervisord.start()
     eventually(lambda: "ready" in supervisord.events("a"))
-    told: list[str] = []
-    supervisord.controller().stop([installed("a", stop_timeout=600)], told.append)
-    assert "a: stopping, 1 s of at most 600 s (running tasks may finish)" in told
+    reported: list[str] = []
+    supervisord.controller().stop([installed("a", stop_timeout=600)], reported.append)
+    assert "a: stopping, 1 s of at most 600 s (running tasks may finish)" in reported
 
 
 def test_stop_of_a_stopped_or_unloaded_program_returns_at_once(supervisord: Supervisord) -> None:
@@ -92,9 +92,9 @@ def test_stop_that_takes_too_long_is_an_error(supervisord: Supervisord, monkeypa
 
 
 def test_stop_without_a_supervisord_does_nothing(supervisord: Supervisord) -> None:
-    told: list[str] = []
-    supervisord.controller().stop([installed("a")], told.append)
-    assert "nothing to stop" in told[0]
+    reported: list[str] = []
+    supervisord.controller().stop([installed("a")], reported.append)
+    assert "nothing to stop" in reported[0]
 
 
 def test_start_does_not_touch_running_programs(supervisord: Supervisord) -> None:
@@ -137,10 +137,10 @@ def test_start_works_if_an_unmanaged_file_is_invalid(supervisord: Supervisord) -
     supervisord.section("a", autostart="false")
     supervisord.start()
     (supervisord.sections / "theirs.conf").write_text("rubbish\n")
-    told: list[str] = []
-    supervisord.controller().start([installed("a")], told.append)
+    reported: list[str] = []
+    supervisord.controller().start([installed("a")], reported.append)
     assert supervisord.state("a") in ("STARTING", "RUNNING")
-    assert str(supervisord.sections / "theirs.conf") in told[0]
+    assert str(supervisord.sections / "theirs.conf") in reported[0]
 
 
 def test_start_without_a_supervisord_names_the_command_to_start_it(supervisord: Supervisord) -> None:

@@ -72,9 +72,9 @@ def test_unit_is_shared_and_the_longest_stop_timeout_applies(tmp_path: Path) -> 
     assert one[shared].shared
     # Drop-ins are read in the order of their names, whatever directory they are in (systemd.unit(5)).
     in_order = sorted((one | other).items(), key=lambda entry: entry[0].name)
-    said = [directives_of(file.content) for path, file in in_order if path != shared]
-    assert [each["TimeoutStopSec"] for each in said] == [["630"], ["86430"]]
-    assert [each["After"] for each in said] == [["rabbitmq-server.service"], ["redis.service"]]
+    printed = [directives_of(file.content) for path, file in in_order if path != shared]
+    assert [each["TimeoutStopSec"] for each in printed] == [["630"], ["86430"]]
+    assert [each["After"] for each in printed] == [["rabbitmq-server.service"], ["redis.service"]]
 
 
 def test_changed_unit_reloads_systemd_and_restarts_no_program(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_missing_supervisord_or_supervisorctl_is_refused(tmp_path: Path, key: st
     assert any("is not an executable file" in problem and "supervisor.supervisord" in problem for problem in problems)
 
 
-@pytest.mark.root("root's own directories are to be told from a user's")
+@pytest.mark.root("distinguishes root's directories from a user's")
 def test_root_runs_no_file_that_other_users_can_change(tmp_path: Path) -> None:
     place, theirs = tmp_path / "bin", tmp_path / "theirs"
     for directory in (place, theirs):
@@ -107,15 +107,15 @@ def test_root_runs_no_file_that_other_users_can_change(tmp_path: Path) -> None:
         (place / name).chmod(0o755)
     project = system(tmp_path, f'supervisord = "{place}/supervisord"\n')
 
-    def told() -> list[str]:
+    def reported() -> list[str]:
         return [each for each in verify(project, renderer.render(project)) if "others could change it" in each]
 
-    before = set(told())
+    before = set(reported())
     theirs.chmod(0o777)
-    assert {each for each in told() if str(theirs) in each} - before
+    assert {each for each in reported() if str(theirs) in each} - before
     theirs.chmod(0o755)
     (place / "supervisorctl").chmod(0o777)
-    assert {each for each in told() if "supervisorctl" in each} - before
+    assert {each for each in reported() if "supervisorctl" in each} - before
 
 
 def test_template_with_a_line_that_systemd_ignores_is_refused(tmp_path: Path) -> None:

@@ -61,11 +61,11 @@ def test_program_of_an_unmanaged_section_is_drained(supervisord: Supervisord) ->
 def test_other_members_of_a_group_keep_running(supervisord: Supervisord) -> None:
     _old(supervisord)
     other = supervisord.info("catmaid:other")["pid"]
-    [said] = drain_and_unload(supervisord, "catmaid:a")
-    assert "catmaid:a" in said
+    [printed] = drain_and_unload(supervisord, "catmaid:a")
+    assert "catmaid:a" in printed
     assert supervisord.state("catmaid:a") == "STOPPED"
     assert supervisord.info("catmaid:other")["pid"] == other
-    assert drain_and_unload(supervisord, "catmaid:a") == [said]
+    assert drain_and_unload(supervisord, "catmaid:a") == [printed]
 
 
 def test_adopted_program_never_runs_twice(supervisord: Supervisord) -> None:

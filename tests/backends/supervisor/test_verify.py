@@ -312,7 +312,7 @@ def test_default_section_that_changes_a_program_is_found(host: Host, option: str
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "printed"),
     [
         ("stopasgroup=false", "stopasgroup=true", "stopasgroup must be false"),
         ("killasgroup=true", "killasgroup=false", "killasgroup must be true"),
@@ -324,9 +324,9 @@ def test_default_section_that_changes_a_program_is_found(host: Host, option: str
         ("redirect_stderr=true", "redirect_stderr=true\nstderr_logfile=/tmp/x", "stderr_logfile has also been set"),
     ],
 )
-def test_template_that_breaks_the_contract_is_refused(host: Host, old: str, new: str, said: str) -> None:
+def test_template_that_breaks_the_contract_is_refused(host: Host, old: str, new: str, printed: str) -> None:
     problems = verify(host.project, host.edited(old, new))
-    assert any(said in problem for problem in problems), problems
+    assert any(printed in problem for problem in problems), problems
 
 
 def test_template_that_changes_an_unmanaged_program_is_refused(host: Host) -> None:

@@ -52,7 +52,7 @@ def quoted(value: object) -> str:
 
 
 def toml(values: Mapping[str, str]) -> str:
-    """Return VALUES as lines of TOML."""
+    """Return `values` as lines of TOML."""
     return "\n".join(f"{name} = {quoted(value)}" for name, value in values.items())
 
 

@@ -1,6 +1,6 @@
-"""For beat's `-S`: Celery's own scheduler; its tick stops the main thread for ever once there is a file `beat-is-deaf`.
+"""A scheduler for beat's `-S`: Celery's own, but a tick blocks the main thread for ever if `beat-is-deaf` exists.
 
-It waits in C, as for a driver's lock: Python never comes to what a signal should do, and other threads go on.
+It waits in C, like for a driver's lock: Python cannot run signal handlers, and other threads keep running.
 """
 
 import ctypes
@@ -11,10 +11,10 @@ from django.conf import settings
 
 
 class AilingPersistentScheduler(PersistentScheduler):
-    """Ticks, or does not."""
+    """A scheduler whose tick may block."""
 
     def tick(self, *arguments, **more):
-        """Tick, unless the file is there."""
+        """Tick, unless the file exists."""
         if Path(settings.DATA_DIRECTORY, "beat-is-deaf").exists():
             mutex, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
             libc.pthread_mutex_lock(mutex)

@@ -1,7 +1,7 @@
-"""For `--include`: pool processes that cannot be started as long as a file says so, named after their program.
+"""A module for `--include`: pool processes fail to start while a file named after their program exists.
 
-`PROGRAM-is-slow`: they need longer than Celery lets them, as those do whose database is away.
-`PROGRAM-is-dying`: they end at once, as those do whose library is not there.
+`PROGRAM-is-slow`: they need longer than Celery allows, as if their database were away.
+`PROGRAM-is-dying`: they exit at once, as if a library were missing.
 """
 
 import os
@@ -21,7 +21,7 @@ def _is(what):
 
 @worker_process_init.connect
 def ail(**_):
-    """Come up late or never."""
+    """Delay or prevent the start of a pool process."""
     while _is("slow"):
         time.sleep(0.1)
     if _is("dying"):

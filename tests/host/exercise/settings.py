@@ -1,4 +1,4 @@
-"""The demo's settings, with tasks that use what a sandbox may take away."""
+"""The demo's settings, with tasks that use features that a sandbox may block."""
 
 from mysite.settings import *  # noqa: F403
 

@@ -1,4 +1,4 @@
-"""What a sandbox may take away from a task, each used once; what was found goes to a file."""
+"""Tasks that use every feature that a sandbox may block, and write the results to a file."""
 
 import json
 import multiprocessing
@@ -15,7 +15,7 @@ from django.conf import settings
 
 @shared_task
 def everything(number, where):
-    """Use all of it, and leave what was found in the file WHERE of the data directory."""
+    """Use each feature and write the results to the file `where` in the data directory."""
     found = {name: attempt() for name, attempt in ATTEMPTS.items()}
     Path(settings.DATA_DIRECTORY, where).write_text(json.dumps(found))
     append("finished", number)

@@ -1,4 +1,4 @@
-"""The demo's settings for an app that waits in its import, as one does whose broker or database is away."""
+"""The demo's settings for an app that blocks during its import, as if its broker or database were away."""
 
 import time
 from pathlib import Path

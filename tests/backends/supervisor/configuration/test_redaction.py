@@ -54,5 +54,7 @@ def test_error_of_a_malformed_file_names_the_line_without_its_content(content: s
 
 
 def test_other_messages_are_unchanged() -> None:
-    said = "The directory named as part of the path /var/log/x does not exist in section 'program:x' (file: '/x.conf')"
-    assert without_content(f"{said}\n") == said
+    printed = (
+        "The directory named as part of the path /var/log/x does not exist in section 'program:x' (file: '/x.conf')"
+    )
+    assert without_content(f"{printed}\n") == printed
