@@ -11,7 +11,7 @@ from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 FIGURES = ("slots", "busy", "reserved", "finished")
 
 HINTS = {
-    "PM201": "procman restart {name}, unless healing restarts it first; a frozen process is killed",
+    "PM201": "procman restart {name} (it kills a frozen process at its stop timeout; healing does so sooner)",
     "PM202": "procman restart {name}",
     "PM203": "procman health --probe checks the broker; procman logs {name}",
     "PM204": "procman logs {name}",
