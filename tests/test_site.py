@@ -85,6 +85,11 @@ def test_lists_tables_and_code_are_rendered(site: Path) -> None:
     assert left == []
 
 
+def test_cells_of_tables_are_labelled_for_narrow_screens(site: Path) -> None:
+    labels = re.findall('<td data-label="(.*?)"', (site / "configuration.html").read_text(encoding="utf-8"))
+    assert labels[:4] == ["key", "value", "default", "meaning"]
+
+
 def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[str, Html]) -> None:
     loaded = {(page, urljoin(page, link)) for page, html in pages.items() for link in html.loaded}
     assert {(page, link) for page, link in loaded if not (site / urlsplit(link).path).is_file()} == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
+from html import escape
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -24,6 +25,7 @@ OUTSIDE = {
 HOME = {"README.md": "index.md"}  # the site has a home page of its own
 
 CHECK = re.compile(r"^### (PM\d{3})\n\n\*\*(.+)\*\*$", re.MULTILINE)
+TABLE = re.compile(r"<table>.*?</table>", re.DOTALL)
 LINK = re.compile(r"\[([^\]]+)\]\((?!\w+:)([^)#\s]+)(#[^)\s]*)?\)")
 
 SEARCH = {
@@ -63,6 +65,21 @@ def on_page_markdown(markdown: str, page: Page, **_others: object) -> str:
         return f"[{text}]({posixpath.relpath(uri, posixpath.dirname(here) or '.')}{anchor or ''})"
 
     return CHECK.sub(_heading_of_check, LINK.sub(replace, markdown))
+
+
+def on_page_content(html: str, **_others: object) -> str:
+    """Label each cell of a table with the head of its column, for screens where a row has no room side by side."""
+    return TABLE.sub(_labelled, html)
+
+
+def _labelled(table: re.Match[str]) -> str:
+    heads = [escape(re.sub("<.*?>", "", head)) for head in re.findall(r"<th[^>]*>(.*?)</th>", table[0])]
+
+    def label(row: re.Match[str]) -> str:
+        labels = iter(heads)
+        return re.sub(r"<td\b", lambda _: f'<td data-label="{next(labels)}"', row[0])
+
+    return re.sub(r"<tr>.*?</tr>", label, table[0], flags=re.DOTALL)
 
 
 def _heading_of_check(match: re.Match[str]) -> str:
