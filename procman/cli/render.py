@@ -29,8 +29,8 @@ from procman.project import RenderedFile
 def render(selection: Selection, output: Path | None, templates: Path | None) -> None:
     """Print every file that an install would write.
 
-    The files depend only on procman.toml and the templates: the result is the same on every host, and nothing is
-    installed. --output DIR treats DIR as the root directory: DIR/etc/..., DIR/usr/...
+    Reads only procman.toml and the templates, and changes nothing on the host. In user scope, the paths are those of
+    your home directory. --output DIR treats DIR as the root directory: DIR/etc/..., DIR/usr/...
 
     \b
     Examples:

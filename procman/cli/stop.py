@@ -18,8 +18,8 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
     """Stop programs gracefully: running tasks finish first.
 
     Without NAME, stops all programs, beat first. Waits until they have ended. A program that is still running at its
-    stop timeout (`stop_timeout_seconds`) is killed. A stopped program stays stopped until you start it: install,
-    rollback and healing do not.
+    stop timeout (`stop_timeout_seconds`) is killed. A stopped program stays stopped until you start it or the host
+    boots: install, rollback and healing do not start it.
 
     \b
     Examples:
