@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.product import Product, eventually
+from tests.product import DEMO, Product, eventually
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
@@ -68,6 +69,27 @@ def test_only_a_program_whose_files_changed_is_restarted(product: Product) -> No
     product.procman("install", "--wait", "60")
     after = {name: each["pid"] for name, each in product.status().items()}
     assert [name for name in before if before[name] != after[name]] == ["catmaid-crop"]
+
+
+def test_changed_comments_are_written_and_restart_nothing(product: Product) -> None:
+    """R5."""
+    templates = product.directory / "templates" / "supervisor"
+    templates.mkdir(parents=True)
+    for name in ("program.conf.j2", "start.sh.j2"):
+        shutil.copy(DEMO.parent / "templates" / "supervisor" / name, templates)
+    project = f'templates = "{templates.parent}"'
+    product.configure(PROGRAMS, project=project)
+    product.procman("install", "--wait", "60")
+    before = {name: each["pid"] for name, each in product.status().items()}
+    for template in templates.iterdir():
+        template.write_text(
+            template.read_text().replace("# {{ marker", "# Our own.\n# {{ marker").replace("; {{", "; #\n; {{")
+        )
+    assert "+# Our own." in product.procman("diff").stdout
+    product.procman("install")
+    assert {name: each["pid"] for name, each in product.status().items()} == before
+    assert product.procman("install").stdout == "catmaid: nothing changed (generation 2)\n"
+    assert "in sync" in product.procman("status").stdout
 
 
 def test_changed_environment_file_makes_a_restart_due_and_restarts_nothing(product: Product) -> None:
