@@ -31,10 +31,11 @@ unit: $(READY) ## run the tests that need no supervisord, Celery, root, host or 
 coverage: $(READY) ## run the tests of `make unit` and check that they cover as much of procman/ as setup.cfg requires
 	$(UNIT) --cov --cov-report=term:skip-covered
 
-lint: $(READY) ## run ruff and mypy
+lint: $(READY) ## check style, types, and the words of pages, messages and test names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m scripts.check_words
 
 chaos: $(READY) packages ## interrupt an install at every system call instead of a sample
 	$(PYTEST) -m chaos $(TESTS)

@@ -25,7 +25,7 @@ WORDS = {
     "mend": r"mend(s|ed|ing)?",
     "sound": r"(un)?sound(ly)?",
     "somebody": r"somebody",
-    "nobody": r"nobody",
+    "nobody": r"(?<!user )nobody",  # the account is "the user nobody"
     "stand": r"stand(s|ing)?|stood",
     "anew": r"anew",
     "thereby": r"thereby",
@@ -92,11 +92,11 @@ def _comments(path: Path) -> Iterator[Piece]:
 
 
 def prose_of_test(path: Path) -> Iterator[Piece]:
-    """Yield the comments and docstrings of a module, and the names of its functions and classes as words."""
+    """Yield the comments and docstrings of a module, and the names of its tests as words."""
     yield from _comments(path)
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name.lower().startswith("test"):
             yield Piece(path, node.lineno, node.name.replace("_", " "))
         if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)) and (text := ast.get_docstring(node)):
             yield Piece(path, getattr(node, "lineno", 1), text)
