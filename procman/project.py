@@ -59,7 +59,7 @@ class Worker:
     Celery 4.4 has all of them, so no key names a version.
     """
 
-    kind: ClassVar = Kind.WORKER
+    kind: ClassVar[Kind] = Kind.WORKER
     loglevel: str = setting("info", *LOGLEVEL)
     queues: tuple[str, ...] = setting((), "Queues to consume (-Q). If unset, the app's queues.", "QUEUES")
     exclude_queues: tuple[str, ...] = setting((), "Queues of the app that are not consumed (-X).", "QUEUES")
@@ -129,7 +129,7 @@ class Worker:
 class Beat:
     """The options of `celery beat`."""
 
-    kind: ClassVar = Kind.BEAT
+    kind: ClassVar[Kind] = Kind.BEAT
     loglevel: str = setting("info", *LOGLEVEL)
     schedule_file: Path | None = setting(
         None,
@@ -152,7 +152,7 @@ class Beat:
 class Command:
     """Any other command of the project; its first word is searched for in the virtualenv, then in `PATH`."""
 
-    kind: ClassVar = Kind.COMMAND
+    kind: ClassVar[Kind] = Kind.COMMAND
     argv: tuple[str, ...] = setting(
         NO_DEFAULT,
         "The command, one word per item. The first word is searched for in the virtualenv, then in PATH. No shell is "

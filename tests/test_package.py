@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from procman.cli.main import COMMANDS
 from procman.version import VERSION
-from tests.celery_environments import CACHE, ENVIRONMENT, RUNNING_PYTHON, make_virtualenv
+from tests.celery_environments import CACHE, ENVIRONMENT, RUNNING_PYTHON, find_python, make_virtualenv
 
 pytestmark = [pytest.mark.package, pytest.mark.xdist_group("package")]
 
@@ -160,6 +161,19 @@ def test_checkout_works_without_an_install_and_as_an_editable_one(
     _assert_works(fresh / "bin" / "python", "-m", "procman", directory=checkout, output=tmp_path / "bare")
     _install(tools, fresh, "--editable", checkout)
     _assert_works(fresh / "bin" / "procman", directory=Path("/"), output=tmp_path / "editable")
+
+
+def test_checkout_works_with_the_oldest_python_and_libraries(checkout: Path, tmp_path: Path) -> None:
+    version = _settings()["options"]["python_requires"].removeprefix(">=")
+    python = find_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} found")
+    directory = CACHE / f"oldest-libraries-python{version}"
+    make_virtualenv(directory, python, [requirement.replace(">=", "==", 1) for requirement in _requirements()])
+    procman = (directory / "bin" / "python", "-m", "procman")
+    _assert_works(*procman, directory=checkout, output=tmp_path / "output")
+    for name in COMMANDS:
+        assert _run(*procman, name, "--help", directory=checkout).startswith(f"Usage: procman {name}")
 
 
 def test_old_distribution_must_be_uninstalled_first(
