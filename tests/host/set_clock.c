@@ -1,7 +1,7 @@
-/* For LD_PRELOAD: a wall clock that is as many seconds ahead of the host's, or behind it, as /etc/set-clock says.
+/* For LD_PRELOAD: a wall clock that differs from the host's by the number of seconds in /etc/set-clock.
 
-   libfaketime 0.9.10 would do that and more, but has time.sleep() of Python 3.11 fail: it touches clock_nanosleep too.
-   No header is included, so that the smallest compiler is enough. */
+   libfaketime 0.9.10 can do more, but it breaks time.sleep() of Python 3.11, because it also replaces clock_nanosleep.
+   No headers are included, so that a minimal compiler is enough. */
 
 struct timespec { long seconds, nanoseconds; };
 

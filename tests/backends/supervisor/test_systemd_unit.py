@@ -108,7 +108,7 @@ def test_root_runs_no_file_that_other_users_can_change(tmp_path: Path) -> None:
     project = system(tmp_path, f'supervisord = "{place}/supervisord"\n')
 
     def reported() -> list[str]:
-        return [each for each in verify(project, renderer.render(project)) if "others could change it" in each]
+        return [each for each in verify(project, renderer.render(project)) if "other users can change it" in each]
 
     before = set(reported())
     theirs.chmod(0o777)
