@@ -34,3 +34,9 @@ def test_links_are_valid(page: Path) -> None:
 def test_named_make_targets_exist(page: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z-]+)", page.read_text(encoding="utf-8"))) - targets == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_code_blocks_are_not_indented(page: Path) -> None:
+    # Python-Markdown, which builds the site, does not recognise a fence inside a list.
+    assert not re.search(r"^ +```", page.read_text(encoding="utf-8"), re.MULTILINE)
