@@ -58,7 +58,7 @@ def watcher_files(project: Project, templates: Templates) -> Iterator[RenderedFi
     values = {
         "marker": marker(project),
         "name": name,
-        "description": f"Look after the programs of {project.name}",
+        "description": f"Monitor and heal the programs of {project.name}",
         "target": target_name(project.name),
         "interval": project.health.interval_seconds,
         "timeout": LOOK_SECONDS,
