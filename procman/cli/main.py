@@ -164,7 +164,9 @@ def _right_order(error: click.ClickException, arguments: Sequence[str]) -> Itera
         return
     import shlex  # for mistakes alone
 
-    at = next(number for number, word in enumerate(arguments) if word.partition("=")[0] == name)
+    at, *others = [number for number, word in enumerate(arguments) if word.partition("=")[0] == name]
+    if others:
+        return  # one of them is before the command already
     length = 1 if "=" in arguments[at] else 2
     option = arguments[at : at + length] if len(arguments) >= at + length else [name, OPTIONS_OF_GROUP[name]]
     words = [*option, *arguments[:at], *arguments[at + length :]]

@@ -62,8 +62,9 @@ def test_option_of_the_group_after_the_command_is_answered_with_the_right_order(
     assert shown.err.endswith(f"\n  {option} goes before the command: {right}\n")
 
 
-def test_other_wrong_options_get_no_order(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["status", "--no-such-option"]) == 2
+@pytest.mark.parametrize("words", ["status --no-such-option", "--config a.toml check --config b.toml"])
+def test_other_wrong_options_get_no_order(words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words.split()) == 2
     assert "goes before" not in capsys.readouterr().err
 
 
