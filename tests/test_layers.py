@@ -126,7 +126,8 @@ def _away_from_home(one: Import) -> bool:
 
 def _unknown_library(one: Import) -> bool:
     name = one.imported.split(".")[0]
-    known = {"", "procman", *HOMES, *sys.stdlib_module_names}
+    # tomllib is in the standard library from Python 3.11 on.
+    known = {"", "procman", "tomllib", *HOMES, *sys.stdlib_module_names}
     return name not in known and not within(one.module, ELSEWHERE.get(name, "nowhere"))
 
 
