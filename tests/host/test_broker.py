@@ -128,7 +128,7 @@ def test_management_interface_that_rejects_the_user_is_a_warning(project: Projec
     finally:
         project.host.run("rabbitmqctl set_user_tags catmaid monitoring")
     assert found["PM504"]["level"] == "WARNING"
-    assert "it refuses the broker's user" in found["PM504"]["detail"]
+    assert "it rejects the broker's user" in found["PM504"]["detail"]
 
 
 def test_broker_is_unknown_to_a_caller_who_cannot_become_the_user(project: Project) -> None:
