@@ -24,6 +24,9 @@ from pathlib import Path
 VERSION_FILE, CHANGELOG = Path("procman/version.py"), Path("CHANGELOG.md")
 UNRELEASED = "unreleased"
 
+SETTINGS = ("user.name", "user.email", "user.signingKey", "commit.gpgSign", "tag.gpgSign", "gpg.format", "gpg.program")
+"""The settings of the checkout that its clone needs to commit and tag, and to sign both."""
+
 
 class ReleaseError(Exception):
     """A reason why there is no release; nothing was changed."""
@@ -34,6 +37,8 @@ def release(checkout: Path) -> tuple[str, list[Path]]:
     changed = _git(checkout, "status", "--porcelain")
     if changed:
         raise ReleaseError(f"there are uncommitted changes; commit or stash them first:\n{changed}")
+    if _git(checkout, "rev-parse", "--abbrev-ref", "HEAD") == "HEAD":
+        raise ReleaseError("the checkout is on no branch; check out main first")
     version = _next_version((checkout / VERSION_FILE).read_text(encoding="utf-8"))
     tag = f"v{version}"
     if _git(checkout, "tag", "--list", tag):
@@ -46,10 +51,17 @@ def release(checkout: Path) -> tuple[str, list[Path]]:
         built = _build_twice(clone, Path(directory))
         _git(clone, "tag", "--annotate", "--cleanup=verbatim", "--message", f"procman {version}\n\n{notes}", tag)
         _begin_next(clone, version)
-        _git(checkout, "fetch", "--quiet", str(clone), "HEAD", "tag", tag)
-        _git(checkout, "merge", "--quiet", "--ff-only", "FETCH_HEAD")
-        (checkout / "dist").mkdir(exist_ok=True)
-        return tag, [Path(shutil.copy(file, checkout / "dist")) for file in built]
+        # The tag comes last: the merge fails if something was committed here meanwhile.
+        _git(checkout, "fetch", "--quiet", "--no-tags", str(clone), "HEAD")
+        copied = _copy(built, checkout / "dist")
+        try:
+            _git(checkout, "merge", "--quiet", "--ff-only", "FETCH_HEAD")
+        except ReleaseError:
+            for file in copied:
+                file.unlink()
+            raise
+        _git(checkout, "fetch", "--quiet", str(clone), "tag", tag)
+        return tag, copied
 
 
 def _next_version(text: str) -> str:
@@ -100,7 +112,7 @@ def _build_twice(source: Path, directory: Path) -> list[Path]:
 
 
 def _build(source: Path, output: Path) -> list[Path]:
-    moment = int(_git(source, "log", "-1", "--format=%ct"))
+    moment = int(_git(source, "-c", "log.showSignature=false", "log", "-1", "--format=%ct"))
     environment = {**os.environ, "SOURCE_DATE_EPOCH": str(moment)}
     _run([sys.executable, "-m", "build", "--no-isolation", f"--outdir={output}", str(source)], environment=environment)
     for archive in output.glob("*.tar.gz"):
@@ -124,10 +136,21 @@ def _normalized(archive: bytes, moment: int) -> bytes:
     return gzip.compress(plain.getvalue(), mtime=moment)
 
 
+def _copy(files: list[Path], directory: Path) -> list[Path]:
+    try:
+        directory.mkdir(exist_ok=True)
+        return [Path(shutil.copy(file, directory)) for file in files]
+    except OSError as error:
+        raise ReleaseError(f"cannot write to {directory}: {error.strerror}") from None
+
+
 def _clone(source: Path, target: Path) -> Path:
-    _run(["git", "clone", "--quiet", "--no-hardlinks", str(source), str(target)])
-    for key in ("user.name", "user.email"):
-        _git(target, "config", key, _git(source, "config", key))
+    # With autocrlf, the bytes would depend on the configuration of the user.
+    _run(["git", "clone", "--quiet", "--no-hardlinks", "--config=core.autocrlf=false", str(source), str(target)])
+    for key in SETTINGS:
+        value = _git(source, "config", "--default=", key)
+        if value:
+            _git(target, "config", key, value)
     return target
 
 

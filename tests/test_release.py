@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,69 @@ def test_release_refuses_what_is_not_ready(
     with pytest.raises(ReleaseError, match=re.escape(message)):
         release(repository)
     assert (_git(repository, "rev-parse", "HEAD"), _git(repository, "tag")) == (before, "")
+
+
+def test_release_refuses_a_checkout_without_a_branch(repository: Path) -> None:
+    _git(repository, "checkout", "--quiet", "--detach")
+    with pytest.raises(ReleaseError, match="on no branch"):
+        release(repository)
+
+
+@pytest.fixture
+def built_at_once(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Replace the build, which takes long, by a function that is called meanwhile."""
+
+    def build(meanwhile: Callable[[], object]) -> None:
+        def build(source: Path, output: Path) -> list[Path]:
+            meanwhile()
+            output.mkdir()
+            shutil.copy(source / "procman/templating.py", output / "celery_procman.tar")
+            return [output / "celery_procman.tar"]
+
+        monkeypatch.setattr("scripts.release._build", build)
+
+    return build
+
+
+def test_release_that_fails_at_the_end_changes_no_branch_and_no_tag(
+    repository: Path, built_at_once: Callable[[Callable[[], object]], None]
+) -> None:
+    built_at_once(lambda: _git(repository, "commit", "--quiet", "--allow-empty", "--message", "Meanwhile"))
+    with pytest.raises(ReleaseError, match="merge"):
+        release(repository)
+    assert _git(repository, "log", "-1", "--format=%s") == "Meanwhile"
+    assert _git(repository, "tag") == ""
+
+    (repository / "dist").rmdir()
+    (repository / "dist").write_text("")
+    built_at_once(lambda: None)
+    (repository / ".gitignore").write_text("/dist\n__pycache__/\n")
+    _git(repository, "commit", "--quiet", "--all", "--message", "Ignore the file")
+    with pytest.raises(ReleaseError, match="dist: File exists"):
+        release(repository)
+    assert _git(repository, "log", "-1", "--format=%s") == "Ignore the file"
+    assert _git(repository, "tag") == ""
+
+
+def test_release_ignores_autocrlf_and_signs_as_the_checkout_does(
+    repository: Path,
+    built_at_once: Callable[[Callable[[], object]], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "gitconfig").write_text("[core]\nautocrlf = true\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    _git(repository, "config", "core.autocrlf", "false")
+    built_at_once(lambda: None)
+    _, [file] = release(repository)
+    assert b"\r" not in file.read_bytes()
+    _git(repository, "config", "tag.gpgSign", "true")
+    _git(repository, "config", "gpg.program", "/bin/false")
+    text = (repository / "CHANGELOG.md").read_text()
+    (repository / "CHANGELOG.md").write_text(text.replace("(unreleased)\n", "(unreleased)\n\n- One\n", 1))
+    _git(repository, "commit", "--quiet", "--all", "--message", "Change")
+    with pytest.raises(ReleaseError, match="gpg failed to sign"):
+        release(repository)
 
 
 def test_source_distribution_has_the_same_bytes_whenever_it_is_packed(tmp_path: Path) -> None:
