@@ -115,8 +115,8 @@ def _only_one(chosen: Chosen) -> Installed:
             return found
     names = ", ".join(sorted({name for name, _ in places}))
     if chosen.name and not matching:
-        known = f"installed: {names}" if names else "no project is"
-        raise ConfigurationError([f"project {chosen.name} is not installed; {known}"])
+        known = f"; installed: {names}" if names else ", and neither is any other"
+        raise ConfigurationError([f"project {chosen.name} is not installed{known}"])
     if not places:
         raise ConfigurationError(
             [f"no procman.toml in {chosen.directory} or above, and no project is installed"],

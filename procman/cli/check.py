@@ -75,7 +75,7 @@ def check(
     is_blocked = bool(command.blocking(results))
     echo_lines([output.as_json(results, project=project.name)] if as_json else output.as_text(results, verbose=verbose))
     if not as_json and not is_blocked:
-        click.echo("next   procman diff, then procman install", err=True)
+        click.echo("next   procman install --dry-run, then procman install", err=True)
     return int(is_blocked)
 
 

@@ -119,7 +119,7 @@ def _summary(report: command.Report, wait_seconds: float | None, selection: Sele
     done = "nothing changed" if report.plan.nothing_to_do else output.as_sum(report.plan)
     click.echo(f"{manifest.project}: {done} (generation {number})")
     if wait_seconds is not None:
-        click.echo("all healthy")
+        click.echo("all programs are healthy")
     if report.plan.nothing_to_do:
         return
     echo_lines(output.as_set_aside(report.plan))

@@ -53,7 +53,7 @@ def rollback(
         echo_lines(as_failure(report, f"{selection.command_line} rollback {chosen} --wait {wait_seconds:g}"), err=True)
         return 1
     if wait_seconds is not None:
-        click.echo("all healthy")
+        click.echo("all programs are healthy")
     click.echo(f"status    {selection.command_line} status")
     if command.differs_from_disk(manifest):
         click.echo(f"next      edit {manifest.configuration_file}, or the next `procman install` undoes this rollback")

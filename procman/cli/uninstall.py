@@ -36,4 +36,4 @@ def uninstall(selection: Selection, purge: bool, lock_seconds: float) -> None:
     echo_lines(f"restored  {path}" for path in remains.restored)
     # A directory stays because of its contents, which are in the list.
     stays = [path for path in remains.stays if not any(path in other.parents for other in remains.stays)]
-    echo_lines(f"stays     {path}" for path in stays)
+    echo_lines(f"kept      {path}" for path in stays)

@@ -261,7 +261,7 @@ def test_failed_move_is_undone(existing: ExistingSupervisord) -> None:
     assert "catmaid" not in existing.ctl("status").stdout
 
     product.configuration.write_text(moving)
-    assert "all healthy" in product.procman("install", "--wait", "60").stdout
+    assert "all programs are healthy" in product.procman("install", "--wait", "60").stdout
 
 
 def test_failed_adoption_restores_the_adopted_program(existing: ExistingSupervisord) -> None:
