@@ -70,6 +70,9 @@ class LazyGroup(click.Group):
         """Return the command of the command line; suggest one if it is misspelt. Click knows none by name."""
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
+            if ctx.resilient_parsing:
+                # This is completion, which must print no message; nothing follows a misspelt command.
+                return name, click.Command(name), []
             near = nearest(name, COMMANDS)
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near!r}?" if near else ""))
         return super().resolve_command(ctx, args)

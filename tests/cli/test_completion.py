@@ -77,3 +77,4 @@ def test_nothing_is_completed_or_printed_without_a_project(tmp_path: Path) -> No
     environment["PYTHONPATH"] = str(Path(__file__).parents[2])
     assert complete("procman restart ", tmp_path, environment) == []
     assert complete("procman rollback ", tmp_path, environment) == []
+    assert complete("procman restrat ", tmp_path, environment) == []
