@@ -125,7 +125,9 @@ def _parts(command: click.Command) -> tuple[list[str], list[str]]:
 
 
 def _options(context: click.Context) -> Iterator[str]:
-    records = (each.get_help_record(context) for each in context.command.get_params(context))
+    # Newer versions of Click have a record of an argument, too, without text.
+    options = (each for each in context.command.get_params(context) if isinstance(each, click.Option))
+    records = (each.get_help_record(context) for each in options)
     yield from _section("OPTIONS", _items((f"`{record[0]}`", record[1]) for record in records if record))
 
 

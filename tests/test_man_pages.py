@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,6 +28,11 @@ def test_pages_are_up_to_date() -> None:
     found = {path.name: path.read_text(encoding="utf-8") for path in MAN.iterdir()}
     assert found == pages(), "run `make docs`"
     assert set(found) == {"procman.1", "procman.toml.5", *(f"procman-{name}.1" for name in COMMANDS)}
+
+
+def test_every_entry_has_a_text() -> None:
+    for name, text in pages().items():
+        assert not re.findall(r"^\.TP\n.*\n\n", text, re.MULTILINE), name
 
 
 @needs_mandoc
