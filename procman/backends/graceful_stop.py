@@ -51,10 +51,6 @@ class StopWait:
 
 
 def stop_and_start(controller: Controller, program: InstalledProgram, progress: Progress) -> None:
-    """Stop `program` gracefully and start it again; if interrupted, report that it may stay stopped."""
-    try:
-        controller.stop([program], progress)
-        controller.start([program], progress)
-    except BaseException:
-        progress(f"{program.name} may be stopped now: start it with `procman start {program.name}`")
-        raise
+    """Stop `program` gracefully and start it again; if interrupted in between, it stays stopped."""
+    controller.stop([program], progress)
+    controller.start([program], progress)

@@ -28,9 +28,9 @@ def rollout_options(
     progress = Progress()
     try:
         yield RolloutOptions(_reporter(progress), wait_seconds, at_once, lock_seconds)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         left = f"{completed_by} completes it; `procman status` shows the steps that are left."
-        raise KeyboardInterrupt(*([left] if completed_by else [])) from None
+        raise KeyboardInterrupt(*([left] if completed_by else error.args)) from None
     finally:
         progress.clear()
 

@@ -41,16 +41,22 @@ def restart(
 
     Workers come before beat. Without names, programs that were stopped on purpose are left alone (R11). Yields each
     program with None, or with why it did not become healthy within `options.wait_seconds` of its start; after such a
-    failure no further program is restarted.
+    failure no further program is restarted. An interruption raises KeyboardInterrupt with a hint for the user.
     """
     manifest = installed.manifest
     with hold_lock(manifest.directories.shared_state, options.lock_seconds, options.reporter.progress):
         programs = _meant(installed, names)
         if not names:
             states = controller_of(manifest).states(programs)
+            for state in states:
+                if not state.desired:
+                    options.reporter.announce(f"{state.name}: stopped on purpose, so it is not restarted")
             programs = [program for program, state in zip(programs, states, strict=True) if state.desired]
         for batch in batches(programs, options.at_once, lambda program: program.kind):
-            done = list(side_by_side([partial(_restart, manifest, program, options) for program in batch]))
+            try:
+                done = list(side_by_side([partial(_restart, manifest, program, options) for program in batch]))
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(_may_stay_stopped(batch)) from None
             yield from done
             if any(unhealthy for _, unhealthy in done):
                 return
@@ -67,6 +73,12 @@ def _restart(
         controller, [program], options.wait_seconds or 0, options.reporter.progress, manifest
     )
     return program, unhealthy[0] if unhealthy else None
+
+
+def _may_stay_stopped(programs: Sequence[InstalledProgram]) -> str:
+    which = ", ".join(program.name for program in programs)
+    names = " ".join(program.name for program in programs)
+    return f"{which} may stop now, and will not start again. Start it with: procman start {names}"
 
 
 def logs(installed: Installed, name: str, lines: int, *, follow: bool) -> Iterator[str]:

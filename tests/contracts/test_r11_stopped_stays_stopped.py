@@ -19,7 +19,8 @@ def test_only_start_starts_a_stopped_program(host: AttackedHost) -> None:
     assert states(host) == stopped
     for turn, words in enumerate(("install --wait 30", "install", "rollback", "heal", "restart", "install --wait 30")):
         host.configure(rest=f"[environment]\nTURN = '{turn}'\n")
-        host.procman(words)
+        done = host.procman(words)
+        assert ("catmaid-two: stopped on purpose, so it is not restarted" in done.stderr) is (words == "restart")
         assert states(host) == stopped, words
     assert len(host.asleep()) == 1
     host.procman("start two")

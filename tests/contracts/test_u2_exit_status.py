@@ -76,3 +76,23 @@ def test_interrupted_command_names_the_command_that_completes_it(host: AttackedH
     )
     interrupted = f"timeout --preserve-status -s INT 4 procman --config {CONFIGURATION}"
     assert host.run(f"{interrupted} logs -f one", "root", check=False).stderr.endswith("procman: interrupted\n")
+
+
+def test_interrupted_restart_names_the_program_that_will_not_start_again(host: AttackedHost) -> None:
+    host.configure(
+        text=TOML.replace(
+            'argv = ["sleep", "1000"]', 'argv = ["sh", "-c", "trap : TERM; sleep 1000 & wait; sleep 1000"]', 1
+        )
+    )
+    host.procman("install --no-check")
+    with host.start(f"exec procman --config {CONFIGURATION} restart one") as restart:
+        status_now = f"procman --config {CONFIGURATION} status"
+        eventually(lambda: "STOPPING" in host.run(status_now, "root", check=False).stdout, "the program is stopping")
+        [pid] = host.pids("procman-under-test")
+        host.root(f"kill -INT {pid}")
+        _, errors = restart.communicate(timeout=60)
+    assert restart.returncode == 130
+    assert errors.endswith(
+        "procman: interrupted\n"
+        "  catmaid-one may stop now, and will not start again. Start it with: procman start catmaid-one\n"
+    )
