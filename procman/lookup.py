@@ -163,7 +163,10 @@ def resolve(project: str, programs: Sequence[P], names: Sequence[str]) -> list[P
     desired: set[str] = set()
     unknown: list[str] = []
     for name in names:
-        meant = [program.name for program in programs if name in _names_of(project, program)]
+        # An installed name selects that program, even if it is also a shorter name of another one.
+        meant = [program.name for program in programs if name == program.name] or [
+            program.name for program in programs if name in _names_of(project, program)
+        ]
         desired.update(meant)
         if not meant:
             unknown.append(name)

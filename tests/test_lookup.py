@@ -34,6 +34,14 @@ def test_name_is_an_installed_name_or_a_key_and_selects_all_instances(names: lis
     assert [each.name for each in resolve("catmaid", PROGRAMS, names)] == meant
 
 
+def test_installed_name_selects_no_other_program() -> None:
+    programs = [*PROGRAMS, program(name="catmaid-catmaid-celery", key="worker.catmaid-celery")]
+    programs.append(program(name="catmaid-beat", key="worker.beat"))
+    for each in programs:
+        assert resolve("catmaid", programs, [each.name]) == [each]
+    assert [each.name for each in resolve("catmaid", programs, ["beat"])] == ["catmaid-celery-beat", "catmaid-beat"]
+
+
 def test_all_unknown_names_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         resolve("catmaid", PROGRAMS, ["catmaid-celry", "celery", "zebra"])
