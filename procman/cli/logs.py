@@ -29,7 +29,7 @@ def logs(selection: Selection, name: str, follow: bool, lines: int) -> None:
       # Follow the log of the worker
       procman logs -f celery
     """
-    for line in start_stop.logs(selection.installed(), name, lines, follow=follow):
-        click.echo(line)
+    for piece in start_stop.logs(selection.installed(), name, lines, follow=follow):
+        click.echo(piece, nl=False)
         if follow:
             sys.stdout.flush()

@@ -82,7 +82,10 @@ def _may_stay_stopped(programs: Sequence[InstalledProgram]) -> str:
 
 
 def logs(installed: Installed, name: str, lines: int, *, follow: bool) -> Iterator[str]:
-    """Yield the last lines of the program that `name` selects, and with `follow` the lines it writes from then on."""
+    """Yield the last lines of the program that `name` selects, and with `follow` the lines it writes from then on.
+
+    They come in pieces, which may end in the middle of a line.
+    """
     program = resolve_one(installed.manifest.project, installed.manifest.programs, name)
     return controller_of(installed.manifest).logs(program, lines, follow=follow)
 
