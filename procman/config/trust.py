@@ -48,15 +48,17 @@ def require_trusted_way(path: Path, environment: Mapping[str, str]) -> None:
 def require_trusted_code(environment: Mapping[str, str]) -> None:
     """Raise ConfigurationError if this process is root and others can modify its code: Python, procman, `sys.path`.
 
-    This is too late for the modules that Python imports at its start, but it comes before any action.
+    This is too late for the modules that Python imports at its start, but it comes before any action. Only the first
+    problem is reported, without a fix: the place belongs to someone, and root needs its own copy.
     """
-    _require(
-        environment,
-        _code_problems,
-        "refusing to run as root, because other users can modify procman's code",
-        "Fix that, or give root its own copy: "
-        "python3 -m venv /opt/procman && /opt/procman/bin/pip install celery-procman",
-    )
+    problems = _problems_for_root(environment, _code_problems)
+    if problems:
+        first = problems[0].partition(" (")[0] + (f", and {len(problems) - 1} more" if len(problems) > 1 else "")
+        raise ConfigurationError(
+            [f"refusing to run as root, because other users can modify procman's code in {sys.prefix}: {first}"],
+            hint="Give root its own copy: python3 -m venv /opt/procman && "
+            "/opt/procman/bin/pip install celery-procman (or the directory of a clone)",
+        )
 
 
 def _code_problems(trusted: Collection[int]) -> list[str]:
@@ -73,13 +75,15 @@ def _existing(place: Path) -> Path:
     return next(path for path in (place, *place.parents) if path.is_dir())
 
 
-def _require(
-    environment: Mapping[str, str], find: Callable[[Collection[int]], list[str]], refusal: str, hint: str = MOVE_IT
-) -> None:
-    """Raise ConfigurationError if this process is root and `find` returns problems for the users that root trusts."""
-    problems = find({0, *_behind_sudo(environment)}) if os.geteuid() == 0 else ()
+def _require(environment: Mapping[str, str], find: Callable[[Collection[int]], list[str]], refusal: str) -> None:
+    problems = _problems_for_root(environment, find)
     if problems:
-        raise ConfigurationError([f"{refusal}: {problem}" for problem in problems], hint=hint)
+        raise ConfigurationError([f"{refusal}: {problem}" for problem in problems], hint=MOVE_IT)
+
+
+def _problems_for_root(environment: Mapping[str, str], find: Callable[[Collection[int]], list[str]]) -> list[str]:
+    """Return the problems that `find` returns for the users that root trusts; none if this process is not root."""
+    return find({0, *_behind_sudo(environment)}) if os.geteuid() == 0 else []
 
 
 def _behind_sudo(environment: Mapping[str, str]) -> set[int]:

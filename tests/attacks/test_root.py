@@ -58,7 +58,7 @@ def test_root_uses_no_configuration_of_service_user(host: AttackedHost, way: str
     before = host.changed()
     refused = host.run(way, "root", check=False)
     assert refused.returncode == 2, refused.stdout + refused.stderr
-    assert f"{FOREIGN} belongs to the user {SERVICE} (chown root {FOREIGN})" in refused.stderr
+    assert f"{FOREIGN} belongs to the user {SERVICE}" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert not {
         path for path in host.changed() if path not in before and not path.startswith((FOREIGN, "/etc/catmaid"))
@@ -92,6 +92,8 @@ def test_root_does_not_run_procman_from_virtualenv_of_another_user(host: Attacke
         assert refused.returncode == 2
         assert "refusing to run as root, because other users can modify procman's code" in refused.stderr
         assert f"belongs to the user {SERVICE}" in refused.stderr
+        assert "chown" not in refused.stderr, "another user's files are not to be given to root"
+        assert refused.stderr.count("procman:") == 1
         host.root(f"chown root {given}")
 
 
