@@ -73,7 +73,8 @@ class LazyGroup(click.Group):
             if ctx.resilient_parsing:
                 # This is completion, which must print no message; nothing follows a misspelt command.
                 return name, click.Command(name), []
-            near = nearest(name, COMMANDS)
+            near = next((each for each in COMMANDS if len(name) > 1 and each.startswith(name)), None)
+            near = near or nearest(name, COMMANDS)
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 

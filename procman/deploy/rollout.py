@@ -207,7 +207,7 @@ def _unhealthy(
     return [
         Failure(
             each.program,
-            f"did not become healthy within {seconds:g} s of its start: {each.result.detail}{_restarted(each)}",
+            f"was not healthy within {seconds:g} s: {each.result.detail}{_restarted(each)}",
             each.result.hint,
             _last_lines(controller, each.program),
         )

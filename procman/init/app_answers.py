@@ -68,7 +68,9 @@ def _is_below(place: str, other: str) -> bool:
 def _take_broker(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> None:
     note = ""
     if facts.missing_module:
-        note = f"{facts.missing_module} is missing in the virtualenv: pip install 'celery[{facts.transport}]'"
+        note = (
+            f"the virtualenv lacks the Python package {facts.missing_module}: pip install 'celery[{facts.transport}]'"
+        )
         draft.warn(note)
     draft.found("broker", "; ".join(facts.broker_urls), note)
     unit = broker_unit(facts.transport, facts.broker_host, root) if scope is Scope.SYSTEM else None

@@ -163,7 +163,7 @@ def _name(draft: Draft, directory: Path) -> None:
             draft.put("project", "name", name)
             draft.found("name", draft.text("project", "name"), "programs are called NAME-KEY")
             return
-    draft.ask_for("project", "name", "no directory has a name that fits")
+    draft.ask_for("project", "name", "no directory has a name that is valid here; choose one")
 
 
 def _decide_user(draft: Draft, scope: Scope) -> None:

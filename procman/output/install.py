@@ -44,7 +44,7 @@ def _brought_back(back: BroughtBack, tried: int) -> Iterator[str]:
         yield "  to keep them for inspection: --keep-failed"
     if back.failures:
         names = ", ".join(failure.program.name for failure in back.failures)
-        yield f"  not healthy after the rollback either: {names}; procman changes nothing more"
+        yield f"  not healthy after the rollback either: {names}; procman stops here"
     for path in back.remains.restored if back.remains else ():
         yield f"restored  {path}"
 

@@ -59,8 +59,9 @@ def as_sum(plan: Plan) -> str:
     """Return the numbers of files created, updated and removed, in a few words."""
     counts = Counter(change.kind for change in _changing(plan))
     words = {ChangeKind.CREATE: "created", ChangeKind.UPDATE: "updated", ChangeKind.REMOVE: "removed"}
-    parts = [f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind]]
-    return ", ".join(parts) or "no file changed"
+    found = [(counts[kind], word) for kind, word in words.items() if counts[kind]]
+    files = (f"{count} {'file' if count == 1 else 'files'} {word}" for count, word in found[:1])
+    return ", ".join((*files, *(f"{count} {word}" for count, word in found[1:]))) or "no file changed"
 
 
 def _changing(plan: Plan) -> list[Change]:

@@ -176,7 +176,7 @@ def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
         return path_script.answer({**question, "schedule": None})
     where = Where(_python(project), {}, Path("/"), project.user, project.group)
     words = [json.dumps(question)]
-    return ask_project(where, "looking at paths", Path(path_script.__file__), words, timeout=LOOKING_SECONDS)
+    return ask_project(where, "to check paths", Path(path_script.__file__), words, timeout=LOOKING_SECONDS)
 
 
 def _paths(project: Project, asked: list[AppAnswer]) -> list[Path]:

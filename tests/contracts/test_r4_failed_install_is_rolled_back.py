@@ -46,7 +46,7 @@ def test_worker_that_dies_after_its_start_is_rolled_back_and_the_end_of_its_log_
     product.configure("[worker.celery]\nconcurrency = 1\nextra_arguments = ['--include=no_such_module']\n[beat]")
     failed = product.procman("install", "--wait", "8", check=False)
     assert failed.returncode == 1
-    assert re.search(r"catmaid-celery: did not become healthy within 8 s of its start: .* times?\)", failed.stderr)
+    assert re.search(r"catmaid-celery: was not healthy within 8 s: .* times?\)", failed.stderr)
     assert "No module named 'no_such_module'" in failed.stderr
     assert "Rolled back to generation 1, which is now generation 3." in failed.stderr
     assert "Now running: catmaid-celery, catmaid-celery-beat." in failed.stderr
@@ -92,7 +92,7 @@ def test_first_failure_ends_the_install_and_programs_not_reached_stay_untouched(
     rolled_back = product.procman("rollback", *PATIENT)
     assert rolled_back.stdout.splitlines()[:2] == [
         "catmaid-a: restarted",
-        "catmaid: 1 updated; rolled back to generation 3 (generation 5)",
+        "catmaid: 1 file updated; rolled back to generation 3 (generation 5)",
     ]
     assert "next      edit" in rolled_back.stdout
     assert commands(product)["a"].endswith("1000")

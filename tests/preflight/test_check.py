@@ -273,7 +273,7 @@ def test_missing_virtualenv_is_one_result(site: Site) -> None:
     site.virtualenv = site.directory / "nowhere"
     [error] = blocking(check(site.demo()))
     assert error.code == "PM701"
-    assert error.detail == f"cannot run {site.virtualenv}/bin/python (looking at paths): No such file or directory"
+    assert error.detail == f"cannot run {site.virtualenv}/bin/python (to check paths): No such file or directory"
 
 
 @pytest.mark.root("only in system scope")

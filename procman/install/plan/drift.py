@@ -75,11 +75,7 @@ def _configuration_difference(manifest: Manifest) -> Iterator[str]:
         return  # a monitoring user may not be able to read it
     else:
         if not _is_as_kept(manifest, content) and digest(content) != manifest.configuration_digest:
-            how = (
-                f"is not that of generation {back}, which was rolled back to"
-                if back
-                else "was changed since the install"
-            )
+            how = f"differs from the restored generation {back}" if back else "was changed since the install"
             yield f"{path} {how}; `procman diff` shows what an install would change"
 
 

@@ -33,7 +33,9 @@ def check_verdict(code: str, running: ProjectSnapshot) -> Iterator[Result]:
 def of_verdict(snapshot: ProgramSnapshot, verdict: Verdict) -> Result:
     """Return the verdict on a program as a result, with the figures of its heartbeat."""
     level, name = Level[verdict.level], snapshot.program.name
-    hint = HINTS.get(verdict.code, "").format(name=name) if level else ""
+    # A beat that waits for the broker is not helped by a restart.
+    code = "PM203" if verdict.code == "PM401" and level is Level.WARNING else verdict.code
+    hint = HINTS.get(code, "").format(name=name) if level else ""
     return Result(verdict.code, name, level, verdict.reason, hint, _values(snapshot))
 
 

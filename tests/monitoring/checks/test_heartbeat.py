@@ -45,6 +45,13 @@ def test_each_verdict_is_the_result_of_its_check(changed: dict[str, Any], code: 
     assert not any(found.values())
 
 
+@pytest.mark.parametrize(("asked", "word"), [(ago(1), "procman restart"), (None, "procman health --probe")])
+def test_beat_that_waits_for_the_broker_is_not_to_be_restarted(asked: float | None, word: str) -> None:
+    stuck = snapshot(heartbeat(kind="beat", tick_due=ago(60), queues_asked=asked))
+    [result] = check_verdict("PM401", running(stuck))
+    assert word in result.hint
+
+
 def test_every_verdict_that_is_not_ok_has_a_hint() -> None:
     assert set(HINTS) == set(CODES) - {"PM200"}
 
