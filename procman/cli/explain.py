@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -54,9 +55,11 @@ def explain(names: tuple[str, ...]) -> None:
     columns, lines = shutil.get_terminal_size()
     text = "\n\n".join(_shown(page, min(columns, WIDEST)) for page in found) + "\n"
     if sys.stdout.isatty() and text.count("\n") >= lines and any(not page.name.startswith("PM") for page in found):
-        click.echo_via_pager(text)
-    else:
-        click.echo(text, nl=False)
+        # ValueError: $PAGER has a quote that is not closed.
+        with suppress(ValueError):
+            click.echo_via_pager(text)
+            return
+    click.echo(text, nl=False)
 
 
 def _list_pages() -> None:

@@ -77,9 +77,9 @@ def test_explain_needs_no_project_and_imports_nothing_heavy(tmp_path: Path) -> N
     assert not set(done.stdout.splitlines()[-1].split()) & heavy
 
 
-def on_a_terminal(*names: str) -> str:
-    """Return what a terminal of 24 lines shows, with a pager that prints only the first line after a mark."""
-    environment = os.environ | {"PAGER": "sh -c 'echo PAGER; head -1'", "COLUMNS": "60", "LINES": "24", "TERM": "dumb"}
+def on_a_terminal(*names: str, pager: str = "sh -c 'echo PAGER; head -1'") -> str:
+    """Return what a terminal of 24 lines shows; the usual pager prints only the first line after a mark."""
+    environment = os.environ | {"PAGER": pager, "COLUMNS": "60", "LINES": "24", "TERM": "dumb"}
     master, slave = pty.openpty()
     with subprocess.Popen([*PROCMAN, "explain", *names], stdin=slave, stdout=slave, env=environment) as process:
         os.close(slave)
@@ -100,3 +100,8 @@ def test_a_long_page_goes_through_the_pager_and_a_code_does_not() -> None:
     shown = on_a_terminal("PM301", "PM302", "PM303", "PM304", "PM401", "PM402", "PM403", "PM501")
     assert shown.startswith("PM301: ")
     assert "\nPM501: " in shown
+
+
+@pytest.mark.parametrize("pager", ["no-such-pager", "less '"])
+def test_a_page_is_printed_if_the_pager_cannot_be_started(pager: str) -> None:
+    assert "systemd" in on_a_terminal("systemd", pager=pager)
