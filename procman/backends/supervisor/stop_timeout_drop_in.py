@@ -29,6 +29,16 @@ from procman.templating import Templates
 
 FILE = "procman.conf"
 
+EARLIER_COMMENTS = frozenset(
+    b"""\
+# Written by procman (extend_stop_timeout in procman.toml); every install and uninstall of a project here sizes it anew.
+# As long as a stop of all programs may take that this supervisord has, procman's or not: it ends one after the other, and
+# kills by itself what does not end within its stopwaitsecs.
+# What a supervisord leaves behind that was killed is ended with it, so that the next one starts no second set beside it.
+""".splitlines()
+)
+"""The comments that procman 0.1.0 wrote. The drop-in is in no manifest, so its text alone shows who wrote it."""
+
 NOTHING = Rendering((), ())
 
 
@@ -45,9 +55,15 @@ def drop_in(path: Path, seconds: int) -> RenderedFile:
 
 
 def is_edited(path: Path, content: bytes) -> bool:
-    """Return whether `content` of the drop-in at `path` is not what procman writes for any timeout."""
+    """Return whether `content` of the drop-in at `path` is not what procman writes, or wrote, for any timeout."""
     found = re.search(rb"^TimeoutStopSec=([0-9]{1,9})$", content, re.MULTILINE)
-    return found is None or drop_in(path, int(found[1]) - STOP_MARGIN_SECONDS).content.encode() != content
+    if found is None:
+        return True
+    written = drop_in(path, int(found[1]) - STOP_MARGIN_SECONDS).content.encode().splitlines()
+    known = EARLIER_COMMENTS.union(line for line in written if line.startswith(b"#"))
+    return [line for line in content.splitlines() if line not in known] != [
+        each for each in written if each not in known
+    ]
 
 
 def stop_seconds(

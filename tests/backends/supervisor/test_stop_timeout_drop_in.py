@@ -84,6 +84,7 @@ def test_edited_drop_in_is_distinguished_from_another_timeout() -> None:
     assert not is_edited(PATH, content)
     assert not is_edited(PATH, content.replace(b"630", b"86430"))
     assert is_edited(PATH, content + b"Nice=5\n")
+    assert is_edited(PATH, content + b"# raised for the import of 2026\n")
     assert is_edited(PATH, content.replace(b"=630", b"=infinity"))
 
 
@@ -138,6 +139,24 @@ ONE, OTHER, MODEST = (
 
 def kinds(plan: Plan) -> list[ChangeKind]:
     return [change.kind for change in plan.changes]
+
+
+EARLIER = b"""\
+# Written by procman (extend_stop_timeout in procman.toml); every install and uninstall of a project here sizes it anew.
+
+[Service]
+# As long as a stop of all programs may take that this supervisord has, procman's or not: it ends one after the other, and
+# kills by itself what does not end within its stopwaitsecs.
+TimeoutStopSec=630
+# What a supervisord leaves behind that was killed is ended with it, so that the next one starts no second set beside it.
+KillMode=mixed
+"""
+"""What procman 0.1.0 wrote."""
+
+
+def test_drop_in_of_an_earlier_procman_is_not_taken_for_an_edited_one() -> None:
+    assert not is_edited(PATH, EARLIER)
+    assert is_edited(PATH, EARLIER.replace(b"mixed", b"process"))
 
 
 def test_drop_in_is_created_and_systemd_reloaded(place: Place) -> None:
