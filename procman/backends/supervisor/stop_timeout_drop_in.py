@@ -35,7 +35,7 @@ EARLIER_COMMENTS = frozenset(
 # As long as a stop of all programs may take that this supervisord has, procman's or not: it ends one after the other, and
 # kills by itself what does not end within its stopwaitsecs.
 # What a supervisord leaves behind that was killed is ended with it, so that the next one starts no second set beside it.
-""".splitlines()
+""".splitlines()  # noqa: E501
 )
 """The comments that procman 0.1.0 wrote. The drop-in is in no manifest, so its text alone shows who wrote it."""
 

@@ -150,7 +150,7 @@ EARLIER = b"""\
 TimeoutStopSec=630
 # What a supervisord leaves behind that was killed is ended with it, so that the next one starts no second set beside it.
 KillMode=mixed
-"""
+"""  # noqa: E501
 """What procman 0.1.0 wrote."""
 
 
