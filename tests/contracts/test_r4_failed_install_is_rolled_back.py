@@ -55,7 +55,7 @@ def test_worker_that_dies_after_its_start_is_rolled_back_and_the_end_of_its_log_
     assert "no_such_module" not in product.command_line(after["catmaid-celery"]["pid"])
     # Beat was not reached.
     assert after["catmaid-celery-beat"]["pid"] == before["celery-beat"]
-    assert "procman.toml is not that of generation 1, which was rolled back to" in product.procman("status").stdout
+    assert "procman.toml differs from the restored generation 1" in product.procman("status").stdout
     assert "no_such_module" in product.procman("diff").stdout
 
 
@@ -148,9 +148,9 @@ def test_failed_rollback_is_reported_and_not_repeated(product: Product) -> None:
     product.configure(sleeping(a=0))
     failed = product.procman("install", *IMPATIENT, check=False)
     assert failed.returncode == 1
-    assert failed.stderr.count("catmaid-a: did not become healthy") == 2
+    assert failed.stderr.count("catmaid-a: was not healthy within") == 2
     assert "Rolled back to generation 1, which is now generation 3." in failed.stderr
-    assert "not healthy after the rollback either: catmaid-a; procman changes nothing more" in failed.stderr
+    assert "not healthy after the rollback either: catmaid-a; procman stops here" in failed.stderr
     assert [each["brought_back"] for each in generations(product)] == [None, None, 1]
 
     # If a rollback cannot be prepared, the new generation stays installed, and that is reported.
