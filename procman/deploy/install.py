@@ -20,8 +20,7 @@ from procman.install.state.generations import Generation, read_installation
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
-from procman.model import Action, Activation, InstalledProgram, ProgramState, State
-from procman.monitoring.program_view import program_snapshots
+from procman.model import Action, Activation, InstalledProgram, ProgramState
 from procman.project import Project
 
 
@@ -189,12 +188,8 @@ def _states(tree: Tree, project: Project) -> tuple[ProgramState, ...]:
 
 
 def states_of(manifest: Manifest) -> tuple[ProgramState, ...]:
-    """Return the current states of the programs of `manifest`.
-
-    RUNNING includes a program that works although supervisord still has it in STARTING.
-    """
-    snapshots = program_snapshots(manifest, manifest.programs, controller_of(manifest).states(manifest.programs))
-    return tuple(each.state._replace(state=State.RUNNING) if each.is_started else each.state for each in snapshots)
+    """Return the current states of the programs of `manifest`."""
+    return tuple(controller_of(manifest).states(manifest.programs))
 
 
 def load_restored(

@@ -69,9 +69,8 @@ def _restart(
     controller = controller_of(manifest)
     log_stop(manifest, controller, [program], "to be restarted")
     controller.restart(program, options.reporter.progress)
-    unhealthy = wait_until_healthy(
-        controller, [program], options.wait_seconds or 0, options.reporter.progress, manifest
-    )
+    seconds, progress = options.wait_seconds or 0, options.reporter.progress
+    unhealthy = wait_until_healthy(controller, [program], seconds, progress, manifest, until_started=False)
     return program, unhealthy[0] if unhealthy else None
 
 

@@ -33,17 +33,20 @@ def wait_until_healthy(
     seconds: float,
     progress: Progress,
     manifest: Manifest,
+    *,
+    until_started: bool = True,
 ) -> list[Unhealthy]:
     """Return the programs that are not healthy `seconds` after their start, in order.
 
     Returns early if all are healthy or none can become healthy any more. A program is healthy if it is RUNNING with
     healthy processes and its heartbeat reports a worker that consumes or a beat that ticks; without a heartbeat, or if
-    its heartbeat cannot report this, the state is enough. Programs stopped on purpose are not waited for.
+    its heartbeat cannot report this, the state is enough. Without `until_started`, a program whose heartbeat reports
+    its work is healthy while supervisord still has it in STARTING. Programs stopped on purpose are not waited for.
     """
     begun = time.monotonic()
     pause = SHORTEST_PAUSE_SECONDS
     while True:
-        waiting = _unhealthy(controller, programs, manifest)
+        waiting = _unhealthy(controller, programs, manifest, until_started)
         elapsed = time.monotonic() - begun
         hopeful = [each for each in waiting if each.state.state is not State.FATAL]
         if not hopeful or elapsed > seconds:
@@ -54,14 +57,22 @@ def wait_until_healthy(
         pause = min(LONGEST_PAUSE_SECONDS, pause * 1.5)
 
 
-def _unhealthy(controller: Controller, programs: Sequence[InstalledProgram], manifest: Manifest) -> list[Unhealthy]:
+def _unhealthy(
+    controller: Controller, programs: Sequence[InstalledProgram], manifest: Manifest, until_started: bool
+) -> list[Unhealthy]:
     snapshots = program_snapshots(manifest, programs, controller.states(programs))
     patience = 2.0 * manifest.health.heartbeat_seconds
-    return [
-        Unhealthy(each.program, each.state, result)
-        for each, result in zip(snapshots, check_lightly(snapshots), strict=True)
-        if each.state.desired and not (_is_healthy(result) and _is_at_work(each, patience))
-    ]
+    found = []
+    for each, result in zip(snapshots, check_lightly(snapshots), strict=True):
+        if not each.state.desired:
+            continue
+        if not (_is_healthy(result) and _is_at_work(each, patience)):
+            found.append(Unhealthy(each.program, each.state, result))
+        elif until_started and each.state.state is not State.RUNNING:
+            detail = f"it works, but has not been up for its start_seconds ({each.program.start_seconds}) yet"
+            early = result._replace(level=Level.WARNING, detail=detail)
+            found.append(Unhealthy(each.program, each.state, early))
+    return found
 
 
 def _is_healthy(result: Result) -> bool:

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
 def test_restart_ends_once_worker_consumes_and_beat_ticks(product: Product) -> None:
     product.configure("[worker.celery]\nconcurrency = 1\nstart_seconds = 3600\n[beat]\nstart_seconds = 3600")
-    lines = product.procman("install", "--wait", "60").stdout.splitlines()
+    lines = product.procman("install").stdout.splitlines()
     assert lines[-3:] == [
         f"restart   {product.procman_line} restart celery",
         f"status    {product.procman_line} status",

@@ -47,10 +47,15 @@ def write_heartbeat(manifest: Manifest, kind: str = "worker", **changed: Any) ->
 
 
 def waited(
-    manifest: Manifest, *states: ProgramState, which: InstalledProgram = SOLO, seconds: float = 0.2
+    manifest: Manifest,
+    *states: ProgramState,
+    which: InstalledProgram = SOLO,
+    seconds: float = 0.2,
+    until_started: bool = True,
 ) -> list[tuple[Level, str]]:
     """Return level and detail of each program that did not become healthy."""
-    found = wait_until_healthy(cast("Controller", Reporting(*states)), [which], seconds, lambda _: None, manifest)
+    controller = cast("Controller", Reporting(*states))
+    found = wait_until_healthy(controller, [which], seconds, lambda _: None, manifest, until_started=until_started)
     return [(each.result.level, each.result.detail) for each in found]
 
 
@@ -112,7 +117,13 @@ def test_program_in_unknown_state_is_unhealthy(manifest: Manifest) -> None:
     assert waited(manifest, state(State.UNKNOWN, detail="no answer")) == [(Level.UNKNOWN, "no answer")]
 
 
-@pytest.mark.parametrize(("phase", "waits"), [("consuming", 0), ("starting", 1)])
-def test_start_seconds_are_not_waited_for_once_the_worker_consumes(manifest: Manifest, phase: str, waits: int) -> None:
+@pytest.mark.parametrize(
+    ("phase", "until_started", "waits"),
+    [("consuming", False, 0), ("consuming", True, 1), ("starting", False, 1)],
+)
+def test_restart_does_not_wait_for_start_seconds_of_a_worker_that_consumes(
+    manifest: Manifest, phase: str, until_started: bool, waits: int
+) -> None:
     write_heartbeat(manifest, phase=phase)
-    assert len(waited(manifest, state(State.STARTING, os.getpid()))) == waits
+    starting = state(State.STARTING, os.getpid())
+    assert len(waited(manifest, starting, until_started=until_started)) == waits
