@@ -275,9 +275,7 @@ def test_move_to_supervisor_and_back_loses_no_task_and_never_runs_two_beats(fenc
         most = _most_beats_during(host, lambda: fenced.procman("install", "--no-check", "--wait", "60", timeout=180))
         assert most == 1
         assert are_finished(host, number, number + 1)
-        # supervisord still counts start_seconds when they work.
-        assert {each["state"] for each in fenced.status().values()} <= {"STARTING", "RUNNING"}
-        assert {each["health"]["level"] for each in fenced.status().values()} == {"OK"}
+        assert all_running(fenced)()
         link = "/etc/systemd/system/multi-user.target.wants/fenced.target"
         assert (host.run(["test", "-L", link], check=False).returncode == 0) is (desired == text)
         known = host.run("systemctl list-units --all --no-legend 'fenced*'").stdout
