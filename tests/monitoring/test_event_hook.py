@@ -95,7 +95,7 @@ def test_root_runs_only_what_root_alone_can_modify(tmp_path: Path) -> None:
     script.chmod(0o755)
     assert user_for((str(script),), "nobody") == "nobody"
     assert user_for(("/bin/sh", str(script)), "nobody") == "nobody"
-    with pytest.raises(ProcmanError, match="not found"):
+    with pytest.raises(ProcmanError, match="cannot find the command no-such-command-anywhere"):
         user_for(("no-such-command-anywhere",), "nobody")
 
 
