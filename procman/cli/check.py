@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from procman.cli.options import Seconds, seconds
+from procman.cli import options
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.output import check as output
@@ -18,21 +18,14 @@ from procman.output.terminal import Progress
 @click.option("--lint", is_flag=True, help="Check FILEs for supervisord or systemd that procman does not manage.")
 @click.option("-v", "--verbose", is_flag=True, help="Show results that are OK, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain check`.")
-@seconds("--timeout", kind=Seconds(1), default=30, explanation="Time limit for the app to answer.")
+@options.seconds("--timeout", kind=options.Seconds(1), default=30, explanation="Time limit for the app to answer.")
 @click.option(
     "--set-aside-schedule",
     "set_aside",
     is_flag=True,
     help="Rename a schedule file that beat cannot read; nothing is deleted.",
 )
-@click.option(
-    "--replace",
-    "replaced",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Check an install with the same --replace FILE.",
-)
+@options.replaced("Check an install with the same --replace FILE.")
 @click.pass_obj
 def check(
     selection: Selection,

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from procman.cli import complete
-from procman.cli.options import Count
+from procman.cli import complete, options
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.deploy.install import preview, preview_generation
@@ -19,19 +18,12 @@ from procman.output import plan as output
 @click.option(
     "--generation",
     "number",
-    type=Count(1),
+    type=options.Count(1),
     metavar="N",
     shell_complete=complete.generations,
     help="Show what `procman rollback N` would change, instead of an install.",
 )
-@click.option(
-    "--replace",
-    "replaced",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Show what an install with the same --replace FILE would change.",
-)
+@options.replaced("Show what an install with the same --replace FILE would change.")
 @click.pass_obj
 def diff(selection: Selection, exit_code: bool, number: int | None, replaced: tuple[Path, ...]) -> int:
     """Show what an install would change.

@@ -30,14 +30,8 @@ from procman.project import Project
 @options.wait
 @click.option("--keep-failed", is_flag=True, help="With --wait: do not roll back, so that you can inspect the failure.")
 @options.at_once
-@click.option(
-    "--replace",
-    "replaced",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    metavar="FILE",
-    help="Adopt the programs of the same names that FILE, read by the same supervisord, defines; FILE is backed up "
-    "first.",
+@options.replaced(
+    "Adopt the programs of the same names that FILE, read by the same supervisord, defines; FILE is backed up first."
 )
 @click.option("--no-check", is_flag=True, help="Install without running the checks of `procman check` first.")
 @options.lock_wait

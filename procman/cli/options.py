@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -59,6 +60,13 @@ class Count(click.ParamType):  # type: ignore[type-arg]
 def seconds(*names: str, kind: Seconds, explanation: str, default: float | None = None) -> Callable[[F], F]:
     """Return an option with a number of seconds for its value."""
     return click.option(*names, type=kind, metavar="SECONDS", default=default, show_default=True, help=explanation)
+
+
+def replaced(explanation: str) -> Callable[[F], F]:
+    """Return the option `--replace FILE`, which may be given several times, with its help."""
+    return click.option(
+        "--replace", "replaced", type=click.Path(path_type=Path), multiple=True, metavar="FILE", help=explanation
+    )
 
 
 wait = seconds(
