@@ -106,9 +106,9 @@ def _next_steps(report: command.InitReport, output: Path, distrusted: tuple[str,
         yield f"Fill in the {f'{count} keys' if count > 1 else 'key'} named above in {output}, then type:"
     else:
         yield "Next, type:"
-    procman = "sudo procman" if report.scope is Scope.SYSTEM and os.geteuid() != 0 else "procman"
-    if output.absolute() != Path.cwd() / command.FILE:
-        procman += f" --config {shlex.quote(str(output))}"
+    is_found = output.absolute() == Path.cwd() / command.FILE
+    sudo = "sudo " if report.scope is Scope.SYSTEM and os.geteuid() != 0 else ""
+    procman = sudo + Selection(None if is_found else output, None).command_line
     adopt = f" --replace {shlex.quote(str(report.adopts))}" if report.adopts else ""
     yield f"  {procman} check"
     yield f"  {procman} install{adopt} --wait 60"
