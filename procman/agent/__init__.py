@@ -7,6 +7,7 @@ BESIDE_LAUNCHER = (
     "beat_hooks.py",
     "environment_file.py",
     "heartbeat.py",
+    "heartbeat_format.py",
     "native_threads.py",
     "queue_poller.py",
     "run_files.py",

@@ -10,7 +10,7 @@ import os
 from time import monotonic, sleep
 from typing import Any, Dict, Mapping, Optional
 
-from . import beat_hooks, run_files, verdict, worker_hooks
+from . import beat_hooks, heartbeat_format, run_files, verdict, worker_hooks
 from .native_threads import start_thread
 from .queue_poller import QueuePoller
 from .sd_notify import Systemd
@@ -191,7 +191,7 @@ class Heart:
 
 def _text(heartbeat: Dict[str, Any]) -> str:
     text = json.dumps(heartbeat)
-    if len(text) > verdict.MAX_BYTES:
+    if len(text) > heartbeat_format.MAX_BYTES:
         # A worker with thousands of queues.
         text = json.dumps({**heartbeat, "queues": [], "tasks": [], "missing": ["queues: too many to list"]})
     return text

@@ -7,7 +7,7 @@ import signal
 from time import monotonic, time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from . import run_files, verdict
+from . import heartbeat_format, run_files, verdict
 from .settings import HealthSettings
 from .verdict import Verdict
 from .worker_state import WorkerState
@@ -119,7 +119,7 @@ class SelfHealing:
         return os.path.join(self._observed.settings.run_directory, name)
 
     def _memory(self) -> Dict[str, Any]:
-        text = run_files.read(self._path("healed.json"), verdict.MAX_BYTES)
+        text = run_files.read(self._path("healed.json"), heartbeat_format.MAX_BYTES)
         memory = {} if text is None else json.loads(text)
         if not isinstance(memory, dict):
             raise ValueError("healed.json has the wrong type")
@@ -162,7 +162,7 @@ def is_held(path: Optional[str]) -> bool:
     if path is None:
         return False
     try:
-        text = run_files.read(path, verdict.MAX_BYTES)
+        text = run_files.read(path, heartbeat_format.MAX_BYTES)
         if text is None:
             return False
         until = json.loads(text).get("until")

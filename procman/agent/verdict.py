@@ -4,14 +4,7 @@
 code. `procman explain heartbeat` describes the fields. Times are `time.monotonic()` of the current boot.
 """
 
-import json
-from typing import Any, Dict, Mapping, NamedTuple, Optional
-
-FORMAT = 1
-MAX_BYTES = 65536
-"""The longest heartbeat that is written or read."""
-MAX_TASKS = 20
-MAX_NAME = 200
+from typing import Any, Mapping, NamedTuple, Optional
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 
@@ -69,7 +62,7 @@ class Verdict(NamedTuple):
 
 
 def verdict(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
-    """Judge a heartbeat that `read` returned, written during the current boot by the program's own process.
+    """Judge a heartbeat from `heartbeat_format.read`, written during this boot by the program's own process.
 
     A stuck event loop or beat is CRITICAL only if the broker has answered since; a caller that asked the broker itself
     sets `queues_asked` to the time of the answer.
@@ -210,127 +203,3 @@ def _of_beat(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
     if next_due is None or name is None:
         return Verdict(OK, "PM200", "it is ticking")
     return Verdict(OK, "PM200", f"it is ticking; {name} is due in {format_duration(max(0.0, next_due - now))}")
-
-
-# Reading -------------------------------------------------------------------------------------------------------------
-
-
-class Field(NamedTuple):
-    """What one field of a heartbeat may hold."""
-
-    kind: type
-    nullable: bool = False
-    choices: Any = ()
-
-
-QUEUE = {
-    "name": Field(str),
-    "messages": Field(int, True),
-    "consumers": Field(int, True),
-    "since": Field(float, True),
-}
-TASK = {"name": Field(str), "since": Field(float, True)}
-VERDICT = {
-    "level": Field(str, choices=(OK, WARNING, CRITICAL, UNKNOWN)),
-    "code": Field(str, choices=tuple(CODES)),
-    "reason": Field(str),
-    "remedy": Field(str, choices=("", WARM, FORCE)),
-}
-
-FIELDS = {
-    "format": Field(int, choices=(FORMAT,)),
-    "program": Field(str),
-    "kind": Field(str, choices=("worker", "beat")),
-    "boot_id": Field(str, True),
-    "pid": Field(int),
-    "started": Field(float),
-    "interval": Field(float),
-    "written": Field(float),
-    "wall": Field(float),
-    "phase": Field(str, choices=PHASES),
-    "phase_since": Field(float),
-    "loop": Field(float, True),
-    "pool": Field(str, True),
-    "slots": Field(int, True),
-    "busy": Field(int, True),
-    "reserved": Field(int, True),
-    "finished": Field(int),
-    "progress": Field(float, True),
-    "queues_asked": Field(float, True),
-    "idle_with_messages_since": Field(float, True),
-    "node_name": Field(str, True),
-    "tick": Field(float, True),
-    "tick_due": Field(float, True),
-    "next_due": Field(float, True),
-    "next_entry": Field(str, True),
-    "scheduler": Field(str, True),
-    "held": Field(bool, True),
-}
-
-
-def read(text: str) -> Dict[str, Any]:
-    """Parse a heartbeat and return every known field; nullable fields that are missing are None.
-
-    Raises ValueError with the reason. The file's author is not trusted: numbers must be finite and texts printable,
-    so that they can be shown on a terminal. Unknown fields are dropped.
-    """
-    if len(text) > MAX_BYTES:
-        raise ValueError("it is too long")
-    try:
-        found = json.loads(text, parse_constant=_refuse, parse_int=_integer)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
-    heartbeat = _read_fields(found, FIELDS, "heartbeat")
-    heartbeat["queues"] = [_read_fields(each, QUEUE, "queues") for each in _list(found, "queues")]
-    heartbeat["tasks"] = [_read_fields(each, TASK, "tasks") for each in _list(found, "tasks")]
-    heartbeat["missing"] = [_value(each, Field(str), "missing") for each in _list(found, "missing")]
-    versions = found.get("versions") or {}
-    if not isinstance(versions, dict):
-        raise ValueError("versions has the wrong type")
-    heartbeat["versions"] = {
-        _value(name, Field(str), "versions"): _value(version, Field(str, True), "versions")
-        for name, version in versions.items()
-    }
-    own = found.get("verdict")
-    heartbeat["verdict"] = None if own is None else _read_fields(own, VERDICT, "verdict")
-    return heartbeat
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > 15:
-        raise ValueError("a number is too long")
-    return int(digits)
-
-
-def _list(found: Mapping[str, Any], name: str) -> Any:
-    value = found.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise ValueError(f"{name} has the wrong type")
-    return value
-
-
-def _read_fields(found: Any, fields: Mapping[str, Field], what: str) -> Dict[str, Any]:
-    if not isinstance(found, dict):
-        raise ValueError(f"{what} has the wrong type")
-    return {name: _value(found.get(name), field, name) for name, field in fields.items()}
-
-
-def _value(value: Any, field: Field, name: str) -> Any:
-    if value is None and field.nullable:
-        return None
-    accepted = (int, float) if field.kind is float else field.kind
-    if not isinstance(value, accepted) or (isinstance(value, bool) and field.kind is not bool):
-        raise ValueError(f"{name} is missing or has the wrong type")
-    if field.choices and value not in field.choices:
-        raise ValueError(f"{name} has an unknown value")
-    if isinstance(value, str) and not value.isprintable():
-        raise ValueError(f"{name} has unprintable characters")
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        raise ValueError(f"{name} is not a finite number")
-    return value

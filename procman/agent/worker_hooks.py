@@ -5,7 +5,7 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, List, Optional, Tuple
 
-from . import verdict
+from . import heartbeat_format, verdict
 from .worker_state import Measured, WorkerState, described, printable
 
 POOLS = {
@@ -188,7 +188,7 @@ def _is_of_a_task(waiting: Any) -> bool:
 
 
 def _tasks(active: List[Any]) -> Tuple[Tuple[str, Optional[float]], ...]:
-    return tuple((request.name, _since(request)) for request in active[: verdict.MAX_TASKS])
+    return tuple((request.name, _since(request)) for request in active[: heartbeat_format.MAX_TASKS])
 
 
 def _since(request: Any) -> Optional[float]:

@@ -5,7 +5,7 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from . import verdict
+from . import heartbeat_format, verdict
 from .settings import HealthSettings
 
 
@@ -95,12 +95,12 @@ class WorkerState:
             self.idle_since = now
 
     def heartbeat(self, now: float) -> Dict[str, Any]:
-        """Return the heartbeat in the form that `verdict.read` accepts, without the verdict."""
+        """Return the heartbeat in the form that `heartbeat_format.read` accepts, without the verdict."""
         measured = self._measured()
         self.follow(now, measured)
         settings = self.settings
         return {
-            "format": verdict.FORMAT,
+            "format": heartbeat_format.FORMAT,
             "program": settings.program,
             "kind": settings.kind,
             "boot_id": settings.boot_id,
@@ -121,7 +121,10 @@ class WorkerState:
             "queues": self.queues,
             "queues_asked": self.queues_asked,
             "idle_with_messages_since": self.idle_since,
-            "tasks": [{"name": printable(name), "since": since} for name, since in measured.tasks[: verdict.MAX_TASKS]],
+            "tasks": [
+                {"name": printable(name), "since": since}
+                for name, since in measured.tasks[: heartbeat_format.MAX_TASKS]
+            ],
             "node_name": self.node_name,
             "versions": _versions(),
             "tick": self.tick,
@@ -147,7 +150,7 @@ class WorkerState:
 
 def printable(text: Any) -> str:
     """Return `text` in the form that a heartbeat accepts: short and printable."""
-    return "".join(each if each.isprintable() else "?" for each in str(text)[: verdict.MAX_NAME])
+    return "".join(each if each.isprintable() else "?" for each in str(text)[: heartbeat_format.MAX_NAME])
 
 
 def described(error: BaseException) -> str:

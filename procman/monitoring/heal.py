@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from procman.agent.verdict import MAX_BYTES
+from procman.agent.heartbeat_format import MAX_BYTES
 from procman.backends import controller_of
 from procman.backends.base import Controller
 from procman.errors import ProcmanError

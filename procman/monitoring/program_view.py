@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from procman.accounts import user_id
-from procman.agent.verdict import MAX_BYTES, read, thresholds_of, verdict
+from procman.agent.heartbeat_format import MAX_BYTES, read
+from procman.agent.verdict import thresholds_of, verdict
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState

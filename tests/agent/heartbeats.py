@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from procman.agent.verdict import read
+from procman.agent.heartbeat_format import read
 from tests.agent.conftest import Start
 from tests.agent.launching import Installation, Launched, wait_until
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procman.agent.verdict import CODES, FIELDS, MAX_BYTES, Thresholds, Verdict, format_duration, read, verdict
+from procman.agent.heartbeat_format import FIELDS, MAX_BYTES, read
+from procman.agent.verdict import CODES, Thresholds, Verdict, format_duration, verdict
 
 NOW = 10_000.0
 THRESHOLDS = Thresholds(stale_seconds=30, stall_seconds=300)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from procman.agent.verdict import read
+from procman.agent.heartbeat_format import read
 
 from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, send
 from .machine import Host

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from procman.agent.verdict import read
+from procman.agent.heartbeat_format import read
 
 from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, counted, send, show
 from .machine import Host

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from procman.agent.verdict import MAX_BYTES
+from procman.agent.heartbeat_format import MAX_BYTES
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, State
 from procman.monitoring.checks.inputs import NONE, Heartbeat

@@ -22,7 +22,7 @@ class Heartbeat(NamedTuple):
     """The heartbeat of a program, or the reason why it cannot be read."""
 
     content: Mapping[str, Any] | None
-    """As `procman.agent.verdict.read` returns it, of the running boot and the program's own process; or None."""
+    """As `heartbeat_format.read` of the agent returns it, of this boot and of the program's own process; or None."""
     problem: str = ""
     """Why it cannot be read; empty if there is no file, or the file of another process."""
     is_touched: bool = False

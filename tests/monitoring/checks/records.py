@@ -13,7 +13,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from procman.agent.verdict import Thresholds, read, verdict
+from procman.agent.heartbeat_format import read
+from procman.agent.verdict import Thresholds, verdict
 from procman.config.directories import directories_for
 from procman.host.process_table import look_at
 from procman.install.state.manifest import Manifest
