@@ -91,6 +91,19 @@ CELERY_GREEN = CelerySpec(
     suffix="-green",
 )
 """For the pools that run tasks in greenlets."""
+CELERY_REDIS = CelerySpec(
+    version="5.7.0",
+    pythons=(RUNNING,),
+    requirements=(
+        *CELERY_5_7.requirements,
+        "redis==6.4.0",
+        "packaging==26.3",
+        "celery-redbeat==2.3.3",
+        "tenacity==9.1.2",
+    ),
+    suffix="-redis",
+)
+"""For Redis as the broker, and for RedBeat."""
 
 
 @cache

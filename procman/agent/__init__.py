@@ -5,6 +5,7 @@ LAUNCHER = "launcher.py"
 
 BESIDE_LAUNCHER = (
     "beat_hooks.py",
+    "beat_lock.py",
     "environment_file.py",
     "heartbeat.py",
     "heartbeat_format.py",

@@ -4,7 +4,7 @@ import importlib
 from time import monotonic
 from typing import Any, Callable
 
-from . import verdict
+from . import beat_lock, verdict
 from .worker_state import WorkerState, described, printable
 
 
@@ -20,19 +20,24 @@ def connect(observed: WorkerState, start_asking: Callable[[Any], None]) -> None:
             start_asking(sender.app)
         except Exception as error:
             observed.missing["ticks"] = described(error)
-        observed.enter(verdict.TICKING)
+            observed.enter(verdict.TICKING)
+        else:
+            observed.enter(verdict.STARTING)
+            beat_lock.follow(sender.scheduler, observed)
         observed.come_up()
 
+    # Celery calls receivers in the order in which they were connected. This one is connected before the app is
+    # imported, so it is the first; a later one may wait for a lock, as RedBeat's does.
     signals.beat_init.connect(on_init, weak=False)
 
 
 def _wrap_tick(scheduler: Any, observed: WorkerState) -> None:
     tick = scheduler.tick
     observed.scheduler = printable(f"{type(scheduler).__module__}:{type(scheduler).__name__}")
-    observed.tick_due = monotonic()
 
     def ticking(*args: Any, **more: Any) -> Any:
         observed.tick_due = monotonic()
+        observed.enter(verdict.TICKING)
         seconds = tick(*args, **more)
         try:
             _note(scheduler, observed, seconds)

@@ -64,6 +64,9 @@ FIELDS = {
     "next_due": Field(float, True),
     "next_entry": Field(str, True),
     "scheduler": Field(str, True),
+    "lock": Field(str, True),
+    "lock_until": Field(float, True),
+    "lock_retry": Field(float, True),
     "held": Field(bool, True),
 }
 

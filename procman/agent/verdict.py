@@ -12,9 +12,12 @@ WARM, FORCE = "warm", "force"
 """The remedy: a graceful stop, never for a busy worker; or a kill, because the main process does not react."""
 
 IMPORTING, STARTING, CONSUMING, TICKING = "importing", "starting", "consuming", "ticking"
-DISCONNECTED, STOPPING = "disconnected", "stopping"
-PHASES = (IMPORTING, STARTING, CONSUMING, TICKING, DISCONNECTED, STOPPING)
+STANDBY, DISCONNECTED, STOPPING = "standby", "disconnected", "stopping"
+PHASES = (IMPORTING, STARTING, STANDBY, CONSUMING, TICKING, DISCONNECTED, STOPPING)
 """After starting, a worker is consuming and a beat is ticking; only a worker notices that it is disconnected."""
+
+AT_WORK = (CONSUMING, TICKING, STANDBY)
+"""The phases of a program that does what it should; a beat on standby waits for the lock that another beat holds."""
 
 CODES = {
     "PM200": "The program reports that it is healthy",
@@ -107,10 +110,28 @@ def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) 
     if phase == DISCONNECTED:
         reason = f"it has been disconnected from the broker for {format_duration(since)} and keeps trying to connect"
         return Verdict(WARNING, "PM203", reason)
+    if phase == STANDBY:
+        return _of_standby(heartbeat, now, thresholds)
+    if phase == STARTING and heartbeat["kind"] == "beat":
+        level = WARNING if since > thresholds.stall_seconds else OK
+        return Verdict(level, "PM401", f"it has not ticked yet; it has been starting for {format_duration(since)}")
     level = WARNING if since > thresholds.stale_seconds else OK
     if phase == IMPORTING:
         return Verdict(level, "PM203", f"it has been importing the app for {format_duration(since)}")
     return Verdict(level, "PM203", f"it has been starting for {format_duration(since)}; the broker may be down")
+
+
+def _of_standby(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
+    until, retry = heartbeat["lock_until"], heartbeat["lock_retry"] or 0.0
+    lock = f"the lock {heartbeat['lock']}"
+    if until is None:
+        return Verdict(OK, "PM200", f"it is on standby and waits for {lock}")
+    if until > now:
+        return Verdict(OK, "PM200", f"it is on standby; another beat holds {lock} for {format_duration(until - now)}")
+    reason = f"{lock} expired {format_duration(now - until)} ago"
+    if now - max(until, heartbeat["phase_since"]) > thresholds.stall_seconds + retry:
+        return Verdict(WARNING, "PM401", f"it has not ticked yet, although {reason}")
+    return Verdict(OK, "PM200", f"it is on standby; {reason}, and it tries to take it every {format_duration(retry)}")
 
 
 def _of_worker(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:

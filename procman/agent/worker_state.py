@@ -49,6 +49,8 @@ class WorkerState:
         self.next_due: Optional[float] = None
         self.next_entry: Optional[str] = None
         self.scheduler: Optional[str] = None
+        self.standby: Callable[[], Mapping[str, Any]] = dict
+        """Returns the fields about the lock that the beat waits for; empty if it waits for none."""
         self.held: Optional[bool] = None
         self.progress = self.started
         self.idle_since: Optional[float] = None
@@ -99,6 +101,7 @@ class WorkerState:
         measured = self._measured()
         self.follow(now, measured)
         settings = self.settings
+        standby = self.standby() if self.phase == verdict.STARTING else {}
         return {
             "format": heartbeat_format.FORMAT,
             "program": settings.program,
@@ -109,7 +112,7 @@ class WorkerState:
             "interval": settings.heartbeat_seconds,
             "written": now,
             "wall": time(),
-            "phase": self.phase,
+            "phase": verdict.STANDBY if standby else self.phase,
             "phase_since": self.phase_since,
             "loop": self.loop,
             "pool": self.pool,
@@ -132,6 +135,7 @@ class WorkerState:
             "next_due": self.next_due,
             "next_entry": self.next_entry,
             "scheduler": self.scheduler,
+            **standby,
             "missing": [printable("{}: {}".format(*each)) for each in sorted(self.missing.items())],
             "held": self.held,
         }

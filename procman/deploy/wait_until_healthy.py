@@ -39,9 +39,10 @@ def wait_until_healthy(
     """Return the programs that are not healthy `seconds` after their start, in order.
 
     Returns early if all are healthy or none can become healthy any more. A program is healthy if it is RUNNING with
-    healthy processes and its heartbeat reports a worker that consumes or a beat that ticks; without a heartbeat, or if
-    its heartbeat cannot report this, the state is enough. Without `until_started`, a program whose heartbeat reports
-    its work is healthy while supervisord still has it in STARTING. Programs stopped on purpose are not waited for.
+    healthy processes and its heartbeat reports a worker that consumes, or a beat that ticks or is on standby; without a
+    heartbeat, or if its heartbeat cannot report this, the state is enough. Without `until_started`, a program whose
+    heartbeat reports its work is healthy while supervisord still has it in STARTING. Programs stopped on purpose are
+    not waited for.
     """
     begun = time.monotonic()
     pause = SHORTEST_PAUSE_SECONDS

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from procman.agent.verdict import CONSUMING, DISCONNECTED, FORCE, STOPPING, TICKING, WARM
+from procman.agent.verdict import AT_WORK, CONSUMING, DISCONNECTED, FORCE, STOPPING, WARM
 from procman.install.state.event_log import Event
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
 from procman.monitoring.checks.quick import most_severe
@@ -33,7 +33,7 @@ MEMORY = "memory"
 RESTARTED = "restarted"
 """A step: a new process runs, which is not healthy yet."""
 
-SETTLED = (None, CONSUMING, TICKING, DISCONNECTED)
+SETTLED = (None, *AT_WORK, DISCONNECTED)
 """Phases that last; a program in another phase is on its way to one of these."""
 
 GIVEN_UP = (State.FATAL, State.EXITED)
@@ -234,7 +234,7 @@ def _end_healing(case: Case, observation: Observation, wall: float) -> Decision:
 def _is_healthy(observation: Observation) -> bool:
     result = observation.worst
     has_heartbeat = observation.program.launcher and observation.program.kind in (Kind.WORKER, Kind.BEAT)
-    is_at_work = observation.phase in (CONSUMING, TICKING) or not has_heartbeat
+    is_at_work = observation.phase in AT_WORK or not has_heartbeat
     return is_at_work and (result is None or result.level is not Level.CRITICAL)
 
 

@@ -56,6 +56,15 @@ BEAT: dict[str, Any] = {
     "next_due": NOW + 25,
     "next_entry": "nightly",
 }
+STANDBY = {
+    **BEAT,
+    "phase": "standby",
+    "tick": None,
+    "tick_due": None,
+    "lock": "redbeat::lock",
+    "lock_until": NOW + 1499,
+    "lock_retry": 60,
+}
 QUEUE = {"name": "celery", "messages": 10, "consumers": 1, "since": None}
 ABANDONED = {"name": "crop", "messages": 3, "consumers": 0, "since": NOW - 301}
 WAITING = {"queues": [QUEUE], "idle_with_messages_since": NOW - 301}
@@ -123,6 +132,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("tick overdue, broker answers", {**OVERDUE, "queues_asked": NOW - 5}, "CRITICAL PM401 warm"),
     ("ticking, but an entry is overdue", {**BEAT, "next_due": NOW - 31}, "CRITICAL PM402"),
     ("scheduler without a list of entries", {**BEAT, "next_due": None, "next_entry": None}, "OK PM200"),
+    ("on standby for long", STANDBY, "OK PM200"),
+    ("on standby, expiry unknown", {**STANDBY, "lock_until": None}, "OK PM200"),
+    ("on standby, the lock has just expired", {**STANDBY, "lock_until": NOW - 359}, "OK PM200"),
+    ("on standby, the lock expired long ago", {**STANDBY, "lock_until": NOW - 361}, "WARNING PM401"),
+    ("no tick yet", {**STANDBY, "phase": "starting", "phase_since": NOW - 300}, "OK PM401"),
+    ("no tick for long", {**STANDBY, "phase": "starting", "queues_asked": NOW}, "WARNING PM401"),
     ("scheduler that cannot be observed", {**BEAT, "tick_due": None}, "UNKNOWN PM401"),
     ("a hook is missing", {"missing": ["queues: AttributeError"]}, "WARNING PM204"),
     (
@@ -143,6 +158,11 @@ def test_verdict(more: dict[str, Any], expected: str) -> None:
 
 def test_every_code_has_a_case() -> None:
     assert {expected.split()[1] for _, _, expected in CASES} == set(CODES)
+
+
+def test_standby_names_the_lock_and_its_remaining_time() -> None:
+    found = verdict(heartbeat(**STANDBY), NOW, THRESHOLDS)
+    assert found.reason == "it is on standby; another beat holds the lock redbeat::lock for 24m59s"
 
 
 def test_stop_that_exceeds_a_known_timeout_is_critical() -> None:
@@ -312,6 +332,8 @@ TIMES = (
     "idle_with_messages_since",
     "tick_due",
     "next_due",
+    "lock_until",
+    "lock_retry",
 )
 COUNTS = ("slots", "busy", "reserved")
 
@@ -320,7 +342,7 @@ COUNTS = ("slots", "busy", "reserved")
     st.dictionaries(st.sampled_from(TIMES), numbers),
     st.dictionaries(st.sampled_from(COUNTS), st.none() | st.integers(-2, 10)),
     queues,
-    st.sampled_from(["importing", "starting", "consuming", "ticking", "disconnected", "stopping"]),
+    st.sampled_from(["importing", "starting", "standby", "consuming", "ticking", "disconnected", "stopping"]),
     st.sampled_from(["prefork", "solo", "threads", "gevent", "eventlet", "own", None]),
     st.sampled_from(["worker", "beat"]),
 )

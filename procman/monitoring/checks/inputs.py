@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from procman.agent.verdict import CONSUMING, TICKING, Verdict
+from procman.agent.verdict import AT_WORK, Verdict
 from procman.host.process_table import Process, Processes, by_parent
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState, State
@@ -55,7 +55,7 @@ class ProgramSnapshot(NamedTuple):
         supervisord keeps a program in STARTING until `start_seconds` have passed, whatever the program does.
         """
         if self.state.state is State.STARTING:
-            return self.says.get("phase") in (CONSUMING, TICKING)
+            return self.says.get("phase") in AT_WORK
         return self.state.state is State.RUNNING
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from procman.agent.verdict import CONSUMING, TICKING
+from procman.agent.verdict import AT_WORK
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.heartbeat import of_verdict
 from procman.monitoring.checks.inputs import ProgramSnapshot
@@ -43,10 +43,10 @@ def most_severe(results: Sequence[Result]) -> Result:
 
 
 def is_at_work(snapshot: ProgramSnapshot) -> bool:
-    """Return whether a program is running and, if it has a heartbeat, consumes or ticks."""
+    """Return whether a program is running and, if it has a heartbeat, consumes, ticks or is on standby."""
     if not snapshot.is_started:
         return False
     phase = snapshot.says.get("phase")
     if phase is None or snapshot.program.kind is Kind.COMMAND:
         return True
-    return phase in (CONSUMING, TICKING)
+    return phase in AT_WORK

@@ -53,6 +53,12 @@ def test_worker_is_at_work_when_it_consumes(says: str, at_work: bool) -> None:
     assert is_at_work(snapshot(heartbeat(phase=says))) is at_work
 
 
+@pytest.mark.parametrize(("phase", "at_work"), [("ticking", True), ("standby", True), ("starting", False)])
+def test_beat_is_at_work_when_it_ticks_or_is_on_standby(phase: str, at_work: bool) -> None:
+    beat = snapshot(heartbeat(kind="beat", phase=phase), program=program(Kind.BEAT), state=state(State.STARTING))
+    assert is_at_work(beat) is at_work
+
+
 @pytest.mark.parametrize(
     ("found", "at_work"),
     [
