@@ -54,12 +54,15 @@ def install_procman(host: Host) -> None:
     host.run("ln -s /opt/procman/bin/procman /usr/local/bin/procman")
 
 
-def install_project(host: Host) -> None:
-    """Install the demo project, its virtualenv, its account on the broker and the file with the password."""
+def install_project(host: Host, more: Sequence[str] = ()) -> None:
+    """Install the demo project, its virtualenv, its account on the broker and the file with the password.
+
+    `more`: further requirements of the virtualenv.
+    """
     projects = host.path(PROJECTS)
     shutil.copytree(REPOSITORY / "demo", projects, ignore=shutil.ignore_patterns("__pycache__", "var"))
     shutil.copytree(EXERCISE, projects / "exercise", ignore=shutil.ignore_patterns("__pycache__"))
-    wheels = wheelhouse(REQUIREMENTS)
+    wheels = wheelhouse([*REQUIREMENTS, *more])
     _install(host, VIRTUALENV, wheels, *(wheel.name.partition("-")[0] for wheel in sorted(wheels.glob("*.whl"))))
     # In one call: each rabbitmqctl takes seconds.
     host.write("/etc/rabbitmq/definitions.json", json.dumps(ACCOUNT), mode=0o600, owner="rabbitmq")
