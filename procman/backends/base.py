@@ -11,6 +11,7 @@ from procman.model import Activation, InstalledProgram, ProgramState, Scope, Sup
 
 if TYPE_CHECKING:
     from procman.backends.record import Rule
+    from procman.backends.reporter import Reporter
     from procman.install.plan.plan import Plan
     from procman.install.safe_fs.tree import Tree
     from procman.install.state.generations import Installation
@@ -131,6 +132,12 @@ class ControllerModule(Protocol):
 
 class Controller(Protocol):
     """Controls the programs of an installed project through its process manager; each call ends within its timeout."""
+
+    def reporter(self) -> Reporter | None:
+        """Return who reports the states, to decide whether to signal a process; None if no other user could.
+
+        Raises ProcmanError if it does not answer.
+        """
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         """Return one state per program, in order; UNKNOWN, with the reason, if it cannot be found out (R10)."""

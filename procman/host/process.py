@@ -87,6 +87,11 @@ def arguments(pid: int) -> list[str]:
     return _ask(pid, lambda process: process.cmdline()) or []
 
 
+def users_of(pid: int) -> frozenset[int]:
+    """Return the real, effective and saved user ids of process `pid`, mostly one; empty if it does not exist."""
+    return frozenset(map(int, _line(pid, "status", b"Uid:")[:3]))
+
+
 def user_of(pid: int) -> int | None:
     """Return the id of the user that process `pid` runs as; None if it does not exist."""
     words = _line(pid, "status", b"Uid:")

@@ -22,6 +22,7 @@ from procman.install.state.holds import read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, ProgramState, State
+from procman.monitoring.checks.main_process import of_another_user
 from procman.monitoring.heal_policy import Decision, HealingHistory, Observation, Order, decide_all
 from procman.monitoring.health import Health, ProgramHealth, examine
 from procman.monitoring.pidfd_signal import identity, send
@@ -78,8 +79,9 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
     snapshot, verdict = found.snapshot, found.snapshot.verdict
     # Only CRITICAL is healed.
     remedy = verdict.remedy if verdict and verdict.level == "CRITICAL" else ""
+    heals = found.program.kind is not Kind.HEALTH and not of_another_user(snapshot)
     return Observation(
-        program=found.program if found.program.kind is not Kind.HEALTH else replace(found.program, heal=False),
+        program=found.program if heals else replace(found.program, heal=False),
         state=snapshot.state,
         process=identity(snapshot.state.pid),
         results=found.results,

@@ -1,4 +1,4 @@
-"""Send a signal to the main process of a program, and to no process that has reused its pid (S3).
+"""Send a signal to the main process of a program, and to no process that has reused its pid or is not its user's (S3).
 
 The process manager reports the pid. A descriptor is opened for that process first; then the process manager must report
 the same pid again.
@@ -11,9 +11,11 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from procman.accounts import user_id
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
 from procman.host.process import start_ticks
+from procman.host.signal_permission import require_permission
 from procman.model import InstalledProgram, State
 
 
@@ -30,7 +32,8 @@ def identity(pid: int | None) -> str:
 def send(controller: Controller, program: InstalledProgram, process: str, number: signal.Signals) -> None:
     """Send the signal `number` to the main process of `program`, if it is still `process` and should still run.
 
-    Raises ProcessChanged, or ProcmanError without permission to send a signal.
+    Raises ProcessChanged, SignalRefused if it is not a process of the program's user, or ProcmanError without
+    permission to send a signal.
     """
     pid = int(process.split()[0])
     with _held(pid) as descriptor:
@@ -39,6 +42,8 @@ def send(controller: Controller, program: InstalledProgram, process: str, number
             raise ProcessChanged(f"{program.name}: process {pid} has ended in the meantime")
         if not state.desired or state.state is not State.RUNNING:
             raise ProcessChanged(f"{program.name}: it is now {state.state.value}")
+        user = user_id(program.user)
+        require_permission(program.name, pid, () if user is None else (user,), controller.reporter())
         try:
             if descriptor is None:
                 os.kill(pid, number)

@@ -15,6 +15,7 @@ from procman.backends.supervisor.client import Client
 from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.backends.supervisor.graceful_stop import drain
 from procman.errors import ProcmanError
+from tests.attacks.host import SERVICE, TOML, AttackedHost
 from tests.install.people import NOBODY, needs_root
 from tests.product import eventually
 
@@ -70,9 +71,9 @@ def children(pid: int) -> list[int]:
 def test_root_stops_no_process_for_supervisord_of_service_user(public: Path, victim: subprocess.Popen[bytes]) -> None:
     eventually(lambda: bool(children(victim.pid)), "it waits")
     client, listener = liar(public, victim.pid, NOBODY.pw_uid)
-    assert client.answers_as() == NOBODY.pw_uid
-    with pytest.raises(ProcmanError, match="its supervisord has no permission to stop process"):
-        drain(client, ["catmaid-celery"], 1, lambda _: None)
+    assert client.reporter().user == NOBODY.pw_uid
+    with pytest.raises(ProcmanError, match=r"refusing to signal process .* it belongs to root, not to nobody"):
+        drain(client, ["catmaid-celery"], 1, lambda _: None, user="nobody")
     assert victim.poll() is None
     assert children(victim.pid)
     listener.kill()
@@ -84,7 +85,94 @@ def test_root_stops_process_for_supervisord_of_root(public: Path, victim: subpro
     eventually(lambda: bool(children(victim.pid)), "it waits")
     client, listener = liar(public, victim.pid, 0)
     with pytest.raises(ProcmanError, match="did not stop"):
-        drain(client, ["catmaid-celery"], -20, lambda _: None)
+        drain(client, ["catmaid-celery"], -20, lambda _: None, user=None)
     eventually(lambda: not children(victim.pid) or victim.poll() is not None, "it was stopped")
     listener.kill()
     listener.communicate()
+
+
+SUPERVISORD = f"""
+[supervisord]
+user = {SERVICE}
+pidfile = /run/celery/pid
+logfile = /run/celery/log
+[unix_http_server]
+file = /run/celery/socket
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[include]
+files = /etc/supervisord.d/*.ini
+"""
+
+IMPERSONATE = """
+import json, os, socketserver, sys, time
+from xmlrpc.server import SimpleXMLRPCDispatcher, SimpleXMLRPCRequestHandler
+
+victim, run, boot = int(sys.argv[1]), sys.argv[2], open("/proc/sys/kernel/random/boot_id").read().strip()
+heartbeat = {
+    "format": 1, "program": "catmaid-crop", "kind": "worker", "boot_id": boot, "pid": victim, "started": 1.0,
+    "interval": 5.0, "written": 1.0, "wall": 1.0, "phase": "consuming", "phase_since": 1.0, "pool": "prefork",
+    "finished": 0, "slots": 1, "busy": 0,
+}
+with open(run + "/heartbeat.json", "w") as file:
+    json.dump(heartbeat, file)
+os.utime(run + "/heartbeat.json", (1, 1))
+
+
+def infos(*_):
+    info = {"name": "catmaid-crop", "group": "catmaid-crop", "statename": "RUNNING", "pid": victim, "stop": 0}
+    return [{**info, "start": 1, "now": int(time.time()), "spawnerr": "", "exitstatus": 0}]
+
+
+class Server(socketserver.UnixStreamServer, SimpleXMLRPCDispatcher):
+    logRequests = False
+
+    def __init__(self, path):
+        SimpleXMLRPCDispatcher.__init__(self)
+        self.register_function(infos, "supervisor.getAllProcessInfo")
+        self.register_function(lambda *_: infos()[0], "supervisor.getProcessInfo")
+        self.register_multicall_functions()
+        socketserver.UnixStreamServer.__init__(self, path, Handler)
+
+
+class Handler(SimpleXMLRPCRequestHandler):
+    disable_nagle_algorithm = False
+
+
+os.path.exists("/run/celery/socket") and os.unlink("/run/celery/socket")
+server = Server("/run/celery/socket")
+print("listening", flush=True)
+server.serve_forever()
+"""
+
+
+CROP = "/var/lib/procman/catmaid/run/catmaid-crop"
+
+
+def impersonated(host: AttackedHost) -> None:
+    """Install a worker under a real supervisord that runs as the service user, and start it."""
+    host.root(f"mkdir -p /run/celery /etc/supervisord.d && chown {SERVICE} /run/celery")
+    host.write("/etc/supervisord.conf", SUPERVISORD)
+    existing = 'mode = "existing"\nconfiguration = "/etc/supervisord.conf"\n'
+    text = TOML.replace('mode = "embedded"\n', existing).replace("{rest}", '[worker.crop]\npool = "prefork"\n{rest}')
+    host.configure(text=text, rest="[health]\nfailures = 1\nstale_seconds = 10\ninterval_seconds = 2\n")
+    host.root(f"{host.python} -m supervisor.supervisord -c /etc/supervisord.conf")
+    eventually(lambda: host.path("/run/celery/socket").exists(), "supervisord listens")
+    host.procman("install")
+
+
+@pytest.mark.supervisord
+def test_root_heals_no_process_that_an_impersonated_supervisord_reports(host: AttackedHost) -> None:
+    impersonated(host)
+    host.write("/opt/impersonate.py", IMPERSONATE)
+    pid = host.root("sleep 998 >/dev/null 2>&1 & echo $!").strip()
+    # The service user ends its own supervisord and takes its place.
+    host.service("kill -9 $(cat /run/celery/pid)")
+    host.service(f"python3 /opt/impersonate.py {pid} {CROP} </dev/null >/run/celery/answers 2>&1 &")
+    eventually(lambda: "listening" in host.path("/run/celery/answers").read_text(), "it listens")
+    for _ in range(4):
+        host.procman("heal")
+    assert "sleep" in host.root(f"cat /proc/{pid}/cmdline")
+    events = host.procman("events").stdout
+    assert f"PM102 CRITICAL by the watcher: process {pid} runs as root, not as {SERVICE}; it is not healed" in events
+    assert "SIGTERM" not in events

@@ -11,6 +11,7 @@ from typing import cast
 import pytest
 
 from procman.backends.base import Controller
+from procman.backends.reporter import Reporter
 from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.monitoring import pidfd_signal
 from procman.monitoring.pidfd_signal import ProcessChanged, identity, send
@@ -23,6 +24,9 @@ class Reporting:
 
     def __init__(self, state: ProgramState) -> None:
         self.state = state
+
+    def reporter(self) -> Reporter | None:
+        return None
 
     def states(self, _: Sequence[InstalledProgram]) -> list[ProgramState]:
         return [self.state]

@@ -6,13 +6,16 @@ supervisor's own client has no time limit: a suspended supervisord blocks it for
 from __future__ import annotations
 
 import base64
+import os
 import pwd
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from procman.accounts import user_id
+from procman.backends.reporter import Reporter
 from procman.backends.supervisor import xmlrpc
 from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.backends.supervisor.configuration.redaction import without_content
@@ -93,12 +96,13 @@ class Client:
         subject = str(parameters[0]) if parameters and isinstance(parameters[0], str) else ""
         return self._answer(f"supervisor.{method}", parameters, subject, timeout)
 
-    def answers_as(self) -> int | None:
-        """Return the id of the user that this supervisord runs as; None if unknown."""
+    def reporter(self) -> Reporter:
+        """Return who answers at this supervisord's address: it should be root, the caller or its configured user."""
         try:
-            return xmlrpc.peer_uid(self.main.address, time.monotonic() + self.timeout)
-        except OSError:
-            return None
+            user = xmlrpc.peer_uid(self.main.address, time.monotonic() + self.timeout)
+        except OSError as error:
+            raise self._unreachable(error, self.timeout) from None
+        return Reporter(format_address(self.main.address), user, frozenset({0, os.geteuid(), *_users(self.main)}))
 
     def infos(self, names: Iterable[str]) -> dict[str, Info | None]:
         """Return supervisord's answer for each of `names` (may be `group:name`), in one call; None if not loaded."""
@@ -181,6 +185,14 @@ def running_pid(main: MainFile) -> int | None:
     named = [word for word in words if word.endswith(".conf")]
     is_ours = any("supervisord" in word for word in words) and (not named or str(main.path) in named)
     return pid if is_ours else None
+
+
+def _users(main: MainFile) -> Iterator[int]:
+    """Yield the user that a supervisord with this configuration becomes, if it is named and exists."""
+    if main.user is not None:
+        user = int(main.user) if main.user.isascii() and main.user.isdigit() else user_id(main.user)
+        if user is not None:
+            yield user
 
 
 def _owner(address: Address) -> str:

@@ -37,6 +37,7 @@ from procman.model import (
 
 if TYPE_CHECKING:
     from procman.backends.base import Progress
+    from procman.backends.reporter import Reporter
     from procman.backends.supervisor.systemd_unit import Service
 
 LOG_TAIL_BYTES = 64 * 1024
@@ -93,6 +94,9 @@ class SupervisorController:
                 raise
             main = self.known
         return Client(main, self._start_hint(), self.patience)
+
+    def reporter(self) -> Reporter:
+        return self.client.reporter()
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         deadline = time.monotonic() + self.timeout

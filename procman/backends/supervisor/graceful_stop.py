@@ -9,12 +9,15 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from procman.accounts import user_id
 from procman.backends.base import Progress
 from procman.backends.graceful_stop import StopWait
 from procman.backends.supervisor.client import BAD_NAME, NOT_RUNNING, Client, Fault, Info
 from procman.backends.supervisor.states import RUNNING_STATES, SIGNALLABLE_STATES, ended, state_of
 from procman.errors import ProcmanError
 from procman.host import process as processes
+from procman.host.process import users_of
+from procman.host.signal_permission import SignalRefused, require_permission
 from procman.model import State
 
 HEAD_START_SECONDS = 0.5
@@ -48,27 +51,28 @@ def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progr
         wait.sleep(pending)
 
 
-def drain(client: Client, names: Iterable[str], seconds: float, progress: Progress) -> None:
+def drain(client: Client, names: Iterable[str], seconds: float, progress: Progress, *, user: str | None) -> None:
     """Stop programs so that running tasks finish, even if the sections that supervisord has loaded would lose them.
 
     With `stopasgroup=true` or a short `stopwaitsecs`, a stop by supervisord loses tasks. So TERM goes to the main
     process directly, which then has up to `seconds` to finish; a process that supervisord starts in its place is killed
-    before it can receive tasks. `names` may be `group:name`. Can be repeated after an interruption at any point.
+    before it can receive tasks. `names` may be `group:name`; `user` is that of the programs. Can be repeated after an
+    interruption at any point.
     """
     wait, limits = StopWait(progress), dict.fromkeys(names, seconds)
     mains = {name: int(info["pid"]) for name, info in client.infos(limits).items() if info and _has_process(info)}
     for name, pid in mains.items():
-        _terminate(client, name, pid)
+        _terminate(client, name, pid, user)
     last_alive = time.monotonic()
     while mains:
         wait.sleep(limits, HEAD_START_SECONDS / 10)
         asked_at = time.monotonic()
-        _take_stock(client, mains, last_alive)
+        _take_stock(client, mains, last_alive, user)
         last_alive = asked_at
     stop_gracefully(client, limits, progress)
 
 
-def _take_stock(client: Client, mains: dict[str, int], last_alive: float) -> None:
+def _take_stock(client: Client, mains: dict[str, int], last_alive: float, user: str | None) -> None:
     """Remove ended processes from `mains`, all alive at `last_alive`, and stop those started in their place."""
     for name, info in client.infos(mains).items():
         pid = info["pid"] if info else 0
@@ -76,11 +80,11 @@ def _take_stock(client: Client, mains: dict[str, int], last_alive: float) -> Non
             continue
         if pid and time.monotonic() - last_alive > HEAD_START_SECONDS:
             # The host was too busy to act in time: the new process may already have a task.
-            _terminate(client, name, pid)
+            _terminate(client, name, pid, user)
             mains[name] = pid
             continue
-        if info and (left := _forestall(client, name)):
-            _terminate(client, name, left)
+        if info and (left := _forestall(client, name, user)):
+            _terminate(client, name, left, user)
             mains[name] = left
         else:
             del mains[name]
@@ -120,7 +124,7 @@ def _wait_until_executed(pid: int) -> None:
         time.sleep(0.01)
 
 
-def _forestall(client: Client, name: str) -> int:
+def _forestall(client: Client, name: str, user: str | None) -> int:
     """Stop the program `name`, whose new process cannot have a task yet, together with everything it has started.
 
     Return the pid of a process that keeps running because the host was too busy to act in time; 0 if there is none.
@@ -128,7 +132,7 @@ def _forestall(client: Client, name: str) -> int:
     deadline = time.monotonic() + HEAD_START_SECONDS
     while (info := client.infos([name])[name]) and not ended(info) and time.monotonic() < deadline:
         pid = int(info["pid"])
-        is_ours = pid and _may_signal(client, pid)
+        is_ours = pid and _is_permitted(client, name, pid, user)
         if not is_ours:
             _order(client, "stopProcess", name, False)
         elif _leads_group(pid):
@@ -154,12 +158,21 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _may_signal(client: Client, pid: int) -> bool:
-    """Return whether the supervisord that reported `pid` could signal it itself; root does no more than that (S3)."""
-    if os.geteuid() != 0:
+def _require_permission(client: Client, name: str, pid: int, user: str | None, reported: int) -> None:
+    """Raise SignalRefused if `pid`, which is the process `reported` by supervisord or a child of it, is not ours."""
+    reporter = client.reporter()
+    users = {user_id(user), reporter.user}
+    if reporter.user == 0:
+        # The section of an unmanaged program can name another user.
+        users |= users_of(reported)
+    require_permission(name, pid, [each for each in users if each is not None], reporter)
+
+
+def _is_permitted(client: Client, name: str, pid: int, user: str | None) -> bool:
+    with suppress(SignalRefused):
+        _require_permission(client, name, pid, user, pid)
         return True
-    answers_as = client.answers_as()
-    return answers_as in (None, 0) or processes.user_of(pid) == answers_as
+    return False
 
 
 def _order(client: Client, method: str, name: str, what: object) -> None:
@@ -181,18 +194,14 @@ def _lost(name: str, info: Info) -> ProcmanError:
     return ProcmanError(f"{name}: supervisord has lost track of it (state UNKNOWN)", hint=hint)
 
 
-def _terminate(client: Client, name: str, pid: int) -> None:
+def _terminate(client: Client, name: str, pid: int, user: str | None) -> None:
     """Send TERM to the main process, which is a child of `pid` if that is a shell that waits for it."""
     _wait_until_executed(pid)
     main = _main_process(name, pid)
     if main == pid:
         _order(client, "signalProcess", name, "TERM")
         return
-    if not _may_signal(client, main):
-        raise ProcmanError(
-            f"{name}: its supervisord has no permission to stop process {main}",
-            hint="Check which user owns it, and stop it by hand.",
-        )
+    _require_permission(client, name, main, user, pid)
     try:
         os.kill(main, signal.SIGTERM)
     except ProcessLookupError:

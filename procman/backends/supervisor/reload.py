@@ -90,7 +90,7 @@ def load(client: Client, program: InstalledProgram, progress: Progress) -> list[
     leftovers = _leftovers(client, program.name)
     done = []
     if leftovers:
-        drain(client, leftovers, program.stop_timeout_seconds, progress)
+        drain(client, leftovers, program.stop_timeout_seconds, progress, user=program.user)
         done = unload(client, leftovers)
     try:
         client.call("addProcessGroup", program.name)

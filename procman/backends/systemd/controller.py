@@ -52,6 +52,9 @@ class SystemdController:
         """Units whose files were removed and which have been sent a stop."""
         self._removed: set[str] = set()
 
+    def reporter(self) -> None:
+        """Return None: only systemd itself can answer `systemctl`."""
+
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         try:
             return self._states(programs)

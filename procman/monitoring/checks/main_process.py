@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from procman.accounts import user_id
+from procman.accounts import user_id, user_name
 from procman.host.process import user_of
 from procman.model import Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -20,21 +20,24 @@ RESTARTED_WITHIN_SECONDS = 3600.0
 def check_identity(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether each main process has the expected user, virtualenv and age (PM102)."""
     for snapshot in running.up:
-        problem = _of_another_user(snapshot) or _of_another_virtualenv(running, snapshot)
+        problem = of_another_user(snapshot) or _of_another_virtualenv(running, snapshot)
         problem = problem or _too_young(running, snapshot)
         level = Level.CRITICAL if problem else Level.OK
         hint = f"ps -fp {snapshot.state.pid}, then procman restart {snapshot.program.name}" if problem else ""
         yield Result("PM102", snapshot.program.name, level, problem, hint)
 
 
-def _of_another_user(snapshot: ProgramSnapshot) -> str:
+def of_another_user(snapshot: ProgramSnapshot) -> str:
+    """Return why the main process is not of the program's user, so that it is never signalled; empty if it is."""
     user = user_of(snapshot.state.pid or 0)
     if snapshot.program.user is None or user is None:
         return ""
     desired = user_id(snapshot.program.user)
     if desired is None:
         return f"its user {snapshot.program.user} no longer exists"
-    return f"process {snapshot.state.pid} runs as uid {user}, not as {snapshot.program.user}" if user != desired else ""
+    if user == desired:
+        return ""
+    return f"process {snapshot.state.pid} runs as {user_name(user)}, not as {snapshot.program.user}; it is not healed"
 
 
 def _of_another_virtualenv(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> str:

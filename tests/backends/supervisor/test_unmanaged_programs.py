@@ -19,7 +19,7 @@ pytestmark = pytest.mark.supervisord
 
 def drain_and_unload(supervisord: Supervisord, *names: str) -> list[str]:
     client = supervisord.controller().client
-    drain(client, names, 20, ignore)
+    drain(client, names, 20, ignore, user=None)
     return unload(client, names)
 
 
@@ -135,7 +135,7 @@ def test_worker_that_a_script_is_about_to_start_is_not_left_running(
         return children(pid) if len(looks) > 1 else []
 
     monkeypatch.setattr(process, "children", none_at_first)
-    drain(supervisord.controller().client, ["a"], 20, ignore)
+    drain(supervisord.controller().client, ["a"], 20, ignore, user=None)
     time.sleep(1.5)
     assert_finished_and_none_left(supervisord.events("a"))
 
@@ -152,7 +152,7 @@ def test_worker_that_supervisord_starts_meanwhile_is_not_left_running(
         return call(client, method, *arguments)
 
     monkeypatch.setattr(Client, "call", on_a_busy_host)
-    drain(supervisord.controller().client, ["a"], 20, ignore)
+    drain(supervisord.controller().client, ["a"], 20, ignore, user=None)
     time.sleep(3.5)
     assert_finished_and_none_left(supervisord.events("a"))
 

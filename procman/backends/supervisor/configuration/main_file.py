@@ -46,6 +46,8 @@ class MainFile:
     log_level: str
     includes: tuple[str, ...]
     """The absolute patterns of `[include]`, in supervisord's reading order."""
+    user: str | None = None
+    """The user, by name or number, that a supervisord started by root becomes; None: it stays root."""
 
 
 def read_main_file(path: Path) -> MainFile:
@@ -78,6 +80,7 @@ def parse_main_file(path: Path, text: str) -> MainFile:
         log_file=words.get("supervisord", "logfile", "supervisord.log"),
         log_level=words.get("supervisord", "loglevel", "info").lower(),
         includes=tuple(str(path.parent / pattern) for pattern in words.get("include", "files").split()),
+        user=_user(words),
     )
 
 
@@ -121,6 +124,13 @@ class _Words:
                 f"{self.path}: [{section}] {option} has an expansion that only supervisord can resolve",
                 hint="Replace it with the value: procman does not know supervisord's environment.",
             ) from None
+
+
+def _user(words: _Words) -> str | None:
+    try:
+        return words.get("supervisord", "user").strip() or None
+    except ProcmanError:
+        return None
 
 
 def _server(words: _Words) -> tuple[Address, str | None, str | None]:
