@@ -8,7 +8,7 @@ import pytest
 
 from .catmaid import DATA, Project, counted, send, show
 from .machine import Host
-from .projects import START_SECONDS, all_running, are_started, wait_for
+from .projects import START_SECONDS, all_running, are_started, toml, wait_for
 
 ABROAD = """
 [project]
@@ -32,12 +32,16 @@ sandbox = "strict"
 LOOK = "cat here > /tmp/exchange/read; ls /home > /tmp/exchange/homes; touch here2; exec sleep 100000"
 
 
+def pids(project: Project) -> dict[str, int | None]:
+    return {name: each["pid"] for name, each in project.status().items()}
+
+
 def test_install_starts_healthy_programs_and_a_second_one_changes_nothing(catmaid: Project) -> None:
     assert all_running(catmaid)()
-    pids = {name: each["pid"] for name, each in catmaid.status().items()}
-    assert len(pids) == 12
+    before = pids(catmaid)
+    assert len(before) == 12
     assert "nothing changed" in catmaid.procman("install").stdout
-    assert {name: each["pid"] for name, each in catmaid.status().items()} == pids
+    assert pids(catmaid) == before
 
 
 @pytest.mark.parametrize("sandbox", ["default", "strict"])
@@ -104,6 +108,25 @@ def test_drop_in_of_the_administrator_applies_and_is_reported(catmaid: Project) 
     host.run(["rm", "-r", "/etc/systemd/system/catmaid-celery.service.d"])
     catmaid.procman("start", "catmaid-celery")
     assert catmaid.status()["catmaid-celery"]["detail"] == ""
+
+
+def test_unit_that_needs_only_a_reload_restarts_nothing_and_another_command_does(fenced: Project) -> None:
+    text, unit = toml("fenced", "strict"), "fenced-celery.service"
+    before = pids(fenced)
+    other = text.replace('"rabbitmq-server.service"]', '"rabbitmq-server.service", "resolver.service"]')
+    fenced.write(other.replace("concurrency = 2", "concurrency = 2\nstop_timeout_seconds = 333"))
+    assert "restarted" not in fenced.procman("install", "--no-check").stdout
+    assert pids(fenced) == before
+    loaded = show(fenced.host, unit, "TimeoutStopUSec", "TimeoutAbortUSec", "After", "Wants", "NeedDaemonReload")
+    assert (loaded["TimeoutStopUSec"], loaded["NeedDaemonReload"]) == ("6min 3s", "no")
+    assert "resolver.service" in loaded["After"].split()
+    assert "resolver.service" in loaded["Wants"].split()
+    fenced.write(text.replace("concurrency = 2", "concurrency = 1"))
+    fenced.procman("install", "--no-check")
+    after = pids(fenced)
+    assert {name for name in before if before[name] != after[name]} == {"fenced-celery"}
+    fenced.write(text)
+    fenced.procman("install", "--no-check", "--wait", "60")
 
 
 def test_journal_is_shown_or_refused_with_the_remedy(catmaid: Project) -> None:

@@ -26,8 +26,8 @@ def on_the_way_down(program: InstalledProgram) -> int:
 def changed_actions(changes: Iterable[Change], before: Manifest | None, desired: Collection[str]) -> dict[str, Action]:
     """Return the action that `changes` require for each program, compared with the manifest `before` (R5).
 
-    `desired` names the programs that should exist afterwards. A file of which only comments, mode or owner change
-    requires no action.
+    `desired` names the programs that should exist afterwards. A file requires no action if only its comments, mode or
+    owner change, or settings of a unit that a reload applies.
     """
     files = {file.path: file for file in before.files} if before else {}
     installed = {program.name for program in before.programs} if before else set()
@@ -106,7 +106,7 @@ def _ask(
     recorded = before is not None and before.digest == digest(content)
     if recorded and change.old_content == content:
         return
-    if change.is_comment_only and before is not None and before.digest == digest(change.old_content or b""):
+    if change.needs_no_restart and before is not None and before.digest == digest(change.old_content or b""):
         # A program that was started from the old file runs as it would from the new one.
         return
     for name in file.programs:

@@ -14,6 +14,14 @@ from procman.install.state.manifest import Manifest, digest
 from procman.model import MARKER, Directories
 from procman.project import ChangeKind, RenderedFile
 
+RELOADED = (
+    *(b"After", b"Before", b"Description", b"Documentation", b"Wants"),
+    *(b"Restart", b"RestartMaxDelaySec", b"RestartSec", b"RestartSteps"),
+    *(b"StartLimitIntervalSec", b"TimeoutAbortSec", b"TimeoutStartSec", b"TimeoutStopSec"),
+)
+"""The settings of a service that systemd reads only at the next start, stop or exit, and its process never sees: a
+daemon-reload applies them (tried with systemd 252; RestartSteps= and RestartMaxDelaySec= are known from 254 on)."""
+
 
 class Disk(Protocol):
     """What a comparison needs to know about the disk; `Tree` implements it for the real one."""
@@ -57,10 +65,19 @@ class Change:
         return content_of(self.new) if self.new else None
 
     @property
-    def is_comment_only(self) -> bool:
-        """Return whether the old and the new content differ only in comment lines."""
+    def needs_no_restart(self) -> bool:
+        """Return whether old and new content differ only in comments, and in settings that a reload applies."""
         old, new = self.old_content, self.new_content
-        return None not in (old, new) and old != new and _without_comments(old or b"") == _without_comments(new or b"")
+        if old is None or new is None or old == new:
+            return False
+        return self._lines_for_the_process(old) == self._lines_for_the_process(new)
+
+    def _lines_for_the_process(self, content: bytes) -> list[bytes]:
+        # The first line of a script is not a comment: it names the interpreter.
+        lines = [line for line in content.splitlines() if line[:1] not in (b"#", b";") or line[:2] == b"#!"]
+        if self.path.suffix != ".service":
+            return lines
+        return [line for line in lines if line.partition(b"=")[0] not in RELOADED]
 
 
 @dataclass(frozen=True)
@@ -144,11 +161,6 @@ def given_back(path: Path, copy: Found, disk: Disk) -> Change:
     text = (copy.content or b"").decode("utf-8", "surrogateescape")
     new = RenderedFile(path, text, copy.mode, user_name(copy.owner), group_name(copy.group), programs=())
     return Change(ChangeKind.UPDATE if found else ChangeKind.CREATE, path, found, new)
-
-
-def _without_comments(content: bytes) -> list[bytes]:
-    # The first line of a script is not a comment: it names the interpreter.
-    return [line for line in content.splitlines() if line[:1] not in (b"#", b";") or line[:2] == b"#!"]
 
 
 def _looks_like_ours(file: RenderedFile, directories: Directories) -> bool:

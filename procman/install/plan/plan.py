@@ -222,9 +222,10 @@ def _sections(changes: Collection[Change], installation: Installation) -> tuple[
     found = [
         change.path
         for change in changed
-        # systemd reads a unit again even if only a comment changed: until then its status asks for a reload.
+        # systemd has to read a unit again even if no program is restarted, or if only a comment changed: until then its
+        # status asks for a reload.
         if (
-            change.new.section and (change.is_comment_only or not change.new.restarts)
+            change.new.section and (change.needs_no_restart or not change.new.restarts)
             if change.new
             else change.path in recorded
         )

@@ -141,6 +141,23 @@ def test_changed_comment_restarts_nothing_and_sections_are_reloaded() -> None:
     assert not plan.nothing_to_do
 
 
+def test_unit_whose_stop_timeout_changed_is_reloaded_and_restarts_nothing() -> None:
+    old, new = (_with_unit(f"TimeoutStopSec={seconds}\nExecStart=/bin/celery\n") for seconds in (60, 3600))
+    before = Generation(1, _plan(ONE, MemoryDisk(), rendering=old).generation.manifest)
+    plan = _plan(ONE, _disk_with(old), _after(before), new)
+    assert [path for path, kind in _kinds(plan).items() if kind is ChangeKind.UPDATE] == [UNIT]
+    assert (plan.activations, plan.sections) == ((), (UNIT,))
+    edited = _disk_with(old)
+    edited.files[UNIT] = _found(b"TimeoutStopSec=5\nExecStart=/bin/celery\n")
+    assert _activations(_plan(ONE, edited, _after(before), new)) == [("replace", "celery")]
+
+
+def _with_unit(content: str) -> Rendering:
+    rendering = sample.rendering(BASE, ONE)
+    files = [replace(file, content=content) if file.path == UNIT else file for file in rendering.files]
+    return replace(rendering, files=tuple(files))
+
+
 def test_changed_comment_of_edited_file_restarts_its_program() -> None:
     disk = _disk_with(sample.rendering(BASE, ONE))
     disk.files[SCRIPT] = _found(b"#!/bin/sh\n" + (disk.files[SCRIPT].content or b""))
