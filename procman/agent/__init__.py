@@ -7,6 +7,7 @@ BESIDE_LAUNCHER = (
     "beat_hooks.py",
     "beat_lock.py",
     "environment_file.py",
+    "failed_sends.py",
     "heartbeat.py",
     "heartbeat_format.py",
     "native_threads.py",

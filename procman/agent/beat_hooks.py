@@ -4,7 +4,7 @@ import importlib
 from time import monotonic
 from typing import Any, Callable
 
-from . import beat_lock, verdict
+from . import beat_lock, failed_sends, verdict
 from .worker_state import WorkerState, described, printable
 
 
@@ -17,6 +17,7 @@ def connect(observed: WorkerState, start_asking: Callable[[Any], None]) -> None:
             return
         try:
             _wrap_tick(sender.scheduler, observed)
+            failed_sends.count(sender.scheduler, observed)
             start_asking(sender.app)
         except Exception as error:
             observed.missing["ticks"] = described(error)

@@ -67,6 +67,11 @@ FIELDS = {
     "lock": Field(str, True),
     "lock_until": Field(float, True),
     "lock_retry": Field(float, True),
+    "failed_entry": Field(str, True),
+    "failed_sends": Field(int, True),
+    "failed_since": Field(float, True),
+    "failed_error": Field(str, True),
+    "failed_entries": Field(int, True),
     "held": Field(bool, True),
 }
 

@@ -218,9 +218,22 @@ def _of_beat(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
         if not _broker_answered_since(heartbeat, tick_due):
             return Verdict(WARNING, "PM401", f"{reason}, and the broker has not answered since")
         return Verdict(CRITICAL, "PM401", f"{reason} although the broker answers: it sends no tasks", WARM)
+    if heartbeat["failed_since"] is not None:
+        return _of_failed_sends(heartbeat, now, thresholds)
     name = heartbeat["next_entry"]
     if next_due is not None and now - next_due > thresholds.stale_seconds:
         return Verdict(CRITICAL, "PM402", f"it is ticking, but {name} is overdue by {format_duration(now - next_due)}")
     if next_due is None or name is None:
         return Verdict(OK, "PM200", "it is ticking")
     return Verdict(OK, "PM200", f"it is ticking; {name} is due in {format_duration(max(0.0, next_due - now))}")
+
+
+def _of_failed_sends(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
+    sends, duration = heartbeat["failed_sends"] or 1, format_duration(now - heartbeat["failed_since"])
+    how_often = f"failed {duration} ago" if sends == 1 else f"has failed {sends} times in a row for {duration}"
+    others = (heartbeat["failed_entries"] or 1) - 1
+    also = f"; {others} more {'entry fails' if others == 1 else 'entries fail'}" if others > 0 else ""
+    reason = f"it is ticking, but sending {heartbeat['failed_entry']} {how_often}: {heartbeat['failed_error']}{also}"
+    # The entry of a nightly task has failed only once by the morning.
+    level = CRITICAL if now - heartbeat["failed_since"] > thresholds.stale_seconds else WARNING
+    return Verdict(level, "PM402", reason)

@@ -51,6 +51,8 @@ class WorkerState:
         self.scheduler: Optional[str] = None
         self.standby: Callable[[], Mapping[str, Any]] = dict
         """Returns the fields about the lock that the beat waits for; empty if it waits for none."""
+        self.failed_sends: Callable[[float], Mapping[str, Any]] = lambda _: {}
+        """Returns the fields about the sends of beat that fail; empty if none does."""
         self.held: Optional[bool] = None
         self.progress = self.started
         self.idle_since: Optional[float] = None
@@ -103,6 +105,7 @@ class WorkerState:
         settings = self.settings
         standby = self.standby() if self.phase == verdict.STARTING else {}
         return {
+            **dict.fromkeys(heartbeat_format.FIELDS),
             "format": heartbeat_format.FORMAT,
             "program": settings.program,
             "kind": settings.kind,
@@ -136,6 +139,7 @@ class WorkerState:
             "next_entry": self.next_entry,
             "scheduler": self.scheduler,
             **standby,
+            **self.failed_sends(now),
             "missing": [printable("{}: {}".format(*each)) for each in sorted(self.missing.items())],
             "held": self.held,
         }

@@ -56,6 +56,14 @@ BEAT: dict[str, Any] = {
     "next_due": NOW + 25,
     "next_entry": "nightly",
 }
+FAILED = {
+    **BEAT,
+    "failed_entry": "nightly",
+    "failed_sends": 1,
+    "failed_since": NOW - 31,
+    "failed_error": "EncodeError: TypeError",
+    "failed_entries": 1,
+}
 STANDBY = {
     **BEAT,
     "phase": "standby",
@@ -132,6 +140,10 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("tick overdue, broker answers", {**OVERDUE, "queues_asked": NOW - 5}, "CRITICAL PM401 warm"),
     ("ticking, but an entry is overdue", {**BEAT, "next_due": NOW - 31}, "CRITICAL PM402"),
     ("scheduler without a list of entries", {**BEAT, "next_due": None, "next_entry": None}, "OK PM200"),
+    ("a send has just failed", {**FAILED, "failed_since": NOW - 30}, "WARNING PM402"),
+    ("the only send failed, and the next is due in hours", {**FAILED, "next_due": NOW + 9000}, "CRITICAL PM402"),
+    ("every send fails", {**FAILED, "failed_sends": 8, "failed_entries": 3}, "CRITICAL PM402"),
+    ("sends fail, and beat no longer ticks", {**FAILED, **OVERDUE, "queues_asked": NOW}, "CRITICAL PM401 warm"),
     ("on standby for long", STANDBY, "OK PM200"),
     ("on standby, expiry unknown", {**STANDBY, "lock_until": None}, "OK PM200"),
     ("on standby, the lock has just expired", {**STANDBY, "lock_until": NOW - 359}, "OK PM200"),
@@ -163,6 +175,25 @@ def test_every_code_has_a_case() -> None:
 def test_standby_names_the_lock_and_its_remaining_time() -> None:
     found = verdict(heartbeat(**STANDBY), NOW, THRESHOLDS)
     assert found.reason == "it is on standby; another beat holds the lock redbeat::lock for 24m59s"
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        ({}, "sending nightly failed 31s ago: EncodeError: TypeError"),
+        (
+            {"failed_sends": 8, "failed_entries": 2},
+            "sending nightly has failed 8 times in a row for 31s: EncodeError: TypeError; 1 more entry fails",
+        ),
+        (
+            {"failed_sends": 8, "failed_entries": 4},
+            "sending nightly has failed 8 times in a row for 31s: EncodeError: TypeError; 3 more entries fail",
+        ),
+    ],
+    ids=["once", "often, and another entry", "often, and more entries"],
+)
+def test_failed_sends_are_counted_with_the_type_of_the_error(more: dict[str, Any], reason: str) -> None:
+    assert verdict(heartbeat(**{**FAILED, **more}), NOW, THRESHOLDS).reason == f"it is ticking, but {reason}"
 
 
 def test_stop_that_exceeds_a_known_timeout_is_critical() -> None:
@@ -334,8 +365,9 @@ TIMES = (
     "next_due",
     "lock_until",
     "lock_retry",
+    "failed_since",
 )
-COUNTS = ("slots", "busy", "reserved")
+COUNTS = ("slots", "busy", "reserved", "failed_sends", "failed_entries")
 
 
 @given(
