@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import IO, NoReturn, TypedDict
 
 from procman.errors import ProcmanError
-from procman.secrets import masked
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """The PATH that systemd gives its services (systemd.exec(5)); used under supervisord too, instead of its own."""
@@ -281,4 +280,6 @@ def _kill_session(process: subprocess.Popen[bytes]) -> None:
 
 
 def _shown(argv: Sequence[str]) -> str:
-    return masked(" ".join(argv))
+    from procman.secrets import masked_command  # only for mistakes
+
+    return masked_command(argv)

@@ -7,16 +7,20 @@ from collections.abc import Iterator
 
 from procman.lint.inputs import Finding, Part, Reader, finding
 from procman.model import Level
-from procman.secrets import holds_password, is_secret
+from procman.secrets import holds_password, is_secret, words_hold_password
 
 PRIVATE = "move it to a file that only the program's user can read (procman's key environment_file)"
 
 
 def command_holds_no_password(part: Part) -> Iterator[Finding]:
     """Yield PM921: every user of the host can read a command line."""
-    if part.command and holds_password(" ".join((part.command.value, *part.started.words))):
+    if part.command and (holds_password(part.command.value) or words_hold_password(_words(part))):
         why = "the command line holds a password, and every user of the host can see it with ps"
         yield finding("PM921", Level.CRITICAL, part, part.command, part.command.name, why, PRIVATE)
+
+
+def _words(part: Part) -> list[str]:
+    return [*(part.command.value.split() if part.command else ()), *part.started.words]
 
 
 def environment_holds_no_password(part: Part) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from procman.lint.find_celery import read_celery
 from procman.model import Kind
 from procman.preflight.inputs import Host, OtherBeat
 from procman.project import Project
-from procman.secrets import masked
+from procman.secrets import masked_command
 
 LONGEST_COMMAND = 200
 
@@ -48,7 +48,7 @@ def other_beats(project: Project) -> Iterator[OtherBeat]:
             continue
         directory = directory_of(process.pid)
         if _same_app(project, command, directory):
-            words = masked(" ".join(process.argv))[:LONGEST_COMMAND]
+            words = masked_command(process.argv)[:LONGEST_COMMAND]
             app = command.project.get("app")
             yield OtherBeat(process.pid, _user(process.pid), words, str(app) if app else None, str(directory or "?"))
 

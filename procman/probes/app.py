@@ -10,7 +10,7 @@ from typing import Any
 
 from procman.probes import app_check_script, app_script
 from procman.probes.runner import AppError, Place, ask_project
-from procman.secrets import masked
+from procman.secrets import masked, recognise
 
 TIMEOUT_SECONDS = 30.0
 
@@ -102,9 +102,9 @@ def ask(
     project's own Celery to judge. Raises what `ask_project` raises, and AppError with the app's own error if it cannot
     be loaded.
     """
-    sources, arguments = [Path(app_script.__file__)], [*settings]
+    sources, arguments = [Path(recognise.__file__), Path(app_script.__file__)], [*settings]
     if commands is not None:
-        sources.insert(0, Path(app_check_script.__file__))
+        sources.insert(1, Path(app_check_script.__file__))
         arguments.append(json.dumps({name: list(words) for name, words in commands.items()}))
     answer = ask_project(place, app, sources, arguments, timeout=timeout)
     if "error" in answer:

@@ -18,23 +18,20 @@ import functools
 import importlib
 import json
 import os
-import re
 import sys
 import time
 import traceback
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 from urllib.parse import urlsplit
 
+if __name__ == "procman.probes.app_script":
+    # As a probe, this text comes after that of procman/secrets/recognise.py.
+    from procman.secrets.recognise import is_secret_name, masked, masked_url, values_of
+
 FORMAT = 1
 MARKER = "procman-probe:"
 TRACEBACK_FRAMES = 6
 LONGEST_MESSAGE = 2000
-SECRET_WORDS = {"PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIALS"}
-SHORTEST_SECRET = 6
-URL_PASSWORD = re.compile(r"""(?P<start>[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^\s/:@'"]*)):(?P<password>\S*)@""")
-# For a text that is only a URL: its password may contain blanks and slashes.
-WHOLE_URL = re.compile(r"(?s)(?P<start>[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^/:@]*)):(?P<password>.*)@")
-URL_OPTION = re.compile(r"""([?&][^=&\s]*(?:password|secret|token|key)[^=&\s]*=)[^&\s'"]+""", re.IGNORECASE)
 
 
 def read_answer(stdout: str) -> Optional[Dict[str, Any]]:
@@ -52,43 +49,19 @@ def read_answer(stdout: str) -> Optional[Dict[str, Any]]:
 # Secrets -------------------------------------------------------------------------------------------------------------
 
 
-def is_secret_name(name: object) -> bool:
-    """Return whether `name` marks its value as a secret: by a whole word, or as a constant like API_KEY."""
-    if not isinstance(name, str):
-        return False
-    return bool(SECRET_WORDS & set(name.upper().split("_"))) or (name.isupper() and name.endswith("_KEY"))
-
-
-def secrets_in(name: object, value: object, depth: int = 4) -> Iterator[str]:
+def known_values(name: object, value: object, depth: int = 4) -> Iterator[str]:
     """Yield the secrets in the value of a setting or variable, up to `depth` levels of dictionaries and lists."""
     # Only these exact types: the methods of any other could do anything, such as connect to a broker.
     if type(value) is str:
-        yield from _secrets_in_text(name, value)
+        yield from values_of({name if type(name) is str else "": value})
     elif type(value) is dict and depth:
         for key, each in list(value.items()):
-            yield from secrets_in(key, each, depth - 1)
+            # The examples in a module's __doc__ are no secrets.
+            if key != "__doc__":
+                yield from known_values(key, each, depth - 1)
     elif type(value) in (list, tuple) and depth:
         for each in value:  # type: ignore[attr-defined]
-            yield from secrets_in(name, each, depth - 1)
-
-
-def _secrets_in_text(name: object, text: str) -> Iterator[str]:
-    if is_secret_name(name) and not re.match(r"/|(?:[0-9.]*|true|false|yes|no|on|off)\Z", text.lower()):
-        yield text
-    for found in [WHOLE_URL.match(text)] + list(URL_PASSWORD.finditer(text)):
-        if found and found.group("password") != found.group("user"):
-            yield found.group("password")
-            # A parser may mistake a piece of it for the port and quote that piece in its error.
-            yield from re.split("[/@:?#]", found.group("password"))
-
-
-def masked(text: str, secrets: Iterable[str] = ()) -> str:
-    """Return `text` with `***` for each password of a URL and each of `secrets`."""
-    text = URL_OPTION.sub(r"\1***", URL_PASSWORD.sub(r"\g<start>:***@", text))
-    for secret in sorted(secrets, key=len, reverse=True):
-        # Shorter ones also occur inside other words.
-        text = text.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else text
-    return text
+            yield from known_values(name, each, depth - 1)
 
 
 def masked_everywhere(value: Any, secrets: Set[str]) -> Any:
@@ -109,7 +82,7 @@ def known_secrets(error: Optional[BaseException]) -> Set[str]:
             places += [frame.tb_frame.f_globals, frame.tb_frame.f_locals]
             frame = frame.tb_next
         error = error.__cause__
-    return {secret for place in places for secret in secrets_in("", dict(place))}
+    return {secret for place in places for secret in known_values("", dict(place))}
 
 
 # The answer ----------------------------------------------------------------------------------------------------------
@@ -239,7 +212,7 @@ def _dotted(value: object) -> str:
 def _broker(app: Any) -> Dict[str, Any]:
     url = app.conf.broker_read_url or app.conf.broker_url or "amqp://guest:guest@localhost:5672//"
     urls = url.split(";") if isinstance(url, str) else list(url)
-    urls = [WHOLE_URL.sub(r"\g<start>:***@", str(each)) for each in urls]
+    urls = [masked_url(str(each)) for each in urls]
     options = app.conf.broker_transport_options or {}
     return {
         "urls": urls,

@@ -12,7 +12,7 @@ from typing import Any
 from procman.accounts import account, login_environment
 from procman.errors import ProcmanError
 from procman.probes import app_script
-from procman.secrets import masked
+from procman.secrets import masked, masked_command
 from procman.subprocesses import CLEAN_ENVIRONMENT, Completed, capture
 
 
@@ -57,7 +57,7 @@ def ask_project(
     except ProcmanError as error:
         if isinstance(error.__context__, PermissionError):
             raise _out_of_reach(runner.pw_name, place.python, place.directory) from None
-        message = error.message.replace(masked(" ".join(argv)), f"{place.python} ({app})")
+        message = error.message.replace(masked_command(argv), f"{place.python} ({app})")
         raise ProcmanError(message, hint=error.hint) from None
     answer = app_script.read_answer(completed.stdout)
     if answer is None:

@@ -14,12 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procman.probes import app_script
+from procman.secrets import recognise
 from tests.celery_environments import CELERY_5_7, MISSING_OLDEST, CeleryEnvironment, environment_of, oldest_python
 from tests.django_projects import DEMO, make_project
 
 pytestmark = pytest.mark.celery
 
-SOURCE = Path(app_script.__file__).read_text(encoding="utf-8")
+SOURCE = "\n".join(Path(str(module.__file__)).read_text() for module in (recognise, app_script))
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +287,7 @@ PASSWORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=1)
 @given(before=st.text(), user=st.sampled_from(["", "guest"]), password=PASSWORDS, after=st.text())
 def test_any_password_in_a_url_is_masked(before: str, user: str, password: str, after: str) -> None:
     url = f"amqp://{user}:{password}@host"
-    assert f"{user}:{password}@" not in app_script.masked(f"{before} {url} {after}")
+    assert f"{user}:{password}@" not in recognise.masked(f"{before} {url} {after}")
 
 
 def test_probe_runs_on_the_oldest_python() -> None:

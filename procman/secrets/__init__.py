@@ -1,0 +1,15 @@
+"""Recognise secrets, which must not be in a file that other users can read, and hide them in output (S2)."""
+
+from procman.secrets.command_line import can_be_shown, masked_command, words_hold_password
+from procman.secrets.recognise import holds_password, is_secret, is_secret_name, masked, values_of
+
+__all__ = [
+    "can_be_shown",
+    "holds_password",
+    "is_secret",
+    "is_secret_name",
+    "masked",
+    "masked_command",
+    "values_of",
+    "words_hold_password",
+]
