@@ -21,6 +21,9 @@ ENV = "/usr/bin/env"
 
 CREDENTIAL = "environment"
 
+NETWORK = "network-online.target"
+"""Reached only if a unit wants it (systemd.special(7)). The units of `after` are services, which nothing here starts."""
+
 STATE_ROOT = Path("/var/lib")
 """The directory that `StateDirectory=` is relative to in system scope."""
 
@@ -76,7 +79,8 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         "systemctl": "systemctl" if project.scope is Scope.SYSTEM else "systemctl --user",
         "target": target_name(project.name),
         "description": _description(project, program),
-        "after": ["network-online.target", *project.after] if project.scope is Scope.SYSTEM else [],
+        "after": [NETWORK, *project.after] if project.scope is Scope.SYSTEM else [],
+        "wants": [NETWORK],
         "before": [] if program.kind is Kind.BEAT else [unit_name(f"{project.name}-celery-beat")],
         "program": program,
         "launch": launch,

@@ -106,11 +106,12 @@ def test_start_limit_is_in_the_unit_section() -> None:
         assert "StartLimit" not in rest
 
 
-def test_broker_is_in_after_and_wants_but_not_in_requires() -> None:
+def test_broker_is_ordered_and_never_started_or_required() -> None:
     text = units_of(project(more='after = ["rabbitmq-server.service"]'))[SERVICES[0]]
     unit = directives_of(text)
-    assert unit["After"] == unit["Wants"] == ["network-online.target rabbitmq-server.service"]
-    assert "Requires" not in unit
+    assert unit["After"] == ["network-online.target rabbitmq-server.service"]
+    assert unit["Wants"] == ["network-online.target"]
+    assert not {"Requires", "Requisite", "BindsTo", "Upholds"} & set(unit)
 
 
 def test_run_directory_is_the_same_as_under_supervisor() -> None:
