@@ -214,8 +214,8 @@ class SupervisorSettings:
     extend_stop_timeout: bool = setting(
         False,
         "Raise the stop timeout of the supervisord unit that Debian or Red Hat ship, so that a shutdown of the host "
-        "waits for running tasks. procman installs a drop-in and resizes it at every install and uninstall. Only in "
-        'system scope with mode = "existing".',
+        "waits for running tasks, and stop it before the units in after. procman installs drop-ins and updates them at "
+        'every install and uninstall. Only in system scope with mode = "existing".',
     )
 
 

@@ -330,8 +330,9 @@ class Project:
     )
     after: tuple[str, ...] = setting(
         (),
-        "systemd units that start before the programs and stop after them, such as the broker's. No effect in user "
-        "scope or under an existing supervisord.",
+        "systemd units that start before the programs and stop after them: those of the broker, the database and the "
+        "cache on this host. procman does not start them. No effect in user scope, and under an existing supervisord "
+        "only with extend_stop_timeout.",
         "UNITS",
     )
     templates: Path | None = setting(

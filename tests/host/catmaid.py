@@ -32,7 +32,7 @@ ACCOUNT = {
 }
 """For the app, which may ask the management interface too."""
 
-REQUIREMENTS = ("celery>=5.5,<6", "Django>=4.2,<6", "numpy>=1.26,<3", "psutil>=5.9")
+REQUIREMENTS = ("celery>=5.5,<6", "Django>=4.2,<6", "numpy>=1.26,<3", "psutil>=5.9", "psycopg2-binary>=2.9,<3")
 
 SEND = """
 import json, sys

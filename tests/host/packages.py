@@ -27,7 +27,7 @@ NOT_IN_A_WHEEL = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__
 
 PACKAGES = (
     *("systemd", "systemd-sysv", "systemd-container", "libpam-systemd", "dbus", "dbus-user-session"),
-    *("rabbitmq-server", "supervisor", "python3-venv"),
+    *("rabbitmq-server", "postgresql", "supervisor", "python3-venv"),
     *("iproute2", "iptables", "procps", "strace", "sudo", "tcc"),
 )
 """A host is booted with the systemd-nspawn of its own layer, so that the machine itself needs none of them."""

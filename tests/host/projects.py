@@ -24,7 +24,7 @@ user = "www-data"
 backend = "systemd"
 environment_file = "/etc/catmaid/celery.env"
 writable_paths = ["{data}"]
-after = ["rabbitmq-server.service"]
+after = ["rabbitmq-server.service", "postgresql.service"]
 
 [environment]
 DEMO_DATA_DIRECTORY = "{data}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -21,6 +22,7 @@ from .projects import (
     beats,
     children,
     consumes,
+    main_pid,
     side_by_side,
     toml,
     under_supervisor,
@@ -67,6 +69,21 @@ Four = tuple[Project, Project, Project, Project]
 def four(catmaid: Project, fenced: Project, debian: Project, own: Project) -> Four:
     """Two projects under systemd, one under Debian's supervisord, one under procman's."""
     return catmaid, fenced, debian, own
+
+
+@pytest.fixture(scope="module")
+def database(stocked: Host) -> Host:
+    """The host with a database, started by systemd, for `exercise.tasks.record`."""
+    stocked.run("systemctl enable --quiet --now postgresql")
+    stocked.run("createuser www-data && createdb --owner www-data catmaid", "postgres")
+    stocked.run("psql --quiet catmaid --command 'CREATE TABLE recorded (number integer)'", "www-data")
+    return stocked
+
+
+def recorded(host: Host) -> Counter[int]:
+    """Return how often each number is in the database."""
+    done = host.run("psql --tuples-only --no-align catmaid --command 'SELECT number FROM recorded'", "www-data")
+    return Counter(map(int, done.stdout.split()))
 
 
 @pytest.fixture(scope="module")
@@ -188,16 +205,20 @@ def test_removed_programs_stop_gracefully_even_after_a_daemon_reload(catmaid: Pr
 
 
 def test_broker_that_is_away_for_a_minute_causes_no_restart(four: Four, small: Project, pocket: Project) -> None:
-    host = small.host
-    before = {name: each["pid"] for project in four for name, each in project.status().items()}
+    host, killed = small.host, "catmaid-celery"
+    before = {name: each["pid"] for project in four for name, each in project.status().items() if name != killed}
     host.run("systemctl stop rabbitmq-server", timeout=90)
     began = time.monotonic()
+    host.run(["kill", "-9", str(main_pid(host, killed))])
     _user_installs(small, pocket)
     time.sleep(max(0.0, 60 - (time.monotonic() - began)))
+    # The restarted worker did not start the broker that an administrator had stopped.
+    assert show(host, killed, "NRestarts")["NRestarts"] != "0"
+    assert host.run("systemctl is-active rabbitmq-server", check=False).stdout == "inactive\n"
     host.run("systemctl start rabbitmq-server", timeout=90)
     side_by_side(*(partial(consumes, project, number) for number, project in enumerate(four, 500)))
     for project in four:
-        after = {name: each["pid"] for name, each in project.status().items()}
+        after = {name: each["pid"] for name, each in project.status().items() if name != killed}
         assert after == {name: before[name] for name in after}
     assert all_running(small, "anna")()
 
@@ -233,7 +254,10 @@ def test_users_systemd_runs_the_users_supervisord(pocket: Project) -> None:
     assert pid in children(pocket.host, int(unit["MainPID"]))
 
 
-def test_all_programs_run_after_a_reboot_with_one_beat(four: Four, small: Project, pocket: Project) -> None:
+@pytest.mark.usefixtures("database")
+def test_reboot_waits_for_tasks_that_need_the_database_and_starts_everything_again(
+    four: Four, small: Project, pocket: Project
+) -> None:
     catmaid, fenced, debian, own = four
     host = catmaid.host
     host.run("touch /root/kept /run/lost")
@@ -243,15 +267,21 @@ def test_all_programs_run_after_a_reboot_with_one_beat(four: Four, small: Projec
     catmaid.procman("install", "--no-check")
     # Only root can read that file, and the program does not run as root.
     assert catmaid.procman("run", "shown").stdout == "amqp\n"
-    send(host, "counting.tasks.hold", [601, 8], queue="catmaid")
-    send(host, "counting.tasks.hold", [602, 8], queue="own")
-    wait_for(are_started(host, 601, 602), START_SECONDS)
+    running = dict(zip((601, 602, 603), (catmaid, debian, own), strict=True))
+    side_by_side(
+        *(
+            partial(send, host, "exercise.tasks.record", [number, 8], queue=project.name)
+            for number, project in running.items()
+        )
+    )
+    wait_for(are_started(host, *running), START_SECONDS)
     host.reboot()
     assert (host.pid, host.run(BOOT_ID).stdout) != (before, boot)
     assert host.run("ls /root/kept /run/lost", check=False).stdout == "/root/kept\n"
     assert host.run("systemctl is-active rabbitmq-server").stdout == "active\n"
-    # The reboot waited for them: both are ordered after the broker, and so stop before it.
-    assert are_finished(host, 601, 602)
+    # The reboot waited for them: all three stop before the broker and the database, because of `after`.
+    assert are_finished(host, *running)
+    assert recorded(host) == dict.fromkeys(running, 2)
     for project in (fenced, debian, own):
         wait_for(all_running(project), START_SECONDS, project.name)
     for project in (small, pocket):
@@ -321,4 +351,4 @@ def test_uninstall_leaves_nothing_behind(fenced: Project, debian: Project, own: 
         "KillMode": "process",
     }
     tens = (number for first in (100, 400, 1100, 1400) for number in range(first, first + 10))
-    assert are_finished(host, *tens, 601, 602, *range(700, 704), 2100), "no task was done once more after all"
+    assert are_finished(host, *tens, 601, 602, 603, *range(700, 704), 2100), "no task was done once more after all"

@@ -10,6 +10,7 @@ from procman.backends.supervisor.configuration.main_file import EMBEDDED, embedd
 from procman.backends.supervisor.embedded import check_socket_length
 from procman.backends.supervisor.systemd_unit import UNIT
 from procman.backends.watcher import STOP_SECONDS, watcher_argv, watcher_name
+from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
 from procman.host.unit_names import STOP_MARGIN_SECONDS
 from procman.launch import launch_of, launcher_files, marker, owner_of
@@ -73,6 +74,8 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
         if project.supervisor.supervisord:
             yield _unit(project, project.supervisor.supervisord, templates)
             yield _wishes(project, templates)
+    if (unit := ordered_unit(project)) and project.after:
+        yield _order(project, unit, templates)
     yield from launcher_files(project)
     for program in project.programs:
         yield _script(project, program, templates)
@@ -182,6 +185,21 @@ def _wishes(project: Project, templates: Templates) -> RenderedFile:
     }
     text = templates.render("supervisor/supervisord.project.conf.j2", values)
     path = project.directories.units / f"{UNIT}.d" / f"{seconds:06}-{project.name}.conf"
+    return RenderedFile(path, text, 0o644, owner, owner, (), restarts=False, section=True)
+
+
+def ordered_unit(project: Project) -> str | None:
+    """Return the unit, not managed by procman, that a drop-in of `project` orders after the units in `after`."""
+    own, settings = project.scope is Scope.USER, project.supervisor
+    is_ordered = settings.mode is SupervisorMode.EXISTING and settings.extend_stop_timeout and not own
+    return SUPERVISOR_UNITS.get(str(settings.configuration)) if is_ordered else None
+
+
+def _order(project: Project, unit: str, templates: Templates) -> RenderedFile:
+    """Return the drop-in that orders the unit of an existing supervisord; systemd merges those of all projects."""
+    owner = owner_of(project)
+    text = templates.render("supervisor/after.conf.j2", {"marker": marker(project), "after": project.after})
+    path = project.directories.units / f"{unit}.d" / f"procman-{project.name}.conf"
     return RenderedFile(path, text, 0o644, owner, owner, (), restarts=False, section=True)
 
 

@@ -22,7 +22,7 @@ ENV = "/usr/bin/env"
 CREDENTIAL = "environment"
 
 NETWORK = "network-online.target"
-"""Reached only if a unit wants it (systemd.special(7)). The units of `after` are services, which nothing here starts."""
+"""Reached only if a unit wants it (systemd.special(7)), unlike the units in `after`, which start on their own."""
 
 STATE_ROOT = Path("/var/lib")
 """The directory that `StateDirectory=` is relative to in system scope."""

@@ -14,7 +14,7 @@ from procman.backends.supervisor.verify import verify
 from procman.config.load import load
 from procman.host.unit_names import unit_at
 from procman.project import Project, RenderedFile, Rendering
-from tests.backends.supervisor.projects import embedded, rendered, with_programs
+from tests.backends.supervisor.projects import embedded, reference, rendered, with_programs
 from tests.backends.systemd.projects import directives_of
 
 HOME = Path("/home/anna")
@@ -75,6 +75,29 @@ def test_unit_is_shared_and_the_longest_stop_timeout_applies(tmp_path: Path) -> 
     printed = [directives_of(file.content) for path, file in in_order if path != shared]
     assert [each["TimeoutStopSec"] for each in printed] == [["630"], ["86430"]]
     assert [each["After"] for each in printed] == [["rabbitmq-server.service"], ["redis.service"]]
+    assert not any({"Wants", "Requires"} & set(each) for each in printed)
+
+
+ORDER = Path("/etc/systemd/system/supervisor.service.d/procman-catmaid.conf")
+
+
+def ordered(**changes: object) -> Project:
+    """Return a project that orders Debian's supervisord after a database, with `changes` to its supervisord."""
+    project = reference(after=("postgresql.service",))
+    settings = replace(project.supervisor, extend_stop_timeout=True)
+    return replace(project, supervisor=replace(settings, **changes))  # type: ignore[arg-type]
+
+
+def test_existing_supervisord_is_ordered_after_the_units_of_the_project() -> None:
+    [found] = units(ordered()).values()
+    assert (found.path, found.restarts, found.section, found.programs) == (ORDER, False, True, ())
+    assert directives_of(found.content) == {"After": ["postgresql.service"]}
+
+
+def test_unit_of_an_existing_supervisord_is_changed_only_on_request() -> None:
+    assert units(ordered(extend_stop_timeout=False)) == {}
+    assert units(ordered(configuration=Path("/srv/supervisord.conf"))) == {}
+    assert units(replace(ordered(), after=())) == {}
 
 
 def test_changed_unit_reloads_systemd_and_restarts_no_program(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import os
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 from celery import shared_task
 from counting.tasks import append
 from django.conf import settings
+from django.db import connection
 
 
 @shared_task
@@ -18,6 +20,17 @@ def everything(number, where):
     """Use each feature and write the results to the file `where` in the data directory."""
     found = {name: attempt() for name, attempt in ATTEMPTS.items()}
     Path(settings.DATA_DIRECTORY, where).write_text(json.dumps(found))
+    append("finished", number)
+
+
+@shared_task
+def record(number, seconds):
+    """Append `number` to the file `started`, and insert it into the database twice: now and after `seconds`."""
+    append("started", number)
+    for pause in (0, seconds):
+        time.sleep(pause)
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO recorded VALUES (%s)", [number])
     append("finished", number)
 
 
