@@ -58,9 +58,9 @@ def init(
     """Inspect a Django project and write its procman.toml.
 
     Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its broker,
-    queues and schedule; and searches the host for supervisord and the unit of the broker. Lists the values that you
-    must fill in because it cannot find them. DIRECTORY is the working directory if it is not given. An existing file is
-    kept unless --force is given.
+    queues and schedule; and searches the host for supervisord and the units of the services that the app uses. Lists
+    the values that you must fill in because it cannot find them. DIRECTORY is the working directory if it is not given.
+    An existing file is kept unless --force is given.
 
     \b
     Examples:

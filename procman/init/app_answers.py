@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
+from procman.host.local_units import units_of
 from procman.init.draft import Draft
-from procman.init.scan_host import broker_unit
 from procman.model import Scope
 from procman.probes.app import AppFacts
 from procman.project import Program
@@ -20,13 +20,15 @@ SPARE_SECONDS = 20
 
 
 def take_facts(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> None:
-    """Put the app's answers into `draft`; `root` is the root directory of the host, for the unit of the broker."""
+    """Put the app's answers into `draft`; `root` is the root directory of the host, for the units of its services."""
     versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
     draft.found("versions", f"Python {facts.python}, {versions}")
     for what, problem in facts.problems.items():
         draft.warn(f"cannot read the app's {what}: {problem}")
     _take_settings(draft, facts)
-    _take_broker(draft, facts, scope, root)
+    _take_broker(draft, facts)
+    if scope is Scope.SYSTEM:
+        _take_services(draft, facts, root)
     _take_queues(draft, facts)
     _take_times(draft, facts)
     _take_beat(draft, facts)
@@ -65,7 +67,7 @@ def _is_below(place: str, other: str) -> bool:
     return Path(place) != Path(other) and Path(place).is_relative_to(other)
 
 
-def _take_broker(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> None:
+def _take_broker(draft: Draft, facts: AppFacts) -> None:
     note = ""
     if facts.missing_module:
         note = (
@@ -73,10 +75,21 @@ def _take_broker(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> Non
         )
         draft.warn(note)
     draft.found("broker", "; ".join(facts.broker_urls), note)
-    unit = broker_unit(facts.transport, facts.broker_host, root) if scope is Scope.SYSTEM else None
-    if unit:
-        draft.put("project", "after", [unit], "The broker.")
-        draft.found("broker unit", unit)
+
+
+def _take_services(draft: Draft, facts: AppFacts, root: Path) -> None:
+    """Put the units of the services on this host into `after`, so that a reboot stops them after the programs."""
+    uses: dict[str, list[str]] = {}
+    for service in facts.services:
+        for unit in units_of(service.kind, service.host, service.port, root):
+            uses.setdefault(unit, []).append(service.what)
+    named = {unit: ", ".join(dict.fromkeys(what)) for unit, what in uses.items()}
+    for unit, what in named.items():
+        draft.found("unit", unit, what)
+    if named:
+        reasons = "; ".join(f"{unit}: {what}" for unit, what in named.items())
+        remark = f"The app uses them on this host ({reasons}): stopped first, they would fail the running tasks."
+        draft.put("project", "after", list(named), remark)
 
 
 def _take_queues(draft: Draft, facts: AppFacts) -> None:

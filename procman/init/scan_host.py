@@ -1,9 +1,7 @@
-"""Search the host for a supervisord to use, and for the unit of the broker."""
+"""Search the host for a supervisord to use."""
 
 from __future__ import annotations
 
-import ipaddress
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,28 +14,6 @@ from procman.errors import ProcmanError
 from procman.host.systemd_host import BOOTED
 from procman.init.draft import Draft
 from procman.model import Scope
-
-UNIT_DIRECTORIES = (
-    "etc/systemd/system",
-    "run/systemd/system",
-    "usr/local/lib/systemd/system",
-    "usr/lib/systemd/system",
-    "lib/systemd/system",
-)
-"""systemd's search path for system units (systemd.unit(5)), below the root directory."""
-
-RABBITMQ = ("rabbitmq-server.service",)
-REDIS = ("redis-server.service", "redis.service", "valkey-server.service", "valkey.service")
-BROKER_UNITS = {
-    "amqp": RABBITMQ,
-    "amqps": RABBITMQ,
-    "pyamqp": RABBITMQ,
-    "librabbitmq": RABBITMQ,
-    "redis": REDIS,
-    "rediss": REDIS,
-    "mongodb": ("mongod.service", "mongodb.service"),
-}
-"""Unit names of Debian, Red Hat and the projects themselves, by kombu's transport."""
 
 
 def main_files(paths: Iterable[Path], draft: Draft) -> list[MainFile]:
@@ -104,25 +80,3 @@ def _start_at_boot(draft: Draft, scope: Scope, root: Path) -> None:
         draft.warn(f"systemd will not start supervisord at boot, because other users can modify it: {problems[0]}")
     else:
         draft.put("supervisor", "supervisord", command, "systemd starts it at boot.")
-
-
-def broker_unit(transport: str, host: str | None, root: Path) -> str | None:
-    """Return the systemd unit of a broker on this host; None if it has none."""
-    if not _is_this_host(host):
-        return None
-    for name in BROKER_UNITS.get(transport.partition("+")[0], ()):
-        for directory in UNIT_DIRECTORIES:
-            path = root / directory / name
-            # A masked unit is a link to /dev/null.
-            if os.path.exists(path) and path.resolve() != Path(os.devnull):  # noqa: PTH110  # an inaccessible directory is not an error
-                return name
-    return None
-
-
-def _is_this_host(host: str | None) -> bool:
-    if host in (None, "", "localhost", os.uname().nodename):
-        return True
-    try:
-        return ipaddress.ip_address(str(host)).is_loopback
-    except ValueError:
-        return False

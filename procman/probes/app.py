@@ -8,11 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from procman.probes import app_check_script, app_script
+from procman.probes import app_check_script, app_queues_script, app_script, app_services_script
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import masked, recognise
 
 TIMEOUT_SECONDS = 30.0
+
+SOURCES = tuple(
+    Path(str(module.__file__)) for module in (recognise, app_queues_script, app_services_script, app_script)
+)
+"""The texts that make up the probe, in order."""
+
+CHECK_SOURCES = (SOURCES[0], Path(app_check_script.__file__), *SOURCES[1:])
+"""The same for a probe that judges command lines too."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,19 @@ class Written:
 
 
 @dataclass(frozen=True)
+class Service:
+    """A server that the app connects to."""
+
+    what: str
+    """Its use: `broker`, `result backend`, `database default`, `cache default`."""
+    kind: str
+    """The server's program: `postgresql`, `mysql`, `redis`, `memcached`, `mongodb` or `rabbitmq`."""
+    host: str
+    """Empty for a socket file, or if the client's default applies."""
+    port: int | None
+
+
+@dataclass(frozen=True)
 class AppFacts:
     """Facts about a Celery app, without secrets (S2). None or empty: unknown."""
 
@@ -64,7 +85,6 @@ class AppFacts:
     """The settings module that Django actually uses."""
     broker_urls: tuple[str, ...]
     transport: str
-    broker_host: str | None
     broker_directories: tuple[str, ...]
     """The directories that the filesystem transport writes to."""
     missing_module: str | None
@@ -86,6 +106,8 @@ class AppFacts:
     """The judgement on each of `commands`, by the same names."""
     written: tuple[Written, ...] = ()
     """Empty unless `commands` were given."""
+    services: tuple[Service, ...] = ()
+    """The servers of known kinds that the app's settings name."""
 
 
 def ask(
@@ -102,9 +124,9 @@ def ask(
     project's own Celery to judge. Raises what `ask_project` raises, and AppError with the app's own error if it cannot
     be loaded.
     """
-    sources, arguments = [Path(recognise.__file__), Path(app_script.__file__)], [*settings]
+    sources, arguments = SOURCES, [*settings]
     if commands is not None:
-        sources.insert(1, Path(app_check_script.__file__))
+        sources = CHECK_SOURCES
         arguments.append(json.dumps({name: list(words) for name, words in commands.items()}))
     answer = ask_project(place, app, sources, arguments, timeout=timeout)
     if "error" in answer:
@@ -127,7 +149,6 @@ def _facts(answer: Mapping[str, Any]) -> AppFacts:
         settings=app["settings_module"] and str(app["settings_module"]),
         broker_urls=tuple(masked(str(url)) for url in broker.get("urls", ())),
         transport=str(broker.get("transport", "")),
-        broker_host=broker.get("host") and str(broker["host"]),
         broker_directories=tuple(map(str, broker.get("directories", ()))),
         missing_module=broker.get("missing_module") and str(broker["missing_module"]),
         queues=tuple(map(str, app["queues"] or ())),
@@ -142,6 +163,10 @@ def _facts(answer: Mapping[str, Any]) -> AppFacts:
         written=tuple(
             Written(str(each["what"]), Path(each["path"]), bool(each["writable"]))
             for each in answer.get("check", {}).get("writes", ())
+        ),
+        services=tuple(
+            Service(str(each["what"]), str(each["kind"]), str(each["host"]), each["port"] and int(each["port"]))
+            for each in app["services"] or ()
         ),
     )
 

@@ -1,7 +1,7 @@
 """Let the app's own Celery judge the command lines of its programs, and list the paths that the app writes to.
 
-Nothing is started. procman puts this text before that of app_script.py, whose answer then also has a field "check", so
-that one load of the app serves both. The command lines are a JSON object after the settings:
+Nothing is started. procman puts this text before those of the app's probe, whose answer then also has a field "check",
+so that one load of the app serves both. The command lines are a JSON object after the settings:
 {"catmaid-celery": ["-A", ...]}.
 """
 

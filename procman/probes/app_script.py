@@ -8,7 +8,8 @@ It runs as the service user, in the project's directory and in the environment t
 APP as `celery -A APP worker` does, including its tasks. Each SETTING is a Django setting to include in the answer,
 unless its name is that of a secret. The answer is the last line of stdout that begins with MARKER; the project's own
 output goes to stderr. The answer has no password, no value of another setting, and no line of the project's code. JSON
-requests the field "check" as well; it is for app_check_script.py, whose text then comes before this one.
+requests the field "check" as well; it is for app_check_script.py. Its text then comes before this one, as those of
+app_queues_script.py and app_services_script.py always do.
 
 The answer has "format" 1. New fields may be added; a field that changes its meaning makes it format 2. It always has
 "python" and "versions", and either "error" or "app", where "problems" has a message for each field that is unknown.
@@ -22,11 +23,12 @@ import sys
 import time
 import traceback
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
-from urllib.parse import urlsplit
 
 if __name__ == "procman.probes.app_script":
-    # As a probe, this text comes after that of procman/secrets/recognise.py.
-    from procman.secrets.recognise import is_secret_name, masked, masked_url, values_of
+    # As a probe, this text comes after theirs.
+    from procman.probes.app_queues_script import beat_schedule, routed_queues
+    from procman.probes.app_services_script import broker, services
+    from procman.secrets.recognise import is_secret_name, masked, values_of
 
 FORMAT = 1
 MARKER = "procman-probe:"
@@ -164,11 +166,12 @@ def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:
     fields = {
         "name": lambda: str(app.main or ""),
         "settings_module": _settings_module,
-        "broker": lambda: _broker(app),
+        "broker": lambda: broker(app),
+        "services": lambda: services(app),
         "queues": lambda: sorted(app.amqp.queues.consume_from),
-        "routed_queues": lambda: sorted(_routed_queues(app)),
+        "routed_queues": lambda: sorted(routed_queues(app)),
         "beat_scheduler": lambda: _dotted(app.conf.beat_scheduler),
-        "beat_schedule": lambda: _beat_schedule(app),
+        "beat_schedule": lambda: beat_schedule(app),
         "timezone": lambda: str(app.timezone),
         "accept_content": lambda: sorted(map(str, app.conf.accept_content)),
         "tasks": lambda: len([name for name in app.tasks if not name.startswith("celery.")]),
@@ -207,68 +210,6 @@ def _dotted(value: object) -> str:
     if isinstance(value, type):
         return "%s:%s" % (value.__module__, value.__qualname__)
     return str(value)
-
-
-def _broker(app: Any) -> Dict[str, Any]:
-    url = app.conf.broker_read_url or app.conf.broker_url or "amqp://guest:guest@localhost:5672//"
-    urls = url.split(";") if isinstance(url, str) else list(url)
-    urls = [masked_url(str(each)) for each in urls]
-    options = app.conf.broker_transport_options or {}
-    return {
-        "urls": urls,
-        "transport": app.conf.broker_transport or urls[0].partition("://")[0],
-        "host": urlsplit(urls[0]).hostname,
-        "missing_module": _missing_module(app),
-        # The directories that the filesystem transport writes to.
-        "directories": sorted(str(value) for name, value in options.items() if "folder" in name),
-    }
-
-
-def _missing_module(app: Any) -> Optional[str]:
-    # `pip install celery` installs no client library for Redis, and a worker without it fails late and obscurely.
-    try:
-        app.connection_for_read().transport  # noqa: B018  # the property imports what it needs
-    except ImportError as error:
-        return error.name or str(error)
-    except ValueError:
-        # The original message quotes a piece of the URL.
-        raise ValueError("the URL is invalid; percent-encode the special characters of its password") from None
-    return None
-
-
-def _routed_queues(app: Any) -> Set[str]:
-    candidates = [options.get("queue") for options in _route_options(app.conf.task_routes)]
-    candidates += [getattr(task, "queue", None) for task in app.tasks.values()]
-    candidates += [(entry.get("options") or {}).get("queue") for _, entry in _beat_entries(app)]
-    return {str(getattr(queue, "name", queue)) for queue in candidates if queue}
-
-
-def _route_options(routes: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(routes, Mapping):
-        for target in routes.values():
-            if isinstance(target, Mapping):
-                yield target
-            elif isinstance(target, str):
-                yield {"queue": target}
-    elif isinstance(routes, (list, tuple)):
-        for route in routes:
-            # A pair of pattern and options, or a table of them; a router function cannot be evaluated here.
-            is_pair = isinstance(route, (list, tuple)) and len(route) == 2
-            for options in _route_options(dict([route]) if is_pair else route):
-                yield options
-
-
-def _beat_entries(app: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
-    for name, entry in (app.conf.beat_schedule or {}).items():
-        yield str(name), entry if isinstance(entry, Mapping) else vars(entry)
-
-
-def _beat_schedule(app: Any) -> List[Dict[str, Optional[str]]]:
-    to_schedule = importlib.import_module("celery.schedules").maybe_schedule
-    return [
-        {"name": name, "task": str(entry.get("task")), "schedule": str(to_schedule(entry.get("schedule"))).strip("<>")}
-        for name, entry in _beat_entries(app)
-    ]
 
 
 def _django_settings() -> Dict[str, Any]:

@@ -90,13 +90,15 @@ def test_project_with_catmaids_layout(catmaid: Path, top: Path) -> None:
         catmaid,
         "CELERY_BROKER_URL = 'amqp://guest:guest@localhost:5672/'\n"
         "CELERY_BEAT_SCHEDULE = {'nightly': {'task': 'x', 'schedule': 86400}}\n"
-        f"MEDIA_ROOT = '{media}'\nTMP_DIR = '{media}/crops'\n",
+        f"MEDIA_ROOT = '{media}'\nTMP_DIR = '{media}/crops'\n"
+        "DATABASES = {'default': {'ENGINE': 'django.db.backends.postgresql', 'HOST': 'localhost'},\n"
+        "    'archive': {'ENGINE': 'django.db.backends.mysql', 'HOST': '192.0.2.1'}}\n",
     )
-    unit = top / "root/lib/systemd/system/rabbitmq-server.service"
-    main = top / "root/etc/supervisor/supervisord.conf"
-    for file in (unit, main):
-        file.parent.mkdir(parents=True)
-    unit.touch()
+    units, main = top / "root/lib/systemd/system", top / "root/etc/supervisor/supervisord.conf"
+    for directory in (units, main.parent):
+        directory.mkdir(parents=True)
+    for name in ("rabbitmq-server", "postgresql", "postgresql@", "mariadb", "redis-server"):
+        (units / f"{name}.service").touch()
     main.write_text("[unix_http_server]\nfile=/run/supervisor.sock\n[include]\nfiles = conf.d/*.conf\n")
     report = run_init(catmaid)
     assert (report.fill_in, report.warnings) == ((), ())
@@ -104,7 +106,8 @@ def test_project_with_catmaids_layout(catmaid: Path, top: Path) -> None:
     assert (project.name, project.app, project.settings) == ("catmaid", "mysite", "mysite.settings")
     assert (project.directory, project.virtualenv) == (projects, catmaid / "django" / "env")
     assert (project.user, project.scope) == (USER, Scope.SYSTEM)
-    assert project.after == ("rabbitmq-server.service",)
+    assert project.after == ("rabbitmq-server.service", "postgresql.service")
+    assert "postgresql.service: database default" in " ".join(report.text.split()).replace(" # ", " ")
     assert project.writable_paths == (media,)
     assert (project.supervisor.mode, project.supervisor.configuration) == (SupervisorMode.EXISTING, main)
     assert [program.name for program in project.programs] == ["catmaid-celery", "catmaid-celery-beat"]

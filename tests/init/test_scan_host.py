@@ -1,8 +1,7 @@
-"""The search of the host for supervisord and the unit of the broker."""
+"""The search of the host for supervisord."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from procman.backends.supervisor.configuration.discovery import find_configurati
 from procman.init import scan_host
 from procman.init.draft import Draft
 from procman.init.scan_host import (
-    broker_unit,
     choose_supervisord,
     main_file_of,
     main_files,
@@ -126,25 +124,3 @@ def test_file_belongs_to_the_supervisord_that_includes_it(tmp_path: Path) -> Non
     assert main.path == debian
     assert main_file_of(debian, mains) == main
     assert main_file_of(tmp_path / "other.conf", mains) is None
-
-
-@pytest.mark.parametrize(
-    ("transport", "host", "unit"),
-    [
-        ("amqp", "localhost", "rabbitmq-server.service"),
-        ("pyamqp", "127.0.0.1", "rabbitmq-server.service"),
-        ("amqp", None, "rabbitmq-server.service"),
-        ("amqp", os.uname().nodename, "rabbitmq-server.service"),
-        ("redis", "::1", "redis.service"),
-        ("redis+socket", "", "redis.service"),
-        ("amqp", "broker.example", None),
-        ("amqp", "10.0.0.1", None),
-        ("filesystem", None, None),
-        ("mongodb", "localhost", None),
-    ],
-)
-def test_unit_of_a_broker_on_this_host(tmp_path: Path, transport: str, host: str | None, unit: str | None) -> None:
-    for path in ("lib/systemd/system/rabbitmq-server.service", "etc/systemd/system/redis.service"):
-        install(tmp_path, path, "")
-    (tmp_path / "etc/systemd/system/redis-server.service").symlink_to("/dev/null")
-    assert broker_unit(transport, host, tmp_path) == unit

@@ -82,7 +82,6 @@ def facts(**changes: Any) -> AppFacts:
         settings="site1.settings",
         broker_urls=("amqp://me:***@localhost//",),
         transport="amqp",
-        broker_host="localhost",
         broker_directories=(),
         missing_module=None,
         queues=("celery",),

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from procman.probes import app_check_script, app_script
-from procman.secrets import recognise
+from procman.probes import app_script
+from procman.probes.app import CHECK_SOURCES
 from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
 from tests.django_projects import DEMO, make_project
 
 pytestmark = pytest.mark.celery
 
-SOURCE = "\n".join(Path(str(module.__file__)).read_text() for module in (recognise, app_check_script, app_script))
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in CHECK_SOURCES)
 
 
 def check(python: Path, directory: Path, app: str, commands: dict[str, list[str]], **environment: str) -> Any:

@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procman.probes import app_script
+from procman.probes.app import SOURCES
 from procman.secrets import recognise
 from tests.celery_environments import CELERY_5_7, MISSING_OLDEST, CeleryEnvironment, environment_of, oldest_python
 from tests.django_projects import DEMO, make_project
 
 pytestmark = pytest.mark.celery
 
-SOURCE = "\n".join(Path(str(module.__file__)).read_text() for module in (recognise, app_script))
+SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,6 @@ def test_missing_client_library_is_named(celery_environment: CeleryEnvironment, 
     assert app["broker"] == {
         "urls": ["redis://:***@cache.example:6380/0"],
         "transport": "redis",
-        "host": "cache.example",
         "directories": [],
     }
 
