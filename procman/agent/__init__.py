@@ -16,6 +16,7 @@ BESIDE_LAUNCHER = (
     "sd_notify.py",
     "self_healing.py",
     "settings.py",
+    "variable_rules.py",
     "verdict.py",
     "worker_hooks.py",
     "worker_state.py",

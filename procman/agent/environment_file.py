@@ -7,7 +7,12 @@ the rest of the file. No message shows a value or an invalid name, because an in
 
 import os
 import re
-from typing import Dict, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
+
+from .variable_rules import refusal
+
+LARGEST = 1 << 20
+"""Bytes."""
 
 QUOTE_NOT_CLOSED = "a quote in this value is never closed"
 
@@ -32,24 +37,42 @@ class EnvironmentFileError(ValueError):
         self.problems = tuple(problems)
 
 
+class Assignment(NamedTuple):
+    """One variable that an environment file sets."""
+
+    line: int
+    name: str
+    value: str
+    written: str
+    """The text after the `=`, with quotes and escapes."""
+
+
 def parse_environment_file(text: str) -> Dict[str, str]:
-    """Return the variables that `text` sets; the last assignment of a name wins.
+    """Return the variables that `text` sets; the last assignment of a name wins."""
+    return {each.name: each.value for each in read_assignments(text)}
+
+
+def read_assignments(text: str) -> List[Assignment]:
+    """Return the assignments of `text`, in their order.
 
     `text` is the unchanged content: line ends not translated, bytes that are not UTF-8 decoded by `surrogateescape`.
     Raises `EnvironmentFileError` with all problems at once.
     """
-    variables, problems = {}, []
+    assignments, problems = [], []
+    line, counted = 1, 0
     for entry in ENTRY.finditer(text):
+        line, counted = line + text.count("\n", counted, entry.start()), entry.start()
         problem = _problem(entry)
         if problem:
-            problems.append((text.count("\n", 0, entry.start()) + 1, problem))
+            problems.append((line, problem))
         elif entry["name"] is not None:
-            variables[entry["name"].strip(" \t")] = _value(entry)
+            written = entry.group().partition("=")[2]
+            assignments.append(Assignment(line, entry["name"].strip(" \t"), _value(entry), written))
         if problem == QUOTE_NOT_CLOSED:
             break
     if problems:
         raise EnvironmentFileError(problems)
-    return variables
+    return assignments
 
 
 def _problem(entry: "re.Match[str]") -> str:
@@ -97,6 +120,11 @@ def _is_utf8(value: str) -> bool:
     )
 
 
+def refused_lines(assignments: Sequence[Assignment]) -> List[Tuple[int, str]]:
+    """Return the lines that set a variable which no environment file may set, each with what to do."""
+    return [(each.line, f"remove {each.name}: {refusal(each.name)}") for each in assignments if refusal(each.name)]
+
+
 class UnusableFileError(Exception):
     """An environment file cannot be used: one line for each problem, with its place."""
 
@@ -105,16 +133,18 @@ def read_environment_file(source: str, name: str) -> Dict[str, str]:
     """Return the variables of the file at `source`; raise `UnusableFileError`, which names `name` and the lines."""
     try:
         with open(source, "rb") as file:
-            content = file.read()
+            content = file.read(LARGEST + 1)
     except OSError as error:
         raise UnusableFileError(
             f"cannot read the environment file {source}: {error.strerror}. Make it readable for uid {os.geteuid()}."
         ) from error
+    if len(content) > LARGEST:
+        raise UnusableFileError(f"{name}: larger than {LARGEST} bytes; this is not an environment file")
     try:
-        variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
+        assignments = read_assignments(content.decode("utf-8", "surrogateescape"))
+        problems = refused_lines(assignments)
+        if problems:
+            raise EnvironmentFileError(problems)
     except EnvironmentFileError as error:
         raise UnusableFileError("\n".join(f"{name}:{line}: {message}" for line, message in error.problems)) from error
-    reserved = sorted(variable for variable in variables if variable.startswith("PROCMAN_"))
-    if reserved:
-        raise UnusableFileError(f"{name}: remove {', '.join(reserved)}; only procman may set it")
-    return variables
+    return {each.name: each.value for each in assignments}

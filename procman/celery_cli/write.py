@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 
+from procman.agent.variable_rules import FORBIDDEN_OPTIONS
 from procman.model import Kind
 from procman.project import Beat, Worker
 from procman.suggest import nearest
@@ -53,21 +53,7 @@ WORKER_KEYS, BEAT_KEYS = _by_option(_WORKER_KEYS), _by_option(_BEAT_KEYS)
 PROJECT_KEYS = ("app", "user", "group", "directory")
 """The keys above that belong to `[project]`."""
 
-FORBIDDEN = _by_option(
-    {
-        "it detaches the program from the process manager": ("-D", "--detach"),
-        "a stale pid file would prevent every start; the process manager knows the pid": ("--pidfile",),
-        "with a second worker, there would be a second beat: use [beat]": ("-B", "--beat"),
-        "the process manager keeps and rotates the log": ("-f", "--logfile"),
-        "it deletes all waiting tasks at each start": ("--purge", "--discard"),
-        "the virtualenv determines the Python": ("--executable",),
-        "a broker URL contains a password, and every user can read command lines: use environment_file": (
-            "-b",
-            "--broker",
-        ),
-        "it prints text and exits": ("-h", "--help", "--version"),
-    }
-)
+FORBIDDEN = _by_option(FORBIDDEN_OPTIONS)
 """Options that would break one of procman's promises, each with the reason."""
 
 WORKER_ONLY = frozenset({"-B", "--beat", "-D", "--purge", "--discard"})
@@ -135,14 +121,17 @@ def _unknown(name: str, kind: Kind) -> str | None:
     return f"Celery has no option {name}; {_refusal(meant, kind) or f'did you mean {meant}?'}"
 
 
-def variable_objection(name: str) -> str | None:
-    """Return why the variable `name`, which Celery 5 would read as an option, is not allowed; None if it is."""
-    given = re.fullmatch(r"CELERY_(?:WORKER|BEAT)_(\w+)", name)
-    if given is None:
-        return None
-    option = "--" + given[1].replace("_", "-").lower()
-    reasons = FORBIDDEN | dict.fromkeys(("--uid", "--gid"), "use the keys user and group in [project]")
-    return f"Celery reads it as the option {option}: {reasons[option]}" if option in reasons else None
+def key_of_variable(name: str, kind: Kind) -> tuple[str, str] | None:
+    """Return the option that Celery 5 reads from the variable `name`, and its key; None if there is no such key."""
+    prefix = f"CELERY_{kind.value.upper()}_"
+    option = "--" + name.removeprefix(prefix).replace("_", "-").lower()
+    key = (WORKER_KEYS if kind is Kind.WORKER else BEAT_KEYS).get(option) if name.startswith(prefix) else None
+    return None if key is None or key in PROJECT_KEYS else (option, key)
+
+
+def options_of_key(key: str, kind: Kind) -> tuple[str, ...]:
+    """Return the names of the option that procman writes for the key `key`."""
+    return (_WORKER_KEYS if kind is Kind.WORKER else _BEAT_KEYS)[key]
 
 
 def worker_arguments(app: str, worker: Worker) -> list[str]:

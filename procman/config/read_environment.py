@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from procman.celery_cli.write import variable_objection
+from procman.agent import variable_rules
 from procman.config.document import Document
 from procman.config.value_types import VARIABLE_PATTERN, InvalidValue, text_of_one_line
 from procman.secrets import is_secret
@@ -19,8 +19,18 @@ OWN_VARIABLES = {
     "VIRTUAL_ENV": "use the key virtualenv in [project]",
     "PYTHONHOME": "it breaks the virtualenv",
     "C_FORCE_ROOT": "Celery should not run as root: set the key user in [project]",
+    **dict.fromkeys(
+        (
+            *("INVOCATION_ID", "JOURNAL_STREAM", "MANAGERPID", "MANAGERPIDFDID", "MEMORY_PRESSURE_WATCH"),
+            *("MEMORY_PRESSURE_WRITE", "SYSTEMD_EXEC_PID"),
+        ),
+        "systemd sets it for each process (systemd.exec(5))",
+    ),
 }
-"""Variables that procman sets itself or refuses, each with the alternative or the reason."""
+"""Variables that procman or systemd sets itself, or that should not be set, each with the alternative or the reason.
+
+A program runs with them all the same, so the launcher accepts them in an environment file.
+"""
 
 SHELL_VARIABLES = frozenset(
     {
@@ -40,14 +50,13 @@ def read_environment(document: Document, value: object, where: str, public: Coll
 def _problem(name: str, value: object, public: Collection[str]) -> str | None:
     if not re.fullmatch(VARIABLE_PATTERN, name):
         return "expected the name of an environment variable: letters, digits and _, not starting with a digit"
-    refusal = _refusal(name)
-    if refusal:
-        return f"cannot be set here: {refusal}"
+    if reason := refusal(name):
+        return f"cannot be set here: {reason}"
     try:
         text = text_of_one_line(value)
     except InvalidValue as unfit:
-        reason = f" ({unfit})" if str(unfit) else ""
-        return f'expected a quoted string on one line, such as {name} = "1"{reason}'
+        detail = f" ({unfit})" if str(unfit) else ""
+        return f'expected a quoted string on one line, such as {name} = "1"{detail}'
     if len(text.encode()) > LONGEST_VALUE:
         return f"expected at most {LONGEST_VALUE} bytes: the kernel does not start a program with more"
     if name not in public and is_secret(name, text):
@@ -58,12 +67,11 @@ def _problem(name: str, value: object, public: Collection[str]) -> str | None:
     return _path_problem(text) if name == "PATH" else None
 
 
-def _refusal(name: str) -> str | None:
-    if name.startswith("PROCMAN_"):
-        return "names that start with PROCMAN_ are reserved for procman"
+def refusal(name: str) -> str | None:
+    """Return why `[environment]` must not set the variable `name`; None if it may."""
     if name in SHELL_VARIABLES:
         return "the shell that starts the program sets it"
-    return OWN_VARIABLES.get(name) or variable_objection(name)
+    return variable_rules.refusal(name) or OWN_VARIABLES.get(name)
 
 
 def _path_problem(value: str) -> str | None:

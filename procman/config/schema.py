@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from procman.agent.variable_rules import REFUSED
 from procman.config import keys, supervisor_options, systemd_directives
 from procman.config.keys import Key
 from procman.config.read_environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
@@ -97,7 +98,7 @@ def _key(key: Key) -> Schema:
 
 
 def _environment() -> Schema:
-    refused = "|".join(sorted({*OWN_VARIABLES, *SHELL_VARIABLES}))
+    refused = "|".join(sorted({*OWN_VARIABLES, *SHELL_VARIABLES, *REFUSED}))
     value = {"type": "string", "maxLength": LONGEST_VALUE, **NOT_ON_A_LINE}
     return {
         "description": "Environment variables; those of a program override those of the project. No secrets.",

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from procman.backends.supervisor.configuration.sections import Section
-from procman.celery_cli.write import variable_objection
-from procman.config.read_environment import OWN_VARIABLES, SHELL_VARIABLES
+from procman.config.read_environment import refusal
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.config.supervisor_options import FREE, RESERVED
 from procman.init.draft import Draft
@@ -149,9 +148,7 @@ def take_environment(
 
 
 def _take_variable(draft: Draft, header: str, table: str, name: str, value: str) -> None:
-    reason = OWN_VARIABLES.get(name) or variable_objection(name)
-    if name.startswith("PROCMAN_") or name in SHELL_VARIABLES:
-        reason = "procman or the shell sets it"
+    reason = refusal(name)
     if unprintable(value):
         reason = f"its value contains a {unprintable(value)}"
     if reason:

@@ -39,7 +39,7 @@ def gather(
     if problem:
         return PreflightFacts(project, launches, Interpreter(""), host=Host(account_problem=problem))
     _require_rights(project)
-    file, secrets = read_environment(project)
+    file, secrets = read_environment(project, launches)
     with ThreadPoolExecutor(max_workers=8) as pool:
         host = pool.submit(look_at_host, project)
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)

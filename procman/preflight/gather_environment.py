@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from procman.accounts import user_id, user_name
-from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
+from procman.agent.environment_file import (
+    LARGEST,
+    EnvironmentFileError,
+    read_assignments,
+    refused_lines,
+)
 from procman.backends import backend_named
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
+from procman.preflight.dotenv import differences
 from procman.preflight.inputs import EnvironmentFile
-from procman.project import Project
+from procman.preflight.variables import replacing
+from procman.project import Launch, Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
 READING_SECONDS = 10.0
-LARGEST = 1 << 20
 
 
-def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str, str]]:
+def read_environment(project: Project, launches: Mapping[str, Launch]) -> tuple[EnvironmentFile | None, dict[str, str]]:
     """Return facts about the project's environment file, and the variables that it sets.
 
     No problem shows a value. Root itself reads the file only if no other user could have placed a link there (S3).
@@ -29,7 +36,7 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
     if path is None:
         return None, {}
     try:
-        return _read(path, project)
+        return _read(path, project, launches)
     except OSError as error:
         root_reads_it = backend_named(project.backend).environment_file_read_by_root
         if isinstance(error, PermissionError) and os.geteuid() != 0 and root_reads_it:
@@ -44,7 +51,7 @@ def read_environment(project: Project) -> tuple[EnvironmentFile | None, dict[str
         return EnvironmentFile(path, (problem,), remedy=_remedy(path, None, project)), {}
 
 
-def _read(path: Path, project: Project) -> tuple[EnvironmentFile, dict[str, str]]:
+def _read(path: Path, project: Project, launches: Mapping[str, Launch]) -> tuple[EnvironmentFile, dict[str, str]]:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         problem = f"{path} is not a regular file"
@@ -55,12 +62,22 @@ def _read(path: Path, project: Project) -> tuple[EnvironmentFile, dict[str, str]
     file = EnvironmentFile(path, (), owner=owner, mode=mode, trusted=not why, why="; ".join(why))
     content = _content(path, project)
     try:
-        return file, _variables(content)
+        assignments = read_assignments(content.decode("utf-8", "surrogateescape"))
     except EnvironmentFileError as error:
-        problems = tuple(
-            f"{path}:{line}: {message}" if line else f"{path}: {message}" for line, message in error.problems
-        )
-        return replace(file, problems=problems), {}
+        return replace(file, problems=_with_places(path, error.problems)), {}
+    refused = refused_lines(assignments)
+    file = replace(
+        file,
+        refused=_with_places(path, refused),
+        replacing=replacing(assignments, launches.values()),
+        ambiguous=differences(assignments),
+    )
+    lines = {line for line, _ in refused}
+    return file, {each.name: each.value for each in assignments if each.line not in lines}
+
+
+def _with_places(path: Path, problems: Iterable[tuple[int, str]]) -> tuple[str, ...]:
+    return tuple(f"{path}:{line}: {message}" for line, message in problems)
 
 
 def _remedy(path: Path, error: OSError | None, project: Project) -> str:
@@ -76,11 +93,3 @@ def _content(path: Path, project: Project) -> bytes:
         return done.checked().stdout.encode()
     with path.open("rb") as file:
         return file.read(LARGEST)
-
-
-def _variables(content: bytes) -> dict[str, str]:
-    variables = parse_environment_file(content.decode("utf-8", "surrogateescape"))
-    reserved = sorted(name for name in variables if name.startswith("PROCMAN_"))
-    if reserved:
-        raise EnvironmentFileError([(0, f"remove {', '.join(reserved)}; only procman may set it")])
-    return variables

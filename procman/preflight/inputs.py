@@ -99,6 +99,12 @@ class EnvironmentFile:
     """Why the file is not trusted."""
     remedy: str = ""
     """How to fix the problems; empty: correct those lines."""
+    refused: tuple[str, ...] = ()
+    """The variables with which no program starts, with line numbers and reasons."""
+    replacing: tuple[tuple[int, str], ...] = ()
+    """The line and name of each variable that replaces procman's own value, or that Celery reads as an option."""
+    ambiguous: tuple[tuple[int, str], ...] = ()
+    """The lines that python-dotenv reads differently, each with the difference."""
 
 
 @dataclass(frozen=True)

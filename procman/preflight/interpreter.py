@@ -80,14 +80,16 @@ def commands_are_found(preflight: PreflightFacts) -> Iterator[Result]:
 
 
 def environment_file_is_read(preflight: PreflightFacts) -> Iterator[Result]:
-    """Yield PM705: the file exists, is readable for the process that reads it, and has valid syntax."""
+    """Yield PM705: the file exists, is readable for the process that reads it, and sets only what it may."""
     file = preflight.environment_file
     if file is None:
         return
     for problem in file.problems:
         syntax = f"Correct {file.path}: one NAME=value per line, with the syntax of systemd's EnvironmentFile="
         yield Result("PM705", None, Level.CRITICAL, problem, file.remedy or syntax)
-    if file.problems:
+    for problem in file.refused:
+        yield Result("PM705", None, Level.CRITICAL, problem, f"Remove the line from {file.path}.")
+    if file.problems or file.refused:
         return
     place, user = preflight.places.get(file.path), preflight.project.user
     read_by_root = backend_named(preflight.project.backend).environment_file_read_by_root

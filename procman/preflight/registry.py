@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from procman.monitoring.checks.registry import Check
-from procman.preflight import app, beat_schedule, broker, celery_options, host, interpreter, paths, stop_timeouts
+from procman.preflight import (
+    app,
+    beat_schedule,
+    broker,
+    celery_options,
+    host,
+    interpreter,
+    paths,
+    stop_timeouts,
+    variables,
+)
 from procman.preflight.inputs import PreflightFacts
 
 BEFORE: tuple[Check[PreflightFacts], ...] = (
@@ -13,6 +23,8 @@ BEFORE: tuple[Check[PreflightFacts], ...] = (
     Check("PM704", "The user can run the executable of each command", interpreter.commands_are_found),
     Check("PM705", "The environment file can be read", interpreter.environment_file_is_read),
     Check("PM706", "The environment file is private", interpreter.environment_file_is_private),
+    Check("PM707", "No variable replaces a key of procman.toml", variables.no_key_is_replaced),
+    Check("PM708", "python-dotenv reads the environment file alike", variables.dotenv_reads_the_same),
     Check("PM711", "The app can be imported", app.app_is_imported),
     Check("PM712", "The app is imported within start_seconds", app.import_is_in_time),
     Check("PM713", "The app uses the configured settings module", app.settings_are_those_meant),

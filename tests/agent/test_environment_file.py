@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
+from procman.agent.environment_file import EnvironmentFileError, parse_environment_file, read_assignments
+from procman.agent.variable_rules import refusal
 from tests.agent.launching import Installation
 
 READ = {
@@ -309,4 +310,31 @@ def test_file_cannot_set_variables_of_procman(installation: Installation) -> Non
     file = write_file(installation, b"PROCMAN_KIND=command\nPROCMAN_PROGRAM=other\n")
     done = installation.run("worker", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE=file)
     assert (done.returncode, done.stdout) == (78, "")
-    assert f"{file}: remove PROCMAN_KIND, PROCMAN_PROGRAM; only procman may set it" in done.stderr
+    reserved = "names that start with PROCMAN_ are reserved for procman"
+    assert done.stderr.splitlines() == [
+        f"catmaid-celery: {file}:{line}: remove {name}: {reserved}"
+        for line, name in ((1, "PROCMAN_KIND"), (2, "PROCMAN_PROGRAM"))
+    ]
+
+
+def test_program_does_not_start_with_a_variable_that_breaks_its_supervision(installation: Installation) -> None:
+    file = write_file(installation, b"A=1\nCELERY_WORKER_DETACH=s3cret\n\nNOTIFY_SOCKET=s3cret\nSHLVL=1\n")
+    done = installation.run("command", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE=file)
+    assert (done.returncode, done.stdout) == (78, "")
+    detach, notify = refusal("CELERY_WORKER_DETACH"), refusal("NOTIFY_SOCKET")
+    assert done.stderr.splitlines() == [
+        f"catmaid-celery: {file}:2: remove CELERY_WORKER_DETACH: {detach}",
+        f"catmaid-celery: {file}:4: remove NOTIFY_SOCKET: {notify}",
+    ]
+
+
+def test_file_that_is_too_large_is_not_read(installation: Installation) -> None:
+    file = write_file(installation, b"A=" + b"b" * (1 << 20))
+    done = installation.run("command", "/usr/bin/env", PROCMAN_ENVIRONMENT_FILE=file)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert f"{file}: larger than 1048576 bytes" in done.stderr
+
+
+def test_assignments_have_their_lines() -> None:
+    text = "A='b\nc'\n# d\r\n\nB=1\\\n2\nA=3"
+    assert [(each.line, each.name) for each in read_assignments(text)] == [(1, "A"), (5, "B"), (7, "A")]

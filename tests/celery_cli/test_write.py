@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from procman.agent.variable_rules import refusal
 from procman.celery_cli.write import (
     BEAT_KEYS,
     FORBIDDEN,
@@ -20,8 +21,8 @@ from procman.celery_cli.write import (
     WORKER_KEYS,
     WORKER_ONLY,
     beat_arguments,
+    key_of_variable,
     objections,
-    variable_objection,
     worker_arguments,
 )
 from procman.config import keys
@@ -263,15 +264,50 @@ def test_old_celery_accepts_a_prefix_of_an_option(celery: Celery) -> None:
     [
         *("CELERY_WORKER_DETACH", "CELERY_BEAT_DETACH", "CELERY_WORKER_PIDFILE", "CELERY_BEAT_PIDFILE"),
         *("CELERY_WORKER_LOGFILE", "CELERY_WORKER_PURGE", "CELERY_WORKER_BEAT", "CELERY_WORKER_UID", "CELERY_BEAT_GID"),
+        *("CELERY_VERSION", "CELERY_HELP"),
     ],
 )
 def test_variable_that_celery_reads_as_a_forbidden_option_is_refused(name: str) -> None:
-    assert str(variable_objection(name)).startswith("Celery reads it as the option --")
+    assert refusal(name).startswith("Celery reads it as the option --")
 
 
-@pytest.mark.parametrize("name", ["CELERY_BROKER_URL", "CELERY_WORKER_CONCURRENCY", "WORKER_DETACH", "CELERY_DETACH"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("CELERY_BROKER_URL", "CELERY_WORKER_CONCURRENCY", "WORKER_DETACH", "CELERY_DETACH", "CELERY_WORKER_VERSION"),
+        *("CELERY_WORKER_D", "CELERY_WORKER_-DETACH", "CELERY_WORKER_"),
+    ],
+)
 def test_other_variable_is_allowed(name: str) -> None:
-    assert variable_objection(name) is None
+    assert refusal(name) == ""
+
+
+def test_every_option_that_celery_reads_from_a_variable_is_judged(celery_environment: CeleryEnvironment) -> None:
+    if celery_environment.spec.version.startswith("4."):
+        pytest.skip("Celery 4 reads no options from variables")
+    done = subprocess.run([celery_environment.python, "-c", VARIABLES], capture_output=True, text=True, check=True)
+    for command, variable, options in json.loads(done.stdout):
+        kind = Kind(command)
+        key = next((table.get(each) for table in (KEYS[kind],) for each in options if table.get(each)), None)
+        is_forbidden = bool({*options} & {*FORBIDDEN, "--uid", "--gid"})
+        assert bool(refusal(variable)) == is_forbidden, variable
+        if not is_forbidden:
+            assert key_of_variable(variable, kind) == ((f"--{_option(variable)}", key) if key else None)
+
+
+VARIABLES = """
+import json
+from celery.bin.celery import celery
+print(json.dumps([
+    [name, f"CELERY_{name}_{option.name}".upper(), option.opts]
+    for name in ("worker", "beat") for option in celery.commands[name].params if option.opts != ["-O"]
+]))
+"""
+KEYS = {Kind.WORKER: WORKER_KEYS, Kind.BEAT: BEAT_KEYS}
+
+
+def _option(variable: str) -> str:
+    return variable.split("_", 2)[2].replace("_", "-").lower()
 
 
 def test_celery_reads_options_from_variables(celery_environment: CeleryEnvironment) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from procman.agent.variable_rules import SET_BY_SYSTEMD
 from procman.config.read_environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
 from procman.quoting.shell import shell
 from tests.config.documents import problems_with, read_rest
@@ -79,6 +80,12 @@ def test_invalid_variable_is_refused(tmp_path: Path, table: str, line: str, prob
 def test_variable_that_procman_sets_is_refused(tmp_path: Path, name: str) -> None:
     (found,) = problems_with(tmp_path, f'[environment]\n{name} = "1"\n[beat]')
     assert found == f"FILE:8: environment.{name}: cannot be set here: {OWN_VARIABLES[name]}"
+
+
+@pytest.mark.parametrize("name", SET_BY_SYSTEMD)
+def test_variable_with_which_systemd_supervises_is_refused(tmp_path: Path, name: str) -> None:
+    (found,) = problems_with(tmp_path, f'[environment]\n{name} = "1"\n[beat]')
+    assert found == f"FILE:8: environment.{name}: cannot be set here: {SET_BY_SYSTEMD[name]}"
 
 
 def test_public_variable_is_not_a_secret(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings, strategies
 from jsonschema import Draft7Validator, Draft202012Validator
 
+from procman.agent.variable_rules import REFUSED
 from procman.config import keys, supervisor_options, systemd_directives
 from procman.config.keys import Key
 from procman.config.load import load
@@ -164,7 +165,7 @@ def test_schema_has_every_table_option_and_variable() -> None:
     assert set(definitions["supervisor_options"]["properties"]) == set(supervisor_options.FREE)
     assert set(definitions["systemd_directives"]["properties"]) == set(systemd_directives.FREE)
     environment = Draft202012Validator(definitions["environment"])
-    refused = [*OWN_VARIABLES, *SHELL_VARIABLES, "PROCMAN_X"]
+    refused = [*OWN_VARIABLES, *SHELL_VARIABLES, *REFUSED, "PROCMAN_X"]
     assert not [name for name in refused if environment.is_valid({name: "x"})]
     assert environment.is_valid({"PPIDS": "x", "MY_PPID": "x", "PROCMAN": "x"})
 

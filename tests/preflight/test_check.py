@@ -194,6 +194,32 @@ def test_environment_file_with_an_invalid_line_and_readable_for_every_user(site:
     assert CANARY not in str(results)
 
 
+def test_variables_that_break_the_supervision_block_an_install(site: Site) -> None:
+    file = site.directory / "celery.env"
+    file.write_text("A=1\nCELERY_WORKER_DETACH=1\nMAINPID=1\nCELERY_WORKER_POOL=solo\n")
+    file.chmod(0o640)
+    site.give(file)
+    results = check(site.demo(project=f'environment_file = "{file}"'))
+    assert [(each.code, each.detail.partition(": Celery")[0].partition(": only")[0]) for each in blocking(results)] == [
+        ("PM705", f"{file}:2: remove CELERY_WORKER_DETACH"),
+        ("PM705", f"{file}:3: remove MAINPID"),
+    ]
+    [option] = found(results, "PM707")
+    assert option.detail.startswith(f"{file}:4: CELERY_WORKER_POOL: Celery reads it as the option --pool")
+    assert option.hint == "Remove it, and set the key pool in [worker.celery]."
+
+
+def test_line_that_a_web_process_reads_differently_is_a_warning(site: Site) -> None:
+    file = site.directory / "celery.env"
+    file.write_text(f"A=1\nB='{CANARY}' # keep\n")
+    file.chmod(0o640)
+    site.give(file)
+    results = check(site.demo(project=f'environment_file = "{file}"'))
+    [warning] = found(results, "PM708")
+    assert warning.detail.startswith(f"{file}:2: python-dotenv reads another value")
+    assert CANARY not in str(results)
+
+
 def test_missing_environment_file_is_reported_with_its_remedy(site: Site) -> None:
     file = site.directory / "celery.env"
     [error] = blocking(check(site.demo(project=f'environment_file = "{file}"')))
