@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -64,6 +65,21 @@ SOON = 60.0
 LONG_ENOUGH = 3 * max(STALE_SECONDS, WATCHDOG_SECONDS)
 
 wait_for = Host.wait_for
+DEBUGGER = """
+import ctypes, os, sys, time
+ATTACH, DETACH, WALL = 16, 17, 0x40000000
+ptrace = ctypes.CDLL(None, use_errno=True).ptrace
+ptrace.argtypes = (ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p)
+threads = [int(name) for name in os.listdir(f"/proc/{sys.argv[1]}/task")]
+for thread in threads:
+    assert ptrace(ATTACH, thread, None, None) == 0, os.strerror(ctypes.get_errno())
+    os.waitpid(thread, WALL)
+time.sleep(float(sys.argv[2]))
+for thread in threads:
+    ptrace(DETACH, thread, None, None)
+"""
+"""Stops all threads of a process for a while, as an administrator with gdb does; SIGCONT does not resume them."""
+
 
 
 class Programs:
@@ -144,6 +160,18 @@ class Programs:
 
 
 @pytest.fixture(scope="module")
+@contextmanager
+def drop_in(host: Host, program: str, *lines: str) -> Iterator[None]:
+    """Change the unit of `program` until the end."""
+    file = f"/etc/systemd/system/{program}.service.d/test.conf"
+    host.write(file, "\n".join(("[Service]", *lines, "")))
+    host.run("systemctl daemon-reload")
+    try:
+        yield
+    finally:
+        host.run(f"rm {file} && systemctl daemon-reload")
+
+
 def well(stocked: Host) -> Iterator[Programs]:
     project = Project(stocked, "well", TOML)
     # For all units with this prefix; a pause of ten seconds after each restart would take most of the time here.
@@ -187,18 +215,32 @@ def test_frozen_main_process_is_restarted_by_systemd(well: Programs, program: st
     assert well.host.run(["kill", "-0", str(before)], check=False).returncode != 0
 
 
-def test_beat_with_a_blocked_main_thread_is_ended_by_systemd(well: Programs) -> None:
+def test_task_of_a_worker_in_a_debugger_is_finished_after_the_watchdog(well: Programs) -> None:
+    host, before = well.host, well.pid(WORKER)
+    send(host, "counting.tasks.hold", [50900, 3 * WATCHDOG_SECONDS], queue="well")
+    wait_for(lambda: counted(host, "started")[50900] == 1, SOON, "the task runs")
+    host.run(["python3", "-c", DEBUGGER, str(before), str(2 * WATCHDOG_SECONDS)])
+    found = show(host, f"{WORKER}.service", "SubState", "MainPID")
+    assert found == {"SubState": "stop-watchdog", "MainPID": str(before)}
+    wait_for(well.restarted(WORKER, before), SOON, "it is back")
+    assert counted(host, "finished")[50900] == 1
+    ended = host.run(["journalctl", "--no-pager", "_PID=1", "-u", WORKER, "-n", "10"]).stdout
+    assert "SIGKILL" not in ended
+
+
+def test_beat_with_a_blocked_main_thread_is_ended_by_systemd_after_its_stop_timeout(well: Programs) -> None:
     """It still writes heartbeats, but cannot handle the request to stop itself; then it stops notifying systemd."""
     before, events = well.pid(BEAT), len(well.events(BEAT))
     steps = 5 * STALE_SECONDS + WATCHDOG_SECONDS
-    well.host.run(["touch", f"{DATA}/beat-is-deaf"])
-    try:
-        wait_for(lambda: well.code(BEAT) == "PM401", steps + SOON, "it is found")
-        # The process is alive and notifies systemd.
-        assert (well.pid(BEAT), well.heartbeat(BEAT)["verdict"]["level"]) == (before, "CRITICAL")
-    finally:
-        well.host.run(["rm", f"{DATA}/beat-is-deaf"])
-    wait_for(well.restarted(BEAT, before), steps + SOON, "a new process ticks")
+    with drop_in(well.host, BEAT, "TimeoutStopSec=5"):
+        well.host.run(["touch", f"{DATA}/beat-is-deaf"])
+        try:
+            wait_for(lambda: well.code(BEAT) == "PM401", steps + SOON, "it is found")
+            # The process is alive and notifies systemd.
+            assert (well.pid(BEAT), well.heartbeat(BEAT)["verdict"]["level"]) == (before, "CRITICAL")
+        finally:
+            well.host.run(["rm", f"{DATA}/beat-is-deaf"])
+        wait_for(well.restarted(BEAT, before), steps + SOON, "a new process ticks")
     wait_for(lambda: len(well.events(BEAT)) == events + 2, SOON, "it has reported both")
     assert [(each["what"], each["code"]) for each in well.events(BEAT)[events:]] == [
         ("healing", "PM401"),
@@ -306,16 +348,13 @@ def test_import_that_waits_for_the_broker_does_not_time_out(well: Programs) -> N
 def test_worker_that_cannot_finish_its_own_stop_is_ended_by_systemd(well: Programs) -> None:
     """A pool with suspended processes takes no tasks and does not end."""
     host, before = well.host, well.pid(WORKER)
-    host.run(f"mkdir -p /run/systemd/system/{WORKER}.service.d")
-    host.write(f"/run/systemd/system/{WORKER}.service.d/short.conf", "[Service]\nTimeoutStopSec=3\n")
-    host.run("systemctl daemon-reload")
-    host.run(f"kill -STOP $(pgrep -P {before})")
-    send(host, "counting.tasks.echo", *([number] for number in range(51400, 51410)), queue="well")
-    wait_for(well.restarted(WORKER, before), STALL_SECONDS + SOON, "healed")
+    with drop_in(host, WORKER, "TimeoutStopSec=3"):
+        host.run(f"kill -STOP $(pgrep -P {before})")
+        send(host, "counting.tasks.echo", *([number] for number in range(51400, 51410)), queue="well")
+        wait_for(well.restarted(WORKER, before), STALL_SECONDS + SOON, "healed")
     reported = ["PM302 healing", "PM302 healed"]
     wait_for(
         lambda: [f"{each['code']} {each['what']}" for each in well.events(WORKER)[-2:]] == reported,
         SOON,
         "it is reported",
     )
-    host.run(f"rm -r /run/systemd/system/{WORKER}.service.d && systemctl daemon-reload")

@@ -84,15 +84,25 @@ def test_secret_is_passed_to_the_program_and_not_shown_by_systemd(catmaid: Proje
 
 def test_memory_limits_and_out_of_memory_policy_are_applied(catmaid: Project) -> None:
     # Control groups may be version 1 here, which has no events, so the loaded properties are compared.
-    desired = ("OOMPolicy", "KillMode", "Restart", "Type", "TimeoutAbortUSec", "StartLimitIntervalUSec")
+    desired = ("OOMPolicy", "KillMode", "Restart", "Type", "StartLimitIntervalUSec")
     assert show(catmaid.host, "catmaid-celery", *desired) == {
         "OOMPolicy": "continue",
         "KillMode": "mixed",
         "Restart": "always",
         "Type": "notify",
-        "TimeoutAbortUSec": "30s",
         "StartLimitIntervalUSec": "0",
     }
+
+
+def test_watchdog_leaves_a_program_the_time_of_a_stop_whatever_the_default_of_the_host(catmaid: Project) -> None:
+    host, default = catmaid.host, "/etc/systemd/system.conf.d/abort.conf"
+    host.write(default, "[Manager]\nDefaultTimeoutAbortSec=7\n")
+    host.run("systemctl daemon-reload")
+    try:
+        found = show(host, "catmaid-celery", "TimeoutAbortUSec", "TimeoutStopUSec")
+        assert found["TimeoutAbortUSec"] == found["TimeoutStopUSec"]
+    finally:
+        host.run(f"rm {default} && systemctl daemon-reload")
 
 
 def test_drop_in_of_the_administrator_applies_and_is_reported(catmaid: Project) -> None:

@@ -79,6 +79,8 @@ def test_every_unit_stops_gracefully_and_has_no_start_limit() -> None:
         assert unit["PartOf"] == ["catmaid.target"]
         assert "WantedBy" not in unit
     assert int(directives_of(units_of(desired)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
+        # The same as TimeoutStopSec=, from a drop-in as well, and not the host's DefaultTimeoutAbortSec=.
+        assert unit["TimeoutAbortSec"] == [""]
 
 
 def test_worker_and_beat_notify_systemd_and_have_a_watchdog() -> None:
