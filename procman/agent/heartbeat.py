@@ -50,7 +50,6 @@ class Heart:
         self._latest: Optional[Dict[str, Any]] = None
         self._verdict = Verdict(verdict.UNKNOWN, "PM203", "it is starting")
         self._sent_status = ""
-        self._has_disarmed = False
         self._write_error = ""
         self._wake_pulse, self._wake_writer = _thread.allocate_lock(), _thread.allocate_lock()
         self._wake_pulse.acquire()
@@ -155,11 +154,9 @@ class Heart:
         words = ["READY=1"] if status == self._sent_status else ["READY=1", status]
         if not self._healing.withholds:
             words.append("WATCHDOG=1")
-        if observed.pool not in (None, *verdict.POOLS_THAT_TELL) and not self._has_disarmed:
-            # In these pools a task can hold Python's lock for longer than any watchdog should wait.
-            words.append("WATCHDOG_USEC=0")
-            self._has_disarmed = True
-        if self._systemd.tell(*words):
+        # In other pools a task can hold Python's lock for longer than any watchdog should wait.
+        is_watched = observed.pool in (None, *verdict.POOLS_THAT_TELL)
+        if self._systemd.tell_with_watchdog(self._systemd.watchdog_seconds if is_watched else 0, *words):
             self._sent_status = status
 
     def write(self) -> None:

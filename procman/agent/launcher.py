@@ -40,7 +40,7 @@ STARTED_AGAIN = "PROCMAN_STARTED_AGAIN"
 
 LOCK_ATTEMPT_SECONDS = 0.2
 LOCK_MESSAGE_SECONDS = 300
-PUT_OFF_SECONDS = 20
+PUT_OFF_SECONDS = 5
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -273,7 +273,7 @@ def import_beside(name: str) -> Any:
 
 
 def put_off_start(reason: str) -> None:
-    """Ask systemd for more time to start; without a notification socket this does nothing."""
+    """Keep systemd from ending the start; without a notification socket this does nothing."""
     try:
         import_beside("sd_notify").Systemd(os.environ).put_off(reason)
     except Exception as error:

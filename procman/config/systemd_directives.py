@@ -160,7 +160,7 @@ RESERVED = {
     "TasksMax": "use the key tasks_max",
     "TimeoutAbortSec": "use the key stop_timeout_seconds",
     "TimeoutSec": "use the key stop_timeout_seconds",
-    "TimeoutStartSec": "a worker that waits for its broker during the start extends the timeout itself",
+    "TimeoutStartSec": "a program that waits for its broker during the start counts as started after 45 s",
     "TimeoutStopSec": "use the key stop_timeout_seconds",
     "Type": "it follows from the kind of the program",
     "UMask": "use the key umask",

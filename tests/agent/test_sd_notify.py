@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from procman.agent.sd_notify import Systemd
+from procman.agent.sd_notify import READY_AFTER, READY_AFTER_SECONDS, Systemd, ready_after
 from tests.agent.conftest import Start
-from tests.agent.heartbeats import Site, notified
+from tests.agent.heartbeats import RECEIVE_SECONDS, Site, notified
 from tests.agent.launching import install_launcher
 from tests.celery_environments import CELERY_5_7, CELERY_SPECS, environment_of
 
@@ -53,6 +55,19 @@ def test_worker_notifies_systemd_of_its_start_life_and_stop(site: Site, tmp_path
         assert worker.launched.end() == 0
 
 
+def test_import_that_takes_long_counts_as_started_and_may_hold_the_lock_of_python(site: Site, tmp_path: Path) -> None:
+    may_start = tmp_path / "may-start"
+    site.app(f"while not os.path.exists({str(may_start)!r}): time.sleep(0.05)\n")
+    with notified(tmp_path) as systemd:
+        site.worker(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC=watchdog(0.9), **{READY_AFTER: "0.2"})
+        received = systemd.receive("WATCHDOG_USEC=120000000")
+        assert {"READY=1", "STATUS=it has been importing the app for 0s"} <= set(received)
+        # After a daemon-reload, systemd counts from the last of these messages.
+        assert "EXTEND_TIMEOUT_USEC=120000000" not in systemd.receive("WATCHDOG=1") + systemd.receive("WATCHDOG=1")
+        may_start.touch()
+        systemd.receive("WATCHDOG_USEC=900000")
+
+
 def test_beat_notifies_systemd_of_its_start_and_life(site: Site, tmp_path: Path) -> None:
     with notified(tmp_path) as systemd:
         beat = site.beat(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC=watchdog(0.9))
@@ -90,6 +105,18 @@ def test_program_that_waits_for_the_lock_requests_more_time_to_start(site: Site,
         site.worker(NOTIFY_SOCKET=systemd.address)
         received = systemd.receive("EXTEND_TIMEOUT_USEC=120000000")
         assert f"waiting for process {first.pid} " in received[1]
+
+
+def test_program_that_waits_long_for_the_lock_counts_as_started(site: Site, tmp_path: Path) -> None:
+    first = site.worker()
+    first.wait_until_healthy()
+    with notified(tmp_path) as systemd:
+        site.worker(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC=watchdog(0.9), **{READY_AFTER: "0"})
+        received = systemd.receive("WATCHDOG_USEC=120000000")
+        assert {"READY=1", "WATCHDOG=1"} <= set(received)
+        assert any(f"waiting for process {first.pid} " in line for line in received)
+        first.launched.process.send_signal(signal.SIGTERM)
+        systemd.receive("WATCHDOG_USEC=900000")
 
 
 @pytest.mark.parametrize("broken", ["heartbeat.py", "worker_hooks.py", "sd_notify.py"])
@@ -173,6 +200,20 @@ def cling(sender=None, **arguments):
 def test_watchdog_interval_is_read_as_systemd_sets_it(more: dict[str, str], seconds: float | None) -> None:
     assert Systemd({"NOTIFY_SOCKET": "/nowhere", **more}).watchdog_seconds == seconds
     assert Systemd(more).watchdog_seconds is None
+
+
+SECONDS_SINCE_FORK = "from procman.agent.sd_notify import monotonic, started; print(monotonic() - started())"
+
+
+def test_start_is_counted_from_the_fork_through_every_exec() -> None:
+    argv = ["sh", "-c", 'sleep 0.3; exec "$0" -c "$1"', sys.executable, SECONDS_SINCE_FORK]
+    printed = subprocess.run(argv, stdout=subprocess.PIPE, check=True, text=True).stdout
+    assert 0.29 < float(printed) < RECEIVE_SECONDS
+
+
+@pytest.mark.parametrize("text", ["", "soon"])
+def test_invalid_time_of_a_drop_in_is_ignored(text: str) -> None:
+    assert ready_after({READY_AFTER: text}) == ready_after({}) == READY_AFTER_SECONDS
 
 
 def test_missing_socket_is_no_error() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from procman.agent import BESIDE_LAUNCHER
+from procman.agent.sd_notify import READY_AFTER_SECONDS
 from procman.backends import backend_named
 from procman.backends.systemd.renderer import log_path, render
 from procman.config.systemd_directives import KNOWN
@@ -78,9 +79,9 @@ def test_every_unit_stops_gracefully_and_has_no_start_limit() -> None:
         assert unit["SystemCallErrorNumber"] == ["EPERM"]
         assert unit["PartOf"] == ["catmaid.target"]
         assert "WantedBy" not in unit
-    assert int(directives_of(units_of(desired)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
         # The same as TimeoutStopSec=, from a drop-in as well, and not the host's DefaultTimeoutAbortSec=.
         assert unit["TimeoutAbortSec"] == [""]
+    assert int(directives_of(units_of(desired)[SERVICES[0]])["TimeoutStopSec"][0]) > 3600
 
 
 def test_worker_and_beat_notify_systemd_and_have_a_watchdog() -> None:
@@ -91,7 +92,15 @@ def test_worker_and_beat_notify_systemd_and_have_a_watchdog() -> None:
         # Not ABRT, which would dump core although a graceful stop may be possible.
         assert unit["WatchdogSignal"] == ["SIGTERM"]
     assert command["Type"] == ["exec"]
-    assert not {"NotifyAccess", "WatchdogSec", "TimeoutStartSec"} & set(command)
+    assert not {"NotifyAccess", "WatchdogSec"} & set(command)
+
+
+def test_start_has_a_time_limit_whatever_the_default_of_the_host() -> None:
+    units = (*units_of(project()).items(), *units_of(project("launcher = false")).items())
+    for name, text in units:
+        if name in SERVICES:
+            [seconds] = directives_of(text)["TimeoutStartSec"]
+            assert int(seconds) >= 2 * READY_AFTER_SECONDS
 
 
 def test_program_without_launcher_or_without_healing_has_no_watchdog() -> None:
