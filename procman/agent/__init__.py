@@ -11,6 +11,7 @@ BESIDE_LAUNCHER = (
     "heartbeat.py",
     "heartbeat_format.py",
     "native_threads.py",
+    "pool_processes.py",
     "queue_poller.py",
     "run_files.py",
     "sd_notify.py",

@@ -140,6 +140,7 @@ def _of_worker(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds)
         or _of_waiting_messages(heartbeat, now, thresholds)
         or _of_pool(heartbeat, now, thresholds)
         or _of_consumers(heartbeat, now, thresholds)
+        or _of_starting_pool(heartbeat, now, thresholds)
         or Verdict(OK, "PM200", _work(heartbeat))
     )
 
@@ -192,6 +193,15 @@ def _of_pool(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
         # With -O fast a message may have to wait for one slot while another is free.
         return Verdict(WARNING, "PM302", reason)
     return Verdict(CRITICAL, "PM302", f"{reason}: the pool is stuck", WARM)
+
+
+def _of_starting_pool(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Optional[Verdict]:
+    """Judge a pool of which no process is ready: until one is, the worker has no slot that could be stuck."""
+    since = heartbeat["pool_unready_since"]
+    if since is None or not heartbeat["pool_starting"]:
+        return None
+    level = WARNING if now - since > thresholds.stall_seconds else OK
+    return Verdict(level, "PM203", f"its pool processes have been starting for {format_duration(now - since)}")
 
 
 def _of_consumers(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Optional[Verdict]:

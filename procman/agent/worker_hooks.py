@@ -5,7 +5,7 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, List, Optional, Tuple
 
-from . import heartbeat_format, verdict
+from . import heartbeat_format, pool_processes, verdict
 from .worker_state import Measured, WorkerState, described, printable
 
 POOLS = {
@@ -147,6 +147,7 @@ def measured(worker: Any) -> Measured:
         received=(accepted, busy, tuple(sorted(map(id, reserved)))),
         excused=_is_excused(worker.consumer, len(reserved)),
         tasks=_tasks(active),
+        pool=pool_processes.observe(worker.pool),
     )
 
 

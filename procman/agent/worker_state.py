@@ -5,7 +5,7 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from . import heartbeat_format, verdict
+from . import heartbeat_format, pool_processes, verdict
 from .settings import HealthSettings
 
 
@@ -21,6 +21,7 @@ class Measured(NamedTuple):
     excused: bool = False
     """The worker takes no more messages for a good reason: those it holds wait for their ETA or a rate limit."""
     tasks: Tuple[Tuple[str, Optional[float]], ...] = ()
+    pool: Optional[pool_processes.PoolProcesses] = None
 
 
 class WorkerState:
@@ -56,7 +57,9 @@ class WorkerState:
         self.held: Optional[bool] = None
         self.progress = self.started
         self.idle_since: Optional[float] = None
+        self.unready_since: Optional[float] = None
         self._received: Tuple[Any, ...] = ()
+        self._finished = 0
         self._has_moved = False
 
     def is_own_process(self) -> bool:
@@ -86,10 +89,11 @@ class WorkerState:
         self._has_moved = True
 
     def follow(self, now: float, measured: Measured) -> None:
-        """Update `progress` and `idle_since` with the latest measurement."""
+        """Update `progress`, `idle_since` and `unready_since` with the latest measurement."""
+        self._follow_pool(now, measured)
         moved = self._has_moved or measured.received != self._received or measured.excused
         self._has_moved, self._received = False, measured.received
-        has_free_slot = measured.busy is not None and measured.slots is not None and measured.busy < measured.slots
+        has_free_slot = self._has_free_slot(now, measured)
         waiting = any(queue["messages"] for queue in self.queues if queue["name"] not in self.passive_queues)
         if moved or not has_free_slot or not (measured.reserved or waiting):
             self.progress = now
@@ -98,11 +102,26 @@ class WorkerState:
         elif moved or self.idle_since is None:
             self.idle_since = now
 
+    def _follow_pool(self, now: float, measured: Measured) -> None:
+        has_worked = bool(measured.busy) or measured.finished != self._finished
+        self._finished = measured.finished
+        pool = measured.pool
+        # While it is disconnected, Celery does not replace pool processes that end.
+        if pool is None or self.phase != verdict.CONSUMING or has_worked or pool_processes.ready_count(pool):
+            self.unready_since = None
+        elif self.unready_since is None:
+            self.unready_since = now
+
+    def _has_free_slot(self, now: float, measured: Measured) -> bool:
+        if measured.busy is None or measured.slots is None:
+            return False
+        return measured.busy < pool_processes.usable_slots(measured.pool, measured.slots, self.unready_since, now)
+
     def heartbeat(self, now: float) -> Dict[str, Any]:
         """Return the heartbeat in the form that `heartbeat_format.read` accepts, without the verdict."""
         measured = self._measured()
         self.follow(now, measured)
-        settings = self.settings
+        settings, pool = self.settings, measured.pool
         standby = self.standby() if self.phase == verdict.STARTING else {}
         return {
             **dict.fromkeys(heartbeat_format.FIELDS),
@@ -124,6 +143,10 @@ class WorkerState:
             "reserved": measured.reserved,
             "finished": measured.finished,
             "progress": self.progress,
+            "pool_processes": None if pool is None else pool.alive,
+            "pool_starting": None if pool is None else pool.starting,
+            "pool_start_seconds": None if pool is None else pool.start_seconds,
+            "pool_unready_since": self.unready_since,
             "queues": self.queues,
             "queues_asked": self.queues_asked,
             "idle_with_messages_since": self.idle_since,

@@ -145,6 +145,33 @@ def cancel(sender=None, **arguments):
 """Does what `celery control cancel_consumer celery` does, which needs a broker that broadcasts."""
 
 
+EVENT_LOOP = '''
+import socket
+from kombu.transport import TRANSPORT_ALIASES, filesystem
+
+
+class Asynchronous(filesystem.Transport):
+    """A directory that Celery polls in its event loop, so that its pool is that of AMQP and Redis."""
+
+    implements = filesystem.Transport.implements.extend(asynchronous=True)
+
+    def register_with_event_loop(self, connection, loop):
+        loop.call_repeatedly(0.05, self.poll, connection)
+
+    def poll(self, connection):
+        try:
+            while True:
+                self.drain_events(connection, timeout=0)
+        except socket.timeout:
+            pass
+
+
+TRANSPORT_ALIASES["asynchronous"] = "mysite:Asynchronous"
+app.conf.broker_url = "asynchronous://"
+app.conf.broker_transport_options = dict(app.conf.broker_transport_options, polling_interval=None)
+'''
+
+
 RECEIVE_SECONDS = 60.0
 """The time limit for each expected notification."""
 

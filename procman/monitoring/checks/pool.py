@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
-from procman.agent.verdict import CONSUMING
+from procman.agent.pool_processes import REPLACED_SECONDS
+from procman.agent.verdict import CONSUMING, format_duration
 from procman.host.process_table import Process
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -25,20 +27,20 @@ def check_children(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether each worker with a prefork pool has all its pool processes (PM104)."""
     for snapshot in running.up:
         if snapshot.program.kind is Kind.WORKER and running.tree(snapshot):
-            yield of_children(snapshot, _children(running, snapshot))
+            yield _of_children(snapshot, _children(running, snapshot))
 
 
-def of_children(snapshot: ProgramSnapshot, children: list[Process]) -> Result:
-    """Return PM104 for a worker with the pool processes `children`."""
+def _of_children(snapshot: ProgramSnapshot, found: list[Process]) -> Result:
     program = snapshot.program
+    children = [child for child in found if not child.is_zombie]
     if lacks_pool(snapshot, len(children)):
-        return no_pool(snapshot)
+        return no_pool(snapshot, zombies=len(found))
     slots = snapshot.says.get("slots") or program.concurrency
     values = {"pool_processes": float(len(children))}
     if _pool(snapshot) != "prefork" or not slots or len(children) >= slots or snapshot.says.get("phase") != CONSUMING:
         return Result("PM104", program.name, Level.OK, "", "", values)
     # A pool process is being replaced after its last task, or the pool is growing.
-    is_changing = any(child.age < YOUNG_SECONDS for child in children)
+    is_changing = any(child.is_zombie or child.age < YOUNG_SECONDS for child in found)
     detail = f"{len(children)} of its {slots} pool processes {'is' if len(children) == 1 else 'are'} running"
     hint = "" if is_changing else f"procman logs {program.name}"
     return Result("PM104", program.name, Level.OK if is_changing else Level.WARNING, detail, hint, values)
@@ -52,15 +54,35 @@ def lacks_pool(snapshot: ProgramSnapshot, children: int) -> bool:
     return not snapshot.says or snapshot.says["phase"] == CONSUMING
 
 
-def no_pool(snapshot: ProgramSnapshot) -> Result:
-    """Return PM104 for a worker without any pool process."""
-    program = snapshot.program
-    level = Level.WARNING if _pool(snapshot) is None else Level.CRITICAL
+def no_pool(snapshot: ProgramSnapshot, *, zombies: int = 0) -> Result:
+    """Return PM104 for a worker of whose pool processes none is left but `zombies`."""
+    program, values = snapshot.program, {"pool_processes": 0.0}
+    if snapshot.says.get("pool_processes") is not None:
+        return _no_pool_for(snapshot, values)
+    if zombies:
+        return Result("PM104", program.name, Level.OK, "its pool process is being replaced", "", values)
+    is_sure = _pool(snapshot) is not None and not snapshot.says and not _is_new(snapshot)
     hint = f"procman logs {program.name}"
     if _pool(snapshot) is None:
         hint += f'; if the app uses another pool, set it in [{program.key}]: pool = "solo", "threads" ...'
     detail = "it has no pool process: it is importing the app, waiting for the broker, or stuck"
-    return Result("PM104", program.name, level, detail, hint, {"pool_processes": 0.0})
+    return Result("PM104", program.name, Level.CRITICAL if is_sure else Level.WARNING, detail, hint, values)
+
+
+def _no_pool_for(snapshot: ProgramSnapshot, values: dict[str, float]) -> Result:
+    """Judge by the heartbeat for how long there has been none: Celery may replace each one after a single task."""
+    name, says = snapshot.program.name, snapshot.says
+    # The event loop replaces pool processes; while it hangs, for instance with its broker, that is another problem.
+    lasted = (says["loop"] or says["written"]) - (says["pool_unready_since"] or says["written"])
+    if lasted <= REPLACED_SECONDS:
+        return Result("PM104", name, Level.OK, "its pool process is being replaced", "", values)
+    detail = f"it has no pool process, and none was ready in the last {format_duration(lasted)}"
+    return Result("PM104", name, Level.CRITICAL, detail, f"procman logs {name}", values)
+
+
+def _is_new(snapshot: ProgramSnapshot) -> bool:
+    since = snapshot.state.since
+    return since is not None and time.time() - since < ESTABLISHED_SECONDS
 
 
 def check_kill_loop(running: ProjectSnapshot) -> Iterator[Result]:
@@ -69,23 +91,30 @@ def check_kill_loop(running: ProjectSnapshot) -> Iterator[Result]:
     Celery kills each new one that does not answer in time, for ever, while the worker still answers a ping.
     """
     for snapshot in running.up:
-        children = _children(running, snapshot)
+        children = [child for child in _children(running, snapshot) if not child.is_zombie]
         if snapshot.program.kind is not Kind.WORKER or _pool(snapshot) in WITHOUT_CHILDREN or not children:
             continue
-        main = running.processes[snapshot.state.pid or 0]
-        is_loop = (
-            main.age > ESTABLISHED_SECONDS
-            and max(child.age for child in children) < YOUNG_SECONDS
-            and snapshot.says.get("finished") == 0
-            and not snapshot.says.get("busy")
-        )
+        longest = max(YOUNG_SECONDS, snapshot.says.get("pool_start_seconds") or 0.0)
+        useless = _useless_seconds(snapshot)
+        is_loop = useless > ESTABLISHED_SECONDS and max(child.age for child in children) < longest
         detail = (
-            f"none of its pool processes is older than {YOUNG_SECONDS:g} s, although it has run for "
-            f"{main.age / 60:.0f} min and has not finished a task: each exits or is killed as it starts"
+            f"none of its pool processes is older than {longest:g} s, and none has run a task for "
+            f"{format_duration(useless)}: each exits or is killed as it starts"
         )
         hint = f"procman logs {snapshot.program.name}; if they need longer to start: worker_proc_alive_timeout"
         bad, good = (Level.CRITICAL, detail, hint), (Level.OK, "", "")
         yield Result("PM105", snapshot.program.name, *(bad if is_loop else good))
+
+
+def _useless_seconds(snapshot: ProgramSnapshot) -> float:
+    """Return for how long a worker has consumed without any pool process that could run a task, as far as known."""
+    says = snapshot.says
+    if says.get("phase") != CONSUMING or says["busy"]:
+        return 0.0
+    if says["pool_starting"] is not None:
+        return float(says["written"] - (says["pool_unready_since"] or says["written"]))
+    # While an app waits for its broker to start, the process ages and the pool does not.
+    return 0.0 if says["finished"] else float(says["written"] - says["phase_since"])
 
 
 def check_zombies(running: ProjectSnapshot) -> Iterator[Result]:
@@ -107,4 +136,4 @@ def _pool(snapshot: ProgramSnapshot) -> str | None:
 
 def _children(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> list[Process]:
     pid = snapshot.state.pid
-    return [process for process in running.tree(snapshot) if process.parent == pid and not process.is_zombie]
+    return [process for process in running.tree(snapshot) if process.parent == pid]

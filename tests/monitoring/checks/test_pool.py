@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +63,8 @@ def test_missing_pool_processes_are_a_warning_unless_one_is_being_replaced() -> 
         [one, *_] = [each for each in aged.processes.values() if each.parent == pid]
         replaced = replace(aged, processes={**aged.processes, one.pid: one._replace(age=1)})
         assert reported(check_children(replaced)) == (Level.OK, "2 of its 4 pool processes are running")
+        ended = replace(aged, processes={**aged.processes, one.pid: one._replace(is_zombie=True)})
+        assert reported(check_children(ended)) == (Level.OK, "1 of its 4 pool processes is running")
 
 
 def test_full_pool_is_ok() -> None:
@@ -74,27 +77,92 @@ def test_beats_and_commands_have_no_pool() -> None:
     assert list(check_children(running(*others))) == []
 
 
-def test_pool_processes_that_never_live_long_are_a_kill_loop() -> None:
-    with family(2) as pid:
-        found = running(snapshot(heartbeat(finished=0), state=state(pid=pid)))
-        level, detail = reported(check_kill_loop(older(found, pid, 600, 4)))
-    assert level is Level.CRITICAL
-    assert detail.startswith("none of its pool processes is older than 10 s, although it has run for 10 min")
+@pytest.mark.parametrize("written", ["replaced", "replacing"])
+@pytest.mark.parametrize("zombies", [False, True])
+def test_worker_without_pool_processes_is_healthy_while_celery_replaces_them(written: str, zombies: bool) -> None:
+    """The heartbeat may be older than the end of the pool process."""
+    now = time.monotonic()
+    since = None if written == "replaced" else now - 10
+    with family(0, code=ENDING.format(count=int(zombies))) as pid:
+        found = heartbeat(pool_processes=1, pool_starting=0, pool_unready_since=since)
+        replacing = (Level.OK, "its pool process is being replaced")
+        assert reported(check_children(running(snapshot(found, state=state(pid=pid))))) == replacing
+
+
+def test_worker_whose_pool_processes_are_not_replaced_is_critical() -> None:
+    with family(0) as pid:
+        found = heartbeat(pool_processes=0, pool_starting=0, pool_unready_since=time.monotonic() - 45)
+        [result] = check_children(running(snapshot(found, state=state(pid=pid))))
+    assert result.level is Level.CRITICAL
+    assert result.detail == "it has no pool process, and none was ready in the last 45s"
+
+
+def test_pool_processes_are_not_replaced_while_the_event_loop_hangs_so_that_their_absence_is_no_alarm() -> None:
+    """Another check reports the loop, and asks whether the broker is the cause."""
+    now = time.monotonic()
+    with family(0) as pid:
+        found = heartbeat(pool_processes=0, pool_starting=0, pool_unready_since=now - 45, loop=now - 40)
+        assert reported(check_children(running(snapshot(found, state=state(pid=pid)))))[0] is Level.OK
 
 
 @pytest.mark.parametrize(
-    ("main", "children", "says"),
+    ("zombies", "age", "level"), [(1, 600, Level.OK), (0, 5, Level.WARNING), (0, 600, Level.CRITICAL)]
+)
+def test_without_a_heartbeat_a_zombie_or_a_new_worker_is_no_alarm(zombies: int, age: float, level: Level) -> None:
+    with family(0, code=ENDING.format(count=zombies)) as pid:
+        found = snapshot(program=program(pool="prefork"), state=state(pid=pid, since=time.time() - age))
+        assert reported(check_children(running(found)))[0] is level
+
+
+def test_heartbeat_of_an_older_agent_does_not_prove_that_a_worker_has_lost_its_pool() -> None:
+    with family(0) as pid:
+        assert reported(check_children(running(snapshot(heartbeat(), state=state(pid=pid)))))[0] is Level.WARNING
+
+
+def kill_loop(found: ProjectSnapshot, main: int, children: float = 4) -> tuple[Level, str]:
+    return reported(check_kill_loop(older(found, main, 600, children)))
+
+
+def test_pool_processes_that_never_live_long_are_a_kill_loop() -> None:
+    with family(2) as pid:
+        level, detail = kill_loop(running(snapshot(heartbeat(finished=0), state=state(pid=pid))), pid)
+    assert level is Level.CRITICAL
+    assert detail == (
+        "none of its pool processes is older than 10 s, and none has run a task for 9m50s: "
+        "each exits or is killed as it starts"
+    )
+
+
+def test_pool_processes_that_never_become_ready_are_a_kill_loop_even_if_the_worker_has_worked_before() -> None:
+    found = heartbeat(pool_processes=2, pool_starting=2, pool_start_seconds=40, pool_unready_since=0)
+    found["pool_unready_since"] = found["written"] - 70
+    with family(2) as pid:
+        snapped = running(snapshot(found, state=state(pid=pid)))
+        assert kill_loop(snapped, pid)[0] is Level.CRITICAL
+        assert kill_loop(snapped, pid, children=39)[1].startswith("none of its pool processes is older than 40 s")
+        assert kill_loop(snapped, pid, children=41) == (Level.OK, "")
+
+
+@pytest.mark.parametrize(
+    ("children", "says"),
     [
-        (600, 300, {"finished": 0}),  # old enough
-        (30, 4, {"finished": 0}),  # has just started
-        (600, 4, {"finished": 7}),  # max_tasks_per_child
-        (600, 4, {"finished": 0, "busy": 1}),
+        (300, {"finished": 0}),  # old enough
+        (4, {"finished": 7}),  # max_tasks_per_child
+        (4, {"finished": 0, "busy": 1}),
+        (4, {"finished": 0, "phase": "disconnected"}),
+        (4, {"finished": 0, "pool_processes": 2, "pool_starting": 0}),
     ],
 )
-def test_other_young_pool_processes_are_no_kill_loop(main: float, children: float, says: dict[str, Any]) -> None:
+def test_other_young_pool_processes_are_no_kill_loop(children: float, says: dict[str, Any]) -> None:
     with family(2) as pid:
-        found = running(snapshot(heartbeat(**says), state=state(pid=pid)))
-        assert reported(check_kill_loop(older(found, pid, main, children))) == (Level.OK, "")
+        assert kill_loop(running(snapshot(heartbeat(**says), state=state(pid=pid))), pid, children) == (Level.OK, "")
+
+
+def test_worker_that_has_waited_for_its_broker_for_minutes_has_new_pool_processes() -> None:
+    now = time.monotonic()
+    with family(2) as pid:
+        found = snapshot(heartbeat(finished=0, started=now - 600, phase_since=now - 5), state=state(pid=pid))
+        assert kill_loop(running(found), pid) == (Level.OK, "")
 
 
 def test_kill_loop_is_not_reported_without_a_heartbeat() -> None:
