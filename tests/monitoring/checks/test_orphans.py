@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -58,6 +59,57 @@ def test_process_of_an_earlier_run_is_reported(launcher: Path) -> None:
         f"process {pid} of an earlier run is still running, without a process manager",
     )
     assert f"kill -TERM {pid}" in result.hint
+
+
+@pytest.fixture
+def module(tmp_path: Path) -> Path:
+    """Return a file with the path of Celery's main module, as the command line of `python -m celery` shows it."""
+    path = tmp_path / "celery" / "__main__.py"
+    path.parent.mkdir()
+    path.write_text(WAITING)
+    return path
+
+
+WORKER = ("-A", "mysite", "worker", "-n", "demo-celery@%h")
+RUN_DIRECTORY = "/var/lib/procman/demo/run/demo-celery"
+
+
+def test_worker_that_detached_itself_is_reported(module: Path) -> None:
+    started = {"PROCMAN_PROGRAM": "demo-celery", "PROCMAN_RUN_DIRECTORY": RUN_DIRECTORY}
+    with orphan(module, *WORKER, **started) as first, orphan(module, *WORKER, **started) as second:
+        found = running(snapshot(state=state(State.BACKOFF)))
+        if found.processes[first].parent != 1:
+            pytest.skip("on this machine another process than process 1 adopts orphans")
+        [result] = check_orphans(found)
+        assert result.level is Level.WARNING
+        assert result.detail.startswith(f"processes {first}, {second} are detached from the process manager")
+        kill, follow = result.hint.splitlines()
+        assert kill.endswith(f"kill -TERM {first} {second}")
+        pattern = shlex.split(follow)[-1]
+        matching = subprocess.run(["pgrep", "-f", "--", pattern], capture_output=True, text=True, check=True).stdout
+        assert {*matching.split()} == {str(first), str(second)}
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PROCMAN_PROGRAM": ""},
+        {"PROCMAN_PROGRAM": "demo-crop", "PROCMAN_RUN_DIRECTORY": RUN_DIRECTORY},
+        {"PROCMAN_PROGRAM": "demo-celery", "PROCMAN_RUN_DIRECTORY": "/home/anna/.local/state/procman/demo/run"},
+    ],
+    ids=["a unit of the administrator", "another program", "another scope"],
+)
+def test_worker_that_the_program_did_not_start_is_no_orphan(module: Path, environment: dict[str, str]) -> None:
+    with orphan(module, *WORKER, **environment):
+        assert reported(check_orphans(running(snapshot(state=state(State.BACKOFF))))) == (Level.OK, "")
+
+
+@pytest.mark.root("only root sees the programs of another user")
+def test_process_of_another_user_is_no_orphan(module: Path) -> None:
+    started = {"PROCMAN_PROGRAM": "demo-celery", "PROCMAN_RUN_DIRECTORY": RUN_DIRECTORY}
+    with orphan(module, *WORKER, **started):
+        own = snapshot(program=program(user="nobody"), state=state(State.BACKOFF))
+        assert reported(check_orphans(running(own))) == (Level.OK, "")
 
 
 def test_main_process_and_process_of_another_program_are_no_orphans(launcher: Path) -> None:
