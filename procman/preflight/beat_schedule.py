@@ -1,4 +1,4 @@
-"""PM74x: beat's scheduler, its schedule file, and other beats of the same app."""
+"""PM74x: beat's scheduler, its schedule file, other beats of the same app, and other health checks."""
 
 from __future__ import annotations
 
@@ -142,3 +142,15 @@ def beat_is_alone(preflight: PreflightFacts) -> Iterator[Result]:
         if preflight.host.manager.adoption:
             hint = f"Stop it and prevent its next start; {preflight.host.manager.adoption}."
         yield Result("PM746", preflight.of_kind(Kind.BEAT)[0].name, Level.WARNING, detail, hint)
+
+
+def beat_is_restarted_by_procman_only(preflight: PreflightFacts) -> Iterator[Result]:
+    """Yield PM747: beat may answer a ping that another health check asks for."""
+    for program, judged in _beats(preflight):
+        if judged.answers_ping and program.heal:
+            detail = (
+                "beat answers celery inspect ping (--enable-remote-control, or the app's beat_enable_remote_control), "
+                "and procman restarts an unhealthy beat: a health check that restarts it after a ping would interfere"
+            )
+            hint = f"Use the ping for alarms only, or set heal = false in [{program.key}]."
+            yield Result("PM747", program.name, Level.WARNING, detail, hint)

@@ -46,6 +46,7 @@ BEFORE: tuple[Check[PreflightFacts], ...] = (
     Check("PM744", "Only beat's user can write the schedule", beat_schedule.schedule_is_the_users),
     Check("PM745", "Beat can read its schedule", beat_schedule.schedule_can_be_read),
     Check("PM746", "No other beat of the app runs on this host", beat_schedule.beat_is_alone),
+    Check("PM747", "Only procman restarts beat", beat_schedule.beat_is_restarted_by_procman_only),
     Check("PM751", "The user can read the project's code", paths.project_is_reached),
     Check("PM752", "The user can write to every directory in writable_paths", paths.writable_paths_are_writable),
     Check("PM753", "The user can write wherever the app writes", paths.app_can_write),

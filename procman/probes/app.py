@@ -46,6 +46,8 @@ class Judged:
     scheduler_error: str = ""
     keeps_file: bool | None = None
     """Whether beat's scheduler keeps a schedule file; None: unknown, or not a beat."""
+    answers_ping: bool = False
+    """Whether beat answers `celery inspect ping` (`--enable-remote-control`)."""
 
 
 @dataclass(frozen=True)
@@ -177,4 +179,5 @@ def _judged(found: Mapping[str, Any]) -> Judged:
         **{name: masked(str(found.get(name) or "")) for name in texts},
         queues=None if found["queues"] is None else tuple(map(str, found["queues"])),
         keeps_file=found["keeps_file"],
+        answers_ping=bool(found.get("answers_ping")),
     )

@@ -34,6 +34,7 @@ def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
     """Return the errors in the arguments of `celery`, in Celery's own words, and what it parsed."""
     found = {"error": None, "queues_error": None, "pool_error": None}  # type: Dict[str, Any]
     found.update({"scheduler_error": None, "scheduler": None, "keeps_file": None, "queues": None})
+    found["answers_ping"] = False
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
@@ -46,6 +47,7 @@ def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
         found["queues_error"], found["queues"] = _queues(app, values)
     elif name == "beat":
         _look_at_scheduler(app, values, found)
+        found["answers_ping"] = _answers_ping(app, values)
     return found
 
 
@@ -131,6 +133,14 @@ def _look_at_scheduler(app: Any, values: Mapping[str, Any], found: Dict[str, Any
         found["keeps_file"] = issubclass(scheduler, importlib.import_module("celery.beat").PersistentScheduler)
     except Exception as error:
         found["scheduler_error"] = "%s: %s" % (type(error).__name__, error)
+
+
+def _answers_ping(app: Any, values: Mapping[str, Any]) -> bool:
+    # Since Celery 5.7; the option, which may also come from the environment, overrides the setting.
+    if "remote_control" not in values:
+        return False
+    enabled = values["remote_control"]
+    return bool(app.conf.beat_enable_remote_control if enabled is None else enabled)
 
 
 # The paths that the app writes to ------------------------------------------------------------------------------------

@@ -133,6 +133,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM744", WARNING, lambda each: replace(each, schedule=Schedule({SCHEDULE: place(mode=0o666)}, "")), "pickle"),
     ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "start a new one"),
     ("PM746", WARNING, host(beats=(OTHER_BEAT,)), "process 17"),
+    ("PM747", WARNING, judged("site-celery-beat", answers_ping=True), "answers celery inspect ping"),
     ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "www-data cannot enter and read /opt/site"),
     ("PM752", CRITICAL, at("/srv/media", missing()), "www-data cannot find /srv/media"),
     ("PM752", CRITICAL, at("/srv/media", place(writable=False)), "cannot write to /srv/media"),
@@ -327,3 +328,8 @@ def test_time_limit_of_the_program_overrides_that_of_the_app() -> None:
 def test_programs_that_run_as_root_are_a_warning() -> None:
     before = replace(valid(), runs_as_root=True, asked=())
     assert [(each.code, each.level) for each in complaints(before) if each.code == "PM716"] == [("PM716", WARNING)]
+
+
+def test_ping_of_a_beat_that_procman_does_not_heal_is_no_problem() -> None:
+    before = valid(text=TOML.replace("[beat]", "[beat]\nheal = false"))
+    assert complaints(judged("site-celery-beat", answers_ping=True)(before)) == []

@@ -62,6 +62,28 @@ def test_command_lines_on_every_celery(celery_environment: CeleryEnvironment, tm
     assert written["broker processed_folder"] == str(tmp_path / "broker/processed")
 
 
+def test_beat_that_answers_celerys_own_ping_is_noticed(celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
+    has_option = celery_environment.spec is CELERY_5_7
+    make_project(tmp_path, "CELERY_BEAT_ENABLE_REMOTE_CONTROL = True")
+    beat = ["-A", "site1", "beat"]
+    commands = {"setting": beat}
+    if has_option:
+        commands["option"] = [*beat, "--no-enable-remote-control"]
+    found = check(celery_environment.python, tmp_path, "site1", commands)["commands"]
+    assert [found[name]["error"] for name in commands] == [None] * len(commands)
+    assert found["setting"]["answers_ping"] is has_option
+    make_project(tmp_path, "")
+    commands = {"unset": beat}
+    if has_option:
+        commands["option"] = [*beat, "--enable-remote-control"]
+    answers = check(celery_environment.python, tmp_path, "site1", commands)["commands"]
+    assert {name: each["answers_ping"] for name, each in answers.items()} == (
+        {"unset": False, "option": True} if has_option else {"unset": False}
+    )
+    if has_option:
+        assert found["option"]["answers_ping"] is False
+
+
 @pytest.fixture(scope="module")
 def python() -> Path:
     environment = environment_of(CELERY_5_7)
