@@ -59,13 +59,14 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     controller = controller_of(manifest)
     answer = Background(lambda: controller.states(programs))
     # Imports and the comparison of files go on while the process manager prepares its answer.
-    from procman.monitoring.checks.quick import check_lightly
+    from procman.monitoring.checks.quick import check_lightly, with_restarts
     from procman.monitoring.program_view import program_snapshots
 
     found = tuple(differences(manifest))
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, time.time())
     snapshots = program_snapshots(manifest, programs, answer.result())
+    results = map(with_restarts, snapshots, check_lightly(snapshots))
     return ProjectStatus(
         manifest=manifest,
         generation=installed.generation.number,
@@ -74,7 +75,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
             ProgramStatus(
                 each.program, each.state, result, each.restart_due, each.is_started, holds.get(each.program.name)
             )
-            for each, result in zip(snapshots, check_lightly(snapshots), strict=True)
+            for each, result in zip(snapshots, results, strict=True)
         ),
         differences=found,
         pending=tuple(f"{each.action.value} {each.program.name}" for each in installed.pending.activations)

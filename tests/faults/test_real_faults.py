@@ -266,7 +266,7 @@ def test_pool_whose_processes_exit_is_restarted_up_to_the_limit_and_then_only_re
     (faulty.product.data / "catmaid-dying-is-dying").unlink()
     faulty.product.send("echo", 399, queue="dying")
     eventually(lambda: faulty.product.counted("finished")[399] == 1, "it takes messages once it can", PATIENCE)
-    # Its many restarts are reported for an hour.
+    # Its many restarts are still reported.
     eventually(lambda: faulty.level("dying", "PM200") == "OK", "it is healthy again without a restart", PATIENCE)
     assert faulty.pid("dying") == pid
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from procman.agent.verdict import AT_WORK
+from procman.host.process import started
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.heartbeat import of_verdict
 from procman.monitoring.checks.inputs import ProgramSnapshot
+from procman.monitoring.checks.main_process import RESTARTS, of_restarts
 from procman.monitoring.checks.pool import lacks_pool, no_pool
 from procman.monitoring.checks.process_state import check_processes
 
@@ -35,6 +38,16 @@ def _worst(snapshot: ProgramSnapshot, process: Result) -> Result:
         # The last result has the most useful detail.
         worst = found[-1]
     return worst._replace(values=process.values)
+
+
+def with_restarts(snapshot: ProgramSnapshot, result: Result) -> Result:
+    """Return PM103 in place of the OK `result` of a program that keeps being restarted."""
+    restarts = snapshot.state.restarts or 0
+    if restarts < RESTARTS or result.level is not Level.OK:
+        return result
+    since = started(snapshot.state.pid or 0)
+    repeated = None if since is None else of_restarts(snapshot, restarts, time.time() - since)
+    return repeated._replace(values=result.values) if repeated and repeated.level is not Level.OK else result
 
 
 def most_severe(results: Sequence[Result]) -> Result:
