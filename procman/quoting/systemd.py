@@ -1,8 +1,9 @@
 """Quote values so that systemd reads them back exactly, by the rules of each kind of directive, or refuse them (S1).
 
-The rules are those of systemd 252, tested with its own parser (tests/read_by_systemd.py). `%` starts a specifier nearly
-everywhere. Commands and variables are split and unescaped as in a shell; so are lists of paths, but without the escape
-`\\n`. A single path is read verbatim, including quotes, and a backslash at its end would continue the line.
+The rules are those of systemd 252 to 262, tested with their own parsers (tests/read_by_systemd.py). `%` starts a
+specifier nearly everywhere. Commands and variables are split and unescaped as in a shell; so are lists of paths, but
+without the escape `\\n`. A single path is read verbatim, including quotes, and a backslash at its end would continue
+the line.
 """
 
 from __future__ import annotations
@@ -63,16 +64,15 @@ def systemd_paths(values: Iterable[object]) -> Encoded:
 
 def systemd_bound_paths(values: Iterable[object]) -> Encoded:
     """Return the paths `values` for `BindPaths`, each bound to the same path."""
-    # In quotes, because a colon would separate source and destination.
-    return Encoded(" ".join(_in_quotes(_absolute(value)) for value in values))
+    return Encoded(" ".join(_bound(_absolute(value)) for value in values))
 
 
 def systemd_command(argv: tuple[str, ...]) -> Encoded:
     """Return `argv` for `ExecStart`; the first word is the absolute path of a program."""
     program, *arguments = argv
     _absolute(program)
-    if re.search(r"[\"'\\]", program):
-        raise refusal(program, "systemd does not support a quote or a backslash in the path of a program")
+    if re.search(r"[\"'\\*?\[]", program):
+        raise refusal(program, "systemd does not support quotes, backslashes or any of *?[ in the path of a program")
     return Encoded(" ".join([_quoted(program), *(_quoted(word).replace("$", "$$") for word in arguments)]))
 
 
@@ -108,6 +108,12 @@ def _quoted(value: object) -> str:
 def _in_quotes(value: object) -> str:
     escaped = comment(value).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{escaped}"'
+
+
+def _bound(path: str) -> str:
+    # For systemd 262, a bare colon separates source and destination even in quotes, and no quote can be escaped.
+    escaped = comment(path).replace("\\", "\\\\").replace(":", "\\:").replace("%", "%%")
+    return '"' + escaped.replace('"', '"\'"\'"') + '"'
 
 
 def _absolute(value: object, prefixes: str = "") -> str:

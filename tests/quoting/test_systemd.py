@@ -91,7 +91,7 @@ def test_path_of_a_program_is_read_back_or_refused(programs: list[str]) -> None:
         try:
             units[f"u{number}.service"] = f"[Service]\nExecStart={quoting.systemd_command((path, 'a'))}\n"
         except ProcmanError:
-            assert unprintable(value) or set(value) & set("\"'\\")
+            assert unprintable(value) or set(value) & set("\"'\\*?[")
         else:
             desired[f"u{number}.service"] = [path, "a"]
     assert {name: _verbatim_command(unit) for name, unit in read_units(units).items()} == desired
@@ -148,7 +148,8 @@ def test_environment_file_that_systemd_would_read_as_a_pattern_is_refused(value:
 
 
 @pytest.mark.parametrize(
-    "program", ["python", "@/bin/true", "-/bin/true", "!/bin/true", "/bin/a'b", '/bin/a"b', "/bin/a\\b"]
+    "program",
+    ["python", "@/bin/true", "-/bin/true", "!/bin/true", "/bin/a'b", '/bin/a"b', "/bin/a\\b", "/bin/a*b", "/a?", "/[a"],
 )
 def test_program_that_systemd_could_not_start_is_refused(program: str) -> None:
     with pytest.raises(ProcmanError):
@@ -159,6 +160,10 @@ def test_program_that_systemd_could_not_start_is_refused(program: str) -> None:
 def test_words_that_could_mean_something_else_are_refused(value: str) -> None:
     with pytest.raises(ProcmanError):
         quoting.systemd_words(value)
+
+
+def test_bound_path_is_quoted_as_systemd_262_needs_it() -> None:
+    assert quoting.systemd_bound_paths(["/srv/a:b", '/srv/c"d']) == """"/srv/a\\:b" "/srv/c"'"'"d\""""
 
 
 def test_words_and_amounts_are_unchanged() -> None:

@@ -14,9 +14,9 @@ BACKEND = Backend(
     # Characters that cannot be escaped in WorkingDirectory=, in the program of ExecStart= and in EnvironmentFile=.
     rules=(
         _path("project.directory", r"\\$", "a backslash at the end"),
-        _path("project.virtualenv", r"[\"'\\]", "a quote or a backslash"),
+        _path("project.virtualenv", r"[\"'\\*?\[]", "a quote, a backslash, *, ? or ["),
         _path("project.environment_file", r"[*?\[]|\\$", "*, ? or [, or a backslash at the end,"),
-        _path("health.procman", r"[\"'\\]", "a quote or a backslash"),
+        _path("health.procman", r"[\"'\\*?\[]", "a quote, a backslash, *, ? or ["),
     ),
     watcher=Watcher.TIMER,
     identity=(),
