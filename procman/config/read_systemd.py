@@ -6,7 +6,7 @@ import re
 
 from procman.config import keys
 from procman.config.document import Document, did_you_mean
-from procman.config.systemd_directives import FREE, RESERVED, Directive
+from procman.config.systemd_directives import FREE, RESERVED, VALUES_SINCE, Directive
 from procman.model import Scope
 from procman.project import Project, SystemdSettings
 from procman.quoting import unprintable
@@ -33,15 +33,16 @@ def check_directives(document: Document, project: Project) -> None:
     tables = {"systemd.directives": project.systemd.directives}
     tables |= {f"{program.key}.systemd": program.systemd_directives for program in project.programs}
     for where, table in tables.items():
-        for directive in (FREE[name] for name in table):
-            objection = _objection(directive, project)
+        for name, values in table.items():
+            objection = _objection(FREE[name], values, project)
             if objection:
-                document.add_problem(f"{where}.{directive.name}", objection)
+                document.add_problem(f"{where}.{name}", objection)
 
 
-def _objection(directive: Directive, project: Project) -> str | None:
-    if directive.since > project.systemd.minimum_version:
-        return f"requires systemd {directive.since}: set minimum_version = {directive.since} in [systemd], or remove it"
+def _objection(directive: Directive, values: tuple[str, ...], project: Project) -> str | None:
+    since = max(directive.since, *(VALUES_SINCE.get((directive.name, value), 0) for value in values), 0)
+    if since > project.systemd.minimum_version:
+        return f"requires systemd {since}: set minimum_version = {since} in [systemd], or remove it"
     if project.scope is Scope.USER and not directive.user:
         return 'not possible with scope = "user": only the systemd of the host supports it'
     return None

@@ -108,6 +108,9 @@ _OWN = (
 FREE = {directive.name: directive for directive in _FREE}
 """Directives that procman.toml may set."""
 
+VALUES_SINCE = {("PrivateTmp", "disconnected"): 257}
+"""Values that are newer than their directive, with the first version of systemd that knows them."""
+
 WRITTEN = {directive.name: directive for directive in _OWN}
 """Directives that only procman writes."""
 
@@ -141,6 +144,7 @@ RESERVED = {
     "NotifyAccess": "only the main process may send notifications, not the tasks",
     "OOMPolicy": "a pool process that runs out of memory must not stop its worker",
     "PartOf": "the project's target stops and restarts all its programs",
+    "PrivatePIDs": "it hides the program's real process ID, without which its health is unknown",
     "Restart": "a worker that exits must be restarted, whatever its exit status",
     "RestartMaxDelaySec": "programs must start soon after an outage of the database, and none may end as failed",
     "RestartSec": "an outage of the database must not leave programs failed",

@@ -106,6 +106,18 @@ def test_directive_newer_than_minimum_version_is_refused(tmp_path: Path) -> None
     assert read(tmp_path, rest=rest + "[systemd]\nminimum_version = 253\n").systemd.minimum_version == 253
 
 
+def test_value_newer_than_minimum_version_is_refused(tmp_path: Path) -> None:
+    rest = '[systemd.directives]\nPrivateTmp = "disconnected"\n'
+    assert "requires systemd 257: set minimum_version = 257 in [systemd]" in problems(tmp_path, rest=rest)
+    assert read(tmp_path, rest=rest + "[systemd]\nminimum_version = 257\n").programs
+
+
+def test_private_pids_are_refused_with_the_reason(tmp_path: Path) -> None:
+    assert "cannot be set: it hides the program's real process ID" in problems(
+        tmp_path, rest="[systemd.directives]\nPrivatePIDs = true\n"
+    )
+
+
 def test_directive_that_a_users_systemd_does_not_support_is_refused_in_user_scope(tmp_path: Path) -> None:
     rest = "[systemd.directives]\nPrivateTmp = true\nRestrictRealtime = true\n"
     found = problems(tmp_path, rest=rest, project='backend = "systemd"\nscope = "user"')

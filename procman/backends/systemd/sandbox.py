@@ -31,6 +31,7 @@ _PATH_LISTS = {name for name, directive in KNOWN.items() if directive.value is V
 """Lists to which every line adds: a value in procman.toml extends the profile and does not replace it."""
 
 _YES = ("yes",)
+_DISCONNECTED = ("disconnected",)
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,9 @@ def _rules(project: Project, program: Program) -> Iterator[Rule]:
         ("strict",),
     )
     yield _home_rule(project, program)
-    if _uses_tmp(project, program):
+    if _asked(project, program).get("PrivateTmp") == _DISCONNECTED:
+        yield Rule("PrivateTmp", "A /tmp and /var/tmp of its own, in memory and emptied at stop.", _DISCONNECTED)
+    elif _uses_tmp(project, program):
         yield Rule(
             "PrivateTmp",
             "The host's /tmp, because a path of the project is in it. Move that path elsewhere to get a private /tmp.",
@@ -266,7 +269,7 @@ def _in_homes(project: Project, program: Program) -> list[Path]:
 
 def _uses_tmp(project: Project, program: Program) -> bool:
     # Without a private /tmp, the host's must be writable: Celery does not start without a temporary directory.
-    relaxed = _asked(project, program).get("PrivateTmp", _YES) != _YES
+    relaxed = _asked(project, program).get("PrivateTmp", _YES) not in (_YES, _DISCONNECTED)
     return relaxed or any(_below(path, TEMPORARY) for path in _read(project, program))
 
 

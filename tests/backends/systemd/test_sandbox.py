@@ -39,7 +39,7 @@ def test_exposure_is_within_its_bound(tmp_path: Path, name: str, sandbox: str, b
 
 
 def test_exposure_without_a_sandbox_is_what_a_plain_unit_has(tmp_path: Path) -> None:
-    assert not is_exposed_at_most(90, units_of(project(systemd='sandbox = "off"'))[UNIT], tmp_path)
+    assert not is_exposed_at_most(89, units_of(project(systemd='sandbox = "off"'))[UNIT], tmp_path)
 
 
 @pytest.mark.parametrize(("version", "bound"), [(240, 27), (247, 20), (257, 20)])
@@ -89,6 +89,13 @@ def test_tmp_of_the_host_stays_writable_without_a_private_one() -> None:
     unit = unit_of(project(rest="[worker.celery.systemd]\nPrivateTmp = false\n"))
     assert unit["PrivateTmp"] == ["no"]
     assert unit["ReadWritePaths"] == ["/tmp /var/tmp"]
+
+
+def test_disconnected_tmp_is_private() -> None:
+    asked = 'minimum_version = 257\n[systemd.directives]\nPrivateTmp = "disconnected"'
+    text = units_of(project(systemd=asked))[UNIT]
+    assert "# A /tmp and /var/tmp of its own, in memory and emptied at stop.\nPrivateTmp=disconnected\n" in text
+    assert "ReadWritePaths" not in directives_of(text)
 
 
 def at_home(systemd: str, more: str = "") -> Project:
