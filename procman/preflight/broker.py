@@ -7,24 +7,11 @@ from collections.abc import Iterator
 
 from procman.model import Kind, Level, Result, Scope
 from procman.preflight.inputs import AppAnswer, PreflightFacts
-from procman.probes.broker import BrokerFacts
+from procman.probes.broker import TROUBLES, BrokerFacts
 
 IN_ONE_PROCESS = ("memory", "in-memory", "kombu.transport.memory")
 FOR_DEVELOPMENT = ("filesystem", "kombu.transport.filesystem")
 
-TROUBLES = {
-    "refused": "nothing listens there",
-    "dns": "the host name cannot be resolved",
-    "password": "it rejects the user or password",
-    "vhost": "the virtual host does not exist, or this user has no access to it",
-    "timeout": "it does not answer in time",
-    "unreachable": "no route to its host",
-    "closed": "it closed the connection: the server there is probably not this kind of broker",
-    "tls": "the TLS connection failed",
-    "module": "its client library is missing",
-    "settings": "its URL is invalid",
-    "transport": "kombu has no transport of this name",
-}
 LOOK = "Check the broker and the app's broker settings, then run this again."
 
 

@@ -16,6 +16,21 @@ TIMEOUT_SECONDS = 15.0
 KILLED_AFTER_SECONDS = 3.0
 """How much later the whole probe is killed if it has not exited by itself."""
 
+TROUBLES = {
+    "refused": "nothing listens there",
+    "dns": "the host name cannot be resolved",
+    "password": "it rejects the user or password",
+    "vhost": "the virtual host does not exist, or this user has no access to it",
+    "timeout": "it does not answer in time",
+    "unreachable": "no route to its host",
+    "closed": "it closed the connection: the server there is probably not this kind of broker",
+    "tls": "the TLS connection failed",
+    "module": "its client library is missing",
+    "settings": "its URL is invalid",
+    "transport": "kombu has no transport of this name",
+}
+"""What is wrong with the broker, by the kind of trouble; other kinds need its own message."""
+
 REMEDIES = {
     "refused": "Start the broker, or correct the host and port in the app's broker URL.",
     "dns": "Correct the host name in the app's broker URL, or name resolution on this host: getent hosts NAME",

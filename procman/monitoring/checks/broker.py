@@ -42,18 +42,21 @@ def check_reachable(running: ProjectSnapshot) -> Iterator[Result]:
 
 
 def _reached(facts: BrokerFacts) -> Result:
+    # Here, so that health without a probe does not load it.
+    from procman.probes.broker import TROUBLES
+
     if facts.reachable is None:
         return Result("PM501", None, Level.UNKNOWN, f"cannot query the broker: {facts.detail}", facts.remedy)
     if facts.reachable or facts.trouble in CREDENTIALS:
-        return Result("PM501", None, Level.OK, f"the broker at {facts.url} answers", "", {"broker_up": 1.0})
-    reasons = {
-        "dns": "the host name cannot be resolved",
-        "timeout": "it does not answer",
-        "refused": "nothing listens there",
-    }
-    reason = reasons.get(facts.trouble, "no connection")
-    detail = f"cannot connect to the broker at {facts.url}: {reason} ({facts.detail})"
+        return Result("PM501", None, Level.OK, f"{_named(facts)} answers", "", {"broker_up": 1.0})
+    reason = TROUBLES.get(facts.trouble, "no connection")
+    detail = f"cannot connect to {_named(facts)}: {reason} ({facts.detail})"
     return Result("PM501", None, Level.CRITICAL, detail, facts.remedy, {"broker_up": 0.0})
+
+
+def _named(facts: BrokerFacts) -> str:
+    """Return the broker with its URL, which kombu can only show if it has loaded the transport."""
+    return f"the broker at {facts.url}" if facts.url else "the broker"
 
 
 def _reported_by_workers(running: ProjectSnapshot) -> Iterator[Result]:
@@ -74,7 +77,7 @@ def check_credentials(running: ProjectSnapshot) -> Iterator[Result]:
         yield Result("PM502", None, Level.OK, "")
         return
     refused = "user or password" if facts.trouble == "password" else "virtual host"
-    detail = f"the broker at {facts.url} refuses the {refused} of the app ({facts.detail})"
+    detail = f"{_named(facts)} refuses the {refused} of the app ({facts.detail})"
     yield Result("PM502", None, Level.CRITICAL, detail, facts.remedy)
 
 

@@ -40,6 +40,12 @@ def facts(**changed: Any) -> BrokerFacts:
             Level.CRITICAL,
             f"cannot connect to the broker at {URL}: the host name cannot be resolved (Name or service not known)",
         ),
+        # kombu cannot show the URL without the transport.
+        (
+            facts(reachable=False, trouble="module", detail="no module named redis", url=""),
+            Level.CRITICAL,
+            "cannot connect to the broker: its client library is missing (no module named redis)",
+        ),
         # That is PM502.
         (facts(reachable=False, trouble="password"), Level.OK, f"the broker at {URL} answers"),
         (
