@@ -18,7 +18,7 @@ from procman.init.app_answers import take_facts
 from procman.init.draft import Discovery, Draft, keys_of
 from procman.init.health_key import set_watcher
 from procman.init.import_supervisor import read_existing
-from procman.init.scan_host import choose_supervisord, main_file_of, main_files
+from procman.init.scan_host import choose_supervisord, main_file_of, main_files, set_systemd_version
 from procman.init.scan_project import find_project
 from procman.init.write_toml import text_of
 from procman.model import BackendName, Scope
@@ -93,6 +93,7 @@ def init(
     if facts:
         take_facts(draft, facts, scope, root)
     choose_supervisord(draft, scope, mains, root, reader)
+    set_systemd_version(draft, root)
     set_watcher(draft, scope)
     return _report(draft, scope, adopts)
 

@@ -11,9 +11,10 @@ from procman.backends.supervisor.configuration.main_file import MainFile, read_m
 from procman.backends.supervisor.embedded import own_command
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
-from procman.host.systemd_host import BOOTED
+from procman.host.systemd_host import BOOTED, version
 from procman.init.draft import Draft
 from procman.model import Scope
+from procman.project import OLDEST_SYSTEMD
 
 
 def main_files(paths: Iterable[Path], draft: Draft) -> list[MainFile]:
@@ -73,10 +74,25 @@ def _use(draft: Draft, main: MainFile, include: str) -> None:
 def _start_at_boot(draft: Draft, scope: Scope, root: Path) -> None:
     """Name procman's own supervisord for a unit, if a systemd runs that can start it at boot."""
     command = own_command()
-    if command is None or not (root / BOOTED.relative_to("/")).is_dir():
+    if command is None or not _runs_systemd(root):
         return
     problems = trust_problems(command, {0}) if scope is Scope.SYSTEM else []
     if problems:
         draft.warn(f"systemd will not start supervisord at boot, because other users can modify it: {problems[0]}")
     else:
         draft.put("supervisor", "supervisord", command, "systemd starts it at boot.")
+
+
+def set_systemd_version(draft: Draft, root: Path) -> None:
+    """Put the version of this host's systemd into `draft`, so that units can use all its directives."""
+    try:
+        found = version() if _runs_systemd(root) else 0
+    except ProcmanError:
+        return
+    if found >= OLDEST_SYSTEMD:
+        remark = 'This is the version of this host. It takes effect with backend = "systemd".'
+        draft.put("systemd", "minimum_version", found, remark)
+
+
+def _runs_systemd(root: Path) -> bool:
+    return (root / BOOTED.relative_to("/")).is_dir()

@@ -14,6 +14,7 @@ from procman.init.scan_host import (
     choose_supervisord,
     main_file_of,
     main_files,
+    set_systemd_version,
 )
 from procman.model import Scope
 
@@ -62,6 +63,20 @@ def test_systemd_starts_procmans_own_supervisord(tmp_path: Path, monkeypatch: py
     draft = choose(tmp_path)
     assert draft.tables["supervisor"] == {"mode": "embedded"}
     assert any("every user can write to it" in warning for warning in draft.warnings)
+
+
+@pytest.mark.parametrize(("version", "written"), [(257, 257), (240, 240), (239, None)])
+def test_version_of_a_running_systemd_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, written: int | None
+) -> None:
+    monkeypatch.setattr(scan_host, "version", lambda: version)
+    draft = Draft()
+    set_systemd_version(draft, tmp_path)
+    assert draft.tables == {}, "systemd is not running"
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
+    set_systemd_version(draft, tmp_path)
+    assert draft.get("systemd", "minimum_version") == written
+    assert draft.fill_in == {}
 
 
 def test_supervisord_without_include_pattern_is_skipped_with_the_reason(tmp_path: Path) -> None:
