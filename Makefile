@@ -5,6 +5,7 @@
 PYTHON = python3
 TESTS =
 AT_ONCE = 4
+SUITE =
 
 VIRTUALENV = .venv
 BIN = $(VIRTUALENV)/bin
@@ -37,6 +38,10 @@ lint: $(READY) ## check style, types, and the words of pages, messages and test 
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.check_words
 
+test-trixie: $(READY) packages ## run the tests of booted hosts on Debian 13, and those of unit files with sid too (needs root)
+	PROCMAN_HOST_SUITE=trixie $(PYTEST) $(or $(TESTS),tests/host)
+	$(BIN)/python -m tests.host.parsers sid
+
 chaos: $(READY) packages ## interrupt an install at every system call instead of a sample
 	$(PYTEST) -m chaos $(TESTS)
 
@@ -49,8 +54,8 @@ demo: $(READY) ## run a Django project under supervisord, and restart its worker
 demo-stop: ## stop the demo and remove its files
 	sh demo/stop.sh $(CURDIR)/$(BIN)/procman $(DEMO)
 
-host: $(READY) ## open a shell in a booted, disposable Debian (needs root)
-	$(BIN)/python -m tests.host
+host: $(READY) ## open a shell in a booted, disposable Debian, with SUITE=trixie Debian 13 (needs root)
+	PROCMAN_HOST_SUITE=$(SUITE) $(BIN)/python -m tests.host
 
 bench: $(READY) ## compare procman with supervisorctl and a ping, and measure planning by the number of programs
 	$(BIN)/python -m benchmarks.status
@@ -83,4 +88,4 @@ $(READY): setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-.PHONY: help test unit coverage lint chaos soak demo demo-stop host bench release docs site units clean packages
+.PHONY: help test test-trixie unit coverage lint chaos soak demo demo-stop host bench release docs site units clean packages

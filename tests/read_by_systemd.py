@@ -53,6 +53,7 @@ def _ask(units: Path) -> str:
         "XDG_RUNTIME_DIR": str(runtime),
         "HOME": str(runtime),
         "SYSTEMD_LOG_TARGET": "console",
+        "SYSTEMD_UTF8": "0",  # otherwise systemd 257 draws the arrows of its dump
     }
     done = subprocess.run(words, env=environment, capture_output=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")

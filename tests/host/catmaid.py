@@ -50,7 +50,7 @@ def install_procman(host: Host) -> None:
     setup = configparser.ConfigParser()
     setup.read(REPOSITORY / "setup.cfg")
     needed = [line for line in setup["options"]["install_requires"].splitlines() if line]
-    _install(host, "/opt/procman", wheelhouse(needed), str(build_wheel(REPOSITORY)))
+    _install(host, "/opt/procman", wheelhouse(needed, suite=host.suite), str(build_wheel(REPOSITORY, suite=host.suite)))
     host.run("ln -s /opt/procman/bin/procman /usr/local/bin/procman")
 
 
@@ -62,7 +62,7 @@ def install_project(host: Host, more: Sequence[str] = ()) -> None:
     projects = host.path(PROJECTS)
     shutil.copytree(REPOSITORY / "demo", projects, ignore=shutil.ignore_patterns("__pycache__", "var"))
     shutil.copytree(EXERCISE, projects / "exercise", ignore=shutil.ignore_patterns("__pycache__"))
-    wheels = wheelhouse([*REQUIREMENTS, *more])
+    wheels = wheelhouse([*REQUIREMENTS, *more], suite=host.suite)
     _install(host, VIRTUALENV, wheels, *(wheel.name.partition("-")[0] for wheel in sorted(wheels.glob("*.whl"))))
     # In one call: each rabbitmqctl takes seconds.
     host.write("/etc/rabbitmq/definitions.json", json.dumps(ACCOUNT), mode=0o600, owner="rabbitmq")

@@ -32,6 +32,17 @@ exec "$@"
 """
 """Run a command where the host is to be."""
 
+_UNIFY = """
+if [ "$(stat --file-system --format=%T /sys/fs/cgroup)" != cgroup2fs ]; then
+    umount --recursive /sys/fs/cgroup
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+fi
+exec "$@"
+"""
+
+UNIFIED = ("unshare", "--mount", "sh", "-c", _UNIFY, "unified")
+"""A prefix for a command that sees cgroups v2 only: systemd 258 and later refuse to run on a machine with v1."""
+
 
 def name_for_this_process(number: int) -> str:
     """Return the name of the control groups of host `number` of this process."""

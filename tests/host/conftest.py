@@ -7,8 +7,9 @@ import os
 import platform
 import signal
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,7 @@ from .catmaid import REPOSITORY, install_procman, install_project
 from .machine import Host
 from .overlay import HostError
 from .projects import catmaid, debian, fenced, own
+from .roots import SUITE
 
 __all__ = ["catmaid", "debian", "fenced", "own"]
 
@@ -53,6 +55,8 @@ def _rank(item: pytest.Item) -> int:
 
 
 def _group(item: pytest.Item) -> str:
+    if item.path.stem == "test_trixie":
+        return "trixie host"
     if "host" not in getattr(item, "fixturenames", ()):
         return "own host"
     return "last host" if item.path.stem in LAST else "host"
@@ -63,7 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests below this directory, and skip them if they cannot run.
 
     Tests that share a host run on one worker of pytest-xdist. The last files share a second host, which boots in
-    seconds: on a single host, the tests of this directory would take longer than all other tests.
+    seconds: on a single host, the tests of this directory would take longer than all other tests. So does the host of
+    test_trixie.py.
     """
     reason = _reason_to_skip()
     items.sort(key=_rank)
@@ -75,19 +80,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
-@pytest.fixture(scope="session")
-def host() -> Iterator[Host]:
-    """A booted host. If it does not boot, the tests are skipped with the reason, or fail if CI=true."""
+def skip_without_host(error: HostError) -> NoReturn:
+    """Skip the test with the reason, or fail it if CI=true."""
+    if os.environ.get("CI") == "true":
+        raise error
+    pytest.skip(f"no host can be booted here: {error}")
+
+
+@contextmanager
+def booted(suite: str = SUITE) -> Iterator[Host]:
+    """Boot a host, or skip the tests that need it."""
     if "PYTEST_XDIST_WORKER" in os.environ:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     with ExitStack() as stack:
         try:
-            booted = stack.enter_context(Host())
+            host = stack.enter_context(Host(suite=suite))
         except HostError as error:
-            if os.environ.get("CI") == "true":
-                raise
-            pytest.skip(f"no host can be booted here: {error}")
-        yield booted
+            skip_without_host(error)
+        yield host
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[Host]:
+    """A booted host of the suite that this run of the tests is for."""
+    with booted() as host:
+        yield host
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A disposable Debian host: a booted systemd with RabbitMQ, in an overlay of this machine's root.
+"""A disposable Debian host: a booted systemd with RabbitMQ, in an overlay of this machine's root or of another one.
 
     with Host() as host:
         host.run("systemctl status rabbitmq-server")
@@ -20,9 +20,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TypeVar
 
-from . import cgroups
+from . import cgroups, roots
+from .cache import OWN, WHEELS
 from .overlay import TREE, HostError, Overlay, child_of, follow
-from .packages import PACKAGES, WHEELS, layer
+from .packages import PACKAGES, layer
+from .roots import SUITE
 
 T = TypeVar("T")
 
@@ -60,12 +62,17 @@ class Host:
 
     Only `services` start at boot: Debian's supervisor is installed, but a test has to start it. Without RabbitMQ, a
     host boots in a second or two. `packages` are the Debian packages to install; each different list needs its own
-    layer (see packages.py).
+    layer (see packages.py). `suite` is the release of Debian (see roots.py).
     """
 
     def __init__(
-        self, services: Sequence[str] = SERVICES, packages: Sequence[str] = PACKAGES, boot_timeout: float = 120
+        self,
+        services: Sequence[str] = SERVICES,
+        packages: Sequence[str] = PACKAGES,
+        boot_timeout: float = 120,
+        suite: str = SUITE,
     ) -> None:
+        self.suite = suite
         self._services = services
         self._packages = packages
         self._boot_timeout = boot_timeout
@@ -78,7 +85,9 @@ class Host:
     def __enter__(self) -> Host:
         with ExitStack() as undo:
             self._console = undo.enter_context(tempfile.TemporaryFile("a+b"))
-            self._overlay = undo.enter_context(Overlay(layer(self._packages), bind=[WHEELS]))
+            self._overlay = undo.enter_context(
+                Overlay(layer(self._packages, self.suite), bind=[WHEELS], root=roots.made(self.suite))
+            )
             undo.callback(self._reap)
             for service in self._services:
                 self._overlay.run(["systemctl", "--quiet", "enable", service], {"SYSTEMD_OFFLINE": "1"})
@@ -99,7 +108,8 @@ class Host:
             *("--machine=procman-host", "--register=no", "--keep-unit", "--private-network", "--link-journal=no"),
             *("--console=pipe", "--boot", "systemd.unit=multi-user.target"),
         ]
-        inside = self._overlay.entering(["sh", "-c", cgroups.ENTER, "enter", *nspawn])
+        unified = () if self.suite == OWN else cgroups.UNIFIED
+        inside = self._overlay.entering(["sh", "-c", cgroups.ENTER, "enter", *unified, *nspawn])
         self._nspawn = subprocess.Popen(
             [*cgroups.scope(self._overlay.name), "sh", "-c", cgroups.DIVIDE, "divide", *inside],
             env={**os.environ, "HOST_GROUPS": " ".join(map(str, cgroups.groups(self._overlay.name)))},

@@ -1,4 +1,4 @@
-"""A private, writable view of this machine's root, which ends with the process that opened it.
+"""A private, writable view of this machine's root or of another one, which ends with the process that opened it.
 
 It depends on one process, the holder: process 1 of a PID namespace with its own mount namespace, which reads a pipe
 that only this process can write to. When this process closes the pipe or ends in any way, the holder exits, and the
@@ -28,13 +28,18 @@ UPPER = "/run/upper"
 
 HOLD = """
 set -eu
-name=$1 layer=$2; shift 2
+name=$1 root=$2 layer=$3; shift 3
 resolver=$(cat /etc/resolv.conf || true)  # it may be a link to somewhere below /run
 # Not on the machine's own file system: an overlay refuses layers that lie inside one another.
 mount -t tmpfs -o mode=0755 "$name" /run
-mkdir /run/upper /run/work /run/root
+mkdir /run/upper /run/work /run/root /run/lower
+lower=/
+if [ -n "$root" ]; then
+    tar --extract --file "$root" --directory /run/lower
+    lower=/run/lower
+fi
 [ -z "$layer" ] || tar --extract --file "$layer" --directory /run/upper --xattrs --xattrs-include='*'
-mount -t overlay -o lowerdir=/,upperdir=/run/upper,workdir=/run/work,index=off,metacopy=off "$name" /run/root
+mount -t overlay -o lowerdir=$lower,upperdir=/run/upper,workdir=/run/work,index=off,metacopy=off "$name" /run/root
 cd /run/root
 rm -f etc/resolv.conf
 printf '%s\\n' "$resolver" > etc/resolv.conf
@@ -67,19 +72,22 @@ class HostError(Exception):
 class Overlay:
     """The view, as a context manager.
 
-    `layer` is a tar archive of its files in addition to the machine's own. Each directory of `bind` is the machine's
-    real one, mounted at /run/NAME; no other write ever reaches the machine.
+    `root` is a tar archive of another root to show instead of the machine's own, `layer` one of the files in addition
+    to it. Each directory of `bind` is the machine's real one, mounted at /run/NAME; no other write ever reaches the
+    machine.
     """
 
-    def __init__(self, layer: Path | None = None, bind: Sequence[Path] = ()) -> None:
+    def __init__(self, layer: Path | None = None, bind: Sequence[Path] = (), root: Path | None = None) -> None:
         self.name = cgroups.name_for_this_process(next(_numbers))
+        self._root = root
         self._layer = layer
         self._bind = bind
         self._undo = ExitStack()
         self._holder = 0
 
     def __enter__(self) -> Overlay:
-        _require_one_file_system()
+        if self._root is None:
+            _require_one_file_system()
         cgroups.sweep()
         with ExitStack() as undo:
             _unwind_on_sigterm(undo)
@@ -117,19 +125,20 @@ class Overlay:
         if result.returncode:
             raise HostError(f"exit status {result.returncode} of {' '.join(argv)}\n{result.stdout}")
 
-    def pack(self, archive: Path) -> None:
-        """Write the changes in the view to a tar archive, which can be the `layer` of another view."""
+    def pack(self, archive: Path, directory: str = UPPER) -> None:
+        """Write a directory to a tar archive; the changes in the view can be the `layer` of another one."""
         # The origin of a file that overlayfs records has no meaning for another overlay.
         unwanted = ("--xattrs-exclude=trusted.overlay.origin", "--xattrs-exclude=trusted.overlay.impure")
-        upper = f"--directory=/proc/{self._holder}/root{UPPER}"
-        tar = ["tar", "--create", f"--file={archive}", upper, "--xattrs", "--xattrs-include=*", *unwanted, "."]
+        packed = f"--directory=/proc/{self._holder}/root{directory}"
+        tar = ["tar", "--create", f"--file={archive}", packed, "--xattrs", "--xattrs-include=*", *unwanted, "."]
         subprocess.run(tar, check=True)
 
     def _hold(self, undo: ExitStack) -> None:
         """Start the holder, which ends when `undo` closes its pipe."""
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+        archives = [str(archive or "") for archive in (self._root, self._layer)]
         outer = subprocess.Popen(
-            [*unshare, "sh", "-c", HOLD, "holder", self.name, str(self._layer or ""), *map(str, self._bind)],
+            [*unshare, "sh", "-c", HOLD, "holder", self.name, *archives, *map(str, self._bind)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -147,7 +156,7 @@ class Overlay:
             if line == "ready\n":
                 self._holder = child_of(outer.pid)
                 return
-        raise HostError(f"no overlay of this machine's root can be mounted:\n{''.join(printed)}")
+        raise HostError(f"no overlay can be mounted:\n{''.join(printed)}")
 
 
 def _require_one_file_system() -> None:

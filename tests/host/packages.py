@@ -1,25 +1,23 @@
 """The additional files of a booted host: Debian packages, and wheels for a host without a network.
 
-The packages are installed in an overlay of the machine's root, never in the root itself, and the written files are kept
-in one archive, the layer. It is created once for each list of packages and state of the machine (20 s, 45 MB of
+The packages are installed in an overlay of the root, never in the machine's own, and the written files are kept in one
+archive, the layer. It is created once for each root, list of packages and state of the machine (20 s, 45 MB of
 downloads); unpacking it takes half a second.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
+from . import roots
+from .cache import CACHE, WHEELS, filling_the_cache, keep_the_latest
 from .overlay import Overlay
+from .roots import SUITE
 
-CACHE = Path(__file__).resolve().parents[2] / ".cache"
-WHEELS = CACHE / "wheels"
 KEPT = 3
 """How many layers, and how many wheels of procman, stay in the cache."""
 
@@ -61,59 +59,62 @@ printf '127.0.0.1 localhost\\n127.0.1.1 procman-host\\n::1 localhost\\n' > /etc/
 """
 
 
-def layer(packages: Sequence[str] = PACKAGES) -> Path:
+def layer(packages: Sequence[str] = PACKAGES, suite: str = SUITE) -> Path:
     """Return the archive of the files that installing `packages` and naming the host writes, created if not cached."""
-    made = CACHE / "host" / f"layer-{_key(packages)}.tar"
-    with filling_the_cache():
+    root = roots.root(suite)
+    made = CACHE / "host" / suite / f"layer-{_key(packages, root)}.tar"
+    with filling_the_cache(suite):
         if not made.exists():
-            _make_layer(packages, made)
-        _keep_the_latest(made, "layer-*.tar")
+            _make_layer(packages, suite, root, made)
+        keep_the_latest(made, "layer-*.tar", KEPT)
     return made
 
 
-def wheelhouse(requirements: Sequence[str], python: str = "/usr/bin/python3") -> Path:
+def wheelhouse(requirements: Sequence[str], python: str = "/usr/bin/python3", suite: str = SUITE) -> Path:
     """Return a directory of wheels for `pip install --no-index --find-links`, at the same path inside a host.
 
-    `requirements` are names with versions for pip; `python` is an interpreter of a host. If the directory is not
-    cached, that interpreter creates it, with the machine's network and pip settings.
+    `requirements` are names with versions for pip; `python` is an interpreter of a host of `suite`. If the directory is
+    not cached, that interpreter creates it, with the machine's network and pip settings.
     """
-    made = WHEELS / _digest(python, *sorted(requirements))
-    under = layer()
-    with filling_the_cache():
+    made = WHEELS / suite / _digest(python, *sorted(requirements))
+    under = layer(suite=suite)
+    with filling_the_cache(suite):
         if not made.exists():
-            _make_wheels(under, list(requirements), python, made)
+            _make_wheels(under, suite, list(requirements), python, made)
     return made
 
 
-def build_wheel(project: Path, python: str = "/usr/bin/python3") -> Path:
+def build_wheel(project: Path, python: str = "/usr/bin/python3", suite: str = SUITE) -> Path:
     """Return the wheel of a source tree, at the same path inside a host; rebuilt if a file has changed."""
-    under = layer()
+    under = layer(suite=suite)
     with tempfile.TemporaryDirectory() as directory:
         copy = shutil.copytree(project, Path(directory, "project"), ignore=NOT_IN_A_WHEEL)
-        made = WHEELS / f"built-{_digest(python, *_contents(copy))}"
-        with filling_the_cache():
+        made = WHEELS / suite / f"built-{_digest(python, *_contents(copy))}"
+        with filling_the_cache(suite):
             if not made.exists():
-                _make_wheels(under, ["--no-deps", "/tmp/project"], python, made, copy)
-            _keep_the_latest(made, "built-*")
+                _make_wheels(under, suite, ["--no-deps", "/tmp/project"], python, made, copy)
+            keep_the_latest(made, "built-*", KEPT)
     return next(made.glob("*.whl"))
 
 
-def _make_layer(packages: Sequence[str], made: Path) -> None:
-    debs = CACHE / "host" / "debs"
-    debs.mkdir(exist_ok=True)
+def _make_layer(packages: Sequence[str], suite: str, root: Path | None, made: Path) -> None:
+    debs = CACHE / "host" / suite / "debs"
+    debs.mkdir(parents=True, exist_ok=True)
     part = made.with_suffix(".part")
     environment = {"DEBIAN_FRONTEND": "noninteractive", "SYSTEMD_OFFLINE": "1"}
-    with Overlay(bind=[debs]) as overlay:
+    with Overlay(bind=[debs], root=root) as overlay:
         overlay.run(["sh", "-c", MAKE_LAYER, "make", *packages], environment)
         overlay.pack(part)
     part.rename(made)
 
 
-def _make_wheels(under: Path, requirements: list[str], python: str, made: Path, project: Path | None = None) -> None:
+def _make_wheels(
+    under: Path, suite: str, requirements: list[str], python: str, made: Path, project: Path | None = None
+) -> None:
     part = made.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    with Overlay(under, bind=[part]) as overlay:
+    with Overlay(under, bind=[part], root=roots.made(suite)) as overlay:
         if project is not None:
             shutil.copytree(project, overlay.path("/tmp/project"))
         overlay.run([python, "-m", "venv", "/tmp/env"], {"PYTHONPATH": ""})
@@ -128,30 +129,11 @@ def _contents(tree: Path) -> Iterator[str]:
             yield hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _keep_the_latest(made: Path, pattern: str) -> None:
-    os.utime(made)
-    for old in sorted(made.parent.glob(pattern), key=lambda path: path.stat().st_mtime)[:-KEPT]:
-        if old.is_dir():
-            shutil.rmtree(old)
-        else:
-            old.unlink()
-
-
-def _key(packages: Sequence[str]) -> str:
-    """Return a key for a layer: its commands, and the files of the machine that it contains changed copies of."""
+def _key(packages: Sequence[str], root: Path | None) -> str:
+    """Return a key for a layer: its commands, and the files of the root that it contains changed copies of."""
     files = ("/var/lib/dpkg/status", "/etc/passwd", "/etc/group")
-    return _digest(MAKE_LAYER, *packages, *(Path(file).read_text() for file in files))
+    return _digest(MAKE_LAYER, *packages, *(roots.read(file, root) for file in files))
 
 
 def _digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
-
-
-@contextmanager
-def filling_the_cache() -> Iterator[None]:
-    """Allow one process at a time to fill the cache."""
-    (CACHE / "host").mkdir(parents=True, exist_ok=True)
-    WHEELS.mkdir(exist_ok=True)
-    with (CACHE / "host" / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -225,7 +225,9 @@ def test_broker_that_is_away_for_a_minute_causes_no_restart(four: Four, small: P
 
 def _user_installs(*projects: Project) -> None:
     host = projects[0].host
-    host.run("useradd --create-home --shell /bin/bash anna && loginctl enable-linger anna")
+    host.run("useradd --create-home --shell /bin/bash anna")
+    # systemd-logind 257 refuses a caller from a control group outside of the host, such as this one.
+    host.run("systemd-run --quiet --wait --pipe loginctl enable-linger anna")
     wait_for(lambda: host.run("systemctl --user is-active default.target", "anna", check=False).returncode == 0, 30)
     host.write("/home/anna/celery.env", "COLOUR=green\n", mode=0o600, owner="anna")
     host.run("install -d -o anna /home/anna/data")

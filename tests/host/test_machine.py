@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from . import cgroups
+from .cache import CACHE, filling_the_cache
 from .machine import CommandError, Host
 from .overlay import HostError, Overlay, follow
-from .packages import CACHE, filling_the_cache, wheelhouse
+from .packages import wheelhouse
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -280,5 +281,5 @@ def test_a_living_hosts_groups_are_not_swept(host: Host) -> None:
 
 
 def test_cache_contains_no_incomplete_files(host: Host) -> None:
-    with filling_the_cache():  # another host may be filling it
+    with filling_the_cache(), filling_the_cache("trixie"):  # another host may be filling it
         assert not list(CACHE.glob("**/*.part"))

@@ -1,0 +1,71 @@
+"""Debian 13: systemd 257, Python 3.13 and RabbitMQ 4. `make test-trixie` runs all tests of this directory there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .catmaid import Project, install_procman, install_project, send
+from .conftest import booted, skip_without_host
+from .machine import Host
+from .overlay import HostError
+from .parsers import parser_tests
+from .projects import START_SECONDS, all_running, are_finished, are_started, consumes, results, toml, wait_for
+
+SUITE = "trixie"
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    """A booted Debian 13 with the demo project, in place of the machine's own Debian."""
+    with booted(SUITE) as host:
+        install_procman(host)
+        install_project(host)
+        yield host
+
+
+@pytest.fixture(scope="module")
+def catmaid(host: Host) -> Project:
+    """A worker and beat under systemd, with all directives that it knows."""
+    project = Project(host, "catmaid", toml("catmaid") + "minimum_version = 257\n")
+    project.procman("install", "--wait", "60")
+    return project
+
+
+def test_programs_are_healthy_under_systemd_257(catmaid: Project) -> None:
+    assert catmaid.host.run("systemctl --version").stdout.startswith("systemd 257 ")
+    assert all_running(catmaid)()
+    printed = catmaid.procman("health", "--probe").stdout
+    assert "PM200" in results(catmaid, "catmaid-celery"), printed
+
+
+def test_restart_finishes_a_running_task(catmaid: Project) -> None:
+    host = catmaid.host
+    before = catmaid.status()["catmaid-celery"]["pid"]
+    send(host, "counting.tasks.hold", [10, 4], queue="catmaid")
+    wait_for(are_started(host, 10), START_SECONDS)
+    catmaid.procman("restart", "celery")
+    assert are_finished(host, 10)
+    assert catmaid.status()["catmaid-celery"]["pid"] != before
+    consumes(catmaid, 11)
+
+
+def test_journal_is_printed_without_empty_lines(catmaid: Project) -> None:
+    printed = catmaid.procman("logs", "celery", "-n", "200").stdout
+    assert "ready." in printed
+    assert "\n\n" not in printed
+
+
+def test_uninstall_removes_every_unit(catmaid: Project) -> None:
+    catmaid.procman("uninstall", "--purge")
+    assert catmaid.host.run("find /etc/systemd -name 'catmaid*'").stdout == ""
+    assert catmaid.host.failed_units() == []
+
+
+def test_systemd_257_reads_what_procman_writes() -> None:
+    try:
+        done = parser_tests(SUITE)
+    except HostError as error:
+        skip_without_host(error)
+    assert done.returncode == 0, done.stdout
