@@ -63,7 +63,7 @@ def program_snapshots(
 
 
 def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment) -> Heartbeat:
-    """Return the heartbeat of `program`. Its file is untrusted, and the pid in it is only compared (S3)."""
+    """Return the heartbeat of `program`. Its file is untrusted, and the pid in it is only compared or shown (S3)."""
     if state.pid is None or not program.launcher or program.kind is Kind.COMMAND:
         return NONE
     path = manifest.directories.run(program.name) / FILE
@@ -74,8 +74,12 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
         return Heartbeat(None, f"its heartbeat is ignored: {error}")
     except ValueError as error:
         return Heartbeat(None, f"its heartbeat {path} is corrupt: {error}")
-    if content is None or content["pid"] != state.pid or not _is_of_this_boot(content, path, state, moment):
+    if content is None or not _is_of_this_boot(content, path, state, moment):
         return NONE
+    if content["pid"] != state.pid:
+        is_fresh = moment.monotonic - content["written"] <= manifest.health.stale_seconds
+        is_alive = is_fresh and Path("/proc", str(content["pid"])).exists()
+        return Heartbeat(None, earlier=content["pid"]) if is_alive else NONE
     return Heartbeat(content, is_touched=_is_touched(path, content["written"], moment, manifest.health.stale_seconds))
 
 

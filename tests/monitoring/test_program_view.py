@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 
 from procman.agent.heartbeat_format import MAX_BYTES
 from procman.install.state.manifest import Manifest
-from procman.model import InstalledProgram, Kind, State
+from procman.model import InstalledProgram, Kind, Level, State
 from procman.monitoring.checks.inputs import NONE, Heartbeat
+from procman.monitoring.checks.quick import check_lightly
 from procman.monitoring.program_view import Moment, now, owners, program_snapshots, read_heartbeat
 from tests.install import sample
 from tests.monitoring.checks.records import heartbeat, program, state
 
 PROGRAM = program(name="catmaid-celery")
+ENDED = 2**22 + 1
+"""Larger than any pid (proc(5), pid_max)."""
 
 
 @pytest.fixture
@@ -67,9 +70,19 @@ def test_broker_that_answers_is_not_the_cause(manifest: Manifest) -> None:
     assert [(each.code, each.level) for each in found if each] == [("PM202", "WARNING"), ("PM202", "CRITICAL")]
 
 
-@pytest.mark.parametrize("changed", [{"pid": 1}, {"boot_id": "of yesterday"}])
+@pytest.mark.parametrize("changed", [{"pid": ENDED}, {"boot_id": "of yesterday"}])
 def test_heartbeat_of_another_process_or_boot_is_ignored(manifest: Manifest, changed: dict[str, Any]) -> None:
     file_of(manifest).write_text(written(**changed))
+    assert read(manifest) == NONE
+
+
+def test_fresh_heartbeat_of_a_living_process_shows_whom_the_program_waits_for(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written(pid=os.getppid()))
+    [found] = program_snapshots(manifest, [PROGRAM], [state()])
+    [result] = check_lightly([found])
+    assert (result.level, result.code) == (Level.WARNING, "PM205")
+    assert result.detail == f"it waits for process {os.getppid()} of the same program to exit, which holds its lock"
+    file_of(manifest).write_text(written(pid=os.getppid(), written=time.monotonic() - 100))
     assert read(manifest) == NONE
 
 

@@ -56,6 +56,13 @@ def check_readable(running: ProjectSnapshot) -> Iterator[Result]:
             yield _absent(running, snapshot)
 
 
+def of_earlier(snapshot: ProgramSnapshot) -> Result:
+    """Return PM205 for a program that waits for an earlier process of the same program."""
+    name, pid = snapshot.program.name, snapshot.heartbeat.earlier
+    detail = f"it waits for process {pid} of the same program to exit, which holds its lock"
+    return Result("PM205", name, Level.WARNING, detail, f"ps -fp {pid}; procman logs {name}")
+
+
 def _absent(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> Result:
     name, process = snapshot.program.name, running.processes.get(snapshot.state.pid or 0)
     age = process.age if process else 0.0
@@ -64,6 +71,8 @@ def _absent(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> Result:
         # A healthy program replaces the file within seconds.
         hint = f"If this lasts for more than a minute: ls -l of that file, and procman logs {name}"
         return Result("PM205", name, Level.WARNING, snapshot.heartbeat.problem, hint)
+    if snapshot.heartbeat.earlier:
+        return of_earlier(snapshot)
     if age < grace or snapshot.state.state is State.STARTING:
         return Result("PM205", name, Level.OK, "it has just been started and has no heartbeat yet")
     hint = f"procman restart {name}" if snapshot.restart_due else f"procman logs {name} shows why"

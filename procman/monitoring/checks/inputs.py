@@ -27,6 +27,8 @@ class Heartbeat(NamedTuple):
     """Why it cannot be read; empty if there is no file, or the file of another process."""
     is_touched: bool = False
     """The file was touched recently although its content is old, so the program cannot write it."""
+    earlier: int | None = None
+    """The pid of an earlier process of the program, which still writes the file; this one waits for its lock."""
 
 
 NONE = Heartbeat(None)

@@ -50,8 +50,8 @@ def lacks_pool(snapshot: ProgramSnapshot, children: int) -> bool:
     """Return whether a worker has no pool process although it should have one by now."""
     if snapshot.program.kind is not Kind.WORKER or children or _pool(snapshot) in WITHOUT_CHILDREN:
         return False
-    # A worker that is starting has none yet, and its heartbeat shows that.
-    return not snapshot.says or snapshot.says["phase"] == CONSUMING
+    # A worker that is starting has none yet, and its heartbeat shows that, or that of the process it waits for.
+    return not (snapshot.says or snapshot.heartbeat.earlier) or snapshot.says.get("phase") == CONSUMING
 
 
 def no_pool(snapshot: ProgramSnapshot, *, zombies: int = 0) -> Result:
