@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 from procman.backends import backend_named, controller_of
 from procman.backends.base import Controller, Progress
 from procman.background import batches, side_by_side
+from procman.config.private_file import private_variables
 from procman.deploy.prepare import Prepared
 from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
 from procman.errors import ProcmanError
@@ -21,10 +23,13 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.manifest import Manifest
 from procman.model import Action, Activation, InstalledProgram
-from procman.secrets import masked
+from procman.secrets import known_secrets
 
 LAST_LINES = 10
 """How many lines of a failed program's log are shown."""
+
+LONGEST_LOG = 256 * 1024
+"""Characters of these lines that are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class _Rollout:
         except ProcmanError as error:
             self._remember(activation)
             log = () if removes or activation.desired is False else _last_lines(controller, program)
-            return Failure(program, error.message, error.hint, log)
+            return _without_secrets(Failure(program, error.message, error.hint, log), self._manifest)
         with self._alone:
             if removes:
                 self._remember(activation)
@@ -204,7 +209,7 @@ def _unhealthy(
     manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], options: RolloutOptions
 ) -> list[Failure]:
     seconds = options.wait_seconds or 0
-    return [
+    failures = (
         Failure(
             each.program,
             f"was not healthy within {seconds:g} s: {each.result.detail}{_restarted(each)}",
@@ -212,7 +217,8 @@ def _unhealthy(
             _last_lines(controller, each.program),
         )
         for each in wait_until_healthy(controller, programs, seconds, options.reporter.progress, manifest)
-    ]
+    )
+    return [_without_secrets(failure, manifest) for failure in failures]
 
 
 def _restarted(each: Unhealthy) -> str:
@@ -222,11 +228,27 @@ def _restarted(each: Unhealthy) -> str:
 
 
 def _last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, ...]:
+    log, is_cut = "", False
     try:
-        log = "".join(controller.logs(program, LAST_LINES, follow=False))
+        for piece in controller.logs(program, LAST_LINES, follow=False):
+            is_cut = is_cut or len(log) + len(piece) > LONGEST_LOG
+            log = (log + piece)[-LONGEST_LOG:]
     except ProcmanError as error:
         return (error.message,)
-    return tuple(masked(line) for line in log.splitlines()[-LAST_LINES:])
+    # What is left of a line that was cut could begin with half a secret.
+    lines = log.splitlines()[is_cut:][-LAST_LINES:]
+    return tuple(lines) if lines or not is_cut else (f"(a line of more than {LONGEST_LOG // 1024} KiB)",)
+
+
+def _without_secrets(failure: Failure, manifest: Manifest) -> Failure:
+    """Hide the values of the environment file, which the app may print whole or in pieces."""
+    secrets = known_secrets(private_variables(manifest.environment_file, manifest.user), os.environ)
+    return replace(
+        failure,
+        why=secrets.masked(failure.why),
+        hint=secrets.masked(failure.hint),
+        log=tuple(map(secrets.masked, failure.log)),
+    )
 
 
 def _batches(activations: Sequence[Activation], at_once: int) -> Iterator[list[Activation]]:

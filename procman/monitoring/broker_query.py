@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 
-from procman.agent.environment_file import UnusableFileError, read_environment_file
+from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
 from procman.config.load import load
+from procman.config.private_file import private_content
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import read_configuration
@@ -25,10 +26,9 @@ def ask_broker(installed: Installed) -> BrokerFacts:
     """
     project = _project(installed)
     launch = launch_of(project, _program_of_app(project))
-    variables = {**launch.environment, **_environment_file(launch)}
-    environment = {name: value for name, value in variables.items() if not name.startswith("PROCMAN_")}
+    environment = {name: value for name, value in launch.environment.items() if not name.startswith("PROCMAN_")}
     python = project.virtualenv / "bin" / "python"
-    place = Place(python, environment, launch.directory, launch.user, launch.group)
+    place = Place(python, environment, launch.directory, launch.user, launch.group, _environment_file(launch))
     return ask(place, project.app, queues=_queues(project), management_url=project.health.management_url)
 
 
@@ -51,9 +51,14 @@ def _environment_file(launch: Launch) -> dict[str, str]:
     if launch.environment_file is None:
         return {}
     try:
-        return read_environment_file(str(launch.environment_file), str(launch.environment_file))
-    except UnusableFileError as error:
-        raise ProcmanError(str(error), hint="Run this as root or as the user of the programs.") from None
+        content = private_content(launch.environment_file, launch.user)
+        return parse_environment_file(content.decode("utf-8", "surrogateescape"))
+    except (OSError, EnvironmentFileError, ProcmanError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ProcmanError(
+            f"cannot read the environment file {launch.environment_file}: {reason}",
+            hint="Run this as root or as the user of the programs.",
+        ) from None
 
 
 def _queues(project: Project) -> list[str]:

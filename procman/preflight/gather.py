@@ -96,8 +96,7 @@ def _ask_all(
     futures: list[tuple[tuple[Program, ...], Future[AppFacts], Future[BrokerFacts]]] = []
     for programs in _alike(project, launches):
         launch = launches[programs[0].name]
-        environment = {**launch.environment, **secrets}
-        where = Where(_python(project), environment, launch.directory, launch.user, launch.group)
+        where = Where(_python(project), launch.environment, launch.directory, launch.user, launch.group, secrets)
         commands = {each.name: launches[each.name].argv[2 if each.launcher else 1 :] for each in programs}
         app = pool.submit(app_facts.ask, where, project.app, commands=commands, timeout=timeout)
         url = project.health.management_url

@@ -10,21 +10,18 @@ from pathlib import Path
 
 from procman.accounts import user_id, user_name
 from procman.agent.environment_file import (
-    LARGEST,
     EnvironmentFileError,
     read_assignments,
     refused_lines,
 )
 from procman.backends import backend_named
+from procman.config.private_file import private_content
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.preflight.dotenv import differences
 from procman.preflight.inputs import EnvironmentFile
 from procman.preflight.variables import replacing
 from procman.project import Launch, Project
-from procman.subprocesses import CLEAN_ENVIRONMENT, capture
-
-READING_SECONDS = 10.0
 
 
 def read_environment(project: Project, launches: Mapping[str, Launch]) -> tuple[EnvironmentFile | None, dict[str, str]]:
@@ -60,7 +57,7 @@ def _read(path: Path, project: Project, launches: Mapping[str, Launch]) -> tuple
     why = trust_problems(path, {0, -1 if user is None else user, int(os.environ.get("SUDO_UID") or 0)})
     owner, mode = user_name(found.st_uid), stat.S_IMODE(found.st_mode)
     file = EnvironmentFile(path, (), owner=owner, mode=mode, trusted=not why, why="; ".join(why))
-    content = _content(path, project)
+    content = private_content(path, project.user)
     try:
         assignments = read_assignments(content.decode("utf-8", "surrogateescape"))
     except EnvironmentFileError as error:
@@ -84,12 +81,3 @@ def _remedy(path: Path, error: OSError | None, project: Project) -> str:
     if isinstance(error, FileNotFoundError):
         return f"Create {path} with NAME=value lines and mode 0640, or correct environment_file in [project]."
     return f"Let {project.user or 'your user'} read it; check the owners and modes: namei -l {path}"
-
-
-def _content(path: Path, project: Project) -> bytes:
-    if os.geteuid() == 0 and project.user and trust_problems(path, {0}):
-        words = ["head", "-c", str(LARGEST), "--", str(path)]
-        done = capture(words, environment=CLEAN_ENVIRONMENT, user=project.user, timeout=READING_SECONDS)
-        return done.checked().stdout.encode()
-    with path.open("rb") as file:
-        return file.read(LARGEST)

@@ -10,7 +10,7 @@ from typing import Any
 
 from procman.probes import app_check_script, app_queues_script, app_script, app_services_script
 from procman.probes.runner import AppError, Place, ask_project
-from procman.secrets import masked, recognise
+from procman.secrets import KnownSecrets, masked, recognise
 
 TIMEOUT_SECONDS = 30.0
 
@@ -134,14 +134,15 @@ def ask(
     if "error" in answer:
         error = answer["error"]
         places = "\n".join(map(str, error.get("traceback", ())))
-        raise AppError(f"{app} cannot be loaded: {error.get('type')}: {error.get('message')}", hint=places)
+        message = place.secrets.masked(f"{app} cannot be loaded: {error.get('type')}: {error.get('message')}")
+        raise AppError(message, hint=place.secrets.masked(places))
     try:
-        return _facts(answer)
+        return _facts(answer, place.secrets)
     except (AttributeError, KeyError, TypeError, ValueError) as reason:
         raise AppError(f"{app}: the app's answer is invalid: {reason!r}") from None
 
 
-def _facts(answer: Mapping[str, Any]) -> AppFacts:
+def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> AppFacts:
     app: Mapping[str, Any] = answer["app"]
     broker = app["broker"] or {}
     return AppFacts(
@@ -160,8 +161,8 @@ def _facts(answer: Mapping[str, Any]) -> AppFacts:
         beat_schedule=tuple(BeatEntry(**entry) for entry in app["beat_schedule"] or ()),
         options={name: app.get(name) for name in (*app_script.PLAIN_OPTIONS, "accept_content")},
         django=dict(app["settings"] or {}),
-        problems={name: str(text) for name, text in app["problems"].items()},
-        judged={name: _judged(each) for name, each in answer.get("check", {}).get("commands", {}).items()},
+        problems={name: secrets.masked(str(text)) for name, text in app["problems"].items()},
+        judged={name: _judged(each, secrets) for name, each in answer.get("check", {}).get("commands", {}).items()},
         written=tuple(
             Written(str(each["what"]), Path(each["path"]), bool(each["writable"]))
             for each in answer.get("check", {}).get("writes", ())
@@ -173,10 +174,10 @@ def _facts(answer: Mapping[str, Any]) -> AppFacts:
     )
 
 
-def _judged(found: Mapping[str, Any]) -> Judged:
+def _judged(found: Mapping[str, Any], secrets: KnownSecrets) -> Judged:
     texts = ("error", "pool_error", "queues_error", "scheduler", "scheduler_error")
     return Judged(
-        **{name: masked(str(found.get(name) or "")) for name in texts},
+        **{name: secrets.masked(str(found.get(name) or "")) for name in texts},
         queues=None if found["queues"] is None else tuple(map(str, found["queues"])),
         keeps_file=found["keeps_file"],
         answers_ping=bool(found.get("answers_ping")),

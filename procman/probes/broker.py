@@ -10,7 +10,7 @@ from typing import Any
 
 from procman.probes import broker_script
 from procman.probes.runner import AppError, Place, ask_project
-from procman.secrets import masked
+from procman.secrets import KnownSecrets, masked
 
 TIMEOUT_SECONDS = 15.0
 KILLED_AFTER_SECONDS = 3.0
@@ -106,18 +106,18 @@ def ask_broker(
     source = Path(broker_script.__file__)
     answer = ask_project(place, app, source, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
     try:
-        return _facts(answer)
+        return _facts(answer, place.secrets)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AppError(f"{app}: the answer about the broker is invalid: {error!r}") from None
 
 
-def _facts(answer: Mapping[str, Any]) -> BrokerFacts:
+def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> BrokerFacts:
     management: Mapping[str, Any] | None = answer.get("management")
     reachable = answer["reachable"]
     return BrokerFacts(
         reachable=reachable if reachable is None else bool(reachable),
         trouble="import" if answer["stage"] == "importing" else str(answer.get("trouble", "")),
-        detail=_detail(answer),
+        detail=_detail(answer, secrets),
         url=masked(str(answer.get("url", ""))),
         transport=str(answer.get("transport", "")),
         host=str(answer.get("host", "")),
@@ -126,12 +126,12 @@ def _facts(answer: Mapping[str, Any]) -> BrokerFacts:
         queues=tuple(QueueFacts(str(each["name"]), each["messages"], each["consumers"]) for each in answer["queues"]),
         seconds=float(answer["seconds"]),
         alarms=tuple(map(str, management["alarms"])) if management and not management["problem"] else None,
-        management_problem=masked(str(management["problem"])) if management else "",
+        management_problem=secrets.masked(str(management["problem"])) if management else "",
     )
 
 
-def _detail(answer: Mapping[str, Any]) -> str:
-    detail = masked(str(answer.get("detail", "")))
+def _detail(answer: Mapping[str, Any], secrets: KnownSecrets) -> str:
+    detail = secrets.masked(str(answer.get("detail", "")))
     if answer["stage"] != "importing":
         return detail
     if answer.get("trouble") == "timeout":

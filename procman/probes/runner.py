@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from pwd import struct_passwd
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from procman.accounts import account, login_environment
 from procman.errors import ProcmanError
 from procman.probes import app_script
-from procman.secrets import masked, masked_command
+from procman.secrets import KnownSecrets, known_secrets, masked_command
 from procman.subprocesses import CLEAN_ENVIRONMENT, Completed, capture
 
 
@@ -30,6 +30,13 @@ class Place:
     directory: Path
     user: str | None
     group: str | None
+    private: Mapping[str, str] = field(default_factory=dict)
+    """The variables of the environment file, which the process gets too."""
+
+    @property
+    def secrets(self) -> KnownSecrets:
+        """Return the secrets that an error of the project's code may quote."""
+        return known_secrets(self.private, self.environment)
 
 
 def ask_project(
@@ -47,7 +54,7 @@ def ask_project(
     try:
         completed = capture(
             argv,
-            environment={**CLEAN_ENVIRONMENT, **login_environment(runner), **place.environment},
+            environment={**CLEAN_ENVIRONMENT, **login_environment(runner), **place.environment, **place.private},
             directory=place.directory,
             user=place.user,
             group=place.group,
@@ -61,7 +68,8 @@ def ask_project(
         raise ProcmanError(message, hint=error.hint) from None
     answer = app_script.read_answer(completed.stdout)
     if answer is None:
-        raise AppError(_no_answer(app, completed), hint=masked("\n".join(completed.stderr.strip().splitlines()[-3:])))
+        last = "\n".join(completed.stderr.strip().splitlines()[-3:])
+        raise AppError(_no_answer(app, completed), hint=place.secrets.masked(last))
     return answer
 
 

@@ -249,7 +249,7 @@ def secrets_in(name: str, value: str) -> Iterator[str]:
 
 def private_in(value: str) -> Iterator[str]:
     """Yield what to hide of a value that only the program's user can read, whatever its name is."""
-    pieces = re.split(r"[/?&=#@]", value.partition("://")[2]) if "://" in value else [value]
+    pieces = re.split(r"[/?&=#@:]", value.partition("://")[2]) if "://" in value else [value]
     for piece in pieces:
         if SHORTEST_PRIVATE <= len(piece) <= LONGEST_VALUE and not _is_plain(piece):
             yield piece

@@ -178,6 +178,35 @@ def test_misplaced_secret_is_refused_and_not_shown(product: Product, table: str)
     configure(product)
 
 
+PIECES = (f"Fir{os.getpid()}st", f"Sec{os.getpid()}ond", f"Thi{os.getpid()}rd")
+"""Of a password that is not percent-encoded: a parser of URLs takes the first piece for the port, and quotes it."""
+
+PRINTED = f"""
+CELERY_BROKER_URL='amqp://:{PIECES[0]}#{PIECES[1]}/{PIECES[2]}@127.0.0.1:1/0'
+DB_PASSWORD={CANARY}
+"""
+
+
+def leaked(product: Product, *arguments: str) -> tuple[list[str], str]:
+    """Run procman; return the secrets in its output, and the output."""
+    done = product.procman(*arguments, check=False)
+    shown = done.stdout + done.stderr
+    return [each for each in (*PIECES, CANARY) if each.lower() in shown.lower()], shown
+
+
+@pytest.mark.supervisord
+@pytest.mark.celery
+def test_failed_install_shows_no_part_of_a_password(product: Product) -> None:
+    configure(product)
+    (product.directory / "celery.env").write_text(PRINTED)
+    found, shown = leaked(product, "install", "--wait", "8", "--keep-failed")
+    assert "Port could not be cast to integer value as '***'" in shown
+    assert found == []
+    for command in ("check", "check --json", "health --probe", "events --json", "status --json"):
+        assert leaked(product, *command.split())[0] == [], command
+    product.procman("uninstall", "--purge")
+
+
 EXISTING = f"""
 [program:catmaid-celery]
 command=/opt/env/bin/celery -A mysite worker --broker=amqp://user:{CANARY}@host//

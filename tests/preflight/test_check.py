@@ -135,6 +135,33 @@ def test_broken_settings_module_is_reported_with_its_last_line_and_without_secre
     assert CANARY not in str(results)
 
 
+PRINTS = """
+import os, sys
+print("login failed for", os.environ["DB_PASSWORD"], os.environ["SALT"], file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.parametrize("ending", ["os._exit(3)", "raise ValueError(os.environ['SALT'])", "os.kill(0, 9)"])
+def test_secrets_of_the_environment_file_are_not_shown_when_the_app_prints_them(site: Site, ending: str) -> None:
+    file = site.directory / "celery.env"
+    file.write_text(f"DB_PASSWORD='p@ss/w {CANARY}'\nSALT=X2{CANARY}\nNAME=catmaid\n")
+    results = check(site.made(PRINTS + ending, project=f'environment_file = "{file}"'))
+    shown = str(results)
+    assert CANARY not in shown
+    assert "p@ss/w" not in shown
+    assert "site1" in shown
+    if "_exit" in ending:
+        assert "login failed for *** ***" in shown
+
+
+def test_megabytes_of_hostile_output_do_not_keep_the_check_busy(site: Site) -> None:
+    settings = "import os, sys\nsys.stderr.write('a.' * 1_500_000)\nsys.stderr.flush()\nos._exit(3)"
+    [error] = blocking(check(site.made(settings)))
+    assert "exited with status 3 while loading the app" in error.detail
+    assert "more characters" in error.hint
+    assert len(error.hint) < 5000
+
+
 def test_hanging_app_is_killed_in_time(site: Site) -> None:
     [error] = blocking(check(site.made("import time; time.sleep(600)"), timeout=3))
     assert error.code == "PM711"

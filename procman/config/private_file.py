@@ -1,0 +1,42 @@
+"""Read a file of secrets, such as an environment file, without giving another user what only root can read (S3)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from procman.agent.environment_file import LARGEST, EnvironmentFileError, parse_environment_file
+from procman.config.trust import trust_problems
+from procman.errors import ProcmanError
+from procman.subprocesses import CLEAN_ENVIRONMENT, capture
+
+READING_SECONDS = 10.0
+
+
+def private_content(path: Path, user: str | None) -> bytes:
+    """Return the content of `path`; root reads it as `user` if other users could have placed a link there.
+
+    Raises OSError, or ProcmanError if `user` cannot read it.
+    """
+    if os.geteuid() == 0 and user and trust_problems(path, {0}):
+        words = ["head", "-c", str(LARGEST), "--", str(path)]
+        done = capture(words, environment=CLEAN_ENVIRONMENT, user=user, timeout=READING_SECONDS)
+        return done.checked().stdout.encode()
+    with path.open("rb") as file:
+        return file.read(LARGEST)
+
+
+def private_variables(path: Path | None, user: str | None) -> dict[str, str]:
+    """Return the variables of the environment file at `path`, to hide their values; none if it cannot be read."""
+    try:
+        if path is None or not path.is_file():
+            return {}
+        text = private_content(path, user).decode("utf-8", "surrogateescape")
+    except (OSError, ProcmanError):
+        return {}
+    try:
+        return parse_environment_file(text)
+    except EnvironmentFileError:
+        # An earlier version of the file may have been valid, with the same secrets.
+        pairs = (line.partition("=") for line in text.splitlines())
+        return {name.strip().removeprefix("export "): value.strip().strip("\"'") for name, _, value in pairs}
