@@ -1,10 +1,12 @@
-"""Users and groups of this host, by name and by number."""
+"""Users and groups of this host, by name and by number, and what the mode of a file lets them do."""
 
 from __future__ import annotations
 
 import grp
 import os
 import pwd
+import stat
+from dataclasses import dataclass
 
 
 def account(user: str | None) -> pwd.struct_passwd | None:
@@ -50,3 +52,37 @@ def group_name(group: int) -> str:
 def login_environment(entry: pwd.struct_passwd) -> dict[str, str]:
     """Return the variables that a login sets from the password database."""
     return {"HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
+
+
+@dataclass(frozen=True)
+class Account:
+    """The user and groups of a program, for judging permissions."""
+
+    name: str
+    user: int
+    groups: frozenset[int]
+
+    def may_write(self, status: os.stat_result) -> bool:
+        """Return whether the mode of a file or directory lets this user write; access control lists are ignored."""
+        if self.user == 0:
+            return True
+        if status.st_uid == self.user:
+            return bool(status.st_mode & stat.S_IWUSR)
+        return bool(status.st_mode & (stat.S_IWGRP if status.st_gid in self.groups else stat.S_IWOTH))
+
+    def may_enter(self, status: os.stat_result) -> bool:
+        """Return whether the mode of a directory lets this user use what is in it; access control lists are ignored."""
+        if self.user == 0:
+            return True
+        if status.st_uid == self.user:
+            return bool(status.st_mode & stat.S_IXUSR)
+        return bool(status.st_mode & (stat.S_IXGRP if status.st_gid in self.groups else stat.S_IXOTH))
+
+
+def account_of(user: str | None) -> Account | None:
+    """Return the account that a program runs as; None if the user does not exist."""
+    entry = account(user)
+    if entry is None:
+        return None
+    groups = {entry.pw_gid, *(group.gr_gid for group in grp.getgrall() if entry.pw_name in group.gr_mem)}
+    return Account(entry.pw_name, entry.pw_uid, frozenset(groups))

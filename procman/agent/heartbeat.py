@@ -45,7 +45,7 @@ class Heart:
         watchdog = self._systemd.watchdog_seconds
         self._thresholds = thresholds_of(self.settings)
         self._seconds = min(self.settings.heartbeat_seconds, watchdog / 3 if watchdog else 1e7)
-        self._healing = SelfHealing(self.observed, watchdog is not None, self.report)
+        self._healing = SelfHealing(self.observed, self.report)
         self._asker = QueuePoller(self.observed)
         self._latest: Optional[Dict[str, Any]] = None
         self._verdict = Verdict(verdict.UNKNOWN, "PM203", "it is starting")
@@ -151,6 +151,8 @@ class Heart:
             self._systemd.put_off(found.reason)
             return
         status = f"STATUS={found.level}: {found.reason}"
+        if self._write_error:
+            status += f"; it cannot write its heartbeat: {self._write_error}"
         words = ["READY=1"] if status == self._sent_status else ["READY=1", status]
         if not self._healing.withholds:
             words.append("WATCHDOG=1")

@@ -19,9 +19,8 @@ HOUR = 3600.0
 class SelfHealing:
     """Follow the verdicts on this program, and act when several in a row are the same."""
 
-    def __init__(self, observed: WorkerState, has_watchdog: bool, report: Callable[[str], None]) -> None:
+    def __init__(self, observed: WorkerState, report: Callable[[str], None]) -> None:
         self._observed = observed
-        self._has_watchdog = has_watchdog
         self._report = report
         self._main_thread = _thread.get_ident()
         self._code = ""
@@ -55,7 +54,7 @@ class SelfHealing:
     def _is_remediable(self, found: Verdict) -> bool:
         if not self._observed.settings.heal or self._observed.held or found.level != verdict.CRITICAL:
             return False
-        return found.remedy == verdict.WARM or (found.remedy == verdict.FORCE and self._has_watchdog)
+        return found.remedy == verdict.WARM
 
     def _heal(self, heartbeat: Mapping[str, Any], found: Verdict, now: float) -> None:
         settings = self._observed.settings
@@ -72,17 +71,15 @@ class SelfHealing:
             self._next_look = now + settings.interval_seconds
             self._failures = 0
             return
-        action = "stops itself gracefully" if found.remedy == verdict.WARM else "lets systemd's watchdog restart it"
+        action = "stops itself gracefully"
         self._report(f"{found.code}: {found.reason}; the program {action} (self-healing)")
         self._record("healing", heartbeat, found, action)
         self._asked_at = now
-        if found.remedy == verdict.FORCE:
-            self.withholds = True
-        else:
-            # A signal to another thread would not interrupt a blocking call of the main thread.
-            signal.pthread_kill(self._main_thread, signal.SIGTERM)
+        # A signal to another thread would not interrupt a blocking call of the main thread.
+        signal.pthread_kill(self._main_thread, signal.SIGTERM)
 
     def _insist(self, waited: float) -> None:
+        """Let systemd end a main thread that does not react, which it does once the stop timeout is over."""
         has_heard = self._observed.phase == verdict.STOPPING
         if not has_heard and waited > self._observed.settings.stale_seconds:
             self.withholds = True

@@ -9,7 +9,8 @@ from typing import Any, Mapping, NamedTuple, Optional
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 
 WARM, FORCE = "warm", "force"
-"""The remedy: a graceful stop, never for a busy worker; or a kill, because the main process does not react."""
+"""The remedy: a graceful stop, and a kill only once the stop timeout is over; or a kill after a few more checks,
+because the main process cannot act and no task is at work."""
 
 IMPORTING, STARTING, CONSUMING, TICKING = "importing", "starting", "consuming", "ticking"
 STANDBY, DISCONNECTED, STOPPING = "standby", "disconnected", "stopping"
@@ -18,6 +19,9 @@ PHASES = (IMPORTING, STARTING, STANDBY, CONSUMING, TICKING, DISCONNECTED, STOPPI
 
 AT_WORK = (CONSUMING, TICKING, STANDBY)
 """The phases of a program that does what it should; a beat on standby waits for the lock that another beat holds."""
+
+WITH_TASKS = (CONSUMING, DISCONNECTED, STOPPING)
+"""The phases in which a worker can be running tasks."""
 
 CODES = {
     "PM200": "The program reports that it is healthy",
@@ -53,6 +57,26 @@ def thresholds_of(settings: Any) -> Thresholds:
     return Thresholds(settings.stale_seconds, settings.stall_seconds)
 
 
+class Evidence(NamedTuple):
+    """What the kernel shows of a program whose heartbeat is old; `procman.agent.evidence` collects it."""
+
+    idle_seconds: Optional[float] = None
+    """For how long no thread of its main process has been seen to run; None: unknown."""
+    acted: bool = False
+    """One was seen to run before that."""
+    is_stopped: bool = False
+    """Its main process is stopped by a signal."""
+    works: bool = False
+    """A process below it has used CPU time since the check before."""
+    excuse: str = ""
+    """Who keeps its main process from acting on purpose, such as a debugger."""
+    waits: str = ""
+    """What its main process waits for that no restart would bring, such as a disk."""
+
+
+NO_EVIDENCE = Evidence()
+
+
 class Verdict(NamedTuple):
     """What a heartbeat shows about its program."""
 
@@ -64,7 +88,9 @@ class Verdict(NamedTuple):
     """`warm` or `force` if a restart would help; empty if it would not, or if that is unknown."""
 
 
-def verdict(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
+def verdict(
+    heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds, evidence: Evidence = NO_EVIDENCE
+) -> Verdict:
     """Judge a heartbeat from `heartbeat_format.read`, written during this boot by the program's own process.
 
     A stuck event loop or beat is CRITICAL only if the broker has answered since; a caller that asked the broker itself
@@ -74,12 +100,7 @@ def verdict(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) ->
     if age < -thresholds.stale_seconds:
         return Verdict(UNKNOWN, "PM201", "its heartbeat is dated in the future: it is not from this host's clock")
     if age > thresholds.stale_seconds:
-        interval = format_duration(heartbeat["interval"])
-        reason = f"its last heartbeat was {format_duration(age)} ago, but one is due every {interval}"
-        if heartbeat["kind"] == "worker" and heartbeat["pool"] not in POOLS_THAT_TELL:
-            # A task in the main process can hold Python's lock for minutes, with the same effect.
-            return Verdict(UNKNOWN, "PM201", f"{reason}: it is frozen, or its main process is busy with a task")
-        return Verdict(CRITICAL, "PM201", f"{reason}: it is frozen", FORCE)
+        return _of_old_heartbeat(heartbeat, age, evidence)
     if heartbeat["phase"] not in (CONSUMING, TICKING):
         return _of_phase(heartbeat, now, thresholds)
     judge = _of_beat if heartbeat["kind"] == "beat" else _of_worker
@@ -97,6 +118,26 @@ def format_duration(seconds: float) -> str:
             rest = whole % size // smaller
             return f"{whole // size}{unit}" + (f"{rest}{small_unit}" if rest else "")
     return f"{whole}s"
+
+
+def _of_old_heartbeat(heartbeat: Mapping[str, Any], age: float, evidence: Evidence) -> Verdict:
+    interval = format_duration(heartbeat["interval"])
+    reason = f"its last heartbeat was {format_duration(age)} ago, but one is due every {interval}"
+    is_frozen = evidence.is_stopped or (evidence.idle_seconds or 0) >= 2 * heartbeat["interval"]
+    if evidence.excuse:
+        return Verdict(WARNING, "PM201", f"{reason}: {evidence.excuse}")
+    if evidence.acted and not is_frozen:
+        return Verdict(CRITICAL, "PM201", f"{reason}, although its main process runs")
+    has_tasks = heartbeat["phase"] in WITH_TASKS and heartbeat["kind"] == "worker" and heartbeat["busy"] != 0
+    can_tell = heartbeat["kind"] == "beat" or heartbeat["pool"] in POOLS_THAT_TELL
+    if not can_tell and (has_tasks or not is_frozen):
+        # A task in the main process can hold Python's lock for minutes, with the same effect.
+        return Verdict(UNKNOWN, "PM201", f"{reason}: it is frozen, or its main process is busy with a task")
+    if evidence.waits or not is_frozen:
+        return Verdict(CRITICAL, "PM201", f"{reason}: {evidence.waits or 'it may be frozen'}")
+    if has_tasks or evidence.works:
+        return Verdict(CRITICAL, "PM201", f"{reason}: it is frozen, but its pool processes may be running tasks", WARM)
+    return Verdict(CRITICAL, "PM201", f"{reason}: it is frozen", FORCE)
 
 
 def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
@@ -163,7 +204,7 @@ def _of_loop(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
         return Verdict(UNKNOWN, "PM202", f"{reason}; with the pool {heartbeat['pool']} a running task can be the cause")
     if not _broker_answered_since(heartbeat, loop):
         return Verdict(WARNING, "PM202", f"{reason}, and the broker has not answered since")
-    return Verdict(CRITICAL, "PM202", f"{reason} although the broker answers", FORCE)
+    return Verdict(CRITICAL, "PM202", f"{reason} although the broker answers", WARM)
 
 
 def _broker_answered_since(heartbeat: Mapping[str, Any], since: float) -> bool:

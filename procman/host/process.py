@@ -60,6 +60,12 @@ def start_ticks(pid: int) -> int | None:
     return int(fields[START]) if fields else None
 
 
+def identity(pid: int | None) -> str:
+    """Return a text that identifies process `pid`, also after its pid was reused; empty if there is none."""
+    ticks = None if pid is None else start_ticks(pid)
+    return "" if ticks is None else f"{pid} {ticks}"
+
+
 def started(pid: int) -> float | None:
     """Return when process `pid` was started, in seconds since the epoch by the present clock, even if it was set."""
     ticks = start_ticks(pid)

@@ -7,12 +7,12 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from procman.agent.heartbeat_format import MAX_BYTES
 from procman.backends import controller_of
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
+from procman.host.process import identity
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state import json_records
@@ -23,9 +23,10 @@ from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.monitoring.checks.main_process import of_another_user
-from procman.monitoring.heal_policy import Decision, HealingHistory, Observation, Order, decide_all
+from procman.monitoring.heal_policy import Decision, Observation, Order, decide_all
+from procman.monitoring.healing_history import read_healing_history
 from procman.monitoring.health import Health, ProgramHealth, examine
-from procman.monitoring.pidfd_signal import identity, send
+from procman.monitoring.pidfd_signal import send
 from procman.monitoring.program_view import Moment, now, owners
 
 SIGNALS = {Order.DUMP: signal.SIGUSR1, Order.STOP: signal.SIGTERM, Order.KILL: signal.SIGKILL}
@@ -64,17 +65,6 @@ def heal_programs(installed: Installed, report: Callable[[Event], None]) -> Heal
     return health
 
 
-def read_healing_history(tree: Tree, state: Path, boot_id: str) -> HealingHistory:
-    """Return the history of this boot; an empty one if it cannot be read, because it covers one hour at most."""
-    nothing = HealingHistory(boot_id)
-    try:
-        content = tree.read_private(state / HEALING)
-        history = json_records.from_bytes(HealingHistory, content, state / HEALING) if content else nothing
-    except ProcmanError:
-        return nothing
-    return history if history.boot_id == boot_id else nothing
-
-
 def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Observation:
     snapshot, verdict = found.snapshot, found.snapshot.verdict
     # Only CRITICAL is healed.
@@ -91,6 +81,7 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         busy=bool(snapshot.says.get("busy")),
         tasks=tuple(task["name"] for task in snapshot.says.get("tasks", ())),
         held=held,
+        inactivity=snapshot.inactivity,
         healed_inside=healed_inside(manifest, found.program, moment),
     )
 

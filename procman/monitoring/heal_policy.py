@@ -2,7 +2,8 @@
 
 Healing sends a signal to the main process and never stops a program by the process manager, which restarts the process
 that ends; a program that an administrator stopped stays stopped (R11). The first signal is TERM, which lets running
-tasks finish. A main process that does not react, because it is frozen, is killed after as many failed checks again.
+tasks finish. SIGKILL follows after as many failed checks again if the kernel shows that the main process cannot act and
+that no task is at work; otherwise only after the stop timeout.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from procman.agent.verdict import AT_WORK, CONSUMING, DISCONNECTED, FORCE, STOPPING, WARM
+from procman.host.inactivity import Inactivity
 from procman.install.state.event_log import Event
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
 from procman.monitoring.checks.quick import most_severe
+from procman.monitoring.healing_history import Case, HealingHistory
 
 HOUR_SECONDS = 3600.0
 
@@ -29,6 +32,9 @@ CRITICAL_LOOKS = 2
 
 MEMORY = "memory"
 """Instead of a code: the program uses more than `memory_restart_mib`."""
+
+CANNOT_STOP_ITSELF = (MEMORY, "PM201")
+"""Problems that a program does not see itself, so that it need not be given time to stop by itself."""
 
 RESTARTED = "restarted"
 """A step: a new process runs, which is not healthy yet."""
@@ -68,6 +74,8 @@ class Observation:
     busy: bool = False
     tasks: tuple[str, ...] = ()
     held: bool = False
+    inactivity: Inactivity | None = None
+    """What was seen of its main process, if its heartbeat is old."""
     healed_inside: tuple[float, ...] = ()
     """When it stopped itself because it was unhealthy, in seconds of the monotonic clock."""
 
@@ -75,37 +83,6 @@ class Observation:
     def worst(self) -> Result | None:
         """The first of the most severe results."""
         return most_severe(self.results) if self.results else None
-
-
-@dataclass(frozen=True)
-class Case:
-    """The history of a program, kept from one check to the next."""
-
-    program: str
-    process: str = ""
-    code: str = ""
-    """The problem in the last checks that a restart would solve."""
-    failures: int = 0
-    """How many checks in a row found that problem."""
-    step: str = ""
-    """The last step of healing: `stop`, `kill` or `start` was ordered, or `restarted`; empty if none is in progress."""
-    restarts: tuple[float, ...] = ()
-    """When a restart was ordered within the last hour, in seconds of the monotonic clock."""
-    gave_up: bool = False
-    seen: str = ""
-    """The most severe level and code of the last check."""
-    looks: int = 0
-    """How many checks in a row have found that."""
-    told: str = ""
-    """The level and code of the last event; empty if the program was healthy."""
-
-
-@dataclass(frozen=True)
-class HealingHistory:
-    """The history of a project; worthless after a boot, because the monotonic clock restarts."""
-
-    boot_id: str
-    cases: tuple[Case, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -189,26 +166,37 @@ def _event(observation: Observation, what: str, result: Result | None, wall: flo
 
 
 def _heal(case: Case, observation: Observation, settings: HealthSettings, now: float, wall: float) -> Decision:
+    case = replace(case, inactivity=observation.inactivity)
     if observation.held or not observation.state.desired or not observation.program.heal:
         return Decision(replace(case, code="", failures=0, step="", gave_up=False))
     if observation.state.state in GIVEN_UP:
         return _try_again(case, observation, wall)
-    if observation.state.state is not State.RUNNING or not observation.process:
+    if not observation.process or not _can_be_judged(observation):
         # It is starting or stopping; the heartbeat of the previous process means nothing.
         return Decision(replace(case, code="", failures=0))
     code, remedy = _need(observation)
     if not code:
         return _end_healing(case, observation, wall)
     case = replace(case, code=code, failures=case.failures + 1 if code == case.code else 1)
-    stops_itself = remedy == WARM and code != MEMORY and not case.step
+    stops_itself = remedy == WARM and code not in CANNOT_STOP_ITSELF and not case.step
     if case.failures < settings.failures * (PATIENT_LOOKS if stops_itself else 1):
         return Decision(case)
-    if case.step == Order.STOP.value or (case.step != Order.KILL.value and observation.phase == STOPPING):
-        return _force(case, observation, remedy, wall)
     if case.step == Order.KILL.value:
         # Not even SIGKILL ends it: it waits in the kernel, for a disk for example.
         return Decision(case)
+    if case.step == Order.STOP.value or _is_stopping(observation):
+        return _force(case, observation, remedy, now, wall)
     return _begin(case, observation, settings, now, wall)
+
+
+def _can_be_judged(observation: Observation) -> bool:
+    """Return whether the state allows healing: it runs, or it does not end although it was asked to, being frozen."""
+    state = observation.state.state
+    return state is State.RUNNING or (state is State.STOPPING and observation.remedy == FORCE)
+
+
+def _is_stopping(observation: Observation) -> bool:
+    return observation.phase == STOPPING or observation.state.state is State.STOPPING
 
 
 def _need(observation: Observation) -> tuple[str, str]:
@@ -252,12 +240,14 @@ def _begin(case: Case, observation: Observation, settings: HealthSettings, now: 
     return Decision(case, (*dump, Order.STOP), (event,))
 
 
-def _force(case: Case, observation: Observation, remedy: str, wall: float) -> Decision:
-    """Kill a program that does not stop, unless it may still be running a task within its time limit."""
-    if case.code == MEMORY or (remedy != FORCE and observation.busy):
+def _force(case: Case, observation: Observation, remedy: str, now: float, wall: float) -> Decision:
+    """Kill a program that does not stop, if it provably cannot, or once its stop timeout is over."""
+    waited = now - case.restarts[-1] if case.restarts and case.step == Order.STOP.value else 0.0
+    is_late = case.code != MEMORY and waited > observation.program.stop_timeout_seconds
+    if remedy != FORCE and not is_late:
         return Decision(case)
     case = replace(case, step=Order.KILL.value, failures=0)
-    why = "its stop did not end" if observation.phase == STOPPING else "it did not react to SIGTERM"
+    why = "its stop did not end" if _is_stopping(observation) else "it did not react to SIGTERM"
     event = _healing_event(observation, case, "healing", f"sent SIGKILL: {why}", wall)
     return Decision(case, (Order.KILL,), (event,))
 

@@ -14,19 +14,16 @@ from contextlib import contextmanager
 from procman.accounts import user_id
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
-from procman.host.process import start_ticks
+from procman.host.process import identity
 from procman.host.signal_permission import require_permission
 from procman.model import InstalledProgram, State
+
+MAY_GET = {False: (State.RUNNING,), True: (State.RUNNING, State.STOPPING)}
+"""The states in which a process may get a signal, by whether that is SIGKILL: a frozen one does not end by itself."""
 
 
 class ProcessChanged(ProcmanError):
     """The process has been replaced, or must no longer be signalled."""
-
-
-def identity(pid: int | None) -> str:
-    """Return a text that identifies process `pid`, also after its pid was reused; empty if there is none."""
-    ticks = None if pid is None else start_ticks(pid)
-    return "" if ticks is None else f"{pid} {ticks}"
 
 
 def send(controller: Controller, program: InstalledProgram, process: str, number: signal.Signals) -> None:
@@ -40,7 +37,7 @@ def send(controller: Controller, program: InstalledProgram, process: str, number
         [state] = controller.states([program])
         if state.pid != pid or identity(pid) != process:
             raise ProcessChanged(f"{program.name}: process {pid} has ended in the meantime")
-        if not state.desired or state.state is not State.RUNNING:
+        if not state.desired or state.state not in MAY_GET[number is signal.SIGKILL]:
             raise ProcessChanged(f"{program.name}: it is now {state.state.value}")
         user = user_id(program.user)
         require_permission(program.name, pid, () if user is None else (user,), controller.reporter())

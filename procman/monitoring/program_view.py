@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from procman.accounts import user_id
 from procman.agent.heartbeat_format import MAX_BYTES, read
 from procman.agent.verdict import thresholds_of, verdict
+from procman.host.inactivity import Inactivity, look
+from procman.host.write_problem import WriteProblem, write_problem
+from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState
 from procman.monitoring.checks.inputs import NONE, Heartbeat, ProgramSnapshot
+from procman.monitoring.healing_history import read_healing_history
 
 FILE = "heartbeat.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -49,17 +53,61 @@ def program_snapshots(
 
     `broker_answered`: the caller has just queried the broker, and it answered, so it is not the cause of a problem.
     """
-    moment, usual = now(), thresholds_of(manifest.health)
+    moment = now()
     due = restarts_due(manifest, programs, states)
+    seen_before = _SeenBefore(manifest, moment)
     snapshots = []
     for program, state, restart_due in zip(programs, states, due, strict=True):
-        heartbeat, found = read_heartbeat(manifest, program, state, moment), None
-        if heartbeat.content and not heartbeat.is_touched:
-            content = {**heartbeat.content, "queues_asked": moment.monotonic} if broker_answered else heartbeat.content
-            thresholds = usual._replace(stall_seconds=program.stall_seconds, stop_seconds=program.stop_timeout_seconds)
-            found = verdict(content, moment.monotonic, thresholds)
-        snapshots.append(ProgramSnapshot(program, state, heartbeat, found, restart_due))
+        heartbeat = read_heartbeat(manifest, program, state, moment)
+        snapshot = ProgramSnapshot(program, state, heartbeat, None, restart_due)
+        if heartbeat.content:
+            changed = {"queues_asked": moment.monotonic} if broker_answered else {}
+            content = {**heartbeat.content, **changed}
+            snapshot = _judged(snapshot, content, manifest, moment, seen_before)
+        snapshots.append(snapshot)
     return snapshots
+
+
+class _SeenBefore:
+    """What the watcher saw of main processes at its last check, read when first needed: hardly ever."""
+
+    def __init__(self, manifest: Manifest, moment: Moment) -> None:
+        self._state = manifest.directories.state
+        self._boot = moment.boot or ""
+
+    @cached_property
+    def _cases(self) -> Mapping[str, Inactivity | None]:
+        with Tree() as tree:
+            history = read_healing_history(tree, self._state, self._boot)
+        return {case.program: case.inactivity for case in history.cases}
+
+    def of(self, program: InstalledProgram) -> Inactivity | None:
+        return self._cases.get(program.name)
+
+
+def _judged(
+    snapshot: ProgramSnapshot, content: Mapping[str, Any], manifest: Manifest, moment: Moment, seen_before: _SeenBefore
+) -> ProgramSnapshot:
+    program, pid = snapshot.program, snapshot.state.pid or 0
+    usual = thresholds_of(manifest.health)
+    thresholds = usual._replace(stall_seconds=program.stall_seconds, stop_seconds=program.stop_timeout_seconds)
+    if moment.monotonic - content["written"] <= usual.stale_seconds:
+        return snapshot._replace(verdict=verdict(content, moment.monotonic, thresholds))
+    inactivity, evidence = look(seen_before.of(program), pid, moment.monotonic)
+    found = verdict(content, moment.monotonic, thresholds, evidence)
+    problem = None if found.remedy else _write_problem(manifest, program, pid, moment)
+    if problem:
+        heartbeat = snapshot.heartbeat._replace(write_problem=problem)
+        return snapshot._replace(heartbeat=heartbeat, inactivity=inactivity)
+    return snapshot._replace(verdict=found, inactivity=inactivity)
+
+
+def _write_problem(manifest: Manifest, program: InstalledProgram, pid: int, moment: Moment) -> WriteProblem | None:
+    directory = manifest.directories.run(program.name)
+    problem = write_problem(directory, program.user, pid)
+    if problem is None and _is_touched(directory / FILE, moment, manifest.health.stale_seconds):
+        return WriteProblem("its disk may be full", f"Free disk space: df -h {directory}")
+    return problem
 
 
 def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: ProgramState, moment: Moment) -> Heartbeat:
@@ -80,7 +128,7 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
         is_fresh = moment.monotonic - content["written"] <= manifest.health.stale_seconds
         is_alive = is_fresh and Path("/proc", str(content["pid"])).exists()
         return Heartbeat(None, earlier=content["pid"]) if is_alive else NONE
-    return Heartbeat(content, is_touched=_is_touched(path, content["written"], moment, manifest.health.stale_seconds))
+    return Heartbeat(content)
 
 
 def _is_of_this_boot(content: Mapping[str, Any], path: Path, state: ProgramState, moment: Moment) -> bool:
@@ -101,9 +149,8 @@ def owners(user: str | None) -> frozenset[int]:
     return frozenset({0, user_id(user) or 0})
 
 
-def _is_touched(path: Path, written: float, moment: Moment, stale: float) -> bool:
-    if moment.monotonic - written <= stale:
-        return False
+def _is_touched(path: Path, moment: Moment, stale: float) -> bool:
+    """Return whether a program keeps changing the time of a file whose content it cannot write."""
     try:
         return abs(moment.wall - path.lstat().st_mtime) <= stale
     except OSError:

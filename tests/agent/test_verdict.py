@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from procman.agent.heartbeat_format import FIELDS, MAX_BYTES, read
-from procman.agent.verdict import CODES, Thresholds, Verdict, format_duration, verdict
+from procman.agent.verdict import CODES, Evidence, Thresholds, Verdict, format_duration, verdict
 
 NOW = 10_000.0
 THRESHOLDS = Thresholds(stale_seconds=30, stall_seconds=300)
@@ -83,8 +83,8 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("healthy and idle", {}, "OK PM200"),
     ("healthy beat", BEAT, "OK PM200"),
     ("just not stale", {"written": NOW - 30}, "OK PM200"),
-    ("stale", {"written": NOW - 31}, "CRITICAL PM201 force"),
-    ("stale, beat", {**BEAT, "written": NOW - 31}, "CRITICAL PM201 force"),
+    ("stale", {"written": NOW - 31}, "CRITICAL PM201"),
+    ("stale, beat", {**BEAT, "written": NOW - 31}, "CRITICAL PM201"),
     ("from another clock", {"written": NOW + 31}, "UNKNOWN PM201"),
     *((f"stale, {pool} pool", {"written": NOW - 31, "pool": pool}, "UNKNOWN PM201") for pool in ("solo", "gevent")),
     ("stale while importing", {"written": NOW - 31, "phase": "importing", "pool": None}, "UNKNOWN PM201"),
@@ -95,7 +95,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("disconnected", {"phase": "disconnected", "phase_since": NOW - 1}, "WARNING PM203"),
     ("disconnected for very long", {**WAITING, "phase": "disconnected", "phase_since": 0, "loop": 0}, "WARNING PM203"),
     ("stopping", {"phase": "stopping", "phase_since": NOW - 4000, "loop": NOW - 4000, **WAITING}, "OK PM203"),
-    ("loop stuck", {"loop": NOW - 31}, "CRITICAL PM202 force"),
+    ("loop stuck", {"loop": NOW - 31}, "CRITICAL PM202 warm"),
     ("loop stuck, broker silent", {"loop": NOW - 31, "queues_asked": NOW - 32}, "WARNING PM202"),
     ("loop stuck, broker not asked", {"loop": NOW - 31, "queues_asked": None}, "WARNING PM202"),
     *(
@@ -232,7 +232,44 @@ def test_number_of_busy_slots_agrees(busy: int, slots: int, counted: str) -> Non
 def test_answer_to_a_callers_own_probe_counts_as_the_brokers_answer() -> None:
     silent = heartbeat(loop=NOW - 31, queues_asked=NOW - 40)
     assert verdict(silent, NOW, THRESHOLDS).remedy == ""
-    assert verdict({**silent, "queues_asked": NOW}, NOW, THRESHOLDS).remedy == "force"
+    assert verdict({**silent, "queues_asked": NOW}, NOW, THRESHOLDS).remedy == "warm"
+
+
+OLD = {"written": NOW - 31, "interval": 5.0}
+IDLE = Evidence(idle_seconds=10.0)
+ON_ANOTHER = {**OLD, "pool": "solo", "slots": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "evidence", "expected"),
+    [
+        ("no thread has run for two intervals", OLD, IDLE, "CRITICAL PM201 force"),
+        ("it ran, but not for two intervals", OLD, IDLE._replace(acted=True), "CRITICAL PM201 force"),
+        ("not looked at for long enough", OLD, Evidence(idle_seconds=9.9), "CRITICAL PM201"),
+        ("it runs", OLD, Evidence(idle_seconds=9.9, acted=True), "CRITICAL PM201"),
+        ("stopped by a signal", OLD, Evidence(idle_seconds=0.0, is_stopped=True), "CRITICAL PM201 force"),
+        ("stopped after it was seen to run", OLD, Evidence(0.0, acted=True, is_stopped=True), "CRITICAL PM201 force"),
+        ("a task was running", {**OLD, "busy": 1}, IDLE, "CRITICAL PM201 warm"),
+        ("a task may be running", {**OLD, "busy": None}, IDLE, "CRITICAL PM201 warm"),
+        ("a task was running while it stopped", {**OLD, "phase": "stopping", "busy": 1}, IDLE, "CRITICAL PM201 warm"),
+        ("a pool process uses CPU time", OLD, IDLE._replace(works=True), "CRITICAL PM201 warm"),
+        ("no task runs during a start", {**OLD, "phase": "starting", "busy": None}, IDLE, "CRITICAL PM201 force"),
+        ("a debugger is attached", OLD, IDLE._replace(excuse="a debugger is attached to it"), "WARNING PM201"),
+        ("stopped by a debugger", OLD, Evidence(is_stopped=True, excuse="its cgroup is frozen"), "WARNING PM201"),
+        ("it waits for a disk", OLD, IDLE._replace(waits="it waits in the kernel"), "CRITICAL PM201"),
+        ("beat", {**BEAT, **OLD}, IDLE, "CRITICAL PM201 force"),
+        ("the pool cannot tell", {**ON_ANOTHER, "busy": 1}, IDLE, "UNKNOWN PM201"),
+        ("the pool cannot tell, whether busy is unknown", {**ON_ANOTHER, "busy": None}, IDLE, "UNKNOWN PM201"),
+        ("the pool cannot tell, but no task runs", {**ON_ANOTHER, "busy": 0}, IDLE, "CRITICAL PM201 force"),
+        ("another pool that runs", ON_ANOTHER, Evidence(1.0, acted=True), "CRITICAL PM201"),
+        ("a recent heartbeat", {}, IDLE._replace(is_stopped=True), "OK PM200"),
+    ],
+)
+def test_old_heartbeat_is_judged_by_what_the_kernel_shows(
+    name: str, changed: dict[str, Any], evidence: Evidence, expected: str
+) -> None:
+    found = verdict(heartbeat(**changed), NOW, THRESHOLDS, evidence)
+    assert f"{found.level} {found.code} {found.remedy}".rstrip() == expected, name
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
-from procman.monitoring.heal_policy import MEMORY, Case, HealingHistory, Observation, Order, decide, decide_all
+from procman.monitoring.heal_policy import MEMORY, Observation, Order, decide, decide_all
+from procman.monitoring.healing_history import Case, HealingHistory
 
 NAME = "catmaid-celery"
 PROGRAM = InstalledProgram(NAME, "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
@@ -20,6 +21,8 @@ WELL = Observation(PROGRAM, RUNNING, "100", (GOOD,), phase="consuming")
 FROZEN = replace(
     WELL, results=(Result("PM201", NAME, Level.CRITICAL, "frozen"),), remedy="force", code="PM201", tasks=("a.b",)
 )
+FROZEN_WITH_TASKS = replace(FROZEN, remedy="warm", busy=True)
+OLD_HEARTBEAT = replace(FROZEN, remedy="", code="")
 STUCK = replace(WELL, results=(Result("PM301", NAME, Level.CRITICAL, "idle"),), remedy="warm", code="PM301")
 DISCONNECTED = replace(WELL, results=(Result("PM203", NAME, Level.WARNING, "away"),), phase="disconnected")
 UNDECIDED = replace(WELL, results=(Result("PM202", NAME, Level.UNKNOWN, "solo"),))
@@ -84,8 +87,22 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
         pytest.param([STUCK] * 5, [], id="a program that judges itself has time to stop by itself"),
         pytest.param([STUCK] * 8, [(6, Order.DUMP), (6, Order.STOP)], id="it is stopped if it does not"),
         pytest.param(
-            [STUCK] * 9, [(6, Order.DUMP), (6, Order.STOP), (9, Order.KILL)], id="it is killed if it does not react"
+            [STUCK] * 40,
+            [(6, Order.DUMP), (6, Order.STOP), (27, Order.KILL)],
+            id="if it does not react, it is killed after its stop timeout",
         ),
+        pytest.param(
+            [FROZEN_WITH_TASKS] * 40,
+            [*DUMPED_AND_STOPPED, (24, Order.KILL)],
+            id="frozen, tasks at work: it is killed after its stop timeout",
+        ),
+        pytest.param(
+            [*[FROZEN_WITH_TASKS] * 5, *[FROZEN] * 5],
+            [*DUMPED_AND_STOPPED, (6, Order.KILL)],
+            id="frozen, tasks have ended: it is killed earlier",
+        ),
+        pytest.param([OLD_HEARTBEAT] * 50, [], id="an old heartbeat alone proves nothing"),
+        pytest.param([*[FROZEN] * 4, *[OLD_HEARTBEAT] * 50], DUMPED_AND_STOPPED, id="no kill once it acts again"),
         pytest.param(
             [*[STUCK] * 6, *[STOPPING] * 50], [(6, Order.DUMP), (6, Order.STOP)], id="a graceful stop may take long"
         ),
@@ -96,9 +113,9 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
         ),
         pytest.param([HUNG_STOP] * 9, [(3, Order.KILL)], id="nor may a stop that it began itself"),
         pytest.param(
-            [replace(STUCK, busy=True)] * 20,
+            [replace(STUCK, busy=True)] * 26,
             [(6, Order.DUMP), (6, Order.STOP)],
-            id="a busy program that does not react is not killed",
+            id="a busy program that does not react is not killed before its stop timeout",
         ),
         pytest.param([BEAT] * 6, [(6, Order.STOP)], id="a beat gets no dump, which would kill it"),
         pytest.param(
@@ -117,9 +134,19 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
             id="a program stopped on purpose is left alone",
         ),
         pytest.param(
-            [replace(FROZEN, state=RUNNING._replace(state=State.STOPPING))] * 50,
+            [replace(FROZEN_WITH_TASKS, state=RUNNING._replace(state=State.STOPPING))] * 50,
             [],
             id="a program that is stopping is left alone",
+        ),
+        pytest.param(
+            [replace(FROZEN, state=RUNNING._replace(state=State.STOPPING))] * 50,
+            [(3, Order.KILL)],
+            id="a program that is stopping and frozen without tasks is killed",
+        ),
+        pytest.param(
+            [replace(FROZEN, state=RUNNING._replace(desired=False, state=State.STOPPING))] * 50,
+            [],
+            id="unless it is to stay stopped",
         ),
         pytest.param(
             [replace(FROZEN, state=RUNNING._replace(state=State.STARTING))] * 50,

@@ -12,9 +12,10 @@ import pytest
 
 from procman.backends.base import Controller
 from procman.backends.reporter import Reporter
+from procman.host.process import identity
 from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.monitoring import pidfd_signal
-from procman.monitoring.pidfd_signal import ProcessChanged, identity, send
+from procman.monitoring.pidfd_signal import ProcessChanged, send
 
 PROGRAM = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
 
@@ -70,15 +71,22 @@ def test_same_pid_of_a_later_process_is_another_process(process: subprocess.Pope
     assert process.poll() is None
 
 
-@pytest.mark.parametrize(
-    "said", [{"pid": 1}, {"pid": None}, {"desired": False}, {"state": State.STOPPING}, {"state": State.UNKNOWN}]
-)
+@pytest.mark.parametrize("said", [{"pid": 1}, {"pid": None}, {"desired": False}, {"state": State.UNKNOWN}])
 def test_no_signal_is_sent_after_the_process_manager_reports_a_change(
     process: subprocess.Popen[bytes], said: dict[str, object]
 ) -> None:
     with pytest.raises(ProcessChanged):
         send(controller(**{"pid": process.pid, **said}), PROGRAM, identity(process.pid), signal.SIGKILL)
     assert process.poll() is None
+
+
+def test_stopping_process_gets_no_signal_but_the_forced_stop(process: subprocess.Popen[bytes]) -> None:
+    stopping = controller(pid=process.pid, state=State.STOPPING)
+    with pytest.raises(ProcessChanged):
+        send(stopping, PROGRAM, identity(process.pid), signal.SIGTERM)
+    assert process.poll() is None
+    send(stopping, PROGRAM, identity(process.pid), signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
 
 
 def test_process_manager_is_queried_after_the_descriptor_is_opened(

@@ -182,7 +182,7 @@ def test_field_of_a_wrong_type_makes_a_heartbeat_corrupt_at_most(
     file_of(manifest).write_text(written(**{field: nonsense}))
     [found] = program_snapshots(manifest, [PROGRAM], [state()])
     # A file that is only old was touched without being written.
-    assert found.heartbeat.problem or found.verdict or found.heartbeat == NONE or found.heartbeat.is_touched
+    assert found.heartbeat.problem or found.verdict or found.heartbeat == NONE or found.heartbeat.write_problem
 
 
 @given(content=st.binary(max_size=200))
@@ -198,10 +198,11 @@ def test_any_bytes_are_corrupt_or_none(tmp_path_factory: pytest.TempPathFactory,
 def test_file_that_was_only_touched_counts_as_unwritable(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(written=time.monotonic() - 100))
     [touched] = program_snapshots(manifest, [PROGRAM], [state()])
-    assert (touched.heartbeat.is_touched, touched.verdict) == (True, None)
+    assert touched.heartbeat.write_problem
+    assert (touched.heartbeat.write_problem.reason, touched.verdict) == ("its disk may be full", None)
     os.utime(file_of(manifest), (0, time.time() - 100))
     [frozen] = program_snapshots(manifest, [PROGRAM], [state()])
-    assert not frozen.heartbeat.is_touched
+    assert not frozen.heartbeat.write_problem
     assert frozen.verdict
     assert frozen.verdict.code == "PM201"
 

@@ -14,8 +14,9 @@ import pytest
 from procman.backends.reporter import Reporter
 from procman.backends.supervisor.client import Client
 from procman.backends.supervisor.configuration.main_file import parse_main_file
+from procman.host.process import identity
 from procman.host.signal_permission import SignalRefused, require_permission
-from procman.monitoring.pidfd_signal import identity, send
+from procman.monitoring.pidfd_signal import send
 from tests.install.people import NOBODY, needs_root
 from tests.monitoring.test_pidfd_signal import PROGRAM, controller
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from procman.accounts import account
+from procman.accounts import Account, account_of
 from procman.agent.verdict import TICKING
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -19,32 +17,6 @@ SUFFIXES = ("", ".db", ".dat", ".dir", ".bak")
 """Files that each kind of dbm makes of one name: dbm.gnu and dbm.sqlite3 the name itself, ndbm .db, dumb the others."""
 
 IN_A_FILE = "celery.beat:PersistentScheduler"
-
-
-@dataclass(frozen=True)
-class Account:
-    """The user and groups of a program, for judging permissions."""
-
-    name: str
-    user: int
-    groups: frozenset[int]
-
-    def may_write(self, status: os.stat_result) -> bool:
-        """Return whether the mode of a file or directory lets this user write; access control lists are ignored."""
-        if self.user == 0:
-            return True
-        if status.st_uid == self.user:
-            return bool(status.st_mode & stat.S_IWUSR)
-        return bool(status.st_mode & (stat.S_IWGRP if status.st_gid in self.groups else stat.S_IWOTH))
-
-
-def account_of(user: str | None) -> Account | None:
-    """Return the account that a program runs as; None if the user does not exist."""
-    entry = account(user)
-    if entry is None:
-        return None
-    groups = {entry.pw_gid, *(group.gr_gid for group in grp.getgrall() if entry.pw_name in group.gr_mem)}
-    return Account(entry.pw_name, entry.pw_uid, frozenset(groups))
 
 
 def check(running: ProjectSnapshot) -> Iterator[Result]:

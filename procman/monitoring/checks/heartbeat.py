@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from procman.agent.verdict import Verdict
+from procman.host.write_problem import WriteProblem
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
@@ -80,9 +81,13 @@ def _absent(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> Result:
 
 
 def check_written(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield which programs run but cannot write their heartbeat, usually because the disk is full (PM206)."""
+    """Yield which programs run but cannot write their heartbeat, such as on a full disk (PM206)."""
     for snapshot in running.up:
-        if snapshot.heartbeat.is_touched:
-            detail = "it cannot write its heartbeat, so its health is unknown"
-            hint = f"Free disk space: df -h {running.manifest.directories.state}"
-            yield Result("PM206", snapshot.program.name, Level.WARNING, detail, hint)
+        if snapshot.heartbeat.write_problem:
+            yield unwritten(snapshot.program.name, snapshot.heartbeat.write_problem)
+
+
+def unwritten(name: str, problem: WriteProblem) -> Result:
+    """Return PM206 for a program that cannot write its heartbeat."""
+    detail = f"it cannot write its heartbeat, so its health is unknown: {problem.reason}"
+    return Result("PM206", name, Level.WARNING, detail, problem.hint)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procman.agent.verdict import AT_WORK, Verdict
+from procman.host.inactivity import Inactivity
 from procman.host.process_table import Process, Processes, by_parent
+from procman.host.write_problem import WriteProblem
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState, State
 
@@ -25,8 +27,8 @@ class Heartbeat(NamedTuple):
     """As `heartbeat_format.read` of the agent returns it, of this boot and of the program's own process; or None."""
     problem: str = ""
     """Why it cannot be read; empty if there is no file, or the file of another process."""
-    is_touched: bool = False
-    """The file was touched recently although its content is old, so the program cannot write it."""
+    write_problem: WriteProblem | None = None
+    """Why the program cannot write it; None if it can, or if no reason can be seen."""
     earlier: int | None = None
     """The pid of an earlier process of the program, which still writes the file; this one waits for its lock."""
 
@@ -44,6 +46,8 @@ class ProgramSnapshot(NamedTuple):
     """None: there is no heartbeat to judge."""
     restart_due: str = ""
     """Why, or empty."""
+    inactivity: Inactivity | None = None
+    """What was seen of its main process; None unless its heartbeat is old."""
 
     @property
     def is_up(self) -> bool:

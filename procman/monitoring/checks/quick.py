@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from procman.agent.verdict import AT_WORK
 from procman.host.process import started
 from procman.model import Kind, Level, Result
-from procman.monitoring.checks.heartbeat import of_earlier, of_verdict
+from procman.monitoring.checks.heartbeat import of_earlier, of_verdict, unwritten
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.main_process import RESTARTS, of_restarts
 from procman.monitoring.checks.pool import lacks_pool, no_pool
@@ -19,7 +19,7 @@ SEVERITY = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
 
 
 def check_lightly(programs: Sequence[ProgramSnapshot]) -> list[Result]:
-    """Return the most severe result of PM101, PM104, the heartbeat's verdict, and PM205 while it waits for its lock.
+    """Return the most severe result of PM101, PM104, PM206, the heartbeat's verdict, and PM205 while it waits for its lock.
 
     There is one for each program, in order; its `values` are always those of PM101.
     """
@@ -33,6 +33,8 @@ def _worst(snapshot: ProgramSnapshot, process: Result) -> Result:
             found.append(no_pool(snapshot))
         if snapshot.verdict:
             found.append(of_verdict(snapshot, snapshot.verdict))
+        if snapshot.heartbeat.write_problem:
+            found.append(unwritten(snapshot.program.name, snapshot.heartbeat.write_problem))
         if snapshot.heartbeat.earlier:
             found.append(of_earlier(snapshot))
     worst = most_severe(found)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from procman.accounts import account_of
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks import beat_schedule
-from procman.monitoring.checks.beat_schedule import account_of, check
+from procman.monitoring.checks.beat_schedule import check
 from procman.probes import path_script
 from tests.monitoring.checks.records import heartbeat, program, running, snapshot, state
 from tests.reachable import IS_ROOT, SOMEBODY

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from procman.agent.verdict import CODES
+from procman.host.write_problem import WriteProblem
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.heartbeat import HINTS, check_readable, check_verdict, check_written
 from procman.monitoring.checks.inputs import Heartbeat
@@ -109,9 +110,8 @@ def test_commands_and_programs_without_launcher_need_no_heartbeat(other: Any) ->
 
 
 def test_running_program_that_cannot_write_its_heartbeat_is_a_warning() -> None:
-    touched = snapshot(heartbeat=Heartbeat(heartbeat(written=ago(60)), is_touched=True))
-    assert reported(check_written(running(touched))) == (
-        Level.WARNING,
-        "it cannot write its heartbeat, so its health is unknown",
-    )
+    problem = WriteProblem("/run/x belongs to root, not to celery", "chown celery /run/x")
+    [result] = check_written(running(snapshot(heartbeat=Heartbeat(heartbeat(written=ago(60)), write_problem=problem))))
+    assert (result.level, result.hint) == (Level.WARNING, problem.hint)
+    assert result.detail == f"it cannot write its heartbeat, so its health is unknown: {problem.reason}"
     assert list(check_written(running(snapshot(heartbeat())))) == []

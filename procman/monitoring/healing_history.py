@@ -1,0 +1,56 @@
+"""Define what the watcher remembers from one check to the next, and read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.errors import ProcmanError
+from procman.host.inactivity import Inactivity
+from procman.install.safe_fs.tree import Tree
+from procman.install.state import json_records
+from procman.install.state.generations import HEALING
+
+
+@dataclass(frozen=True)
+class Case:
+    """The history of a program, kept from one check to the next."""
+
+    program: str
+    process: str = ""
+    code: str = ""
+    """The problem in the last checks that a restart would solve."""
+    failures: int = 0
+    """How many checks in a row found that problem."""
+    step: str = ""
+    """The last step of healing: `stop`, `kill` or `start` was ordered, or `restarted`; empty if none is in progress."""
+    restarts: tuple[float, ...] = ()
+    """When a restart was ordered within the last hour, in seconds of the monotonic clock."""
+    gave_up: bool = False
+    seen: str = ""
+    """The most severe level and code of the last check."""
+    looks: int = 0
+    """How many checks in a row have found that."""
+    told: str = ""
+    """The level and code of the last event; empty if the program was healthy."""
+    inactivity: Inactivity | None = None
+    """What was seen of its main process since its heartbeat is old; None if it is not."""
+
+
+@dataclass(frozen=True)
+class HealingHistory:
+    """The history of a project; worthless after a boot, because the monotonic clock restarts."""
+
+    boot_id: str
+    cases: tuple[Case, ...] = ()
+
+
+def read_healing_history(tree: Tree, state: Path, boot_id: str) -> HealingHistory:
+    """Return the history of this boot; an empty one if it cannot be read, because it covers one hour at most."""
+    nothing = HealingHistory(boot_id)
+    try:
+        content = tree.read_private(state / HEALING)
+        history = json_records.from_bytes(HealingHistory, content, state / HEALING) if content else nothing
+    except ProcmanError:
+        return nothing
+    return history if history.boot_id == boot_id else nothing
