@@ -39,7 +39,7 @@ PATIENCE = 8.0 * STALE
 LONG = 3 * STALL + FAILURES * INTERVAL
 """The duration of a task that is three times as long as any limit."""
 
-WORKERS = ("frozen", "cancelled", "held", "stopped", "busy", "solo", "pool", "dying", "mute")
+WORKERS = ("frozen", "cancelled", "held", "stopped", "busy", "working", "solo", "pool", "dying", "mute")
 
 STOP = 3
 
@@ -54,6 +54,7 @@ PROGRAMS = "".join(f'[worker.{name}]\nqueues = ["{name}"]\nconcurrency = 1\n{MOR
 
 HEALTH = f"""
 [beat]
+stop_timeout_seconds = {STOP}
 scheduler = "exercise.ailing_beat:AilingPersistentScheduler"
 max_interval_seconds = 1
 [health]
@@ -161,6 +162,7 @@ def _cause(faulty: Faulty) -> None:
     product.send("hold", 1, LONG, queue="busy")
     product.send("echo", 2, queue="busy", times=3)
     product.send("hold", 5, LONG, queue="solo")
+    product.send("hold", 6, LONG, queue="working")
     for child in psutil.Process(pids["pool"]).children():
         child.send_signal(signal.SIGSTOP)
     product.send("echo", 10, queue="pool", times=2)
@@ -173,9 +175,11 @@ def _cause(faulty: Faulty) -> None:
     mute = faulty.run_directory("mute")
     (mute / "heartbeat.json.new").mkdir()
     # On a very busy machine, late heartbeats may already have caused a restart.
-    for name in ("frozen", "celery-beat"):
+    for name in ("frozen", "working", "celery-beat"):
         pids[name] = faulty.pid(name) or pids[name]
-    os.kill(pids["frozen"], signal.SIGSTOP)
+    eventually(lambda: product.counted("started")[6] == 1, "its task runs", PATIENCE)
+    for name in ("frozen", "working"):
+        os.kill(pids[name], signal.SIGSTOP)
     os.kill(pids["celery-beat"], signal.SIGSTOP)
 
 
@@ -186,6 +190,19 @@ def test_frozen_worker_gets_term_then_kill_and_runs_again(faulty: Faulty) -> Non
     # On a busy machine, there may be events about its start.
     events = [each for each in faulty.reported("frozen") if each[1] == "PM201"]
     assert events[:3] == [("found", "PM201"), ("healing", "PM201"), ("healing", "PM201")]
+
+
+def test_frozen_worker_with_a_running_task_gets_term_only_and_restarts_once_it_can(faulty: Faulty) -> None:
+    eventually(lambda: ("healing", "PM201") in faulty.reported("working"), "it gets SIGTERM", PATIENCE)
+    [event] = [each for each in faulty.events("working") if each["what"] == "healing"]
+    assert event["action"] == "sent SIGTERM for a graceful restart"
+    assert event["reason"].endswith("it is frozen, but its pool processes may be running tasks")
+    eventually(lambda: faulty.product.counted("finished")[6] == 1, "its task has finished", LONG + PATIENCE)
+    time.sleep(2 * FAILURES * INTERVAL)
+    assert faulty.pid("working") == faulty.pids["working"]
+    os.kill(faulty.pids["working"], signal.SIGCONT)
+    eventually(lambda: faulty.is_new("working"), "it stops gracefully, and a new process works", PATIENCE)
+    assert faulty.product.counted("finished")[6] == 1
 
 
 def test_frozen_beat_is_killed_and_one_beat_runs_again(faulty: Faulty) -> None:
