@@ -19,9 +19,9 @@ SEVERITY = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
 
 
 def check_lightly(programs: Sequence[ProgramSnapshot]) -> list[Result]:
-    """Return the most severe result of PM101, PM104, PM206, the heartbeat's verdict, and PM205 while it waits for its lock.
+    """Return the most severe result of PM101, PM104, PM205 while it waits for its lock, PM206 and the verdict.
 
-    There is one for each program, in order; its `values` are always those of PM101.
+    There is one for each program, in order; its `values` are always those of PM101. The verdict is on its heartbeat.
     """
     return [_worst(each, result) for each, result in zip(programs, check_processes(programs), strict=True)]
 
