@@ -11,10 +11,11 @@ import pytest
 
 from procman import agent, probes
 from procman.agent import BESIDE_LAUNCHER
-from procman.secrets import recognise
+from procman.probes.app import CHECK_SOURCES
 
 SCRIPTS = sorted(Path(probes.__file__).parent.glob("*_script.py"))
-FILES = [*sorted(Path(agent.__file__).parent.glob("*.py")), *SCRIPTS, Path(recognise.__file__)]
+FILES = [*sorted(Path(agent.__file__).parent.glob("*.py")), *SCRIPTS, CHECK_SOURCES[0]]
+BEFORE_SCRIPT = {file.stem for file in CHECK_SOURCES}
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.name)
@@ -28,11 +29,9 @@ def test_syntax_is_that_of_python_36(file: Path) -> None:
 
 
 def test_a_script_does_not_redefine_what_the_text_before_it_defines() -> None:
-    """The probe of the app is one text: recognise.py, app_check_script.py and app_script.py."""
-    files = (file for file in FILES if file.name in ("recognise.py", "app_check_script.py", "app_script.py"))
-    defined = [
-        node.name for file in files for node in ast.parse(file.read_text()).body if isinstance(node, ast.FunctionDef)
-    ]
+    """The probe of the app is one text."""
+    trees = [ast.parse(file.read_text()) for file in CHECK_SOURCES]
+    defined = [node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert len(defined) == len(set(defined))
 
 
@@ -42,8 +41,8 @@ def test_only_the_standard_library_is_imported(file: Path) -> None:
         if isinstance(node, ast.Import):
             imported |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            # It comes before the text of the script.
-            precedes = file in SCRIPTS and node.module == recognise.__name__
+            # One of the texts before that of the script.
+            precedes = file in CHECK_SOURCES and (node.module or "").rpartition(".")[2] in BEFORE_SCRIPT
             imported |= set() if precedes else {(node.module or "").partition(".")[0]}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 1, f"line {node.lineno} imports from procman"
