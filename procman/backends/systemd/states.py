@@ -28,10 +28,15 @@ STATUSES = {
 }
 """Exit statuses before the program runs: of systemd (systemd.exec(5), "Process Exit Codes") and of the launcher."""
 
+WAITS = "systemd starts it once the units before it have started (systemctl list-jobs)"
+
 FIRST_OF_SYSTEMD, LAST_OF_SYSTEMD = 200, 245
 
 EXITED = 1
 """`ExecMainCode` of a process that exited (CLD_EXITED of waitid(2)); any other code means that it was killed."""
+
+STARTS = ("start", "restart")
+"""Jobs that start a unit once every unit that it is ordered after has started."""
 
 AUTO_RESTART = ("auto-restart", "auto-restart-queued")
 
@@ -104,8 +109,9 @@ def could_not_be_started(unit: Unit) -> str:
 
 def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> ProgramState:
     """Return the state of `program` from the properties of its unit."""
-    state = state_of(unit)
-    details = [_detail(state, unit), *_departures(unit)]
+    waits = job in STARTS and unit.has_ended
+    state = State.STARTING if waits else state_of(unit)
+    details = [WAITS if waits else _detail(state, unit), *_departures(unit)]
     return ProgramState(
         name=program.name,
         desired=is_desired(unit, job, autostart=starts_by_itself(program)),

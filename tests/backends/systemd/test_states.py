@@ -131,6 +131,15 @@ def test_queued_job_decides_the_desired_state(job: str, desired: bool) -> None:
     assert read(RUNNING, job).desired is desired
 
 
+@pytest.mark.parametrize("properties", [NEVER, STOPPED, STOPPED_BY_FORCE, ENDED])
+def test_program_whose_start_waits_for_another_unit_is_starting(properties: dict[str, str]) -> None:
+    # As beat is while a worker imports the app, which may take minutes: see Before= in a worker's unit.
+    found = read(properties, "start")
+    assert (found.state, found.desired) == (State.STARTING, True)
+    assert found.detail == "systemd starts it once the units before it have started (systemctl list-jobs)"
+    assert read(properties, "stop").state is not State.STARTING
+
+
 @pytest.mark.parametrize(
     ("properties", "detail"),
     [
