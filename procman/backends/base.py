@@ -23,6 +23,21 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class StopOrder:
+    """Which units of the host stop only after the programs of a project, once it is installed."""
+
+    units: frozenset[str]
+    uses_after: bool
+    """Whether the key `after` decides that."""
+    unit: str = ""
+    """The unit of the host that an administrator can order instead; empty if procman knows none."""
+    reason: str = ""
+    """Why `after` has no effect."""
+    remedy: str = ""
+    """How to make it take effect, or empty."""
+
+
+@dataclass(frozen=True)
 class ManagerReport:
     """The condition of a host's process manager before an install."""
 
@@ -93,6 +108,9 @@ class HostCheck(Protocol):
 
     def examine(self, project: Project) -> ManagerReport:
         """Return the condition of the process manager of `project`; unknown fields stay empty."""
+
+    def stop_order(self, project: Project) -> StopOrder | None:
+        """Return which units stop after the programs of `project`; None if systemd does not run here."""
 
     def warnings(self, project: Project) -> list[str]:
         """Return what the host would end early or ignore, each with its remedy."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
@@ -41,24 +43,60 @@ PGBOUNCER_PORT = 6432
 RESOLVING_SECONDS = 3.0
 
 
-def units_of(kind: str, host: str, port: int | None = None, root: Path = Path("/")) -> tuple[str, ...]:
-    """Return the systemd units of a service at `host` and `port`; empty if it is not on this host or has none.
+class Service(Protocol):
+    """A server that an app connects to, such as `probes.app.Service`."""
 
-    `kind` is a key of UNITS. A `host` that is empty is this host. `root` is the root directory of the host.
+    @property
+    def what(self) -> str:
+        """Return its use: `database default`."""
+
+    @property
+    def kind(self) -> str:
+        """Return a key of UNITS, or another kind, which has no units."""
+
+    @property
+    def host(self) -> str:
+        """Return its name or address; empty: this host."""
+
+    @property
+    def port(self) -> int | None:
+        """Return its port; None: the default."""
+
+
+def units_in_use(services: Iterable[Service], root: Path = Path("/")) -> dict[str, tuple[str, ...]]:
+    """Return the systemd units of those `services` that are on this host, each with its uses.
+
+    `root` is the root directory of the host.
     """
+    is_local = cache(is_this_host)
+    uses: dict[str, dict[str, None]] = {}
+    for service in services:
+        units = units_of(service.kind, service.port, root)
+        for unit in units if units and is_local(service.host) else ():
+            uses.setdefault(unit, {})[service.what] = None
+    return {unit: tuple(what) for unit, what in uses.items()}
+
+
+def units_of(kind: str, port: int | None, root: Path) -> list[str]:
+    """Return the existing units of the kind of service that listens on `port`."""
     kinds = [kind, "pgbouncer"] if (kind, port) == ("postgresql", PGBOUNCER_PORT) else [kind]
-    found = dict.fromkeys(unit for each in kinds for unit in _existing(each, root))
-    return tuple(found) if found and is_this_host(host) else ()
+    return list(
+        dict.fromkeys(unit for each in kinds for pattern in UNITS.get(each, ()) for unit in _named(pattern, root))
+    )
 
 
-def _existing(kind: str, root: Path) -> Iterator[str]:
-    for pattern in UNITS.get(kind, ()):
-        for directory in UNIT_DIRECTORIES:
-            for path in sorted((root / directory).glob(pattern)):
-                # A masked unit is a link to /dev/null, an alias a link to a unit with another name.
-                target = path.resolve()
-                if target != Path(os.devnull):
-                    yield target.name
+def canonical(unit: str, root: Path = Path("/")) -> str:
+    """Return the name of the unit that `unit` is an alias of, or else `unit` itself."""
+    return next(_named(unit, root), unit)
+
+
+def _named(pattern: str, root: Path) -> Iterator[str]:
+    for directory in UNIT_DIRECTORIES:
+        for path in sorted((root / directory).glob(pattern)):
+            # A masked unit is a link to /dev/null, an alias a link to a unit with another name.
+            target = path.resolve()
+            if target != Path(os.devnull):
+                yield target.name
 
 
 def is_this_host(host: str) -> bool:

@@ -117,11 +117,11 @@ class Systemctl:
         self._scope = scope
         self._timeout = timeout
 
-    def show(self, units: Sequence[str]) -> dict[str, Unit]:
-        """Return each of `units` by name, with its properties, in one call."""
+    def show(self, units: Sequence[str], properties: Sequence[str] = PROPERTIES) -> dict[str, Unit]:
+        """Return each of `units` by name, with its `properties`, in one call."""
         if not units:
             return {}
-        answer = self._ask("show", f"--property={','.join(PROPERTIES)}", "--", *units)
+        answer = self._ask("show", f"--property={','.join(properties)}", "--", *units)
         blocks = [_properties(block) for block in answer.rstrip("\n").split("\n\n")]
         if len(blocks) != len(units):
             raise ProcmanError(f"systemctl show answered for {len(blocks)} of {len(units)} units")

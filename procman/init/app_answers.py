@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
-from procman.host.local_units import units_of
+from procman.host.local_units import units_in_use
 from procman.init.draft import Draft
 from procman.model import Scope
 from procman.probes.app import AppFacts
@@ -79,11 +79,7 @@ def _take_broker(draft: Draft, facts: AppFacts) -> None:
 
 def _take_services(draft: Draft, facts: AppFacts, root: Path) -> None:
     """Put the units of the services on this host into `after`, so that a reboot stops them after the programs."""
-    uses: dict[str, list[str]] = {}
-    for service in facts.services:
-        for unit in units_of(service.kind, service.host, service.port, root):
-            uses.setdefault(unit, []).append(service.what)
-    named = {unit: ", ".join(dict.fromkeys(what)) for unit, what in uses.items()}
+    named = {unit: ", ".join(uses) for unit, uses in units_in_use(facts.services, root).items()}
     for unit, what in named.items():
         draft.found("unit", unit, what)
     if named:

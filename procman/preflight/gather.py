@@ -13,6 +13,7 @@ from typing import Any
 from procman.accounts import group_id, user_id
 from procman.backends import backend_named
 from procman.errors import ProcmanError
+from procman.host.local_units import units_in_use
 from procman.launch import launch_of
 from procman.model import Kind
 from procman.preflight.gather_environment import read_environment
@@ -20,7 +21,7 @@ from procman.preflight.gather_host import look_at_host
 from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule, written_paths
 from procman.probes import app as app_facts
 from procman.probes import path_script
-from procman.probes.app import AppFacts
+from procman.probes.app import AppFacts, Service
 from procman.probes.broker import BrokerFacts, ask_broker
 from procman.probes.runner import AppError, ask_project
 from procman.probes.runner import Place as Where
@@ -46,7 +47,13 @@ def gather(
         looked = _look(project, launches, secrets, asked, set_aside=set_aside)
         refused, remedy = _refused(project, replaced) if replaced is not None else ((), "")
         found = replace(host.result(), refused=refused, refused_remedy=remedy)
-    return replace(looked, host=found, environment_file=file, runs_as_root=runs_as_root(project))
+    return replace(
+        looked,
+        host=found,
+        environment_file=file,
+        runs_as_root=runs_as_root(project),
+        local_units=units_in_use(_services(asked)) if found.stop_order else {},
+    )
 
 
 def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...], str]:
@@ -129,6 +136,10 @@ def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[
         return AppAnswer(programs, facts, broker=broker.result())
     except ProcmanError as error:
         return AppAnswer(programs, facts, broker_error=error.message)
+
+
+def _services(asked: list[AppAnswer]) -> list[Service]:
+    return list(dict.fromkeys(service for each in asked if each.app for service in each.app.services))
 
 
 # Files and directories, as the user ----------------------------------------------------------------------------------

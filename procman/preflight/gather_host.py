@@ -25,8 +25,13 @@ LONGEST_COMMAND = 200
 
 def look_at_host(project: Project) -> Host:
     """Return the facts of the host; facts that cannot be gathered are left out."""
-    manager = backend_named(project.backend).host_check.examine(project)
-    return Host(warnings=_warnings(project), manager=manager, beats=tuple(other_beats(project)))
+    backend = backend_named(project.backend).host_check
+    return Host(
+        warnings=_warnings(project),
+        manager=backend.examine(project),
+        beats=tuple(other_beats(project)),
+        stop_order=backend.stop_order(project),
+    )
 
 
 def _warnings(project: Project) -> tuple[str, ...]:

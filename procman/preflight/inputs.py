@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from procman.backends.base import ManagerReport
+from procman.backends.base import ManagerReport, StopOrder
 from procman.model import Kind
 from procman.probes.app import AppFacts, Judged, Written
 from procman.probes.broker import BrokerFacts
@@ -132,6 +132,8 @@ class Host:
     """Why an install would fail; empty also if that was not checked."""
     refused_remedy: str = ""
     """How to fix all of these; empty: each problem names its own remedy."""
+    stop_order: StopOrder | None = None
+    """Which units stop after the programs; None if systemd does not run here."""
 
 
 def written_paths(project: Project, asked: Iterable[AppAnswer]) -> list[Path]:
@@ -162,6 +164,8 @@ class PreflightFacts:
     forbidden: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     """By program name: the paths that the app writes to but the program's sandbox makes read-only."""
     host: Host = Host()
+    local_units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The units of the services on this host that the app uses, each with its uses: `database default`."""
 
     def of_kind(self, *kinds: Kind) -> list[Program]:
         """Return the programs of these kinds."""

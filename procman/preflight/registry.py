@@ -55,6 +55,7 @@ BEFORE: tuple[Check[PreflightFacts], ...] = (
     Check("PM756", "Logs belong to root, run directories to the user", paths.own_directories_are_safe),
     Check("PM761", "The stop timeout covers the task time limit", stop_timeouts.stop_waits_for_tasks),
     Check("PM762", "RabbitMQ's consumer timeout covers the task time limit", stop_timeouts.broker_waits_for_tasks),
+    Check("PM763", "The services that tasks need stop after the programs", stop_timeouts.services_stop_last),
     Check("PM771", "The user and the group exist", host.account_exists),
     Check("PM772", "The process manager answers", host.manager_answers),
     Check("PM773", "The host supports the stop timeouts and settings", host.host_supports_settings),

@@ -1,9 +1,11 @@
-"""PM76x: the stop timeout and RabbitMQ's consumer timeout, compared with how long tasks may take."""
+"""PM76x: whether a stop waits for running tasks, and whether the services that they need stay up until then."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
+from procman.host.stop_order import remedy_for, too_early
 from procman.model import Kind, Level, Result
 from procman.preflight.broker import is_amqp
 from procman.preflight.inputs import AppAnswer, PreflightFacts
@@ -39,6 +41,24 @@ def broker_waits_for_tasks(preflight: PreflightFacts) -> Iterator[Result]:
             )
             hint = f"Set consumer_timeout = {int(longest) * 1000 + 600_000} in rabbitmq.conf, or shorten the tasks."
             yield Result("PM762", program.name, Level.WARNING, detail, hint)
+
+
+def services_stop_last(preflight: PreflightFacts) -> Iterator[Result]:
+    """Yield PM763: at a shutdown, the database, cache and broker on this host stop after the programs."""
+    order, project = preflight.host.stop_order, preflight.project
+    if order is None:
+        return
+    missing = {unit: uses for unit, uses in preflight.local_units.items() if unit not in order.units}
+    # PM773 covers the units that `after` names without effect.
+    new = [unit for unit in missing if unit not in project.after]
+    if new:
+        shown = [f"{unit} ({', '.join(missing[unit])})" for unit in new]
+        key = f"Set after = {json.dumps([*project.after, *new])} in [project]."
+        hint = key if order.uses_after else f"{key if order.remedy else ''} {remedy_for(new, order)}".strip()
+        yield Result("PM763", None, Level.WARNING, too_early(shown), hint)
+    elif preflight.local_units and not missing:
+        shown = [*preflight.local_units]
+        yield Result("PM763", None, Level.OK, f"{', '.join(shown)} stop after the programs")
 
 
 def time_limit(program: Program, each: AppAnswer | None) -> float | None:

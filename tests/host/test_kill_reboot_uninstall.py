@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -38,6 +40,7 @@ virtualenv = "{virtualenv}"
 settings = "mysite.settings"
 backend = "systemd"
 scope = "user"
+after = ["rabbitmq-server.service"]
 environment_file = "/home/anna/celery.env"
 
 [environment]
@@ -254,6 +257,23 @@ def test_users_systemd_runs_the_users_supervisord(pocket: Project) -> None:
     assert (unit["UnitFileState"], unit["TimeoutStopUSec"]) == ("enabled", "20min")
     pid = pocket.status("anna")["pocket-sleep"]["pid"]
     assert pid in children(pocket.host, int(unit["MainPID"]))
+
+
+def test_check_names_services_that_a_reboot_would_stop_before_the_programs(catmaid: Project, small: Project) -> None:
+    catmaid.write(toml("catmaid").replace(', "postgresql.service"', ""))
+    [missing] = [each for each in _checked(catmaid) if each["code"] == "PM763"]
+    assert missing["detail"].startswith("at a shutdown or reboot, postgresql.service (database default) may stop")
+    assert missing["hint"] == 'Set after = ["rabbitmq-server.service", "postgresql.service"] in [project].'
+    reported = [each["detail"] for each in _checked(small, "anna") if each["code"] == "PM773"]
+    uid = small.host.run("id -u anna").stdout.strip()
+    lines = f"systemctl edit user@{uid}, and add the lines:\n[Unit]\nAfter=rabbitmq-server.service"
+    assert [each for each in reported if each.endswith(lines)]
+
+
+def _checked(project: Project, user: str | None = None) -> list[dict[str, Any]]:
+    printed = project.procman("check", "--json", user=user, check=False).stdout
+    results: list[dict[str, Any]] = json.loads(printed)["results"]
+    return results
 
 
 @pytest.mark.usefixtures("database")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from procman.backends.base import ManagerReport
+from procman.backends.base import ManagerReport, StopOrder
 from procman.backends.supervisor.host_check import examine
 from procman.model import Level, Result
 from procman.monitoring.checks.registry import run
@@ -46,6 +46,20 @@ def host(**changes: Any) -> Change:
 
 def manager(**changes: Any) -> Change:
     return host(manager=ManagerReport(**changes))
+
+
+ORDERED = StopOrder(frozenset({"rabbitmq-server.service"}), uses_after=True)
+
+
+def local(order: StopOrder | None) -> Change:
+    """Return a change to a host with a broker, in `after`, and a database."""
+    units = {"rabbitmq-server.service": ("broker",), "postgresql.service": ("database default", "result backend")}
+
+    def change(before: PreflightFacts) -> PreflightFacts:
+        project = replace(before.project, after=("rabbitmq-server.service",))
+        return replace(before, project=project, host=Host(stop_order=order), local_units=units)
+
+    return change
 
 
 def at(path: str | Path, found: Any) -> Change:
@@ -145,6 +159,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM756", CRITICAL, at("/var/lib/procman/site/run/site-celery", place(writable=False)), "lock"),
     ("PM761", WARNING, app(options={"accept_content": ["json"], "task_time_limit": 3600}), "3600"),
     ("PM762", WARNING, both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000)), "1800 s"),
+    ("PM763", WARNING, local(ORDERED), "postgresql.service (database default, result backend) may stop before"),
     ("PM772", WARNING, manager(problem="supervisord is not running"), "not running"),
     ("PM773", WARNING, host(warnings=("it is killed after 90 s",)), "90 s"),
     ("PM774", WARNING, manager(tcp_without_password="*:9001"), "*:9001"),
@@ -333,3 +348,43 @@ def test_programs_that_run_as_root_are_a_warning() -> None:
 def test_ping_of_a_beat_that_procman_does_not_heal_is_no_problem() -> None:
     before = valid(text=TOML.replace("[beat]", "[beat]\nheal = false"))
     assert complaints(judged("site-celery-beat", answers_ping=True)(before)) == []
+
+
+KEY = 'Set after = ["rabbitmq-server.service", "postgresql.service"] in [project].'
+LINES = "and add the lines:\n[Unit]\nAfter=postgresql.service"
+
+
+def stop_order_of(before: PreflightFacts) -> list[tuple[Level, str]]:
+    return [(result.level, result.detail) for result in run(BEFORE, before) if result.code == "PM763"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "hint"),
+    [
+        ({}, KEY),
+        ({"uses_after": False, "unit": "user@7.service"}, f"As root, run systemctl edit user@7, {LINES}"),
+        (
+            {"uses_after": False, "unit": "supervisor.service", "remedy": "Set extend_stop_timeout = true."},
+            f"{KEY} Set extend_stop_timeout = true. Or run systemctl edit supervisor, {LINES}",
+        ),
+    ],
+)
+def test_hint_has_the_lines_that_order_a_service(changes: dict[str, Any], hint: str) -> None:
+    [found] = complaints(local(replace(ORDERED, **changes))(valid()))
+    assert found.hint == hint
+
+
+def test_services_that_stop_after_the_programs_are_fine() -> None:
+    all_ordered = replace(ORDERED, units=frozenset({"rabbitmq-server.service", "postgresql.service"}))
+    [(level, detail)] = stop_order_of(local(all_ordered)(valid()))
+    assert (level, detail) == (Level.OK, "rabbitmq-server.service, postgresql.service stop after the programs")
+    assert stop_order_of(local(None)(valid())) == []
+    assert stop_order_of(valid()) == []
+
+
+def test_service_in_a_key_without_effect_is_reported_once() -> None:
+    # PM773 reports it.
+    nothing = replace(ORDERED, units=frozenset(), uses_after=False, unit="supervisor.service")
+    before = local(nothing)(valid())
+    after = ("rabbitmq-server.service", "postgresql.service")
+    assert stop_order_of(replace(before, project=replace(before.project, after=after))) == []

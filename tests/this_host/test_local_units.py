@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from procman.host import local_units
-from procman.host.local_units import is_loopback, is_this_host, units_of
+from procman.host.local_units import canonical, is_loopback, is_this_host, units_in_use
+from procman.probes.app import Service
 
 RABBITMQ = ("rabbitmq-server.service",)
 
@@ -56,7 +57,18 @@ def root(tmp_path: Path) -> Path:
     ],
 )
 def test_units_of_a_service(root: Path, kind: str, host: str, port: int | None, units: tuple[str, ...]) -> None:
-    assert units_of(kind, host, port, root) == units
+    assert tuple(units_in_use([Service("broker", kind, host, port)], root)) == units
+
+
+def test_unit_is_named_once_with_all_its_uses(root: Path) -> None:
+    uses = ("database default", "database replica", "result backend", "database default")
+    found = units_in_use([Service(what, "mysql", "localhost", None) for what in uses], root)
+    assert found == {"mariadb.service": ("database default", "database replica", "result backend")}
+
+
+def test_alias_is_resolved(root: Path) -> None:
+    names = ("mysql.service", "mariadb.service", "redis-server.service", "nowhere.service")
+    assert [canonical(name, root) for name in names] == ["mariadb.service", *names[1:]]
 
 
 def test_every_address_of_an_interface_is_this_host() -> None:

@@ -7,23 +7,29 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
-from procman.backends.base import ManagerReport
+from procman.backends.base import ManagerReport, StopOrder
 from procman.backends.supervisor.client import ANSWER_SECONDS, Client
 from procman.backends.supervisor.configuration.main_file import read_main_file
 from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.controller import controller
 from procman.backends.supervisor.embedded import own_command, started_by_hand
-from procman.backends.supervisor.renderer import render
+from procman.backends.supervisor.renderer import ordered_unit, render
 from procman.backends.supervisor.stop_timeout_drop_in import stop_seconds
-from procman.backends.supervisor.systemd_unit import Service
+from procman.backends.supervisor.systemd_unit import UNIT, Service
 from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
 from procman.host import systemd_host
+from procman.host.stop_order import order_by_key, order_of_user, ordered_after, warning_about
 from procman.host.systemd_stop_limits import cut_short, warnings_of_user
 from procman.host.unit_names import stop_timeout_seconds
+from procman.launch import marker
 from procman.model import Scope, SupervisorMode
 from procman.project import Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, capture
+
+NOT_PROCMANS = "the unit of supervisord is not procman's"
+EXTEND = "Set extend_stop_timeout = true under [supervisor], which lets procman order it."
+WITHOUT_UNIT = "supervisord has no unit"
 
 
 def examine(project: Project) -> ManagerReport:
@@ -50,6 +56,32 @@ def examine(project: Project) -> ManagerReport:
 
 def warnings(project: Project) -> list[str]:
     """Return what the host would do to supervisord or its programs, each with its remedy."""
+    too_early = warning_about(project.after, stop_order(project))
+    return [*_cut_short(project), *([too_early] if too_early else [])]
+
+
+def stop_order(project: Project) -> StopOrder | None:
+    """Return which units stop after supervisord, and so after its programs."""
+    if not systemd_host.BOOTED.is_dir():
+        return None
+    if project.supervisor.mode is SupervisorMode.EMBEDDED:
+        return _order_of_embedded(project)
+    unit = SUPERVISOR_UNITS.get(str(project.supervisor.configuration), "")
+    if ordered_unit(project):
+        return order_by_key(project.after, [unit], marker(project))
+    units = ordered_after([unit], marker(project)) if unit else frozenset()
+    return StopOrder(units, uses_after=False, unit=unit, reason=NOT_PROCMANS, remedy=EXTEND if unit else "")
+
+
+def _order_of_embedded(project: Project) -> StopOrder:
+    if project.supervisor.supervisord is None:
+        return StopOrder(
+            frozenset(), uses_after=False, reason=WITHOUT_UNIT, remedy=f"Set {_supervisord_key()} under [supervisor]."
+        )
+    return order_of_user() if project.scope is Scope.USER else order_by_key(project.after, [UNIT], marker(project))
+
+
+def _cut_short(project: Project) -> list[str]:
     if project.supervisor.mode is SupervisorMode.EMBEDDED:
         return list(_of_embedded(project))
     unit = SUPERVISOR_UNITS.get(str(project.supervisor.configuration))
@@ -72,13 +104,16 @@ def _of_embedded(project: Project) -> Iterator[str]:
     if not systemd_host.BOOTED.is_dir():
         yield from _without_systemd(project)
     elif project.supervisor.supervisord is None:
-        name = own_command() or "/path/to/supervisord"
         yield (
             "supervisord does not start when the host boots; to let systemd start it, set under [supervisor]: "
-            f'supervisord = "{name}"'
+            f"{_supervisord_key()}"
         )
     else:
         yield from _with_unit(project)
+
+
+def _supervisord_key() -> str:
+    return f'supervisord = "{own_command() or "/path/to/supervisord"}"'
 
 
 def _without_systemd(project: Project) -> Iterator[str]:
