@@ -20,6 +20,12 @@ LONG_FLAGS = {
 
 KNOWN = {*WORKER_KEYS, *BEAT_KEYS, *FORBIDDEN, *OTHERS[Kind.WORKER], *OTHERS[Kind.BEAT]}
 
+VARIABLES = {
+    **dict.fromkeys(("-b", "--broker"), "CELERY_BROKER_URL"),
+    "--result-backend": "CELERY_RESULT_BACKEND",
+}
+"""The variables that Celery 4.4 to 5.7 reads before the app's own setting (celery.app.utils.Settings)."""
+
 
 @dataclass
 class CeleryCommand:
@@ -34,8 +40,8 @@ class CeleryCommand:
     """Options that procman does not adopt, each with the reason."""
     doubtful: dict[str, str] = field(default_factory=dict)
     """Options that could not be understood."""
-    environment: dict[str, str] = field(default_factory=dict)
-    """Variables that are set before the command, for example with `env`."""
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    """Variables that are set before the command, for example with `env`, or that replace an option with a secret."""
     with_beat: bool = False
     """Whether the worker runs a beat (-B)."""
     schedule_file: str | None = None
@@ -108,7 +114,11 @@ def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def _take(command: CeleryCommand, name: str, value: str) -> None:
     key = (WORKER_KEYS if command.kind is Kind.WORKER else BEAT_KEYS).get(name)
-    if name in FORBIDDEN:
+    variable = VARIABLES.get(name)
+    if variable and value and (name in FORBIDDEN or holds_password(value)):
+        command.environment[variable] = value
+        command.dropped[name] = f"every user can read command lines: it becomes the variable {variable}"
+    elif name in FORBIDDEN:
         command.dropped[name] = FORBIDDEN[name]
         command.with_beat |= name in ("-B", "--beat")
     elif name in ("-s", "--schedule", "--schedule-filename"):

@@ -10,7 +10,9 @@ from pathlib import Path
 import click
 
 from procman.cli.selection import Selection
+from procman.errors import ProcmanError
 from procman.init import init as command
+from procman.init.environment_file import path_beside, write_secrets
 from procman.model import Scope
 from procman.output.terminal import printable
 
@@ -60,7 +62,8 @@ def init(
     Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its broker,
     queues and schedule; and searches the host for supervisord and the units of the services that the app uses. Lists
     the values that you must fill in because it cannot find them. DIRECTORY is the working directory if it is not given.
-    An existing file is kept unless --force is given.
+    Secrets of an imported file are written to an environment file beside procman.toml, with mode 0600. An existing
+    procman.toml is kept unless --force is given, an existing environment file always.
 
     \b
     Examples:
@@ -69,6 +72,7 @@ def init(
       # Import existing supervisord programs
       procman init --from /etc/supervisor/conf.d/celery.conf
     """
+    secrets_file = None if str(output) == "-" else path_beside(output)
     report = command.init(
         directory,
         name=name,
@@ -76,16 +80,30 @@ def init(
         user=user,
         scope=Scope(scope) if scope else None,
         from_file=from_file,
+        secrets_file=secrets_file,
         environment=dict(os.environ),
     )
     for line in _findings(report):
         click.echo(line, err=True)
-    if str(output) == "-":
+    if secrets_file is None:
         click.echo(report.text, nl=False)
-    else:
-        distrusted = command.write(report.text, output, force=force, environment=os.environ)
-        for line in _next_steps(report, output, distrusted):
-            click.echo(line, err=True)
+        return
+    distrusted = command.write(report.text, output, force=force, environment=os.environ)
+    for line in _next_steps(report, output, distrusted, tuple(_written_secrets(report, secrets_file))):
+        click.echo(line, err=True)
+
+
+def _written_secrets(report: command.InitReport, path: Path) -> Iterator[str]:
+    """Write the environment file, if there are secrets, and yield what to print about it."""
+    if not report.secrets:
+        return
+    try:
+        write_secrets(report.secrets, path)
+        yield f"wrote {path}, which only you can read, with {', '.join(report.secrets)}"
+        if report.scope is Scope.SYSTEM:
+            yield "  under supervisord its programs have to read it too: `procman check` prints the command for that"
+    except ProcmanError as error:
+        yield from (f"note: {error.message}", f"  {error.hint}")
 
 
 def _findings(report: command.InitReport) -> Iterator[str]:
@@ -97,9 +115,12 @@ def _findings(report: command.InitReport) -> Iterator[str]:
     yield from (f"fill in {printable(what)}" for what in report.fill_in)
 
 
-def _next_steps(report: command.InitReport, output: Path, distrusted: tuple[str, ...]) -> Iterator[str]:
+def _next_steps(
+    report: command.InitReport, output: Path, distrusted: tuple[str, ...], secrets: tuple[str, ...] = ()
+) -> Iterator[str]:
     yield from (f"note: {printable(problem)}" for problem in distrusted)
     yield f"wrote {output}"
+    yield from map(printable, secrets)
     yield ""
     if report.fill_in:
         count = len(report.fill_in)

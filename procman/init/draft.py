@@ -32,6 +32,8 @@ class Draft:
     """Keys that the user has to fill in, by dotted name, each with the reason."""
     findings: list[Discovery] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """The variables of an imported file that belong into an environment file."""
 
     def found(self, what: str, value: object, note: str = "") -> None:
         """Add a finding, with its passwords hidden (S2)."""

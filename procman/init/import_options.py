@@ -11,6 +11,7 @@ from procman.config.read_environment import refusal
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.config.supervisor_options import FREE, RESERVED
 from procman.init.draft import Draft
+from procman.init.environment_file import line_of
 from procman.init.scan_project import is_virtualenv
 from procman.quoting import unprintable
 from procman.secrets import is_secret
@@ -128,7 +129,7 @@ LEFT_OUT = {
 def take_environment(
     draft: Draft, header: str, environment: Mapping[str, str], table: str, directory: Path | None
 ) -> None:
-    """Put the variables of a program into `draft`; secrets are left for the user to move, never written (S2)."""
+    """Put the variables of a program into `draft`, and its secrets among those for the environment file (S2)."""
     for name, value in environment.items():
         if name == "DJANGO_SETTINGS_MODULE":
             draft.put("project", "settings", value)
@@ -141,10 +142,17 @@ def take_environment(
         elif name == "PATH":
             _take_path(draft, table, value)
         elif is_secret(name, value):
-            draft.ask_for("project", "environment_file", f"{name} is a secret: put it into this file")
-            draft.warn(f"{header} sets {name}, a secret: put it into the file named by environment_file")
+            _take_secret(draft, header, name, value)
         elif name not in FROM_PASSWORD_DATABASE:
             _take_variable(draft, header, table, name, value)
+
+
+def _take_secret(draft: Draft, header: str, name: str, value: str) -> None:
+    reason = refusal(name) or ("" if line_of(name, value) else "no environment file can contain its value")
+    if reason:
+        draft.found("not imported", f"{header} {name}", reason)
+    elif draft.secrets.setdefault(name, value) != value:
+        draft.warn(f"{header} has a different {name}: a project has only one environment file, and the first is used")
 
 
 def _take_variable(draft: Draft, header: str, table: str, name: str, value: str) -> None:

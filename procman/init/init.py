@@ -7,7 +7,7 @@ import pwd
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from procman.accounts import user_id
@@ -49,6 +49,8 @@ class InitReport:
     scope: Scope
     adopts: Path | None
     """The file of supervisord whose programs the install can adopt."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The variables that belong into the environment file, if the text names one."""
 
 
 def init(
@@ -59,13 +61,15 @@ def init(
     user: str | None = None,
     scope: Scope | None = None,
     from_file: Path | None = None,
+    secrets_file: Path | None = None,
     environment: Mapping[str, str],
     root: Path = Path("/"),
     timeout: float = TIMEOUT_SECONDS,
 ) -> InitReport:
     """Search `directory` and below for a project, load its app, inspect the host, and return the procman.toml.
 
-    The arguments override `from_file`, a configuration of supervisord, which overrides the findings. `environment` is
+    The arguments override `from_file`, a configuration of supervisord, which overrides the findings. `secrets_file` is
+    the environment file for its secrets, beside the procman.toml; None: the user has to create one. `environment` is
     the caller's, for PATH and VIRTUAL_ENV; `root` is the root directory of the host. The app is loaded as the user,
     never as root, for at most `timeout` seconds.
     """
@@ -84,6 +88,7 @@ def init(
         here = reader.path.parent if reader else from_file.parent
         read_existing(draft, from_file, here, name, manages_supervisord=reader is not None)
         adopts = from_file if reader and draft.tables.keys() - {"project"} else None
+        _place_secrets(draft, from_file, secrets_file)
     _look(draft, directory, environment)
     _name(draft, directory)
     _decide_user(draft, scope)
@@ -142,6 +147,17 @@ def _put_options(draft: Draft, **options: str | None) -> None:
             draft.put("project", option, value)
     if problems:
         raise ConfigurationError(problems)
+
+
+def _place_secrets(draft: Draft, source: Path, secrets_file: Path | None) -> None:
+    if not draft.secrets:
+        return
+    names = ", ".join(draft.secrets)
+    if secrets_file is not None:
+        draft.put("project", "environment_file", secrets_file.name, f"With {names} of {source}.")
+    else:
+        draft.ask_for("project", "environment_file", f"put the secrets of {source} into this file: {names}")
+        draft.warn(f"{source} sets secrets, which are not imported: put them into the file named by environment_file")
 
 
 def _look(draft: Draft, directory: Path, environment: Mapping[str, str]) -> None:
@@ -233,7 +249,8 @@ def _environment(draft: Draft, directory: Path, virtualenv: Path) -> dict[str, s
     settings = draft.text("project", "settings")
     if settings:
         environment["DJANGO_SETTINGS_MODULE"] = settings
-    return environment | {name: str(value) for name, value in draft.tables.get("environment", {}).items()}
+    environment |= {name: str(value) for name, value in draft.tables.get("environment", {}).items()}
+    return environment | draft.secrets
 
 
 def _report(draft: Draft, scope: Scope, adopts: Path | None) -> InitReport:
@@ -246,4 +263,5 @@ def _report(draft: Draft, scope: Scope, adopts: Path | None) -> InitReport:
         warnings=tuple(draft.warnings),
         scope=scope,
         adopts=adopts,
+        secrets=dict(draft.secrets),
     )

@@ -112,6 +112,10 @@ def test_options_that_break_a_promise_are_dropped_with_the_reason() -> None:
     assert command.values == {"events": True}
     assert command.project == {"app": "x", "user": "www-data"}
     assert "hunter22" not in repr(command)
+    assert command.environment == {
+        "CELERY_BROKER_URL": "amqp://me:hunter22@host",
+        "CELERY_RESULT_BACKEND": "redis://:hunter22@host",
+    }
 
 
 def test_unknown_options_are_reported() -> None:

@@ -178,14 +178,35 @@ def test_variables_of_all_programs_are_moved_to_environment(tmp_path: Path) -> N
     assert (celery.environment, crop.environment) == ({"A": "1", "B": "2"}, {"A": "1", "B": "3"})
 
 
-def test_secrets_are_reported_and_not_written(tmp_path: Path) -> None:
-    options = 'environment = CELERY_BROKER_URL="amqp://me:hunter22@host//",API_TOKEN="hunter22",A="1"'
-    command = f"{WORKER} -b amqp://me:hunter22@host// --result-backend=redis://:hunter22@host"
+def test_secrets_are_kept_for_the_environment_file(tmp_path: Path) -> None:
+    options = 'environment = PGPASSWORD="hunter22",API_TOKEN="hunter22",A="1"'
+    command = f"{WORKER} -b amqp://me:hunter22@host// --result-backend=redis://:hunter22@host --my-token=hunter22"
     draft = read(tmp_path, program(f"{options}\nbroker = amqp://me:hunter22@host//", command))
-    assert set(draft.fill_in) == {"project.environment_file"}
-    assert sum("a secret: put it into the file named by environment_file" in text for text in draft.warnings) == 2
+    assert draft.secrets == {
+        "PGPASSWORD": "hunter22",
+        "API_TOKEN": "hunter22",
+        "CELERY_BROKER_URL": "amqp://me:hunter22@host//",
+        "CELERY_RESULT_BACKEND": "redis://:hunter22@host",
+    }
     assert "hunter22" not in repr(draft) + text_of(draft)
     assert draft.tables["environment"] == {"A": "1"}
+    assert "[program:catmaid-celery] --my-token" in not_imported(draft)
+
+
+def test_programs_with_different_secrets_get_the_first(tmp_path: Path) -> None:
+    both = program('environment = API_TOKEN="hunter21"') + program('environment = API_TOKEN="hunter22"', name="x-crop")
+    draft = read(tmp_path, both)
+    assert draft.secrets == {"API_TOKEN": "hunter21"}
+    assert any("[program:x-crop] has a different API_TOKEN" in warning for warning in draft.warnings)
+    assert "hunter2" not in repr(draft)
+
+
+def test_secret_that_no_environment_file_can_contain_is_not_imported(tmp_path: Path) -> None:
+    draft = read(tmp_path, program('environment = API-TOKEN="hunter22",PROCMAN_SECRET="hunter22"'))
+    assert draft.secrets == {}
+    assert {"[program:catmaid-celery] API-TOKEN", "[program:catmaid-celery] PROCMAN_SECRET"} <= not_imported(
+        draft
+    ).keys()
 
 
 @pytest.mark.parametrize(

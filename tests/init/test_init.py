@@ -218,6 +218,18 @@ def test_no_secret_is_reported(catmaid: Path, settings: str) -> None:
     assert "***" not in report.text
 
 
+def test_app_is_loaded_with_the_secrets_of_the_imported_file(catmaid: Path, top: Path) -> None:
+    make(catmaid, "import os\nif os.environ['API_TOKEN']:\n    raise ValueError('x' + os.environ['API_TOKEN'])")
+    old = top / "old.conf"
+    python = catmaid / "django" / "env" / "bin" / "celery"
+    environment = 'API_TOKEN="hunter22-secret"'
+    old.write_text(f"[program:catmaid-celery]\ncommand = {python} -A mysite worker\nenvironment = {environment}\n")
+    report = run_init(catmaid, from_file=old, secrets_file=top / "procman.env")
+    assert any("ValueError" in warning for warning in report.warnings)
+    assert "hunter22" not in repr(report)
+    assert report.secrets == {"API_TOKEN": "hunter22-secret"}
+
+
 def test_queues_of_the_app_and_of_its_routes_are_consumed(catmaid: Path, top: Path) -> None:
     make(
         catmaid,
