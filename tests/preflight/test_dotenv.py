@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-import dotenv
+import dotenv  # type: ignore[import-not-found, unused-ignore]
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
