@@ -89,7 +89,7 @@ def warning_about(after: Sequence[str], order: StopOrder | None) -> str | None:
             "systemd is not running here, so the key after has no effect: remove it, and stop the programs before the "
             "services that their tasks need"
         )
-    missing = [unit for unit in after if unit not in order.units]
+    missing = [unit for unit in after if order.units.isdisjoint(_with_names([unit]))]
     if not missing:
         return None
     return f"{too_early(missing)}, because {order.reason}: the key after has no effect. {remedy_for(missing, order)}"
