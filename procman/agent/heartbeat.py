@@ -105,7 +105,7 @@ class Heart:
     def forever(self, act: Any, then: Any) -> None:
         """Call `act` and then `then`, at every interval and after each change."""
         while True:
-            self._wake_pulse.acquire(True, self._seconds)
+            self._wake_pulse.acquire(True, self._systemd.until_ready(self._seconds))
             self._guard(act)
             then()
 

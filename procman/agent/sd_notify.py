@@ -68,6 +68,11 @@ class Systemd:
         patience = self.watchdog_seconds and max(self.watchdog_seconds, EXTENSION_SECONDS)
         return self.tell_with_watchdog(patience, "READY=1", "WATCHDOG=1", f"STATUS={reason}")
 
+    def until_ready(self, seconds: float) -> float:
+        """Return the time until `put_off` reports the start as finished, if it is less than `seconds`."""
+        left = self._ready_at - monotonic()
+        return min(seconds, left) if left > 0 else seconds
+
 
 def started() -> float:
     """Return when this process was forked, by the monotonic clock; unlike the program, it lasts through every exec."""

@@ -68,6 +68,14 @@ def test_import_that_takes_long_counts_as_started_and_may_hold_the_lock_of_pytho
         systemd.receive("WATCHDOG_USEC=900000")
 
 
+def test_long_import_counts_as_started_in_time_however_rare_the_heartbeats_are(site: Site, tmp_path: Path) -> None:
+    site.app("time.sleep(600)\n")
+    with notified(tmp_path) as systemd:
+        rare = {"PROCMAN_HEARTBEAT_SECONDS": "3600", READY_AFTER: "1"}
+        site.worker(NOTIFY_SOCKET=systemd.address, **rare)
+        systemd.receive("READY=1")
+
+
 def test_beat_notifies_systemd_of_its_start_and_life(site: Site, tmp_path: Path) -> None:
     with notified(tmp_path) as systemd:
         beat = site.beat(NOTIFY_SOCKET=systemd.address, WATCHDOG_USEC=watchdog(0.9))
