@@ -27,6 +27,11 @@ AGENTS = {
     "old-supervisor": f"{HOME}/.local/state/procman/old-supervisor/lib",
 }
 
+AGENT_FILES = {
+    *("asking.py", "beat_hooks.py", "environment_file.py", "heartbeat.py", "launcher.py", "notify.py", "observed.py"),
+    *("run_files.py", "self_healing.py", "settings.py", "threads.py", "verdict.py", "worker_hooks.py"),
+}
+
 RENAMED = {
     "asking.py": "queue_poller.py",
     "notify.py": "sd_notify.py",

@@ -123,7 +123,7 @@ def test_drop_in_of_the_administrator_applies_and_is_reported(catmaid: Project) 
 def test_unit_that_needs_only_a_reload_restarts_nothing_and_another_command_does(fenced: Project) -> None:
     text, unit = toml("fenced", "strict"), "fenced-celery.service"
     before = pids(fenced)
-    other = text.replace('"rabbitmq-server.service"]', '"rabbitmq-server.service", "resolver.service"]')
+    other = text.replace("after = [", 'after = ["resolver.service", ')
     fenced.write(other.replace("concurrency = 2", "concurrency = 2\nstop_timeout_seconds = 333"))
     assert "restarted" not in fenced.procman("install", "--no-check").stdout
     assert pids(fenced) == before

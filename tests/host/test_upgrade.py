@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from procman.agent import BESIDE_LAUNCHER, LAUNCHER
-from tests.first_release import AGENTS, HOME, RENAMED, unpacked
+from tests.first_release import AGENT_FILES, AGENTS, HOME, unpacked
 
 from .catmaid import DATA, Project, send, show
 from .machine import Host
@@ -21,7 +21,6 @@ ENVIRONMENT = {"old-systemd": {}, "old-supervisor": {"HOME": HOME}}
 MAIN_FILE = f"{HOME}/.config/procman/supervisor/supervisord.conf"
 
 TODAY = {LAUNCHER, *BESIDE_LAUNCHER}
-FIRST = TODAY - set(RENAMED.values()) | set(RENAMED)
 
 
 class Old(Project):
@@ -84,7 +83,7 @@ def projects(stocked: Host) -> Iterator[list[Old]]:
 
 def test_programs_of_the_first_release_are_known(projects: list[Old]) -> None:
     for project in projects:
-        assert project.agent() == FIRST
+        assert project.agent() == AGENT_FILES
         assert set(project.due().values()) == {None}
         assert project.procman("health").returncode == 0
         held = {name: each["held"] and each["held"]["reason"] for name, each in project.workers().items()}
@@ -120,7 +119,7 @@ def test_a_roll_back_restores_the_agent_of_the_first_release(projects: list[Old]
     for project in projects:
         before = project.pids()
         project.procman("rollback")
-        assert project.agent() == FIRST
+        assert project.agent() == AGENT_FILES
         assert project.pids() == before
     side_by_side(*(partial(_is_restarted, project, number) for number, project in enumerate(projects, 3020)))
 
