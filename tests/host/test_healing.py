@@ -62,6 +62,11 @@ queues = ["slow"]
 concurrency = 1
 extra_arguments = ["--include=exercise.ailing_children"]
 
+[worker.busy]
+queues = ["busy"]
+concurrency = 1
+stop_timeout_seconds = 5
+
 [worker.stopped]
 queues = ["stopped"]
 concurrency = 1
@@ -69,7 +74,7 @@ concurrency = 1
 [beat]
 """
 
-WORKERS = ("cared-frozen", "cared-cut", "cared-large", "cared-slow", "cared-stopped")
+WORKERS = ("cared-frozen", "cared-cut", "cared-large", "cared-slow", "cared-busy", "cared-stopped")
 BEAT, HEALER = "cared-celery-beat", "cared-health"
 SOON = 90.0
 SLOW = f"{DATA}/cared-slow-is-slow"
@@ -197,6 +202,37 @@ def test_full_disk_of_the_heartbeat_is_a_warning_and_causes_no_restart(cared: Ca
     full_disk_is_a_warning(cared.project, "cared-cut", STALE, LONG_ENOUGH)
     assert cared.pid("cared-cut") == cared.pids["cared-cut"]
     assert "healing" not in dict(cared.reported("cared-cut"))
+
+
+def test_busy_worker_that_cannot_write_its_heartbeat_is_left_alone_and_writes_again(cared: Cared) -> None:
+    """The causes one after another, each for far longer than healing takes, during a single task."""
+    host, run = cared.host, "/var/lib/procman/cared/run/cared-busy"
+    causes = {
+        f"{run} belongs to root, not to www-data": (f"chown -R root:root {run}", f"chown -R www-data: {run}"),
+        "www-data may not enter /var/lib/procman/cared/run (mode 0700)": (
+            "chmod 700 /var/lib/procman/cared/run",
+            "chmod 755 /var/lib/procman/cared/run",
+        ),
+        f"{run} is on a read-only file system": (
+            # Read-only before it is mounted there: a later change would not reach the unit's own mounts.
+            f"mount --bind {run} /mnt && mount -o remount,bind,ro /mnt && mount --bind /mnt {run}",
+            f"umount --lazy {run} /mnt",
+        ),
+    }
+    task = 3200
+    send(host, "counting.tasks.hold", [task, 3600], queue="busy")
+    wait_for(lambda: counted(host, "started")[task] == 1, SOON, "its task runs")
+    for cause, (break_it, repair_it) in causes.items():
+        host.run(break_it)
+        try:
+            wait_for(lambda: cared.level("cared-busy", "PM206") == "WARNING", SOON, f"it is found: {cause}")
+            assert cause in cared.results("cared-busy")["PM206"]["detail"]
+            time.sleep(LONG_ENOUGH / 2)
+        finally:
+            host.run(repair_it)
+        wait_for(lambda: cared.level("cared-busy", "PM200") == "OK", SOON, "it writes again")
+    assert cared.pid("cared-busy") == cared.pids["cared-busy"]
+    assert "healing" not in dict(cared.reported("cared-busy"))
 
 
 def test_held_program_is_not_healed_until_it_is_released(cared: Cared) -> None:
