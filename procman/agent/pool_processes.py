@@ -9,9 +9,6 @@ FIRST_START_SECONDS = 900.0
 MARGIN_SECONDS = 10.0
 """How much later than after `worker_proc_alive_timeout` Celery may have replaced a process that did not start."""
 
-REPLACED_SECONDS = 20.0
-"""Several times the five seconds after which Celery at the latest replaces a pool process that has ended."""
-
 
 class PoolProcesses(NamedTuple):
     """The pool processes at one moment."""
@@ -46,13 +43,14 @@ def ready_count(processes: PoolProcesses) -> int:
 def usable_slots(processes: Optional[PoolProcesses], slots: int, unready_since: Optional[float], now: float) -> int:
     """Return how many of the slots have a process that can run tasks.
 
-    If none has, because processes are starting or being replaced, all count once that takes too long.
+    If none has, because processes are starting or being replaced, all count once that takes too long. In a pool that
+    does not record it, a process that exits as soon as it starts would look ready: there all count at once.
     """
-    if processes is None:
+    if processes is None or processes.starting is None:
         return slots
     ready = ready_count(processes)
-    patience = processes.start_seconds or REPLACED_SECONDS
-    if not ready and unready_since is not None and now - unready_since > patience:
+    limit = processes.start_seconds or 0.0
+    if not ready and unready_since is not None and now - unready_since > limit:
         return slots
     return min(slots, ready)
 

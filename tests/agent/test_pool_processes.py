@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.agent.pool_processes import REPLACED_SECONDS, PoolProcesses, usable_slots
+from procman.agent.pool_processes import PoolProcesses, usable_slots
 from procman.agent.settings import HealthSettings
 from procman.agent.worker_state import Measured, WorkerState
 from tests.agent.conftest import Start
@@ -55,8 +55,7 @@ STARTING = PoolProcesses(alive=2, starting=2, start_seconds=14)
         (STARTING, 15, 2),
         (REPLACING, 14, 0),
         (REPLACING, 15, 2),
-        (PoolProcesses(alive=0), REPLACED_SECONDS, 0),
-        (PoolProcesses(alive=0), REPLACED_SECONDS + 1, 2),
+        (PoolProcesses(alive=0), 1, 2),
     ],
 )
 def test_slot_is_usable_if_its_process_is_ready_or_has_been_starting_for_too_long(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from procman.agent.pool_processes import REPLACED_SECONDS
 from procman.agent.verdict import CONSUMING, format_duration
 from procman.host.process_table import Process
 from procman.model import Kind, Level, Result
@@ -19,6 +18,9 @@ default)."""
 
 ESTABLISHED_SECONDS = 60.0
 """After this time, the pool processes of an idle worker are no longer new."""
+
+REPLACED_SECONDS = 20.0
+"""Several times the five seconds after which Celery at the latest replaces a pool process that has ended."""
 
 FEWEST_ZOMBIES = 5
 
