@@ -13,6 +13,10 @@ from procman.errors import ProcmanError
 T = TypeVar("T")
 
 
+class TimedOut(ProcmanError):
+    """A call did not end within its time limit; it still runs."""
+
+
 class Background(Generic[T]):
     """A call that runs in a thread, which starts at once.
 
@@ -35,6 +39,11 @@ class Background(Generic[T]):
         if self._when_done:
             self._when_done(self)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the call has ended."""
+        return not self._thread.is_alive()
+
     def result(self, timeout: float | None = None) -> T:
         """Return the result of the call or raise its exception; ProcmanError if it takes over `timeout` seconds."""
         self._thread.join(timeout)
@@ -42,7 +51,7 @@ class Background(Generic[T]):
             raise self._error
         if not self._answers:
             # Every access to a disk that is gone hangs (R10).
-            raise ProcmanError(
+            raise TimedOut(
                 f"no result within {timeout:g} s, because a check hangs",
                 hint="Check for a disk that hangs (df) and the kernel's log (dmesg). --timeout allows more time.",
             )

@@ -17,6 +17,7 @@ BESIDE_LAUNCHER = (
     "sd_notify.py",
     "self_healing.py",
     "settings.py",
+    "strict_json.py",
     "variable_rules.py",
     "verdict.py",
     "worker_hooks.py",

@@ -3,14 +3,16 @@
 `procman install` installs this file beside the launcher; procman imports the same code.
 """
 
-import json
 from typing import Any, Dict, Mapping, NamedTuple
 
+from . import strict_json
 from .verdict import CODES, CRITICAL, FORCE, OK, PHASES, UNKNOWN, WARM, WARNING
 
 FORMAT = 1
 MAX_BYTES = 65536
 """The longest heartbeat that is written or read."""
+MOST = 10**15
+"""Any float distinguishes smaller whole numbers."""
 MAX_TASKS = 20
 MAX_NAME = 200
 
@@ -86,12 +88,7 @@ def read(text: str) -> Dict[str, Any]:
     Raises ValueError with the reason. The file's author is not trusted: numbers must be finite and texts printable,
     so that they can be shown on a terminal. Unknown fields are dropped.
     """
-    if len(text) > MAX_BYTES:
-        raise ValueError("it is too long")
-    try:
-        found = json.loads(text, parse_constant=_refuse, parse_int=_integer)
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    found = strict_json.parse(text, most=MAX_BYTES)
     heartbeat = _read_fields(found, FIELDS, "heartbeat")
     heartbeat["queues"] = [_read_fields(each, QUEUE, "queues") for each in _list(found, "queues")]
     heartbeat["tasks"] = [_read_fields(each, TASK, "tasks") for each in _list(found, "tasks")]
@@ -106,16 +103,6 @@ def read(text: str) -> Dict[str, Any]:
     own = found.get("verdict")
     heartbeat["verdict"] = None if own is None else _read_fields(own, VERDICT, "verdict")
     return heartbeat
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > 15:
-        raise ValueError("a number is too long")
-    return int(digits)
 
 
 def _list(found: Mapping[str, Any], name: str) -> Any:
@@ -143,6 +130,6 @@ def _value(value: Any, field: Field, name: str) -> Any:
         raise ValueError(f"{name} has an unknown value")
     if isinstance(value, str) and not value.isprintable():
         raise ValueError(f"{name} has unprintable characters")
-    if isinstance(value, float) and value in (float("inf"), float("-inf")):
-        raise ValueError(f"{name} is not a finite number")
+    if isinstance(value, int) and abs(value) >= MOST:
+        raise ValueError(f"{name} is too large")
     return value

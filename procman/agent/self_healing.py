@@ -7,7 +7,7 @@ import signal
 from time import monotonic, time
 from typing import Any, Callable, Dict, List, Mapping, Optional
 
-from . import heartbeat_format, run_files, verdict
+from . import heartbeat_format, run_files, strict_json, verdict
 from .settings import HealthSettings
 from .verdict import Verdict
 from .worker_state import WorkerState
@@ -117,7 +117,7 @@ class SelfHealing:
 
     def _memory(self) -> Dict[str, Any]:
         text = run_files.read(self._path("healed.json"), heartbeat_format.MAX_BYTES)
-        memory = {} if text is None else json.loads(text)
+        memory = {} if text is None else strict_json.parse(text)
         if not isinstance(memory, dict):
             raise ValueError("healed.json has the wrong type")
         return memory
@@ -162,7 +162,7 @@ def is_held(path: Optional[str]) -> bool:
         text = run_files.read(path, heartbeat_format.MAX_BYTES)
         if text is None:
             return False
-        until = json.loads(text).get("until")
+        until = strict_json.parse(text).get("until")
         return until is None or not float(until) <= time()
     except (OSError, ValueError, TypeError, AttributeError):
         return True

@@ -37,7 +37,7 @@ def look_at(pids: Iterable[int], words: Iterable[str]) -> Processes:
     children_of = children_finder()
     desired = {each for pid in pids for each in tree_of(pid, children_of)}
     marks = [os.fsencode(word) for word in words]
-    found = _read({*desired, *_with(marks)})
+    found = _read({*desired, *(_with(marks) if marks else ())})
     return {**_read({process.parent for process in found.values()} - found.keys()), **found}
 
 

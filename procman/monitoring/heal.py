@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 from procman.agent.heartbeat_format import MAX_BYTES
+from procman.agent.strict_json import parse
 from procman.backends import controller_of
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
@@ -21,11 +22,13 @@ from procman.install.state.generations import HEALING
 from procman.install.state.holds import read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
-from procman.model import InstalledProgram, Kind, ProgramState, State
+from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.monitoring.checks.barrier import failed, traceback_of
 from procman.monitoring.checks.main_process import of_another_user
+from procman.monitoring.examine_in_time import Hanging, examine_in_time
 from procman.monitoring.heal_policy import Decision, Observation, Order, decide_all
 from procman.monitoring.healing_history import read_healing_history
-from procman.monitoring.health import Health, ProgramHealth, examine
+from procman.monitoring.health import Health, ProgramHealth
 from procman.monitoring.pidfd_signal import send
 from procman.monitoring.program_view import Moment, now, owners
 
@@ -37,19 +40,21 @@ PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, 
 """Represents the project as a whole, which has results to report and nothing to heal."""
 
 
-def heal_programs(installed: Installed, report: Callable[[Event], None]) -> Health:
+def heal_programs(installed: Installed, report: Callable[[Event], None], hanging: Hanging | None = None) -> Health:
     """Check all programs of `installed` once, and heal; `report` gets each event after it was logged.
 
-    The history is written before any signal is sent: if this process is killed, no signal is sent twice.
+    The history is written before any signal is sent: if this process is killed, no signal is sent twice. A program that
+    cannot be examined or healed costs the others nothing. `hanging` is that of `examine_in_time`.
     """
     manifest, moment = installed.manifest, now()
     state = manifest.directories.state
     with Tree() as tree:
         holds = read_holds(tree, state, moment.wall)
         history = read_healing_history(tree, state, moment.boot or "")
-    health = examine(installed)
+    health = examine_in_time(installed, {} if hanging is None else hanging)
+    tracebacks = list(health.tracebacks)
     observations = [
-        *(_observation(manifest, each, moment, held=each.program.name in holds) for each in health.programs),
+        *(_observed(manifest, each, moment, tracebacks, held=each.program.name in holds) for each in health.programs),
         Observation(PROJECT, ProgramState("", desired=True, state=State.RUNNING), "", health.results),
     ]
     after, decisions = decide_all(history, observations, manifest.health, moment.monotonic, moment.wall)
@@ -58,23 +63,38 @@ def heal_programs(installed: Installed, report: Callable[[Event], None]) -> Heal
             tree.write(state / HEALING, json_records.to_bytes(after), 0o644)
         controller = controller_of(manifest)
         for observation in observations:
-            for event in _carry_out(controller, observation, decisions[observation.program.name]):
-                with suppress(ProcmanError):  # a full disk must not prevent healing
-                    append_event(tree, state, event)
-                report(event)
-    return health
+            try:
+                for event in _carry_out(controller, observation, decisions[observation.program.name]):
+                    with suppress(ProcmanError):  # a full disk must not prevent healing
+                        append_event(tree, state, event)
+                    report(event)
+            except Exception as error:
+                tracebacks.append(traceback_of(error))
+    return replace(health, tracebacks=tuple(tracebacks))
+
+
+def _observed(
+    manifest: Manifest, found: ProgramHealth, moment: Moment, tracebacks: list[str], *, held: bool
+) -> Observation:
+    try:
+        return _observation(manifest, found, moment, held=held)
+    except Exception as error:
+        tracebacks.append(traceback_of(error))
+        unknown = failed("PM101", found.program.name, error, manifest)
+        return Observation(replace(found.program, heal=False), found.snapshot.state, "", (*found.results, unknown))
 
 
 def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, held: bool) -> Observation:
     snapshot, verdict = found.snapshot, found.snapshot.verdict
     # Only CRITICAL is healed.
     remedy = verdict.remedy if verdict and verdict.level == "CRITICAL" else ""
+    restarts, problems = ((), ()) if found.hangs else healed_inside(manifest, found.program, moment)
     heals = found.program.kind is not Kind.HEALTH and not of_another_user(snapshot)
     return Observation(
         program=found.program if heals else replace(found.program, heal=False),
         state=snapshot.state,
         process=identity(snapshot.state.pid),
-        results=found.results,
+        results=(*found.results, *problems),
         remedy=remedy,
         code=verdict.code if verdict and remedy else "",
         phase=snapshot.says.get("phase"),
@@ -82,21 +102,37 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         tasks=tuple(task["name"] for task in snapshot.says.get("tasks", ())),
         held=held,
         inactivity=snapshot.inactivity,
-        healed_inside=healed_inside(manifest, found.program, moment),
+        healed_inside=restarts,
     )
 
 
-def healed_inside(manifest: Manifest, program: InstalledProgram, moment: Moment) -> tuple[float, ...]:
-    """Return when `program` reports that it stopped itself because it was unhealthy, within this boot."""
+def healed_inside(
+    manifest: Manifest, program: InstalledProgram, moment: Moment
+) -> tuple[tuple[float, ...], tuple[Result, ...]]:
+    """Return when `program` reports that it stopped itself because it was unhealthy, within this boot.
+
+    The program could have written anything into that file; a file that cannot be read counts as no restart, because it
+    must not end healing, and is a result (PM205).
+    """
     if not program.launcher or program.kind is Kind.COMMAND:
-        return ()
+        return (), ()
     path = manifest.directories.run(program.name) / HEALED_INSIDE
     try:
-        said = json.loads(read_untrusted(path, owners(program.user), MAX_BYTES) or b"{}")
-        restarts = [each for each in said["restarts"] if each["boot_id"] == moment.boot]
-        return tuple(float(each["at"]) for each in restarts if type(each["at"]) in (int, float))
-    except (UntrustedFile, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return ()
+        content = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
+        return ((), ()) if content is None else (_times(parse(content.decode("utf-8"), most=MAX_BYTES), moment), ())
+    except (UntrustedFile, ValueError) as error:
+        detail = f"{HEALED_INSIDE}, its record of its own restarts, is ignored: {error}"
+        return (), (Result("PM205", program.name, Level.WARNING, detail, f"rm {path}"),)
+
+
+def _times(record: Any, moment: Moment) -> tuple[float, ...]:
+    restarts = record.get("restarts") if isinstance(record, dict) else None
+    if not isinstance(restarts, list) or not all(isinstance(each, dict) for each in restarts):
+        raise ValueError("it is not a record of restarts")
+    times = [each.get("at") for each in restarts if each.get("boot_id") == moment.boot]
+    if not all(type(each) in (int, float) for each in times):
+        raise ValueError("the time of a restart is not a number")
+    return tuple(map(float, times))
 
 
 def _carry_out(controller: Controller, observation: Observation, decision: Decision) -> Iterator[Event]:

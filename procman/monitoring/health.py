@@ -19,10 +19,11 @@ from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Level, ProgramState, Result
+from procman.monitoring.checks.barrier import run_each
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import CELERY
 from procman.monitoring.checks.quick import SEVERITY, most_severe
-from procman.monitoring.checks.registry import RUNNING, run
+from procman.monitoring.checks.registry import RUNNING, Check, Reach
 from procman.monitoring.program_view import program_snapshots
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class ProgramHealth:
 
     snapshot: ProgramSnapshot
     results: tuple[Result, ...]
+    hangs: bool = False
+    """Whether its checks have not ended within their time limit."""
 
     @property
     def program(self) -> InstalledProgram:
@@ -67,6 +70,8 @@ class Health:
     """Results of the project as a whole."""
     probed: bool = False
     """Whether the broker was queried."""
+    tracebacks: tuple[str, ...] = ()
+    """Of the checks that failed."""
 
     @property
     def everything(self) -> tuple[Result, ...]:
@@ -96,18 +101,49 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
         facts, problem = _ask(installed)
     if facts and facts.reachable and any(_needs_broker(each) for each in snapshots):
         snapshots = program_snapshots(manifest, programs, states, broker_answered=True)
+    running = _running(manifest, snapshots, every, facts, problem, is_whole=not names)
+    return _judged(running, RUNNING, probed=facts is not None)
+
+
+def examine_program(manifest: Manifest, program: InstalledProgram, state: ProgramState) -> Health:
+    """Return the health of `program`, as far as only its own files and processes show it; query no broker."""
+    running = ProjectSnapshot(
+        manifest=manifest,
+        launcher=manifest.directories.library / LAUNCHER,
+        programs=tuple(program_snapshots(manifest, [program], [state], with_restarts=False)),
+        processes=look_at([state.pid] if state.pid else [], []),
+        is_whole=False,
+    )
+    return _judged(running, [check for check in RUNNING if check.reach is Reach.PROGRAM])
+
+
+def examine_project(manifest: Manifest) -> Health:
+    """Return the health of the project as a whole, apart from its programs; query no broker."""
+    running = ProjectSnapshot(
+        manifest=manifest,
+        launcher=manifest.directories.library / LAUNCHER,
+        programs=(),
+        differences=tuple(differences(manifest)),
+        places=_places(manifest),
+    )
+    return _judged(running, [check for check in RUNNING if check.reach is Reach.PROJECT])
+
+
+def _judged(running: ProjectSnapshot, checks: Sequence[Check[ProjectSnapshot]], *, probed: bool = False) -> Health:
     at = time.time()
     with Tree() as tree:
-        holds = read_holds(tree, manifest.directories.state, at)
+        holds = read_holds(tree, running.manifest.directories.state, at)
+    results, tracebacks = run_each(checks, running)
     found: dict[str | None, list[Result]] = {}
-    for result in run(RUNNING, _running(manifest, snapshots, every, facts, problem, is_whole=not names)):
+    for result in results:
         found.setdefault(result.program, []).append(_with_hold(result, holds.get(result.program or "")))
     return Health(
-        manifest,
+        running.manifest,
         at,
-        tuple(ProgramHealth(each, tuple(found.get(each.program.name, ()))) for each in snapshots),
+        tuple(ProgramHealth(each, tuple(found.get(each.program.name, ()))) for each in running.programs),
         tuple(found.get(None, ())),
-        probed=facts is not None,
+        probed=probed,
+        tracebacks=tuple(tracebacks),
     )
 
 

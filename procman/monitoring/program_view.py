@@ -48,13 +48,15 @@ def program_snapshots(
     states: Sequence[ProgramState],
     *,
     broker_answered: bool = False,
+    with_restarts: bool = True,
 ) -> list[ProgramSnapshot]:
     """Return the snapshots of `programs` with their `states`, in order.
 
     `broker_answered`: the caller has just queried the broker, and it answered, so it is not the cause of a problem.
+    Without `with_restarts`, no file is inspected that programs share, and no restart is due.
     """
     moment = now()
-    due = restarts_due(manifest, programs, states)
+    due = restarts_due(manifest, programs, states) if with_restarts else [""] * len(programs)
     seen_before = _SeenBefore(manifest, moment)
     snapshots = []
     for program, state, restart_due in zip(programs, states, due, strict=True):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from procman.errors import ProcmanError
 from procman.install.state.event_log import Event
 from procman.lookup import installed_at
+from procman.monitoring.checks.barrier import traceback_of
 from procman.monitoring.event_hook import EventHook
+from procman.monitoring.examine_in_time import Hanging
 from procman.monitoring.heal import heal_programs
 from procman.monitoring.supervisord_listener import listen
 
@@ -21,6 +24,9 @@ IDLE_SECONDS = 60.0
 GARBAGE = 2_000
 """New objects before Python collects garbage, in a process that lives for months."""
 
+LONGEST_SECONDS = 300
+"""Longer than any check with its healing takes."""
+
 Report = Callable[[Event], None]
 Warn = Callable[[str], None]
 
@@ -29,7 +35,9 @@ def heal_once(state: Path, report: Report, warn: Warn) -> None:
     """Check once the project with its state in `state`; return when all `on_event` commands have ended."""
     hook = EventHook(warn)
     try:
-        _heal(state, hook, report)
+        _, failures = _heal(state, hook, report, {})
+        for failure in failures:
+            warn(failure)
     finally:
         hook.wait()
 
@@ -43,19 +51,20 @@ def keep_healing(state: Path, report: Report, warn: Warn) -> None:
     # Any other output would be an error in the protocol for supervisord.
     os.dup2(2, 1)
     hook = EventHook(warn)
-    last = ""
+    hanging: Hanging = {}
+    logged: set[str] = set()
 
     def one_look() -> float:
-        nonlocal last
+        nonlocal logged
         began = time.monotonic()
-        try:
-            interval = _heal(state, hook, report)
-            last = ""
-        except ProcmanError as error:
-            interval = IDLE_SECONDS
-            if error.message != last:
-                last = error.message
-                warn(f"{error.message}. {error.hint}")
+        # Its default action ends this process even if no Python code can run; supervisord then starts it again.
+        signal.alarm(LONGEST_SECONDS)
+        interval, failures = _heal_or_fail(state, hook, report, hanging)
+        signal.alarm(0)
+        for failure in failures:
+            if failure not in logged:
+                warn(failure)
+        logged = set(failures)
         hook.reap()
         return max(0.1, interval - (time.monotonic() - began))
 
@@ -63,15 +72,24 @@ def keep_healing(state: Path, report: Report, warn: Warn) -> None:
     listen(one_look, 0, protocol)
 
 
-def _heal(state: Path, hook: EventHook, report: Report) -> float:
-    """Check once, and return the seconds until the next check."""
+def _heal_or_fail(state: Path, hook: EventHook, report: Report, hanging: Hanging) -> tuple[float, Sequence[str]]:
+    try:
+        return _heal(state, hook, report, hanging)
+    except ProcmanError as error:
+        return IDLE_SECONDS, [f"{error.message}. {error.hint}"]
+    except Exception as error:
+        return IDLE_SECONDS, [traceback_of(error)]
+
+
+def _heal(state: Path, hook: EventHook, report: Report, hanging: Hanging) -> tuple[float, Sequence[str]]:
+    """Check once, and return the seconds until the next check, and the tracebacks of the checks that failed."""
     installed = installed_at(state)
     if installed is None:
-        return IDLE_SECONDS
+        return IDLE_SECONDS, ()
 
     def report_and_call(event: Event) -> None:
         report(event)
         hook.call(installed.manifest, event)
 
-    heal_programs(installed, report_and_call)
-    return float(installed.manifest.health.interval_seconds)
+    health = heal_programs(installed, report_and_call, hanging)
+    return float(installed.manifest.health.interval_seconds), health.tracebacks

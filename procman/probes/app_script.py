@@ -36,18 +36,6 @@ TRACEBACK_FRAMES = 6
 LONGEST_MESSAGE = 2000
 
 
-def read_answer(stdout: str) -> Optional[Dict[str, Any]]:
-    """Return the answer in the output of a probe; None if there is no valid answer."""
-    for line in reversed(stdout.splitlines()):
-        if line.startswith(MARKER):
-            try:
-                answer = json.loads(line[len(MARKER) :])
-            except ValueError:
-                return None
-            return answer if isinstance(answer, dict) and answer.get("format") == FORMAT else None
-    return None
-
-
 # Secrets -------------------------------------------------------------------------------------------------------------
 
 

@@ -10,6 +10,7 @@ from pwd import struct_passwd
 from typing import Any
 
 from procman.accounts import account, login_environment
+from procman.agent.strict_json import parse
 from procman.errors import ProcmanError
 from procman.probes import app_script
 from procman.secrets import KnownSecrets, known_secrets, masked_command
@@ -66,11 +67,23 @@ def ask_project(
             raise _out_of_reach(runner.pw_name, place.python, place.directory) from None
         message = error.message.replace(masked_command(argv), f"{place.python} ({app})")
         raise ProcmanError(message, hint=error.hint) from None
-    answer = app_script.read_answer(completed.stdout)
+    answer = read_answer(completed.stdout)
     if answer is None:
         last = "\n".join(completed.stderr.strip().splitlines()[-3:])
         raise AppError(_no_answer(app, completed), hint=place.secrets.masked(last))
     return answer
+
+
+def read_answer(stdout: str) -> dict[str, Any] | None:
+    """Return the answer in the output of a probe; None if there is no valid answer."""
+    for line in reversed(stdout.splitlines()):
+        if line.startswith(app_script.MARKER):
+            try:
+                answer = parse(line[len(app_script.MARKER) :])
+            except ValueError:
+                return None
+            return answer if isinstance(answer, dict) and answer.get("format") == app_script.FORMAT else None
+    return None
 
 
 def _runner(user: str | None) -> struct_passwd:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from procman.probes import app_script
 from procman.probes.app import CHECK_SOURCES
+from procman.probes.runner import read_answer
 from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
 from tests.django_projects import DEMO, make_project
 
@@ -30,7 +30,7 @@ def check(python: Path, directory: Path, app: str, commands: dict[str, list[str]
         timeout=60,
         check=False,
     )
-    answer = app_script.read_answer(done.stdout)
+    answer = read_answer(done.stdout)
     assert answer, done.stderr
     assert "error" not in answer, answer["error"]
     return answer["check"]

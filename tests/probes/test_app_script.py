@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from procman.probes import app_script
 from procman.probes.app import SOURCES
+from procman.probes.runner import read_answer
 from procman.secrets import recognise
 from tests.celery_environments import CELERY_5_7, MISSING_OLDEST, CeleryEnvironment, environment_of, oldest_python
 from tests.django_projects import DEMO, make_project
@@ -47,7 +48,7 @@ def run_probe(
 
 
 def answer(python: Path, directory: Path, app: str, *settings: str, **environment: str) -> dict[str, Any]:
-    found = app_script.read_answer(run_probe(python, directory, app, *settings, environment=environment).stdout)
+    found = read_answer(run_probe(python, directory, app, *settings, environment=environment).stdout)
     assert found
     return found
 
@@ -143,7 +144,7 @@ def test_output_of_a_project_is_not_in_the_answer(python: Path, tmp_path: Path, 
     completed = run_probe(python, tmp_path, "site1")
     assert completed.stdout.count("\n") == 2
     assert "stdout" not in completed.stdout
-    found = app_script.read_answer(completed.stdout)
+    found = read_answer(completed.stdout)
     assert found
     assert found["app"]["name"] == "site1"
 
@@ -232,7 +233,7 @@ def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path)
 def test_process_that_exits_itself_gives_no_answer(python: Path, tmp_path: Path) -> None:
     make_project(tmp_path, "import os; os._exit(3)")
     completed = run_probe(python, tmp_path, "site1")
-    assert (completed.returncode, app_script.read_answer(completed.stdout)) == (3, None)
+    assert (completed.returncode, read_answer(completed.stdout)) == (3, None)
 
 
 SECRET = "correct-horse/battery@staple"
@@ -265,7 +266,7 @@ def test_answer_has_no_secret(python: Path, tmp_path: Path, settings: str) -> No
     completed = run_probe(
         python, tmp_path, "site1", "MEDIA_ROOT", "API_TOKEN", "SECRET_KEY", environment={"DB_PASSWORD": OTHER_SECRET}
     )
-    assert app_script.read_answer(completed.stdout)
+    assert read_answer(completed.stdout)
     for part in (SECRET, "correct", "battery", "staple", OTHER_SECRET, "not-for-anybody"):
         assert part not in completed.stdout + completed.stderr
 
@@ -312,9 +313,9 @@ def test_probe_runs_on_the_oldest_python() -> None:
     ],
 )
 def test_invalid_output_is_no_answer(stdout: str) -> None:
-    assert app_script.read_answer(stdout) is None
+    assert read_answer(stdout) is None
 
 
 def test_last_answer_counts() -> None:
     lines = [app_script.MARKER + json.dumps({"format": 1, "python": number}) for number in (1, 2)]
-    assert app_script.read_answer("\n".join(["noise", *lines, "noise"])) == {"format": 1, "python": 2}
+    assert read_answer("\n".join(["noise", *lines, "noise"])) == {"format": 1, "python": 2}

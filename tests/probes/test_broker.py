@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from procman.errors import ProcmanError
-from procman.probes import app_script, broker, broker_script
+from procman.probes import broker, broker_script
 from procman.probes.broker import REMEDIES, BrokerFacts, QueueFacts
-from procman.probes.runner import AppError, Place
+from procman.probes.runner import AppError, Place, read_answer
 from tests.celery_environments import CeleryEnvironment
 from tests.django_projects import DEMO, make_project
 from tests.reachable import IS_ROOT, SOMEBODY, public_directory
@@ -185,7 +185,7 @@ def test_messages_of_a_queue_are_counted_on_every_celery(celery_environment: Cel
     subprocess.run([python, "-c", sending], cwd=DEMO, env=environment, check=True)
     words = [str(python), "-", "mysite", asked]
     done = subprocess.run(words, input=source, cwd=DEMO, env=environment, capture_output=True, text=True, check=True)
-    answer = app_script.read_answer(done.stdout)
+    answer = read_answer(done.stdout)
     assert answer
     assert answer["reachable"] is True
     assert answer["queues"][0] == {"name": "celery", "messages": 3, "consumers": None}

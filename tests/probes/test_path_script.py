@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from procman.probes import app_script, path_script
+from procman.probes import path_script
+from procman.probes.runner import read_answer
 from tests.reachable import as_somebody, public_directory
 
 SOURCE = Path(path_script.__file__).read_text()
@@ -30,7 +31,7 @@ def ask(python: Path, **asked: Any) -> Any:
         text=True,
         check=False,
     )
-    answer = app_script.read_answer(done.stdout)
+    answer = read_answer(done.stdout)
     assert answer, done.stderr
     return answer
 

@@ -127,9 +127,10 @@ class Client:
             raise self._unreachable(error, limit) from None
         except xmlrpc.RpcFault as fault:
             raise Fault(fault.code, fault.text, subject) from None
-        except xmlrpc.NotRpc:
+        except xmlrpc.NotRpc as reason:
+            why = f": {reason}" if str(reason) else ""
             raise Unreachable(
-                f"a program other than supervisord answers at {format_address(self.main.address)}"
+                f"a program other than supervisord answers at {format_address(self.main.address)}{why}"
             ) from None
         if status == xmlrpc.UNAUTHORIZED:
             raise Unreachable(

@@ -20,6 +20,9 @@ Address = Path | tuple[str, int]
 PATH = "/RPC2"
 BLOCK = 65_536
 
+MOST_BYTES = 16 * 1024**2
+"""Far more than supervisord answers for thousands of programs. A program in its place may never stop sending (S3)."""
+
 PEER_CREDENTIALS = struct.Struct("iII")
 """Process, user and group, as in SO_PEERCRED (unix(7))."""
 
@@ -83,12 +86,15 @@ def _connect(address: Address, deadline: float) -> socket.socket:
 
 def _read_all(connection: socket.socket, deadline: float) -> bytes:
     blocks: list[bytes] = []
-    while True:
+    left = MOST_BYTES
+    while left >= 0:
         connection.settimeout(_left(deadline))
         block = connection.recv(BLOCK)
         if not block:
             return b"".join(blocks)
         blocks.append(block)
+        left -= len(block)
+    raise NotRpc(f"its answer is longer than {MOST_BYTES // 1024**2} MiB")
 
 
 def _left(deadline: float) -> float:

@@ -34,5 +34,7 @@ def read_untrusted(path: Path, owners: Collection[int] | None, most: int) -> byt
         if owners is not None and status.st_uid not in owners:
             raise UntrustedFile(f"{path} belongs to uid {status.st_uid}")
         return os.pread(descriptor, most, max(0, status.st_size - most))
+    except OSError as error:
+        raise UntrustedFile(f"{path} cannot be read: {error.strerror}") from None
     finally:
         os.close(descriptor)

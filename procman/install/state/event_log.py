@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from procman.agent.strict_json import parse
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
@@ -95,8 +96,8 @@ def _events(content: bytes) -> Iterator[Event]:
 def read_event(line: bytes) -> Event | None:
     """Return the event in `line`, with long texts cut; None if it is not an event."""
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
+        data = parse(line.decode("utf-8"))
+    except ValueError:
         return None
     if not isinstance(data, dict) or not _is_number(data.get("at")):
         return None

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from procman.agent.strict_json import parse
 from procman.errors import ProcmanError
 from procman.model import JSON_NAME, is_left_out
 
@@ -44,7 +45,7 @@ def from_bytes(kind: type[Record], content: bytes, path: Path, directory: Path |
     """
     read: Reader = _reader(cast("Any", kind))
     try:
-        data = json.loads(content)
+        data = parse(content.decode("utf-8"), most=len(content), surrogates=True)
         number = _reader(int)(data.pop("format"))
         if number > FORMAT:
             raise ProcmanError(

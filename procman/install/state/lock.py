@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from procman.agent.strict_json import parse
 from procman.errors import ProcmanError
 from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
@@ -104,7 +105,7 @@ def _open(shared_state: Path) -> int:
 
 def _holder(descriptor: int) -> str:
     try:
-        holder = json.loads(os.pread(descriptor, 4096, 0))
+        holder = parse(os.pread(descriptor, 4096, 0).decode("utf-8"))
         return f"`{holder['command']}` (process {holder['pid']}, since {holder['since']})"
     except (ValueError, KeyError, TypeError):
         # The holder has not written its name yet.

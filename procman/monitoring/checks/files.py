@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from procman.model import Level, Result
 from procman.monitoring.checks.inputs import ProjectSnapshot
@@ -31,33 +33,38 @@ def check_restart_due(running: ProjectSnapshot) -> Iterator[Result]:
 
 def check_space(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the free space of each disk that the project writes to, once per disk (PM603)."""
-    disks: dict[int, tuple[Path, list[str]]] = {}
+    disks: dict[int, tuple[_Place, list[str]]] = {}
     for path, purpose in running.places.items():
         place = _existing(path)
         if place:
-            disks.setdefault(place.stat().st_dev, (place, []))[1].append(purpose)
+            disks.setdefault(place.device, (place, []))[1].append(purpose)
     for place, purposes in disks.values():
         yield _space(place, purposes, running.manifest.health.free_space_mib)
 
 
-def _existing(path: Path) -> Path | None:
+class _Place(NamedTuple):
+    """A directory, which may be renamed at any moment, and what was found out about it at once."""
+
+    path: Path
+    device: int
+    disk: os.statvfs_result
+
+
+def _existing(path: Path) -> _Place | None:
     """Return `path`, or the nearest directory above it that this user can see."""
     for place in (path, *path.parents):
-        try:
-            place.stat()
-        except OSError:
-            continue
-        return place
+        with suppress(OSError):
+            return _Place(place, place.stat().st_dev, os.statvfs(place))
     return None
 
 
-def _space(place: Path, purposes: list[str], least: int) -> Result:
-    found = os.statvfs(place)
+def _space(place: _Place, purposes: list[str], least: int) -> Result:
+    path, found = place.path, place.disk
     # f_bavail is what an ordinary user can still use.
     mib = found.f_bavail * found.f_frsize / MIB
-    values = {f"free_mib_{place}": float(round(mib))}
+    values = {f"free_mib_{path}": float(round(mib))}
     if found.f_blocks == 0 or mib >= least:
         return Result("PM603", None, Level.OK, "", "", values if found.f_blocks else {})
     level = Level.CRITICAL if mib < least / 10 else Level.WARNING
-    detail = f"only {mib:.0f} MiB free on the disk of {place}, used for {', '.join(sorted(set(purposes)))}"
-    return Result("PM603", None, level, detail, f"df -h {place}", values)
+    detail = f"only {mib:.0f} MiB free on the disk of {path}, used for {', '.join(sorted(set(purposes)))}"
+    return Result("PM603", None, level, detail, f"df -h {path}", values)

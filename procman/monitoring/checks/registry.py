@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -26,6 +27,17 @@ Subject = TypeVar("Subject")
 """The input of a check: a `ProjectSnapshot`, or the facts gathered before an install."""
 
 
+class Reach(Enum):
+    """What a check of running programs judges, and so what its failure concerns."""
+
+    PROGRAM = "program"
+    """Each program, by its own files and processes."""
+    HOST = "host"
+    """Each program, by what all of them share: other processes of the host, and files that belong to the project."""
+    PROJECT = "project"
+    """The project as a whole."""
+
+
 @dataclass(frozen=True)
 class Check(Generic[Subject]):
     """A check, its code and its title."""
@@ -36,6 +48,7 @@ class Check(Generic[Subject]):
     """A fact that holds when the check passes."""
     function: Callable[[Subject], Iterable[Result]]
     """Yields a result for each program it concerns, or one for the project."""
+    reach: Reach = Reach.PROGRAM
 
 
 def _of_heartbeat(hundred: str) -> Iterator[Check[ProjectSnapshot]]:
@@ -53,22 +66,27 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
     Check("PM106", "Processes that ended are reaped", pool.check_zombies),
     Check("PM107", "Memory use is below the limit", resources.check_memory),
     Check("PM108", "Open files are below the limit", resources.check_open_files),
-    Check("PM109", "No process of an earlier run is left", orphans.check_orphans),
-    Check("PM110", "Only one beat sends the app's tasks", orphans.check_beats),
+    Check("PM109", "No process of an earlier run is left", orphans.check_orphans, Reach.HOST),
+    Check("PM110", "Only one beat sends the app's tasks", orphans.check_beats, Reach.HOST),
     *_of_heartbeat("PM2"),
     Check("PM205", "The heartbeat can be read", heartbeat.check_readable),
     Check("PM206", "The heartbeat can be written", heartbeat.check_written),
     *_of_heartbeat("PM3"),
-    Check("PM304", "The broker reports a consumer for each queue", broker.check_queues),
+    Check("PM304", "The broker reports a consumer for each queue", broker.check_queues, Reach.PROJECT),
     *_of_heartbeat("PM4"),
     Check("PM403", "Beat can write its schedule", beat_schedule.check),
-    Check("PM501", "The broker can be reached", broker.check_reachable),
-    Check("PM502", "The broker accepts the credentials", broker.check_credentials),
-    Check("PM503", "A remote broker does not use RabbitMQ's default account", broker.check_default_credentials),
-    Check("PM504", "RabbitMQ reports no alarm", broker.check_alarms),
-    Check("PM601", "The installed files are unchanged and up to date", files.check_in_sync),
-    Check("PM602", "No program needs a restart", files.check_restart_due),
-    Check("PM603", "The disks have enough free space", files.check_space),
+    Check("PM501", "The broker can be reached", broker.check_reachable, Reach.PROJECT),
+    Check("PM502", "The broker accepts the credentials", broker.check_credentials, Reach.PROJECT),
+    Check(
+        "PM503",
+        "A remote broker does not use RabbitMQ's default account",
+        broker.check_default_credentials,
+        Reach.PROJECT,
+    ),
+    Check("PM504", "RabbitMQ reports no alarm", broker.check_alarms, Reach.PROJECT),
+    Check("PM601", "The installed files are unchanged and up to date", files.check_in_sync, Reach.PROJECT),
+    Check("PM602", "No program needs a restart", files.check_restart_due, Reach.HOST),
+    Check("PM603", "The disks have enough free space", files.check_space, Reach.PROJECT),
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 import xmlrpc.client
@@ -109,3 +111,41 @@ def test_status_and_content_are_returned(serve: Serve) -> None:
 def test_truncated_answer_and_another_protocol_are_refused(serve: Serve, answer: bytes) -> None:
     with pytest.raises(rpc.NotRpc):
         _post(serve(answer))
+
+
+ENDLESS = """
+import os, resource, socket, sys, threading, time
+from pathlib import Path
+from procman.backends.supervisor import xmlrpc
+
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+
+
+def send():
+    connection = listener.accept()[0]
+    try:
+        connection.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n")
+        while True:
+            connection.sendall(bytes(1 << 20))
+    except OSError:
+        pass
+
+
+threading.Thread(target=send, daemon=True).start()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    xmlrpc.post(Path(sys.argv[1]), {}, b"call", time.monotonic() + 60)
+except xmlrpc.NotRpc as reason:
+    print(reason)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_endless_answer_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", ENDLESS, str(tmp_path / "s")]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120)
+    reason, mib = done.stdout.splitlines()
+    assert reason == "its answer is longer than 16 MiB"
+    assert int(mib) < 64

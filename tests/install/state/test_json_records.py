@@ -23,6 +23,7 @@ from tests.install import sample
 PATH = Path("/var/lib/procman/catmaid/generations/1/manifest.json")
 
 # Any possible file name: bytes that are not UTF-8 reach Python as lone surrogates.
+st.register_type_strategy(int, st.integers(-(2**63), 2**63))
 st.register_type_strategy(
     Path, st.text(st.characters(exclude_characters="\0"), min_size=1).map(lambda name: Path("/", name.strip("/")))
 )

@@ -1,0 +1,116 @@
+"""Examine a project although a check of one program may fail or hang, on a disk that does not answer for example.
+
+A thread that waits for the kernel cannot be ended, so it is left behind. As long as it waits, its program is not
+examined again, and the others are examined one by one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from procman.backends import controller_of
+from procman.background import Background, TimedOut
+from procman.errors import ProcmanError
+from procman.install.state.manifest import Manifest
+from procman.lookup import Installed
+from procman.model import Level, Result
+from procman.monitoring.checks.barrier import failed, traceback_of
+from procman.monitoring.checks.inputs import ProgramSnapshot
+from procman.monitoring.health import Health, ProgramHealth, examine, examine_program, examine_project
+
+Hanging = dict[str, Background[Health]]
+"""The examinations that have not ended, by program; WHOLE is that of everything, PROJECT that of the project alone."""
+
+WHOLE, PROJECT = "*", ""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long an examination may take, in seconds."""
+
+    whole: float = 30.0
+    """Of all programs at once; longer than a query of the broker."""
+    each: float = 10.0
+    """Of all programs one by one, together, after the whole has exceeded its limit."""
+
+
+def examine_in_time(installed: Installed, hanging: Hanging, limits: Limits | None = None) -> Health:
+    """Examine all programs and the project; the result of one that fails or takes too long is UNKNOWN.
+
+    `hanging` is empty at first, and is passed on from one call to the next.
+    """
+    limits = limits or Limits()
+    for name in [name for name, each in hanging.items() if each.is_done]:
+        del hanging[name]
+    tracebacks: tuple[str, ...] = ()
+    if not hanging:
+        whole = Background(lambda: examine(installed))
+        try:
+            return whole.result(limits.whole)
+        except TimedOut:
+            hanging[WHOLE] = whole
+        except ProcmanError:
+            raise
+        except Exception as error:
+            tracebacks = (traceback_of(error),)
+    return _one_by_one(installed.manifest, hanging, limits.each, tracebacks)
+
+
+def _one_by_one(manifest: Manifest, hanging: Hanging, seconds: float, tracebacks: tuple[str, ...]) -> Health:
+    states = controller_of(manifest).states(manifest.programs)
+    calls: dict[str, Callable[[], Health]] = {
+        each.name: partial(examine_program, manifest, each, state)
+        for each, state in zip(manifest.programs, states, strict=True)
+    }
+    calls[PROJECT] = partial(examine_project, manifest)
+    found = _within(calls, hanging, seconds)
+    programs = [
+        _program_health(manifest, ProgramSnapshot(each, state), found[each.name], seconds)
+        for each, state in zip(manifest.programs, states, strict=True)
+    ]
+    whole = found[PROJECT]
+    results = whole.results if isinstance(whole, Health) else (_unknown(manifest, "PM603", None, whole, seconds),)
+    for each in found.values():
+        if isinstance(each, Health):
+            tracebacks += each.tracebacks
+        elif not isinstance(each, TimedOut):
+            tracebacks += (traceback_of(each),)
+    return Health(manifest, time.time(), tuple(programs), results, tracebacks=tracebacks)
+
+
+def _within(
+    calls: Mapping[str, Callable[[], Health]], hanging: Hanging, seconds: float
+) -> dict[str, Health | Exception]:
+    """Return the result or the exception of each of `calls`, run in parallel; one that still hangs is not repeated."""
+    deadline = time.monotonic() + seconds
+    begun = {name: Background(call) for name, call in calls.items() if name not in hanging}
+    found: dict[str, Health | Exception] = dict.fromkeys(calls, TimedOut("it still hangs"))
+    for name, each in begun.items():
+        try:
+            found[name] = each.result(max(0.05, deadline - time.monotonic()))
+        except TimedOut as error:
+            found[name], hanging[name] = error, each
+        except Exception as error:
+            found[name] = error
+    return found
+
+
+def _program_health(
+    manifest: Manifest, snapshot: ProgramSnapshot, found: Health | Exception, seconds: float
+) -> ProgramHealth:
+    if isinstance(found, Health):
+        return found.programs[0]
+    unknown = _unknown(manifest, "PM101", snapshot.program.name, found, seconds)
+    return ProgramHealth(snapshot, (unknown,), hangs=True)
+
+
+def _unknown(manifest: Manifest, code: str, program: str | None, error: Exception, seconds: float) -> Result:
+    if not isinstance(error, TimedOut):
+        return failed(code, program, error, manifest)
+    detail = f"its checks have not ended within {seconds:g} s: they wait for a disk or another process"
+    return Result(
+        code, program, Level.UNKNOWN, detail, "df and dmesg show a disk that does not answer; mount lists all"
+    )
