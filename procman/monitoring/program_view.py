@@ -128,9 +128,17 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
         return NONE
     if content["pid"] != state.pid:
         is_fresh = moment.monotonic - content["written"] <= manifest.health.stale_seconds
-        is_alive = is_fresh and Path("/proc", str(content["pid"])).exists()
+        is_alive = is_fresh and _is_alive(content["pid"], path)
         return Heartbeat(None, earlier=content["pid"]) if is_alive else NONE
     return Heartbeat(content)
+
+
+def _is_alive(pid: int, path: Path) -> bool:
+    """Return whether a process `pid` of the owner of the heartbeat `path` exists; another user's is not its writer."""
+    try:
+        return Path("/proc", str(pid)).stat().st_uid == path.lstat().st_uid
+    except OSError:
+        return False
 
 
 def _is_of_this_boot(content: Mapping[str, Any], path: Path, state: ProgramState, moment: Moment) -> bool:

@@ -86,6 +86,13 @@ def test_fresh_heartbeat_of_a_living_process_shows_whom_the_program_waits_for(ma
     assert read(manifest) == NONE
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a file of another user")
+def test_heartbeat_that_names_a_process_of_another_user_shows_nothing(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written(pid=os.getppid()))
+    os.chown(file_of(manifest), 65534, 65534)
+    assert read(manifest, program(name="catmaid-celery", user="nobody")) == NONE
+
+
 def test_heartbeat_with_another_boot_id_counts_if_the_process_has_written_it(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(boot_id="as a container shows it elsewhere"))
     since = file_of(manifest).stat().st_mtime
