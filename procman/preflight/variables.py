@@ -49,7 +49,9 @@ def no_key_is_replaced(preflight: PreflightFacts) -> Iterator[Result]:
         assert file
         place = f"{file.path}:{line}: {name}"
         if name in REMEDIES:
-            detail = f"{place} replaces the value that procman sets or leaves out"
+            is_own = any(name in launch.environment for launch in preflight.launches.values())
+            problem = "differs from the value that procman sets, and the file wins" if is_own else "should not be set"
+            detail = f"{place} {problem}"
             yield Result("PM707", None, Level.WARNING, detail, f"Remove the line: {REMEDIES[name]}.")
         yield from _options(place, name, programs, preflight)
     for name in sorted({name for program in programs for name in program.environment}):

@@ -32,3 +32,20 @@ def test_critical_result_stops_an_install_and_a_warning_does_not(product: Produc
     product.configure("[command.a]\nargv = ['no-such-program-anywhere']")
     failed = product.procman("install", "--no-check", "--wait", "4", check=False)
     assert "Rolled back to generation 1, which is now generation" in failed.stderr
+
+
+def test_worker_whose_environment_file_would_detach_it_does_not_start(product: Product) -> None:
+    secrets = product.directory / "celery.env"
+    secrets.write_text("A=1\nCELERY_WORKER_DETACH=1\n")
+    secrets.chmod(0o600)
+    product.configure("[worker.celery]\nconcurrency = 1", project=f'environment_file = "{secrets}"')
+    product.checks_before_installs = True
+    refused = product.procman("install", check=False)
+    assert refused.returncode == 1
+    assert f"CRITICAL  PM705  {secrets}:2: remove CELERY_WORKER_DETACH" in refused.stderr
+
+    # The file can change after the checks.
+    failed = product.procman("install", "--no-check", "--wait", "5", check=False)
+    assert failed.returncode == 1
+    assert f"{secrets}:2: remove CELERY_WORKER_DETACH" in failed.stderr
+    assert not [each for each in product.processes() if "worker" in each.cmdline()]
