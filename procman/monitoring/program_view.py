@@ -22,6 +22,7 @@ from procman.monitoring.healing_history import read_healing_history
 
 FILE = "heartbeat.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+PRIVATE_PIDS = "its heartbeat cannot be checked, because PrivatePIDs= in a drop-in makes it process 1 of its own"
 
 
 class Moment(NamedTuple):
@@ -128,6 +129,8 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
         return NONE
     if content["pid"] != state.pid:
         is_fresh = moment.monotonic - content["written"] <= manifest.health.stale_seconds
+        if is_fresh and content["pid"] == 1:
+            return Heartbeat(None, PRIVATE_PIDS, remedy=f"Remove it: systemctl edit {program.name}")
         is_alive = is_fresh and _is_alive(content["pid"], path)
         return Heartbeat(None, earlier=content["pid"]) if is_alive else NONE
     return Heartbeat(content)

@@ -57,6 +57,14 @@ def test_journal_is_printed_without_empty_lines(catmaid: Project) -> None:
     assert "\n\n" not in printed
 
 
+def test_drop_in_that_hides_the_process_id_is_named_as_the_cause(catmaid: Project) -> None:
+    beat, drop_in = "catmaid-celery-beat", "/etc/systemd/system/catmaid-celery-beat.service.d"
+    catmaid.host.write(f"{drop_in}/local.conf", "[Service]\nPrivatePIDs=yes\n")
+    catmaid.host.run(f"systemctl daemon-reload && systemctl restart {beat}")
+    wait_for(lambda: "PrivatePIDs=" in results(catmaid, beat)["PM205"]["detail"], START_SECONDS)
+    catmaid.host.run(["rm", "-r", drop_in])
+
+
 def test_uninstall_removes_every_unit(catmaid: Project) -> None:
     catmaid.procman("uninstall", "--purge")
     assert catmaid.host.run("find /etc/systemd -name 'catmaid*'").stdout == ""

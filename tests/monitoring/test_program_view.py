@@ -93,6 +93,15 @@ def test_heartbeat_that_names_a_process_of_another_user_shows_nothing(manifest: 
     assert read(manifest, program(name="catmaid-celery", user="nobody")) == NONE
 
 
+def test_program_with_process_ids_of_its_own_is_reported_with_the_cause(manifest: Manifest) -> None:
+    file_of(manifest).write_text(written(pid=1))
+    found = read(manifest)
+    assert "PrivatePIDs= in a drop-in" in found.problem
+    assert found.remedy == "Remove it: systemctl edit catmaid-celery"
+    file_of(manifest).write_text(written(pid=1, written=time.monotonic() - 100))
+    assert read(manifest) == NONE
+
+
 def test_heartbeat_with_another_boot_id_counts_if_the_process_has_written_it(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(boot_id="as a container shows it elsewhere"))
     since = file_of(manifest).stat().st_mtime

@@ -70,7 +70,8 @@ def _absent(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> Result:
     grace = max(snapshot.program.start_seconds, running.manifest.health.stale_seconds)
     if snapshot.heartbeat.problem:
         # A healthy program replaces the file within seconds.
-        hint = f"If this lasts for more than a minute: ls -l of that file, and procman logs {name}"
+        usual = f"If this lasts for more than a minute: ls -l of that file, and procman logs {name}"
+        hint = snapshot.heartbeat.remedy or usual
         return Result("PM205", name, Level.WARNING, snapshot.heartbeat.problem, hint)
     if snapshot.heartbeat.earlier:
         return of_earlier(snapshot)

@@ -31,6 +31,8 @@ class Heartbeat(NamedTuple):
     """Why the program cannot write it; None if it can, or if no reason can be seen."""
     earlier: int | None = None
     """The pid of an earlier process of the program, which still writes the file; this one waits for its lock."""
+    remedy: str = ""
+    """How to fix `problem`; empty: as usual."""
 
 
 NONE = Heartbeat(None)

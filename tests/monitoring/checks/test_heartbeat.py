@@ -84,6 +84,8 @@ def test_valid_heartbeat_is_readable() -> None:
 def test_corrupt_heartbeat_is_a_warning() -> None:
     result = readable(heartbeat=Heartbeat(None, "its heartbeat /x is corrupt: nonsense"))
     assert (result.level, result.detail) == (Level.WARNING, "its heartbeat /x is corrupt: nonsense")
+    assert "ls -l of that file" in result.hint
+    assert readable(heartbeat=Heartbeat(None, "why", remedy="Remove it")).hint == "Remove it"
 
 
 def test_program_that_was_just_started_needs_no_heartbeat_yet() -> None:
