@@ -6,6 +6,7 @@ LAUNCHER = "launcher.py"
 BESIDE_LAUNCHER = (
     "beat_hooks.py",
     "beat_lock.py",
+    "broker_digest.py",
     "environment_file.py",
     "failed_sends.py",
     "heartbeat.py",

@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Any, Callable
 
 from . import beat_lock, failed_sends, verdict
+from .broker_digest import brokers_of
 from .worker_state import WorkerState, described, printable
 
 
@@ -25,6 +26,7 @@ def connect(observed: WorkerState, start_asking: Callable[[Any], None]) -> None:
         else:
             observed.enter(verdict.STARTING)
             beat_lock.follow(sender.scheduler, observed)
+        observed.brokers = brokers_of(lambda: sender.app.connection_for_write())
         observed.come_up()
 
     # Celery calls receivers in the order in which they were connected. This one is connected before the app is

@@ -22,10 +22,10 @@ NO_KEY, NO_EXPIRY = -2, -1
 def follow(scheduler: Any, observed: WorkerState) -> None:
     """Report the beat as on standby until `scheduler` has its lock; do nothing for a scheduler without one."""
     if _is_redbeat(scheduler) and getattr(scheduler, "lock_key", None):
-        lock = SchedulerLock(scheduler)
-        observed.standby = lock.fields
+        lock = SchedulerLock(scheduler, observed)
+        observed.is_on_standby, observed.lock = lock.is_missing, lock.fields
         # Not the thread that polls the broker: the lock may be in a Redis that hangs.
-        start_thread(lock.ask_until_taken, observed)
+        start_thread(lock.ask_while_missing)
 
 
 def _is_redbeat(scheduler: Any) -> bool:
@@ -35,14 +35,19 @@ def _is_redbeat(scheduler: Any) -> bool:
 class SchedulerLock:
     """The lock of a RedBeat scheduler, which has the attribute `lock` once it holds it."""
 
-    def __init__(self, scheduler: Any) -> None:
+    def __init__(self, scheduler: Any, observed: WorkerState) -> None:
         self._scheduler = scheduler
+        self._observed = observed
         self._until: Optional[float] = None
 
+    def is_missing(self) -> bool:
+        """Return whether the beat waits for the lock before its first tick."""
+        return self._observed.phase == verdict.STARTING and not self._is_taken()
+
     def fields(self) -> Mapping[str, Any]:
-        """Return the fields of a heartbeat about the lock; empty once it is taken."""
-        if self._is_taken():
-            return {}
+        """Return the fields of a heartbeat about the lock; empty if beat ticks without it."""
+        if not self.is_missing():
+            return {"lock": printable(self._scheduler.lock_key)} if self._is_taken() else {}
         # RedBeat tries again at its longest interval (`sleep=scheduler.max_interval`).
         return {
             "lock": printable(self._scheduler.lock_key),
@@ -50,14 +55,14 @@ class SchedulerLock:
             "lock_retry": float(self._scheduler.max_interval),
         }
 
-    def ask_until_taken(self, observed: WorkerState) -> None:
+    def ask_while_missing(self) -> None:
         """Ask Redis again and again when the lock expires, as long as the beat waits for it."""
-        while observed.phase == verdict.STARTING and not self._is_taken():
+        while self.is_missing():
             try:
                 self._until = self._expiry(_remaining(self._scheduler))
             except Exception:
                 self._until = None
-            sleep(max(0.2, observed.settings.stale_seconds / 2))
+            sleep(max(0.2, self._observed.settings.stale_seconds / 2))
 
     def _is_taken(self) -> bool:
         return getattr(self._scheduler, "lock", None) is not None

@@ -19,8 +19,6 @@ from .settings import read_settings, report
 from .verdict import Verdict, thresholds_of
 from .worker_state import WorkerState, described
 
-FILE = "heartbeat.json"
-
 
 def start(environment: Mapping[str, str]) -> "Heart":
     """Write the first heartbeat and start the threads that continue it; call it before Celery is imported."""
@@ -166,7 +164,7 @@ class Heart:
         heartbeat = self._latest
         if heartbeat is None:
             return
-        path = os.path.join(self.settings.run_directory, FILE)
+        path = os.path.join(self.settings.run_directory, heartbeat_format.FILE)
         try:
             run_files.replace(path, _text(heartbeat))
         except OSError as error:

@@ -9,6 +9,8 @@ from . import strict_json
 from .verdict import CODES, CRITICAL, FORCE, OK, PHASES, UNKNOWN, WARM, WARNING
 
 FORMAT = 1
+FILE = "heartbeat.json"
+"""The name of the file in the program's run directory."""
 MAX_BYTES = 65536
 """The longest heartbeat that is written or read."""
 MOST = 10**15
@@ -92,6 +94,7 @@ def read(text: str) -> Dict[str, Any]:
     heartbeat = _read_fields(found, FIELDS, "heartbeat")
     heartbeat["queues"] = [_read_fields(each, QUEUE, "queues") for each in _list(found, "queues")]
     heartbeat["tasks"] = [_read_fields(each, TASK, "tasks") for each in _list(found, "tasks")]
+    heartbeat["brokers"] = [_value(each, Field(str), "brokers") for each in _list(found, "brokers")]
     heartbeat["missing"] = [_value(each, Field(str), "missing") for each in _list(found, "missing")]
     versions = found.get("versions") or {}
     if not isinstance(versions, dict):

@@ -6,6 +6,7 @@ from time import monotonic, time
 from typing import Any, Callable, List, Optional, Tuple
 
 from . import heartbeat_format, pool_processes, verdict
+from .broker_digest import brokers_of
 from .worker_state import Measured, WorkerState, described, printable
 
 POOLS = {
@@ -94,6 +95,7 @@ def guarded(observed: WorkerState, what: str, act: Callable[[], None]) -> None:
 
 def _describe(worker: Any, observed: WorkerState) -> None:
     observed.node_name = printable(worker.hostname)
+    observed.brokers = brokers_of(lambda: worker.app.connection_for_read())
     module = type(worker.pool).__module__
     observed.pool = POOLS.get(module, printable(module.rpartition(".")[2]))
     observed.measure = lambda: measured(worker)

@@ -50,8 +50,11 @@ class WorkerState:
         self.next_due: Optional[float] = None
         self.next_entry: Optional[str] = None
         self.scheduler: Optional[str] = None
-        self.standby: Callable[[], Mapping[str, Any]] = dict
-        """Returns the fields about the lock that the beat waits for; empty if it waits for none."""
+        self.brokers: List[str] = []
+        """The digests of the brokers; empty if unknown."""
+        self.is_on_standby: Callable[[], bool] = lambda: False
+        self.lock: Callable[[], Mapping[str, Any]] = dict
+        """Returns the fields about the lock that the beat holds or waits for; empty if its scheduler has none."""
         self.failed_sends: Callable[[float], Mapping[str, Any]] = lambda _: {}
         """Returns the fields about the sends of beat that fail; empty if none does."""
         self.held: Optional[bool] = None
@@ -122,7 +125,6 @@ class WorkerState:
         measured = self._measured()
         self.follow(now, measured)
         settings, pool = self.settings, measured.pool
-        standby = self.standby() if self.phase == verdict.STARTING else {}
         return {
             **dict.fromkeys(heartbeat_format.FIELDS),
             "format": heartbeat_format.FORMAT,
@@ -134,7 +136,7 @@ class WorkerState:
             "interval": settings.heartbeat_seconds,
             "written": now,
             "wall": time(),
-            "phase": verdict.STANDBY if standby else self.phase,
+            "phase": verdict.STANDBY if self.is_on_standby() else self.phase,
             "phase_since": self.phase_since,
             "loop": self.loop,
             "pool": self.pool,
@@ -161,7 +163,8 @@ class WorkerState:
             "next_due": self.next_due,
             "next_entry": self.next_entry,
             "scheduler": self.scheduler,
-            **standby,
+            "brokers": self.brokers,
+            **self.lock(),
             **self.failed_sends(now),
             "missing": [printable("{}: {}".format(*each)) for each in sorted(self.missing.items())],
             "held": self.held,

@@ -199,7 +199,7 @@ def _running(
         launcher=launcher,
         programs=tuple(snapshots),
         others=tuple(state.pid for state in every if state.pid and state.name not in asked),
-        processes=look_at([state.pid for state in every if state.pid], [str(launcher), CELERY]),
+        processes=look_at([state.pid for state in every if state.pid], [LAUNCHER, CELERY]),
         differences=tuple(differences(manifest)) if is_whole else (),
         places=_places(manifest),
         broker=facts,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from procman.accounts import user_id
-from procman.agent.heartbeat_format import MAX_BYTES, read
+from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
 from procman.agent.verdict import thresholds_of, verdict
 from procman.host.inactivity import Inactivity, look
 from procman.host.write_problem import WriteProblem, write_problem
@@ -20,7 +20,6 @@ from procman.model import InstalledProgram, Kind, ProgramState
 from procman.monitoring.checks.inputs import NONE, Heartbeat, ProgramSnapshot
 from procman.monitoring.healing_history import read_healing_history
 
-FILE = "heartbeat.json"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PRIVATE_PIDS = "its heartbeat cannot be checked, because PrivatePIDs= in a drop-in makes it process 1 of its own"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.accounts import user_name
+from procman.accounts import user_id, user_name
 from procman.agent import LAUNCHER
 from procman.backends import backend_named
 from procman.celery_cli.parse import CeleryCommand
@@ -16,6 +16,7 @@ from procman.host.process_table import Process, look_at
 from procman.launch import launch_of, launcher_path
 from procman.lint.find_celery import read_celery
 from procman.model import Kind
+from procman.monitoring.checks.foreign_heartbeat import heartbeat_of
 from procman.preflight.inputs import Host, OtherBeat
 from procman.project import Project
 from procman.secrets import masked_command
@@ -55,7 +56,18 @@ def other_beats(project: Project) -> Iterator[OtherBeat]:
         if _same_app(project, command, directory):
             words = masked_command(process.argv)[:LONGEST_COMMAND]
             app = command.project.get("app")
-            yield OtherBeat(process.pid, _user(process.pid), words, str(app) if app else None, str(directory or "?"))
+            heartbeat = heartbeat_of(process.pid, project.directories.state)
+            yield OtherBeat(
+                process.pid,
+                _user(process.pid),
+                words,
+                str(app) if app else None,
+                str(directory or "?"),
+                program=heartbeat.get("program", ""),
+                brokers=tuple(heartbeat.get("brokers", ())),
+                has_lock=heartbeat.get("lock") is not None,
+                is_of_own_user=user_of(process.pid) == user_id(project.user),
+            )
 
 
 def _beats(project: Project) -> Iterator[tuple[Process, CeleryCommand]]:

@@ -116,6 +116,14 @@ class OtherBeat:
     command: str
     app: str | None
     directory: str
+    program: str = ""
+    """Its name if it is a program of another procman project whose heartbeat can be read."""
+    brokers: tuple[str, ...] = ()
+    """The digests in that heartbeat; empty: unknown."""
+    has_lock: bool = False
+    """Whether it shares a lock with other beats of the app."""
+    is_of_own_user: bool = True
+    """Whether it runs as the programs' user; any other user can fake a heartbeat and a command line."""
 
 
 @dataclass(frozen=True)

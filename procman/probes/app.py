@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from procman.agent import broker_digest
 from procman.probes import app_check_script, app_queues_script, app_script, app_services_script
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked, recognise
@@ -19,7 +20,7 @@ SOURCES = tuple(
 )
 """The texts that make up the probe, in order."""
 
-CHECK_SOURCES = (SOURCES[0], Path(app_check_script.__file__), *SOURCES[1:])
+CHECK_SOURCES = (SOURCES[0], Path(broker_digest.__file__), Path(app_check_script.__file__), *SOURCES[1:])
 """The same for a probe that judges command lines too."""
 
 
@@ -108,6 +109,8 @@ class AppFacts:
     """The judgement on each of `commands`, by the same names."""
     written: tuple[Written, ...] = ()
     """Empty unless `commands` were given."""
+    brokers: tuple[str, ...] = ()
+    """The digests of the brokers that tasks are sent to; empty: unknown, or no `commands` were given."""
     services: tuple[Service, ...] = ()
     """The servers of known kinds that the app's settings name."""
 
@@ -167,6 +170,7 @@ def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> AppFacts:
             Written(str(each["what"]), Path(each["path"]), bool(each["writable"]))
             for each in answer.get("check", {}).get("writes", ())
         ),
+        brokers=tuple(map(str, answer.get("check", {}).get("brokers", ()))),
         services=tuple(
             Service(str(each["what"]), str(each["kind"]), str(each["host"]), each["port"] and int(each["port"]))
             for each in app["services"] or ()

@@ -13,6 +13,10 @@ import os
 import sys
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
+if __name__ == "procman.probes.app_check_script":
+    # As a probe, this text comes after that one.
+    from procman.agent.broker_digest import brokers_of
+
 LONGEST_COMPLAINT = 600
 POOL_LIBRARIES = {"eventlet": "eventlet", "gevent": "gevent", "threads": "concurrent.futures"}
 BEAT_EXTENSIONS = "celery.beat_schedulers"
@@ -22,6 +26,7 @@ def check_app(app: Any, commands: Mapping[str, List[str]]) -> Dict[str, Any]:
     """Return the facts about a loaded app that `procman check` needs in addition to those of the probe."""
     _add_own_options(app)
     return {
+        "brokers": brokers_of(app.connection_for_write),
         "commands": {name: check_command(app, arguments) for name, arguments in commands.items()},
         "writes": [{"what": what, "path": path, "writable": may_write(path)} for what, path in written_places(app)],
     }

@@ -58,7 +58,7 @@ def test_second_beat_is_on_standby_until_the_first_ones_lock_expires(
     words = ("-S", "redbeat.RedBeatScheduler")
     first = beat(site(tmp_path / "first", start, CELERY_REDIS, code), *words)
     first.wait_for(lambda found: found["tick"], "the first beat ticks")
-    assert first.heartbeat()["lock"] is None
+    assert (first.heartbeat()["lock"], first.heartbeat()["lock_until"]) == ("redbeat::lock", None)
     with notified(tmp_path) as manager:
         second = beat(site(tmp_path / "second", start, CELERY_REDIS, code), *words, NOTIFY_SOCKET=manager.address)
         manager.receive("READY=1")
@@ -71,7 +71,7 @@ def test_second_beat_is_on_standby_until_the_first_ones_lock_expires(
     assert "on standby; another beat holds the lock redbeat::lock for " in found["verdict"]["reason"]
     first.launched.end(signal.SIGKILL)
     ticking = second.wait_for(lambda found: found["tick"], "it takes over")
-    assert (ticking["phase"], ticking["lock"], ticking["verdict"]["code"]) == ("ticking", None, "PM200")
+    assert (ticking["phase"], ticking["lock_until"], ticking["verdict"]["code"]) == ("ticking", None, "PM200")
     assert second.events() == []
     assert second.launched.end(signal.SIGTERM) == 0
 

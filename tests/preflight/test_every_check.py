@@ -94,6 +94,13 @@ def both(*changes: Change) -> Change:
 AMQP_LATE = {"accept_content": ["json"], "task_time_limit": 3600, "task_acks_late": True}
 OTHER_BEAT = OtherBeat(17, "anna", "celery -A site1 beat", "site1", "/opt/site")
 
+
+def other_project(**changes: Any) -> Change:
+    """Return a change to a project on the brokers 1 and 2, beside the beat of another procman project."""
+    beat = replace(OTHER_BEAT, program="other-celery-beat", **changes)
+    return lambda before: replace(app(brokers=("1", "2"))(before), host=Host(beats=(beat,)))
+
+
 CASES: list[tuple[str, Level, Change, str]] = [
     ("PM701", CRITICAL, lambda each: replace(each, interpreter=Interpreter("", "cannot run it"), asked=()), "cannot"),
     ("PM703", WARNING, app(versions={"celery": "5.1.2"}), "CVE-2021-23727"),
@@ -147,7 +154,10 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ),
     ("PM744", WARNING, lambda each: replace(each, schedule=Schedule({SCHEDULE: place(mode=0o666)}, "")), "pickle"),
     ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "start a new one"),
-    ("PM746", WARNING, host(beats=(OTHER_BEAT,)), "process 17"),
+    ("PM746", WARNING, host(beats=(OTHER_BEAT,)), "if it uses the same broker"),
+    ("PM746", CRITICAL, other_project(brokers=("2", "3")), "with the same broker"),
+    ("PM746", WARNING, other_project(brokers=("2", "3"), is_of_own_user=False), "with the same broker"),
+    ("PM746", WARNING, other_project(brokers=()), "if it uses the same broker"),
     ("PM747", WARNING, judged("site-celery-beat", answers_ping=True), "answers celery inspect ping"),
     ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "www-data cannot enter and read /opt/site"),
     ("PM752", CRITICAL, at("/srv/media", missing()), "www-data cannot find /srv/media"),
@@ -389,3 +399,17 @@ def test_service_in_a_key_without_effect_is_reported_once() -> None:
     before = local(nothing)(valid())
     after = ("rabbitmq-server.service", "postgresql.service")
     assert stop_order_of(replace(before, project=replace(before.project, after=after))) == []
+
+
+def test_beat_of_another_project_with_another_broker_or_the_same_lock_is_no_problem() -> None:
+    assert complaints(other_project(brokers=("3",))(valid())) == []
+    locked = other_project(brokers=("2",), has_lock=True)(valid())
+    assert [found.code for found in complaints(locked)] == ["PM746"]
+    judged_beat = Judged(scheduler="redbeat.schedulers:RedBeatScheduler", keeps_file=False)
+    redbeat = facts(brokers=("1", "2"), judged={**facts().judged, "site-celery-beat": judged_beat})
+    assert complaints(asked(locked, app=redbeat)) == []
+
+
+def test_remedy_for_a_beat_of_another_project_names_its_program() -> None:
+    [found] = complaints(other_project(brokers=("2",))(valid()))
+    assert found.hint == ("Keep one of the two: remove [beat] here, or stop other-celery-beat; or use another broker.")

@@ -1,24 +1,21 @@
-"""PM109 and PM110: find processes that no process manager controls; report them, never end them."""
+"""PM109: find processes that no process manager controls; report them, never end them."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from procman.accounts import user_id
-from procman.host.process import directory_of, environment_of, user_of
+from procman.host.process import environment_of, user_of
 from procman.host.process_table import Process
-from procman.model import Kind, Level, Result, State
+from procman.model import Level, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 CELERY = "celery"
 """A word of every command line that starts Celery."""
 
 MODULES = (f"{CELERY}/__main__.py", f"{CELERY}/bin/celery.py")
-
-WITH_BEAT = ("-B", "--beat")
 
 LONGEST_PATTERN = 300
 
@@ -67,7 +64,7 @@ def _counted(found: Sequence[Process]) -> tuple[str, str, str]:
 def _is_orphan(process: Process, known: set[int], running: ProjectSnapshot) -> bool:
     if process.pid in known or process.is_zombie or not _is_adopted(process, running):
         return False
-    return _is_launched(process, running) or bool({"worker", "beat"} & {*_celery_arguments(process.argv)})
+    return _is_launched(process, running) or bool({"worker", "beat"} & {*celery_arguments(process.argv)})
 
 
 def _is_launched(process: Process, running: ProjectSnapshot) -> bool:
@@ -97,70 +94,15 @@ def _is_of(process: Process, snapshot: ProgramSnapshot, running: ProjectSnapshot
         return is_here and environment.get("PROCMAN_PROGRAM") == name
     if _is_launched(process, running):
         return main is not None and main.argv == process.argv
-    return main is not None and main.argv[2:] == _celery_arguments(process.argv)
+    return main is not None and main.argv[2:] == celery_arguments(process.argv)
 
 
-def check_beats(running: ProjectSnapshot) -> Iterator[Result]:
-    """Yield whether another beat of the app runs on this host, which would send each task twice (PM110)."""
-    for snapshot in running.up:
-        if snapshot.program.kind is not Kind.BEAT:
-            continue
-        own = {process.pid for process in running.tree(snapshot)}
-        others = [each for each in running.processes.values() if each.pid not in own and _is_beat(each, running)]
-        pids = {each.pid for each in others}
-        found = [each for each in others if each.parent not in pids]
-        if not found:
-            yield Result("PM110", snapshot.program.name, Level.OK, "")
-            continue
-        pids_of_others = [str(each.pid) for each in found]
-        app = running.manifest.app
-        detail = (
-            f"beat of {app} also runs as process {' and '.join(pids_of_others)}, beside process "
-            f"{snapshot.state.pid}: every task is sent more than once"
-        )
-        hint = f"ps -fp {','.join(pids_of_others)} shows who started it; end all but one"
-        yield Result("PM110", snapshot.program.name, Level.CRITICAL, detail, hint)
-
-
-def _is_beat(process: Process, running: ProjectSnapshot) -> bool:
-    arguments = _celery_arguments(process.argv)
-    # A beat that the launcher started waits for the lock of the first.
-    if not arguments or str(running.launcher) in process.argv[:2] or process.is_zombie:
-        return False
-    is_beat = "beat" in arguments or ("worker" in arguments and any(word in WITH_BEAT for word in arguments))
-    return is_beat and _app(arguments) in _names_of(running.manifest.app) and _is_here(process, running)
-
-
-def _celery_arguments(argv: Sequence[str]) -> Sequence[str]:
+def celery_arguments(argv: Sequence[str]) -> Sequence[str]:
     """Return the words after the `celery` command in `argv`: a script of Python, `python -m celery`, or `celery`."""
     for number, word in enumerate(argv[:4]):
         if _name(word) == CELERY or word.endswith(MODULES):
             return argv[number + 1 :]
     return ()
-
-
-def _app(arguments: Sequence[str]) -> str | None:
-    for number, word in enumerate(arguments):
-        if word in ("-A", "--app"):
-            return arguments[number + 1] if number + 1 < len(arguments) else None
-        if word.startswith(("-A", "--app=")):
-            return word.removeprefix("--app=").removeprefix("-A")
-    return None
-
-
-def _names_of(app: str) -> tuple[str, ...]:
-    # `celery -A` finds the same app by each of mysite, mysite.celery and mysite.celery:app.
-    package = app.partition(":")[0].removesuffix(".celery")
-    return (app, package, f"{package}.celery", f"{package}.celery:app", f"{package}:app")
-
-
-def _is_here(process: Process, running: ProjectSnapshot) -> bool:
-    """Return whether a process belongs to this project; apps of two projects may have the same name."""
-    directory, manifest = directory_of(process.pid), running.manifest
-    in_virtualenv = manifest.virtualenv is not None and any(
-        Path(word).is_relative_to(manifest.virtualenv) for word in process.argv[:2] if word.startswith("/")
-    )
-    return in_virtualenv or (directory is not None and directory == manifest.directory)
 
 
 def _name(path: str) -> str:

@@ -20,6 +20,7 @@ from procman.monitoring.checks import (
     pool,
     process_state,
     resources,
+    second_beats,
 )
 from procman.monitoring.checks.inputs import ProjectSnapshot
 
@@ -67,7 +68,7 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
     Check("PM107", "Memory use is below the limit", resources.check_memory),
     Check("PM108", "Open files are below the limit", resources.check_open_files),
     Check("PM109", "No process of an earlier run is left", orphans.check_orphans, Reach.HOST),
-    Check("PM110", "Only one beat sends the app's tasks", orphans.check_beats, Reach.HOST),
+    Check("PM110", "Only one beat sends the app's tasks", second_beats.check, Reach.HOST),
     *_of_heartbeat("PM2"),
     Check("PM205", "The heartbeat can be read", heartbeat.check_readable),
     Check("PM206", "The heartbeat can be written", heartbeat.check_written),

@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from procman.agent import LAUNCHER
 from procman.agent.heartbeat_format import read
 from procman.agent.verdict import Thresholds, verdict
 from procman.config.directories import directories_for
@@ -131,7 +132,7 @@ def running(*programs: ProgramSnapshot, **changed: Any) -> ProjectSnapshot:
         "manifest": replace(MANIFEST, **of_manifest),
         "launcher": launcher,
         "programs": programs,
-        "processes": look_at(mains, [str(launcher), CELERY]),
+        "processes": look_at(mains, [LAUNCHER, CELERY]),
         **changed,
     }
     return ProjectSnapshot(**made)

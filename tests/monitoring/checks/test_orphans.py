@@ -1,10 +1,9 @@
-"""PM109 and PM110 against real processes without a process manager."""
+"""PM109 against real processes without a process manager."""
 
 from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.model import Kind, Level, State
-from procman.monitoring.checks.inputs import ProgramSnapshot
-from procman.monitoring.checks.orphans import check_beats, check_orphans
+from procman.model import Level, State
+from procman.monitoring.checks.orphans import check_orphans
 from tests.monitoring.checks.records import family, program, reported, running, snapshot, state
 
 # Ends when stdin ends; the words that follow only show in its command line.
@@ -135,86 +133,3 @@ def test_launcher_started_by_hand_is_no_orphan(launcher: Path) -> None:
             found = running(snapshot(state=state(pid=main)), launcher=launcher)
         assert process.pid in found.processes
         assert reported(check_orphans(found)) == (Level.OK, "")
-
-
-@contextmanager
-def celery(directory: Path, *arguments: str) -> Iterator[int]:
-    """Run a process that looks like `celery ARGUMENTS` in `directory`."""
-    script = directory / "bin" / "celery"
-    script.parent.mkdir(exist_ok=True)
-    script.write_text(WAITING)
-    command = [sys.executable, str(script), *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory) as process:
-        assert process.stdout
-        process.stdout.readline()
-        try:
-            yield process.pid
-        finally:
-            process.send_signal(signal.SIGKILL)
-
-
-@contextmanager
-def own_beat() -> Iterator[ProgramSnapshot]:
-    """Run a process as the beat of the project."""
-    with family(0) as main:
-        yield snapshot(program=program(Kind.BEAT), state=state(pid=main))
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["-A", "mysite", "beat"],
-        ["-Amysite", "beat", "-l", "info"],
-        ["--app=mysite.celery:app", "beat"],
-        ["--app", "mysite.celery", "worker", "-B"],
-        ["-A", "mysite", "worker", "--beat"],
-    ],
-)
-def test_second_beat_of_the_app_is_reported_with_both_pids(tmp_path: Path, arguments: list[str]) -> None:
-    with celery(tmp_path, *arguments) as other, own_beat() as beat:
-        [result] = check_beats(running(beat, directory=tmp_path))
-        assert (result.level, result.detail) == (
-            Level.CRITICAL,
-            (
-                f"beat of mysite also runs as process {other}, beside process {beat.state.pid}: "
-                "every task is sent more than once"
-            ),
-        )
-        assert f"ps -fp {other}" in result.hint
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["-A", "other", "beat"], ["-A", "mysite", "worker"], ["beat"], ["-A", "mysite", "inspect", "ping"], []],
-)
-def test_other_commands_and_apps_are_no_second_beat(tmp_path: Path, arguments: list[str]) -> None:
-    with celery(tmp_path, *arguments), own_beat() as beat:
-        assert reported(check_beats(running(beat, directory=tmp_path))) == (Level.OK, "")
-
-
-def test_beat_of_another_project_with_the_same_app_name_is_no_second_beat(tmp_path: Path) -> None:
-    with celery(tmp_path, "-A", "mysite", "beat"), own_beat() as beat:
-        assert reported(check_beats(running(beat, directory=Path("/srv/demo")))) == (Level.OK, "")
-
-
-def test_beat_of_the_same_virtualenv_is_a_second_beat_in_any_directory(tmp_path: Path) -> None:
-    with celery(tmp_path, "-A", "mysite", "beat") as other, own_beat() as beat:
-        level, detail = reported(check_beats(running(beat, virtualenv=tmp_path)))
-    assert level is Level.CRITICAL
-    assert str(other) in detail
-
-
-def test_beat_that_the_launcher_started_waits_for_the_lock_and_is_no_second_beat(launcher: Path) -> None:
-    words = [sys.executable, str(launcher), "celery", "-A", "mysite", "beat"]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=launcher.parent) as process:
-        assert process.stdout
-        process.stdout.readline()
-        with own_beat() as beat:
-            assert reported(check_beats(running(beat, directory=launcher.parent)))[0] is Level.CRITICAL
-            assert reported(check_beats(running(beat, launcher=launcher, directory=launcher.parent))) == (Level.OK, "")
-        assert process.poll() is None
-
-
-def test_project_without_a_beat_has_no_second_beat(tmp_path: Path) -> None:
-    with celery(tmp_path, "-A", "mysite", "beat"), own_beat() as beat:
-        assert list(check_beats(running(snapshot(state=beat.state), directory=tmp_path))) == []

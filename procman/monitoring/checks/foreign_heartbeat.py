@@ -1,0 +1,39 @@
+"""Read the heartbeat of a process of any procman project on this host, and compare its broker with another's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
+from procman.host.process import environment_of, user_of
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
+
+
+def heartbeat_of(pid: int, state: Path) -> Mapping[str, Any]:
+    """Return the heartbeat of process `pid`; empty if it has none that can be read.
+
+    `state` is the state directory of one project. The other project's must be beside it: the process chooses its
+    environment, and root must not open a path of its choice (S3).
+    """
+    directory, user = Path(environment_of(pid).get("PROCMAN_RUN_DIRECTORY", ".")), user_of(pid)
+    if user is None or not _is_run_directory(directory, state.parent):
+        return {}
+    try:
+        found = read_untrusted(directory / FILE, {user}, MAX_BYTES + 1)
+        content = read(found.decode("utf-8")) if found else {}
+    except (UntrustedFile, OSError, ValueError):
+        return {}
+    return content if content.get("pid") == pid else {}
+
+
+def _is_run_directory(directory: Path, home: Path) -> bool:
+    # As `Directories.run` returns it, for any project and program.
+    is_below = directory.is_relative_to(home) and ".." not in directory.parts
+    return is_below and len(directory.relative_to(home).parts) == 3 and directory.parent.name == "run"
+
+
+def share_broker(one: Sequence[str], other: Sequence[str]) -> bool | None:
+    """Return whether two programs use the same broker, by the digests in their heartbeats; None: unknown."""
+    return not set(one).isdisjoint(other) if one and other else None
