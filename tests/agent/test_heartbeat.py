@@ -61,6 +61,7 @@ def test_worker_reports_its_tasks_and_queues(site: Site, celery_environment: Cel
     assert found["started"] < task["since"] < found["written"]
     assert found["versions"]["celery"] == celery_environment.spec.version
     assert found["node_name"].startswith("celery@")
+    assert [len(digest) for digest in found["brokers"]] == [16]
     assert found["boot_id"] == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     idle = [{"name": "celery", "messages": 0, "consumers": None, "since": None}]
     worker.wait_for(lambda found: found["queues"] == idle, "the broker was polled")

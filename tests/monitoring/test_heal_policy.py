@@ -250,6 +250,13 @@ def test_end_has_the_code_of_the_problem_and_waits_until_the_program_works() -> 
     assert [(event.what, event.code, event.level) for event in decided.events] == [("recovered", "PM301", "OK")]
 
 
+def test_beat_on_standby_is_settled_and_healthy() -> None:
+    standby = replace(WELL, program=BEAT.program, phase="standby")
+    healed = play([standby], case=Case(NAME, step=Order.STOP.value, told="CRITICAL PM401"))
+    assert (healed.events, healed.case.step) == (["healed"], "")
+    assert play([standby], case=Case(NAME, told="CRITICAL PM401")).events == ["recovered"]
+
+
 def test_restart_that_was_ordered_is_not_reported_as_an_observation() -> None:
     def during(state: State) -> Observation:
         result = Result("PM101", NAME, Level.WARNING, state.value)
