@@ -32,6 +32,7 @@ after = ["rabbitmq-server.service"]
 
 [environment]
 DEMO_DATA_DIRECTORY = "{DATA}"
+SLOW_CHILDREN_SECONDS = "{3 * STALL}"
 
 [health]
 procman = "/usr/local/bin/procman"
@@ -71,13 +72,25 @@ stop_timeout_seconds = 5
 queues = ["stopped"]
 concurrency = 1
 
+[worker.single]
+queues = ["single"]
+concurrency = 1
+max_tasks_per_child = 1
+
+[worker.loading]
+queues = ["loading"]
+concurrency = 1
+extra_arguments = ["--include=exercise.slow_children"]
+
 [beat]
 """
 
-WORKERS = ("cared-frozen", "cared-cut", "cared-large", "cared-slow", "cared-busy", "cared-stopped")
+WORKERS = tuple(f"cared-{name}" for name in ("frozen", "cut", "large", "slow", "busy", "stopped", "single", "loading"))
 BEAT, HEALER = "cared-celery-beat", "cared-health"
 SOON = 90.0
 SLOW = f"{DATA}/cared-slow-is-slow"
+LOADED, SINGLE = 3300, range(3301, 3309)
+"""The numbers of tasks."""
 LONG_ENOUGH = 2 * (STALE + 2 * FAILURES)
 
 wait_for = Host.wait_for
@@ -120,8 +133,11 @@ def cared(stocked: Host) -> Iterator[Cared]:
     # A pause of ten seconds after each restart would take most of the time here.
     stocked.write("/etc/systemd/system/cared-.service.d/soon.conf", "[Service]\nRestartSec=1\n")
     project = Project(stocked, "cared", TOML)
+    # Waits while the pool starts.
+    send(stocked, "counting.tasks.echo", [LOADED], queue="loading")
     project.procman("install", "--no-check", "--wait", "60", timeout=180)
     cared = Cared(project)
+    send(stocked, "counting.tasks.hold", *([number, 0.2] for number in SINGLE), queue="single")
     project.procman("stop", "cared-stopped")
     # Takes a minute to be found, and is checked at the end.
     stocked.run(f"touch {SLOW}; pkill -KILL -P {cared.pids['cared-slow']}")
@@ -274,6 +290,14 @@ def test_pool_whose_processes_start_too_slowly_is_reported_without_waiting_messa
     wait_for(lambda: cared.level("cared-slow", "PM105") == "OK", well, "it is well again by itself")
     assert cared.pid("cared-slow") == cared.pids["cared-slow"]
     assert "healing" not in dict(cared.reported("cared-slow"))
+
+
+def test_pool_that_starts_slowly_or_replaces_its_only_process_after_each_task_is_never_critical(cared: Cared) -> None:
+    sent = {LOADED, *SINGLE}
+    wait_for(lambda: sent <= counted(cared.host, "finished").keys(), SOON, "all tasks are done")
+    for program in ("cared-loading", "cared-single"):
+        assert [event for event in cared.events(program) if event["level"] == "CRITICAL"] == []
+        assert cared.pid(program) == cared.pids[program]
 
 
 def test_command_of_on_event_gets_every_event(cared: Cared) -> None:
