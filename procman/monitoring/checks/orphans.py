@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from procman.accounts import user_id
 from procman.host.process import environment_of, user_of
@@ -20,6 +21,19 @@ MODULES = (f"{CELERY}/__main__.py", f"{CELERY}/bin/celery.py")
 LONGEST_PATTERN = 300
 
 
+class Orphan(NamedTuple):
+    """A process without a process manager; what identifies it is read once, and not for each program."""
+
+    process: Process
+    user: int | None
+    environment: Mapping[str, str]
+    """Empty without permission."""
+
+
+def _examined(process: Process) -> Orphan:
+    return Orphan(process, user_of(process.pid), environment_of(process.pid))
+
+
 def check_orphans(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the processes of each program that have no process manager: their parent is process 1.
 
@@ -27,11 +41,11 @@ def check_orphans(running: ProjectSnapshot) -> Iterator[Result]:
     for them. Those that detached themselves do not hold the lock.
     """
     known = _known(running)
-    orphans = [each for each in running.processes.values() if _is_orphan(each, known, running)]
+    orphans = [_examined(each) for each in sorted(running.processes.values()) if _is_orphan(each, known, running)]
     for snapshot in running.programs:
         if not snapshot.program.launcher or snapshot.state.state is State.UNKNOWN:
             continue
-        found = [each for each in orphans if _is_of(each, snapshot, running)]
+        found = [each.process for each in orphans if _is_of(each, snapshot, running)]
         if not found:
             yield Result("PM109", snapshot.program.name, Level.OK, "")
         for detached in (False, True):
@@ -82,19 +96,22 @@ def _is_adopted(process: Process, running: ProjectSnapshot) -> bool:
     return process.parent == 1 or (parent is not None and parent.argv[:1] != () and _name(parent.argv[0]) == "systemd")
 
 
-def _is_of(process: Process, snapshot: ProgramSnapshot, running: ProjectSnapshot) -> bool:
-    """Return whether the launcher of this program started the process; a unit of systemd's has parent 1, too."""
-    name, main = snapshot.program.name, running.processes.get(snapshot.state.pid or 0)
-    if user_of(process.pid) != user_id(snapshot.program.user):
+def _is_of(orphan: Orphan, snapshot: ProgramSnapshot, running: ProjectSnapshot) -> bool:
+    """Return whether this program's launcher started the process, as the program's user."""
+    return _is_started_by(orphan, snapshot, running) and orphan.user == user_id(snapshot.program.user)
+
+
+def _is_started_by(orphan: Orphan, snapshot: ProgramSnapshot, running: ProjectSnapshot) -> bool:
+    # A unit of the administrator has parent 1, too, but not the launcher's variables.
+    name, argv, is_launched = snapshot.program.name, orphan.process.argv, _is_launched(orphan.process, running)
+    if orphan.environment:
+        directory = orphan.environment.get("PROCMAN_RUN_DIRECTORY")
+        is_here = is_launched or directory == str(running.manifest.directories.run(name))
+        return is_here and orphan.environment.get("PROCMAN_PROGRAM") == name
+    main = running.processes.get(snapshot.state.pid or 0)
+    if main is None:
         return False
-    environment = environment_of(process.pid)
-    if environment:
-        directory = str(running.manifest.directories.run(name))
-        is_here = _is_launched(process, running) or environment.get("PROCMAN_RUN_DIRECTORY") == directory
-        return is_here and environment.get("PROCMAN_PROGRAM") == name
-    if _is_launched(process, running):
-        return main is not None and main.argv == process.argv
-    return main is not None and main.argv[2:] == celery_arguments(process.argv)
+    return main.argv == argv if is_launched else main.argv[2:] == celery_arguments(argv)
 
 
 def celery_arguments(argv: Sequence[str]) -> Sequence[str]:
