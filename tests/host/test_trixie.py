@@ -15,6 +15,8 @@ from .projects import START_SECONDS, all_running, are_finished, are_started, con
 
 SUITE = "trixie"
 
+pytestmark = pytest.mark.timeout(900)  # the first run creates the root and installs the packages
+
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
@@ -31,6 +33,14 @@ def catmaid(host: Host) -> Project:
     project = Project(host, "catmaid", toml("catmaid") + "minimum_version = 257\n")
     project.procman("install", "--wait", "60")
     return project
+
+
+def test_systemd_257_reads_what_procman_writes() -> None:
+    try:
+        done = parser_tests(SUITE)
+    except HostError as error:
+        skip_without_host(error)
+    assert done.returncode == 0, done.stdout
 
 
 def test_programs_are_healthy_under_systemd_257(catmaid: Project) -> None:
@@ -69,11 +79,3 @@ def test_uninstall_removes_every_unit(catmaid: Project) -> None:
     catmaid.procman("uninstall", "--purge")
     assert catmaid.host.run("find /etc/systemd -name 'catmaid*'").stdout == ""
     assert catmaid.host.failed_units() == []
-
-
-def test_systemd_257_reads_what_procman_writes() -> None:
-    try:
-        done = parser_tests(SUITE)
-    except HostError as error:
-        skip_without_host(error)
-    assert done.returncode == 0, done.stdout
