@@ -44,11 +44,11 @@ def stat_fields(pid: int) -> list[bytes]:
         return []
 
 
-def content(pid: int, name: str) -> bytes:
-    """Return the content of the file `name` in /proc/PID. Raises OSError."""
+def content(pid: int, name: str, most: int = -1) -> bytes:
+    """Return the content of the file `name` in /proc/PID, or its first `most` bytes. Raises OSError."""
     # Unbuffered reads take a third of the time. For hundreds of programs, pathlib would take as long as supervisord.
     with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
-        return file.read()
+        return file.read(most)
 
 
 def start_ticks(pid: int) -> int | None:

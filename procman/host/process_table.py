@@ -15,6 +15,9 @@ from typing import NamedTuple
 from procman.host.process import START, TICKS, content, stat_fields
 from procman.host.process_tree import children_finder, tree_of
 
+LONGEST = 32 * 1024
+"""Bytes of a command line that are read. Any user can start a process with many megabytes of arguments."""
+
 
 class Process(NamedTuple):
     """One process; a named tuple, because there are hundreds of them."""
@@ -54,7 +57,7 @@ def _with(marks: Iterable[bytes]) -> Iterator[int]:
     for name in os.listdir("/proc"):
         if name.isdecimal():
             with suppress(OSError):
-                words = content(int(name), "cmdline")
+                words = content(int(name), "cmdline", LONGEST)
                 if words and any(mark in words for mark in marks):
                     yield int(name)
 
@@ -66,7 +69,7 @@ def _read(pids: Iterable[int]) -> dict[int, Process]:
         # A process that ends meanwhile is omitted.
         with suppress(OSError):
             fields = stat_fields(pid)
-            words = os.fsdecode(content(pid, "cmdline").rstrip(b"\0"))
+            words = os.fsdecode(content(pid, "cmdline", LONGEST).rstrip(b"\0"))
             argv = tuple(words.split("\0")) if words else ()
             if fields:
                 found[pid] = Process(pid, int(fields[1]), now - int(fields[START]) / TICKS, fields[0] == b"Z", argv)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from procman.host.process import directory_of, environment_of, open_files, user_of
-from procman.host.process_table import by_parent, look_at
+from procman.host.process_table import LONGEST, by_parent, look_at
 from tests.monitoring.checks.records import family
 from tests.product import eventually
 
@@ -70,3 +70,11 @@ def test_directory_environment_and_open_files_are_returned() -> None:
 def test_inaccessible_or_ended_process_is_none() -> None:
     gone = 2**22 - 1
     assert (directory_of(gone), environment_of(gone), open_files(gone)) == (None, {}, None)
+
+
+def test_only_the_beginning_of_a_long_command_line_is_read() -> None:
+    with subprocess.Popen(["sh", "-c", "read line", *["x" * 1000] * 1000], stdin=subprocess.PIPE) as process:
+        found = look_at([process.pid], ["read line"])[process.pid]
+        process.kill()
+    assert found.argv[:3] == ("sh", "-c", "read line")
+    assert sum(len(word) + 1 for word in found.argv) <= LONGEST + 1
