@@ -14,6 +14,7 @@ from procman.install.safe_fs.untrusted_file import FLAGS
 
 LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _DEEPEST = 64
+_MOST_ROUNDS = 1000
 _LARGEST_FILE = 64 * 1024 * 1024
 
 
@@ -73,20 +74,48 @@ def _hand_over_file(directory: int, name: str, former: int, owner: int, group: i
             os.fchown(descriptor, owner, group)
 
 
-def remove_below(directory: int, name: str, depth: int = 0) -> None:
+def remove_below(directory: int, name: str) -> None:
     """Remove `name` and everything below it, whoever owns it; a link is removed, never followed."""
+    top = _directory(directory, name)
+    if top is None:
+        return
+    with closing(top):
+        # Directories that are too deep arrive here from below. An attacker could add to them for ever.
+        for _ in range(_MOST_ROUNDS):
+            if not _empty(top, top, 1):
+                break
+    os.rmdir(name, dir_fd=directory)
+
+
+def _empty(directory: int, top: int, depth: int) -> bool:
+    """Remove everything in `directory`; return whether there was anything."""
+    children = os.listdir(directory)
+    for child in children:
+        # Another process may be removing the same.
+        with suppress(FileNotFoundError):
+            _remove(directory, child, top, depth)
+    return bool(children)
+
+
+def _remove(directory: int, name: str, top: int, depth: int) -> None:
+    opened = _directory(directory, name)
+    if opened is None:
+        return
+    with closing(opened):
+        if depth >= _DEEPEST:
+            # Each level holds a descriptor open, so what is below continues at the top.
+            os.rename(name, f".procman-{os.urandom(8).hex()}", src_dir_fd=directory, dst_dir_fd=top)
+            return
+        _empty(opened, top, depth + 1)
+    os.rmdir(name, dir_fd=directory)
+
+
+def _directory(directory: int, name: str) -> int | None:
+    """Open the directory `name`; remove anything else and return None."""
     try:
-        descriptor = os.open(name, LIST, dir_fd=directory)
+        return os.open(name, LIST, dir_fd=directory)
     except OSError as error:
         if error.errno not in NOT_A_DIRECTORY:
             raise
-        os.unlink(name, dir_fd=directory)
-        return
-    with closing(descriptor):
-        if depth > _DEEPEST:
-            raise OSError(errno.ELOOP, "its directories are nested too deeply; remove them by hand")
-        for child in os.listdir(descriptor):
-            # Another process may be removing the same.
-            with suppress(FileNotFoundError):
-                remove_below(descriptor, child, depth + 1)
-    os.rmdir(name, dir_fd=directory)
+    os.unlink(name, dir_fd=directory)
+    return None
