@@ -10,6 +10,7 @@ from pathlib import Path
 
 from procman.accounts import user_id, user_name
 from procman.agent.environment_file import (
+    LARGEST,
     EnvironmentFileError,
     read_assignments,
     refused_lines,
@@ -52,6 +53,9 @@ def _read(path: Path, project: Project, launches: Mapping[str, Launch]) -> tuple
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         problem = f"{path} is not a regular file"
+        return EnvironmentFile(path, (problem,), remedy="Correct environment_file in [project]."), {}
+    if found.st_size > LARGEST:
+        problem = f"{path}: larger than {LARGEST} bytes; this is not an environment file"
         return EnvironmentFile(path, (problem,), remedy="Correct environment_file in [project]."), {}
     user = user_id(project.user)
     why = trust_problems(path, {0, -1 if user is None else user, int(os.environ.get("SUDO_UID") or 0)})

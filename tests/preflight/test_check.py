@@ -247,6 +247,15 @@ def test_line_that_a_web_process_reads_differently_is_a_warning(site: Site) -> N
     assert CANARY not in str(results)
 
 
+def test_environment_file_that_the_launcher_would_not_read_is_critical(site: Site) -> None:
+    file = site.directory / "celery.env"
+    file.write_text("A=" + "b" * (1 << 20))
+    file.chmod(0o640)
+    site.give(file)
+    [error] = blocking(check(site.demo(project=f'environment_file = "{file}"')))
+    assert (error.code, error.detail.partition(";")[0]) == ("PM705", f"{file}: larger than 1048576 bytes")
+
+
 def test_missing_environment_file_is_reported_with_its_remedy(site: Site) -> None:
     file = site.directory / "celery.env"
     [error] = blocking(check(site.demo(project=f'environment_file = "{file}"')))
