@@ -52,10 +52,14 @@ class ProgramHealth:
 
     @property
     def worst(self) -> Result:
-        """The most severe result; for a healthy program, the last with a detail, which is that of its heartbeat."""
+        """The most severe result; for a healthy program, that of its heartbeat, or else the last with a detail."""
         worst = most_severe(self.results) if self.results else OK
-        detailed = [result for result in self.results if result.detail and result.level is worst.level]
-        return detailed[-1] if detailed and worst.level is Level.OK else worst
+        if worst.level is not Level.OK:
+            return worst
+        detailed = [result for result in self.results if result.detail]
+        verdict = self.snapshot.verdict
+        of_heartbeat = [result for result in detailed if verdict and result.code == verdict.code]
+        return next(reversed(of_heartbeat or detailed), worst)
 
 
 @dataclass(frozen=True)
