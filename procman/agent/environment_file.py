@@ -20,9 +20,12 @@ NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 QUOTED = r"""'([^']*)'|"([^"\\]*(?:\\.[^"\\]*)*)\""""
 ENTRY = re.compile(
     r"""
-      [ \t]*(?P<comment>[#;][^\r\n]*)
-    | (?P<name>[^=\r\n]*?)[ \t]*=(?P<quoted>(?:[ \t]*(?:%s))*)[ \t]*(?P<unquoted>(?:\\(?:.|\Z)|[^\\\r\n])*)
-    | (?P<other>[ \t]*[^ \t\r\n][^\r\n]*)
+    [ \t]*
+    (?:
+      (?P<comment>[#;][^\r\n]*)
+    | (?P<name>[^=\r\n]*)=(?P<quoted>(?:[ \t]*(?:%s))*)[ \t]*(?P<unquoted>(?:\\(?:.|\Z)|[^\\\r\n])*)
+    | (?P<other>[^ \t\r\n][^\r\n]*)
+    )?
     """
     % QUOTED,
     re.DOTALL | re.VERBOSE,
@@ -60,7 +63,8 @@ def read_assignments(text: str) -> List[Assignment]:
     """
     assignments, problems = [], []
     line, counted = 1, 0
-    for entry in ENTRY.finditer(text):
+    # ENTRY also matches blanks alone, so that a long run of them takes no time.
+    for entry in (found for found in ENTRY.finditer(text) if found.group().strip(" \t")):
         line, counted = line + text.count("\n", counted, entry.start()), entry.start()
         problem = _problem(entry)
         if problem:

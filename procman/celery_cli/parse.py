@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,23 +94,23 @@ def _virtualenv(words: Sequence[str]) -> Path | None:
 
 def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield (option, value), and ("", word) for a word that does not belong to an option."""
-    rest = list(words)
+    rest = deque(words)
     while rest:
-        word = rest.pop(0)
+        word = rest.popleft()
         if not word.startswith("-") or word == "-":
             yield "", word
         elif word.startswith("--"):
             name, equals, value = word.partition("=")
             # An option unknown to Celery is the app's own, and may be a flag.
             if not equals and name not in LONG_FLAGS and rest and (name in KNOWN or not rest[0].startswith("-")):
-                value = rest.pop(0)
+                value = rest.popleft()
             yield name, value
         elif word[1] in SHORT_FLAGS:
             if word[2:]:
-                rest.insert(0, f"-{word[2:]}")
+                rest.appendleft(f"-{word[2:]}")
             yield word[:2], ""
         else:
-            yield word[:2], word[2:].removeprefix("=") or (rest.pop(0) if rest else "")
+            yield word[:2], word[2:].removeprefix("=") or (rest.popleft() if rest else "")
 
 
 def _take(command: CeleryCommand, name: str, value: str) -> None:
@@ -136,11 +137,9 @@ def _take(command: CeleryCommand, name: str, value: str) -> None:
         command.dropped[name] = "it contains a password, and every user can read command lines: use environment_file"
     else:
         extra = [f"{name}={value}"] if value and name.startswith("--") else [name, value] if value else [name]
-        command.values["extra_arguments"] = [*_texts(command.values.get("extra_arguments")), *extra]
-
-
-def _texts(value: object) -> list[str]:
-    return [str(each) for each in value] if isinstance(value, list) else []
+        others = command.values.setdefault("extra_arguments", [])
+        assert isinstance(others, list)
+        others += extra
 
 
 def _words(value: str) -> list[str]:

@@ -83,7 +83,7 @@ def read_script(text: str, directory: Path, environment: Mapping[str, str]) -> S
 
 
 def _statements(text: str) -> Iterator[Statement]:
-    statement, at = Statement(1), 0
+    statement, at, line = Statement(1), 0, 1
     while at < len(text):
         at_word = not statement.tokens or statement.tokens[-1][0] == "blank"
         if at_word and text[at] == "#":
@@ -91,10 +91,11 @@ def _statements(text: str) -> Iterator[Statement]:
             continue
         found = TOKEN.match(text, at)
         assert found  # `other` matches anything
+        line += found[0].count("\n")
         at, kind = found.end(), str(found.lastgroup)
         if kind == "end":
             yield from _finished(statement)
-            statement = Statement(text.count("\n", 0, at) + 1)
+            statement = Statement(line)
         elif found[0] != "\\\n":
             statement.tokens.append((kind, found[0]))
             statement.source += found[0]

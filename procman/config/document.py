@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from procman.config import toml_errors
 from procman.config.keys import Key, place_of
-from procman.config.toml_lines import dotted, lines_of
+from procman.config.toml_lines import dotted, line_of_deep_key, lines_of
 from procman.errors import ConfigurationError
 from procman.suggest import nearest
 
@@ -35,6 +35,10 @@ class Document:
         """(line, text); line 0 if the line is unknown."""
         self._text = text
         self._wrong: set[str] = set()
+        deep = line_of_deep_key(text)
+        if deep:
+            problem = f"{path}:{deep}: this key has too many parts or is nested too deeply"
+            raise ConfigurationError([problem], hint="No key of procman.toml has more than five parts.")
         try:
             self.root: Table = tomllib.loads(text)
         except (ValueError, RecursionError) as error:

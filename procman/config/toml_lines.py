@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+DEEPEST = 20
+"""Parts of a path that are kept; no key of procman.toml has as many, but a hostile file has thousands."""
+
 LONGEST_SHOWN = 60
 """Characters of a key that are shown, so that the message stays readable."""
 
@@ -43,6 +46,13 @@ def lines_of(text: str) -> dict[str, int]:
         for length in range(1, len(path) + 1):
             found.setdefault(dotted(*path[:length]), line)
     return found
+
+
+def line_of_deep_key(text: str) -> int | None:
+    """Return the line of the first key of `DEEPEST` or more parts; tomllib would take quadratic time and memory."""
+    if not any(line.count(".") >= DEEPEST - 1 for line in text.splitlines()):
+        return None
+    return next((line for path, line, _ in _positions(text) if len(path) >= DEEPEST), None)
 
 
 def last_before(text: str, line: int) -> tuple[str, int]:
@@ -91,7 +101,7 @@ def _positions(text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:
                 yield path, line, token.end()
         elif token["line"]:
             _end_of_line(place)
-        elif place.reads != "value" and (token["bare"] or token["string"]):
+        elif place.reads != "value" and len(place.key) < DEEPEST and (token["bare"] or token["string"]):
             place.key.append(token["bare"] or _unquoted(token["string"]))
         line += token.group().count("\n")
 
@@ -112,7 +122,7 @@ def _mark(place: _Place, mark: str) -> tuple[str, ...] | None:
 
 def _begin_value(place: _Place) -> tuple[str, ...]:
     around = next((path for path in reversed(place.open) if path is not None), place.table)
-    path = (*around, *place.key)
+    path = (*around, *place.key)[:DEEPEST]
     place.reads = "value"
     place.key = list(path)
     return path

@@ -19,7 +19,7 @@ SKIPPED = {"node_modules", "site-packages", "__pycache__", "proc", "sys"}
 APP_FILES = ("celery.py", "celery_app.py", "celeryapp.py", "celeryconf.py")
 
 SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
-APP = re.compile(r"^\w+\s*(?::[^=\n]+)?=\s*[\w.]*Celery\w*\(", re.MULTILINE)
+APP = re.compile(r"^\w{1,100}\s{0,100}(?::[^=\n]{1,200})?=\s{0,100}[\w.]{0,200}Celery\w{0,100}\(", re.MULTILINE)
 
 
 @dataclass(frozen=True)

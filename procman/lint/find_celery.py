@@ -14,7 +14,8 @@ from procman.lint.inputs import Recognised, Shell
 from procman.model import Kind
 from procman.secrets import is_secret
 
-MENTIONED = re.compile(r"(?i)celery(?:_bin)?\}?\b[^\n]*?\b(?P<what>worker|beat|multi)\b")
+CELERY = re.compile(r"(?i)celery(?:_bin)?\}?\b")
+SUBCOMMAND = re.compile(r"(?i)\b(?:worker|beat|multi)\b")
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
 SHEBANG = re.compile(r"#!\s*\S*?(?:env\s+)?(?:ba|da|z|k)?sh\b")
 EXEC = re.compile(r"(?:^|[;&|]\s*|\n\s*)exec\s")
@@ -48,10 +49,10 @@ def _behind_shell(
 ) -> Recognised:
     script = read_script(text, directory, environment)
     command = read_celery(script.words)
-    found = MENTIONED.search(text)
-    multi = command is None and found is not None and found["what"].lower() == "multi"
+    mentioned = _mentioned(text)
+    multi = command is None and mentioned == "multi"
     inline = is_shell and words[1:2] == ["-c"]
-    kind = command.kind if command else _kind(found["what"]) if found else None
+    kind = command.kind if command else _kind(mentioned) if mentioned else None
     # bash replaces itself with the last command of `-c`; dash, Debian's sh, does not (0.5.12).
     uses_exec = script.uses_exec or (command is None and EXEC.search(text) is not None)
     uses_exec = uses_exec or (inline and Path(words[0]).name == "bash")
@@ -72,9 +73,9 @@ def is_open(path: Path | None) -> bool:
 
 def _unread(name: str, words: Sequence[str], line: str, *, is_shell: bool) -> Recognised:
     looks_like_script = is_shell or (bool(words) and words[0].endswith(".sh"))
-    found = None if looks_like_script else MENTIONED.search(line)
-    if found:
-        return Recognised(_kind(found["what"]), tuple(words), None, None, multi=found["what"].lower() == "multi")
+    mentioned = "" if looks_like_script else _mentioned(line)
+    if mentioned:
+        return Recognised(_kind(mentioned), tuple(words), None, None, multi=mentioned == "multi")
     if looks_like_script and NAMED.search(f"{name} {line}"):
         kind = Kind.BEAT if re.search("(?i)beat", f"{name} {line}") else Kind.WORKER
         script = next((Path(word) for word in words if word.endswith(".sh")), Path(words[-1]))
@@ -87,5 +88,15 @@ def _script_path(words: Sequence[str], directory: Path, *, is_shell: bool) -> Pa
     return directory / names[0]
 
 
+def _mentioned(text: str) -> str:
+    """Return worker, beat or multi, if a line of `text` names it after Celery; empty if none does."""
+    for line in text.split("\n"):
+        celery = CELERY.search(line)
+        found = celery and SUBCOMMAND.search(line, celery.end())
+        if found:
+            return found.group().lower()
+    return ""
+
+
 def _kind(what: str) -> Kind:
-    return Kind.BEAT if what.lower() == "beat" else Kind.WORKER
+    return Kind.BEAT if what == "beat" else Kind.WORKER

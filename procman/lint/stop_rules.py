@@ -183,7 +183,8 @@ def _seconds(text: str) -> float | None:
     """Return the seconds of a time span; None for infinity and invalid spans."""
     text = text.strip().lower()
     parts = re.findall(r"([0-9.]+)\s*([a-z]*)", text)
-    if not re.fullmatch(r"([0-9.]+\s*[a-z]*\s*)+", text) or any(unit not in SPANS for _, unit in parts):
+    rest = re.sub(r"[0-9.]+\s*[a-z]*\s*", "", text)
+    if rest or any(unit not in SPANS for _, unit in parts):
         return None
     total = sum(float(number) * SPANS[unit] for number, unit in parts)
     return total or None

@@ -17,7 +17,7 @@ OF_LISTENERS = ("buffer_size", "events", "result_handler", "socket", "socket_bac
 
 SUPERVISORS_PERCENT = re.compile(r"%(?!\([A-Za-z_]\w*\)[-#0 +]*\d*(?:\.\d+)?[sdfrx])")
 SYSTEMDS_PERCENT = re.compile(r"%(?![%aAbBCdDEfgGhHiIjJlLmMnNopPqsStTuUvVwWyY])")
-NODE_NAME = re.compile(r"(?:-n\s*|--hostname[= ])\S*?(?<!%)%([hn])")
+NODE_NAME = re.compile(r"(?:-n\s{0,20}|--hostname[= ])\S{0,300}?(?<!%)%([hn])")
 
 
 def file_is_read(part: Part) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 READY = b"READY\n"
 RESULT = b"RESULT 2\nOK"
-HEADER = re.compile(rb"[^\n]*\blen:([0-9]{1,9})[^\n]*\n")
+HEADER = re.compile(rb"[^\n]{0,1000}\blen:([0-9]{1,9})[^\n]{0,1000}\n")
 
 
 class NoSupervisord(Exception):

@@ -34,6 +34,13 @@ concurrency = 1
 
 REFUSED = {
     "a variable named like a secret": f"[environment]\nDB_PASSWORD = '{CANARY}'",
+    **{
+        f"the variable {name}": f"[environment]\n{name} = '{CANARY}'"
+        for name in ("PGPASSWORD", "MYSQL_PWD", "DB_PASS", "REDISCLI_AUTH", "APIKEY", "GITHUB_PAT", "PRIVATE_KEY_PEM")
+    },
+    "a password of digits only": "[environment]\nDB_PASS = '20231199'",
+    "an option with a blank": f"[command.flower]\nargv = ['celery', 'flower', '--basic_auth', 'user:{CANARY}']",
+    "a header": f"[command.ping]\nargv = ['/usr/bin/curl', '-H', 'Authorization: Bearer {CANARY}']",
     "a variable with a key": f"[environment]\nSTRIPE_API_KEY = '{CANARY}'",
     "a variable with a URL": f"[environment]\nBROKER = 'amqp://user:{CANARY}@host//'",
     "a variable of one program": f"[worker.celery.environment]\nAUTH_TOKEN = '{CANARY}'",
@@ -175,6 +182,8 @@ def test_misplaced_secret_is_refused_and_not_shown(product: Product, table: str)
         done = product.procman(command, check=False)
         assert done.returncode == 2, done.stdout + done.stderr
         assert CANARY not in done.stdout + done.stderr
+        if table.startswith("[environment]\nDB_PASS ="):
+            assert 'set public = ["DB_PASS"] in [project]' in done.stderr
     configure(product)
 
 

@@ -15,9 +15,15 @@ _CONTENT = (
 )
 
 
+LONGEST = 20_000
+"""Characters of a message that is shown; the time to search it grows with the square of its length."""
+
+
 def without_content(complaint: object) -> str:
     """Return an error of supervisor's in one line, with files, lines, sections and options, but without values."""
     text = " ".join(str(complaint).split())
+    if len(text) > LONGEST:
+        return f"(a message of {len(text)} characters)"
     for pattern, kept in _CONTENT:
         text = pattern.sub(kept, text)
     return text

@@ -18,7 +18,7 @@ PROGRAM_KINDS = ("program", "fcgi-program", "eventlistener")
 """The kinds of sections that define a program."""
 
 _HEADER = re.compile(r"\[(?P<header>.+)\]")
-_OPTION = re.compile(r"(?P<option>.*?)\s*[=:]\s*(?P<value>.*)$")
+_OPTION = re.compile(r"(?P<option>[^=:]*)[=:]\s*(?P<value>.*)$")
 
 
 class Malformed(ProcmanError):
@@ -147,10 +147,11 @@ def _read(lines: list[str], refused: list[int]) -> Iterator[_Open]:
             section = _Open(header["header"], number, number, [])
             continue
         option = _OPTION.match(value)
-        if not section or not option or not option["option"]:
+        name = option["option"].rstrip().lower() if option else ""
+        if not section or not name:
             refused.append(number)
         if section and option:
-            section.options.append(Option(option["option"].lower(), option["value"], number, number))
+            section.options.append(Option(name, option["value"], number, number))
             section.end = number
     if section:
         yield section
@@ -158,7 +159,8 @@ def _read(lines: list[str], refused: list[int]) -> Iterator[_Open]:
 
 def without_comment(line: str) -> str:
     """Return `line` without its comment: `;` or `#` at its start or after a blank begins one, even inside quotes."""
+    start = len(line) - len(line.lstrip())
     for at, character in enumerate(line):
-        if character in ";#" and (not line[:at].strip() or line[at - 1].isspace()):
+        if character in ";#" and (at <= start or line[at - 1].isspace()):
             return line[:at].strip()
     return line.strip()
