@@ -319,7 +319,7 @@ class Project:
     environment_file: Path | None = setting(
         None,
         "File with variables that are secret, such as the broker's URL, in the syntax of systemd's EnvironmentFile=. "
-        "procman does not write or copy it. Make it readable only by root and the user that the programs run as.",
+        "procman does not change or copy it. Make it readable only by root and the user that the programs run as.",
     )
     public: tuple[str, ...] = setting(
         (), "Variables of [environment] that look like secrets, but are not.", "VARIABLES"
