@@ -15,6 +15,7 @@ from procman.cli import complete, options
 from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.monitoring import health as command
+from procman.monitoring.examine_in_time import examine_asked
 
 FORMATS = ("text", "json", "nagios", "openmetrics")
 UNKNOWN = 3
@@ -104,7 +105,8 @@ def health(
         raise click.UsageError("--watch needs a terminal, and prints text only.")
 
     def examine() -> command.Health:
-        return Background(lambda: command.examine_asked(selection.installed(), names, probe=probe)).result(seconds)
+        # The process manager's own limits may be longer.
+        return Background(lambda: examine_asked(selection.installed(), names, seconds, probe=probe)).result(seconds)
 
     if watch:
         return _watch(examine)

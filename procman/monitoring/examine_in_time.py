@@ -7,7 +7,7 @@ examined again, and the others are examined one by one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,7 +15,7 @@ from procman.backends import controller_of
 from procman.background import Background, TimedOut
 from procman.errors import ProcmanError
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed
+from procman.lookup import Installed, resolve
 from procman.model import Level, Result
 from procman.monitoring.checks.barrier import failed, traceback_of
 from procman.monitoring.checks.inputs import ProgramSnapshot
@@ -25,6 +25,12 @@ Hanging = dict[str, Background[Health]]
 """The examinations that have not ended, by program; WHOLE is that of everything, PROJECT that of the project alone."""
 
 WHOLE, PROJECT = "*", ""
+
+WHOLE_SHARE, EACH_SHARE = 0.65, 0.15
+"""Of the time limit of a command, for `Limits`; the rest is for the process manager."""
+
+ENOUGH_SECONDS = 25.0
+"""The least time limit of a command that these shares make long enough."""
 
 
 @dataclass(frozen=True)
@@ -37,17 +43,25 @@ class Limits:
     """Of all programs one by one, together, after the whole has exceeded its limit."""
 
 
-def examine_in_time(installed: Installed, hanging: Hanging, limits: Limits | None = None) -> Health:
-    """Examine all programs and the project; the result of one that fails or takes too long is UNKNOWN.
+DEFAULT = Limits()
 
-    `hanging` is empty at first, and is passed on from one call to the next.
+
+def examine_in_time(
+    installed: Installed,
+    hanging: Hanging,
+    limits: Limits = DEFAULT,
+    names: Sequence[str] = (),
+) -> Health:
+    """Examine the programs in `names`, without names all, and the project, as `examine` does.
+
+    The result of a program that fails or takes too long is UNKNOWN. `hanging` is empty at first, and is passed on from
+    one call to the next.
     """
-    limits = limits or Limits()
     for name in [name for name, each in hanging.items() if each.is_done]:
         del hanging[name]
     tracebacks: tuple[str, ...] = ()
     if not hanging:
-        whole = Background(lambda: examine(installed))
+        whole = Background(lambda: examine(installed, names))
         try:
             return whole.result(limits.whole)
         except TimedOut:
@@ -56,20 +70,34 @@ def examine_in_time(installed: Installed, hanging: Hanging, limits: Limits | Non
             raise
         except Exception as error:
             tracebacks = (traceback_of(error),)
-    return _one_by_one(installed.manifest, hanging, limits.each, tracebacks)
+    return _one_by_one(installed.manifest, names, hanging, limits.each, tracebacks)
 
 
-def _one_by_one(manifest: Manifest, hanging: Hanging, seconds: float, tracebacks: tuple[str, ...]) -> Health:
-    states = controller_of(manifest).states(manifest.programs)
+def examine_asked(installed: Installed, names: Sequence[str], seconds: float, *, probe: bool) -> Health:
+    """Do the same once for an administrator or monitoring, within about `seconds`.
+
+    The broker is queried, too, if `management_url` is configured. After a query there is no time left to examine the
+    programs one by one.
+    """
+    asks = probe or installed.manifest.health.management_url is not None
+    if asks or seconds < ENOUGH_SECONDS:
+        return examine(installed, names, probe=asks)
+    return examine_in_time(installed, {}, Limits(seconds * WHOLE_SHARE, seconds * EACH_SHARE), names)
+
+
+def _one_by_one(
+    manifest: Manifest, names: Sequence[str], hanging: Hanging, seconds: float, tracebacks: tuple[str, ...]
+) -> Health:
+    meant = resolve(manifest.project, manifest.programs, names)
+    states = controller_of(manifest).states(meant)
     calls: dict[str, Callable[[], Health]] = {
-        each.name: partial(examine_program, manifest, each, state)
-        for each, state in zip(manifest.programs, states, strict=True)
+        each.name: partial(examine_program, manifest, each, state) for each, state in zip(meant, states, strict=True)
     }
     calls[PROJECT] = partial(examine_project, manifest)
     found = _within(calls, hanging, seconds)
     programs = [
         _program_health(manifest, ProgramSnapshot(each, state), found[each.name], seconds)
-        for each, state in zip(manifest.programs, states, strict=True)
+        for each, state in zip(meant, states, strict=True)
     ]
     whole = found[PROJECT]
     results = whole.results if isinstance(whole, Health) else (_unknown(manifest, "PM603", None, whole, seconds),)
@@ -111,6 +139,4 @@ def _unknown(manifest: Manifest, code: str, program: str | None, error: Exceptio
     if not isinstance(error, TimedOut):
         return failed(code, program, error, manifest)
     detail = f"its checks have not ended within {seconds:g} s: they wait for a disk or another process"
-    return Result(
-        code, program, Level.UNKNOWN, detail, "df and dmesg show a disk that does not answer; mount lists all"
-    )
+    return Result(code, program, Level.UNKNOWN, detail, "df and dmesg show a disk that does not answer")

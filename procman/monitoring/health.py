@@ -151,11 +151,6 @@ def _judged(running: ProjectSnapshot, checks: Sequence[Check[ProjectSnapshot]], 
     )
 
 
-def examine_asked(installed: Installed, names: Sequence[str], *, probe: bool) -> Health:
-    """Do the same for an administrator or monitoring: query the broker, too, if `management_url` is configured."""
-    return examine(installed, names, probe=probe or installed.manifest.health.management_url is not None)
-
-
 def write(path: Path, text: str) -> None:
     """Replace the file `path` atomically by `text`, readable for every user. Raises ProcmanError."""
     if os.path.isdir(path):  # noqa: PTH112 - returns False, and raises nothing, without permission to look
