@@ -48,7 +48,9 @@ class Completed:
             return self
         lines = (self.stderr or self.stdout).strip().splitlines()[-5:]
         ending = f"exited with status {self.status}" if self.status > 0 else f"was killed by signal {-self.status}"
-        raise ProcmanError(f"{_shown(self.argv)} {ending}", hint="\n".join(lines))
+        from procman.secrets import masked  # only for mistakes
+
+        raise ProcmanError(f"{_shown(self.argv)} {ending}", hint=masked("\n".join(lines)))
 
 
 class _Credentials(TypedDict, total=False):

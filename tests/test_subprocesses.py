@@ -103,3 +103,12 @@ def test_process_that_exceeds_the_timeout_is_killed(script: str) -> None:
     with pytest.raises(ProcmanError, match=r"did not finish within 0\.5 s and was killed"):
         run_shell(script, timeout=0.5)
     assert time.monotonic() - begun < 20
+
+
+def test_error_of_a_command_shows_no_password_and_no_endless_line() -> None:
+    script = "echo amqp://me:hunter22@h >&2; head -c 100000 /dev/zero | tr '\\0' x >&2; exit 3"
+    with pytest.raises(ProcmanError) as error:
+        capture(["sh", "-c", script, "--token", "hunter22"], environment=CLEAN_ENVIRONMENT, timeout=30).checked()
+    assert "hunter22" not in error.value.message + error.value.hint
+    assert "amqp://me:***@h" in error.value.hint
+    assert len(error.value.hint) < 3000
