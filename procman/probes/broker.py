@@ -123,11 +123,19 @@ def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> BrokerFacts:
         host=str(answer.get("host", "")),
         user=None if answer.get("user") is None else str(answer["user"]),
         default_credentials=bool(answer.get("default_credentials")),
-        queues=tuple(QueueFacts(str(each["name"]), each["messages"], each["consumers"]) for each in answer["queues"]),
+        queues=tuple(_queue(each) for each in answer["queues"]),
         seconds=float(answer["seconds"]),
         alarms=tuple(map(str, management["alarms"])) if management and not management["problem"] else None,
         management_problem=secrets.masked(str(management["problem"])) if management else "",
     )
+
+
+def _queue(found: Mapping[str, Any]) -> QueueFacts:
+    return QueueFacts(str(found["name"]), _count(found["messages"]), _count(found["consumers"]))
+
+
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 def _detail(answer: Mapping[str, Any], secrets: KnownSecrets) -> str:

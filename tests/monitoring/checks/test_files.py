@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -56,3 +58,24 @@ def test_each_disk_is_reported_once_with_all_its_uses(tmp_path: Path) -> None:
     assert (without_blocks.level, without_blocks.values) == (Level.OK, {})
     real = os.statvfs(tmp_path)
     assert disk.values[f"free_mib_{tmp_path}"] == pytest.approx(real.f_bavail * real.f_frsize / MIB, rel=0.2)
+
+
+RENAME = """
+import os, sys
+first, second = sys.argv[1:]
+while True:
+    os.rename(first, second)
+    os.rename(second, first)
+"""
+
+
+def test_directory_that_is_renamed_all_the_time_does_not_fail_the_check(tmp_path: Path) -> None:
+    (tmp_path / "data/below").mkdir(parents=True)
+    argv = [sys.executable, "-c", RENAME, str(tmp_path / "data"), str(tmp_path / "other")]
+    subject = running(snapshot(), places={tmp_path / "data/below": "writable_paths"})
+    with subprocess.Popen(argv) as process:
+        try:
+            for _ in range(5000):
+                assert list(check_space(subject))
+        finally:
+            process.kill()
