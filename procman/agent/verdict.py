@@ -43,6 +43,13 @@ SOLO = "solo"
 """The pool whose event loop runs every task itself, and does nothing else during a task."""
 
 
+UNREACHABLE = (
+    *("ConnectionError", "ConnectionRefusedError", "ConnectionResetError", "BrokenPipeError"),
+    *("TimeoutError", "timeout", "gaierror", "RecoverableConnectionError", "BusyLoadingError"),
+)
+"""The types of errors, of Python, py-amqp and redis-py, with which a send fails while the broker is away."""
+
+
 class Thresholds(NamedTuple):
     """How long to wait before a program counts as unhealthy, in seconds."""
 
@@ -286,5 +293,6 @@ def _of_failed_sends(heartbeat: Mapping[str, Any], now: float, thresholds: Thres
     also = f"; {others} more {'entry fails' if others == 1 else 'entries fail'}" if others > 0 else ""
     reason = f"it is ticking, but sending {heartbeat['failed_entry']} {how_often}: {heartbeat['failed_error']}{also}"
     # The entry of a nightly task has failed only once by the morning.
-    level = CRITICAL if now - heartbeat["failed_since"] > thresholds.stale_seconds else WARNING
-    return Verdict(level, "PM402", reason)
+    is_late = now - heartbeat["failed_since"] > thresholds.stale_seconds
+    is_cut_off = (heartbeat["failed_error"] or "").rpartition(": ")[2] in UNREACHABLE
+    return Verdict(CRITICAL if is_late and not is_cut_off else WARNING, "PM402", reason)

@@ -142,6 +142,16 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("scheduler without a list of entries", {**BEAT, "next_due": None, "next_entry": None}, "OK PM200"),
     ("a send has just failed", {**FAILED, "failed_since": NOW - 30}, "WARNING PM402"),
     ("the only send failed, and the next is due in hours", {**FAILED, "next_due": NOW + 9000}, "CRITICAL PM402"),
+    *(
+        (f"sends fail: {error}", {**FAILED, "failed_since": NOW - 3600, "failed_error": error}, expected)
+        for error, expected in (
+            ("OperationalError: ConnectionRefusedError", "WARNING PM402"),
+            ("OperationalError: ConnectionError", "WARNING PM402"),
+            ("timeout", "WARNING PM402"),
+            ("OperationalError: OutOfMemoryError", "CRITICAL PM402"),
+            ("AccessRefused", "CRITICAL PM402"),
+        )
+    ),
     ("every send fails", {**FAILED, "failed_sends": 8, "failed_entries": 3}, "CRITICAL PM402"),
     ("sends fail, and beat no longer ticks", {**FAILED, **OVERDUE, "queues_asked": NOW}, "CRITICAL PM401 warm"),
     ("on standby for long", STANDBY, "OK PM200"),
