@@ -64,19 +64,18 @@ class Account:
 
     def may_write(self, status: os.stat_result) -> bool:
         """Return whether the mode of a file or directory lets this user write; access control lists are ignored."""
-        if self.user == 0:
-            return True
-        if status.st_uid == self.user:
-            return bool(status.st_mode & stat.S_IWUSR)
-        return bool(status.st_mode & (stat.S_IWGRP if status.st_gid in self.groups else stat.S_IWOTH))
+        return self._may(stat.S_IWOTH, status)
 
     def may_enter(self, status: os.stat_result) -> bool:
-        """Return whether the mode of a directory lets this user use what is in it; access control lists are ignored."""
+        """Return whether the mode of a directory lets this user use its entries; access control lists are ignored."""
+        return self._may(stat.S_IXOTH, status)
+
+    def _may(self, bit: int, status: os.stat_result) -> bool:
+        """Return whether the mode has the `bit` of others, or the same bit of the group or user that applies."""
         if self.user == 0:
             return True
-        if status.st_uid == self.user:
-            return bool(status.st_mode & stat.S_IXUSR)
-        return bool(status.st_mode & (stat.S_IXGRP if status.st_gid in self.groups else stat.S_IXOTH))
+        shift = 6 if status.st_uid == self.user else 3 if status.st_gid in self.groups else 0
+        return bool(status.st_mode & bit << shift)
 
 
 def account_of(user: str | None) -> Account | None:

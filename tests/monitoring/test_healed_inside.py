@@ -13,18 +13,9 @@ from procman.model import Level
 from procman.monitoring.heal import healed_inside
 from procman.monitoring.program_view import now
 from tests.attacks.test_healing import HEALED
-from tests.install import sample
 from tests.monitoring.checks.records import program
 
 PROGRAM = program(name="catmaid-celery")
-
-
-@pytest.fixture
-def manifest(tmp_path: Path) -> Manifest:
-    wish = sample.DESIRED_STATES["one"]
-    found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
-    found.directories.run("catmaid-celery").mkdir(parents=True)
-    return found
 
 
 def file_of(manifest: Manifest) -> Path:

@@ -26,14 +26,6 @@ ENDED = 2**22 + 1
 """Larger than any pid (proc(5), pid_max)."""
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> Manifest:
-    wish = sample.DESIRED_STATES["one"]
-    found = sample.manifest(tmp_path, wish, sample.rendering(tmp_path, wish))
-    found.directories.run("catmaid-celery").mkdir(parents=True)
-    return found
-
-
 def file_of(manifest: Manifest) -> Path:
     return manifest.directories.run("catmaid-celery") / "heartbeat.json"
 

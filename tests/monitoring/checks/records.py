@@ -36,6 +36,9 @@ from procman.monitoring.checks.orphans import CELERY
 
 NAME = "demo-celery"
 
+WAITING = "import sys; print('ready', flush=True); sys.stdin.read()\n"
+"""Ends when stdin ends; the words that follow only show in its command line."""
+
 MANIFEST = Manifest(
     procman="1",
     project="demo",

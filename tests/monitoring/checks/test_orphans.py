@@ -14,17 +14,7 @@ import pytest
 
 from procman.model import Level, State
 from procman.monitoring.checks.orphans import check_orphans
-from tests.monitoring.checks.records import family, program, reported, running, snapshot, state
-
-# Ends when stdin ends; the words that follow only show in its command line.
-WAITING = "import sys; print('ready', flush=True); sys.stdin.read()\n"
-
-
-@pytest.fixture
-def launcher(tmp_path: Path) -> Path:
-    path = tmp_path / "launcher.py"
-    path.write_text(WAITING)
-    return path
+from tests.monitoring.checks.records import WAITING, family, program, reported, running, snapshot, state
 
 
 @contextmanager

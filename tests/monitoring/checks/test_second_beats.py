@@ -21,17 +21,17 @@ from procman.model import Kind, Level
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of, share_broker
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.second_beats import check
-from tests.monitoring.checks.records import MANIFEST, family, heartbeat, program, reported, running, snapshot, state
-
-# Ends when stdin ends; the words that follow only show in its command line.
-WAITING = "import sys; print('ready', flush=True); sys.stdin.read()\n"
-
-
-@pytest.fixture
-def launcher(tmp_path: Path) -> Path:
-    path = tmp_path / "launcher.py"
-    path.write_text(WAITING)
-    return path
+from tests.monitoring.checks.records import (
+    MANIFEST,
+    WAITING,
+    family,
+    heartbeat,
+    program,
+    reported,
+    running,
+    snapshot,
+    state,
+)
 
 
 @contextmanager
