@@ -96,6 +96,16 @@ class Followed:
     def wait_until_healthy(self) -> dict[str, Any]:
         return self.wait_for(lambda found: found["verdict"]["code"] == "PM200", "it is healthy")
 
+    def keep_heartbeat_from_being_written(self) -> Path:
+        """Put a directory in the way of the heartbeat's next file, until the returned path is removed."""
+        path = self.run_directory / "heartbeat.json.new"
+        while not path.is_dir():
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue  # it is just being written
+        return path
+
     def events(self) -> list[dict[str, Any]]:
         try:
             return [json.loads(line) for line in (self.run_directory / "events.jsonl").read_text().splitlines()]

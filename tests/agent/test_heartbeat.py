@@ -12,7 +12,7 @@ import pytest
 
 from procman.agent import worker_hooks
 from tests.agent.conftest import Start
-from tests.agent.heartbeats import SEND_WHEN_READY, Followed, Site
+from tests.agent.heartbeats import SEND_WHEN_READY, Site
 from tests.agent.launching import install_launcher, wait_until
 from tests.celery_environments import CELERY_5_7, CELERY_GREEN, CELERY_SPECS, CeleryEnvironment, environment_of
 
@@ -159,8 +159,7 @@ def test_project_modules_do_not_hide_those_of_the_agent(newest: Site) -> None:
 def test_unwritable_heartbeat_is_reported_once_and_its_recovery_too(newest: Site) -> None:
     worker = newest.worker()
     worker.wait_until_healthy()
-    in_the_way = worker.run_directory / "heartbeat.json.new"
-    _make_directory_between_two(worker, in_the_way)
+    in_the_way = worker.keep_heartbeat_from_being_written()
     worker.launched.wait_for("cannot write the heartbeat")
     stale = worker.heartbeat()["written"]
     file = worker.run_directory / "heartbeat.json"
@@ -175,14 +174,6 @@ def test_unwritable_heartbeat_is_reported_once_and_its_recovery_too(newest: Site
     worker.launched.wait_for("can be written again")
     worker.wait_until_healthy()
     assert worker.launched.text.count("cannot write the heartbeat") == 1
-
-
-def _make_directory_between_two(worker: Followed, path: Path) -> None:
-    while not path.is_dir():
-        try:
-            path.mkdir()
-        except FileExistsError:
-            continue
 
 
 def test_invalid_variables_are_reported_and_replaced_by_defaults(newest: Site) -> None:

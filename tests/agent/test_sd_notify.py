@@ -229,3 +229,14 @@ def test_missing_socket_is_no_error() -> None:
     assert not Systemd({"NOTIFY_SOCKET": "@no-listener-here"}).tell("READY=1")
     assert not Systemd({"NOTIFY_SOCKET": "x" * 500}).tell("READY=1")
     assert not Systemd({}).tell("READY=1")
+
+
+def test_heartbeat_that_cannot_be_written_is_a_part_of_the_status(site: Site, tmp_path: Path) -> None:
+    with notified(tmp_path) as systemd:
+        worker = site.worker(NOTIFY_SOCKET=systemd.address)
+        worker.wait_until_healthy()
+        in_the_way = worker.keep_heartbeat_from_being_written()
+        working = "STATUS=OK: it is consuming; 0 of 2 slots are busy"
+        systemd.receive(f"{working}; it cannot write its heartbeat: Is a directory")
+        in_the_way.rmdir()
+        systemd.receive(working)
