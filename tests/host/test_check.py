@@ -78,7 +78,9 @@ def test_short_stop_timeout_and_disabled_management_interface_are_reported(stock
     text = text.replace("[health]", '[health]\nmanagement_url = "http://127.0.0.1:15999"')
     _, unsound = check(named(stocked, "looked-debian", text))
     reported = {result["code"]: result for result in unsound}
-    assert "supervisor.service" in reported["PM773"]["detail"]
+    of_the_host = "\n".join(result["detail"] for result in unsound if result["code"] == "PM773")
+    assert "supervisor.service loses running tasks when it stops" in of_the_host
+    assert "After=rabbitmq-server.service postgresql.service" in of_the_host
     assert "rabbitmq-plugins enable rabbitmq_management" in reported["PM725"]["hint"]
 
 
