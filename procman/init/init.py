@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from procman import left_behind
 from procman.accounts import user_id
 from procman.backends.supervisor.configuration.discovery import find_configurations, find_configurations_around
 from procman.config.trust import require_trust
@@ -229,7 +230,8 @@ def _ask(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
         runner = user if os.geteuid() == 0 else None
         environment = _environment(draft, directory, virtualenv)
         place = Place(virtualenv / "bin" / "python", environment, directory, runner, group=None)
-        facts = ask(place, app, settings=WRITTEN_BY_TASKS, timeout=timeout)
+        with left_behind.ended(user_id(runner) or os.geteuid()):
+            facts = ask(place, app, settings=WRITTEN_BY_TASKS, timeout=timeout)
     except ProcmanError as error:
         last = f" ({error.hint.splitlines()[-1]})" if error.hint else ""
         draft.warn(f"cannot load the app: {error.message}{last}")

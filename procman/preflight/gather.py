@@ -6,10 +6,12 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from procman import left_behind
 from procman.accounts import group_id, user_id
 from procman.backends import backend_named
 from procman.errors import ProcmanError
@@ -41,7 +43,8 @@ def gather(
         return PreflightFacts(project, launches, Interpreter(""), host=Host(account_problem=problem))
     _require_rights(project)
     file, secrets = read_environment(project, launches)
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    # Around all probes: while one runs, the processes of the others are no orphans.
+    with _orphans_ended(project), ThreadPoolExecutor(max_workers=8) as pool:
         host = pool.submit(look_at_host, project)
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
         looked = _look(project, launches, secrets, asked, set_aside=set_aside)
@@ -54,6 +57,11 @@ def gather(
         runs_as_root=runs_as_root(project),
         local_units=units_in_use(_services(asked)) if found.stop_order else {},
     )
+
+
+def _orphans_ended(project: Project) -> AbstractContextManager[None]:
+    uid = user_id(project.user)
+    return left_behind.ended(uid) if uid else nullcontext()
 
 
 def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...], str]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from pwd import struct_passwd
 from typing import Any
 
-from procman import left_behind
 from procman.accounts import account, login_environment
 from procman.agent.strict_json import parse
 from procman.errors import ProcmanError
@@ -47,23 +46,22 @@ def ask_project(
     """Run the texts of `source`, concatenated, on the project's Python with `app` and `arguments`; return the answer.
 
     The process runs as the user of `place` and cannot regain other rights. If that user is root, nothing is run and
-    ProcmanError is raised (S3). Raises AppError if there is no answer. Every process that it
-    started ends with it, at the latest after `timeout` seconds.
+    ProcmanError is raised (S3). Raises AppError if there is no answer. After `timeout` seconds every process of its
+    session is killed; `left_behind.ended` around all probes ends those that have detached themselves.
     """
     sources = [source] if isinstance(source, Path) else source
     runner = _runner(place.user)
     argv = [str(place.python), "-", app, *arguments]
     try:
-        with left_behind.ended(runner.pw_uid):
-            completed = capture(
-                argv,
-                environment={**CLEAN_ENVIRONMENT, **login_environment(runner), **place.environment, **place.private},
-                directory=place.directory,
-                user=place.user,
-                group=place.group,
-                timeout=timeout,
-                stdin="\n".join(path.read_text(encoding="utf-8") for path in sources),
-            )
+        completed = capture(
+            argv,
+            environment={**CLEAN_ENVIRONMENT, **login_environment(runner), **place.environment, **place.private},
+            directory=place.directory,
+            user=place.user,
+            group=place.group,
+            timeout=timeout,
+            stdin="\n".join(path.read_text(encoding="utf-8") for path in sources),
+        )
     except ProcmanError as error:
         if isinstance(error.__context__, PermissionError):
             raise _out_of_reach(runner.pw_name, place.python, place.directory) from None

@@ -162,6 +162,16 @@ def test_megabytes_of_hostile_output_do_not_keep_the_check_busy(site: Site) -> N
     assert len(error.hint) < 5000
 
 
+def test_detached_process_of_an_app_ends_with_the_check_and_no_probe_is_killed(site: Site) -> None:
+    seconds = str(200_000 + os.getpid())
+    # The probes of the app, the broker and the paths run at the same time, and end one after the other.
+    settings = f"import os\nos.system('setsid sleep {seconds} > /dev/null 2>&1 &')\n"
+    results = check(site.made(settings))
+    assert found(results, "PM711") == []
+    assert found(results, "PM721")
+    assert subprocess.run(["pgrep", "-f", f"sleep {seconds}"], check=False, stdout=subprocess.DEVNULL).returncode == 1
+
+
 def test_hanging_app_is_killed_in_time(site: Site) -> None:
     [error] = blocking(check(site.made("import time; time.sleep(600)"), timeout=3))
     assert error.code == "PM711"
