@@ -271,7 +271,7 @@ def test_worker_that_does_not_consume_is_restarted_gracefully(well: Programs) ->
 
 def test_held_worker_is_healed_only_after_its_release(well: Programs) -> None:
     before = well.pid(WORKER)
-    assert well.nagios(WORKER)[0] == 0
+    assert well.is_well_for_monitoring(WORKER), well.nagios(WORKER)
     well.hold(WORKER)
     well.control("cancel_consumer", "well")
     send(well.host, "counting.tasks.echo", *([number] for number in range(51100, 51110)), queue="well")
