@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from procman.agent.evidence import Sample, sample
 from procman.agent.verdict import Evidence
 from procman.host.process import identity
+from procman.host.process_evidence import Sample, sample
 
 SUSPEND_SECONDS = 1.0
 """Less than any suspend of the host takes."""

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from procman.agent import evidence
-from procman.agent.evidence import Sample, sample
+from procman.host import process_evidence, process_tree
+from procman.host.process_evidence import Sample, sample
 from tests.install.people import needs_root
 from tests.product import eventually
 
@@ -109,7 +109,7 @@ def test_process_that_waits_for_a_processor_is_no_frozen_one() -> None:
 def test_child_at_work_changes_the_children_and_not_the_process(
     monkeypatch: pytest.MonkeyPatch, *, has_lists: bool
 ) -> None:
-    monkeypatch.setattr(evidence, "LISTS_CHILDREN", has_lists)
+    monkeypatch.setattr(process_tree, "LISTS_CHILDREN", has_lists)
     with process(WITH_CHILD, SPINNING) as pid:
         before = seen(pid)
         eventually(lambda: seen(pid).children != before.children, "its child works", 10)
@@ -128,7 +128,7 @@ def test_traced_process_has_an_excuse() -> None:
 @contextmanager
 def frozen_cgroup(pid: int) -> Iterator[None]:
     """Freeze process `pid` by the freezer of either version of cgroups that this host has."""
-    root = Path(evidence.CGROUPS)
+    root = Path(process_evidence.CGROUPS)
     second = next((place for place in (root, root / "unified") if (place / "cgroup.controllers").exists()), None)
     group = (second or root / "freezer") / f"procman-frozen-{pid}"
     file, frozen, thawed = ("cgroup.freeze", "1", "0") if second else ("freezer.state", "FROZEN", "THAWED")

@@ -1,0 +1,112 @@
+"""Collect what the kernel shows of a process that no longer reports: whether it can still act, and whether it works.
+
+An old heartbeat alone proves nothing, because a healthy process may be unable to write it. The source of every rule is
+proc(5).
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from procman.host.process import content, stat_fields
+from procman.host.process_tree import children_finder, tree_of
+
+STOPPED, TRACED = "T", "t"
+WAITS = {"R": "it waits for a processor", "D": "it waits in the kernel, for a disk for example"}
+
+USER_TICKS, SYSTEM_TICKS = 11, 12
+"""Indexes of the CPU time in the fields that begin with the state."""
+
+CGROUPS = "/sys/fs/cgroup"
+
+
+class Sample(NamedTuple):
+    """One moment of a process and the processes below it."""
+
+    main: str
+    """Changes whenever a thread of the process uses CPU time, is scheduled, starts or ends."""
+    children: str
+    """Changes whenever a process below it uses CPU time, starts or ends."""
+    excuse: str
+    """Who keeps the process from acting on purpose; empty if nothing is known."""
+    waits: str
+    """What a thread of the process waits for that no restart would bring; empty if nothing is known."""
+    is_stopped: bool
+    """Every thread is stopped by a signal, such as SIGSTOP."""
+    asleep: float
+    """How long the host was suspended since it was booted, in seconds."""
+
+
+class _Thread(NamedTuple):
+    state: str
+    is_traced: bool
+    has_run: str
+    """Its CPU time and how often it was scheduled."""
+
+
+def sample(pid: int) -> Sample | None:
+    """Return what /proc shows of process `pid` now; None if it does not exist or cannot be seen."""
+    try:
+        threads = {name: _thread(pid, name) for name in os.listdir(f"/proc/{pid}/task")}
+    except OSError:
+        return None
+    states = {thread.state for thread in threads.values()}
+    _, *below = tree_of(pid, children_finder())
+    return Sample(
+        main=_digest(f"{name} {thread.has_run}" for name, thread in sorted(threads.items())),
+        children=_digest(f"{child} {_ticks(stat_fields(child))}" for child in sorted(below)),
+        excuse=_excuse(pid, threads.values()),
+        waits=next((reason for state, reason in WAITS.items() if state in states), ""),
+        is_stopped=states == {STOPPED},
+        asleep=time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic(),
+    )
+
+
+def _thread(pid: int, name: str) -> _Thread:
+    lines = content(pid, f"task/{name}/status").decode("utf-8", "replace").splitlines()
+    status = {label: value.strip() for label, _, value in (line.partition(":") for line in lines)}
+    switches = f"{status.get('voluntary_ctxt_switches')} {status.get('nonvoluntary_ctxt_switches')}"
+    fields = content(pid, f"task/{name}/stat").rpartition(b")")[2].split()
+    return _Thread(status.get("State", "?")[:1], status.get("TracerPid", "0") != "0", f"{_ticks(fields)} {switches}")
+
+
+def _ticks(fields: list[bytes]) -> int:
+    """Return the CPU time in the fields of a stat file; 0 if the process has ended."""
+    return int(fields[USER_TICKS]) + int(fields[SYSTEM_TICKS]) if fields else 0
+
+
+def _excuse(pid: int, threads: Iterable[_Thread]) -> str:
+    if any(thread.is_traced or thread.state == TRACED for thread in threads):
+        return "a debugger is attached to it"
+    return "its cgroup is frozen" if _is_frozen_by_cgroup(pid) else ""
+
+
+def _is_frozen_by_cgroup(pid: int) -> bool:
+    """Return whether the freezer of cgroups (version 1 or 2) holds the process, as far as this process can see."""
+    for line in _lines(f"/proc/{pid}/cgroup"):
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if not controllers:
+            places = (f"{CGROUPS}{path}", f"{CGROUPS}/unified{path}")
+            if any("frozen 1" in _lines(f"{place}/cgroup.events") for place in places):
+                return True
+        elif "freezer" in controllers.split(","):
+            state = _lines(f"{CGROUPS}/freezer{path}/freezer.state")
+            if state and state[0] in ("FROZEN", "FREEZING"):
+                return True
+    return False
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return f"{binascii.crc32('; '.join(lines).encode('utf-8')):08x}"
