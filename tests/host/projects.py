@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -189,8 +190,9 @@ def results(project: Project, program: str) -> dict[str, dict[str, Any]]:
     return {result["code"]: result for result in document["programs"][0]["results"]}
 
 
-def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float, seconds: float) -> None:
-    """Fill the disk of the heartbeat of `program`, and assert that this is a warning for `seconds` and then ends."""
+@contextmanager
+def on_a_disk_of_its_own(project: Project, program: str) -> Iterator[str]:
+    """Yield the run directory of `program`, which is a small disk of its own until the end, and is written to."""
     host, directory = project.host, f"/var/lib/procman/{project.name}/run/{program}"
     before = project.status()[program]["pid"]
     owner = "uid=$(id -u www-data),gid=$(id -g www-data)"
@@ -198,6 +200,17 @@ def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float,
     try:
         there = ["test", "-s", f"{directory}/heartbeat.json"]
         wait_for(lambda: host.run(there, check=False).returncode == 0, START_SECONDS, "it writes there")
+        yield directory
+    finally:
+        host.run(["umount", "--lazy", directory])
+    wait_for(lambda: "PM200" in results(project, program), START_SECONDS, "it writes where it did before")
+    assert project.status()[program]["pid"] == before
+
+
+def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float, seconds: float) -> None:
+    """Fill the disk of the heartbeat of `program`, and assert that this is a warning for `seconds` and then ends."""
+    host = project.host
+    with on_a_disk_of_its_own(project, program) as directory:
 
         def manages_supervisord() -> bool:
             # Repeatedly: a heartbeat that was being written frees its space.
@@ -216,10 +229,6 @@ def full_disk_is_a_warning(project: Project, program: str, stale_seconds: float,
         host.run(["rm", f"{directory}/filler"])
         well = {"PM200", "PM201", "PM206"}
         wait_for(lambda: results(project, program).keys() & well == {"PM200"}, START_SECONDS, "well again")
-    finally:
-        host.run(["umount", "--lazy", directory])
-    wait_for(lambda: "PM200" in results(project, program), START_SECONDS, "it writes where it did before")
-    assert project.status()[program]["pid"] == before
 
 
 def side_by_side(*actions: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from procman.monitoring.checks.pool import ESTABLISHED_SECONDS, YOUNG_SECONDS
 
 from .catmaid import DATA, PROJECTS, VIRTUALENV, Project, counted, send, show
 from .machine import Host
-from .projects import full_disk_is_a_warning, results
+from .projects import full_disk_is_a_warning, on_a_disk_of_its_own, results
 
 STALE, STALL, FAILURES, RESTARTS = 4, 6, 2, 2
 
@@ -221,32 +222,24 @@ def test_full_disk_of_the_heartbeat_is_a_warning_and_causes_no_restart(cared: Ca
 
 
 def test_busy_worker_that_cannot_write_its_heartbeat_is_left_alone_and_writes_again(cared: Cared) -> None:
-    """The causes one after another, each for far longer than healing takes, during a single task."""
-    host, run = cared.host, "/var/lib/procman/cared/run/cared-busy"
-    causes = {
-        f"{run} belongs to root, not to www-data": (f"chown -R root:root {run}", f"chown -R www-data: {run}"),
-        "www-data may not enter /var/lib/procman/cared/run (mode 0700)": (
-            "chmod 700 /var/lib/procman/cared/run",
-            "chmod 755 /var/lib/procman/cared/run",
-        ),
-        f"{run} is on a read-only file system": (
-            # Read-only before it is mounted there: a later change would not reach the unit's own mounts.
-            f"mount --bind {run} /mnt && mount -o remount,bind,ro /mnt && mount --bind /mnt {run}",
-            f"umount --lazy {run} /mnt",
-        ),
-    }
-    task = 3200
+    """The causes one after another, each for longer than healing takes, during a single task."""
+    host, task = cared.host, 3200
     send(host, "counting.tasks.hold", [task, 3600], queue="busy")
     wait_for(lambda: counted(host, "started")[task] == 1, SOON, "its task runs")
-    for cause, (break_it, repair_it) in causes.items():
-        host.run(break_it)
-        try:
-            wait_for(lambda: cared.level("cared-busy", "PM206") == "WARNING", SOON, f"it is found: {cause}")
-            assert cause in cared.results("cared-busy")["PM206"]["detail"]
-            time.sleep(LONG_ENOUGH / 2)
-        finally:
-            host.run(repair_it)
-        wait_for(lambda: cared.level("cared-busy", "PM200") == "OK", SOON, "it writes again")
+    with on_a_disk_of_its_own(cared.project, "cared-busy") as run:
+        for cause, break_it, repair_it in (
+            (f"{run} belongs to root, not to www-data", f"chown -R root: {run}", f"chown -R www-data: {run}"),
+            (f"may not enter {Path(run).parent} (mode 0700)", f"chmod 700 {run}/..", f"chmod 755 {run}/.."),
+            (f"{run} is on a read-only file system", f"mount -o remount,ro {run}", f"mount -o remount,rw {run}"),
+        ):
+            host.run(break_it)
+            try:
+                wait_for(lambda: cared.level("cared-busy", "PM206") == "WARNING", SOON, f"it is found: {break_it}")
+                assert cause in cared.results("cared-busy")["PM206"]["detail"]
+                time.sleep(LONG_ENOUGH / 2)
+            finally:
+                host.run(repair_it)
+            wait_for(lambda: cared.level("cared-busy", "PM200") == "OK", SOON, f"it writes again: {repair_it}")
     assert cared.pid("cared-busy") == cared.pids["cared-busy"]
     assert "healing" not in dict(cared.reported("cared-busy"))
 
