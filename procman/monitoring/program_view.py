@@ -147,12 +147,12 @@ def _is_of_this_boot(content: Mapping[str, Any], path: Path, state: ProgramState
     if content["boot_id"] in (moment.boot, None):
         return True
     # In a container, a unit with its own /proc sees another boot id than a shell. A file that was written after the
-    # start of the process is of the same boot.
+    # start of the process is of the same boot. It may have been written after `moment`, too.
     try:
         changed = path.lstat().st_mtime
     except OSError:
         return False
-    return state.since is not None and changed >= state.since and content["written"] <= moment.monotonic
+    return state.since is not None and changed >= state.since and content["written"] <= time.monotonic()
 
 
 @cache
