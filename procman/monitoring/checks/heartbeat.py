@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.agent.verdict import Verdict
+from procman.agent.verdict import CONSUMING, STANDBY, WARNING, Verdict
 from procman.host.write_problem import WriteProblem
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -23,6 +23,9 @@ HINTS = {
     "PM402": "procman logs {name} shows why the task is not sent",
 }
 
+SLOW_POOL = "procman logs {name}; a receiver of worker_process_init may be slow"
+"""Not the broker, from which the worker consumes already."""
+
 
 def check_verdict(code: str, running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the verdicts that have `code`, one per program."""
@@ -34,10 +37,17 @@ def check_verdict(code: str, running: ProjectSnapshot) -> Iterator[Result]:
 def of_verdict(snapshot: ProgramSnapshot, verdict: Verdict) -> Result:
     """Return the verdict on a program as a result, with the figures of its heartbeat."""
     level, name = Level[verdict.level], snapshot.program.name
-    # A beat that waits for the broker is not helped by a restart.
-    code = "PM203" if verdict.code == "PM401" and level is Level.WARNING else verdict.code
-    hint = HINTS.get(code, "").format(name=name) if level else ""
+    hint = _hint(verdict, snapshot.says["phase"]).format(name=name) if level else ""
     return Result(verdict.code, name, level, verdict.reason, hint, _values(snapshot))
+
+
+def _hint(verdict: Verdict, phase: str) -> str:
+    if verdict.code == "PM203" and phase == CONSUMING:
+        return SLOW_POOL
+    if verdict.code == "PM401" and verdict.level == WARNING and phase != STANDBY:
+        # A beat that waits for the broker is not helped by a restart.
+        return HINTS["PM203"]
+    return HINTS.get(verdict.code, "")
 
 
 def _values(snapshot: ProgramSnapshot) -> dict[str, float]:

@@ -53,6 +53,32 @@ def test_beat_that_waits_for_the_broker_is_not_to_be_restarted(answers: bool, wo
     assert word in result.hint
 
 
+@pytest.mark.parametrize(
+    ("changed", "code", "word"),
+    [
+        ({"pool_unready_since": ago(400), "pool_starting": 2}, "PM203", "worker_process_init"),
+        ({"phase": "importing", "phase_since": ago(400)}, "PM203", "procman health --probe"),
+        (
+            {
+                "kind": "beat",
+                "phase": "standby",
+                "phase_since": ago(900),
+                "lock_until": ago(900),
+                "lock": "redbeat::lock",
+            },
+            "PM401",
+            "procman restart",
+        ),
+        ({"kind": "beat", "phase": "starting", "phase_since": ago(400)}, "PM401", "procman health --probe"),
+    ],
+    ids=["slow pool", "slow import", "expired lock", "slow start of beat"],
+)
+def test_hint_depends_on_the_phase(changed: dict[str, Any], code: str, word: str) -> None:
+    [result] = check_verdict(code, running(snapshot(heartbeat(**changed))))
+    assert result.level is Level.WARNING
+    assert word in result.hint
+
+
 def test_every_verdict_that_is_not_ok_has_a_hint() -> None:
     assert set(HINTS) == set(CODES) - {"PM200"}
 
