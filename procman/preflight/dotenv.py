@@ -19,6 +19,9 @@ EXPANDED = re.compile(r"\$\{(?:(?!\$\{)[^}:])*(\}|:-)")
 
 ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
+EXPANDS = "it expands ${NAME}"
+"""The difference that quotes do not remove."""
+
 
 def differences(assignments: Iterable[Assignment]) -> tuple[tuple[int, str], ...]:
     """Return the line of each value that python-dotenv reads differently, and why; no value is named."""
@@ -55,7 +58,7 @@ def _why(assignment: Assignment) -> str:
     text = assignment.written.strip()
     is_quoted = text.startswith(("'", '"'))
     if _expands(text):
-        return "it expands ${NAME}"
+        return EXPANDS
     if not is_quoted and re.search(r"\s#", assignment.written):
         return "it drops the comment behind the value"
     if "\r" in assignment.value:

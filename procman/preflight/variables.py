@@ -8,6 +8,7 @@ from procman.agent.environment_file import Assignment
 from procman.celery_cli.write import key_of_variable, options_of_key
 from procman.config.read_environment import OWN_VARIABLES
 from procman.model import Kind, Level, Result
+from procman.preflight.dotenv import EXPANDS
 from procman.preflight.inputs import PreflightFacts
 from procman.project import Launch, Program
 
@@ -19,6 +20,8 @@ REMEDIES = {
 }
 
 EXPLAINED = "procman explain PM708"
+
+QUOTE = "Put the whole value into single quotes, and a comment on a line of its own"
 
 
 def replacing(assignments: Sequence[Assignment], launches: Iterable[Launch]) -> tuple[tuple[int, str], ...]:
@@ -83,5 +86,5 @@ def dotenv_reads_the_same(preflight: PreflightFacts) -> Iterator[Result]:
     for line, difference in file.ambiguous if file else ():
         assert file
         detail = f"{file.path}:{line}: python-dotenv reads another value, because {difference}"
-        hint = f"Put the whole value into single quotes, and a comment on a line of its own; see {EXPLAINED}"
-        yield Result("PM708", None, Level.WARNING, detail, hint)
+        remedy = "Write out the value of the variable" if difference == EXPANDS else QUOTE
+        yield Result("PM708", None, Level.WARNING, detail, f"{remedy}; see {EXPLAINED}")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from procman.agent.environment_file import read_assignments
-from procman.preflight.variables import no_key_is_replaced, replacing
+from procman.preflight.dotenv import differences
+from procman.preflight.variables import dotenv_reads_the_same, no_key_is_replaced, replacing
 from procman.project import Launch
 from tests.preflight.records import valid
 
@@ -58,3 +59,15 @@ def test_option_that_is_on_every_command_line_has_no_effect(name: str) -> None:
     assert before.environment_file
     file = replace(before.environment_file, replacing=((1, name),))
     assert list(no_key_is_replaced(replace(before, environment_file=file))) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "remedy"),
+    [("A=b # comment", "Put the whole value into single quotes"), ("A=${B}/x", "Write out the value")],
+)
+def test_remedy_for_a_line_that_python_dotenv_reads_differently_fits_the_difference(line: str, remedy: str) -> None:
+    before = valid()
+    assert before.environment_file
+    file = replace(before.environment_file, ambiguous=differences(read_assignments(line)))
+    [result] = dotenv_reads_the_same(replace(before, environment_file=file))
+    assert result.hint.startswith(remedy)
