@@ -35,9 +35,9 @@ SET_BY_SYSTEMD = {
     "LISTEN_FDS": "only systemd may set it, for sockets that it passes on",
     "LISTEN_PID": "only systemd may set it, for sockets that it passes on",
     "MAINPID": "only systemd may set it, to the process id of the program",
-    "NOTIFY_SOCKET": "only systemd may set it; it would never learn that the program has started",
-    "WATCHDOG_PID": "only systemd may set it; it would end the program as stuck",
-    "WATCHDOG_USEC": "only systemd may set it; it would end the program as stuck",
+    "NOTIFY_SOCKET": "only systemd may set it, and would otherwise not learn that the program has started",
+    "WATCHDOG_PID": "only systemd may set it, and would otherwise end the program as stuck",
+    "WATCHDOG_USEC": "only systemd may set it, and would otherwise end the program as stuck",
 }
 """The environment of a unit overrides these variables of systemd's (systemd.exec(5))."""
 
