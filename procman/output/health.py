@@ -43,7 +43,8 @@ def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
 
 def _word(each: ProgramHealth) -> str:
     state = each.snapshot.state
-    return "-" if state.state is State.STOPPED and not state.desired else each.worst.level.name.lower()
+    is_idle = state.state is State.STOPPED and not state.desired and each.worst.level is Level.OK
+    return "-" if is_idle else each.worst.level.name.lower()
 
 
 def _colour(level: Level) -> str:

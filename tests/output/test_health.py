@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from procman.model import Level, Result
 from procman.monitoring.checks.registry import RUNNING
 from procman.output.health import as_json, as_text
 from tests.output.health import healthy, stuck
@@ -39,6 +41,14 @@ def test_problems_are_below_the_table_with_their_hints(tmp_path: Path) -> None:
         "",
         "See `procman explain PM301 PM602 PM501 PM603` for causes and remedies",
     ]
+
+
+def test_stopped_program_with_a_warning_is_shown_as_one(tmp_path: Path) -> None:
+    found = healthy(tmp_path)
+    detached = Result("PM109", "catmaid-flower", Level.WARNING, "process 7 is detached")
+    flower = replace(found.programs[1], results=(*found.programs[1].results, detached))
+    lines = list(as_text(replace(found, programs=(found.programs[0], flower)), io.StringIO()))
+    assert lines[2] == "catmaid-flower  warning  process 7 is detached"
 
 
 def test_terminal_gets_colour(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
