@@ -18,6 +18,9 @@ from procman.monitoring.checks.orphans import celery_arguments
 
 WITH_BEAT = ("-B", "--beat")
 
+OF_TWO_PROJECTS = "Keep one of the two: remove [beat] from one project and install it, or use another broker"
+"""A process manager would start a beat again that is only ended."""
+
 
 def check(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether another beat of the app runs on this host, which would send each task twice.
@@ -44,7 +47,9 @@ def _judge(snapshot: ProgramSnapshot, running: ProjectSnapshot) -> Result:
         f"beat of {running.manifest.app} also runs as process {pids}, beside process {snapshot.state.pid}: "
         f"{'' if certain else 'if it uses the same broker, '}every task is sent more than once"
     )
-    hint = f"ps -fp {','.join(str(each.pid) for each in found)} shows who started it; end all but one"
+    pids = ",".join(str(each.pid) for each in found)
+    is_ours = all(heartbeats[each.pid] for each in found)
+    hint = OF_TWO_PROJECTS if is_ours else f"ps -fp {pids} shows who started it; end all but one"
     return Result("PM110", name, Level.CRITICAL, detail, hint)
 
 

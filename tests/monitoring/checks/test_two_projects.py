@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from procman.model import Kind, Level, Result
-from procman.monitoring.checks.second_beats import check
+from procman.monitoring.checks.second_beats import OF_TWO_PROJECTS, check
 from tests.agent.conftest import Start, spawn, start
 from tests.agent.heartbeats import BEAT, SHORT, Followed
 from tests.agent.launching import Installation, install_launcher
@@ -78,3 +78,4 @@ def test_beats_of_two_projects_are_two_only_on_one_broker(
         assert f"process {staging[1].pid} (staging-celery-beat)" in results[0].detail
         assert f"process {live[1].pid} (live-celery-beat)" in results[1].detail
         assert "if it uses" not in results[0].detail + results[1].detail
+        assert {each.hint for each in results} == {OF_TWO_PROJECTS}
