@@ -107,6 +107,8 @@ def decide(case: Case, observation: Observation, settings: HealthSettings, now: 
 
 def _of_this_process(case: Case, observation: Observation, now: float) -> Case:
     recent = tuple(moment for moment in case.restarts if 0 <= now - moment < HOUR_SECONDS)
+    if case.step == Order.STOP.value:
+        recent = recent or case.restarts[-1:]  # its stop timeout may be longer
     case = replace(case, restarts=recent)
     if not observation.process or observation.process == case.process:
         return case

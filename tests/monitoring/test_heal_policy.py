@@ -97,6 +97,11 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
             id="frozen, tasks at work: it is killed after its stop timeout",
         ),
         pytest.param(
+            [replace(STUCK, program=replace(PROGRAM, stop_timeout_seconds=7200))] * 260,
+            [(6, Order.DUMP), (6, Order.STOP), (247, Order.KILL)],
+            id="its stop timeout may be longer than the hour in which restarts are counted",
+        ),
+        pytest.param(
             [*[FROZEN_WITH_TASKS] * 5, *[FROZEN] * 5],
             [*DUMPED_AND_STOPPED, (6, Order.KILL)],
             id="frozen, tasks have ended: it is killed earlier",
