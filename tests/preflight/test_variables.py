@@ -43,7 +43,7 @@ def test_path_that_begins_with_the_virtualenv_is_no_problem() -> None:
     assert names("PATH=/env/bin:/opt/bin", OWN) == []
 
 
-@pytest.mark.parametrize("name", ["PYTHONHOME", "C_FORCE_ROOT", "INVOCATION_ID"])
+@pytest.mark.parametrize("name", ["PYTHONHOME", "C_FORCE_ROOT", "REMAP_SIGTERM", "INVOCATION_ID"])
 def test_variable_that_procman_leaves_out_is_reported(name: str) -> None:
     assert names(f"{name}=1", OWN) == [name]
 
