@@ -17,19 +17,20 @@ _SECRET_NAME = re.compile(
     (?:
       (?P<password>
           PASS (?: WORDS? | WD | PHRASE | CODE ) | PSWD | _PASS
-        | (?<! _OLD ) (?<= [A-Z0-9] ) _PWD
+        | (?<! _OLD ) (?<= [A-Z0-9] ) _PWD?
         | (?: DB | PG | SQL | REDIS | MQ | AMQP | RABBIT | SMTP | MAIL | LDAP | FTP | SSH | USER | ADMIN | ROOT )
           (?: PASS | PWD )
       )
     | (?P<other>
-          SECRET | (?<= [A-Z0-9] ) _ (?: SECRETS | PAT | BEARER ) | _CREDENTIALS? | ERLANG_COOKIE
+          SECRET (?: _KEY_BASE )? | (?<= [A-Z0-9] ) _ (?: SECRETS | PAT | BEARER ) | _CREDENTIALS? | ERLANG_COOKIE
         | (?: BASIC | REDIS | REDISCLI | VALKEY | NPM | DOCKER | NEO4J | PROXY ) _? AUTH
         | (?<! _PUBLIC ) (?<! _PUBLISHABLE ) (?<! _[EB]OS ) (?<! _PAD ) (?<! _UNK ) (?<! _STOP ) (?<! _NEXT ) _TOKEN
         | (?: API | AUTH | ACCESS | REFRESH | BEARER | BOT | SECRET ) _? TOKENS?
         | (?: SECRET | API | ACCESS | PRIVATE | SIGNING | ENCRYPTION | AUTH | MASTER | FERNET ) _? KEYS?
-        | _ (?: ACCOUNT | ADMIN | AES | APP | CIPHER | CRYPTO | DECRYPTION | DEPLOY | HMAC | JWT | LICEN[CS]E | RSA )
+        | _ (?: ACCOUNT | ADMIN | AES | APP | APPLICATION | CIPHER | COOKIE | CRYPTO | DECRYPTION | DEPLOY | HMAC )
           _? KEYS?
-        | _ (?: SALT | SERVER | SHARED | SIGNATURE | SSH | STORAGE | SUBSCRIPTION | WEBHOOK | WRITE ) _? KEYS?
+        | _ (?: JWT | LICEN[CS]E | RSA | SALT | SERVER | SERVICE_ROLE | SHARED | SIGNATURE | SSH | STORAGE ) _? KEYS?
+        | _ (?: SUBSCRIPTION | WEBHOOK | WRITE ) _? KEYS?
         | _ (?: ALGOLIA | DATADOG | MAILGUN | OPENAI | SENDGRID | STRIPE | SUPABASE | TWILIO ) _? KEYS?
       )
     )
@@ -82,7 +83,8 @@ def is_secret(name: str, value: str) -> bool:
     not `PASSWORD_MIN_LENGTH`) and the value is no switch, no reference to another variable and, unless the name is that
     of a password, neither a number nor a path.
     """
-    return holds_password(value) or _is_telling(_kind_of(name), value)
+    holds_one = holds_password(value) or next(_in_user_info(value), None) is not None
+    return holds_one or _is_telling(_kind_of(name), value)
 
 
 # Passwords in a text -------------------------------------------------------------------------------------------------
@@ -93,6 +95,8 @@ _CHUNK = re.compile(r"\S+")
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*\Z")
 _LONGEST_SCHEME = 32
 _USER = re.compile(r"://[^\s/:@\[\]]*:")
+_USER_INFO = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#:@]*:(?P<password>[^/?#]+)@")
+_UP_TO_THE_LAST_AT = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://(?P<user>[^/?#:@]*):(?P<password>.+)@")
 _PORT = re.compile(r"""\d{1,5}(?:[/?#;,\s"']|\Z)""")
 
 _NAMED = re.compile(
@@ -147,6 +151,13 @@ def _in_urls(chunk: str) -> Iterator[Span]:
         if user and user.end() < last_at and not _PORT.match(chunk, user.end()):
             last = last_at
             yield user.end(), last
+
+
+def _in_user_info(value: str) -> Iterator[Span]:
+    """Yield the password in `value` if that is a URL and nothing else, even one that begins like a port: 80,abc."""
+    found = _USER_INFO.match(value)
+    if found:
+        yield found.span("password")
 
 
 def _ends_of_urls(chunk: str) -> List[int]:
@@ -219,6 +230,8 @@ LONGEST_VALUE = 4096
 MOST_VALUES = 1000
 
 _PIECES = re.compile(r"[/#?\[\]@:]")
+_HOSTS = re.compile(r"[/#?]")
+"""What ends the part of a URL with user, host and port; an error about the port shows all behind the first colon."""
 _PLAIN = re.compile(
     r"""
     (?: [A-Z]?[a-z]+ | [A-Z]+                                       # a word
@@ -240,7 +253,7 @@ def secrets_in(name: str, value: str) -> Iterator[str]:
     value = value[:LONGEST_TEXT]
     if _is_telling(_kind_of(name), value[:_LONGEST_JUDGED]):
         yield from _forms(value)
-    for start, end in chain(_passwords(value), _in_urls(value)):
+    for start, end in chain(_passwords(value), _in_urls(value), _in_user_info(value)):
         password = value[start:end]
         user = value[:start].rstrip(":").rpartition("/")[2]
         if password != user:
@@ -249,6 +262,9 @@ def secrets_in(name: str, value: str) -> Iterator[str]:
 
 def private_in(value: str) -> Iterator[str]:
     """Yield what to hide of a value that only the program's user can read, whatever its name is."""
+    whole = _UP_TO_THE_LAST_AT.match(value[:LONGEST_VALUE])
+    if whole and whole.group("password") != whole.group("user") and not whole.group("password").isdigit():
+        yield from _forms(whole.group("password"))
     pieces = re.split(r"[/?&=#@:]", value.partition("://")[2]) if "://" in value else [value]
     for piece in pieces:
         if SHORTEST_PRIVATE <= len(piece) <= LONGEST_VALUE and not _is_plain(piece):
@@ -264,12 +280,16 @@ def _forms(secret: str) -> Iterator[str]:
     """Yield `secret` in each form that an error may show: encoded, escaped, in the pieces that URL parsing makes."""
     decoded = unquote(secret)
     lines = [line.strip() for line in secret.splitlines()] if "\n" in secret else []
-    for form in (secret, decoded, quote(secret, safe=""), repr(secret)[1:-1], *lines):
+    for form in (secret, decoded, quote(secret, safe=""), _escaped(secret), *lines):
         yield form
-    for piece in chain(_PIECES.split(secret), _PIECES.split(decoded)):
-        yield piece
-        # urlsplit() returns host names in lower case.
-        yield piece.lower()
+    for piece in chain(*(pattern.split(each) for pattern in (_PIECES, _HOSTS) for each in (secret, decoded))):
+        # urlsplit() returns host names in lower case, and an error of an error escapes twice.
+        for form in (piece, piece.lower()):
+            yield from (form, _escaped(form), _escaped(_escaped(form)), form.replace("'", "\\'"))
+
+
+def _escaped(text: str) -> str:
+    return repr(text)[1:-1]
 
 
 def values_of(variables: Mapping[str, str], *, private: bool = False) -> Tuple[str, ...]:

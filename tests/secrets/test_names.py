@@ -19,6 +19,7 @@ SECRET = """
     SIMPLE_JWT_SIGNING_KEY FIELD_ENCRYPTION_KEY SOCIAL_AUTH_GITHUB_SECRET AUTH_TOKEN2 SALT_KEY APP_KEY DD_API_KEY
     NEW_RELIC_LICENSE_KEY OPENAI_API_KEY VAPID_PRIVATE_KEY SSL_KEY_PASSPHRASE FLOWER_BASIC_AUTH NEO4J_AUTH
     VAULT_TOKEN DROPBOX_ACCESS_TOKEN GPG_PASSPHRASE ADMIN_PASSWORD_1 db_password apiKey WEBHOOK_SIGNING_SECRET
+    DB_PW ADMIN_PW SECRET_KEY_BASE B2_APPLICATION_KEY SUPABASE_SERVICE_ROLE_KEY SESSION_COOKIE_KEY
 """
 
 HARMLESS = """
@@ -77,6 +78,8 @@ def test_name_that_resembles_that_of_a_secret_is_accepted(name: str) -> None:
         ("USE_TOKEN", "No", False),
         ("BROKER", "amqp://guest:guest@localhost", True),
         ("BROKER", "amqp://localhost", False),
+        ("BROKER", "redis://:80,abc@localhost/0", True),
+        ("BROKERS", '{"one":"http://h:80","mail":"a@example.org"}', False),
         ("DSN", "host=db password=p", True),
         ("AZURE_SERVICEBUS", "Endpoint=sb://h/;SharedAccessKeyName=x;SharedAccessKey=a/b+c=", True),
         ("JAVA_OPTS", "-Djavax.net.ssl.keyStorePassword=hunter2", True),
