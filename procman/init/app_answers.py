@@ -10,6 +10,7 @@ from pathlib import Path
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.host.local_units import units_in_use
 from procman.init.draft import Draft
+from procman.init.scan_host import runs_systemd
 from procman.model import Scope
 from procman.probes.app import AppFacts
 from procman.project import Program
@@ -27,7 +28,7 @@ def take_facts(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> None:
         draft.warn(f"cannot read the app's {what}: {problem}")
     _take_settings(draft, facts)
     _take_broker(draft, facts)
-    if scope is Scope.SYSTEM:
+    if scope is Scope.SYSTEM and runs_systemd(root):
         _take_services(draft, facts, root)
     _take_queues(draft, facts)
     _take_times(draft, facts)

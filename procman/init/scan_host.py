@@ -74,7 +74,7 @@ def _use(draft: Draft, main: MainFile, include: str) -> None:
 def _start_at_boot(draft: Draft, scope: Scope, root: Path) -> None:
     """Name procman's own supervisord for a unit, if a systemd runs that can start it at boot."""
     command = own_command()
-    if command is None or not _runs_systemd(root):
+    if command is None or not runs_systemd(root):
         return
     problems = trust_problems(command, {0}) if scope is Scope.SYSTEM else []
     if problems:
@@ -86,7 +86,7 @@ def _start_at_boot(draft: Draft, scope: Scope, root: Path) -> None:
 def set_systemd_version(draft: Draft, root: Path) -> None:
     """Put the version of this host's systemd into `draft`, so that units can use all its directives."""
     try:
-        found = version() if _runs_systemd(root) else 0
+        found = version() if runs_systemd(root) else 0
     except ProcmanError:
         return
     if found >= OLDEST_SYSTEMD:
@@ -94,5 +94,6 @@ def set_systemd_version(draft: Draft, root: Path) -> None:
         draft.put("systemd", "minimum_version", found, remark)
 
 
-def _runs_systemd(root: Path) -> bool:
+def runs_systemd(root: Path) -> bool:
+    """Return whether systemd is process 1 of the host with this root directory."""
     return (root / BOOTED.relative_to("/")).is_dir()

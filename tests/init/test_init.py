@@ -95,7 +95,7 @@ def test_project_with_catmaids_layout(catmaid: Path, top: Path) -> None:
         "    'archive': {'ENGINE': 'django.db.backends.mysql', 'HOST': '192.0.2.1'}}\n",
     )
     units, main = top / "root/lib/systemd/system", top / "root/etc/supervisor/supervisord.conf"
-    for directory in (units, main.parent):
+    for directory in (units, main.parent, top / "root/run/systemd/system"):
         directory.mkdir(parents=True)
     for name in ("rabbitmq-server", "postgresql", "postgresql@", "mariadb", "redis-server"):
         (units / f"{name}.service").touch()
@@ -114,6 +114,14 @@ def test_project_with_catmaids_layout(catmaid: Path, top: Path) -> None:
     assert found(report, "broker") == ["amqp://guest:***@localhost:5672/"]
     assert found(report, "periodic task") == ["nightly"]
     assert re.match(r"Python 3\.\d+\.\d+, celery 5\.7\.0, ", found(report, "versions")[0])
+
+
+def test_units_are_not_ordered_without_systemd(catmaid: Path, top: Path) -> None:
+    make(catmaid, "CELERY_BROKER_URL = 'amqp://localhost'\n")
+    units = top / "root/lib/systemd/system"
+    units.mkdir(parents=True)
+    (units / "rabbitmq-server.service").touch()
+    assert loaded(run_init(catmaid), top).after == ()
 
 
 def test_demo_needs_nothing_filled_in_and_fits_the_schema(top: Path, virtualenv: Path) -> None:
