@@ -39,6 +39,8 @@ class CeleryCommand:
     """The other keys, with their TOML values."""
     dropped: dict[str, str] = field(default_factory=dict)
     """Options that procman does not adopt, each with the reason."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Options with a secret, each with the variable of `environment` that replaces it."""
     doubtful: dict[str, str] = field(default_factory=dict)
     """Options that could not be understood."""
     environment: dict[str, str] = field(default_factory=dict, repr=False)
@@ -118,7 +120,7 @@ def _take(command: CeleryCommand, name: str, value: str) -> None:
     variable = VARIABLES.get(name)
     if variable and value and (name in FORBIDDEN or holds_password(value)):
         command.environment[variable] = value
-        command.dropped[name] = f"every user can read command lines: it becomes the variable {variable}"
+        command.moved[name] = variable
     elif name in FORBIDDEN:
         command.dropped[name] = FORBIDDEN[name]
         command.with_beat |= name in ("-B", "--beat")

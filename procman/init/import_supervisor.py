@@ -151,9 +151,10 @@ def _note_section(draft: Draft, section: Section, names: set[str]) -> None:
 
 
 def _table(draft: Draft, existing: Existing, name: str) -> str:
-    """Return the table that the program becomes, and note a change of its name."""
+    """Return the table that the program becomes, and note a change of its name; `name` may not be known yet."""
+    prefix = name or "NAME"
     if existing.command.kind is Kind.BEAT:
-        key, table, becomes = "", "beat", f"{name}-celery-beat"
+        key, table, becomes = "", "beat", f"{prefix}-celery-beat"
         if "beat" in draft.tables:
             draft.warn(f"{existing.header} is a second beat, which would send every task twice: it is not imported")
             table = ""
@@ -161,7 +162,7 @@ def _table(draft: Draft, existing: Existing, name: str) -> str:
         key = existing.program.name.removeprefix(f"{name}-")
         key = re.sub(r"[^a-z0-9-]+", "-", key.lower()).strip("-")
         key = key if NAME.fullmatch(key) else f"worker-{key}".rstrip("-")
-        table, becomes = f"worker.{key}", f"{name}-{key}"
+        table, becomes = f"worker.{key}", f"{prefix}-{key}"
     if table:
         note = "" if becomes == existing.program.name else f"its new name is {becomes}"
         draft.found("imported", f"{existing.header} becomes [{table}]", note)
@@ -186,6 +187,9 @@ def _take(draft: Draft, existing: Existing, table: str, here: Path) -> None:
             draft.put(table, key, value)
     take_options(draft, existing.program, table)
     take_environment(draft, existing.header, existing.environment, table, existing.directory)
+    for option, variable in command.moved.items():
+        note = f"it becomes the variable {variable}, because every user can read command lines"
+        draft.found("changed", f"{existing.header} {option}", note)
     for option, reason in command.dropped.items():
         draft.found("not imported", f"{existing.header} {option}", reason)
     for option, reason in command.doubtful.items():

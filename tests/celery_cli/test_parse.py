@@ -107,7 +107,8 @@ def test_options_that_break_a_promise_are_dropped_with_the_reason() -> None:
         "celery -A x worker -BE --pidfile=/x -f /y --purge -b amqp://me:hunter22@host -C --uid=www-data "
         "--result-backend redis://:hunter22@host"
     )
-    assert set(command.dropped) == {"-B", "--pidfile", "-f", "--purge", "-b", "-C", "--result-backend"}
+    assert set(command.dropped) == {"-B", "--pidfile", "-f", "--purge", "-C"}
+    assert command.moved == {"-b": "CELERY_BROKER_URL", "--result-backend": "CELERY_RESULT_BACKEND"}
     assert command.with_beat
     assert command.values == {"events": True}
     assert command.project == {"app": "x", "user": "www-data"}

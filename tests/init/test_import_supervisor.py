@@ -191,6 +191,8 @@ def test_secrets_are_kept_for_the_environment_file(tmp_path: Path) -> None:
     assert "hunter22" not in repr(draft) + text_of(draft)
     assert draft.tables["environment"] == {"A": "1"}
     assert "[program:catmaid-celery] --my-token" in not_imported(draft)
+    note = "it becomes the variable CELERY_BROKER_URL, because every user can read command lines"
+    assert Discovery("changed", "[program:catmaid-celery] -b", note) in draft.findings
 
 
 def test_programs_with_different_secrets_get_the_first(tmp_path: Path) -> None:
@@ -233,6 +235,12 @@ def test_new_name_of_a_program_is_reported(tmp_path: Path) -> None:
     assert [each.name for each in loaded(draft, tmp_path).programs] == ["shop-old-worker"]
     note = "its new name is shop-old-worker"
     assert Discovery("imported", "[program:Old_Worker] becomes [worker.old-worker]", note) in draft.findings
+
+
+def test_new_name_has_a_placeholder_while_the_name_of_the_project_is_unknown(tmp_path: Path) -> None:
+    draft = read(tmp_path, program("", name="legacy"))
+    found = Discovery("imported", "[program:legacy] becomes [worker.legacy]", "its new name is NAME-legacy")
+    assert found in draft.findings
 
 
 def test_several_processes_become_instances(tmp_path: Path) -> None:
