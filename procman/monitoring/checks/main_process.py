@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 from procman.accounts import user_id, user_name
-from procman.agent.verdict import AT_WORK, OK
+from procman.agent.verdict import AT_WORK, OK, format_duration
 from procman.host.process import user_of
 from procman.model import Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -90,10 +90,9 @@ def of_restarts(snapshot: ProgramSnapshot, restarts: int, age: float) -> Result:
     name, values = snapshot.program.name, {"restarts": float(restarts)}
     if restarts < RESTARTS or age > RESTARTED_WITHIN_SECONDS or _has_recovered(snapshot, age):
         return Result("PM103", name, Level.OK, "", "", values)
-    ago = f"{age / 60:.0f} min" if age >= 120 else f"{age:.0f} s"
     detail = (
         f"it exited unexpectedly and was restarted {restarts} times since the last start, stop or restart, "
-        f"most recently {ago} ago"
+        f"most recently {format_duration(age)} ago"
     )
     return Result("PM103", name, Level.WARNING, detail, f"procman logs {name}", values)
 

@@ -92,9 +92,9 @@ def test_heartbeat_overrides_a_start_time_by_a_clock_that_was_set() -> None:
         (0, 10, Level.OK, ""),
         (2, 10, Level.OK, ""),
         (3, 3700, Level.OK, ""),
-        (3, 200, Level.WARNING, "restarted 3 times since the last start, stop or restart, most recently 3 min ago"),
+        (3, 200, Level.WARNING, "restarted 3 times since the last start, stop or restart, most recently 3m20s ago"),
         (3, 310, Level.OK, ""),
-        (17, 4, Level.WARNING, "restarted 17 times since the last start, stop or restart, most recently 4 s ago"),
+        (17, 4, Level.WARNING, "restarted 17 times since the last start, stop or restart, most recently 4s ago"),
     ],
 )
 def test_repeated_restarts_are_a_warning_for_five_minutes_without_a_heartbeat(
