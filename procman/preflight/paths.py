@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from procman.accounts import user_name
 from procman.backends import backend_named
 from procman.model import Level, Result, Scope
 from procman.preflight.beat_schedule import MISSING
-from procman.preflight.inputs import PreflightFacts, written_paths
+from procman.preflight.inputs import Place, PreflightFacts, written_paths
 
 MIB = 2**20
 
@@ -100,6 +102,13 @@ def own_directories_are_safe(preflight: PreflightFacts) -> Iterator[Result]:
         path = project.directories.run(program.name)
         place = preflight.places.get(path)
         if program.launcher and place and place.exists and not place.writable:
-            detail = f"{project.user or 'your user'} cannot write to {path}: the program could not take its lock"
-            hint = f"chown {project.user} {path}" if project.user else f"chown $USER {path}"
+            detail = f"{preflight.user} cannot write to {path}: the program could not take its lock"
+            hint = _writable_again(path, place, project.user or user_name(os.geteuid()))
             yield Result("PM756", program.name, Level.CRITICAL, detail, hint)
+
+
+def _writable_again(path: Path, place: Place, user: str) -> str:
+    if place.owner != user:
+        return f"chown {user} {path}"
+    # With the right owner and mode, the file system is read-only.
+    return f"findmnt -T {path}; dmesg | tail" if place.mode & 0o300 == 0o300 else f"chmod u+rwx {path}"

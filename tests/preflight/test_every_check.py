@@ -14,6 +14,7 @@ from procman.backends.supervisor.host_check import examine
 from procman.model import Level, Result
 from procman.monitoring.checks.registry import run
 from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherBeat, PreflightFacts, Schedule
+from procman.preflight.paths import own_directories_are_safe
 from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, Written
 from procman.project import Worker
@@ -413,3 +414,18 @@ def test_beat_of_another_project_with_another_broker_or_the_same_lock_is_no_prob
 def test_remedy_for_a_beat_of_another_project_names_its_program() -> None:
     [found] = complaints(other_project(brokers=("2",))(valid()))
     assert found.hint == ("Keep one of the two: remove [beat] here, or stop other-celery-beat; or use another broker.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "hint"),
+    [
+        ({"owner": "root"}, "chown www-data /var/lib/procman/site/run/site-celery"),
+        ({"mode": 0o555}, "chmod u+rwx /var/lib/procman/site/run/site-celery"),
+        ({}, "findmnt -T /var/lib/procman/site/run/site-celery; dmesg | tail"),
+    ],
+    ids=["owner", "mode", "read-only file system"],
+)
+def test_run_directory_has_the_remedy_for_its_cause(changed: dict[str, Any], hint: str) -> None:
+    changes = at("/var/lib/procman/site/run/site-celery", place(writable=False, **changed))
+    [result] = [each for each in own_directories_are_safe(changes(valid())) if each.level is CRITICAL]
+    assert result.hint == hint
