@@ -133,10 +133,10 @@ def _of_old_heartbeat(heartbeat: Mapping[str, Any], age: float, evidence: Eviden
     is_frozen = evidence.is_stopped or (evidence.idle_seconds or 0) >= 2 * heartbeat["interval"]
     if evidence.excuse:
         return Verdict(WARNING, "PM201", f"{reason}: {evidence.excuse}")
-    if evidence.acted and not is_frozen:
+    can_tell = heartbeat["kind"] == "beat" or heartbeat["pool"] in POOLS_THAT_TELL
+    if evidence.acted and not is_frozen and can_tell:
         return Verdict(CRITICAL, "PM201", f"{reason}, although its main process runs")
     has_tasks = heartbeat["phase"] in WITH_TASKS and heartbeat["kind"] == "worker" and heartbeat["busy"] != 0
-    can_tell = heartbeat["kind"] == "beat" or heartbeat["pool"] in POOLS_THAT_TELL
     if not can_tell and (has_tasks or not is_frozen):
         # A task in the main process can hold Python's lock for minutes, with the same effect.
         return Verdict(UNKNOWN, "PM201", f"{reason}: it is frozen, or its main process is busy with a task")

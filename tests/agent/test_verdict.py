@@ -271,7 +271,7 @@ ON_ANOTHER = {**OLD, "pool": "solo", "slots": 1}
         ("the pool cannot tell", {**ON_ANOTHER, "busy": 1}, IDLE, "UNKNOWN PM201"),
         ("the pool cannot tell, whether busy is unknown", {**ON_ANOTHER, "busy": None}, IDLE, "UNKNOWN PM201"),
         ("the pool cannot tell, but no task runs", {**ON_ANOTHER, "busy": 0}, IDLE, "CRITICAL PM201 force"),
-        ("another pool that runs", ON_ANOTHER, Evidence(1.0, acted=True), "CRITICAL PM201"),
+        ("the pool cannot tell, and it runs", ON_ANOTHER, Evidence(1.0, acted=True), "UNKNOWN PM201"),
         ("a recent heartbeat", {}, IDLE._replace(is_stopped=True), "OK PM200"),
     ],
 )
