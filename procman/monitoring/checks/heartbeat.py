@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from procman.agent.verdict import CONSUMING, STANDBY, WARNING, Verdict
+from procman.agent.verdict import CONSUMING, FORCE, STANDBY, WARM, WARNING, Verdict
 from procman.host.write_problem import WriteProblem
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -12,7 +12,7 @@ from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 FIGURES = ("slots", "busy", "reserved", "finished")
 
 HINTS = {
-    "PM201": "procman restart {name} (it kills a frozen process at its stop timeout; healing does so sooner)",
+    "PM201": "procman logs {name}, then procman restart {name}; healing does not restart it",
     "PM202": "procman restart {name}",
     "PM203": "procman health --probe checks the broker; procman logs {name}",
     "PM204": "procman logs {name}",
@@ -22,6 +22,14 @@ HINTS = {
     "PM401": "procman logs {name}, then procman restart {name}",
     "PM402": "procman logs {name} shows why the task is not sent",
 }
+
+FROZEN = {
+    FORCE: "procman restart {name} (it kills a frozen process at its stop timeout; healing does so sooner)",
+    WARM: "procman restart {name} (like healing, it waits for running tasks, and kills only at its stop timeout)",
+}
+"""For PM201, by the remedy of the verdict."""
+
+PAUSED = "it continues once the debugger is detached, or its cgroup thawed; healing does not restart it"
 
 SLOW_POOL = "procman logs {name}; a receiver of worker_process_init may be slow"
 """Not the broker, from which the worker consumes already."""
@@ -42,6 +50,10 @@ def of_verdict(snapshot: ProgramSnapshot, verdict: Verdict) -> Result:
 
 
 def _hint(verdict: Verdict, phase: str) -> str:
+    if verdict.code == "PM201" and verdict.level == WARNING:
+        return PAUSED
+    if verdict.code == "PM201" and verdict.remedy:
+        return FROZEN[verdict.remedy]
     if verdict.code == "PM203" and phase == CONSUMING:
         return SLOW_POOL
     if verdict.code == "PM401" and verdict.level == WARNING and phase != STANDBY:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from procman.agent.verdict import CODES
+from procman.agent.verdict import CODES, Evidence, Thresholds, verdict
 from procman.host.write_problem import WriteProblem
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.heartbeat import HINTS, check_readable, check_verdict, check_written
@@ -76,6 +76,23 @@ def test_beat_that_waits_for_the_broker_is_not_to_be_restarted(answers: bool, wo
 def test_hint_depends_on_the_phase(changed: dict[str, Any], code: str, word: str) -> None:
     [result] = check_verdict(code, running(snapshot(heartbeat(**changed))))
     assert result.level is Level.WARNING
+    assert word in result.hint
+
+
+@pytest.mark.parametrize(
+    ("evidence", "word"),
+    [
+        (Evidence(is_stopped=True), "healing does so sooner"),
+        (Evidence(is_stopped=True, works=True), "only at its stop timeout"),
+        (Evidence(acted=True), "healing does not restart it"),
+        (Evidence(excuse="a debugger is attached"), "debugger is detached"),
+    ],
+    ids=["frozen", "frozen with tasks", "runs", "debugger"],
+)
+def test_hint_for_an_old_heartbeat_describes_what_healing_does(evidence: Evidence, word: str) -> None:
+    content = heartbeat(written=ago(60))
+    found = verdict(content, time.monotonic(), Thresholds(30, 300, 600), evidence)
+    [result] = check_verdict("PM201", running(snapshot(content, verdict=found)))
     assert word in result.hint
 
 
