@@ -63,7 +63,7 @@ def _how_written(preflight: PreflightFacts, program: Program, directory: Path, p
     if place.exists and not place.is_directory:
         return Level.CRITICAL, f"{directory} is not a directory", correct
     if place.exists and not place.writable:
-        hint = f"chown {user} {directory} && chmod u+rwx {directory}"
+        hint = f"chown -h {user} {directory} && runuser -u {user} -- chmod u+rwx {directory}"
         return Level.CRITICAL, f"{user} cannot write to {kept}: beat would exit at every start", hint
     if place.exists:
         return Level.OK, f"{user} can write to {directory}", ""
@@ -110,7 +110,8 @@ def schedule_is_the_users(preflight: PreflightFacts) -> Iterator[Result]:
                 loss = "would remove it and forget when its tasks last ran"
                 what = loss if level is Level.WARNING else "would exit at every start"
                 detail = f"{user} cannot write to {path} (owner {place.owner or 'unknown'}): beat {what}"
-                hint = f"chown {user} {path} && chmod 0600 {path}"
+                # The user may have put a link there, which root must not follow.
+                hint = f"chown -h {user} {path} && runuser -u {user} -- chmod 0600 {path}"
                 yield Result("PM744", program.name, level, detail, hint)
             elif place.mode & 0o022:
                 detail = f"{path} has mode {place.mode:04o}: whoever writes to this pickle file can run code as {user}"

@@ -43,7 +43,7 @@ def writable_paths_are_writable(preflight: PreflightFacts) -> Iterator[Result]:
             yield Result("PM752", None, Level.CRITICAL, detail, f"install -d {owner}{path}")
         elif not place.writable:
             detail = f"{user} cannot write to {path} of writable_paths (owner {place.owner}, mode {place.mode:04o})"
-            hint = f"chown {user} {path}, or remove it from writable_paths."
+            hint = f"chown -h {user} {path}, or remove it from writable_paths."
             yield Result("PM752", None, Level.CRITICAL, detail, hint)
 
 

@@ -254,6 +254,12 @@ REMEDIES: list[tuple[Change, str]] = [
     (on_broker(reachable=False, trouble="other"), "Check the broker and the app's broker settings"),
     (manager(problem="it does not answer", remedy="Start it so."), "Start it so.\nUntil then"),
     (host(refused=("a.conf: correct it",)), "Correct the named file or key"),
+    # Root follows no link that the programs' user may have put there.
+    (at("/srv/media", place(writable=False)), "chown -h www-data /srv/media"),
+    (
+        lambda each: replace(each, schedule=Schedule({SCHEDULE: place(writable=False)}, "")),
+        f"chown -h www-data {SCHEDULE} && runuser -u www-data -- chmod 0600 {SCHEDULE}",
+    ),
     (host(refused=("a.conf does not exist",), refused_remedy="Correct the path."), "Correct the path."),
 ]
 

@@ -50,7 +50,9 @@ def _judge(path: Path, snapshot: ProgramSnapshot, account: Account) -> tuple[Lev
     foreign = [file for file, status in found.items() if not account.may_write(status)]
     if foreign:
         listed = " ".join(map(str, foreign))
-        return Level.CRITICAL, f"{account.name} cannot write its schedule: {listed}", f"chown {account.name} {listed}"
+        # Beat's user may have put a link there, which root must not follow.
+        hint = f"chown -h {account.name} {listed}"
+        return Level.CRITICAL, f"{account.name} cannot write its schedule: {listed}", hint
     if not account.may_write(directory):
         # dbm.gnu and ndbm write in place.
         needs_directory = not found or any(file.suffix == ".dat" for file in found)

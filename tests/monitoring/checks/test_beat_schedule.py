@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,19 @@ def test_schedule_file_that_beat_cannot_write_is_critical(directory: Path, suffi
         Level.CRITICAL,
         f"{SOMEBODY} cannot write its schedule: {directory}/schedule{suffix}",
     )
+
+
+@pytest.mark.root("needs a second user")
+def test_remedy_follows_no_link_that_beat_put_in_place_of_its_schedule(directory: Path) -> None:
+    write(directory, "")
+    schedule, target = directory / "schedule", directory / "root's"
+    schedule.chmod(0o400)
+    hint = judged(directory).hint
+    target.touch()
+    schedule.unlink()
+    schedule.symlink_to(target)
+    subprocess.run(shlex.split(hint), check=True)
+    assert target.stat().st_uid == 0
 
 
 @pytest.mark.root("root alone may look into any directory")
