@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
@@ -73,6 +72,8 @@ def side_by_side(calls: Sequence[Callable[[], T]]) -> Iterator[T]:
     if len(calls) == 1:
         yield calls[0]()
         return
+    import queue  # `status` must not wait for this import
+
     done: queue.SimpleQueue[Background[T]] = queue.SimpleQueue()
     for call in calls:
         Background(call, done.put)

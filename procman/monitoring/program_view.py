@@ -6,19 +6,21 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procman.accounts import user_id
 from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
 from procman.agent.verdict import thresholds_of, verdict
-from procman.host.inactivity import Inactivity, look
-from procman.host.write_problem import WriteProblem, write_problem
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState
 from procman.monitoring.checks.inputs import NONE, Heartbeat, ProgramSnapshot
-from procman.monitoring.healing_history import read_healing_history
+
+if TYPE_CHECKING:
+    # Only an old heartbeat needs these, and `status` must not wait for them.
+    from procman.host.inactivity import Inactivity
+    from procman.host.write_problem import WriteProblem
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PRIVATE_PIDS = "its heartbeat cannot be checked, because PrivatePIDs= in a drop-in makes it process 1 of its own"
@@ -79,6 +81,8 @@ class _SeenBefore:
 
     @cached_property
     def _cases(self) -> Mapping[str, Inactivity | None]:
+        from procman.monitoring.healing_history import read_healing_history
+
         with Tree() as tree:
             history = read_healing_history(tree, self._state, self._boot)
         return {case.program: case.inactivity for case in history.cases}
@@ -95,6 +99,8 @@ def _judged(
     thresholds = usual._replace(stall_seconds=program.stall_seconds, stop_seconds=program.stop_timeout_seconds)
     if moment.monotonic - content["written"] <= usual.stale_seconds:
         return snapshot._replace(verdict=verdict(content, moment.monotonic, thresholds))
+    from procman.host.inactivity import look
+
     inactivity, evidence = look(seen_before.of(program), pid, moment.monotonic)
     found = verdict(content, moment.monotonic, thresholds, evidence)
     problem = None if found.remedy else _write_problem(manifest, program, pid, moment)
@@ -105,6 +111,8 @@ def _judged(
 
 
 def _write_problem(manifest: Manifest, program: InstalledProgram, pid: int, moment: Moment) -> WriteProblem | None:
+    from procman.host.write_problem import WriteProblem, write_problem
+
     directory = manifest.directories.run(program.name)
     problem = write_problem(directory, program.user, pid)
     if problem is None and _is_touched(directory / FILE, moment, manifest.health.stale_seconds):

@@ -79,6 +79,7 @@ def test_commands_that_monitoring_calls_import_nothing_slow_that_is_seldom_neede
         "urllib.request",
     }
     names = ("project", "launch", "config.load", "config.keys", "templating", "probes.app_script", "probes.broker")
-    ours = {f"procman.{name}" for name in names}
-    seldom = {"hashlib", "secrets", "tempfile", "configparser", "concurrent.futures", "urllib.request"}
+    for_old_heartbeats = ("host.inactivity", "host.write_problem", "monitoring.healing_history")
+    ours = {f"procman.{name}" for name in (*names, *for_old_heartbeats)}
+    seldom = {"hashlib", "secrets", "tempfile", "configparser", "concurrent.futures", "urllib.request", "queue"}
     assert not (modules - imported_by_click()) & (heavy | ours | seldom)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from procman.agent.verdict import CONSUMING, FORCE, STANDBY, WARM, WARNING, Verdict
-from procman.host.write_problem import WriteProblem
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
+
+if TYPE_CHECKING:
+    from procman.host.write_problem import WriteProblem
 
 FIGURES = ("slots", "busy", "reserved", "finished")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procman.agent.verdict import AT_WORK, Verdict
-from procman.host.inactivity import Inactivity
 from procman.host.process_table import Process, Processes, by_parent
-from procman.host.write_problem import WriteProblem
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, ProgramState, State
 
 if TYPE_CHECKING:
-    # `status` must not wait for this import.
+    # `status` must not wait for these imports.
+    from procman.host.inactivity import Inactivity
+    from procman.host.write_problem import WriteProblem
     from procman.probes.broker import BrokerFacts
 
 
