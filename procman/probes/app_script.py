@@ -237,7 +237,9 @@ def take_stdout() -> int:
 
 
 def write(descriptor: int, found: Mapping[str, Any]) -> None:
-    data = ("\n%s%s\n" % (MARKER, json.dumps(found, default=str))).encode("ascii")
+    # A file name that is not UTF-8 has halves of characters, which procman does not accept.
+    text = json.dumps(found, default=str, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+    data = ("\n%s%s\n" % (MARKER, json.dumps(json.loads(text)))).encode("ascii")
     while data:
         data = data[os.write(descriptor, data) :]
 

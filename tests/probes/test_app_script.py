@@ -230,6 +230,11 @@ def test_error_of_the_tasks_is_an_error_of_the_app(python: Path, tmp_path: Path)
     assert error["traceback"][-1] == f"{tmp_path}/site1/tasks.py:1 in <module>"
 
 
+def test_error_with_half_a_character_is_answered(python: Path, tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("raise RuntimeError('caf\\udce9')\n")
+    assert answer(python, tmp_path, "shop")["error"]["message"] == "caf?"
+
+
 def test_process_that_exits_itself_gives_no_answer(python: Path, tmp_path: Path) -> None:
     make_project(tmp_path, "import os; os._exit(3)")
     completed = run_probe(python, tmp_path, "site1")
