@@ -28,7 +28,7 @@ from procman.celery_cli.write import (
 from procman.config import keys
 from procman.model import Kind
 from procman.project import Beat, Worker
-from tests.celery_environments import CELERY_SPECS, CeleryEnvironment, environment_of
+from tests.celery_environments import CELERY_5_1, CELERY_5_7, CELERY_SPECS, CeleryEnvironment, environment_of
 
 PARSER = Path(__file__).with_name("parsed_by_celery.py")
 
@@ -282,9 +282,8 @@ def test_other_variable_is_allowed(name: str) -> None:
     assert refusal(name) == ""
 
 
+@pytest.mark.parametrize("celery_environment", [CELERY_5_1, CELERY_5_7], indirect=True)
 def test_every_option_that_celery_reads_from_a_variable_is_judged(celery_environment: CeleryEnvironment) -> None:
-    if celery_environment.spec.version.startswith("4."):
-        pytest.skip("Celery 4 reads no options from variables")
     done = subprocess.run([celery_environment.python, "-c", VARIABLES], capture_output=True, text=True, check=True)
     for command, variable, options in json.loads(done.stdout):
         kind = Kind(command)

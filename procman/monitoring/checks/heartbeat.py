@@ -102,8 +102,14 @@ def _absent(running: ProjectSnapshot, snapshot: ProgramSnapshot) -> Result:
         return of_earlier(snapshot)
     if age < grace or snapshot.state.state is State.STARTING:
         return Result("PM205", name, Level.OK, "it has just been started and has no heartbeat yet")
+    from procman.host.write_problem import write_problem  # hardly ever needed
+
+    detail = "it writes no heartbeat, so only its processes can be checked"
+    problem = write_problem(running.manifest.directories.run(name), snapshot.program.user, snapshot.state.pid or 0)
+    if problem:
+        return Result("PM205", name, Level.WARNING, f"{detail}: {problem.reason}", problem.hint)
     hint = f"procman restart {name}" if snapshot.restart_due else f"procman logs {name} shows why"
-    return Result("PM205", name, Level.WARNING, "it writes no heartbeat, so only its processes can be checked", hint)
+    return Result("PM205", name, Level.WARNING, detail, hint)
 
 
 def check_written(running: ProjectSnapshot) -> Iterator[Result]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,16 @@ from procman.host.write_problem import WriteProblem
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks.heartbeat import HINTS, check_readable, check_verdict, check_written
 from procman.monitoring.checks.inputs import Heartbeat
-from tests.monitoring.checks.records import NAME, heartbeat, program, reported, running, snapshot, state
+from tests.monitoring.checks.records import (
+    MANIFEST,
+    NAME,
+    heartbeat,
+    program,
+    reported,
+    running,
+    snapshot,
+    state,
+)
 
 
 def ago(seconds: float) -> float:
@@ -136,17 +147,28 @@ def test_program_that_was_just_started_needs_no_heartbeat_yet() -> None:
     assert (result.level, result.detail) == (Level.OK, "it has just been started and has no heartbeat yet")
 
 
+def without_heartbeat(age: float, state_directory: Path, **changed: Any) -> Result:
+    """Return PM205 of a program without a heartbeat whose process is `age` seconds old."""
+    found = running(snapshot(**changed), directories=replace(MANIFEST.directories, state=state_directory))
+    process = found.processes[found.programs[0].state.pid or 0]
+    [result] = check_readable(replace(found, processes={process.pid: process._replace(age=age)}))
+    return result
+
+
 @pytest.mark.parametrize(
     ("due", "hint"), [("", f"procman logs {NAME} shows why"), ("newer", f"procman restart {NAME}")]
 )
-def test_program_without_a_heartbeat_long_after_its_start_is_a_warning(due: str, hint: str) -> None:
-    found = running(snapshot(restart_due=due))
-    [process] = [each for each in found.processes.values() if each.pid == found.programs[0].state.pid]
-    old = running(snapshot(restart_due=due), processes={process.pid: process._replace(age=31)})
-    [result] = check_readable(old)
+def test_program_without_a_heartbeat_long_after_its_start_is_a_warning(tmp_path: Path, due: str, hint: str) -> None:
+    (tmp_path / "run" / NAME).mkdir(parents=True)
+    result = without_heartbeat(31, tmp_path, restart_due=due)
     assert (result.level, result.hint) == (Level.WARNING, hint)
-    starting = running(snapshot(restart_due=due), processes={process.pid: process._replace(age=29)})
-    assert reported(check_readable(starting))[0] is Level.OK
+    assert without_heartbeat(29, tmp_path, restart_due=due).level is Level.OK
+
+
+def test_absent_heartbeat_of_a_program_without_a_run_directory_names_the_directory(tmp_path: Path) -> None:
+    result = without_heartbeat(31, tmp_path)
+    assert (result.level, result.hint) == (Level.WARNING, "procman install")
+    assert result.detail.endswith(f"only its processes can be checked: its directory is missing: {tmp_path}/run/{NAME}")
 
 
 @pytest.mark.parametrize("other", [program(Kind.COMMAND), program(launcher=False)])

@@ -16,6 +16,9 @@ from procman.model import Level, State
 from procman.monitoring.checks.orphans import check_orphans
 from tests.monitoring.checks.records import WAITING, family, program, reported, running, snapshot, state
 
+# Each would see the processes of another, which have the same name and run directory.
+pytestmark = pytest.mark.xdist_group("orphans")
+
 
 @contextmanager
 def orphan(launcher: Path, *words: str, **environment: str) -> Iterator[int]:
