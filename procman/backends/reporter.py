@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Reporter:
+class Reporter(NamedTuple):
     """The process manager that reported a process."""
 
     address: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from procman.accounts import Account, account_of, user_name
+from procman.accounts import user_name
 from procman.host.mounts import is_read_only
+from procman.host.permissions import Account, account_of
 
 
 class WriteProblem(NamedTuple):

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from procman.accounts import Account, account_of
 from procman.agent.verdict import TICKING
+from procman.host.permissions import Account, account_of
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.accounts import account_of
+from procman.host.permissions import account_of
 from procman.model import Kind, Level, Result, State
 from procman.monitoring.checks import beat_schedule
 from procman.monitoring.checks.beat_schedule import check
