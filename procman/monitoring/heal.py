@@ -98,7 +98,6 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         remedy=remedy,
         code=verdict.code if verdict and remedy else "",
         phase=snapshot.says.get("phase"),
-        busy=bool(snapshot.says.get("busy")),
         tasks=tuple(task["name"] for task in snapshot.says.get("tasks", ())),
         held=held,
         inactivity=snapshot.inactivity,

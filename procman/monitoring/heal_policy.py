@@ -71,7 +71,6 @@ class Observation:
     """The code of that verdict."""
     phase: str | None = None
     """The phase in the heartbeat of this process; None if there is none."""
-    busy: bool = False
     tasks: tuple[str, ...] = ()
     held: bool = False
     inactivity: Inactivity | None = None

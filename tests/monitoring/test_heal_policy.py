@@ -21,7 +21,7 @@ WELL = Observation(PROGRAM, RUNNING, "100", (GOOD,), phase="consuming")
 FROZEN = replace(
     WELL, results=(Result("PM201", NAME, Level.CRITICAL, "frozen"),), remedy="force", code="PM201", tasks=("a.b",)
 )
-FROZEN_WITH_TASKS = replace(FROZEN, remedy="warm", busy=True)
+FROZEN_WITH_TASKS = replace(FROZEN, remedy="warm")
 OLD_HEARTBEAT = replace(FROZEN, remedy="", code="")
 STUCK = replace(WELL, results=(Result("PM301", NAME, Level.CRITICAL, "idle"),), remedy="warm", code="PM301")
 DISCONNECTED = replace(WELL, results=(Result("PM203", NAME, Level.WARNING, "away"),), phase="disconnected")
@@ -117,11 +117,6 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
             id="a stop may not take longer than the stop timeout",
         ),
         pytest.param([HUNG_STOP] * 9, [(3, Order.KILL)], id="nor may a stop that it began itself"),
-        pytest.param(
-            [replace(STUCK, busy=True)] * 26,
-            [(6, Order.DUMP), (6, Order.STOP)],
-            id="a busy program that does not react is not killed before its stop timeout",
-        ),
         pytest.param([BEAT] * 6, [(6, Order.STOP)], id="a beat gets no dump, which would kill it"),
         pytest.param(
             [replace(FROZEN, phase="importing")] * 3, [(3, Order.STOP)], id="an importing worker gets no dump"
@@ -173,7 +168,6 @@ DUMPED_AND_STOPPED = [(3, Order.DUMP), (3, Order.STOP)]
             [replace(FATAL, state=FATAL.state._replace(desired=False))] * 25, [], id="nor is one that was stopped"
         ),
         pytest.param([LARGE] * 12, [(3, Order.STOP)], id="too much memory: a graceful stop, never a kill"),
-        pytest.param([replace(LARGE, busy=True)] * 3, [(3, Order.STOP)], id="too much memory, busy: tasks finish"),
         pytest.param(
             [*[LARGE] * 3, *[replace(LARGE, phase="stopping")] * 9],
             [(3, Order.STOP)],
