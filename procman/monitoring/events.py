@@ -10,7 +10,7 @@ from contextlib import suppress
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.install.state.event_log import Event, append_event, own_events, untrusted_events
+from procman.install.state.event_log import Event, append_event, own_events, tasks_of, untrusted_events
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Kind, ProgramState
@@ -64,6 +64,6 @@ def _stop(manifest: Manifest, program: InstalledProgram, state: ProgramState, ac
         program=program.name,
         what="stopped",
         action=action,
-        tasks=tuple(task["name"] for task in says.get("tasks", ())),
+        **tasks_of(says),
         by=invoking_user(os.environ),
     )

@@ -17,7 +17,7 @@ from procman.host.process import identity
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state import json_records
-from procman.install.state.event_log import Event, append_event
+from procman.install.state.event_log import Event, append_event, tasks_of
 from procman.install.state.generations import HEALING
 from procman.install.state.holds import read_holds
 from procman.install.state.manifest import Manifest
@@ -98,7 +98,7 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         remedy=remedy,
         code=verdict.code if verdict and remedy else "",
         phase=snapshot.says.get("phase"),
-        tasks=tuple(task["name"] for task in snapshot.says.get("tasks", ())),
+        **tasks_of(snapshot.says),
         held=held,
         inactivity=snapshot.inactivity,
         healed_inside=restarts,

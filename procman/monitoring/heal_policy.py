@@ -72,6 +72,7 @@ class Observation:
     phase: str | None = None
     """The phase in the heartbeat of this process; None if there is none."""
     tasks: tuple[str, ...] = ()
+    task_ids: tuple[str, ...] = ()
     held: bool = False
     inactivity: Inactivity | None = None
     """What was seen of its main process, if its heartbeat is old."""
@@ -159,6 +160,7 @@ def _event(observation: Observation, what: str, result: Result | None, wall: flo
         reason=result.detail if result else "",
         action=action,
         tasks=observation.tasks,
+        task_ids=observation.task_ids,
         by="healer",
     )
 

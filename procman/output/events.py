@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from procman.install.state.event_log import Event
 from procman.output.terminal import moment, printable
 
@@ -15,7 +17,13 @@ def as_line(event: Event) -> str:
     words = (moment(event.at, "seconds"), event.program or "project", event.what, event.code, event.level, by)
     head = " ".join(word for word in words if word)
     action = f"-> {event.action}" if event.action else ""
-    tasks = f"(running: {', '.join(event.tasks)})" if event.tasks else ""
+    tasks = f"(running: {', '.join(_tasks(event))})" if event.tasks else ""
     return printable(
         " ".join(part for part in (head + (":" if event.reason else ""), event.reason, action, tasks) if part)
     )
+
+
+def _tasks(event: Event) -> list[str]:
+    """Return each running task as its name and, if known, its id in brackets."""
+    pairs = zip_longest(event.tasks, event.task_ids, fillvalue="")
+    return [f"{name} [{identity}]" if identity else name for name, identity in pairs]

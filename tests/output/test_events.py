@@ -20,6 +20,10 @@ NAME = "catmaid-celery"
             f"{NAME} healing PM301 CRITICAL by the watcher: it is idle -> sent SIGTERM (running: a.b, c)",
         ),
         (
+            Event(0.0, NAME, "stopped", tasks=("a.b", "c"), task_ids=("0a1b", "")),
+            f"{NAME} stopped (running: a.b [0a1b], c)",
+        ),
+        (
             Event(0.0, NAME, "healed", action="was started again", by="inside"),
             f"{NAME} healed by itself -> was started again",
         ),

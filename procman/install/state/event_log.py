@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from procman.agent.strict_json import parse
 from procman.errors import ProcmanError
@@ -48,6 +48,15 @@ class Event:
     """The names of the tasks that were running."""
     by: str = ""
     """`inside`, `healer`, or the user who ran the command."""
+    task_ids: tuple[str, ...] = ()
+    """The ids of `tasks`, in the same order; an empty text if one is unknown, nothing at all if none is known."""
+
+
+class RunningTasks(TypedDict):
+    """The fields of an event that name the running tasks."""
+
+    tasks: tuple[str, ...]
+    task_ids: tuple[str, ...]
 
 
 def line_of(event: Event) -> str:
@@ -102,9 +111,9 @@ def read_event(line: bytes) -> Event | None:
     if not isinstance(data, dict) or not _is_number(data.get("at")):
         return None
     texts = {name: _text(data, name) for name in ("program", "what", "code", "level", "reason", "action", "by")}
-    tasks = data.get("tasks")
-    named = [task[:LONGEST_TEXT] for task in tasks if isinstance(task, str)] if isinstance(tasks, list) else []
-    return Event(at=float(data["at"]), tasks=tuple(named[:MOST_TASKS]), **texts)
+    tasks, ids = _texts(data, "tasks"), _texts(data, "task_ids")
+    # Another length cannot be parallel.
+    return Event(at=float(data["at"]), tasks=tasks, task_ids=ids if len(ids) == len(tasks) else (), **texts)
 
 
 def _is_number(value: Any) -> bool:
@@ -115,3 +124,16 @@ def _is_number(value: Any) -> bool:
 def _text(data: Mapping[str, Any], name: str) -> str:
     value = data.get(name)
     return value[:LONGEST_TEXT] if isinstance(value, str) else ""
+
+
+def _texts(data: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    values = data.get(name)
+    found = [each[:LONGEST_TEXT] for each in values if isinstance(each, str)] if isinstance(values, list) else []
+    return tuple(found[:MOST_TASKS])
+
+
+def tasks_of(heartbeat: Mapping[str, Any]) -> RunningTasks:
+    """Return the fields of an event that name the tasks in `heartbeat`, which may be empty."""
+    tasks = heartbeat.get("tasks", ())
+    names, ids = tuple(task["name"] for task in tasks), tuple(task.get("id") or "" for task in tasks)
+    return {"tasks": names, "task_ids": ids if any(ids) else ()}

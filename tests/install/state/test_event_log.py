@@ -18,6 +18,7 @@ from procman.install.state.event_log import (
     line_of,
     own_events,
     read_event,
+    tasks_of,
     untrusted_events,
 )
 
@@ -31,6 +32,7 @@ EVENT = Event(
     action="restart, warm",
     tasks=("catmaid.tasks.crop",),
     by="healer",
+    task_ids=("0a1b",),
 )
 OWN = {os.geteuid()}
 
@@ -100,6 +102,19 @@ def test_field_of_wrong_type_is_empty_and_long_field_is_cut() -> None:
     many = read_event(json.dumps({"at": 1, "tasks": [*range(5), *map(str, range(100))]}).encode())
     assert many
     assert many.tasks == tuple(map(str, range(20)))
+
+
+@pytest.mark.parametrize("ids", [["1"], "12", [1, 2], None])
+def test_ids_that_do_not_match_the_tasks_are_dropped(ids: object) -> None:
+    event = read_event(json.dumps({"at": 1, "tasks": ["a", "b"], "task_ids": ids}).encode())
+    assert event == Event(1.0, "", "", tasks=("a", "b"))
+
+
+def test_event_names_the_tasks_of_a_heartbeat() -> None:
+    assert tasks_of({}) == {"tasks": (), "task_ids": ()}
+    assert tasks_of({"tasks": [{"name": "a"}]}) == {"tasks": ("a",), "task_ids": ()}
+    both = [{"name": "a", "id": "1"}, {"name": "b", "id": None}]
+    assert tasks_of({"tasks": both}) == {"tasks": ("a", "b"), "task_ids": ("1", "")}
 
 
 def test_only_end_of_long_file_is_read(tmp_path: Path) -> None:
