@@ -57,6 +57,28 @@ class Count(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
+class PastMoment(click.ParamType):  # type: ignore[type-arg]
+    """A moment up to now: a length of time before it, a time of day, a date, or a date with a time."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the moment in seconds since the epoch; local time unless `value` names a zone."""
+        from datetime import datetime  # imported when needed, which is seldom
+
+        from procman.cli.times import EXAMPLES, past_moment
+
+        found = past_moment(value, datetime.now().astimezone()) if isinstance(value, str) else value
+        if found is None:
+            self.fail(f"{value!r} is not a time up to now. Write {EXAMPLES}, for example.", param, ctx)
+        return float(found)
+
+
+def since(explanation: str) -> Callable[[F], F]:
+    """Return the option `--since TIME`, whose value is in seconds since the epoch, with its help."""
+    return click.option("--since", type=PastMoment(), metavar="TIME", help=explanation)
+
+
 def seconds(*names: str, kind: Seconds, explanation: str, default: float | None = None) -> Callable[[F], F]:
     """Return an option with a number of seconds for its value."""
     return click.option(*names, type=kind, metavar="SECONDS", default=default, show_default=True, help=explanation)

@@ -20,13 +20,16 @@ from procman.monitoring.program_view import now, owners, read_heartbeat
 PAUSE_SECONDS = 1.0
 
 
-def events(installed: Installed, names: Sequence[str], most: int, *, follow: bool) -> Iterator[Event]:
-    """Yield the last `most` events of the programs in `names`, oldest first; without names, of the project, too.
+def events(
+    installed: Installed, names: Sequence[str], most: int | None, since: float = 0.0, *, follow: bool
+) -> Iterator[Event]:
+    """Yield the events of the programs in `names` from `since` on, oldest first; without names, of the project, too.
 
-    With `follow`, new events are yielded as well, without end.
+    Of these, at most the last `most`. With `follow`, new events are yielded as well, without end.
     """
     found = _all(installed, names)
-    yield from found[len(found) - most :] if most < len(found) else found
+    asked_for = [event for event in found if event.at >= since]
+    yield from asked_for if most is None or most >= len(asked_for) else asked_for[len(asked_for) - most :]
     while follow:
         time.sleep(PAUSE_SECONDS)
         known, found = set(found), _all(installed, names)

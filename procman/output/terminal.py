@@ -53,6 +53,17 @@ def moment(seconds: float, timespec: str = "minutes") -> str:
         return f"{seconds:g} s after 1970"
 
 
+def local_time(seconds: float) -> tuple[str, str]:
+    """Return `seconds` since the epoch as local time without its zone, and the short name of that zone."""
+    from datetime import datetime
+
+    try:
+        local = datetime.fromtimestamp(seconds).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return moment(seconds), ""
+    return f"{local:%Y-%m-%d %H:%M:%S}", local.tzname() or ""
+
+
 def size(count: float | None) -> str:
     """Return `count` bytes in MiB or GiB."""
     if count is None:

@@ -107,3 +107,4 @@ def test_events_of_procman_and_programs_are_merged_by_time(installed: Installed)
         assert "\x1b" not in line_of(found[0])
     assert [event.what for event in events(installed, [name], 1, follow=False)] == ["held"]
     assert list(events(installed, [name], 0, follow=False)) == []
+    assert [event.what for event in events(installed, [name], None, first.since, follow=False)] == ["held"]

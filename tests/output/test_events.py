@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from procman.install.state.event_log import Event
-from procman.output.events import as_line
+from procman.output.events import as_header, as_line, as_row
+from procman.output.terminal import local_time
 
 NAME = "catmaid-celery"
 
@@ -38,3 +39,22 @@ def test_event_is_one_line(event: Event, text: str) -> None:
 
 def test_event_at_a_time_of_no_calendar_is_shown() -> None:
     assert as_line(Event(1e300, NAME, "found")) == f"1e+300 s after 1970 {NAME} found"
+
+
+def test_rows_of_a_table_are_aligned_and_show_the_zone_once() -> None:
+    zone = local_time(0.0)[1]
+    events = [
+        Event(0.0, NAME, "found", "PM301", "CRITICAL", "it is idle", by="healer"),
+        Event(1.0, "", "rolled back", reason="to generation 1", by="ann"),
+        Event(2.0, "catmaid-b", "stopped", tasks=("a",), by="ann"),
+    ]
+    lines = [as_header(zone, len(NAME)), *(as_row(event, zone, len(NAME)) for event in events)]
+    starts = {line.index(text) for line, text in zip(lines, ["WHAT", "it is", "to gen", "(run"], strict=True)}
+    assert len(starts) == 1
+    assert zone in lines[0]
+    assert not any(zone in line for line in lines[1:])
+
+
+def test_row_of_another_zone_shows_its_own() -> None:
+    time, own = local_time(0.0)
+    assert as_row(Event(0.0, NAME, "found"), "elsewhere", 0).startswith(f"{time} {own}  {NAME}")
