@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -158,14 +159,14 @@ P = TypeVar("P", bound="InstalledProgram | Program")
 def resolve(project: str, programs: Sequence[P], names: Sequence[str]) -> list[P]:
     """Return the programs that `names` select, each once and in starting order; without names, all programs.
 
-    One ConfigurationError reports all unknown names.
+    A name may be a pattern, as in a shell: `fetch*`. One ConfigurationError reports all names that select nothing.
     """
     desired: set[str] = set()
     unknown: list[str] = []
     for name in names:
         # An installed name selects that program, even if it is also a shorter name of another one.
         meant = [program.name for program in programs if name == program.name] or [
-            program.name for program in programs if name in _names_of(project, program)
+            program.name for program in programs if _is_named(name, _names_of(project, program))
         ]
         desired.update(meant)
         if not meant:
@@ -190,6 +191,17 @@ def _names_of(project: str, program: InstalledProgram | Program) -> tuple[str, .
     return (program.name, program.name.removeprefix(f"{project}-"), program.key, short, f"{project}-{short}")
 
 
+def _is_named(name: str, names: Collection[str]) -> bool:
+    if name in names:
+        return True
+    return is_pattern(name) and any(fnmatchcase(each, name) for each in names)
+
+
+def is_pattern(name: str) -> bool:
+    """Return whether `name` is a pattern, as in a shell; no name of a program contains such a character."""
+    return any(character in name for character in "*?[")
+
+
 def short_name(program: InstalledProgram | Program) -> str:
     """Return the shortest name that `resolve` takes: `crop` for `[worker.crop]`; it means every instance."""
     return program.key.rpartition(".")[2]
@@ -199,7 +211,8 @@ def _not_there(name: str, programs: Sequence[InstalledProgram | Program]) -> str
     from procman.suggest import nearest  # only for mistakes
 
     known = [program.name for program in programs]
-    near = nearest(name, known)
+    near = None if is_pattern(name) else nearest(name, known)
     if near:
         return f"no program {name}; did you mean {near}?"
-    return f"no program {name}; the programs are {', '.join(known[:10])}" + (" ..." if len(known) > 10 else "")
+    missing = f"no program matches {name}" if is_pattern(name) else f"no program {name}"
+    return f"{missing}; the programs are {', '.join(known[:10])}" + (" ..." if len(known) > 10 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from procman.errors import ConfigurationError
-from procman.lookup import resolve
+from procman.lookup import resolve, resolve_one
 from tests.monitoring.checks.records import program
 
 PROGRAMS = [
@@ -28,6 +28,11 @@ PROGRAMS = [
         (["crop-2", "celery-beat"], ["catmaid-crop-2", "catmaid-celery-beat"]),
         (["beat", "crop"], ["catmaid-crop-1", "catmaid-crop-2", "catmaid-celery-beat"]),
         (["beat", "beat", "catmaid-celery-beat"], ["catmaid-celery-beat"]),
+        (["crop*"], ["catmaid-crop-1", "catmaid-crop-2"]),
+        (["catmaid-c*-1", "be?t"], ["catmaid-crop-1", "catmaid-celery-beat"]),
+        (["crop-[2-9]"], ["catmaid-crop-2"]),
+        (["worker.*"], ["catmaid-celery", "catmaid-crop-1", "catmaid-crop-2"]),
+        (["*"], ["catmaid-celery", "catmaid-crop-1", "catmaid-crop-2", "catmaid-celery-beat"]),
     ],
 )
 def test_name_is_an_installed_name_or_a_key_and_selects_all_instances(names: list[str], meant: list[str]) -> None:
@@ -49,3 +54,14 @@ def test_all_unknown_names_are_reported_at_once() -> None:
         "no program catmaid-celry; did you mean catmaid-celery?",
         "no program zebra; the programs are catmaid-celery, catmaid-crop-1, catmaid-crop-2, catmaid-celery-beat",
     )
+
+
+def test_pattern_that_matches_nothing_lists_the_programs() -> None:
+    with pytest.raises(ConfigurationError, match=r"^no program matches fetch\*; the programs are catmaid-celery, "):
+        resolve("catmaid", PROGRAMS, ["fetch*"])
+
+
+def test_pattern_must_mean_one_program_where_one_is_needed() -> None:
+    assert resolve_one("catmaid", PROGRAMS, "*-1").name == "catmaid-crop-1"
+    with pytest.raises(ConfigurationError, match=r"^crop\* names several programs$"):
+        resolve_one("catmaid", PROGRAMS, "crop*")

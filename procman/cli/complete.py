@@ -32,9 +32,8 @@ def generations(context: click.Context, _: click.Parameter, incomplete: str) -> 
 
 
 def _selection(context: click.Context) -> Selection:
-    # The group's function has not run.
-    given = context.find_root().params
-    return Selection(given.get("configuration"), given.get("project"))
+    # The group's function has not run; the options after the command have made a selection.
+    return context.obj or Selection.of_group(context.find_root().params)
 
 
 def _completed(find: Callable[[], Iterable[tuple[str, str]]], incomplete: str) -> list[CompletionItem]:

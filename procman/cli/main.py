@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from procman.cli import complete
+from procman.cli import options
 from procman.cli.safe_streams import standard_streams
 from procman.cli.selection import Selection
 from procman.errors import ProcmanError
@@ -19,8 +19,6 @@ from procman.suggest import nearest
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-OPTIONS_OF_GROUP = {"--config": "PATH", "--project": "NAME"}
 
 COMMANDS = {
     "init": "Inspect a Django project and write its procman.toml.",
@@ -48,6 +46,38 @@ COMMANDS = {
 }
 """Each command is the function of that name in the module of that name; the text is its line in `procman --help`."""
 
+OF_NO_PROJECT = {"init", "explain", "completion", "schema"}
+"""The commands that accept no `--config` and `--project` after them."""
+
+SYNONYMS = {
+    "apply": "install",
+    "config": "render",
+    "delete": "uninstall",
+    "deploy": "install",
+    "doctor": "check",
+    "down": "stop",
+    "exec": "run",
+    "help": "--help",
+    "kill": "stop",
+    "ls": "status",
+    "monitor": "health",
+    "ps": "status",
+    "reload": "restart",
+    "remove": "uninstall",
+    "reread": "install",
+    "rm": "uninstall",
+    "show": "status",
+    "tail": "logs",
+    "test": "check",
+    "top": "status",
+    "undo": "rollback",
+    "up": "start",
+    "update": "install",
+    "validate": "check",
+    "version": "--version",
+}
+"""Words of similar tools, and what they are here."""
+
 
 class LazyGroup(click.Group):
     """Imports a command only when it is called, so that `status` does not wait for the imports of `render`."""
@@ -62,6 +92,8 @@ class LazyGroup(click.Group):
             return None
         module = importlib.import_module(f"procman.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        if cmd_name not in OF_NO_PROJECT and not any(each.name == "configuration" for each in command.params):
+            command.params += options.project_options(expose_value=False, callback=options.select)
         return command
 
     def resolve_command(
@@ -73,8 +105,7 @@ class LazyGroup(click.Group):
             if ctx.resilient_parsing:
                 # This is completion, which must print no message; nothing follows a misspelt command.
                 return name, click.Command(name), []
-            near = next((each for each in COMMANDS if len(name) > 1 and each.startswith(name)), None)
-            near = near or nearest(name, COMMANDS)
+            near = SYNONYMS.get(name.lower()) or _nearest_command(name)
             ctx.fail(f"No such command {name!r}." + (f" Did you mean {near!r}?" if near else ""))
         return super().resolve_command(ctx, args)
 
@@ -91,6 +122,11 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+def _nearest_command(name: str) -> str | None:
+    """Return the command that begins with `name`, or else the most similar one."""
+    return next((each for each in COMMANDS if len(name) > 1 and each.startswith(name)), None) or nearest(name, COMMANDS)
+
+
 def _version(ctx: click.Context, _: click.Parameter, desired: bool) -> None:
     if desired and not ctx.resilient_parsing:
         from procman.version import VERSION
@@ -99,28 +135,23 @@ def _version(ctx: click.Context, _: click.Parameter, desired: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, params=options.project_options(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
-    "--config",
-    "configuration",
-    type=click.Path(path_type=Path),
-    help="Use this procman.toml.  [default: $PROCMAN_CONFIG, or procman.toml in the working directory or above it]",
-)
-@click.option(
-    "--project",
-    metavar="NAME",
-    shell_complete=complete.project_names,
-    help="Use the installed project NAME instead of a procman.toml.",
-)
-@click.option(
-    "--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version and exit."
+    "-V",
+    "--version",
+    is_flag=True,
+    callback=_version,
+    expose_value=False,
+    is_eager=True,
+    help="Show the version and exit.",
 )
 @click.pass_context
 def procman(ctx: click.Context, configuration: Path | None, project: str | None) -> None:
     """Keep a Django project's Celery workers and beat running, under supervisord or systemd.
 
     procman.toml describes the programs. NAME in a command is the name of a program or its key in procman.toml:
-    catmaid-celery or celery. --config and --project go before the command.
+    catmaid-celery or celery. A pattern in quotes, such as "fetch*", names several. --config and --project may also
+    follow the command.
 
     \b
     Examples:
@@ -129,7 +160,7 @@ def procman(ctx: click.Context, configuration: Path | None, project: str | None)
       procman check
       procman install
       # Check a project from any directory
-      procman --project catmaid status
+      procman status --project catmaid
     """
     if configuration and project:
         raise click.UsageError("--config and --project cannot be used together.")
@@ -143,8 +174,6 @@ def run(arguments: Sequence[str]) -> int:
         status = procman.main(args=list(arguments), prog_name="procman", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        for hint in _right_order(error, arguments):
-            click.echo(f"  {hint}", err=True)
         return error.exit_code
     except ProcmanError as error:
         _show(error)
@@ -159,22 +188,6 @@ def run(arguments: Sequence[str]) -> int:
         # The reader of the output has closed the pipe, as `head` does.
         return 1
     return status if isinstance(status, int) else 0
-
-
-def _right_order(error: click.ClickException, arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the right command line if an option of the group follows the command."""
-    name = getattr(error, "option_name", None)
-    if not isinstance(error, click.NoSuchOption) or name not in OPTIONS_OF_GROUP:
-        return
-    import shlex  # for mistakes alone
-
-    at, *others = [number for number, word in enumerate(arguments) if word.partition("=")[0] == name]
-    if others:
-        return  # one of them is before the command already
-    length = 1 if "=" in arguments[at] else 2
-    option = arguments[at : at + length] if len(arguments) >= at + length else [name, OPTIONS_OF_GROUP[name]]
-    words = [*option, *arguments[:at], *arguments[at + length :]]
-    yield printable(f"{name} goes before the command: {shlex.join(['procman', *words])}")
 
 
 def _show(error: ProcmanError) -> None:

@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 
 import click
 
+from procman.cli import complete
+from procman.cli.selection import Selection
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_SECONDS = 7 * 86_400
@@ -77,6 +80,38 @@ class PastMoment(click.ParamType):  # type: ignore[type-arg]
 def since(explanation: str) -> Callable[[F], F]:
     """Return the option `--since TIME`, whose value is in seconds since the epoch, with its help."""
     return click.option("--since", type=PastMoment(), metavar="TIME", help=explanation)
+
+
+def project_options(**more: Any) -> list[click.Parameter]:
+    """Return `--config` and `--project`, named as the fields of `Selection`; `more` are arguments for both."""
+    default = "[default: $PROCMAN_CONFIG, or procman.toml in the working directory or above it]"
+    configuration = click.Option(
+        ["--config", "configuration"],
+        type=click.Path(path_type=Path),
+        help=f"Use this procman.toml.  {default}",
+        **more,
+    )
+    project = click.Option(
+        ["--project"],
+        metavar="NAME",
+        shell_complete=complete.project_names,
+        help="Use the installed project NAME instead of a procman.toml.",
+        **more,
+    )
+    return [configuration, project]
+
+
+def select(context: click.Context, option: click.Parameter, value: Any) -> None:
+    """Add `value` of an option of `project_options` to the selection in `context`; it may be given twice."""
+    if value is None:
+        return
+    before = context.obj or Selection.of_group(context.find_root().params)
+    other = getattr(before, option.name or "")
+    if other not in (None, value):
+        raise click.UsageError(f"{option.opts[0]} is given twice: {str(other)!r} and {str(value)!r}.", context)
+    context.obj = before._replace(**{option.name or "": value})
+    if context.obj.configuration and context.obj.project:
+        raise click.UsageError("--config and --project cannot be used together.", context)
 
 
 def seconds(*names: str, kind: Seconds, explanation: str, default: float | None = None) -> Callable[[F], F]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procman.errors import ProcmanError
 
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 
 
 class Selection(NamedTuple):
-    """The group's options: a procman.toml, the name of an installed project, or neither."""
+    """The options that choose a project: a procman.toml, the name of an installed project, or neither."""
 
-    configuration: Path | None
-    project: str | None
+    configuration: Path | None = None
+    project: str | None = None
+
+    @classmethod
+    def of_group(cls, parameters: Mapping[str, Any]) -> Selection:
+        """Return the selection by the options before the command."""
+        return cls(parameters.get("configuration"), parameters.get("project"))
 
     def configured(self) -> Project:
         """Return the project that procman.toml describes, with its defaults, validated."""

@@ -66,7 +66,9 @@ def test_names_of_installed_programs_and_projects_are_completed(product: Product
         assert offered(f"procman {command} c") == ["crop", "cut"], command
     assert offered("procman restart crop c") == ["cut"]
     assert offered("procman restart catmaid-") == ["catmaid-crop", "catmaid-cut"]
-    assert offered("procman --project ") == ["catmaid"]
+    for line in ("procman --project ", "procman status --project ", "procman stop crop --project c"):
+        assert offered(line) == ["catmaid"], line
+    assert offered("procman stop --project catmaid c") == ["crop", "cut"]
     assert offered("procman rollback ") == ["2", "1"]
     assert offered("procman diff --generation ") == ["2", "1"]
     assert offered("procman explain pm30")[0] == "pm301"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.cli.main import run
+from procman.cli.main import COMMANDS, OF_NO_PROJECT, SYNONYMS, run
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -33,39 +33,65 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
     [
         ("statsu", " Did you mean 'status'?"),
         ("restrat", " Did you mean 'restart'?"),
-        ("up", ""),
+        ("help", " Did you mean '--help'?"),
+        ("version", " Did you mean '--version'?"),
+        ("ps", " Did you mean 'status'?"),
+        ("up", " Did you mean 'start'?"),
+        ("down", " Did you mean 'stop'?"),
+        ("zebra", ""),
         ("\x1b[31m", ""),
     ],
 )
-def test_misspelt_command_gets_a_suggestion(word: str, suggestion: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_misspelt_or_foreign_command_gets_a_suggestion(
+    word: str, suggestion: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run([word]) == 2
     assert capsys.readouterr().err.endswith(f"\nError: No such command {word!r}.{suggestion}\n")
 
 
+def test_words_of_other_tools_mean_a_command_or_an_option_of_the_group() -> None:
+    assert not set(SYNONYMS) & set(COMMANDS)
+    assert set(SYNONYMS.values()) <= {*COMMANDS, "--help", "--version"}
+
+
 @pytest.mark.parametrize(
-    ("words", "right"),
+    "words",
     [
-        ("check --config a.toml -v", "procman --config a.toml check -v"),
-        ("check -v --config=a.toml", "procman --config=a.toml check -v"),
-        ("hold one --reason 'a b' --project site", "procman --project site hold one --reason 'a b'"),
-        ("status --project", "procman --project NAME status"),
-        ("health --config a.toml", "procman --config a.toml health"),
+        "--config missing.toml {}",
+        "{} --config missing.toml",
+        "{} --config=missing.toml",
+        "--config missing.toml {} --config ./missing.toml",
     ],
 )
-def test_option_of_the_group_after_the_command_is_answered_with_the_right_order(
-    words: str, right: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in OF_NO_PROJECT])
+def test_project_is_chosen_before_or_after_the_command(
+    words: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(shlex.split(words)) == (3 if words.startswith("health") else 2)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    option = "--config" if "--config" in words else "--project"
-    assert shown.err.endswith(f"\n  {option} goes before the command: {right}\n")
+    monkeypatch.chdir(tmp_path)
+    name = ["celery"] if command in ("hold", "logs", "run") else []
+    assert run([*shlex.split(words.format(command)), *name]) == (3 if command == "health" else 2)
+    assert f"procman: {tmp_path}/missing.toml: no such file (named by --config)\n" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", ["status --no-such-option", "--config a.toml check --config b.toml"])
-def test_other_wrong_options_get_no_order(words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(words.split()) == 2
-    assert "goes before" not in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ("--project one {} --project two", "--project is given twice: 'one' and 'two'."),
+        ("--config a.toml {} --config b.toml", "--config is given twice: 'a.toml' and 'b.toml'."),
+        ("--config a.toml {} --project one", "--config and --project cannot be used together."),
+        ("{} --config a.toml --project one", "--config and --project cannot be used together."),
+        ("--config a.toml --project one {}", "--config and --project cannot be used together."),
+    ],
+)
+@pytest.mark.parametrize("command", ["status", "check"])
+def test_project_is_chosen_once(words: str, command: str, problem: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words.format(command).split()) == 2
+    assert capsys.readouterr().err.endswith(f"\nError: {problem}\n")
+
+
+def test_monitoring_gets_unknown_when_the_project_is_chosen_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--project", "one", "health", "--project", "two"]) == 3
+    assert "given twice" in capsys.readouterr().err
 
 
 def test_missing_working_directory_is_reported(
