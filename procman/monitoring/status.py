@@ -28,6 +28,8 @@ class ProgramStatus(NamedTuple):
     """Whether it runs; under supervisord also while STARTING, once its heartbeat shows that it works."""
     hold: Hold | None = None
     """An administrator's order not to heal it."""
+    queued: int | None = None
+    """Messages that wait in its queues, as its heartbeat reported last; None: unknown."""
 
 
 class ProjectStatus(NamedTuple):
@@ -61,19 +63,27 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     # Imports and the comparison of files go on while the process manager prepares its answer.
     from procman.monitoring.checks.quick import check_lightly, with_restarts
     from procman.monitoring.program_view import program_snapshots
+    from procman.monitoring.queued import queued
 
     found = tuple(differences(manifest))
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, time.time())
     snapshots = program_snapshots(manifest, programs, answer.result())
     results = map(with_restarts, snapshots, check_lightly(snapshots))
+    waiting = queued(snapshots, time.monotonic(), manifest.health.stale_seconds)
     return ProjectStatus(
         manifest=manifest,
         generation=installed.generation.number,
         at=time.time(),
         programs=tuple(
             ProgramStatus(
-                each.program, each.state, result, each.restart_due, each.is_started, holds.get(each.program.name)
+                each.program,
+                each.state,
+                result,
+                each.restart_due,
+                each.is_started,
+                holds.get(each.program.name),
+                waiting.get(each.program.name),
             )
             for each, result in zip(snapshots, results, strict=True)
         ),

@@ -116,6 +116,7 @@ def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
         "children": None if children is None else int(children),
         "memory_bytes": int(values["memory_bytes"]) if "memory_bytes" in values else None,
         "memory_kind": "rss" if values.get("memory_is_rss") else "pss",
+        "queued": each.queued,
         "restart_due": each.restart_due or None,
         "held": None if each.hold is None else vars(each.hold),
         "health": {
