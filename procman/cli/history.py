@@ -16,8 +16,9 @@ from procman.output import history as output
 def history(selection: Selection, as_json: bool) -> None:
     """List the generations that a rollback can restore.
 
-    A generation is one installed set of files. The list shows when each was installed and what it changed, oldest
-    first; * marks the current one. `procman diff --generation N` shows what `procman rollback N` would change.
+    A generation is one installed set of files. The list shows when each was installed, by whom and why (`install
+    --message`), and what it changed, oldest first; * marks the current one. `procman diff --generation N` shows what
+    `procman rollback N` would change.
 
     \b
     Examples:

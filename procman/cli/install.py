@@ -34,6 +34,7 @@ from procman.project import Project
     "Adopt the programs of the same names that FILE, read by the same supervisord, defines; FILE is backed up first."
 )
 @click.option("--no-check", is_flag=True, help="Install without running the checks of `procman check` first.")
+@options.message
 @options.lock_wait
 @click.pass_obj
 def install(
@@ -44,6 +45,7 @@ def install(
     at_once: int,
     replaced: tuple[Path, ...],
     no_check: bool,
+    message: str,
     lock_seconds: float,
 ) -> int:
     """Install the files and start the programs.
@@ -63,6 +65,8 @@ def install(
       procman install --dry-run
       # Install, and roll back if a program is unhealthy
       procman install --wait 120
+      # Record why, for `procman history`
+      procman install --message "$(git log -1 --format='%h %s')"
     """
     if keep_failed and wait_seconds is None:
         raise click.UsageError("--keep-failed needs --wait SECONDS: without it, nothing is rolled back.")
@@ -73,7 +77,11 @@ def install(
     if dry_run:
         return _list(project, replaced)
     with rollout_options(
-        wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by="`procman install`"
+        wait_seconds=wait_seconds,
+        at_once=at_once,
+        lock_seconds=lock_seconds,
+        completed_by="`procman install`",
+        message=message,
     ) as rollout:
         before = partial(_check, project) if not no_check else None
         report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, options=rollout)

@@ -114,6 +114,24 @@ def select(context: click.Context, option: click.Parameter, value: Any) -> None:
         raise click.UsageError("--config and --project cannot be used together.", context)
 
 
+class Message(click.ParamType):  # type: ignore[type-arg]
+    """A printable text; line breaks become spaces, so that it can be a commit message."""
+
+    name = "text"
+    longest = 500
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return `value` on one line, with secrets hidden: every user may read the history."""
+        from procman.secrets import masked
+
+        text = " ".join(str(value).split())
+        if not text.isprintable():
+            self.fail("it contains a control character.", param, ctx)
+        if len(text) > self.longest:
+            self.fail(f"it has {len(text)} characters: shorten it to at most {self.longest}.", param, ctx)
+        return masked(text)
+
+
 def seconds(*names: str, kind: Seconds, explanation: str, default: float | None = None) -> Callable[[F], F]:
     """Return an option with a number of seconds for its value."""
     return click.option(*names, type=kind, metavar="SECONDS", default=default, show_default=True, help=explanation)
@@ -131,6 +149,15 @@ wait = seconds(
     "wait_seconds",
     kind=Seconds(min_open=True),
     explanation="Wait for each program to become healthy, up to SECONDS after it starts.",
+)
+
+message = click.option(
+    "-m",
+    "--message",
+    type=Message(),
+    default="",
+    metavar="TEXT",
+    help="Reason for the change, shown by `procman history`, such as a Git commit.",
 )
 
 at_once = click.option(

@@ -17,10 +17,16 @@ from procman.output.install import as_failure
 @click.argument("number", metavar="[N]", type=options.Count(1), required=False, shell_complete=complete.generations)
 @options.wait
 @options.at_once
+@options.message
 @options.lock_wait
 @click.pass_obj
 def rollback(
-    selection: Selection, number: int | None, wait_seconds: float | None, at_once: int, lock_seconds: float
+    selection: Selection,
+    number: int | None,
+    wait_seconds: float | None,
+    at_once: int,
+    message: str,
+    lock_seconds: float,
 ) -> int:
     """Roll back to an earlier generation.
 
@@ -41,7 +47,7 @@ def rollback(
     installed = selection.installed(formerly=number is not None)
     same = "The same command" if number is not None else "`procman rollback N`, with N from `procman history`,"
     with rollout_options(
-        wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by=same
+        wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by=same, message=message
     ) as rollout:
         chosen, report = command.rollback(installed, number, rollout)
     now, manifest = report.plan.generation.number, report.plan.generation.manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,24 +11,32 @@ import click
 
 from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.deploy.rollout import Failure, Reporter, RolloutOptions
+from procman.install.state.authorship import Authorship
 from procman.model import InstalledProgram
+from procman.monitoring.hold import invoking_user
 from procman.output.install import failure_lines
 from procman.output.terminal import Progress, printable
 
 
 @contextmanager
 def rollout_options(
-    *, wait_seconds: float | None = None, at_once: int = 1, lock_seconds: float, completed_by: str = ""
+    *,
+    wait_seconds: float | None = None,
+    at_once: int = 1,
+    lock_seconds: float,
+    completed_by: str = "",
+    message: str = "",
 ) -> Iterator[RolloutOptions]:
     """Yield the options of a rollout that reports each step to stdout, and failures and progress to stderr.
 
     From then on, output that cannot be written does not end the command. `completed_by` is the command that an
-    interrupted one names as the way to complete it.
+    interrupted one names as the way to complete it, `message` the reason that the caller gave.
     """
     ignore_lost_output()
     progress = Progress()
     try:
-        yield RolloutOptions(_reporter(progress), wait_seconds, at_once, lock_seconds)
+        made = Authorship(invoking_user(os.environ), message)
+        yield RolloutOptions(_reporter(progress), wait_seconds, at_once, lock_seconds, made)
     except KeyboardInterrupt as error:
         left = f"{completed_by} completes it; `procman status` shows the steps that are left."
         raise KeyboardInterrupt(*([left] if completed_by else error.args)) from None

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.install.safe_fs.tree import Tree
+from procman.install.state.authorship import Authorship
 from procman.install.state.generations import (
     Generation,
     current_generation,
     generation_numbers,
     made_at,
+    made_by,
     read_generation,
 )
 from procman.install.state.manifest import Manifest
@@ -26,6 +28,7 @@ class Entry:
     generation: Generation
     at: float
     """When it was created, in seconds since the epoch."""
+    made: Authorship
     is_current: bool
     changes: tuple[str, ...] | None
     """In plain words; None for the oldest kept generation, which has nothing to compare with."""
@@ -41,7 +44,8 @@ def history(installed: Installed) -> list[Entry]:
         for number in generation_numbers(tree, state):
             generation = current if current and current.number == number else read_generation(tree, state, number)
             changes = tuple(_changes(before, generation.manifest)) if before else None
-            entries.append(Entry(generation, made_at(state, number), generation is current, changes))
+            made = made_by(tree, state, number)
+            entries.append(Entry(generation, made_at(state, number), made, generation is current, changes))
             before = generation.manifest
     return entries
 

@@ -120,7 +120,7 @@ def _undone(tree: Tree, prepared: Prepared, options: RolloutOptions, error: Proc
     try:
         installation = read_installation(tree, current.manifest.directories)
         back = prepare_generation(tree, installation, current.number, prepared.desired_states)
-        apply(tree, replace(back.plan, activations=()), back.configuration)
+        apply(tree, replace(back.plan, activations=()), back.configuration, _because(options, error.message).made)
         come_back(current.manifest, current.manifest.programs, prepared.desired_states, options)
     except ProcmanError as another:
         hint = f"{error.hint}\nRolling back failed too: {another.message}\n{another.hint}"
@@ -134,6 +134,7 @@ def _bring_back(
     """Roll back, or remove, an install that failed (R4); a ProcmanError becomes part of the report."""
     failed = ", ".join(failure.program.name for failure in outcome.failures)
     before = prepared.plan.before
+    options = _because(options, f"{failed} failed in generation {prepared.plan.generation.number}")
     try:
         if before is None:
             options.reporter.announce(
@@ -144,6 +145,11 @@ def _bring_back(
         return _generation_before(tree, project, before, prepared, outcome, options)
     except ProcmanError as error:
         return BroughtBack(before=before, error=f"{error.message}\n{error.hint}".strip())
+
+
+def _because(options: RolloutOptions, message: str) -> RolloutOptions:
+    """Return `options` for what procman does by itself for the reason `message`."""
+    return replace(options, made=replace(options.made, message=message))
 
 
 def _generation_before(

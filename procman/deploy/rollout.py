@@ -21,6 +21,7 @@ from procman.errors import ProcmanError
 from procman.install.plan.apply import apply
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
+from procman.install.state.authorship import UNKNOWN, Authorship
 from procman.install.state.manifest import Manifest
 from procman.model import Action, Activation, InstalledProgram
 from procman.secrets import known_secrets
@@ -71,6 +72,8 @@ class RolloutOptions:
     """How many programs may be down at the same time."""
     lock_seconds: float = 60.0
     """How long to wait for another procman command that holds the lock."""
+    made: Authorship = UNKNOWN
+    """Who rolls out, and why; recorded with the generation."""
 
 
 @dataclass
@@ -97,7 +100,7 @@ def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Out
     With `options.wait_seconds`, all other programs of the project must be healthy at the end, too.
     """
     plan = prepared.plan
-    apply(tree, plan, prepared.configuration)
+    apply(tree, plan, prepared.configuration, options.made)
     outcome = activate(tree, plan.generation.manifest, options)
     if options.wait_seconds is not None and not outcome.failures:
         manifest = plan.generation.manifest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -14,13 +15,16 @@ from procman.output.terminal import coloured, table
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
+LONGEST_MESSAGE = 50
+"""Characters of a message that the table shows."""
+
 MOST_CHANGES = 4
 """Changes that a line of the table shows; the JSON document has them all."""
 
 
 def as_text(entries: Sequence[Entry], stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield the lines of the table, oldest first; the current generation has an asterisk."""
-    header = ["", "GENERATION", "MADE", "BACKEND", "PROCMAN", "CHANGED"]
+    header = ["", "GENERATION", "MADE", "BY", "BACKEND", "PROCMAN", "MESSAGE", "CHANGED"]
     lines = table(header, [_row(entry) for entry in entries], right=["GENERATION"])
     yield coloured(lines[0], "bold", stream)
     yield from lines[1:]
@@ -37,8 +41,10 @@ def _row(entry: Entry) -> list[str]:
         "*" if entry.is_current else "",
         str(entry.generation.number),
         time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.at)),
+        entry.made.by or "-",
         manifest.backend.value,
         manifest.procman,
+        textwrap.shorten(entry.made.message, LONGEST_MESSAGE, placeholder=" ...") or "-",
         _changed(entry),
     ]
 
@@ -59,6 +65,8 @@ def _generation(entry: Entry) -> dict[str, object]:
     return {
         "number": entry.generation.number,
         "at": entry.at,
+        "by": entry.made.by or None,
+        "message": entry.made.message or None,
         "current": entry.is_current,
         "backend": manifest.backend.value,
         "procman": manifest.procman,

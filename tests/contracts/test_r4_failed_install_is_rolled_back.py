@@ -63,7 +63,8 @@ def test_worker_that_dies_after_its_start_is_rolled_back_and_the_end_of_its_log_
 
 def test_first_failure_ends_the_install_and_programs_not_reached_stay_untouched(product: Product) -> None:
     product.configure(sleeping(a=1000, b=1000, c=1000, d=1000))
-    product.procman("install", *PATIENT)
+    product.environment["SUDO_USER"] = "deploy"
+    product.procman("install", *PATIENT, "--message", "3f2a9c1 Sleep\n\nwith redis://:abc@localhost")
     before = pids(product)
     product.configure(sleeping(a=2000, b=0, c=2000, e=2000))
     failed = product.procman("install", *IMPATIENT, check=False)
@@ -83,15 +84,26 @@ def test_first_failure_ends_the_install_and_programs_not_reached_stay_untouched(
     after = pids(product)
     assert after["c"] == before["c"]
     assert [each["brought_back"] for each in generations(product)] == [None, None, 1]
+    assert [(each["by"], each["message"]) for each in generations(product)] == [
+        ("deploy", "3f2a9c1 Sleep with redis://:***@localhost"),
+        ("deploy", None),
+        ("deploy", "catmaid-b failed in generation 2"),
+    ]
     shown = product.procman("history").stdout.splitlines()
+    assert "  deploy  supervisor " in shown[1]
+    assert "  3f2a9c1 Sleep with redis://:***@localhost  oldest" in shown[1]
+    assert re.search(r"  -  +\+ catmaid-e", shown[2])
     assert [line[:14].split() for line in shown] == [["GENERATION"], ["1"], ["2"], ["*", "3"]]
     assert shown[2].endswith("+ catmaid-e, - catmaid-d, ~ catmaid-a, ~ catmaid-b, and 1 more")
     assert "rolled back to generation 1; " in shown[3]
 
     # A second rollback continues from there, and never returns to a generation that was rolled back.
+    (product.directory / "s/procman/catmaid/generations/1/made.json").unlink()
     product.configure(sleeping(a=3000, b=1000, c=1000, d=1000))
     product.procman("install", *PATIENT)
-    rolled_back = product.procman("rollback", *PATIENT)
+    rolled_back = product.procman("rollback", *PATIENT, "-m", "too long")
+    assert [each["by"] for each in generations(product)] == [None, *["deploy"] * 4]
+    assert generations(product)[-1]["message"] == "too long"
     assert rolled_back.stdout.splitlines()[:2] == [
         "catmaid-a: restarted",
         "catmaid: 1 file updated; rolled back to generation 3 (generation 5)",

@@ -9,12 +9,15 @@ from procman.install.plan.plan import Plan
 from procman.install.safe_fs.file_info import PathError, identify
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import backups, generations, scope_directories
+from procman.install.state.authorship import UNKNOWN, Authorship
 from procman.install.state.manifest import Pending, digest
 from procman.project import ChangeKind
 
 
-def apply(tree: Tree, plan: Plan, configuration: bytes) -> None:
+def apply(tree: Tree, plan: Plan, configuration: bytes, made: Authorship = UNKNOWN) -> None:
     """Write `plan` to disk; `configuration` is the content of procman.toml. The installation lock must be held.
+
+    `made` is recorded with a new generation.
 
     The caller then carries out `plan.activations` in order and records each (`generations.mark_done`). A plan with
     nothing to do writes nothing. Raises ProcmanError; after that, as after a kill, planning and applying again
@@ -29,7 +32,7 @@ def apply(tree: Tree, plan: Plan, configuration: bytes) -> None:
         stored = {file.digest for file in manifest.files}
         contents = {digest(content): content for change in plan.changes if (content := change.new_content) is not None}
         kept = [content for name, content in contents.items() if name in stored]
-        generations.write_generation(tree, state, plan.generation, kept, configuration)
+        generations.write_generation(tree, state, plan.generation, kept, configuration, made)
     unfinished = tuple(sorted({*plan.unfinished, number}))
     pending = Pending(number, unfinished, plan.activations, plan.before, plan.sections)
     generations.write_pending(tree, state, pending)

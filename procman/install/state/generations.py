@@ -11,6 +11,7 @@ from typing import NamedTuple
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree, finished_name, temporary_name
 from procman.install.state import json_records, scope_directories
+from procman.install.state.authorship import UNKNOWN, Authorship, read_authorship, write_authorship
 from procman.install.state.manifest import Manifest, Pending, ReplacedFile, digest
 from procman.model import Activation, Directories
 
@@ -148,8 +149,18 @@ def read_configuration(tree: Tree, state: Path, number: int) -> bytes:
     return content
 
 
+def made_by(tree: Tree, state: Path, number: int) -> Authorship:
+    """Return who made a generation, and why."""
+    return read_authorship(tree, _directory(state, number))
+
+
 def write_generation(
-    tree: Tree, state: Path, generation: Generation, contents: Collection[bytes], configuration: bytes
+    tree: Tree,
+    state: Path,
+    generation: Generation,
+    contents: Collection[bytes],
+    configuration: bytes,
+    made: Authorship = UNKNOWN,
 ) -> None:
     """Write a complete generation to disk under its number; `contents` are those of its files, in any order."""
     mode = generation.manifest.directory_mode
@@ -161,6 +172,7 @@ def write_generation(
     for content in contents:
         tree.write(building / "files" / digest(content), content, 0o600)
     tree.write(building / "procman.toml", configuration, 0o600)
+    write_authorship(tree, building, made)
     tree.write(building / "manifest.json", json_records.to_bytes(generation.manifest), 0o644)
     tree.sync()
     tree.rename(building, _directory(state, generation.number))
