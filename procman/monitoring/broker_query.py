@@ -28,7 +28,16 @@ def ask_broker(installed: Installed) -> BrokerFacts:
     launch = launch_of(project, _program_of_app(project))
     environment = {name: value for name, value in launch.environment.items() if not name.startswith("PROCMAN_")}
     python = project.virtualenv / "bin" / "python"
-    place = Place(python, environment, launch.directory, launch.user, launch.group, _environment_file(launch))
+    place = Place(
+        python,
+        environment,
+        launch.directory,
+        launch.user,
+        launch.group,
+        _environment_file(launch),
+        launch.environment_file,
+        project.configuration_file,
+    )
     return ask(place, project.app, queues=_queues(project), management_url=project.health.management_url)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from procman.model import Kind, Level, Result, Scope
 from procman.preflight.inputs import AppAnswer, PreflightFacts
-from procman.probes.broker import TROUBLES, BrokerFacts
+from procman.probes.broker import BrokerFacts, is_here
+from procman.probes.broker_remedies import TROUBLES
 
 IN_ONE_PROCESS = ("memory", "in-memory", "kombu.transport.memory")
 FOR_DEVELOPMENT = ("filesystem", "kombu.transport.filesystem")
@@ -53,7 +53,7 @@ def credentials_are_own(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM723."""
     for each in preflight.asked:
         broker = each.broker
-        if broker and broker.default_credentials and not is_local(broker.host):
+        if broker and broker.default_credentials and not is_here(broker.host):
             detail = f"{broker.url} uses RabbitMQ's default account guest on another host"
             hint = "Create an account for this project: rabbitmqctl add_user, set_permissions; then delete_user guest."
             yield Result("PM723", each.name, Level.WARNING, detail, hint)
@@ -104,16 +104,6 @@ def every_queue_is_consumed(preflight: PreflightFacts) -> Iterator[Result]:
 def _consumed(program: str, each: AppAnswer | None) -> tuple[str, ...] | None:
     judged = each.judged.get(program) if each else None
     return judged.queues if judged else None
-
-
-def is_local(host: str) -> bool:
-    """Return whether `host` is this host."""
-    if host in ("", "localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_amqp(each: AppAnswer) -> bool:

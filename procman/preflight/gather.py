@@ -111,7 +111,16 @@ def _ask_all(
     futures: list[tuple[tuple[Program, ...], Future[AppFacts], Future[BrokerFacts]]] = []
     for programs in _alike(project, launches):
         launch = launches[programs[0].name]
-        where = Where(_python(project), launch.environment, launch.directory, launch.user, launch.group, secrets)
+        where = Where(
+            _python(project),
+            launch.environment,
+            launch.directory,
+            launch.user,
+            launch.group,
+            secrets,
+            launch.environment_file,
+            project.configuration_file,
+        )
         commands = {each.name: launches[each.name].argv[2 if each.launcher else 1 :] for each in programs}
         app = pool.submit(app_facts.ask, where, project.app, commands=commands, timeout=timeout)
         url = project.health.management_url

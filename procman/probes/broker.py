@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from procman.probes import broker_script
+from procman.probes import broker_origin_script, broker_script
+from procman.probes.broker_remedies import remedy_for
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked
 
 TIMEOUT_SECONDS = 15.0
 KILLED_AFTER_SECONDS = 3.0
 """How much later the whole probe is killed if it has not exited by itself."""
-
-TROUBLES = {
-    "refused": "nothing listens there",
-    "dns": "the host name cannot be resolved",
-    "password": "it rejects the user or password",
-    "vhost": "the virtual host does not exist, or this user has no access to it",
-    "timeout": "it does not answer in time",
-    "unreachable": "no route to its host",
-    "closed": "it closed the connection: the server there is probably not this kind of broker",
-    "tls": "the TLS connection failed",
-    "module": "its client library is missing",
-    "settings": "its URL is invalid",
-    "transport": "kombu has no transport of this name",
-}
-"""What is wrong with the broker, by the kind of trouble; other kinds need its own message."""
-
-REMEDIES = {
-    "refused": "Start the broker, or correct the host and port in the app's broker URL.",
-    "dns": "Correct the host name in the app's broker URL, or name resolution on this host: getent hosts NAME",
-    "password": "Correct user and password in the app's broker URL; `rabbitmqctl list_users` lists the users.",
-    "vhost": "Correct the virtual host in the app's broker URL, or: rabbitmqctl add_vhost, rabbitmqctl set_permissions",
-    "timeout": "Check whether the broker is running, and the firewalls between this host and the broker.",
-    "unreachable": "Check the network between this host and the broker.",
-    "closed": "Correct the port in the app's broker URL; the server there is probably not this kind of broker.",
-    "tls": "Check the certificates and the TLS options in the app's broker settings.",
-    "module": "Install the broker's client library in the virtualenv.",
-    "settings": "Correct the app's broker URL; percent-encode the special characters of its password.",
-    "transport": "Correct the transport before :// in the app's broker URL: amqp, redis, sqs...",
-    "import": "Load the app by hand, as its user: procman run",
-    "other": "Read the program's log: procman logs",
-}
-"""How to fix each kind of trouble."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +36,7 @@ class BrokerFacts:
     reachable: bool | None
     """None: unknown, because the app could not be loaded in time."""
     trouble: str
-    """A key of REMEDIES, or empty."""
+    """A key of `broker_remedies.REMEDIES`, or empty."""
     detail: str
     """The message of the server or the operating system."""
     url: str = ""
@@ -82,11 +53,13 @@ class BrokerFacts:
     """The alarms that RabbitMQ's management interface lists: `memory on rabbit@host`; None: not asked, or no answer."""
     management_problem: str = ""
     """Why the management interface did not answer."""
+    origin: str = ""
+    """Where its URL is set, such as `CELERY_BROKER_URL in /etc/shop/celery.env`; empty: unknown."""
 
     @property
     def remedy(self) -> str:
         """Return how to fix the trouble; empty if there is none."""
-        return REMEDIES.get(self.trouble, REMEDIES["other"]) if self.trouble else ""
+        return remedy_for(self.trouble, self.transport, self.origin, is_here=is_here(self.host))
 
 
 def ask_broker(
@@ -103,15 +76,26 @@ def ask_broker(
     default. Raises what `ask_project` raises; a refused connection is a result, not an error.
     """
     asked = json.dumps({"queues": list(queues), "management": management_url, "seconds": timeout})
-    source = Path(broker_script.__file__)
+    source = [Path(str(module.__file__)) for module in (broker_origin_script, broker_script)]
     answer = ask_project(place, app, source, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
     try:
-        return _facts(answer, place.secrets)
+        return _facts(answer, place)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AppError(f"{app}: the answer about the broker is invalid: {error!r}") from None
 
 
-def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> BrokerFacts:
+def is_here(host: str) -> bool:
+    """Return whether `host`, a name or an address, is certainly this host."""
+    if host in ("", "localhost", socket.gethostname()) or host.startswith("/"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _facts(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
+    secrets = place.secrets
     management: Mapping[str, Any] | None = answer.get("management")
     reachable = answer["reachable"]
     return BrokerFacts(
@@ -127,7 +111,19 @@ def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> BrokerFacts:
         seconds=float(answer["seconds"]),
         alarms=tuple(map(str, management["alarms"])) if management and not management["problem"] else None,
         management_problem=secrets.masked(str(management["problem"])) if management else "",
+        origin=_origin(answer.get("origin") or {}, place),
     )
+
+
+def _origin(found: Mapping[str, Any], place: Place) -> str:
+    """Return where the broker's URL is set, in a form that an administrator can open."""
+    variable = found.get("variable")
+    if variable is not None:
+        return place.origin_of(str(variable))
+    if not found.get("file"):
+        return ""
+    line = f":{int(found['line'])}" if found.get("line") else ""
+    return f"{found['setting']} in {found['file']}{line}"
 
 
 def _queue(found: Mapping[str, Any]) -> QueueFacts:

@@ -1,6 +1,7 @@
 """Connect to the broker of a Celery app as a worker would, count the messages in its queues, and answer with JSON.
 
-procman passes this text to the project's own Python on stdin, as it does with app_script.py:
+procman passes this text to the project's own Python on stdin, after broker_origin_script.py, as it does with
+app_script.py:
 
     VIRTUALENV/bin/python - APP JSON
 
@@ -26,6 +27,10 @@ import time
 import urllib.error
 import urllib.request
 from typing import Any, Dict, Iterator, List, Optional
+
+if __name__ == "procman.probes.broker_script":
+    # As a probe, this text comes after that of broker_origin_script.py.
+    from procman.probes.broker_origin_script import broker_origin
 
 FORMAT = 1
 MARKER = "procman-probe:"
@@ -75,6 +80,8 @@ def _ask(app_name: str, asked: Dict[str, Any], found: Dict[str, Any], secrets: L
     app.finalize()
     names = asked["queues"] or sorted(app.amqp.queues.consume_from)
     found["stage"] = "connecting"
+    # First: without its client library, kombu cannot even describe the broker.
+    found["origin"] = broker_origin(app)
     connection = app.connection_for_read(connect_timeout=CONNECT_SECONDS)
     secrets.extend(_passwords(connection))
     found.update(_about(connection))
@@ -143,7 +150,7 @@ def _close(channel: Any) -> None:
 
 
 def trouble(error: BaseException) -> str:
-    """Return the kind of an error, a key of `REMEDIES` in broker.py: timeout, dns, refused, password... or other."""
+    """Return the kind of an error, a key of `TROUBLES` in broker_remedies.py, such as timeout, or other."""
     for each in _chain(error):
         kind = _kind(each)
         if kind:

@@ -33,6 +33,17 @@ class Place:
     group: str | None
     private: Mapping[str, str] = field(default_factory=dict)
     """The variables of the environment file, which the process gets too."""
+    environment_file: Path | None = None
+    """For messages only, as `configuration_file`, the procman.toml that has the variables of `environment`."""
+    configuration_file: Path | None = None
+
+    def origin_of(self, variable: str) -> str:
+        """Return the name of `variable` and the file that sets it, if that is known."""
+        if variable in self.private and self.environment_file:
+            return f"{variable} in {self.environment_file}"
+        if variable in self.environment and self.configuration_file:
+            return f"{variable} in [environment] of {self.configuration_file}"
+        return f"the variable {variable}"
 
     @property
     def secrets(self) -> KnownSecrets:

@@ -43,7 +43,7 @@ def check_reachable(running: ProjectSnapshot) -> Iterator[Result]:
 
 def _reached(facts: BrokerFacts) -> Result:
     # Here, so that health without a probe does not load it.
-    from procman.probes.broker import TROUBLES
+    from procman.probes.broker_remedies import TROUBLES
 
     if facts.reachable is None:
         return Result("PM501", None, Level.UNKNOWN, f"cannot query the broker: {facts.detail}", facts.remedy)
@@ -86,26 +86,14 @@ def check_default_credentials(running: ProjectSnapshot) -> Iterator[Result]:
     facts = running.broker
     if not facts or facts.transport != "amqp":
         return
+    from procman.probes.broker import is_here
+
     if not facts.default_credentials or is_here(facts.host):
         yield Result("PM503", None, Level.OK, "")
         return
     detail = f"the app connects to {facts.host} with RabbitMQ's default account, guest with the password guest"
     hint = "rabbitmqctl add_user NAME; then use that account in the app's broker URL"
     yield Result("PM503", None, Level.WARNING, detail, hint)
-
-
-def is_here(host: str) -> bool:
-    """Return whether `host`, a name or an address, is certainly this host."""
-    # Imported when needed, which is only after a query of the broker.
-    import ipaddress
-    import socket
-
-    if host in ("", "localhost", socket.gethostname()) or host.startswith("/"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_alarms(running: ProjectSnapshot) -> Iterator[Result]:

@@ -13,9 +13,8 @@ from procman.monitoring.checks.broker import (
     check_default_credentials,
     check_queues,
     check_reachable,
-    is_here,
 )
-from procman.probes.broker import REMEDIES, BrokerFacts, QueueFacts
+from procman.probes.broker import BrokerFacts, QueueFacts, is_here
 from tests.monitoring.checks.records import heartbeat, reported, running, snapshot
 
 URL = "amqp://me:***@broker.example//"
@@ -58,7 +57,7 @@ def facts(**changed: Any) -> BrokerFacts:
 def test_result_of_the_probe_is_reported(found: BrokerFacts, level: Level, detail: str) -> None:
     [result] = check_reachable(running(broker=found))
     assert (result.level, result.detail, result.program) == (level, detail, None)
-    assert result.hint == (REMEDIES[found.trouble] if level else "")
+    assert result.hint == (found.remedy if level else "")
 
 
 def test_failed_query_is_unknown() -> None:
