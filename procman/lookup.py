@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from procman.backends import backend_named
 from procman.config.directories import directories_for
-from procman.config.find_file import find
+from procman.config.find_file import Located, find, locate, usable
 from procman.config.peek_identity import read_identity
 from procman.config.trust import require_trust, require_trusted_way
 from procman.errors import ConfigurationError, ProcmanError
+from procman.install.plan.drift import is_as_installed
 from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import Generation, current_generation, read_installation, read_pending
@@ -41,6 +44,8 @@ class Installed(NamedTuple):
 
     generation: Generation
     pending: Pending | None
+    file_problem: str = ""
+    """Why its procman.toml could not be used to find it, or is invalid; empty if it is not."""
 
     @property
     def manifest(self) -> Manifest:
@@ -84,20 +89,72 @@ def _trust_what_root_uses(project: Project, environment: Mapping[str, str]) -> N
         require_trusted_way(file, environment)
 
 
-def installed(chosen: Chosen, *, formerly: bool = False) -> Installed:
+def installed(chosen: Chosen, *, formerly: bool = False, acts: bool = False) -> Installed:
     """Return the installed project that `--project` or the procman.toml found names, or else the only one.
 
-    With `formerly`, a procman.toml may also name an uninstalled project that still has files to purge.
+    A procman.toml that is missing, invalid or not root's to use means the project that was installed from it, and
+    `file_problem` describes it (S3: the file decides nothing). If no project was, and the caller only shows (not
+    `acts`), a file that was found, not named, means the only installed project. With `formerly`, a procman.toml may
+    also name an uninstalled project that still has files to purge.
     """
-    path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
-    if path:
+    located = None if chosen.name else locate(chosen.configuration, chosen.environment, chosen.directory)
+    if located is None:
+        return _only_one(chosen)
+    try:
+        path = usable(located, chosen.environment)
         name, scope = read_identity(path)
-        directories = directories_for(name, scope, chosen.environment)
-        found = _read(directories, formerly=formerly)
-        if found is None:
-            raise ProcmanError(f"{name} is not installed ({path})", hint="procman install")
-        return found
-    return _only_one(chosen)
+    except ConfigurationError as error:
+        return _despite(error, located, chosen, acts=acts)
+    found = _read(directories_for(name, scope, chosen.environment), formerly=formerly)
+    if found is None:
+        raise ProcmanError(f"{name} is not installed ({path})", hint="procman install")
+    return found._replace(file_problem=_problem_in(path, found.manifest, chosen.environment))
+
+
+def _despite(error: ConfigurationError, located: Located, chosen: Chosen, *, acts: bool) -> Installed:
+    """Return the project that was installed from the unusable procman.toml `located`; raise `error` if none was."""
+    every = _every_installed(chosen.environment)
+    found = [each for each in every if each.manifest.configuration_file == located.path]
+    if not found and not acts and not located.why:
+        found = every
+    if len(found) != 1:
+        names = ", ".join(each.manifest.project for each in every)
+        if names:
+            error.hint = (
+                f"{error.hint}\nTo use an installed project without the file: --project NAME ({names})".lstrip()
+            )
+        raise error
+    return found[0]._replace(file_problem=_in_short(error))
+
+
+def _problem_in(path: Path, manifest: Manifest, environment: Mapping[str, str]) -> str:
+    """Return why the procman.toml `path` is invalid; the one that was installed is not."""
+    try:
+        if path == manifest.configuration_file and is_as_installed(manifest, path.read_bytes()):
+            return ""
+        # Imported only for a changed file: `status` should not wait for the import of the loader.
+        from procman.config.load import load
+
+        load(path, environment)
+    except ConfigurationError as error:
+        return _in_short(error)
+    except OSError:
+        pass  # replaced just now
+    return ""
+
+
+def _in_short(error: ConfigurationError) -> str:
+    first, more = error.problems[0].rstrip("."), len(error.problems) - 1
+    return f"{first} (and {more} more)" if more else first
+
+
+def _every_installed(environment: Mapping[str, str]) -> list[Installed]:
+    """Return the installed projects whose record can be read."""
+    found = []
+    for _, directories in installed_anywhere(environment):
+        with suppress(ProcmanError):
+            found += [each for each in [_read(directories)] if each]
+    return found
 
 
 def installed_at(state: Path) -> Installed | None:
@@ -114,6 +171,8 @@ def _only_one(chosen: Chosen) -> Installed:
         found = _read(matching[0][1])
         if found:
             return found
+    if not chosen.name and (lost := _of_missing_file(chosen)):
+        return lost
     names = ", ".join(sorted({name for name, _ in places}))
     if chosen.name and not matching:
         known = f"; installed: {names}" if names else ", and neither is any other"
@@ -124,6 +183,17 @@ def _only_one(chosen: Chosen) -> Installed:
             hint="`procman init` writes one; --config PATH names an existing one.",
         )
     raise ConfigurationError([f"several projects are installed: {names}"], hint="Choose one with --project NAME.")
+
+
+def _of_missing_file(chosen: Chosen) -> Installed | None:
+    """Return the project whose procman.toml was in the working directory, or the nearest one above, and is gone."""
+    above = (chosen.directory, *chosen.directory.parents)
+    every = [each for each in _every_installed(chosen.environment) if each.manifest.configuration_file.parent in above]
+    nearest = max((len(each.manifest.configuration_file.parts) for each in every), default=0)
+    found = [each for each in every if len(each.manifest.configuration_file.parts) == nearest]
+    if len(found) != 1 or os.path.lexists(found[0].manifest.configuration_file):
+        return None
+    return found[0]._replace(file_problem=f"{found[0].manifest.configuration_file}: no such file")
 
 
 def installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Directories]]:

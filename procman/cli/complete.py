@@ -51,13 +51,13 @@ def _completed(find: Callable[[], Iterable[tuple[str, str]]], incomplete: str) -
 def _programs(selection: Selection, used: set[str]) -> Iterator[tuple[str, str]]:
     from procman.lookup import short_name
 
-    programs = selection.installed().manifest.programs
+    programs = selection.look_up().manifest.programs
     names = {short_name(each): each.name for each in reversed(programs)}
     return ((short, name) for short, name in reversed(names.items()) if short not in used)
 
 
 def _installed_programs(selection: Selection, used: set[str]) -> Iterator[tuple[str, str]]:
-    programs = selection.installed().manifest.programs
+    programs = selection.look_up().manifest.programs
     return ((each.name, f"[{each.key}]") for each in programs if each.name not in used)
 
 
@@ -74,7 +74,7 @@ def _generations(selection: Selection) -> Iterator[tuple[str, str]]:
     from procman.install.state.generations import generation_numbers, made_at
     from procman.output.terminal import moment
 
-    state = selection.installed(formerly=True).manifest.directories.state
+    state = selection.look_up(formerly=True).manifest.directories.state
     with Tree() as tree:
         numbers = generation_numbers(tree, state)
     return ((str(number), moment(made_at(state, number))) for number in reversed(numbers))

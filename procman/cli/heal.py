@@ -35,7 +35,7 @@ def heal(selection: Selection, listen: bool, state: Path | None) -> None:
       procman heal
     """
     ignore_lost_output()
-    place = state or selection.installed().manifest.directories.state
+    place = state or selection.installed(acts=True).manifest.directories.state
     if listen:
         heal_listener.listen(place)
     else:

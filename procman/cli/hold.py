@@ -39,6 +39,6 @@ def hold(selection: Selection, names: tuple[str, ...], span: str | None, reason:
     """
     ignore_lost_output()
     seconds = command.seconds_of(span) if span is not None else None
-    for held in command.hold(selection.installed(), names, seconds, reason, os.environ):
+    for held in command.hold(selection.installed(acts=True), names, seconds, reason, os.environ):
         end = "released" if held.until is None else moment(held.until)
         click.echo(f"{held.program}: held until {end}")

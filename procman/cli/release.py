@@ -26,6 +26,6 @@ def release(selection: Selection, names: tuple[str, ...]) -> None:
       procman release celery
     """
     ignore_lost_output()
-    for program, was_held in command.release(selection.installed(), names, os.environ):
+    for program, was_held in command.release(selection.installed(acts=True), names, os.environ):
         if was_held or names:
             click.echo(f"{program.name}: {'released' if was_held else 'was not held'}")

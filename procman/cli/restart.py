@@ -40,7 +40,7 @@ def restart(
     """
     failed = 0
     with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
-        for program, unhealthy in start_stop.restart(selection.installed(), names, rollout):
+        for program, unhealthy in start_stop.restart(selection.installed(acts=True), names, rollout):
             if unhealthy:
                 rollout.reporter.announce(
                     f"{program.name}: not healthy {wait_seconds:g} s after it was started: {unhealthy.result.detail}"

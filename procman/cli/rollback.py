@@ -44,7 +44,7 @@ def rollback(
       # Roll back to generation 3
       procman rollback 3
     """
-    installed = selection.installed(formerly=number is not None)
+    installed = selection.installed(formerly=number is not None, acts=True)
     same = "The same command" if number is not None else "`procman rollback N`, with N from `procman history`,"
     with rollout_options(
         wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds, completed_by=same, message=message

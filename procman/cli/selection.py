@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import click
+
 from procman.errors import ProcmanError
+from procman.output.terminal import printable
 
 if TYPE_CHECKING:
     from procman.lookup import Chosen, Installed
@@ -32,14 +35,24 @@ class Selection(NamedTuple):
 
         return configured(self._chosen())
 
-    def installed(self, *, formerly: bool = False) -> Installed:
-        """Return the project as it was installed, even if procman.toml has changed.
+    def installed(self, *, formerly: bool = False, acts: bool = False) -> Installed:
+        """Return the project as it was installed, even if procman.toml has changed; report a file that is unusable.
 
-        With `formerly`, a project that was uninstalled counts, too, if it left something behind.
+        With `formerly`, a project that was uninstalled counts, too, if it left something behind. A command that `acts`
+        on the programs takes no project that the file does not name for certain.
         """
+        found = self.look_up(formerly=formerly, acts=acts)
+        if found.file_problem:
+            number, project = found.generation.number, found.manifest.project
+            text = f"procman: {found.file_problem}; using the installed generation {number} of {project}"
+            click.echo(printable(text), err=True)
+        return found
+
+    def look_up(self, *, formerly: bool = False, acts: bool = False) -> Installed:
+        """Return the same without printing anything."""
         from procman.lookup import installed
 
-        return installed(self._chosen(), formerly=formerly)
+        return installed(self._chosen(), formerly=formerly, acts=acts)
 
     @property
     def command_line(self) -> str:

@@ -30,5 +30,5 @@ def stop(selection: Selection, names: tuple[str, ...]) -> None:
     """
     ignore_lost_output()
     with Progress() as progress:
-        programs = start_stop.stop(selection.installed(), names, progress)
+        programs = start_stop.stop(selection.installed(acts=True), names, progress)
     echo_lines(f"{program.name}: stopped" for program in programs)

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError
@@ -14,29 +15,49 @@ NAME = "procman.toml"
 VARIABLE = "PROCMAN_CONFIG"
 
 
-def find(explicit: Path | None, environment: Mapping[str, str], directory: Path) -> Path | None:
-    """Return the absolute path of the procman.toml to use; None if none is named and none found.
+class Located(NamedTuple):
+    """The place of a procman.toml, which may be missing or unusable."""
+
+    path: Path
+    """Absolute."""
+    why: str
+    """How it was named; empty if it was found."""
+
+
+def locate(explicit: Path | None, environment: Mapping[str, str], directory: Path) -> Located | None:
+    """Return which procman.toml to use; None if none is named and none found.
 
     `explicit` is `--config`; it and `PROCMAN_CONFIG` in `environment` may be relative to `directory`, an absolute path.
-    Raises ConfigurationError if the file is missing or cannot be read and, for root, if other users can modify it (S3).
     """
     named = environment.get(VARIABLE, "")
     if explicit is not None:
-        return _usable(directory / explicit, "named by --config", environment)
+        return Located(_without_dots(directory / explicit), "named by --config")
     if named:
-        return _usable(directory / named, f"named by {VARIABLE}", environment)
+        return Located(_without_dots(directory / named), f"named by {VARIABLE}")
     for place in (directory, *directory.parents):
         path = place / NAME
         if os.path.lexists(path):
-            return _usable(path, "", environment)
+            return Located(_without_dots(path), "")
     return None
 
 
-def _usable(path: Path, why: str, environment: Mapping[str, str]) -> Path:
-    because = f" ({why})" if why else ""
-    if ".." in path.parts:
-        # The meaning of `..` depends on links before it, and relative paths in the file start from its real directory.
-        path = path.parent.resolve() / path.name
+def find(explicit: Path | None, environment: Mapping[str, str], directory: Path) -> Path | None:
+    """Return the absolute path of the procman.toml that `locate` returns.
+
+    Raises ConfigurationError if the file is missing or cannot be read and, for root, if other users can modify it (S3).
+    """
+    located = locate(explicit, environment, directory)
+    return usable(located, environment) if located else None
+
+
+def _without_dots(path: Path) -> Path:
+    # The meaning of `..` depends on links before it, and relative paths in the file start from its real directory.
+    return path.parent.resolve() / path.name if ".." in path.parts else path
+
+
+def usable(located: Located, environment: Mapping[str, str]) -> Path:
+    """Return the path of the file at `located`; raise ConfigurationError as `find` does."""
+    path, because = located.path, f" ({located.why})" if located.why else ""
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):

@@ -71,12 +71,19 @@ def _configuration_difference(manifest: Manifest) -> Iterator[str]:
         content = path.read_bytes()
     except FileNotFoundError:
         yield f"{path} is missing; its content is kept with the generation"
+    except IsADirectoryError:
+        yield f"{path} is a directory; the content of the file is kept with the generation"
     except OSError:
         return  # a monitoring user may not be able to read it
     else:
-        if not _is_as_kept(manifest, content) and digest(content) != manifest.configuration_digest:
+        if not is_as_installed(manifest, content):
             how = f"differs from the restored generation {back}" if back else "was changed since the install"
             yield f"{path} {how}; `procman diff` shows what an install would change"
+
+
+def is_as_installed(manifest: Manifest, content: bytes) -> bool:
+    """Return whether `content` is the procman.toml of the installed generation."""
+    return _is_as_kept(manifest, content) or digest(content) == manifest.configuration_digest
 
 
 def _is_as_kept(manifest: Manifest, content: bytes) -> bool:
