@@ -17,6 +17,7 @@ from procman.host.inactivity import Inactivity
 from procman.install.state.event_log import Event
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
 from procman.monitoring.checks.quick import most_severe
+from procman.monitoring.checks.registry import TITLES
 from procman.monitoring.healing_history import Case, HealingHistory
 
 HOUR_SECONDS = 3600.0
@@ -133,12 +134,19 @@ def _tell(case: Case, observation: Observation, settings: HealthSettings, wall: 
             return case, []
         # Healing reports its own end.
         is_recovery = case.told and not case.step
-        formerly = result._replace(code=case.told.partition(" ")[2])
-        return replace(case, told=""), [_event(observation, "recovered", formerly, wall)] if is_recovery else []
+        over = _end_of(observation, case.told.partition(" ")[2])
+        return replace(case, told=""), [_event(observation, "recovered", over, wall)] if is_recovery else []
     enough = min(CRITICAL_LOOKS, settings.failures) if result.level is Level.CRITICAL else settings.failures
     if looks < enough or case.told == seen:
         return case, []
     return replace(case, told=seen), [_event(observation, "found", result, wall)]
+
+
+def _end_of(observation: Observation, code: str) -> Result:
+    """Return what the check `code` finds now that its problem is over; its title if it has nothing else to report."""
+    details = [each.detail for each in observation.results if each.code == code and each.level is Level.OK]
+    text = next(filter(None, details), TITLES.get(code, "no problem is left"))
+    return Result(code, observation.program.name or None, Level.OK, text)
 
 
 def _is_on_its_way(case: Case, observation: Observation, wall: float) -> bool:

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from procman.model import Level, Result, State
-from procman.monitoring.checks.registry import RUNNING
+from procman.monitoring.checks.registry import TITLES
 from procman.monitoring.health import Health, ProgramHealth
 from procman.output.status import COLOURS
 from procman.output.terminal import coloured, printable, see_explain, table
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
-
-TITLES = {check.code: check.title for check in RUNNING}
 
 
 def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:

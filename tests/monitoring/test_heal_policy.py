@@ -249,6 +249,22 @@ def test_end_has_the_code_of_the_problem_and_waits_until_the_program_works() -> 
     assert [(event.what, event.code, event.level) for event in decided.events] == [("recovered", "PM301", "OK")]
 
 
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        pytest.param("PM301", "it is consuming", id="the text of its own check"),
+        pytest.param("PM603", "The disks have enough free space", id="its title if the check has no text"),
+        pytest.param("PM104", "The pool has all its processes", id="its title if the check has no result"),
+        pytest.param("PM999", "no problem is left", id="a code of an earlier procman"),
+    ],
+)
+def test_recovered_has_the_text_of_its_own_check(code: str, text: str) -> None:
+    results = (Result("PM301", NAME, Level.OK, "it is consuming"), Result("PM603", None, Level.OK, ""))
+    observation = replace(WELL, results=results)
+    [event] = decide(Case(NAME, process="100", told=f"CRITICAL {code}"), observation, SETTINGS, 0.0, 0.0).events
+    assert (event.what, event.code, event.level, event.reason) == ("recovered", code, "OK", text)
+
+
 def test_beat_on_standby_is_settled_and_healthy() -> None:
     standby = replace(WELL, program=BEAT.program, phase="standby")
     healed = play([standby], case=Case(NAME, step=Order.STOP.value, told="CRITICAL PM401"))

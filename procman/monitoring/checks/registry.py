@@ -90,6 +90,9 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
     Check("PM603", "The disks have enough free space", files.check_space, Reach.PROJECT),
 )
 
+TITLES = {check.code: check.title for check in RUNNING}
+"""The title of each check by its code."""
+
 
 def run(checks: Iterable[Check[Subject]], subject: Subject) -> list[Result]:
     """Return the results of all `checks`, in their order."""
