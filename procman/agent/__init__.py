@@ -19,6 +19,8 @@ BESIDE_LAUNCHER = (
     "self_healing.py",
     "settings.py",
     "strict_json.py",
+    "task_record.py",
+    "task_recorder.py",
     "variable_rules.py",
     "verdict.py",
     "worker_hooks.py",

@@ -16,6 +16,7 @@ from .queue_poller import QueuePoller
 from .sd_notify import Systemd
 from .self_healing import SelfHealing
 from .settings import read_settings, report
+from .task_recorder import TaskRecorder
 from .verdict import Verdict, thresholds_of
 from .worker_state import WorkerState, described
 
@@ -39,6 +40,7 @@ class Heart:
         self.settings = read_settings(environment)
         self.observed = WorkerState(self.settings)
         self.observed.on_change = self._on_change
+        self._recorder = TaskRecorder(self.settings, self.observed.started)
         self._systemd = Systemd(environment)
         watchdog = self._systemd.watchdog_seconds
         self._thresholds = thresholds_of(self.settings)
@@ -84,7 +86,7 @@ class Heart:
                 beat_hooks.connect(self.observed, self._asker.of_app)
             else:
                 loop_seconds = min(self._seconds, self.settings.stale_seconds / 3)
-                worker_hooks.connect(self.observed, loop_seconds, self._asker.of_consumer)
+                worker_hooks.connect(self.observed, self._recorder, loop_seconds, self._asker.of_consumer)
         except Exception as error:
             self.observed.missing["hooks"] = described(error)
             # Without the hooks no signal reports it.
@@ -173,7 +175,19 @@ class Heart:
             if self._write_error:
                 self.report("the heartbeat can be written again")
             self._write_error = ""
+        self._open_task_record()
         self._healing.look(heartbeat, self._verdict)
+
+    def _open_task_record(self) -> None:
+        """Begin the record of running tasks, before the program imports Celery, or once the disk has room."""
+        if self._recorder.is_open or self.settings.kind != "worker":
+            return
+        try:
+            self._recorder.open()
+        except OSError as error:
+            self.observed.missing["record of tasks"] = error.strerror or str(error)
+        else:
+            self.observed.missing.pop("record of tasks", None)
 
     def _note_write_error(self, path: str, reason: str) -> None:
         if self._write_error != reason:

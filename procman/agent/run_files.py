@@ -35,14 +35,31 @@ def append(path: str, text: str, most_bytes: int) -> None:
 
 def read(path: str, most_bytes: int) -> Optional[str]:
     """Return the text of the file at `path`, or None if there is none; raise OSError or ValueError if unreadable."""
+    content = read_bytes(path, most_bytes)
+    return None if content is None else content.decode("utf-8")
+
+
+def read_bytes(path: str, most_bytes: int) -> Optional[bytes]:
+    """Return the content of the file at `path`, or None if there is none; raise OSError if unreadable."""
     try:
         descriptor = _open(path, os.O_RDONLY | FLAGS)
     except FileNotFoundError:
         return None
     try:
-        return _read(descriptor, most_bytes).decode("utf-8")
+        return _read(descriptor, most_bytes)
     finally:
         _close(descriptor)
+
+
+def create(path: str) -> int:
+    """Create a file at `path`, readable for everyone, in place of any other there; return its descriptor."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+    descriptor = _open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | FLAGS, 0o644)
+    os.fchmod(descriptor, 0o644)  # whatever the program's umask is
+    return descriptor
 
 
 def _put(path: str, how: int, text: str) -> None:

@@ -5,8 +5,9 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, List, Optional, Tuple
 
-from . import heartbeat_format, pool_processes, verdict
+from . import heartbeat_format, pool_processes, task_recorder, verdict
 from .broker_digest import brokers_of
+from .task_recorder import TaskRecorder
 from .worker_state import Measured, WorkerState, described, printable
 
 POOLS = {
@@ -21,8 +22,10 @@ LEAST_SECONDS_OF_CALLS = 5
 """With a shorter `stale_seconds` a loop whose calls take slightly more than two seconds proves too little."""
 
 
-def connect(observed: WorkerState, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
-    """Keep `observed` up to date with the worker that this process will become.
+def connect(
+    observed: WorkerState, recorder: TaskRecorder, loop_seconds: float, start_asking: Callable[[Any], None]
+) -> None:
+    """Keep `observed` and `recorder` up to date with the worker that this process will become.
 
     Its event loop is stamped every `loop_seconds`; `start_asking` is called with its consumer once it consumes.
     """
@@ -31,7 +34,7 @@ def connect(observed: WorkerState, loop_seconds: float, start_asking: Callable[[
     def on_init(sender: Any = None, **_: Any) -> None:
         observed.enter(verdict.STARTING)
         try:
-            _add_steps(sender, observed, loop_seconds, start_asking)
+            _add_steps(sender, observed, recorder, loop_seconds, start_asking)
         except Exception as error:
             observed.missing["worker"] = described(error)
             observed.come_up()
@@ -44,7 +47,13 @@ def connect(observed: WorkerState, loop_seconds: float, start_asking: Callable[[
         getattr(signals, name).connect(observed.move, weak=False)
 
 
-def _add_steps(worker: Any, observed: WorkerState, loop_seconds: float, start_asking: Callable[[Any], None]) -> None:
+def _add_steps(
+    worker: Any,
+    observed: WorkerState,
+    recorder: TaskRecorder,
+    loop_seconds: float,
+    start_asking: Callable[[Any], None],
+) -> None:
     bootsteps = importlib.import_module("celery.bootsteps")
 
     # Celery instantiates bootsteps from classes. None of their methods may raise: the worker would exit.
@@ -56,6 +65,7 @@ def _add_steps(worker: Any, observed: WorkerState, loop_seconds: float, start_as
 
         def start(self, parent: Any) -> None:
             guarded(observed, "worker", lambda: _describe(parent, observed))
+            guarded(observed, "running tasks", lambda: _record_tasks(observed, recorder))
             observed.come_up()
 
         def stop(self, _: Any) -> None:
@@ -99,6 +109,11 @@ def _describe(worker: Any, observed: WorkerState) -> None:
     module = type(worker.pool).__module__
     observed.pool = POOLS.get(module, printable(module.rpartition(".")[2]))
     observed.measure = lambda: measured(worker)
+
+
+def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
+    recorder.has_pool_processes = observed.pool == "prefork"
+    task_recorder.follow(sys.modules["celery.worker.state"].active_requests, recorder)
 
 
 # The event loop ------------------------------------------------------------------------------------------------------

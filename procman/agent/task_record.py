@@ -1,0 +1,179 @@
+"""Define the record of running tasks, and read one without trusting its author.
+
+A worker keeps it in a file of fixed size that is mapped into its memory (`task_recorder.py`), so that the file shows
+after `kill -9` which tasks were running. `procman install` installs this file beside the launcher; procman imports the
+same code.
+
+The file has a header and `SLOTS` slots, all little-endian. A slot begins with the checksum of the rest, or with 0 if it
+is free. The checksum is written last and cleared first, each in one step, so that a process killed at any moment leaves
+every other slot intact and this one either free or complete.
+"""
+
+import binascii
+import struct
+from typing import List, NamedTuple, Optional, Tuple
+
+FILE = "tasks.record"
+"""The name of the file in the program's run directory."""
+KEPT = 5
+"""How many records of earlier processes are kept, because they ended while tasks were running."""
+FILES = (FILE, *("%s.%d" % (FILE, number) for number in range(1, KEPT + 1)))
+"""The names of all records, newest first."""
+
+SLOTS = 256
+MOST_ID = 128
+"""The bytes of a task id that are kept; Celery's own have 36."""
+MOST_NAME = 200
+MOST_BOOT_ID = 64
+
+CHECKSUM = struct.Struct("<I")
+START = struct.Struct("<8sIHHIdd64s")
+"""Magic bytes, checksum of the rest, size and number of slots, pid, start by the monotonic and the wall clock, boot
+id."""
+UNRECORDED = 128
+"""The offset of the number of running tasks that had no slot."""
+HEADER_SIZE = 256
+BODY = struct.Struct("<BBBxIdd128s200s")
+"""Flags, lengths of id and name, pid of the pool process (0: none or unknown), start by both clocks, id, name."""
+SLOT_SIZE = CHECKSUM.size + BODY.size + 4
+SIZE = HEADER_SIZE + SLOTS * SLOT_SIZE
+
+MAGIC = b"pmtasks1"
+ACKS_LATE, REJECTED_IF_LOST, IS_CUT = 1, 2, 4
+
+
+class RunningTask(NamedTuple):
+    """A task that was running when the record was read, or when its process ended."""
+
+    id: str
+    name: str
+    started: float
+    """By the monotonic clock of that boot."""
+    started_wall: float
+    """Seconds since the epoch."""
+    pool_pid: Optional[int] = None
+    """The pool process that ran it; None if the main process did."""
+    acks_late: bool = False
+    """Its message was to be acknowledged when it ended, and not when it started."""
+    is_rejected_if_lost: bool = False
+    """Its message returns to the queue if only its pool process dies (`reject_on_worker_lost`)."""
+    is_cut: bool = False
+    """The id is not exactly this: it was longer than `MOST_ID` bytes, or not printable."""
+
+
+class TaskRecord(NamedTuple):
+    """The running tasks of one process of a worker."""
+
+    boot_id: Optional[str]
+    pid: int
+    """Of the main process."""
+    started: float
+    """When that process started, by the monotonic clock of that boot, as in its heartbeat."""
+    started_wall: float
+    """The same in seconds since the epoch."""
+    tasks: Tuple[RunningTask, ...] = ()
+    """In the order of their start."""
+    unrecorded: int = 0
+    """How many more tasks were running, for which the record had no room."""
+    damaged: int = 0
+    """How many slots cannot be read, as after a power failure."""
+
+    @property
+    def total(self) -> int:
+        """How many tasks were running, as far as known."""
+        return len(self.tasks) + self.unrecorded + self.damaged
+
+
+def header(boot_id: Optional[str], pid: int, started: float, started_wall: float) -> bytes:
+    """Return the header of a new record, with no unrecorded task."""
+    name = (boot_id or "").encode("ascii", "replace")[:MOST_BOOT_ID]
+    fields = START.pack(MAGIC, 0, SLOT_SIZE, SLOTS, pid, started, started_wall, name)
+    return (MAGIC + CHECKSUM.pack(_checksum(fields[12:])) + fields[12:]).ljust(HEADER_SIZE, b"\0")
+
+
+def slot(task: RunningTask) -> Tuple[bytes, bytes]:
+    """Return the two parts of a slot in the order of the file, checksum and body; its texts must be printable."""
+    name, task_id = _bytes_of(task.name, MOST_NAME), _bytes_of(task.id, MOST_ID)
+    is_cut = task.is_cut or task_id != task.id.encode("utf-8")
+    flags = task.acks_late * ACKS_LATE | task.is_rejected_if_lost * REJECTED_IF_LOST | is_cut * IS_CUT
+    times = task.started, task.started_wall
+    body = BODY.pack(flags, len(task_id), len(name), task.pool_pid or 0, *times, task_id, name)
+    return CHECKSUM.pack(_checksum(body)), body
+
+
+def offset_of(number: int) -> int:
+    """Return where a slot begins in the file."""
+    return HEADER_SIZE + number * SLOT_SIZE
+
+
+def read(content: bytes) -> TaskRecord:
+    """Return what the bytes of a record mean; at most `SIZE` of them count.
+
+    Raises ValueError with the reason. The file's author is not trusted: numbers are finite and texts printable, so that
+    they can be shown on a terminal. A slot whose checksum is wrong is only counted.
+    """
+    record = _read_header(content)
+    tasks: List[RunningTask] = []
+    damaged = 0
+    for number in range(SLOTS):
+        begin = offset_of(number)
+        [checksum] = CHECKSUM.unpack_from(content, begin)
+        if not checksum:
+            continue
+        body = content[begin + CHECKSUM.size : begin + CHECKSUM.size + BODY.size]
+        if checksum == _checksum(body):
+            tasks.append(_read_body(body))
+        else:
+            damaged += 1
+    return record._replace(tasks=tuple(sorted(tasks, key=lambda task: task.started)), damaged=damaged)
+
+
+def _read_header(content: bytes) -> TaskRecord:
+    if len(content) < SIZE or content[: len(MAGIC)] != MAGIC:
+        raise ValueError("it is not a record of tasks")
+    _, checksum, slot_size, slots, pid, started, started_wall, boot_id = START.unpack_from(content)
+    if checksum != _checksum(content[12 : START.size]) or (slot_size, slots) != (SLOT_SIZE, SLOTS):
+        raise ValueError("its header is damaged")
+    [unrecorded] = CHECKSUM.unpack_from(content, UNRECORDED)
+    name = _text(boot_id.rstrip(b"\0"))
+    return TaskRecord(name or None, pid, _time(started), _time(started_wall), unrecorded=unrecorded)
+
+
+def _read_body(body: bytes) -> RunningTask:
+    flags, id_length, name_length, pool_pid, started, started_wall, task_id, name = BODY.unpack(body)
+    if id_length > MOST_ID or name_length > MOST_NAME:
+        raise ValueError("a text is too long")
+    return RunningTask(
+        id=_text(task_id[:id_length]),
+        name=_text(name[:name_length]),
+        started=_time(started),
+        started_wall=_time(started_wall),
+        pool_pid=pool_pid or None,
+        acks_late=bool(flags & ACKS_LATE),
+        is_rejected_if_lost=bool(flags & REJECTED_IF_LOST),
+        is_cut=bool(flags & IS_CUT),
+    )
+
+
+def _checksum(content: bytes) -> int:
+    # 0 means that the slot is free.
+    return binascii.crc32(content) or 1
+
+
+def _bytes_of(text: str, most: int) -> bytes:
+    encoded = text.encode("utf-8")
+    return encoded if len(encoded) <= most else encoded[:most].decode("utf-8", "ignore").encode("utf-8")
+
+
+def _text(encoded: bytes) -> str:
+    text = encoded.decode("utf-8")
+    if not text.isprintable():
+        raise ValueError("a text has unprintable characters")
+    return text
+
+
+def _time(seconds: float) -> float:
+    # Also false for what is not a number.
+    if not 0 <= seconds < 1e12:
+        raise ValueError("a time is out of range")
+    return seconds

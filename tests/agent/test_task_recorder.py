@@ -1,0 +1,203 @@
+"""The recorder of running tasks, on a set of requests like Celery's."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import weakref
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from procman.agent import task_record, task_recorder
+from procman.agent.settings import HealthSettings
+from procman.agent.task_record import KEPT, SLOTS, TaskRecord
+from procman.agent.task_recorder import TaskRecorder
+
+
+class Request:
+    """What a request of Celery has."""
+
+    worker_pid = 4711
+
+    def __init__(self, task_id: Any, *, acks_late: bool = False, name: str = "shop.crop") -> None:
+        self.id = task_id
+        self.name = name
+        self.task = SimpleNamespace(acks_late=acks_late, reject_on_worker_lost=None)
+        self.time_start = time.time()
+
+
+def recorder_in(directory: Path) -> TaskRecorder:
+    return TaskRecorder(HealthSettings("shop-celery", "worker", str(directory)), time.monotonic())
+
+
+def opened(directory: Path) -> tuple[TaskRecorder, Any]:
+    """Return an open recorder, and the set of requests that it follows."""
+    recorder, active = recorder_in(directory), weakref.WeakSet[Request]()
+    recorder.open()
+    task_recorder.follow(active, recorder)
+    return recorder, active
+
+
+def record(directory: Path, name: str = task_record.FILE) -> TaskRecord:
+    return task_record.read((directory / name).read_bytes())
+
+
+def ids(directory: Path, name: str = task_record.FILE) -> list[str]:
+    return [task.id for task in record(directory, name).tasks]
+
+
+def test_a_task_is_in_the_record_until_it_ends(tmp_path: Path) -> None:
+    _, active = opened(tmp_path)
+    first, second = Request("a", acks_late=True), Request("b")
+    active.add(first)
+    active.add(second)
+    active.add(second)
+    [one, other] = record(tmp_path).tasks
+    assert (one.id, one.acks_late, other.id, other.acks_late) == ("a", True, "b", False)
+    assert one.started_wall == first.time_start
+    active.discard(first)
+    active.discard(first)
+    assert ids(tmp_path) == ["b"]
+    active.clear()
+    assert ids(tmp_path) == []
+
+
+def test_a_request_that_disappears_leaves_the_record(tmp_path: Path) -> None:
+    _, active = opened(tmp_path)
+    request = Request("a")
+    active.add(request)
+    assert ids(tmp_path) == ["a"]
+    del request
+    assert ids(tmp_path) == []
+
+
+def test_the_pid_of_a_pool_process_is_recorded_only_if_the_pool_has_processes(tmp_path: Path) -> None:
+    recorder, active = opened(tmp_path)
+    requests = [Request("a"), Request("b")]
+    active.add(requests[0])
+    recorder.has_pool_processes = True
+    active.add(requests[1])
+    assert [task.pool_pid for task in record(tmp_path).tasks] == [None, 4711]
+
+
+def test_more_tasks_than_slots_are_counted(tmp_path: Path) -> None:
+    _, active = opened(tmp_path)
+    requests = [Request(str(number)) for number in range(1000)]
+    for request in requests:
+        active.add(request)
+    assert (len(ids(tmp_path)), record(tmp_path).unrecorded) == (SLOTS, 1000 - SLOTS)
+    for request in requests:
+        active.discard(request)
+    assert record(tmp_path).total == 0
+
+
+def test_threads_can_start_and_end_tasks_at_once(tmp_path: Path) -> None:
+    recorder, active = opened(tmp_path)
+
+    def work() -> None:
+        for number in range(300):
+            request = Request(str(number))
+            active.add(request)
+            active.discard(request)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (record(tmp_path).total, recorder.problem) == (0, "")
+
+
+def test_a_killed_process_leaves_its_tasks_and_its_child_cannot_change_them(tmp_path: Path) -> None:
+    told, tells = os.pipe()
+    main = os.fork()
+    if not main:
+        _, active = opened(tmp_path)
+        running = [Request("a"), Request("b")]
+        for request in running:
+            active.add(request)
+        if not os.fork():
+            active.clear()
+            more = Request("c")
+            active.add(more)
+            os.write(tells, b".")
+            os._exit(0)
+        signal.pause()
+    os.read(told, 1)
+    os.kill(main, signal.SIGKILL)
+    os.waitpid(main, 0)
+    found = record(tmp_path)
+    assert (found.pid, ids(tmp_path)) == (main, ["a", "b"])
+
+
+def test_a_record_with_tasks_survives_the_next_processes(tmp_path: Path) -> None:
+    for number in range(KEPT + 3):
+        _, active = opened(tmp_path)
+        request = Request(str(number))
+        active.add(request)
+        # As if it were killed: nobody clears the slot.
+        active.data = set(active.data)
+        opened(tmp_path)
+    assert [ids(tmp_path, name) for name in task_record.FILES] == [[], ["7"], ["6"], ["5"], ["4"], ["3"]]
+    assert {path.name for path in tmp_path.iterdir()} == set(task_record.FILES)
+
+
+def test_a_record_without_tasks_is_replaced(tmp_path: Path) -> None:
+    opened(tmp_path)
+    opened(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [task_record.FILE]
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * task_record.SIZE], ids=["empty", "foreign"])
+def test_a_file_that_is_no_record_is_replaced(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / task_record.FILE).write_bytes(content)
+    opened(tmp_path)
+    assert record(tmp_path).total == 0
+
+
+def test_a_link_in_the_place_of_the_record_is_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    for name in (task_record.FILE, task_record.FILE + ".new"):
+        (tmp_path / name).symlink_to(precious)
+    opened(tmp_path)
+    assert precious.read_text() == "precious"
+    assert ids(tmp_path) == []
+
+
+def test_a_record_that_is_opened_late_counts_the_tasks_that_already_run(tmp_path: Path) -> None:
+    recorder, active = recorder_in(tmp_path / "missing"), weakref.WeakSet[Request]()
+    task_recorder.follow(active, recorder)
+    early, late = Request("early"), Request("late")
+    active.add(early)
+    with pytest.raises(FileNotFoundError):
+        recorder.open()
+    (tmp_path / "missing").mkdir()
+    recorder.open()
+    active.add(late)
+    assert (ids(tmp_path / "missing"), record(tmp_path / "missing").unrecorded) == (["late"], 1)
+    active.discard(early)
+    assert record(tmp_path / "missing").unrecorded == 0
+
+
+def test_an_odd_request_is_left_out_without_an_error(tmp_path: Path) -> None:
+    recorder, active = opened(tmp_path)
+    odd, whole = Request("a"), Request("b")
+    del odd.task
+    active.add(odd)
+    active.add(whole)
+    active.discard(odd)
+    assert (ids(tmp_path), recorder.problem) == (["b"], "AttributeError")
+
+
+def test_an_id_that_cannot_be_shown_is_marked(tmp_path: Path) -> None:
+    _, active = opened(tmp_path)
+    requests = [Request("\x1b[2J"), Request("\ud800"), Request(7)]
+    for request in requests:
+        active.add(request)
+    assert [(task.id, task.is_cut) for task in record(tmp_path).tasks] == [("?[2J", True), ("?", True), ("7", True)]
