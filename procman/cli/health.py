@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +17,6 @@ from procman.monitoring.examine_in_time import examine_asked
 FORMATS = ("text", "json", "nagios", "openmetrics")
 UNKNOWN = 3
 """Exit status of a monitoring plugin after wrong usage (U2)."""
-
-REFRESH_SECONDS = 2.0
 
 
 class Plugin(click.Command):
@@ -63,7 +58,7 @@ class Plugin(click.Command):
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Replace FILE atomically instead of printing."
 )
 @click.option("--probe", is_flag=True, help="Query the broker, too; this loads the app and takes as long.")
-@click.option("--watch", is_flag=True, help="Refresh the output every 2 seconds until Ctrl-C.")
+@options.watch
 @options.seconds(
     "--timeout",
     "seconds",
@@ -101,7 +96,7 @@ def health(
       procman --project catmaid health --format nagios
     """
     form = "json" if as_json else form
-    if watch and (form != "text" or output or not sys.stdout.isatty()):
+    if watch and (form != "text" or output):
         raise click.UsageError("--watch needs a terminal, and prints text only.")
 
     def examine() -> command.Health:
@@ -109,7 +104,11 @@ def health(
         return Background(lambda: examine_asked(selection.installed(), names, seconds, probe=probe)).result(seconds)
 
     if watch:
-        return _watch(examine)
+        from procman.cli.watch import watch as keep_watching
+        from procman.output.health import as_text
+
+        last = keep_watching(examine, as_text)
+        return last.level if last else UNKNOWN
     found = examine()
     text = shown(found, form)
     if output:
@@ -133,17 +132,3 @@ def shown(found: command.Health, form: str) -> str:
     from procman.output import health as output
 
     return output.as_json(found) + "\n" if form == "json" else "".join(f"{line}\n" for line in output.as_text(found))
-
-
-def _watch(examine: Callable[[], command.Health]) -> int:
-    level = UNKNOWN
-    try:
-        while True:
-            found = examine()
-            click.clear()
-            click.echo(time.strftime("%H:%M:%S") + "  (every 2 s; press Ctrl-C to quit)\n")
-            click.echo(shown(found, "text"), nl=False)
-            level = found.level
-            time.sleep(REFRESH_SECONDS)
-    except KeyboardInterrupt:
-        return level

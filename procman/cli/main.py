@@ -29,7 +29,7 @@ COMMANDS = {
     "history": "List the generations that a rollback can restore.",
     "rollback": "Roll back to an earlier generation.",
     "uninstall": "Stop the programs and remove the installed files.",
-    "status": "Show the state, health, memory and restarts of each program.",
+    "status": "Show the state, health, queued messages, memory and restarts of each program.",
     "health": "Check that workers consume and beat ticks.",
     "start": "Start programs.",
     "stop": "Stop programs gracefully: running tasks finish first.",

@@ -160,6 +160,8 @@ message = click.option(
     help="Reason for the change, shown by `procman history`, such as a Git commit.",
 )
 
+watch = click.option("--watch", is_flag=True, help="Refresh the output every 2 seconds until Ctrl-C.")
+
 at_once = click.option(
     "--at-once",
     type=Count(1),

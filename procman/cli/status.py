@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
 import click
 
-from procman.cli import complete
+from procman.cli import complete, options
 from procman.cli.selection import Selection
 from procman.monitoring import status as command
 from procman.output import status as output
@@ -13,11 +16,14 @@ from procman.output import status as output
 @click.command()
 @complete.names
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain status`.")
+@click.option("--expand", is_flag=True, help="Give each instance of a program its own line on a terminal, too.")
+@options.watch
 @click.pass_obj
-def status(selection: Selection, names: tuple[str, ...], as_json: bool) -> int:
-    """Show the state, health, memory and restarts of each program.
+def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: bool, watch: bool) -> int:
+    """Show the state, health, queued messages, memory and restarts of each program.
 
-    Also shows which programs are held or need a restart, and whether the installed files are those of procman.toml.
+    Also shows which programs are held or need a restart, and whether the installed files are those of procman.toml. On
+    a terminal, healthy instances of a program share a line, and columns that do not fit are left out.
 
     Exit status: 0 every program that should run is running; 3 one is not running; 4 the state of one is unknown.
 
@@ -25,13 +31,27 @@ def status(selection: Selection, names: tuple[str, ...], as_json: bool) -> int:
     Examples:
       # All programs of the project
       procman status
+      # Watch a restart
+      procman status --watch
       # One program, for a script
       procman status --json celery
     """
-    found = command.status(selection.installed(), names)
-    if as_json:
-        click.echo(output.as_json(found))
-    else:
-        # In one write: hundreds of writes take longer than the answer of supervisord.
-        click.echo("\n".join(output.as_text(found)))
+    if watch and as_json:
+        raise click.UsageError("--watch needs a terminal, and prints text only.")
+    is_expanded = bool(expand or names or not sys.stdout.isatty())
+
+    def examine() -> command.ProjectStatus:
+        return command.status(selection.installed(), names)
+
+    def lines(found: command.ProjectStatus) -> Iterator[str]:
+        return output.as_text(found, expand=is_expanded)
+
+    if watch:
+        from procman.cli.watch import watch as keep_watching
+
+        last = keep_watching(examine, lines)
+        return last.exit_status if last else 0
+    found = examine()
+    # In one write: hundreds of writes take longer than the answer of supervisord.
+    click.echo(output.as_json(found) if as_json else "\n".join(lines(found)))
     return found.exit_status

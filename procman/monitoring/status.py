@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from procman.backends import controller_of
 from procman.background import Background
@@ -30,6 +31,8 @@ class ProgramStatus(NamedTuple):
     """An administrator's order not to heal it."""
     queued: int | None = None
     """Messages that wait in its queues, as its heartbeat reported last; None: unknown."""
+    says: Mapping[str, Any] = MappingProxyType({})
+    """Its heartbeat; empty if there is none."""
 
 
 class ProjectStatus(NamedTuple):
@@ -84,6 +87,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
                 each.is_started,
                 holds.get(each.program.name),
                 waiting.get(each.program.name),
+                each.says,
             )
             for each, result in zip(snapshots, results, strict=True)
         ),

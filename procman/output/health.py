@@ -10,8 +10,10 @@ from typing import TextIO
 from procman.model import Level, Result, State
 from procman.monitoring.checks.registry import TITLES
 from procman.monitoring.health import Health, ProgramHealth
-from procman.output.status import COLOURS
-from procman.output.terminal import coloured, printable, see_explain, table
+from procman.output.grouping import grouped
+from procman.output.status import COLOURS, SHORTEST_NAME
+from procman.output.summary import summary
+from procman.output.terminal import coloured, hint_lines, see_explain, table, width_of, wrapped
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
@@ -19,24 +21,30 @@ FORMAT = 1
 
 def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield a table of the programs and, below it, every problem with its hint."""
-    rows = [[each.program.name, _word(each), each.worst.detail] for each in health.programs]
-    lines = table(["NAME", "HEALTH", "DETAIL"], rows)
+    width = width_of(stream)
+    rows = grouped(health.programs, lambda each: None if width is None else _alike(each))
+    cells = [[name, _word(members[0]), members[0].worst.detail] for name, members in rows]
+    lines = table(["NAME", "HEALTH", "DETAIL"], cells, width=width, cut={"DETAIL": 20, "NAME": SHORTEST_NAME})
     yield coloured(lines[0], "bold", stream)
-    for line, each in zip(lines[1:], health.programs, strict=True):
-        yield coloured(line, _colour(each.worst.level), stream)
+    for line, (_, members) in zip(lines[1:], rows, strict=True):
+        yield coloured(line, _colour(members[0].worst.level), stream)
+    yield summary(each.snapshot for each in health.programs)
     yield ""
     problems = [result for result in health.everything if result.level is not Level.OK]
     for result in problems:
         subject = result.program or health.manifest.project
-        line = f"{subject}: {result.level.name.lower()} {result.code}: {result.detail}"
-        yield coloured(printable(line), _colour(result.level), stream)
-        for line in result.hint.splitlines():
-            yield f"  {printable(line)}"
+        for line in wrapped(f"{subject}: {result.level.name.lower()} {result.code}: {result.detail}", width):
+            yield coloured(line, _colour(result.level), stream)
+        yield from hint_lines(result.hint, width)
     if problems:
         yield ""
         yield see_explain(result.code for result in problems)
     else:
         yield "no problems found"
+
+
+def _alike(each: ProgramHealth) -> object:
+    return (each.worst.detail, each.snapshot.is_up) if each.worst.level is Level.OK else None
 
 
 def _word(each: ProgramHealth) -> str:

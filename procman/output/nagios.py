@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from procman.model import Level, Result
 from procman.monitoring.checks.quick import SEVERITY
 from procman.monitoring.health import Health
+from procman.output.summary import summary
 from procman.output.terminal import printable
 
 UNITS = {"memory_bytes": "B", "finished": "c", "restarts": "c"}
@@ -36,8 +37,7 @@ def failure_line(message: str) -> str:
 def _text(health: Health) -> str:
     problems = [result for result in health.everything if result.level is not Level.OK]
     if not problems:
-        running = sum(each.snapshot.is_up for each in health.programs)
-        return f"{running} of {len(health.programs)} programs {'is' if running == 1 else 'are'} running"
+        return summary(each.snapshot for each in health.programs)
     problems.sort(key=lambda result: -SEVERITY.index(result.level))
     shown = [_shown(result) for result in problems[:MOST_NAMED]]
     more = len(problems) - len(shown)

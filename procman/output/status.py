@@ -4,81 +4,136 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from typing import TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TextIO, TypeVar
 
 from procman.agent.verdict import format_duration
 from procman.install.state.holds import Hold
-from procman.model import Level, State
+from procman.model import Level, Result, State
 from procman.monitoring.status import ProgramStatus, ProjectStatus
-from procman.output.terminal import coloured, moment, printable, size, table
+from procman.output.grouping import grouped, names_for_a_command
+from procman.output.summary import named, summary
+from procman.output.terminal import coloured, hint_lines, moment, size, table, width_of, wrapped
+
+N = TypeVar("N", int, float)
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
+RESIDENT = "* resident size, which counts shared pages in each process; run as root for the exact size"
+
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Level.UNKNOWN: "yellow"}
 
 
-def as_text(status: ProjectStatus, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield the lines of the table and, below it, every problem with its hint."""
-    header = ["NAME", "STATE", "HEALTH", "PID", "UPTIME", "MEMORY", "RESTARTS"]
-    lines = table(header, [_row(status, each) for each in status.programs], right=header[3:])
+HEADER = ("NAME", "STATE", "HEALTH", "QUEUED", "PID", "UPTIME", "MEMORY", "RESTARTS")
+DROPPED = ("PID", "MEMORY", "UPTIME", "RESTARTS", "QUEUED")
+"""Columns that a narrow terminal has no room for, the first to be left out first."""
+SHORTEST_NAME = 20
+
+
+def as_text(status: ProjectStatus, stream: TextIO = sys.stdout, *, expand: bool = True) -> Iterator[str]:
+    """Yield the lines of the table and, below it, a summary and every problem with its hint.
+
+    Unless `expand`, healthy instances in the same state share a line.
+    """
+    rows = grouped(status.programs, _alone if expand else _alike)
+    width = width_of(stream)
+    cells = [_row(status, *row) for row in rows]
+    lines = table(HEADER, cells, right=HEADER[3:], width=width, cut={"NAME": SHORTEST_NAME}, drop=DROPPED)
     yield coloured(lines[0], "bold", stream)
-    for line, each in zip(lines[1:], status.programs, strict=True):
-        yield coloured(line, "" if each.result.level is Level.OK else COLOURS[each.result.level], stream)
+    for line, (_, members) in zip(lines[1:], rows, strict=True):
+        level = members[0].result.level
+        yield coloured(line, "" if level is Level.OK else COLOURS[level], stream)
+    yield summary(status.programs)
     yield ""
-    yield from _remarks(status)
+    yield from _remarks(status, width)
 
 
-def _row(status: ProjectStatus, each: ProgramStatus) -> list[str]:
-    state, values = each.state, each.result.values
-    memory, uptime = values.get("memory_bytes"), _uptime(status, each)
+def _alone(_: ProgramStatus) -> None:
+    return None
+
+
+def _alike(each: ProgramStatus) -> object:
+    return (each.state.state, each.state.desired) if each.result.level is Level.OK and not each.hold else None
+
+
+def _row(status: ProjectStatus, name: str, members: Sequence[ProgramStatus]) -> list[str]:
+    first = members[0]
+    state, memory = first.state, _total(each.result.values.get("memory_bytes") for each in members)
+    uptime = min(_known(_uptime(status, each) for each in members), default=None)
+    # Instances consume the same queues.
+    queued = max(_known(each.queued for each in members), default=None)
+    restarts = _total(each.state.restarts for each in members)
     return [
-        each.program.name,
+        name,
         state.state.value,
-        "-" if state.state is State.STOPPED and not state.desired else each.result.level.name.lower(),
-        str(state.pid or "-"),
+        "-" if state.state is State.STOPPED and not state.desired else first.result.level.name.lower(),
+        "-" if queued is None else str(queued),
+        str(state.pid) if state.pid and len(members) == 1 else "-",
         "-" if uptime is None else format_duration(uptime),
-        size(memory) + ("*" if values.get("memory_is_rss") else ""),
-        "-" if state.restarts is None else str(state.restarts),
+        size(memory) + ("*" if first.result.values.get("memory_is_rss") else ""),
+        "-" if restarts is None else f"{restarts:.0f}",
     ]
+
+
+def _known(figures: Iterable[N | None]) -> list[N]:
+    return [each for each in figures if each is not None]
+
+
+def _total(figures: Iterable[float | None]) -> float | None:
+    known = _known(figures)
+    return sum(known) if known else None
 
 
 def _uptime(status: ProjectStatus, each: ProgramStatus) -> float | None:
     return status.at - each.state.since if each.state.pid and each.state.since else None
 
 
-def _remarks(status: ProjectStatus) -> Iterator[str]:
+def _remarks(status: ProjectStatus, width: int | None) -> Iterator[str]:
+    for names, result in _shared(status.programs):
+        yield from wrapped(f"{named(names)}: {result.detail} ({result.code})", width)
+        yield from hint_lines(result.hint, width)
     for each in status.programs:
         if each.result.level is Level.OK and each.state.state is State.RUNNING and each.state.detail:
-            yield f"{each.program.name}: {each.state.detail}"
-        if each.result.level is not Level.OK:
-            yield f"{each.program.name}: {each.result.detail} ({each.result.code})"
-            if each.result.hint:
-                yield f"  {each.result.hint}"
+            yield from wrapped(f"{each.program.name}: {each.state.detail}", width)
         if each.hold:
-            yield f"{each.program.name}: {_held(each.hold)}"
+            yield from wrapped(f"{each.program.name}: {held(each.hold)}", width)
             yield f"  procman release {each.program.name}"
     for reason in dict.fromkeys(each.restart_due for each in status.programs if each.restart_due):
-        names = [each.program.name for each in status.programs if each.restart_due == reason]
-        yield f"{', '.join(names)}: a restart is due: {reason}"
-        yield f"  procman restart {' '.join(names)}"
+        due = [each.program for each in status.programs if each.restart_due == reason]
+        yield from wrapped(f"{named([each.name for each in due])}: a restart is due: {reason}", width)
+        yield f"  procman restart {' '.join(names_for_a_command(due, status.manifest.programs))}"
     if any(each.result.values.get("memory_is_rss") for each in status.programs):
-        yield "* resident size, which counts shared pages in each process; run as root for the exact size"
+        yield from wrapped(RESIDENT, width)
+    yield from _of_files(status, width)
+
+
+def _shared(programs: Sequence[ProgramStatus]) -> list[tuple[list[str], Result]]:
+    """Return each problem once, with the names of the programs that have it."""
+    found: dict[object, tuple[list[str], Result]] = {}
+    for each in programs:
+        if each.result.level is not Level.OK:
+            problem = (each.result.code, each.result.detail, each.result.hint)
+            found.setdefault(problem, ([], each.result))[0].append(each.program.name)
+    return list(found.values())
+
+
+def _of_files(status: ProjectStatus, width: int | None) -> Iterator[str]:
     if status.pending:
-        yield f"an install was interrupted; steps left: {', '.join(status.pending)}"
+        yield from wrapped(f"an install was interrupted; steps left: {', '.join(status.pending)}", width)
         yield "  procman install"
     if not status.differences:
-        yield f"in sync with {status.manifest.configuration_file} (generation {status.generation})"
+        yield from wrapped(f"in sync with {status.manifest.configuration_file} (generation {status.generation})", width)
         return
     yield f"not in sync with generation {status.generation}:"
-    yield from (f"  {difference}" for difference in status.differences)
+    for difference in status.differences:
+        yield from wrapped(difference, width, indent="  ")
 
 
-def _held(hold: Hold) -> str:
+def held(hold: Hold) -> str:
     until = f" until {moment(hold.until)}" if hold.until is not None else ""
     reason = f" ({hold.reason})" if hold.reason else ""
-    return printable(f"held by {hold.by} since {moment(hold.since)}{until}, so it is not healed{reason}")
+    return f"held by {hold.by} since {moment(hold.since)}{until}, so it is not healed{reason}"
 
 
 def as_json(status: ProjectStatus) -> str:

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import TextIO
+
+CUT = "..."
+
+_WORD = re.compile(r"(?:`[^`]*`|[^ `]|`)+")
+
+PROGRESS_SECONDS = 30.0
+"""How often a long wait prints a line if it is not watched on a terminal: CI ends a job that prints nothing."""
 
 COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "faint": "2", "bold": "1"}
 
@@ -32,15 +42,103 @@ def coloured(text: str, colour: str, stream: TextIO) -> str:
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if colour and wants_colour(stream) else text
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()) -> list[str]:
-    """Return the lines of a table; the columns named in `right` are right-aligned."""
+def width_of(stream: TextIO) -> int | None:
+    """Return the number of columns of `stream`; None if it is no terminal, so that nothing must be shortened."""
+    return _columns(stream) if stream.isatty() else None
+
+
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    right: Sequence[str] = (),
+    *,
+    width: int | None = None,
+    cut: Mapping[str, int] = MappingProxyType({}),
+    drop: Sequence[str] = (),
+) -> list[str]:
+    """Return the lines of a table, the header first; the columns named in `right` are right-aligned.
+
+    With a `width`, the table is made to fit: the columns in `cut` are shortened, to no less than the number given, and
+    then the columns in `drop` are left out, in that order. The first in `cut` is shortened last. A name is shortened in
+    the middle, the last column at its end.
+    """
     cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    sides = [str.rjust if name in right else str.ljust for name in header]
+    columns = list(zip(*cells, strict=True))
+    if width is not None:
+        columns = _fitted(columns, width, cut, drop)
+    widths = [max(map(len, column)) for column in columns]
+    sides = [str.rjust if column[0] in right else str.ljust for column in columns]
     return [
         "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)).rstrip()
-        for row in cells
+        for row in zip(*columns, strict=True)
     ]
+
+
+def _fitted(
+    columns: list[tuple[str, ...]], width: int, cut: Mapping[str, int], drop: Sequence[str]
+) -> list[tuple[str, ...]]:
+    last = columns[-1][0]
+    by_name = {column[0]: column for column in columns}
+    shortest = {
+        name: min(_longest(by_name[name]), least if name == last else _distinct(by_name[name], least))
+        for name, least in cut.items()
+    }
+    for name in (None, *drop):
+        columns = [column for column in columns if column[0] != name]
+        fixed = sum(shortest.get(column[0], _longest(column)) for column in columns) + 2 * (len(columns) - 1)
+        if fixed <= width:
+            break
+    spare = max(0, width - fixed)
+    widths = {}
+    for name, least in shortest.items():
+        widths[name] = min(_longest(by_name[name]), least + spare)
+        spare -= widths[name] - least
+    return [
+        tuple(shortened(cell, widths[column[0]], at_end=column[0] == last) for cell in column)
+        if column[0] in widths
+        else column
+        for column in columns
+    ]
+
+
+def _longest(column: Sequence[str]) -> int:
+    return max(map(len, column))
+
+
+def _distinct(column: Sequence[str], least: int) -> int:
+    """Return the width, at least `least`, at which no two different cells are shortened to the same text."""
+    longest, different = _longest(column), len(set(column))
+    widths = range(least, longest)
+    return next((each for each in widths if len({shortened(cell, each) for cell in column}) == different), longest)
+
+
+def shortened(text: str, width: int, *, at_end: bool = False) -> str:
+    """Return `text` in at most `width` columns: without its middle, because names differ at both ends."""
+    if len(text) <= width:
+        return text
+    kept = max(0, width - len(CUT))
+    tail = 0 if at_end else kept // 2
+    return text[: kept - tail] + CUT[:width] + text[len(text) - tail :]
+
+
+def wrapped(text: str, width: int | None, indent: str = "") -> Iterator[str]:
+    """Yield `text` in lines of at most `width` columns, those after the first with two more columns of `indent`.
+
+    A word that is too long stays whole, and so does a command in backticks.
+    """
+    text, line = printable(text), indent
+    for word in _WORD.findall(text) if width else [text]:
+        if width and line.strip() and len(line) + 1 + len(word) > width:
+            yield line
+            line = indent + "  "
+        line += f" {word}" if line.strip() else word
+    yield line
+
+
+def hint_lines(hint: str, width: int | None) -> Iterator[str]:
+    """Yield the lines of `hint`, indented; a sentence is wrapped, but a command stays whole: users copy it."""
+    for line in hint.splitlines():
+        yield from wrapped(line, width if line[:1].isupper() else None, indent="  ")
 
 
 def moment(seconds: float, timespec: str = "minutes") -> str:
@@ -78,19 +176,32 @@ def see_explain(codes: Iterable[str]) -> str:
 
 
 class Progress:
-    """A line on stderr that shows the current step of a long wait; on a terminal only."""
+    """A line on stderr that shows the current step of a long wait.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    On a terminal it is always the latest; otherwise a line is printed every `PROGRESS_SECONDS`.
+    """
+
+    def __init__(self, stream: TextIO | None = None, seconds: float = PROGRESS_SECONDS) -> None:
         self._stream = stream or sys.stderr
+        self._seconds = seconds
+        self._due = time.monotonic() + seconds
         self._shown = 0
 
     def __call__(self, text: str) -> None:
+        text = printable(text)
         if not self._stream.isatty():
+            self._print_if_due(text)
             return
-        text = printable(text)[: _columns(self._stream) - 1]
+        text = text[: _columns(self._stream) - 1]
         self._stream.write("\r" + text.ljust(self._shown))
         self._shown = len(text)
         self._stream.flush()
+
+    def _print_if_due(self, text: str) -> None:
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + self._seconds
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
 
     def __enter__(self) -> Progress:
         return self

@@ -98,22 +98,28 @@ def test_broker_that_cannot_be_queried_is_reported(product: Product) -> None:
     assert "catmaid: unknown PM501: cannot query the broker: the project has neither a worker nor" in done.stdout
 
 
-def test_watch_refreshes_the_output_until_it_is_interrupted(product: Product) -> None:
+@pytest.mark.parametrize(("command", "number", "status"), [("health", signal.SIGINT, 0), ("status", signal.SIGTERM, 0)])
+def test_watch_refreshes_the_output_until_it_is_interrupted(
+    command: str, number: signal.Signals, status: int, product: Product
+) -> None:
     controller, terminal = pty.openpty()
-    command = [sys.executable, "-m", "procman", "--config", str(product.configuration), "health", "--watch"]
+    words = [sys.executable, "-m", "procman", "--config", str(product.configuration), command, "--watch"]
     environment = {**product.environment, "TERM": "xterm"}
-    with subprocess.Popen(command, stdout=terminal, stderr=terminal, stdin=terminal, env=environment) as process:
+    with subprocess.Popen(words, stdout=terminal, stderr=terminal, stdin=terminal, env=environment) as process:
         os.close(terminal)
         shown = bytearray()
 
         def is_shown_twice() -> bool:
             shown.extend(os.read(controller, 4096))
-            return shown.count(b"no problems found") >= 2
+            return shown.count(b" running") >= 2
 
         eventually(is_shown_twice, "it is shown twice")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        process.send_signal(number)
+        assert process.wait(30) == status
+    shown.extend(os.read(controller, 4096))
     os.close(controller)
+    # The lines before the command come back.
+    assert shown.endswith(b"\x1b[?1049l")
     assert b"Traceback" not in shown
 
 

@@ -71,6 +71,8 @@ def test_every_command_is_in_the_list_in_the_readme_and_in_the_directory_of_comm
         "rollout_reporter",
         "safe_streams",
         "selection",
+        "times",
+        "watch",
     }
     assert set(COMMANDS) == {path.stem for path in (ROOT / "procman/cli").glob("*.py")} - others
 

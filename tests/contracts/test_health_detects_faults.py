@@ -82,7 +82,7 @@ def test_install_waits_until_the_worker_consumes_and_beat_ticks(product: Product
 
 def test_healthy_worker_and_beat_exit_with_0_in_every_format(product: Product) -> None:
     nagios = product.procman("health", "--format", "nagios").stdout
-    assert nagios.startswith("CATMAID OK - 2 of 2 programs are running | 'catmaid-celery.children'=1;;;0 ")
+    assert nagios.startswith("CATMAID OK - 2 of 2 running | 'catmaid-celery.children'=1;;;0 ")
     assert nagios.count("\n") == 1
     assert product.procman("health").stdout.endswith("\nno problems found\n")
     document = product.procman("health", "--format", "openmetrics").stdout

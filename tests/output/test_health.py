@@ -20,6 +20,7 @@ def test_healthy_project_as_text(tmp_path: Path) -> None:
         "NAME            HEALTH  DETAIL",
         "catmaid-celery  ok      it is consuming; 0 of 2 slots are busy",
         "catmaid-flower  -       stopped on purpose",
+        "1 of 2 running, 1 stopped",
         "",
         "no problems found",
     ]
@@ -30,6 +31,7 @@ def test_problems_are_below_the_table_with_their_hints(tmp_path: Path) -> None:
         "NAME            HEALTH    DETAIL",
         "catmaid-celery  critical  messages wait | and 'wait'",
         "catmaid-flower  -         stopped on purpose",
+        "1 of 2 running, 1 stopped",
         "",
         "catmaid-celery: critical PM301: messages wait | and 'wait'",
         "  procman restart catmaid-celery",

@@ -16,7 +16,7 @@ DATUM = re.compile(r"'(?:[^'=|]|'')+'=-?[0-9.]+(?:us|ms|s|%|B|KB|MB|GB|TB|c)?(?:
 
 def test_healthy_project_is_one_line(tmp_path: Path) -> None:
     assert as_line(healthy(tmp_path)) == (
-        "CATMAID OK - 1 of 2 programs is running"
+        "CATMAID OK - 1 of 2 running, 1 stopped"
         " | 'catmaid-celery.children'=2;;;0 'catmaid-celery.memory_bytes'=70012928B;;;0 'catmaid-celery.busy'=0;;;0"
         " 'broker_up'=1;;;0 'free_mib_/var/log'=78416;;;0"
     )

@@ -9,7 +9,17 @@ import pty
 
 import pytest
 
-from procman.output.terminal import Progress, coloured, moment, printable, size, table
+from procman.output.terminal import (
+    Progress,
+    coloured,
+    hint_lines,
+    moment,
+    printable,
+    shortened,
+    size,
+    table,
+    wrapped,
+)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +54,73 @@ def test_table_aligns_columns_and_right_aligns_figures() -> None:
     assert lines == ["NAME    PID  STATE", "one       7  RUNNING", "three  1234  \\x07"]
 
 
-def test_file_gets_no_colour_and_no_progress() -> None:
+HEADER = ["NAME", "STATE", "PID", "DETAIL"]
+LONG_ROWS = [
+    ["shop-transformation-1", "RUNNING", "7", "it is consuming"],
+    ["shop-transformation-2", "RUNNING", "8", ""],
+]
+
+
+@pytest.mark.parametrize(
+    ("width", "first"),
+    [
+        (52, "shop-transformation-1  RUNNING    7  it is consuming"),
+        (51, "shop-tran...mation-1  RUNNING    7  it is consuming"),
+        (43, "shop-...on-1  RUNNING    7  it is consuming"),
+        (40, "shop-...on-1  RUNNING    7  it is con..."),
+        (35, "shop-...on-1  RUNNING    7  it i..."),
+        (34, "shop-...on-1  RUNNING  it is co..."),
+        (10, "shop-...on-1  RUNNING"),
+    ],
+)
+def test_table_shortens_cells_and_leaves_out_columns_to_fit(width: int, first: str) -> None:
+    lines = table(HEADER, LONG_ROWS, ["PID"], width=width, cut={"DETAIL": 7, "NAME": 12}, drop=["PID", "DETAIL"])
+    assert lines[1] == first
+    assert len(lines) == 3
+    assert width == 10 or max(map(len, lines)) <= width
+
+
+def test_different_names_stay_different_when_they_are_shortened() -> None:
+    names = [f"shop-import-{place}-of-many-things" for place in ("europe", "africa")]
+    lines = table(["NAME", "PID"], [[name, "7"] for name in names], width=12, cut={"NAME": 12})
+    assert len(set(lines)) == 3
+
+
+@pytest.mark.parametrize(
+    ("width", "text"), [(12, "catmaid-crop"), (11, "catm...crop"), (4, "c..."), (2, ".."), (0, "")]
+)
+def test_name_loses_its_middle(width: int, text: str) -> None:
+    assert shortened("catmaid-crop", width) == text
+
+
+def test_long_text_is_wrapped_between_words_and_stays_indented() -> None:
+    text = "catmaid-celery: it is idle; see `procman explain PM301` and the-word-that-does-not-fit"
+    assert list(wrapped(text, 24)) == [
+        "catmaid-celery: it is",
+        "  idle; see",
+        "  `procman explain PM301`",
+        "  and",
+        "  the-word-that-does-not-fit",
+    ]
+    assert list(wrapped(text, None)) == [text]
+    assert list(wrapped("\x07", 24)) == ["\\x07"]
+
+
+def test_command_in_a_hint_is_never_wrapped() -> None:
+    hint = "procman restart catmaid-celery catmaid-crop\nThen wait for it"
+    assert list(hint_lines(hint, 12)) == ["  procman restart catmaid-celery catmaid-crop", "  Then wait", "    for it"]
+
+
+def test_long_wait_prints_a_line_at_intervals_to_a_file() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, seconds=0)
+    progress("one is stopping")
+    progress("one\x07 is still stopping")
+    progress.clear()
+    assert stream.getvalue() == "one is stopping\none\\x07 is still stopping\n"
+
+
+def test_file_gets_no_colour_and_no_progress_at_first() -> None:
     stream = io.StringIO()
     Progress(stream)("waiting")
     assert stream.getvalue() == ""
