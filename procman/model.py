@@ -305,6 +305,42 @@ class Activation:
     """The timeout in the section that is still loaded; if the new one is longer, running tasks get the longer one."""
 
 
+class End(NamedTuple):
+    """How and when a main process ended without an order, or was killed because an ordered stop took too long."""
+
+    at: float
+    """Seconds since the epoch."""
+    how: str
+    """Such as `killed by SIGKILL` or `exit status 1`."""
+    pid: int | None = None
+    is_forced: bool = False
+    """Whether an ordered stop did not end within the stop timeout."""
+    by_kernel: bool = False
+    """Whether the process manager reports that the kernel killed it for lack of memory."""
+
+
+class RunHistory(NamedTuple):
+    """What the process manager recorded about the runs of a program, as far back as its log reaches."""
+
+    restarts: int = 0
+    """Restarts by the process manager itself since the last order."""
+    failures: int = 0
+    """How many of the last runs in a row ended early, since the last order."""
+    ends: tuple[End, ...] = ()
+    """Oldest first; those before the last order as well."""
+    ordered: float | None = None
+    """When a start, stop or restart was last ordered, in seconds since the epoch; None: unknown."""
+
+    @property
+    def unordered(self) -> tuple[End, ...]:
+        """The ends since the last order that no order caused."""
+        since = self.ordered or 0.0
+        return tuple(end for end in self.ends if end.at >= since and not end.is_forced)
+
+
+NO_HISTORY = RunHistory()
+
+
 class ProgramState(NamedTuple):
     """The state of one program as its backend reports it."""
 
@@ -321,6 +357,8 @@ class ProgramState(NamedTuple):
     """Restarts by the backend itself since the last start, stop or restart; None: unknown."""
     detail: str = ""
     """Details in the backend's own words, such as an exit status."""
+    history: RunHistory = NO_HISTORY
+    """Empty if the program has not ended by itself since the last order, or if no record can be read."""
 
 
 class Result(NamedTuple):

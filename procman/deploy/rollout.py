@@ -23,6 +23,7 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.authorship import UNKNOWN, Authorship
 from procman.install.state.manifest import Manifest
+from procman.install.state.orders import note_order
 from procman.model import Action, Activation, InstalledProgram
 from procman.secrets import known_secrets
 
@@ -179,6 +180,7 @@ class _Rollout:
 
     def _activate(self, controller: Controller, activation: Activation) -> Failure | None:
         program, removes = activation.program, activation.action is Action.REMOVE
+        note_order(self._manifest, [program])
         try:
             done = controller.activate(activation, self._options.reporter.progress)
         except ProcmanError as error:

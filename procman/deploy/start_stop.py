@@ -13,6 +13,7 @@ from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
+from procman.install.state.orders import note_order
 from procman.lookup import Installed, resolve, resolve_one
 from procman.model import InstalledProgram
 from procman.monitoring.events import log_stop
@@ -21,6 +22,7 @@ from procman.monitoring.events import log_stop
 def start(installed: Installed, names: Sequence[str], progress: Progress) -> list[InstalledProgram]:
     """Start the programs that `names` select, workers before beat, and return them."""
     programs = _meant(installed, names)
+    note_order(installed.manifest, programs)
     controller_of(installed.manifest).start(programs, progress)
     return programs
 
@@ -30,6 +32,7 @@ def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list
     programs = _meant(installed, names)
     controller = controller_of(installed.manifest)
     log_stop(installed.manifest, controller, programs, "")
+    note_order(installed.manifest, programs)
     controller.stop(sorted(programs, key=on_the_way_down), progress)
     return programs
 
@@ -68,6 +71,7 @@ def _restart(
     # A controller waits for one answer at a time, so each thread needs its own.
     controller = controller_of(manifest)
     log_stop(manifest, controller, [program], "to be restarted")
+    note_order(manifest, [program])
     controller.restart(program, options.reporter.progress)
     seconds, progress = options.wait_seconds or 0, options.reporter.progress
     unhealthy = wait_until_healthy(controller, [program], seconds, progress, manifest, until_started=False)

@@ -21,6 +21,7 @@ from procman.install.state.event_log import Event, append_event, tasks_of
 from procman.install.state.generations import HEALING
 from procman.install.state.holds import read_holds
 from procman.install.state.manifest import Manifest
+from procman.install.state.orders import note_retry
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
 from procman.monitoring.checks.barrier import failed, traceback_of
@@ -64,7 +65,7 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
         controller = controller_of(manifest)
         for observation in observations:
             try:
-                for event in _carry_out(controller, observation, decisions[observation.program.name]):
+                for event in _carry_out(manifest, controller, observation, decisions[observation.program.name]):
                     with suppress(ProcmanError):  # a full disk must not prevent healing
                         append_event(tree, state, event)
                     report(event)
@@ -134,11 +135,14 @@ def _times(record: Any, moment: Moment) -> tuple[float, ...]:
     return tuple(map(float, times))
 
 
-def _carry_out(controller: Controller, observation: Observation, decision: Decision) -> Iterator[Event]:
+def _carry_out(
+    manifest: Manifest, controller: Controller, observation: Observation, decision: Decision
+) -> Iterator[Event]:
     yield from decision.events
     for order in decision.orders:
         try:
             if order is Order.START:
+                note_retry(manifest, observation.program)
                 controller.start([observation.program], lambda _: None)
             else:
                 send(controller, observation.program, observation.process, SIGNALS[order])

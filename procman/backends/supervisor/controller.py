@@ -20,7 +20,8 @@ from procman.backends.supervisor.configuration.main_file import (
     embedded_main_file,
     read_main_file,
 )
-from procman.backends.supervisor.states import program_states, restarts_in
+from procman.backends.supervisor.log_records import histories_in
+from procman.backends.supervisor.states import program_states
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
@@ -29,6 +30,7 @@ from procman.model import (
     Activation,
     InstalledProgram,
     ProgramState,
+    RunHistory,
     Scope,
     State,
     SupervisorMode,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from procman.backends.supervisor.systemd_unit import Service
 
 LOG_TAIL_BYTES = 64 * 1024
-"""How much of supervisord's own log is read to count restarts."""
+"""How much of supervisord's own log is read."""
 
 TERSE_LEVELS = ("warn", "error", "critical")
 """Log levels at which supervisord does not log the programs it starts."""
@@ -54,10 +56,17 @@ def controller(project: str, scope: Scope, supervisor: SupervisorSettings) -> Su
     """Return the controller for the supervisord of the installed `project`."""
     places = directories_for(project, scope, os.environ)
     if supervisor.mode is SupervisorMode.EXISTING:
-        return SupervisorController(supervisor.configuration, embedded=False, unit=(scope, places.units))
+        return SupervisorController(
+            supervisor.configuration, embedded=False, unit=(scope, places.units), state=places.state
+        )
     known = embedded_main_file(supervisor.configuration, places.shared_state)
     return SupervisorController(
-        supervisor.configuration, embedded=True, known=known, command=supervisor.supervisord, unit=(scope, places.units)
+        supervisor.configuration,
+        embedded=True,
+        known=known,
+        command=supervisor.supervisord,
+        unit=(scope, places.units),
+        state=places.state,
     )
 
 
@@ -77,6 +86,8 @@ class SupervisorController:
     """Starts procman's own supervisord if it has no systemd unit."""
     unit: tuple[Scope, Path] | None = None
     """The scope and the directory of that systemd unit."""
+    state: Path | None = None
+    """The directory in which procman records its own orders."""
     timeout: float = ANSWER_SECONDS
     """Seconds within which `states` ends."""
     patience: float = PATIENCE_SECONDS
@@ -105,8 +116,7 @@ class SupervisorController:
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
             return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
-        restarts = self._restarts(deadline - time.monotonic())
-        return program_states(programs, infos, restarts)
+        return program_states(programs, infos, self._histories(programs, infos, deadline - time.monotonic()))
 
     def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
         try:
@@ -205,18 +215,33 @@ class SupervisorController:
         if start_supervisord(self.configuration, command=self.command, service=self._service):
             self._fresh = {info["name"] for info in self.client.call("getAllProcessInfo")}
 
-    def _restarts(self, seconds: float) -> dict[str, int] | None:
+    def _histories(
+        self, programs: Sequence[InstalledProgram], infos: Sequence[Info], seconds: float
+    ) -> dict[str, RunHistory] | None:
+        log = self._log(seconds)
+        if log is None:
+            return None
+        histories = histories_in(log, programs, infos, {})
+        ended = [name for name, history in histories.items() if history.ends]
+        if self.state is None or not ended:
+            return histories
+        from procman.install.state.orders import orders_of
+
+        return histories_in(log, programs, infos, orders_of(self.state, ended))
+
+    def _log(self, seconds: float) -> str | None:
+        """Return the end of supervisord's log; None if it has none, or none that shows what it starts."""
         main = self.client.main
         # If the log were a pipe or terminal, supervisord would wait for input from it.
         no_file = main.log_file == "syslog" or main.log_file.startswith("/dev/")
         if no_file or main.log_level in TERSE_LEVELS or seconds <= 0:
             return None
-        log = _end_of(main.log_file)
         try:
             # Reading the file is faster than asking supervisord, which answers no other client meanwhile.
-            return restarts_in(log or self.client.call("readLog", -LOG_TAIL_BYTES, 0, timeout=seconds))
+            log: str = _end_of(main.log_file) or self.client.call("readLog", -LOG_TAIL_BYTES, 0, timeout=seconds)
         except ProcmanError:
             return None
+        return log
 
     def _start_hint(self) -> str:
         if self.embedded:

@@ -1,13 +1,12 @@
-"""Derive the state of a program from supervisord's answers and its log; pure."""
+"""Derive the state of a program from supervisord's answers and the history in its log; pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from procman.backends.supervisor.client import Info
 from procman.host.process import started
-from procman.model import InstalledProgram, ProgramState, State
+from procman.model import NO_HISTORY, InstalledProgram, ProgramState, RunHistory, State
 
 RUNNING_STATES = {State.RUNNING, State.STARTING, State.BACKOFF}
 """The states in which supervisord keeps a program running and accepts a stop."""
@@ -17,11 +16,6 @@ SIGNALLABLE_STATES = {State.RUNNING, State.STARTING, State.STOPPING}
 
 RESPAWN_SECONDS = 3
 """supervisord restarts an exited program within about a second; one that stays EXITED for longer has ended for good."""
-
-_RECORD = re.compile(
-    r"[0-9-]+ [0-9:,]+ [A-Z]+ "
-    r"(?P<event>supervisord started|spawned:|exited:|stopped:|gave up:) (?:'(?P<spawned>[^']+)'|(?P<name>\S+))"
-)
 
 
 def state_of(info: Info) -> State:
@@ -53,17 +47,17 @@ def ended(info: Info) -> bool:
 
 
 def program_states(
-    programs: Iterable[InstalledProgram], infos: Iterable[Info], restarts: Mapping[str, int] | None
+    programs: Iterable[InstalledProgram], infos: Iterable[Info], histories: Mapping[str, RunHistory] | None
 ) -> list[ProgramState]:
     """Return the state of each of `programs`, in order, from the `infos` of all processes of their supervisord."""
     by_name: dict[str, list[Info]] = {}
     for info in infos:
         by_name.setdefault(info["name"], []).append(info)
-    return [_program_state(program, by_name.get(program.name, []), restarts) for program in programs]
+    return [_program_state(program, by_name.get(program.name, []), histories) for program in programs]
 
 
 def _program_state(
-    program: InstalledProgram, namesakes: Sequence[Info], restarts: Mapping[str, int] | None
+    program: InstalledProgram, namesakes: Sequence[Info], histories: Mapping[str, RunHistory] | None
 ) -> ProgramState:
     info = next((info for info in namesakes if info["group"] == program.name), None)
     if info is None:
@@ -77,6 +71,7 @@ def _program_state(
             detail = f"defined as {elsewhere['group']}:{program.name} by a section that procman does not manage"
         asked_for = desired(elsewhere, autostart=program.autostart) if elsewhere else program.autostart
         return ProgramState(program.name, asked_for, State.UNKNOWN, detail=detail)
+    history = (histories or {}).get(program.name, NO_HISTORY)
     return ProgramState(
         name=program.name,
         desired=desired(info, autostart=program.autostart),
@@ -84,8 +79,9 @@ def _program_state(
         pid=info["pid"] or None,
         since=_since(info),
         clock_then=float(info["start"]) if info["pid"] else None,
-        restarts=None if restarts is None else restarts.get(program.name, 0),
+        restarts=None if histories is None else history.restarts,
         detail=_detail(info),
+        history=history,
     )
 
 
@@ -106,29 +102,3 @@ def _detail(info: Info) -> str:
     if state is State.STOPPED:
         return "" if info["start"] else "not started yet"
     return ""
-
-
-def restarts_in(log: str) -> dict[str, int]:
-    """Return how often supervisord restarted each program since its last start, stop or restart, according to `log`.
-
-    A start counts only if the program had exited before; any other start was a command. If the log does not reach back
-    far enough, the count is too low, never too high.
-    """
-    counts: dict[str, int] = {}
-    exited: set[str] = set()
-    for record in map(_RECORD.match, log.splitlines()):
-        if not record:
-            continue
-        event, name = record["event"], record["spawned"] or record["name"]
-        if event == "supervisord started":
-            counts.clear()
-            exited.clear()
-        elif event == "exited:":
-            exited.add(name)
-        elif event == "spawned:":
-            counts[name] = counts.get(name, 0) + 1 if name in exited else 0
-            exited.discard(name)
-        else:
-            counts[name] = 0
-            exited.discard(name)
-    return counts

@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from procman.backends.supervisor.states import desired, ended, program_states, restarts_in
+from procman.backends.supervisor.states import desired, ended, program_states
 from procman.model import State
 from tests.backends.supervisor.real_supervisord import installed
 
@@ -90,37 +90,3 @@ def test_process_has_its_real_age_after_the_clock_was_set_back() -> None:
 def test_state_unknown_to_procman_is_unknown() -> None:
     [state] = program_states([installed("a")], [info("HIBERNATING")], None)
     assert state.state is State.UNKNOWN
-
-
-def log(*messages: str) -> str:
-    return "".join(f"2026-11-22 09:45:00,123 INFO {message}\n" for message in messages)
-
-
-def spawned(name: str = "a") -> str:
-    return f"spawned: '{name}' with pid 7"
-
-
-EXITED = "exited: a (exit status 1; not expected)"
-STOPPED = "stopped: a (terminated by SIGTERM)"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", None),
-        (log(spawned()), 0),
-        (log(spawned(), EXITED, spawned()), 1),
-        (log(spawned(), EXITED, spawned(), EXITED, spawned()), 2),
-        (log(spawned(), EXITED), 0),
-        (log(spawned(), EXITED, spawned(), STOPPED), 0),
-        (log(spawned(), EXITED, spawned(), STOPPED, spawned()), 0),
-        (log(EXITED, spawned()), 1),
-        (log(EXITED, "gave up: a entered FATAL state, too many start retries too quickly", spawned()), 0),
-        (log(EXITED, spawned(), "supervisord started with pid 4", spawned()), 0),
-        (log("spawnerr: exited: a", spawned()), 0),
-        ("xited: a (exit status 1; not expected)\n" + log(spawned(), EXITED, spawned("b")), 0),
-        (log("exited: b (exit status 1; not expected)", spawned()), 0),
-    ],
-)
-def test_restarts_by_supervisord_are_counted(text: str, expected: int | None) -> None:
-    assert restarts_in(text).get("a") == expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -119,3 +120,22 @@ def test_restarts_are_unknown_without_a_readable_log(supervisord: Supervisord, o
     eventually(lambda: supervisord.state("a") == "RUNNING")
     seen = state(supervisord, installed("a"))
     assert (seen.state, seen.restarts) == (State.RUNNING, None)
+
+
+def test_crash_loop_is_counted_until_it_is_started_by_hand_out_of_backoff(supervisord: Supervisord) -> None:
+    """supervisord logs no stop of a program in BACKOFF, and the start looks like its own next attempt."""
+    broken = supervisord.directory / "broken"
+    broken.touch()
+    supervisord.section("a", f"sh -c 'test ! -e {broken} && exec sleep 1000; kill -9 $$'", startsecs=1)
+    program = replace(installed("a"), start_seconds=1)
+    supervisord.start()
+    seen = eventually(lambda: next((s for s in [state(supervisord, program)] if s.restarts == 2 and not s.pid), None))
+    assert seen is not None
+    assert seen.state is State.BACKOFF
+    assert seen.history.failures == 3
+    assert {end.how for end in seen.history.unordered} == {"killed by SIGKILL"}
+    broken.unlink()
+    supervisord.stop("a")
+    supervisord.client.call("startProcess", "a", False)
+    seen = state(supervisord, program)
+    assert (seen.restarts, seen.history.failures, seen.history.unordered) == (0, 0, ())

@@ -1,0 +1,165 @@
+"""Read the history of each program's runs from supervisord's own log; pure."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from procman.backends.run_history import Record, What, history_of
+from procman.backends.supervisor.client import Info
+from procman.model import InstalledProgram, RunHistory
+
+if TYPE_CHECKING:
+    # Hardly ever needed: `status` must not wait for this import.
+    from procman.install.state.orders import Orders
+
+LATE_SECONDS = 5.0
+"""How much later than due, on a busy host, a start can still be supervisord's own."""
+
+RETRY_SECONDS = 5.0
+"""Within which supervisord carries out the watcher's order to start a program."""
+
+ZONE_SECONDS = 900
+"""Time zones differ by multiples of this."""
+
+FORCED = "killed: it did not stop within its stop timeout"
+
+_LINE = re.compile(
+    r"(?P<at>[0-9]{4}-[0-9-]{5} [0-9:]{8},[0-9]{3}) [A-Z]+ "
+    r"(?P<event>supervisord started|spawned:|success:|exited:|stopped:|gave up:|killing) "
+    r"(?:'(?P<quoted>[^']+)'|(?P<name>\S+))(?P<rest>.*)"
+)
+_PID = re.compile(r"pid (\d+)")
+_HOW = re.compile(r"\((?:exit status (?P<status>\d+)|terminated by (?P<signal>[^;)]+))")
+
+
+def histories_in(
+    log: str, programs: Iterable[InstalledProgram], infos: Sequence[Info], orders: Mapping[str, Orders]
+) -> dict[str, RunHistory]:
+    """Return the history of each of `programs` that `log` mentions; if the log is cut, counts are too low.
+
+    A line has the local time of supervisord, whose zone shows in the start times of `infos`. Of a program that is not
+    in `orders`, only orders that the log shows count.
+    """
+    ours = {each.name: _Reader(each.start_seconds, orders.get(each.name)) for each in programs}
+    for line in map(_LINE.match, log.splitlines()):
+        if not line:
+            continue
+        if line["event"] == "supervisord started":
+            for each in ours.values():
+                each.restarted_with_supervisord(_seconds(line["at"]))
+        elif reader := ours.get(line["quoted"] or line["name"]):
+            reader.read(line)
+    shift = _shift(ours, infos)
+    return {name: reader.history(shift) for name, reader in ours.items() if reader.has_read}
+
+
+@dataclass
+class _Reader:
+    """Turns the lines about one program into records.
+
+    supervisord logs no order to stop a program in BACKOFF. A start that comes earlier than its next attempt is due, or
+    much later, was an order: the pause before each attempt is one second longer than the last (supervisor 4.2, 4.3).
+    """
+
+    start_seconds: int
+    orders: Orders | None
+    records: list[Record] = field(default_factory=list)
+    has_read: bool = False
+    pid: int | None = None
+    is_up: bool = False
+    is_killed: bool = False
+    gave_up: bool = False
+    ended: float | None = None
+    """When its process ended without an order; None if it runs or was stopped."""
+    pause: int | None = None
+    """Seconds before the last automatic start; None: unknown."""
+
+    def restarted_with_supervisord(self, at: float) -> None:
+        self.records.append(Record(What.ORDERED, at))
+        self.ended, self.pause, self.gave_up = None, 0, False
+
+    def read(self, line: re.Match[str]) -> None:
+        self.has_read = True
+        at = _seconds(line["at"])
+        match line["event"]:
+            case "spawned:":
+                self._spawned(at, line["rest"])
+            case "success:":
+                self._up(at)
+            case "exited:":
+                self.records.append(Record(What.ENDED, at, _how(line["rest"]), self.pid))
+                self.ended = at
+            case "killing":
+                self.is_killed = True
+            case "stopped:":
+                if self.is_killed:
+                    self.records.append(Record(What.FORCED, at, FORCED, self.pid))
+                self.records.append(Record(What.ORDERED, at))
+                self.ended, self.pause = None, None
+            case "gave up:":
+                self.gave_up, self.pause = True, 0
+
+    def _spawned(self, at: float, rest: str) -> None:
+        if self.ended is None or not self._is_automatic(at, at - self.ended):
+            self.records.append(Record(What.ORDERED, at))
+            self.pause = None
+        pid = _PID.search(rest)
+        self.pid = int(pid[1]) if pid else None
+        self.records.append(Record(What.STARTED, at, pid=self.pid))
+        self.ended, self.is_up, self.is_killed, self.gave_up = None, False, False, False
+        if not self.start_seconds:
+            # supervisord logs its success later, if it still runs then.
+            self._up(at)
+
+    def _up(self, at: float) -> None:
+        self.is_up, self.pause = True, 0
+        self.records.append(Record(What.UP, at))
+
+    def _is_automatic(self, at: float, waited: float) -> bool:
+        if self.gave_up:
+            return self.orders is not None and 0 <= at - self.orders.retried <= RETRY_SECONDS
+        if self.is_up:
+            return waited <= LATE_SECONDS
+        if self.pause is None:
+            self.pause = int(waited)
+            return True
+        self.pause += 1
+        return self.pause - 0.1 <= waited <= self.pause + LATE_SECONDS
+
+    def history(self, shift: float) -> RunHistory:
+        """Return the history; times in the log are `shift` seconds too early."""
+        records = [record._replace(at=record.at + shift) for record in self.records]
+        if self.orders and self.orders.ordered:
+            records = _with_order(records, self.orders.ordered)
+        return history_of(records)
+
+
+def _with_order(records: Sequence[Record], at: float) -> list[Record]:
+    before = [record for record in records if record.at < at]
+    return [*before, Record(What.ORDERED, at), *records[len(before) :]]
+
+
+def _shift(readers: Mapping[str, _Reader], infos: Sequence[Info]) -> float:
+    for info in infos:
+        reader = readers.get(info["name"])
+        if reader and info["pid"] and reader.pid == info["pid"]:
+            logged = max(record.at for record in reader.records if record.what is What.STARTED)
+            return float(round((info["start"] - logged) / ZONE_SECONDS) * ZONE_SECONDS)
+    return 0.0
+
+
+def _seconds(text: str) -> float:
+    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+    clock = (int(text[11:13]), int(text[14:16]), int(text[17:19]))
+    return time.mktime((year, month, day, *clock, 0, 0, -1)) + int(text[20:23]) / 1000
+
+
+def _how(rest: str) -> str:
+    found = _HOW.search(rest)
+    if not found:
+        return "unknown"
+    return f"exit status {found['status']}" if found["status"] else f"killed by {found['signal']}"
