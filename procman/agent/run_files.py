@@ -9,11 +9,11 @@ _open, _read, _write, _close = os.open, os.read, os.write, os.close
 FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
-def replace(path: str, text: str) -> None:
-    """Replace the file at `path` with `text`, readable for everyone; on OSError the old file remains."""
+def replace(path: str, text: str, mode: int = 0o644) -> None:
+    """Replace the file at `path` with `text`, by default readable for everyone; on OSError the old file remains."""
     new = path + ".new"
     try:
-        _put(new, os.O_TRUNC, text)
+        _put(new, os.O_TRUNC, text, mode)
         os.rename(new, path)
     except OSError:
         try:
@@ -62,10 +62,10 @@ def create(path: str) -> int:
     return descriptor
 
 
-def _put(path: str, how: int, text: str) -> None:
-    descriptor = _open(path, os.O_WRONLY | os.O_CREAT | FLAGS | how, 0o644)
+def _put(path: str, how: int, text: str, mode: int = 0o644) -> None:
+    descriptor = _open(path, os.O_WRONLY | os.O_CREAT | FLAGS | how, mode)
     try:
-        os.fchmod(descriptor, 0o644)  # whatever the program's umask is
+        os.fchmod(descriptor, mode)  # whatever the program's umask is
         content = text.encode("utf-8")
         while content:
             content = content[_write(descriptor, content) :]

@@ -1,12 +1,14 @@
 """Observe a Celery worker through its signals and bootsteps: Celery 4.4 to 5.7."""
 
 import importlib
+import os
 import sys
 from time import monotonic, time
 from typing import Any, Callable, List, Optional, Tuple
 
-from . import heartbeat_format, pool_processes, task_recorder, verdict
+from . import heartbeat_format, pool_processes, run_files, task_recorder, verdict
 from .broker_digest import brokers_of
+from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
 from .task_recorder import TaskRecorder
 from .worker_state import Measured, WorkerState, described, printable
 
@@ -66,6 +68,7 @@ def _add_steps(
         def start(self, parent: Any) -> None:
             guarded(observed, "worker", lambda: _describe(parent, observed))
             guarded(observed, "running tasks", lambda: _record_tasks(observed, recorder))
+            _record_broker(parent.app, observed.settings.run_directory)
             observed.come_up()
 
         def stop(self, _: Any) -> None:
@@ -114,6 +117,18 @@ def _describe(worker: Any, observed: WorkerState) -> None:
 def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
     recorder.has_pool_processes = observed.pool == "prefork"
     task_recorder.follow(sys.modules["celery.worker.state"].active_requests, recorder)
+
+
+def _record_broker(app: Any, directory: str) -> None:
+    path = os.path.join(directory, BROKER_FILE)
+    try:
+        record = record_of(app)
+        if record is None:
+            os.unlink(path)
+        else:
+            run_files.replace(path, record, BROKER_FILE_MODE)
+    except Exception:  # noqa: S110  # then the queues cannot be looked at while the worker is stopped
+        pass
 
 
 # The event loop ------------------------------------------------------------------------------------------------------

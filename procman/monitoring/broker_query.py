@@ -12,8 +12,8 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import read_configuration
 from procman.launch import launch_of
 from procman.lookup import Installed
-from procman.probes.broker import BrokerFacts
 from procman.probes.broker import ask_broker as ask
+from procman.probes.broker_facts import BrokerFacts
 from procman.probes.runner import Place
 from procman.project import Command, Launch, Program, Project, Worker
 

@@ -28,7 +28,7 @@ from procman.monitoring.program_view import program_snapshots
 
 if TYPE_CHECKING:
     # Monitoring runs this every minute, and hardly ever queries the broker.
-    from procman.probes.broker import BrokerFacts
+    from procman.probes.broker_facts import BrokerFacts
 
 OK = Result("PM200", None, Level.OK, "")
 

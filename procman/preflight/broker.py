@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from procman.model import Kind, Level, Result, Scope
 from procman.preflight.inputs import AppAnswer, PreflightFacts
-from procman.probes.broker import BrokerFacts, is_here
+from procman.probes.broker_facts import BrokerFacts, is_here
 from procman.probes.broker_remedies import TROUBLES
 
 IN_ONE_PROCESS = ("memory", "in-memory", "kombu.transport.memory")

@@ -24,7 +24,8 @@ from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, Prefli
 from procman.probes import app as app_facts
 from procman.probes import path_script
 from procman.probes.app import AppFacts, Service
-from procman.probes.broker import BrokerFacts, ask_broker
+from procman.probes.broker import ask_broker
+from procman.probes.broker_facts import BrokerFacts
 from procman.probes.runner import AppError, ask_project
 from procman.probes.runner import Place as Where
 from procman.project import Beat, Command, Launch, Program, Project

@@ -9,7 +9,7 @@ from pathlib import Path
 from procman.backends.base import ManagerReport, StopOrder
 from procman.model import Kind
 from procman.probes.app import AppFacts, Judged, Written
-from procman.probes.broker import BrokerFacts
+from procman.probes.broker_facts import BrokerFacts
 from procman.project import Launch, Program, Project
 
 

@@ -1,17 +1,25 @@
-"""Check on the project's Python whether a worker could use the broker of the project's app (broker_script.py)."""
+"""Query a broker on the project's Python: that of its app (broker_script.py), or those of its workers, without the app.
+
+The workers' records name those (agent/broker_record.py); broker_look_script.py reads them.
+"""
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from procman.probes import broker_origin_script, broker_script
-from procman.probes.broker_remedies import remedy_for
+from procman.agent import broker_record
+from procman.probes import (
+    broker_connection_script,
+    broker_errors_script,
+    broker_look_script,
+    broker_management_script,
+    broker_origin_script,
+    broker_script,
+)
+from procman.probes.broker_facts import BrokerFacts, QueueFacts
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked
 
@@ -19,47 +27,18 @@ TIMEOUT_SECONDS = 15.0
 KILLED_AFTER_SECONDS = 3.0
 """How much later the whole probe is killed if it has not exited by itself."""
 
+LOOK_SECONDS = 10.0
+"""The time limit of a look without the app."""
 
-@dataclass(frozen=True)
-class QueueFacts:
-    """A queue on the broker; None: the queue does not exist, or this broker does not report the number."""
+LONGEST_TEXT = 300
 
-    name: str
-    messages: int | None
-    consumers: int | None
+SHARED = (broker_errors_script, broker_management_script, broker_connection_script)
 
+SOURCES = tuple(Path(str(module.__file__)) for module in (broker_origin_script, *SHARED, broker_script))
+"""The texts that make up the probe of the app, in order."""
 
-@dataclass(frozen=True)
-class BrokerFacts:
-    """The result of a connection to the app's broker, without secrets (S2)."""
-
-    reachable: bool | None
-    """None: unknown, because the app could not be loaded in time."""
-    trouble: str
-    """A key of `broker_remedies.REMEDIES`, or empty."""
-    detail: str
-    """The message of the server or the operating system."""
-    url: str = ""
-    """Without its password."""
-    transport: str = ""
-    """amqp, redis, sql, filesystem ..."""
-    host: str = ""
-    user: str | None = None
-    default_credentials: bool = False
-    """Whether user and password are both guest."""
-    queues: tuple[QueueFacts, ...] = ()
-    seconds: float = 0.0
-    alarms: tuple[str, ...] | None = None
-    """The alarms that RabbitMQ's management interface lists: `memory on rabbit@host`; None: not asked, or no answer."""
-    management_problem: str = ""
-    """Why the management interface did not answer."""
-    origin: str = ""
-    """Where its URL is set, such as `CELERY_BROKER_URL in /etc/shop/celery.env`; empty: unknown."""
-
-    @property
-    def remedy(self) -> str:
-        """Return how to fix the trouble; empty if there is none."""
-        return remedy_for(self.trouble, self.transport, self.origin, is_here=is_here(self.host))
+LOOK_SOURCES = tuple(Path(str(module.__file__)) for module in (broker_record, *SHARED, broker_look_script))
+"""The same for a look without the app."""
 
 
 def ask_broker(
@@ -76,22 +55,40 @@ def ask_broker(
     default. Raises what `ask_project` raises; a refused connection is a result, not an error.
     """
     asked = json.dumps({"queues": list(queues), "management": management_url, "seconds": timeout})
-    source = [Path(str(module.__file__)) for module in (broker_origin_script, broker_script)]
-    answer = ask_project(place, app, source, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
+    answer = ask_project(place, app, SOURCES, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
     try:
         return _facts(answer, place)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AppError(f"{app}: the answer about the broker is invalid: {error!r}") from None
 
 
-def is_here(host: str) -> bool:
-    """Return whether `host`, a name or an address, is certainly this host."""
-    if host in ("", "localhost", socket.gethostname()) or host.startswith("/"):
-        return True
+def look_at_brokers(
+    place: Place,
+    project: str,
+    files: Mapping[str, Path],
+    *,
+    queues: Sequence[str] = (),
+    management_url: str | None = None,
+    timeout: float = LOOK_SECONDS,
+) -> tuple[BrokerFacts, ...]:
+    """Connect once to each broker in the records `files` of the workers, by program, without importing the app.
+
+    A record that does not exist is skipped. `queues` names queues to count besides those in the records. Raises what
+    `ask_project` raises; a refused connection is a result, not an error.
+    """
+    paths = {name: str(path) for name, path in files.items()}
+    asked = {"files": paths, "queues": list(queues), "management": management_url, "seconds": timeout}
+    whole = timeout + KILLED_AFTER_SECONDS
+    answer = ask_project(place, project, LOOK_SOURCES, [json.dumps(asked)], timeout=whole, doing="querying the broker")
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return facts_of_look(answer, place)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise AppError(f"{project}: the answer about the broker is invalid: {error!r}") from None
+
+
+def facts_of_look(answer: Mapping[str, Any], place: Place) -> tuple[BrokerFacts, ...]:
+    """Return the facts about each broker in the answer of broker_look_script.py."""
+    return tuple(_facts(each, place) for each in answer["brokers"])
 
 
 def _facts(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
@@ -111,6 +108,7 @@ def _facts(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
         seconds=float(answer["seconds"]),
         alarms=tuple(map(str, management["alarms"])) if management and not management["problem"] else None,
         management_problem=secrets.masked(str(management["problem"])) if management else "",
+        programs=tuple(map(str, answer.get("programs", ()))),
         origin=_origin(answer.get("origin") or {}, place),
     )
 
@@ -127,7 +125,13 @@ def _origin(found: Mapping[str, Any], place: Place) -> str:
 
 
 def _queue(found: Mapping[str, Any]) -> QueueFacts:
-    return QueueFacts(str(found["name"]), _count(found["messages"]), _count(found["consumers"]))
+    return QueueFacts(
+        name=str(found["name"])[:LONGEST_TEXT],
+        messages=_count(found["messages"]),
+        consumers=_count(found["consumers"]),
+        unacknowledged=_count(found["unacknowledged"]),
+        programs=tuple(map(str, found.get("programs", ()))),
+    )
 
 
 def _count(value: Any) -> int | None:
@@ -135,7 +139,7 @@ def _count(value: Any) -> int | None:
 
 
 def _detail(answer: Mapping[str, Any], secrets: KnownSecrets) -> str:
-    detail = secrets.masked(str(answer.get("detail", "")))
+    detail = secrets.masked(str(answer.get("detail", "")))[:LONGEST_TEXT]
     if answer["stage"] != "importing":
         return detail
     if answer.get("trouble") == "timeout":

@@ -52,13 +52,20 @@ class Place:
 
 
 def ask_project(
-    place: Place, app: str, source: Path | Sequence[Path], arguments: Sequence[str], *, timeout: float
+    place: Place,
+    app: str,
+    source: Path | Sequence[Path],
+    arguments: Sequence[str],
+    *,
+    timeout: float,
+    doing: str = "loading the app",
 ) -> dict[str, Any]:
     """Run the texts of `source`, concatenated, on the project's Python with `app` and `arguments`; return the answer.
 
     The process runs as the user of `place` and cannot regain other rights. If that user is root, nothing is run and
     ProcmanError is raised (S3). Raises AppError if there is no answer. After `timeout` seconds every process of its
-    session is killed; `left_behind.ended` around all probes ends those that have detached themselves.
+    session is killed; `left_behind.ended` around all probes ends those that have detached themselves. `doing` is for
+    error messages.
     """
     sources = [source] if isinstance(source, Path) else source
     runner = _runner(place.user)
@@ -81,7 +88,7 @@ def ask_project(
     answer = read_answer(completed.stdout)
     if answer is None:
         last = "\n".join(completed.stderr.strip().splitlines()[-3:])
-        raise AppError(_no_answer(app, completed), hint=place.secrets.masked(last))
+        raise AppError(_no_answer(app, completed, doing), hint=place.secrets.masked(last))
     return answer
 
 
@@ -116,8 +123,8 @@ def _out_of_reach(user: str, python: Path, directory: Path) -> ProcmanError:
     )
 
 
-def _no_answer(app: str, completed: Completed) -> str:
+def _no_answer(app: str, completed: Completed, doing: str) -> str:
     python = completed.argv[0]
     if completed.status < 0:
-        return f"{app}: {python} was killed by signal {-completed.status} while loading the app"
-    return f"{app}: {python} exited with status {completed.status} while loading the app"
+        return f"{app}: {python} was killed by signal {-completed.status} while {doing}"
+    return f"{app}: {python} exited with status {completed.status} while {doing}"

@@ -12,10 +12,13 @@ import pytest
 from procman import agent, probes
 from procman.agent import BESIDE_LAUNCHER
 from procman.probes.app import CHECK_SOURCES
+from procman.probes.broker import LOOK_SOURCES
+from procman.probes.broker import SOURCES as BROKER_SOURCES
 
+PROBES = (CHECK_SOURCES, BROKER_SOURCES, LOOK_SOURCES)
 SCRIPTS = sorted(Path(probes.__file__).parent.glob("*_script.py"))
 FILES = [*sorted(Path(agent.__file__).parent.glob("*.py")), *SCRIPTS, CHECK_SOURCES[0]]
-BEFORE_SCRIPT = {file.stem for file in CHECK_SOURCES}
+BEFORE_SCRIPT = {file: {each.stem for each in sources} for sources in PROBES for file in sources}
 
 
 @pytest.fixture(params=FILES, ids=lambda file: file.name)
@@ -28,9 +31,10 @@ def test_syntax_is_that_of_python_36(file: Path) -> None:
     ast.parse(file.read_text(), feature_version=(3, 6))
 
 
-def test_a_script_does_not_redefine_what_the_text_before_it_defines() -> None:
-    """The probe of the app is one text."""
-    trees = [ast.parse(file.read_text()) for file in CHECK_SOURCES]
+@pytest.mark.parametrize("sources", PROBES, ids=["app", "broker", "look"])
+def test_a_script_does_not_redefine_what_the_text_before_it_defines(sources: tuple[Path, ...]) -> None:
+    """A probe is one text."""
+    trees = [ast.parse(file.read_text()) for file in sources]
     defined = [node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)]
     assert len(defined) == len(set(defined))
 
@@ -42,7 +46,7 @@ def test_only_the_standard_library_is_imported(file: Path) -> None:
             imported |= {name.name.partition(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             # One of the texts before that of the script.
-            precedes = file in CHECK_SOURCES and (node.module or "").rpartition(".")[2] in BEFORE_SCRIPT
+            precedes = (node.module or "").rpartition(".")[2] in BEFORE_SCRIPT.get(file, ())
             imported |= set() if precedes else {(node.module or "").partition(".")[0]}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 1, f"line {node.lineno} imports from procman"

@@ -11,7 +11,7 @@ from procman.config.load import load
 from procman.launch import launch_of
 from procman.preflight.inputs import AppAnswer, EnvironmentFile, Host, Interpreter, Place, PreflightFacts, Schedule
 from procman.probes.app import AppFacts, Judged, Written
-from procman.probes.broker import BrokerFacts
+from procman.probes.broker_facts import BrokerFacts
 from procman.project import Project
 
 TOML = """

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from procman.errors import ProcmanError
-from procman.probes import broker, broker_origin_script, broker_script
-from procman.probes.broker import BrokerFacts, QueueFacts
+from procman.probes import broker
+from procman.probes.broker_facts import BrokerFacts, QueueFacts
 from procman.probes.broker_remedies import remedy_for
 from procman.probes.runner import AppError, Place, read_answer
 from tests.celery_environments import CeleryEnvironment
@@ -182,14 +182,14 @@ def test_messages_of_a_queue_are_counted_on_every_celery(celery_environment: Cel
     sending = "from mysite import celery; from counting import tasks; [tasks.echo.delay(number) for number in range(3)]"
     python = celery_environment.python
     asked = json.dumps({"queues": ["celery", "crop"], "seconds": 30, "management": None})
-    source = "\n".join(Path(str(each.__file__)).read_text() for each in (broker_origin_script, broker_script))
+    source = "\n".join(path.read_text() for path in broker.SOURCES)
     subprocess.run([python, "-c", sending], cwd=DEMO, env=environment, check=True)
     words = [str(python), "-", "mysite", asked]
     done = subprocess.run(words, input=source, cwd=DEMO, env=environment, capture_output=True, text=True, check=True)
     answer = read_answer(done.stdout)
     assert answer
     assert answer["reachable"] is True
-    assert answer["queues"][0] == {"name": "celery", "messages": 3, "consumers": None}
+    assert answer["queues"][0] == {"name": "celery", "messages": 3, "consumers": None, "unacknowledged": None}
 
 
 def test_queues_of_the_demo(python: Path, directory: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from procman.probes import broker
-from procman.probes.broker import BrokerFacts
+from procman.probes.broker_facts import BrokerFacts
 from procman.probes.broker_remedies import remedy_for
 from procman.probes.runner import Place
 from tests.django_projects import make_project

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from procman.probes.broker_script import management
+from procman.probes.broker_management_script import management
 
 SECRET = "hunter-22-of-nobody"
 CONNECTION = SimpleNamespace(

@@ -10,7 +10,7 @@ from procman.model import Kind, Level, Result
 from procman.monitoring.checks.inputs import ProjectSnapshot
 
 if TYPE_CHECKING:
-    from procman.probes.broker import BrokerFacts
+    from procman.probes.broker_facts import BrokerFacts
 
 CREDENTIALS = ("password", "vhost")
 """The troubles that PM502 reports; PM501 reports all others."""
@@ -86,7 +86,7 @@ def check_default_credentials(running: ProjectSnapshot) -> Iterator[Result]:
     facts = running.broker
     if not facts or facts.transport != "amqp":
         return
-    from procman.probes.broker import is_here
+    from procman.probes.broker_facts import is_here
 
     if not facts.default_credentials or is_here(facts.host):
         yield Result("PM503", None, Level.OK, "")

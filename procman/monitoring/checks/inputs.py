@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     # `status` must not wait for these imports.
     from procman.host.inactivity import Inactivity
     from procman.host.write_problem import WriteProblem
-    from procman.probes.broker import BrokerFacts
+    from procman.probes.broker_facts import BrokerFacts
 
 
 class Heartbeat(NamedTuple):

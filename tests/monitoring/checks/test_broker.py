@@ -14,7 +14,7 @@ from procman.monitoring.checks.broker import (
     check_queues,
     check_reachable,
 )
-from procman.probes.broker import BrokerFacts, QueueFacts, is_here
+from procman.probes.broker_facts import BrokerFacts, QueueFacts, is_here
 from tests.monitoring.checks.records import heartbeat, reported, running, snapshot
 
 URL = "amqp://me:***@broker.example//"

@@ -1,0 +1,91 @@
+"""Recognise what is wrong with a broker by the error of its client library, without quoting a secret.
+
+procman puts this text before that of the scripts that query a broker.
+"""
+
+import errno
+import socket
+import ssl
+from typing import Any, Dict, Iterator, List, Optional
+
+LONGEST_MESSAGE = 300
+
+AMQP_REPLIES = {403: "password", 530: "vhost"}
+"""ACCESS_REFUSED and NOT_ALLOWED (AMQP 0-9-1), as RabbitMQ uses them when a connection is opened."""
+
+_NO_TRANSPORT = "No such transport"
+"""The message of kombu.transport.resolve_transport, in a KeyError."""
+
+
+class TimeIsUp(BaseException):
+    """The time limit is reached; not an Exception, because an import that retries the broker catches those."""
+
+
+def note_error(error: BaseException, found: Dict[str, Any], secrets: List[str]) -> None:
+    """Put the kind of `error` and its message, without `secrets`, into `found`."""
+    found["trouble"] = trouble(error)
+    # An error of the app's own code may contain secrets.
+    is_ours = found["stage"] != "importing"
+    found["detail"] = masked_detail(message(error), secrets) if is_ours else type(error).__name__
+    if found["stage"] == "connecting":
+        found["reachable"] = False
+
+
+def trouble(error: BaseException) -> str:
+    """Return the kind of an error, a key of `TROUBLES` in broker_remedies.py, such as timeout, or other."""
+    for each in _chain(error):
+        kind = _kind(each)
+        if kind:
+            return kind
+    return "other"
+
+
+def _chain(error: Optional[BaseException]) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _kind(error: BaseException) -> str:
+    name = type(error).__name__
+    if isinstance(error, (TimeIsUp, socket.timeout)) or name == "TimeoutError":
+        return "timeout"
+    if isinstance(error, ImportError):
+        return "module"
+    if isinstance(error, KeyError) and _NO_TRANSPORT in str(error):
+        return "transport"
+    if isinstance(error, socket.gaierror):
+        return "dns"
+    if isinstance(error, ssl.SSLError):
+        return "tls"
+    if isinstance(error, OSError) and error.errno in (errno.ECONNREFUSED, errno.ECONNRESET, errno.EPIPE):
+        return "refused" if error.errno == errno.ECONNREFUSED else "closed"
+    if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return "unreachable"
+    if name == "AuthenticationError" or any(word in str(error) for word in ("NOAUTH", "WRONGPASS")):
+        return "password"
+    return AMQP_REPLIES.get(getattr(error, "code", 0) or 0, "")
+
+
+def message(error: BaseException) -> str:
+    """Return the message of the operating system or the server, without text from the app's own code."""
+    for each in _chain(error):
+        if isinstance(each, OSError) and each.strerror:
+            return each.strerror + (": %s" % each.filename if each.filename else "")
+    reply = getattr(error, "reply_text", None)
+    if isinstance(error, TimeIsUp):
+        return "no answer in time"
+    if isinstance(error, ImportError):
+        return "no module named %s" % (error.name or "(unknown)")
+    if isinstance(error, KeyError) and _NO_TRANSPORT in str(error):
+        return str(error.args[0])
+    if isinstance(error, ValueError):
+        # The original message may quote a piece of the URL.
+        return "%s: the broker's URL or a setting is invalid" % type(error).__name__
+    return "%s: %s" % (type(error).__name__, str(reply or error)) if str(error) else type(error).__name__
+
+
+def masked_detail(text: str, secrets: List[str]) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***") if len(secret) > 3 else text
+    return text[:LONGEST_MESSAGE]

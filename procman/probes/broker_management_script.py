@@ -1,0 +1,76 @@
+"""Ask RabbitMQ's management interface for its alarms and for what a connection cannot count.
+
+procman puts this text after that of broker_errors_script.py and before that of broker_connection_script.py.
+"""
+
+import base64
+import json
+from typing import Any, Dict, List
+
+if __name__ == "procman.probes.broker_management_script":
+    # As a probe, this text comes after it.
+    from procman.probes.broker_errors_script import message
+
+MANAGEMENT_SECONDS = 4.0
+LARGEST_REPLY = 1 << 20
+
+
+def management(url: str, connection: Any) -> Dict[str, Any]:
+    """Ask the management interface for its alarms, with the broker's credentials."""
+    try:
+        status, reply = _get(url.rstrip("/") + "/api/health/checks/alarms", _token(connection))
+    except (OSError, ValueError) as error:
+        return {"problem": message(error), "alarms": []}
+    if status == 200:
+        return {"problem": "", "alarms": []}
+    if status == 503:
+        return {"problem": "", "alarms": _alarms(reply)}
+    words = {401: "it rejects the broker's user", 403: "it rejects the broker's user", 404: "page not found"}
+    return {"problem": "HTTP status %s: %s" % (status, words.get(status, "unexpected answer")), "alarms": []}
+
+
+def numbers_of(url: str, connection: Any, name: str) -> Dict[str, Any]:
+    """Return what the management interface knows of a queue and a connection does not; empty if it does not answer."""
+    from urllib.parse import quote
+
+    place = [quote(str(each), safe="") for each in (connection.virtual_host or "/", name)]
+    try:
+        status, reply = _get("%s/api/queues/%s/%s" % (url.rstrip("/"), *place), _token(connection))
+        unacknowledged = json.loads(reply.decode())["messages_unacknowledged"] if status == 200 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {"unacknowledged": unacknowledged} if isinstance(unacknowledged, int) else {}
+
+
+def _token(connection: Any) -> str:
+    defaults = connection.transport.default_connection_params
+    user, password = connection.userid or defaults["userid"], connection.password or defaults["password"]
+    return base64.b64encode(("%s:%s" % (user, password)).encode()).decode()
+
+
+def _get(url: str, token: str) -> Any:
+    # Imported when needed: it takes as long as half of kombu.
+    import urllib.error
+    import urllib.request
+
+    class NoRedirect(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *_: Any) -> None:
+            """Never send the credentials elsewhere."""
+
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("not an http:// or https:// URL")
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect())
+    request = urllib.request.Request(url, headers={"Authorization": "Basic " + token})  # noqa: S310
+    try:
+        with opener.open(request, timeout=MANAGEMENT_SECONDS) as reply:
+            return reply.status, reply.read(LARGEST_REPLY)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(LARGEST_REPLY)
+
+
+def _alarms(reply: bytes) -> List[str]:
+    try:
+        raised = json.loads(reply.decode())["alarms"]
+        return sorted({"%s on %s" % (each["resource"], each["node"]) for each in raised})
+    except (ValueError, KeyError, TypeError):
+        return ["unknown alarm"]

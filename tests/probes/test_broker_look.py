@@ -1,0 +1,121 @@
+"""A look at the queues of workers that do not run: by the records they leave, with kombu alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from procman.agent import broker_record
+from procman.probes import broker
+from procman.probes.broker_facts import BrokerFacts, QueueFacts
+from procman.probes.runner import Place, read_answer
+from tests.celery_environments import CELERY_REDIS, CeleryEnvironment, environment_of
+from tests.redis_server import Redis, running_redis
+
+pytestmark = pytest.mark.celery
+
+SECRET = "hunter-22-of-nobody"
+
+RECORD = """
+import importlib.util, sys
+from celery import Celery
+from kombu import Queue
+spec = importlib.util.spec_from_file_location("broker_record", {source!r})
+record = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(record)
+app = Celery(broker={url!r})
+app.conf.task_queues = [Queue(name, queue_arguments={{"x-max-priority": 9}}) for name in {queues!r}]
+app.conf.broker_transport_options = {{"global_keyprefix": "shop-", "on_something": print}}
+{more}
+open({path!r}, "w").write(record.record_of(app))
+"""
+
+
+@pytest.fixture
+def celery() -> CeleryEnvironment:
+    found = environment_of(CELERY_REDIS)
+    assert found
+    return found
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    with running_redis(tmp_path) as redis:
+        yield redis
+
+
+def record(celery: CeleryEnvironment, path: Path, url: str, *queues: str, more: str = "") -> Path:
+    code = RECORD.format(source=broker_record.__file__, url=url, queues=queues, path=str(path), more=more)
+    subprocess.run([celery.python, "-c", code], check=True)
+    return path
+
+
+def look(celery: CeleryEnvironment, **files: Path) -> tuple[BrokerFacts, ...]:
+    """Look as another user may not: only their owner can reach the virtualenvs of the tests."""
+    sources = "\n".join(path.read_text() for path in broker.LOOK_SOURCES)
+    asked = {
+        "files": {name: str(path) for name, path in files.items()},
+        "queues": [],
+        "seconds": 10,
+        "management": None,
+    }
+    words = [str(celery.python), "-", "shop", json.dumps(asked)]
+    done = subprocess.run(words, input=sources, capture_output=True, text=True, check=True)
+    assert SECRET not in done.stdout
+    answer = read_answer(done.stdout)
+    assert answer
+    return broker.facts_of_look(answer, Place(celery.python, {}, Path("/"), None, None))
+
+
+def test_messages_and_unacknowledged_messages_of_a_redis_are_counted(
+    celery: CeleryEnvironment, redis: Redis, tmp_path: Path
+) -> None:
+    priorities = "app.send_task('crop', queue='big', priority=3)"
+    holding = """
+connection = app.connection_for_write()
+channel = connection.channel()
+channel.basic_consume('big', False, lambda message: None, 'tag')
+channel.qos.prefetch_count = 1
+connection.drain_events(timeout=10)
+import os
+record_text = record.record_of(app)
+open({path!r}, "w").write(record_text)
+os._exit(0)
+"""
+    path = tmp_path / "big.json"
+    sending = "\n".join([priorities] * 3 + ["app.send_task('crop', queue='big')"])
+    record(celery, path, redis.url(), "big", "small", more=sending + holding.format(path=str(path)))
+    [facts] = look(celery, big=path, twin=path, absent=tmp_path / "absent.json")
+    assert facts.reachable
+    assert facts.programs == ("big", "twin")
+    assert facts.queues == (
+        QueueFacts("big", 3, None, 1, ("big", "twin")),
+        QueueFacts("small", 0, None, 0, ("big", "twin")),
+    )
+
+
+def test_broker_that_refuses_is_an_answer_without_its_password(celery: CeleryEnvironment, tmp_path: Path) -> None:
+    path = record(celery, tmp_path / "big.json", f"redis://:{SECRET}@127.0.0.1:1/0", "big")
+    assert SECRET in path.read_text()
+    [facts] = look(celery, big=path)
+    assert (facts.reachable, facts.trouble) == (False, "refused")
+    assert facts.url == "redis://:***@127.0.0.1:1/0"
+
+
+def test_workers_with_different_brokers_are_answered_apart(
+    celery: CeleryEnvironment, redis: Redis, tmp_path: Path
+) -> None:
+    one = record(celery, tmp_path / "one.json", redis.url(1), "crop")
+    two = record(celery, tmp_path / "two.json", redis.url(2), "crop")
+    answers = [(facts.programs, [queue.name for queue in facts.queues]) for facts in look(celery, one=one, two=two)]
+    assert sorted(answers) == [(("one",), ["crop"]), (("two",), ["crop"])]
+
+
+def test_damaged_record_is_skipped(celery: CeleryEnvironment, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.json"
+    damaged.write_text('{"format": 1, ')
+    assert look(celery, damaged=damaged) == ()
