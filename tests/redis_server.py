@@ -6,7 +6,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +27,19 @@ class Redis:
 
     def ask(self, *words: object) -> str:
         """Send a command and return the beginning of the answer, as Redis writes it."""
+        with self.connection() as ask:
+            return ask(" ".join(map(str, words)))
+
+    @contextmanager
+    def connection(self) -> Iterator[Callable[[str], str]]:
+        """Yield a function that sends a command on one connection, on which AUTH holds, as `ask` does."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=STARTING_SECONDS) as connection:
-            connection.sendall(" ".join(map(str, words)).encode() + b"\r\n")
-            return connection.recv(4096).decode().strip()
+
+            def ask(command: str) -> str:
+                connection.sendall(command.encode() + b"\r\n")
+                return connection.recv(4096).decode().strip()
+
+            yield ask
 
 
 @contextmanager

@@ -12,6 +12,7 @@ BESIDE_LAUNCHER = (
     "failed_sends.py",
     "heartbeat.py",
     "heartbeat_format.py",
+    "local_time.py",
     "native_threads.py",
     "pool_processes.py",
     "queue_poller.py",

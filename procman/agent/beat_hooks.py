@@ -1,10 +1,11 @@
 """Observe a Celery beat through its signal and the ticks of any scheduler: Celery 4.4 to 5.7."""
 
+import heapq
 import importlib
 from time import monotonic
 from typing import Any, Callable
 
-from . import beat_lock, failed_sends, verdict
+from . import beat_lock, failed_sends, heartbeat_format, verdict
 from .broker_digest import brokers_of
 from .worker_state import WorkerState, described, printable
 
@@ -56,11 +57,9 @@ def _note(scheduler: Any, observed: WorkerState, seconds: Any) -> None:
     observed.tick = now
     observed.tick_due = now + max(0.0, float(seconds or 0))
     # Only Celery's own scheduler and its subclasses have it; others, such as RedBeat, keep their entries elsewhere.
-    heap = getattr(scheduler, "_heap", None)
-    if not heap:
-        observed.next_due = observed.next_entry = None
-        return
-    when, _, entry = heap[0]
+    heap = getattr(scheduler, "_heap", None) or ()
+    soonest = heapq.nsmallest(heartbeat_format.MAX_ENTRIES, list(heap), key=lambda event: event[0])
     # Not entry.is_due(): the database scheduler may write to the database there.
-    observed.next_due = now + when - scheduler._when(entry, 0)
-    observed.next_entry = printable(entry.name)
+    observed.next_entries = [
+        {"name": printable(entry.name), "due": now + when - scheduler._when(entry, 0)} for when, _, entry in soonest
+    ]

@@ -17,6 +17,8 @@ MOST = 10**15
 """Any float distinguishes smaller whole numbers."""
 MAX_TASKS = 20
 MAX_NAME = 200
+MAX_ENTRIES = 5
+"""Entries of beat's schedule."""
 
 
 class Field(NamedTuple):
@@ -34,6 +36,7 @@ QUEUE = {
     "since": Field(float, True),
 }
 TASK = {"name": Field(str), "since": Field(float, True)}
+ENTRY = {"name": Field(str), "due": Field(float)}
 VERDICT = {
     "level": Field(str, choices=(OK, WARNING, CRITICAL, UNKNOWN)),
     "code": Field(str, choices=tuple(CODES)),
@@ -67,6 +70,7 @@ FIELDS = {
     "queues_asked": Field(float, True),
     "idle_with_messages_since": Field(float, True),
     "node_name": Field(str, True),
+    "connect_error": Field(str, True),
     "tick": Field(float, True),
     "tick_due": Field(float, True),
     "next_due": Field(float, True),
@@ -94,6 +98,7 @@ def read(text: str) -> Dict[str, Any]:
     heartbeat = _read_fields(found, FIELDS, "heartbeat")
     heartbeat["queues"] = [_read_fields(each, QUEUE, "queues") for each in _list(found, "queues")]
     heartbeat["tasks"] = [_read_fields(each, TASK, "tasks") for each in _list(found, "tasks")]
+    heartbeat["next_entries"] = [_read_fields(each, ENTRY, "next_entries") for each in _list(found, "next_entries")]
     heartbeat["brokers"] = [_value(each, Field(str), "brokers") for each in _list(found, "brokers")]
     heartbeat["missing"] = [_value(each, Field(str), "missing") for each in _list(found, "missing")]
     versions = found.get("versions") or {}

@@ -6,6 +6,8 @@ code. `procman explain heartbeat` describes the fields. Times are `time.monotoni
 
 from typing import Any, Mapping, NamedTuple, Optional
 
+from .local_time import local_time
+
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
 
 WARM, FORCE = "warm", "force"
@@ -48,6 +50,9 @@ UNREACHABLE = (
     *("TimeoutError", "timeout", "gaierror", "RecoverableConnectionError", "BusyLoadingError"),
 )
 """The types of errors, of Python, py-amqp and redis-py, with which a send fails while the broker is away."""
+
+REFUSES = ("AccessRefused", "NotAllowed", "AuthenticationError", "AuthenticationWrongNumberOfArgsError")
+"""The types of errors, of py-amqp and redis-py, with which a broker refuses a user, password or virtual host."""
 
 
 class Thresholds(NamedTuple):
@@ -156,8 +161,8 @@ def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) 
             return Verdict(CRITICAL, "PM203", f"{reason}; its stop timeout is over", FORCE)
         return Verdict(OK, "PM203", reason)
     if phase == DISCONNECTED:
-        reason = f"it has been disconnected from the broker for {format_duration(since)} and keeps trying to connect"
-        return Verdict(WARNING, "PM203", reason)
+        reason = f"it has been disconnected from the broker for {format_duration(since)}"
+        return Verdict(WARNING, "PM203", f"{reason} and keeps trying to connect{_why_disconnected(heartbeat)}")
     if phase == STANDBY:
         return _of_standby(heartbeat, now, thresholds)
     if phase == STARTING and heartbeat["kind"] == "beat":
@@ -166,7 +171,15 @@ def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) 
     level = WARNING if since > thresholds.stale_seconds else OK
     if phase == IMPORTING:
         return Verdict(level, "PM203", f"it has been importing the app for {format_duration(since)}")
-    return Verdict(level, "PM203", f"it has been starting for {format_duration(since)}; the broker may be down")
+    reason = f"it has been starting for {format_duration(since)}"
+    return Verdict(level, "PM203", f"{reason}{_why_disconnected(heartbeat) or '; the broker may be down'}")
+
+
+def _why_disconnected(heartbeat: Mapping[str, Any]) -> str:
+    error = heartbeat["connect_error"]
+    if error in REFUSES:
+        return f": the broker refuses its user, password or virtual host ({error})"
+    return f"; the last attempt to connect failed ({error})" if error else ""
 
 
 def _of_standby(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
@@ -283,7 +296,11 @@ def _of_beat(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
         return Verdict(CRITICAL, "PM402", f"it is ticking, but {name} is overdue by {format_duration(now - next_due)}")
     if next_due is None or name is None:
         return Verdict(OK, "PM200", "it is ticking")
-    return Verdict(OK, "PM200", f"it is ticking; {name} is due in {format_duration(max(0.0, next_due - now))}")
+    wall = heartbeat["wall"] + now - heartbeat["written"]
+    due = local_time(wall + next_due - now, wall)
+    if next_due - now < 1:
+        return Verdict(OK, "PM200", f"it is ticking; {name} is due now ({due})")
+    return Verdict(OK, "PM200", f"it is ticking; {name} is due in {format_duration(next_due - now)} ({due})")
 
 
 def _of_failed_sends(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:

@@ -1,6 +1,7 @@
 """Observe a Celery worker through its signals and bootsteps: Celery 4.4 to 5.7."""
 
 import importlib
+import logging
 import os
 import sys
 from time import monotonic, time
@@ -45,8 +46,21 @@ def connect(
     signals.worker_init.connect(on_init, weak=False)
     signals.worker_ready.connect(lambda **_: observed.come_up(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: observed.enter(verdict.STOPPING), weak=False)
+    guarded(observed, "connection errors", lambda: _note_connection_errors(observed))
     for name in ("task_revoked", "task_rejected", "task_unknown"):
         getattr(signals, name).connect(observed.move, weak=False)
+
+
+def _note_connection_errors(observed: WorkerState) -> None:
+    """Note why the worker cannot connect. Celery reports it only to its log, with the error as an argument."""
+
+    def note(record: Any) -> bool:
+        errors = [each for each in record.args or () if isinstance(each, Exception)]
+        if errors and "Cannot connect" in str(record.msg) and observed.is_own_process():
+            observed.connect_error = described(errors[0])
+        return True
+
+    logging.getLogger("celery.worker.consumer.consumer").addFilter(note)
 
 
 def _add_steps(
@@ -83,6 +97,7 @@ def _add_steps(
 
         def start(self, parent: Any) -> None:
             guarded(observed, "event loop", lambda: _stamp_the_loop(parent, observed, loop_seconds))
+            observed.connect_error = None
             observed.enter(verdict.CONSUMING)
             guarded(observed, "queues", lambda: start_asking(parent))
 

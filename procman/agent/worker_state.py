@@ -39,6 +39,8 @@ class WorkerState:
         self.loop: Optional[float] = None
         self.pool: Optional[str] = None
         self.node_name: Optional[str] = None
+        self.connect_error: Optional[str] = None
+        """The type of the error with which the last attempt to connect to the broker failed; None while connected."""
         self.measure: Callable[[], Measured] = Measured
         self.missing: Dict[str, str] = {}
         self.queues: List[Dict[str, Any]] = []
@@ -47,8 +49,8 @@ class WorkerState:
         self.queues_asked: Optional[float] = None
         self.tick: Optional[float] = None
         self.tick_due: Optional[float] = None
-        self.next_due: Optional[float] = None
-        self.next_entry: Optional[str] = None
+        self.next_entries: List[Dict[str, Any]] = []
+        """The entries of beat that are due next, soonest first: name, and due by the monotonic clock."""
         self.scheduler: Optional[str] = None
         self.brokers: List[str] = []
         """The digests of the brokers; empty if unknown."""
@@ -124,7 +126,7 @@ class WorkerState:
         """Return the heartbeat in the form that `heartbeat_format.read` accepts, without the verdict."""
         measured = self._measured()
         self.follow(now, measured)
-        settings, pool = self.settings, measured.pool
+        settings, pool, entries = self.settings, measured.pool, self.next_entries
         return {
             **dict.fromkeys(heartbeat_format.FIELDS),
             "format": heartbeat_format.FORMAT,
@@ -157,11 +159,13 @@ class WorkerState:
                 for name, since in measured.tasks[: heartbeat_format.MAX_TASKS]
             ],
             "node_name": self.node_name,
+            "connect_error": self.connect_error,
             "versions": _versions(),
             "tick": self.tick,
             "tick_due": self.tick_due,
-            "next_due": self.next_due,
-            "next_entry": self.next_entry,
+            "next_due": entries[0]["due"] if entries else None,
+            "next_entry": entries[0]["name"] if entries else None,
+            "next_entries": entries,
             "scheduler": self.scheduler,
             "brokers": self.brokers,
             **self.lock(),

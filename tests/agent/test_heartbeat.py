@@ -94,6 +94,7 @@ def test_beat_reports_its_last_tick_and_next_entry(site: Site) -> None:
     assert first["scheduler"] == "celery.beat:PersistentScheduler"
     assert first["next_entry"] == "tick"
     assert abs(first["next_due"] - first["tick_due"]) < 1
+    assert first["next_entries"][0] == {"name": "tick", "due": first["next_due"]}
     beat.wait_for(lambda found: found["tick"] > first["tick"], "another tick")
     assert beat.heartbeat()["verdict"]["code"] == "PM200"
     assert beat.launched.end(signal.SIGTERM) == 0

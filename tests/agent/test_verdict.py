@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -393,6 +394,37 @@ def test_any_value_of_a_field_is_read_or_corrupt(more: dict[str, Any]) -> None:
     except ValueError:
         return
     assert isinstance(verdict(found, NOW, THRESHOLDS), Verdict)
+
+
+def test_beats_next_entry_has_its_local_time_and_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "CET-1")
+    time.tzset()
+    try:
+        wall = 1.7e9  # Tue 14 Nov 2023 23:13:20 CET
+        soon = verdict(heartbeat(**{**BEAT, "wall": wall, "next_due": NOW + 24}), NOW, THRESHOLDS)
+        tomorrow = verdict(heartbeat(**{**BEAT, "wall": wall, "next_due": NOW + 3600}), NOW, THRESHOLDS)
+        now = verdict(heartbeat(**{**BEAT, "wall": wall, "next_due": NOW - 0.5}), NOW, THRESHOLDS)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert soon.reason == "it is ticking; nightly is due in 24s (23:13:45 CET)"
+    assert tomorrow.reason == "it is ticking; nightly is due in 1h (Wed 15 Nov 00:13 CET)"
+    assert now.reason == "it is ticking; nightly is due now (23:13:20 CET)"
+
+
+@pytest.mark.parametrize(
+    ("phase", "error", "reason"),
+    [
+        ("disconnected", "AuthenticationError", ": the broker refuses its user, password or virtual host"),
+        ("disconnected", "ConnectionRefusedError", "; the last attempt to connect failed (ConnectionRefusedError)"),
+        ("disconnected", None, "keeps trying to connect"),
+        ("starting", "AccessRefused", ": the broker refuses its user, password or virtual host (AccessRefused)"),
+        ("starting", None, "; the broker may be down"),
+    ],
+)
+def test_reason_names_the_error_of_the_last_attempt_to_connect(phase: str, error: str | None, reason: str) -> None:
+    found = verdict(heartbeat(phase=phase, phase_since=NOW - 60, connect_error=error), NOW, THRESHOLDS)
+    assert reason in found.reason
 
 
 @given(st.text() | st.binary().map(lambda content: content.decode("utf-8", "replace")))
