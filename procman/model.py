@@ -370,3 +370,5 @@ class Result(NamedTuple):
     detail: str
     hint: str = ""
     values: Mapping[str, float] = MappingProxyType({})
+    accepted: bool = False
+    """Whether it is a warning that an administrator accepts; its level is then OK."""

@@ -335,6 +335,12 @@ class Project:
         "only with extend_stop_timeout.",
         "UNITS",
     )
+    accept: tuple[str, ...] = setting(
+        (),
+        "Codes of warnings that you know and accept, such as PM773. Every command shows such a warning only as "
+        "accepted; a critical result of the same check is still reported.",
+        "CODES",
+    )
     templates: Path | None = setting(
         None, "Directory with your own templates; each replaces procman's template of the same name."
     )

@@ -13,7 +13,7 @@ from procman.cli.main import run
 from procman.lint.registry import LINT
 from procman.model import BackendName
 from procman.monitoring.checks.registry import RUNNING
-from procman.output.pages import checks, pages
+from procman.pages import checks, pages
 from procman.preflight.registry import BEFORE
 
 ROOT = Path(__file__).parents[1]

@@ -31,7 +31,7 @@ LAYERS = (
     ("install", "install.safe_fs"),
     ("background", "celery_cli", "quoting", "subprocesses"),
     ("project",),
-    ("accounts", "agent", "errors", "left_behind", "model", "secrets", "suggest", "version"),
+    ("accounts", "agent", "errors", "left_behind", "model", "pages", "secrets", "suggest", "version"),
 )
 """From the top down; a part of a package that is named here is a separate layer. Neighbours do not import each other.
 

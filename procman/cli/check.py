@@ -9,6 +9,7 @@ import click
 from procman.cli import options
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
+from procman.errors import ProcmanError
 from procman.output import check as output
 from procman.output.terminal import Progress
 
@@ -16,7 +17,7 @@ from procman.output.terminal import Progress
 @click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--lint", is_flag=True, help="Check FILEs for supervisord or systemd that procman does not manage.")
-@click.option("-v", "--verbose", is_flag=True, help="Show results that are OK, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show results that are OK, and accepted warnings, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain check`.")
 @options.seconds("--timeout", kind=options.Seconds(1), default=30, explanation="Time limit for the app to answer.")
 @click.option(
@@ -44,7 +45,8 @@ def check(
     stop timeouts. In system scope, run it as root or as the user of the programs. `procman install` runs the same
     checks first. `procman explain CODE` explains a result.
 
-    With --lint, checks FILEs that procman does not manage instead, and needs no procman.toml.
+    With --lint, checks FILEs that procman does not manage instead, and needs no procman.toml. A warning that
+    `accept` in [project] names is only counted.
 
     Exit status: 0 no result is CRITICAL; 1 at least one is; 2 wrong usage or configuration.
 
@@ -58,7 +60,7 @@ def check(
     if lint != bool(files):
         raise click.UsageError("--lint needs at least one FILE." if lint else "FILE needs --lint.")
     if lint:
-        return _lint(files, as_json=as_json)
+        return _lint(selection, files, verbose=verbose, as_json=as_json)
     from procman.preflight import check as command
 
     project = selection.configured()
@@ -72,9 +74,19 @@ def check(
     return int(is_blocked)
 
 
-def _lint(files: tuple[Path, ...], *, as_json: bool) -> int:
+def _lint(selection: Selection, files: tuple[Path, ...], *, verbose: bool, as_json: bool) -> int:
     from procman.lint import lint as command
 
-    found = command.lint(files)
-    echo_lines([output.findings_as_json(found)] if as_json else output.findings_as_text(found))
+    found = command.lint(files, _accept(selection))
+    echo_lines([output.findings_as_json(found)] if as_json else output.findings_as_text(found, verbose=verbose))
     return int(bool(command.blocking(found)))
+
+
+def _accept(selection: Selection) -> tuple[str, ...]:
+    """Return the codes that procman.toml accepts; a lint needs none, so only one that is named must be valid."""
+    try:
+        return selection.configured().accept
+    except ProcmanError:
+        if selection.configuration or selection.project:
+            raise
+        return ()

@@ -16,7 +16,7 @@ from procman.output.terminal import coloured
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from procman.output.pages import Page
+    from procman.pages import Page
 
 WIDEST = 120
 """Longer lines are hard to read."""
@@ -25,7 +25,7 @@ WIDEST = 120
 def _complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem
 
-    from procman.output.pages import checks, pages
+    from procman.pages import checks, pages
 
     return [
         CompletionItem(incomplete + each.name[len(incomplete) :], help=each.title)
@@ -63,7 +63,7 @@ def explain(names: tuple[str, ...]) -> None:
 
 
 def _list_pages() -> None:
-    from procman.output.pages import pages
+    from procman.pages import pages
 
     found = pages()
     width = max(len(page.name) for page in found)
@@ -75,7 +75,7 @@ def _list_pages() -> None:
 
 
 def _find(names: Iterable[str]) -> list[Page]:
-    from procman.output.pages import checks, pages
+    from procman.pages import checks, pages
 
     known = {page.name.lower(): page for page in (*pages(), *checks())}
     words = {name: name.lower().rpartition("/")[2].removesuffix(".md") for name in names}

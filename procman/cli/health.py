@@ -53,6 +53,7 @@ class Plugin(click.Command):
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Format of the output."
 )
+@click.option("-v", "--verbose", is_flag=True, help="Show accepted warnings, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain health`.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Replace FILE atomically instead of printing."
@@ -71,6 +72,7 @@ def health(
     selection: Selection,
     names: tuple[str, ...],
     form: str,
+    verbose: bool,
     as_json: bool,
     output: Path | None,
     probe: bool,
@@ -104,13 +106,15 @@ def health(
         return Background(lambda: examine_asked(selection.installed(), names, seconds, probe=probe)).result(seconds)
 
     if watch:
+        from functools import partial
+
         from procman.cli.watch import watch as keep_watching
         from procman.output.health import as_text
 
-        last = keep_watching(examine, as_text)
+        last = keep_watching(examine, partial(as_text, verbose=verbose))
         return last.level if last else UNKNOWN
     found = examine()
-    text = shown(found, form)
+    text = shown(found, form, verbose=verbose)
     if output:
         command.write(output, text)
     else:
@@ -118,8 +122,8 @@ def health(
     return found.level
 
 
-def shown(found: command.Health, form: str) -> str:
-    """Return the output in the format `form`, with a newline at its end."""
+def shown(found: command.Health, form: str, *, verbose: bool = False) -> str:
+    """Return the output in the format `form`, with a newline at its end; the text with more if `verbose`."""
     # Imported when needed: monitoring runs this every minute, with one format.
     if form == "nagios":
         from procman.output import nagios
@@ -131,4 +135,5 @@ def shown(found: command.Health, form: str) -> str:
         return openmetrics.as_text(found)
     from procman.output import health as output
 
-    return output.as_json(found) + "\n" if form == "json" else "".join(f"{line}\n" for line in output.as_text(found))
+    lines = [output.as_json(found)] if form == "json" else output.as_text(found, verbose=verbose)
+    return "".join(f"{line}\n" for line in lines)

@@ -71,8 +71,9 @@ def install(
     if keep_failed and wait_seconds is None:
         raise click.UsageError("--keep-failed needs --wait SECONDS: without it, nothing is rolled back.")
     project = selection.configured()
-    # The checks include these warnings.
-    for warning in [*(warnings(project) if dry_run or no_check else ()), *watcher_notes(project)]:
+    # The checks include these warnings, as PM773.
+    limits = warnings(project) if (dry_run or no_check) and "PM773" not in project.accept else ()
+    for warning in [*limits, *watcher_notes(project)]:
         click.echo(f"note: {warning}", err=True)
     if dry_run:
         return _list(project, replaced)
@@ -100,7 +101,7 @@ def _check(project: Project) -> None:
     with Progress() as progress:
         progress(f"checking that {project.app} runs as {project.user or 'you'}")
         results = check(project)
-    if any(result.level is not Level.OK for result in results):
+    if any(result.accepted or result.level is not Level.OK for result in results):
         echo_lines(as_text(results, verbose=False, stream=sys.stderr), err=True)
     if blocking(results):
         raise ProcmanError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from procman.backends.record import Rule
 from procman.config.document import Document
@@ -12,6 +12,9 @@ from procman.model import Scope
 from procman.project import Program, Project, Worker
 
 LONGEST_NAME = 63
+
+ACCEPTED_FOR_NOTHING = "PM605"
+
 RESERVED_NAMES = {
     "procman": "/var/lib/procman and /etc/procman belong to procman itself",
     "supervisor": "/var/lib/procman/supervisor belongs to procman's own supervisord",
@@ -27,6 +30,7 @@ def check(document: Document, project: Project, rules: Iterable[Rule]) -> None:
     _check_node_names(document, project.programs)
     _check_workers(document, project.programs)
     _check_limits(document, project)
+    _check_accept(document, project.accept)
     _check_rules(document, project, rules)
     check_directives(document, project)
 
@@ -113,6 +117,24 @@ def _check_limits(document: Document, project: Project) -> None:
         if high is not None and most is not None and high > most:
             place = document.setting(program.key, "memory_high_mib")
             document.add_problem(place, f"{high} is above memory_max_mib ({most}): lower it, or raise memory_max_mib")
+
+
+def _check_accept(document: Document, codes: Collection[str]) -> None:
+    """Note each code in `accept` that is unknown, or whose section of the checks describes no warning."""
+    if not codes:
+        return
+    from procman.pages import checks, is_warning, nearest_code  # it reads a long page, for a key that is seldom set
+
+    known = {check.name: check for check in checks()}
+    for code in codes:
+        if code not in known:
+            near = nearest_code(code, known)
+            document.add_problem("project.accept", f"unknown code {code}" + (f"; did you mean {near}?" if near else ""))
+        elif code == ACCEPTED_FOR_NOTHING:
+            document.add_problem("project.accept", f"{code} names what you can remove from this list: remove that")
+        elif not is_warning(known[code]):
+            remedy = f"remove it here and fix its cause (procman explain {code})"
+            document.add_problem("project.accept", f"{code} is never a warning: {remedy}")
 
 
 def _check_rules(document: Document, project: Project, rules: Iterable[Rule]) -> None:

@@ -117,6 +117,8 @@ class Finding:
     option: str
     why: str
     remedy: str
+    accepted: bool = False
+    """Whether it is a warning that procman.toml accepts; its level is then OK."""
 
 
 def finding(code: str, level: Level, part: Part, at: Setting | None, option: str, why: str, remedy: str) -> Finding:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from procman.errors import ConfigurationError
@@ -19,8 +20,11 @@ UNIT_SUFFIXES = (".service", ".target", ".timer", ".socket", ".path", ".mount", 
 UNIT_SECTION = re.compile(r"^\[(Unit|Service|Install)\]\s*$", re.MULTILINE)
 
 
-def lint(files: Sequence[Path]) -> list[Finding]:
-    """Return the findings in `files`, by file and line; raise ConfigurationError if a file cannot be read."""
+def lint(files: Sequence[Path], accept: Collection[str] = ()) -> list[Finding]:
+    """Return the findings in `files`, by file and line; raise ConfigurationError if a file cannot be read.
+
+    Warnings with a code in `accept` are accepted.
+    """
     problems: list[str] = []
     parts: list[Part] = []
     for file in files:
@@ -32,7 +36,11 @@ def lint(files: Sequence[Path]) -> list[Finding]:
             problems.append(f"cannot read {file}: {error.strerror or error}")
     if problems:
         raise ConfigurationError(problems, hint="Name supervisord or systemd files, such as conf.d/celery.conf.")
-    return findings(parts)
+    return [_accepted(each) if each.code in accept else each for each in findings(parts)]
+
+
+def _accepted(found: Finding) -> Finding:
+    return replace(found, level=Level.OK, accepted=True) if found.level is Level.WARNING else found
 
 
 def blocking(found: Iterable[Finding]) -> list[Finding]:

@@ -24,6 +24,7 @@ from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_retry
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import failed, traceback_of
 from procman.monitoring.checks.main_process import of_another_user
 from procman.monitoring.examine_in_time import Hanging, examine_in_time
@@ -95,7 +96,7 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         program=found.program if heals else replace(found.program, heal=False),
         state=snapshot.state,
         process=identity(snapshot.state.pid),
-        results=(*found.results, *problems),
+        results=(*found.results, *with_accepted(problems, manifest.accept)),
         remedy=remedy,
         code=verdict.code if verdict and remedy else "",
         phase=snapshot.says.get("phase"),

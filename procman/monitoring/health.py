@@ -19,6 +19,7 @@ from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Level, ProgramState, Result
+from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import run_each
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import CELERY
@@ -56,7 +57,7 @@ class ProgramHealth:
         worst = most_severe(self.results) if self.results else OK
         if worst.level is not Level.OK:
             return worst
-        detailed = [result for result in self.results if result.detail]
+        detailed = [result for result in self.results if result.detail and not result.accepted]
         verdict = self.snapshot.verdict
         of_heartbeat = [result for result in detailed if verdict and result.code == verdict.code]
         return next(reversed(of_heartbeat or detailed), worst)
@@ -138,6 +139,7 @@ def _judged(running: ProjectSnapshot, checks: Sequence[Check[ProjectSnapshot]], 
     with Tree() as tree:
         holds = read_holds(tree, running.manifest.directories.state, at)
     results, tracebacks = run_each(checks, running)
+    results = with_accepted(results, running.manifest.accept)
     found: dict[str | None, list[Result]] = {}
     for result in results:
         found.setdefault(result.program, []).append(_with_hold(result, holds.get(result.program or "")))

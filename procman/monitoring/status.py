@@ -72,7 +72,8 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, time.time())
     snapshots = program_snapshots(manifest, programs, answer.result())
-    results = map(with_restarts, snapshots, check_lightly(snapshots))
+    lightly = check_lightly(snapshots, manifest.accept)
+    results = [with_restarts(*pair, manifest.accept) for pair in zip(snapshots, lightly, strict=True)]
     waiting = queued(snapshots, time.monotonic(), manifest.health.stale_seconds)
     return ProjectStatus(
         manifest=manifest,

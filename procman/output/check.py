@@ -9,7 +9,7 @@ from typing import TextIO
 
 from procman.lint.inputs import Finding
 from procman.model import Level, Result
-from procman.output.terminal import coloured, printable, see_explain
+from procman.output.terminal import coloured, count_accepted, printable, see_explain
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
@@ -25,14 +25,18 @@ def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.st
         for result in shown:
             if result.program == program:
                 yield from _lines(result, stream)
-    yield summary([result.level for result in results])
+    accepted = [result.code for result in results if result.accepted]
+    yield summary([result.level for result in results if not result.accepted])
+    if accepted:
+        yield count_accepted(accepted)
     problems = [result.code for result in results if result.level is not Level.OK]
     if problems:
         yield see_explain(problems)
 
 
 def _lines(result: Result, stream: TextIO) -> Iterator[str]:
-    level = coloured(f"{result.level.name:8}", COLOURS[result.level], stream)
+    name = "ACCEPTED" if result.accepted else result.level.name
+    level = coloured(f"{name:8}", COLOURS[result.level], stream)
     first, *others = printable_lines(result.detail) or [""]
     yield f"  {level}  {result.code}  {first}"
     yield from (f"                   {line}" for line in others)
@@ -61,17 +65,23 @@ def _result(result: Result) -> dict[str, object]:
     return result._asdict() | {"level": result.level.name, "values": dict(result.values)}
 
 
-def findings_as_text(found: Sequence[Finding], stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield the findings of a lint by file and line, as editors and `grep -n` show them."""
+def findings_as_text(found: Sequence[Finding], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield the findings of a lint by file and line, as editors and `grep -n` show them; accepted ones if `verbose`."""
     for each in found:
-        level = coloured(each.level.name, COLOURS[each.level], stream)
+        if each.accepted and not verbose:
+            continue
+        level = coloured("ACCEPTED" if each.accepted else each.level.name, COLOURS[each.level], stream)
         where = f"{printable(str(each.file))}:{each.line}"
         yield f"{where}: {level} {each.code} [{printable(each.program)}] {printable(each.option)}".rstrip()
         yield f"    {printable(each.why)}"
         yield f"    -> {printable(each.remedy)}"
-    yield summary([each.level for each in found]) if found else "no problems found"
-    if found:
-        yield see_explain(sorted(each.code for each in found))
+    problems = [each for each in found if not each.accepted]
+    accepted = sorted(each.code for each in found if each.accepted)
+    yield summary([each.level for each in problems]) if problems else "no problems found"
+    if accepted:
+        yield count_accepted(accepted)
+    if problems:
+        yield see_explain(sorted(each.code for each in problems))
 
 
 def findings_as_json(found: Sequence[Finding]) -> str:

@@ -13,14 +13,14 @@ from procman.monitoring.health import Health, ProgramHealth
 from procman.output.grouping import grouped
 from procman.output.status import COLOURS, SHORTEST_NAME
 from procman.output.summary import summary
-from procman.output.terminal import coloured, hint_lines, see_explain, table, width_of, wrapped
+from procman.output.terminal import coloured, count_accepted, hint_lines, see_explain, table, width_of, wrapped
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
 
-def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield a table of the programs and, below it, every problem with its hint."""
+def as_text(health: Health, stream: TextIO = sys.stdout, *, verbose: bool = False) -> Iterator[str]:
+    """Yield a table of the programs and, below it, every problem with its hint; accepted warnings if `verbose`."""
     width = width_of(stream)
     rows = grouped(health.programs, lambda each: None if width is None else _alike(each))
     cells = [[name, _word(members[0]), members[0].worst.detail] for name, members in rows]
@@ -31,9 +31,11 @@ def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
     yield summary(each.snapshot for each in health.programs)
     yield ""
     problems = [result for result in health.everything if result.level is not Level.OK]
-    for result in problems:
+    accepted = [result for result in health.everything if result.accepted]
+    for result in (*problems, *(accepted if verbose else ())):
         subject = result.program or health.manifest.project
-        for line in wrapped(f"{subject}: {result.level.name.lower()} {result.code}: {result.detail}", width):
+        level = "accepted" if result.accepted else result.level.name.lower()
+        for line in wrapped(f"{subject}: {level} {result.code}: {result.detail}", width):
             yield coloured(line, _colour(result.level), stream)
         yield from hint_lines(result.hint, width)
     if problems:
@@ -41,6 +43,8 @@ def as_text(health: Health, stream: TextIO = sys.stdout) -> Iterator[str]:
         yield see_explain(result.code for result in problems)
     else:
         yield "no problems found"
+    if accepted:
+        yield count_accepted([result.code for result in accepted])
 
 
 def _alike(each: ProgramHealth) -> object:
@@ -96,4 +100,5 @@ def _result(result: Result) -> dict[str, object]:
         "detail": result.detail,
         "hint": result.hint,
         "values": dict(result.values),
+        "accepted": result.accepted,
     }

@@ -11,7 +11,7 @@ from procman.model import Level, Result
 from procman.monitoring.checks.quick import SEVERITY
 from procman.monitoring.health import Health
 from procman.output.summary import summary
-from procman.output.terminal import printable
+from procman.output.terminal import count_accepted, printable
 
 UNITS = {"memory_bytes": "B", "finished": "c", "restarts": "c"}
 """c: a counter that never decreases."""
@@ -25,7 +25,9 @@ MOST_NAMED = 3
 def as_line(health: Health) -> str:
     """Return the line; its exit status is `health.level`."""
     data = " ".join(_performance_data(health))
-    line = f"{health.manifest.project.upper()} {health.level.name} - {_plain(_text(health))}"
+    accepted = count_accepted([result.code for result in health.everything if result.accepted])
+    text = f"{_text(health)}; {accepted}" if accepted else _text(health)
+    line = f"{health.manifest.project.upper()} {health.level.name} - {_plain(text)}"
     return f"{line} | {data}" if data else line
 
 

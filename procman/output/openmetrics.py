@@ -82,6 +82,9 @@ def _families(health: Health) -> Iterator[tuple[str, str, Iterable[Sample]]]:
         values = [(each.program.name, value_of(each)) for each in health.programs]
         samples = [Sample({**project, "program": program}, value) for program, value in values if value is not None]
         yield name, explanation, samples
+    if health.manifest.accept:
+        accepted = sum(result.accepted for result in health.everything)
+        yield "accepted_warnings", "Warnings that procman.toml accepts; their level is ok.", [Sample(project, accepted)]
     yield "queue_messages", "Messages waiting in the queue, as reported by its workers.", _queues(health)
     yield from _of_project(health, project)
 

@@ -13,7 +13,7 @@ from procman.model import Level, Result, State
 from procman.monitoring.status import ProgramStatus, ProjectStatus
 from procman.output.grouping import grouped, names_for_a_command
 from procman.output.summary import named, summary
-from procman.output.terminal import coloured, hint_lines, moment, size, table, width_of, wrapped
+from procman.output.terminal import coloured, count_accepted, hint_lines, moment, size, table, width_of, wrapped
 
 N = TypeVar("N", int, float)
 
@@ -47,6 +47,9 @@ def as_text(status: ProjectStatus, stream: TextIO = sys.stdout, *, expand: bool 
     yield summary(status.programs)
     yield ""
     yield from _remarks(status, width)
+    accepted = [each.result.code for each in status.programs if each.result.accepted]
+    if accepted:
+        yield count_accepted(accepted)
 
 
 def _alone(_: ProgramStatus) -> None:
@@ -179,5 +182,6 @@ def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
             "level": each.result.level.name,
             "detail": each.result.detail,
             "hint": each.result.hint,
+            "accepted": each.result.accepted,
         },
     }

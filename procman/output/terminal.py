@@ -175,6 +175,12 @@ def see_explain(codes: Iterable[str]) -> str:
     return f"See `procman explain {' '.join(dict.fromkeys(codes))}` for causes and remedies"
 
 
+def count_accepted(codes: Sequence[str]) -> str:
+    """Return a line with the number of accepted warnings, of which `codes` has the code of each; empty if none is."""
+    counted = f"{len(codes)} accepted {'warning' if len(codes) == 1 else 'warnings'}"
+    return f"{counted}: {', '.join(dict.fromkeys(codes))}" if codes else ""
+
+
 class Progress:
     """A line on stderr that shows the current step of a long wait.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from procman.model import Level, Result
+from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.registry import run
 from procman.preflight.gather import gather
 from procman.preflight.registry import BEFORE
@@ -27,7 +28,8 @@ def check(
     verified, which `procman install` itself does anyway. Raises ProcmanError if the caller may not become the programs'
     user.
     """
-    return run(BEFORE, gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced))
+    facts = gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced)
+    return with_accepted(run(BEFORE, facts), project.accept)
 
 
 def blocking(results: Iterable[Result]) -> list[Result]:

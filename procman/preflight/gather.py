@@ -17,7 +17,7 @@ from procman.backends import backend_named
 from procman.errors import ProcmanError
 from procman.host.local_units import units_in_use
 from procman.launch import launch_of
-from procman.model import Kind
+from procman.model import Kind, Scope
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
 from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule, written_paths
@@ -54,6 +54,7 @@ def gather(
     return replace(
         looked,
         host=found,
+        sees_everything=(project.scope is Scope.USER or os.geteuid() == 0) and not runs_as_root(project),
         environment_file=file,
         runs_as_root=runs_as_root(project),
         local_units=units_in_use(_services(asked)) if found.stop_order else {},

@@ -161,6 +161,8 @@ class PreflightFacts:
     launches: Mapping[str, Launch]
     """By program name."""
     interpreter: Interpreter
+    sees_everything: bool = True
+    """Whether the caller may see all facts, and the app was asked: root or, in user scope, an unprivileged user."""
     runs_as_root: bool = False
     """Whether the programs run as root; the app is then not loaded (S3)."""
     asked: tuple[AppAnswer, ...] = ()

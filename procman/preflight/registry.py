@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from procman.monitoring.checks.registry import Check
 from procman.preflight import (
     app,
@@ -14,9 +16,10 @@ from procman.preflight import (
     stop_timeouts,
     variables,
 )
+from procman.preflight.accepted import accepted_still_occurs
 from procman.preflight.inputs import PreflightFacts
 
-BEFORE: tuple[Check[PreflightFacts], ...] = (
+_OTHERS: tuple[Check[PreflightFacts], ...] = (
     Check("PM701", "The virtualenv's Python starts", interpreter.python_starts),
     Check("PM702", "The virtualenv has a tested version of Celery", interpreter.celery_is_there),
     Check("PM703", "Celery and supervisor have no known vulnerability", interpreter.no_known_holes),
@@ -26,7 +29,7 @@ BEFORE: tuple[Check[PreflightFacts], ...] = (
     Check("PM707", "No variable replaces a key of procman.toml", variables.no_key_is_replaced),
     Check("PM708", "python-dotenv reads the environment file alike", variables.dotenv_reads_the_same),
     Check("PM711", "The app can be imported", app.app_is_imported),
-    Check("PM712", "The app is imported within start_seconds", app.import_is_in_time),
+    Check("PM712", "The app is imported within start_seconds", app.import_is_in_time, comes_and_goes=True),
     Check("PM713", "The app uses the configured settings module", app.settings_are_those_meant),
     Check("PM714", "The app's queues, schedule and settings can be read", app.app_can_be_read),
     Check("PM715", "The app has tasks of its own", app.app_has_tasks),
@@ -35,7 +38,12 @@ BEFORE: tuple[Check[PreflightFacts], ...] = (
     Check("PM722", "The broker's client library is installed", broker.transport_is_installed),
     Check("PM723", "A remote broker is not used with RabbitMQ's default account", broker.credentials_are_own),
     Check("PM724", "The broker is suitable for production", broker.transport_is_for_production),
-    Check("PM725", "RabbitMQ's management interface answers and shows no alarm", broker.management_answers),
+    Check(
+        "PM725",
+        "RabbitMQ's management interface answers and shows no alarm",
+        broker.management_answers,
+        comes_and_goes=True,
+    ),
     Check("PM726", "Every queue is consumed by a worker", broker.every_queue_is_consumed),
     Check("PM731", "Celery accepts the command line", celery_options.options_are_understood),
     Check("PM732", "Each worker can consume its queues", celery_options.queues_can_be_consumed),
@@ -45,20 +53,31 @@ BEFORE: tuple[Check[PreflightFacts], ...] = (
     Check("PM743", "The schedule survives reboots and releases", beat_schedule.schedule_stays),
     Check("PM744", "Only beat's user can write the schedule", beat_schedule.schedule_is_the_users),
     Check("PM745", "Beat can read its schedule", beat_schedule.schedule_can_be_read),
-    Check("PM746", "No other beat of the app runs on this host", beat_schedule.beat_is_alone),
+    Check("PM746", "No other beat of the app runs on this host", beat_schedule.beat_is_alone, comes_and_goes=True),
     Check("PM747", "Only procman restarts beat", beat_schedule.beat_is_restarted_by_procman_only),
     Check("PM751", "The user can read the project's code", paths.project_is_reached),
     Check("PM752", "The user can write to every directory in writable_paths", paths.writable_paths_are_writable),
     Check("PM753", "The user can write wherever the app writes", paths.app_can_write),
     Check("PM754", "The sandbox lets the app write its files", paths.sandbox_lets_write),
-    Check("PM755", "Enough disk space is free where the programs write", paths.there_is_space),
+    Check("PM755", "Enough disk space is free where the programs write", paths.there_is_space, comes_and_goes=True),
     Check("PM756", "Logs belong to root, run directories to the user", paths.own_directories_are_safe),
     Check("PM761", "The stop timeout covers the task time limit", stop_timeouts.stop_waits_for_tasks),
     Check("PM762", "RabbitMQ's consumer timeout covers the task time limit", stop_timeouts.broker_waits_for_tasks),
     Check("PM763", "The services that tasks need stop after the programs", stop_timeouts.services_stop_last),
     Check("PM771", "The user and the group exist", host.account_exists),
-    Check("PM772", "The process manager answers", host.manager_answers),
+    Check("PM772", "The process manager answers", host.manager_answers, comes_and_goes=True),
     Check("PM773", "The host supports the stop timeouts and settings", host.host_supports_settings),
-    Check("PM774", "supervisord accepts no TCP commands without a password", host.supervisord_is_private),
+    Check(
+        "PM774",
+        "supervisord accepts no TCP commands without a password",
+        host.supervisord_is_private,
+        comes_and_goes=True,
+    ),
     Check("PM775", "The files can be installed", host.files_are_taken),
+)
+"""All but the one that judges their results."""
+
+BEFORE: tuple[Check[PreflightFacts], ...] = (
+    Check("PM605", "Every accepted warning still occurs", partial(accepted_still_occurs, _OTHERS)),
+    *_OTHERS,
 )

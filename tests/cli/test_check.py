@@ -54,7 +54,21 @@ def test_lint_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert document["format"] == 1
     [worst] = [each for each in document["findings"] if each["level"] == "CRITICAL"]
     assert (worst["code"], worst["file"], worst["line"], worst["option"]) == ("PM901", str(file), 4, "stopasgroup")
-    assert set(worst) == {"code", "level", "file", "line", "program", "option", "why", "remedy"}
+    assert set(worst) == {"code", "level", "file", "line", "program", "option", "why", "remedy", "accepted"}
+
+
+def test_lint_counts_the_warnings_that_procman_toml_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "celery.conf"
+    file.write_text(SECTION)
+    configuration = tmp_path / "procman.toml"
+    configuration.write_text(TOML.replace("[worker", 'accept = ["PM907", "PM909"]\n[worker', 1))
+    assert run(["--config", str(configuration), "check", "--lint", str(file)]) == 1
+    shown = capsys.readouterr().out
+    assert "PM901" in shown
+    assert " WARNING PM909 " not in shown
+    assert "2 accepted warnings: PM907, PM909" in shown.splitlines()
+    assert run(["--config", str(configuration), "check", "--lint", "-v", str(file)]) == 1
+    assert " ACCEPTED PM909 " in capsys.readouterr().out
 
 
 def test_lint_of_a_valid_file_exits_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ from procman.project import Project
 from tests.config.documents import problems, read
 
 OTHER_VALUES: dict[str, Any] = {
+    "accept": ["PM773"],
     "after": ["rabbitmq-server.service"],
     "app": "other",
     "argv": ["celery", "-A", "mysite", "flower"],

@@ -97,6 +97,7 @@ def test_json_has_every_field(tmp_path: Path) -> None:
         "detail": "messages wait | and 'wait'",
         "hint": "procman restart catmaid-celery",
         "values": {},
+        "accepted": False,
     }
     assert [result["code"] for result in found["results"]] == ["PM501", "PM603"]
     assert (found["programs"][1]["verdict"], found["programs"][1]["phase"]) == (None, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from procman.output.markdown import as_text
-from procman.output.pages import pages
+from procman.pages import pages
 
 
 def shown(markdown: str, width: int = 40) -> str:

@@ -104,3 +104,13 @@ def test_any_place_is_read_back_unchanged(place: str) -> None:
     )
     read = [sample for family in read_openmetrics(as_text(odd)) for sample in family.samples]
     assert [each.labels["place"] for each in read if each.name == "procman_free_bytes"] == [place]
+
+
+def test_accepted_warnings_count_as_ok_and_are_counted(tmp_path: Path) -> None:
+    base = healthy(tmp_path)
+    found = (*base.results, Result("PM601", None, Level.OK, "edited", accepted=True))
+    accepting = replace(base, manifest=replace(base.manifest, accept=("PM601",)), results=found)
+    read = series(as_text(accepting))
+    assert value(read, "procman_level") == Level.OK
+    assert value(read, "procman_accepted_warnings") == 1
+    assert "procman_accepted_warnings" not in {name for name, _ in series(as_text(base))}

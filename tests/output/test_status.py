@@ -87,3 +87,11 @@ def test_problem_that_programs_share_is_reported_once(tmp_path: Path) -> None:
     [*_, problem, hint, _] = as_text(status(tmp_path, *programs), io.StringIO())
     assert problem == "catmaid-crop-1, catmaid-crop-2, catmaid-crop-3 and 3 more: supervisord is not running (PM101)"
     assert hint == "  procman start"
+
+
+def test_accepted_warning_is_only_counted(tmp_path: Path) -> None:
+    result = Result("PM104", NAMES[1], Level.OK, "no pool process", "set pool", accepted=True)
+    row = ProgramStatus(program(name=NAMES[1]), state(), result, "", True)
+    lines = list(as_text(status(tmp_path, row), io.StringIO()))
+    assert lines[-1] == "1 accepted warning: PM104"
+    assert not [line for line in lines if "no pool process" in line]

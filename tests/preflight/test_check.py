@@ -106,11 +106,15 @@ def found(results: list[Result], code: str) -> list[Result]:
 
 
 def test_demo_has_no_critical_result_and_only_expected_warnings(site: Site) -> None:
-    results = check(site.demo(project=f'writable_paths = ["{site.data}"]'))
+    accept = 'accept = ["PM715", "PM724", "PM743"]'
+    results = check(site.demo(project=f'writable_paths = ["{site.data}"]\n{accept}'))
     assert blocking(results) == []
     # A development broker, a schedule below /tmp, and the limits of this host.
+    assert {result.code for result in results if result.accepted} == {"PM724", "PM743"}
     warned = {result.code for result in results if result.level is not Level.OK}
-    assert warned <= {"PM724", "PM743", "PM773"}
+    assert warned <= {"PM605", "PM773"}
+    [ended] = found(results, "PM605")
+    assert ended.detail == "accept names PM715, but this warning no longer occurs"
     passed = {result.code for result in results if result.level is Level.OK}
     assert passed >= {"PM701", "PM702", "PM711", "PM721", "PM731", "PM741", "PM742", "PM755", "PM771"}
     [imported] = [result for result in results if result.code == "PM711"]

@@ -103,6 +103,7 @@ def other_project(**changes: Any) -> Change:
 
 
 CASES: list[tuple[str, Level, Change, str]] = [
+    ("PM605", WARNING, lambda each: replace(each, project=replace(each.project, accept=("PM773",))), "names PM773"),
     ("PM701", CRITICAL, lambda each: replace(each, interpreter=Interpreter("", "cannot run it"), asked=()), "cannot"),
     ("PM703", WARNING, app(versions={"celery": "5.1.2"}), "CVE-2021-23727"),
     ("PM703", WARNING, manager(supervisor_version="3.3.1"), "CVE-2017-11610"),

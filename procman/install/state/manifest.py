@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from procman.model import (
+    LATER,
     Activation,
     BackendName,
     Directories,
@@ -75,6 +76,8 @@ class Manifest:
     """The generation whose content this one has, if a rollback made it."""
     left_out: tuple[str, ...] = ()
     """Programs of procman.toml that a first install removed again because they did not become healthy (R4)."""
+    accept: tuple[str, ...] = field(default=(), metadata={LATER: True})
+    """The codes of the warnings that an administrator accepts."""
 
     @property
     def directory_mode(self) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from procman.agent.verdict import AT_WORK
 from procman.host.process import started
 from procman.model import Kind, Level, Result
+from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.heartbeat import of_earlier, of_verdict, unwritten
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.main_process import RESTARTS, of_restarts
@@ -18,15 +19,16 @@ SEVERITY = (Level.OK, Level.WARNING, Level.UNKNOWN, Level.CRITICAL)
 """The levels by severity: an unknown condition may be worse than a warning."""
 
 
-def check_lightly(programs: Sequence[ProgramSnapshot]) -> list[Result]:
+def check_lightly(programs: Sequence[ProgramSnapshot], accept: Collection[str] = ()) -> list[Result]:
     """Return the most severe result of PM101, PM104, PM205 while it waits for its lock, PM206 and the verdict.
 
     There is one for each program, in order; its `values` are always those of PM101. The verdict is on its heartbeat.
+    Warnings with a code in `accept` are accepted.
     """
-    return [_worst(each, result) for each, result in zip(programs, check_processes(programs), strict=True)]
+    return [_worst(each, result, accept) for each, result in zip(programs, check_processes(programs), strict=True)]
 
 
-def _worst(snapshot: ProgramSnapshot, process: Result) -> Result:
+def _worst(snapshot: ProgramSnapshot, process: Result, accept: Collection[str]) -> Result:
     found = [process]
     if snapshot.is_started and process.level is Level.OK:
         if lacks_pool(snapshot, int(process.values.get("children", 0))):
@@ -37,21 +39,25 @@ def _worst(snapshot: ProgramSnapshot, process: Result) -> Result:
             found.append(unwritten(snapshot.program.name, snapshot.heartbeat.write_problem))
         if snapshot.heartbeat.earlier:
             found.append(of_earlier(snapshot))
+    if accept:
+        found = with_accepted(found, accept)
     worst = most_severe(found)
     if worst.level is Level.OK:
         # The last result has the most useful detail.
-        worst = found[-1]
+        worst = next((each for each in found if each.accepted), found[-1])
     return worst._replace(values=process.values)
 
 
-def with_restarts(snapshot: ProgramSnapshot, result: Result) -> Result:
-    """Return PM103 in place of the OK `result` of a program that keeps being restarted."""
+def with_restarts(snapshot: ProgramSnapshot, result: Result, accept: Collection[str] = ()) -> Result:
+    """Return PM103 in place of the OK `result` of a program that keeps being restarted; `accept` as above."""
     restarts = snapshot.state.restarts or 0
     if restarts < RESTARTS or result.level is not Level.OK:
         return result
     since = started(snapshot.state.pid or 0)
     repeated = None if since is None else of_restarts(snapshot, restarts, time.time() - since)
-    return repeated._replace(values=result.values) if repeated and repeated.level is not Level.OK else result
+    if repeated is None or repeated.level is Level.OK:
+        return result
+    return with_accepted([repeated._replace(values=result.values)], accept)[0]
 
 
 def most_severe(results: Sequence[Result]) -> Result:

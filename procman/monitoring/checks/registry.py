@@ -50,6 +50,11 @@ class Check(Generic[Subject]):
     function: Callable[[Subject], Iterable[Result]]
     """Yields a result for each program it concerns, or one for the project."""
     reach: Reach = Reach.PROGRAM
+    comes_and_goes: bool = False
+    """Whether a warning before an install may end although no one has changed the project or the host.
+
+    It may if it depends on the time, on other programs, or on an answer of the process manager.
+    """
 
 
 def _of_heartbeat(hundred: str) -> Iterator[Check[ProjectSnapshot]]:

@@ -33,6 +33,15 @@ def test_worker_without_a_heartbeat_is_reported_by_its_pool() -> None:
     assert (result.code, result.level) == ("PM104", Level.CRITICAL)
 
 
+def test_accepted_warning_hides_no_critical_result() -> None:
+    with family(0) as pid:
+        unclear = snapshot(program=program(pool=None), state=state(pid=pid))
+        stuck = snapshot(heartbeat(idle_with_messages_since=time.monotonic() - 400), state=state(pid=pid))
+        accepted, critical = check_lightly([unclear, stuck], accept=["PM104", "PM301"])
+    assert (accepted.code, accepted.level, accepted.accepted) == ("PM104", Level.OK, True)
+    assert (critical.code, critical.level, critical.accepted) == ("PM301", Level.CRITICAL, False)
+
+
 def test_program_that_does_not_run_is_reported_by_its_state_only() -> None:
     [result] = check_lightly([snapshot(heartbeat(written=0), state=state(State.FATAL))])
     assert (result.code, result.level) == ("PM101", Level.CRITICAL)

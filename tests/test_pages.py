@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.output import pages
+from procman import pages
 
 
 def test_pages_and_checks_are_read_from_a_zip_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,5 +23,5 @@ def test_pages_and_checks_are_read_from_a_zip_file(tmp_path: Path, monkeypatch: 
 
 
 def test_pages_of_a_checkout_are_found_beside_the_package() -> None:
-    names = {path.stem for path in (Path(__file__).parents[2] / "docs").glob("*.md")}
+    names = {path.stem for path in (Path(__file__).parents[1] / "docs").glob("*.md")}
     assert {page.name for page in pages.pages()} == names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 SUFFIX = ".md"
 CHECKS = "checks"
 SECTION = re.compile(r"^### (PM\d{3})\n+\*\*([^\n]+)\*\*\n(.*?)(?=^#{1,3} |\Z)", re.MULTILINE | re.DOTALL)
+
+WARNING = re.compile(r"^(?:- )?WARNING\b", re.MULTILINE)
+"""The line of a section that describes when the check warns."""
 
 
 class Page(NamedTuple):
@@ -36,10 +40,21 @@ def checks() -> list[Page]:
     return [Page(code, title, body.strip("\n")) for code, title, body in SECTION.findall(text)]
 
 
+def is_warning(check: Page) -> bool:
+    """Return whether the result of a check can be a warning, by its section."""
+    return bool(WARNING.search(check.text))
+
+
+def nearest_code(code: str, known: Iterable[str]) -> str | None:
+    """Return the code of the same hundred whose number is nearest; None if there is none. `code` is like PM301."""
+    same = [each for each in known if each[:3] == code[:3]]
+    return min(same, key=lambda each: abs(int(each[2:]) - int(code[2:])), default=None)
+
+
 def _folder() -> Traversable:
     """Return the directory of the pages: inside the package in a wheel, beside it in a checkout."""
     inside = resources.files("procman") / "docs"
-    return inside if inside.is_dir() else Path(__file__).parents[2] / "docs"
+    return inside if inside.is_dir() else Path(__file__).parents[1] / "docs"
 
 
 def _page(name: str, text: str) -> Page:
