@@ -13,6 +13,7 @@ BESIDE_LAUNCHER = (
     "heartbeat.py",
     "heartbeat_format.py",
     "local_time.py",
+    "mapped_file.py",
     "native_threads.py",
     "pool_processes.py",
     "queue_poller.py",

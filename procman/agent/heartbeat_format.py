@@ -35,7 +35,7 @@ QUEUE = {
     "consumers": Field(int, True),
     "since": Field(float, True),
 }
-TASK = {"name": Field(str), "since": Field(float, True)}
+TASK = {"id": Field(str, True), "name": Field(str), "since": Field(float, True)}
 ENTRY = {"name": Field(str), "due": Field(float)}
 VERDICT = {
     "level": Field(str, choices=(OK, WARNING, CRITICAL, UNKNOWN)),
@@ -69,6 +69,10 @@ FIELDS = {
     "pool_unready_since": Field(float, True),
     "queues_asked": Field(float, True),
     "idle_with_messages_since": Field(float, True),
+    "longest_task": Field(str, True),
+    "longest_task_seconds": Field(float, True),
+    "longest_late_task": Field(str, True),
+    "longest_late_task_seconds": Field(float, True),
     "node_name": Field(str, True),
     "connect_error": Field(str, True),
     "tick": Field(float, True),

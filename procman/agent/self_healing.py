@@ -146,6 +146,7 @@ class SelfHealing:
             "reason": found.reason,
             "action": action,
             "tasks": [task["name"] for task in heartbeat["tasks"]],
+            "task_ids": [task.get("id") or "" for task in heartbeat["tasks"]],
             "by": "inside",
         }
         try:

@@ -1,15 +1,14 @@
 """Record the tasks that a worker runs, and how long the longest took: Celery 4.4 to 5.7, every pool.
 
-A task is entered and cleared by the thread that starts or ends it, in memory that is mapped to a file: without a lock,
-and without a system call. The kernel keeps that memory when the process is killed.
+A task is entered and cleared by the thread that starts or ends it, in memory that is mapped to a file: without a lock
+and, on the usual file systems, without a system call. The kernel keeps that memory when the process is killed.
 """
 
-import mmap
 import os
 from time import monotonic, time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
 
-from . import run_files, task_record
+from . import mapped_file, run_files, task_record
 from .settings import HealthSettings
 from .task_record import RunningTask
 from .worker_state import described, printable
@@ -24,6 +23,13 @@ class Entry(NamedTuple):
     slot: Optional[int]
 
 
+class Longest(NamedTuple):
+    """A task that has taken longer than any other."""
+
+    seconds: float
+    name: str
+
+
 class TaskRecorder:
     """The tasks of this process.
 
@@ -34,13 +40,15 @@ class TaskRecorder:
     def __init__(self, settings: HealthSettings, started: float) -> None:
         self._settings = settings
         self._started = started
-        self._mapped: Optional[mmap.mmap] = None
+        self._file: Any = None
         self._free: List[int] = list(reversed(range(task_record.SLOTS)))
+        self._uncleared: List[int] = []
         self._running: Dict[Any, Entry] = {}
         self._unrecorded: Set[Any] = set()
         self._is_own_process = _follow_forks()
         self.has_pool_processes = False
         """Whether processes run the tasks: for greenlets Celery has a number that is no pid."""
+        self._longest: Dict[bool, Longest] = {}
         self.problem = ""
         """Why the last task could not be recorded."""
 
@@ -49,7 +57,7 @@ class TaskRecorder:
     @property
     def is_open(self) -> bool:
         """Whether tasks are recorded."""
-        return self._mapped is not None
+        return self._file is not None
 
     def open(self) -> None:
         """Begin the record; keep that of an earlier process if it ended while tasks were running. Raises OSError.
@@ -58,19 +66,19 @@ class TaskRecorder:
         """
         path = os.path.join(self._settings.run_directory, task_record.FILE)
         started_wall = time() - (monotonic() - self._started)
-        mapped = _create(path + ".new")
-        mapped[: task_record.HEADER_SIZE] = task_record.header(
-            self._settings.boot_id, os.getpid(), self._started, started_wall
-        )
+        file = mapped_file.create(path + ".new", task_record.SIZE)
+        header = task_record.header(self._settings.boot_id, os.getpid(), self._started, started_wall)
+        file[0 : len(header)] = header
         _keep_earlier(path)
         os.rename(path + ".new", path)
-        self._mapped = mapped
         self._unrecorded.update(list(self._running))
-        self._count_unrecorded(mapped)
+        self._file = file
+        self._count_unrecorded()
 
-    def _count_unrecorded(self, mapped: mmap.mmap) -> None:
-        begin = task_record.UNRECORDED
-        mapped[begin : begin + len(FREE)] = task_record.CHECKSUM.pack(len(self._unrecorded))
+    def _count_unrecorded(self) -> None:
+        if self._file is not None:
+            begin = task_record.UNRECORDED
+            self._file[begin : begin + len(FREE)] = task_record.CHECKSUM.pack(len(self._unrecorded))
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
@@ -78,7 +86,12 @@ class TaskRecorder:
         """Record that the task of a request starts; `reference` is Celery's weak reference to the request."""
         try:
             if reference not in self._running and self._is_own_process():
-                self._enter(reference)
+                task = self._task_of(reference())
+                slot = self._record(task)
+                self._running[reference] = Entry(task, slot)
+                if slot is None:
+                    self._unrecorded.add(reference)
+                    self._count_unrecorded()
         except Exception as error:
             self.problem = described(error)
 
@@ -87,41 +100,48 @@ class TaskRecorder:
         try:
             entry = self._running.pop(reference, None)
             if entry is not None and self._is_own_process():
-                self._leave(reference, entry)
+                self._note_length(entry.task, monotonic())
+                if entry.slot is None:
+                    self._unrecorded.discard(reference)
+                    self._count_unrecorded()
+                else:
+                    self._clear(entry.slot)
         except Exception as error:
             self.problem = described(error)
 
-    def _enter(self, reference: Any) -> None:
-        task = self._task_of(reference())
-        mapped = self._mapped
-        slot = None if mapped is None else self._record(mapped, task)
-        self._running[reference] = Entry(task, slot)
-        if mapped is not None and slot is None:
-            self._unrecorded.add(reference)
-            self._count_unrecorded(mapped)
-
-    def _leave(self, reference: Any, entry: Entry) -> None:
-        mapped = self._mapped
-        if mapped is not None and entry.slot is not None:
-            begin = task_record.offset_of(entry.slot)
-            mapped[begin : begin + len(FREE)] = FREE
-            self._free.append(entry.slot)
-        elif mapped is not None:
-            self._unrecorded.discard(reference)
-            self._count_unrecorded(mapped)
-
-    def _record(self, mapped: mmap.mmap, task: RunningTask) -> Optional[int]:
-        """Write `task` to a free slot and return its number; return None if none is free."""
+    def _record(self, task: RunningTask) -> Optional[int]:
+        """Write `task` to a free slot and return its number; return None if there is none."""
+        file = self._file
+        if file is None:
+            return None
         try:
             slot = self._free.pop()
         except IndexError:
             return None
         checksum, body = task_record.slot(task)
         begin = task_record.offset_of(slot)
-        mapped[begin + len(checksum) : begin + len(checksum) + len(body)] = body
-        # Only now is the slot in use: a process that is killed before this leaves it free.
-        mapped[begin : begin + len(checksum)] = checksum
+        try:
+            file[begin + len(checksum) : begin + len(checksum) + len(body)] = body
+            # Only now is the slot in use: a process that is killed before this leaves it free.
+            file[begin : begin + len(checksum)] = checksum
+        except OSError as error:  # only of a file that is not mapped
+            self.problem = described(error)
+            self._clear(slot)
+            return None
         return slot
+
+    def _clear(self, slot: int) -> None:
+        """Free `slot`, and those that could not be freed before because the disk was full."""
+        self._uncleared.append(slot)
+        while self._uncleared:
+            slot = self._uncleared.pop()
+            begin = task_record.offset_of(slot)
+            try:
+                self._file[begin : begin + len(FREE)] = FREE
+            except OSError:
+                self._uncleared.append(slot)
+                raise
+            self._free.append(slot)
 
     def _task_of(self, request: Any) -> RunningTask:
         started_wall = getattr(request, "time_start", None)
@@ -142,6 +162,27 @@ class TaskRecorder:
             bool(options.reject_on_worker_lost),
             is_cut=task_id != request.id,
         )
+
+    # The longest task ------------------------------------------------------------------------------------------------
+
+    def longest_tasks(self, now: float) -> Mapping[str, Any]:
+        """Return the fields of a heartbeat about the tasks that have taken the longest, of those that still run too."""
+        for entry in list(self._running.values()):
+            self._note_length(entry.task, now)
+        late = self._longest.get(True)
+        both = [each for each in (late, self._longest.get(False)) if each]
+        longest = max(both) if both else None
+        return {
+            "longest_task": longest and longest.name,
+            "longest_task_seconds": longest and longest.seconds,
+            "longest_late_task": late and late.name,
+            "longest_late_task_seconds": late and late.seconds,
+        }
+
+    def _note_length(self, task: RunningTask, now: float) -> None:
+        seconds, longest = now - task.started, self._longest.get(task.acks_late)
+        if longest is None or seconds > longest.seconds:
+            self._longest[task.acks_late] = Longest(seconds, task.name)
 
 
 class RunningReferences(set):  # type: ignore[type-arg]
@@ -191,16 +232,6 @@ def _follow_forks() -> Callable[[], bool]:
     is_own = [True]
     os.register_at_fork(after_in_child=is_own.clear)
     return lambda: bool(is_own)
-
-
-def _create(path: str) -> mmap.mmap:
-    """Map a new file of which the disk has every block, so that no later write to the memory can find the disk full."""
-    descriptor = run_files.create(path)
-    try:
-        os.posix_fallocate(descriptor, 0, task_record.SIZE)
-        return mmap.mmap(descriptor, task_record.SIZE)
-    finally:
-        os.close(descriptor)
 
 
 def _keep_earlier(path: str) -> None:

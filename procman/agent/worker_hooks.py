@@ -11,7 +11,7 @@ from . import heartbeat_format, pool_processes, run_files, task_recorder, verdic
 from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
 from .task_recorder import TaskRecorder
-from .worker_state import Measured, WorkerState, described, printable
+from .worker_state import Measured, RunningTask, WorkerState, described, printable
 
 POOLS = {
     "celery.concurrency.prefork": "prefork",
@@ -131,6 +131,7 @@ def _describe(worker: Any, observed: WorkerState) -> None:
 
 def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
     recorder.has_pool_processes = observed.pool == "prefork"
+    observed.longest_tasks = recorder.longest_tasks
     task_recorder.follow(sys.modules["celery.worker.state"].active_requests, recorder)
 
 
@@ -235,12 +236,15 @@ def _is_of_a_task(waiting: Any) -> bool:
         return False
 
 
-def _tasks(active: List[Any]) -> Tuple[Tuple[str, Optional[float]], ...]:
-    return tuple((request.name, _since(request)) for request in active[: heartbeat_format.MAX_TASKS])
+def _tasks(active: List[Any]) -> Tuple[RunningTask, ...]:
+    return tuple(
+        RunningTask(request.id, request.name, _since(request)) for request in active[: heartbeat_format.MAX_TASKS]
+    )
 
 
 def _since(request: Any) -> Optional[float]:
-    # Celery has the wall-clock time, and that clock may be set while the task runs: convert it once, at first sight.
+    # Celery has the wall-clock time, and that clock may be set while the task runs: convert it once, at first sight,
+    # which is usually that of the task recorder.
     if not hasattr(request, "procman_since"):
         started = getattr(request, "time_start", None)
         if not isinstance(started, float):

@@ -9,6 +9,14 @@ from . import heartbeat_format, pool_processes, verdict
 from .settings import HealthSettings
 
 
+class RunningTask(NamedTuple):
+    """A running task, with the texts that Celery has."""
+
+    id: Any
+    name: Any
+    since: Optional[float]
+
+
 class Measured(NamedTuple):
     """What a worker is doing at one moment; None: unknown."""
 
@@ -20,7 +28,7 @@ class Measured(NamedTuple):
     """A value that changes whenever a task is received, started or finished."""
     excused: bool = False
     """The worker takes no more messages for a good reason: those it holds wait for their ETA or a rate limit."""
-    tasks: Tuple[Tuple[str, Optional[float]], ...] = ()
+    tasks: Tuple[RunningTask, ...] = ()
     pool: Optional[pool_processes.PoolProcesses] = None
 
 
@@ -42,6 +50,8 @@ class WorkerState:
         self.connect_error: Optional[str] = None
         """The type of the error with which the last attempt to connect to the broker failed; None while connected."""
         self.measure: Callable[[], Measured] = Measured
+        self.longest_tasks: Callable[[float], Mapping[str, Any]] = lambda _: {}
+        """Returns the fields about the tasks that have taken the longest."""
         self.missing: Dict[str, str] = {}
         self.queues: List[Dict[str, Any]] = []
         self.passive_queues = frozenset()  # type: frozenset[str]
@@ -155,9 +165,10 @@ class WorkerState:
             "queues_asked": self.queues_asked,
             "idle_with_messages_since": self.idle_since,
             "tasks": [
-                {"name": printable(name), "since": since}
-                for name, since in measured.tasks[: heartbeat_format.MAX_TASKS]
+                {"id": printable(task.id), "name": printable(task.name), "since": task.since}
+                for task in measured.tasks[: heartbeat_format.MAX_TASKS]
             ],
+            **self.longest_tasks(now),
             "node_name": self.node_name,
             "connect_error": self.connect_error,
             "versions": _versions(),

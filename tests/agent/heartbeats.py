@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from procman.agent import task_record
 from procman.agent.heartbeat_format import read
+from procman.agent.task_record import RunningTask
 from tests.agent.conftest import Start
 from tests.agent.launching import Installation, Launched, wait_until
 
@@ -77,6 +79,10 @@ class Followed:
 
     def heartbeat(self) -> dict[str, Any]:
         return read((self.run_directory / "heartbeat.json").read_text())
+
+    def recorded_tasks(self) -> tuple[RunningTask, ...]:
+        """Return the tasks in its record, also after its end."""
+        return task_record.read((self.run_directory / task_record.FILE).read_bytes()).tasks
 
     def wait_for(self, holds: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
         """Wait for a heartbeat of this process for which `holds` is true, and return it."""

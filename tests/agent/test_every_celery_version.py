@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from procman.agent import task_record
+from procman.agent.task_record import TaskRecord
 from tests.agent.conftest import Start
-from tests.agent.launching import Installation, install_launcher, run
+from tests.agent.launching import Installation, install_launcher, run, wait_until
 from tests.celery_environments import CeleryEnvironment
 
 pytestmark = pytest.mark.celery
@@ -40,15 +42,43 @@ print("app imported", json.dumps({"path": sys.path[0], "argv": sys.argv}), flush
 
 @worker_ready.connect
 def send(**arguments):
-    app.send_task("mysite.wait_for", [os.environ["TASK_WAITS_FOR"]])
+    for name in os.environ.get("TASKS", "wait_for").split():
+        app.send_task("mysite." + name, [os.environ["TASK_WAITS_FOR"]], task_id=name + "-1")
 
 
+@app.task(name="mysite.wait_late", acks_late=True)
 @app.task(name="mysite.wait_for")
 def wait_for(path):
     print("task started", flush=True)
     while not os.path.exists(path):
         time.sleep(0.05)
     print("task done", flush=True)
+
+
+@app.task(name="mysite.end")
+def end(path):
+    print("task ended", flush=True)
+
+
+@app.task(name="mysite.fail")
+def fail(path):
+    raise ValueError("task failed")
+"""
+SHOW_RECORD_AT_EACH_ACKNOWLEDGEMENT = """
+from kombu.message import Message
+
+acknowledge = Message.ack
+
+
+def ack(self, *arguments, **more):
+    format = sys.modules["procman_agent.task_record"]
+    with open(os.path.join(os.environ["PROCMAN_RUN_DIRECTORY"], format.FILE), "rb") as file:
+        recorded = [task.id for task in format.read(file.read()).tasks]
+    print("acknowledging %s: %s" % (self.headers["id"], self.headers["id"] in recorded), flush=True)
+    return acknowledge(self, *arguments, **more)
+
+
+Message.ack = ack
 """
 WORKER = ("-A", "mysite", "worker", "-l", "info", "--without-mingle", "--without-gossip", "--without-heartbeat")
 
@@ -123,6 +153,35 @@ def test_worker_after_a_killed_one_does_not_wait_for_its_children(
     old.end(signal.SIGKILL)
     new = start(installation, "worker", *WORKER, **environment)
     new.wait_for("task started")
+
+
+def test_record_of_a_killed_worker_names_exactly_its_running_tasks(
+    installation: Installation, environment: dict[str, str], start: Start
+) -> None:
+    (installation.project / "mysite" / "celery.py").write_text(APP + SHOW_RECORD_AT_EACH_ACKNOWLEDGEMENT)
+    worker = start(installation, "worker", *WORKER, "-c", "2", TASKS="end fail wait_for wait_late", **environment)
+    tasks = {("wait_for-1", "mysite.wait_for", False), ("wait_late-1", "mysite.wait_late", True)}
+    wait_until(lambda: tasks_in(installation, task_record.FILE) == tasks, lambda: f"two tasks in:\n{worker.text}")
+    worker.wait_for("acknowledging wait_for-1: True")
+    pool = children(worker.process.pid)
+    worker.end(signal.SIGKILL)
+    assert "acknowledging wait_late-1" not in worker.text
+    record = record_in(installation, task_record.FILE)
+    assert (record.pid, record.unrecorded, record.damaged) == (worker.process.pid, 0, 0)
+    assert {task.pool_pid for task in record.tasks} == set(pool)
+    start(installation, "worker", *WORKER, TASKS="end", **environment).wait_for("task ended")
+    assert tasks_in(installation, task_record.FILES[1]) == tasks
+
+
+def record_in(installation: Installation, name: str) -> TaskRecord:
+    return task_record.read((installation.run_directory / name).read_bytes())
+
+
+def tasks_in(installation: Installation, name: str) -> set[tuple[str, str, bool]]:
+    try:
+        return {(task.id, task.name, task.acks_late) for task in record_in(installation, name).tasks}
+    except FileNotFoundError:
+        return set()
 
 
 def test_hup_starts_the_worker_again_through_the_launcher(

@@ -39,6 +39,13 @@ def _site(directory: Path, environment: CeleryEnvironment, start: Start) -> Site
     return site
 
 
+WAIT_LATE = """
+@app.task(name="mysite.wait_late", acks_late=True)
+def wait_late(path):
+    wait_for(path)
+"""
+
+
 def threads(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("Threads:")[2].split()[0])
@@ -58,7 +65,12 @@ def test_worker_reports_its_tasks_and_queues(site: Site, celery_environment: Cel
     assert (found["reserved"], found["missing"], found["held"]) == (0, [], False)
     [task] = found["tasks"]
     assert task["name"] == "mysite.wait_for"
+    assert task["id"] in worker.launched.text
     assert found["started"] < task["since"] < found["written"]
+    # The running task counts too.
+    assert found["longest_task"] == "mysite.wait_for"
+    assert found["longest_task_seconds"] >= found["written"] - task["since"]
+    assert found["longest_late_task"] is None
     assert found["versions"]["celery"] == celery_environment.spec.version
     assert found["node_name"].startswith("celery@")
     assert [len(digest) for digest in found["brokers"]] == [16]
@@ -138,6 +150,8 @@ def test_pool_that_can_block_the_main_process_is_unknown_and_not_healed(
     worker = site.worker("-P", pool, "-c", "1", PROCMAN_STALE_SECONDS="5" if pool == "solo" else "2")
     found = worker.wait_for(lambda found: found["busy"] == 1, "the task runs")
     assert (found["pool"], found["slots"], found["missing"]) == (pool, 1, [])
+    [recorded] = worker.recorded_tasks()
+    assert (recorded.name, recorded.pool_pid) == ("mysite.block", None)
     if pool == "threads":
         later = worker.wait_for(lambda later: later["written"] > found["written"] + 3, "a later heartbeat")
         assert later["verdict"]["level"] == "OK"
@@ -147,7 +161,25 @@ def test_pool_that_can_block_the_main_process_is_unknown_and_not_healed(
     Path(may_end).touch()
     done = worker.wait_for(lambda found: found["finished"] == 1 and found["queues_asked"], "the task is done")
     assert done["queues"][0]["name"] == "celery"
+    assert worker.recorded_tasks() == ()
     assert worker.launched.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize(
+    ("pool", "tasks"), [("threads", ["mysite.wait_for", "mysite.wait_late"]), ("solo", ["mysite.wait_late"])]
+)
+def test_record_of_a_killed_worker_names_its_tasks_in_each_pool(
+    pool: str, tasks: list[str], newest: Site, tmp_path: Path
+) -> None:
+    may_end = str(tmp_path / "may-end")
+    newest.app(WAIT_LATE + SEND_WHEN_READY.format(tasks=[(name, [may_end]) for name in ("mysite.touch", *tasks)]))
+    worker = newest.worker("-P", pool, "-c", str(len(tasks)))
+    worker.wait_for(lambda found: found["busy"] == len(tasks) and found["finished"] == 1, "the tasks run")
+    worker.launched.end(signal.SIGKILL)
+    recorded = worker.recorded_tasks()
+    assert sorted(task.name for task in recorded) == tasks
+    assert all(task.acks_late == (task.name == "mysite.wait_late") for task in recorded)
+    assert all(task.id in worker.launched.text for task in recorded)
 
 
 def test_project_modules_do_not_hide_those_of_the_agent(newest: Site) -> None:
@@ -198,11 +230,11 @@ def test_task_keeps_its_age_when_the_clock_is_set(monkeypatch: pytest.MonkeyPatc
     clock = {"wall": 10_000.0, "monotonic": 500.0}
     monkeypatch.setattr(worker_hooks, "time", lambda: clock["wall"])
     monkeypatch.setattr(worker_hooks, "monotonic", lambda: clock["monotonic"])
-    request = SimpleNamespace(name="mysite.touch", time_start=9_990.0)
+    request = SimpleNamespace(id="a", name="mysite.touch", time_start=9_990.0)
     before = worker_hooks._tasks([request])
     clock.update(wall=10_002.0 - 3600, monotonic=502.0)
-    assert before == worker_hooks._tasks([request]) == (("mysite.touch", 490.0),)
-    assert worker_hooks._tasks([SimpleNamespace(name="mysite.touch")]) == (("mysite.touch", None),)
+    assert before == worker_hooks._tasks([request]) == (("a", "mysite.touch", 490.0),)
+    assert worker_hooks._tasks([SimpleNamespace(id="a", name="mysite.touch")]) == (("a", "mysite.touch", None),)
 
 
 def test_every_supported_celery_is_tested() -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import resource
 import signal
 import threading
 import time
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from procman.agent import task_record, task_recorder
+from procman.agent import mapped_file, task_record, task_recorder
 from procman.agent.settings import HealthSettings
 from procman.agent.task_record import KEPT, SLOTS, TaskRecord
 from procman.agent.task_recorder import TaskRecorder
+
+COUNTER = itertools.count()
 
 
 class Request:
@@ -28,7 +34,8 @@ class Request:
         self.id = task_id
         self.name = name
         self.task = SimpleNamespace(acks_late=acks_late, reject_on_worker_lost=None)
-        self.time_start = time.time()
+        # In the order of their creation, whatever the rounding of the clocks.
+        self.time_start = time.time() - 1 + next(COUNTER) % 1000 / 1000
 
 
 def recorder_in(directory: Path) -> TaskRecorder:
@@ -201,3 +208,63 @@ def test_an_id_that_cannot_be_shown_is_marked(tmp_path: Path) -> None:
     for request in requests:
         active.add(request)
     assert [(task.id, task.is_cut) for task in record(tmp_path).tasks] == [("?[2J", True), ("?", True), ("7", True)]
+
+
+def test_longest_tasks_count_while_they_run_and_after_they_end(tmp_path: Path) -> None:
+    recorder, active = opened(tmp_path)
+    nothing = dict.fromkeys(recorder.longest_tasks(time.monotonic()))
+    assert recorder.longest_tasks(time.monotonic()) == nothing
+    early, late = Request("a", name="shop.early"), Request("b", name="shop.late", acks_late=True)
+    early.time_start -= 100
+    late.time_start -= 50
+    for request in (early, late):
+        active.add(request)
+    active.discard(early)
+    found = recorder.longest_tasks(time.monotonic() + 5)
+    assert (found["longest_task"], found["longest_late_task"]) == ("shop.early", "shop.late")
+    assert 100 <= found["longest_task_seconds"] < 105
+    assert 55 <= found["longest_late_task_seconds"] < 60
+    active.discard(late)
+    assert recorder.longest_tasks(time.monotonic()) == found
+    assert recorder.longest_tasks(time.monotonic() + 500) == found
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let every write to a file fail, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_tasks_that_begin_or_end_on_a_full_disk_are_right_once_it_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapped_file, "IN_PLACE", ())
+    recorder, active = opened(tmp_path)
+    before, during, after = Request("before"), Request("during"), Request("after")
+    active.add(before)
+    with no_room():
+        active.add(during)
+        active.discard(before)
+    assert (ids(tmp_path), recorder.problem) == (["before"], "OSError")
+    active.add(after)
+    active.discard(during)
+    active.discard(after)
+    assert record(tmp_path).total == 0
+    many = [Request(str(number)) for number in range(SLOTS)]
+    for request in many:
+        active.add(request)
+    assert len(ids(tmp_path)) == SLOTS
+
+
+def test_record_that_cannot_be_created_leaves_the_earlier_one(tmp_path: Path) -> None:
+    _, active = opened(tmp_path)
+    request = Request("earlier")
+    active.add(request)
+    with no_room(), pytest.raises(OSError, match="File too large"):
+        recorder_in(tmp_path).open()
+    assert ids(tmp_path) == ["earlier"]

@@ -1,0 +1,61 @@
+"""Create a file of fixed size that is written through mapped memory, where no later write can find the disk full.
+
+If the kernel finds no room for a page of mapped memory, it kills the process (SIGBUS). So every block is allocated
+first, and file systems that write changed blocks elsewhere, or over a network, are written to with system calls.
+"""
+
+import mmap
+import os
+from typing import Any, Iterable
+
+from . import run_files
+
+# Saved before gevent or eventlet can replace it in the module.
+_pwrite = os.pwrite
+
+IN_PLACE = ("ext2", "ext3", "ext4", "xfs", "tmpfs")
+"""The local file systems that overwrite an allocated block where it is."""
+MOUNTS = "/proc/self/mountinfo"
+
+
+class UnmappedFile:
+    """A file whose parts are assigned as those of mapped memory, with a system call each. Raises OSError."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __setitem__(self, place: slice, content: bytes) -> None:
+        _pwrite(self._descriptor, content, place.start)
+
+
+def create(path: str, size: int) -> Any:
+    """Create the file at `path` with `size` zero bytes, in place of any other there; its slices can be assigned.
+
+    Raises OSError if the disk has no room for it.
+    """
+    descriptor = run_files.create(path)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+        if _overwrites_in_place(descriptor):
+            return mmap.mmap(descriptor, size)
+        return UnmappedFile(os.dup(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _overwrites_in_place(descriptor: int) -> bool:
+    device = os.fstat(descriptor).st_dev
+    with open(MOUNTS, "rb") as mounts:
+        return type_of_mount(mounts, f"{os.major(device)}:{os.minor(device)}") in IN_PLACE
+
+
+def type_of_mount(mounts: Iterable[bytes], device: str) -> str:
+    """Return the type of the file system on `device` (`8:1`), or "", from the lines of proc_pid_mountinfo(5).
+
+    The devices of btrfs's files are not in the list.
+    """
+    for line in mounts:
+        mount, _, file_system = line.partition(b" - ")
+        if mount.split()[2:3] == [device.encode()]:
+            return file_system.split()[0].decode("ascii", "replace")
+    return ""
