@@ -40,7 +40,7 @@ class Chosen(NamedTuple):
 
 
 class Installed(NamedTuple):
-    """An installed project: its generation, and the actions that an interrupted install left pending."""
+    """An installed project: its generation, and the actions that an interrupted command left pending."""
 
     generation: Generation
     pending: Pending | None
@@ -51,6 +51,11 @@ class Installed(NamedTuple):
     def manifest(self) -> Manifest:
         """Return the manifest of the current generation."""
         return self.generation.manifest
+
+    @property
+    def is_half_removed(self) -> bool:
+        """Return whether an uninstall was interrupted: files are meant to be missing."""
+        return self.pending is not None and self.pending.uninstall
 
 
 def configured(chosen: Chosen) -> Project:

@@ -16,7 +16,7 @@ from procman.install.plan.apply import apply
 from procman.install.plan.plan import Plan
 from procman.install.plan.removal import Remains
 from procman.install.safe_fs.tree import Tree
-from procman.install.state.generations import Generation, read_installation
+from procman.install.state.generations import Generation, read_installation, read_pending
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed
@@ -84,6 +84,11 @@ def install(
     """
     with hold_lock(project.directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
         prepared = prepare(project, tree, replaced)
+        pending = read_pending(tree, project.directories.state)
+        if pending and pending.uninstall:
+            was = f"an uninstall of {project.name} was interrupted"
+            options.reporter.announce(f"{was}; this install brings back its files and programs")
+            options.reporter.announce("  to complete the uninstall instead: procman uninstall")
         if before and not prepared.plan.nothing_to_do:
             before()
         outcome = carry_out(tree, prepared, options)

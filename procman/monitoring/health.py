@@ -26,6 +26,7 @@ from procman.monitoring.checks.orphans import CELERY
 from procman.monitoring.checks.quick import SEVERITY, most_severe
 from procman.monitoring.checks.registry import RUNNING, Check, Reach
 from procman.monitoring.program_view import program_snapshots
+from procman.monitoring.states import states_of
 
 if TYPE_CHECKING:
     # Monitoring runs this every minute, and hardly ever queries the broker.
@@ -97,7 +98,7 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
     """
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
-    every = controller_of(manifest).states(manifest.programs)
+    every = states_of(installed, controller_of(manifest), manifest.programs)
     meant = {program.name for program in programs}
     states = [state for state in every if state.name in meant]
     snapshots = program_snapshots(manifest, programs, states)
@@ -106,7 +107,7 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
         facts, problem = _ask(installed)
     if facts and facts.reachable and any(_needs_broker(each) for each in snapshots):
         snapshots = program_snapshots(manifest, programs, states, broker_answered=True)
-    running = _running(manifest, snapshots, every, facts, problem, is_whole=not names)
+    running = _running(installed, snapshots, every, facts, problem, is_whole=not names)
     return _judged(running, RUNNING, probed=facts is not None)
 
 
@@ -185,7 +186,7 @@ def _with_hold(result: Result, hold: Hold | None) -> Result:
 
 
 def _running(
-    manifest: Manifest,
+    installed: Installed,
     snapshots: Sequence[ProgramSnapshot],
     every: Sequence[ProgramState],
     facts: BrokerFacts | None,
@@ -193,7 +194,7 @@ def _running(
     *,
     is_whole: bool,
 ) -> ProjectSnapshot:
-    asked = {each.program.name for each in snapshots}
+    manifest, asked = installed.manifest, {each.program.name for each in snapshots}
     launcher = manifest.directories.library / LAUNCHER
     return ProjectSnapshot(
         manifest=manifest,
@@ -201,7 +202,8 @@ def _running(
         programs=tuple(snapshots),
         others=tuple(state.pid for state in every if state.pid and state.name not in asked),
         processes=look_at([state.pid for state in every if state.pid], [LAUNCHER, CELERY]),
-        differences=tuple(differences(manifest)) if is_whole else (),
+        differences=tuple(differences(manifest)) if is_whole and not installed.is_half_removed else (),
+        is_half_removed=installed.is_half_removed,
         places=_places(manifest),
         broker=facts,
         broker_problem=problem,

@@ -15,6 +15,7 @@ from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, ProgramState, Result, State
+from procman.monitoring.states import states_of
 
 
 class ProgramStatus(NamedTuple):
@@ -46,11 +47,18 @@ class ProjectStatus(NamedTuple):
     differences: tuple[str, ...]
     """How the files and procman.toml differ from the installed generation; empty: in sync."""
     pending: tuple[str, ...]
-    """The steps that an interrupted install has left."""
+    """The steps that an interrupted install or uninstall has left."""
+    is_half_removed: bool = False
+    """Whether an uninstall was interrupted."""
 
     @property
     def exit_status(self) -> int:
-        """0, or 3 if a program that should run has not started, or 4 if the state of one is unknown (U2)."""
+        """0, or 3 if a program that should run has not started, or 4 if the state of one is unknown (U2).
+
+        Also 3 if an uninstall was interrupted.
+        """
+        if self.is_half_removed:
+            return 3
         desired = [each for each in self.programs if each.state.desired]
         if any(each.state.state is State.UNKNOWN for each in desired):
             return 4
@@ -62,13 +70,14 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     manifest = installed.manifest
     programs = resolve(manifest.project, manifest.programs, names)
     controller = controller_of(manifest)
-    answer = Background(lambda: controller.states(programs))
+    answer = Background(lambda: states_of(installed, controller, programs))
     # Imports and the comparison of files go on while the process manager prepares its answer.
     from procman.monitoring.checks.quick import check_lightly, with_restarts
     from procman.monitoring.program_view import program_snapshots
     from procman.monitoring.queued import queued
 
-    found = tuple(differences(manifest))
+    # After an interrupted uninstall, files are meant to be missing.
+    found = () if installed.is_half_removed else tuple(differences(manifest))
     with Tree() as tree:
         holds = read_holds(tree, manifest.directories.state, time.time())
     snapshots = program_snapshots(manifest, programs, answer.result())
@@ -96,4 +105,5 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
         pending=tuple(f"{each.action.value} {each.program.name}" for each in installed.pending.activations)
         if installed.pending
         else (),
+        is_half_removed=installed.is_half_removed,
     )

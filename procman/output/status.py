@@ -122,6 +122,11 @@ def _shared(programs: Sequence[ProgramStatus]) -> list[tuple[list[str], Result]]
 
 
 def _of_files(status: ProjectStatus, width: int | None) -> Iterator[str]:
+    if status.is_half_removed:
+        steps = f"; steps left: {', '.join(status.pending)}" if status.pending else ""
+        yield from wrapped(f"an uninstall was interrupted{steps}", width)
+        yield "  procman uninstall"
+        return
     if status.pending:
         yield from wrapped(f"an install was interrupted; steps left: {', '.join(status.pending)}", width)
         yield "  procman install"
@@ -149,9 +154,10 @@ def as_json(status: ProjectStatus) -> str:
         "configuration_file": str(status.manifest.configuration_file),
         "generation": status.generation,
         "at": status.at,
-        "in_sync": not status.differences,
+        "in_sync": not (status.differences or status.is_half_removed),
         "differences": list(status.differences),
         "pending": list(status.pending),
+        "interrupted": "uninstall" if status.is_half_removed else "install" if status.pending else None,
         "programs": [_program(status, each) for each in status.programs],
     }
     return json.dumps(document, indent=2)

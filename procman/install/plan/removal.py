@@ -35,7 +35,7 @@ def remove_files(tree: Tree, plan: Plan) -> None:
     """
     state = plan.generation.manifest.directories.state
     prepare(tree, plan)
-    pending = Pending(plan.generation.number, plan.unfinished, plan.activations, sections=plan.sections)
+    pending = Pending(plan.generation.number, plan.unfinished, plan.activations, sections=plan.sections, uninstall=True)
     generations.write_pending(tree, state, pending)
     change_files(tree, plan)
     generations.write_pending(tree, state, replace(pending, unfinished=()))
@@ -50,6 +50,7 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     past = installation.past
     restored = tuple(restore(tree, directories.state, installation.replaced))
     generations.forget_current(tree, directories.state)
+    tree.remove(directories.state / "pending.json")
     # Their programs no longer exist.
     tree.remove_tree(directories.state / holds.DIRECTORY)
     tree.remove_tree(directories.state / orders.DIRECTORY)
@@ -61,7 +62,6 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     scope_directories.remove_directories(tree, merged(*(manifest.directories_made for manifest in past)))
     if purge:
         generations.remove_all_generations(tree, directories.state)
-        tree.remove(directories.state / "pending.json")
         tree.remove_directory(directories.state)
     scope_directories.remove_directories(tree, set(installation.shared_directories) - _needed(installation.others))
     stays = tuple(_stays(tree, directories, past))

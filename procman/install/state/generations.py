@@ -216,7 +216,7 @@ def read_pending(tree: Tree, state: Path) -> Pending | None:
 
 def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
     """Record the work still to do, or remove the record if there is none."""
-    if pending.unfinished or pending.activations or pending.sections:
+    if pending.unfinished or pending.activations or pending.sections or pending.uninstall:
         tree.write(state / "pending.json", json_records.to_bytes(pending), 0o644)
     else:
         tree.remove(state / "pending.json")

@@ -102,6 +102,8 @@ class Pending:
     """The generation that was installed when this began: a failed install rolls back to it (R4)."""
     sections: tuple[Path, ...] = ()
     """Files of the process manager that belong to no single program, and that it has yet to reload."""
+    uninstall: bool = field(default=False, metadata={LATER: True})
+    """Whether this is an uninstall; its record stays until nothing is installed."""
 
 
 def digest(content: bytes) -> str:

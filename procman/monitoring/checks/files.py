@@ -16,7 +16,9 @@ MIB = 1024 * 1024
 
 def check_in_sync(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the installed files and procman.toml are unchanged since the install (PM601)."""
-    if running.is_whole:
+    if running.is_half_removed:
+        yield Result("PM601", None, Level.WARNING, "an uninstall was interrupted", "procman uninstall")
+    elif running.is_whole:
         level = Level.WARNING if running.differences else Level.OK
         hint = "procman diff, then procman install" if running.differences else ""
         yield Result("PM601", None, level, "; ".join(running.differences), hint)

@@ -85,6 +85,8 @@ class ProjectSnapshot:
     processes: Processes = field(default_factory=dict)
     differences: tuple[str, ...] = ()
     """How the files differ from the installed generation."""
+    is_half_removed: bool = False
+    """Whether an uninstall was interrupted."""
     places: Mapping[Path, str] = field(default_factory=dict)
     """Directories that need free space, and the purpose of each."""
     broker: BrokerFacts | None = None

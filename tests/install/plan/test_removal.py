@@ -11,9 +11,10 @@ import pytest
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.install.plan.plan import make_removal
+from procman.install.plan.removal import clear, remove_files
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.event_log import Event, append_event
-from procman.install.state.generations import read_installation
+from procman.install.state.generations import read_installation, read_pending
 from procman.install.state.holds import Hold, write_hold
 from procman.install.state.scope_directories import installed_projects
 from procman.model import Directories, Scope
@@ -49,6 +50,21 @@ def test_purge_leaves_tree_as_it_was_byte_for_byte(host: Path) -> None:
     remains = sample.remove(host, purge=True)
     assert _tree(host) == before
     assert remains.stays == ()
+
+
+def test_uninstall_is_on_record_until_nothing_is_installed(host: Path) -> None:
+    sample.install(host, ONE)
+    places = sample.directories(host)
+    with Tree() as tree:
+        installation = read_installation(tree, places)
+        remove_files(tree, make_removal(installation, tree))
+        sample.activate(tree, host, places)
+        pending = read_pending(tree, places.state)
+        assert pending
+        assert (pending.uninstall, pending.activations) == (True, ())
+        clear(tree, places, installation, purge=False)
+        assert read_pending(tree, places.state) is None
+        assert installed_projects(tree, places.shared_state) == []
 
 
 def test_purge_after_uninstall_leaves_tree_as_it_was(host: Path) -> None:
