@@ -359,6 +359,8 @@ class ProgramState(NamedTuple):
     """Details in the backend's own words, such as an exit status."""
     history: RunHistory = NO_HISTORY
     """Empty if the program has not ended by itself since the last order, or if no record can be read."""
+    started: float | None = None
+    """When it was last started, in seconds since the epoch, even if it has ended since; None: not, or unknown."""
 
 
 class Result(NamedTuple):

@@ -7,7 +7,7 @@ import click
 from procman.cli import complete, options
 from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
-from procman.deploy import start_stop
+from procman.deploy import restart as command
 
 
 @click.command()
@@ -40,12 +40,9 @@ def restart(
     """
     failed = 0
     with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
-        for program, unhealthy in start_stop.restart(selection.installed(acts=True), names, rollout):
-            if unhealthy:
-                rollout.reporter.announce(
-                    f"{program.name}: not healthy {wait_seconds:g} s after it was started: {unhealthy.result.detail}"
-                )
-                rollout.reporter.announce(f"  procman logs {program.name}")
+        for program, failure in command.restart(selection.installed(acts=True), names, rollout):
+            if failure:
+                rollout.reporter.report_failure(failure)
                 failed += 1
             else:
                 rollout.reporter.report(program, "restarted")

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import click
 
 from procman.cli.safe_streams import echo_lines, ignore_lost_output
-from procman.deploy.rollout import Failure, Reporter, RolloutOptions
+from procman.deploy.failure import Failure
+from procman.deploy.rollout import Reporter, RolloutOptions
 from procman.install.state.authorship import Authorship
 from procman.model import InstalledProgram
 from procman.monitoring.hold import invoking_user

@@ -27,5 +27,5 @@ def start(selection: Selection, names: tuple[str, ...]) -> None:
     """
     ignore_lost_output()
     with Progress() as progress:
-        programs = start_stop.start(selection.installed(acts=True), names, progress)
-    echo_lines(f"{program.name}: started" for program in programs)
+        done = start_stop.start(selection.installed(acts=True), names, progress)
+    echo_lines(f"{program.name}: {what}" for program, what in done)

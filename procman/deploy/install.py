@@ -8,8 +8,9 @@ from pathlib import Path
 
 from procman.backends import controller_of
 from procman.deploy.backend_switch import come_back, leave
+from procman.deploy.failure import Failure
 from procman.deploy.prepare import Prepared, prepare, prepare_generation
-from procman.deploy.rollout import Failure, Outcome, RolloutOptions, all_done, put_in_place
+from procman.deploy.rollout import Outcome, RolloutOptions, all_done, put_in_place
 from procman.deploy.uninstall import remove_all
 from procman.errors import ProcmanError
 from procman.install.plan.apply import apply
@@ -154,7 +155,7 @@ def _bring_back(
 
 def _because(options: RolloutOptions, message: str) -> RolloutOptions:
     """Return `options` for what procman does by itself for the reason `message`."""
-    return replace(options, made=replace(options.made, message=message))
+    return replace(options, made=replace(options.made, message=message), verb="rolled back")
 
 
 def _generation_before(

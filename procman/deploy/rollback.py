@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from procman.deploy.install import Report, carry_out, states_of
 from procman.deploy.prepare import prepare_generation
 from procman.deploy.rollout import RolloutOptions, all_done
@@ -24,7 +26,7 @@ def rollback(installed: Installed, number: int | None, options: RolloutOptions) 
         installation = read_installation(tree, directories)
         chosen = number if number is not None else _before(installation)
         prepared = prepare_generation(tree, installation, chosen, {})
-        outcome = carry_out(tree, prepared, options)
+        outcome = carry_out(tree, prepared, replace(options, verb="rolled back"))
         if options.wait_seconds is None:
             all_done(outcome)
         states = states_of(prepared.plan.generation.manifest) if outcome.failures else ()

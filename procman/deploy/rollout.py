@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -14,35 +13,19 @@ from pathlib import Path
 from procman.backends import backend_named, controller_of
 from procman.backends.base import Controller, Progress
 from procman.background import batches, side_by_side
-from procman.config.private_file import private_variables
+from procman.deploy.failure import Failure, last_lines, unhealthy, without_secrets
+from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.deploy.prepare import Prepared
-from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
 from procman.errors import ProcmanError
 from procman.install.plan.apply import apply
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.authorship import UNKNOWN, Authorship
+from procman.install.state.event_log import Event
+from procman.install.state.generations import Generation
 from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_order
 from procman.model import Action, Activation, InstalledProgram
-from procman.secrets import known_secrets
-
-LAST_LINES = 10
-"""How many lines of a failed program's log are shown."""
-
-LONGEST_LOG = 256 * 1024
-"""Characters of these lines that are kept in memory."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A program that could not be started, or did not become healthy."""
-
-    program: InstalledProgram
-    why: str
-    hint: str = ""
-    log: tuple[str, ...] = ()
-    """The last lines of its log at that moment, without secrets."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +58,8 @@ class RolloutOptions:
     """How long to wait for another procman command that holds the lock."""
     made: Authorship = UNKNOWN
     """Who rolls out, and why; recorded with the generation."""
+    verb: str = "installed"
+    """The name of its events: installed, rolled back or uninstalled."""
 
 
 @dataclass
@@ -102,12 +87,20 @@ def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Out
     """
     plan = prepared.plan
     apply(tree, plan, prepared.configuration, options.made)
+    if not plan.nothing_to_do:
+        log_events(plan.generation.manifest, [_event_of(plan.generation, options)])
     outcome = activate(tree, plan.generation.manifest, options)
     if options.wait_seconds is not None and not outcome.failures:
         manifest = plan.generation.manifest
-        outcome.failures += _unhealthy(manifest, controller_of(manifest), manifest.programs, options)
+        outcome.failures += _unhealthy(controller_of(manifest), manifest, manifest.programs, options)
         _report_failures(outcome, options)
     return outcome
+
+
+def _event_of(generation: Generation, options: RolloutOptions) -> Event:
+    back = generation.manifest.brought_back
+    reason = f"generation {generation.number}" + (f", which is generation {back} again" if back else "")
+    return ordered("", options.verb, reason=": ".join(filter(None, (reason, options.made.message))))
 
 
 def activate(tree: Tree, manifest: Manifest, options: RolloutOptions) -> Outcome:
@@ -180,18 +173,25 @@ class _Rollout:
 
     def _activate(self, controller: Controller, activation: Activation) -> Failure | None:
         program, removes = activation.program, activation.action is Action.REMOVE
+        tasks = running_tasks(self._manifest, controller, [program]) if activation.action is not Action.ADD else {}
         note_order(self._manifest, [program])
+        if activation.desired and activation.action in (Action.REPLACE, Action.RESTART):
+            remember(self._manifest, [program], desired=True)
         try:
             done = controller.activate(activation, self._options.reporter.progress)
         except ProcmanError as error:
             self._remember(activation)
-            log = () if removes or activation.desired is False else _last_lines(controller, program)
-            return _without_secrets(Failure(program, error.message, error.hint, log), self._manifest)
+            log = () if removes or activation.desired is False else last_lines(controller, program)
+            return without_secrets(Failure(program, error.message, error.hint, log), self._manifest)
         with self._alone:
             if removes:
                 self._remember(activation)
             self._options.reporter.report(program, done)
             generations.mark_done(self._tree, self._manifest.directories.state, activation)
+            if removes or activation.desired:
+                forget(self._manifest, [program])
+            verb = self._options.verb
+            log_events(self._manifest, [ordered(program.name, verb, reason=done, tasks=tasks.get(program.name))])
         return None
 
     def _wait(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
@@ -199,7 +199,7 @@ class _Rollout:
             return []
         kept = [each for each in activations if each.action is not Action.REMOVE]
         running = [each.program for each in kept if each.desired is not False]
-        failures = _unhealthy(self._manifest, controller, running, self._options) if running else []
+        failures = _unhealthy(controller, self._manifest, running, self._options) if running else []
         failed = {failure.program.name for failure in failures}
         self._outcome.desired_states.update(dict.fromkeys(failed, True))
         self._outcome.healthy |= {each.program.name for each in kept} - failed
@@ -211,49 +211,9 @@ class _Rollout:
 
 
 def _unhealthy(
-    manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], options: RolloutOptions
+    controller: Controller, manifest: Manifest, programs: Sequence[InstalledProgram], options: RolloutOptions
 ) -> list[Failure]:
-    seconds = options.wait_seconds or 0
-    failures = (
-        Failure(
-            each.program,
-            f"was not healthy within {seconds:g} s: {each.result.detail}{_restarted(each)}",
-            each.result.hint,
-            _last_lines(controller, each.program),
-        )
-        for each in wait_until_healthy(controller, programs, seconds, options.reporter.progress, manifest)
-    )
-    return [_without_secrets(failure, manifest) for failure in failures]
-
-
-def _restarted(each: Unhealthy) -> str:
-    # A program that exits at once is in state STARTING most of the time.
-    restarts = each.state.restarts
-    return f" (restarted {restarts} {'time' if restarts == 1 else 'times'})" if restarts else ""
-
-
-def _last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, ...]:
-    log, is_cut = "", False
-    try:
-        for piece in controller.logs(program, LAST_LINES, follow=False):
-            is_cut = is_cut or len(log) + len(piece) > LONGEST_LOG
-            log = (log + piece)[-LONGEST_LOG:]
-    except ProcmanError as error:
-        return (error.message,)
-    # What is left of a line that was cut could begin with half a secret.
-    lines = log.splitlines()[is_cut:][-LAST_LINES:]
-    return tuple(lines) if lines or not is_cut else (f"(a line of more than {LONGEST_LOG // 1024} KiB)",)
-
-
-def _without_secrets(failure: Failure, manifest: Manifest) -> Failure:
-    """Hide the values of the environment file, which the app may print whole or in pieces."""
-    secrets = known_secrets(private_variables(manifest.environment_file, manifest.user), os.environ)
-    return replace(
-        failure,
-        why=secrets.masked(failure.why),
-        hint=secrets.masked(failure.hint),
-        log=tuple(map(secrets.masked, failure.log)),
-    )
+    return unhealthy(controller, manifest, programs, options.wait_seconds or 0, options.reporter.progress)
 
 
 def _batches(activations: Sequence[Activation], at_once: int) -> Iterator[list[Activation]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from procman.backends import controller_of, process_manager
+from procman.deploy.order_records import log_events, ordered
 from procman.deploy.prepare import with_shared_files
 from procman.deploy.rollout import RolloutOptions, activate, all_done
 from procman.install.plan.plan import make_removal
@@ -33,12 +34,13 @@ def remove_all(tree: Tree, installation: Installation, options: RolloutOptions, 
     controller = controller_of(manifest)
     if installation.current:
         remove_files(tree, with_shared_files(make_removal(installation, tree), tree, installation))
-        all_done(activate(tree, manifest, options))
+        all_done(activate(tree, manifest, replace(options, verb="uninstalled")))
     log = None
     if process_manager(manifest) not in map(process_manager, installation.others):
         log = controller.shutdown(options.reporter.progress)
     # Never a directory outside procman's own: an edited supervisord.conf may log anywhere.
     if log and purge and manifest.directories.shared_state in log.parents:
         tree.remove_tree(log.parent)
+    log_events(manifest, [ordered("", "uninstalled")])
     remains = clear(tree, manifest.directories, installation, purge=purge)
     return replace(remains, stays=(*remains.stays, log)) if log and not purge else remains

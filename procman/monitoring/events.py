@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
-from procman.backends.base import Controller
-from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.install.state.event_log import Event, append_event, own_events, tasks_of, untrusted_events
-from procman.install.state.manifest import Manifest
+from procman.install.state.event_log import Event, own_events, untrusted_events
 from procman.lookup import Installed, resolve
-from procman.model import InstalledProgram, Kind, ProgramState
-from procman.monitoring.hold import invoking_user
-from procman.monitoring.program_view import now, owners, read_heartbeat
+from procman.model import Kind
+from procman.monitoring.program_view import owners
 
 PAUSE_SECONDS = 1.0
 
@@ -48,25 +42,3 @@ def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
         if program.launcher and program.kind is not Kind.COMMAND:
             found += untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
     return sorted(found, key=lambda event: event.at)
-
-
-def log_stop(manifest: Manifest, controller: Controller, programs: Sequence[InstalledProgram], action: str) -> None:
-    """Log that those of `programs` that run are about to be stopped; a log that cannot be written prevents no stop."""
-    states = controller.states(programs)
-    with suppress(ProcmanError), Tree() as tree:
-        for program, state in zip(programs, states, strict=True):
-            if state.pid is not None:
-                append_event(tree, manifest.directories.state, _stop(manifest, program, state, action))
-
-
-def _stop(manifest: Manifest, program: InstalledProgram, state: ProgramState, action: str) -> Event:
-    moment = now()
-    says = read_heartbeat(manifest, program, state, moment).content or {}
-    return Event(
-        at=moment.wall,
-        program=program.name,
-        what="stopped",
-        action=action,
-        **tasks_of(says),
-        by=invoking_user(os.environ),
-    )

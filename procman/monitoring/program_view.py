@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from procman.accounts import user_id
 from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
 from procman.agent.verdict import thresholds_of, verdict
+from procman.host.process import boot_id
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from procman.host.inactivity import Inactivity
     from procman.host.write_problem import WriteProblem
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 PRIVATE_PIDS = "its heartbeat cannot be checked, because PrivatePIDs= in a drop-in makes it process 1 of its own"
 
 
@@ -37,11 +37,7 @@ class Moment(NamedTuple):
 
 def now() -> Moment:
     """Return the current moment."""
-    try:
-        boot: str | None = BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        boot = None
-    return Moment(time.monotonic(), time.time(), boot)
+    return Moment(time.monotonic(), time.time(), boot_id() or None)
 
 
 def program_snapshots(

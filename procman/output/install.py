@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from procman.deploy.failure import Failure
 from procman.deploy.install import BroughtBack, Report
-from procman.deploy.rollout import Failure
 from procman.model import ProgramState, State
 from procman.output.terminal import printable
 

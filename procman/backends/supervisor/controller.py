@@ -24,6 +24,7 @@ from procman.backends.supervisor.log_records import histories_in
 from procman.backends.supervisor.states import program_states
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
+from procman.host.ordered import with_orders
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.model import (
     Action,
@@ -116,14 +117,15 @@ class SupervisorController:
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
             return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
-        return program_states(programs, infos, self._histories(programs, infos, deadline - time.monotonic()))
+        histories = self._histories(programs, infos, deadline - time.monotonic())
+        return with_orders(program_states(programs, infos, histories), self.state)
 
     def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
         try:
             infos: list[Info] = self.client.call("getAllProcessInfo")
         except NotRunning:
             return {program.name: program.autostart for program in programs}
-        return {each.name: each.desired for each in program_states(programs, infos, None)}
+        return {each.name: each.desired for each in with_orders(program_states(programs, infos, None), self.state)}
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         from procman.backends.supervisor.reload import start

@@ -82,6 +82,7 @@ def _program_state(
         restarts=None if histories is None else history.restarts,
         detail=_detail(info),
         history=history,
+        started=float(info["start"]) or None,
     )
 
 

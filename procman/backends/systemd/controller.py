@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,9 +19,11 @@ from procman.backends.systemd.states import (
     starts_by_itself,
     state_of,
 )
+from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.host import systemd_host
 from procman.host.journal import read_journal
+from procman.host.ordered import with_orders
 from procman.host.systemctl import NoSuchUnit, Systemctl, Unit
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_at, unit_name, unit_of, units_of
 from procman.model import Action, Activation, InstalledProgram, ProgramState, Scope, State, SupervisorSettings
@@ -35,14 +38,18 @@ app that waits for a broker during its import has not failed."""
 
 def controller(project: str, scope: Scope, _: SupervisorSettings) -> SystemdController:
     """Return the controller for the systemd that runs the installed `project`."""
-    return SystemdController(project, scope)
+    return SystemdController(project, scope, state=directories_for(project, scope, os.environ).state)
 
 
 class SystemdController:
-    """Controls the programs of `project` through the systemd of `scope`; a query takes at most `timeout` seconds."""
+    """Controls the programs of `project` through the systemd of `scope`; a query takes at most `timeout` seconds.
 
-    def __init__(self, project: str, scope: Scope, *, timeout: float = 5.0) -> None:
+    The project's directory `state` has procman's own orders; None: there are none.
+    """
+
+    def __init__(self, project: str, scope: Scope, *, timeout: float = 5.0, state: Path | None = None) -> None:
         self._project = project
+        self._state = state
         self._scope = scope
         self._target = target_name(project)
         self._systemctl = Systemctl(scope, timeout)
@@ -138,9 +145,10 @@ class SystemdController:
         names = [unit_of(program) for program in programs]
         units = self._systemctl.show(names)
         jobs = self._systemctl.jobs() if any(unit.job for unit in units.values()) else {}
-        return [
+        states = [
             program_state(program, units[name], jobs.get(name)) for program, name in zip(programs, names, strict=True)
         ]
+        return with_orders(states, self._state)
 
     def _start(self, names: Sequence[str], progress: Progress) -> None:
         self._systemctl.order("start", "--no-block", *names)

@@ -121,12 +121,17 @@ def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> Pro
         clock_then=unit.clock("ExecMainStart") if unit.number("MainPID") else None,
         restarts=unit.number("NRestarts"),
         detail="; ".join(detail for detail in details if detail),
+        started=_clock_of(unit.moment("InactiveExit")),
     )
 
 
 def since(unit: Unit) -> float | None:
     """Return when the process started, or if there is none when the state last changed, in seconds since the epoch."""
-    moment = unit.moment("ExecMainStart") if unit.number("MainPID") else unit.moment("StateChange")
+    return _clock_of(unit.moment("ExecMainStart") if unit.number("MainPID") else unit.moment("StateChange"))
+
+
+def _clock_of(moment: float) -> float | None:
+    """Return a `moment` of the monotonic clock in seconds since the epoch; None for 0, which is never."""
     return time.time() - (time.monotonic() - moment) if moment else None
 
 

@@ -11,7 +11,7 @@ from procman.install.plan.apply import change_files, prepare
 from procman.install.plan.plan import Plan, merged
 from procman.install.safe_fs.file_info import Found, PathError
 from procman.install.safe_fs.tree import Tree
-from procman.install.state import backups, event_log, generations, holds, orders, scope_directories
+from procman.install.state import backups, desired_states, event_log, generations, holds, orders, scope_directories
 from procman.install.state.generations import Installation
 from procman.install.state.manifest import Manifest, Pending, ReplacedFile, digest
 from procman.model import Directories
@@ -54,6 +54,7 @@ def clear(tree: Tree, directories: Directories, installation: Installation, *, p
     # Their programs no longer exist.
     tree.remove_tree(directories.state / holds.DIRECTORY)
     tree.remove_tree(directories.state / orders.DIRECTORY)
+    tree.remove_tree(directories.state / desired_states.DIRECTORY)
     generations.forget_healing(tree, directories.state)
     if purge:
         own = (directories.state / "run", directories.state / "set-aside")
