@@ -194,6 +194,9 @@ class Controller(Protocol):
     def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
         """Yield the last `lines` lines of the log of `program`; with `follow`, then yield new output without end."""
 
+    def log_end(self, program: InstalledProgram) -> str:
+        """Return the last lines of the log of `program`, in a bounded time and size; empty if it cannot be read."""
+
     def shutdown(self, progress: Progress) -> Path | None:
         """Stop the process manager if it is procman's own and no project needs it any more.
 

@@ -10,6 +10,10 @@ from procman.host import systemd_host
 from procman.model import Scope
 from procman.subprocesses import stream
 
+END_LINES = 200
+
+END_SECONDS = 3.0
+
 NOT_ALLOWED = r"insufficient permissions|not seeing messages from other users"
 
 
@@ -18,8 +22,7 @@ def read_journal(unit: str, scope: Scope, lines: int, *, follow: bool) -> Iterat
 
     The output includes systemd's own messages about the unit. Following does not end by itself.
     """
-    words = [*systemd_host.of_scope("journalctl", scope), "--no-pager", f"--unit={unit}", f"--lines={lines}"]
-    words += ["--output=short-iso", "--no-hostname", *(["--follow"] if follow else [])]
+    words = [*_words(unit, scope, lines), *(["--follow"] if follow else [])]
     try:
         # journalctl itself escapes control characters, or replaces the line by `[... blob data]`.
         yield from stream(words, environment=systemd_host.environment())
@@ -30,3 +33,16 @@ def read_journal(unit: str, scope: Scope, lines: int, *, follow: bool) -> Iterat
                 hint="Run the same command with sudo, or join the group systemd-journal.",
             ) from None
         raise
+
+
+def journal_end(unit: str, scope: Scope) -> str:
+    """Return the last lines of `unit`; empty if they cannot be read."""
+    try:
+        return systemd_host.run(_words(unit, scope, END_LINES), END_SECONDS).stdout
+    except ProcmanError:
+        return ""
+
+
+def _words(unit: str, scope: Scope, lines: int) -> list[str]:
+    words = [*systemd_host.of_scope("journalctl", scope), "--no-pager", f"--unit={unit}", f"--lines={lines}"]
+    return [*words, "--output=short-iso", "--no-hostname"]

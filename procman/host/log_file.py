@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from procman.errors import ProcmanError
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 
 BLOCK = 64 * 1024
 """The number of bytes read at once, and the most that is held in memory, however long the log and its lines are."""
@@ -43,6 +44,16 @@ def read_log(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
                 file = successor
     finally:
         file.close()
+
+
+def log_end(path: Path) -> str:
+    """Return the last whole lines of `path`, in at most `BLOCK` bytes; empty if it cannot be read."""
+    try:
+        content = read_untrusted(path, None, BLOCK) or b""
+    except UntrustedFile:
+        return ""
+    begin = content.find(b"\n") + 1 if len(content) == BLOCK else 0
+    return content[begin:].decode("utf-8", "backslashreplace")
 
 
 def _rest(file: BinaryIO, decoder: codecs.IncrementalDecoder) -> Iterator[str]:

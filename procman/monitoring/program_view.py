@@ -16,12 +16,19 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, ProgramState
+from procman.monitoring.checks.crash_loop import is_in_crash_loop
 from procman.monitoring.checks.inputs import NONE, Heartbeat, ProgramSnapshot
 
 if TYPE_CHECKING:
     # Only an old heartbeat needs these, and `status` must not wait for them.
     from procman.host.inactivity import Inactivity
     from procman.host.write_problem import WriteProblem
+
+EXIT_STATUS = "exit status "
+"""How an end is described that was not by a signal."""
+
+EXIT_CANNOT_START = 78
+"""As in the launcher, which procman does not import."""
 
 PRIVATE_PIDS = "its heartbeat cannot be checked, because PrivatePIDs= in a drop-in makes it process 1 of its own"
 
@@ -64,6 +71,8 @@ def program_snapshots(
             changed = {"queues_asked": moment.monotonic} if broker_answered else {}
             content = {**heartbeat.content, **changed}
             snapshot = _judged(snapshot, content, manifest, moment, seen_before)
+        if is_in_crash_loop(snapshot):
+            snapshot = snapshot._replace(last_error=_last_error(manifest, snapshot))
         snapshots.append(snapshot)
     return snapshots
 
@@ -104,6 +113,15 @@ def _judged(
         heartbeat = snapshot.heartbeat._replace(write_problem=problem)
         return snapshot._replace(heartbeat=heartbeat, inactivity=inactivity)
     return snapshot._replace(verdict=found, inactivity=inactivity)
+
+
+def _last_error(manifest: Manifest, snapshot: ProgramSnapshot) -> str:
+    how = snapshot.state.history.ends[-1].how if snapshot.state.history.ends else ""
+    if not how.startswith(EXIT_STATUS):
+        return ""  # killed from outside: its log says nothing about that
+    from procman.monitoring.last_error import last_error
+
+    return last_error(manifest, snapshot.program, cannot_start=how == f"{EXIT_STATUS}{EXIT_CANNOT_START}")
 
 
 def _write_problem(manifest: Manifest, program: InstalledProgram, pid: int, moment: Moment) -> WriteProblem | None:

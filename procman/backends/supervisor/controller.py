@@ -203,6 +203,11 @@ class SupervisorController:
 
         return read_log(Path(program.log_file), lines, follow=follow)
 
+    def log_end(self, program: InstalledProgram) -> str:
+        from procman.host.log_file import log_end
+
+        return log_end(Path(program.log_file)) if program.log_file else ""
+
     @cached_property
     def _service(self) -> Service | None:
         from procman.backends.supervisor.systemd_unit import Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from procman.backends.base import Progress
@@ -18,15 +18,28 @@ from procman.backends.systemd.states import (
     program_state,
     starts_by_itself,
     state_of,
+    was_restarted_lately,
 )
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.host import systemd_host
-from procman.host.journal import read_journal
+from procman.host.journal import journal_end, read_journal
 from procman.host.ordered import with_orders
 from procman.host.systemctl import NoSuchUnit, Systemctl, Unit
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_at, unit_name, unit_of, units_of
-from procman.model import Action, Activation, InstalledProgram, ProgramState, Scope, State, SupervisorSettings
+from procman.model import (
+    Action,
+    Activation,
+    InstalledProgram,
+    ProgramState,
+    RunHistory,
+    Scope,
+    State,
+    SupervisorSettings,
+)
+
+HISTORY_SECONDS = 2 * 3600.0
+"""How far back the journal is read: twice as long as ends are reported."""
 
 START_PATIENCE_SECONDS = 120.0
 """Longer than the 90 s that systemd allows for a start."""
@@ -135,6 +148,13 @@ class SystemdController:
 
         return read_log(Path(program.log_file), lines, follow=follow)
 
+    def log_end(self, program: InstalledProgram) -> str:
+        if program.log_file is None:
+            return journal_end(unit_name(program.name), self._scope)
+        from procman.host.log_file import log_end
+
+        return log_end(Path(program.log_file))
+
     def shutdown(self, progress: Progress) -> None:
         """Do nothing: systemd belongs to the host."""
 
@@ -145,12 +165,24 @@ class SystemdController:
         names = [unit_of(program) for program in programs]
         units = self._systemctl.show(names)
         jobs = self._systemctl.jobs() if any(unit.job for unit in units.values()) else {}
+        known = self._histories(units)
         states = [
-            program_state(program, units[name], jobs.get(name)) for program, name in zip(programs, names, strict=True)
+            program_state(program, units[name], jobs.get(name), known.get(name))
+            for program, name in zip(programs, names, strict=True)
         ]
         return with_orders(states, self._state)
 
+    def _histories(self, units: Mapping[str, Unit]) -> Mapping[str, RunHistory]:
+        """Return the histories of units that systemd has restarted by itself, within an hour or without success."""
+        restarted = [name for name, unit in units.items() if was_restarted_lately(unit)]
+        if not restarted:
+            return {}
+        from procman.backends.systemd.journal_records import histories
+
+        return histories(restarted, self._scope, time.time() - HISTORY_SECONDS)
+
     def _start(self, names: Sequence[str], progress: Progress) -> None:
+        self._forget_restarts(names)
         self._systemctl.order("start", "--no-block", *names)
         began = time.monotonic()
         while unsettled := [unit for unit in self._systemctl.show(names).values() if unit.job]:
@@ -169,6 +201,14 @@ class SystemdController:
         problems = [f"{name.removesuffix('.service')}: {reason}" for name, reason in failed.items() if reason]
         if problems:
             raise ProcmanError("\n".join(problems), hint="systemd keeps retrying: see `procman logs`.")
+
+    def _forget_restarts(self, names: Sequence[str]) -> None:
+        """Reset systemd's counter, which it keeps at a start out of the pause before an automatic restart."""
+        units = self._systemctl.show(names).values()
+        counted = [unit.name for unit in units if unit.has_ended and unit.number("NRestarts")]
+        if counted:
+            with contextlib.suppress(NoSuchUnit):
+                self._systemctl.order("reset-failed", *counted)
 
     def _remove(self, program: InstalledProgram, progress: Progress) -> str:
         name = unit_of(program)

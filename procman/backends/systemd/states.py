@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from procman.host.systemctl import Unit
-from procman.model import InstalledProgram, ProgramState, State
+from procman.model import NO_HISTORY, End, InstalledProgram, ProgramState, RunHistory, State
 
 STATUSES = {
     200: "cannot change to its working directory: see the key directory in [project]",
@@ -37,6 +37,10 @@ EXITED = 1
 
 STARTS = ("start", "restart")
 """Jobs that start a unit once every unit that it is ordered after has started."""
+
+RESTARTED_SECONDS = 3600.0
+
+UNKNOWN_END = "how is in the journal"
 
 AUTO_RESTART = ("auto-restart", "auto-restart-queued")
 
@@ -107,8 +111,18 @@ def could_not_be_started(unit: Unit) -> str:
     return f"status {status}: {STATUSES.get(status, 'systemd could not set it up')}"
 
 
-def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> ProgramState:
-    """Return the state of `program` from the properties of its unit."""
+def was_restarted_lately(unit: Unit) -> bool:
+    """Return whether systemd has restarted the unit by itself, and within an hour, or the unit still does not run."""
+    if not unit.number("NRestarts") and state_of(unit) is not State.BACKOFF:
+        return False
+    has_process = bool(unit.number("MainPID"))
+    return not has_process or time.monotonic() - unit.moment("ExecMainStart") < RESTARTED_SECONDS
+
+
+def program_state(
+    program: InstalledProgram, unit: Unit, job: str | None, history: RunHistory | None = None
+) -> ProgramState:
+    """Return the state of `program` from the properties of its unit; `history` is what the journal shows."""
     waits = job in STARTS and unit.has_ended
     state = State.STARTING if waits else state_of(unit)
     details = [WAITS if waits else _detail(state, unit), *_departures(unit)]
@@ -119,10 +133,18 @@ def program_state(program: InstalledProgram, unit: Unit, job: str | None) -> Pro
         pid=unit.number("MainPID") or None,
         since=since(unit),
         clock_then=unit.clock("ExecMainStart") if unit.number("MainPID") else None,
-        restarts=unit.number("NRestarts"),
+        # systemd does not reset its counter at a restart out of the pause before an automatic one.
+        restarts=history.restarts if history and history.ordered else unit.number("NRestarts"),
         detail="; ".join(detail for detail in details if detail),
         started=_clock_of(unit.moment("InactiveExit")),
+        history=history or _history_without_journal(unit),
     )
+
+
+def _history_without_journal(unit: Unit) -> RunHistory:
+    """Return what the properties of the unit show: when its last run ended, but not how."""
+    restarts, at = unit.number("NRestarts") or 0, _clock_of(unit.moment("ActiveExit"))
+    return RunHistory(restarts, ends=(End(at, UNKNOWN_END),)) if restarts and at else NO_HISTORY
 
 
 def since(unit: Unit) -> float | None:

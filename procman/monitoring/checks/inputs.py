@@ -50,6 +50,8 @@ class ProgramSnapshot(NamedTuple):
     """Why, or empty."""
     inactivity: Inactivity | None = None
     """What was seen of its main process; None unless its heartbeat is old."""
+    last_error: str = ""
+    """The line of its log that names why its last run ended; empty unless it is in a crash loop."""
 
     @property
     def is_up(self) -> bool:

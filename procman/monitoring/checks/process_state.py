@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from procman.host.process import memory
 from procman.host.process_tree import ChildrenOf, children_finder, tree_of
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
+from procman.monitoring.checks.crash_loop import describe, is_in_crash_loop
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 CODE = "PM101"
@@ -29,6 +30,8 @@ def check_processes(programs: Sequence[ProgramSnapshot]) -> list[Result]:
 def _check(snapshot: ProgramSnapshot, children_of: ChildrenOf) -> Result:
     program, state = snapshot.program, snapshot.state
     level, detail, hint = (Level.OK, "", "") if snapshot.is_started else _judge_state(program, state)
+    if is_in_crash_loop(snapshot):
+        level, detail, hint = Level.CRITICAL, describe(snapshot), f"procman logs {program.name}"
     if state.pid is None:
         return Result(CODE, program.name, level, detail, hint)
     pids = tree_of(state.pid, children_of)

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from procman.model import InstalledProgram, Kind, Level, ProgramState, State
+from procman.model import End, InstalledProgram, Kind, Level, ProgramState, RunHistory, State
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.process_state import check_processes
+from tests.monitoring.checks.records import heartbeat, snapshot
+from tests.monitoring.checks.records import state as reported_state
 
 MAIN_WITH_CHILDREN = """
 import subprocess, sys
@@ -90,3 +92,54 @@ def test_level_of_a_program_that_does_not_run_follows_its_state(given: ProgramSt
     [result] = check_processes([ProgramSnapshot(program(), given)])
     assert result.level is level
     assert level is Level.OK or given.detail in result.detail
+
+
+FAILED_TWICE = RunHistory(restarts=2, failures=2, ends=(End(1.0, "exit status 1"), End(2.0, "exit status 1")))
+
+
+@pytest.mark.parametrize(
+    ("phase", "level"),
+    [
+        (None, Level.CRITICAL),
+        ("importing", Level.CRITICAL),
+        ("starting", Level.CRITICAL),
+        ("consuming", Level.OK),
+        ("disconnected", Level.OK),
+    ],
+)
+@pytest.mark.parametrize("kind", [State.STARTING, State.RUNNING])
+def test_crash_loop_is_critical_until_it_has_been_healthy(kind: State, phase: str | None, level: Level) -> None:
+    content = None if phase is None else heartbeat(phase=phase)
+    state = reported_state(kind, os.getpid(), history=FAILED_TWICE)
+    found = snapshot(content, state=state, last_error="KeyError: 'x'")
+    [result] = check_processes([found])
+    if kind is State.STARTING and phase == "disconnected":
+        level = Level.WARNING
+    assert result.level is level
+    if level is Level.CRITICAL:
+        assert result.detail == (
+            "crash loop: it ended 2 times in a row before it was healthy (last: exit status 1): KeyError: 'x'"
+        )
+
+
+def test_slow_start_is_no_crash_loop() -> None:
+    restarted = RunHistory(restarts=5, ends=FAILED_TWICE.ends)
+    for history in (RunHistory(), restarted):
+        found = snapshot(
+            heartbeat(phase="importing"), state=reported_state(State.STARTING, os.getpid(), history=history)
+        )
+        assert check_processes([found])[0].level is Level.WARNING
+
+
+def test_command_is_healthy_once_it_counts_as_started() -> None:
+    command = program(kind=Kind.COMMAND)
+    levels = [
+        check_processes([ProgramSnapshot(command, reported_state(kind, os.getpid(), history=FAILED_TWICE))])[0].level
+        for kind in (State.STARTING, State.RUNNING)
+    ]
+    assert levels == [Level.CRITICAL, Level.OK]
+
+
+def test_stopped_program_is_in_no_crash_loop() -> None:
+    found = ProgramSnapshot(program(), reported_state(State.STOPPED, desired=False, history=FAILED_TWICE))
+    assert check_processes([found])[0].level is Level.OK
