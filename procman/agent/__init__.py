@@ -17,6 +17,7 @@ BESIDE_LAUNCHER = (
     "native_threads.py",
     "pool_processes.py",
     "queue_poller.py",
+    "routed_queues.py",
     "run_files.py",
     "sd_notify.py",
     "self_healing.py",

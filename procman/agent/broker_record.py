@@ -6,7 +6,7 @@ procman puts this text before that of broker_look_script.py, which reads the fil
 
 import json
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Collection, Dict, List, Optional
 
 BROKER_FILE = "broker.json"
 """The name of the file in the program's run directory."""
@@ -15,8 +15,10 @@ BROKER_FILE_FORMAT = 1
 MOST_BYTES_OF_BROKER_FILE = 65536
 
 
-def record_of(app: Any) -> Optional[str]:
+def record_of(app: Any, routed: Collection[str] = ()) -> Optional[str]:
     """Return the text of the file for a worker of `app`; None if its connection cannot be written down.
+
+    `routed` names queues that the app sends tasks to, whoever consumes them.
 
     An option of the transport that JSON cannot hold, such as a function, is left out. TLS is never left out, because
     the password must not be sent without it.
@@ -32,9 +34,9 @@ def record_of(app: Any) -> Optional[str]:
     if isinstance(strategy, str):
         connection["failover_strategy"] = strategy
     queues = [_declaration(name, queue) for name, queue in sorted(app.amqp.queues.consume_from.items())]
-    record = {"format": BROKER_FILE_FORMAT, "connection": connection, "queues": queues}
+    record = {"format": BROKER_FILE_FORMAT, "connection": connection, "queues": queues, "routed": sorted(routed)}
     text = json.dumps(record)
-    return text if len(text) <= MOST_BYTES_OF_BROKER_FILE else json.dumps({**record, "queues": []})
+    return text if len(text) <= MOST_BYTES_OF_BROKER_FILE else json.dumps({**record, "queues": [], "routed": []})
 
 
 def _declaration(name: str, queue: Any) -> Dict[str, Any]:

@@ -5,11 +5,12 @@ import logging
 import os
 import sys
 from time import monotonic, time
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Collection, List, Optional, Tuple
 
 from . import heartbeat_format, pool_processes, run_files, task_recorder, verdict
 from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
+from .routed_queues import routed_queues
 from .task_recorder import TaskRecorder
 from .worker_state import Measured, RunningTask, WorkerState, described, printable
 
@@ -138,13 +139,20 @@ def _record_tasks(observed: WorkerState, recorder: TaskRecorder) -> None:
 def _record_broker(app: Any, directory: str) -> None:
     path = os.path.join(directory, BROKER_FILE)
     try:
-        record = record_of(app)
+        record = record_of(app, _routed(app))
         if record is None:
             os.unlink(path)
         else:
             run_files.replace(path, record, BROKER_FILE_MODE)
     except Exception:  # noqa: S110  # then the queues cannot be looked at while the worker is stopped
         pass
+
+
+def _routed(app: Any) -> Collection[str]:
+    try:
+        return routed_queues(app)
+    except Exception:  # the routes are the app's own objects
+        return ()
 
 
 # The event loop ------------------------------------------------------------------------------------------------------

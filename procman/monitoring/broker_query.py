@@ -24,11 +24,25 @@ def ask_broker(installed: Installed) -> BrokerFacts:
     Raises ProcmanError if the broker cannot be queried, for example because the caller is neither root nor the user of
     the programs.
     """
-    project = _project(installed)
+    project = installed_project(installed)
+    url = project.health.management_url
+    return ask(place_of(project), project.app, programs=declared_queues(project), management_url=url)
+
+
+def installed_project(installed: Installed) -> Project:
+    """Return the project of the procman.toml that is kept with the generation."""
+    manifest = installed.manifest
+    with Tree() as tree:
+        content = read_configuration(tree, manifest.directories.state, installed.generation.number)
+    return load(manifest.configuration_file, dict(os.environ), content.decode("utf-8"))
+
+
+def place_of(project: Project) -> Place:
+    """Return where and as whom a worker or beat of `project` runs. Raises ProcmanError if that cannot be found out."""
     launch = launch_of(project, _program_of_app(project))
     environment = {name: value for name, value in launch.environment.items() if not name.startswith("PROCMAN_")}
     python = project.virtualenv / "bin" / "python"
-    place = Place(
+    return Place(
         python,
         environment,
         launch.directory,
@@ -38,14 +52,11 @@ def ask_broker(installed: Installed) -> BrokerFacts:
         launch.environment_file,
         project.configuration_file,
     )
-    return ask(place, project.app, queues=_queues(project), management_url=project.health.management_url)
 
 
-def _project(installed: Installed) -> Project:
-    manifest = installed.manifest
-    with Tree() as tree:
-        content = read_configuration(tree, manifest.directories.state, installed.generation.number)
-    return load(manifest.configuration_file, dict(os.environ), content.decode("utf-8"))
+def declared_queues(project: Project) -> dict[str, tuple[str, ...]]:
+    """Return the `queues` of each worker, by program; none: those of the app."""
+    return {each.name: each.options.queues for each in project.programs if isinstance(each.options, Worker)}
 
 
 def _program_of_app(project: Project) -> Program:
@@ -68,10 +79,3 @@ def _environment_file(launch: Launch) -> dict[str, str]:
             f"cannot read the environment file {launch.environment_file}: {reason}",
             hint="Run this as root or as the user of the programs.",
         ) from None
-
-
-def _queues(project: Project) -> list[str]:
-    workers = [program.options for program in project.programs if isinstance(program.options, Worker)]
-    if not all(worker.queues for worker in workers):
-        return []  # the query then takes the queues of the app
-    return sorted({queue for worker in workers for queue in worker.queues})

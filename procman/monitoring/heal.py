@@ -24,6 +24,7 @@ from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_retry
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.monitoring.broker_look import look_if_due
 from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import failed, traceback_of
 from procman.monitoring.checks.main_process import of_another_user
@@ -72,6 +73,11 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
                     report(event)
             except Exception as error:
                 tracebacks.append(traceback_of(error))
+    # Last, so that a broker which does not answer delays no healing; the next check judges it.
+    try:
+        look_if_due(installed)
+    except Exception as error:
+        tracebacks.append(traceback_of(error))
     return replace(health, tracebacks=tuple(tracebacks))
 
 

@@ -19,6 +19,7 @@ from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, Level, ProgramState, Result
+from procman.monitoring.broker_look import recent_look
 from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import run_each
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
@@ -207,6 +208,7 @@ def _running(
         places=_places(manifest),
         broker=facts,
         broker_problem=problem,
+        look=recent_look(manifest, facts) if is_whole else None,
         is_whole=is_whole,
     )
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from procman.agent import broker_digest
-from procman.probes import app_check_script, app_queues_script, app_script, app_services_script
+from procman.agent import broker_digest, routed_queues
+from procman.probes import app_check_script, app_schedule_script, app_script, app_services_script
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked, recognise
 
 TIMEOUT_SECONDS = 30.0
 
 SOURCES = tuple(
-    Path(str(module.__file__)) for module in (recognise, app_queues_script, app_services_script, app_script)
+    Path(str(module.__file__))
+    for module in (recognise, routed_queues, app_schedule_script, app_services_script, app_script)
 )
 """The texts that make up the probe, in order."""
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from procman.agent import broker_record
+from procman.agent import broker_record, routed_queues
 from procman.probes import (
     broker_connection_script,
     broker_errors_script,
@@ -34,7 +34,7 @@ LONGEST_TEXT = 300
 
 SHARED = (broker_errors_script, broker_management_script, broker_connection_script)
 
-SOURCES = tuple(Path(str(module.__file__)) for module in (broker_origin_script, *SHARED, broker_script))
+SOURCES = tuple(Path(str(module.__file__)) for module in (routed_queues, broker_origin_script, *SHARED, broker_script))
 """The texts that make up the probe of the app, in order."""
 
 LOOK_SOURCES = tuple(Path(str(module.__file__)) for module in (broker_record, *SHARED, broker_look_script))
@@ -45,16 +45,18 @@ def ask_broker(
     place: Place,
     app: str,
     *,
-    queues: Sequence[str] = (),
+    programs: Mapping[str, Sequence[str]] | None = None,
     management_url: str | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> BrokerFacts:
     """Connect to the broker of `app` as a worker would, and return the result within about `timeout` seconds.
 
-    Nothing is declared or consumed. `queues` names the queues to count; if empty, those that a worker consumes by
-    default. Raises what `ask_project` raises; a refused connection is a result, not an error.
+    Nothing is declared or consumed. `programs` has the queues of each worker; a worker without queues consumes those of
+    the app. Without `programs`, only these are counted; with them, also those that tasks are sent to. Raises what
+    `ask_project` raises; a refused connection is a result, not an error.
     """
-    asked = json.dumps({"queues": list(queues), "management": management_url, "seconds": timeout})
+    workers = None if programs is None else {name: list(queues) for name, queues in programs.items()}
+    asked = json.dumps({"programs": workers, "management": management_url, "seconds": timeout})
     answer = ask_project(place, app, SOURCES, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
     try:
         return _facts(answer, place)

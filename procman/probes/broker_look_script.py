@@ -59,6 +59,8 @@ def group_by_broker(files: Dict[str, str]) -> List[Dict[str, Any]]:
         broker["programs"].append(program)
         for name in names_of(record):
             broker["queues"].setdefault(name, []).append(program)
+        for name in record["routed"]:
+            broker["queues"].setdefault(str(name), [])
     return [found[key] for key in sorted(found)]
 
 

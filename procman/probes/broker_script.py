@@ -1,14 +1,14 @@
 """Connect to the broker of a Celery app as a worker would, count the messages in its queues, and answer with JSON.
 
-procman passes this text to the project's own Python on stdin, after those of broker_origin_script.py,
-broker_errors_script.py, broker_management_script.py and broker_connection_script.py:
+procman passes this text to the project's own Python on stdin, after those of agent/routed_queues.py,
+broker_origin_script.py, broker_errors_script.py, broker_management_script.py and broker_connection_script.py:
 
     VIRTUALENV/bin/python - APP JSON
 
 It runs as the service user, in the project's directory and in the environment that the programs will have, and connects
-with the app's configuration. JSON is an object: "queues" names the queues to count (empty: those that a worker consumes
-by default), "seconds" is the time limit, "management" is the URL of RabbitMQ's management interface, or null. Nothing
-is declared and nothing is consumed.
+with the app's configuration. JSON is an object: "programs" has the queues of each worker (none: those of the app), and
+is null to count the queues of the app alone; "seconds" is the time limit, "management" is the URL of RabbitMQ's
+management interface, or null. Nothing is declared and nothing is consumed.
 
 The answer is the last line of stdout that begins with MARKER. It has no password: an error is answered with its kind
 and the message of the server or the operating system only.
@@ -20,10 +20,11 @@ import os
 import signal
 import sys
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 if __name__ == "procman.probes.broker_script":
     # As a probe, this text comes after those.
+    from procman.agent.routed_queues import routed_queues
     from procman.probes.broker_connection_script import CONNECT_SECONDS, describe, passwords
     from procman.probes.broker_errors_script import TimeIsUp, note_error
     from procman.probes.broker_origin_script import broker_origin
@@ -54,13 +55,31 @@ def answer(app_name: str, asked: Dict[str, Any]) -> Dict[str, Any]:
 def _ask(app_name: str, asked: Dict[str, Any], found: Dict[str, Any], secrets: List[str]) -> None:
     app = importlib.import_module("celery.app.utils").find_app(app_name)
     app.finalize()
-    names = asked["queues"] or sorted(app.amqp.queues.consume_from)
+    programs = _programs(app, asked["programs"])
     found["stage"] = "connecting"
     # First: without its client library, kombu cannot even describe the broker.
     found["origin"] = broker_origin(app)
     connection = app.connection_for_read(connect_timeout=CONNECT_SECONDS)
     secrets.extend(passwords(connection))
-    describe(connection, names, asked.get("management"), found)
+    describe(connection, sorted(programs), asked.get("management"), found)
+    for queue in found["queues"]:
+        queue["programs"] = programs[queue["name"]]
+
+
+def _programs(app: Any, workers: Optional[Dict[str, List[str]]]) -> Dict[str, List[str]]:
+    """Return the queues to count, and the workers that consume each; without `workers`, the queues of the app."""
+    default = sorted(map(str, app.amqp.queues.consume_from))
+    if workers is None:
+        return {name: [] for name in default}
+    found = {}  # type: Dict[str, List[str]]
+    for worker, queues in sorted(workers.items()):
+        for name in queues or default:
+            found.setdefault(name, []).append(worker)
+    try:
+        routed = routed_queues(app)
+    except Exception:  # the routes are the app's own objects
+        routed = set()
+    return {**{name: [] for name in routed}, **found}
 
 
 # Input and output ----------------------------------------------------------------------------------------------------

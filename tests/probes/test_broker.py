@@ -181,7 +181,7 @@ def test_messages_of_a_queue_are_counted_on_every_celery(celery_environment: Cel
     environment = {"DEMO_DATA_DIRECTORY": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONDONTWRITEBYTECODE": "1"}
     sending = "from mysite import celery; from counting import tasks; [tasks.echo.delay(number) for number in range(3)]"
     python = celery_environment.python
-    asked = json.dumps({"queues": ["celery", "crop"], "seconds": 30, "management": None})
+    asked = json.dumps({"programs": {"one": [], "two": ["celery", "crop"]}, "seconds": 30, "management": None})
     source = "\n".join(path.read_text() for path in broker.SOURCES)
     subprocess.run([python, "-c", sending], cwd=DEMO, env=environment, check=True)
     words = [str(python), "-", "mysite", asked]
@@ -189,7 +189,9 @@ def test_messages_of_a_queue_are_counted_on_every_celery(celery_environment: Cel
     answer = read_answer(done.stdout)
     assert answer
     assert answer["reachable"] is True
-    assert answer["queues"][0] == {"name": "celery", "messages": 3, "consumers": None, "unacknowledged": None}
+    [first, second] = answer["queues"]
+    assert (first["name"], first["messages"], first["programs"]) == ("celery", 3, ["one", "two"])
+    assert (second["name"], second["messages"], second["programs"]) == ("crop", 0, ["two"])
 
 
 def test_queues_of_the_demo(python: Path, directory: Path) -> None:

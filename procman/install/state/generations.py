@@ -21,6 +21,11 @@ KEPT = 10
 HEALING = "healing.json"
 """The record of past healing in the project's state; healing writes it at any time, without the lock."""
 
+LOOK = "broker-look.json"
+"""The watcher's record of the project's brokers; written in the same way."""
+
+_OF_WATCHER = (HEALING, LOOK)
+
 CLOCK_TICK_SECONDS = 0.01
 """The resolution of file times on the coarsest Linux kernels (CONFIG_HZ=100)."""
 
@@ -252,16 +257,19 @@ def _directory(state: Path, number: int) -> Path:
 
 def _leftovers(tree: Tree, state: Path) -> list[Path]:
     places = (state, state / "generations", state / "set-aside")
-    # Healing may be writing its record right now: its temporary file is not a leftover.
+    # Healing may be writing its records right now: their temporary files are no leftovers.
     return [
-        place / name for place in places for name in tree.names(place) if finished_name(name) not in (None, HEALING)
+        place / name
+        for place in places
+        for name in tree.names(place)
+        if finished_name(name) not in (None, *_OF_WATCHER)
     ]
 
 
 def forget_healing(tree: Tree, state: Path) -> None:
-    """Remove the record of past healing and its temporary files; nothing heals any more."""
+    """Remove the records of the watcher and their temporary files; nothing heals any more."""
     for name in tree.names(state):
-        if HEALING in (name, finished_name(name)):
+        if name in _OF_WATCHER or finished_name(name) in _OF_WATCHER:
             tree.remove(state / name)
 
 

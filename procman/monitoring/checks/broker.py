@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from procman.agent.verdict import CONSUMING, DISCONNECTED
@@ -10,7 +10,7 @@ from procman.model import Kind, Level, Result
 from procman.monitoring.checks.inputs import ProjectSnapshot
 
 if TYPE_CHECKING:
-    from procman.probes.broker_facts import BrokerFacts
+    from procman.probes.broker_facts import BrokerFacts, QueueFacts
 
 CREDENTIALS = ("password", "vhost")
 """The troubles that PM502 reports; PM501 reports all others."""
@@ -18,8 +18,10 @@ CREDENTIALS = ("password", "vhost")
 
 def check_queues(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether each queue of the workers has a consumer (PM304); only if the broker was queried."""
-    has_workers = any(each.program.kind is Kind.WORKER for each in running.up)
-    for queue in running.broker.queues if running.broker and has_workers else ():
+    queues = running.broker.queues if running.broker else ()
+    for queue in queues:
+        if not _is_desired(running, queues, queue):
+            continue
         values = {f"messages_{queue.name}": float(queue.messages)} if queue.messages is not None else {}
         if queue.consumers != 0:
             yield Result("PM304", None, Level.OK, "", "", values)
@@ -29,6 +31,13 @@ def check_queues(running: ProjectSnapshot) -> Iterator[Result]:
         waiting = f"; {number} waiting" if queue.messages else ""
         hint = f"Start a worker that has {queue.name} in `queues`; procman status shows which run"
         yield Result("PM304", None, level, f"no worker consumes queue {queue.name}{waiting}", hint, values)
+
+
+def _is_desired(running: ProjectSnapshot, queues: Sequence[QueueFacts], queue: QueueFacts) -> bool:
+    """Return whether a worker that runs should consume `queue`; PM505 reports the others."""
+    workers = {each.program.name for each in running.up if each.program.kind is Kind.WORKER}
+    is_known = any(each.programs for each in queues)
+    return not workers.isdisjoint(queue.programs) if is_known else bool(workers)
 
 
 def check_reachable(running: ProjectSnapshot) -> Iterator[Result]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     # `status` must not wait for these imports.
     from procman.host.inactivity import Inactivity
     from procman.host.write_problem import WriteProblem
+    from procman.monitoring.checks.broker_look import BrokerLook
     from procman.probes.broker_facts import BrokerFacts
 
 
@@ -95,6 +96,8 @@ class ProjectSnapshot:
     """None: the broker was not queried."""
     broker_problem: str = ""
     """Why the broker could not be queried."""
+    look: BrokerLook | None = None
+    """What the watcher, or just now a query, has seen of the project's brokers; None: nothing, or too long ago."""
     is_whole: bool = True
     """Whether the whole project is checked, and not single programs."""
 

@@ -21,6 +21,7 @@ from procman.monitoring.checks import (
     process_state,
     resources,
     second_beats,
+    waiting,
 )
 from procman.monitoring.checks.inputs import ProjectSnapshot
 
@@ -90,6 +91,8 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
         Reach.PROJECT,
     ),
     Check("PM504", "RabbitMQ reports no alarm", broker.check_alarms, Reach.PROJECT),
+    Check("PM505", "Each queue with messages has a consumer", waiting.check_unconsumed, Reach.PROJECT),
+    Check("PM506", "Messages that wait are taken", waiting.check_untaken, Reach.PROJECT),
     Check("PM601", "The installed files are unchanged and up to date", files.check_in_sync, Reach.PROJECT),
     Check("PM602", "No program needs a restart", files.check_restart_due, Reach.HOST),
     Check("PM603", "The disks have enough free space", files.check_space, Reach.PROJECT),

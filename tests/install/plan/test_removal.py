@@ -311,10 +311,12 @@ def test_uninstall_removes_holds_and_purge_removes_event_log(host: Path) -> None
         write_hold(tree, state, Hold("catmaid-celery", "ann", 1.0, None, ""), 0o755)
         append_event(tree, state, Event(1.0, "catmaid-celery", "held"))
     (state / "events.jsonl.1").touch()
-    (state / "healing.json").touch()
+    for name in ("healing.json", "broker-look.json"):
+        (state / name).touch()
     remains = sample.remove(host)
     assert {state / "events.jsonl", state / "events.jsonl.1"} <= set(remains.stays)
     assert not (state / "holds").exists()
     assert not (state / "healing.json").exists()
+    assert not (state / "broker-look.json").exists()
     sample.remove(host, purge=True)
     assert _tree(host) == before

@@ -1,17 +1,16 @@
-"""List the queues that an app sends its tasks to, and its beat schedule.
+"""List the queues that an app sends its tasks to, as far as its configuration shows them.
 
-procman puts this text before that of app_script.py.
+The probes of procman run this text in the app's Python, before that of their own scripts.
 """
 
-import importlib
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Any, Iterator, Mapping, Set, Tuple
 
 
 def routed_queues(app: Any) -> Set[str]:
     """Return the queues that tasks are sent to, by their routes, their own option or the beat schedule."""
     candidates = [options.get("queue") for options in _route_options(app.conf.task_routes)]
     candidates += [getattr(task, "queue", None) for task in app.tasks.values()]
-    candidates += [(entry.get("options") or {}).get("queue") for _, entry in _beat_entries(app)]
+    candidates += [(entry.get("options") or {}).get("queue") for _, entry in beat_entries(app)]
     return {str(getattr(queue, "name", queue)) for queue in candidates if queue}
 
 
@@ -30,15 +29,7 @@ def _route_options(routes: Any) -> Iterator[Mapping[str, Any]]:
                 yield options
 
 
-def beat_schedule(app: Any) -> List[Dict[str, Optional[str]]]:
-    """Return the entries of the beat schedule, in Celery's words."""
-    to_schedule = importlib.import_module("celery.schedules").maybe_schedule
-    return [
-        {"name": name, "task": str(entry.get("task")), "schedule": str(to_schedule(entry.get("schedule"))).strip("<>")}
-        for name, entry in _beat_entries(app)
-    ]
-
-
-def _beat_entries(app: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+def beat_entries(app: Any) -> Iterator[Tuple[str, Mapping[str, Any]]]:
+    """Yield the name and the options of each entry of the beat schedule."""
     for name, entry in (app.conf.beat_schedule or {}).items():
         yield str(name), entry if isinstance(entry, Mapping) else vars(entry)
