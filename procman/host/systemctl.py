@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from procman.errors import ProcmanError
 from procman.host import systemd_host
@@ -110,6 +111,36 @@ class Unit:
         return not path or not Path(path).exists()
 
 
+class Job(NamedTuple):
+    """A queued or running job of a unit."""
+
+    verb: str
+    """Such as `restart`."""
+    waits_for: tuple[str, ...] = ()
+    """The units whose jobs must end first."""
+
+
+def jobs_in(listing: str) -> dict[str, Job]:
+    """Return the jobs in the output of `systemctl list-jobs --before --no-legend --plain`, by unit.
+
+    The line of a job, `186 b.service start waiting`, precedes a line for each one that it waits for,
+    `└─ waiting for job 133 (a.service/start)`.
+    """
+    found: dict[str, Job] = {}
+    unit = ""
+    for line in listing.splitlines():
+        words, before = line.split(), _BEFORE.search(line)
+        if before and unit:
+            found[unit] = found[unit]._replace(waits_for=(*found[unit].waits_for, before["unit"]))
+        elif not before and len(words) > 2 and words[0].isdecimal():
+            unit = words[1]
+            found[unit] = Job(words[2])
+    return found
+
+
+_BEFORE = re.compile(r"waiting for job \d+ \((?P<unit>[^ ()]+)/[a-z-]+\)")
+
+
 class Systemctl:
     """The systemd of one scope; a query takes at most `timeout` seconds (R10)."""
 
@@ -133,10 +164,9 @@ class Systemctl:
         blocks = [_properties(block) for block in answer.rstrip("\n").split("\n\n") if block.strip()]
         return [Unit(block.get("Id", ""), block) for block in blocks]
 
-    def jobs(self) -> dict[str, str]:
-        """Return the type of each queued or running job, such as `restart`, by unit."""
-        lines = (line.split() for line in self._ask("list-jobs", "--no-legend", "--plain").splitlines())
-        return {words[1]: words[2] for words in lines if len(words) > 2}
+    def jobs(self) -> dict[str, Job]:
+        """Return each queued or running job by unit."""
+        return jobs_in(self._ask("list-jobs", "--before", "--no-legend", "--plain"))
 
     def order(self, verb: str, *words: str) -> None:
         """Run a command of systemctl. Raises ProcmanError with the reason if it fails."""

@@ -22,6 +22,7 @@ from procman.model import InstalledProgram, Level, ProgramState, Result
 from procman.monitoring.broker_look import recent_look
 from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import run_each
+from procman.monitoring.checks.causes import without_effects
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import CELERY
 from procman.monitoring.checks.quick import SEVERITY, most_severe
@@ -148,7 +149,9 @@ def _judged(running: ProjectSnapshot, checks: Sequence[Check[ProjectSnapshot]], 
     return Health(
         running.manifest,
         at,
-        tuple(ProgramHealth(each, tuple(found.get(each.program.name, ()))) for each in running.programs),
+        tuple(
+            ProgramHealth(each, without_effects(each, found.get(each.program.name, ()))) for each in running.programs
+        ),
         tuple(found.get(None, ())),
         probed=probed,
         tracebacks=tuple(tracebacks),

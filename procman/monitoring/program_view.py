@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from procman.accounts import user_id
 from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
 from procman.agent.verdict import thresholds_of, verdict
-from procman.host.process import boot_id
+from procman.host.process import boot_id, started
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
@@ -149,20 +149,26 @@ def read_heartbeat(manifest: Manifest, program: InstalledProgram, state: Program
     if content is None or not _is_of_this_boot(content, path, state, moment):
         return NONE
     if content["pid"] != state.pid:
-        is_fresh = moment.monotonic - content["written"] <= manifest.health.stale_seconds
-        if is_fresh and content["pid"] == 1:
-            return Heartbeat(None, PRIVATE_PIDS, remedy=f"Remove it: systemctl edit {program.name}")
-        is_alive = is_fresh and _is_alive(content["pid"], path)
-        return Heartbeat(None, earlier=content["pid"]) if is_alive else NONE
+        if content["pid"] == 1:
+            is_fresh = moment.monotonic - content["written"] <= manifest.health.stale_seconds
+            remedy = f"Remove it: systemctl edit {program.name}"
+            return Heartbeat(None, PRIVATE_PIDS, remedy=remedy) if is_fresh else NONE
+        return Heartbeat(None, earlier=content["pid"]) if _writer_is_alive(content, path, moment) else NONE
     return Heartbeat(content)
 
 
-def _is_alive(pid: int, path: Path) -> bool:
-    """Return whether a process `pid` of the owner of the heartbeat `path` exists; another user's is not its writer."""
+def _writer_is_alive(content: Mapping[str, Any], path: Path, moment: Moment) -> bool:
+    """Return whether the process that wrote the heartbeat at `path` still exists, even if it is frozen since.
+
+    It has the same owner, and started before; any other process has only been given the same pid.
+    """
+    pid = content["pid"]
     try:
-        return Path("/proc", str(pid)).stat().st_uid == path.lstat().st_uid
+        is_owner = Path("/proc", str(pid)).stat().st_uid == path.lstat().st_uid
     except OSError:
         return False
+    began = started(pid) if is_owner else None
+    return began is not None and began <= moment.wall - (moment.monotonic - content["written"])
 
 
 def _is_of_this_boot(content: Mapping[str, Any], path: Path, state: ProgramState, moment: Moment) -> bool:

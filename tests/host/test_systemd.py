@@ -31,6 +31,8 @@ sandbox = "strict"
 
 LOOK = "cat here > /tmp/exchange/read; ls /home > /tmp/exchange/homes; touch here2; exec sleep 100000"
 
+SLOW = "[Service]\nType=oneshot\nExecStart=/bin/sleep 300\n"
+
 
 def pids(project: Project) -> dict[str, int | None]:
     return {name: each["pid"] for name, each in project.status().items()}
@@ -118,6 +120,21 @@ def test_drop_in_of_the_administrator_applies_and_is_reported(catmaid: Project) 
     host.run(["rm", "-r", "/etc/systemd/system/catmaid-celery.service.d"])
     catmaid.procman("start", "catmaid-celery")
     assert catmaid.status()["catmaid-celery"]["detail"] == ""
+
+
+def test_program_that_waits_for_another_unit_names_it(fenced: Project) -> None:
+    host, beat = fenced.host, "fenced-celery-beat"
+    fenced.procman("stop", beat)
+    host.write("/run/systemd/system/slow.service", f"[Unit]\nBefore={beat}.service\n{SLOW}")
+    try:
+        host.run(f"systemctl daemon-reload; systemctl start --no-block slow.service {beat}.service")
+        found = fenced.status()[beat]
+        assert (found["state"], found["wanted"], found["detail"]) == ("STARTING", True, "waiting for slow")
+        assert f"{beat}: warning PM101: starting: waiting for slow" in fenced.procman("health", check=False).stdout
+    finally:
+        host.run("systemctl stop slow.service; rm /run/systemd/system/slow.service; systemctl daemon-reload")
+    fenced.procman("start", beat)
+    wait_for(all_running(fenced), START_SECONDS)
 
 
 def test_unit_that_needs_only_a_reload_restarts_nothing_and_another_command_does(fenced: Project) -> None:

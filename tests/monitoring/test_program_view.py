@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from procman.agent.heartbeat_format import MAX_BYTES
+from procman.host.process import started
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, Level, State
 from procman.monitoring.checks.inputs import NONE, Heartbeat
@@ -68,13 +69,22 @@ def test_heartbeat_of_another_process_or_boot_is_ignored(manifest: Manifest, cha
     assert read(manifest) == NONE
 
 
-def test_fresh_heartbeat_of_a_living_process_shows_whom_the_program_waits_for(manifest: Manifest) -> None:
+def test_heartbeat_of_a_living_process_shows_whom_the_program_waits_for(manifest: Manifest) -> None:
     file_of(manifest).write_text(written(pid=os.getppid()))
     [found] = program_snapshots(manifest, [PROGRAM], [state()])
     [result] = check_lightly([found])
     assert (result.level, result.code) == (Level.WARNING, "PM205")
     assert result.detail == f"it waits for process {os.getppid()} of the same program to exit, which holds its lock"
-    file_of(manifest).write_text(written(pid=os.getppid(), written=time.monotonic() - 100))
+    later = now()
+    later = later._replace(monotonic=later.monotonic + 100, wall=later.wall + 100)
+    assert read(manifest, moment=later).earlier == os.getppid(), "it may be frozen"
+
+
+def test_process_that_was_given_the_pid_of_an_ended_one_is_not_waited_for(manifest: Manifest) -> None:
+    younger = started(os.getppid())
+    assert younger
+    ago = time.time() - younger + 10
+    file_of(manifest).write_text(written(pid=os.getppid(), written=time.monotonic() - ago))
     assert read(manifest) == NONE
 
 

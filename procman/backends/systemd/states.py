@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from procman.host.systemctl import Unit
+from procman.host.systemctl import Job, Unit
 from procman.model import NO_HISTORY, End, InstalledProgram, ProgramState, RunHistory, State
 
 STATUSES = {
@@ -27,8 +27,6 @@ STATUSES = {
     78: "the launcher cannot start it",
 }
 """Exit statuses before the program runs: of systemd (systemd.exec(5), "Process Exit Codes") and of the launcher."""
-
-WAITS = "systemd starts it once the units before it have started (systemctl list-jobs)"
 
 FIRST_OF_SYSTEMD, LAST_OF_SYSTEMD = 200, 245
 
@@ -62,13 +60,13 @@ def state_of(unit: Unit) -> State:
     return State.UNKNOWN
 
 
-def is_desired(unit: Unit, job: str | None, *, autostart: bool) -> bool:
-    """Return whether the unit should run; `job` is the type of its job in systemd's queue, such as `restart`.
+def is_desired(unit: Unit, job: Job | None, *, autostart: bool) -> bool:
+    """Return whether the unit should run; `job` is its job in systemd's queue, if any.
 
     Before the first start after a boot, `autostart` decides.
     """
     if job is not None:
-        return job != "stop"
+        return job.verb != "stop"
     if unit.text("LoadState") == "masked":
         return False
     match unit.text("ActiveState"):
@@ -120,12 +118,15 @@ def was_restarted_lately(unit: Unit) -> bool:
 
 
 def program_state(
-    program: InstalledProgram, unit: Unit, job: str | None, history: RunHistory | None = None
+    program: InstalledProgram, unit: Unit, job: Job | None, history: RunHistory | None = None
 ) -> ProgramState:
-    """Return the state of `program` from the properties of its unit; `history` is what the journal shows."""
-    waits = job in STARTS and unit.has_ended
+    """Return the state of `program` from the properties of its unit and the job that systemd has for it, if any.
+
+    `history` is what the journal shows.
+    """
+    waits = job is not None and job.verb in STARTS and unit.has_ended
     state = State.STARTING if waits else state_of(unit)
-    details = [WAITS if waits else _detail(state, unit), *_departures(unit)]
+    details = [_waiting(job) if waits and job else _detail(state, unit), *_departures(unit)]
     return ProgramState(
         name=program.name,
         desired=is_desired(unit, job, autostart=starts_by_itself(program)),
@@ -145,6 +146,11 @@ def _history_without_journal(unit: Unit) -> RunHistory:
     """Return what the properties of the unit show: when its last run ended, but not how."""
     restarts, at = unit.number("NRestarts") or 0, _clock_of(unit.moment("ActiveExit"))
     return RunHistory(restarts, ends=(End(at, UNKNOWN_END),)) if restarts and at else NO_HISTORY
+
+
+def _waiting(job: Job) -> str:
+    names = ", ".join(name.removesuffix(".service") for name in job.waits_for)
+    return f"waiting for {names}" if names else "waiting for systemd"
 
 
 def since(unit: Unit) -> float | None:

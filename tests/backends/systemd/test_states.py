@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from procman.backends.systemd.states import could_not_be_started, is_older_than_its_file, program_state
-from procman.host.systemctl import Unit
+from procman.host.systemctl import Job, Unit, jobs_in
 from procman.model import InstalledProgram, Kind, ProgramState, State
 
 UNIT = "catmaid-celery.service"
@@ -79,10 +79,20 @@ NOT_FOUND = {"LoadState": "not-found", "ActiveState": "inactive", "SubState": "d
 GONE = {**RUNNING, "LoadState": "not-found", "Restart": "no", "KillMode": "control-group", "FragmentPath": ""}
 MASKED = {"LoadState": "masked", "ActiveState": "inactive", "SubState": "dead", **stamps(0)}
 
+WAITED_FOR = ("catmaid-worker.service", "postgresql@15-main.service")
+JOBS = """\
+133 postgresql@15-main.service start running
+186 catmaid-celery.service start waiting
+├─  \twaiting for job 133 (postgresql@15-main.service/start) -     -
+└─  \twaiting for job 140 (catmaid-worker.service/restart) -     -
+140 catmaid-worker.service restart running
+"""
+"""Printed by `systemctl list-jobs --before --no-legend --plain` of systemd 252."""
+
 
 def read(properties: dict[str, str], job: str | None = None, *, autostart: bool = True) -> ProgramState:
     program = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, autostart, 600, 10, True, None, None)
-    return program_state(program, Unit(UNIT, COMMON | properties), job)
+    return program_state(program, Unit(UNIT, COMMON | properties), None if job is None else Job(job, WAITED_FOR))
 
 
 @pytest.mark.parametrize(
@@ -136,8 +146,17 @@ def test_program_whose_start_waits_for_another_unit_is_starting(properties: dict
     # As beat is while a worker imports the app, which may take minutes: see Before= in a worker's unit.
     found = read(properties, "start")
     assert (found.state, found.desired) == (State.STARTING, True)
-    assert found.detail == "systemd starts it once the units before it have started (systemctl list-jobs)"
+    assert found.detail == "waiting for catmaid-worker, postgresql@15-main"
     assert read(properties, "stop").state is not State.STARTING
+
+
+def test_jobs_name_the_units_that_they_wait_for() -> None:
+    assert jobs_in(JOBS) == {
+        "postgresql@15-main.service": Job("start"),
+        "catmaid-celery.service": Job("start", ("postgresql@15-main.service", "catmaid-worker.service")),
+        "catmaid-worker.service": Job("restart"),
+    }
+    assert jobs_in("No jobs running.\n") == {}
 
 
 @pytest.mark.parametrize(
