@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Plugin(click.Command):
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Replace FILE atomically instead of printing."
 )
 @click.option("--probe", is_flag=True, help="Query the broker, too; this loads the app and takes as long.")
+@options.every
 @options.watch
 @options.seconds(
     "--timeout",
@@ -76,6 +78,7 @@ def health(
     as_json: bool,
     output: Path | None,
     probe: bool,
+    every: bool,
     watch: bool,
     seconds: float,
 ) -> int:
@@ -89,6 +92,7 @@ def health(
     the programs can see open files, exact memory and the broker.
 
     Exit status, as for a monitoring plugin: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN, or wrong usage or configuration.
+    With --all, that of the worst project.
 
     \b
     Examples:
@@ -101,13 +105,18 @@ def health(
     if watch and (form != "text" or output):
         raise click.UsageError("--watch needs a terminal, and prints text only.")
 
+    if every:
+        from procman.cli.every_project import refuse_choice, show_health
+
+        refuse_choice(selection, names)
+        ask = partial(examine_asked, names=(), seconds=seconds, probe=probe)
+        return show_health(ask, form, output, seconds=seconds, verbose=verbose, watch=watch)
+
     def examine() -> command.Health:
         # The process manager's own limits may be longer.
         return Background(lambda: examine_asked(selection.installed(), names, seconds, probe=probe)).result(seconds)
 
     if watch:
-        from functools import partial
-
         from procman.cli.watch import watch as keep_watching
         from procman.output.health import as_text
 

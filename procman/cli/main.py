@@ -29,6 +29,7 @@ COMMANDS = {
     "history": "List the generations that a rollback can restore.",
     "rollback": "Roll back to an earlier generation.",
     "uninstall": "Stop the programs and remove the installed files.",
+    "list": "List the installed projects of the host.",
     "status": "Show the state, health, queued messages, memory and restarts of each program.",
     "health": "Check that workers consume and beat ticks.",
     "start": "Start programs.",
@@ -46,7 +47,7 @@ COMMANDS = {
 }
 """Each command is the function of that name in the module of that name; the text is its line in `procman --help`."""
 
-OF_NO_PROJECT = {"init", "explain", "completion", "schema"}
+OF_NO_PROJECT = {"init", "list", "explain", "completion", "schema"}
 """The commands that accept no `--config` and `--project` after them."""
 
 SYNONYMS = {
@@ -59,8 +60,9 @@ SYNONYMS = {
     "exec": "run",
     "help": "--help",
     "kill": "stop",
-    "ls": "status",
+    "ls": "list",
     "monitor": "health",
+    "projects": "list",
     "ps": "status",
     "reload": "restart",
     "remove": "uninstall",

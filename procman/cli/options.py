@@ -160,6 +160,8 @@ message = click.option(
     help="Reason for the change, shown by `procman history`, such as a Git commit.",
 )
 
+every = click.option("--all", "every", is_flag=True, help="Show every project that is installed on the host.")
+
 watch = click.option("--watch", is_flag=True, help="Refresh the output every 2 seconds until Ctrl-C.")
 
 at_once = click.option(

@@ -17,15 +17,17 @@ from procman.output import status as output
 @complete.names
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain status`.")
 @click.option("--expand", is_flag=True, help="Give each instance of a program its own line on a terminal, too.")
+@options.every
 @options.watch
 @click.pass_obj
-def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: bool, watch: bool) -> int:
+def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: bool, every: bool, watch: bool) -> int:
     """Show the state, health, queued messages, memory and restarts of each program.
 
     Also shows which programs are held or need a restart, and whether the installed files are those of procman.toml. On
     a terminal, healthy instances of a program share a line, and columns that do not fit are left out.
 
-    Exit status: 0 every program that should run is running; 3 one is not running; 4 the state of one is unknown.
+    Exit status: 0 every program that should run is running; 3 one is not running; 4 the state of one is unknown. With
+    --all, that of the worst project.
 
     \b
     Examples:
@@ -39,6 +41,11 @@ def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: 
     if watch and as_json:
         raise click.UsageError("--watch needs a terminal, and prints text only.")
     is_expanded = bool(expand or names or not sys.stdout.isatty())
+    if every:
+        from procman.cli.every_project import refuse_choice, show_status
+
+        refuse_choice(selection, names)
+        return show_status(as_json=as_json, expand=is_expanded, watch=watch)
 
     def examine() -> command.ProjectStatus:
         return command.status(selection.installed(), names)

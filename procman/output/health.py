@@ -63,7 +63,12 @@ def _colour(level: Level) -> str:
 
 def as_json(health: Health) -> str:
     """Return the health as one JSON document."""
-    document = {
+    return json.dumps(as_document(health), indent=2)
+
+
+def as_document(health: Health) -> dict[str, object]:
+    """Return the fields of the JSON document."""
+    return {
         "format": FORMAT,
         "project": health.manifest.project,
         "at": health.at,
@@ -73,7 +78,6 @@ def as_json(health: Health) -> str:
         "programs": [_program(each) for each in health.programs],
         "results": [_result(result) for result in health.results],
     }
-    return json.dumps(document, indent=2)
 
 
 def _program(each: ProgramHealth) -> dict[str, object]:

@@ -5,11 +5,16 @@ The format is that of the Monitoring Plugins Development Guidelines: `TEXT | 'la
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from procman.model import Level, Result
 from procman.monitoring.checks.quick import SEVERITY
 from procman.monitoring.health import Health
+
+if TYPE_CHECKING:
+    # Monitoring runs this every minute, mostly for one project.
+    from procman.monitoring.every_project import Answer
 from procman.output.summary import summary
 from procman.output.terminal import count_accepted, printable
 
@@ -25,10 +30,29 @@ MOST_NAMED = 3
 def as_line(health: Health) -> str:
     """Return the line; its exit status is `health.level`."""
     data = " ".join(_performance_data(health))
-    accepted = count_accepted([result.code for result in health.everything if result.accepted])
-    text = f"{_text(health)}; {accepted}" if accepted else _text(health)
-    line = f"{health.manifest.project.upper()} {health.level.name} - {_plain(text)}"
+    line = f"{health.manifest.project.upper()} {health.level.name} - {_plain(_with_accepted(health))}"
     return f"{line} | {data}" if data else line
+
+
+def of_all(answers: Sequence[Answer[Health]], level: Level) -> str:
+    """Return one line for all projects, the most severe first; figures of a project as a whole have its name."""
+    parts = [(each.found.level if each.found else Level.UNKNOWN, each) for each in answers]
+    parts.sort(key=lambda part: -SEVERITY.index(part[0]))
+    texts = [f"{each.project} {of_one.name}: {_plain(_of_answer(each))}" for of_one, each in parts]
+    data = " ".join(
+        figure for each in answers if each.found for figure in _performance_data(each.found, f"{each.project}.")
+    )
+    line = f"PROCMAN {level.name} - {'; '.join(texts) or 'no project is installed'}"
+    return f"{line} | {data}" if data else line
+
+
+def _of_answer(each: Answer[Health]) -> str:
+    return _with_accepted(each.found) if each.found else each.problem
+
+
+def _with_accepted(health: Health) -> str:
+    accepted = count_accepted([result.code for result in health.everything if result.accepted])
+    return f"{_text(health)}; {accepted}" if accepted else _text(health)
 
 
 def failure_line(message: str) -> str:
@@ -51,11 +75,11 @@ def _shown(result: Result) -> str:
     return f"{subject}{result.detail} ({result.code})"
 
 
-def _performance_data(health: Health) -> Iterator[str]:
+def _performance_data(health: Health, of_project: str = "") -> Iterator[str]:
     for result in health.everything:
         for name, value in result.values.items():
             if name not in LEFT_OUT:
-                label = f"{result.program}.{name}" if result.program else name
+                label = f"{result.program}.{name}" if result.program else f"{of_project}{name}"
                 yield f"'{_label(label)}'={_number(value)}{UNITS.get(name, '')};;;0"
 
 

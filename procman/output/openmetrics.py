@@ -33,6 +33,7 @@ def _age(each: ProgramHealth) -> float | None:
 
 
 LEVELS = "0 ok, 1 warning, 2 critical, 3 unknown."
+LEVEL = f"The most severe level of all checks: {LEVELS}"
 
 FIGURES = {
     "memory_bytes": "Memory of the program and all its processes: PSS, or RSS if PSS cannot be read.",
@@ -60,9 +61,15 @@ OF_PROGRAM: Mapping[str, tuple[str, Callable[[ProgramHealth], float | None]]] = 
 """By family: its help text, and its value for a program; None if the program has none."""
 
 
-def as_text(health: Health) -> str:
-    """Return the complete document, with `# EOF`."""
-    lines = [line for family in _families(health) for line in _lines(*family)]
+def as_text(*healths: Health, unread: Iterable[str] = ()) -> str:
+    """Return the complete document, with `# EOF`; the level of the projects in `unread` is unknown."""
+    # The samples of a family must follow each other.
+    families: dict[str, tuple[str, list[Sample]]] = {}
+    for name, explanation, samples in (family for health in healths for family in _families(health)):
+        families.setdefault(name, (explanation, []))[1].extend(samples)
+    unknown = [Sample({"project": project}, Level.UNKNOWN) for project in unread]
+    families.setdefault("level", (LEVEL, []))[1].extend(unknown)
+    lines = [line for name, family in families.items() for line in _lines(name, *family)]
     return "\n".join([*lines, "# EOF", ""])
 
 
@@ -76,7 +83,7 @@ def _lines(name: str, explanation: str, samples: Iterable[Sample]) -> Iterator[s
 
 def _families(health: Health) -> Iterator[tuple[str, str, Iterable[Sample]]]:
     project = {"project": health.manifest.project}
-    yield "level", f"The most severe level of all checks: {LEVELS}", [Sample(project, health.level)]
+    yield "level", LEVEL, [Sample(project, health.level)]
     yield "check_level", f"The level of each check: {LEVELS}", _check_levels(health)
     for name, (explanation, value_of) in OF_PROGRAM.items():
         values = [(each.program.name, value_of(each)) for each in health.programs]

@@ -146,7 +146,17 @@ def held(hold: Hold) -> str:
 
 def as_json(status: ProjectStatus) -> str:
     """Return the status as one JSON document."""
-    document = {
+    return json.dumps(as_document(status), indent=2)
+
+
+def interrupted(status: ProjectStatus) -> str | None:
+    """Return which command was interrupted; None if none was."""
+    return "uninstall" if status.is_half_removed else "install" if status.pending else None
+
+
+def as_document(status: ProjectStatus) -> dict[str, object]:
+    """Return the fields of the JSON document."""
+    return {
         "format": FORMAT,
         "project": status.manifest.project,
         "scope": status.manifest.scope.value,
@@ -157,10 +167,9 @@ def as_json(status: ProjectStatus) -> str:
         "in_sync": not (status.differences or status.is_half_removed),
         "differences": list(status.differences),
         "pending": list(status.pending),
-        "interrupted": "uninstall" if status.is_half_removed else "install" if status.pending else None,
+        "interrupted": interrupted(status),
         "programs": [_program(status, each) for each in status.programs],
     }
-    return json.dumps(document, indent=2)
 
 
 def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:

@@ -65,6 +65,7 @@ def test_every_command_is_in_the_list_in_the_readme_and_in_the_directory_of_comm
     others = {
         "__init__",
         "complete",
+        "every_project",
         "heal_listener",
         "main",
         "options",
