@@ -26,7 +26,8 @@ from procman.project import Project
 
 
 @click.command()
-@click.option("-n", "--dry-run", is_flag=True, help="List the files, owners, modes and commands; change nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would change, as `procman diff` does; change nothing.")
+@click.option("-v", "--verbose", is_flag=True, help="With --dry-run: list files, owners, modes and commands, too.")
 @options.wait
 @click.option("--keep-failed", is_flag=True, help="With --wait: do not roll back, so that you can inspect the failure.")
 @options.at_once
@@ -40,6 +41,7 @@ from procman.project import Project
 def install(
     selection: Selection,
     dry_run: bool,
+    verbose: bool,
     wait_seconds: float | None,
     keep_failed: bool,
     at_once: int,
@@ -61,13 +63,15 @@ def install(
 
     \b
     Examples:
-      # List what would change
+      # Show what would change
       procman install --dry-run
       # Install, and roll back if a program is unhealthy
       procman install --wait 120
       # Record why, for `procman history`
       procman install --message "$(git log -1 --format='%h %s')"
     """
+    if verbose and not dry_run:
+        raise click.UsageError("--verbose needs --dry-run: an install prints what it does to each program anyway.")
     if keep_failed and wait_seconds is None:
         raise click.UsageError("--keep-failed needs --wait SECONDS: without it, nothing is rolled back.")
     project = selection.configured()
@@ -76,7 +80,7 @@ def install(
     for warning in [*limits, *watcher_notes(project)]:
         click.echo(f"note: {warning}", err=True)
     if dry_run:
-        return _list(project, replaced)
+        return _list(project, replaced, verbose=verbose)
     with rollout_options(
         wait_seconds=wait_seconds,
         at_once=at_once,
@@ -110,10 +114,16 @@ def _check(project: Project) -> None:
         )
 
 
-def _list(project: Project, replaced: tuple[Path, ...]) -> int:
-    plan = command.preview(project, replaced)
-    echo_lines(output.as_list(plan))
-    click.echo("nothing to change" if plan.nothing_to_do else "dry run: nothing was changed", err=True)
+def _list(project: Project, replaced: tuple[Path, ...], *, verbose: bool) -> int:
+    # Imported here: an install itself shows no summary.
+    from procman.deploy.preview import preview
+    from procman.output.preview import as_summary
+
+    found = preview(project, replaced)
+    echo_lines(as_summary(found))
+    if verbose:
+        echo_lines(output.as_list(found.plan))
+    click.echo("nothing to change" if found.plan.nothing_to_do else "dry run: nothing was changed", err=True)
     return 0
 
 

@@ -20,7 +20,6 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import Generation, read_installation, read_pending
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed
 from procman.model import Action, Activation, InstalledProgram, ProgramState
 from procman.project import Project
 
@@ -53,19 +52,6 @@ class Report:
     """None if nothing failed, or if what failed was left in place."""
     states: tuple[ProgramState, ...] = field(default=())
     """The states of the programs afterwards; empty if nothing failed."""
-
-
-def preview(project: Project, replaced: Sequence[Path] = ()) -> Plan:
-    """Return what an install of `project` would do, without changing anything or taking the lock."""
-    with Tree() as tree:
-        return prepare(project, tree, replaced).plan
-
-
-def preview_generation(installed: Installed, number: int) -> Plan:
-    """Return what a rollback to generation `number` would do, without changing anything or taking the lock."""
-    with Tree() as tree:
-        installation = read_installation(tree, installed.manifest.directories)
-        return prepare_generation(tree, installation, number, {}).plan
 
 
 def install(

@@ -46,6 +46,7 @@ class Prepared:
     """A verified plan, with what else is needed to apply it."""
 
     plan: Plan
+    project: Project
     configuration: bytes
     moved_from: Installation | None = None
     """The installation under another process manager that has to be stopped first; None if there is none."""
@@ -96,7 +97,7 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, desi
     state = reference.manifest.directories.state
     generation = generations.read_generation(tree, state, number)
     configuration = generations.read_configuration(tree, state, number)
-    project = _as_it_was(generation, configuration)
+    project = as_configured(generation, configuration)
     rendering = rendering_of(tree, state, generation)
     is_in_place = installation.current is not None and installation.current.number == number
     back = generation.manifest.brought_back if is_in_place else origin(generation)
@@ -107,7 +108,8 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, desi
     )
 
 
-def _as_it_was(generation: Generation, configuration: bytes) -> Project:
+def as_configured(generation: Generation, configuration: bytes) -> Project:
+    """Return the project of `generation`, whose procman.toml is `configuration`; ProcmanError if it is invalid now."""
     path = generation.manifest.configuration_file
     try:
         project = load(path, os.environ, configuration.decode("utf-8", "replace"))
@@ -149,6 +151,7 @@ def _prepared(
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     return Prepared(
         _with_desired_states(plan, desired_states, moves=moves),
+        project,
         configuration,
         moved_from=installation if moves else None,
         desired_states=desired_states,

@@ -6,7 +6,7 @@ import difflib
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TextIO
 
 from procman.install.plan.changes import Change
@@ -33,9 +33,11 @@ def as_list(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
         yield f"  {activation.action.value} {activation.program.name}"
 
 
-def as_difference(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield the changes as a unified diff."""
+def as_difference(plan: Plan, left_out: Collection[Change] = (), stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield the changes as a unified diff, apart from those that are `left_out`."""
     for change in _changing(plan):
+        if change in left_out:
+            continue
         old, new = _lines(change.old_content), _lines(change.new_content)
         before = str(change.path) if change.old_content is not None else "/dev/null"
         after = str(change.path) if change.new_content is not None else "/dev/null"
@@ -45,6 +47,11 @@ def as_difference(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
             yield f"# {change.path}: only the owner or mode changes"
         for line in difflib.unified_diff(old, new, before, after, lineterm=""):
             yield coloured(printable(line), {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], ""), stream)
+
+
+def as_remarks(plan: Plan) -> Iterator[str]:
+    """Yield a line for each file that is not as procman wrote it."""
+    yield from (f"{change.path}{_remark(change)}" for change in _changing(plan) if change.edited or change.foreign)
 
 
 def as_set_aside(plan: Plan) -> Iterator[str]:

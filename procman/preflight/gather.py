@@ -67,11 +67,12 @@ def _orphans_ended(project: Project) -> AbstractContextManager[None]:
 
 
 def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...], str]:
-    from procman.deploy.install import preview
-    from procman.deploy.prepare import NOTHING_CHANGED
+    from procman.deploy.prepare import NOTHING_CHANGED, prepare
+    from procman.install.safe_fs.tree import Tree
 
     try:
-        preview(project, replaced)
+        with Tree() as tree:
+            prepare(project, tree, replaced)
     except ProcmanError as error:
         return tuple(error.message.splitlines()), "" if error.hint == NOTHING_CHANGED else error.hint
     return (), ""

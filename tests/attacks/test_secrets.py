@@ -64,7 +64,8 @@ REFUSED = {
 RUN_COMMANDS = (
     "check --json",
     "render",
-    "diff",
+    "diff -v",
+    "diff --json",
     "install --wait 60",
     "status --json",
     "health --format json",

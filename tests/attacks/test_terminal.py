@@ -55,12 +55,12 @@ def test_output_of_others_sends_no_control_character_to_terminal(host: AttackedH
     host.root("chown celery /var/lib/procman/catmaid/run/catmaid-one/events.jsonl")
     script = host.path("/etc/procman/catmaid/catmaid-one.sh")
     script.write_text(f"{script.read_text()}# {SEQUENCE}\n")
-    for verb in ("logs one", "status", "events", "health", "diff", "diff --exit-code", "history", "render", "check"):
+    for verb in ("logs one", "status", "events", "health", "diff -v", "diff --json", "history", "render", "check"):
         if verb.split()[0] in COMMANDS:
             done = host.procman(verb, check=False)
             assert_harmless(done.stdout + done.stderr)
     assert "owned" in host.procman("logs one").stdout
-    assert "owned" in host.procman("diff").stdout
+    assert "owned" in host.procman("diff -v").stdout
 
 
 def test_error_messages_send_no_control_character_to_terminal(host: AttackedHost) -> None:

@@ -85,7 +85,7 @@ def test_changed_comments_are_written_and_restart_nothing(product: Product) -> N
         template.write_text(
             template.read_text().replace("# {{ marker", "# Our own.\n# {{ marker").replace("; {{", "; #\n; {{")
         )
-    assert "+# Our own." in product.procman("diff").stdout
+    assert "+# Our own." in product.procman("diff", "-v").stdout
     product.procman("install")
     assert {name: each["pid"] for name, each in product.status().items()} == before
     assert product.procman("install").stdout == "catmaid: nothing changed (generation 2)\n"

@@ -12,7 +12,9 @@ def test_secret_written_by_hand_is_neither_shown_nor_copied_for_other_users(host
     host.procman("install")
     section = host.path(SECTION)
     section.write_text(section.read_text() + f'environment=DB_PASSWORD="{CANARY}",URL="amqp://guest:{CANARY}@host//"\n')
-    shown = [host.procman(words, check=False) for words in ("status", "diff", "check", "health", "install --dry-run")]
+    shown = [
+        host.procman(words, check=False) for words in ("status", "diff -v", "check", "health", "install --dry-run -v")
+    ]
     shown += [host.procman("install"), host.procman("history"), host.procman("uninstall")]
     assert not [done.args for done in shown if CANARY in done.stdout + done.stderr]
     assert "***" in shown[1].stdout

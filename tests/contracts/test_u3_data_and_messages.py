@@ -9,7 +9,15 @@ import pytest
 from tests.attacks.host import CONFIGURATION, TOML, AttackedHost
 from tests.product import eventually
 
-AS_DATA = ("status --json", "events --json", "history --json", "check --json", "health --format json", "schema")
+AS_DATA = (
+    "status --json",
+    "events --json",
+    "history --json",
+    "diff --json",
+    "check --json",
+    "health --format json",
+    "schema",
+)
 
 
 def test_json_output_is_valid(host: AttackedHost) -> None:
