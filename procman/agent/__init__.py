@@ -7,6 +7,7 @@ BESIDE_LAUNCHER = (
     "beat_hooks.py",
     "beat_lock.py",
     "broker_digest.py",
+    "changed_code.py",
     "broker_record.py",
     "environment_file.py",
     "failed_sends.py",

@@ -1,7 +1,8 @@
 """Write the heartbeat of a worker or beat, notify systemd, and heal the program, in threads beside Celery.
 
-One thread judges and notifies systemd, the other writes and heals, so that a hanging disk does not delay the watchdog
-messages. Neither takes a lock that a child process could inherit, and no failure here reaches Celery.
+One thread judges and notifies systemd, the second writes and heals, and the third compares the project's code, so that
+a hanging disk does not delay the watchdog messages, nor the project's disk the heartbeat. None of them takes a lock
+that a child process could inherit, and no failure here reaches Celery.
 """
 
 import _thread
@@ -11,6 +12,7 @@ from time import monotonic, sleep
 from typing import Any, Dict, Mapping, Optional
 
 from . import beat_hooks, heartbeat_format, run_files, verdict, worker_hooks
+from .changed_code import ChangedCode
 from .native_threads import start_thread
 from .queue_poller import QueuePoller
 from .sd_notify import Systemd
@@ -30,6 +32,7 @@ def start(environment: Mapping[str, str]) -> "Heart":
     heart.write()
     start_thread(heart.forever, heart.pulse, heart.wake_writer)
     start_thread(heart.forever_woken, heart.write)
+    start_thread(heart.code.forever)
     return heart
 
 
@@ -41,6 +44,8 @@ class Heart:
         self.observed = WorkerState(self.settings)
         self.observed.on_change = self._on_change
         self._recorder = TaskRecorder(self.settings, self.observed.started)
+        self.code = ChangedCode(self.settings, self.observed, environment.get("PROCMAN_DIRECTORY") or ".")
+        self.observed.changed_code = self.code.fields
         self._systemd = Systemd(environment)
         watchdog = self._systemd.watchdog_seconds
         self._thresholds = thresholds_of(self.settings)

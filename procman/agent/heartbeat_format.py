@@ -88,6 +88,8 @@ FIELDS = {
     "failed_since": Field(float, True),
     "failed_error": Field(str, True),
     "failed_entries": Field(int, True),
+    "changed_module": Field(str, True),
+    "changed_modules": Field(int, True),
     "held": Field(bool, True),
 }
 

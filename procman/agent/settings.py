@@ -23,6 +23,8 @@ class HealthSettings(NamedTuple):
     failures: int = 3
     heal: bool = True
     restarts_per_hour: int = 3
+    code_seconds: float = 60
+    """How often the files of the loaded modules are compared."""
     hold_file: Optional[str] = None
     boot_id: Optional[str] = None
     problems: List[str] = []
@@ -36,6 +38,7 @@ LEAST = {
     "interval_seconds": 0.05,
     "failures": 1,
     "restarts_per_hour": 0,
+    "code_seconds": 0.05,
 }
 """The smallest value of each number; if it is an integer, the value is an integer too."""
 

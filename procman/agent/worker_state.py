@@ -69,6 +69,8 @@ class WorkerState:
         """Returns the fields about the lock that the beat holds or waits for; empty if its scheduler has none."""
         self.failed_sends: Callable[[float], Mapping[str, Any]] = lambda _: {}
         """Returns the fields about the sends of beat that fail; empty if none does."""
+        self.changed_code: Callable[[], Mapping[str, Any]] = dict
+        """Returns the fields about modules whose files have changed; empty if none has."""
         self.held: Optional[bool] = None
         self.progress = self.started
         self.idle_since: Optional[float] = None
@@ -181,6 +183,7 @@ class WorkerState:
             "brokers": self.brokers,
             **self.lock(),
             **self.failed_sends(now),
+            **self.changed_code(),
             "missing": [printable("{}: {}".format(*each)) for each in sorted(self.missing.items())],
             "held": self.held,
         }

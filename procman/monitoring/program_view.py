@@ -66,6 +66,8 @@ def program_snapshots(
     snapshots = []
     for program, state, restart_due in zip(programs, states, due, strict=True):
         heartbeat = read_heartbeat(manifest, program, state, moment)
+        if with_restarts and heartbeat.content:
+            restart_due = ", ".join(filter(None, (restart_due, _changed_code(heartbeat.content))))
         snapshot = ProgramSnapshot(program, state, heartbeat, None, restart_due)
         if heartbeat.content:
             changed = {"queues_asked": moment.monotonic} if broker_answered else {}
@@ -213,6 +215,15 @@ def _restart_due(program: InstalledProgram, state: ProgramState, changed: Sequen
     late = [what for at, what, names in changed if program.name in names and started < int(at) <= now]
     # The launcher has many files, which an upgrade of procman replaces together.
     return ", ".join(dict.fromkeys(f"{what} is newer" for what in late))
+
+
+def _changed_code(heartbeat: Mapping[str, Any]) -> str:
+    """Return whether the program has loaded modules of the project whose files have changed since."""
+    name, others = heartbeat["changed_module"], (heartbeat["changed_modules"] or 0) - 1
+    if others < 0:
+        return ""
+    also = f" and {others} more" if others else ""
+    return f"the project's code is newer (module {name}{also})" if name else "the project's code is newer"
 
 
 def _changed_behind_programs(manifest: Manifest) -> list[tuple[float, str, set[str]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -240,3 +241,32 @@ def test_setting_the_clock_changes_nothing(manifest: Manifest) -> None:
 def test_owners_are_root_and_the_user_of_the_program() -> None:
     assert owners(None) == {0, os.geteuid()}
     assert owners("no-such-user") == {0}
+
+
+@pytest.mark.parametrize(
+    ("number", "module", "due"),
+    [
+        (None, None, ""),
+        (1, "shop.tasks", "the project's code is newer (module shop.tasks)"),
+        (3, "shop.tasks", "the project's code is newer (module shop.tasks and 2 more)"),
+        (1, None, "the project's code is newer"),
+        (-5, "shop.tasks", ""),
+    ],
+)
+def test_restart_is_due_once_the_program_reports_changed_code(
+    manifest: Manifest, number: int | None, module: str | None, due: str
+) -> None:
+    file_of(manifest).write_text(written(changed_modules=number, changed_module=module))
+    [found] = program_snapshots(manifest, [PROGRAM], [state()])
+    assert found.restart_due == due
+    [alone] = program_snapshots(manifest, [PROGRAM], [state()], with_restarts=False)
+    assert alone.restart_due == ""
+
+
+def test_changed_code_comes_after_changed_files(manifest: Manifest, tmp_path: Path) -> None:
+    secrets, started = tmp_path / "celery.env", time.time() - 60
+    secrets.touch()
+    file_of(manifest).write_text(written(changed_modules=1, changed_module="shop.tasks"))
+    changed = replace(manifest, programs=(PROGRAM,), environment_file=secrets)
+    [found] = program_snapshots(changed, [PROGRAM], [state(since=started)])
+    assert found.restart_due == "the environment file is newer, the project's code is newer (module shop.tasks)"

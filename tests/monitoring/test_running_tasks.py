@@ -1,0 +1,60 @@
+"""Records of running tasks are untrusted: their files may have any owner and any content (S3)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from procman.agent import task_record
+from procman.agent.task_record import FILES, RunningTask, header, offset_of, slot
+from procman.install.state.manifest import Manifest
+from procman.monitoring.running_tasks import record_of_process, task_records
+from tests.monitoring.checks.records import program
+
+PROGRAM = program(name="catmaid-celery")
+TASK = RunningTask("6d4f1e7a", "shop.crop", 120.5, 1796000000.5, 4711)
+
+
+def file_of(manifest: Manifest, name: str = task_record.FILE) -> Path:
+    return manifest.directories.run("catmaid-celery") / name
+
+
+def record(pid: int, *, started: float = 1796000000.0, task: RunningTask = TASK) -> bytes:
+    content = bytearray(task_record.SIZE)
+    for begin, part in ((0, header("boot", pid, 100.0, started)), (offset_of(0), b"".join(slot(task)))):
+        content[begin : begin + len(part)] = part
+    return bytes(content)
+
+
+def test_records_of_all_processes_are_read_newest_first(manifest: Manifest) -> None:
+    assert task_records(manifest, PROGRAM) == ()
+    for pid, name in enumerate((FILES[0], FILES[1], FILES[-1]), start=10):
+        file_of(manifest, name).write_bytes(record(pid))
+    assert [found.pid for found in task_records(manifest, PROGRAM)] == [10, 11, 12]
+    found = record_of_process(manifest, PROGRAM, 11)
+    assert found is not None
+    assert found.tasks == (TASK,)
+    assert record_of_process(manifest, PROGRAM, 13) is None
+
+
+def test_record_of_an_earlier_process_with_the_same_pid_is_not_taken(manifest: Manifest) -> None:
+    file_of(manifest).write_bytes(record(10, started=1796000000.0))
+    assert record_of_process(manifest, PROGRAM, 10, since=1796000001.0) is not None
+    assert record_of_process(manifest, PROGRAM, 10, since=1796000100.0) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * task_record.SIZE, record(10, task=TASK._replace(name="\x1b[2J"))])
+def test_file_that_is_no_record_is_left_out(manifest: Manifest, content: bytes) -> None:
+    file_of(manifest).write_bytes(content)
+    file_of(manifest, FILES[1]).write_bytes(record(11))
+    assert [found.pid for found in task_records(manifest, PROGRAM)] == [11]
+
+
+def test_links_pipes_and_directories_are_left_out(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(record(10))
+    file_of(manifest).symlink_to(tmp_path / "secret")
+    os.mkfifo(file_of(manifest, FILES[1]))
+    file_of(manifest, FILES[2]).mkdir()
+    assert task_records(manifest, PROGRAM) == ()
