@@ -313,10 +313,14 @@ class End(NamedTuple):
     how: str
     """Such as `killed by SIGKILL` or `exit status 1`."""
     pid: int | None = None
+    started: float | None = None
+    """When that process was started; None: unknown, like its pid."""
     is_forced: bool = False
     """Whether an ordered stop did not end within the stop timeout."""
     by_kernel: bool = False
     """Whether the process manager reports that the kernel killed it for lack of memory."""
+    is_repeated: bool = False
+    """Whether the run before it had ended early as well: it is in a crash loop."""
 
 
 class RunHistory(NamedTuple):

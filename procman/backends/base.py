@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from procman.model import Activation, InstalledProgram, ProgramState, Scope, SupervisorSettings
+from procman.model import Activation, InstalledProgram, ProgramState, RunHistory, Scope, SupervisorSettings
 
 if TYPE_CHECKING:
     from procman.backends.record import Rule
@@ -159,6 +159,12 @@ class Controller(Protocol):
 
     def states(self, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
         """Return one state per program, in order; UNKNOWN, with the reason, if it cannot be found out (R10)."""
+
+    def histories(self, programs: Sequence[InstalledProgram], since: float) -> Mapping[str, RunHistory]:
+        """Return the history of those of `programs` that the process manager recorded something about `since` then.
+
+        Empty if its record cannot be read. `states` reads it only if a program was restarted lately.
+        """
 
     def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
         """Return the desired state of each program by name: autostart at first, then the last start or stop.

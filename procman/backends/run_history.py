@@ -64,9 +64,9 @@ def history_of(records: Iterable[Record]) -> RunHistory:
             case What.ENDED:
                 failures = history.failures + 1 if _is_early(run, record.at) else 0
                 history, run = history._replace(failures=failures), run._replace(has_ended=True)
-                history = _with_end(history, record)
+                history = _with_end(history, record, run.started)
             case What.FORCED:
-                history = _with_end(history, record)
+                history = _with_end(history, record, run.started)
     return history
 
 
@@ -74,6 +74,7 @@ def _is_early(run: _Run, at: float) -> bool:
     return run.started is not None and not (run.is_up and at - run.started >= EARLY_SECONDS)
 
 
-def _with_end(history: RunHistory, record: Record) -> RunHistory:
-    end = End(record.at, record.how, record.pid, record.what is What.FORCED, record.by_kernel)
+def _with_end(history: RunHistory, record: Record, started: float | None) -> RunHistory:
+    is_forced, is_repeated = record.what is What.FORCED, history.failures > 1
+    end = End(record.at, record.how, record.pid, started, is_forced, record.by_kernel, is_repeated)
     return history._replace(ends=(*history.ends, end)[-MOST_ENDS:])

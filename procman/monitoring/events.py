@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
+from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.event_log import Event, own_events, untrusted_events
 from procman.lookup import Installed, resolve
 from procman.model import Kind
+from procman.monitoring.ends import unlogged_events
 from procman.monitoring.program_view import owners
 
 PAUSE_SECONDS = 1.0
@@ -41,4 +44,6 @@ def _all(installed: Installed, names: Sequence[str]) -> list[Event]:
     for program in programs:
         if program.launcher and program.kind is not Kind.COMMAND:
             found += untrusted_events(manifest.directories.run(program.name), program.name, owners(program.user))
+    with suppress(ProcmanError):
+        found += unlogged_events(manifest, programs, found)
     return sorted(found, key=lambda event: event.at)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
-from procman.agent.heartbeat_format import MAX_BYTES
-from procman.agent.strict_json import parse
 from procman.backends import controller_of
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
 from procman.host.process import identity
 from procman.install.safe_fs.tree import Tree
-from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state import json_records
 from procman.install.state.event_log import Event, append_event, tasks_of
 from procman.install.state.generations import HEALING
@@ -23,21 +19,24 @@ from procman.install.state.holds import read_holds
 from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_retry
 from procman.lookup import Installed
-from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
+from procman.model import InstalledProgram, Kind, ProgramState, State
 from procman.monitoring.broker_look import look_if_due
 from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import failed, traceback_of
 from procman.monitoring.checks.main_process import of_another_user
+from procman.monitoring.ends import new_events
 from procman.monitoring.examine_in_time import Hanging, examine_in_time
 from procman.monitoring.heal_policy import Decision, Observation, Order, decide_all
-from procman.monitoring.healing_history import read_healing_history
+from procman.monitoring.healed_inside import healed_inside
+from procman.monitoring.healing_history import HealingHistory, read_healing_history
 from procman.monitoring.health import Health, ProgramHealth
 from procman.monitoring.pidfd_signal import send
-from procman.monitoring.program_view import Moment, now, owners
+from procman.monitoring.program_view import Moment, now
 
 SIGNALS = {Order.DUMP: signal.SIGUSR1, Order.STOP: signal.SIGTERM, Order.KILL: signal.SIGKILL}
 
-HEALED_INSIDE = "healed.json"
+REPORTED_AS_ENDED = ("PM111",)
+"""Its event is "ended"."""
 
 PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, heal=False)
 """Represents the project as a whole, which has results to report and nothing to heal."""
@@ -56,8 +55,12 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
         history = read_healing_history(tree, state, moment.boot or "")
     health = examine_in_time(installed, {} if hanging is None else hanging)
     tracebacks = list(health.tracebacks)
+    ended = _ended(manifest, history, moment, tracebacks)
+    observed = [
+        _observed(manifest, each, moment, tracebacks, held=each.program.name in holds) for each in health.programs
+    ]
     observations = [
-        *(_observed(manifest, each, moment, tracebacks, held=each.program.name in holds) for each in health.programs),
+        *(replace(each, ended=ended.get(each.program.name, ())) for each in observed),
         Observation(PROJECT, ProgramState("", desired=True, state=State.RUNNING), "", health.results),
     ]
     after, decisions = decide_all(history, observations, manifest.health, moment.monotonic, moment.wall)
@@ -81,6 +84,16 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
     return replace(health, tracebacks=tuple(tracebacks))
 
 
+def _ended(
+    manifest: Manifest, history: HealingHistory, moment: Moment, tracebacks: list[str]
+) -> Mapping[str, tuple[Event, ...]]:
+    try:
+        return new_events(manifest, manifest.programs, history, moment)
+    except Exception as error:
+        tracebacks.append(traceback_of(error))
+        return {}
+
+
 def _observed(
     manifest: Manifest, found: ProgramHealth, moment: Moment, tracebacks: list[str], *, held: bool
 ) -> Observation:
@@ -102,7 +115,11 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         program=found.program if heals else replace(found.program, heal=False),
         state=snapshot.state,
         process=identity(snapshot.state.pid),
-        results=(*found.results, *with_accepted(problems, manifest.accept)),
+        results=tuple(
+            each
+            for each in (*found.results, *with_accepted(problems, manifest.accept))
+            if each.code not in REPORTED_AS_ENDED
+        ),
         remedy=remedy,
         code=verdict.code if verdict and remedy else "",
         phase=snapshot.says.get("phase"),
@@ -111,35 +128,6 @@ def _observation(manifest: Manifest, found: ProgramHealth, moment: Moment, *, he
         inactivity=snapshot.inactivity,
         healed_inside=restarts,
     )
-
-
-def healed_inside(
-    manifest: Manifest, program: InstalledProgram, moment: Moment
-) -> tuple[tuple[float, ...], tuple[Result, ...]]:
-    """Return when `program` reports that it stopped itself because it was unhealthy, within this boot.
-
-    The program could have written anything into that file; a file that cannot be read counts as no restart, because it
-    must not end healing, and is a result (PM205).
-    """
-    if not program.launcher or program.kind is Kind.COMMAND:
-        return (), ()
-    path = manifest.directories.run(program.name) / HEALED_INSIDE
-    try:
-        content = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
-        return ((), ()) if content is None else (_times(parse(content.decode("utf-8"), most=MAX_BYTES), moment), ())
-    except (UntrustedFile, ValueError) as error:
-        detail = f"{HEALED_INSIDE}, its record of its own restarts, is ignored: {error}"
-        return (), (Result("PM205", program.name, Level.WARNING, detail, f"rm {path}"),)
-
-
-def _times(record: Any, moment: Moment) -> tuple[float, ...]:
-    restarts = record.get("restarts") if isinstance(record, dict) else None
-    if not isinstance(restarts, list) or not all(isinstance(each, dict) for each in restarts):
-        raise ValueError("it is not a record of restarts")
-    times = [each.get("at") for each in restarts if each.get("boot_id") == moment.boot]
-    if not all(type(each) in (int, float) for each in times):
-        raise ValueError("the time of a restart is not a number")
-    return tuple(map(float, times))
 
 
 def _carry_out(

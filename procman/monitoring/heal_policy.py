@@ -79,6 +79,8 @@ class Observation:
     """What was seen of its main process, if its heartbeat is old."""
     healed_inside: tuple[float, ...] = ()
     """When it stopped itself because it was unhealthy, in seconds of the monotonic clock."""
+    ended: tuple[Event, ...] = ()
+    """The ends of its processes that have no event yet, which neither healing nor a completed order caused."""
 
     @property
     def worst(self) -> Result | None:
@@ -102,8 +104,9 @@ def decide(case: Case, observation: Observation, settings: HealthSettings, now: 
     `now` is the monotonic clock, which measures the hour; `wall`, in seconds since the epoch, is for the events only.
     """
     case, told = _tell(_of_this_process(case, observation, now), observation, settings, wall)
+    case = replace(case, ended=max([case.ended or wall, *(event.at for event in observation.ended)]))
     decided = _heal(case, observation, settings, now, wall)
-    return replace(decided, events=(*told, *decided.events))
+    return replace(decided, events=(*observation.ended, *told, *decided.events))
 
 
 def _of_this_process(case: Case, observation: Observation, now: float) -> Case:

@@ -35,6 +35,8 @@ class Case:
     """The level and code of the last event; empty if the program was healthy."""
     inactivity: Inactivity | None = None
     """What was seen of its main process since its heartbeat is old; None if it is not."""
+    ended: float = 0.0
+    """When the last end of a main process that has its event was, in seconds since the epoch; 0: none has."""
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,17 @@ from procman.host.process import boot_id, started
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.install.state.manifest import Manifest
-from procman.model import InstalledProgram, Kind, ProgramState
+from procman.model import End, InstalledProgram, Kind, ProgramState
 from procman.monitoring.checks.crash_loop import is_in_crash_loop
-from procman.monitoring.checks.inputs import NONE, Heartbeat, ProgramSnapshot
+from procman.monitoring.checks.inputs import NONE, EndReport, Heartbeat, ProgramSnapshot
 
 if TYPE_CHECKING:
     # Only an old heartbeat needs these, and `status` must not wait for them.
     from procman.host.inactivity import Inactivity
     from procman.host.write_problem import WriteProblem
+
+ENDED_SECONDS = 3600.0
+"""How long an end is reported."""
 
 EXIT_STATUS = "exit status "
 """How an end is described that was not by a signal."""
@@ -75,6 +78,9 @@ def program_snapshots(
             snapshot = _judged(snapshot, content, manifest, moment, seen_before)
         if is_in_crash_loop(snapshot):
             snapshot = snapshot._replace(last_error=_last_error(manifest, snapshot))
+        lately = [end for end in state.history.unordered if end.at >= moment.wall - ENDED_SECONDS]
+        if lately:
+            snapshot = snapshot._replace(ended=_last_unexpected(manifest, program, lately))
         snapshots.append(snapshot)
     return snapshots
 
@@ -115,6 +121,12 @@ def _judged(
         heartbeat = snapshot.heartbeat._replace(write_problem=problem)
         return snapshot._replace(heartbeat=heartbeat, inactivity=inactivity)
     return snapshot._replace(verdict=found, inactivity=inactivity)
+
+
+def _last_unexpected(manifest: Manifest, program: InstalledProgram, ends: Sequence[End]) -> EndReport | None:
+    from procman.monitoring.ends import last_unexpected
+
+    return last_unexpected(manifest, program, ends)
 
 
 def _last_error(manifest: Manifest, snapshot: ProgramSnapshot) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from procman.install.state.manifest import Manifest
 from procman.model import Level
-from procman.monitoring.heal import healed_inside
+from procman.monitoring.healed_inside import healed_inside
 from procman.monitoring.program_view import now
 from tests.attacks.test_healing import HEALED
 from tests.monitoring.checks.records import program

@@ -222,6 +222,14 @@ class SupervisorController:
         if start_supervisord(self.configuration, command=self.command, service=self._service):
             self._fresh = {info["name"] for info in self.client.call("getAllProcessInfo")}
 
+    def histories(self, programs: Sequence[InstalledProgram], since: float) -> dict[str, RunHistory]:  # noqa: ARG002
+        """Return the histories as far back as the end of supervisord's log reaches, even before `since`."""
+        try:
+            infos = self.client.call("getAllProcessInfo", timeout=self.timeout)
+        except ProcmanError:
+            infos = []  # its log remains
+        return self._histories(programs, infos, self.timeout) or {}
+
     def _histories(
         self, programs: Sequence[InstalledProgram], infos: Sequence[Info], seconds: float
     ) -> dict[str, RunHistory] | None:

@@ -31,6 +31,7 @@ from procman.model import (
     Action,
     Activation,
     InstalledProgram,
+    Kind,
     ProgramState,
     RunHistory,
     Scope,
@@ -171,6 +172,13 @@ class SystemdController:
             for program, name in zip(programs, names, strict=True)
         ]
         return with_orders(states, self._state)
+
+    def histories(self, programs: Sequence[InstalledProgram], since: float) -> dict[str, RunHistory]:
+        from procman.backends.systemd.journal_records import histories
+
+        units = {unit_name(program.name): program.name for program in programs if program.kind is not Kind.HEALTH}
+        found = histories(list(units), self._scope, since)
+        return {units[unit]: history for unit, history in found.items()}
 
     def _histories(self, units: Mapping[str, Unit]) -> Mapping[str, RunHistory]:
         """Return the histories of units that systemd has restarted by itself, within an hour or without success."""

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from procman.agent.verdict import AT_WORK, Verdict
 from procman.host.process_table import Process, Processes, by_parent
 from procman.install.state.manifest import Manifest
-from procman.model import InstalledProgram, ProgramState, State
+from procman.model import End, InstalledProgram, ProgramState, State
 
 if TYPE_CHECKING:
     # `status` must not wait for these imports.
+    from procman.agent.task_record import RunningTask
     from procman.host.inactivity import Inactivity
     from procman.host.write_problem import WriteProblem
     from procman.monitoring.checks.broker_look import BrokerLook
@@ -39,6 +40,22 @@ class Heartbeat(NamedTuple):
 NONE = Heartbeat(None)
 
 
+class EndReport(NamedTuple):
+    """How a main process ended, and which tasks it was running."""
+
+    end: End
+    cause: str = ""
+    """Of a SIGKILL; empty for any other end."""
+    tasks: tuple[RunningTask, ...] = ()
+    total: int = 0
+    """How many tasks were running, as far as known, with those that could not be recorded."""
+
+    @property
+    def reason(self) -> str:
+        """How it ended, and why."""
+        return f"{self.end.how} ({self.cause})" if self.cause else self.end.how
+
+
 class ProgramSnapshot(NamedTuple):
     """A program, its state and its heartbeat at one moment."""
 
@@ -53,6 +70,8 @@ class ProgramSnapshot(NamedTuple):
     """What was seen of its main process; None unless its heartbeat is old."""
     last_error: str = ""
     """The line of its log that names why its last run ended; empty unless it is in a crash loop."""
+    ended: EndReport | None = None
+    """Its last end since the last order, within an hour, that neither an order nor healing caused."""
 
     @property
     def is_up(self) -> bool:

@@ -13,6 +13,7 @@ from procman.model import Result
 from procman.monitoring.checks import (
     beat_schedule,
     broker,
+    ends,
     files,
     heartbeat,
     main_process,
@@ -75,6 +76,7 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
     Check("PM108", "Open files are below the limit", resources.check_open_files),
     Check("PM109", "No process of an earlier run is left", orphans.check_orphans, Reach.HOST),
     Check("PM110", "Only one beat sends the app's tasks", second_beats.check, Reach.HOST),
+    Check("PM111", "The main process has not ended by itself", ends.check_main_process),
     *_of_heartbeat("PM2"),
     Check("PM205", "The heartbeat can be read", heartbeat.check_readable),
     Check("PM206", "The heartbeat can be written", heartbeat.check_written),

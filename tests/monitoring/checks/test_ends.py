@@ -1,0 +1,61 @@
+"""PM111: the end of a main process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from procman.agent.task_record import RunningTask
+from procman.model import End, Level, Result, State
+from procman.monitoring.checks.ends import check_main_process
+from procman.monitoring.checks.inputs import EndReport
+from procman.monitoring.checks.quick import with_restarts
+from tests.monitoring.checks.records import NAME, heartbeat, running, snapshot, state
+
+AT = 1_795_953_600.0
+CLOCK = time.strftime("%H:%M:%S", time.localtime(AT))
+KILLED = End(AT, "killed by SIGKILL")
+TASKS = tuple(RunningTask(f"id-{number}", "shop.slow", 1.0, AT) for number in range(5))
+
+
+def result(report: EndReport | None, **changed: Any) -> Result:
+    [found] = check_main_process(running(snapshot(heartbeat(), state=state(**changed), ended=report)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("report", "detail"),
+    [
+        (EndReport(KILLED, "cause unknown"), "killed by SIGKILL (cause unknown)"),
+        (EndReport(End(AT, "exit status 1")), "exit status 1"),
+        (EndReport(KILLED, "x", TASKS[:1], 1), "killed by SIGKILL (x); running: shop.slow [id-0]"),
+        (
+            EndReport(KILLED, "x", TASKS, 7),
+            "killed by SIGKILL (x); running: shop.slow [id-0], shop.slow [id-1], shop.slow [id-2] and 4 more",
+        ),
+        (EndReport(KILLED, "x", (), 1), "killed by SIGKILL (x); 1 task running"),
+    ],
+)
+def test_end_is_a_warning_that_names_when_how_and_which_tasks(report: EndReport, detail: str) -> None:
+    found = result(report)
+    assert (found.code, found.level) == ("PM111", Level.WARNING)
+    assert found.detail == f"its main process ended at {CLOCK}: {detail}"
+    assert found.hint == f"procman events {NAME}; procman logs {NAME}"
+
+
+def test_program_without_an_end_or_stopped_since_is_ok() -> None:
+    assert result(None).level is Level.OK
+    assert result(EndReport(KILLED), kind=State.STOPPED, desired=False).level is Level.OK
+
+
+def test_status_reports_the_end_of_a_program_that_is_healthy_again() -> None:
+    healthy = Result("PM200", NAME, Level.OK, "it is consuming", values={"children": 2.0})
+    ended = snapshot(heartbeat(), ended=EndReport(KILLED))
+    found = with_restarts(ended, healthy)
+    assert (found.code, found.level, found.values) == ("PM111", Level.WARNING, {"children": 2.0})
+    assert with_restarts(ended, healthy, ["PM111"]).accepted
+    assert with_restarts(snapshot(heartbeat()), healthy) == healthy
+    stuck = healthy._replace(code="PM301", level=Level.CRITICAL)
+    assert with_restarts(ended, stuck) == stuck
