@@ -365,6 +365,8 @@ class ProgramState(NamedTuple):
     """Empty if the program has not ended by itself since the last order, or if no record can be read."""
     started: float | None = None
     """When it was last started, in seconds since the epoch, even if it has ended since; None: not, or unknown."""
+    answers_only: str = ""
+    """The only user whom the process manager answers, if that is not the caller; otherwise empty."""
 
 
 class Result(NamedTuple):

@@ -88,8 +88,8 @@ def health(
     and queries the broker only with --probe, with `management_url` in [health], or when a program seems stuck and the
     broker could be the cause. `procman explain CODE` explains a result.
 
-    Any user can run it under systemd; under supervisord, a user needs access to its socket. Only root and the user of
-    the programs can see open files, exact memory and the broker.
+    Any user can run it. If supervisord does not answer the user, states are those that heartbeats and /proc show. Only
+    root and the user of the programs can see open files, exact memory and the broker.
 
     Exit status, as for a monitoring plugin: 0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN, or wrong usage or configuration.
     With --all, that of the worst project.

@@ -1,8 +1,8 @@
-"""Find out the state of each program: from the process manager, and from what an interrupted uninstall recorded."""
+"""Find out the state of each program: from the process manager, or as far as this user sees it without."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from procman.backends.base import Controller
 from procman.lookup import Installed
@@ -15,7 +15,17 @@ def states_of(installed: Installed, controller: Controller, programs: Sequence[I
     if installed.pending and installed.is_half_removed:
         left = {each.program.name for each in installed.pending.activations}
         states = [_unless_removed(state, left) for state in states]
+    if any(state.answers_only for state in states):
+        # Imported only for a user whom supervisord does not answer.
+        from procman.monitoring.seen_states import as_seen
+
+        states = as_seen(installed.manifest, programs, states)
     return states
+
+
+def answers_only(states: Iterable[ProgramState]) -> str:
+    """Return whom alone the process manager answers, if `states` are therefore as the caller sees them; or empty."""
+    return next((state.answers_only for state in states if state.answers_only), "")
 
 
 def _unless_removed(state: ProgramState, left: set[str]) -> ProgramState:

@@ -10,8 +10,9 @@ from typing import TextIO
 from procman.model import Level, Result, State
 from procman.monitoring.checks.registry import TITLES
 from procman.monitoring.health import Health, ProgramHealth
+from procman.monitoring.states import answers_only
 from procman.output.grouping import grouped
-from procman.output.status import COLOURS, SHORTEST_NAME
+from procman.output.status import COLOURS, SHORTEST_NAME, as_seen
 from procman.output.summary import summary
 from procman.output.terminal import coloured, count_accepted, hint_lines, see_explain, table, width_of, wrapped
 
@@ -43,6 +44,8 @@ def as_text(health: Health, stream: TextIO = sys.stdout, *, verbose: bool = Fals
         yield see_explain(result.code for result in problems)
     else:
         yield "no problems found"
+    if only := answers_only(each.snapshot.state for each in health.programs):
+        yield from wrapped(as_seen(only), width)
     if accepted:
         yield count_accepted([result.code for result in accepted])
 
@@ -75,6 +78,7 @@ def as_document(health: Health) -> dict[str, object]:
         "level": health.level.name,
         "exit_status": health.level.value,
         "probed": health.probed,
+        "answers_only": answers_only(each.snapshot.state for each in health.programs) or None,
         "programs": [_program(each) for each in health.programs],
         "results": [_result(result) for result in health.results],
     }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from procman.model import Level, Result
 from procman.monitoring.checks.quick import SEVERITY
 from procman.monitoring.health import Health
+from procman.monitoring.states import answers_only
 
 if TYPE_CHECKING:
     # Monitoring runs this every minute, mostly for one project.
@@ -63,7 +64,9 @@ def failure_line(message: str) -> str:
 def _text(health: Health) -> str:
     problems = [result for result in health.everything if result.level is not Level.OK]
     if not problems:
-        return summary(each.snapshot for each in health.programs)
+        only = answers_only(each.snapshot.state for each in health.programs)
+        seen = f" (as heartbeats and /proc show; the process manager answers only {only})" if only else ""
+        return summary(each.snapshot for each in health.programs) + seen
     problems.sort(key=lambda result: -SEVERITY.index(result.level))
     shown = [_shown(result) for result in problems[:MOST_NAMED]]
     more = len(problems) - len(shown)

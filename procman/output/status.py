@@ -10,6 +10,7 @@ from typing import TextIO, TypeVar
 from procman.agent.verdict import format_duration
 from procman.install.state.holds import Hold
 from procman.model import Level, Result, State
+from procman.monitoring.states import answers_only
 from procman.monitoring.status import ProgramStatus, ProjectStatus
 from procman.output.grouping import grouped, names_for_a_command
 from procman.output.summary import named, summary
@@ -106,9 +107,18 @@ def _remarks(status: ProjectStatus, width: int | None) -> Iterator[str]:
         due = [each.program for each in status.programs if each.restart_due == reason]
         yield from wrapped(f"{named([each.name for each in due])}: a restart is due: {reason}", width)
         yield f"  procman restart {' '.join(names_for_a_command(due, status.manifest.programs))}"
-    if any(each.result.values.get("memory_is_rss") for each in status.programs):
+    only = answers_only(each.state for each in status.programs)
+    if only:
+        yield from wrapped(as_seen(only), width)
+    elif any(each.result.values.get("memory_is_rss") for each in status.programs):
         yield from wrapped(RESIDENT, width)
     yield from _of_files(status, width)
+
+
+def as_seen(only: str) -> str:
+    """Return the line for a user whom the process manager does not answer, because it answers `only` another one."""
+    seen = f"the process manager answers only {only}, so the states are those that heartbeats and /proc show"
+    return f"{seen}; run as {only} for restarts, exits and exact memory (* is the resident size)"
 
 
 def _shared(programs: Sequence[ProgramStatus]) -> list[tuple[list[str], Result]]:
@@ -164,6 +174,7 @@ def as_document(status: ProjectStatus) -> dict[str, object]:
         "configuration_file": str(status.manifest.configuration_file),
         "generation": status.generation,
         "at": status.at,
+        "answers_only": answers_only(each.state for each in status.programs) or None,
         "in_sync": not (status.differences or status.is_half_removed),
         "differences": list(status.differences),
         "pending": list(status.pending),

@@ -66,6 +66,28 @@ def test_stop_timeout_of_debians_unit_covers_all_programs_of_its_supervisord(deb
     assert show(host, "supervisor", "TimeoutStopUSec") == {"TimeoutStopUSec": "33min 20s"}
 
 
+def test_unprivileged_user_sees_what_heartbeats_and_proc_show(debian: Project) -> None:
+    of_root, seen = debian.status(), debian.status("nobody")
+    assert {name: (each["state"], each["pid"]) for name, each in seen.items()} == {
+        name: (each["state"], each["pid"]) for name, each in of_root.items()
+    }
+    assert all(each["memory_bytes"] for each in seen.values())
+    text = debian.procman("status", user="nobody").stdout
+    assert text.count("the process manager answers only root") == 1
+    line = debian.procman("health", "--format", "nagios", user="nobody", check=False).stdout
+    assert "answers only root" in line or "WARNING" in line
+    assert "PM101" not in line
+
+    debian.procman("stop", "celery")
+    shown = debian.procman("status", user="nobody", check=False)
+    assert shown.returncode == 4
+    assert "debian-celery: no process of it can be seen (PM101)\n" in shown.stdout
+    health = debian.procman("health", "--format", "nagios", user="nobody", check=False)
+    assert (health.returncode, health.stdout.split(" - ")[0]) == (3, "DEBIAN UNKNOWN")
+    debian.procman("start", "celery")
+    wait_for(lambda: debian.procman("status", user="nobody", check=False).returncode == 0, START_SECONDS, "it is seen")
+
+
 def test_printed_commands_move_a_supervisord_started_by_hand_under_its_unit(own: Project, tiny: Project) -> None:
     host = own.host
     by_hand = int(host.run(f"{OWN_CONTROL} pid").stdout)

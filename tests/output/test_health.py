@@ -73,6 +73,7 @@ def test_json_has_every_field(tmp_path: Path) -> None:
         "level": "CRITICAL",
         "exit_status": 2,
         "probed": False,
+        "answers_only": None,
     }
     assert {name: value for name, value in worker.items() if name not in ("results", "verdict")} == {
         "name": "catmaid-celery",

@@ -70,6 +70,15 @@ class NotRunning(Unreachable):
     """Nothing listens at supervisord's address."""
 
 
+class AnswersOnly(Unreachable):
+    """supervisord answers only `user`, who is not the caller."""
+
+    def __init__(self, where: str, user: str) -> None:
+        who = "with sudo" if user == "root" else f"as {user}"
+        super().__init__(f"{where} belongs to {user}, and only {user} may use it", hint=f"Run the same command {who}.")
+        self.user = user
+
+
 class Fault(ProcmanError):
     """supervisord answered with an error."""
 
@@ -155,11 +164,7 @@ class Client:
         if isinstance(error, (FileNotFoundError, ConnectionRefusedError)):
             return NotRunning(f"supervisord is not running: nothing answers at {where}", hint=self.start_hint)
         if isinstance(error, PermissionError):
-            owner = _owner(self.main.address)
-            who = "with sudo" if owner == "root" else f"as {owner}"
-            return Unreachable(
-                f"{where} belongs to {owner}, and only {owner} may use it", hint=f"Run the same command {who}."
-            )
+            return AnswersOnly(where, _owner(self.main.address))
         if isinstance(error, TimeoutError):
             return Unreachable(f"supervisord does not answer at {where} within {limit:g} s", hint=self._sleeper())
         return Unreachable(f"cannot connect to supervisord at {where}: {error or type(error).__name__}")

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.backends.supervisor.client import ANSWER_SECONDS, PATIENCE_SECONDS, Client, Info, NotRunning
+from procman.backends.supervisor.client import ANSWER_SECONDS, PATIENCE_SECONDS, AnswersOnly, Client, Info, NotRunning
 from procman.backends.supervisor.configuration.main_file import (
     DEFAULT_FILES,
     MainFile,
@@ -116,7 +116,11 @@ class SupervisorController:
             infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self.timeout)
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
-            return [ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason) for each in programs]
+            only = error.user if isinstance(error, AnswersOnly) else ""
+            return [
+                ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason, answers_only=only)
+                for each in programs
+            ]
         histories = self._histories(programs, infos, deadline - time.monotonic())
         return with_orders(program_states(programs, infos, histories), self.state)
 

@@ -1,0 +1,99 @@
+"""Derive the states of programs from heartbeats and /proc, for a user whom the process manager does not answer.
+
+A program is RUNNING only if a process of its user is seen to be it; all else stays unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
+from procman.agent.verdict import IMPORTING, STARTING, STOPPING
+from procman.host.file_locks import Holders, holder_of, lock_holders
+from procman.host.process import started, user_of
+from procman.host.process_table import look_at
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
+from procman.install.state.manifest import Manifest
+from procman.model import InstalledProgram, Kind, ProgramState, State
+from procman.monitoring.program_view import now, owners
+
+LOCK = "lock"
+"""The file in the run directory that the launcher locks for the life of the program."""
+
+UNSEEN = "no process of it can be seen"
+
+
+def as_seen(
+    manifest: Manifest, programs: Sequence[InstalledProgram], states: Sequence[ProgramState]
+) -> list[ProgramState]:
+    """Return `states`, those of `programs`, with the processes that this user sees."""
+    holders = lock_holders()
+    return [
+        _as_seen(manifest, program, state, holders) if state.answers_only else state
+        for program, state in zip(programs, states, strict=True)
+    ]
+
+
+def _as_seen(manifest: Manifest, program: InstalledProgram, state: ProgramState, holders: Holders) -> ProgramState:
+    heartbeat = _heartbeat(manifest, program) if _has_heartbeat(program) else {}
+    for pid in _candidates(manifest, program, heartbeat, holders):
+        since = started(pid)
+        if since is not None and user_of(pid) in owners(program.user):
+            phase = str(heartbeat["phase"]) if heartbeat and heartbeat["pid"] == pid else None
+            seen = _state(program, time.time() - since, phase)
+            return state._replace(desired=True, state=seen, pid=pid, since=since, detail="")
+    if _has_heartbeat(program) and not program.autostart and _run_directory_is_visible(manifest, program):
+        return state._replace(desired=False, state=State.STOPPED, detail="")
+    return state._replace(detail=UNSEEN)
+
+
+def _state(program: InstalledProgram, age: float, phase: str | None) -> State:
+    """Return the state of a process: STARTING until it has lived as long as under supervisord, and until it works."""
+    if phase == STOPPING:
+        return State.STOPPING
+    is_new = age < program.start_seconds or (_has_heartbeat(program) and phase in (None, IMPORTING, STARTING))
+    return State.STARTING if is_new else State.RUNNING
+
+
+def _candidates(
+    manifest: Manifest, program: InstalledProgram, heartbeat: Mapping[str, Any], holders: Holders
+) -> Iterator[int]:
+    """Yield the processes that may be the main process of `program`; their user is not checked yet."""
+    if program.kind is Kind.HEALTH:
+        yield from _watchers(manifest)
+    elif program.launcher:
+        holder = holder_of(manifest.directories.run(program.name) / LOCK, holders)
+        yield from (pid for pid in (holder, heartbeat.get("pid")) if pid)
+
+
+def _has_heartbeat(program: InstalledProgram) -> bool:
+    return program.launcher and program.kind in (Kind.WORKER, Kind.BEAT)
+
+
+def _heartbeat(manifest: Manifest, program: InstalledProgram) -> Mapping[str, Any]:
+    """Return the heartbeat that an existing process has written since the last boot; empty if there is none."""
+    try:
+        path = manifest.directories.run(program.name) / FILE
+        content = read_untrusted(path, owners(program.user), MAX_BYTES + 1)
+        heartbeat = read(content.decode("utf-8")) if content else {}
+    except (UntrustedFile, ValueError):
+        return {}
+    if not heartbeat or heartbeat["boot_id"] not in (now().boot, None):
+        return {}
+    since = started(heartbeat["pid"])
+    # A later process may have the same pid.
+    return heartbeat if since is not None and since <= heartbeat["wall"] else {}
+
+
+def _watchers(manifest: Manifest) -> Iterator[int]:
+    state = str(manifest.directories.state)
+    for process in look_at([], [state]).values():
+        if "heal" in process.argv and "--state" in process.argv and state in process.argv:
+            yield process.pid
+
+
+def _run_directory_is_visible(manifest: Manifest, program: InstalledProgram) -> bool:
+    return os.access(manifest.directories.run(program.name), os.R_OK | os.X_OK)
