@@ -8,10 +8,13 @@ from procman.cli import complete, options
 from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
 from procman.deploy import restart as command
+from procman.errors import ProcmanError
+from procman.monitoring.status import status
 
 
 @click.command()
 @complete.names
+@click.option("--failed", is_flag=True, help="Restart only programs that should run and do not, or are CRITICAL.")
 @options.seconds(
     "--wait",
     "wait_seconds",
@@ -23,7 +26,12 @@ from procman.deploy import restart as command
 @options.lock_wait
 @click.pass_obj
 def restart(
-    selection: Selection, names: tuple[str, ...], wait_seconds: float, at_once: int, lock_seconds: float
+    selection: Selection,
+    names: tuple[str, ...],
+    failed: bool,
+    wait_seconds: float,
+    at_once: int,
+    lock_seconds: float,
 ) -> int:
     """Restart programs gracefully, one at a time.
 
@@ -31,19 +39,33 @@ def restart(
     that were stopped on purpose; workers come before beat. A program is restarted when the one before it has become
     healthy. If one does not become healthy, the others are left as they are and the exit status is 1.
 
+    With --failed, restarts those of the programs that `procman status` shows as down although they should run, or as
+    CRITICAL. If there is none, prints that and exits with 0.
+
     \b
     Examples:
       # After new code was deployed
       procman restart
       # One program
       procman restart celery
+      # What is down or CRITICAL
+      procman restart --failed
     """
-    failed = 0
+    installed = selection.installed(acts=True)
+    if failed:
+        found = status(installed, names)
+        names = found.failed
+        if found.unknown:
+            raise ProcmanError(f"the state of {', '.join(found.unknown)} is unknown", hint="procman status")
+        if not names:
+            click.echo("no program has failed")
+            return 0
+    failures = 0
     with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
-        for program, failure in command.restart(selection.installed(acts=True), names, rollout):
+        for program, failure in command.restart(installed, names, rollout):
             if failure:
                 rollout.reporter.report_failure(failure)
-                failed += 1
+                failures += 1
             else:
                 rollout.reporter.report(program, "restarted")
-    return int(failed > 0)
+    return int(failures > 0)

@@ -14,7 +14,7 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
 from procman.lookup import Installed, resolve
-from procman.model import InstalledProgram, ProgramState, Result, State
+from procman.model import InstalledProgram, Level, ProgramState, Result, State
 from procman.monitoring.states import states_of
 
 
@@ -60,9 +60,28 @@ class ProjectStatus(NamedTuple):
         if self.is_half_removed:
             return 3
         desired = [each for each in self.programs if each.state.desired]
-        if any(each.state.state is State.UNKNOWN for each in desired):
+        if self.unknown:
             return 4
         return 0 if all(each.is_started for each in desired) else 3
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The programs that should run and whose state is unknown."""
+        return tuple(each.program.name for each in self.programs if each.state.desired and _is_unknown(each))
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The programs that should run and do not, or whose condition is CRITICAL."""
+        return tuple(each.program.name for each in self.programs if each.state.desired and _has_failed(each))
+
+
+def _is_unknown(each: ProgramStatus) -> bool:
+    return each.state.state is State.UNKNOWN
+
+
+def _has_failed(each: ProgramStatus) -> bool:
+    is_down = each.state.state in (State.STOPPED, State.EXITED, State.FATAL, State.BACKOFF)
+    return is_down or each.result.level is Level.CRITICAL
 
 
 def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
