@@ -112,9 +112,12 @@ def health(
         ask = partial(examine_asked, names=(), seconds=seconds, probe=probe)
         return show_health(ask, form, output, seconds=seconds, verbose=verbose, watch=watch)
 
+    # A message would break the screen of --watch.
+    look_up = selection.look_up if watch else selection.installed
+
     def examine() -> command.Health:
         # The process manager's own limits may be longer.
-        return Background(lambda: examine_asked(selection.installed(), names, seconds, probe=probe)).result(seconds)
+        return Background(lambda: examine_asked(look_up(), names, seconds, probe=probe)).result(seconds)
 
     if watch:
         from procman.cli.watch import watch as keep_watching

@@ -16,6 +16,7 @@ from procman.cli.selection import Selection
 from procman.deploy import install as command
 from procman.deploy.host_warnings import warnings
 from procman.errors import ProcmanError
+from procman.install.safe_fs.tree import Tree
 from procman.lookup import short_name
 from procman.model import Level
 from procman.monitoring.watcher_command import watcher_notes
@@ -120,6 +121,8 @@ def _list(project: Project, replaced: tuple[Path, ...], *, verbose: bool) -> int
     from procman.output.preview import as_summary
 
     found = preview(project, replaced)
+    with Tree() as tree:
+        echo_lines(command.reversal(tree, project), err=True)
     echo_lines(as_summary(found))
     if verbose:
         echo_lines(output.as_list(found.plan))

@@ -48,7 +48,8 @@ def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: 
         return show_status(as_json=as_json, expand=is_expanded, watch=watch)
 
     def examine() -> command.ProjectStatus:
-        return command.status(selection.installed(), names)
+        # A message would break the screen of --watch.
+        return command.status(selection.look_up() if watch else selection.installed(), names)
 
     def lines(found: command.ProjectStatus) -> Iterator[str]:
         return output.as_text(found, expand=is_expanded)

@@ -71,11 +71,8 @@ def install(
     """
     with hold_lock(project.directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
         prepared = prepare(project, tree, replaced)
-        pending = read_pending(tree, project.directories.state)
-        if pending and pending.uninstall:
-            was = f"an uninstall of {project.name} was interrupted"
-            options.reporter.announce(f"{was}; this install brings back its files and programs")
-            options.reporter.announce("  to complete the uninstall instead: procman uninstall")
+        for line in reversal(tree, project):
+            options.reporter.announce(line)
         if before and not prepared.plan.nothing_to_do:
             before()
         outcome = carry_out(tree, prepared, options)
@@ -87,6 +84,17 @@ def install(
         if outcome.is_this_plans_doing and not keep_failed:
             brought_back = _bring_back(tree, project, prepared, outcome, options)
         return Report(prepared.plan, tuple(outcome.failures), brought_back, _states(tree, project))
+
+
+def reversal(tree: Tree, project: Project) -> list[str]:
+    """Return the lines for an administrator if an install would reverse an interrupted uninstall; mostly none."""
+    pending = read_pending(tree, project.directories.state)
+    if pending is None or not pending.uninstall:
+        return []
+    return [
+        f"an uninstall of {project.name} was interrupted; this install brings back its files and programs",
+        "  to complete the uninstall instead: procman uninstall",
+    ]
 
 
 def carry_out(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Outcome:

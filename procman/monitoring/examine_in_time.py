@@ -20,6 +20,7 @@ from procman.model import Level, Result
 from procman.monitoring.checks.barrier import failed, traceback_of
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.health import Health, ProgramHealth, examine, examine_program, examine_project
+from procman.monitoring.states import states_of
 
 Hanging = dict[str, Background[Health]]
 """The examinations that have not ended, by program; WHOLE is that of everything, PROJECT that of the project alone."""
@@ -70,7 +71,7 @@ def examine_in_time(
             raise
         except Exception as error:
             tracebacks = (traceback_of(error),)
-    return _one_by_one(installed.manifest, names, hanging, limits.each, tracebacks)
+    return _one_by_one(installed, names, hanging, limits.each, tracebacks)
 
 
 def examine_asked(installed: Installed, names: Sequence[str], seconds: float, *, probe: bool) -> Health:
@@ -86,10 +87,11 @@ def examine_asked(installed: Installed, names: Sequence[str], seconds: float, *,
 
 
 def _one_by_one(
-    manifest: Manifest, names: Sequence[str], hanging: Hanging, seconds: float, tracebacks: tuple[str, ...]
+    installed: Installed, names: Sequence[str], hanging: Hanging, seconds: float, tracebacks: tuple[str, ...]
 ) -> Health:
+    manifest = installed.manifest
     meant = resolve(manifest.project, manifest.programs, names)
-    states = controller_of(manifest).states(meant)
+    states = states_of(installed, controller_of(manifest), meant)
     calls: dict[str, Callable[[], Health]] = {
         each.name: partial(examine_program, manifest, each, state) for each, state in zip(meant, states, strict=True)
     }

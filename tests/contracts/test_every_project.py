@@ -48,6 +48,13 @@ def test_all_projects_are_listed_and_a_damaged_one_hides_no_other(host: Attacked
     assert len(labels) == len(set(labels))
     assert any(label.startswith("'mill.free_mib_") for label in labels)
 
+    # Where the file of a project was, that project is still meant.
+    assert "several projects are installed: catmaid, mill\n" in procman(host, "status")[2]
+    host.root("mv /etc/mill/procman.toml /root/")
+    lost = host.run("cd /etc/mill && procman status", "root")
+    assert lost.stderr == "procman: /etc/mill/procman.toml: no such file; using the installed generation 1 of mill\n"
+    assert "mill-one  RUNNING" in lost.stdout
+
     host.root("echo > /var/lib/procman/mill/generations/1/manifest.json")
     host.procman("stop one")
     status, listed, _ = procman(host, "list")
