@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -13,6 +14,7 @@ from procman.backends import backend_named
 from procman.config.directories import directories_for
 from procman.config.find_file import Located, find, locate, usable
 from procman.config.peek_identity import read_identity
+from procman.config.read_file import STANDARD_INPUT
 from procman.config.trust import require_trust, require_trusted_way
 from procman.errors import ConfigurationError, ProcmanError
 from procman.install.plan.drift import is_as_installed
@@ -58,21 +60,32 @@ class Installed(NamedTuple):
         return self.pending is not None and self.pending.uninstall
 
 
-def configured(chosen: Chosen) -> Project:
-    """Return the project of the procman.toml that is named, found, or recorded at the last install."""
+def configured(chosen: Chosen, text: str | None = None) -> Project:
+    """Return the project of the procman.toml that is named, found, or recorded at the last install.
+
+    `text` is that of a procman.toml from standard input, which takes the place of all these.
+    """
     # Imported only here: `status` should not wait for the import of the loader.
     from procman.config.load import load
 
+    if text is None:
+        project = load(_to_load(chosen), chosen.environment)
+    else:
+        project = load(STANDARD_INPUT, chosen.environment, text, directory=chosen.directory)
+        project = replace(project, configuration_text=text)
+    if project.templates:
+        trust_templates(project.templates, chosen.environment)
+    _trust_what_root_uses(project, chosen.environment)
+    return project
+
+
+def _to_load(chosen: Chosen) -> Path:
     path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
     if path is None:
         recorded = installed(chosen).manifest.configuration_file
         path = find(recorded, chosen.environment, chosen.directory)
     assert path  # find() with an explicit path returns it or raises
-    project = load(path, chosen.environment)
-    if project.templates:
-        trust_templates(project.templates, chosen.environment)
-    _trust_what_root_uses(project, chosen.environment)
-    return project
+    return path
 
 
 def trust_templates(directory: Path, environment: Mapping[str, str]) -> None:

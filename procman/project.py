@@ -288,6 +288,8 @@ class Project:
         required=True,
     )
     configuration_file: Path
+    configuration_text: str | None = None
+    """The content of procman.toml if it came from standard input; `configuration_file` is then no path."""
     app: str = setting(NO_DEFAULT, "The Celery app, as in celery -A.", "APP", required=True)
     directory: Path = setting(
         NO_DEFAULT,

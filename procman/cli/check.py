@@ -63,13 +63,13 @@ def check(
         return _lint(selection, files, verbose=verbose, as_json=as_json)
     from procman.preflight import check as command
 
-    project = selection.configured()
+    project = selection.configured(standard_input=True)
     with Progress() as progress:
         progress(f"loading {project.app} as {project.user or 'you'}")
         results = command.check(project, timeout=timeout, set_aside=set_aside, replaced=replaced)
     is_blocked = bool(command.blocking(results))
     echo_lines([output.as_json(results, project=project.name)] if as_json else output.as_text(results, verbose=verbose))
-    if not as_json and not is_blocked:
+    if not as_json and not is_blocked and project.configuration_text is None:
         click.echo("next   procman install --dry-run, then procman install", err=True)
     return int(is_blocked)
 
@@ -85,7 +85,7 @@ def _lint(selection: Selection, files: tuple[Path, ...], *, verbose: bool, as_js
 def _accept(selection: Selection) -> tuple[str, ...]:
     """Return the codes that procman.toml accepts; a lint needs none, so only one that is named must be valid."""
     try:
-        return selection.configured().accept
+        return selection.configured(standard_input=True).accept
     except ProcmanError:
         if selection.configuration or selection.project:
             raise

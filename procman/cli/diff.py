@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -54,12 +55,12 @@ def diff(
     if number is not None and replaced:
         raise click.UsageError("--generation and --replace cannot be used together: a rollback adopts no programs.")
     if number is None:
-        found = preview(selection.configured(), replaced)
+        found = preview(selection.configured(standard_input=True), replaced)
     else:
         found = preview_generation(selection.installed(formerly=True), number)
-    echo_lines([output.as_json(found)] if as_json else output.as_summary(found))
+    echo_lines([output.as_json(found)] if as_json else output.as_summary(found, sys.stdout))
     if verbose and not as_json and not found.plan.nothing_to_do:
-        echo_lines(as_difference(found.plan, found.own))
+        echo_lines(as_difference(found.plan, found.own, sys.stdout))
     if found.plan.nothing_to_do and not as_json:
         click.echo("nothing to change", err=True)
     return int(exit_code and not found.plan.nothing_to_do)

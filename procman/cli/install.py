@@ -123,9 +123,9 @@ def _list(project: Project, replaced: tuple[Path, ...], *, verbose: bool) -> int
     found = preview(project, replaced)
     with Tree() as tree:
         echo_lines(command.reversal(tree, project), err=True)
-    echo_lines(as_summary(found))
+    echo_lines(as_summary(found, sys.stdout))
     if verbose:
-        echo_lines(output.as_list(found.plan))
+        echo_lines(output.as_list(found.plan, sys.stdout))
     click.echo("nothing to change" if found.plan.nothing_to_do else "dry run: nothing was changed", err=True)
     return 0
 

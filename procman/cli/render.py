@@ -38,10 +38,12 @@ def render(selection: Selection, output: Path | None, templates: Path | None) ->
       procman render
       # Write them below a directory
       procman render --output build/root
+      # Render a procman.toml from standard input
+      procman render --config -
     """
     if templates:
         trust_templates(templates.absolute(), os.environ)
-    rendering = command.render(selection.configured(), templates)
+    rendering = command.render(selection.configured(standard_input=True), templates)
     if output:
         ignore_lost_output()
         echo_lines(command.write_below(rendering, output))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from procman.errors import ProcmanError
+from procman.errors import ConfigurationError, ProcmanError
 from procman.output.terminal import printable
 
 if TYPE_CHECKING:
     from procman.lookup import Chosen, Installed
     from procman.project import Project
+
+
+STANDARD_INPUT = Path("-")
+"""The value of `--config` for standard input; a file of this name is `./-`."""
 
 
 class Selection(NamedTuple):
@@ -29,10 +34,18 @@ class Selection(NamedTuple):
         """Return the selection by the options before the command."""
         return cls(parameters.get("configuration"), parameters.get("project"))
 
-    def configured(self) -> Project:
-        """Return the project that procman.toml describes, with its defaults, validated."""
+    def configured(self, *, standard_input: bool = False) -> Project:
+        """Return the project that procman.toml describes, with its defaults, validated.
+
+        With `standard_input`, `--config -` reads it from there; a command that writes would record a path.
+        """
         from procman.lookup import configured
 
+        if standard_input and self.configuration == STANDARD_INPUT:
+            from procman.config.read_file import read_standard_input
+
+            named = self._replace(configuration=None)
+            return configured(named._chosen(), read_standard_input(sys.stdin.buffer))
         return configured(self._chosen())
 
     def installed(self, *, formerly: bool = False, acts: bool = False) -> Installed:
@@ -64,6 +77,11 @@ class Selection(NamedTuple):
     def _chosen(self) -> Chosen:
         from procman.lookup import Chosen
 
+        if self.configuration == STANDARD_INPUT:
+            raise ConfigurationError(
+                ["--config -: only render, check and diff can read procman.toml from standard input"],
+                hint="Write it to a file, and name that: --config PATH",
+            )
         try:
             here = Path.cwd()
         except OSError as error:

@@ -29,8 +29,10 @@ class Document:
     A key is named by its path as `toml_lines.dotted` writes it: `worker.crop.queues`.
     """
 
-    def __init__(self, path: Path, text: str) -> None:
+    def __init__(self, path: Path, text: str, directory: Path | None = None) -> None:
         self.path = path
+        self.directory = directory or path.parent
+        """The directory that relative paths start from."""
         self.problems: list[tuple[int, str]] = []
         """(line, text); line 0 if the line is unknown."""
         self._text = text
@@ -114,11 +116,11 @@ class Document:
         return values
 
     def _read_one(self, values: dict[str, object], key: Key, value: object, where: str) -> None:
-        problem = key.type.problem(value, self.path.parent)
+        problem = key.type.problem(value, self.directory)
         if problem:
             self.add_problem(where, problem)
         else:
-            values[key.field] = key.type.read(value, self.path.parent)
+            values[key.field] = key.type.read(value, self.directory)
 
     def read_all(self, table: Table, name: str, keys: Collection[Key], others: Collection[str] = ()) -> dict[str, Any]:
         """Return the values of `read`, and the defaults of all other `keys`."""

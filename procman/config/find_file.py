@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,12 @@ from procman.errors import ConfigurationError
 
 NAME = "procman.toml"
 VARIABLE = "PROCMAN_CONFIG"
+
+
+STREAM = re.compile(r"/dev/(stdin|fd/)|/proc/[^/]+/fd/")
+"""The paths of a stream, such as those that a shell makes for `<(...)`: the next command could not read it again."""
+
+FROM_STANDARD_INPUT = "render, check and diff read procman.toml from standard input with --config -"
 
 
 class Located(NamedTuple):
@@ -58,11 +65,18 @@ def _without_dots(path: Path) -> Path:
 def usable(located: Located, environment: Mapping[str, str]) -> Path:
     """Return the path of the file at `located`; raise ConfigurationError as `find` does."""
     path, because = located.path, f" ({located.why})" if located.why else ""
+    if STREAM.match(str(path)):
+        problem = f"{path}: expected a file, found a stream of this process{because}"
+        raise ConfigurationError([problem], hint=FROM_STANDARD_INPUT)
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
             is_directory = path.is_dir()
-            what, hint = ("a directory", f"Did you mean {path / NAME}?") if is_directory else ("something else", "")
+            what, hint = (
+                ("a directory", f"Did you mean {path / NAME}?")
+                if is_directory
+                else ("something else", FROM_STANDARD_INPUT)
+            )
             raise ConfigurationError([f"{path}: expected a file, found {what}{because}"], hint=hint)
         require_trust(path, environment)
         path.open("rb").close()

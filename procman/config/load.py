@@ -24,15 +24,20 @@ DEBIAN = "/etc/supervisor/supervisord.conf"
 
 
 def load(
-    path: Path, environment: Mapping[str, str], text: str | None = None, target: ExportTarget | None = None
+    path: Path,
+    environment: Mapping[str, str],
+    text: str | None = None,
+    target: ExportTarget | None = None,
+    directory: Path | None = None,
 ) -> Project:
     """Return the project that the file `path` describes; `text`, if given, replaces its present content.
 
     `environment` is the caller's, in which only user scope reads the XDG variables. `target` is the export target that
-    the project is rendered for, by default its backend. Raises ConfigurationError with all problems.
+    the project is rendered for, by default its backend. Relative paths start from `directory`, by default that of the
+    file; with it, `path` is only a name for messages. Raises ConfigurationError with all problems.
     """
-    path = path.absolute()
-    document = Document(path, read_text(path) if text is None else text)
+    path = path if directory else path.absolute()
+    document = Document(path, read_text(path) if text is None else text, directory)
     for name, value in document.root.items():
         if name not in keys.TABLES:
             document.add_problem(dotted(name), unknown(name, value, keys.TABLES))
@@ -72,7 +77,7 @@ def _project_values(document: Document) -> dict[str, Any]:
         required = ", ".join(key.name for key in keys.PROJECT if key.required)
         document.add_problem("project", f"missing: add a table [project] with {required} and, in system scope, user")
     values = document.read_all(table, "project", keys.PROJECT)
-    anything = {"name": "project", "app": "app", **dict.fromkeys(("directory", "virtualenv"), document.path.parent)}
+    anything = {"name": "project", "app": "app", **dict.fromkeys(("directory", "virtualenv"), document.directory)}
     return values | {name: value for name, value in anything.items() if values[name] is None}
 
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from procman.errors import ConfigurationError
 
 LARGEST = 1024 * 1024
 """Bytes of a procman.toml; forty workers with everything set need 30,000."""
+
+STANDARD_INPUT = Path("<stdin>")
+"""The name of standard input in messages."""
 
 NAME_PATTERN = r"[a-z][a-z0-9-]*"
 """The pattern of the name of a project or a program."""
@@ -24,6 +28,19 @@ def read_text(path: Path) -> str:
         raise ConfigurationError(
             [f"{path}: cannot be read: {error.strerror}"], hint="`procman init` writes one."
         ) from None
+    return _decoded(content, path)
+
+
+def read_standard_input(stream: BinaryIO) -> str:
+    """Return the text of a procman.toml that `stream` has; ConfigurationError as for a file."""
+    try:
+        content = stream.read(LARGEST + 1)
+    except OSError as error:
+        raise ConfigurationError([f"{STANDARD_INPUT}: cannot be read: {error.strerror}"]) from None
+    return _decoded(content, STANDARD_INPUT)
+
+
+def _decoded(content: bytes, path: Path) -> str:
     if len(content) > LARGEST:
         raise ConfigurationError([f"{path}: larger than {LARGEST} bytes"], hint="Is this the right file?")
     try:

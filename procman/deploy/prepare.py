@@ -65,7 +65,7 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     """
     if watcher_name(project) in left_out:
         project = replace(project, health=replace(project.health, procman=None))
-    configuration = project.configuration_file.read_bytes()
+    configuration = _content(project)
     rendering = backend_named(project.backend).render(project)
     desired = describe(
         project,
@@ -82,7 +82,16 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
     if left and (problems := reader.unread(project, rendering, left)):
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
     installation = read_installation(tree, project.directories)
+    if project.configuration_text is not None and installation.current:
+        # Another place of the same content is no change.
+        desired = replace(desired, configuration_file=installation.current.manifest.configuration_file)
     return _prepared(tree, installation, project, rendering, desired, configuration, left=left)
+
+
+def _content(project: Project) -> bytes:
+    """Return the content of procman.toml."""
+    text = project.configuration_text
+    return project.configuration_file.read_bytes() if text is None else text.encode()
 
 
 def prepare_generation(tree: Tree, installation: Installation, number: int, desired_states: DesiredStates) -> Prepared:

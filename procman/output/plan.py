@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import TextIO
@@ -19,7 +18,7 @@ from procman.secrets import masked
 SIGNS = {ChangeKind.CREATE: ("+", "green"), ChangeKind.UPDATE: ("~", "yellow"), ChangeKind.REMOVE: ("-", "red")}
 
 
-def as_list(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_list(plan: Plan, stream: TextIO) -> Iterator[str]:
     """Yield a line per path that changes, with its mode and owner, and one per command for the process manager."""
     for directory in plan.directories:
         yield coloured(f"+ {directory.path}/  {_owned(directory)}", "green", stream)
@@ -33,7 +32,7 @@ def as_list(plan: Plan, stream: TextIO = sys.stdout) -> Iterator[str]:
         yield f"  {activation.action.value} {activation.program.name}"
 
 
-def as_difference(plan: Plan, left_out: Collection[Change] = (), stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_difference(plan: Plan, left_out: Collection[Change], stream: TextIO) -> Iterator[str]:
     """Yield the changes as a unified diff, apart from those that are `left_out`."""
     for change in _changing(plan):
         if change in left_out:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -23,7 +22,7 @@ LONGEST_VALUE = 60
 WORDS = {ChangeKind.CREATE: "created", ChangeKind.UPDATE: "updated", ChangeKind.REMOVE: "removed"}
 
 
-def as_summary(preview: Preview, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_summary(preview: Preview, stream: TextIO) -> Iterator[str]:
     """Yield a line per changed key, and the numbers of programs and files; nothing if there is nothing to do."""
     plan = preview.plan
     if plan.nothing_to_do:

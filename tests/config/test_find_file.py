@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.config.find_file import find
+from procman.config.find_file import FROM_STANDARD_INPUT, find
 from procman.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def test_parent_of_a_link_is_resolved_as_the_kernel_does(place: Path, tmp_path: 
         ("directory", "expected a file, found a directory", "Did you mean {directory}/procman.toml?"),
         ("nowhere", "dangling symbolic link", "Fix or remove the link."),
         ("circle", "cannot be read{}: Too many levels of symbolic links", ""),
-        ("fifo", "expected a file, found something else", ""),
+        ("fifo", "expected a file, found something else", FROM_STANDARD_INPUT),
     ],
 )
 @pytest.mark.parametrize("by", ["--config", "PROCMAN_CONFIG"])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -44,6 +46,17 @@ def test_diff_names_programs_keys_and_restarts_and_leaves_out_the_launcher(produ
     product.procman("install")
     nothing = product.procman("diff", "--exit-code")
     assert (nothing.stdout, nothing.stderr) == ("", "nothing to change\n")
+    # Nor does the same text from standard input, which has no place, change anything.
+    given = subprocess.run(
+        [sys.executable, "-m", "procman", "diff", "--exit-code", "--config", "-"],
+        input=product.configuration.read_text(),
+        env=product.environment,
+        cwd=product.directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (given.returncode, given.stdout, given.stderr) == (0, "", "nothing to change\n")
 
     configure(product, '["crop", "tiles"]', 2000, "[worker.tiles]\n")
     changed = product.procman("diff", "--exit-code", check=False)
