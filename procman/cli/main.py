@@ -31,6 +31,7 @@ COMMANDS = {
     "uninstall": "Stop the programs and remove the installed files.",
     "list": "List the installed projects of the host.",
     "status": "Show the state, health, queued messages, memory and restarts of each program.",
+    "queues": "Show what waits in the queues, and who consumes them.",
     "health": "Check that workers consume and beat ticks.",
     "start": "Start programs.",
     "stop": "Stop programs gracefully: running tasks finish first.",

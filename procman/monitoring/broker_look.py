@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from procman.accounts import user_id
 from procman.agent.broker_record import BROKER_FILE
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     # health reads a look only if the watcher has left one.
     from procman.monitoring.checks.broker_look import BrokerLook
     from procman.probes.broker_facts import BrokerFacts
+    from procman.probes.runner import Place
 
 INTERVAL_SECONDS = 55.0
 """The least time between two looks of the watcher; below a minute, so that two checks of 30 s are enough."""
@@ -43,7 +45,7 @@ def read_look(tree: Tree, manifest: Manifest, boot: str | None) -> BrokerLook | 
 
 
 def recent_look(manifest: Manifest, answered: BrokerFacts | None) -> BrokerLook | None:
-    """Return what is known of the brokers now: what one has just `answered`, or else the watcher's last look."""
+    """Return the present knowledge of the brokers: what one has just `answered`, or else the watcher's last look."""
     moment = now()
     with Tree() as tree:
         before = read_look(tree, manifest, moment.boot)
@@ -73,25 +75,44 @@ def look_if_due(installed: Installed) -> None:
 
 def look_at(installed: Installed, before: BrokerLook | None, moment: Moment) -> BrokerLook:
     """Ask the brokers now; a reason why that is impossible is part of the answer."""
-    from procman.monitoring.broker_query import declared_queues, installed_project, place_of
     from procman.monitoring.checks.broker_look import BrokerLook, next_look, with_programs
     from procman.probes.broker import look_at_brokers
 
     manifest = installed.manifest
     look = BrokerLook(moment.boot or "", moment.monotonic, moment.wall)
     try:
-        project = installed_project(installed)
-        declared = declared_queues(project)
+        require_permission(manifest)
+        place, declared = _place_and_queues(installed)
         brokers = look_at_brokers(
-            place_of(project),
+            place,
             manifest.project,
             records(manifest),
             queues=sorted({name for queues in declared.values() for name in queues}),
             management_url=manifest.health.management_url,
         )
     except ProcmanError as error:
-        return replace(look, problem=error.message)
-    return next_look(before, replace(look, brokers=with_programs(brokers, declared)))
+        return look.with_problem(error.message)
+    return next_look(before, look.with_brokers(with_programs(brokers, declared)))
+
+
+def require_permission(manifest: Manifest) -> None:
+    """Raise ProcmanError if the caller may not become the user of the programs, who alone can ask their broker."""
+    user = manifest.user
+    if user is not None and os.geteuid() not in (0, user_id(user)):
+        raise ProcmanError(f"only root and {user} can do that", hint="Run the same command with sudo.")
+
+
+def _place_and_queues(installed: Installed) -> tuple[Place, Mapping[str, Sequence[str]]]:
+    """Return where to ask, and the queues of each worker by procman.toml, whose copy only root can read."""
+    from procman.monitoring.broker_query import declared_queues, installed_project, place_of
+    from procman.probes.runner import Place
+
+    manifest = installed.manifest
+    if os.geteuid() == 0 or manifest.user is None:
+        project = installed_project(installed)
+        return place_of(project), declared_queues(project)
+    python = (manifest.virtualenv or Path("/usr")) / "bin/python"
+    return Place(python, {}, manifest.directory or Path("/"), manifest.user, None), {}
 
 
 def records(manifest: Manifest) -> dict[str, Path]:

@@ -48,6 +48,12 @@ FIGURES = {
 }
 """The `values` of a program's results, and the help text of each."""
 
+OF_QUEUE = {
+    "consumers": "Consumers of the queue on all hosts, as reported by RabbitMQ.",
+    "unacknowledged": "Messages of the queue that consumers hold.",
+}
+"""The other numbers of a queue, and the help text of each."""
+
 OF_PROGRAM: Mapping[str, tuple[str, Callable[[ProgramHealth], float | None]]] = {
     "program_level": (LEVELS, lambda each: each.worst.level),
     "program_running": (
@@ -92,7 +98,14 @@ def _families(health: Health) -> Iterator[tuple[str, str, Iterable[Sample]]]:
     if health.manifest.accept:
         accepted = sum(result.accepted for result in health.everything)
         yield "accepted_warnings", "Warnings that procman.toml accepts; their level is ok.", [Sample(project, accepted)]
-    yield "queue_messages", "Messages waiting in the queue, as reported by its workers.", _queues(health)
+    yield "queue_messages", "Messages waiting in the queue, as reported by its workers or the broker.", _queues(health)
+    for number, explanation in OF_QUEUE.items():
+        found = _of_broker(health, number)
+        yield (
+            f"queue_{number}",
+            explanation,
+            [Sample({**project, "queue": name}, found[name]) for name in sorted(found)],
+        )
     yield from _of_project(health, project)
 
 
@@ -124,8 +137,16 @@ def _queues(health: Health) -> Iterator[Sample]:
         for queue in each.snapshot.says.get("queues", ())
         if queue["messages"] is not None
     }
+    # The queue of a stopped worker has no heartbeat.
+    found = {**_of_broker(health, "messages"), **found}
     for name, messages in sorted(found.items()):
         yield Sample({"project": health.manifest.project, "queue": name}, messages)
+
+
+def _of_broker(health: Health, number: str) -> dict[str, float]:
+    """Return a number of each queue, such as `messages`, as the broker reported it last."""
+    values = {name: value for result in health.results for name, value in result.values.items()}
+    return {name.partition("_")[2]: value for name, value in values.items() if name.startswith(f"{number}_")}
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Connect to a broker with kombu as a worker would, count the messages in queues, and recognise what is wrong.
+"""Connect to a broker with kombu as a worker would, and count the messages in its queues.
 
 procman puts this text before that of broker_script.py, which takes the connection from an app, and before that of
 broker_look_script.py, which takes it from the file that a worker has left. Nothing is declared and nothing is consumed.

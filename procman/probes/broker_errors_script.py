@@ -1,4 +1,4 @@
-"""Recognise what is wrong with a broker by the error of its client library, without quoting a secret.
+"""Recognise the trouble with a broker by the error of its client library, without quoting a secret.
 
 procman puts this text before that of the scripts that query a broker.
 """

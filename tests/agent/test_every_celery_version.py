@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 from procman.agent import task_record
+from procman.agent.broker_record import BROKER_FILE
 from procman.agent.task_record import TaskRecord
+from procman.probes.broker import LOOK_SOURCES
+from procman.probes.runner import read_answer
 from tests.agent.conftest import Start
 from tests.agent.launching import Installation, install_launcher, run, wait_until
 from tests.celery_environments import CeleryEnvironment
@@ -228,3 +231,33 @@ def test_gevent_patches_before_the_app_is_imported(installation: Installation, e
     (package / "monkey.py").write_text("def patch_all():\n    print('patched', flush=True)\n    raise SystemExit(7)\n")
     done = installation.run("worker", *WORKER, "-P", "gevent", **environment)
     assert (done.returncode, done.stdout) == (7, "patched\n")
+
+
+def test_stopped_worker_leaves_a_record_by_which_its_queues_are_counted(
+    installation: Installation, environment: dict[str, str], may_end: Path, start: Start
+) -> None:
+    may_end.touch()
+    worker = start(installation, "worker", *WORKER, "-Q", "big,celery", **environment)
+    worker.wait_for("task done")
+    worker.end(signal.SIGTERM)
+    path = installation.run_directory / BROKER_FILE
+    assert path.stat().st_mode & 0o777 == 0o600
+    sending = "from mysite import app; app.send_task('mysite.wait_for', ['/'], queue='big')"
+    done = run([str(installation.python), "-c", sending], installation.project, dict(environment))
+    assert done.returncode == 0, done.stderr
+
+    asked = {"files": {"catmaid-big": str(path)}, "queues": [], "seconds": 30, "management": None}
+    words = [str(installation.python), "-", "catmaid", json.dumps(asked)]
+    text = "\n".join(source.read_text() for source in LOOK_SOURCES)
+    # The app would fail here, because its variables are not set.
+    looked = subprocess.run(
+        words, input=text, env={}, cwd=installation.project, capture_output=True, text=True, check=True
+    )
+    answer = read_answer(looked.stdout)
+    assert answer, looked.stderr
+    [broker] = answer["brokers"]
+    assert [(queue["name"], queue["programs"]) for queue in broker["queues"]] == [
+        ("big", ["catmaid-big"]),
+        ("celery", ["catmaid-big"]),
+    ]
+    assert broker["queues"][0]["messages"] == 1

@@ -39,6 +39,14 @@ class BrokerLook:
     problem: str = ""
     """Why the brokers could not be asked."""
 
+    def with_brokers(self, brokers: Sequence[BrokerFacts]) -> BrokerLook:
+        """Return this look with the answers of `brokers`."""
+        return replace(self, brokers=tuple(brokers))
+
+    def with_problem(self, problem: str) -> BrokerLook:
+        """Return this look, which failed because of `problem`."""
+        return replace(self, problem=problem)
+
     def queues(self) -> Iterator[tuple[BrokerFacts, QueueFacts, Waiting | None]]:
         """Yield each queue with its broker, and since when its messages wait; None if it has none."""
         waiting = {(each.broker, each.queue): each for each in self.waiting}
