@@ -1,10 +1,14 @@
-"""Compare tasks per second with the launcher's hooks and without: python -m benchmarks.throughput.
+"""Compare tasks per second with the launcher and without, or with the record of running tasks and without.
+
+python -m benchmarks.throughput
+python -m benchmarks.throughput --record
 
 As root, in a booted Debian of its own with RabbitMQ (tests/host). Two workers with one pool process each keep running,
-each with a queue of its own: one started by the launcher, with the default intervals, one as plain `celery`. In turn,
-each gets many tasks that do nothing, behind a task that waits until all are queued. The benchmark measures the time
-from the end of that task to the last one, and the CPU time of all threads of the worker and its pool process, which
-is more reliable on a busy machine. Both are measured inside the worker.
+each with a queue of its own: one started by the launcher, with the default intervals, one as plain `celery`; or, with
+`--record`, both by the launcher, and one of them stops recording its tasks when it is ready. In turn, each gets many
+tasks that do nothing, behind a task that waits until all are queued. The benchmark measures the time from the end of
+that task to the last one, and the CPU time of all threads of the worker and its pool process, which is more reliable on
+a busy machine. Both are measured inside the worker.
 """
 
 from __future__ import annotations
@@ -29,9 +33,18 @@ ROUNDS = 10_000
 APP = """
 import os, time
 from celery import Celery
+from celery.signals import worker_ready
+from celery.worker import state
 
 app = Celery("tiny", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.task_ignore_result = True
+
+
+@worker_ready.connect
+def stop_recording(**_):
+    if os.environ.get("RECORD") == "off":
+        assert type(state.active_requests.data).__name__ == "RunningReferences"
+        state.active_requests.data = set(state.active_requests.data)
 
 
 def cpu_seconds(pid):
@@ -96,11 +109,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--tasks", type=int, default=3000)
+    parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     with Host() as host:
         install_procman(host)
         install_project(host)
-        _start_workers(host)
+        _start_workers(host, record=given.record)
         words = [f"{VIRTUALENV}/bin/python", "-c", MEASURE, str(given.pairs), str(given.tasks)]
         done = host.run(words, "www-data", environment=ENVIRONMENT, timeout=3600)
     pairs = [json.loads(line) for line in done.stdout.splitlines()]
@@ -118,8 +132,9 @@ def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     return statistics.median(ratios), medians[ROUNDS * 25 // 1000], medians[ROUNDS * 975 // 1000]
 
 
-def _start_workers(host: Host) -> None:
-    host.run(f"install -d -o www-data {PLACE} {PLACE}/gates {PLACE}/run {PLACE}/launcher")
+def _start_workers(host: Host, *, record: bool) -> None:
+    directories = "gates run run-without launcher"
+    host.run(f"install -d -o www-data {PLACE} {' '.join(f'{PLACE}/{name}' for name in directories.split())}")
     host.write(f"{PLACE}/tiny.py", APP)
     for name in (*BESIDE_LAUNCHER, LAUNCHER):
         shutil.copy(Path(launcher.__file__).with_name(name), host.path(f"{PLACE}/launcher"))
@@ -132,7 +147,12 @@ def _start_workers(host: Host) -> None:
     }
     python = f"{VIRTUALENV}/bin/python"
     _start(host, "with", launched, [python, f"{PLACE}/launcher/{LAUNCHER}", *arguments, "-Q", "with", "-n", "with@%%h"])
-    _start(host, "without", {}, [f"{VIRTUALENV}/bin/celery", *arguments, "-Q", "without", "-n", "without@%%h"])
+    other = ["-Q", "without", "-n", "without@%%h"]
+    if record:
+        without = {**launched, "PROCMAN_RUN_DIRECTORY": f"{PLACE}/run-without", "RECORD": "off"}
+        _start(host, "without", without, [python, f"{PLACE}/launcher/{LAUNCHER}", *arguments, *other])
+    else:
+        _start(host, "without", {}, [f"{VIRTUALENV}/bin/celery", *arguments, *other])
 
 
 def _start(host: Host, unit: str, more: dict[str, str], words: list[str]) -> None:

@@ -74,6 +74,35 @@ def test_a_task_is_in_the_record_until_it_ends(tmp_path: Path) -> None:
     assert ids(tmp_path) == []
 
 
+class Steps:
+    """A file that remembers what it was after each write, and during each of several bytes."""
+
+    def __init__(self, content: bytes) -> None:
+        self.steps = [content]
+
+    def __setitem__(self, place: slice, written: bytes) -> None:
+        # The memory of four aligned bytes is written in one step.
+        parts = [len(written)] if len(written) == 4 else range(1, len(written) + 1)
+        for length in parts:
+            content = bytearray(self.steps[-1])
+            content[place.start : place.start + length] = written[:length]
+            self.steps.append(bytes(content))
+
+
+def test_process_killed_at_any_step_leaves_a_whole_record(tmp_path: Path) -> None:
+    recorder, active = opened(tmp_path)
+    first, second = Request("a"), Request("b")
+    active.add(first)
+    recorder._file = steps = Steps((tmp_path / task_record.FILE).read_bytes())
+    active.add(second)
+    active.discard(first)
+    active.discard(second)
+    found = [task_record.read(content) for content in steps.steps]
+    assert {each.damaged for each in found} == {0}
+    states = [[task.id for task in each.tasks] for each in found]
+    assert [each for each, _ in itertools.groupby(states)] == [["a"], ["a", "b"], ["b"], []]
+
+
 def test_a_request_that_disappears_leaves_the_record(tmp_path: Path) -> None:
     _, active = opened(tmp_path)
     request = Request("a")
@@ -120,7 +149,12 @@ def test_threads_can_start_and_end_tasks_at_once(tmp_path: Path) -> None:
     assert (record(tmp_path).total, recorder.problem) == (0, "")
 
 
-def test_a_killed_process_leaves_its_tasks_and_its_child_cannot_change_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("python", ["3.6", "3.7"])
+def test_a_killed_process_leaves_its_tasks_and_its_child_cannot_change_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: str
+) -> None:
+    if python == "3.6":
+        monkeypatch.delattr(os, "register_at_fork")
     told, tells = os.pipe()
     main = os.fork()
     if not main:
