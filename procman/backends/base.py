@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from procman.model import Activation, InstalledProgram, ProgramState, RunHistory, Scope, SupervisorSettings
 
 if TYPE_CHECKING:
+    from procman.backends.logs import LogLine, LogRequest
     from procman.backends.record import Rule
     from procman.backends.reporter import Reporter
     from procman.install.plan.plan import Plan
@@ -197,8 +198,11 @@ class Controller(Protocol):
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         """Stop `program` gracefully and start it again from the current files."""
 
-    def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
-        """Yield the last `lines` lines of the log of `program`; with `follow`, then yield new output without end."""
+    def logs(self, program: InstalledProgram, lines: int) -> Iterator[str]:
+        """Yield the last `lines` lines of the log of `program`, in pieces that may end in the middle of a line."""
+
+    def log_lines(self, programs: Sequence[InstalledProgram], request: LogRequest) -> Iterator[LogLine]:
+        """Yield the lines of the logs of `programs` in one stream, ordered by their times."""
 
     def log_end(self, program: InstalledProgram) -> str:
         """Return the last lines of the log of `program`, in a bounded time and size; empty if it cannot be read."""

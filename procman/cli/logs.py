@@ -6,30 +6,54 @@ import sys
 
 import click
 
+from procman.backends.logs import LogRequest
 from procman.cli import complete
-from procman.cli.options import Count
+from procman.cli.options import Count, since
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
+from procman.output.logs import as_lines
+from procman.output.terminal import printable
+
+DEFAULT_LINES = 50
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as in a shell."""
 
 
 @click.command()
-@click.argument("name", shell_complete=complete.program_names)
+@complete.names
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines until Ctrl-C.")
 @click.option(
-    "-n", "--lines", metavar="N", type=Count(0), default=50, show_default=True, help="Start with the last N lines."
+    "-n", "--lines", metavar="N", type=Count(0), help="Start with the last N lines.  [default: 50; with --since: all]"
 )
+@since("Show the lines since TIME, such as 2h, 01:30, yesterday or 2026-11-29; local time unless it names a zone.")
 @click.pass_obj
-def logs(selection: Selection, name: str, follow: bool, lines: int) -> None:
-    """Show the log of a program.
+def logs(
+    selection: Selection, names: tuple[str, ...], follow: bool, lines: int | None, since: float | None
+) -> int | None:
+    """Show the logs of programs in one stream.
 
-    Prints the end of the log file under supervisord, or of the journal under systemd. NAME must mean a single program.
+    Prints the end of the log files under supervisord, or of the journal under systemd, in the order of the times in the
+    lines. With several programs, each line begins with the name of its program. Without NAME, shows the logs of all
+    programs. `procman explain logs` describes how times are read.
 
     \b
     Examples:
       # Follow the log of the worker
       procman logs -f celery
+      # What all programs logged in the last ten minutes
+      procman logs --since 10m
     """
-    for piece in start_stop.logs(selection.installed(), name, lines, follow=follow):
-        click.echo(piece, nl=False)
+    most = DEFAULT_LINES if lines is None and since is None else lines
+    request = LogRequest(most, since, follow, lambda text: click.echo(f"procman: {printable(text)}", err=True))
+    try:
+        meant, found = start_stop.logs(selection.installed(), names, request)
+        for line in as_lines(found, meant):
+            click.echo(line)
+            if follow:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
         if follow:
-            sys.stdout.flush()
+            return INTERRUPTED
+        raise
+    return None

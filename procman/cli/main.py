@@ -36,7 +36,7 @@ COMMANDS = {
     "start": "Start programs.",
     "stop": "Stop programs gracefully: running tasks finish first.",
     "restart": "Restart programs gracefully, one at a time.",
-    "logs": "Show the log of a program.",
+    "logs": "Show the logs of programs in one stream.",
     "events": "List what happened to the programs, oldest first.",
     "hold": "Hold programs: do not heal them until they are released.",
     "release": "Release held programs, so that they are healed again.",

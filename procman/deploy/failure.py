@@ -65,7 +65,7 @@ def last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, 
     """Return the end of the program's log, or why it cannot be read."""
     log, is_cut = "", False
     try:
-        for piece in controller.logs(program, LAST_LINES, follow=False):
+        for piece in controller.logs(program, LAST_LINES):
             is_cut = is_cut or len(log) + len(piece) > LONGEST_LOG
             log = (log + piece)[-LONGEST_LOG:]
     except ProcmanError as error:

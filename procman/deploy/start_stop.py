@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from procman.backends import controller_of
 from procman.backends.base import Progress
+from procman.backends.logs import LogLine, LogRequest
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.orders import note_order
-from procman.lookup import Installed, resolve, resolve_one
+from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram, State
 
 ALREADY = {State.RUNNING: "already running", State.STARTING: "already starting"}
@@ -40,13 +41,10 @@ def stop(installed: Installed, names: Sequence[str], progress: Progress) -> list
     return programs
 
 
-def logs(installed: Installed, name: str, lines: int, *, follow: bool) -> Iterator[str]:
-    """Yield the last lines of the program that `name` selects, and with `follow` the lines it writes from then on.
-
-    They come in pieces, which may end in the middle of a line.
-    """
-    program = resolve_one(installed.manifest.project, installed.manifest.programs, name)
-    return controller_of(installed.manifest).logs(program, lines, follow=follow)
+def logs(installed: Installed, names: Sequence[str], request: LogRequest) -> tuple[list[str], Iterator[LogLine]]:
+    """Return the names of the programs that `names` select, and the lines of their logs in one stream."""
+    programs = _meant(installed, names)
+    return [program.name for program in programs], controller_of(installed.manifest).log_lines(programs, request)
 
 
 def _meant(installed: Installed, names: Sequence[str]) -> list[InstalledProgram]:

@@ -1,11 +1,10 @@
-"""Read the log file of a program, follow it across rotations, and escape control characters."""
+"""Read the end of the log file of a program, and escape control characters."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -14,36 +13,25 @@ from procman.errors import ProcmanError
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 
 BLOCK = 64 * 1024
-"""The number of bytes read at once, and the most that is held in memory, however long the log and its lines are."""
+"""The number of bytes read at once."""
 
 POLL_SECONDS = 0.25
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def read_log(path: Path, lines: int, *, follow: bool) -> Iterator[str]:
-    """Yield the last `lines` lines of `path` in pieces that are safe to print; with `follow`, then yield new lines.
-
-    Following does not end by itself, and continues in the new file if the log is rotated, removed or truncated.
-    """
-    file = _open(path, wait=follow)
+def read_log(path: Path, lines: int) -> Iterator[str]:
+    """Yield the last `lines` lines of `path` in pieces that are safe to print, and may end in the middle of a line."""
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-    file.seek(_start_of(file, lines))
     try:
-        while True:
-            yield from _rest(file, decoder)
-            if not follow:
-                return
-            successor = _successor(file, path)
-            if successor is None:
-                time.sleep(POLL_SECONDS)
-            else:
-                # The lines written between the last read and the rotation.
-                yield from _rest(file, decoder)
-                file.close()
-                file = successor
-    finally:
-        file.close()
+        file = open_log(path)
+    except FileNotFoundError:
+        hint = "The program has never been started: see `procman status`."
+        raise ProcmanError(f"{path}: the log does not exist yet", hint=hint) from None
+    with file:
+        file.seek(start_of(file, lines))
+        while block := file.read(BLOCK):
+            yield shown(decoder.decode(block))
 
 
 def log_end(path: Path) -> str:
@@ -56,34 +44,24 @@ def log_end(path: Path) -> str:
     return content[begin:].decode("utf-8", "backslashreplace")
 
 
-def _rest(file: BinaryIO, decoder: codecs.IncrementalDecoder) -> Iterator[str]:
-    while block := file.read(BLOCK):
-        yield shown(decoder.decode(block))
-
-
 def shown(text: str) -> str:
     """Return `text` with control characters escaped, except line ends and tabs, so that it cannot drive a terminal."""
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
-def _open(path: Path, *, wait: bool) -> BinaryIO:
-    while True:
-        try:
-            return path.open("rb")
-        except FileNotFoundError:
-            if not wait:
-                raise ProcmanError(
-                    f"{path}: the log does not exist yet",
-                    hint="The program has never been started: see `procman status`.",
-                ) from None
-            time.sleep(POLL_SECONDS)
-        except OSError as error:
-            raise ProcmanError(
-                f"{path}: cannot be read: {error.strerror}", hint="Run the same command with sudo."
-            ) from None
+def open_log(path: Path) -> BinaryIO:
+    """Open the log at `path`. Raises FileNotFoundError, and ProcmanError for any other reason."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ProcmanError(
+            f"{path}: cannot be read: {error.strerror}", hint="Run the same command with sudo."
+        ) from None
 
 
-def _start_of(file: BinaryIO, lines: int) -> int:
+def start_of(file: BinaryIO, lines: int) -> int:
     """Return the position at which the last `lines` lines of `file` begin."""
     position = file.seek(0, 2)
     # The line end at the end of the file does not begin another line.
@@ -108,7 +86,7 @@ def _start_of(file: BinaryIO, lines: int) -> int:
     return position
 
 
-def _successor(file: BinaryIO, path: Path) -> BinaryIO | None:
+def successor(file: BinaryIO, path: Path) -> BinaryIO | None:
     """Return the file that has replaced `file`, even if it is the same one truncated; None if nothing changed."""
     try:
         there, here = path.stat(), os.fstat(file.fileno())

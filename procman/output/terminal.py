@@ -17,7 +17,16 @@ _WORD = re.compile(r"(?:`[^`]*`|[^ `]|`)+")
 PROGRESS_SECONDS = 30.0
 """How often a long wait prints a line if it is not watched on a terminal: CI ends a job that prints nothing."""
 
-COLOURS = {"green": "32", "yellow": "33", "red": "31", "cyan": "36", "faint": "2", "bold": "1"}
+COLOURS = {
+    "red": "31",
+    "green": "32",
+    "yellow": "33",
+    "blue": "34",
+    "magenta": "35",
+    "cyan": "36",
+    "faint": "2",
+    "bold": "1",
+}
 
 
 def printable(text: str) -> str:
@@ -80,7 +89,7 @@ def _fitted(
     last = columns[-1][0]
     by_name = {column[0]: column for column in columns}
     shortest = {
-        name: min(_longest(by_name[name]), least if name == last else _distinct(by_name[name], least))
+        name: min(_longest(by_name[name]), least if name == last else distinct_width(by_name[name], least))
         for name, least in cut.items()
     }
     for name in (None, *drop):
@@ -105,8 +114,8 @@ def _longest(column: Sequence[str]) -> int:
     return max(map(len, column))
 
 
-def _distinct(column: Sequence[str], least: int) -> int:
-    """Return the width, at least `least`, at which no two different cells are shortened to the same text."""
+def distinct_width(column: Sequence[str], least: int) -> int:
+    """Return the width, at least `least`, at which no two different texts in `column` are shortened to the same."""
     longest, different = _longest(column), len(set(column))
     widths = range(least, longest)
     return next((each for each in widths if len({shortened(cell, each) for cell in column}) == different), longest)

@@ -40,6 +40,7 @@ from procman.model import (
 
 if TYPE_CHECKING:
     from procman.backends.base import Progress
+    from procman.backends.logs import LogLine, LogRequest
     from procman.backends.reporter import Reporter
     from procman.backends.supervisor.systemd_unit import Service
 
@@ -200,12 +201,17 @@ class SupervisorController:
             words = [str(beside)] if beside.exists() else [sys.executable, "-m", "supervisor.supervisorctl"]
         return shlex.join([*words, "-c", str(self.configuration)])
 
-    def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
+    def logs(self, program: InstalledProgram, lines: int) -> Iterator[str]:
         if program.log_file is None:
             raise ProcmanError(f"{program.name} has no log file")
         from procman.host.log_file import read_log
 
-        return read_log(Path(program.log_file), lines, follow=follow)
+        return read_log(Path(program.log_file), lines)
+
+    def log_lines(self, programs: Sequence[InstalledProgram], request: LogRequest) -> Iterator[LogLine]:
+        from procman.host.log_lines import read_logs
+
+        return read_logs({each.name: Path(each.log_file) for each in programs if each.log_file}, request)
 
     def log_end(self, program: InstalledProgram) -> str:
         from procman.host.log_file import log_end

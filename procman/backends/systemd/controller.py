@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from procman.backends.base import Progress
 from procman.backends.graceful_stop import stop_and_start
@@ -23,7 +24,6 @@ from procman.backends.systemd.states import (
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.host import systemd_host
-from procman.host.journal import journal_end, read_journal
 from procman.host.ordered import with_orders
 from procman.host.systemctl import NoSuchUnit, Systemctl, Unit
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_at, unit_name, unit_of, units_of
@@ -38,6 +38,9 @@ from procman.model import (
     State,
     SupervisorSettings,
 )
+
+if TYPE_CHECKING:
+    from procman.backends.logs import LogLine, LogRequest
 
 HISTORY_SECONDS = 2 * 3600.0
 """How far back the journal is read: twice as long as ends are reported."""
@@ -142,15 +145,30 @@ class SystemdController:
         if any(path.name == self._target and path.exists() for path in sections):
             self._enable()
 
-    def logs(self, program: InstalledProgram, lines: int, *, follow: bool) -> Iterator[str]:
-        if program.log_file is None:
-            return read_journal(unit_name(program.name), self._scope, lines, follow=follow)
+    def logs(self, program: InstalledProgram, lines: int) -> Iterator[str]:
+        from procman.host.journal import read_journal
         from procman.host.log_file import read_log
 
-        return read_log(Path(program.log_file), lines, follow=follow)
+        if program.log_file is None:
+            return read_journal(unit_name(program.name), self._scope, lines)
+        return read_log(Path(program.log_file), lines)
+
+    def log_lines(self, programs: Sequence[InstalledProgram], request: LogRequest) -> Iterator[LogLine]:
+        from procman.host.journal import read_journals
+        from procman.host.log_lines import read_logs
+
+        files = {each.name: Path(each.log_file) for each in programs if each.log_file}
+        units = {unit_name(each.name): each.name for each in programs if not each.log_file}
+        if not files:
+            return read_journals(units, self._scope, request)
+        if units:
+            request.notice(f"{', '.join(units.values())}: logs to the journal: procman logs {' '.join(units.values())}")
+        return read_logs(files, request)
 
     def log_end(self, program: InstalledProgram) -> str:
         if program.log_file is None:
+            from procman.host.journal import journal_end
+
             return journal_end(unit_name(program.name), self._scope)
         from procman.host.log_file import log_end
 
