@@ -63,11 +63,17 @@ def _about(connection: Any) -> Dict[str, Any]:
     password = connection.password or defaults.get("password")
     return {
         "transport": str(transport.driver_type),
-        "url": str(connection.as_uri()),
+        "url": _url(connection, password),
         "host": str(connection.hostname or defaults.get("hostname") or ""),
         "user": None if user is None else str(user),
         "default_credentials": user == password == "guest",
     }
+
+
+def _url(connection: Any, password: Any) -> str:
+    url = str(connection.as_uri())
+    # kombu's Redis transport masks a password even in a URL that has none.
+    return url if password else url.replace(":**@", "@", 1).replace("://@", "://", 1)
 
 
 def _queue(connection: Any, established: Any, name: str) -> Dict[str, Any]:

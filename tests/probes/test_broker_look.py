@@ -106,6 +106,12 @@ def test_broker_that_refuses_is_an_answer_without_its_password(celery: CeleryEnv
     assert facts.url == "redis://:***@127.0.0.1:1/0"
 
 
+def test_no_password_is_shown_in_a_url_without_one(celery: CeleryEnvironment, tmp_path: Path) -> None:
+    urls = {"big": "redis://127.0.0.1:1/0", "small": "redis://shop@127.0.0.1:1/0"}
+    files = {name: record(celery, tmp_path / f"{name}.json", url, name) for name, url in urls.items()}
+    assert sorted(facts.url for facts in look(celery, **files)) == sorted(urls.values())
+
+
 def test_workers_with_different_brokers_are_answered_apart(
     celery: CeleryEnvironment, redis: Redis, tmp_path: Path
 ) -> None:
