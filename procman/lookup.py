@@ -125,8 +125,17 @@ def installed(chosen: Chosen, *, formerly: bool = False, acts: bool = False) -> 
         return _despite(error, located, chosen, acts=acts)
     found = _read(directories_for(name, scope, chosen.environment), formerly=formerly)
     if found is None:
-        raise ProcmanError(f"{name} is not installed ({path})", hint="procman install")
+        raise ProcmanError(f"{name} is not installed ({path})", hint=_remedy(path, chosen.environment))
     return found._replace(file_problem=_problem_in(path, found.manifest, chosen.environment))
+
+
+def _remedy(path: Path, environment: Mapping[str, str]) -> str:
+    """Return how to use a project that is not installed; another one may have been installed from its file."""
+    others = [
+        each.manifest.project for each in _every_installed(environment) if each.manifest.configuration_file == path
+    ]
+    renamed = [f"{other} was installed from this file: procman --project {other}" for other in others]
+    return "\n".join(["procman install", *renamed])
 
 
 def _despite(error: ConfigurationError, located: Located, chosen: Chosen, *, acts: bool) -> Installed:

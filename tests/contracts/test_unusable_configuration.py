@@ -53,6 +53,13 @@ def test_installed_generation_is_shown_and_commanded_whatever_the_file_is(instal
     assert installed.procman("status", directory="/etc/catmaid").returncode == 0
 
 
+def test_project_that_was_renamed_in_the_file_is_still_found_by_its_name(installed: AttackedHost) -> None:
+    installed.root(f"sed -i 's/catmaid\"/orchard\"/' {CONFIGURATION}")
+    refused = installed.procman("status", check=False)
+    assert refused.returncode == 1
+    assert "catmaid was installed from this file: procman --project catmaid\n" in refused.stderr
+
+
 def test_file_of_another_user_chooses_no_project(installed: AttackedHost) -> None:
     """S3: it could name any project, and root would stop its programs."""
     installed.root("mkdir /srv/lure && chown stranger /srv/lure")

@@ -17,6 +17,7 @@ from procman.backends.supervisor.configuration.main_file import (
     DEFAULT_FILES,
     MainFile,
     NoConfiguration,
+    NotReadable,
     embedded_main_file,
     read_main_file,
 )
@@ -117,9 +118,8 @@ class SupervisorController:
             infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self.timeout)
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
-            only = error.user if isinstance(error, AnswersOnly) else ""
             return [
-                ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason, answers_only=only)
+                ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason, answers_only=_only(error))
                 for each in programs
             ]
         histories = self._histories(programs, infos, deadline - time.monotonic())
@@ -273,6 +273,13 @@ class SupervisorController:
             return "To start it, run `procman start`."
         service = SERVICES.get(self.configuration)
         return f"systemctl start {service}" if service else f"supervisord -c {self.configuration}"
+
+
+def _only(error: ProcmanError) -> str:
+    """Return who alone may ask supervisord, if `error` is that the caller may not; otherwise empty."""
+    if isinstance(error, AnswersOnly):
+        return error.user
+    return "root" if isinstance(error, NotReadable) else ""
 
 
 def _end_of(log: str) -> str:

@@ -32,6 +32,10 @@ class NoConfiguration(ProcmanError):
     """supervisord's configuration file does not exist."""
 
 
+class NotReadable(ProcmanError):
+    """The user may not read supervisord's configuration file, which is root's."""
+
+
 @dataclass(frozen=True)
 class MainFile:
     """The part of supervisord's configuration file that a client needs."""
@@ -60,9 +64,8 @@ def read_main_file(path: Path) -> MainFile:
             hint="Install supervisor, or set `configuration` under [supervisor] in procman.toml to the right file.",
         ) from None
     except OSError as error:
-        raise ProcmanError(
-            f"{path}: cannot be read: {error.strerror}", hint="Run the same command with sudo."
-        ) from None
+        kind = NotReadable if isinstance(error, PermissionError) else ProcmanError
+        raise kind(f"{path}: cannot be read: {error.strerror}", hint="Run the same command with sudo.") from None
     return parse_main_file(path, text)
 
 
