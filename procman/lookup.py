@@ -159,7 +159,7 @@ def _problem_in(path: Path, manifest: Manifest, environment: Mapping[str, str]) 
     try:
         if path == manifest.configuration_file and is_as_installed(manifest, path.read_bytes()):
             return ""
-        # Imported only for a changed file: `status` should not wait for the import of the loader.
+        # Imported only for a changed file: `status` should not wait for it.
         from procman.config.load import load
 
         load(path, environment)
@@ -289,9 +289,7 @@ def _names_of(project: str, program: InstalledProgram | Program) -> tuple[str, .
 
 
 def _is_named(name: str, names: Collection[str]) -> bool:
-    if name in names:
-        return True
-    return is_pattern(name) and any(fnmatchcase(each, name) for each in names)
+    return name in names or (is_pattern(name) and any(fnmatchcase(each, name) for each in names))
 
 
 def is_pattern(name: str) -> bool:

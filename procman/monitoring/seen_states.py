@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from procman.accounts import user_id
 from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
 from procman.agent.verdict import IMPORTING, STARTING, STOPPING
 from procman.host.file_locks import Holders, holder_of, lock_holders
@@ -41,13 +42,18 @@ def _as_seen(manifest: Manifest, program: InstalledProgram, state: ProgramState,
     heartbeat = _heartbeat(manifest, program) if _has_heartbeat(program) else {}
     for pid in _candidates(manifest, program, heartbeat, holders):
         since = started(pid)
-        if since is not None and user_of(pid) in owners(program.user):
+        if since is not None and user_of(pid) == _user(manifest, program):
             phase = str(heartbeat["phase"]) if heartbeat and heartbeat["pid"] == pid else None
             seen = _state(program, time.time() - since, phase)
             return state._replace(desired=True, state=seen, pid=pid, since=since, detail="")
     if _has_heartbeat(program) and not program.autostart and _run_directory_is_visible(manifest, program):
         return state._replace(desired=False, state=State.STOPPED, detail="")
     return state._replace(detail=UNSEEN)
+
+
+def _user(manifest: Manifest, program: InstalledProgram) -> int | None:
+    """Return the user that `program` runs as: the one who installed it, unless another is named."""
+    return user_id(program.user) if program.user else manifest.directories.state.stat().st_uid
 
 
 def _state(program: InstalledProgram, age: float, phase: str | None) -> State:
