@@ -367,6 +367,10 @@ class ProgramState(NamedTuple):
     """When it was last started, in seconds since the epoch, even if it has ended since; None: not, or unknown."""
     answers_only: str = ""
     """The only user whom the process manager answers, if that is not the caller; otherwise empty."""
+    manager_problem: str = ""
+    """That its process manager is not running, so the program is not either; empty if it is running."""
+    manager_remedy: str = ""
+    """How to start the process manager."""
 
 
 class Result(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from procman.model import Activation, InstalledProgram, ProgramState, RunHistory, Scope, SupervisorSettings
 
@@ -50,6 +50,15 @@ class ManagerReport:
     """The address at which supervisord listens on TCP without a password, or empty."""
     adoption: str = ""
     """How to adopt a program that runs under it without procman, or empty."""
+
+
+class BroughtUp(NamedTuple):
+    """What came up together with a process manager that was not running."""
+
+    started: tuple[str, ...]
+    """Programs of all projects that share it."""
+    held: tuple[str, ...]
+    """Programs that it would have started, but that had been stopped on purpose."""
 
 
 class ExportTarget(Protocol):
@@ -172,6 +181,14 @@ class Controller(Protocol):
 
         If no process manager is running, autostart decides. Raises ProcmanError if one is running and does not answer,
         because a guess could start a program that was stopped on purpose (R11).
+        """
+
+    def bring_up(self, wanted: Collection[str] = (), held: Collection[str] = ()) -> BroughtUp | None:
+        """Start the process manager if it is not running; return what came up with it, None if it was running.
+
+        Programs that were stopped on purpose, and those in `held`, are not started (R11), except those in `wanted`.
+        Raises ProcmanError, with the
+        command that starts it, if it is not procman's own.
         """
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:

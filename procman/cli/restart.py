@@ -62,10 +62,10 @@ def restart(
             return 0
     failures = 0
     with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
-        for program, failure in command.restart(installed, names, rollout):
+        for program, done, failure in command.restart(installed, names, rollout):
             if failure:
                 rollout.reporter.report_failure(failure)
                 failures += 1
             else:
-                rollout.reporter.report(program, "restarted")
+                rollout.reporter.report(program, done)
     return int(failures > 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import click
@@ -52,12 +52,18 @@ def _reporter(progress: Progress) -> Reporter:
         # A graceful stop may take an hour; a reader of a pipe needs the results of the other programs before that.
         sys.stdout.flush()
 
-    def announce(text: str) -> None:
-        progress.clear()
-        click.echo(printable(text), err=True)
-
     def report_failure(failure: Failure) -> None:
         progress.clear()
         echo_lines(failure_lines(failure), err=True)
 
-    return Reporter(progress, report, announce, report_failure)
+    return Reporter(progress, report, announcer(progress), report_failure)
+
+
+def announcer(progress: Progress) -> Callable[[str], None]:
+    """Return the function that prints a message to stderr, in place of the line of `progress`."""
+
+    def announce(text: str) -> None:
+        progress.clear()
+        click.echo(printable(text), err=True)
+
+    return announce

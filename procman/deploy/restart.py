@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from procman.backends import controller_of
 from procman.background import batches, side_by_side
+from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, unhealthy
-from procman.deploy.order_records import log_events, ordered, restart_recorded
+from procman.deploy.order_records import forget, log_events, ordered, restart_recorded
 from procman.deploy.rollout import RolloutOptions
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
@@ -16,28 +18,44 @@ from procman.lookup import Installed, resolve
 from procman.model import InstalledProgram
 
 
+class Restarted(NamedTuple):
+    """A program that was restarted."""
+
+    program: InstalledProgram
+    done: str
+    failure: Failure | None
+    """Why it did not become healthy."""
+
+
 def restart(
-    installed: Installed, names: Sequence[str], options: RolloutOptions
-) -> Iterator[tuple[InstalledProgram, Failure | None]]:
+    installed: Installed,
+    names: Sequence[str],
+    options: RolloutOptions,
+    before: Callable[[Sequence[InstalledProgram]], None] | None = None,
+) -> Iterator[Restarted]:
     """Restart the programs that `names` select, `options.at_once` at a time, the next only when those are healthy.
 
-    Workers come before beat. Without names, programs that were stopped on purpose are left alone (R11). Yields each
-    program with None, or with why it did not become healthy within `options.wait_seconds` of its start; after such a
-    failure no further program is restarted. An interruption raises KeyboardInterrupt with a hint for the user.
+    Workers come before beat. Without names, programs that were stopped on purpose are left alone (R11). `before` is
+    called with the programs, and raises ProcmanError to prevent the restart. Yields each program, with why it did not
+    become healthy within `options.wait_seconds` of its start; after such a failure no further program is restarted. An
+    interruption raises KeyboardInterrupt with a hint for the user.
     """
     manifest = installed.manifest
     with hold_lock(manifest.directories.shared_state, options.lock_seconds, options.reporter.progress):
         programs = _desired(manifest, names, options)
+        if before:
+            before(programs)
+        fresh = _brought_up(manifest, programs, options)
         for batch in batches(programs, options.at_once, lambda program: program.kind):
+            calls = [partial(_restart, manifest, each, options, is_new=each.name in fresh) for each in batch]
             try:
-                done = list(side_by_side([partial(_restart, manifest, program, options) for program in batch]))
+                done = list(side_by_side(calls))
             except KeyboardInterrupt:
-                log_events(
-                    manifest, [ordered(each.name, "stopped", reason="its restart was interrupted") for each in batch]
-                )
+                reason = "its restart was interrupted"
+                log_events(manifest, [ordered(each.name, "stopped", reason=reason) for each in batch])
                 raise KeyboardInterrupt(_may_stay_stopped(batch)) from None
             yield from done
-            if any(failure for _, failure in done):
+            if any(each.failure for each in done):
                 return
 
 
@@ -52,16 +70,25 @@ def _desired(manifest: Manifest, names: Sequence[str], options: RolloutOptions) 
     return [program for program, state in zip(programs, states, strict=True) if state.desired]
 
 
-def _restart(
-    manifest: Manifest, program: InstalledProgram, options: RolloutOptions
-) -> tuple[InstalledProgram, Failure | None]:
+def _brought_up(manifest: Manifest, programs: Sequence[InstalledProgram], options: RolloutOptions) -> Collection[str]:
+    """Start the process manager if it is not running; return the programs that came up with it."""
+    controller, names = controller_of(manifest), {program.name for program in programs}
+    brought = bring_up(controller, options.reporter.announce, wanted=names)
+    return brought.started if brought else ()
+
+
+def _restart(manifest: Manifest, program: InstalledProgram, options: RolloutOptions, *, is_new: bool) -> Restarted:
     # A controller waits for one answer at a time, so each thread needs its own.
     controller = controller_of(manifest)
-    with restart_recorded(manifest, controller, program):
-        controller.restart(program, options.reporter.progress)
+    if is_new:
+        forget(manifest, [program])
+        log_events(manifest, [ordered(program.name, "started")])
+    else:
+        with restart_recorded(manifest, controller, program):
+            controller.restart(program, options.reporter.progress)
     seconds, progress = options.wait_seconds or 0, options.reporter.progress
     failures = unhealthy(controller, manifest, [program], seconds, progress, until_started=False)
-    return program, failures[0] if failures else None
+    return Restarted(program, TOGETHER if is_new else "restarted", failures[0] if failures else None)
 
 
 def _may_stay_stopped(programs: Sequence[InstalledProgram]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,11 +13,13 @@ from pathlib import Path
 from procman.backends import backend_named, controller_of
 from procman.backends.base import Controller, Progress
 from procman.background import batches, side_by_side
+from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, last_lines, unhealthy, without_secrets
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.deploy.prepare import Prepared
 from procman.errors import ProcmanError
 from procman.install.plan.apply import apply
+from procman.install.plan.plan import Plan
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.authorship import UNKNOWN, Authorship
@@ -89,12 +91,28 @@ def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Out
     apply(tree, plan, prepared.configuration, options.made)
     if not plan.nothing_to_do:
         log_events(plan.generation.manifest, [_event_of(plan.generation, options)])
-    outcome = activate(tree, plan.generation.manifest, options)
+    outcome = activate(tree, plan.generation.manifest, options, _brought_up(plan, options))
     if options.wait_seconds is not None and not outcome.failures:
         manifest = plan.generation.manifest
         outcome.failures += _unhealthy(controller_of(manifest), manifest, manifest.programs, options)
         _report_failures(outcome, options)
     return outcome
+
+
+def _brought_up(plan: Plan, options: RolloutOptions) -> Collection[str]:
+    """Start the process manager if it is not running; return the programs that came up with it."""
+    manifest, activations = plan.generation.manifest, plan.activations
+    if activations and all(each.action is Action.REMOVE for each in activations):
+        return ()
+    held = {each.program.name for each in activations if each.desired is False}
+    expected = {each.program.name for each in activations}
+    try:
+        brought = bring_up(controller_of(manifest), options.reporter.announce, held=held, reported=expected)
+    except ProcmanError:
+        if activations:
+            return ()  # the first activation fails for the same reason, and names what is left to do
+        raise
+    return brought.started if brought else ()
 
 
 def _event_of(generation: Generation, options: RolloutOptions) -> Event:
@@ -103,14 +121,17 @@ def _event_of(generation: Generation, options: RolloutOptions) -> Event:
     return ordered("", options.verb, reason=": ".join(filter(None, (reason, options.made.message))))
 
 
-def activate(tree: Tree, manifest: Manifest, options: RolloutOptions) -> Outcome:
-    """Carry out the pending activations, recording each one that is done (R2)."""
+def activate(tree: Tree, manifest: Manifest, options: RolloutOptions, brought_up: Collection[str] = ()) -> Outcome:
+    """Carry out the pending activations, recording each one that is done (R2).
+
+    The programs in `brought_up` have just been started from the current files.
+    """
     state, controller, outcome = manifest.directories.state, controller_of(manifest), Outcome()
     pending = generations.read_pending(tree, state)
     sections = pending.sections if pending else ()
     controller.unload([path for path in sections if not tree.look(path)], options.reporter.progress)
     activations = _with_known_desired_states(tree, state, controller)
-    rollout = _Rollout(tree, manifest, options, outcome)
+    rollout = _Rollout(tree, manifest, options, outcome, brought_up)
     _end_together(manifest, controller, activations, options.reporter.progress)
     for batch in _batches(activations, options.at_once):
         outcome.begun |= {each.program.name for each in batch}
@@ -158,8 +179,16 @@ def all_done(outcome: Outcome) -> None:
 class _Rollout:
     """Carries out activations and waits until their programs are healthy."""
 
-    def __init__(self, tree: Tree, manifest: Manifest, options: RolloutOptions, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        tree: Tree,
+        manifest: Manifest,
+        options: RolloutOptions,
+        outcome: Outcome,
+        brought_up: Collection[str],
+    ) -> None:
         self._tree, self._manifest, self._options, self._outcome = tree, manifest, options, outcome
+        self._brought_up = brought_up
         self._alone = threading.Lock()
 
     def carry_out(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
@@ -178,7 +207,10 @@ class _Rollout:
         if activation.desired and activation.action in (Action.REPLACE, Action.RESTART):
             remember(self._manifest, [program], desired=True)
         try:
-            done = controller.activate(activation, self._options.reporter.progress)
+            if program.name in self._brought_up and not removes:
+                done = TOGETHER
+            else:
+                done = controller.activate(activation, self._options.reporter.progress)
         except ProcmanError as error:
             self._remember(activation)
             log = () if removes or activation.desired is False else last_lines(controller, program)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from procman.backends import controller_of
 from procman.backends.base import Progress
 from procman.backends.logs import LogLine, LogRequest
+from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.orders import note_order
@@ -16,16 +17,28 @@ from procman.model import InstalledProgram, State
 ALREADY = {State.RUNNING: "already running", State.STARTING: "already starting"}
 
 
-def start(installed: Installed, names: Sequence[str], progress: Progress) -> list[tuple[InstalledProgram, str]]:
-    """Start the programs that `names` select, workers before beat; return each with what was done."""
+def start(
+    installed: Installed, names: Sequence[str], progress: Progress, announce: Callable[[str], None]
+) -> list[tuple[InstalledProgram, str]]:
+    """Start the programs that `names` select, workers before beat; return each with what was done.
+
+    If supervisord was not running, those are without names only the programs that should run: it comes back as it was.
+    """
     manifest, programs = installed.manifest, _meant(installed, names)
     controller = controller_of(manifest)
-    states = controller.states(programs)
+    states = {each.name: each for each in controller.states(programs)}
+    every = {program.name for program in programs}
+    brought = bring_up(controller, announce, wanted=every if names else (), reported=every)
+    if brought and not names:
+        programs = [program for program in programs if states[program.name].desired]
     note_order(manifest, programs)
     controller.start(programs, progress)
     forget(manifest, programs)
-    done = [(program, ALREADY.get(each.state, "started")) for program, each in zip(programs, states, strict=True)]
-    log_events(manifest, [ordered(program.name, "started") for program, what in done if what == "started"])
+    fresh = brought.started if brought else ()
+    done = [
+        (each, TOGETHER if each.name in fresh else ALREADY.get(states[each.name].state, "started")) for each in programs
+    ]
+    log_events(manifest, [ordered(each.name, "started") for each, what in done if what not in ALREADY.values()])
     return done
 
 

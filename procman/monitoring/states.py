@@ -14,7 +14,8 @@ def states_of(installed: Installed, controller: Controller, programs: Sequence[I
     states = controller.states(programs)
     if installed.pending and installed.is_half_removed:
         left = {each.program.name for each in installed.pending.activations}
-        states = [_unless_removed(state, left) for state in states]
+        # The process manager is meant to be stopped, too.
+        states = [_unless_removed(state, left)._replace(manager_problem="", manager_remedy="") for state in states]
     if any(state.answers_only for state in states):
         # Imported only for a user whom supervisord does not answer.
         from procman.monitoring.seen_states import as_seen
@@ -29,6 +30,6 @@ def answers_only(states: Iterable[ProgramState]) -> str:
 
 
 def _unless_removed(state: ProgramState, left: set[str]) -> ProgramState:
-    if state.name in left or state.state is not State.UNKNOWN:
+    if state.name in left or (state.state is not State.UNKNOWN and not state.manager_problem):
         return state
     return ProgramState(state.name, False, State.STOPPED, detail="removed")

@@ -50,6 +50,8 @@ class ProjectStatus(NamedTuple):
     """The steps that an interrupted install or uninstall has left."""
     is_half_removed: bool = False
     """Whether an uninstall was interrupted."""
+    results: tuple[Result, ...] = ()
+    """Problems of the project as a whole."""
 
     @property
     def exit_status(self) -> int:
@@ -91,6 +93,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     controller = controller_of(manifest)
     answer = Background(lambda: states_of(installed, controller, programs))
     # Imports and the comparison of files go on while the process manager prepares its answer.
+    from procman.monitoring.checks.process_manager import problems_of_manager
     from procman.monitoring.checks.quick import check_lightly, with_restarts
     from procman.monitoring.program_view import program_snapshots
     from procman.monitoring.queued import queued
@@ -125,4 +128,5 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
         if installed.pending
         else (),
         is_half_removed=installed.is_half_removed,
+        results=tuple(problems_of_manager(each.state for each in snapshots)),
     )

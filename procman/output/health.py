@@ -12,8 +12,9 @@ from procman.monitoring.checks.registry import TITLES
 from procman.monitoring.health import Health, ProgramHealth
 from procman.monitoring.states import answers_only
 from procman.output.grouping import grouped
+from procman.output.shared import in_order, shared
 from procman.output.status import COLOURS, SHORTEST_NAME, as_seen
-from procman.output.summary import summary
+from procman.output.summary import named, summary
 from procman.output.terminal import coloured, count_accepted, hint_lines, see_explain, table, width_of, wrapped
 
 FORMAT = 1
@@ -31,10 +32,10 @@ def as_text(health: Health, stream: TextIO = sys.stdout, *, verbose: bool = Fals
         yield coloured(line, _colour(members[0].worst.level), stream)
     yield summary(each.snapshot for each in health.programs)
     yield ""
-    problems = [result for result in health.everything if result.level is not Level.OK]
+    problems = in_order(result for result in health.everything if result.level is not Level.OK)
     accepted = [result for result in health.everything if result.accepted]
-    for result in (*problems, *(accepted if verbose else ())):
-        subject = result.program or health.manifest.project
+    for names, result in shared([*problems, *(accepted if verbose else ())]):
+        subject = named(names) or health.manifest.project
         level = "accepted" if result.accepted else result.level.name.lower()
         for line in wrapped(f"{subject}: {level} {result.code}: {result.detail}", width):
             yield coloured(line, _colour(result.level), stream)

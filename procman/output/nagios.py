@@ -12,12 +12,13 @@ from procman.model import Level, Result
 from procman.monitoring.checks.quick import SEVERITY
 from procman.monitoring.health import Health
 from procman.monitoring.states import answers_only
+from procman.output.shared import in_order, shared
+from procman.output.summary import named, summary
+from procman.output.terminal import count_accepted, printable
 
 if TYPE_CHECKING:
     # Monitoring runs this every minute, mostly for one project.
     from procman.monitoring.every_project import Answer
-from procman.output.summary import summary
-from procman.output.terminal import count_accepted, printable
 
 UNITS = {"memory_bytes": "B", "finished": "c", "restarts": "c"}
 """c: a counter that never decreases."""
@@ -62,19 +63,19 @@ def failure_line(message: str) -> str:
 
 
 def _text(health: Health) -> str:
-    problems = [result for result in health.everything if result.level is not Level.OK]
+    problems = in_order(result for result in health.everything if result.level is not Level.OK)
     if not problems:
         only = answers_only(each.snapshot.state for each in health.programs)
         seen = f" (as heartbeats and /proc show; the process manager answers only {only})" if only else ""
         return summary(each.snapshot for each in health.programs) + seen
-    problems.sort(key=lambda result: -SEVERITY.index(result.level))
-    shown = [_shown(result) for result in problems[:MOST_NAMED]]
-    more = len(problems) - len(shown)
+    causes = shared(problems)
+    shown = [_shown(*each) for each in causes[:MOST_NAMED]]
+    more = len(causes) - len(shown)
     return "; ".join(shown) + (f"; {more} more: procman health" if more else "")
 
 
-def _shown(result: Result) -> str:
-    subject = f"{result.program}: " if result.program else ""
+def _shown(names: Sequence[str], result: Result) -> str:
+    subject = f"{named(names)}: " if names else ""
     return f"{subject}{result.detail} ({result.code})"
 
 

@@ -13,6 +13,7 @@ from procman.model import Level, Result, State
 from procman.monitoring.states import answers_only
 from procman.monitoring.status import ProgramStatus, ProjectStatus
 from procman.output.grouping import grouped, names_for_a_command
+from procman.output.shared import shared
 from procman.output.summary import named, summary
 from procman.output.terminal import coloured, count_accepted, hint_lines, moment, size, table, width_of, wrapped
 
@@ -94,8 +95,10 @@ def _uptime(status: ProjectStatus, each: ProgramStatus) -> float | None:
 
 
 def _remarks(status: ProjectStatus, width: int | None) -> Iterator[str]:
-    for names, result in _shared(status.programs):
-        yield from wrapped(f"{named(names)}: {result.detail} ({result.code})", width)
+    problems = [each.result for each in status.programs if each.result.level is not Level.OK]
+    for names, result in shared([*status.results, *problems]):
+        subject = named(names) or status.manifest.project
+        yield from wrapped(f"{subject}: {result.detail} ({result.code})", width)
         yield from hint_lines(result.hint, width)
     for each in status.programs:
         if each.result.level is Level.OK and each.state.state is State.RUNNING and each.state.detail:
@@ -119,16 +122,6 @@ def as_seen(only: str) -> str:
     """Return the line for a user whom the process manager does not answer, because it answers `only` another one."""
     seen = f"the process manager answers only {only}, so the states are those that heartbeats and /proc show"
     return f"{seen}; run as {only} for restarts, exits and exact memory (* is the resident size)"
-
-
-def _shared(programs: Sequence[ProgramStatus]) -> list[tuple[list[str], Result]]:
-    """Return each problem once, with the names of the programs that have it."""
-    found: dict[object, tuple[list[str], Result]] = {}
-    for each in programs:
-        if each.result.level is not Level.OK:
-            problem = (each.result.code, each.result.detail, each.result.hint)
-            found.setdefault(problem, ([], each.result))[0].append(each.program.name)
-    return list(found.values())
 
 
 def _of_files(status: ProjectStatus, width: int | None) -> Iterator[str]:
@@ -180,6 +173,7 @@ def as_document(status: ProjectStatus) -> dict[str, object]:
         "pending": list(status.pending),
         "interrupted": interrupted(status),
         "programs": [_program(status, each) for each in status.programs],
+        "results": [_result(result) for result in status.results],
     }
 
 
@@ -203,11 +197,15 @@ def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
         "queued": each.queued,
         "restart_due": each.restart_due or None,
         "held": None if each.hold is None else vars(each.hold),
-        "health": {
-            "code": each.result.code,
-            "level": each.result.level.name,
-            "detail": each.result.detail,
-            "hint": each.result.hint,
-            "accepted": each.result.accepted,
-        },
+        "health": _result(each.result),
+    }
+
+
+def _result(result: Result) -> dict[str, object]:
+    return {
+        "code": result.code,
+        "level": result.level.name,
+        "detail": result.detail,
+        "hint": result.hint,
+        "accepted": result.accepted,
     }

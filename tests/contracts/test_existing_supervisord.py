@@ -310,3 +310,24 @@ def test_install_without_a_running_supervisord_names_the_remedy_and_is_completed
     existing.start()
     product.procman("install", "--wait", "60")
     assert "in sync" in product.procman("status").stdout
+
+
+def test_dead_supervisord_of_the_host_is_reported_with_the_command_that_starts_it(
+    existing: ExistingSupervisord,
+) -> None:
+    product = existing.product
+    product.configure('[command.sleep]\nargv = ["/bin/sleep", "1000"]\n')
+    as_before = f'mode = "existing"\nconfiguration = "{existing.configuration}"\ninclude = "{existing.include}/*.conf"'
+    product.configuration.write_text(product.configuration.read_text().replace('mode = "embedded"', as_before))
+    existing.start()
+    product.procman("install")
+    existing.ctl("shutdown")
+    eventually(lambda: existing.ctl("pid").returncode != 0, "supervisord has ended")
+    command = f"supervisord -c {existing.configuration}"
+    for words in ("install", "start", "restart"):
+        done = product.procman(words, check=False)
+        assert done.returncode == 1, words
+        assert "supervisord is not running" in done.stderr, words
+        assert done.stderr.endswith(f"  {command}\n"), words
+    assert product.procman("status", check=False).returncode == 3
+    assert command in product.procman("health", check=False).stdout

@@ -64,7 +64,7 @@ def test_commands_end_in_time_and_report_unknown_states(host: AttackedHost, faul
         assert process.returncode in STATUSES[words], output + errors
         assert "Traceback" not in errors
         if fault == "supervisord is stopped" and words == "status":
-            assert (process.returncode, output.count("UNKNOWN")) == (4, 3)
+            assert (process.returncode, output.count(" UNKNOWN ")) == (4, 3)
             assert "kill -CONT" in output
     for pid in host.pids("supervisord"):
         host.run(f"kill -{signal.SIGCONT} {pid}", "root", check=False)

@@ -35,13 +35,13 @@ def test_problems_are_below_the_table_with_their_hints(tmp_path: Path) -> None:
         "",
         "catmaid-celery: critical PM301: messages wait | and 'wait'",
         "  procman restart catmaid-celery",
+        "catmaid: unknown PM501: cannot query the broker: why",
         "catmaid-celery: warning PM602: a restart is due: the launcher is newer",
         "  procman restart",
-        "catmaid: unknown PM501: cannot query the broker: why",
         "catmaid: warning PM603: only 3 MiB\\nare free",
         "  df -h /",
         "",
-        "See `procman explain PM301 PM602 PM501 PM603` for causes and remedies",
+        "See `procman explain PM301 PM501 PM602 PM603` for causes and remedies",
     ]
 
 

@@ -10,6 +10,8 @@ from procman.backends.supervisor.states import desired
 from procman.errors import ProcmanError
 from procman.model import Action, Activation, InstalledProgram
 
+NOT_STARTED = "loaded, not started (autostart = false)"
+
 
 def activate(client: Client, activation: Activation, progress: Progress) -> str:
     """Load, replace or keep the program of `activation`, whose action is not REMOVE; return what was done."""
@@ -32,7 +34,7 @@ def activate(client: Client, activation: Activation, progress: Progress) -> str:
     if activation.action is Action.ADD and program.name not in differences.changed:
         if asked_for and not info["start"]:
             order_start(client, program)
-        return "was already loaded"
+        return "was already loaded" if asked_for or info["start"] else NOT_STARTED
     return _replace(client, activation, differences, progress, start=bool(asked_for))
 
 
@@ -52,7 +54,7 @@ def _add(client: Client, program: InstalledProgram, progress: Progress, *, start
     done = load(client, program, progress)
     if start or program.autostart:
         order_start(client, program)
-    return "; ".join([*done, "added and started" if start or program.autostart else "added, not started"])
+    return "; ".join([*done, "added and started" if start or program.autostart else NOT_STARTED])
 
 
 def _replace(client: Client, activation: Activation, differences: Reread, progress: Progress, *, start: bool) -> str:

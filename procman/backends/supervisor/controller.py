@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +26,7 @@ from procman.backends.supervisor.states import program_states
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.host.ordered import with_orders
+from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.model import (
     Action,
@@ -40,7 +41,7 @@ from procman.model import (
 )
 
 if TYPE_CHECKING:
-    from procman.backends.base import Progress
+    from procman.backends.base import BroughtUp, Progress
     from procman.backends.logs import LogLine, LogRequest
     from procman.backends.reporter import Reporter
     from procman.backends.supervisor.systemd_unit import Service
@@ -116,6 +117,8 @@ class SupervisorController:
         deadline = time.monotonic() + self.timeout
         try:
             infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self.timeout)
+        except NotRunning as error:
+            return with_orders([_without_manager(each, error) for each in programs], self.state)
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
             return [
@@ -129,13 +132,30 @@ class SupervisorController:
         try:
             infos: list[Info] = self.client.call("getAllProcessInfo")
         except NotRunning:
-            return {program.name: program.autostart for program in programs}
+            return {each.name: each.desired for each in self.states(programs)}
         return {each.name: each.desired for each in with_orders(program_states(programs, infos, None), self.state)}
+
+    def bring_up(self, wanted: Collection[str] = (), held: Collection[str] = ()) -> BroughtUp | None:
+        if not self.embedded:
+            self.client.call("getState")
+            return None
+        from procman.backends.supervisor.embedded import start_supervisord
+        from procman.backends.supervisor.held_back import stopped_on_purpose
+
+        names = {*held, *(stopped_on_purpose(self.state.parent) if self.state else ())} - {*wanted}
+        if not start_supervisord(self.configuration, command=self.command, service=self._service, held=names):
+            return None
+        infos: list[Info] = self.client.call("getAllProcessInfo")
+        self._fresh = {info["name"] for info in infos if info["start"]}
+        known = {info["name"] for info in infos}
+        from procman.backends.base import BroughtUp
+
+        return BroughtUp(tuple(sorted(self._fresh)), tuple(sorted(names & known - self._fresh)))
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         from procman.backends.supervisor.reload import start
 
-        self._start_supervisord()
+        self._bring_up_own()
         start(self.client, programs, progress)
 
     def stop(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
@@ -149,7 +169,7 @@ class SupervisorController:
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         from procman.backends.graceful_stop import stop_and_start
 
-        self._start_supervisord()
+        self._bring_up_own()
         stop_and_start(self, program, progress)
 
     def activate(self, activation: Activation, progress: Progress) -> str:
@@ -161,7 +181,7 @@ class SupervisorController:
                 return remove(self.client, program, progress)
             except (NotRunning, NoConfiguration):
                 return "nothing to unload: supervisord is not running"
-        self._start_supervisord()
+        self._bring_up_own()
         if program.name not in self._fresh:
             return activate(self.client, activation, progress)
         self._fresh.discard(program.name)
@@ -180,10 +200,13 @@ class SupervisorController:
 
     def shutdown(self, progress: Progress) -> Path | None:
         from procman.backends.supervisor.embedded import stop_supervisord
+        from procman.backends.supervisor.held_back import discard
 
         if not self.embedded:
             return None
         stop_supervisord(self.client, progress, self._service)
+        with Tree() as tree:
+            discard(tree, self.client.main)
         return Path(self.client.main.log_file)
 
     def command_line(self, program: InstalledProgram) -> str | None:
@@ -224,13 +247,9 @@ class SupervisorController:
 
         return Service(*self.unit) if self.unit else None
 
-    def _start_supervisord(self) -> None:
-        from procman.backends.supervisor.embedded import start_supervisord
-
-        if not self.embedded:
-            return
-        if start_supervisord(self.configuration, command=self.command, service=self._service):
-            self._fresh = {info["name"] for info in self.client.call("getAllProcessInfo")}
+    def _bring_up_own(self) -> None:
+        if self.embedded:
+            self.bring_up()
 
     def histories(self, programs: Sequence[InstalledProgram], since: float) -> dict[str, RunHistory]:  # noqa: ARG002
         """Return the histories as far back as the end of supervisord's log reaches, even before `since`."""
@@ -280,6 +299,16 @@ def _only(error: ProcmanError) -> str:
     if isinstance(error, AnswersOnly):
         return error.user
     return "root" if isinstance(error, NotReadable) else ""
+
+
+def _without_manager(program: InstalledProgram, error: NotRunning) -> ProgramState:
+    return ProgramState(
+        program.name,
+        program.autostart,
+        State.STOPPED,
+        manager_problem=error.message,
+        manager_remedy=error.hint,
+    )
 
 
 def _end_of(log: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from procman.accounts import account, login_environment
@@ -20,6 +21,7 @@ from procman.backends.supervisor.client import (
 from procman.backends.supervisor.configuration.main_file import NoConfiguration, read_main_file
 from procman.backends.supervisor.configuration.redaction import without_content
 from procman.backends.supervisor.graceful_stop import stop_gracefully
+from procman.backends.supervisor.held_back import held_back
 from procman.backends.supervisor.systemd_unit import Service
 from procman.errors import ProcmanError
 from procman.host import process
@@ -43,11 +45,13 @@ def start_supervisord(
     *,
     command: Path | None = None,
     service: Service | None = None,
+    held: Collection[str] = (),
 ) -> bool:
     """Start the supervisord of `configuration` unless it is running; return once it answers whether it was started.
 
     It is started by its unit `service` if that is installed; otherwise by `command`, or the supervisord of procman's
-    own Python. The socket and pid file of a supervisord that was killed do not prevent the start.
+    own Python. The socket and pid file of a supervisord that was killed do not prevent the start. The programs in
+    `held` are not started with it.
     """
     client = _client(configuration, timeout)
     try:
@@ -61,14 +65,19 @@ def start_supervisord(
     else:
         return False
     check_socket_length(client.main.address)
+    with held_back(client.main, held):
+        _start(client, command, service)
+    return True
+
+
+def _start(client: Client, command: Path | None, service: Service | None) -> None:
     if service and service.can_start():
         service.start()
         _wait_until_answers(client, Completed((), 0, "", ""), service)
-        return True
+        return
     words = [str(command)] if command else [sys.executable, "-m", "supervisor.supervisord"]
-    completed = capture([*words, "-c", str(configuration)], environment=_environment(), timeout=START_SECONDS)
+    completed = capture([*words, "-c", str(client.main.path)], environment=_environment(), timeout=START_SECONDS)
     _wait_until_answers(client, completed)
-    return True
 
 
 def own_command() -> Path | None:

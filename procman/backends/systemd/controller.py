@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,6 +88,9 @@ class SystemdController:
 
     def desired(self, programs: Sequence[InstalledProgram]) -> dict[str, bool]:
         return {state.name: state.desired for state in self._states(programs)}
+
+    def bring_up(self, wanted: Collection[str] = (), held: Collection[str] = ()) -> None:
+        """Do nothing: systemd is running."""
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         self._reload_if_needed([name for program in programs for name in units_of(program)])

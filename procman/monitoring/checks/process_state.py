@@ -49,6 +49,9 @@ def _judge_state(program: InstalledProgram, state: ProgramState) -> tuple[Level,
             return Level.UNKNOWN, state.detail or "the process manager does not report its state", ""
         case _ if not state.desired:
             return Level.OK, "stopped on purpose", ""
+        case _ if state.manager_problem:
+            # PM113 has the cause and the command, once for all programs.
+            return Level.CRITICAL, detail, ""
         case State.STARTING | State.STOPPING:
             return Level.WARNING, detail, ""
         case State.STOPPED:

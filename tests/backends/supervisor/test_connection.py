@@ -113,11 +113,13 @@ def _listen(listener: socket.socket, directory: Path) -> Path:
     return configuration
 
 
-def test_supervisord_that_is_not_running_is_unknown_with_the_command_to_start_it(supervisord: Supervisord) -> None:
+def test_program_of_a_supervisord_that_is_not_running_is_stopped_with_the_command_to_start_it(
+    supervisord: Supervisord,
+) -> None:
     seen = state(supervisord, installed("a"))
-    assert seen.state is State.UNKNOWN
-    assert "not running" in seen.detail
-    assert f"supervisord -c {supervisord.configuration}" in seen.detail
+    assert (seen.state, seen.desired) == (State.STOPPED, True)
+    assert "not running" in seen.manager_problem
+    assert seen.manager_remedy == f"supervisord -c {supervisord.configuration}"
 
 
 def test_stale_socket_of_a_killed_supervisord_means_not_running(supervisord: Supervisord) -> None:
@@ -187,7 +189,7 @@ def test_server_on_tcp_is_used(supervisord: Supervisord) -> None:
     supervisord.start()
     assert supervisord.state("a")
     supervisord.kill()
-    assert f"http://127.0.0.1:{port}" in state(supervisord, installed("a")).detail
+    assert f"http://127.0.0.1:{port}" in state(supervisord, installed("a")).manager_problem
 
 
 def test_shutdown_of_supervisord_is_reported(supervisord: Supervisord) -> None:

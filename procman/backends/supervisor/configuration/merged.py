@@ -9,6 +9,7 @@ from pathlib import Path
 from procman.backends.supervisor.configuration import includes
 from procman.backends.supervisor.configuration.main_file import MainFile, parse_main_file, read_main_file
 from procman.backends.supervisor.configuration.supervisor_parser import Source
+from procman.backends.supervisor.held_back import path_of
 from procman.host.unit_names import unit_at
 from procman.model import SupervisorSettings
 from procman.project import RenderedFile, Rendering
@@ -53,6 +54,8 @@ def assemble(
     new = [file for file, left in contents.items() if left is not None and file != path]
     staged = {includes.real(file): file for file in new}
     included = []
+    if main.includes:
+        gone.append(path_of(main))
     for file in includes.merged(main.includes, new, gone):
         known = staged.get(includes.real(file))
         included.append(Source(known or file, contents[known] if known else None))
