@@ -1,4 +1,4 @@
-"""`procman restart --failed` restarts what is down although it should run, and nothing else."""
+"""`procman restart --failed` restarts programs that are down although they should run, and no others."""
 
 from __future__ import annotations
 
