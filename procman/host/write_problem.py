@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 from pathlib import Path
 from typing import NamedTuple
 
 from procman.accounts import user_name
 from procman.host.mounts import is_read_only
 from procman.host.permissions import Account, account_of
+
+GET_FLAGS = 2 << 30 | struct.calcsize("l") << 16 | ord("f") << 8 | 1
+"""FS_IOC_GETFLAGS, an ioctl for the attributes of an inode (ioctl_iflags(2)); unknown to some file systems."""
+
+UNCHANGEABLE = {"i": 0x10, "a": 0x20}
+"""The attributes with which no file in a directory can be replaced (chattr(1)): immutable, and append only."""
 
 
 class WriteProblem(NamedTuple):
@@ -26,7 +35,7 @@ def write_problem(directory: Path, user: str | None, pid: int) -> WriteProblem |
     if account is None:
         return None
     try:
-        return _of_modes(directory, account) or _of_mount(directory, pid)
+        return _of_modes(directory, account) or _of_mount(directory, pid) or _of_flags(directory)
     except FileNotFoundError:
         return WriteProblem(f"its directory is missing: {directory}", "procman install")
     except OSError:
@@ -48,6 +57,20 @@ def _of_modes(directory: Path, account: Account) -> WriteProblem | None:
         )
     mode = f"mode {status.st_mode & 0o7777:04o}"
     return WriteProblem(f"{account.name} may not write to {directory} ({mode})", f"chmod u+rwx {directory}")
+
+
+def _of_flags(directory: Path) -> WriteProblem | None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    flags = bytearray(struct.calcsize("l"))
+    try:
+        fcntl.ioctl(descriptor, GET_FLAGS, flags)
+    finally:
+        os.close(descriptor)
+    found = struct.unpack_from("i", flags)[0]
+    letters = [letter for letter, flag in UNCHANGEABLE.items() if found & flag]
+    if not letters:
+        return None
+    return WriteProblem(f"{directory} has the attribute {letters[0]} (lsattr -d)", f"chattr -{letters[0]} {directory}")
 
 
 def _of_mount(directory: Path, pid: int) -> WriteProblem | None:

@@ -47,6 +47,19 @@ def test_mode_or_owner_is_named_with_its_remedy(owner: int, mode: int, above: in
 
 
 @needs_root
+@pytest.mark.parametrize("attribute", ["i", "a"])
+def test_attribute_of_the_directory_is_named_with_its_remedy(attribute: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    subprocess.run(["chattr", f"+{attribute}", run], check=True)
+    try:
+        found = write_problem(run, None, os.getpid())
+    finally:
+        subprocess.run(["chattr", f"-{attribute}", run], check=True)
+    assert found == (f"{run} has the attribute {attribute} (lsattr -d)", f"chattr -{attribute} {run}")
+
+
+@needs_root
 def test_read_only_mount_is_seen_in_the_process_own_view(tmp_path: Path) -> None:
     run = tmp_path / "a b"
     run.mkdir()
