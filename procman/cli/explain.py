@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -89,10 +90,15 @@ def _find(names: Iterable[str]) -> list[Page]:
 
 
 def _unknown(name: str, key: str, known: dict[str, Page]) -> str:
+    from procman.pages import nearest_code
     from procman.suggest import nearest
 
-    near = nearest(key, known)
-    return f"no page or check {name}" + (f"; did you mean {known[near].name}?" if near else "")
+    code = key.upper()
+    if re.fullmatch(r"PM\d+", code):
+        near = nearest_code(code, [page.name for page in known.values()]) if len(code) == len("PM301") else None
+        return f"no check {name}; " + (f"did you mean {near}?" if near else "a code has three digits, as in PM301")
+    found = nearest(key, known)
+    return f"no page or check {name}" + (f"; did you mean {known[found].name}?" if found else "")
 
 
 def _shown(page: Page, width: int) -> str:

@@ -14,6 +14,9 @@ FOR_DEVELOPMENT = ("filesystem", "kombu.transport.filesystem")
 
 LOOK = "Check the broker and the app's broker settings, then run this again."
 
+MOST_QUEUES = 20
+"""Queues that are named; an app may define a hundred thousand."""
+
 
 def broker_accepts_connection(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM721: the broker can be reached, and accepts user, password and virtual host."""
@@ -96,9 +99,14 @@ def every_queue_is_consumed(preflight: PreflightFacts) -> Iterator[Result]:
         return
     consumed = {queue for program, each in answers for queue in _consumed(program.name, each) or ()}
     desired = {queue for _, app in preflight.loaded() for queue in (*app.queues, *app.routed_queues)}
-    for queue in sorted(desired - consumed):
+    missing = sorted(desired - consumed)
+    for queue in missing[:MOST_QUEUES]:
         hint = f'Add "{queue}" to queues of a worker, unless a worker on another host consumes it.'
         yield Result("PM726", None, Level.WARNING, f"no worker here consumes queue {queue}", hint)
+    more = len(missing) - MOST_QUEUES
+    if more > 0:
+        which = f"{more} more {'queue' if more == 1 else 'queues'}"
+        yield Result("PM726", None, Level.WARNING, f"no worker here consumes {which}, such as {missing[-1]}")
 
 
 def _consumed(program: str, each: AppAnswer | None) -> tuple[str, ...] | None:

@@ -105,3 +105,18 @@ def test_a_long_page_goes_through_the_pager_and_a_code_does_not() -> None:
 @pytest.mark.parametrize("pager", ["no-such-pager", "less '"])
 def test_a_page_is_printed_if_the_pager_cannot_be_started(pager: str) -> None:
     assert "systemd" in on_a_terminal("systemd", pager=pager)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("1", "no check 1; a code has three digits, as in PM301"),
+        ("PM3011", "no check PM3011; a code has three digits, as in PM301"),
+        ("777", "no check 777; did you mean PM775?"),
+    ],
+)
+def test_code_that_does_not_exist_suggests_one_of_its_hundred(
+    name: str, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["explain", name]) == 2
+    assert capsys.readouterr().err.splitlines()[0] == f"procman: {answer}"

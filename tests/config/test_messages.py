@@ -61,9 +61,9 @@ def test_each_missing_key_is_reported_with_the_line_of_its_table(tmp_path: Path)
 
 
 def test_accept_refuses_what_is_no_warning(tmp_path: Path) -> None:
-    codes = ["PM773", "PM799", "PM711", "PM605", "PM200"]
+    codes = ["PM773", "PM777", "PM711", "PM605", "PM200"]
     assert problems(tmp_path, f"{PROJECT}accept = {codes}\n[beat]\n") == [
-        "FILE:7: project.accept: unknown code PM799; did you mean PM775?",
+        "FILE:7: project.accept: unknown code PM777; did you mean PM775?",
         "FILE:7: project.accept: PM711 is never a warning: remove it here and fix its cause (procman explain PM711)",
         "FILE:7: project.accept: PM605 names what you can remove from this list: remove that",
         "FILE:7: project.accept: PM200 is never a warning: remove it here and fix its cause (procman explain PM200)",

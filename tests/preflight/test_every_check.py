@@ -198,6 +198,13 @@ def test_every_check_complains_in_a_test() -> None:
     assert [check.code for check in BEFORE if check.code not in text] == []
 
 
+def test_queues_without_a_worker_are_named_up_to_a_number() -> None:
+    found = complaints(app(routed_queues=tuple(f"q{number:06}" for number in range(100_000)))(valid()))
+    assert [each.code for each in found] == ["PM726"] * 21
+    assert found[0].detail == "no worker here consumes queue q000000"
+    assert found[-1].detail == "no worker here consumes 99980 more queues, such as q099999"
+
+
 def test_untested_celery_is_a_warning() -> None:
     found = complaints(app(versions={"celery": "4.3.0"})(valid()))
     assert [(each.code, each.level) for each in found] == [("PM702", WARNING), ("PM703", WARNING)]
