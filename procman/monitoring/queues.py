@@ -17,7 +17,7 @@ from procman.lookup import Installed, resolve
 from procman.model import Level, ProgramState, Result
 from procman.monitoring.broker_look import look_at, read_look, records, require_permission
 from procman.monitoring.broker_query import ask_broker
-from procman.monitoring.checks.broker import check_credentials, check_reachable
+from procman.monitoring.checks.broker import check_credentials, check_queues, check_reachable
 from procman.monitoring.checks.broker_look import RECENT_SECONDS, BrokerLook, Waiting, next_look
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.waiting import check_unconsumed, check_untaken
@@ -65,7 +65,7 @@ class ProjectQueues(NamedTuple):
     failures: tuple[Result, ...]
     """The brokers that do not answer."""
     warnings: tuple[Result, ...]
-    """PM505 and PM506."""
+    """PM304, PM505 and PM506."""
 
     @property
     def exit_status(self) -> int:
@@ -172,7 +172,10 @@ def _failures(running: ProjectSnapshot, look: BrokerLook) -> Iterator[Result]:
 
 
 def _warnings(running: ProjectSnapshot, look: BrokerLook) -> Iterator[Result]:
+    results: list[Result] = []
+    for broker in look.brokers:
+        results += check_queues(replace(running, broker=broker))
     # With a broker, the checks know that a person asks now.
     asked = replace(running, broker=look.brokers[0]) if look.brokers else running
-    results = (*check_unconsumed(asked), *check_untaken(asked))
+    results += [*check_unconsumed(asked), *check_untaken(asked)]
     yield from (result for result in results if result.level is not Level.OK)

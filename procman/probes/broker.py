@@ -31,6 +31,8 @@ LOOK_SECONDS = 10.0
 """The time limit of a look without the app."""
 
 LONGEST_TEXT = 300
+MOST_QUEUES, MOST_BROKERS, MOST_NAMES = 1000, 20, 100
+"""How much of an answer is used: the watcher records it, and every later check reads that."""
 
 SHARED = (broker_errors_script, broker_management_script, broker_connection_script)
 
@@ -90,29 +92,39 @@ def look_at_brokers(
 
 def facts_of_look(answer: Mapping[str, Any], place: Place) -> tuple[BrokerFacts, ...]:
     """Return the facts about each broker in the answer of broker_look_script.py."""
-    return tuple(_facts(each, place) for each in answer["brokers"])
+    return tuple(_facts(each, place) for each in answer["brokers"][:MOST_BROKERS])
 
 
 def _facts(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
     secrets = place.secrets
     management: Mapping[str, Any] | None = answer.get("management")
     reachable = answer["reachable"]
+    alarms = _names(management["alarms"]) if management and not management["problem"] else None
     return BrokerFacts(
         reachable=reachable if reachable is None else bool(reachable),
-        trouble="import" if answer["stage"] == "importing" else str(answer.get("trouble", "")),
+        trouble="import" if answer["stage"] == "importing" else _text(answer.get("trouble")),
         detail=_detail(answer, secrets),
-        url=masked(str(answer.get("url", ""))),
-        transport=str(answer.get("transport", "")),
-        host=str(answer.get("host", "")),
-        user=None if answer.get("user") is None else str(answer["user"]),
+        url=_text(masked(str(answer.get("url", "")))),
+        transport=_text(answer.get("transport")),
+        host=_text(answer.get("host")),
+        user=None if answer.get("user") is None else _text(answer["user"]),
         default_credentials=bool(answer.get("default_credentials")),
-        queues=tuple(_queue(each) for each in answer["queues"]),
+        queues=tuple(_queue(each) for each in answer["queues"][:MOST_QUEUES]),
         seconds=float(answer["seconds"]),
-        alarms=tuple(map(str, management["alarms"])) if management and not management["problem"] else None,
-        management_problem=secrets.masked(str(management["problem"])) if management else "",
-        programs=tuple(map(str, answer.get("programs", ()))),
+        alarms=alarms,
+        management_problem=_text(secrets.masked(str(management["problem"]))) if management else "",
+        programs=_names(answer.get("programs", ())),
         origin=_origin(answer.get("origin") or {}, place),
     )
+
+
+def _text(value: Any) -> str:
+    # After secrets are hidden: half of one would not be recognised.
+    return str(value or "")[:LONGEST_TEXT]
+
+
+def _names(values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(map(_text, values[:MOST_NAMES]))
 
 
 def _origin(found: Mapping[str, Any], place: Place) -> str:
@@ -128,11 +140,11 @@ def _origin(found: Mapping[str, Any], place: Place) -> str:
 
 def _queue(found: Mapping[str, Any]) -> QueueFacts:
     return QueueFacts(
-        name=str(found["name"])[:LONGEST_TEXT],
+        name=_text(found["name"]),
         messages=_count(found["messages"]),
         consumers=_count(found["consumers"]),
         unacknowledged=_count(found["unacknowledged"]),
-        programs=tuple(map(str, found.get("programs", ()))),
+        programs=_names(found.get("programs", ())),
     )
 
 
@@ -141,7 +153,7 @@ def _count(value: Any) -> int | None:
 
 
 def _detail(answer: Mapping[str, Any], secrets: KnownSecrets) -> str:
-    detail = secrets.masked(str(answer.get("detail", "")))[:LONGEST_TEXT]
+    detail = _text(secrets.masked(str(answer.get("detail", ""))))
     if answer["stage"] != "importing":
         return detail
     if answer.get("trouble") == "timeout":

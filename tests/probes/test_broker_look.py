@@ -125,3 +125,32 @@ def test_damaged_record_is_skipped(celery: CeleryEnvironment, tmp_path: Path) ->
     damaged = tmp_path / "damaged.json"
     damaged.write_text('{"format": 1, ')
     assert look(celery, damaged=damaged) == ()
+
+
+def test_queues_that_the_app_sends_to_are_counted_although_no_worker_consumes_them(
+    celery: CeleryEnvironment, redis: Redis, tmp_path: Path
+) -> None:
+    path = tmp_path / "big.json"
+    more = f"open({str(path)!r}, 'w').write(record.record_of(app, ['nobody']))\nimport os; os._exit(0)"
+    record(celery, path, redis.url(), "big", more=f"app.send_task('crop', queue='nobody')\n{more}")
+    [facts] = look(celery, big=path)
+    assert facts.queues[1] == QueueFacts("nobody", 1, None, 0, ())
+
+
+def test_connection_whose_encryption_cannot_be_recorded_is_not_recorded_at_all(
+    celery: CeleryEnvironment, tmp_path: Path
+) -> None:
+    more = "app.conf.broker_use_ssl = {'ssl_cert_reqs': object()}\nassert record.record_of(app) is None\nexit()"
+    record(celery, tmp_path / "big.json", "rediss://localhost/0", "big", more=more)
+    assert not (tmp_path / "big.json").exists()
+
+
+def test_endless_answer_is_cut(celery: CeleryEnvironment) -> None:
+    queue = {"name": "q" * 10_000, "messages": 1, "consumers": None, "unacknowledged": None, "programs": ["p"] * 9999}
+    broker_answer = {"stage": "asking", "reachable": True, "queues": [queue] * 9999, "seconds": 0.1, "url": "u" * 9999}
+    place = Place(celery.python, {}, Path("/"), None, None)
+    facts = broker.facts_of_look({"brokers": [broker_answer] * 99}, place)
+    assert len(facts) == broker.MOST_BROKERS
+    assert len(facts[0].queues) == broker.MOST_QUEUES
+    assert len(facts[0].queues[0].programs) == broker.MOST_NAMES
+    assert len(facts[0].queues[0].name) == len(facts[0].url) == broker.LONGEST_TEXT

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from procman.agent.verdict import CONSUMING, DISCONNECTED
 from procman.model import Kind, Level, Result
-from procman.monitoring.checks.inputs import ProjectSnapshot
+from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 if TYPE_CHECKING:
     from procman.probes.broker_facts import BrokerFacts, QueueFacts
@@ -35,9 +35,14 @@ def check_queues(running: ProjectSnapshot) -> Iterator[Result]:
 
 def _is_desired(running: ProjectSnapshot, queues: Sequence[QueueFacts], queue: QueueFacts) -> bool:
     """Return whether a worker that runs should consume `queue`; PM505 reports the others."""
-    workers = {each.program.name for each in running.up if each.program.kind is Kind.WORKER}
+    workers = {each.program.name for each in running.up if each.program.kind is Kind.WORKER and _may_consume(each)}
     is_known = any(each.programs for each in queues)
     return not workers.isdisjoint(queue.programs) if is_known else bool(workers)
+
+
+def _may_consume(snapshot: ProgramSnapshot) -> bool:
+    """Return whether the broker may know a worker already: one that is importing, or disconnected, has no consumer."""
+    return snapshot.is_started and snapshot.says.get("phase", CONSUMING) == CONSUMING
 
 
 def check_reachable(running: ProjectSnapshot) -> Iterator[Result]:

@@ -176,3 +176,13 @@ def test_alarms_are_reported(found: BrokerFacts, expected: list[tuple[Level, str
     health = HealthSettings(management_url="http://here:15672")
     assert [(each.level, each.detail) for each in check_alarms(running(broker=found, health=health))] == expected
     assert list(check_alarms(running(broker=found))) == []
+
+
+def test_queue_is_judged_by_the_workers_that_should_consume_it_by_now() -> None:
+    found = facts(
+        queues=(QueueFacts("crop", 3, 0, None, ("demo-celery",)), QueueFacts("big", 3, 0, None, ("demo-big",)))
+    )
+    [result] = check_queues(running(snapshot(heartbeat()), broker=found))
+    assert (result.level, result.detail) == (Level.CRITICAL, "no worker consumes queue crop; 3 messages are waiting")
+    for phase in ("importing", "starting", "disconnected"):
+        assert list(check_queues(running(snapshot(heartbeat(phase=phase)), broker=found))) == []
