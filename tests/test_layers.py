@@ -29,7 +29,7 @@ LAYERS = (
     ("install.plan",),
     ("install.state",),
     ("install", "install.safe_fs"),
-    ("background", "celery_cli", "quoting", "subprocesses"),
+    ("background", "celery_cli", "program_names", "quoting", "subprocesses"),
     ("project",),
     ("accounts", "agent", "errors", "left_behind", "model", "pages", "secrets", "suggest", "version"),
 )

@@ -49,7 +49,7 @@ def _completed(find: Callable[[], Iterable[tuple[str, str]]], incomplete: str) -
 
 
 def _programs(selection: Selection, used: set[str]) -> Iterator[tuple[str, str]]:
-    from procman.lookup import short_name
+    from procman.program_names import short_name
 
     programs = selection.look_up().manifest.programs
     names = {short_name(each): each.name for each in reversed(programs)}

@@ -17,12 +17,12 @@ from procman.deploy import install as command
 from procman.deploy.host_warnings import warnings
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
-from procman.lookup import short_name
 from procman.model import Level
 from procman.monitoring.watcher_command import watcher_notes
 from procman.output import plan as output
 from procman.output.install import as_failure
 from procman.output.terminal import Progress
+from procman.program_names import short_name
 from procman.project import Project
 
 

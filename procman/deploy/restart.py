@@ -14,8 +14,9 @@ from procman.deploy.order_records import forget, log_events, ordered, restart_re
 from procman.deploy.rollout import RolloutOptions
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed
 from procman.model import InstalledProgram
+from procman.program_names import resolve
 
 
 class Restarted(NamedTuple):

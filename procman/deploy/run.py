@@ -12,7 +12,7 @@ from procman.backends import backend_named
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.launch import launch_of, launcher_path
-from procman.lookup import resolve_one
+from procman.program_names import resolve_one
 from procman.project import Launch, Program, Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, replace_process
 

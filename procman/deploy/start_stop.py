@@ -11,8 +11,9 @@ from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.install.plan.activations import on_the_way_down
 from procman.install.state.orders import note_order
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed
 from procman.model import InstalledProgram, State
+from procman.program_names import resolve
 
 ALREADY = {State.RUNNING: "already running", State.STARTING: "already starting"}
 

@@ -9,10 +9,11 @@ from contextlib import suppress
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.event_log import Event, own_events, untrusted_events
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed
 from procman.model import Kind
 from procman.monitoring.ends import unlogged_events
 from procman.monitoring.program_view import owners
+from procman.program_names import resolve
 
 PAUSE_SECONDS = 1.0
 

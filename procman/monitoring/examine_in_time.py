@@ -15,12 +15,13 @@ from procman.backends import controller_of
 from procman.background import Background, TimedOut
 from procman.errors import ProcmanError
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed
 from procman.model import Level, Result
 from procman.monitoring.checks.barrier import failed, traceback_of
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.health import Health, ProgramHealth, examine, examine_program, examine_project
 from procman.monitoring.states import states_of
+from procman.program_names import resolve
 
 Hanging = dict[str, Background[Health]]
 """The examinations that have not ended, by program; WHOLE is that of everything, PROJECT that of the project alone."""

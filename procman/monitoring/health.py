@@ -17,7 +17,7 @@ from procman.install.plan.drift import differences
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed
 from procman.model import InstalledProgram, Level, ProgramState, Result
 from procman.monitoring.broker_look import recent_look
 from procman.monitoring.checks.accepted import with_accepted
@@ -29,6 +29,7 @@ from procman.monitoring.checks.quick import SEVERITY, most_severe
 from procman.monitoring.checks.registry import RUNNING, Check, Reach
 from procman.monitoring.program_view import program_snapshots
 from procman.monitoring.states import states_of
+from procman.program_names import resolve
 
 if TYPE_CHECKING:
     # Monitoring runs this every minute, and hardly ever queries the broker.

@@ -11,8 +11,9 @@ from procman.errors import ConfigurationError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.event_log import Event, append_event
 from procman.install.state.holds import Hold, remove_hold, write_hold
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed
 from procman.model import InstalledProgram, Kind
+from procman.program_names import resolve
 
 UNITS = {"s": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
 

@@ -13,7 +13,7 @@ from procman.background import Background
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed
 from procman.model import Level, ProgramState, Result
 from procman.monitoring.broker_look import look_at, read_look, records, require_permission
 from procman.monitoring.broker_query import ask_broker
@@ -23,6 +23,7 @@ from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.waiting import check_unconsumed, check_untaken
 from procman.monitoring.program_view import Moment, now, program_snapshots
 from procman.probes.broker_facts import BrokerFacts, QueueFacts
+from procman.program_names import resolve
 
 
 class Source(Enum):

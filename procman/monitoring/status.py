@@ -13,9 +13,10 @@ from procman.install.plan.drift import differences
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.holds import Hold, read_holds
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed, resolve
+from procman.lookup import Installed
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
 from procman.monitoring.states import states_of
+from procman.program_names import resolve
 
 
 class ProgramStatus(NamedTuple):

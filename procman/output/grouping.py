@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from procman.lookup import short_name
 from procman.model import InstalledProgram
+from procman.program_names import short_name
 
 
 class HasProgram(Protocol):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from procman.lookup import resolve
 from procman.model import InstalledProgram
 from procman.output.grouping import names_for_a_command
+from procman.program_names import resolve
 from tests.monitoring.checks.records import program
 
 CROP = [program(name=f"demo-crop-{number}", key="worker.crop") for number in (1, 2)]

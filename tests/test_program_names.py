@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from procman.errors import ConfigurationError
-from procman.lookup import resolve, resolve_one
+from procman.program_names import resolve, resolve_one
 from tests.monitoring.checks.records import program
 
 PROGRAMS = [
