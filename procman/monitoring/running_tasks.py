@@ -25,20 +25,6 @@ def task_records(manifest: Manifest, program: InstalledProgram) -> tuple[TaskRec
     return tuple(record for record in found if record is not None)
 
 
-def record_of_process(
-    manifest: Manifest, program: InstalledProgram, pid: int, *, since: float | None = None
-) -> TaskRecord | None:
-    """Return the record of the process `pid` of `program`; `since`: when it started, in seconds since the epoch."""
-    return next(
-        (
-            record
-            for record in task_records(manifest, program)
-            if record.pid == pid and (since is None or record.started_wall >= since - CLOCK_SECONDS)
-        ),
-        None,
-    )
-
-
 def _read(path: Path, owner_ids: frozenset[int]) -> TaskRecord | None:
     try:
         content = read_untrusted(path, owner_ids, task_record.SIZE)

@@ -10,7 +10,7 @@ import pytest
 from procman.agent import task_record
 from procman.agent.task_record import FILES, RunningTask, header, offset_of, slot
 from procman.install.state.manifest import Manifest
-from procman.monitoring.running_tasks import record_of_process, task_records
+from procman.monitoring.running_tasks import task_records
 from tests.monitoring.checks.records import program
 
 PROGRAM = program(name="catmaid-celery")
@@ -21,9 +21,9 @@ def file_of(manifest: Manifest, name: str = task_record.FILE) -> Path:
     return manifest.directories.run("catmaid-celery") / name
 
 
-def record(pid: int, *, started: float = 1796000000.0, task: RunningTask = TASK) -> bytes:
+def record(pid: int, *, task: RunningTask = TASK) -> bytes:
     content = bytearray(task_record.SIZE)
-    for begin, part in ((0, header("boot", pid, 100.0, started)), (offset_of(0), b"".join(slot(task)))):
+    for begin, part in ((0, header("boot", pid, 100.0, 1796000000.0)), (offset_of(0), b"".join(slot(task)))):
         content[begin : begin + len(part)] = part
     return bytes(content)
 
@@ -32,17 +32,9 @@ def test_records_of_all_processes_are_read_newest_first(manifest: Manifest) -> N
     assert task_records(manifest, PROGRAM) == ()
     for pid, name in enumerate((FILES[0], FILES[1], FILES[-1]), start=10):
         file_of(manifest, name).write_bytes(record(pid))
-    assert [found.pid for found in task_records(manifest, PROGRAM)] == [10, 11, 12]
-    found = record_of_process(manifest, PROGRAM, 11)
-    assert found is not None
-    assert found.tasks == (TASK,)
-    assert record_of_process(manifest, PROGRAM, 13) is None
-
-
-def test_record_of_an_earlier_process_with_the_same_pid_is_not_taken(manifest: Manifest) -> None:
-    file_of(manifest).write_bytes(record(10, started=1796000000.0))
-    assert record_of_process(manifest, PROGRAM, 10, since=1796000001.0) is not None
-    assert record_of_process(manifest, PROGRAM, 10, since=1796000100.0) is None
+    found = task_records(manifest, PROGRAM)
+    assert [each.pid for each in found] == [10, 11, 12]
+    assert {each.tasks for each in found} == {(TASK,)}
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * task_record.SIZE, record(10, task=TASK._replace(name="\x1b[2J"))])
