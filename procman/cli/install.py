@@ -21,7 +21,7 @@ from procman.model import Level
 from procman.monitoring.watcher_command import watcher_notes
 from procman.output import plan as output
 from procman.output.install import as_failure
-from procman.output.terminal import Progress
+from procman.output.terminal import Progress, count_accepted
 from procman.program_names import short_name
 from procman.project import Project
 
@@ -106,8 +106,11 @@ def _check(project: Project) -> None:
     with Progress() as progress:
         progress(f"checking that {project.app} runs as {project.user or 'you'}")
         results = check(project)
-    if any(result.accepted or result.level is not Level.OK for result in results):
+    accepted = [result.code for result in results if result.accepted]
+    if any(result.level is not Level.OK for result in results):
         echo_lines(as_text(results, verbose=False, stream=sys.stderr), err=True)
+    elif accepted:
+        click.echo(count_accepted(accepted), err=True)
     if blocking(results):
         raise ProcmanError(
             "the CRITICAL results above stop the install; nothing was changed",

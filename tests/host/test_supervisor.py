@@ -61,7 +61,7 @@ def test_stop_timeout_of_debians_unit_covers_all_programs_of_its_supervisord(deb
     assert {name: each["pid"] for name, each in debian.status().items()} == pids
     # A change of an unmanaged file is shown by diff and applied by the next install.
     host.write("/etc/supervisor/conf.d/theirs.conf", "[program:theirs]\ncommand=/bin/sleep 100000\nstopwaitsecs=110\n")
-    assert "+TimeoutStopSec=2000" in debian.procman("diff -v").stdout
+    assert "+TimeoutStopSec=2000" in debian.procman("diff", "-v").stdout
     debian.procman("install", "--no-check")
     assert show(host, "supervisor", "TimeoutStopUSec") == {"TimeoutStopUSec": "33min 20s"}
 
