@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from time import monotonic, time
-from typing import Any, Callable, Collection, List, Optional, Tuple
+from typing import Any, Callable, Collection, List, NamedTuple, Optional, Tuple
 
 from . import heartbeat_format, pool_processes, run_files, task_recorder, verdict
 from .broker_digest import brokers_of
@@ -100,6 +100,7 @@ def _add_steps(
             guarded(observed, "event loop", lambda: _stamp_the_loop(parent, observed, loop_seconds))
             observed.connect_error = None
             observed.enter(verdict.CONSUMING)
+            guarded(observed, "limits", lambda: _note_limits(parent, observed))
             guarded(observed, "queues", lambda: start_asking(parent))
 
         def stop(self, parent: Any) -> None:
@@ -155,6 +156,15 @@ def _routed(app: Any) -> Collection[str]:
         return ()
 
 
+def _note_limits(consumer: Any, observed: WorkerState) -> None:
+    observed.visibility_seconds = _number(getattr(consumer.task_consumer.channel, "visibility_timeout", None))
+    observed.time_limit = _number(getattr(consumer.controller, "time_limit", None))
+
+
+def _number(value: Any) -> Optional[float]:
+    return float(value) if isinstance(value, (int, float)) and 0 < value < heartbeat_format.MOST else None
+
+
 # The event loop ------------------------------------------------------------------------------------------------------
 
 
@@ -195,13 +205,15 @@ def measured(worker: Any) -> Measured:
     reserved = _members(state.reserved_requests)
     busy = _busy(worker.pool, active)
     waiting = sum(1 for request in reserved if request not in active)
+    scheduled = _scheduled(worker.consumer)
     return Measured(
         slots=_slots(worker.pool),
         busy=busy,
         reserved=waiting,
         finished=max(0, accepted - busy),
         received=(accepted, busy, tuple(sorted(map(id, reserved)))),
-        excused=_is_excused(worker.consumer, len(reserved)),
+        scheduled=scheduled.all,
+        excused=_is_excused(worker.consumer, scheduled, len(reserved)),
         tasks=_tasks(active),
         pool=pool_processes.observe(worker.pool),
     )
@@ -225,16 +237,32 @@ def _busy(pool: Any, active: List[Any]) -> int:
     return len(active)
 
 
-def _is_excused(consumer: Any, reserved: int) -> bool:
-    """Return whether tasks that wait for their ETA or a rate limit fill everything that the worker may hold."""
+class Scheduled(NamedTuple):
+    """The messages that a worker holds and may not start yet."""
+
+    eta: int
+    limited: int
+    """Those of tasks with a rate limit."""
+
+    @property
+    def all(self) -> int:
+        """Their number."""
+        return self.eta + self.limited
+
+
+def _scheduled(consumer: Any) -> Scheduled:
     limited = sum(len(bucket.contents) for bucket in list(consumer.task_buckets.values()) if bucket)
-    scheduled = sum(1 for each in list(consumer.timer.schedule.queue) if _is_of_a_task(each))
+    return Scheduled(sum(1 for each in list(consumer.timer.schedule.queue) if _is_of_a_task(each)), limited)
+
+
+def _is_excused(consumer: Any, scheduled: Scheduled, reserved: int) -> bool:
+    """Return whether tasks that wait for their ETA or a rate limit fill everything that the worker may hold."""
     capacity = consumer.qos.value if getattr(consumer, "qos_global", None) is not False else None
     capacity = consumer.initial_prefetch_count if capacity is None else capacity
     most = consumer.app.conf.worker_eta_task_limit if "worker_eta_task_limit" in consumer.app.conf else None
-    if most and scheduled >= most:
+    if most and scheduled.eta >= most:
         return True
-    return bool(capacity) and limited + scheduled > 0 and limited + scheduled + reserved >= capacity
+    return bool(capacity) and scheduled.all > 0 and scheduled.all + reserved >= capacity
 
 
 def _is_of_a_task(waiting: Any) -> bool:

@@ -26,6 +26,8 @@ class Measured(NamedTuple):
     finished: int = 0
     received: Tuple[Any, ...] = ()
     """A value that changes whenever a task is received, started or finished."""
+    scheduled: Optional[int] = None
+    """The messages it holds that wait for their ETA or a rate limit."""
     excused: bool = False
     """The worker takes no more messages for a good reason: those it holds wait for their ETA or a rate limit."""
     tasks: Tuple[RunningTask, ...] = ()
@@ -74,6 +76,12 @@ class WorkerState:
         self.held: Optional[bool] = None
         self.progress = self.started
         self.idle_since: Optional[float] = None
+        self.full_since: Optional[float] = None
+        """Since when messages that wait for their ETA or a rate limit fill all that the worker may hold."""
+        self.visibility_seconds: Optional[float] = None
+        """After how long kombu delivers an unacknowledged message again; None if the broker's server does."""
+        self.time_limit: Optional[float] = None
+        """The worker's hard time limit of a task."""
         self.unready_since: Optional[float] = None
         self._received: Tuple[Any, ...] = ()
         self._finished = 0
@@ -110,6 +118,10 @@ class WorkerState:
         self._follow_pool(now, measured)
         moved = self._has_moved or measured.received != self._received or measured.excused
         self._has_moved, self._received = False, measured.received
+        if not (measured.excused and self.phase == verdict.CONSUMING):
+            self.full_since = None
+        elif self.full_since is None:
+            self.full_since = now
         has_free_slot = self._has_free_slot(now, measured)
         waiting = any(queue["messages"] for queue in self.queues if queue["name"] not in self.passive_queues)
         if moved or not has_free_slot or not (measured.reserved or waiting):
@@ -157,6 +169,10 @@ class WorkerState:
             "slots": measured.slots,
             "busy": measured.busy,
             "reserved": measured.reserved,
+            "scheduled": measured.scheduled,
+            "full_since": self.full_since,
+            "visibility_seconds": self.visibility_seconds,
+            "time_limit": self.time_limit,
             "finished": measured.finished,
             "progress": self.progress,
             "pool_processes": None if pool is None else pool.alive,

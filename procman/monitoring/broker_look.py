@@ -110,7 +110,7 @@ def _place_and_queues(installed: Installed) -> tuple[Place, Mapping[str, Sequenc
     manifest = installed.manifest
     if os.geteuid() == 0 or manifest.user is None:
         project = installed_project(installed)
-        return place_of(project), declared_queues(project)
+        return place_of(project), declared_queues(project.programs)
     python = (manifest.virtualenv or Path("/usr")) / "bin/python"
     return Place(python, {}, manifest.directory or Path("/"), manifest.user, None), {}
 

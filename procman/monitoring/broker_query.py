@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from dataclasses import replace
 
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
 from procman.config.load import load
 from procman.config.private_file import private_content
 from procman.errors import ProcmanError
+from procman.host.rabbitmqctl import consumer_timeout_seconds
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import read_configuration
 from procman.launch import launch_of
 from procman.lookup import Installed
 from procman.probes.broker import ask_broker as ask
-from procman.probes.broker_facts import BrokerFacts
+from procman.probes.broker_facts import BrokerFacts, is_here
 from procman.probes.runner import Place
 from procman.project import Command, Launch, Program, Project, Worker
+
+SHORTEST_TIMEOUT = 60.0
+"""In seconds; RabbitMQ looks for messages that are not acknowledged once a minute."""
 
 
 def ask_broker(installed: Installed) -> BrokerFacts:
@@ -26,7 +32,7 @@ def ask_broker(installed: Installed) -> BrokerFacts:
     """
     project = installed_project(installed)
     url = project.health.management_url
-    return ask(place_of(project), project.app, programs=declared_queues(project), management_url=url)
+    return ask(place_of(project), project.app, programs=declared_queues(project.programs), management_url=url)
 
 
 def installed_project(installed: Installed) -> Project:
@@ -54,9 +60,16 @@ def place_of(project: Project) -> Place:
     )
 
 
-def declared_queues(project: Project) -> dict[str, tuple[str, ...]]:
+def with_server_timeout(facts: BrokerFacts, seconds: float) -> BrokerFacts:
+    """Add RabbitMQ's own consumer timeout if it matters for tasks of `seconds` and can be asked for on this host."""
+    if seconds <= SHORTEST_TIMEOUT or not facts.version or not is_here(facts.host):
+        return facts
+    return replace(facts, server_timeout=consumer_timeout_seconds())
+
+
+def declared_queues(programs: Iterable[Program]) -> dict[str, tuple[str, ...]]:
     """Return the `queues` of each worker, by program; none: those of the app."""
-    return {each.name: each.options.queues for each in project.programs if isinstance(each.options, Worker)}
+    return {each.name: each.options.queues for each in programs if isinstance(each.options, Worker)}
 
 
 def _program_of_app(project: Project) -> Program:

@@ -26,6 +26,7 @@ from procman.monitoring.checks.causes import without_effects
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import CELERY
 from procman.monitoring.checks.quick import SEVERITY, most_severe
+from procman.monitoring.checks.redelivery import longest
 from procman.monitoring.checks.registry import RUNNING, Check, Reach
 from procman.monitoring.program_view import program_snapshots
 from procman.monitoring.states import states_of
@@ -107,7 +108,7 @@ def examine(installed: Installed, names: Sequence[str] = (), *, probe: bool = Fa
     snapshots = program_snapshots(manifest, programs, states)
     facts, problem = None, ""
     if probe or any(_needs_broker(each) for each in snapshots):
-        facts, problem = _ask(installed)
+        facts, problem = _ask(installed, snapshots)
     if facts and facts.reachable and any(_needs_broker(each) for each in snapshots):
         snapshots = program_snapshots(manifest, programs, states, broker_answered=True)
     running = _running(installed, snapshots, every, facts, problem, is_whole=not names)
@@ -171,12 +172,13 @@ def _needs_broker(snapshot: ProgramSnapshot) -> bool:
     return bool(snapshot.verdict and snapshot.verdict.level == "WARNING" and snapshot.verdict.code in DOUBTFUL)
 
 
-def _ask(installed: Installed) -> tuple[BrokerFacts | None, str]:
+def _ask(installed: Installed, snapshots: Sequence[ProgramSnapshot]) -> tuple[BrokerFacts | None, str]:
     # Imported when needed: it imports the reader of procman.toml.
-    from procman.monitoring.broker_query import ask_broker
+    from procman.monitoring.broker_query import ask_broker, with_server_timeout
 
+    seconds = max((longest(each.says)[0] for each in snapshots if each.says), default=0.0)
     try:
-        return ask_broker(installed), ""
+        return with_server_timeout(ask_broker(installed), seconds), ""
     except ProcmanError as error:
         return None, error.message
 

@@ -18,9 +18,11 @@ from procman.errors import ProcmanError
 from procman.host.local_units import units_in_use
 from procman.launch import launch_of
 from procman.model import Kind, Scope
+from procman.monitoring.broker_query import declared_queues, with_server_timeout
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
 from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule, written_paths
+from procman.preflight.stop_timeouts import longest_task
 from procman.probes import app as app_facts
 from procman.probes import path_script
 from procman.probes.app import AppFacts, Service
@@ -127,7 +129,8 @@ def _ask_all(
         commands = {each.name: launches[each.name].argv[2 if each.launcher else 1 :] for each in programs}
         app = pool.submit(app_facts.ask, where, project.app, commands=commands, timeout=timeout)
         url = project.health.management_url
-        broker = pool.submit(ask_broker, where, project.app, management_url=url, timeout=timeout / 2)
+        queues = declared_queues(programs)
+        broker = pool.submit(ask_broker, where, project.app, programs=queues, management_url=url, timeout=timeout / 2)
         futures.append((programs, app, broker))
     return [_asked(programs, app, broker) for programs, app, broker in futures]
 
@@ -153,9 +156,11 @@ def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[
     except ProcmanError as error:
         return AppAnswer(programs, None, error.message, error.hint)
     try:
-        return AppAnswer(programs, facts, broker=broker.result())
+        answer = AppAnswer(programs, facts, broker=broker.result())
     except ProcmanError as error:
         return AppAnswer(programs, facts, broker_error=error.message)
+    seconds = max((longest_task(program, answer) or 0.0 for program in programs), default=0.0)
+    return replace(answer, broker=answer.broker and with_server_timeout(answer.broker, seconds))
 
 
 def _services(asked: list[AppAnswer]) -> list[Service]:

@@ -17,6 +17,7 @@ from procman.launch import launch_of, launcher_path
 from procman.lint.find_celery import read_celery
 from procman.model import Kind
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of
+from procman.monitoring.checks.shared_queues import other_workers
 from procman.preflight.inputs import Host, OtherBeat
 from procman.project import Project
 from procman.secrets import masked_command
@@ -31,6 +32,7 @@ def look_at_host(project: Project) -> Host:
         warnings=_warnings(project),
         manager=backend.examine(project),
         beats=tuple(other_beats(project)),
+        workers=tuple(other_workers(look_at((), (LAUNCHER,)), launcher_path(project), project.directories.state)),
         stop_order=backend.stop_order(project),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from procman.backends.base import ManagerReport, StopOrder
 from procman.model import Kind
@@ -136,6 +137,8 @@ class Host:
     """What the host would end early or does not support, each with its remedy."""
     manager: ManagerReport = field(default_factory=ManagerReport)
     beats: tuple[OtherBeat, ...] = ()
+    workers: tuple[Mapping[str, Any], ...] = ()
+    """The heartbeats of the workers of other procman projects on this host."""
     refused: tuple[str, ...] = ()
     """Why an install would fail; empty also if that was not checked."""
     refused_remedy: str = ""

@@ -9,6 +9,7 @@ from procman.preflight import (
     app,
     beat_schedule,
     broker,
+    broker_states,
     celery_options,
     host,
     interpreter,
@@ -74,6 +75,13 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
         comes_and_goes=True,
     ),
     Check("PM775", "The files can be installed", host.files_are_taken),
+    Check("PM781", "Restarts do not use up a delivery limit", broker_states.delivery_limits_last, comes_and_goes=True),
+    Check("PM782", "Redis accepts the commands of a worker", broker_states.redis_accepts_commands, comes_and_goes=True),
+    Check("PM783", "Each queue has the arguments that the app declares", broker_states.arguments_are_equal),
+    Check("PM784", "The visibility timeout covers the task time limit", stop_timeouts.visibility_covers_tasks),
+    Check("PM785", "No other project consumes the same queue", broker_states.queues_are_own, comes_and_goes=True),
+    Check("PM786", "Messages that a queue gives up are kept", broker_states.dead_letters_are_kept, comes_and_goes=True),
+    Check("PM787", "RabbitMQ permits what this Celery needs", broker_states.features_are_permitted),
 )
 """All but the one that judges their results."""
 

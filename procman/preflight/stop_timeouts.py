@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 from procman.host.stop_order import remedy_for, too_early
 from procman.model import Kind, Level, Result
+from procman.monitoring.checks.redelivery import consumer_timeout_remedy, queue_timeout, visibility_remedy
 from procman.preflight.broker import is_amqp
 from procman.preflight.inputs import AppAnswer, PreflightFacts
+from procman.probes.app import Judged
 from procman.project import Program, Worker
 
 CONSUMER_TIMEOUT_SECONDS = 1800
@@ -29,18 +31,40 @@ def stop_waits_for_tasks(preflight: PreflightFacts) -> Iterator[Result]:
 
 
 def broker_waits_for_tasks(preflight: PreflightFacts) -> Iterator[Result]:
-    """Yield PM762."""
+    """Yield PM762: RabbitMQ waits for an acknowledgement as long as a task may take."""
     for program, each in _workers(preflight):
-        if each is None or each.app is None or not is_amqp(each) or not each.app.options.get("task_acks_late"):
-            continue
-        longest = time_limit(program, each) or program.stop_timeout_seconds
-        if longest > CONSUMER_TIMEOUT_SECONDS:
+        longest, wait = longest_task(program, each), _consumer_timeout(program, each)
+        if each and is_amqp(each) and longest is not None and wait is not None and longest > wait:
             detail = (
-                f"tasks may take {longest:g} s and are acknowledged at their end (task_acks_late), but RabbitMQ "
-                f"requeues a message after {CONSUMER_TIMEOUT_SECONDS} s: the worker then exits, and the task runs again"
+                f"tasks may take {longest:g} s, but RabbitMQ requeues a message after {wait:g} s without an "
+                "acknowledgement, even one that only waits behind such a task: the worker then exits, and the task "
+                "runs again"
             )
-            hint = f"Set consumer_timeout = {int(longest) * 1000 + 600_000} in rabbitmq.conf, or shorten the tasks."
-            yield Result("PM762", program.name, Level.WARNING, detail, hint)
+            yield Result("PM762", program.name, Level.WARNING, detail, consumer_timeout_remedy(longest))
+
+
+def _consumer_timeout(program: Program, each: AppAnswer | None) -> float | None:
+    """Return RabbitMQ's shortest consumer timeout for the queues of a worker; None: unknown.
+
+    With acks_late, every message waits for the end of its task, and RabbitMQ's default is taken if it is unknown.
+    """
+    queues = each.judged.get(program.name, Judged()).queues if each else None
+    known = queue_timeout(each.broker, queues) if each and queues else None
+    is_late = bool(each and each.app and each.app.options.get("task_acks_late"))
+    return CONSUMER_TIMEOUT_SECONDS if known is None and is_late else known
+
+
+def visibility_covers_tasks(preflight: PreflightFacts) -> Iterator[Result]:
+    """Yield PM784: kombu waits for an acknowledgement as long as a task may take."""
+    for program, each in _workers(preflight):
+        wait, limit = each.broker.visibility_seconds if each and each.broker else None, time_limit(program, each)
+        if wait is not None and limit is not None and limit > wait:
+            detail = (
+                f"a task may take {limit:g} s (its time limit), but a message is delivered again after {wait:g} s "
+                "without an acknowledgement (visibility_timeout), even one that only waits behind such a task: it then "
+                "runs twice"
+            )
+            yield Result("PM784", program.name, Level.WARNING, detail, visibility_remedy(limit))
 
 
 def services_stop_last(preflight: PreflightFacts) -> Iterator[Result]:
@@ -66,6 +90,14 @@ def time_limit(program: Program, each: AppAnswer | None) -> float | None:
     own = program.options.time_limit_seconds if isinstance(program.options, Worker) else None
     app = each.app.options.get("task_time_limit") if each and each.app else None
     return own if own is not None else (float(app) if isinstance(app, int | float) and app else None)
+
+
+def longest_task(program: Program, each: AppAnswer | None) -> float | None:
+    """Return how many seconds a task may take; None: unknown, and its message is acknowledged at its start."""
+    limit = time_limit(program, each)
+    if limit is None and each and each.app and each.app.options.get("task_acks_late"):
+        return float(program.stop_timeout_seconds)
+    return limit
 
 
 def _workers(preflight: PreflightFacts) -> Iterator[tuple[Program, AppAnswer | None]]:

@@ -17,9 +17,11 @@ from procman.probes import (
     broker_look_script,
     broker_management_script,
     broker_origin_script,
+    broker_redis_script,
     broker_script,
+    broker_states_script,
 )
-from procman.probes.broker_facts import BrokerFacts, QueueFacts
+from procman.probes.broker_facts import BrokerFacts, QueueFacts, QueueState
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked
 
@@ -34,9 +36,12 @@ LONGEST_TEXT = 300
 MOST_QUEUES, MOST_BROKERS, MOST_NAMES = 1000, 20, 100
 """How much of an answer is used: the watcher records it, and every later check reads that."""
 
-SHARED = (broker_errors_script, broker_management_script, broker_connection_script)
+SHARED = (broker_errors_script, broker_management_script, broker_redis_script, broker_connection_script)
 
-SOURCES = tuple(Path(str(module.__file__)) for module in (routed_queues, broker_origin_script, *SHARED, broker_script))
+SOURCES = tuple(
+    Path(str(module.__file__))
+    for module in (routed_queues, broker_origin_script, *SHARED, broker_states_script, broker_script)
+)
 """The texts that make up the probe of the app, in order."""
 
 LOOK_SOURCES = tuple(Path(str(module.__file__)) for module in (broker_record, *SHARED, broker_look_script))
@@ -53,15 +58,15 @@ def ask_broker(
 ) -> BrokerFacts:
     """Connect to the broker of `app` as a worker would, and return the result within about `timeout` seconds.
 
-    Nothing is declared or consumed. `programs` has the queues of each worker; a worker without queues consumes those of
-    the app. Without `programs`, only these are counted; with them, also those that tasks are sent to. Raises what
-    `ask_project` raises; a refused connection is a result, not an error.
+    Nothing is consumed, sent or created. `programs` has the queues of each worker; a worker without queues consumes
+    those of the app. Without `programs`, only these are counted; with them, also those that tasks are sent to. Raises
+    what `ask_project` raises; a refused connection is a result, not an error.
     """
     workers = None if programs is None else {name: list(queues) for name, queues in programs.items()}
     asked = json.dumps({"programs": workers, "management": management_url, "seconds": timeout})
     answer = ask_project(place, app, SOURCES, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
     try:
-        return _facts(answer, place)
+        return facts_of(answer, place)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AppError(f"{app}: the answer about the broker is invalid: {error!r}") from None
 
@@ -92,10 +97,11 @@ def look_at_brokers(
 
 def facts_of_look(answer: Mapping[str, Any], place: Place) -> tuple[BrokerFacts, ...]:
     """Return the facts about each broker in the answer of broker_look_script.py."""
-    return tuple(_facts(each, place) for each in answer["brokers"][:MOST_BROKERS])
+    return tuple(facts_of(each, place) for each in answer["brokers"][:MOST_BROKERS])
 
 
-def _facts(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
+def facts_of(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
+    """Return the facts in an answer of broker_script.py about one broker."""
     secrets = place.secrets
     management: Mapping[str, Any] | None = answer.get("management")
     reachable = answer["reachable"]
@@ -115,6 +121,8 @@ def _facts(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
         management_problem=_text(secrets.masked(str(management["problem"]))) if management else "",
         programs=_names(answer.get("programs", ())),
         origin=_origin(answer.get("origin") or {}, place),
+        version=_text(answer.get("version")),
+        **_states(answer, secrets),
     )
 
 
@@ -125,6 +133,18 @@ def _text(value: Any) -> str:
 
 def _names(values: Sequence[Any]) -> tuple[str, ...]:
     return tuple(map(_text, values[:MOST_NAMES]))
+
+
+def _states(answer: Mapping[str, Any], secrets: KnownSecrets) -> dict[str, Any]:
+    refusal, denied, limits = answer.get("redis_refusal"), answer.get("denied"), answer.get("app") or {}
+    return {
+        "visibility_seconds": _seconds(answer.get("visibility_seconds")),
+        "redis_refusal": None if refusal is None else _text(secrets.masked(str(refusal))),
+        "denied_feature": None if denied is None else _text(denied.get("feature")),
+        "denied_reason": _text(secrets.masked(str((denied or {}).get("reason", "")))),
+        "acks_late": bool(limits.get("acks_late")),
+        "time_limit": _seconds(limits.get("time_limit")),
+    }
 
 
 def _origin(found: Mapping[str, Any], place: Place) -> str:
@@ -145,7 +165,24 @@ def _queue(found: Mapping[str, Any]) -> QueueFacts:
         consumers=_count(found["consumers"]),
         unacknowledged=_count(found["unacknowledged"]),
         programs=_names(found.get("programs", ())),
+        state=_queue_state(found["state"]) if found.get("state") else None,
     )
+
+
+def _queue_state(found: Mapping[str, Any]) -> QueueState:
+    return QueueState(
+        refused=_text(found["refused"]),
+        is_quorum=bool(found["is_quorum"]),
+        delivery_limit=_count(found["delivery_limit"]),
+        has_dead_letters=bool(found["has_dead_letters"]),
+        consumer_timeout_seconds=_seconds(found["consumer_timeout_seconds"]),
+        policies_known=bool(found["policies_known"]),
+        delays_natively=bool(found["delays_natively"]),
+    )
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _count(value: Any) -> int | None:

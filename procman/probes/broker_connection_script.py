@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional
 if __name__ == "procman.probes.broker_connection_script":
     # As a probe, this text comes after those.
     from procman.probes.broker_management_script import management, numbers_of
+    from procman.probes.broker_redis_script import redis_states, refusal_in
 
 CONNECT_SECONDS = 4.0
 
@@ -19,17 +20,27 @@ MOST_UNACKNOWLEDGED = 1000
 COUNTING_SECONDS = 2.0
 
 
-def describe(connection: Any, names: List[str], management_url: Optional[str], found: Dict[str, Any]) -> None:
+def describe(connection: Any, names: List[str], management_url: Optional[str], found: Dict[str, Any]) -> Any:
     """Connect, and put what the broker answers about the queues `names` into `found`; an error is raised.
 
-    "stage" and "reachable" of `found` show how far it got.
+    Return the connection of the transport. "stage" and "reachable" of `found` show how far it got.
     """
     found["stage"] = "connecting"
     found.update(_about(connection))
-    established = _establish(connection)
+    try:
+        established = _establish(connection)
+    except Exception as error:
+        refusal = refusal_in(error) if connection.transport.driver_type == "redis" else None
+        if refusal:
+            # It answers: one that cannot save its data refuses even the PING of a new connection.
+            found.update(stage="asking", reachable=True, redis_refusal=refusal)
+        raise
     found.update(_about(connection))
     found["stage"] = "asking"
     found["reachable"] = True
+    if connection.transport.driver_type == "redis":
+        # First: without its permissions, Redis answers nothing else.
+        found.update(redis_states(connection.transport.create_channel(established), names))
     found["queues"] = [_queue(connection, established, name) for name in names]
     if management_url:
         found["management"] = management(management_url, connection)
@@ -40,6 +51,7 @@ def describe(connection: Any, names: List[str], management_url: Optional[str], f
         unacknowledged = _unacknowledged(connection.transport.create_channel(established))
         for queue in found["queues"]:
             queue["unacknowledged"] = None if unacknowledged is None else unacknowledged.get(queue["name"], 0)
+    return established
 
 
 def _establish(connection: Any) -> Any:
@@ -92,7 +104,7 @@ def _queue(connection: Any, established: Any, name: str) -> Dict[str, Any]:
         if getattr(error, "code", None) not in (404, 405) and "NOT_FOUND" not in str(error):
             raise
     finally:
-        _close(channel)
+        close_channel(channel)
     return {"name": name, "messages": messages, "consumers": consumers, "unacknowledged": None}
 
 
@@ -123,7 +135,8 @@ def _destinations(channel: Any, exchange: str, routing_key: str) -> List[str]:
         return []
 
 
-def _close(channel: Any) -> None:
+def close_channel(channel: Any) -> None:
+    """Close a channel, which the server may have closed already."""
     try:
         channel.close()
     except Exception:  # noqa: S110  # the server may have closed the channel

@@ -6,6 +6,25 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class QueueState:
+    """What RabbitMQ makes of a queue, by its arguments and its policy."""
+
+    refused: str = ""
+    """Why it refuses the app's own declaration of the queue, or empty."""
+    is_quorum: bool = False
+    delivery_limit: int | None = None
+    """None: none is set, as far as it is known; -1: unlimited."""
+    has_dead_letters: bool = False
+    """Whether messages that RabbitMQ gives up go to another exchange."""
+    consumer_timeout_seconds: float | None = None
+    """None: none is set for this queue, as far as it is known."""
+    policies_known: bool = False
+    """Whether the management interface has answered about the queue; only it knows the policy."""
+    delays_natively: bool = False
+    """Whether RabbitMQ keeps the app's tasks until their ETA, so that no worker holds them."""
+
+
+@dataclass(frozen=True)
 class QueueFacts:
     """A queue on the broker; None: the queue does not exist, or this broker does not report the number."""
 
@@ -16,6 +35,8 @@ class QueueFacts:
     """Messages that a consumer holds: known of RabbitMQ by its management interface, and of Redis."""
     programs: tuple[str, ...] = ()
     """The programs of the project whose records declare it; empty if the app was asked instead."""
+    state: QueueState | None = None
+    """None: not RabbitMQ, or unknown."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,22 @@ class BrokerFacts:
     """Why the management interface did not answer."""
     programs: tuple[str, ...] = ()
     """The programs of the project that use this broker; empty if the app was asked instead."""
+    version: str = ""
+    """Of RabbitMQ; empty for other brokers."""
+    visibility_seconds: float | None = None
+    """After how long kombu delivers an unacknowledged message again; None with RabbitMQ, where the server does."""
+    server_timeout: float | None = None
+    """RabbitMQ's consumer timeout in seconds for queues without one of their own; None: unknown."""
+    redis_refusal: str | None = None
+    """Why Redis refuses a command that every worker needs, or empty; None: another broker, or unknown."""
+    denied_feature: str | None = None
+    """The deprecated feature that this Celery needs and RabbitMQ denies, or empty; None: another broker, or unknown."""
+    denied_reason: str = ""
+    """The server's message about it."""
+    acks_late: bool = False
+    """Whether the app, or a task of it, acknowledges messages after the task."""
+    time_limit: float | None = None
+    """The app's hard time limit in seconds."""
     origin: str = ""
     """Where its URL is set, such as `CELERY_BROKER_URL in /etc/shop/celery.env`; empty: unknown."""
 

@@ -5,7 +5,7 @@ procman puts this text after that of broker_errors_script.py and before that of 
 
 import base64
 import json
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List, Tuple
 
 if __name__ == "procman.probes.broker_management_script":
     # As a probe, this text comes after it.
@@ -27,6 +27,11 @@ def management(url: str, connection: Any) -> Dict[str, Any]:
         return {"problem": "", "alarms": _alarms(reply)}
     words = {401: "it rejects the broker's user", 403: "it rejects the broker's user", 404: "page not found"}
     return {"problem": "HTTP status %s: %s" % (status, words.get(status, "unexpected answer")), "alarms": []}
+
+
+def getter(url: str, connection: Any) -> Callable[[str], Tuple[int, bytes]]:
+    """Return a function that gets a page of the management interface, with the broker's credentials."""
+    return lambda path: _get(url.rstrip("/") + path, _token(connection))
 
 
 def numbers_of(url: str, connection: Any, name: str) -> Dict[str, Any]:

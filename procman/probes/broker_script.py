@@ -8,26 +8,30 @@ broker_origin_script.py, broker_errors_script.py, broker_management_script.py an
 It runs as the service user, in the project's directory and in the environment that the programs will have, and connects
 with the app's configuration. JSON is an object: "programs" has the queues of each worker (none: those of the app), and
 is null to count the queues of the app alone; "seconds" is the time limit, "management" is the URL of RabbitMQ's
-management interface, or null. Nothing is declared and nothing is consumed.
+management interface, or null. Nothing is consumed or sent, and
+nothing is created that lasts.
 
 The answer is the last line of stdout that begins with MARKER. It has no password: an error is answered with its kind
 and the message of the server or the operating system only.
 """
 
+import functools
 import importlib
 import json
 import os
 import signal
 import sys
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 if __name__ == "procman.probes.broker_script":
     # As a probe, this text comes after those.
     from procman.agent.routed_queues import routed_queues
     from procman.probes.broker_connection_script import CONNECT_SECONDS, describe, passwords
     from procman.probes.broker_errors_script import TimeIsUp, note_error
+    from procman.probes.broker_management_script import getter
     from procman.probes.broker_origin_script import broker_origin
+    from procman.probes.broker_states_script import app_limits, denied_feature, queue_state, server_version
 
 FORMAT = 1
 MARKER = "procman-probe:"
@@ -61,9 +65,10 @@ def _ask(app_name: str, asked: Dict[str, Any], found: Dict[str, Any], secrets: L
     found["origin"] = broker_origin(app)
     connection = app.connection_for_read(connect_timeout=CONNECT_SECONDS)
     secrets.extend(passwords(connection))
-    describe(connection, sorted(programs), asked.get("management"), found)
+    established = describe(connection, sorted(programs), asked.get("management"), found)
     for queue in found["queues"]:
         queue["programs"] = programs[queue["name"]]
+    _find_states(app, connection, established, asked, found)
 
 
 def _programs(app: Any, workers: Optional[Dict[str, List[str]]]) -> Dict[str, List[str]]:
@@ -80,6 +85,23 @@ def _programs(app: Any, workers: Optional[Dict[str, List[str]]]) -> Dict[str, Li
     except Exception:  # the routes are the app's own objects
         routed = set()
     return {**{name: [] for name in routed}, **found}
+
+
+def _find_states(app: Any, connection: Any, established: Any, asked: Dict[str, Any], found: Dict[str, Any]) -> None:
+    """Add what broker_states_script.py finds; a state that cannot be found out is None."""
+    found["app"] = _or_none(lambda: app_limits(app))
+    found["version"] = version = server_version(established)
+    get = getter(asked["management"], connection) if asked.get("management") else None
+    for queue in found["queues"] if version else ():
+        queue["state"] = _or_none(functools.partial(queue_state, app, connection, established, queue, get))
+    found["denied"] = _or_none(lambda: denied_feature(app, connection, established)) if version else None
+
+
+def _or_none(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask()
+    except Exception:
+        return None
 
 
 # Input and output ----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherBe
 from procman.preflight.paths import own_directories_are_safe
 from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, Written
+from procman.probes.broker_facts import QueueFacts, QueueState
 from procman.project import Worker
 from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, valid
 
@@ -102,6 +103,33 @@ def other_project(**changes: Any) -> Change:
     return lambda before: replace(app(brokers=("1", "2"))(before), host=Host(beats=(beat,)))
 
 
+OTHER_WORKER = {"program": "mill-celery", "kind": "worker", "brokers": ["1"], "queues": [{"name": "celery"}]}
+
+
+def on_rabbitmq(*, late: bool = False, **changes: Any) -> Change:
+    """Return a change to a RabbitMQ 4 where the quorum queue celery has this state."""
+    state = QueueState(**{"is_quorum": True, "delivery_limit": -1, **changes})
+    return on_broker(version="4.0.5", acks_late=late, queues=(QueueFacts("celery", 0, 0, state=state),))
+
+
+def beside(**changes: Any) -> Change:
+    """Return a change to a project on broker 1, beside a worker of another project."""
+    consumes = {**facts().judged, "site-celery": Judged(queues=("celery",))}
+    return both(app(brokers=("1",), judged=consumes), host(workers=({**OTHER_WORKER, **changes},)))
+
+
+REFUSED = (
+    "PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'celery' in vhost '/': "
+    "received 'quorum' but current is 'classic'"
+)
+SLOW_ON_REDIS = both(
+    worker(stop_timeout_seconds=9000),
+    app(options={"accept_content": ["json"], "task_time_limit": 7200}),
+    on_broker(transport="redis", visibility_seconds=3600.0),
+)
+DENIED = on_broker(version="4.0.5", denied_feature="global_qos", denied_reason="Its use is not permitted")
+
+
 CASES: list[tuple[str, Level, Change, str]] = [
     ("PM605", WARNING, lambda each: replace(each, project=replace(each.project, accept=("PM773",))), "names PM773"),
     ("PM701", CRITICAL, lambda each: replace(each, interpreter=Interpreter("", "cannot run it"), asked=()), "cannot"),
@@ -177,7 +205,38 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM773", WARNING, host(warnings=("it is killed after 90 s",)), "90 s"),
     ("PM774", WARNING, manager(tcp_without_password="*:9001"), "*:9001"),
     ("PM775", CRITICAL, host(refused=("a.conf is not procman's",)), "a.conf"),
+    ("PM781", WARNING, on_rabbitmq(delivery_limit=None), "quorum queue celery has RabbitMQ's default delivery limit"),
+    ("PM782", CRITICAL, on_broker(transport="redis", redis_refusal="READONLY You can't write"), "a read-only replica"),
+    ("PM783", CRITICAL, on_rabbitmq(refused=REFUSED), "celery exists with another x-queue-type than the app declares"),
+    ("PM784", WARNING, SLOW_ON_REDIS, "delivered again after 3600 s"),
+    ("PM785", WARNING, beside(), "mill-celery of another project consumes queue celery of the same broker"),
+    ("PM786", WARNING, on_rabbitmq(delivery_limit=50, late=True), "delivery limit of 50 and no dead-letter exchange"),
+    ("PM787", CRITICAL, DENIED, "denies the deprecated feature global_qos"),
 ]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        on_rabbitmq(),
+        on_rabbitmq(delivery_limit=None, delays_natively=True),
+        on_rabbitmq(delivery_limit=None, is_quorum=False),
+        on_rabbitmq(delivery_limit=50, late=True, has_dead_letters=True),
+        on_broker(transport="redis", redis_refusal="", visibility_seconds=3600.0),
+        beside(brokers=["2"]),
+        beside(brokers=[]),
+        beside(queues=[{"name": "mill"}]),
+        both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000), on_broker(server_timeout=4800.0)),
+    ],
+)
+def test_state_without_a_fault_is_silent(change: Change) -> None:
+    assert complaints(change(valid())) == []
+
+
+def test_timeout_that_is_known_counts_without_acks_late_too() -> None:
+    limited = app(options={"accept_content": ["json"], "task_time_limit": 3000})
+    change = both(limited, worker(stop_timeout_seconds=4000), on_broker(server_timeout=1800.0))
+    assert [each.code for each in complaints(change(valid()))] == ["PM762"]
 
 
 def test_valid_project_has_no_complaints() -> None:

@@ -1,0 +1,30 @@
+"""Run the probe of an app's broker as the owner of the virtualenv; no other user can reach those of the tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from procman.probes import broker
+from procman.probes.broker_facts import BrokerFacts
+from procman.probes.runner import Place, read_answer
+from tests.celery_environments import CeleryEnvironment
+
+APP = """
+from celery import Celery
+app = Celery("shop", broker={url!r})
+app.conf.update({settings!r})
+"""
+
+
+def ask(celery: CeleryEnvironment, directory: Path, url: str, **settings: object) -> BrokerFacts:
+    """Return the facts about the broker of an app with these settings."""
+    (directory / "shop.py").write_text(APP.format(url=url, settings=settings))
+    asked = json.dumps({"programs": None, "seconds": 20, "management": None})
+    source = "\n".join(path.read_text() for path in broker.SOURCES)
+    words = [str(celery.python), "-B", "-", "shop:app", asked]
+    done = subprocess.run(words, input=source, cwd=directory, capture_output=True, text=True, check=True)
+    answer = read_answer(done.stdout)
+    assert answer
+    return broker.facts_of(answer, Place(celery.python, {}, directory, None, None))
