@@ -26,6 +26,9 @@ def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: 
     Also shows which programs are held or need a restart, and whether the installed files are those of procman.toml. On
     a terminal, healthy instances of a program share a line, and columns that do not fit are left out.
 
+    With the NAME of one program, shows all about it: exits, queues, running tasks, beat's next entries, files and the
+    last lines of its log.
+
     Exit status: 0 every program that should run is running; 3 one is not running; 4 the state of one is unknown. With
     --all, that of the worst project.
 
@@ -35,6 +38,8 @@ def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: 
       procman status
       # Watch a restart
       procman status --watch
+      # All about one program
+      procman status celery
       # One program, for a script
       procman status --json celery
     """
@@ -52,6 +57,8 @@ def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: 
         return command.status(selection.look_up() if watch else selection.installed(), names)
 
     def lines(found: command.ProjectStatus) -> Iterator[str]:
+        if names and len(found.programs) == 1:
+            return _page(found)
         return output.as_text(found, expand=is_expanded)
 
     if watch:
@@ -63,3 +70,12 @@ def status(selection: Selection, names: tuple[str, ...], as_json: bool, expand: 
     # In one write: hundreds of writes take longer than the answer of supervisord.
     click.echo(output.as_json(found) if as_json else "\n".join(lines(found)))
     return found.exit_status
+
+
+def _page(found: command.ProjectStatus) -> Iterator[str]:
+    # Imported for one program only: monitoring asks for all of them.
+    from procman.monitoring.program_page import page_of
+    from procman.output import program_page
+
+    [program] = found.programs
+    return program_page.as_text(found, page_of(found.manifest, program.program, program.state))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TextIO, TypeVar
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO, TypeVar
 
 from procman.agent.verdict import format_duration
 from procman.install.state.holds import Hold
@@ -115,7 +116,7 @@ def _remarks(status: ProjectStatus, width: int | None) -> Iterator[str]:
         yield from wrapped(as_seen(only), width)
     elif any(each.result.values.get("memory_is_rss") for each in status.programs):
         yield from wrapped(RESIDENT, width)
-    yield from _of_files(status, width)
+    yield from of_files(status, width)
 
 
 def as_seen(only: str) -> str:
@@ -124,7 +125,8 @@ def as_seen(only: str) -> str:
     return f"{seen}; run as {only} for restarts, exits and exact memory (* is the resident size)"
 
 
-def _of_files(status: ProjectStatus, width: int | None) -> Iterator[str]:
+def of_files(status: ProjectStatus, width: int | None) -> Iterator[str]:
+    """Yield the lines about the files of the project: whether they are in sync, and what was interrupted."""
     if status.is_half_removed:
         steps = f"; steps left: {', '.join(status.pending)}" if status.pending else ""
         yield from wrapped(f"an uninstall was interrupted{steps}", width)
@@ -142,6 +144,7 @@ def _of_files(status: ProjectStatus, width: int | None) -> Iterator[str]:
 
 
 def held(hold: Hold) -> str:
+    """Return who holds a program, until when and why."""
     until = f" until {moment(hold.until)}" if hold.until is not None else ""
     reason = f" ({hold.reason})" if hold.reason else ""
     return f"held by {hold.by} since {moment(hold.since)}{until}, so it is not healed{reason}"
@@ -195,6 +198,12 @@ def _program(status: ProjectStatus, each: ProgramStatus) -> dict[str, object]:
         "memory_bytes": int(values["memory_bytes"]) if "memory_bytes" in values else None,
         "memory_kind": "rss" if values.get("memory_is_rss") else "pss",
         "queued": each.queued,
+        "user": each.program.user,
+        "log_file": each.program.log_file,
+        "queues": [_queue(queue) for queue in each.says.get("queues", ())],
+        "tasks": [_dated(status, task, "since") for task in each.says.get("tasks", ())],
+        "next_entries": [_dated(status, entry, "due") for entry in each.says.get("next_entries", ())],
+        "ends": [{"at": end.at, "how": end.how, "pid": end.pid} for end in state.history.ends],
         "restart_due": each.restart_due or None,
         "held": None if each.hold is None else vars(each.hold),
         "health": _result(each.result),
@@ -209,3 +218,13 @@ def _result(result: Result) -> dict[str, object]:
         "hint": result.hint,
         "accepted": result.accepted,
     }
+
+
+def _queue(queue: Mapping[str, Any]) -> dict[str, object]:
+    return {name: queue[name] for name in ("name", "messages", "consumers")}
+
+
+def _dated(status: ProjectStatus, item: Mapping[str, Any], name: str) -> dict[str, object]:
+    """Return `item` with its field `name`, by the monotonic clock, in seconds since the epoch."""
+    at = item[name]
+    return {**item, name: None if at is None else status.at + at - time.monotonic()}

@@ -130,18 +130,30 @@ def shortened(text: str, width: int, *, at_end: bool = False) -> str:
     return text[: kept - tail] + CUT[:width] + text[len(text) - tail :]
 
 
-def wrapped(text: str, width: int | None, indent: str = "") -> Iterator[str]:
+def wrapped(text: str, width: int | None, indent: str = "", *, label: str = "") -> Iterator[str]:
     """Yield `text` in lines of at most `width` columns, those after the first with two more columns of `indent`.
 
-    A word that is too long stays whole, and so does a command in backticks.
+    With a `label` before the first line, the others begin below the text behind it. A word that is too long stays
+    whole, and so does a command in backticks.
     """
-    text, line = printable(text), indent
+    text = printable(text)
+    line, is_empty = label or indent, True
     for word in _WORD.findall(text) if width else [text]:
-        if width and line.strip() and len(line) + 1 + len(word) > width:
+        if width and not is_empty and len(line) + 1 + len(word) > width:
             yield line
-            line = indent + "  "
-        line += f" {word}" if line.strip() else word
+            line, is_empty = " " * len(label) or f"{indent}  ", True
+        line += word if is_empty else f" {word}"
+        is_empty = False
     yield line
+
+
+def folded(text: str, width: int | None, indent: str = "") -> Iterator[str]:
+    """Yield `text` as it is, in pieces of at most `width` columns, those after the first indented by two more."""
+    text = printable(text)
+    room = len(text) if width is None else max(1, width - len(indent))
+    yield f"{indent}{text[:room]}".rstrip()
+    if len(text) > room:
+        yield from folded(text[room:], width, indent if indent.startswith("    ") else f"{indent}  ")
 
 
 def hint_lines(hint: str, width: int | None) -> Iterator[str]:
@@ -225,7 +237,8 @@ class Progress:
         self.clear()
 
     def clear(self) -> None:
-        """Erase the line."""
+        """Erase the line, because another one follows."""
+        self._due = time.monotonic() + self._seconds
         if self._shown:
             self._stream.write("\r" + " " * self._shown + "\r")
             self._stream.flush()

@@ -123,6 +123,15 @@ def test_watch_refreshes_the_output_until_it_is_interrupted(
     assert b"Traceback" not in shown
 
 
+def test_page_about_one_program_names_its_files(product: Product) -> None:
+    page = product.procman("status", "sleep").stdout
+    assert page.startswith("catmaid-sleep ([command.sleep])\n       State: RUNNING since ")
+    assert f"  Defined in: {product.directory}/c/procman/supervisor/conf.d/catmaid-sleep.conf\n" in page
+    [program] = json.loads(product.procman("status", "--json", "sleep").stdout)["programs"]
+    assert program["log_file"] in page
+    assert (program["queues"], program["tasks"], program["next_entries"], program["ends"]) == ([], [], [], [])
+
+
 @pytest.mark.parametrize("command", ["status", "health"])
 def test_commands_that_monitoring_calls_import_nothing_heavy(product: Product, command: str) -> None:
     words = [sys.executable, "-c", COUNTING, "--config", str(product.configuration), command]

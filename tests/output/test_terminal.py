@@ -12,6 +12,7 @@ import pytest
 from procman.output.terminal import (
     Progress,
     coloured,
+    folded,
     hint_lines,
     moment,
     printable,
@@ -104,6 +105,16 @@ def test_long_text_is_wrapped_between_words_and_stays_indented() -> None:
     ]
     assert list(wrapped(text, None)) == [text]
     assert list(wrapped("\x07", 24)) == ["\\x07"]
+
+
+def test_text_behind_a_label_is_wrapped_below_itself() -> None:
+    assert list(wrapped("one two three", 14, label="  State: ")) == ["  State: one", "         two", "         three"]
+
+
+def test_line_of_a_log_is_folded_as_it_is() -> None:
+    assert list(folded("one  two three four\x07", 12, "  ")) == ["  one  two t", "    hree fou", "    r\\x07"]
+    assert list(folded("one  two", None, "  ")) == ["  one  two"]
+    assert list(folded("", 12, "  ")) == [""]
 
 
 def test_command_in_a_hint_is_never_wrapped() -> None:
