@@ -37,6 +37,14 @@ QUEUE = {
 }
 TASK = {"id": Field(str, True), "name": Field(str), "since": Field(float, True)}
 ENTRY = {"name": Field(str), "due": Field(float)}
+POOL_END = {
+    "pid": Field(int),
+    "at": Field(float),
+    "how": Field(str),
+    "for_memory": Field(bool),
+    "task": Field(str, True),
+    "task_id": Field(str, True),
+}
 VERDICT = {
     "level": Field(str, choices=(OK, WARNING, CRITICAL, UNKNOWN)),
     "code": Field(str, choices=tuple(CODES)),
@@ -109,6 +117,7 @@ def read(text: str) -> Dict[str, Any]:
     heartbeat["queues"] = [_read_fields(each, QUEUE, "queues") for each in _list(found, "queues")]
     heartbeat["tasks"] = [_read_fields(each, TASK, "tasks") for each in _list(found, "tasks")]
     heartbeat["next_entries"] = [_read_fields(each, ENTRY, "next_entries") for each in _list(found, "next_entries")]
+    heartbeat["pool_ends"] = [_read_fields(each, POOL_END, "pool_ends") for each in _list(found, "pool_ends")]
     heartbeat["brokers"] = [_value(each, Field(str), "brokers") for each in _list(found, "brokers")]
     heartbeat["missing"] = [_value(each, Field(str), "missing") for each in _list(found, "missing")]
     versions = found.get("versions") or {}

@@ -109,6 +109,10 @@ class TaskRecorder:
         except Exception as error:
             self.problem = described(error)
 
+    def running(self) -> List[RunningTask]:
+        """Return the running tasks."""
+        return [entry.task for entry in list(self._running.values())]
+
     def _record(self, task: RunningTask) -> Optional[int]:
         """Write `task` to a free slot and return its number; return None if there is none."""
         file = self._file

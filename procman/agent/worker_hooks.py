@@ -7,7 +7,7 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, Collection, List, NamedTuple, Optional, Tuple
 
-from . import heartbeat_format, pool_processes, run_files, task_recorder, verdict
+from . import heartbeat_format, pool_ends, pool_processes, run_files, task_recorder, verdict
 from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
 from .routed_queues import routed_queues
@@ -83,6 +83,7 @@ def _add_steps(
         def start(self, parent: Any) -> None:
             guarded(observed, "worker", lambda: _describe(parent, observed))
             guarded(observed, "running tasks", lambda: _record_tasks(observed, recorder))
+            guarded(observed, "pool processes that end", lambda: pool_ends.follow(parent.pool, observed, recorder))
             _record_broker(parent.app, observed.settings.run_directory)
             observed.come_up()
 

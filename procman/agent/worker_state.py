@@ -5,7 +5,7 @@ import sys
 from time import monotonic, time
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from . import heartbeat_format, pool_processes, verdict
+from . import heartbeat_format, memory_events, pool_processes, verdict
 from .settings import HealthSettings
 
 
@@ -54,6 +54,9 @@ class WorkerState:
         self.measure: Callable[[], Measured] = Measured
         self.longest_tasks: Callable[[float], Mapping[str, Any]] = lambda _: {}
         """Returns the fields about the tasks that have taken the longest."""
+        self.pool_ends: List[Dict[str, Any]] = []
+        """The last pool processes that were killed or exited by themselves."""
+        self.memory_kills: Optional[memory_events.Kills] = None
         self.missing: Dict[str, str] = {}
         self.queues: List[Dict[str, Any]] = []
         self.passive_queues = frozenset()  # type: frozenset[str]
@@ -90,6 +93,11 @@ class WorkerState:
     def is_own_process(self) -> bool:
         """Return False in a child process that has inherited this state."""
         return os.getpid() == self.pid
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the program is stopping."""
+        return self.phase == verdict.STOPPING
 
     def enter(self, phase: str) -> None:
         """Note a change of phase; stopping is final. Also called from signal handlers."""
@@ -150,6 +158,8 @@ class WorkerState:
         """Return the heartbeat in the form that `heartbeat_format.read` accepts, without the verdict."""
         measured = self._measured()
         self.follow(now, measured)
+        if self.memory_kills is not None:
+            self.memory_kills.look()
         settings, pool, entries = self.settings, measured.pool, self.next_entries
         return {
             **dict.fromkeys(heartbeat_format.FIELDS),
@@ -179,6 +189,7 @@ class WorkerState:
             "pool_starting": None if pool is None else pool.starting,
             "pool_start_seconds": None if pool is None else pool.start_seconds,
             "pool_unready_since": self.unready_since,
+            "pool_ends": self.pool_ends,
             "queues": self.queues,
             "queues_asked": self.queues_asked,
             "idle_with_messages_since": self.idle_since,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from procman.agent.task_record import RunningTask
 from procman.backends import controller_of
 from procman.host.kernel_log import MemoryKill, is_among, memory_kills
 from procman.host.unit_names import unit_of
@@ -12,10 +14,10 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.event_log import MOST_TASKS, Event
 from procman.install.state.manifest import Manifest
 from procman.model import NO_HISTORY, End, InstalledProgram, Kind
-from procman.monitoring.checks.inputs import EndReport
+from procman.monitoring.checks.inputs import EndReport, ProgramSnapshot
 from procman.monitoring.healed_inside import healed_inside
 from procman.monitoring.healing_history import HealingHistory, read_healing_history
-from procman.monitoring.program_view import Moment, now
+from procman.monitoring.program_view import Moment, now, read_heartbeat
 from procman.monitoring.running_tasks import CLOCK_SECONDS, task_records
 
 KILLED = "killed by SIGKILL"
@@ -37,9 +39,7 @@ def reports_of(manifest: Manifest, program: InstalledProgram, ends: Sequence[End
 
 def _report(manifest: Manifest, program: InstalledProgram, end: End, kills: Iterable[MemoryKill]) -> EndReport:
     for_memory = end.by_kernel or (end.how == KILLED and is_among(kills, end.at, end.pid, unit_of(program)))
-    cause = ""
-    if end.how == KILLED:
-        cause = "the kernel killed it for lack of memory" if for_memory else "cause unknown"
+    cause = _cause(end, for_memory=for_memory)
     if not program.launcher or program.kind is not Kind.WORKER:
         return EndReport(end, cause)
     record = next((each for each in task_records(manifest, program) if _is_of(end, each.pid, each.started_wall)), None)
@@ -52,15 +52,40 @@ def _is_of(end: End, pid: int, started: float) -> bool:
     return (end.started or 0.0) - CLOCK_SECONDS <= started <= end.at
 
 
-def event_of(program: str, report: EndReport) -> Event:
-    """Return the event "ended" for `report`; it has the time of the end."""
+def pool_reports(says: Mapping[str, Any], since: float) -> list[EndReport]:
+    """Return a report of each pool process whose end the heartbeat `says` has noted `since` then."""
+    ends = [end for end in says.get("pool_ends", ()) if since < end["at"] <= time.time()]
+    kills = memory_kills(since - 60) if any(_may_be_memory(end) for end in ends) else []
+    return [_pool_report(end, kills) for end in ends]
+
+
+def _may_be_memory(end: Mapping[str, Any]) -> bool:
+    return bool(end["how"] == KILLED and not end["for_memory"])
+
+
+def _pool_report(noted: Mapping[str, Any], kills: Iterable[MemoryKill]) -> EndReport:
+    end = End(noted["at"], noted["how"], noted["pid"], by_kernel=noted["for_memory"])
+    task = RunningTask(noted["task_id"] or "", noted["task"], 0.0, 0.0) if noted["task"] else None
+    for_memory = end.by_kernel or is_among(kills, end.at, end.pid, None)
+    return EndReport(end, _cause(end, for_memory=for_memory), (task,) if task else (), int(task is not None))
+
+
+def _cause(end: End, *, for_memory: bool) -> str:
+    if end.how != KILLED:
+        return ""
+    return "the kernel killed it for lack of memory" if for_memory else "cause unknown"
+
+
+def event_of(program: str, report: EndReport, *, of_pool: bool = False) -> Event:
+    """Return the event "ended" for `report`, of a main process or a pool process; it has the time of the end."""
     tasks = report.tasks[:MOST_TASKS]
+    code = "PM112" if of_pool else "PM111"
     return Event(
         at=report.end.at,
         program=program,
         what="ended",
-        code="" if report.end.is_forced else "PM111",
-        reason=report.reason,
+        code="" if report.end.is_forced else code,
+        reason=f"pool process {report.end.pid}: {report.reason}" if of_pool else report.reason,
         tasks=tuple(task.name for task in tasks),
         task_ids=tuple(task.id for task in tasks),
     )
@@ -76,31 +101,39 @@ def last_unexpected(manifest: Manifest, program: InstalledProgram, ends: Sequenc
 
 
 def new_events(
-    manifest: Manifest, programs: Sequence[InstalledProgram], history: HealingHistory, moment: Moment
+    manifest: Manifest, snapshots: Sequence[ProgramSnapshot], history: HealingHistory, moment: Moment
 ) -> Mapping[str, tuple[Event, ...]]:
     """Return the ends that have no event yet, by program, as events; none at the first check."""
     cases = {case.program: case for case in history.cases}
+    programs = [snapshot.program for snapshot in snapshots]
     found = controller_of(manifest).histories(programs, moment.wall - HISTORY_SECONDS)
     events = {}
-    for program in programs:
+    for program, snapshot in zip(programs, snapshots, strict=True):
         since = cases[program.name].ended if program.name in cases else moment.wall
         ends = [end for end in found.get(program.name, NO_HISTORY).ends if end.at > since]
-        if ends:
-            events[program.name] = events_of(manifest, program, ends, healing_times(manifest, program, history, moment))
+        healed = healing_times(manifest, program, history, moment) if ends else ()
+        events[program.name] = (
+            *events_of(manifest, program, ends, healed),
+            *(event_of(program.name, report, of_pool=True) for report in pool_reports(snapshot.says, since)),
+        )
     return events
 
 
 def unlogged_events(manifest: Manifest, programs: Sequence[InstalledProgram], logged: Sequence[Event]) -> list[Event]:
-    """Return the ends of a day that the process manager recorded and that no watcher has logged, as events."""
-    found = controller_of(manifest).histories(programs, time.time() - DAY_SECONDS)
+    """Return the ends of a day that were recorded and that no watcher has logged, as events."""
+    controller, since, moment = controller_of(manifest), time.time() - DAY_SECONDS, now()
+    found = controller.histories(programs, since)
     events: list[Event] = []
-    for program in programs:
+    for program, state in zip(programs, controller.states(programs), strict=True):
         own = [event for event in logged if event.program == program.name]
-        known = [event.at for event in own if event.what == "ended"]
-        ends = [
-            end for end in found.get(program.name, NO_HISTORY).ends if not any(abs(end.at - at) < 1 for at in known)
+        ends, healed = found.get(program.name, NO_HISTORY).ends, [each.at for each in own if each.what == "healing"]
+        says = read_heartbeat(manifest, program, state, moment).content or {}
+        recorded = [
+            *events_of(manifest, program, ends, healed),
+            *(event_of(program.name, report, of_pool=True) for report in pool_reports(says, since)),
         ]
-        events += events_of(manifest, program, ends, [event.at for event in own if event.what == "healing"])
+        logged_at = {round(event.at, 2) for event in own if event.what == "ended"}
+        events += [event for event in recorded if round(event.at, 2) not in logged_at]
     return events
 
 

@@ -35,8 +35,8 @@ from procman.monitoring.program_view import Moment, now
 
 SIGNALS = {Order.DUMP: signal.SIGUSR1, Order.STOP: signal.SIGTERM, Order.KILL: signal.SIGKILL}
 
-REPORTED_AS_ENDED = ("PM111",)
-"""Its event is "ended"."""
+REPORTED_AS_ENDED = ("PM111", "PM112")
+"""Their event is "ended"."""
 
 PROJECT = InstalledProgram("", "", Kind.COMMAND, True, 1, 1, False, None, None, heal=False)
 """Represents the project as a whole, which has results to report and nothing to heal."""
@@ -55,7 +55,7 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
         history = read_healing_history(tree, state, moment.boot or "")
     health = examine_in_time(installed, {} if hanging is None else hanging)
     tracebacks = list(health.tracebacks)
-    ended = _ended(manifest, history, moment, tracebacks)
+    ended = _ended(health, history, moment, tracebacks)
     observed = [
         _observed(manifest, each, moment, tracebacks, held=each.program.name in holds) for each in health.programs
     ]
@@ -85,10 +85,10 @@ def heal_programs(installed: Installed, report: Callable[[Event], None], hanging
 
 
 def _ended(
-    manifest: Manifest, history: HealingHistory, moment: Moment, tracebacks: list[str]
+    health: Health, history: HealingHistory, moment: Moment, tracebacks: list[str]
 ) -> Mapping[str, tuple[Event, ...]]:
     try:
-        return new_events(manifest, manifest.programs, history, moment)
+        return new_events(health.manifest, [each.snapshot for each in health.programs], history, moment)
     except Exception as error:
         tracebacks.append(traceback_of(error))
         return {}

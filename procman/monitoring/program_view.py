@@ -81,6 +81,8 @@ def program_snapshots(
         lately = [end for end in state.history.unordered if end.at >= moment.wall - ENDED_SECONDS]
         if lately:
             snapshot = snapshot._replace(ended=_last_unexpected(manifest, program, lately))
+        if snapshot.says.get("pool_ends"):
+            snapshot = snapshot._replace(pool_ended=_last_of_pool(snapshot, moment))
         snapshots.append(snapshot)
     return snapshots
 
@@ -127,6 +129,13 @@ def _last_unexpected(manifest: Manifest, program: InstalledProgram, ends: Sequen
     from procman.monitoring.ends import last_unexpected
 
     return last_unexpected(manifest, program, ends)
+
+
+def _last_of_pool(snapshot: ProgramSnapshot, moment: Moment) -> EndReport | None:
+    from procman.monitoring.ends import pool_reports
+
+    reports = pool_reports(snapshot.says, moment.wall - ENDED_SECONDS)
+    return reports[-1] if reports else None
 
 
 def _last_error(manifest: Manifest, snapshot: ProgramSnapshot) -> str:

@@ -1,4 +1,4 @@
-"""PM111: report a main process that was killed or ended by itself."""
+"""PM111 and PM112: report a main process or a pool process that was killed or ended by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from procman.model import Level, Result
-from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
+from procman.monitoring.checks.inputs import EndReport, ProgramSnapshot, ProjectSnapshot
 
 if TYPE_CHECKING:
     from procman.agent.task_record import RunningTask
@@ -26,9 +26,28 @@ def of_main_process(snapshot: ProgramSnapshot) -> Result:
     name, report = snapshot.program.name, snapshot.ended
     if report is None or not snapshot.state.desired:
         return Result("PM111", name, Level.OK, "")
+    return _warning("PM111", name, "its main process", report)
+
+
+def check_pool_processes(running: ProjectSnapshot) -> Iterator[Result]:
+    """Yield whether a pool process ended within the last hour, although Celery did not end it (PM112)."""
+    for snapshot in running.up:
+        if "pool_ends" in snapshot.says:
+            yield of_pool_process(snapshot)
+
+
+def of_pool_process(snapshot: ProgramSnapshot) -> Result:
+    """Return PM112 for a program."""
+    name, report = snapshot.program.name, snapshot.pool_ended
+    if report is None:
+        return Result("PM112", name, Level.OK, "")
+    return _warning("PM112", name, f"its pool process {report.end.pid}", report)
+
+
+def _warning(code: str, name: str, which: str, report: EndReport) -> Result:
     at = time.strftime("%H:%M:%S", time.localtime(report.end.at))
-    detail = f"its main process ended at {at}: {report.reason}{running_tasks(report.tasks, report.total)}"
-    return Result("PM111", name, Level.WARNING, detail, f"procman events {name}; procman logs {name}")
+    detail = f"{which} ended at {at}: {report.reason}{running_tasks(report.tasks, report.total)}"
+    return Result(code, name, Level.WARNING, detail, f"procman events {name}; procman logs {name}")
 
 
 def running_tasks(tasks: Sequence[RunningTask], total: int) -> str:

@@ -41,7 +41,7 @@ NONE = Heartbeat(None)
 
 
 class EndReport(NamedTuple):
-    """How a main process ended, and which tasks it was running."""
+    """How a main process or a pool process ended, and which tasks it was running."""
 
     end: End
     cause: str = ""
@@ -72,6 +72,8 @@ class ProgramSnapshot(NamedTuple):
     """The line of its log that names why its last run ended; empty unless it is in a crash loop."""
     ended: EndReport | None = None
     """Its last end since the last order, within an hour, that neither an order nor healing caused."""
+    pool_ended: EndReport | None = None
+    """The last end of one of its pool processes, within an hour, that Celery did not cause."""
 
     @property
     def is_up(self) -> bool:

@@ -9,7 +9,7 @@ from procman.agent.verdict import AT_WORK
 from procman.host.process import started
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.accepted import with_accepted
-from procman.monitoring.checks.ends import of_main_process
+from procman.monitoring.checks.ends import of_main_process, of_pool_process
 from procman.monitoring.checks.heartbeat import of_earlier, of_verdict, unwritten
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.main_process import RESTARTS, of_restarts
@@ -50,7 +50,7 @@ def _worst(snapshot: ProgramSnapshot, process: Result, accept: Collection[str]) 
 
 
 def with_restarts(snapshot: ProgramSnapshot, result: Result, accept: Collection[str] = ()) -> Result:
-    """Return PM103 or PM111 in place of the OK `result` of a program that was restarted; `accept` as above."""
+    """Return PM103, PM111 or PM112 in place of the OK `result` if processes of the program ended; `accept` as above."""
     if result.level is not Level.OK:
         return result
     restarts = snapshot.state.restarts or 0
@@ -58,6 +58,8 @@ def with_restarts(snapshot: ProgramSnapshot, result: Result, accept: Collection[
     found = [of_restarts(snapshot, restarts, time.time() - since)] if since is not None else []
     if snapshot.ended:
         found.append(of_main_process(snapshot))
+    if snapshot.pool_ended:
+        found.append(of_pool_process(snapshot))
     bad = [each._replace(values=result.values) for each in found if each.level is not Level.OK]
     judged = with_accepted(bad, accept)
     return next((each for each in judged if each.level is not Level.OK), next(iter(judged), result))

@@ -82,6 +82,7 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
     Check("PM109", "No process of an earlier run is left", orphans.check_orphans, Reach.HOST),
     Check("PM110", "Only one beat sends the app's tasks", second_beats.check, Reach.HOST),
     Check("PM111", "The main process has not ended by itself", ends.check_main_process),
+    Check("PM112", "No pool process has ended by itself", ends.check_pool_processes),
     Check("PM113", "The process manager is running", process_manager.check, Reach.PROJECT),
     *_of_heartbeat("PM2"),
     Check("PM205", "The heartbeat can be read", heartbeat.check_readable),
