@@ -13,7 +13,7 @@ from procman.cli.main import run
 from procman.lint.registry import LINT
 from procman.model import BackendName
 from procman.monitoring.checks.registry import RUNNING
-from procman.pages import checks, pages
+from procman.pages import checks, is_warning, pages
 from procman.preflight.registry import BEFORE
 
 ROOT = Path(__file__).parents[1]
@@ -84,6 +84,15 @@ def test_no_message_names_a_page_by_a_path_that_an_installed_package_lacks() -> 
 
 def test_every_procman_explain_names_an_existing_page_or_code() -> None:
     assert _found([*DOCUMENTS, *MODULES, *TEMPLATES], EXPLAIN, PLACEHOLDERS | PAGES | CODES) == []
+
+
+def test_section_of_a_check_that_warns_has_a_line_for_it() -> None:
+    """`accept` in procman.toml takes only such codes."""
+    warning = re.compile(r"""(?:Result|finding)\(\s*"(PM\d{3})",[^()]*?(?:Level\.)?WARNING""")
+    warns = {code for path in MODULES for code in warning.findall(path.read_text(encoding="utf-8"))}
+    assert len(warns) > 40
+    assert warns - {each.name for each in checks() if is_warning(each)} == set()
+    assert [each.name for each in checks() if "WARNING" in each.text and not is_warning(each)] == []
 
 
 def test_each_backend_has_a_page_of_its_name() -> None:
