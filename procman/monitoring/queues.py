@@ -22,6 +22,7 @@ from procman.monitoring.checks.broker_look import RECENT_SECONDS, BrokerLook, Wa
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.waiting import check_unconsumed, check_untaken
 from procman.monitoring.program_view import Moment, now, program_snapshots
+from procman.monitoring.states import states_of
 from procman.probes.broker_facts import BrokerFacts, QueueFacts
 from procman.program_names import resolve
 
@@ -80,7 +81,7 @@ def queues(installed: Installed, names: Sequence[str]) -> ProjectQueues:
     Asks the broker if the caller may, with a time limit; nothing is declared, taken or written.
     """
     manifest, moment = installed.manifest, now()
-    states = Background(lambda: controller_of(manifest).states(manifest.programs))
+    states = Background(lambda: states_of(installed, controller_of(manifest), manifest.programs))
     with Tree() as tree:
         before = read_look(tree, manifest, moment.boot)
     look = _asked(installed, before, moment)

@@ -12,7 +12,7 @@ from procman.model import Level, State
 from procman.monitoring.checks.inputs import EndReport
 from procman.monitoring.program_page import ProgramPage
 from procman.monitoring.status import ProgramStatus, ProjectStatus
-from procman.output.status import COLOURS, RESIDENT, held, of_files
+from procman.output.status import COLOURS, RESIDENT, as_seen, held, of_files
 from procman.output.terminal import coloured, folded, hint_lines, local_time, size, width_of, wrapped
 
 LABEL_WIDTH = 12
@@ -33,6 +33,8 @@ def as_text(status: ProjectStatus, page: ProgramPage, stream: TextIO = sys.stdou
             yield from wrapped(value, width, label=" " * (LABEL_WIDTH + 2) if number else f"{label:>{LABEL_WIDTH}}: ")
     yield ""
     yield from _problems(each, page, width)
+    if each.state.answers_only:
+        yield from wrapped(as_seen(each.state.answers_only), width)
     yield from of_files(status, width)
     if page.log:
         yield ""
@@ -120,7 +122,9 @@ def _memory(each: ProgramStatus) -> str:
     values = each.result.values
     children = int(values.get("children", 0))
     processes = f" in {children + 1} {'process' if children == 0 else 'processes'}"
-    return size(values["memory_bytes"]) + processes + (f" ({RESIDENT[2:]})" if values.get("memory_is_rss") else "")
+    # For a user whom the process manager does not answer, the line below names what needs another user.
+    kind = "resident size" if each.state.answers_only else RESIDENT[2:]
+    return size(values["memory_bytes"]) + processes + (f" ({kind})" if values.get("memory_is_rss") else "")
 
 
 def _ago(status: ProjectStatus, at: float) -> str:
