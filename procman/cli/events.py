@@ -13,8 +13,8 @@ from procman.cli.options import Count, since
 from procman.cli.selection import Selection
 from procman.install.state.event_log import Event, line_of
 from procman.monitoring import events as command
-from procman.output.events import as_header, as_row
-from procman.output.terminal import local_time
+from procman.output.events import Layout, as_header, as_rows, layout
+from procman.output.terminal import local_time, width_of
 
 DEFAULT_NUMBER = 50
 
@@ -55,16 +55,16 @@ def events(
     most = DEFAULT_NUMBER if number is None and since is None else number
     found = command.events(installed, names, most, since or 0.0, follow=follow)
     longest = max(len(program.name) for program in installed.manifest.programs)
-    for line in map(line_of, found) if as_json else _table(found, longest):
+    for line in map(line_of, found) if as_json else _table(found, layout(longest, width_of(sys.stdout))):
         click.echo(line)
         if follow:
             sys.stdout.flush()
 
 
-def _table(found: Iterable[Event], longest: int) -> Iterator[str]:
+def _table(found: Iterable[Event], columns: Layout) -> Iterator[str]:
     zone = ""
     for event in found:
         if not zone:
             _, zone = local_time(time.time())
-            yield as_header(zone, longest)
-        yield as_row(event, zone, longest)
+            yield as_header(zone, columns)
+        yield from as_rows(event, zone, columns)

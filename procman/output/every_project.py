@@ -21,6 +21,9 @@ FORMAT = 1
 
 HEADER = ("PROJECT", "SCOPE", "BACKEND", "RUNNING", "HEALTH", "GENERATION", "CONFIGURATION")
 
+DROPPED = ("GENERATION", "SCOPE", "CONFIGURATION", "BACKEND")
+"""Columns that a narrow terminal has no room for, the first to be left out first."""
+
 ADVICE = "The commands above need --project NAME outside the project's directory."
 
 UNKNOWN_STATUS = 4
@@ -49,7 +52,9 @@ def worst_of(status: ProjectStatus) -> Level:
 def as_list(answers: Statuses, stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield a table with a line for each project; one that cannot be read is explained below it."""
     rows = [_listed(each) for each in answers]
-    lines = table(HEADER, rows, right=("RUNNING", "GENERATION"), width=width_of(stream), cut={"CONFIGURATION": 20})
+    lines = table(
+        HEADER, rows, right=("RUNNING", "GENERATION"), width=width_of(stream), cut={"CONFIGURATION": 20}, drop=DROPPED
+    )
     yield coloured(lines[0], "bold", stream)
     for line, each in zip(lines[1:], answers, strict=True):
         level = worst_of(each.found) if each.found else Level.UNKNOWN

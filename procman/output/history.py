@@ -10,10 +10,16 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from procman.deploy.history import Entry
-from procman.output.terminal import coloured, table
+from procman.output.terminal import coloured, table, width_of
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
+
+DROPPED = ("PROCMAN", "BACKEND", "BY", "MESSAGE")
+"""Columns that a narrow terminal has no room for, the first to be left out first."""
+
+SHORTEST = {"CHANGED": 16, "MESSAGE": 12}
+"""Columns that are shortened for it first."""
 
 LONGEST_MESSAGE = 50
 """Characters of a message that the table shows."""
@@ -25,7 +31,8 @@ MOST_CHANGES = 4
 def as_text(entries: Sequence[Entry], stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield the lines of the table, oldest first; the current generation has an asterisk."""
     header = ["", "GENERATION", "MADE", "BY", "BACKEND", "PROCMAN", "MESSAGE", "CHANGED"]
-    lines = table(header, [_row(entry) for entry in entries], right=["GENERATION"])
+    rows = [_row(entry) for entry in entries]
+    lines = table(header, rows, right=["GENERATION"], width=width_of(stream), cut=SHORTEST, drop=DROPPED)
     yield coloured(lines[0], "bold", stream)
     yield from lines[1:]
 

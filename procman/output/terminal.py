@@ -14,6 +14,9 @@ CUT = "..."
 
 _WORD = re.compile(r"(?:`[^`]*`|[^ `]|`)+")
 
+NAMES = ("NAME", "QUEUE")
+"""Columns whose cells differ at both ends, so that they are shortened in the middle; others lose their end."""
+
 PROGRESS_SECONDS = 30.0
 """How often a long wait prints a line if it is not watched on a terminal: CI ends a job that prints nothing."""
 
@@ -68,8 +71,7 @@ def table(
     """Return the lines of a table, the header first; the columns named in `right` are right-aligned.
 
     With a `width`, the table is made to fit: the columns in `cut` are shortened, to no less than the number given, and
-    then the columns in `drop` are left out, in that order. The first in `cut` is shortened last. A name is shortened in
-    the middle, the last column at its end.
+    then the columns in `drop` are left out, in that order. The first in `cut` is shortened last.
     """
     cells = [list(header), *([printable(cell) for cell in row] for row in rows)]
     columns = list(zip(*cells, strict=True))
@@ -86,10 +88,9 @@ def table(
 def _fitted(
     columns: list[tuple[str, ...]], width: int, cut: Mapping[str, int], drop: Sequence[str]
 ) -> list[tuple[str, ...]]:
-    last = columns[-1][0]
     by_name = {column[0]: column for column in columns}
     shortest = {
-        name: min(_longest(by_name[name]), least if name == last else distinct_width(by_name[name], least))
+        name: min(_longest(by_name[name]), distinct_width(by_name[name], least) if name in NAMES else least)
         for name, least in cut.items()
     }
     for name in (None, *drop):
@@ -103,7 +104,7 @@ def _fitted(
         widths[name] = min(_longest(by_name[name]), least + spare)
         spare -= widths[name] - least
     return [
-        tuple(shortened(cell, widths[column[0]], at_end=column[0] == last) for cell in column)
+        tuple(shortened(cell, widths[column[0]], at_end=column[0] not in NAMES) for cell in column)
         if column[0] in widths
         else column
         for column in columns

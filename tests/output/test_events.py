@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from procman.install.state.event_log import Event
-from procman.output.events import as_header, as_line, as_row
+from procman.output.events import as_header, as_line, as_rows, layout
 from procman.output.terminal import local_time
 
 NAME = "catmaid-celery"
@@ -48,7 +48,8 @@ def test_rows_of_a_table_are_aligned_and_show_the_zone_once() -> None:
         Event(1.0, "", "rolled back", reason="to generation 1", by="ann"),
         Event(2.0, "catmaid-b", "stopped", tasks=("a",), by="ann"),
     ]
-    lines = [as_header(zone, len(NAME)), *(as_row(event, zone, len(NAME)) for event in events)]
+    whole = layout(len(NAME), None)
+    lines = [as_header(zone, whole), *(line for event in events for line in as_rows(event, zone, whole))]
     starts = {line.index(text) for line, text in zip(lines, ["WHAT", "it is", "to gen", "(run"], strict=True)}
     assert len(starts) == 1
     assert zone in lines[0]
@@ -57,4 +58,38 @@ def test_rows_of_a_table_are_aligned_and_show_the_zone_once() -> None:
 
 def test_row_of_another_zone_shows_its_own() -> None:
     time, own = local_time(0.0)
-    assert as_row(Event(0.0, NAME, "found"), "elsewhere", 0).startswith(f"{time} {own}  {NAME}")
+    [row] = as_rows(Event(0.0, NAME, "found"), "elsewhere", layout(len(NAME), None))
+    assert row.startswith(f"{time} {own}  {NAME}")
+
+
+FOUND = Event(
+    0.0, "shop-transformation-7", "found", "PM301", "CRITICAL", "messages wait and it is idle for long", by="healer"
+)
+
+
+@pytest.mark.parametrize(
+    ("width", "rows"),
+    [
+        (
+            120,
+            [
+                "shop-transformation-7  found        PM301  CRITICAL  the watcher  messages wait and it is idle for",
+                " " * 87 + "long",
+            ],
+        ),
+        (
+            88,
+            [
+                "shop-transformation-7  found        PM301  CRITICAL  the watcher",
+                "    messages wait and it is idle for long",
+            ],
+        ),
+        (80, ["shop-tran...mation-7  found        PM301  the watcher", "    messages wait and it is idle for long"]),
+        (60, ["shop-tran...mation-7  found", "    messages wait and it is idle for long"]),
+    ],
+)
+def test_rows_fit_the_terminal(width: int, rows: list[str]) -> None:
+    columns = layout(len(FOUND.program), width)
+    found = list(as_rows(FOUND, local_time(0.0)[1], columns))
+    assert [found[0].removeprefix("1970-01-01 00:00:00  "), *found[1:]] == rows
+    assert max(map(len, [*found, as_header("UTC", columns)])) <= width
