@@ -58,6 +58,14 @@ class Installed(NamedTuple):
         """Return whether an uninstall was interrupted: files are meant to be missing."""
         return self.pending is not None and self.pending.uninstall
 
+    def require_whole(self) -> None:
+        """Raise ProcmanError after an interrupted uninstall, whose programs may have no files any more."""
+        if self.is_half_removed:
+            raise ProcmanError(
+                f"an uninstall of {self.manifest.project} was interrupted",
+                hint="procman uninstall completes it; procman install brings everything back",
+            )
+
 
 def configured(chosen: Chosen, text: str | None = None) -> Project:
     """Return the project of the procman.toml that is named, found, or recorded at the last install.

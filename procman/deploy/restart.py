@@ -41,6 +41,7 @@ def restart(
     become healthy within `options.wait_seconds` of its start; after such a failure no further program is restarted. An
     interruption raises KeyboardInterrupt with a hint for the user.
     """
+    installed.require_whole()
     manifest = installed.manifest
     with hold_lock(manifest.directories.shared_state, options.lock_seconds, options.reporter.progress):
         programs = _desired(manifest, names, options)

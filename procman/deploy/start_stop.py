@@ -25,6 +25,7 @@ def start(
 
     If supervisord was not running, those are without names only the programs that should run: it comes back as it was.
     """
+    installed.require_whole()
     manifest, programs = installed.manifest, _meant(installed, names)
     controller = controller_of(manifest)
     states = {each.name: each for each in controller.states(programs)}

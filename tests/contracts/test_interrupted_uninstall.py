@@ -61,6 +61,10 @@ def test_status_and_health_advise_to_complete_it_and_install_reports_that_it_rev
     assert "warning PM601: an uninstall was interrupted\n  procman uninstall\n" in health.stdout
     assert "missing" not in health.stdout
 
+    for command in ("start", "restart one"):
+        refused = host.procman(command, check=False)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("procman: an uninstall of catmaid was interrupted\n  procman uninstall ")
     assert "an uninstall of catmaid was interrupted; " in host.procman("install --dry-run").stderr
     host.root(END)
     installed = host.procman("install")
