@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import click
 
 from procman.cli import complete, options
 from procman.cli.rollout_reporter import rollout_options
 from procman.cli.selection import Selection
 from procman.deploy import restart as command
+from procman.deploy.rollback import differs_from_disk
 from procman.errors import ProcmanError
+from procman.lookup import Installed
+from procman.model import InstalledProgram
 from procman.monitoring.status import status
+from procman.output.terminal import Progress
 
 
 @click.command()
@@ -23,6 +30,7 @@ from procman.monitoring.status import status
     explanation="Time limit for each new process to become healthy.",
 )
 @options.at_once
+@click.option("--no-check", is_flag=True, help="Restart without importing the app first.")
 @options.lock_wait
 @click.pass_obj
 def restart(
@@ -31,9 +39,13 @@ def restart(
     failed: bool,
     wait_seconds: float,
     at_once: int,
+    no_check: bool,
     lock_seconds: float,
 ) -> int:
     """Restart programs gracefully, one at a time.
+
+    The app is imported first, as the programs' user and in their environment: if that fails, nothing is restarted, and
+    the exit status is 1. A restart uses the installed files; changes of procman.toml need `procman install`.
 
     Running tasks finish first, within the stop timeout of the program. Without NAME, restarts all programs except those
     that were stopped on purpose; workers come before beat. A program is restarted when the one before it has become
@@ -60,12 +72,34 @@ def restart(
         if not names:
             click.echo("no program has failed")
             return 0
+    if differs_from_disk(installed.manifest):
+        file = installed.manifest.configuration_file
+        click.echo(f"note: {file} has changed, and a restart uses the installed files: procman install", err=True)
+    before = None if no_check else partial(_check_import, installed)
     failures = 0
     with rollout_options(wait_seconds=wait_seconds, at_once=at_once, lock_seconds=lock_seconds) as rollout:
-        for program, done, failure in command.restart(installed, names, rollout):
+        for program, done, failure in command.restart(installed, names, rollout, before):
             if failure:
                 rollout.reporter.report_failure(failure)
                 failures += 1
             else:
                 rollout.reporter.report(program, done)
     return int(failures > 0)
+
+
+def _check_import(installed: Installed, programs: Sequence[InstalledProgram]) -> None:
+    # Imported here: only this needs the reader of procman.toml.
+    from procman.monitoring.broker_query import installed_project
+    from procman.preflight.check import blocking, check_import
+
+    manifest = installed.manifest
+    with Progress() as progress:
+        progress(f"importing {manifest.app} as {manifest.user or 'you'}")
+        results = blocking(check_import(installed_project(installed), [program.name for program in programs]))
+    if results:
+        reasons = [result.detail for result in results]
+        places = [line for result in results for line in result.hint.splitlines()]
+        raise ProcmanError(
+            "\n".join(["the app cannot be imported, so nothing was restarted", *dict.fromkeys(reasons)]),
+            hint="\n".join([*dict.fromkeys(places), "--no-check restarts without this check."]),
+        )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from procman.model import Level, Result
 from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.registry import run
-from procman.preflight.gather import gather
+from procman.preflight.app import app_is_imported
+from procman.preflight.gather import gather, gather_imports
 from procman.preflight.registry import BEFORE
 from procman.probes.app import TIMEOUT_SECONDS
 from procman.project import Project
@@ -30,6 +31,11 @@ def check(
     """
     facts = gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced)
     return with_accepted(run(BEFORE, facts), project.accept)
+
+
+def check_import(project: Project, names: Collection[str], *, timeout: float = TIMEOUT_SECONDS) -> list[Result]:
+    """Return PM711 for the programs `names`, which runs their new code up to the point where a worker would start."""
+    return list(app_is_imported(gather_imports(project, names, timeout=timeout)))
 
 
 def blocking(results: Iterable[Result]) -> list[Result]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -63,6 +63,32 @@ def gather(
     )
 
 
+def gather_imports(project: Project, names: Collection[str], *, timeout: float) -> PreflightFacts:
+    """Return the facts for PM711 about the programs `names`: the app is loaded once for each launch environment.
+
+    An app that would run as root is not loaded (S3). Raises ProcmanError if the caller lacks the rights.
+    """
+    only = replace(project, programs=tuple(each for each in project.programs if each.name in names))
+    launches = {program.name: launch_of(only, program) for program in only.programs}
+    groups = [] if account_problem(only) or runs_as_root(only) else _alike(only, launches)
+    if not groups:
+        return PreflightFacts(only, launches, Interpreter(""))
+    _require_rights(only)
+    _, secrets = read_environment(only, launches)
+    with _orphans_ended(only), ThreadPoolExecutor(max_workers=4) as pool:
+        places = [_where(only, launches[programs[0].name], secrets) for programs in groups]
+        loads = [pool.submit(app_facts.ask, place, only.app, timeout=timeout) for place in places]
+        asked = tuple(_loaded(*pair) for pair in zip(groups, loads, strict=True))
+    return PreflightFacts(only, launches, Interpreter(""), asked=asked)
+
+
+def _loaded(programs: tuple[Program, ...], app: Future[AppFacts]) -> AppAnswer:
+    try:
+        return AppAnswer(programs, app.result())
+    except ProcmanError as error:
+        return AppAnswer(programs, None, error.message, error.hint)
+
+
 def _orphans_ended(project: Project) -> AbstractContextManager[None]:
     uid = user_id(project.user)
     return left_behind.ended(uid) if uid else nullcontext()
@@ -116,16 +142,7 @@ def _ask_all(
     futures: list[tuple[tuple[Program, ...], Future[AppFacts], Future[BrokerFacts]]] = []
     for programs in _alike(project, launches):
         launch = launches[programs[0].name]
-        where = Where(
-            _python(project),
-            launch.environment,
-            launch.directory,
-            launch.user,
-            launch.group,
-            secrets,
-            launch.environment_file,
-            project.configuration_file,
-        )
+        where = _where(project, launch, secrets)
         commands = {each.name: launches[each.name].argv[2 if each.launcher else 1 :] for each in programs}
         app = pool.submit(app_facts.ask, where, project.app, commands=commands, timeout=timeout)
         url = project.health.management_url
@@ -133,6 +150,19 @@ def _ask_all(
         broker = pool.submit(ask_broker, where, project.app, programs=queues, management_url=url, timeout=timeout / 2)
         futures.append((programs, app, broker))
     return [_asked(programs, app, broker) for programs, app, broker in futures]
+
+
+def _where(project: Project, launch: Launch, secrets: Mapping[str, str]) -> Where:
+    return Where(
+        _python(project),
+        launch.environment,
+        launch.directory,
+        launch.user,
+        launch.group,
+        secrets,
+        launch.environment_file,
+        project.configuration_file,
+    )
 
 
 def _python(project: Project) -> Path:

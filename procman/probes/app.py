@@ -138,7 +138,8 @@ def ask(
     if "error" in answer:
         error = answer["error"]
         places = "\n".join(map(str, error.get("traceback", ())))
-        message = place.secrets.masked(f"{app} cannot be loaded: {error.get('type')}: {error.get('message')}")
+        at = f" (at {error['place']})" if error.get("place") else ""
+        message = place.secrets.masked(f"{app} cannot be loaded: {error.get('type')}: {error.get('message')}{at}")
         raise AppError(message, hint=place.secrets.masked(places))
     try:
         return _facts(answer, place.secrets)

@@ -119,7 +119,8 @@ def _error(error: BaseException) -> Dict[str, Any]:
     while chain[-1].__cause__ is not None:
         chain.append(chain[-1].__cause__)
     error = chain[-1]
-    return {"type": type(error).__name__, "message": _message(error), "traceback": _places(chain)}
+    found = {"type": type(error).__name__, "message": _message(error), "traceback": _places(chain)}
+    return dict(found, place=_own_place(chain))
 
 
 def _message(error: BaseException) -> str:
@@ -133,12 +134,24 @@ def _places(chain: Sequence[BaseException]) -> List[str]:
     """Return where the last error of `chain` was raised: its last frames, and the last one in the project's code."""
     # Without the lines of code, which may contain secrets.
     last, error = _frames(chain[-1])[-TRACEBACK_FRAMES:], chain[-1]
-    own = [frame for each in chain for frame in _frames(each) if _is_own(frame.filename)][-1:]
+    own = _own_frames(chain)[-1:]
     shown = last if not own or own[0] in last else own + last[1:]
     places = ["%s:%s in %s" % (frame.filename, frame.lineno, frame.name) for frame in shown]
     if isinstance(error, SyntaxError) and error.filename:
         places.append("%s:%s" % (error.filename, error.lineno))
     return places
+
+
+def _own_place(chain: Sequence[BaseException]) -> str:
+    """Return the last place in the project's code: that of a syntax error, or of a frame; empty if there is none."""
+    error, own = chain[-1], _own_frames(chain)
+    if isinstance(error, SyntaxError) and error.filename and _is_own(error.filename):
+        return "%s:%s" % (error.filename, error.lineno)
+    return "%s:%s" % (own[-1].filename, own[-1].lineno) if own else ""
+
+
+def _own_frames(chain: Sequence[BaseException]) -> List[traceback.FrameSummary]:
+    return [frame for each in chain for frame in _frames(each) if _is_own(frame.filename)]
 
 
 def _frames(error: BaseException) -> List[traceback.FrameSummary]:

@@ -136,6 +136,7 @@ def test_broken_settings_module_is_reported_with_its_last_line_and_without_secre
     assert error.code == "PM711"
     assert "AttributeError" in error.detail
     assert "settings.py:7" in error.hint
+    assert error.detail.endswith("settings.py:7)")
     assert CANARY not in str(results)
 
 

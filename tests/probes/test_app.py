@@ -111,7 +111,7 @@ def test_hanging_app_is_killed(python: Path, directory: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message", "hint"),
     [
-        ("import sys; sys.exit(4)", "site1 cannot be loaded: SystemExit: 4", "settings.py:4 in <module>"),
+        ("import sys; sys.exit(4)", "site1 cannot be loaded: SystemExit: 4 (at ", "settings.py:4 in <module>"),
         ("import os; os._exit(3)", "exited with status 3 while loading the app", ""),
         ("import os; os.kill(os.getpid(), 11)", "was killed by signal 11 while loading the app", ""),
         ("import os; os.write(2, b'at redis://:hunter22@x'); os._exit(1)", "exited with status 1", "at redis://:***@x"),
