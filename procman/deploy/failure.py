@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from procman.backends.base import Controller, Progress
 from procman.config.private_file import private_variables
-from procman.deploy.wait_until_healthy import Unhealthy, wait_until_healthy
+from procman.deploy.wait_until_healthy import Unhealthy, is_hopeless, wait_until_healthy
 from procman.errors import ProcmanError
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram
@@ -46,13 +46,17 @@ def unhealthy(
     failures = (
         Failure(
             each.program,
-            f"was not healthy within {seconds:g} s: {each.result.detail}{_restarted(each)}",
+            f"{_when(each, seconds)}: {each.result.detail}{_restarted(each)}",
             each.result.hint,
             last_lines(controller, each.program),
         )
         for each in waited
     )
     return [without_secrets(failure, manifest) for failure in failures]
+
+
+def _when(each: Unhealthy, seconds: float) -> str:
+    return "cannot be started" if is_hopeless(each.state) else f"was not healthy within {seconds:g} s"
 
 
 def _restarted(each: Unhealthy) -> str:

@@ -11,7 +11,7 @@ from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.quick import check_lightly, is_at_work
-from procman.monitoring.program_view import program_snapshots
+from procman.monitoring.program_view import EXIT_CANNOT_START, EXIT_STATUS, program_snapshots
 
 CANNOT_TELL_ALL = "PM204"
 
@@ -49,13 +49,20 @@ def wait_until_healthy(
     while True:
         waiting = _unhealthy(controller, programs, manifest, until_started)
         elapsed = time.monotonic() - begun
-        hopeful = [each for each in waiting if each.state.state is not State.FATAL]
+        hopeful = [each for each in waiting if not is_hopeless(each.state)]
         if not hopeful or elapsed > seconds:
             return waiting
         names = ", ".join(each.program.name for each in hopeful)
         progress(f"waiting for {names} to become healthy ({elapsed:.0f} of at most {seconds:g} s)")
         time.sleep(pause)
         pause = min(LONGEST_PAUSE_SECONDS, pause * 1.5)
+
+
+def is_hopeless(state: ProgramState) -> bool:
+    """Return whether waiting is useless: the program was given up, or its launcher refuses, as for a bad variable."""
+    ends = state.history.unordered
+    is_refused = bool(ends) and ends[-1].how == f"{EXIT_STATUS}{EXIT_CANNOT_START}"
+    return state.state is State.FATAL or (state.state is State.BACKOFF and is_refused)
 
 
 def _unhealthy(

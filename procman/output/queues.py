@@ -65,7 +65,7 @@ def _total(found: ProjectQueues) -> str:
     if not filled:
         return "no message waits" if found.rows else "no queue is known"
     messages = "1 message waits" if ready == 1 else f"{ready} messages wait"
-    return f"{messages} in {len(filled)} of {len(found.rows)} queues"
+    return f"{messages} in {len(filled)} of {len(found.rows)} queue{'' if len(found.rows) == 1 else 's'}"
 
 
 def _unasked(found: ProjectQueues) -> str:

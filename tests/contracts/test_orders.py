@@ -88,6 +88,19 @@ def test_interrupted_restart_is_no_stop_on_purpose(product: Product, number: sig
     assert product.procman("status").returncode == 0
 
 
+def test_program_that_its_launcher_refuses_is_not_waited_for(product: Product) -> None:
+    variables = product.directory / "celery.env"
+    variables.write_text("A=1\n")
+    variables.chmod(0o600)
+    product.configure(QUICK, project=f'environment_file = "{variables}"')
+    product.procman("install", "--wait", "30")
+    variables.write_text("CELERY_WORKER_DETACH=1\n")
+    refused = product.procman("restart", "--no-check", "--wait", "100", check=False, timeout=60)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("catmaid-quick: cannot be started: ")
+    assert f"{variables}:1: remove CELERY_WORKER_DETACH" in refused.stderr
+
+
 def state(product: Product) -> tuple[str, bool]:
     [found] = product.status().values()
     return found["state"], found["wanted"]

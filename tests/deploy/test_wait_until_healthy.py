@@ -13,7 +13,7 @@ import pytest
 from procman.backends.base import Controller
 from procman.deploy.wait_until_healthy import wait_until_healthy
 from procman.install.state.manifest import Manifest
-from procman.model import InstalledProgram, Kind, Level, ProgramState, State
+from procman.model import End, InstalledProgram, Kind, Level, ProgramState, RunHistory, State
 from procman.monitoring.program_view import now
 from tests.install import sample
 from tests.monitoring.checks.records import heartbeat, program, state
@@ -127,3 +127,13 @@ def test_restart_does_not_wait_for_start_seconds_of_a_worker_that_consumes(
     write_heartbeat(manifest, phase=phase)
     starting = state(State.STARTING, os.getpid())
     assert len(waited(manifest, starting, until_started=until_started)) == waits
+
+
+def test_program_that_the_launcher_cannot_start_is_not_waited_for(manifest: Manifest) -> None:
+    ended = RunHistory(failures=1, ends=(End(LONG_AGO + 1, "exit status 78"),), ordered=LONG_AGO)
+    refused = ProgramState(NAME, desired=True, state=State.BACKOFF, history=ended)
+    write_heartbeat(manifest)
+    assert len(waited(manifest, refused, state(), seconds=60)) == 1
+    # An end before the present order says nothing about this start.
+    before = refused._replace(history=ended._replace(ordered=LONG_AGO + 2))
+    assert waited(manifest, before, state(), seconds=60) == []

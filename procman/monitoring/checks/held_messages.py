@@ -25,9 +25,12 @@ def check_scheduled(running: ProjectSnapshot) -> Iterator[Result]:
             yield Result("PM508", name, Level.OK, "")
             continue
         others = "1 other waits" if waiting == 1 else f"{waiting} others wait"
+        held, whose, them = f"all {says['scheduled']} messages that it may hold have", "their", "them"
+        if says["scheduled"] == 1:
+            held, whose, them = "the only message that it may hold has", "its", "it"
         detail = (
-            f"all {says['scheduled']} messages that it may hold have waited {format_duration(full)} for their ETA or a "
-            f"rate limit; {others} behind them, although it has a free slot"
+            f"{held} waited {format_duration(full)} for {whose} ETA or a rate limit; {others} behind {them}, although "
+            "it has a free slot"
         )
         hint = (
             f"Set a higher prefetch_multiplier in [{snapshot.program.key}]\n"
@@ -46,8 +49,9 @@ def check_hoarding(running: ProjectSnapshot) -> Iterator[Result]:
             yield Result("PM512", name, Level.OK, "")
             continue
         slots = "1 slot" if says["slots"] == 1 else f"{says['slots']} slots"
+        messages = "1 message" if says["reserved"] == 1 else f"{says['reserved']} messages"
         detail = (
-            f"it has reserved {says['reserved']} messages for {slots}, and none has started for "
+            f"it has reserved {messages} for {slots}, and none has started for "
             f"{format_duration(_running_seconds(says))}, while {idle[0].program.name} of the same queue is idle"
         )
         hint = (
