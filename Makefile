@@ -39,7 +39,7 @@ lint: $(READY) ## check style, types, and the words of pages, messages and test 
 	$(BIN)/python -m scripts.check_words
 
 test-trixie: $(READY) packages ## run the tests of booted hosts on Debian 13, and those of unit files with sid too (needs root)
-	PROCMAN_HOST_SUITE=trixie $(PYTEST) $(or $(TESTS),tests/host)
+	PROCMAN_HOST_SUITE=trixie $(PYTEST) -m "not chaos and not soak" $(or $(TESTS),tests/host)
 	$(BIN)/python -m tests.host.parsers sid
 
 chaos: $(READY) packages ## interrupt an install at every system call instead of a sample

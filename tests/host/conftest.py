@@ -55,7 +55,7 @@ def _rank(item: pytest.Item) -> int:
 
 
 def _group(item: pytest.Item) -> str:
-    if item.path.stem == "test_trixie":
+    if item.path.stem in ("test_trixie", "test_broker_states"):
         return "trixie host"
     if "host" not in getattr(item, "fixturenames", ()):
         return "own host"
@@ -104,6 +104,15 @@ def booted(suite: str = SUITE) -> Iterator[Host]:
 def host() -> Iterator[Host]:
     """A booted host of the suite that this run of the tests is for."""
     with booted() as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def trixie() -> Iterator[Host]:
+    """A booted Debian 13 with the demo project, in place of the machine's own Debian."""
+    with booted("trixie") as host:
+        install_procman(host)
+        install_project(host)
         yield host
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from .catmaid import Project, install_procman, install_project, send
-from .conftest import booted, skip_without_host
+from .catmaid import Project, send
+from .conftest import skip_without_host
 from .machine import Host
 from .overlay import HostError
 from .parsers import parser_tests
@@ -19,18 +17,9 @@ pytestmark = pytest.mark.timeout(900)  # the first run creates the root and inst
 
 
 @pytest.fixture(scope="module")
-def host() -> Iterator[Host]:
-    """A booted Debian 13 with the demo project, in place of the machine's own Debian."""
-    with booted(SUITE) as host:
-        install_procman(host)
-        install_project(host)
-        yield host
-
-
-@pytest.fixture(scope="module")
-def catmaid(host: Host) -> Project:
+def catmaid(trixie: Host) -> Project:
     """A worker and beat under systemd, with all directives that it knows."""
-    project = Project(host, "catmaid", toml("catmaid") + "minimum_version = 257\n")
+    project = Project(trixie, "catmaid", toml("catmaid") + "minimum_version = 257\n")
     project.procman("install", "--wait", "60")
     return project
 

@@ -207,7 +207,12 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM775", CRITICAL, host(refused=("a.conf is not procman's",)), "a.conf"),
     ("PM781", WARNING, on_rabbitmq(delivery_limit=None), "quorum queue celery has RabbitMQ's default delivery limit"),
     ("PM782", CRITICAL, on_broker(transport="redis", redis_refusal="READONLY You can't write"), "a read-only replica"),
-    ("PM783", CRITICAL, on_rabbitmq(refused=REFUSED), "celery exists with another x-queue-type than the app declares"),
+    (
+        "PM783",
+        CRITICAL,
+        on_rabbitmq(refused=REFUSED),
+        "celery exists with another value of x-queue-type than the app declares",
+    ),
     ("PM784", WARNING, SLOW_ON_REDIS, "delivered again after 3600 s"),
     ("PM785", WARNING, beside(), "mill-celery of another project consumes queue celery of the same broker"),
     ("PM786", WARNING, on_rabbitmq(delivery_limit=50, late=True), "delivery limit of 50 and no dead-letter exchange"),

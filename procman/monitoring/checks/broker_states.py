@@ -107,10 +107,11 @@ def other_arguments(facts: BrokerFacts) -> Iterator[Fault]:
     for queue in facts.queues:
         if queue.state and queue.state.refused:
             found = INEQUIVALENT.search(queue.state.refused)
-            argument, difference = found.groups() if found else ("arguments", queue.state.refused)
+            argument, difference = found.groups() if found else ("", queue.state.refused)
+            what = f"another value of {argument}" if argument else "other arguments"
             detail = (
-                f"queue {queue.name} exists with another {argument} than the app declares ({difference}): its worker "
-                "exits at its start"
+                f"queue {queue.name} exists with {what} than the app declares ({difference}): its worker exits at its "
+                "start"
             )
             where = DECLARED_BY.get(argument, "its queue_arguments in task_queues")
             hint = (
