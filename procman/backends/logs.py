@@ -15,6 +15,8 @@ class LogRequest(NamedTuple):
     """Only those from this moment on, in seconds since the epoch."""
     follow: bool = False
     """Also those that are written from now on, without end."""
+    is_choice: bool = True
+    """Whether the user named the programs, and is interested in those without a log."""
     notice: Callable[[str], object] = lambda _: None
     """Receives a message about lines that cannot be shown."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 import click
 
@@ -60,11 +61,11 @@ def show_health(
 
         return output.level_of(keep_watching(ask, lambda found: output.health_as_text(found, verbose=verbose)) or ())
     found = ask()
-    text = _shown(found, form, verbose=verbose)
     if to:
-        write(to, text)
+        # What a terminal would get has colours, and is shortened.
+        write(to, _shown(found, form, StringIO(), verbose=verbose))
     else:
-        click.echo(text, nl=False)
+        click.echo(_shown(found, form, sys.stdout, verbose=verbose), nl=False)
     return output.level_of(found)
 
 
@@ -75,7 +76,7 @@ def _of_each(ask: Callable[[Installed], T], seconds: float) -> list[Answer[T]]:
     return found
 
 
-def _shown(found: list[Answer[Health]], form: str, *, verbose: bool) -> str:
+def _shown(found: list[Answer[Health]], form: str, stream: TextIO, *, verbose: bool) -> str:
     if form == "nagios":
         from procman.output import nagios
 
@@ -85,5 +86,7 @@ def _shown(found: list[Answer[Health]], form: str, *, verbose: bool) -> str:
 
         healths = [each.found for each in found if each.found]
         return openmetrics.as_text(*healths, unread=[each.project for each in found if each.found is None])
-    lines = [output.health_as_json(found)] if form == "json" else output.health_as_text(found, verbose=verbose)
+    if form == "json":
+        return output.health_as_json(found) + "\n"
+    lines = output.health_as_text(found, verbose=verbose, stream=stream)
     return "".join(f"{line}\n" for line in lines)

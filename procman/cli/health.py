@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -54,7 +56,7 @@ class Plugin(click.Command):
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="text", show_default=True, help="Format of the output."
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show accepted warnings, too.")
+@click.option("-v", "--verbose", is_flag=True, help="Show accepted warnings and each instance, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON document; see `procman explain health`.")
 @click.option(
     "--output", type=click.Path(path_type=Path), metavar="FILE", help="Replace FILE atomically instead of printing."
@@ -126,16 +128,16 @@ def health(
         last = keep_watching(examine, partial(as_text, verbose=verbose))
         return last.level if last else UNKNOWN
     found = examine()
-    text = shown(found, form, verbose=verbose)
     if output:
-        command.write(output, text)
+        # What a terminal would get has colours, and is shortened.
+        command.write(output, shown(found, form, StringIO(), verbose=verbose))
     else:
-        click.echo(text, nl=False)
+        click.echo(shown(found, form, sys.stdout, verbose=verbose), nl=False)
     return found.level
 
 
-def shown(found: command.Health, form: str, *, verbose: bool = False) -> str:
-    """Return the output in the format `form`, with a newline at its end; the text with more if `verbose`."""
+def shown(found: command.Health, form: str, stream: TextIO, *, verbose: bool = False) -> str:
+    """Return the output for `stream` in the format `form`, with a newline at its end; text has more if `verbose`."""
     # Imported when needed: monitoring runs this every minute, with one format.
     if form == "nagios":
         from procman.output import nagios
@@ -147,5 +149,5 @@ def shown(found: command.Health, form: str, *, verbose: bool = False) -> str:
         return openmetrics.as_text(found)
     from procman.output import health as output
 
-    lines = [output.as_json(found)] if form == "json" else output.as_text(found, verbose=verbose)
+    lines = [output.as_json(found)] if form == "json" else output.as_text(found, stream, verbose=verbose)
     return "".join(f"{line}\n" for line in lines)

@@ -45,7 +45,7 @@ def logs(
       procman logs --since 10m
     """
     most = DEFAULT_LINES if lines is None and since is None else lines
-    request = LogRequest(most, since, follow, lambda text: click.echo(f"procman: {printable(text)}", err=True))
+    request = LogRequest(most, since, follow, bool(names), _notice)
     try:
         meant, found = start_stop.logs(selection.installed(), names, request)
         for line in as_lines(found, meant):
@@ -57,3 +57,7 @@ def logs(
             return INTERRUPTED
         raise
     return None
+
+
+def _notice(text: str) -> None:
+    click.echo(f"procman: {printable(text)}", err=True)

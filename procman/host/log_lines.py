@@ -117,7 +117,7 @@ def _opened(paths: Mapping[str, Path], request: LogRequest, files: ExitStack) ->
         raise ProcmanError(f"{missing[0].path}: the log does not exist yet", hint=hint)
     for problem in problems:
         request.notice(f"{problem.message}. {problem.hint}")
-    if missing and not request.follow:
+    if missing and request.is_choice and not request.follow:
         are = "program has" if len(missing) == 1 else "programs have"
         request.notice(f"{len(missing)} of {len(paths)} {are} no log yet")
     return logs

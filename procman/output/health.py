@@ -24,7 +24,7 @@ FORMAT = 1
 def as_text(health: Health, stream: TextIO = sys.stdout, *, verbose: bool = False) -> Iterator[str]:
     """Yield a table of the programs and, below it, every problem with its hint; accepted warnings if `verbose`."""
     width = width_of(stream)
-    rows = grouped(health.programs, lambda each: None if width is None else _alike(each))
+    rows = grouped(health.programs, lambda each: None if verbose or width is None else _alike(each))
     cells = [[name, _word(members[0]), members[0].worst.detail] for name, members in rows]
     lines = table(["NAME", "HEALTH", "DETAIL"], cells, width=width, cut={"DETAIL": 20, "NAME": SHORTEST_NAME})
     yield coloured(lines[0], "bold", stream)

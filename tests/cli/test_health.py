@@ -123,6 +123,17 @@ def test_watch_refreshes_the_output_until_it_is_interrupted(
     assert b"Traceback" not in shown
 
 
+def test_file_is_complete_and_has_no_colours_on_a_terminal(product: Product, tmp_path: Path) -> None:
+    controller, terminal = pty.openpty()
+    words = [sys.executable, "-m", "procman", "--config", str(product.configuration), "health", "--output"]
+    subprocess.run(
+        [*words, tmp_path / "health"], stdout=terminal, env={**product.environment, "TERM": "xterm"}, check=True
+    )
+    os.close(terminal)
+    os.close(controller)
+    assert (tmp_path / "health").read_text().startswith("NAME           HEALTH  DETAIL\ncatmaid-sleep  ok")
+
+
 def test_page_about_one_program_names_its_files(product: Product) -> None:
     page = product.procman("status", "sleep").stdout
     assert page.startswith("catmaid-sleep ([command.sleep])\n       State: RUNNING since ")

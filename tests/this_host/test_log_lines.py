@@ -124,6 +124,9 @@ def test_missing_logs_are_counted_unless_all_are_missing(log: Path) -> None:
     found = read_logs({"a": write(log, at(0, "1")), **missing}, LogRequest(50, notice=notices.append))
     assert texts(found) == ["a 1"]
     assert notices == ["2 of 3 programs have no log yet"]
+    notices.clear()
+    list(read_logs({"a": log, **missing}, LogRequest(50, is_choice=False, notice=notices.append)))
+    assert not notices
 
 
 class Following:
