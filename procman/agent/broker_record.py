@@ -14,6 +14,9 @@ BROKER_FILE_MODE = 0o600
 BROKER_FILE_FORMAT = 1
 MOST_BYTES_OF_BROKER_FILE = 65536
 
+PLAIN_PARTS = ("userid", "password", "virtual_host", "port", "ssl")
+"""Attributes of a kombu connection that are arguments of the same name."""
+
 
 def record_of(app: Any, routed: Collection[str] = ()) -> Optional[str]:
     """Return the text of the file for a worker of `app`; None if its connection cannot be written down.
@@ -23,16 +26,18 @@ def record_of(app: Any, routed: Collection[str] = ()) -> Optional[str]:
     An option of the transport that JSON cannot hold, such as a function, is left out. TLS is never left out, because
     the password must not be sent without it.
     """
-    info = dict(app.connection_for_read().info())
-    options = info.pop("transport_options", None) or {}
-    strategy = info.pop("failover_strategy", None)
+    # Not Connection.info(), which logs a warning if there is no host.
+    origin = app.connection_for_read()
     try:
-        connection = plain(info)
+        connection = plain({name: getattr(origin, name) for name in PLAIN_PARTS})
+        connection.update(plain({"transport": origin.transport_cls, "alternates": list(origin.alt or [])}))
     except TypeError:
         return None
-    connection["transport_options"] = _plain_members(options)
-    if isinstance(strategy, str):
-        connection["failover_strategy"] = strategy
+    prefix, host = origin.uri_prefix, origin.hostname
+    connection["hostname"] = "%s+%s" % (prefix, host) if prefix and host else host
+    connection["uri_prefix"] = prefix
+    connection["login_method"] = origin.login_method
+    connection["transport_options"] = _plain_members(origin.transport_options or {})
     queues = [_declaration(name, queue) for name, queue in sorted(app.amqp.queues.consume_from.items())]
     record = {"format": BROKER_FILE_FORMAT, "connection": connection, "queues": queues, "routed": sorted(routed)}
     text = json.dumps(record)

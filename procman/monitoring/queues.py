@@ -91,14 +91,14 @@ def queues(installed: Installed, names: Sequence[str]) -> ProjectQueues:
         is_recent = before is not None and moment.monotonic - before.at <= RECENT_SECONDS
         source = Source.WATCHER if is_recent else Source.HEARTBEATS
         look = before if before and is_recent else _reported(snapshots, moment)
+    look = _selected(look, manifest, names)
     running = ProjectSnapshot(manifest, manifest.directories.library / LAUNCHER, tuple(snapshots), look=look)
-    rows = tuple(_rows(look, snapshots))
     return ProjectQueues(
         manifest=manifest,
         source=source,
         at=look.wall,
         age_seconds=moment.monotonic - look.at,
-        rows=_selected(rows, manifest, names),
+        rows=tuple(_rows(look, snapshots)),
         problem=problem,
         failures=tuple(_failures(running, look)) if source is Source.BROKER else (),
         warnings=tuple(_warnings(running, look)) if source is not Source.HEARTBEATS else (),
@@ -155,15 +155,19 @@ def _untaken(
     return max((look.at - each for each in since_times), default=None)
 
 
-def _selected(rows: Sequence[QueueRow], manifest: Manifest, names: Sequence[str]) -> tuple[QueueRow, ...]:
-    of_queues = {row.name for row in rows}.intersection(names)
+def _selected(look: BrokerLook, manifest: Manifest, names: Sequence[str]) -> BrokerLook:
+    """Return `look` with the queues in `names`, or of programs in it; ConfigurationError if one is neither."""
+    if not names:
+        return look
+    of_queues = {queue.name for _, queue, _ in look.queues()}.intersection(names)
     others = [name for name in names if name not in of_queues]
     programs = {each.name for each in resolve(manifest.project, manifest.programs, others)} if others else set()
-    return tuple(
-        row
-        for row in rows
-        if not names or row.name in of_queues or not programs.isdisjoint(each.name for each in row.programs)
-    )
+
+    def restricted(broker: BrokerFacts) -> BrokerFacts:
+        queues = [each for each in broker.queues if each.name in of_queues or programs.intersection(each.programs)]
+        return replace(broker, queues=tuple(queues))
+
+    return look.with_brokers(map(restricted, look.brokers))
 
 
 def _failures(running: ProjectSnapshot, look: BrokerLook) -> Iterator[Result]:

@@ -92,6 +92,11 @@ def test_messages_of_a_stopped_worker_are_found_by_person_and_watcher_alike(proj
     assert table[1].split() == ["big", "3", "-", "0", "0s", BIG, "(stopped)"]
     assert table[3] == "3 messages wait in 1 of 2 queues"
 
+    assert queues(project, "queued-small")["results"] == []
+    assert [row["name"] for row in queues(project, "big")["queues"]] == ["big"]
+    probed = project.procman("health", "--probe", check=False)
+    assert f"warning PM505: {WAITING}" in probed.stdout
+
     # The watcher asks at its first check, and judges that at the next ones.
     for _ in range(1 + CHECKS):
         project.procman("heal")

@@ -50,7 +50,9 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 def record(celery: CeleryEnvironment, path: Path, url: str, *queues: str, more: str = "") -> Path:
     code = RECORD.format(source=broker_record.__file__, url=url, queues=queues, path=str(path), more=more)
-    subprocess.run([celery.python, "-c", code], check=True)
+    done = subprocess.run([celery.python, "-c", code], stderr=subprocess.PIPE, text=True, check=True)
+    # It would be in the log of every worker.
+    assert done.stderr == ""
     return path
 
 
@@ -154,3 +156,12 @@ def test_endless_answer_is_cut(celery: CeleryEnvironment) -> None:
     assert len(facts[0].queues) == broker.MOST_QUEUES
     assert len(facts[0].queues[0].programs) == broker.MOST_NAMES
     assert len(facts[0].queues[0].name) == len(facts[0].url) == broker.LONGEST_TEXT
+
+
+def test_failover_and_url_without_a_host_are_recorded(celery: CeleryEnvironment, redis: Redis, tmp_path: Path) -> None:
+    both = record(celery, tmp_path / "both.json", f"redis://127.0.0.1:1/0;{redis.url()}", "crop")
+    none = record(celery, tmp_path / "none.json", "memory://", "crop")
+    answers = {facts.programs: facts for facts in look(celery, both=both, none=none)}
+    assert answers["both",].reachable
+    assert answers["both",].url == redis.url()
+    assert answers["none",].transport == "memory"

@@ -20,7 +20,7 @@ def check_queues(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether each queue of the workers has a consumer (PM304); only if the broker was queried."""
     queues = running.broker.queues if running.broker else ()
     for queue in queues:
-        if not _is_desired(running, queues, queue):
+        if not is_desired(running, queues, queue):
             continue
         values = {f"messages_{queue.name}": float(queue.messages)} if queue.messages is not None else {}
         if queue.consumers != 0:
@@ -33,7 +33,7 @@ def check_queues(running: ProjectSnapshot) -> Iterator[Result]:
         yield Result("PM304", None, level, f"no worker consumes queue {queue.name}{waiting}", hint, values)
 
 
-def _is_desired(running: ProjectSnapshot, queues: Sequence[QueueFacts], queue: QueueFacts) -> bool:
+def is_desired(running: ProjectSnapshot, queues: Sequence[QueueFacts], queue: QueueFacts) -> bool:
     """Return whether a worker that runs should consume `queue`; PM505 reports the others."""
     workers = {each.program.name for each in running.up if each.program.kind is Kind.WORKER and _may_consume(each)}
     is_known = any(each.programs for each in queues)

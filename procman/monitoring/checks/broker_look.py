@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from procman.probes.broker_facts import BrokerFacts, QueueFacts
@@ -39,7 +39,7 @@ class BrokerLook:
     problem: str = ""
     """Why the brokers could not be asked."""
 
-    def with_brokers(self, brokers: Sequence[BrokerFacts]) -> BrokerLook:
+    def with_brokers(self, brokers: Iterable[BrokerFacts]) -> BrokerLook:
         """Return this look with the answers of `brokers`."""
         return replace(self, brokers=tuple(brokers))
 

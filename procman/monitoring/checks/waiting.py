@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from procman.agent.verdict import CONSUMING, format_duration
 from procman.model import Level, Result, State
+from procman.monitoring.checks.broker import is_desired
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def check_unconsumed(running: ProjectSnapshot) -> Iterator[Result]:
         return
     values: dict[str, float] = {}
     for broker, queue, since in look.queues():
-        values |= _values(queue, is_counted=running.broker is not None)
+        is_counted = running.broker is not None and is_desired(running, running.broker.queues, queue)
+        values |= _values(queue, is_counted=is_counted)
         if since and _is_unconsumed(running, look, queue, since):
             yield _unconsumed(running, look, broker, queue, since)
     if look.brokers:
