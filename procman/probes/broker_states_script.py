@@ -93,7 +93,8 @@ def _refused_declaration(connection: Any, established: Any, queue: Any) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    return str(getattr(error, "reply_text", None) or error)[:LONGEST_REASON]
+    # RabbitMQ's own text has several lines.
+    return " ".join(str(getattr(error, "reply_text", None) or error).split())[:LONGEST_REASON]
 
 
 def _management_view(get: Get, vhost: str, name: str) -> Optional[Tuple[Dict[str, Any], Dict[str, Any]]]:

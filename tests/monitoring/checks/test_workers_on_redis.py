@@ -1,4 +1,4 @@
-"""PM511, PM512 and PM513 with real workers on a real Redis: reported, and silent after their remedies."""
+"""PM508 and PM511 to PM513 with real workers on a real Redis: reported, and silent after their remedies."""
 
 from __future__ import annotations
 
@@ -88,8 +88,9 @@ class Site:
         own = program(name=says["program"], key="worker.crop", stall_seconds=1)
         return snapshot(says, program=own, state=state(pid=worker[1].pid))
 
-    def send(self, times: int, *, until: Path) -> None:
-        code = f"import mysite\nfor _ in range({times}): mysite.wait_for.delay({str(until)!r})"
+    def send(self, times: int, *, until: Path, countdown: int | None = None) -> None:
+        how = f"args=[{str(until)!r}], countdown={countdown}"
+        code = f"import mysite\nfor _ in range({times}): mysite.wait_for.apply_async({how})"
         subprocess.run([self.celery.python, "-B", "-c", code], cwd=self.directory / "code", check=True)
 
     def end(self, workers: Sequence[tuple[Installation, Followed]]) -> None:
@@ -141,6 +142,24 @@ def test_worker_that_hoards_is_reported_until_it_reserves_less(site: Site) -> No
     idle[1].wait_for(lambda says: says["busy"] == 1, "it has work too")
     assert not _hoards(site, modest, idle)
     release.touch()
+
+
+def test_worker_filled_by_tasks_with_an_eta_is_reported_until_it_may_hold_more(site: Site, redis: Redis) -> None:
+    code = site.directory / "code" / "mysite.py"
+    code.write_text(APP.format(url=redis.url()) + "app.conf.worker_eta_task_limit = 2\n")
+    worker = site.worker("shop", "shop-crop", "--prefetch-multiplier=1")
+    site.send(3, until=site.directory, countdown=3600)
+    wait_until(lambda: _is_full(site, worker), lambda: f"it is reported: {worker[1].heartbeat()}")
+    site.end([worker])
+    code.write_text(APP.format(url=redis.url()) + "app.conf.worker_eta_task_limit = 9\n")
+    worker = site.worker("shop", "shop-crop", "--prefetch-multiplier=1")
+    worker[1].wait_for(lambda says: says["scheduled"] == 3, "it holds all of them")
+    assert not _is_full(site, worker)
+
+
+def _is_full(site: Site, worker: tuple[Installation, Followed]) -> bool:
+    [found] = held_messages.check_scheduled(site.seen("shop", worker))
+    return found.level is Level.WARNING
 
 
 def _hoards(site: Site, *workers: tuple[Installation, Followed]) -> bool:
