@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -166,6 +167,17 @@ def test_journal_is_shown_or_refused_with_the_remedy(catmaid: Project) -> None:
     forbidden = host.run(["procman", "--project", "catmaid", "stop"], "www-data", check=False)
     assert forbidden.returncode == 1
     assert "sudo" in forbidden.stderr
+
+
+def test_journal_of_several_units_is_one_stream_with_their_programs(catmaid: Project) -> None:
+    printed = catmaid.procman("logs", "--since", "today", "celery", "celery-beat").stdout
+    at = r"\| \d{4}-\d\d-\d\d \d\d:\d\d:\d\d "
+    assert re.search(rf"^catmaid-celery      {at}\[.* ready\.$", printed, re.MULTILINE)
+    assert re.search(rf"^catmaid-celery-beat {at}\[.* beat: Starting", printed, re.MULTILINE)
+    # A message of systemd itself.
+    assert re.search(rf"^catmaid-celery-beat {at}Started catmaid-celery-beat\.service", printed, re.MULTILINE)
+    times = re.findall(r"^[\w-]+ +\| (.{19})", printed, re.MULTILINE)
+    assert times == sorted(times)
 
 
 def test_project_in_a_home_directory_reads_its_files_and_shares_a_directory_in_tmp(stocked: Host) -> None:
