@@ -98,8 +98,8 @@ def _has_default_limit(facts: BrokerFacts) -> bool:
 
 
 def _policy(facts: BrokerFacts, queue: str, definition: dict[str, object]) -> str:
-    words = f"'^{re.escape(queue)}$' '{json.dumps(definition)}' --apply-to quorum_queues"
-    return f"rabbitmqctl set_policy{_vhost_option(facts)} {queue} {words}"
+    words = [queue, f"^{re.escape(queue)}$", json.dumps(definition), "--apply-to", "quorum_queues"]
+    return f"rabbitmqctl set_policy{_vhost_option(facts)} {_quoted(*words)}"
 
 
 def other_arguments(facts: BrokerFacts) -> Iterator[Fault]:
@@ -116,14 +116,23 @@ def other_arguments(facts: BrokerFacts) -> Iterator[Fault]:
             where = DECLARED_BY.get(argument, "its queue_arguments in task_queues")
             hint = (
                 f"Declare it as it exists ({where}); or, if its messages may go: procman stop, "
-                f"rabbitmqctl delete_queue{_vhost_option(facts)} {queue.name}, procman start"
+                f"rabbitmqctl delete_queue{_vhost_option(facts)} {_quoted(queue.name)}, procman start"
             )
             yield Fault(Level.CRITICAL, detail, hint)
 
 
 def _vhost_option(facts: BrokerFacts) -> str:
-    vhost = _parts(facts.url).path[1:] or "/"
-    return "" if vhost == "/" else f" --vhost {vhost}"
+    from urllib.parse import unquote  # only for a fault, as below
+
+    vhost = unquote(_parts(facts.url).path[1:]) or "/"
+    return "" if vhost == "/" else f" --vhost {_quoted(vhost)}"
+
+
+def _quoted(*words: str) -> str:
+    """Return words for a shell: root may type what the app has named."""
+    import shlex
+
+    return shlex.join(words)
 
 
 def denied_features(facts: BrokerFacts) -> Iterator[Fault]:
@@ -142,7 +151,6 @@ def denied_features(facts: BrokerFacts) -> Iterator[Fault]:
 
 
 def _parts(url: str) -> SplitResult:
-    # Only a fault needs this import.
     from urllib.parse import urlsplit
 
     return urlsplit(url)
@@ -171,18 +179,25 @@ def redis_refusals(facts: BrokerFacts) -> Iterator[Fault]:
 
 
 def _redis_remedy(kind: str, facts: BrokerFacts) -> str:
-    address = _parts(facts.url)
-    server = f"redis-cli -h {address.hostname or facts.host} -p {address.port or 6379}"
+    server = _quoted("redis-cli", *_address(facts))
     remedies = {
         "READONLY": f"{server} REPLICAOF NO ONE makes it the primary; or name the primary in "
         f"{facts.origin or 'the broker URL of the app'}",
         "OOM": f"{server} CONFIG SET maxmemory BYTES (0: no limit), and maxmemory in redis.conf",
         "MISCONF": f"Fix the disk or the directory ({server} CONFIG GET dir), then: {server} BGSAVE",
-        "NOPERM": f"{server} ACL SETUSER {facts.user or 'default'} '~*' '&*' +@all -@dangerous, and the same in "
-        "redis.conf or its aclfile",
+        "NOPERM": f"{server} ACL SETUSER {_quoted(facts.user or 'default')} '~*' '&*' +@all -@dangerous, and the same "
+        "in redis.conf or its aclfile",
         "LOADING": f"Wait; {server} INFO persistence shows the progress",
     }
     return remedies.get(kind, "Read Redis's log")
+
+
+def _address(facts: BrokerFacts) -> tuple[str, ...]:
+    try:
+        host, port = _parts(facts.url).hostname, _parts(facts.url).port
+    except ValueError:
+        host, port = None, None
+    return "-h", host or facts.host or "localhost", "-p", str(port or 6379)
 
 
 # The checks of a running project -------------------------------------------------------------------------------------

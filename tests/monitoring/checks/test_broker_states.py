@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -50,6 +51,17 @@ def test_policy_names_exactly_the_queue_and_its_virtual_host() -> None:
         "rabbitmqctl set_policy --vhost shop big.crop "
         "'^big\\.crop$' '{\"delivery-limit\": -1}' --apply-to quorum_queues; "
     )
+
+
+def test_name_from_the_app_is_one_word_for_the_shell() -> None:
+    name = "x'; touch /tmp/owned; '"
+    queue = QueueFacts(name, 0, 1, state=QueueState(is_quorum=True, refused="odd"))
+    broker = facts(transport="amqp", version="4.0.5", queues=(queue,), user=name, redis_refusal="NOPERM no")
+    [policy], [deletion] = (list(check(running(broker=broker))) for check in (check_delivery_limits, check_arguments))
+    assert shlex.split(policy.hint.splitlines()[0])[4] == name
+    assert shlex.split(deletion.hint.partition("delete_queue ")[2])[2] == f"{name},"
+    [permission] = check_redis(running(broker=broker))
+    assert shlex.split(permission.hint)[7] == name
 
 
 @pytest.mark.parametrize(
