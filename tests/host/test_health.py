@@ -134,7 +134,17 @@ class Programs:
     def is_well_for_monitoring(self, program: str) -> bool:
         """Return whether the output for monitoring is OK, apart from the restarts that these tests have caused."""
         status, line = self.nagios(program)
-        return status == 0 or (status == 1 and "(PM103)" in line)
+        return status == 0 or (status == 1 and any(f"({code})" in line for code in ("PM103", "PM111", "PM112")))
+
+    def status(self, program: str, user: str | None = None) -> dict[str, Any]:
+        document = json.loads(self.project.procman("status", "--json", program, user=user, check=False).stdout)
+        [found] = document["programs"]
+        return dict(found)
+
+    def ends(self, program: str) -> list[dict[str, Any]]:
+        """Return the events about ends of processes of `program`."""
+        lines = self.project.procman("events", "--json", program).stdout.splitlines()
+        return [event for event in map(json.loads, lines) if event["what"] == "ended"]
 
     def control(self, *words: str) -> None:
         """Send a control command to the workers, as an administrator does."""
@@ -214,6 +224,41 @@ def test_frozen_main_process_is_restarted_by_systemd(well: Programs, program: st
     well.host.run(["kill", "-STOP", str(before)])
     wait_for(well.restarted(program, before), WATCHDOG_SECONDS + SOON, f"{program} is back")
     assert well.host.run(["kill", "-0", str(before)], check=False).returncode != 0
+
+
+def test_killed_worker_is_reported_with_signal_and_task_until_an_order(well: Programs) -> None:
+    host, before = well.host, well.pid(WORKER)
+    send(host, "counting.tasks.hold", [50800, 60], queue="well")
+    wait_for(lambda: counted(host, "started")[50800] == 1, SOON, "the task runs")
+    host.run(["kill", "-KILL", str(before)])
+    wait_for(well.restarted(WORKER, before), SOON, "it is back")
+    health = well.status(WORKER)["health"]
+    assert (health["code"], health["level"]) == ("PM111", "WARNING")
+    assert ": killed by SIGKILL (cause unknown); running: counting.tasks.hold [" in health["detail"]
+    end = well.ends(WORKER)[-1]
+    assert (end["reason"], end["tasks"]) == ("killed by SIGKILL (cause unknown)", ["counting.tasks.hold"])
+    # systemd keeps its counter at a restart out of the pause before an automatic one.
+    with drop_in(host, WORKER, "RestartSec=60"):
+        host.run(["kill", "-KILL", str(well.pid(WORKER))])
+        wait_for(lambda: show(host, WORKER, "SubState") == {"SubState": "auto-restart"}, SOON, "it pauses")
+        host.run(["systemctl", "restart", WORKER])
+    wait_for(lambda: well.is_valid(WORKER), SOON, "it is up")
+    assert int(show(host, WORKER, "NRestarts")["NRestarts"]) > 0
+    status = well.status(WORKER)
+    assert (status["restarts"], status["health"]["level"]) == (0, "OK")
+
+
+def test_kill_at_the_stop_timeout_is_an_end_with_its_task(well: Programs) -> None:
+    host = well.host
+    send(host, "counting.tasks.hold", [50850, 60], queue="well")
+    wait_for(lambda: counted(host, "started")[50850] == 1, SOON, "the task runs")
+    with drop_in(host, WORKER, "TimeoutStopSec=1"):
+        host.run(["systemctl", "restart", WORKER])
+    wait_for(lambda: well.is_valid(WORKER), SOON, "it is up")
+    end = well.ends(WORKER)[-1]
+    assert (end["reason"], end["code"]) == ("killed: it did not stop within its stop timeout", "")
+    assert "counting.tasks.hold" in end["tasks"]
+    assert well.status(WORKER)["health"]["level"] == "OK"
 
 
 def test_task_of_a_worker_in_a_debugger_is_finished_after_the_watchdog(well: Programs) -> None:

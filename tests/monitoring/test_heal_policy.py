@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from procman.install.state.event_log import Event
 from procman.model import HealthSettings, InstalledProgram, Kind, Level, ProgramState, Result, State
 from procman.monitoring.heal_policy import MEMORY, Observation, Order, decide, decide_all
 from procman.monitoring.healing_history import Case, HealingHistory
@@ -331,3 +332,13 @@ def test_program_that_is_not_observed_is_forgotten() -> None:
     assert [case.program for case in after.cases] == [NAME]
     assert after.cases[0].failures == 2
     assert decided[NAME].orders == ()
+
+
+def test_ends_are_events_once_and_the_first_check_reports_none_before_it() -> None:
+    first = decide(Case(NAME), WELL, SETTINGS, 1000, 5000)
+    assert first.case.ended == 5000
+    end = Event(5010.5, NAME, "ended", "PM111", reason="killed by SIGKILL (cause unknown)")
+    second = decide(first.case, replace(WELL, ended=(end,)), SETTINGS, 1030, 5030)
+    assert second.events == (end,)
+    assert second.case.ended == 5010.5
+    assert decide(second.case, WELL, SETTINGS, 1060, 5060).case.ended == 5010.5

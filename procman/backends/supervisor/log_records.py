@@ -32,6 +32,7 @@ _LINE = re.compile(
     r"(?P<event>supervisord started|spawned:|success:|exited:|stopped:|gave up:|killing) "
     r"(?:'(?P<quoted>[^']+)'|(?P<name>\S+))(?P<rest>.*)"
 )
+_END = re.compile(r" (?:exited:|killing) '?([^'\s]+)")
 _PID = re.compile(r"pid (\d+)")
 _HOW = re.compile(r"\((?:exit status (?P<status>\d+)|terminated by (?P<signal>[^;)]+))")
 
@@ -39,12 +40,15 @@ _HOW = re.compile(r"\((?:exit status (?P<status>\d+)|terminated by (?P<signal>[^
 def histories_in(
     log: str, programs: Iterable[InstalledProgram], infos: Sequence[Info], orders: Mapping[str, Orders]
 ) -> dict[str, RunHistory]:
-    """Return the history of each of `programs` that `log` mentions; if the log is cut, counts are too low.
+    """Return the history of each of `programs` of which `log` has an end; if the log is cut, counts are too low.
 
     A line has the local time of supervisord, whose zone shows in the start times of `infos`. Of a program that is not
     in `orders`, only orders that the log shows count.
     """
-    ours = {each.name: _Reader(each.start_seconds, orders.get(each.name)) for each in programs}
+    ended = set(_END.findall(log))
+    ours = {each.name: _Reader(each.start_seconds, orders.get(each.name)) for each in programs if each.name in ended}
+    if not ours:
+        return {}
     for line in map(_LINE.match, log.splitlines()):
         if not line:
             continue
@@ -54,7 +58,7 @@ def histories_in(
         elif reader := ours.get(line["quoted"] or line["name"]):
             reader.read(line)
     shift = _shift(ours, infos)
-    return {name: reader.history(shift) for name, reader in ours.items() if reader.has_read}
+    return {name: reader.history(shift) for name, reader in ours.items()}
 
 
 @dataclass
@@ -68,7 +72,6 @@ class _Reader:
     start_seconds: int
     orders: Orders | None
     records: list[Record] = field(default_factory=list)
-    has_read: bool = False
     pid: int | None = None
     is_up: bool = False
     is_killed: bool = False
@@ -83,7 +86,6 @@ class _Reader:
         self.ended, self.pause, self.gave_up = None, 0, False
 
     def read(self, line: re.Match[str]) -> None:
-        self.has_read = True
         at = _seconds(line["at"])
         match line["event"]:
             case "spawned:":

@@ -9,9 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from procman.backends.systemd.states import could_not_be_started, is_older_than_its_file, program_state
+from procman.backends.systemd.states import (
+    could_not_be_started,
+    is_older_than_its_file,
+    program_state,
+    was_restarted_lately,
+)
 from procman.host.systemctl import Job, Unit, jobs_in
-from procman.model import InstalledProgram, Kind, ProgramState, State
+from procman.model import InstalledProgram, Kind, ProgramState, RunHistory, State
 
 UNIT = "catmaid-celery.service"
 
@@ -249,3 +254,31 @@ def test_process_older_than_its_unit_file_is_found(tmp_path: Path) -> None:
     assert is_older_than_its_file(unit)
     file.unlink()
     assert is_older_than_its_file(unit)
+
+
+WORKER = InstalledProgram("catmaid-celery", "worker.celery", Kind.WORKER, True, 600, 10, True, None, None)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "age", "expected"), [("0", 5, False), ("3", 5, True), ("3", 3700, False), ("3", None, True)]
+)
+def test_journal_is_read_only_for_a_unit_that_was_restarted_lately(
+    restarts: str, age: float | None, expected: bool
+) -> None:
+    started = 0 if age is None else int((time.monotonic() - age) * 1e6)
+    process = {"MainPID": "0"} if age is None else {"ExecMainStartTimestampMonotonic": str(started)}
+    unit = Unit(UNIT, {**COMMON, **RUNNING, "NRestarts": restarts, **process})
+    assert was_restarted_lately(unit) is expected
+
+
+def test_end_without_the_journal_has_its_time_only() -> None:
+    unit = Unit(UNIT, {**COMMON, **RUNNING, "NRestarts": "2", **stamps(30, 20, 30)})
+    [end] = program_state(WORKER, unit, None).history.unordered
+    assert end.how == "how is in the journal"
+    assert end.at == pytest.approx(time.time() - time.monotonic() + 20, abs=5)
+
+
+def test_counter_of_systemd_is_replaced_by_that_of_the_journal_if_it_shows_an_order() -> None:
+    unit = Unit(UNIT, {**COMMON, **RUNNING, "NRestarts": "5"})
+    assert program_state(WORKER, unit, None, RunHistory(1, ordered=1.0)).restarts == 1
+    assert program_state(WORKER, unit, None, RunHistory(1)).restarts == 5

@@ -1,0 +1,111 @@
+"""Ends become reports with their tasks, and events once; those that healing caused become neither."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.agent import task_record
+from procman.agent.task_record import RunningTask
+from procman.install.state.event_log import Event
+from procman.install.state.manifest import Manifest
+from procman.model import End, Kind
+from procman.monitoring.ends import events_of, last_unexpected, reports_of
+from tests.monitoring.checks.records import MANIFEST, NAME, program
+
+BEGAN, ENDED = time.time() - 100, time.time() - 50
+KILLED = End(ENDED, "killed by SIGKILL", 7, BEGAN)
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    found = replace(MANIFEST, directories=replace(MANIFEST.directories, state=tmp_path))
+    found.directories.run(NAME).mkdir(parents=True)
+    return found
+
+
+def record(manifest: Manifest, file: str, pid: int, started: float, *names: str) -> None:
+    """Write the record of a process with running tasks."""
+    content = bytearray(task_record.SIZE)
+    head = task_record.header(None, pid, 1.0, started)
+    content[: len(head)] = head
+    for number, name in enumerate(names):
+        parts = b"".join(task_record.slot(RunningTask(f"id-{name}", name, 1.0, started)))
+        begin = task_record.offset_of(number)
+        content[begin : begin + len(parts)] = parts
+    (manifest.directories.run(NAME) / file).write_bytes(content)
+
+
+def tasks(manifest: Manifest, end: End, kind: Kind = Kind.WORKER) -> list[str]:
+    [report] = reports_of(manifest, replace(program(), kind=kind), [end])
+    return [task.name for task in report.tasks]
+
+
+def test_tasks_are_those_of_the_process_that_ended(manifest: Manifest) -> None:
+    record(manifest, "tasks.record", 8, ENDED + 1, "now")
+    record(manifest, "tasks.record.1", 7, BEGAN + 0.2, "lost")
+    record(manifest, "tasks.record.2", 7, BEGAN - 5000, "earlier")
+    assert tasks(manifest, KILLED) == ["lost"]
+    # systemd's journal does not have the process id.
+    assert tasks(manifest, KILLED._replace(pid=None)) == ["lost"]
+    assert tasks(manifest, KILLED._replace(pid=9)) == []
+    assert tasks(manifest, KILLED, Kind.BEAT) == []
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (KILLED, "killed by SIGKILL (cause unknown)"),
+        (KILLED._replace(by_kernel=True), "killed by SIGKILL (the kernel killed it for lack of memory)"),
+        (KILLED._replace(how="killed by SIGSEGV"), "killed by SIGSEGV"),
+        (KILLED._replace(how="exit status 1"), "exit status 1"),
+    ],
+)
+def test_only_a_kill_has_a_cause(manifest: Manifest, end: End, reason: str) -> None:
+    [report] = reports_of(manifest, program(), [end])
+    assert report.reason == reason
+
+
+def events(manifest: Manifest, ends: Sequence[End], *healed: float) -> list[Event]:
+    return list(events_of(manifest, program(), ends, healed))
+
+
+def test_end_is_an_event_with_names_and_ids_of_its_tasks(manifest: Manifest) -> None:
+    record(manifest, "tasks.record.1", 7, BEGAN, "lost")
+    [event] = events(manifest, [KILLED])
+    assert (event.at, event.what, event.code, event.tasks, event.task_ids) == (
+        ENDED,
+        "ended",
+        "PM111",
+        ("lost",),
+        ("id-lost",),
+    )
+    [forced] = events(manifest, [KILLED._replace(is_forced=True)])
+    assert forced.code == ""
+
+
+def test_crash_loop_and_healing_have_no_such_events(manifest: Manifest) -> None:
+    assert events(manifest, [KILLED, KILLED._replace(is_repeated=True)]) == events(manifest, [KILLED])
+    assert events(manifest, [KILLED], ENDED - 10) == []
+    assert events(manifest, [KILLED], ENDED - 600) == []
+    assert events(manifest, [KILLED], ENDED - 700) != []
+    assert events(manifest, [KILLED], ENDED + 10) != []
+
+
+def test_last_end_is_reported_unless_the_program_healed_itself(manifest: Manifest) -> None:
+    earlier = KILLED._replace(at=ENDED - 20, how="exit status 1")
+    report = last_unexpected(manifest, program(), [earlier, KILLED])
+    assert report is not None
+    assert report.end == KILLED
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    at = time.monotonic() - (time.time() - ENDED) - 1
+    (manifest.directories.run(NAME) / "healed.json").write_text(
+        f'{{"format": 1, "restarts": [{{"boot_id": "{boot}", "at": {at}}}]}}'
+    )
+    report = last_unexpected(manifest, program(), [earlier, KILLED])
+    assert report is not None
+    assert report.end == earlier
