@@ -320,7 +320,7 @@ class End(NamedTuple):
     by_kernel: bool = False
     """Whether the process manager reports that the kernel killed it for lack of memory."""
     is_repeated: bool = False
-    """Whether the run before it had ended early as well: it is in a crash loop."""
+    """Whether it is one more end in a crash loop."""
 
 
 class RunHistory(NamedTuple):

@@ -13,6 +13,12 @@ EARLY_SECONDS = 60.0
 
 MOST_ENDS = 20
 
+EXIT_STATUS = "exit status "
+"""How an end is described that was not by a signal."""
+
+EXITS, KILLS = 1, 3
+"""How many ends in a row of runs that ended early count apart from a crash loop."""
+
 
 class What(Enum):
     """What a record is about."""
@@ -75,6 +81,7 @@ def _is_early(run: _Run, at: float) -> bool:
 
 
 def _with_end(history: RunHistory, record: Record, started: float | None) -> RunHistory:
-    is_forced, is_repeated = record.what is What.FORCED, history.failures > 1
+    most = EXITS if record.how.startswith(EXIT_STATUS) else KILLS
+    is_forced, is_repeated = record.what is What.FORCED, history.failures > most
     end = End(record.at, record.how, record.pid, started, is_forced, record.by_kernel, is_repeated)
     return history._replace(ends=(*history.ends, end)[-MOST_ENDS:])

@@ -88,7 +88,9 @@ def _ended(
     health: Health, history: HealingHistory, moment: Moment, tracebacks: list[str]
 ) -> Mapping[str, tuple[Event, ...]]:
     try:
-        return new_events(health.manifest, [each.snapshot for each in health.programs], history, moment)
+        # The files of a program that hangs may be on a disk that does not answer.
+        snapshots = [each.snapshot for each in health.programs if not each.hangs]
+        return new_events(health.manifest, snapshots, history, moment)
     except Exception as error:
         tracebacks.append(traceback_of(error))
         return {}

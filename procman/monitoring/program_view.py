@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from procman.accounts import user_id
 from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
 from procman.agent.verdict import thresholds_of, verdict
+from procman.backends.run_history import EXIT_STATUS
 from procman.host.process import boot_id, started
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 ENDED_SECONDS = 3600.0
 """How long an end is reported."""
-
-EXIT_STATUS = "exit status "
-"""How an end is described that was not by a signal."""
 
 EXIT_CANNOT_START = 78
 """As in the launcher, which procman does not import."""

@@ -21,7 +21,7 @@ def test_crash_loop_is_critical_with_its_cause_until_the_app_is_repaired(product
     module.parent.mkdir()
     module.write_text("")
     product.configure(
-        '[worker.celery]\nconcurrency = 1\nextra_arguments = ["--include=shop"]\n',
+        '[worker.celery]\nconcurrency = 1\nstart_seconds = 8\nextra_arguments = ["--include=shop"]\n',
         project=f'python_path = ["{module.parent}"]\n',
     )
     product.procman("install", "--wait", "60")

@@ -135,6 +135,14 @@ def test_ends_have_time_signal_or_exit_status_and_pid() -> None:
     ]
 
 
+@pytest.mark.parametrize(("how", "told"), [("exit status 1", 1), ("terminated by SIGKILL", 3)])
+def test_first_ends_of_a_crash_loop_are_told_apart_from_it(how: str, told: int) -> None:
+    messages = [(at, text.replace("exit status 1", how)) for at, text in crash_loop(5)]
+    found = history(log(*messages))
+    assert found is not None
+    assert [end.is_repeated for end in found.ends] == [False] * told + [True] * (5 - told)
+
+
 def test_ordered_stop_is_no_end_unless_it_was_forced() -> None:
     assert history(log((0, spawned()), (11, UP), (90, STOPPED), (91, spawned(pid=8)), (99, STOPPED))) is None
     forced = [(0, spawned()), (90, "killing 'a' (7) with SIGKILL"), (90, "stopped: a (terminated by SIGKILL)")]
