@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from procman.backends.base import Controller, Progress
+from procman.backends.run_history import EXIT_STATUS
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.quick import check_lightly, is_at_work
-from procman.monitoring.program_view import EXIT_CANNOT_START, EXIT_STATUS, program_snapshots
+from procman.monitoring.program_view import EXIT_CANNOT_START, program_snapshots
 
 CANNOT_TELL_ALL = "PM204"
 
