@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from procman.backends.base import Controller
 from procman.lookup import Installed
 from procman.model import InstalledProgram, ProgramState, State
+
+if TYPE_CHECKING:
+    # `status` must not wait for the import of what only types name.
+    from procman.backends.base import Controller
 
 
 def states_of(installed: Installed, controller: Controller, programs: Sequence[InstalledProgram]) -> list[ProgramState]:
