@@ -189,6 +189,16 @@ def test_worker_whose_tasks_wait_for_their_eta_is_excused() -> None:
     assert observed((1, STUCK), (9, STUCK._replace(excused=True))).progress == 9
 
 
+def test_worker_is_full_since_its_tasks_first_filled_it() -> None:
+    full = IDLE._replace(excused=True)
+    assert observed((1, IDLE), (2, full), (9, full)).full_since == 2
+    assert observed((1, full), (2, IDLE)).full_since is None
+    followed = observed((1, full))
+    followed.phase = "disconnected"
+    followed.follow(2, full)
+    assert followed.full_since is None
+
+
 def test_progress_stops_only_if_messages_wait_and_a_slot_is_free() -> None:
     assert observed((1, STUCK), (2, STUCK), (3, STUCK)).progress == 1
     assert observed((1, BUSY), (2, BUSY)).progress == 2
