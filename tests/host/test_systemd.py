@@ -156,6 +156,25 @@ def test_unit_that_needs_only_a_reload_restarts_nothing_and_another_command_does
     fenced.procman("install", "--no-check", "--wait", "60")
 
 
+def test_program_whose_restart_lost_its_terminal_should_run(fenced: Project) -> None:
+    worker = "fenced-celery"
+    send(fenced.host, "exercise.tasks.record", [77, 15], queue="fenced")
+    wait_for(lambda: counted(fenced.host, "started")[77] == 1, START_SECONDS)
+    words = f"procman --config {fenced.configuration} restart --no-check {worker}"
+    pid = fenced.host.run(f"{words} > /dev/null 2>&1 & echo $!").stdout.strip()
+    wait_for(lambda: fenced.state(worker) == "STOPPING", START_SECONDS)
+    assert "being restarted by root" in fenced.procman("status", check=False).stdout
+    fenced.host.run(f"kill -HUP {pid}")
+    wait_for(lambda: fenced.state(worker) == "STOPPED", START_SECONDS)
+    status = fenced.procman("status", check=False)
+    assert (status.returncode, fenced.status()[worker]["wanted"]) == (3, True)
+    assert f"procman start {worker}" in status.stdout
+    fenced.procman("start", worker)
+    wait_for(all_running(fenced), START_SECONDS)
+    events = fenced.procman("events", "--json", "-n", "2", worker).stdout
+    assert [json.loads(line)["what"] for line in events.splitlines()][-1] == "started"
+
+
 def test_journal_is_shown_or_refused_with_the_remedy(catmaid: Project) -> None:
     assert "ready." in catmaid.procman("logs", "catmaid-celery", "-n", "200").stdout
     host = catmaid.host
