@@ -9,6 +9,8 @@ from typing import TextIO
 
 from procman.lint.inputs import Finding
 from procman.model import Level, Result
+from procman.output.shared import shared
+from procman.output.summary import named
 from procman.output.terminal import coloured, count_accepted, printable, see_explain
 
 FORMAT = 1
@@ -18,12 +20,16 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.CRITICAL: "red", Le
 
 
 def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield the results by program, those of the whole project first; results that are OK only if `verbose`."""
+    """Yield the results by program, those of the whole project first; results that are OK only if `verbose`.
+
+    A result that several programs have is printed once, below all of their names.
+    """
     shown = [result for result in results if verbose or result.level is not Level.OK]
-    for program in dict.fromkeys(result.program for result in sorted(shown, key=lambda each: each.program is not None)):
-        yield coloured(program or "project", "bold", stream)
-        for result in shown:
-            if result.program == program:
+    causes = sorted(((tuple(names), result) for names, result in shared(shown)), key=lambda cause: bool(cause[0]))
+    for programs in dict.fromkeys(names for names, _ in causes):
+        yield coloured(named(programs) or "project", "bold", stream)
+        for names, result in causes:
+            if names == programs:
                 yield from _lines(result, stream)
     accepted = [result.code for result in results if result.accepted]
     yield summary([result.level for result in results if not result.accepted])

@@ -169,3 +169,15 @@ def test_check_reports_a_file_that_could_not_be_installed(tmp_path: Path, capsys
     file.write_text(TOML.replace("[worker", f'templates = "{templates}"\n[worker'))
     assert run(["--config", str(file), "check"]) == 1
     assert "PM775" in capsys.readouterr().out
+
+
+def test_result_of_several_programs_is_printed_once() -> None:
+    def late(program: str) -> Result:
+        return Result("PM743", program, Level.WARNING, "the timeout is short", f"[{program}] stop_timeout_seconds")
+
+    project = Result("PM711", None, Level.WARNING, "slow")
+    results = [late("a-1"), Result("PM704", "b", Level.CRITICAL, "not found"), late("a-2"), project]
+    shown = list(output.as_text(results, verbose=False, stream=io.StringIO()))
+    assert [line for line in shown if not line.startswith(" ")][:3] == ["project", "a-1, a-2", "b"]
+    assert sum("the timeout is short" in line for line in shown) == 1
+    assert any("[NAME] stop_timeout_seconds" in line for line in shown)
