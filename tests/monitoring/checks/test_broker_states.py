@@ -1,4 +1,4 @@
-"""PM507, PM509, PM510, PM514 and PM515: known faults are reported, and what is unknown is neither a fault nor OK."""
+"""PM507, PM509, PM510, PM514 and PM515: known faults are reported, and an unknown state is neither a fault nor OK."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rabbitmq(version: str = "4.0.5", *, acks_late: bool = False, **state: Any) -
 @pytest.mark.parametrize(
     "broker", [None, facts(), facts(reachable=False, redis_refusal="OOM x"), facts(version="4.0.5")]
 )
-def test_what_is_unknown_is_not_reported(broker: BrokerFacts | None) -> None:
+def test_unknown_state_is_not_reported(broker: BrokerFacts | None) -> None:
     # Without queues, all of them are known.
     checks = CHECKS if broker is None or not broker.version else (check_redis, check_features)
     assert [list(check(running(broker=broker))) for check in checks] == [[]] * len(checks)
