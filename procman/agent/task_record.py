@@ -93,8 +93,11 @@ def header(boot_id: Optional[str], pid: int, started: float, started_wall: float
 
 def slot(task: RunningTask) -> Tuple[bytes, bytes]:
     """Return the two parts of a slot in the order of the file, checksum and body; its texts must be printable."""
-    name, task_id = _bytes_of(task.name, MOST_NAME), _bytes_of(task.id, MOST_ID)
-    is_cut = task.is_cut or task_id != task.id.encode("utf-8")
+    name, task_id, is_cut = task.name.encode("utf-8"), task.id.encode("utf-8"), task.is_cut
+    if len(name) > MOST_NAME:
+        name = _cut(name, MOST_NAME)
+    if len(task_id) > MOST_ID:
+        task_id, is_cut = _cut(task_id, MOST_ID), True
     flags = task.acks_late * ACKS_LATE | task.is_rejected_if_lost * REJECTED_IF_LOST | is_cut * IS_CUT
     times = task.started, task.started_wall
     body = BODY.pack(flags, len(task_id), len(name), task.pool_pid or 0, *times, task_id, name)
@@ -160,9 +163,9 @@ def _checksum(content: bytes) -> int:
     return binascii.crc32(content) or 1
 
 
-def _bytes_of(text: str, most: int) -> bytes:
-    encoded = text.encode("utf-8")
-    return encoded if len(encoded) <= most else encoded[:most].decode("utf-8", "ignore").encode("utf-8")
+def _cut(encoded: bytes, most: int) -> bytes:
+    """Return at most `most` bytes, without half a character at their end."""
+    return encoded[:most].decode("utf-8", "ignore").encode("utf-8")
 
 
 def _text(encoded: bytes) -> str:

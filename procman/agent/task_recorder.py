@@ -6,7 +6,7 @@ and, on the usual file systems, without a system call. The kernel keeps that mem
 
 import os
 from time import monotonic, time
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from . import mapped_file, run_files, task_record
 from .settings import HealthSettings
@@ -16,11 +16,7 @@ from .worker_state import described, printable
 FREE = bytes(task_record.CHECKSUM.size)
 
 
-class Entry(NamedTuple):
-    """A running task, and its slot; None if it has none."""
-
-    task: RunningTask
-    slot: Optional[int]
+NOT_RUNNING = (None, None)
 
 
 class Longest(NamedTuple):
@@ -43,14 +39,24 @@ class TaskRecorder:
         self._file: Any = None
         self._free: List[int] = list(reversed(range(task_record.SLOTS)))
         self._uncleared: List[int] = []
-        self._running: Dict[Any, Entry] = {}
+        self._running: Dict[Any, Tuple[Optional[int], RunningTask]] = {}
+        """By reference, the slot of each running task; None if it has none."""
         self._unrecorded: Set[Any] = set()
-        self._is_own_process = _follow_forks()
+        self._is_child = False
+        self._pid = 0
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._disown)
+        else:  # Python 3.6
+            self._pid = os.getpid()
         self.has_pool_processes = False
         """Whether processes run the tasks: for greenlets Celery has a number that is no pid."""
         self._longest: Dict[bool, Longest] = {}
         self.problem = ""
         """Why the last task could not be recorded."""
+
+    def _disown(self) -> None:
+        """Leave the record alone in a child process, which has inherited it."""
+        self._is_child = True
 
     # The file --------------------------------------------------------------------------------------------------------
 
@@ -82,36 +88,42 @@ class TaskRecorder:
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
+    # Each task takes this way twice, so it makes few calls.
+
     def enter(self, reference: Any) -> None:
         """Record that the task of a request starts; `reference` is Celery's weak reference to the request."""
         try:
-            if reference not in self._running and self._is_own_process():
-                task = self._task_of(reference())
-                slot = self._record(task)
-                self._running[reference] = Entry(task, slot)
-                if slot is None:
-                    self._unrecorded.add(reference)
-                    self._count_unrecorded()
+            if reference in self._running or self._is_child or (self._pid and os.getpid() != self._pid):
+                return
+            task = self._task_of(reference())
+            slot = self._record(task)
+            self._running[reference] = slot, task
+            if slot is None:
+                self._unrecorded.add(reference)
+                self._count_unrecorded()
         except Exception as error:
             self.problem = described(error)
 
     def leave(self, reference: Any) -> None:
         """Clear the task of a request, because it has ended."""
         try:
-            entry = self._running.pop(reference, None)
-            if entry is not None and self._is_own_process():
-                self._note_length(entry.task, monotonic())
-                if entry.slot is None:
-                    self._unrecorded.discard(reference)
-                    self._count_unrecorded()
-                else:
-                    self._clear(entry.slot)
+            slot, task = self._running.pop(reference, NOT_RUNNING)
+            if task is None or self._is_child or (self._pid and os.getpid() != self._pid):
+                return
+            longest = self._longest.get(task.acks_late)
+            if longest is None or monotonic() - task.started > longest.seconds:
+                self._longest[task.acks_late] = Longest(monotonic() - task.started, task.name)
+            if slot is None:
+                self._unrecorded.discard(reference)
+                self._count_unrecorded()
+            else:
+                self._clear(slot)
         except Exception as error:
             self.problem = described(error)
 
     def running(self) -> List[RunningTask]:
         """Return the running tasks."""
-        return [entry.task for entry in list(self._running.values())]
+        return [task for _, task in list(self._running.values())]
 
     def _record(self, task: RunningTask) -> Optional[int]:
         """Write `task` to a free slot and return its number; return None if there is none."""
@@ -123,11 +135,11 @@ class TaskRecorder:
         except IndexError:
             return None
         checksum, body = task_record.slot(task)
-        begin = task_record.offset_of(slot)
+        begin = task_record.HEADER_SIZE + slot * task_record.SLOT_SIZE
         try:
-            file[begin + len(checksum) : begin + len(checksum) + len(body)] = body
+            file[begin + 4 : begin + 4 + len(body)] = body
             # Only now is the slot in use: a process that is killed before this leaves it free.
-            file[begin : begin + len(checksum)] = checksum
+            file[begin : begin + 4] = checksum
         except OSError as error:  # only of a file that is not mapped
             self.problem = described(error)
             self._clear(slot)
@@ -139,40 +151,41 @@ class TaskRecorder:
         self._uncleared.append(slot)
         while self._uncleared:
             slot = self._uncleared.pop()
-            begin = task_record.offset_of(slot)
+            begin = task_record.HEADER_SIZE + slot * task_record.SLOT_SIZE
             try:
-                self._file[begin : begin + len(FREE)] = FREE
+                self._file[begin : begin + 4] = FREE
             except OSError:
                 self._uncleared.append(slot)
                 raise
             self._free.append(slot)
 
     def _task_of(self, request: Any) -> RunningTask:
-        started_wall = getattr(request, "time_start", None)
-        wall = time()
+        started_wall, wall = request.time_start, time()
         if not isinstance(started_wall, float) or not 0 <= started_wall <= wall:
             started_wall = wall
         # That clock may be set while the task runs: convert it now.
-        started = max(0.0, monotonic() - (wall - started_wall))
-        request.procman_since = started
-        options, task_id = request.task, _fit(request.id)
+        request.procman_since = started = max(0.0, monotonic() - (wall - started_wall))
+        options, task_id, name = request.task, request.id, request.name
+        is_fit = isinstance(task_id, str) and len(task_id) <= task_record.MOST_ID and task_id.isprintable()
         return RunningTask(
-            task_id,
-            _fit(request.name),
+            task_id if is_fit else printable(task_id),
+            name if isinstance(name, str) and name.isprintable() else printable(name),
             started,
             started_wall,
             request.worker_pid if self.has_pool_processes else None,
             bool(options.acks_late),
             bool(options.reject_on_worker_lost),
-            is_cut=task_id != request.id,
+            not is_fit,
         )
 
     # The longest task ------------------------------------------------------------------------------------------------
 
     def longest_tasks(self, now: float) -> Mapping[str, Any]:
         """Return the fields of a heartbeat about the tasks that have taken the longest, of those that still run too."""
-        for entry in list(self._running.values()):
-            self._note_length(entry.task, now)
+        for task in self.running():
+            longest = self._longest.get(task.acks_late)
+            if longest is None or now - task.started > longest.seconds:
+                self._longest[task.acks_late] = Longest(now - task.started, task.name)
         late = self._longest.get(True)
         both = [each for each in (late, self._longest.get(False)) if each]
         longest = max(both) if both else None
@@ -182,11 +195,6 @@ class TaskRecorder:
             "longest_late_task": late and late.name,
             "longest_late_task_seconds": late and late.seconds,
         }
-
-    def _note_length(self, task: RunningTask, now: float) -> None:
-        seconds, longest = now - task.started, self._longest.get(task.acks_late)
-        if longest is None or seconds > longest.seconds:
-            self._longest[task.acks_late] = Longest(seconds, task.name)
 
 
 class RunningReferences(set):  # type: ignore[type-arg]
@@ -202,12 +210,12 @@ class RunningReferences(set):  # type: ignore[type-arg]
         self._recorder = recorder
 
     def add(self, reference: Any) -> None:
-        super().add(reference)
+        set.add(self, reference)
         self._recorder.enter(reference)
 
     def discard(self, reference: Any) -> None:
         self._recorder.leave(reference)
-        super().discard(reference)
+        set.discard(self, reference)
 
     def remove(self, reference: Any) -> None:
         self._recorder.leave(reference)
@@ -222,20 +230,6 @@ class RunningReferences(set):  # type: ignore[type-arg]
 def follow(active_requests: Any, recorder: TaskRecorder) -> None:
     """Record the requests in `active_requests`, Celery's WeakSet, from now on."""
     active_requests.data = RunningReferences(active_requests.data, recorder)
-
-
-def _fit(text: Any) -> str:
-    return text if isinstance(text, str) and len(text) <= 100 and text.isprintable() else printable(text)
-
-
-def _follow_forks() -> Callable[[], bool]:
-    """Return a function that returns False in children of this process, which have inherited the record."""
-    own = os.getpid()
-    if not hasattr(os, "register_at_fork"):  # Python 3.7
-        return lambda: os.getpid() == own
-    is_own = [True]
-    os.register_at_fork(after_in_child=is_own.clear)
-    return lambda: bool(is_own)
 
 
 def _keep_earlier(path: str) -> None:

@@ -162,7 +162,8 @@ def test_record_of_a_killed_worker_names_exactly_its_running_tasks(
     installation: Installation, environment: dict[str, str], start: Start
 ) -> None:
     (installation.project / "mysite" / "celery.py").write_text(APP + SHOW_RECORD_AT_EACH_ACKNOWLEDGEMENT)
-    worker = start(installation, "worker", *WORKER, "-c", "2", TASKS="end fail wait_for wait_late", **environment)
+    # More slots than tasks that wait: Celery acknowledges nothing while it waits for a free one.
+    worker = start(installation, "worker", *WORKER, "-c", "3", TASKS="end fail wait_for wait_late", **environment)
     tasks = {("wait_for-1", "mysite.wait_for", False), ("wait_late-1", "mysite.wait_late", True)}
     wait_until(lambda: tasks_in(installation, task_record.FILE) == tasks, lambda: f"two tasks in:\n{worker.text}")
     worker.wait_for("acknowledging wait_for-1: True")
@@ -171,7 +172,7 @@ def test_record_of_a_killed_worker_names_exactly_its_running_tasks(
     assert "acknowledging wait_late-1" not in worker.text
     record = record_in(installation, task_record.FILE)
     assert (record.pid, record.unrecorded, record.damaged) == (worker.process.pid, 0, 0)
-    assert {task.pool_pid for task in record.tasks} == set(pool)
+    assert len({task.pool_pid for task in record.tasks} & set(pool)) == 2
     start(installation, "worker", *WORKER, TASKS="end", **environment).wait_for("task ended")
     assert tasks_in(installation, task_record.FILES[1]) == tasks
 
