@@ -66,7 +66,7 @@ def test_watcher_survives_a_record_that_cannot_be_read(host: AttackedHost) -> No
     host.procman("install")
     claim(host, HEALED["400 digits"])
     host.procman("start big")
-    eventually(lambda: HEALS in host.procman("events").stdout, "the watcher heals the big program")
+    eventually(lambda: " healing " in host.procman("events big").stdout, "the watcher heals the big program")
     assert "RUNNING" in host.procman("status health").stdout
 
 
