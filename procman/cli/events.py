@@ -38,9 +38,9 @@ def events(
 ) -> None:
     """List what happened to the programs, oldest first.
 
-    Shows problems found and solved, automatic restarts, and every start, stop, restart, install, rollback, hold and
-    release: when, why, who gave the command, and which tasks were running. Times are local. Without NAME, shows the
-    events of all programs and of the project.
+    Shows problems found and solved, automatic restarts, processes that were killed or ended by themselves, and every
+    start, stop, restart, install, rollback, hold and release: when, why, who gave the command, and which tasks were
+    running. Times are local. Without NAME, shows the events of all programs and of the project.
 
     \b
     Examples:
