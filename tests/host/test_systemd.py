@@ -199,6 +199,13 @@ def test_journal_of_several_units_is_one_stream_with_their_programs(catmaid: Pro
     assert times == sorted(times)
 
 
+def test_page_about_a_program_has_its_unit_and_the_end_of_its_journal(catmaid: Project) -> None:
+    page = catmaid.procman("status", "celery").stdout
+    assert "  Defined in: /etc/systemd/system/catmaid-celery.service\n" in page
+    assert "         Log: the journal\n" in page
+    assert re.search(r"^last lines of its log:\n  \S+ (catmaid-celery|systemd)\[\d+\]: ", page, re.MULTILINE)
+
+
 def test_project_in_a_home_directory_reads_its_files_and_shares_a_directory_in_tmp(stocked: Host) -> None:
     host = stocked
     for home in ("abroad", "neighbour"):
