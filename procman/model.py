@@ -7,11 +7,13 @@ importing it would slow those two commands down.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field
+from dataclasses import MISSING, Field, field
 from enum import Enum, IntEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
+
+from procman.records import record
 
 MARKER = "Written by procman"
 """The comment by which procman recognises its own files; in every rendered file that can hold one."""
@@ -114,7 +116,7 @@ class Level(IntEnum):
     UNKNOWN = 3
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class HealthSettings:
     """`[health]`: when a program is unhealthy, and what happens then."""
 
@@ -184,7 +186,7 @@ class HealthSettings:
     )
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class SupervisorSettings:
     """`[supervisor]`: which supervisord runs the programs, and where it reads them from."""
 
@@ -219,7 +221,7 @@ class SupervisorSettings:
     )
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Directories:
     """Every directory procman writes to, decided by the scope and the name of the project alone."""
 
@@ -245,7 +247,7 @@ class Directories:
         return self.state / "run" / program
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class RenderedDirectory:
     """A directory to create. An existing one keeps its mode and owner."""
 
@@ -256,7 +258,7 @@ class RenderedDirectory:
     shared: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class InstalledProgram:
     """A program as a manifest records it; enough to run it without procman.toml."""
 
@@ -292,7 +294,7 @@ class Action(Enum):
     """No longer configured: stop it gracefully and unload it."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Activation:
     """One pending action; recorded before the first file changes, removed when it is done (R2)."""
 

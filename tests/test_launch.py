@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from procman.launch import (
 )
 from procman.model import HealthSettings, Scope, setting
 from procman.project import Launch, Project
+from procman.records import record
 from procman.subprocesses import SYSTEM_PATH
 from tests.config.documents import HOME, PROJECT, read, read_rest
 
@@ -236,7 +237,7 @@ def test_agent_has_the_defaults_of_the_configuration() -> None:
 
 
 def test_later_key_is_in_start_scripts_only_if_it_is_set(tmp_path: Path) -> None:
-    @dataclass(frozen=True)
+    @record(frozen=True)
     class Later(HealthSettings):
         failures: int = setting(3, "", between=(1,), later=True)
 

@@ -32,6 +32,7 @@ LAYERS = (
     ("background", "celery_cli", "program_names", "quoting", "subprocesses"),
     ("project",),
     ("accounts", "agent", "errors", "left_behind", "model", "pages", "secrets", "suggest", "version"),
+    ("records",),
 )
 """From the top down; a part of a package that is named here is a separate layer. Neighbours do not import each other.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from procman.model import Activation, InstalledProgram, ProgramState, RunHistory, Scope, SupervisorSettings
+from procman.records import record
 
 if TYPE_CHECKING:
     from procman.backends.logs import LogLine, LogRequest
@@ -23,7 +23,7 @@ Progress = Callable[[str], None]
 """Receives a message, for people, about what a long operation is waiting for."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class StopOrder:
     """Which units of the host stop only after the programs of a project, once it is installed."""
 
@@ -38,7 +38,7 @@ class StopOrder:
     """How to make it take effect, or empty."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ManagerReport:
     """The condition of a host's process manager before an install."""
 

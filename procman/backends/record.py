@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
 from procman.model import Scope, SupervisorSettings
+from procman.records import record
 
 if TYPE_CHECKING:
     # Only for type checkers: defining so many Protocols would slow down `status`.
@@ -32,7 +32,7 @@ class Watcher(Enum):
     """A new process for each check; the process manager keeps the log."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Rule:
     """Values of a key that a backend or export target does not support; the configuration refuses them."""
 
@@ -48,7 +48,7 @@ class Rule:
     """The value is refused only if this key is set too."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Backend:
     """A process manager that procman controls. Code outside `backends` uses these fields and never compares names."""
 

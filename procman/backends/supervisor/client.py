@@ -10,7 +10,6 @@ import os
 import pwd
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from procman.backends.supervisor.configuration.redaction import without_content
 from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
 from procman.host import process
+from procman.records import record
 
 Info = Mapping[str, Any]
 """The answer to supervisord's `getProcessInfo`."""
@@ -90,7 +90,7 @@ class Fault(ProcmanError):
         super().__init__(f"{subject}: {words}{detail}" if subject else f"{words}{detail}", hint=HINTS.get(code, ""))
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Client:
     """A client of one supervisord."""
 

@@ -6,17 +6,17 @@ unknown key.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
+from procman.records import record
 
 NAME = "made.json"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Authorship:
     """The user who ran the command, and the reason that this user gave; each empty if it is unknown."""
 

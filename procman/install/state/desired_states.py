@@ -7,17 +7,17 @@ and one whose client was killed in the middle of a restart reports a program tha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
+from procman.records import record
 
 DIRECTORY = "desired"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class DesiredState:
     """An order to stop a program, or to restart it; it ends when the program is started, and when the host boots."""
 

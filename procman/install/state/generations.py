@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from procman.install.state import json_records, scope_directories
 from procman.install.state.authorship import UNKNOWN, Authorship, read_authorship, write_authorship
 from procman.install.state.manifest import Manifest, Pending, ReplacedFile, digest
 from procman.model import Activation, Directories
+from procman.records import record
 
 KEPT = 10
 """How many generations stay on disk."""
@@ -37,7 +38,7 @@ class Generation(NamedTuple):
     manifest: Manifest
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Installation:
     """Everything that earlier runs left on disk for one project: what a plan compares with."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
+from procman.records import record
 
 DIRECTORY = "holds"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Hold:
     """Who holds a program, since when, and why."""
 

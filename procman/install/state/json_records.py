@@ -148,7 +148,7 @@ def _fields(kind: Any) -> Reader:
             values = {names[key]: value for key, value in values.items()}
         if len(values) < len(readers):
             return kind(**values)
-        # A frozen dataclass sets each field by a call, which for thousands of records doubles the time.
+        # The constructor would compare the fields again, which for thousands of records doubles the time.
         record = object.__new__(kind)
         record.__dict__.update(values)
         return record

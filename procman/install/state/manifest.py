@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from procman.model import (
@@ -16,9 +16,10 @@ from procman.model import (
     Scope,
     SupervisorSettings,
 )
+from procman.records import record
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class InstalledFile:
     """A file as it was rendered; its content is stored in the generation under its digest."""
 
@@ -33,7 +34,7 @@ class InstalledFile:
     shared: bool
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ReplacedFile:
     """An adopted file; its backup is in set-aside/, and uninstall restores it."""
 
@@ -44,7 +45,7 @@ class ReplacedFile:
     """The digest of what remained of the file; None if nothing did."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Manifest:
     """What one generation put on disk; the fields from `directories_made` to `replaced` include earlier generations."""
 
@@ -90,7 +91,7 @@ class Manifest:
         return next((program.user for program in self.programs if program.user), None)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Pending:
     """What an install still has to do; written before it changes its first file, removed by its last step (R2)."""
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree, finished_name, temporary_name
 from procman.install.state import json_records
+from procman.records import record
 
 LOCK = "lock"
 _RECORD = "directories.json"
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class _Made:
     directories: tuple[Path, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,6 +12,7 @@ from procman.agent.verdict import AT_WORK, Verdict
 from procman.host.process_table import Process, Processes, by_parent
 from procman.install.state.manifest import Manifest
 from procman.model import End, InstalledProgram, ProgramState, State
+from procman.records import record
 
 if TYPE_CHECKING:
     # `status` must not wait for these imports.
@@ -96,7 +97,7 @@ class ProgramSnapshot(NamedTuple):
         return self.heartbeat.content or {}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ProjectSnapshot:
     """An installed project at one moment."""
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from procman import model
 from procman.config.load import load
 from procman.errors import ProcmanError
 from procman.install.plan.describe import describe
 from procman.install.state import json_records
+from procman.install.state import manifest as manifest_records
 from procman.install.state.manifest import Manifest, Pending, digest
 from procman.model import Activation, HealthSettings, InstalledProgram, Kind, setting
 from procman.project import RenderedFile, Rendering
+from procman.records import record
 from tests.install import sample
 
 PATH = Path("/var/lib/procman/catmaid/generations/1/manifest.json")
@@ -27,6 +31,17 @@ st.register_type_strategy(int, st.integers(-(2**63), 2**63))
 st.register_type_strategy(
     Path, st.text(st.characters(exclude_characters="\0"), min_size=1).map(lambda name: Path("/", name.strip("/")))
 )
+
+
+def _any_record(kind: type) -> st.SearchStrategy[object]:
+    return st.builds(kind, **{name: st.from_type(hint) for name, hint in get_type_hints(kind).items()})
+
+
+# All records share a constructor, which does not show Hypothesis the fields of one.
+for each in vars(model), vars(manifest_records):
+    for kind in each.values():
+        if isinstance(kind, type) and is_dataclass(kind):
+            st.register_type_strategy(kind, _any_record)
 
 
 @settings(deadline=None)
@@ -112,7 +127,7 @@ def test_key_added_by_later_version_may_be_missing() -> None:
 
 
 def test_key_added_after_first_release_is_written_only_if_set() -> None:
-    @dataclass(frozen=True)
+    @record(frozen=True)
     class Later(HealthSettings):
         failures: int = setting(3, "", between=(1,), later=True)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
+from procman.records import record
 
 DEFAULT_FILES = (Path("/etc/supervisord.conf"), Path("/etc/supervisor/supervisord.conf"))
 """The last entries in the search order of supervisor 4 and supervisorctl: Red Hat's file and Debian's."""
@@ -36,7 +37,7 @@ class NotReadable(ProcmanError):
     """The user may not read supervisord's configuration file, which is root's."""
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class MainFile:
     """The part of supervisord's configuration file that a client needs."""
 

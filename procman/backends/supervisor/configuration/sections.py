@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from procman.errors import ProcmanError
+from procman.records import record
 
 PROGRAM_KINDS = ("program", "fcgi-program", "eventlistener")
 """The kinds of sections that define a program."""
@@ -32,7 +33,7 @@ class Malformed(ProcmanError):
         )
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Option:
     """One option of a section; lines are counted from 1, `end` is the last one of its value."""
 
@@ -42,7 +43,7 @@ class Option:
     end: int
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Section:
     """One section at one place; supervisord merges sections with the same header."""
 
