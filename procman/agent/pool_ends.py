@@ -8,6 +8,7 @@ from time import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from . import memory_events
+from .process_end import EXIT_STATUS, killed_by
 from .task_record import RunningTask
 from .task_recorder import TaskRecorder
 from .worker_state import WorkerState, described, printable
@@ -102,14 +103,7 @@ def _described(pid: int, status: int, task: Optional[RunningTask]) -> Dict[str, 
     return {
         "pid": pid,
         "at": time(),
-        "how": "exit status {}".format(status) if status > 0 else "killed by {}".format(_name(-status)),
+        "how": EXIT_STATUS + str(status) if status > 0 else killed_by(-status),
         "task": printable(task.name) if task else None,
         "task_id": printable(task.id) if task else None,
     }
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "signal {}".format(number)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
+from procman.agent.process_end import EXIT_STATUS
 from procman.model import End, RunHistory
 
 EARLY_SECONDS = 60.0
@@ -13,8 +14,8 @@ EARLY_SECONDS = 60.0
 
 MOST_ENDS = 20
 
-EXIT_STATUS = "exit status "
-"""How an end is described that was not by a signal."""
+FORCED = "killed: it did not stop within its stop timeout"
+"""How the end of an ordered stop is described that the process manager had to force."""
 
 EXITS, KILLS = 1, 3
 """How many ends in a row of runs that ended early count apart from a crash loop."""

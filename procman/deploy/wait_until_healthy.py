@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from procman.agent.process_end import EXIT_STATUS
 from procman.backends.base import Controller, Progress
-from procman.backends.run_history import EXIT_STATUS
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Kind, Level, ProgramState, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot

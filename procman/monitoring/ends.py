@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from procman.agent.process_end import KILLED
 from procman.agent.task_record import RunningTask
 from procman.backends import controller_of
 from procman.host.kernel_log import MemoryKill, is_among, memory_kills
@@ -19,8 +20,6 @@ from procman.monitoring.healed_inside import healed_inside
 from procman.monitoring.healing_history import HealingHistory, read_healing_history
 from procman.monitoring.program_view import Moment, now, read_heartbeat
 from procman.monitoring.running_tasks import CLOCK_SECONDS, task_records
-
-KILLED = "killed by SIGKILL"
 
 HISTORY_SECONDS = 3600.0
 DAY_SECONDS = 86400.0

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procman.accounts import user_id
 from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
+from procman.agent.process_end import EXIT_STATUS
 from procman.agent.verdict import thresholds_of, verdict
-from procman.backends.run_history import EXIT_STATUS
 from procman.host.process import boot_id, started
 from procman.install.safe_fs.tree import Tree
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted

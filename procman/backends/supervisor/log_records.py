@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from procman.backends.run_history import Record, What, history_of
+from procman.backends.run_history import FORCED, Record, What, history_of
 from procman.backends.supervisor.client import Info
 from procman.model import InstalledProgram, RunHistory
 
@@ -24,8 +24,6 @@ RETRY_SECONDS = 5.0
 
 ZONE_SECONDS = 900
 """Time zones differ by multiples of this."""
-
-FORCED = "killed: it did not stop within its stop timeout"
 
 _LINE = re.compile(
     r"(?P<at>[0-9]{4}-[0-9-]{5} [0-9:]{8},[0-9]{3}) [A-Z]+ "

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from procman.backends.run_history import Record, What, history_of
+from procman.agent.process_end import EXIT_STATUS, KILLED, killed_by
+from procman.backends.run_history import FORCED, Record, What, history_of
 from procman.errors import ProcmanError
 from procman.host import systemd_host
 from procman.model import RunHistory, Scope
@@ -34,8 +34,6 @@ SECONDS = 3.0
 NOTICED_SECONDS = 10.0
 """Within which systemd notices what the kernel killed."""
 
-FORCED = "killed: it did not stop within its stop timeout"
-KILLED = "killed by SIGKILL"
 WATCHDOG = "killed by systemd's watchdog: it hung"
 
 
@@ -130,8 +128,5 @@ class _Reader:
 
 def _how(code: str, status: str) -> str:
     if code == "exited":
-        return f"exit status {status}"
-    try:
-        return f"killed by {signal.Signals(int(status)).name}"
-    except ValueError:
-        return f"killed by signal {status}"
+        return f"{EXIT_STATUS}{status}"
+    return killed_by(int(status)) if status.isdecimal() else "unknown"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 
+from procman.agent.process_end import killed_by
+from procman.backends.run_history import FORCED
 from procman.host.systemctl import Job, Unit
 from procman.model import NO_HISTORY, End, InstalledProgram, ProgramState, RunHistory, State
 
@@ -182,7 +183,7 @@ def _detail(state: State, unit: Unit) -> str:
                 return "masked: to allow starts again, use `systemctl unmask`"
             return "" if was_started(unit) else "not started yet"
         case State.FATAL:
-            return "killed: it did not stop within its stop timeout" if unit.text("Result") == "timeout" else _end(unit)
+            return FORCED if unit.text("Result") == "timeout" else _end(unit)
         case State.BACKOFF | State.EXITED:
             return _end(unit)
     return ""
@@ -205,10 +206,7 @@ def _end(unit: Unit) -> str:
         }[result]
     if unit.number("ExecMainCode") == EXITED:
         return f"exit status {status}" + (f": {STATUSES[status]}" if status in STATUSES else "")
-    try:
-        return f"killed by {signal.Signals(status).name}" if status else ""
-    except ValueError:
-        return f"killed by signal {status}"
+    return killed_by(status) if status else ""
 
 
 def _departures(unit: Unit) -> list[str]:
