@@ -119,7 +119,7 @@ def test_every_directory_with_modules_is_in_the_list_of_packages() -> None:
     assert sorted(found | {"procman.docs", "procman.templates"}) == listed
 
 
-def test_wheel_holds_modules_templates_and_pages_and_nothing_else(built: Path, checkout: Path) -> None:
+def test_wheel_holds_modules_templates_pages_and_rules_and_nothing_else(built: Path, checkout: Path) -> None:
     (wheel,) = built.glob("*.whl")
     found = {name for name in zipfile.ZipFile(wheel).namelist() if not name.endswith("/")}
     modules = {str(path.relative_to(checkout)) for path in checkout.glob("procman/**/*.py")}
@@ -128,10 +128,12 @@ def test_wheel_holds_modules_templates_and_pages_and_nothing_else(built: Path, c
     assert modules
     assert templates
     assert pages
-    data = f"{wheel.name.removesuffix('-py3-none-any.whl')}.data/data/share/man/man"
-    manual = {f"{data}{path.suffix[1:]}/{path.name}" for path in checkout.glob("man/*")}
-    assert f"{data}1/procman-install.1" in manual
-    assert {name for name in found if ".dist-info/" not in name} == modules | templates | pages | manual
+    shared = f"{wheel.name.removesuffix('-py3-none-any.whl')}.data/data/share"
+    manual = {f"{shared}/man/man{path.suffix[1:]}/{path.name}" for path in checkout.glob("man/*")}
+    prometheus = {f"{shared}/procman/{path.name}" for path in checkout.glob("docs/prometheus/*")}
+    assert f"{shared}/man/man1/procman-install.1" in manual
+    assert f"{shared}/procman/procman.rules.yml" in prometheus
+    assert {name for name in found if ".dist-info/" not in name} == modules | templates | pages | manual | prometheus
     assert any(name.endswith("/LICENSE") for name in found)
 
 

@@ -38,7 +38,6 @@ LEVEL = f"The most severe level of all checks: {LEVELS}"
 FIGURES = {
     "memory_bytes": "Memory of the program and all its processes: PSS, or RSS if PSS cannot be read.",
     "children": "Processes below the main process.",
-    "restarts": "Automatic restarts by the process manager since the last start, stop or restart.",
     "slots": "Tasks that the worker can run at the same time.",
     "busy": "Tasks that the worker is running.",
     "reserved": "Messages that the worker has received and not started.",
@@ -62,6 +61,11 @@ OF_PROGRAM: Mapping[str, tuple[str, Callable[[ProgramHealth], float | None]]] = 
     ),
     "program_wanted": ("1 if it should run.", lambda each: each.snapshot.state.desired),
     **{f"program_{figure}": (explanation, _figure(figure)) for figure, explanation in FIGURES.items()},
+    # Not from a result: a program that is down between two restarts has none.
+    "program_restarts": (
+        "Automatic restarts by the process manager since the last start, stop or restart.",
+        lambda each: each.snapshot.state.restarts,
+    ),
     "heartbeat_age_seconds": ("Time since the last heartbeat.", _age),
 }
 """By family: its help text, and its value for a program; None if the program has none."""
