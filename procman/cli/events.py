@@ -10,6 +10,7 @@ import click
 
 from procman.cli import complete
 from procman.cli.options import Count, since
+from procman.cli.safe_streams import echo_lines, follow_lines
 from procman.cli.selection import Selection
 from procman.install.state.event_log import Event, line_of
 from procman.monitoring import events as command
@@ -35,7 +36,7 @@ def events(
     since: float | None,
     follow: bool,
     as_json: bool,
-) -> None:
+) -> int:
     """List what happened to the programs, oldest first.
 
     Shows problems found and solved, automatic restarts, processes that were killed or ended by themselves, and every
@@ -55,10 +56,11 @@ def events(
     most = DEFAULT_NUMBER if number is None and since is None else number
     found = command.events(installed, names, most, since or 0.0, follow=follow)
     longest = max(len(program.name) for program in installed.manifest.programs)
-    for line in map(line_of, found) if as_json else _table(found, layout(longest, width_of(sys.stdout))):
-        click.echo(line)
-        if follow:
-            sys.stdout.flush()
+    lines = map(line_of, found) if as_json else _table(found, layout(longest, width_of(sys.stdout)))
+    if follow:
+        return follow_lines(lines)
+    echo_lines(lines)
+    return 0
 
 
 def _table(found: Iterable[Event], columns: Layout) -> Iterator[str]:

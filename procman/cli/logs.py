@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import click
 
 from procman.backends.logs import LogRequest
 from procman.cli import complete
 from procman.cli.options import Count, since
+from procman.cli.safe_streams import echo_lines, follow_lines
 from procman.cli.selection import Selection
 from procman.deploy import start_stop
 from procman.output.logs import as_lines
 from procman.output.terminal import printable
 
 DEFAULT_LINES = 50
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as in a shell."""
 
 
 @click.command()
@@ -28,9 +27,7 @@ INTERRUPTED = 130
 )
 @since("Show the lines since TIME, such as 2h, 01:30, yesterday or 2026-11-29; local time unless it names a zone.")
 @click.pass_obj
-def logs(
-    selection: Selection, names: tuple[str, ...], follow: bool, lines: int | None, since: float | None
-) -> int | None:
+def logs(selection: Selection, names: tuple[str, ...], follow: bool, lines: int | None, since: float | None) -> int:
     """Show the logs of programs in one stream.
 
     Prints the end of the log files under supervisord, or of the journal under systemd, in the order of the times in the
@@ -46,17 +43,16 @@ def logs(
     """
     most = DEFAULT_LINES if lines is None and since is None else lines
     request = LogRequest(most, since, follow, bool(names), _notice)
-    try:
-        meant, found = start_stop.logs(selection.installed(), names, request)
-        for line in as_lines(found, meant):
-            click.echo(line)
-            if follow:
-                sys.stdout.flush()
-    except KeyboardInterrupt:
-        if follow:
-            return INTERRUPTED
-        raise
-    return None
+    found = _lines(selection, names, request)
+    if follow:
+        return follow_lines(found)
+    echo_lines(found)
+    return 0
+
+
+def _lines(selection: Selection, names: tuple[str, ...], request: LogRequest) -> Iterator[str]:
+    meant, found = start_stop.logs(selection.installed(), names, request)
+    yield from as_lines(found, meant, sys.stdout)
 
 
 def _notice(text: str) -> None:

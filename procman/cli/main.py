@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from procman.cli import options
-from procman.cli.safe_streams import standard_streams
+from procman.cli.safe_streams import INTERRUPTED, standard_streams
 from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.output.terminal import coloured, printable
@@ -186,7 +186,7 @@ def run(arguments: Sequence[str]) -> int:
         # The cause of Click's own exception has the hint, if there is one.
         for hint in (error.__cause__ or error).args:
             print(f"  {hint}", file=sys.stderr)  # noqa: T201
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader of the output has closed the pipe, as `head` does.
         return 1

@@ -12,6 +12,9 @@ import click
 
 from procman.errors import ProcmanError
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as in a shell (U2)."""
+
 
 class Stream:
     """A stream that passes its first error to `lost`, which may raise, and writes nothing after that."""
@@ -83,6 +86,17 @@ def echo_lines(lines: Iterable[object], *, err: bool = False) -> None:
     """Print each of `lines` as soon as it is available."""
     for line in lines:
         click.echo(line, err=err)
+
+
+def follow_lines(lines: Iterable[object]) -> int:
+    """Print `lines`, each at once, until Ctrl-C, which needs no message: it is how to end this; return the status."""
+    try:
+        for line in lines:
+            click.echo(line)
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
 
 
 def _end(error: OSError) -> None:

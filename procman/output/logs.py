@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
@@ -14,7 +13,7 @@ COLOURS = ("cyan", "yellow", "green", "magenta", "blue")
 SHORTEST_NAME = 12
 
 
-def as_lines(found: Iterable[LogLine], names: Sequence[str], stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_lines(found: Iterable[LogLine], names: Sequence[str], stream: TextIO) -> Iterator[str]:
     """Yield the lines in `found`; if they are of several programs, `names`, each begins with its program's."""
     if len(names) == 1:
         yield from (line.text for line in found)

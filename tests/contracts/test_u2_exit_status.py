@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from procman.cli.main import COMMANDS
 from tests.attacks.host import CONFIGURATION, TOML, AttackedHost
 from tests.product import eventually
@@ -74,8 +76,28 @@ def test_interrupted_command_names_the_command_that_completes_it(host: AttackedH
     assert errors.endswith(
         "procman: interrupted\n  `procman install` completes it; `procman status` shows the steps that are left.\n"
     )
-    interrupted = f"timeout --preserve-status -s INT 4 procman --config {CONFIGURATION}"
-    assert host.run(f"{interrupted} logs -f one", "root", check=False).stderr.endswith("procman: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "file", "line"),
+    [
+        ("logs -f one", "log/catmaid/catmaid-one.log", "a line"),
+        ("events -f --json", "lib/procman/catmaid/events.jsonl", '{"format": 1, "at": 1.0, "what": "a line"}'),
+    ],
+    ids=["logs", "events"],
+)
+def test_interruption_is_the_normal_end_of_following_and_needs_no_message(
+    host: AttackedHost, words: str, file: str, line: str
+) -> None:
+    host.procman("install --no-check")
+    with host.start(f"exec procman --config {CONFIGURATION} {words}") as following:
+        host.root(f"echo '{line}' >> /var/{file}")
+        assert following.stdout
+        assert any("a line" in each for each in following.stdout)
+        [pid] = host.pids("procman-under-test")
+        host.root(f"kill -INT {pid}")
+        _, errors = following.communicate(timeout=60)
+    assert (following.returncode, errors) == (130, "")
 
 
 def test_interrupted_restart_names_the_program_that_will_not_start_again(host: AttackedHost) -> None:
