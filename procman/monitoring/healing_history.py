@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.errors import ProcmanError
 from procman.host.inactivity import Inactivity
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
@@ -49,10 +48,5 @@ class HealingHistory:
 
 def read_healing_history(tree: Tree, state: Path, boot_id: str) -> HealingHistory:
     """Return the history of this boot; an empty one if it cannot be read, because it covers one hour at most."""
-    nothing = HealingHistory(boot_id)
-    try:
-        content = tree.read_private(state / HEALING)
-        history = json_records.from_bytes(HealingHistory, content, state / HEALING) if content else nothing
-    except ProcmanError:
-        return nothing
-    return history if history.boot_id == boot_id else nothing
+    history = json_records.read(tree, HealingHistory, state / HEALING)
+    return history if history and history.boot_id == boot_id else HealingHistory(boot_id)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
 from procman.records import record
@@ -34,9 +33,4 @@ def write_authorship(tree: Tree, generation: Path, made: Authorship) -> None:
 
 def read_authorship(tree: Tree, generation: Path) -> Authorship:
     """Return who made the generation in this directory; unknown for one of an older procman, or a damaged record."""
-    path = generation / NAME
-    try:
-        content = tree.read_private(path)
-        return json_records.from_bytes(Authorship, content, path) if content else UNKNOWN
-    except ProcmanError:
-        return UNKNOWN
+    return json_records.read(tree, Authorship, generation / NAME) or UNKNOWN

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
 from procman.records import record
@@ -52,18 +51,10 @@ def read_desired(tree: Tree, state: Path, boot_id: str) -> Mapping[str, DesiredS
     found = {}
     for name in tree.names(state / DIRECTORY):
         program, dot, suffix = name.rpartition(".")
-        order = _read(tree, _path(state, program)) if dot and suffix == "json" else None
+        order = json_records.read(tree, DesiredState, _path(state, program)) if dot and suffix == "json" else None
         if order and (order.program, order.boot_id) == (program, boot_id):
             found[program] = order
     return found
-
-
-def _read(tree: Tree, path: Path) -> DesiredState | None:
-    try:
-        content = tree.read_private(path)
-        return json_records.from_bytes(DesiredState, content, path) if content else None
-    except ProcmanError:
-        return None
 
 
 def _path(state: Path, program: str) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 from procman.agent.strict_json import parse
 from procman.errors import ProcmanError
+from procman.install.safe_fs.tree import Tree
 from procman.model import JSON_NAME, is_left_out
 
 FORMAT = 1
@@ -56,6 +57,15 @@ def from_bytes(kind: type[Record], content: bytes, path: Path, directory: Path |
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ProcmanError(f"{path} cannot be read: {error}", hint=recovery_hint(directory or path.parent)) from error
     return record
+
+
+def read(tree: Tree, kind: type[Record], path: Path) -> Record | None:
+    """Return the record of `kind` in the file `path`; None if there is none, or none that can be read and trusted."""
+    try:
+        content = tree.read_private(path)
+        return from_bytes(kind, content, path) if content else None
+    except ProcmanError:
+        return None
 
 
 def _plain(value: Any) -> Any:

@@ -42,12 +42,7 @@ def note_retry(manifest: Manifest, program: InstalledProgram) -> None:
 
 def read_orders(tree: Tree, state: Path, program: str) -> Orders:
     """Return the last orders about `program`; none if they cannot be read."""
-    path = _path(state, program)
-    try:
-        content = tree.read_private(path)
-        return json_records.from_bytes(Orders, content, path) if content else Orders()
-    except ProcmanError:
-        return Orders()
+    return json_records.read(tree, Orders, _path(state, program)) or Orders()
 
 
 def orders_of(state: Path, programs: Iterable[str]) -> Mapping[str, Orders]:
