@@ -30,7 +30,7 @@ def with_orders(states: Sequence[ProgramState], state: Path | None) -> list[Prog
 
 def _with_order(state: ProgramState, order: DesiredState) -> ProgramState:
     # A start by any other means ends an order.
-    if state.state not in (State.STOPPED, State.STOPPING) or int(state.started or 0) > order.at:
+    if state.state not in (State.STOPPED, State.STOPPING) or (state.started or 0.0) > order.at:
         return state
     if not order.desired:
         return state._replace(desired=False)

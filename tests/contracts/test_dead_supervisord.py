@@ -91,6 +91,21 @@ def test_dead_supervisord_is_reported_once_and_brought_back_as_it_was(product: P
     assert [event["what"] for event in events] == ["installed", "stopped", "started"]
 
 
+def test_program_that_another_command_started_after_its_stop_comes_back(product: Product) -> None:
+    product.configure(SLEEP.format(name="one") + SLEEP.format(name="two"))
+    product.procman("install")
+    product.procman("stop")
+    product.supervisorctl("start", "catmaid-two")
+    kill_supervisord(product)
+    assert {name: each["wanted"] for name, each in product.status().items()} == {
+        "catmaid-one": False,
+        "catmaid-two": True,
+    }
+    started = product.procman("start")
+    assert started.stdout == "catmaid-two: started together with supervisord\n"
+    assert "stopped on purpose, so not started: catmaid-one\n" in started.stderr
+
+
 def test_file_that_holds_programs_back_is_no_obstacle_after_a_kill(product: Product) -> None:
     product.configure(SLEEP.format(name="one"))
     product.procman("install")

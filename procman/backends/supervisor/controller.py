@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from procman.backends.supervisor.configuration.main_file import (
     embedded_main_file,
     read_main_file,
 )
-from procman.backends.supervisor.log_records import histories_in
+from procman.backends.supervisor.log_records import histories_in, running_at_the_end
 from procman.backends.supervisor.states import program_states
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
@@ -118,7 +118,8 @@ class SupervisorController:
         try:
             infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self.timeout)
         except NotRunning as error:
-            return with_orders([_without_manager(each, error) for each in programs], self.state)
+            starts = running_at_the_end(self._log(self.timeout) or "")
+            return with_orders([_without_manager(each, error, starts) for each in programs], self.state)
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
             return [
@@ -140,9 +141,8 @@ class SupervisorController:
             self.client.call("getState")
             return None
         from procman.backends.supervisor.embedded import start_supervisord
-        from procman.backends.supervisor.held_back import stopped_on_purpose
 
-        names = {*held, *(stopped_on_purpose(self.state.parent) if self.state else ())} - {*wanted}
+        names = {*held, *self._stopped_on_purpose()} - {*wanted}
         if not start_supervisord(self.configuration, command=self.command, service=self._service, held=names):
             return None
         infos: list[Info] = self.client.call("getAllProcessInfo")
@@ -151,6 +151,13 @@ class SupervisorController:
         from procman.backends.base import BroughtUp
 
         return BroughtUp(tuple(sorted(self._fresh)), tuple(sorted(names & known - self._fresh)))
+
+    def _stopped_on_purpose(self) -> set[str]:
+        from procman.backends.supervisor.held_back import stopped_on_purpose
+
+        stopped = stopped_on_purpose(self.state.parent) if self.state else {}
+        starts = running_at_the_end(self._log(self.timeout) or "") if stopped else {}
+        return {name for name, at in stopped.items() if starts.get(name, 0.0) <= at}
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
         from procman.backends.supervisor.reload import start
@@ -301,11 +308,12 @@ def _only(error: ProcmanError) -> str:
     return "root" if isinstance(error, NotReadable) else ""
 
 
-def _without_manager(program: InstalledProgram, error: NotRunning) -> ProgramState:
+def _without_manager(program: InstalledProgram, error: NotRunning, starts: Mapping[str, float]) -> ProgramState:
     return ProgramState(
         program.name,
         program.autostart,
         State.STOPPED,
+        started=starts.get(program.name),
         manager_problem=error.message,
         manager_remedy=error.hint,
     )

@@ -24,11 +24,14 @@ NAME = "~held-back"
 COMMENT = "; Written by procman while it starts supervisord; it can be deleted.\n"
 
 
-def stopped_on_purpose(shared_state: Path) -> set[str]:
-    """Return the programs of all projects in `shared_state` that were stopped and not started since."""
+def stopped_on_purpose(shared_state: Path) -> dict[str, float]:
+    """Return the programs of all projects in `shared_state` that procman stopped and has not started since, and when.
+
+    Another command may have started them.
+    """
     with Tree() as tree:
         return {
-            order.program
+            order.program: order.at
             for project in installed_projects(tree, shared_state)
             for order in read_desired(tree, shared_state / project, boot_id()).values()
             if not order.desired

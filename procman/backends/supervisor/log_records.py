@@ -31,6 +31,8 @@ _LINE = re.compile(
     r"(?:'(?P<quoted>[^']+)'|(?P<name>\S+))(?P<rest>.*)"
 )
 _END = re.compile(r" (?:exited:|killing) '?([^'\s]+)")
+_ENDING = re.compile(r"[0-9-]{10} [0-9:]{8},[0-9]{3} INFO waiting for .* to die")
+"""supervisord has been ordered to end, and stops its programs."""
 _PID = re.compile(r"pid (\d+)")
 _HOW = re.compile(r"\((?:exit status (?P<status>\d+)|terminated by (?P<signal>[^;)]+))")
 
@@ -57,6 +59,26 @@ def histories_in(
             reader.read(line)
     shift = _shift(ours, infos)
     return {name: reader.history(shift) for name, reader in ours.items()}
+
+
+def running_at_the_end(log: str) -> dict[str, float]:
+    """Return the programs that ran until their supervisord ended, each with the time of its last start.
+
+    The time is right if supervisord has the time zone of this process.
+    """
+    found: dict[str, float] = {}
+    is_ending = False
+    for text in log.splitlines():
+        line = _LINE.match(text)
+        if not line:
+            is_ending = is_ending or bool(_ENDING.match(text))
+        elif line["event"] == "supervisord started":
+            found, is_ending = {}, False
+        elif line["event"] == "spawned:":
+            found[line["quoted"] or line["name"]] = _seconds(line["at"])
+        elif line["event"] in ("exited:", "stopped:", "gave up:") and not is_ending:
+            found.pop(line["quoted"] or line["name"], None)
+    return found
 
 
 @dataclass

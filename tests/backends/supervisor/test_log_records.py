@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from procman.backends.supervisor.log_records import histories_in
+from procman.backends.supervisor.log_records import histories_in, running_at_the_end
 from procman.install.state.orders import Orders
 from procman.model import RunHistory
 from tests.backends.supervisor.real_supervisord import installed
@@ -156,3 +156,21 @@ def test_times_are_right_if_supervisord_has_another_time_zone() -> None:
     found = history(log((0, spawned()), (11, UP), (90, KILLED), (91, spawned(pid=8))), pid=8, start=NOON + 91 + 7200)
     assert found is not None
     assert found.ends[0].at == NOON + 90 + 7200
+
+
+ENDING = "waiting for a, b to die"
+
+
+@pytest.mark.parametrize(
+    ("messages", "running"),
+    [
+        pytest.param([(0, spawned()), (11, UP)], {"a": NOON}, id="it ran"),
+        pytest.param([(0, spawned()), (5, spawned("b", 8)), (9, STOPPED)], {"b": NOON + 5}, id="one was stopped"),
+        pytest.param([(0, spawned()), (2, EXITED)], {}, id="it waited for its next attempt"),
+        pytest.param([(0, spawned()), (2, EXITED), (3, spawned(pid=8))], {"a": NOON + 3}, id="it was restarted"),
+        pytest.param([(0, spawned()), (9, ENDING), (10, STOPPED)], {"a": NOON}, id="supervisord was ordered to end"),
+        pytest.param([(0, spawned()), (9, "supervisord started with pid 9")], {}, id="another supervisord"),
+    ],
+)
+def test_programs_that_ran_until_their_supervisord_ended(messages: Any, running: dict[str, float]) -> None:
+    assert running_at_the_end(log(*messages)) == running
