@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TextIO
 
 import click
 
@@ -20,8 +20,6 @@ from procman.output import every_project as output
 
 SECONDS = 30.0
 """Longer than the status of any project takes (R10)."""
-
-T = TypeVar("T")
 
 
 def refuse_choice(selection: Selection, names: tuple[str, ...]) -> None:
@@ -36,7 +34,7 @@ def show_status(*, as_json: bool, expand: bool, watch: bool) -> int:
     """Print the status of every project, and return the exit status."""
 
     def ask() -> list[Answer[command.ProjectStatus]]:
-        return _of_each(lambda installed: command.status(installed, ()), SECONDS)
+        return ask_each(lambda installed: command.status(installed, ()), os.environ, SECONDS)
 
     if watch:
         from procman.cli.watch import watch as keep_watching
@@ -54,7 +52,7 @@ def show_health(
     """Print the health of every project in the format `form`, or write it to the file `to`; return the level."""
 
     def ask() -> list[Answer[Health]]:
-        return _of_each(examine, seconds)
+        return ask_each(examine, os.environ, seconds)
 
     if watch:
         from procman.cli.watch import watch as keep_watching
@@ -67,13 +65,6 @@ def show_health(
     else:
         click.echo(_shown(found, form, sys.stdout, verbose=verbose), nl=False)
     return output.level_of(found)
-
-
-def _of_each(ask: Callable[[Installed], T], seconds: float) -> list[Answer[T]]:
-    found = ask_each(ask, os.environ, seconds)
-    if not found:
-        print("procman: no project is installed", file=sys.stderr)  # noqa: T201
-    return found
 
 
 def _shown(found: list[Answer[Health]], form: str, stream: TextIO, *, verbose: bool) -> str:

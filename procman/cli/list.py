@@ -31,7 +31,7 @@ def list(as_json: bool) -> int:  # noqa: A001 - named as the command
 
     answers = ask_each(lambda installed: status(installed, ()), os.environ, SECONDS)
     if not answers and not as_json:
-        click.echo("no project is installed", err=True)
+        click.echo(output.NOTHING, err=True)
     else:
         click.echo(output.list_as_json(answers) if as_json else "\n".join(output.as_list(answers)))
     return int(any(each.found is None for each in answers))

@@ -26,6 +26,8 @@ DROPPED = ("GENERATION", "SCOPE", "CONFIGURATION", "BACKEND")
 
 ADVICE = "The commands above need --project NAME outside the project's directory."
 
+NOTHING = "no project is installed"
+
 UNKNOWN_STATUS = 4
 """The exit status of `status` for a project that cannot be read."""
 
@@ -119,7 +121,7 @@ def status_as_text(answers: Statuses, *, expand: bool, stream: TextIO = sys.stdo
             yield _heading(each, each.found.manifest.scope.value, stream)
             yield from of_status.as_text(each.found, stream, expand=expand)
             yield ""
-    yield ADVICE
+    yield ADVICE if answers else NOTHING
     yield from _problems(answers)
 
 
@@ -136,7 +138,7 @@ def health_as_text(answers: Healths, *, verbose: bool, stream: TextIO = sys.stdo
             yield _heading(each, each.found.manifest.scope.value, stream)
             yield from of_health.as_text(each.found, stream, verbose=verbose)
             yield ""
-    yield ADVICE
+    yield ADVICE if answers else NOTHING
     yield from _problems(answers)
 
 

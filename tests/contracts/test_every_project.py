@@ -22,6 +22,7 @@ def rows(text: str) -> list[list[str]]:
 
 def test_all_projects_are_listed_and_a_damaged_one_hides_no_other(host: AttackedHost) -> None:
     assert procman(host, "list") == (0, "", "no project is installed\n")
+    assert procman(host, "status --all") == (0, "no project is installed\n", "")
     assert procman(host, "health --all --format nagios")[:2] == (3, "PROCMAN UNKNOWN - no project is installed\n")
     host.write("/etc/mill/procman.toml", MILL)
     for project in ("catmaid", "mill"):
