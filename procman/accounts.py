@@ -5,6 +5,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+from collections.abc import Mapping
 
 
 def account(user: str | None) -> pwd.struct_passwd | None:
@@ -37,6 +38,16 @@ def user_name(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return str(user)
+
+
+def invoking_user(environment: Mapping[str, str]) -> str:
+    """Return the name of the user who runs this command: the caller of sudo, or the current user."""
+    import getpass  # imported when needed: monitoring gives no orders
+
+    try:
+        return environment.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return "an unknown user"
 
 
 def group_name(group: int) -> str:

@@ -19,7 +19,13 @@ from procman.errors import ConfigurationError, ProcmanError
 from procman.install.plan.drift import is_as_installed
 from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
-from procman.install.state.generations import Generation, current_generation, read_installation, read_pending
+from procman.install.state.generations import (
+    Generation,
+    current_generation,
+    read_configuration,
+    read_installation,
+    read_pending,
+)
 from procman.install.state.manifest import Manifest, Pending
 from procman.install.state.scope_directories import installed_projects
 from procman.model import Directories, Scope
@@ -189,6 +195,16 @@ def _every_installed(environment: Mapping[str, str]) -> list[Installed]:
         with suppress(ProcmanError):
             found += [each for each in [_read(directories)] if each]
     return found
+
+
+def installed_project(installed: Installed) -> Project:
+    """Return the project of the procman.toml that is kept with the generation, in system scope for root alone."""
+    from procman.config.load import load
+
+    manifest = installed.manifest
+    with Tree() as tree:
+        content = read_configuration(tree, manifest.directories.state, installed.generation.number)
+    return load(manifest.configuration_file, dict(os.environ), content.decode("utf-8"))
 
 
 def installed_at(state: Path) -> Installed | None:

@@ -13,7 +13,7 @@ from procman.cli.selection import Selection
 from procman.deploy import restart as command
 from procman.deploy.rollback import differs_from_disk
 from procman.errors import ProcmanError
-from procman.lookup import Installed
+from procman.lookup import Installed, installed_project
 from procman.model import InstalledProgram
 from procman.monitoring.status import status
 from procman.output.terminal import Progress
@@ -88,8 +88,7 @@ def restart(
 
 
 def _check_import(installed: Installed, programs: Sequence[InstalledProgram]) -> None:
-    # Imported here: only this needs the reader of procman.toml.
-    from procman.monitoring.broker_query import installed_project
+    # Imported here: only this needs the checks.
     from procman.preflight.check import blocking, check_import
 
     manifest = installed.manifest

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 import click
 
+from procman.accounts import invoking_user
 from procman.cli.safe_streams import echo_lines, ignore_lost_output
 from procman.deploy.failure import Failure
 from procman.deploy.rollout import Reporter, RolloutOptions
 from procman.install.state.authorship import Authorship
 from procman.model import InstalledProgram
-from procman.monitoring.hold import invoking_user
 from procman.output.install import failure_lines
 from procman.output.terminal import Progress, printable
 

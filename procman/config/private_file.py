@@ -8,6 +8,7 @@ from pathlib import Path
 from procman.agent.environment_file import LARGEST, EnvironmentFileError, parse_environment_file
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
+from procman.secrets import KnownSecrets, known_secrets
 from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
 READING_SECONDS = 10.0
@@ -26,8 +27,15 @@ def private_content(path: Path, user: str | None) -> bytes:
         return file.read(LARGEST)
 
 
-def private_variables(path: Path | None, user: str | None) -> dict[str, str]:
-    """Return the variables of the environment file at `path`, to hide their values; none if it cannot be read."""
+def secrets_of_programs(environment_file: Path | None, user: str | None) -> KnownSecrets:
+    """Return what the output of the programs may quote: the values of their environment file, and the caller's secrets.
+
+    A file that cannot be read has none.
+    """
+    return known_secrets(_variables(environment_file, user), os.environ)
+
+
+def _variables(path: Path | None, user: str | None) -> dict[str, str]:
     try:
         if path is None or not path.is_file():
             return {}

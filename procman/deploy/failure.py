@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from procman.backends.base import Controller, Progress
-from procman.config.private_file import private_variables
+from procman.config.private_file import secrets_of_programs
 from procman.deploy.wait_until_healthy import Unhealthy, is_hopeless, wait_until_healthy
 from procman.errors import ProcmanError
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram
-from procman.secrets import known_secrets
 
 LAST_LINES = 10
 """How many lines of a failed program's log are shown."""
@@ -81,7 +79,7 @@ def last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, 
 
 def without_secrets(failure: Failure, manifest: Manifest) -> Failure:
     """Hide the values of the environment file, which the app may print whole or in pieces."""
-    secrets = known_secrets(private_variables(manifest.environment_file, manifest.user), os.environ)
+    secrets = secrets_of_programs(manifest.environment_file, manifest.user)
     return replace(
         failure,
         why=secrets.masked(failure.why),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from procman.accounts import invoking_user
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
 from procman.host.process import boot_id, identity
@@ -16,7 +17,6 @@ from procman.install.state.event_log import Event, RunningTasks, append_event, t
 from procman.install.state.manifest import Manifest
 from procman.install.state.orders import note_order
 from procman.model import InstalledProgram
-from procman.monitoring.hold import invoking_user
 from procman.monitoring.program_view import now, read_heartbeat
 
 

@@ -15,7 +15,7 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state import json_records
 from procman.install.state.generations import LOOK
 from procman.install.state.manifest import Manifest
-from procman.lookup import Installed
+from procman.lookup import Installed, installed_project
 from procman.model import Kind
 from procman.monitoring.program_view import Moment, now
 
@@ -104,7 +104,7 @@ def require_permission(manifest: Manifest) -> None:
 
 def _place_and_queues(installed: Installed) -> tuple[Place, Mapping[str, Sequence[str]]]:
     """Return where to ask, and the queues of each worker by procman.toml, whose copy only root can read."""
-    from procman.monitoring.broker_query import declared_queues, installed_project, place_of
+    from procman.monitoring.broker_query import declared_queues, place_of
     from procman.probes.runner import Place
 
     manifest = installed.manifest

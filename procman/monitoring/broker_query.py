@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
 
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
-from procman.config.load import load
 from procman.config.private_file import private_content
 from procman.errors import ProcmanError
 from procman.host.rabbitmqctl import consumer_timeout_seconds
-from procman.install.safe_fs.tree import Tree
-from procman.install.state.generations import read_configuration
 from procman.launch import launch_of
-from procman.lookup import Installed
+from procman.lookup import Installed, installed_project
 from procman.probes.broker import ask_broker as ask
 from procman.probes.broker_facts import BrokerFacts, is_here
 from procman.probes.runner import Place
@@ -33,14 +29,6 @@ def ask_broker(installed: Installed) -> BrokerFacts:
     project = installed_project(installed)
     url = project.health.management_url
     return ask(place_of(project), project.app, programs=declared_queues(project.programs), management_url=url)
-
-
-def installed_project(installed: Installed) -> Project:
-    """Return the project of the procman.toml that is kept with the generation."""
-    manifest = installed.manifest
-    with Tree() as tree:
-        content = read_configuration(tree, manifest.directories.state, installed.generation.number)
-    return load(manifest.configuration_file, dict(os.environ), content.decode("utf-8"))
 
 
 def place_of(project: Project) -> Place:

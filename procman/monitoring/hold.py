@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import time
 from collections.abc import Mapping, Sequence
 
+from procman.accounts import invoking_user
 from procman.errors import ConfigurationError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.event_log import Event, append_event
@@ -70,14 +70,6 @@ def seconds_of(text: str) -> float:
             hint="Without --for, a program is held until it is released.",
         )
     return total
-
-
-def invoking_user(environment: Mapping[str, str]) -> str:
-    """Return the user who runs this command: the caller of sudo, or the current user."""
-    try:
-        return environment.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return "an unknown user"
 
 
 def _meant(installed: Installed, names: Sequence[str]) -> list[InstalledProgram]:

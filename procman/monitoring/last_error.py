@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator
 
 from procman.backends import controller_of
-from procman.config.private_file import private_variables
+from procman.config.private_file import secrets_of_programs
 from procman.host.log_file import shown
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram
-from procman.secrets import known_secrets
 
 LONGEST = 300
 """Characters of the line that are shown."""
@@ -39,7 +37,7 @@ def last_error(manifest: Manifest, program: InstalledProgram, *, cannot_start: b
         line = error_line([line for line in lines if not line.startswith((own, "procman: "))])
     if not line:
         return ""
-    secrets = known_secrets(private_variables(manifest.environment_file, manifest.user), os.environ)
+    secrets = secrets_of_programs(manifest.environment_file, manifest.user)
     return shown(secrets.masked(line))[:LONGEST]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +9,7 @@ from procman.agent.task_record import RunningTask
 from procman.backends import controller_of
 from procman.backends.logs import LogRequest
 from procman.background import Background, TimedOut
-from procman.config.private_file import private_variables
+from procman.config.private_file import secrets_of_programs
 from procman.errors import ProcmanError
 from procman.install.state.manifest import Manifest
 from procman.model import InstalledProgram, Level, ProgramState, Result
@@ -18,7 +17,6 @@ from procman.monitoring.checks.inputs import EndReport
 from procman.monitoring.ends import reports_of
 from procman.monitoring.health import examine_program
 from procman.monitoring.running_tasks import task_records
-from procman.secrets import known_secrets
 
 LOG_LINES = 10
 LONGEST_LINE = 500
@@ -88,7 +86,7 @@ def _with_runs(page: ProgramPage, manifest: Manifest, program: InstalledProgram,
 def _with_log(page: ProgramPage, manifest: Manifest, program: InstalledProgram) -> ProgramPage:
     try:
         lines = [line.text for line in controller_of(manifest).log_lines([program], LogRequest(LOG_LINES))]
-        secrets = known_secrets(private_variables(manifest.environment_file, manifest.user), os.environ)
+        secrets = secrets_of_programs(manifest.environment_file, manifest.user)
     except ProcmanError as error:
         return page._replace(log_problem=error.message)
     return page._replace(log=tuple(_cut(secrets.masked(line)) for line in lines))

@@ -181,14 +181,13 @@ def _alike(project: Project, launches: Mapping[str, Launch]) -> list[tuple[Progr
 
 
 def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[BrokerFacts]) -> AppAnswer:
+    loaded = _loaded(programs, app)
+    if loaded.app is None:
+        return loaded
     try:
-        facts = app.result()
+        answer = replace(loaded, broker=broker.result())
     except ProcmanError as error:
-        return AppAnswer(programs, None, error.message, error.hint)
-    try:
-        answer = AppAnswer(programs, facts, broker=broker.result())
-    except ProcmanError as error:
-        return AppAnswer(programs, facts, broker_error=error.message)
+        return replace(loaded, broker_error=error.message)
     seconds = max((longest_task(program, answer) or 0.0 for program in programs), default=0.0)
     return replace(answer, broker=answer.broker and with_server_timeout(answer.broker, seconds))
 

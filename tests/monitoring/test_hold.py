@@ -14,7 +14,7 @@ from procman.install.state.generations import Generation
 from procman.install.state.holds import read_holds
 from procman.lookup import Installed
 from procman.monitoring.events import events
-from procman.monitoring.hold import hold, invoking_user, release, seconds_of
+from procman.monitoring.hold import hold, release, seconds_of
 from procman.output.events import as_line
 from tests.install import sample
 
@@ -78,11 +78,6 @@ def test_invalid_length_of_time_is_refused(text: str) -> None:
 def test_length_of_time_beyond_any_calendar_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError, match="too long: at most 3650d"):
         seconds_of(text)
-
-
-def test_invoking_user_is_the_caller_of_sudo() -> None:
-    assert invoking_user({"SUDO_USER": "ann"}) == "ann"
-    assert invoking_user({}) != ""
 
 
 def test_events_of_procman_and_programs_are_merged_by_time(installed: Installed) -> None:
