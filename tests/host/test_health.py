@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from procman.agent.heartbeat_format import read
+from procman.backends.systemd import journal_records
 
 from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, counted, send, show
 from .machine import Host
@@ -246,6 +247,15 @@ def test_killed_worker_is_reported_with_signal_and_task_until_an_order(well: Pro
     assert int(show(host, WORKER, "NRestarts")["NRestarts"]) > 0
     status = well.status(WORKER)
     assert (status["restarts"], status["health"]["level"]) == (0, "OK")
+
+
+def test_end_that_another_user_logs_is_none(well: Programs) -> None:
+    before = well.ends(WORKER)
+    unit, exited, failed = f"UNIT={WORKER}.service", journal_records.EXITED, journal_records.FAILED
+    for fields in (f"MESSAGE_ID={exited}\nEXIT_CODE=killed\nEXIT_STATUS=9", f"MESSAGE_ID={failed}\nUNIT_RESULT=signal"):
+        well.host.run(["logger", "--journald"], "www-data", input=f"{fields}\n{unit}\nMESSAGE=forged\n")
+    wait_for(lambda: "forged" in well.host.run(["journalctl", "-n", "50", unit]).stdout, SOON, "it is in the journal")
+    assert well.ends(WORKER) == before
 
 
 def test_kill_at_the_stop_timeout_is_an_end_with_its_task(well: Programs) -> None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from procman.agent.process_end import EXIT_STATUS, KILLED, killed_by
+from procman.backends.logs import LogRequest
 from procman.backends.run_history import FORCED, Record, What, history_of
 from procman.errors import ProcmanError
 from procman.host import systemd_host
+from procman.host.journal import journalctl
 from procman.model import RunHistory, Scope
 
 STARTING = "7d4958e842da4a758f6c1cdc7b36dcc5"
@@ -37,18 +39,23 @@ NOTICED_SECONDS = 10.0
 WATCHDOG = "killed by systemd's watchdog: it hung"
 
 
-def histories(units: Sequence[str], scope: Scope, since: float, timeout: float = SECONDS) -> dict[str, RunHistory]:
+def histories(units: Sequence[str], scope: Scope, since: float) -> dict[str, RunHistory]:
     """Return the history of those of `units` that the journal mentions `since` then; none if it cannot be read."""
     if not units:
         return {}
-    name = "UNIT" if scope is Scope.SYSTEM else "USER_UNIT"
-    words = [*systemd_host.of_scope("journalctl", scope), "--no-pager", "--output=json", f"--since=@{int(since)}"]
-    words += [f"--lines={MOST_MESSAGES}", f"--output-fields={','.join(FIELDS)}", "--quiet"]
-    words += [*(f"MESSAGE_ID={each}" for each in MESSAGES), *(f"{name}={unit}" for unit in units)]
     try:
-        return histories_in(systemd_host.run(words, timeout).stdout.splitlines(), units)
+        return histories_in(systemd_host.run(query(units, scope, since), SECONDS).stdout.splitlines(), units)
     except ProcmanError:
         return {}
+
+
+def query(units: Sequence[str], scope: Scope, since: float) -> list[str]:
+    """Return the command line that prints what systemd has logged about `units`."""
+    # Any user may log a message with these fields, but none can choose the pid that journald adds.
+    name, *author = ("UNIT", "_PID=1") if scope is Scope.SYSTEM else ("USER_UNIT",)
+    matches = [*author, *(f"MESSAGE_ID={each}" for each in MESSAGES), *(f"{name}={unit}" for unit in units)]
+    fields = f"--output-fields={','.join(FIELDS)}"
+    return journalctl([], scope, LogRequest(MOST_MESSAGES, since), "--quiet", "--output=json", fields, *matches)
 
 
 def histories_in(lines: Iterable[str], units: Sequence[str]) -> dict[str, RunHistory]:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from procman.backends.systemd.journal_records import histories_in
-from procman.model import RunHistory
+from procman.backends.systemd.journal_records import histories_in, query
+from procman.model import RunHistory, Scope
 
 UNIT = "shop-celery.service"
 
@@ -90,3 +90,13 @@ def test_order_out_of_the_pause_before_an_automatic_restart_resets_the_counts(or
     """systemd 252 keeps NRestarts= then, and logs no "Stopping" either."""
     found = read((0, STARTING), (1, EXITED_1), (1, failed("exit-code")), *order)
     assert (found.restarts, found.failures, found.unordered) == (0, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("scope", "fields"), [(Scope.SYSTEM, {"_PID=1", f"UNIT={UNIT}"}), (Scope.USER, {f"USER_UNIT={UNIT}"})]
+)
+def test_only_messages_of_systemd_itself_are_asked_for(scope: Scope, fields: set[str]) -> None:
+    """A service could log that it was killed."""
+    words = query([UNIT], scope, NOON + 0.5)
+    assert f"--since=@{int(NOON)}" in words
+    assert {word for word in words if "=" in word and not word.startswith(("--", "MESSAGE_ID"))} == fields
