@@ -187,8 +187,7 @@ class Controller(Protocol):
         """Start the process manager if it is not running; return what came up with it, None if it was running.
 
         Programs that were stopped on purpose, and those in `held`, are not started (R11), except those in `wanted`.
-        Raises ProcmanError, with the
-        command that starts it, if it is not procman's own.
+        Raises ProcmanError, with the command that starts it, if it is not procman's own.
         """
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:

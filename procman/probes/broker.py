@@ -136,14 +136,13 @@ def _names(values: Sequence[Any]) -> tuple[str, ...]:
 
 
 def _states(answer: Mapping[str, Any], secrets: KnownSecrets) -> dict[str, Any]:
-    refusal, denied, limits = answer.get("redis_refusal"), answer.get("denied"), answer.get("app") or {}
+    refusal, denied = answer.get("redis_refusal"), answer.get("denied")
     return {
         "visibility_seconds": _seconds(answer.get("visibility_seconds")),
         "redis_refusal": None if refusal is None else _text(secrets.masked(str(refusal))),
         "denied_feature": None if denied is None else _text(denied.get("feature")),
         "denied_reason": _text(secrets.masked(str((denied or {}).get("reason", "")))),
-        "acks_late": bool(limits.get("acks_late")),
-        "time_limit": _seconds(limits.get("time_limit")),
+        "acks_late": bool(answer.get("acks_late")),
     }
 
 
@@ -176,7 +175,6 @@ def _queue_state(found: Mapping[str, Any]) -> QueueState:
         delivery_limit=_count(found["delivery_limit"]),
         has_dead_letters=bool(found["has_dead_letters"]),
         consumer_timeout_seconds=_seconds(found["consumer_timeout_seconds"]),
-        policies_known=bool(found["policies_known"]),
         delays_natively=bool(found["delays_natively"]),
     )
 

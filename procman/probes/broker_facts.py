@@ -18,8 +18,6 @@ class QueueState:
     """Whether messages that RabbitMQ gives up go to another exchange."""
     consumer_timeout_seconds: float | None = None
     """None: none is set for this queue, as far as it is known."""
-    policies_known: bool = False
-    """Whether the management interface has answered about the queue; only it knows the policy."""
     delays_natively: bool = False
     """Whether RabbitMQ keeps the app's tasks until their ETA, so that no worker holds them."""
 
@@ -79,8 +77,6 @@ class BrokerFacts:
     """The server's message about it."""
     acks_late: bool = False
     """Whether the app, or a task of it, acknowledges messages after the task."""
-    time_limit: float | None = None
-    """The app's hard time limit in seconds."""
     origin: str = ""
     """Where its URL is set, such as `CELERY_BROKER_URL in /etc/shop/celery.env`; empty: unknown."""
 

@@ -1,15 +1,13 @@
 """Connect to the broker of a Celery app as a worker would, count the messages in its queues, and answer with JSON.
 
-procman passes this text to the project's own Python on stdin, after those of agent/routed_queues.py,
-broker_origin_script.py, broker_errors_script.py, broker_management_script.py and broker_connection_script.py:
+procman passes this text to the project's own Python on stdin, after those that it imports below:
 
     VIRTUALENV/bin/python - APP JSON
 
 It runs as the service user, in the project's directory and in the environment that the programs will have, and connects
 with the app's configuration. JSON is an object: "programs" has the queues of each worker (none: those of the app), and
 is null to count the queues of the app alone; "seconds" is the time limit, "management" is the URL of RabbitMQ's
-management interface, or null. Nothing is consumed or sent, and
-nothing is created that lasts.
+management interface, or null. Nothing is consumed or sent, and nothing is created that lasts.
 
 The answer is the last line of stdout that begins with MARKER. It has no password: an error is answered with its kind
 and the message of the server or the operating system only.
@@ -31,7 +29,7 @@ if __name__ == "procman.probes.broker_script":
     from procman.probes.broker_errors_script import TimeIsUp, note_error
     from procman.probes.broker_management_script import getter
     from procman.probes.broker_origin_script import broker_origin
-    from procman.probes.broker_states_script import app_limits, denied_feature, queue_state, server_version
+    from procman.probes.broker_states_script import acknowledges_late, denied_feature, queue_state, server_version
 
 FORMAT = 1
 MARKER = "procman-probe:"
@@ -89,7 +87,7 @@ def _programs(app: Any, workers: Optional[Dict[str, List[str]]]) -> Dict[str, Li
 
 def _find_states(app: Any, connection: Any, established: Any, asked: Dict[str, Any], found: Dict[str, Any]) -> None:
     """Add what broker_states_script.py finds; a state that cannot be found out is None."""
-    found["app"] = _or_none(lambda: app_limits(app))
+    found["acks_late"] = _or_none(lambda: acknowledges_late(app))
     found["version"] = version = server_version(established)
     get = getter(asked["management"], connection) if asked.get("management") else None
     for queue in found["queues"] if version else ():

@@ -26,11 +26,9 @@ FEATURE = re.compile(r"Feature `?([a-z_]+)`?")
 Get = Callable[[str], Tuple[int, bytes]]
 
 
-def app_limits(app: Any) -> Dict[str, Any]:
-    """Return the settings of the app that decide which states of its broker matter."""
-    late = bool(app.conf.task_acks_late) or any(getattr(task, "acks_late", False) for task in app.tasks.values())
-    limit = app.conf.task_time_limit
-    return {"acks_late": late, "time_limit": float(limit) if isinstance(limit, (int, float)) and limit else None}
+def acknowledges_late(app: Any) -> bool:
+    """Return whether the app, or a task of it, acknowledges messages after the task."""
+    return bool(app.conf.task_acks_late) or any(getattr(task, "acks_late", False) for task in app.tasks.values())
 
 
 def server_version(established: Any) -> str:
@@ -61,7 +59,6 @@ def queue_state(
         "delivery_limit": _lowest(arguments.get("x-delivery-limit"), policy.get("delivery-limit")),
         "has_dead_letters": "x-dead-letter-exchange" in arguments or "dead-letter-exchange" in policy,
         "consumer_timeout_seconds": min(values) / 1000.0 if values else None,
-        "policies_known": seen is not None,
         "delays_natively": _delays_natively(app, queue),
     }
 

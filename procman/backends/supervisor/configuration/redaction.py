@@ -23,7 +23,7 @@ def without_content(complaint: object) -> str:
     """Return an error of supervisor's in one line, with files, lines, sections and options, but without values."""
     text = " ".join(str(complaint).split())
     if len(text) > LONGEST:
-        return f"(a message of {len(text)} character{'' if len(text) == 1 else 's'})"
+        return f"(a message of {len(text)} characters)"
     for pattern, kept in _CONTENT:
         text = pattern.sub(kept, text)
     return text
