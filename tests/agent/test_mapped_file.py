@@ -7,7 +7,7 @@ import mmap
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -71,28 +71,38 @@ def test_full_disk_refuses_the_file(small_disk: Path) -> None:
 
 @pytest.mark.root
 def test_disk_that_fills_up_later_does_not_kill_the_process(small_disk: Path) -> None:
-    child = os.fork()
-    if not child:
+    def write() -> None:
         file = create(str(small_disk / "file"), 64 * 1024)
         _fill(small_disk)
         for begin in range(0, 64 * 1024, 4096):
             file[begin : begin + 4] = b"task"
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+    assert _status_of(write) == 0
 
 
 @pytest.mark.root
 def test_without_allocation_a_full_disk_would_kill_the_process(small_disk: Path) -> None:
-    child = os.fork()
-    if not child:
+    def write() -> None:
         faulthandler.disable()
         with (small_disk / "file").open("wb+") as file:
             file.truncate(64 * 1024)
             mapped = mmap.mmap(file.fileno(), 64 * 1024)
         _fill(small_disk)
         mapped[32768:32772] = b"task"
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGBUS
+
+    assert _status_of(write) == -signal.SIGBUS
+
+
+def _status_of(write: Callable[[], None]) -> int:
+    """Return the exit status of a child process that writes."""
+    child = os.fork()
+    if not child:
+        try:
+            write()
+            os._exit(0)
+        finally:
+            os._exit(1)  # it must not run the other tests
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _fill(disk: Path) -> None:

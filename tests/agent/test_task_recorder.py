@@ -155,25 +155,33 @@ def test_a_killed_process_leaves_its_tasks_and_its_child_cannot_change_them(
 ) -> None:
     if python == "3.6":
         monkeypatch.delattr(os, "register_at_fork")
-    told, tells = os.pipe()
+    reading, writing = os.pipe()
     main = os.fork()
     if not main:
-        _, active = opened(tmp_path)
-        running = [Request("a"), Request("b")]
-        for request in running:
-            active.add(request)
-        if not os.fork():
-            active.clear()
-            more = Request("c")
-            active.add(more)
-            os.write(tells, b".")
-            os._exit(0)
-        signal.pause()
-    os.read(told, 1)
+        try:
+            _run_two_tasks_and_fork(tmp_path, writing)
+        finally:
+            os._exit(1)  # it must not run the other tests
+    os.close(writing)
+    assert os.read(reading, 1) == b"."
     os.kill(main, signal.SIGKILL)
     os.waitpid(main, 0)
     found = record(tmp_path)
     assert (found.pid, ids(tmp_path)) == (main, ["a", "b"])
+
+
+def _run_two_tasks_and_fork(directory: Path, writing: int) -> None:
+    _, active = opened(directory)
+    running = [Request("a"), Request("b")]
+    for request in running:
+        active.add(request)
+    if not os.fork():
+        active.clear()
+        more = Request("c")
+        active.add(more)
+        os.write(writing, b".")
+        os._exit(0)
+    signal.pause()
 
 
 def test_a_record_with_tasks_survives_the_next_processes(tmp_path: Path) -> None:

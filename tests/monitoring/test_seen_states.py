@@ -52,8 +52,10 @@ def locked(path: Path) -> Iterator[int]:
     with subprocess.Popen([sys.executable, "-c", LOCKING, path], stdout=subprocess.PIPE) as process:
         assert process.stdout
         process.stdout.readline()
-        yield process.pid
-        process.kill()
+        try:
+            yield process.pid
+        finally:
+            process.kill()
 
 
 def test_process_that_wrote_the_heartbeat_is_running(manifest: Manifest) -> None:

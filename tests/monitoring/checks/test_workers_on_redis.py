@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,8 +63,7 @@ class Site:
         if not installed.launcher.exists():
             installed = install_launcher(self.directory / project, self.celery.python)
         run = self.directory / "state" / project / "run" / name
-        with suppress(FileExistsError):
-            run.mkdir(parents=True)
+        run.mkdir(parents=True, exist_ok=True)
         variables = {
             **SHORT,
             "PROCMAN_PROGRAM": name,
