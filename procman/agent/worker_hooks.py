@@ -12,7 +12,7 @@ from .broker_digest import brokers_of
 from .broker_record import BROKER_FILE, BROKER_FILE_MODE, record_of
 from .routed_queues import routed_queues
 from .task_recorder import TaskRecorder
-from .worker_state import Measured, RunningTask, WorkerState, described, printable
+from .worker_state import ActiveTask, Measured, WorkerState, described, printable
 
 POOLS = {
     "celery.concurrency.prefork": "prefork",
@@ -273,9 +273,9 @@ def _is_of_a_task(waiting: Any) -> bool:
         return False
 
 
-def _tasks(active: List[Any]) -> Tuple[RunningTask, ...]:
+def _tasks(active: List[Any]) -> Tuple[ActiveTask, ...]:
     return tuple(
-        RunningTask(request.id, request.name, _since(request)) for request in active[: heartbeat_format.MAX_TASKS]
+        ActiveTask(request.id, request.name, _since(request)) for request in active[: heartbeat_format.MAX_TASKS]
     )
 
 

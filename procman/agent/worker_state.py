@@ -9,7 +9,7 @@ from . import heartbeat_format, memory_events, pool_processes, verdict
 from .settings import HealthSettings
 
 
-class RunningTask(NamedTuple):
+class ActiveTask(NamedTuple):
     """A running task, with the texts that Celery has."""
 
     id: Any
@@ -30,7 +30,7 @@ class Measured(NamedTuple):
     """The messages it holds that wait for their ETA or a rate limit."""
     excused: bool = False
     """The worker takes no more messages for a good reason: those it holds wait for their ETA or a rate limit."""
-    tasks: Tuple[RunningTask, ...] = ()
+    tasks: Tuple[ActiveTask, ...] = ()
     pool: Optional[pool_processes.PoolProcesses] = None
 
 

@@ -6,27 +6,15 @@ import random
 
 import pytest
 
-from procman.agent import task_record
-from procman.agent.task_record import FILES, SIZE, SLOTS, RunningTask, TaskRecord, header, offset_of, read, slot
+from procman.agent.task_record import FILES, SIZE, SLOTS, RunningTask, TaskRecord, offset_of, read, slot
+from tests.agent.task_records import BEGAN, BOOT, record_of
 
-BOOT = "9f1d3c44-7a57-4a86-b6e2-6f3c7ed0a5c1"
 CROP = RunningTask("6d4f1e7a", "shop.crop", 120.5, 1796000000.5, 4711, acks_late=True)
 MAIL = RunningTask("\u00e9-2", "shop.mail", 110.0, 1795999990.0, is_rejected_if_lost=True)
 
 
-def record_of(*tasks: RunningTask, unrecorded: int = 0) -> bytearray:
-    content = bytearray(SIZE)
-    start = header(BOOT, 4242, 100.0, 1795999980.0)
-    content[: len(start)] = start
-    content[task_record.UNRECORDED : task_record.UNRECORDED + 4] = unrecorded.to_bytes(4, "little")
-    for number, task in enumerate(tasks):
-        written = b"".join(slot(task))
-        content[offset_of(number) : offset_of(number) + len(written)] = written
-    return content
-
-
 def test_tasks_are_read_in_the_order_of_their_start() -> None:
-    expected = TaskRecord(BOOT, 4242, 100.0, 1795999980.0, (MAIL, CROP), unrecorded=7)
+    expected = TaskRecord(BOOT, 4242, 100.0, BEGAN, (MAIL, CROP), unrecorded=7)
     assert read(bytes(record_of(CROP, MAIL, unrecorded=7))) == expected
     assert expected.total == 9
 

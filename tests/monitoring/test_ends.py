@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from procman.agent import task_record
 from procman.agent.task_record import RunningTask
+from procman.host.process import boot_id
 from procman.install.state.event_log import Event
 from procman.install.state.manifest import Manifest
 from procman.model import End, Kind
 from procman.monitoring.ends import events_of, last_unexpected, reports_of
+from tests.agent.task_records import record_of
 from tests.monitoring.checks.records import MANIFEST, NAME, program
 
 BEGAN, ENDED = time.time() - 100, time.time() - 50
@@ -30,14 +31,8 @@ def manifest(tmp_path: Path) -> Manifest:
 
 def record(manifest: Manifest, file: str, pid: int, started: float, *names: str) -> None:
     """Write the record of a process with running tasks."""
-    content = bytearray(task_record.SIZE)
-    head = task_record.header(None, pid, 1.0, started)
-    content[: len(head)] = head
-    for number, name in enumerate(names):
-        parts = b"".join(task_record.slot(RunningTask(f"id-{name}", name, 1.0, started)))
-        begin = task_record.offset_of(number)
-        content[begin : begin + len(parts)] = parts
-    (manifest.directories.run(NAME) / file).write_bytes(content)
+    running = [RunningTask(f"id-{name}", name, 1.0, started) for name in names]
+    (manifest.directories.run(NAME) / file).write_bytes(record_of(*running, pid=pid, began=started))
 
 
 def tasks(manifest: Manifest, end: End, kind: Kind = Kind.WORKER) -> list[str]:
@@ -101,10 +96,9 @@ def test_last_end_is_reported_unless_the_program_healed_itself(manifest: Manifes
     report = last_unexpected(manifest, program(), [earlier, KILLED])
     assert report is not None
     assert report.end == KILLED
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     at = time.monotonic() - (time.time() - ENDED) - 1
     (manifest.directories.run(NAME) / "healed.json").write_text(
-        f'{{"format": 1, "restarts": [{{"boot_id": "{boot}", "at": {at}}}]}}'
+        f'{{"format": 1, "restarts": [{{"boot_id": "{boot_id()}", "at": {at}}}]}}'
     )
     report = last_unexpected(manifest, program(), [earlier, KILLED])
     assert report is not None
