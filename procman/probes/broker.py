@@ -112,7 +112,7 @@ def facts_of(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
         detail=_detail(answer, secrets),
         url=_text(masked(str(answer.get("url", "")))),
         transport=_text(answer.get("transport")),
-        host=_text(answer.get("host")),
+        host=_text(masked(str(answer.get("host") or ""))),
         user=None if answer.get("user") is None else _text(answer["user"]),
         default_credentials=bool(answer.get("default_credentials")),
         queues=tuple(_queue(each) for each in answer["queues"][:MOST_QUEUES]),

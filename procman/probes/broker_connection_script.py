@@ -7,6 +7,7 @@ broker_look_script.py, which takes it from the file that a worker has left. Noth
 import json
 import time
 from typing import Any, Dict, List, Optional
+from urllib.parse import unquote, urlsplit
 
 if __name__ == "procman.probes.broker_connection_script":
     # As a probe, this text comes after those.
@@ -76,10 +77,24 @@ def _about(connection: Any) -> Dict[str, Any]:
     return {
         "transport": str(transport.driver_type),
         "url": _url(connection, password),
-        "host": str(connection.hostname or defaults.get("hostname") or ""),
+        "host": _host(str(connection.hostname or defaults.get("hostname") or "")),
         "user": None if user is None else str(user),
         "default_credentials": user == password == "guest",
     }
+
+
+def _host(name: str) -> str:
+    """Return the host, or the path of a socket, in a connection's `hostname`: for some transports a URL, with password.
+
+    They are those that read it themselves, such as `sqla+postgresql` and `redis+socket`.
+    """
+    if "://" not in name:
+        return name
+    try:
+        parts = urlsplit("//" + name.partition("://")[2].rpartition("@")[2])
+        return parts.hostname or parts.path
+    except ValueError:
+        return ""
 
 
 def _url(connection: Any, password: Any) -> str:
@@ -144,6 +159,7 @@ def close_channel(channel: Any) -> None:
 
 
 def passwords(connection: Any) -> List[str]:
-    urls = list(connection.alt or [])
-    written = [url.rpartition("@")[0].rpartition(":")[2] for url in urls if "@" in str(url)]
-    return [str(each) for each in [connection.password] + written if each]
+    """Return the passwords of a connection, in each form that an error may show."""
+    urls = [str(each) for each in (connection.hostname, *(connection.alt or ())) if each]
+    written = [url.partition("://")[2].rpartition("@")[0].partition(":")[2] for url in urls]
+    return [str(each) for each in [connection.password, *written, *map(unquote, written)] if each]

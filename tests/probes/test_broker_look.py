@@ -6,11 +6,12 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from procman.agent import broker_record
-from procman.probes import broker
+from procman.probes import broker, broker_connection_script
 from procman.probes.broker_facts import BrokerFacts, QueueFacts
 from procman.probes.runner import Place, read_answer
 from tests.celery_environments import CELERY_REDIS, CeleryEnvironment, environment_of
@@ -112,6 +113,30 @@ def test_no_password_is_shown_in_a_url_without_one(celery: CeleryEnvironment, tm
     urls = {"big": "redis://127.0.0.1:1/0", "small": "redis://shop@127.0.0.1:1/0"}
     files = {name: record(celery, tmp_path / f"{name}.json", url, name) for name, url in urls.items()}
     assert sorted(facts.url for facts in look(celery, **files)) == sorted(urls.values())
+
+
+def test_host_in_a_url_that_its_transport_reads_itself_is_without_the_password(
+    celery: CeleryEnvironment, tmp_path: Path
+) -> None:
+    path = record(celery, tmp_path / "big.json", f"redis+socket://:{SECRET}@{tmp_path}/redis.sock", "big")
+    [facts] = look(celery, big=path)
+    assert (facts.reachable, facts.host) == (False, f"{tmp_path}/redis.sock")
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("postgresql://me:a/b#c@d@db.example:5432/shop?sslmode=require", "db.example"),
+        ("socket://:a/b@/run/redis.sock?virtual_host=2", "/run/redis.sock"),
+        ("mongodb://me:a@[::1]:27017/shop", "::1"),
+        ("x://me:a@[b", ""),
+        ("localhost", "localhost"),
+    ],
+)
+def test_host_of_a_connection(name: str, host: str) -> None:
+    connection = SimpleNamespace(hostname=name, alt=[], password=None)
+    assert broker_connection_script._host(name) == host
+    assert all(each not in host for each in broker_connection_script.passwords(connection))
 
 
 def test_workers_with_different_brokers_are_answered_apart(

@@ -193,6 +193,8 @@ def _redis_remedy(kind: str, facts: BrokerFacts) -> str:
 
 
 def _address(facts: BrokerFacts) -> tuple[str, ...]:
+    if facts.host.startswith("/"):
+        return "-s", facts.host
     try:
         host, port = _parts(facts.url).hostname, _parts(facts.url).port
     except ValueError:

@@ -108,3 +108,9 @@ def test_other_words_of_the_server_are_shown_as_they_are() -> None:
     assert detail.startswith(
         "queue big.crop exists with other arguments than the app declares (PRECONDITION_FAILED - odd)"
     )
+
+
+def test_remedy_for_a_redis_behind_a_socket_names_the_socket() -> None:
+    broker = facts(url="redis+socket:///run/redis.sock", host="/run/redis.sock", redis_refusal="OOM no")
+    [found] = check_redis(running(broker=broker))
+    assert found.hint.startswith("redis-cli -s /run/redis.sock CONFIG SET maxmemory ")
