@@ -16,8 +16,10 @@ AS_DATA = (
     "diff --json",
     "check --json",
     "health --format json",
+    "queues --json",
     "schema",
 )
+OF_ALL_AS_DATA = ("list --json", "status --all --json", "health --all --json")
 
 
 def test_json_output_is_valid(host: AttackedHost) -> None:
@@ -28,6 +30,8 @@ def test_json_output_is_valid(host: AttackedHost) -> None:
         # Events are one document per line.
         documents = done.stdout.splitlines() if words.startswith("events") else [done.stdout]
         assert all(isinstance(json.loads(document), dict | list) for document in documents), words
+    for words in OF_ALL_AS_DATA:
+        assert json.loads(host.run(f"procman {words}", "root").stdout)["projects"], words
 
 
 def test_no_colour_and_no_progress_without_a_terminal(host: AttackedHost) -> None:
@@ -36,7 +40,11 @@ def test_no_colour_and_no_progress_without_a_terminal(host: AttackedHost) -> Non
         "diff",
         "install --wait 30",
         "status",
+        "status one",
         "health",
+        "queues",
+        "logs",
+        "events",
         "history",
         "restart",
         "stop",
