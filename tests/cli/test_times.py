@@ -61,7 +61,11 @@ def test_moment_without_a_zone_is_local(text: str, moment: float) -> None:
     "text",
     ["", "ago", "h", "600", "1h30", "2 fortnights", "tomorrow", "2026-11-30", "2026-13-01", "25:00", "0000-01-01", "-"],
 )
-def test_anything_else_is_refused_with_examples(text: str) -> None:
+def test_anything_else_is_no_moment(text: str) -> None:
     assert past_moment(text, NOW) is None
+
+
+@pytest.mark.parametrize("text", ["600", "tomorrow", "9000-01-01"])
+def test_option_is_refused_with_examples(text: str) -> None:
     with pytest.raises(click.BadParameter, match=r"not a time up to now\. Write 30m"):
         PastMoment().convert(text, None, None)
