@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 DEEPEST = 20
 """Parts of a path that are kept; no key of procman.toml has as many, but a hostile file has thousands."""
@@ -79,16 +78,14 @@ def texts_of(text: str, table: str) -> dict[str, str]:
     return found
 
 
-@dataclass
 class _Place:
     """The state before the next token: the table, the key being read, the open brackets."""
 
-    table: tuple[str, ...] = ()
-    key: list[str] = field(default_factory=list)
-    reads: str = "key"
-    """key, header or value."""
-    open: list[tuple[str, ...] | None] = field(default_factory=list)
-    """The path of each open inline table, None for a list."""
+    def __init__(self) -> None:
+        self.table: tuple[str, ...] = ()
+        self.key: list[str] = []
+        self.reads = "key"  # key, header or value
+        self.open: list[tuple[str, ...] | None] = []  # the path of each open inline table, None for a list
 
 
 def _positions(text: str) -> Iterator[tuple[tuple[str, ...], int, int]]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procman.accounts import user_id
 from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
-from procman.agent.process_end import EXIT_STATUS
 from procman.agent.verdict import thresholds_of, verdict
 from procman.host.process import boot_id, started
 from procman.install.safe_fs.tree import Tree
@@ -137,6 +136,8 @@ def _last_of_pool(snapshot: ProgramSnapshot, moment: Moment) -> EndReport | None
 
 
 def _last_error(manifest: Manifest, snapshot: ProgramSnapshot) -> str:
+    from procman.agent.process_end import EXIT_STATUS
+
     how = snapshot.state.history.ends[-1].how if snapshot.state.history.ends else ""
     if not how.startswith(EXIT_STATUS):
         return ""  # killed from outside: its log says nothing about that

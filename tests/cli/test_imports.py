@@ -82,6 +82,17 @@ def test_commands_that_monitoring_calls_import_nothing_slow_that_is_seldom_neede
     for_old_heartbeats = ("host.inactivity", "host.write_problem", "monitoring.healing_history")
     for_others = ("monitoring.seen_states", "host.file_locks", "monitoring.every_project", "output.every_project")
     for_some = ("backends.base", "cli.watch", "monitoring.program_page", "output.program_page")
-    ours = {f"procman.{name}" for name in (*names, *for_old_heartbeats, *for_others, *for_some)}
-    seldom = {"hashlib", "secrets", "tempfile", "configparser", "concurrent.futures", "urllib.request", "queue"}
+    for_ends = ("backends.run_history", "backends.supervisor.log_records", "backends.reporter")
+    ours = {f"procman.{name}" for name in (*names, *for_old_heartbeats, *for_others, *for_some, *for_ends)}
+    seldom = {
+        "base64",
+        "struct",
+        "hashlib",
+        "secrets",
+        "tempfile",
+        "configparser",
+        "concurrent.futures",
+        "urllib.request",
+        "queue",
+    }
     assert not (modules - imported_by_click()) & (heavy | ours | seldom)

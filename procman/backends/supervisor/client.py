@@ -5,16 +5,14 @@ supervisor's own client has no time limit: a suspended supervisord blocks it for
 
 from __future__ import annotations
 
-import base64
 import os
 import pwd
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procman.accounts import user_id
-from procman.backends.reporter import Reporter
 from procman.backends.supervisor import xmlrpc
 from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.backends.supervisor.configuration.redaction import without_content
@@ -22,6 +20,9 @@ from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
 from procman.host import process
 from procman.records import record
+
+if TYPE_CHECKING:
+    from procman.backends.reporter import Reporter
 
 Info = Mapping[str, Any]
 """The answer to supervisord's `getProcessInfo`."""
@@ -107,6 +108,8 @@ class Client:
 
     def reporter(self) -> Reporter:
         """Return who answers at this supervisord's address: it should be root, the caller or its configured user."""
+        from procman.backends.reporter import Reporter
+
         try:
             user = xmlrpc.peer_uid(self.main.address, time.monotonic() + self.timeout)
         except OSError as error:
@@ -151,6 +154,8 @@ class Client:
     def _credentials(self) -> dict[str, str]:
         if self.main.username is None:
             return {}
+        import base64  # procman's own supervisord has no password, and `status` must not wait for this import
+
         credentials = f"{self.main.username}:{self.main.password or ''}"
         return {"Authorization": "Basic " + base64.b64encode(credentials.encode()).decode()}
 

@@ -21,7 +21,6 @@ from procman.backends.supervisor.configuration.main_file import (
     embedded_main_file,
     read_main_file,
 )
-from procman.backends.supervisor.log_records import histories_in, running_at_the_end
 from procman.backends.supervisor.states import program_states
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
@@ -51,6 +50,9 @@ LOG_TAIL_BYTES = 64 * 1024
 
 TERSE_LEVELS = ("warn", "error", "critical")
 """Log levels at which supervisord does not log the programs it starts."""
+
+ENDS = (" exited:", " killing ")
+"""One of these is in each line of its log about an end that was not ordered, or that an order had to force."""
 
 SERVICES = {DEFAULT_FILES[0]: "supervisord", DEFAULT_FILES[1]: "supervisor"}
 """The systemd services of Red Hat's and Debian's packages."""
@@ -118,7 +120,7 @@ class SupervisorController:
         try:
             infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self.timeout)
         except NotRunning as error:
-            starts = running_at_the_end(self._log(self.timeout) or "")
+            starts = self._running_at_the_end()
             return with_orders([_without_manager(each, error, starts) for each in programs], self.state)
         except ProcmanError as error:
             reason = f"{error.message}. {error.hint}" if error.hint else error.message
@@ -156,7 +158,7 @@ class SupervisorController:
         from procman.backends.supervisor.held_back import stopped_on_purpose
 
         stopped = stopped_on_purpose(self.state.parent) if self.state else {}
-        starts = running_at_the_end(self._log(self.timeout) or "") if stopped else {}
+        starts = self._running_at_the_end() if stopped else {}
         return {name for name, at in stopped.items() if starts.get(name, 0.0) <= at}
 
     def start(self, programs: Sequence[InstalledProgram], progress: Progress) -> None:
@@ -272,6 +274,11 @@ class SupervisorController:
         log = self._log(seconds)
         if log is None:
             return None
+        if not any(word in log for word in ENDS):
+            return {}
+        # Imported only if something ended: for most projects, `status` should not wait for it.
+        from procman.backends.supervisor.log_records import histories_in
+
         histories = histories_in(log, programs, infos, {})
         ended = [name for name, history in histories.items() if history.ends]
         if self.state is None or not ended:
@@ -279,6 +286,11 @@ class SupervisorController:
         from procman.install.state.orders import orders_of
 
         return histories_in(log, programs, infos, orders_of(self.state, ended))
+
+    def _running_at_the_end(self) -> dict[str, float]:
+        from procman.backends.supervisor.log_records import running_at_the_end
+
+        return running_at_the_end(self._log(self.timeout) or "")
 
     def _log(self, seconds: float) -> str | None:
         """Return the end of supervisord's log; None if it has none, or none that shows what it starts."""

@@ -11,6 +11,8 @@ from procman.model import NO_HISTORY, InstalledProgram, ProgramState, RunHistory
 RUNNING_STATES = {State.RUNNING, State.STARTING, State.BACKOFF}
 """The states in which supervisord keeps a program running and accepts a stop."""
 
+STATES = {state.value: state for state in State}
+
 SIGNALLABLE_STATES = {State.RUNNING, State.STARTING, State.STOPPING}
 """The states in which there is a process to signal."""
 
@@ -20,10 +22,8 @@ RESPAWN_SECONDS = 3
 
 def state_of(info: Info) -> State:
     """Return the state in `info`; UNKNOWN if the name of the state is not known."""
-    try:
-        return State(info["statename"])
-    except ValueError:
-        return State.UNKNOWN
+    # A dictionary is several times as fast as a call of the class.
+    return STATES.get(info["statename"], State.UNKNOWN)
 
 
 def desired(info: Info, *, autostart: bool) -> bool:

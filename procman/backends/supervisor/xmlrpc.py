@@ -7,7 +7,6 @@ Python's own client can do the same, but it imports modules for TLS, e-mail and 
 from __future__ import annotations
 
 import socket
-import struct
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -22,9 +21,6 @@ BLOCK = 65_536
 
 MOST_BYTES = 16 * 1024**2
 """Far more than supervisord answers for thousands of programs. A program in its place may never stop sending (S3)."""
-
-PEER_CREDENTIALS = struct.Struct("iII")
-"""Process, user and group, as in SO_PEERCRED (unix(7))."""
 
 OK = 200
 UNAUTHORIZED = 401
@@ -62,9 +58,12 @@ def peer_uid(address: Address, deadline: float) -> int | None:
     """Return the user id of the server at `address`; None if unknown, as over TCP. Raises OSError."""
     if not isinstance(address, Path) or not hasattr(socket, "SO_PEERCRED"):
         return None
+    import struct  # `status` does not need it
+
+    credentials = struct.Struct("iII")  # process, user and group (unix(7))
     with _connect(address, deadline) as connection:
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER_CREDENTIALS.size)
-    return int(PEER_CREDENTIALS.unpack(credentials)[1])
+        found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, credentials.size)
+    return int(credentials.unpack(found)[1])
 
 
 def _connect(address: Address, deadline: float) -> socket.socket:
@@ -163,6 +162,15 @@ def _decoded(value: ElementTree.Element) -> Any:
     return value.text or ""
 
 
+def _members(struct: ElementTree.Element) -> dict[str, Any]:
+    found = {}
+    for name, value in struct:
+        # As `_decoded`, without its call: supervisord answers with fourteen of them for each program.
+        inner = value[0] if len(value) else None
+        found[name.text or ""] = (value.text or "") if inner is None else _READERS[inner.tag](inner)
+    return found
+
+
 def _text(element: ElementTree.Element) -> str:
     return element.text or ""
 
@@ -176,6 +184,6 @@ _READERS: Mapping[str, Callable[[ElementTree.Element], Any]] = {
     "int": _number,
     "i4": _number,
     "boolean": lambda element: element.text == "1",
-    "struct": lambda element: {_text(name): _decoded(value) for name, value in element},
+    "struct": _members,
     "array": lambda element: [_decoded(value) for value in element[0]],
 }

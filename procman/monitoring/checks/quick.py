@@ -40,6 +40,8 @@ def _worst(snapshot: ProgramSnapshot, process: Result, accept: Collection[str]) 
             found.append(unwritten(snapshot.program.name, snapshot.heartbeat.write_problem))
         if snapshot.heartbeat.earlier:
             found.append(of_earlier(snapshot))
+    if len(found) == 1 and not accept:
+        return process
     if accept:
         found = with_accepted(found, accept)
     worst = most_severe(found)
@@ -54,6 +56,8 @@ def with_restarts(snapshot: ProgramSnapshot, result: Result, accept: Collection[
     if result.level is not Level.OK:
         return result
     restarts = snapshot.state.restarts or 0
+    if restarts < RESTARTS and not snapshot.ended and not snapshot.pool_ended:
+        return result
     since = started(snapshot.state.pid or 0) if restarts >= RESTARTS else None
     found = [of_restarts(snapshot, restarts, time.time() - since)] if since is not None else []
     if snapshot.ended:

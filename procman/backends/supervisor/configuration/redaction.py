@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
+# Compiled when first used: `status` imports this, and hardly ever gets such a message.
 _CONTENT = (
     # configparser: the first line before any section, and every line that is not valid.
-    (re.compile(r"(file: .+?, line: \d+) .*"), r"\1"),
-    (re.compile(r"(\[line +\d+\]): .*"), r"\1"),
+    (r"(file: .+?, line: \d+) .*", r"\1"),
+    (r"(\[line +\d+\]): .*", r"\1"),
     # supervisor 4.3, `expand` and `dict_of_key_value_pairs`: the whole value.
-    (re.compile(r"Format string .* for ('[^']*') (contains names|is badly formatted)"), r"\1 \2"),
-    (re.compile(r"\. Available names: (?:\S+, )*\S+"), ""),
-    (re.compile(r"(Unexpected end of key/value pairs) in value '.*'(?=( in section .*)?$)"), r"\1"),
+    (r"Format string .* for ('[^']*') (contains names|is badly formatted)", r"\1 \2"),
+    (r"\. Available names: (?:\S+, )*\S+", ""),
+    (r"(Unexpected end of key/value pairs) in value '.*'(?=( in section .*)?$)", r"\1"),
 )
 
 
@@ -25,5 +26,5 @@ def without_content(complaint: object) -> str:
     if len(text) > LONGEST:
         return f"(a message of {len(text)} characters)"
     for pattern, kept in _CONTENT:
-        text = pattern.sub(kept, text)
+        text = re.sub(pattern, kept, text)
     return text

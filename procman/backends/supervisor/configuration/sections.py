@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from procman.errors import ProcmanError
@@ -74,14 +73,12 @@ class Section:
         return [member for member in map(str.strip, self.value("programs").split(",")) if member]
 
 
-@dataclass
 class _Open:
     """A section that is still being read."""
 
-    header: str
-    line: int
-    end: int
-    options: list[Option]
+    def __init__(self, header: str, line: int, end: int) -> None:
+        self.header, self.line, self.end = header, line, end
+        self.options: list[Option] = []
 
     def close(self) -> Section:
         kind, _, name = self.header.partition(":")
@@ -145,7 +142,7 @@ def _read(lines: list[str], refused: list[int]) -> Iterator[_Open]:
         if header:
             if section:
                 yield section
-            section = _Open(header["header"], number, number, [])
+            section = _Open(header["header"], number, number)
             continue
         option = _OPTION.match(value)
         name = option["option"].rstrip().lower() if option else ""
