@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from procman.backends.supervisor.client import Client
 from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.backends.supervisor.graceful_stop import drain
 from procman.errors import ProcmanError
+from procman.records import record
 from tests.attacks.host import SERVICE, TOML, AttackedHost
 from tests.install.people import NOBODY, needs_root
 from tests.product import eventually
@@ -31,7 +31,7 @@ while True:
 """
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Liar(Client):
     """A supervisord that reports a process of root as one of its programs."""
 

