@@ -136,8 +136,12 @@ class ProjectSnapshot:
         """Return process `pid` and all processes below it, `pid` first; none if it has ended."""
         found = [self.processes[pid]] if pid in self.processes else []
         for process in found:
-            found += self._children.get(process.pid, ())
+            found += self.children(process.pid)
         return found
+
+    def children(self, pid: int) -> Sequence[Process]:
+        """Return the children of process `pid`."""
+        return self._children.get(pid, ())
 
     def tree(self, snapshot: ProgramSnapshot) -> list[Process]:
         """Return the processes of a program, its main process first; none if that has ended."""

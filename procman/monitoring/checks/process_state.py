@@ -18,12 +18,12 @@ def check(running: ProjectSnapshot) -> Iterator[Result]:
 
     If the memory of another user's processes cannot be read, memory_bytes is the RSS and memory_is_rss is 1.
     """
-    yield from check_processes(running.programs)
+    yield from check_processes(running.programs, lambda pid: [each.pid for each in running.children(pid)])
 
 
-def check_processes(programs: Sequence[ProgramSnapshot]) -> list[Result]:
-    """Return one result per program, in order, as `check` does."""
-    children_of = children_finder()
+def check_processes(programs: Sequence[ProgramSnapshot], children_of: ChildrenOf | None = None) -> list[Result]:
+    """Return one result per program, in order, as `check` does; `children_of` is given if children are known."""
+    children_of = children_of or children_finder()
     return [_check(each, children_of) for each in programs]
 
 
