@@ -23,7 +23,8 @@ def queues(selection: Selection, names: tuple[str, ...], as_json: bool) -> int:
     RabbitMQ reports only by its management interface (`management_url` in [health]). CONSUMERS are those of every host;
     only RabbitMQ counts them. UNTAKEN is the time since a message was last taken, as far as the watcher has seen.
 
-    Who is neither root nor the user of the programs sees what the watcher or the workers have reported last.
+    For users other than root and the user of the programs, the numbers are those that the watcher or the workers
+    reported last.
 
     Exit status: 0 the queues are shown; 1 a broker does not answer, or nothing is known.
 
