@@ -17,15 +17,26 @@ def heartbeat_of(pid: int, state: Path) -> Mapping[str, Any]:
     `state` is the state directory of one project. The other project's must be beside it: the process chooses its
     environment, and root must not open a path of its choice (S3).
     """
-    directory, user = Path(environment_of(pid).get("PROCMAN_RUN_DIRECTORY", ".")), user_of(pid)
-    if user is None or not _is_run_directory(directory, state.parent):
+    user = user_of(pid)
+    if user is None:
         return {}
+    found = (_read(each, user) for each in _run_directories(pid, state.parent))
+    return next((content for content in found if content.get("pid") == pid), {})
+
+
+def _run_directories(pid: int, home: Path) -> list[Path]:
+    """Return where the heartbeat of process `pid` may be: only root and its user can read its environment."""
+    variables = environment_of(pid)
+    named = [Path(variables.get("PROCMAN_RUN_DIRECTORY", "."))] if variables else sorted(home.glob("*/run/*"))
+    return [each for each in named if _is_run_directory(each, home)]
+
+
+def _read(directory: Path, user: int) -> Mapping[str, Any]:
     try:
         found = read_untrusted(directory / FILE, {user}, MAX_BYTES + 1)
-        content = read(found.decode("utf-8")) if found else {}
+        return read(found.decode("utf-8")) if found else {}
     except (UntrustedFile, OSError, ValueError):
         return {}
-    return content if content.get("pid") == pid else {}
 
 
 def _is_run_directory(directory: Path, home: Path) -> bool:

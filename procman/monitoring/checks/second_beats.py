@@ -8,7 +8,7 @@ from typing import Any
 
 from procman.accounts import user_id
 from procman.agent import LAUNCHER
-from procman.agent.verdict import STANDBY
+from procman.agent.verdict import IMPORTING, STANDBY, STARTING
 from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process
 from procman.model import Kind, Level, Result
@@ -17,6 +17,9 @@ from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.orphans import celery_arguments
 
 WITH_BEAT = ("-B", "--beat")
+
+IDLE = (IMPORTING, STARTING, STANDBY)
+"""Phases in which a beat sends nothing; in the first, its heartbeat does not yet have its broker."""
 
 OF_TWO_PROJECTS = "Keep one of the two: remove [beat] from one project and install it, or use another broker"
 """A process manager would start a beat again that is only ended."""
@@ -34,8 +37,8 @@ def check(running: ProjectSnapshot) -> Iterator[Result]:
 
 def _judge(snapshot: ProgramSnapshot, running: ProjectSnapshot) -> Result:
     name = snapshot.program.name
-    # A beat on standby sends nothing, and neither does one that waits for the same lock.
-    others = [] if snapshot.says.get("phase") == STANDBY else _others(snapshot, running)
+    is_idle = snapshot.says.get("phase") in IDLE or snapshot.heartbeat.earlier is not None
+    others = [] if is_idle else _others(snapshot, running)
     heartbeats = {each.pid: heartbeat_of(each.pid, running.manifest.directories.state) for each in others}
     certain = [each for each in others if _is_same(snapshot.says, heartbeats[each.pid])]
     possible = [each for each in others if _is_same(snapshot.says, heartbeats[each.pid]) is None]
@@ -60,7 +63,7 @@ def _named(pid: int, heartbeat: Mapping[str, Any]) -> str:
 def _is_same(own: Mapping[str, Any], other: Mapping[str, Any]) -> bool | None:
     """Return whether both beats send the same tasks to the same broker, by their heartbeats; None: unknown."""
     excludes = own.get("lock") is not None and own.get("lock") == other.get("lock")
-    if excludes or other.get("phase") == STANDBY:
+    if excludes or other.get("phase") in IDLE:
         return False
     return share_broker(own.get("brokers", ()), other.get("brokers", ()))
 

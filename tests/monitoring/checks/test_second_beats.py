@@ -137,14 +137,14 @@ OURS, OTHERS = ["1" * 16, "2" * 16], ["2" * 16, "3" * 16]
 
 
 @contextmanager
-def other_project(directory: Path, **says: Any) -> Iterator[int]:
+def other_project(directory: Path, *, has_environment: bool = True, **says: Any) -> Iterator[int]:
     """Run a process that looks like the beat of another project, whose heartbeat has the fields `says`."""
     launcher, run = directory / "other" / "launcher.py", directory / "state/other/run/other-celery-beat"
     for made in (launcher.parent, run):
         made.mkdir(parents=True)
     launcher.write_text(WAITING)
     words = [sys.executable, str(launcher), "-A", "mysite", "beat"]
-    environment = {**os.environ, "PROCMAN_RUN_DIRECTORY": str(run)}
+    environment = {**os.environ, "PROCMAN_RUN_DIRECTORY": str(run)} if has_environment else {}
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory, env=environment
     ) as process:
@@ -175,6 +175,12 @@ def test_beat_of_another_project_on_the_same_broker_is_reported_with_its_name(tm
     assert detail.endswith(": every task is sent more than once")
 
 
+def test_beat_whose_environment_cannot_be_read_is_known_by_its_heartbeat(tmp_path: Path) -> None:
+    """As that of another user's process, unless root looks."""
+    with other_project(tmp_path, has_environment=False, brokers=["3" * 16]):
+        assert _judged(tmp_path) == (Level.OK, "")
+
+
 @pytest.mark.parametrize(
     ("own", "other"),
     [
@@ -182,8 +188,17 @@ def test_beat_of_another_project_on_the_same_broker_is_reported_with_its_name(tm
         ({}, {"brokers": OURS, "phase": "standby"}),
         ({"phase": "standby"}, {"brokers": OURS}),
         ({"lock": "redbeat::lock"}, {"brokers": OURS, "lock": "redbeat::lock"}),
+        ({}, {"brokers": [], "phase": "importing"}),
+        ({"brokers": [], "phase": "importing"}, {"brokers": OURS}),
     ],
-    ids=["another broker", "it is on standby", "ours is on standby", "one lock"],
+    ids=[
+        "another broker",
+        "it is on standby",
+        "ours is on standby",
+        "one lock",
+        "it imports the app",
+        "ours imports the app",
+    ],
 )
 def test_beat_of_another_project_that_does_not_send_the_same_tasks_is_no_second_beat(
     tmp_path: Path, own: dict[str, Any], other: dict[str, Any]
