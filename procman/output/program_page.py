@@ -93,7 +93,8 @@ def _end(report: EndReport) -> str:
     names = [f"{task.name} [{task.id}]" for task in report.tasks[:MOST_LISTED]]
     more = [f"{report.total - len(names)} more"] if report.total > len(names) else []
     running = f"; running: {', '.join([*names, *more])}" if names or more else ""
-    return f"{_moment(report.end.at)}: {report.reason}{running}"
+    # Not rounded: PM111 and the events show the same second.
+    return f"{_moment(int(report.end.at))}: {report.reason}{running}"
 
 
 def _queue(queue: dict[str, object]) -> str:

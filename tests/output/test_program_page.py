@@ -57,7 +57,7 @@ def test_page_of_a_worker(tmp_path: Path) -> None:
         ],
         "reserved": 3,
     }
-    end = EndReport(End(NOON - 3600, "killed by SIGKILL"), "cause unknown", (TASK,), 2)
+    end = EndReport(End(NOON - 3599.1, "killed by SIGKILL"), "cause unknown", (TASK,), 2)
     page = ProgramPage(
         open_files=12, ends=(end,), tasks=(TASK,), defined_in=(Path("/etc/a.conf"),), log=("one\x1b[2J", "")
     )
