@@ -11,6 +11,9 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.desired_states import DesiredState, read_desired
 from procman.model import ProgramState, State
 
+NOT_COMPLETED = "was not completed"
+"""How the detail of a program ends whose restart was interrupted: nothing will start it again."""
+
 
 def with_orders(states: Sequence[ProgramState], state: Path | None) -> list[ProgramState]:
     """Return `states` with the desired states that the orders in the project's directory `state` add.
@@ -35,5 +38,5 @@ def _with_order(state: ProgramState, order: DesiredState) -> ProgramState:
     if not order.desired:
         return state._replace(desired=False)
     is_going_on = bool(order.process) and identity(int(order.process.split()[0])) == order.process
-    detail = f"being restarted by {order.by}" if is_going_on else f"its restart by {order.by} was not completed"
+    detail = f"being restarted by {order.by}" if is_going_on else f"its restart by {order.by} {NOT_COMPLETED}"
     return state._replace(desired=True, detail=detail)

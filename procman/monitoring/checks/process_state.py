@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from procman.host.ordered import NOT_COMPLETED
 from procman.host.process import memory
 from procman.host.process_tree import ChildrenOf, children_finder, tree_of
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
@@ -48,12 +49,14 @@ def _judge_state(program: InstalledProgram, state: ProgramState) -> tuple[Level,
         case State.UNKNOWN:
             return Level.UNKNOWN, state.detail or "the process manager does not report its state", ""
         case _ if not state.desired:
-            return Level.OK, "stopped on purpose", ""
+            is_new = state.state is State.STOPPED and state.since is None and not program.autostart
+            return Level.OK, "not started (autostart = false)" if is_new else "stopped on purpose", ""
         case _ if state.manager_problem:
             # PM113 has the cause and the command, once for all programs.
             return Level.CRITICAL, detail, ""
         case State.STARTING | State.STOPPING:
-            return Level.WARNING, detail, ""
+            is_left = state.detail.endswith(NOT_COMPLETED)
+            return Level.WARNING, detail, f"procman start {program.name}" if is_left else ""
         case State.STOPPED:
             return Level.CRITICAL, detail, f"procman start {program.name}"
         case _:

@@ -14,7 +14,7 @@ import pytest
 from procman.model import End, InstalledProgram, Kind, Level, ProgramState, RunHistory, State
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.process_state import check_processes
-from tests.monitoring.checks.records import heartbeat, snapshot
+from tests.monitoring.checks.records import NAME, heartbeat, snapshot
 from tests.monitoring.checks.records import state as reported_state
 
 MAIN_WITH_CHILDREN = """
@@ -143,3 +143,19 @@ def test_command_is_healthy_once_it_counts_as_started() -> None:
 def test_stopped_program_is_in_no_crash_loop() -> None:
     found = ProgramSnapshot(program(), reported_state(State.STOPPED, desired=False, history=FAILED_TWICE))
     assert check_processes([found])[0].level is Level.OK
+
+
+def test_interrupted_restart_has_the_command_that_completes_it() -> None:
+    left = reported_state(State.STOPPING, os.getpid(), detail="its restart by ann was not completed")
+    running = reported_state(State.STOPPING, os.getpid(), detail="being restarted by ann")
+    hints = [check_processes([snapshot(state=each)])[0].hint for each in (left, running)]
+    assert hints == [f"procman start {NAME}", ""]
+
+
+def test_program_that_was_never_started_was_not_stopped() -> None:
+    never = InstalledProgram("", "", Kind.WORKER, False, 1, 1, False, None, None)
+    found = [
+        check_processes([ProgramSnapshot(never, reported_state(State.STOPPED, None, desired=False, since=since))])[0]
+        for since in (None, 5.0)
+    ]
+    assert [each.detail for each in found] == ["not started (autostart = false)", "stopped on purpose"]
