@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from procman.model import Level
@@ -116,12 +116,8 @@ def _problems(answers: Sequence[Answer[Any]]) -> Iterator[str]:
 
 def status_as_text(answers: Statuses, *, expand: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield the status of each project below its name."""
-    for each in answers:
-        if each.found:
-            yield _heading(each, each.found.manifest.scope.value, stream)
-            yield from of_status.as_text(each.found, stream, expand=expand)
-            yield ""
-    yield ADVICE if answers else NOTHING
+    texts = [of_status.as_text(each.found, stream, expand=expand) for each in answers if each.found]
+    yield from _below_names(answers, texts, stream)
     yield from _problems(answers)
 
 
@@ -133,12 +129,8 @@ def status_as_json(answers: Statuses) -> str:
 
 def health_as_text(answers: Healths, *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield the health of each project below its name."""
-    for each in answers:
-        if each.found:
-            yield _heading(each, each.found.manifest.scope.value, stream)
-            yield from of_health.as_text(each.found, stream, verbose=verbose)
-            yield ""
-    yield ADVICE if answers else NOTHING
+    texts = [of_health.as_text(each.found, stream, verbose=verbose) for each in answers if each.found]
+    yield from _below_names(answers, texts, stream)
     yield from _problems(answers)
 
 
@@ -149,5 +141,19 @@ def health_as_json(answers: Healths) -> str:
     return _document(documents, level=level.name, exit_status=level.value)
 
 
-def _heading(each: Answer[Any], scope: str, stream: TextIO) -> str:
-    return coloured(f"{each.project} ({scope}):", "bold", stream)
+def _below_names(
+    answers: Sequence[Answer[ProjectStatus]] | Sequence[Answer[Health]], texts: Iterable[Iterable[str]], stream: TextIO
+) -> Iterator[str]:
+    """Yield each of `texts` below the name of its project, and the advice if any of them has a command."""
+    has_command = False
+    if not answers:
+        yield NOTHING
+    for each, text in zip([each for each in answers if each.found], texts, strict=True):
+        assert each.found
+        yield coloured(f"{each.project} ({each.found.manifest.scope.value}):", "bold", stream)
+        for line in text:
+            has_command |= "procman " in line
+            yield line
+        yield ""
+    if has_command:
+        yield ADVICE

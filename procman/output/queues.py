@@ -11,7 +11,7 @@ from procman.agent.verdict import format_duration
 from procman.model import Level, ProgramState, State
 from procman.monitoring.queues import ProjectQueues, QueueRow, Source
 from procman.output.status import COLOURS
-from procman.output.terminal import coloured, hint_lines, printable, see_explain, table, width_of
+from procman.output.terminal import coloured, hint_lines, see_explain, table, width_of, wrapped
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
@@ -34,12 +34,13 @@ def as_text(found: ProjectQueues, stream: TextIO = sys.stdout) -> Iterator[str]:
     yield _total(found)
     if found.problem:
         yield ""
-        yield printable(_unasked(found))
+        yield from wrapped(_unasked(found), width)
     problems = (*found.failures, *found.warnings)
     for result in problems:
         yield ""
         line = f"{found.manifest.project}: {result.level.name.lower()} {result.code}: {result.detail}"
-        yield coloured(printable(line), COLOURS[result.level], stream)
+        for part in wrapped(line, width):
+            yield coloured(part, COLOURS[result.level], stream)
         yield from hint_lines(result.hint, width)
     if problems:
         yield ""

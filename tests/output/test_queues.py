@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from procman.model import Level, Result, State
 from procman.monitoring.queues import ProjectQueues, QueueRow, Source
 from procman.output.queues import as_json, as_text
@@ -60,6 +62,22 @@ def test_warning_is_below_the_table_with_its_hint(tmp_path: Path) -> None:
         "  procman start shop-big",
         "",
         "See `procman explain PM505` for causes and remedies",
+    ]
+
+
+def test_warning_is_wrapped_at_a_terminal_and_its_command_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    hint = f"procman start {' '.join(f'shop-big-{number}' for number in range(9))}"
+    detail = "30 messages wait in queue big, none taken for 12m5s, and its workers are stopped"
+    warning = Result("PM505", None, Level.WARNING, detail, hint)
+    assert list(as_text(found(tmp_path, warnings=(warning,)), terminal))[6:9] == [
+        "catmaid: warning PM505: 30 messages wait in queue big, none taken for 12m5s, and",
+        "  its workers are stopped",
+        f"  {hint}",
     ]
 
 
