@@ -13,7 +13,7 @@ from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 if TYPE_CHECKING:
     # Loaded only if there is a look.
     from procman.monitoring.checks.broker_look import BrokerLook, Waiting
-    from procman.probes.broker_facts import BrokerFacts, QueueFacts
+    from procman.probes.broker_facts import QueueFacts
 
 GONE = (State.STOPPED, State.EXITED, State.FATAL)
 """States that last; in any other a worker consumes, or soon will."""
@@ -28,11 +28,11 @@ def check_unconsumed(running: ProjectSnapshot) -> Iterator[Result]:
     if look is None or not running.is_whole:
         return
     values: dict[str, float] = {}
-    for broker, queue, since in look.queues():
+    for _, queue, since in look.queues():
         is_counted = running.broker is not None and is_desired(running, running.broker.queues, queue)
         values |= _values(queue, is_counted=is_counted)
         if since and _is_unconsumed(running, look, queue, since):
-            yield _unconsumed(running, look, broker, queue, since)
+            yield _unconsumed(running, look, queue, since)
     if look.brokers:
         yield Result("PM505", None, Level.OK, "", "", values)
 
@@ -47,7 +47,8 @@ def _values(queue: QueueFacts, *, is_counted: bool) -> dict[str, float]:
 
 def _is_unconsumed(running: ProjectSnapshot, look: BrokerLook, queue: QueueFacts, since: Waiting) -> bool:
     workers = _workers(running, queue)
-    if queue.consumers or not all(_is_gone(each, look.wall) for each in workers):
+    # PM113 reports a process manager that is not running, and starting that also starts the workers.
+    if queue.consumers or not all(_is_gone(each, look.wall) and not each.state.manager_problem for each in workers):
         return False
     if workers:
         return True
@@ -66,14 +67,12 @@ def _is_gone(snapshot: ProgramSnapshot, wall: float) -> bool:
     return state.state in GONE and (state.since is None or wall - state.since >= snapshot.program.start_seconds)
 
 
-def _unconsumed(
-    running: ProjectSnapshot, look: BrokerLook, broker: BrokerFacts, queue: QueueFacts, since: Waiting
-) -> Result:
+def _unconsumed(running: ProjectSnapshot, look: BrokerLook, queue: QueueFacts, since: Waiting) -> Result:
     workers = _workers(running, queue)
     names = [each.program.name for each in workers]
     detail = f"{_number(queue)} in queue {queue.name}{_for(look, since)}, and {_lack(workers)}"
     if queue.consumers is None:
-        detail += f" ({broker.transport} does not report consumers on other hosts)"
+        detail += " (this broker does not report consumers on other hosts)"
     hint = f"Add {queue.name} to `queues` in [worker.NAME] and install; procman queues shows all queues"
     return Result("PM505", None, Level.WARNING, detail, f"procman start {' '.join(names)}" if names else hint)
 

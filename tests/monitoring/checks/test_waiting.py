@@ -70,10 +70,16 @@ def test_queue_whose_workers_are_all_stopped_is_reported_once() -> None:
     ]
 
 
+def test_queue_is_not_reported_as_well_while_the_process_manager_is_not_running() -> None:
+    stopped = worker()
+    gone = stopped._replace(state=stopped.state._replace(manager_problem="supervisord is not running"))
+    assert unconsumed(look(queue()), gone) == []
+
+
 def test_redis_is_judged_by_the_projects_own_workers() -> None:
     seen = look(queue(consumers=None), transport="redis")
     [(detail, _)] = unconsumed(seen, worker())
-    assert detail.endswith("is stopped (redis does not report consumers on other hosts)")
+    assert detail.endswith("is stopped (this broker does not report consumers on other hosts)")
     assert unconsumed(seen, worker(State.RUNNING)) == []
 
 
