@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 if __name__ == "procman.probes.broker_connection_script":
     # As a probe, this text comes after those.
-    from procman.probes.broker_management_script import management, numbers_of
+    from procman.probes.broker_management_script import management, queue_seen
     from procman.probes.broker_redis_script import redis_states, refusal_in
 
 CONNECT_SECONDS = 4.0
@@ -47,7 +47,8 @@ def describe(connection: Any, names: List[str], management_url: Optional[str], f
         found["management"] = management(management_url, connection)
         if not found["management"]["problem"]:
             for queue in found["queues"]:
-                queue.update(numbers_of(management_url, connection, queue["name"]))
+                seen = queue_seen(management_url, connection, queue["name"], "messages_unacknowledged")
+                queue["unacknowledged"] = seen.get("messages_unacknowledged")
     elif connection.transport.driver_type == "redis":
         unacknowledged = _unacknowledged(connection.transport.create_channel(established))
         for queue in found["queues"]:

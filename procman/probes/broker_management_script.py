@@ -5,7 +5,7 @@ procman puts this text after that of broker_errors_script.py and before that of 
 
 import base64
 import json
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Dict, List
 
 if __name__ == "procman.probes.broker_management_script":
     # As a probe, this text comes after it.
@@ -29,22 +29,18 @@ def management(url: str, connection: Any) -> Dict[str, Any]:
     return {"problem": "HTTP status %s: %s" % (status, words.get(status, "unexpected answer")), "alarms": []}
 
 
-def getter(url: str, connection: Any) -> Callable[[str], Tuple[int, bytes]]:
-    """Return a function that gets a page of the management interface, with the broker's credentials."""
-    return lambda path: _get(url.rstrip("/") + path, _token(connection))
-
-
-def numbers_of(url: str, connection: Any, name: str) -> Dict[str, Any]:
-    """Return what the management interface knows of a queue and a connection does not; empty if it does not answer."""
+def queue_seen(url: str, connection: Any, name: str, *columns: str) -> Dict[str, Any]:
+    """Return `columns` of a queue as the management interface shows them; empty if it does not, or not to this user."""
     from urllib.parse import quote
 
     place = [quote(str(each), safe="") for each in (connection.virtual_host or "/", name)]
+    page = "%s/api/queues/%s/%s?columns=%s" % (url.rstrip("/"), *place, ",".join(columns))
     try:
-        status, reply = _get("%s/api/queues/%s/%s" % (url.rstrip("/"), *place), _token(connection))
-        unacknowledged = json.loads(reply.decode())["messages_unacknowledged"] if status == 200 else None
-    except (OSError, ValueError, KeyError, TypeError):
+        status, reply = _get(page, _token(connection))
+        found = json.loads(reply.decode()) if status == 200 else None
+    except (OSError, ValueError):
         return {}
-    return {"unacknowledged": unacknowledged} if isinstance(unacknowledged, int) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _token(connection: Any) -> str:

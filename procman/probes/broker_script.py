@@ -27,7 +27,6 @@ if __name__ == "procman.probes.broker_script":
     from procman.agent.routed_queues import routed_queues
     from procman.probes.broker_connection_script import CONNECT_SECONDS, describe, passwords
     from procman.probes.broker_errors_script import TimeIsUp, note_error
-    from procman.probes.broker_management_script import getter
     from procman.probes.broker_origin_script import broker_origin
     from procman.probes.broker_states_script import acknowledges_late, denied_feature, queue_state, server_version
 
@@ -89,9 +88,9 @@ def _find_states(app: Any, connection: Any, established: Any, asked: Dict[str, A
     """Add what broker_states_script.py finds; a state that cannot be found out is None."""
     found["acks_late"] = _or_none(lambda: acknowledges_late(app))
     found["version"] = version = server_version(established)
-    get = getter(asked["management"], connection) if asked.get("management") else None
+    url = asked.get("management")
     for queue in found["queues"] if version else ():
-        queue["state"] = _or_none(functools.partial(queue_state, app, connection, established, queue, get))
+        queue["state"] = _or_none(functools.partial(queue_state, app, connection, established, queue, url))
     found["denied"] = _or_none(lambda: denied_feature(app, connection, established)) if version else None
 
 

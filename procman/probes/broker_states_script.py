@@ -5,15 +5,14 @@ account may not ask for is unknown (None), and never taken for a good one.
 """
 
 import binascii
-import json
 import os
 import re
 from typing import Any, Callable, Dict, List, Optional, Tuple
-from urllib.parse import quote
 
 if __name__ == "procman.probes.broker_states_script":
-    # As a probe, this text comes after it.
+    # As a probe, this text comes after those.
     from procman.probes.broker_connection_script import close_channel
+    from procman.probes.broker_management_script import queue_seen
 
 LONGEST_REASON = 300
 
@@ -22,8 +21,6 @@ PIDBOX = "procman-probe-%s"
 
 DENIED = re.compile(r"deprecated|not permitted", re.IGNORECASE)
 FEATURE = re.compile(r"Feature `?([a-z_]+)`?")
-
-Get = Callable[[str], Tuple[int, bytes]]
 
 
 def acknowledges_late(app: Any) -> bool:
@@ -41,14 +38,14 @@ def server_version(established: Any) -> str:
 
 
 def queue_state(
-    app: Any, connection: Any, established: Any, counted: Dict[str, Any], get: Optional[Get]
+    app: Any, connection: Any, established: Any, counted: Dict[str, Any], management_url: Optional[str]
 ) -> Dict[str, Any]:
     """Return what RabbitMQ makes of a queue: its own arguments and policy, or else the arguments in the app."""
     queue = app.amqp.queues[counted["name"]]
     declared = dict(queue.queue_arguments or {})
     exists = counted["messages"] is not None
     refused = _refused_declaration(connection, established, queue) if exists else ""
-    seen = _management_view(get, str(connection.virtual_host or "/"), queue.name) if get and exists else None
+    seen = _arguments_and_policy(management_url, connection, queue.name) if management_url and exists else None
     arguments, policy = seen or (declared, {})
     values = [each for each in (arguments.get("x-consumer-timeout"), policy.get("consumer-timeout")) if each]
     is_known = seen is not None or not refused
@@ -94,18 +91,13 @@ def _reason(error: BaseException) -> str:
     return " ".join(str(getattr(error, "reply_text", None) or error).split())[:LONGEST_REASON]
 
 
-def _management_view(get: Get, vhost: str, name: str) -> Optional[Tuple[Dict[str, Any], Dict[str, Any]]]:
+def _arguments_and_policy(url: str, connection: Any, name: str) -> Optional[Tuple[Dict[str, Any], Dict[str, Any]]]:
     """Return the arguments and the effective policy of a queue; None if the account may not see them."""
-    columns = "columns=arguments,effective_policy_definition"
-    try:
-        status, reply = get("/api/queues/%s/%s?%s" % (quote(vhost, ""), quote(name, ""), columns))
-        found = json.loads(reply.decode()) if status == 200 else {}
-        # Without a policy, RabbitMQ 3 returns a list.
-        policy = found.get("effective_policy_definition") or {}
-        arguments = found["arguments"] or {}
-        return (dict(arguments), dict(policy)) if isinstance(arguments, dict) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    found = queue_seen(url, connection, name, "arguments", "effective_policy_definition")
+    if "arguments" not in found:
         return None
+    # Instead of an empty object, RabbitMQ 3 returns a list.
+    return found["arguments"] or {}, found.get("effective_policy_definition") or {}
 
 
 # Features that RabbitMQ denies ---------------------------------------------------------------------------------------

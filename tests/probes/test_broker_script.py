@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from procman.probes.broker_management_script import management
+from procman.probes.broker_management_script import management, queue_seen
 
 SECRET = "hunter-22-of-nobody"
 CONNECTION = SimpleNamespace(
@@ -100,3 +100,17 @@ def test_url_without_an_answer_is_a_problem(url: str) -> None:
     assert found["problem"]
     assert found["alarms"] == []
     assert SECRET not in str(found)
+
+
+def test_queue_is_seen_with_the_brokers_credentials() -> None:
+    connection = SimpleNamespace(**vars(CONNECTION), virtual_host="a/b")
+    with interface(200, '{"arguments":{},"messages_unacknowledged":3}') as (url, seen):
+        found = queue_seen(f"{url}/", connection, "c d", "arguments", "messages_unacknowledged")
+    assert found == {"arguments": {}, "messages_unacknowledged": 3}
+    assert seen[0][0] == "/api/queues/a%2Fb/c%20d?columns=arguments,messages_unacknowledged"
+
+
+@pytest.mark.parametrize(("status", "body"), [(401, "{}"), (404, '{"error":"x"}'), (200, "[]"), (200, "<html>")])
+def test_queue_that_is_not_shown_is_unknown(status: int, body: str) -> None:
+    with interface(status, body) as (url, _):
+        assert queue_seen(url, SimpleNamespace(**vars(CONNECTION), virtual_host="/"), "crop", "arguments") == {}
