@@ -19,6 +19,7 @@ from procman.backends.supervisor.configuration.redaction import without_content
 from procman.backends.supervisor.xmlrpc import Address
 from procman.errors import ProcmanError
 from procman.host import process
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.records import record
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
 
 Info = Mapping[str, Any]
 """The answer to supervisord's `getProcessInfo`."""
+
+LOG_TAIL_BYTES = 64 * 1024
+"""How much of supervisord's own log is read."""
+
+TERSE_LEVELS = ("warn", "error", "critical")
+"""Log levels at which supervisord does not log the programs it starts."""
 
 ANSWER_SECONDS = 5.0
 """How long a query, such as one for states, waits for supervisord (R10)."""
@@ -128,6 +135,19 @@ class Client:
             found[name] = None if "faultCode" in answer else answer
         return found
 
+    def end_of_log(self, seconds: float) -> str | None:
+        """Return the end of supervisord's own log within `seconds`; None if it has none that shows what it starts."""
+        # If the log were a pipe or terminal, supervisord would wait for input from it.
+        no_file = self.main.log_file == "syslog" or self.main.log_file.startswith("/dev/")
+        if no_file or self.main.log_level in TERSE_LEVELS or seconds <= 0:
+            return None
+        try:
+            # Reading the file is faster than asking supervisord, which answers no other client meanwhile.
+            log: str = _end_of(self.main.log_file) or self.call("readLog", -LOG_TAIL_BYTES, 0, timeout=seconds)
+        except ProcmanError:
+            return None
+        return log
+
     def _answer(self, method: str, parameters: tuple[Any, ...], subject: str, timeout: float | None) -> Any:
         limit = self.timeout if timeout is None else timeout
         body = xmlrpc.encode(method, parameters)
@@ -204,6 +224,16 @@ def _users(main: MainFile) -> Iterator[int]:
         user = int(main.user) if main.user.isascii() and main.user.isdigit() else user_id(main.user)
         if user is not None:
             yield user
+
+
+def _end_of(log: str) -> str:
+    """Return the end of supervisord's log file; empty if it cannot be read."""
+    if not Path(log).is_absolute():
+        return ""  # relative to the directory that supervisord was started in
+    try:
+        return (read_untrusted(Path(log), None, LOG_TAIL_BYTES) or b"").decode("utf-8", "replace")
+    except (UntrustedFile, OSError):
+        return ""
 
 
 def _owner(address: Address) -> str:

@@ -6,27 +6,25 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from procman.backends.supervisor.client import ANSWER_SECONDS, PATIENCE_SECONDS, AnswersOnly, Client, Info, NotRunning
+from procman.backends.supervisor.client import ANSWER_SECONDS, PATIENCE_SECONDS, Client, Info, NotRunning
 from procman.backends.supervisor.configuration.main_file import (
     DEFAULT_FILES,
     MainFile,
     NoConfiguration,
-    NotReadable,
     embedded_main_file,
     read_main_file,
 )
-from procman.backends.supervisor.states import program_states
+from procman.backends.supervisor.states import program_states, states_without_manager, unknown_states
 from procman.config.directories import directories_for
 from procman.errors import ProcmanError
 from procman.host.ordered import with_orders
 from procman.install.safe_fs.tree import Tree
-from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.model import (
     Action,
     Activation,
@@ -34,7 +32,6 @@ from procman.model import (
     ProgramState,
     RunHistory,
     Scope,
-    State,
     SupervisorMode,
     SupervisorSettings,
 )
@@ -45,14 +42,8 @@ if TYPE_CHECKING:
     from procman.backends.reporter import Reporter
     from procman.backends.supervisor.systemd_unit import Service
 
-LOG_TAIL_BYTES = 64 * 1024
-"""How much of supervisord's own log is read."""
-
-TERSE_LEVELS = ("warn", "error", "critical")
-"""Log levels at which supervisord does not log the programs it starts."""
-
 ENDS = (" exited:", " killing ")
-"""One of these is in each line of its log about an end that was not ordered, or that an order had to force."""
+"""One of these is in each line of supervisord's log about an end that was not ordered, or that was forced."""
 
 SERVICES = {DEFAULT_FILES[0]: "supervisord", DEFAULT_FILES[1]: "supervisor"}
 """The systemd services of Red Hat's and Debian's packages."""
@@ -61,16 +52,12 @@ SERVICES = {DEFAULT_FILES[0]: "supervisord", DEFAULT_FILES[1]: "supervisor"}
 def controller(project: str, scope: Scope, supervisor: SupervisorSettings) -> SupervisorController:
     """Return the controller for the supervisord of the installed `project`."""
     places = directories_for(project, scope, os.environ)
-    if supervisor.mode is SupervisorMode.EXISTING:
-        return SupervisorController(
-            supervisor.configuration, embedded=False, unit=(scope, places.units), state=places.state
-        )
-    known = embedded_main_file(supervisor.configuration, places.shared_state)
+    embedded = supervisor.mode is SupervisorMode.EMBEDDED
     return SupervisorController(
         supervisor.configuration,
-        embedded=True,
-        known=known,
-        command=supervisor.supervisord,
+        embedded=embedded,
+        known=embedded_main_file(supervisor.configuration, places.shared_state) if embedded else None,
+        command=supervisor.supervisord if embedded else None,
         unit=(scope, places.units),
         state=places.state,
     )
@@ -121,13 +108,9 @@ class SupervisorController:
             infos: list[Info] = self.client.call("getAllProcessInfo", timeout=self.timeout)
         except NotRunning as error:
             starts = self._running_at_the_end()
-            return with_orders([_without_manager(each, error, starts) for each in programs], self.state)
+            return with_orders(states_without_manager(programs, error, starts), self.state)
         except ProcmanError as error:
-            reason = f"{error.message}. {error.hint}" if error.hint else error.message
-            return [
-                ProgramState(each.name, each.autostart, State.UNKNOWN, detail=reason, answers_only=_only(error))
-                for each in programs
-            ]
+            return unknown_states(programs, error)
         histories = self._histories(programs, infos, deadline - time.monotonic())
         return with_orders(program_states(programs, infos, histories), self.state)
 
@@ -142,6 +125,7 @@ class SupervisorController:
         if not self.embedded:
             self.client.call("getState")
             return None
+        from procman.backends.base import BroughtUp
         from procman.backends.supervisor.embedded import start_supervisord
 
         names = {*held, *self._stopped_on_purpose()} - {*wanted}
@@ -150,8 +134,6 @@ class SupervisorController:
         infos: list[Info] = self.client.call("getAllProcessInfo")
         self._fresh = {info["name"] for info in infos if info["start"]}
         known = {info["name"] for info in infos}
-        from procman.backends.base import BroughtUp
-
         return BroughtUp(tuple(sorted(self._fresh)), tuple(sorted(names & known - self._fresh)))
 
     def _stopped_on_purpose(self) -> set[str]:
@@ -271,7 +253,7 @@ class SupervisorController:
     def _histories(
         self, programs: Sequence[InstalledProgram], infos: Sequence[Info], seconds: float
     ) -> dict[str, RunHistory] | None:
-        log = self._log(seconds)
+        log = self.client.end_of_log(seconds)
         if log is None:
             return None
         if not any(word in log for word in ENDS):
@@ -290,52 +272,10 @@ class SupervisorController:
     def _running_at_the_end(self) -> dict[str, float]:
         from procman.backends.supervisor.log_records import running_at_the_end
 
-        return running_at_the_end(self._log(self.timeout) or "")
-
-    def _log(self, seconds: float) -> str | None:
-        """Return the end of supervisord's log; None if it has none, or none that shows what it starts."""
-        main = self.client.main
-        # If the log were a pipe or terminal, supervisord would wait for input from it.
-        no_file = main.log_file == "syslog" or main.log_file.startswith("/dev/")
-        if no_file or main.log_level in TERSE_LEVELS or seconds <= 0:
-            return None
-        try:
-            # Reading the file is faster than asking supervisord, which answers no other client meanwhile.
-            log: str = _end_of(main.log_file) or self.client.call("readLog", -LOG_TAIL_BYTES, 0, timeout=seconds)
-        except ProcmanError:
-            return None
-        return log
+        return running_at_the_end(self.client.end_of_log(self.timeout) or "")
 
     def _start_hint(self) -> str:
         if self.embedded:
             return "To start it, run `procman start`."
         service = SERVICES.get(self.configuration)
         return f"systemctl start {service}" if service else f"supervisord -c {self.configuration}"
-
-
-def _only(error: ProcmanError) -> str:
-    """Return who alone may ask supervisord, if `error` is that the caller may not; otherwise empty."""
-    if isinstance(error, AnswersOnly):
-        return error.user
-    return "root" if isinstance(error, NotReadable) else ""
-
-
-def _without_manager(program: InstalledProgram, error: NotRunning, starts: Mapping[str, float]) -> ProgramState:
-    return ProgramState(
-        program.name,
-        program.autostart,
-        State.STOPPED,
-        started=starts.get(program.name),
-        manager_problem=error.message,
-        manager_remedy=error.hint,
-    )
-
-
-def _end_of(log: str) -> str:
-    """Return the end of supervisord's log file; empty if it cannot be read."""
-    if not Path(log).is_absolute():
-        return ""  # relative to the directory that supervisord was started in
-    try:
-        return (read_untrusted(Path(log), None, LOG_TAIL_BYTES) or b"").decode("utf-8", "replace")
-    except (UntrustedFile, OSError):
-        return ""

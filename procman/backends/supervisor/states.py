@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from procman.backends.supervisor.client import Info
+from procman.backends.supervisor.client import AnswersOnly, Info, NotRunning
+from procman.backends.supervisor.configuration.main_file import NotReadable
+from procman.errors import ProcmanError
 from procman.host.process import started
 from procman.model import NO_HISTORY, InstalledProgram, ProgramState, RunHistory, State
 
@@ -54,6 +56,31 @@ def program_states(
     for info in infos:
         by_name.setdefault(info["name"], []).append(info)
     return [_program_state(program, by_name.get(program.name, []), histories) for program in programs]
+
+
+def states_without_manager(
+    programs: Iterable[InstalledProgram], error: NotRunning, starts: Mapping[str, float]
+) -> list[ProgramState]:
+    """Return the state of each of `programs`, in order, while their supervisord does not run.
+
+    `starts` has when those were started that ran at the end of its log.
+    """
+    down = ProgramState("", False, State.STOPPED, manager_problem=error.message, manager_remedy=error.hint)
+    return [down._replace(name=each.name, desired=each.autostart, started=starts.get(each.name)) for each in programs]
+
+
+def unknown_states(programs: Iterable[InstalledProgram], error: ProcmanError) -> list[ProgramState]:
+    """Return the state of each of `programs`, in order, if their supervisord could not be asked because of `error`."""
+    reason = f"{error.message}. {error.hint}" if error.hint else error.message
+    unknown = ProgramState("", False, State.UNKNOWN, detail=reason, answers_only=_only(error))
+    return [unknown._replace(name=each.name, desired=each.autostart) for each in programs]
+
+
+def _only(error: ProcmanError) -> str:
+    """Return who alone may ask supervisord, if `error` is that the caller may not; otherwise empty."""
+    if isinstance(error, AnswersOnly):
+        return error.user
+    return "root" if isinstance(error, NotReadable) else ""
 
 
 def _program_state(
