@@ -1,14 +1,10 @@
-"""Compare tasks per second with the launcher and without, or with the record of running tasks and without.
-
-python -m benchmarks.throughput
-python -m benchmarks.throughput --record
+"""Compare tasks per second with the launcher and without: python -m benchmarks.throughput.
 
 As root, in a booted Debian of its own with RabbitMQ (tests/host). Two workers with one pool process each keep running,
-each with a queue of its own: one started by the launcher, with the default intervals, one as plain `celery`; or, with
-`--record`, both by the launcher, and one of them stops recording its tasks when it is ready. In turn, each gets many
-tasks that do nothing, behind a task that waits until all are queued. The benchmark measures the time from the end of
-that task to the last one, and the CPU time of all threads of the worker and its pool process, which is more reliable on
-a busy machine. Both are measured inside the worker.
+each with a queue of its own: one started by the launcher, with the default intervals, and one as plain `celery`. In
+turn, each gets many tasks that do nothing, behind a task that waits until all are queued. The benchmark measures the
+time from the end of that task to the last one, and the CPU time of all threads of the worker and its pool process,
+which is more reliable on a busy machine. Both are measured inside the worker.
 """
 
 from __future__ import annotations
@@ -33,18 +29,9 @@ ROUNDS = 10_000
 APP = """
 import os, time
 from celery import Celery
-from celery.signals import worker_ready
-from celery.worker import state
 
 app = Celery("tiny", broker=os.environ["CELERY_BROKER_URL"])
 app.conf.task_ignore_result = True
-
-
-@worker_ready.connect
-def stop_recording(**_):
-    if os.environ.get("RECORD") == "off":
-        assert type(state.active_requests.data).__name__ == "RunningReferences"
-        state.active_requests.data = set(state.active_requests.data)
 
 
 def cpu_seconds(pid):
@@ -75,13 +62,13 @@ def last(path):
     note(path + ".ended")
 """
 
-MEASURE = """
+TIMED = """
 import json, os, sys, tempfile, time
 from tiny import app, gate, nothing, last
 
 
 def timed(queue, tasks):
-    path = os.path.join(tempfile.mkdtemp(dir="/srv/bench/gates"), "open")
+    path = os.path.join(tempfile.mkdtemp(dir=os.path.join(os.environ["PYTHONPATH"], "gates")), "open")
     with app.producer_pool.acquire() as producer:
         gate.apply_async([path], queue=queue, producer=producer)
         for _ in range(tasks):
@@ -93,12 +80,14 @@ def timed(queue, tasks):
         time.sleep(0.02)
     begun, ended = ([float(word) for word in open(path + end).read().split()] for end in (".begun", ".ended"))
     return [after - before for before, after in zip(begun, ended)]
+"""
 
+MEASURE = f"""{TIMED}
 
 pairs, tasks = map(int, sys.argv[1:])
 for number in range(pairs + 1):
     order = ("with", "without") if number % 2 else ("without", "with")
-    seconds = {queue: timed(queue, tasks) for queue in order}
+    seconds = {{queue: timed(queue, tasks) for queue in order}}
     if number:
         print(json.dumps([seconds["with"], seconds["without"]]), flush=True)
 """
@@ -109,17 +98,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--tasks", type=int, default=3000)
-    parser.add_argument("--record", action="store_true")
     given = parser.parse_args()
     with Host() as host:
         install_procman(host)
         install_project(host)
-        _start_workers(host, record=given.record)
+        _start_workers(host)
         words = [f"{VIRTUALENV}/bin/python", "-c", MEASURE, str(given.pairs), str(given.tasks)]
         done = host.run(words, "www-data", environment=ENVIRONMENT, timeout=3600)
-    pairs = [json.loads(line) for line in done.stdout.splitlines()]
+    print_ratios([json.loads(line) for line in done.stdout.splitlines()], given.tasks)
+
+
+def print_ratios(pairs: Sequence[Sequence[Sequence[float]]], tasks: int) -> None:
+    """Print the rates, and the ratios of pairs, each of seconds and of CPU seconds with and without."""
     ours, plain = (statistics.median(pair[which][0] for pair in pairs) for which in (0, 1))
-    print(f"with {given.tasks / ours:.0f} tasks/s, without {given.tasks / plain:.0f} tasks/s, {len(pairs)} pairs")
+    print(f"with {tasks / ours:.0f} tasks/s, without {tasks / plain:.0f} tasks/s, {len(pairs)} pairs")
     for figure, name in enumerate(("time", "CPU time")):
         ratio, low, high = interval([ours[figure] / plain[figure] for ours, plain in pairs])
         print(f"{name} with / {name} without: {ratio:.3f}, 95 % interval {low:.3f} to {high:.3f}")
@@ -132,8 +124,8 @@ def interval(ratios: Sequence[float]) -> tuple[float, float, float]:
     return statistics.median(ratios), medians[ROUNDS * 25 // 1000], medians[ROUNDS * 975 // 1000]
 
 
-def _start_workers(host: Host, *, record: bool) -> None:
-    directories = "gates run run-without launcher"
+def _start_workers(host: Host) -> None:
+    directories = "gates run launcher"
     host.run(f"install -d -o www-data {PLACE} {' '.join(f'{PLACE}/{name}' for name in directories.split())}")
     host.write(f"{PLACE}/tiny.py", APP)
     for name in (*BESIDE_LAUNCHER, LAUNCHER):
@@ -147,12 +139,8 @@ def _start_workers(host: Host, *, record: bool) -> None:
     }
     python = f"{VIRTUALENV}/bin/python"
     _start(host, "with", launched, [python, f"{PLACE}/launcher/{LAUNCHER}", *arguments, "-Q", "with", "-n", "with@%%h"])
-    other = ["-Q", "without", "-n", "without@%%h"]
-    if record:
-        without = {**launched, "PROCMAN_RUN_DIRECTORY": f"{PLACE}/run-without", "RECORD": "off"}
-        _start(host, "without", without, [python, f"{PLACE}/launcher/{LAUNCHER}", *arguments, *other])
-    else:
-        _start(host, "without", {}, [f"{VIRTUALENV}/bin/celery", *arguments, *other])
+    plain = [f"{VIRTUALENV}/bin/celery", *arguments, "-Q", "without", "-n", "without@%%h"]
+    _start(host, "without", {}, plain)
 
 
 def _start(host: Host, unit: str, more: dict[str, str], words: list[str]) -> None:

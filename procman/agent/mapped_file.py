@@ -6,7 +6,7 @@ first, and file systems that write changed blocks elsewhere, or over a network, 
 
 import mmap
 import os
-from typing import Any, Iterable
+from typing import Any, Iterable, Union
 
 from . import run_files
 
@@ -24,8 +24,11 @@ class UnmappedFile:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
-    def __setitem__(self, place: slice, content: bytes) -> None:
-        _pwrite(self._descriptor, content, place.start)
+    def __setitem__(self, place: Union[int, slice], content: Any) -> None:
+        if isinstance(place, slice):
+            _pwrite(self._descriptor, content, place.start)
+        else:
+            _pwrite(self._descriptor, bytes((content,)), place)
 
 
 def create(path: str, size: int) -> Any:

@@ -4,12 +4,11 @@ A worker keeps it in a file of fixed size that is mapped into its memory (`task_
 after `kill -9` which tasks were running. `procman install` installs this file beside the launcher; procman imports the
 same code.
 
-The file has a header and `SLOTS` slots, all little-endian. A slot begins with the checksum of the rest, or with 0 if it
-is free. The checksum is written last and cleared first, each in one step, so that a process killed at any moment leaves
-every other slot intact and this one either free or complete.
+The file has a header and `SLOTS` slots, all little-endian. The first byte of a slot shows whether it is free, and its
+checksum whether the rest is complete. That byte is written last and cleared first, so that a process killed at any
+moment leaves every other slot intact and this one either free or complete.
 """
 
-import binascii
 import struct
 from typing import List, NamedTuple, Optional, Tuple
 
@@ -33,10 +32,18 @@ id."""
 UNRECORDED = 128
 """The offset of the number of running tasks that had no slot."""
 HEADER_SIZE = 256
-BODY = struct.Struct("<BBBxIdd128s200s")
-"""Flags, lengths of id and name, pid of the pool process (0: none or unknown), start by both clocks, id, name."""
-SLOT_SIZE = CHECKSUM.size + BODY.size + 4
+FREE, USED = 0, 0x5A
+"""The first byte of a slot. No single wrong bit makes one of the other."""
+SLOT_BODY = 1
+"""Where in a slot the rest begins."""
+FRONT = struct.Struct("<BBBxIdd")
+"""Flags, lengths of id and name, pid of the pool process (0: none or unknown), start by both clocks; then id, name,
+checksum."""
+SLOT_SIZE = SLOT_BODY + CHECKSUM.size + FRONT.size + MOST_ID + MOST_NAME
 SIZE = HEADER_SIZE + SLOTS * SLOT_SIZE
+
+PRIME = 2**30 - 35
+"""The greatest that Python divides by in one step."""
 
 MAGIC = b"pmtasks1"
 ACKS_LATE, REJECTED_IF_LOST, IS_CUT = 1, 2, 4
@@ -91,17 +98,22 @@ def header(boot_id: Optional[str], pid: int, started: float, started_wall: float
     return (MAGIC + CHECKSUM.pack(_checksum(fields[12:])) + fields[12:]).ljust(HEADER_SIZE, b"\0")
 
 
-def slot(task: RunningTask) -> Tuple[bytes, bytes]:
-    """Return the two parts of a slot in the order of the file, checksum and body; its texts must be printable."""
-    name, task_id, is_cut = task.name.encode("utf-8"), task.id.encode("utf-8"), task.is_cut
-    if len(name) > MOST_NAME:
-        name = _cut(name, MOST_NAME)
+def flags(acks_late: bool, is_rejected_if_lost: bool) -> int:
+    """Return the flags of a task."""
+    return acks_late * ACKS_LATE | is_rejected_if_lost * REJECTED_IF_LOST
+
+
+def name_of(text: str) -> bytes:
+    """Return the bytes of a printable name that are kept."""
+    return _cut(text.encode("utf-8"), MOST_NAME)
+
+
+def body(flags: int, pool_pid: int, started: float, started_wall: float, task_id: bytes, name: bytes) -> bytes:
+    """Return what belongs in a slot, at `SLOT_BODY`; an id that is too long is cut, `name` is of `name_of`."""
     if len(task_id) > MOST_ID:
-        task_id, is_cut = _cut(task_id, MOST_ID), True
-    flags = task.acks_late * ACKS_LATE | task.is_rejected_if_lost * REJECTED_IF_LOST | is_cut * IS_CUT
-    times = task.started, task.started_wall
-    body = BODY.pack(flags, len(task_id), len(name), task.pool_pid or 0, *times, task_id, name)
-    return CHECKSUM.pack(_checksum(body)), body
+        task_id, flags = _cut(task_id, MOST_ID), flags | IS_CUT
+    content = FRONT.pack(flags, len(task_id), len(name), pool_pid, started, started_wall) + task_id + name
+    return content + _checksum(content).to_bytes(4, "little")
 
 
 def offset_of(number: int) -> int:
@@ -119,15 +131,14 @@ def read(content: bytes) -> TaskRecord:
     tasks: List[RunningTask] = []
     damaged = 0
     for number in range(SLOTS):
-        begin = offset_of(number)
-        [checksum] = CHECKSUM.unpack_from(content, begin)
-        if not checksum:
+        slot = content[offset_of(number) : offset_of(number + 1)]
+        if slot[0] == FREE:
             continue
-        body = content[begin + CHECKSUM.size : begin + CHECKSUM.size + BODY.size]
-        if checksum == _checksum(body):
-            tasks.append(_read_body(body))
-        else:
+        body = _checked(slot)
+        if body is None:
             damaged += 1
+        else:
+            tasks.append(_read_body(body))
     return record._replace(tasks=tuple(sorted(tasks, key=lambda task: task.started)), damaged=damaged)
 
 
@@ -142,30 +153,43 @@ def _read_header(content: bytes) -> TaskRecord:
     return TaskRecord(name or None, pid, _time(started), _time(started_wall), unrecorded=unrecorded)
 
 
-def _read_body(body: bytes) -> RunningTask:
-    flags, id_length, name_length, pool_pid, started, started_wall, task_id, name = BODY.unpack(body)
+def _checked(slot: bytes) -> Optional[bytes]:
+    """Return the content of a slot in use; None if it is damaged."""
+    _, id_length, name_length, *_ = FRONT.unpack_from(slot, SLOT_BODY)
+    end = SLOT_BODY + FRONT.size + id_length + name_length
+    content = slot[SLOT_BODY:end]
+    is_whole = slot[0] == USED and slot[end : end + CHECKSUM.size] == CHECKSUM.pack(_checksum(content))
+    return content if is_whole else None
+
+
+def _read_body(content: bytes) -> RunningTask:
+    flags, id_length, name_length, pool_pid, started, started_wall = FRONT.unpack_from(content)
     if id_length > MOST_ID or name_length > MOST_NAME:
         raise ValueError("a text is too long")
+    texts = content[FRONT.size :]
+    # The worker does not spend the time to look at every character of an id.
+    task_id = texts[:id_length].decode("utf-8")
+    shown = "".join(each if each.isprintable() else "?" for each in task_id)
     return RunningTask(
-        id=_text(task_id[:id_length]),
-        name=_text(name[:name_length]),
+        id=shown,
+        name=_text(texts[id_length : id_length + name_length]),
         started=_time(started),
         started_wall=_time(started_wall),
         pool_pid=pool_pid or None,
         acks_late=bool(flags & ACKS_LATE),
         is_rejected_if_lost=bool(flags & REJECTED_IF_LOST),
-        is_cut=bool(flags & IS_CUT),
+        is_cut=bool(flags & IS_CUT) or shown != task_id,
     )
 
 
 def _checksum(content: bytes) -> int:
-    # 0 means that the slot is free.
-    return binascii.crc32(content) or 1
+    # Unlike a CRC it needs no table, which would push the worker's own data out of the processor's cache.
+    return int.from_bytes(content, "little") % PRIME
 
 
 def _cut(encoded: bytes, most: int) -> bytes:
     """Return at most `most` bytes, without half a character at their end."""
-    return encoded[:most].decode("utf-8", "ignore").encode("utf-8")
+    return encoded if len(encoded) <= most else encoded[:most].decode("utf-8", "ignore").encode("utf-8")
 
 
 def _text(encoded: bytes) -> str:

@@ -13,10 +13,8 @@ from .settings import HealthSettings
 from .task_record import RunningTask
 from .worker_state import described, printable
 
-FREE = bytes(task_record.CHECKSUM.size)
-
-
-NOT_RUNNING = (None, None)
+NOTHING = bytes(task_record.CHECKSUM.size)
+MOST_KINDS = 1000
 
 
 class Longest(NamedTuple):
@@ -24,6 +22,25 @@ class Longest(NamedTuple):
 
     seconds: float
     name: str
+
+
+Run = Tuple[Optional[int], "Kind", float]
+"""Where the slot of a running task begins (None if it has none), its kind, and its start by the monotonic clock."""
+
+
+class Kind:
+    """What the runs of one task have in common, prepared once; a message can give its own name (`shadow`)."""
+
+    __slots__ = ("acks_late", "encoded", "flags", "is_rejected_if_lost", "longest", "name", "task")
+
+    def __init__(self, name: Any, task: Any) -> None:
+        self.task = task
+        self.name: str = name if isinstance(name, str) and name.isprintable() else printable(name)
+        self.encoded = task_record.name_of(self.name)
+        self.acks_late, self.is_rejected_if_lost = bool(task.acks_late), bool(task.reject_on_worker_lost)
+        self.flags = task_record.flags(self.acks_late, self.is_rejected_if_lost)
+        self.longest = -1.0
+        """How many seconds its longest run took; negative if none has ended."""
 
 
 class TaskRecorder:
@@ -37,10 +54,12 @@ class TaskRecorder:
         self._settings = settings
         self._started = started
         self._file: Any = None
-        self._free: List[int] = list(reversed(range(task_record.SLOTS)))
+        self._free: List[int] = [task_record.offset_of(number) for number in reversed(range(task_record.SLOTS))]
+        """Where the free slots begin."""
         self._uncleared: List[int] = []
-        self._running: Dict[Any, Tuple[Optional[int], RunningTask]] = {}
-        """By reference, the slot of each running task; None if it has none."""
+        self._kinds: Dict[Any, Kind] = {}
+        self._running: Dict[Any, Run] = {}
+        """The running tasks, by reference."""
         self._unrecorded: Set[Any] = set()
         self._is_child = False
         self._pid = 0
@@ -84,20 +103,32 @@ class TaskRecorder:
     def _count_unrecorded(self) -> None:
         if self._file is not None:
             begin = task_record.UNRECORDED
-            self._file[begin : begin + len(FREE)] = task_record.CHECKSUM.pack(len(self._unrecorded))
+            self._file[begin : begin + len(NOTHING)] = task_record.CHECKSUM.pack(len(self._unrecorded))
 
     # Tasks -----------------------------------------------------------------------------------------------------------
 
-    # Each task takes this way twice, so it makes few calls.
+    # Each task takes this way twice, so it makes few calls and touches little memory.
 
     def enter(self, reference: Any) -> None:
         """Record that the task of a request starts; `reference` is Celery's weak reference to the request."""
         try:
             if reference in self._running or self._is_child or (self._pid and os.getpid() != self._pid):
                 return
-            task = self._task_of(reference())
-            slot = self._record(task)
-            self._running[reference] = slot, task
+            request = reference()
+            name, task = request.name, request.task
+            kind = self._kinds.get(name)
+            if kind is None or kind.task is not task:
+                kind = self._new_kind(name, task)
+            started_wall, wall = request.time_start, time()
+            if not started_wall or not 0 <= started_wall <= wall:
+                started_wall = wall
+            # That clock may be set while the task runs: convert it now.
+            started = monotonic() - (wall - started_wall)
+            if started < 0:
+                started = 0.0
+            request.procman_since = started
+            slot = self._record(request, kind, started, started_wall)
+            self._running[reference] = slot, kind, started
             if slot is None:
                 self._unrecorded.add(reference)
                 self._count_unrecorded()
@@ -107,12 +138,13 @@ class TaskRecorder:
     def leave(self, reference: Any) -> None:
         """Clear the task of a request, because it has ended."""
         try:
-            slot, task = self._running.pop(reference, NOT_RUNNING)
-            if task is None or self._is_child or (self._pid and os.getpid() != self._pid):
+            run = self._running.pop(reference, None)
+            if run is None or self._is_child or (self._pid and os.getpid() != self._pid):
                 return
-            longest = self._longest.get(task.acks_late)
-            if longest is None or monotonic() - task.started > longest.seconds:
-                self._longest[task.acks_late] = Longest(monotonic() - task.started, task.name)
+            slot, kind, started = run
+            seconds = monotonic() - started
+            if seconds > kind.longest:
+                kind.longest = seconds
             if slot is None:
                 self._unrecorded.discard(reference)
                 self._count_unrecorded()
@@ -121,25 +153,32 @@ class TaskRecorder:
         except Exception as error:
             self.problem = described(error)
 
-    def running(self) -> List[RunningTask]:
-        """Return the running tasks."""
-        return [task for _, task in list(self._running.values())]
+    def _new_kind(self, name: Any, task: Any) -> Kind:
+        self._note_ended()
+        if len(self._kinds) >= MOST_KINDS:
+            self._kinds.clear()
+        kind = self._kinds[name] = Kind(name, task)
+        return kind
 
-    def _record(self, task: RunningTask) -> Optional[int]:
-        """Write `task` to a free slot and return its number; return None if there is none."""
+    def _record(self, request: Any, kind: Kind, started: float, started_wall: float) -> Optional[int]:
+        """Write a task to a free slot and return where it begins; return None if there is none."""
         file = self._file
         if file is None:
             return None
+        pool_pid = request.worker_pid if self.has_pool_processes else 0
+        try:
+            task_id, flags = request.id.encode(), kind.flags
+        except (AttributeError, UnicodeError):
+            task_id, flags = printable(request.id).encode(), kind.flags | task_record.IS_CUT
+        body = task_record.body(flags, pool_pid or 0, started, started_wall, task_id, kind.encoded)
         try:
             slot = self._free.pop()
         except IndexError:
             return None
-        checksum, body = task_record.slot(task)
-        begin = task_record.HEADER_SIZE + slot * task_record.SLOT_SIZE
         try:
-            file[begin + 4 : begin + 4 + len(body)] = body
+            file[slot + task_record.SLOT_BODY : slot + task_record.SLOT_BODY + len(body)] = body
             # Only now is the slot in use: a process that is killed before this leaves it free.
-            file[begin : begin + 4] = checksum
+            file[slot] = task_record.USED
         except OSError as error:  # only of a file that is not mapped
             self.problem = described(error)
             self._clear(slot)
@@ -151,41 +190,36 @@ class TaskRecorder:
         self._uncleared.append(slot)
         while self._uncleared:
             slot = self._uncleared.pop()
-            begin = task_record.HEADER_SIZE + slot * task_record.SLOT_SIZE
             try:
-                self._file[begin : begin + 4] = FREE
+                self._file[slot] = task_record.FREE
             except OSError:
                 self._uncleared.append(slot)
                 raise
             self._free.append(slot)
 
-    def _task_of(self, request: Any) -> RunningTask:
-        started_wall, wall = request.time_start, time()
-        if not isinstance(started_wall, float) or not 0 <= started_wall <= wall:
-            started_wall = wall
-        # That clock may be set while the task runs: convert it now.
-        request.procman_since = started = max(0.0, monotonic() - (wall - started_wall))
-        options, task_id, name = request.task, request.id, request.name
-        is_fit = isinstance(task_id, str) and len(task_id) <= task_record.MOST_ID and task_id.isprintable()
+    def running(self) -> List[RunningTask]:
+        """Return the running tasks."""
+        found = [(reference(), run) for reference, run in list(self._running.items())]
+        return [self._task_of(request, *run) for request, run in found if request is not None]
+
+    def _task_of(self, request: Any, _: Optional[int], kind: Kind, started: float) -> RunningTask:
         return RunningTask(
-            task_id if is_fit else printable(task_id),
-            name if isinstance(name, str) and name.isprintable() else printable(name),
-            started,
-            started_wall,
-            request.worker_pid if self.has_pool_processes else None,
-            bool(options.acks_late),
-            bool(options.reject_on_worker_lost),
-            not is_fit,
+            id=printable(request.id),
+            name=kind.name,
+            started=started,
+            started_wall=request.time_start,
+            pool_pid=request.worker_pid if self.has_pool_processes else None,
+            acks_late=kind.acks_late,
+            is_rejected_if_lost=kind.is_rejected_if_lost,
         )
 
     # The longest task ------------------------------------------------------------------------------------------------
 
     def longest_tasks(self, now: float) -> Mapping[str, Any]:
         """Return the fields of a heartbeat about the tasks that have taken the longest, of those that still run too."""
-        for task in self.running():
-            longest = self._longest.get(task.acks_late)
-            if longest is None or now - task.started > longest.seconds:
-                self._longest[task.acks_late] = Longest(now - task.started, task.name)
+        for _, kind, started in list(self._running.values()):
+            self._note(kind, now - started)
+        self._note_ended()
         late = self._longest.get(True)
         both = [each for each in (late, self._longest.get(False)) if each]
         longest = max(both) if both else None
@@ -195,6 +229,15 @@ class TaskRecorder:
             "longest_late_task": late and late.name,
             "longest_late_task_seconds": late and late.seconds,
         }
+
+    def _note_ended(self) -> None:
+        for kind in list(self._kinds.values()):
+            self._note(kind, kind.longest)
+
+    def _note(self, kind: Kind, seconds: float) -> None:
+        longest = self._longest.get(kind.acks_late)
+        if seconds > (longest.seconds if longest else 0):
+            self._longest[kind.acks_late] = Longest(seconds, kind.name)
 
 
 class RunningReferences(set):  # type: ignore[type-arg]
@@ -207,23 +250,23 @@ class RunningReferences(set):  # type: ignore[type-arg]
 
     def __init__(self, references: Any, recorder: TaskRecorder) -> None:
         super().__init__(references)
-        self._recorder = recorder
+        self._enter, self._leave = recorder.enter, recorder.leave
 
     def add(self, reference: Any) -> None:
         set.add(self, reference)
-        self._recorder.enter(reference)
+        self._enter(reference)
 
     def discard(self, reference: Any) -> None:
-        self._recorder.leave(reference)
+        self._leave(reference)
         set.discard(self, reference)
 
     def remove(self, reference: Any) -> None:
-        self._recorder.leave(reference)
+        self._leave(reference)
         super().remove(reference)
 
     def clear(self) -> None:
         for reference in list(self):
-            self._recorder.leave(reference)
+            self._leave(reference)
         super().clear()
 
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from procman.agent.task_record import FILES, SIZE, SLOTS, RunningTask, TaskRecord, offset_of, read, slot
-from tests.agent.task_records import BEGAN, BOOT, record_of
+from procman.agent.task_record import FILES, SIZE, SLOT_BODY, SLOTS, RunningTask, TaskRecord, offset_of, read
+from tests.agent.task_records import BEGAN, BOOT, record_of, slot
 
 CROP = RunningTask("6d4f1e7a", "shop.crop", 120.5, 1796000000.5, 4711, acks_late=True)
 MAIL = RunningTask("\u00e9-2", "shop.mail", 110.0, 1795999990.0, is_rejected_if_lost=True)
@@ -25,10 +25,10 @@ def test_every_slot_can_be_used() -> None:
 
 
 def test_a_slot_cut_anywhere_while_it_is_written_costs_no_other_slot() -> None:
-    checksum, body = slot(MAIL)
+    body = slot(MAIL)[SLOT_BODY:]
     for written in range(len(body)):
         content = record_of(CROP)
-        begin = offset_of(1) + len(checksum)
+        begin = offset_of(1) + SLOT_BODY
         content[begin : begin + written] = body[:written]
         assert read(bytes(content)).tasks == (CROP,)
 
@@ -37,7 +37,7 @@ def test_a_damaged_slot_is_counted_and_costs_no_other_slot() -> None:
     chance = random.Random(1)
     for _ in range(200):
         content = record_of(CROP, MAIL)
-        place = chance.randrange(offset_of(0), offset_of(0) + len(b"".join(slot(CROP))))
+        place = chance.randrange(offset_of(0), offset_of(0) + len(slot(CROP)))
         content[place] ^= 1 << chance.randrange(8)
         found = read(bytes(content))
         assert (found.tasks, found.damaged) == ((MAIL,), 1)

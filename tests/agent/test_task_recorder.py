@@ -80,12 +80,11 @@ class Steps:
     def __init__(self, content: bytes) -> None:
         self.steps = [content]
 
-    def __setitem__(self, place: slice, written: bytes) -> None:
-        # The memory of four aligned bytes is written in one step.
-        parts = [len(written)] if len(written) == 4 else range(1, len(written) + 1)
-        for length in parts:
+    def __setitem__(self, place: int | slice, written: Any) -> None:
+        begin, end = (place.start, place.stop) if isinstance(place, slice) else (place, place + 1)
+        for length in range(1, end - begin + 1):
             content = bytearray(self.steps[-1])
-            content[place.start : place.start + length] = written[:length]
+            content[begin : begin + length] = written[:length] if isinstance(place, slice) else bytes((written,))
             self.steps.append(bytes(content))
 
 
