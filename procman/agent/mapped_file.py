@@ -4,8 +4,10 @@ If the kernel finds no room for a page of mapped memory, it kills the process (S
 first, and file systems that write changed blocks elsewhere, or over a network, are written to with system calls.
 """
 
+import fcntl
 import mmap
 import os
+import struct
 from typing import Any, Iterable, Union
 
 from . import run_files
@@ -16,6 +18,9 @@ _pwrite = os.pwrite
 IN_PLACE = ("ext2", "ext3", "ext4", "xfs", "tmpfs")
 """The local file systems that overwrite an allocated block where it is."""
 MOUNTS = "/proc/self/mountinfo"
+FS_IOC_GETFLAGS = 0x80086601  # linux/fs.h
+FS_EXTENT_FL = 0x80000
+"""A flag that only ext4 sets (`e` of chattr(1))."""
 
 
 class UnmappedFile:
@@ -39,17 +44,29 @@ def create(path: str, size: int) -> Any:
     descriptor = run_files.create(path)
     try:
         os.posix_fallocate(descriptor, 0, size)
-        if _overwrites_in_place(descriptor):
+        if _overwrites_in_place(os.path.dirname(path), descriptor):
             return mmap.mmap(descriptor, size)
         return UnmappedFile(os.dup(descriptor))
     finally:
         os.close(descriptor)
 
 
-def _overwrites_in_place(descriptor: int) -> bool:
-    device = os.fstat(descriptor).st_dev
+def _overwrites_in_place(directory: str, descriptor: int) -> bool:
+    # In an overlay, a file can have another device than its directory.
+    device = os.stat(directory).st_dev
     with open(MOUNTS, "rb") as mounts:
-        return type_of_mount(mounts, f"{os.major(device)}:{os.minor(device)}") in IN_PLACE
+        found = type_of_mount(mounts, f"{os.major(device)}:{os.minor(device)}")
+    return found in IN_PLACE or (found == "overlay" and _is_on_ext4(descriptor))
+
+
+def _is_on_ext4(descriptor: int) -> bool:
+    """Return whether a new file of an overlay, as of a container, is on an ext4: overlayfs passes its flags on."""
+    try:
+        flags = fcntl.ioctl(descriptor, FS_IOC_GETFLAGS, bytes(8))
+    except OSError:
+        return False
+    [found] = struct.unpack_from("I", flags)
+    return bool(found & FS_EXTENT_FL)
 
 
 def type_of_mount(mounts: Iterable[bytes], device: str) -> str:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,33 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", disk], check=True)
     yield disk
     subprocess.run(["umount", disk], check=True)
+
+
+@pytest.fixture
+def small_ext4(tmp_path: Path) -> Iterator[Path]:
+    """Return a directory on an ext4 of a few MiB."""
+    image, disk = tmp_path / "image", tmp_path / "ext4"
+    disk.mkdir()
+    with image.open("wb") as file:
+        file.truncate(4 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    subprocess.run(["mount", "-o", "loop", image, disk], check=True)
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+@contextmanager
+def overlay(upper: Path, place: Path) -> Iterator[Path]:
+    """Mount an overlay on `upper`, as containers have."""
+    layers = {"lowerdir": place / "lower", "upperdir": upper / "files", "workdir": upper / "work"}
+    for directory in (*layers.values(), place / "merged"):
+        directory.mkdir()
+    options = ",".join(f"{name}={directory}" for name, directory in layers.items())
+    subprocess.run(["mount", "-t", "overlay", "-o", options, "overlay", place / "merged"], check=True)
+    try:
+        yield place / "merged"
+    finally:
+        subprocess.run(["umount", place / "merged"], check=True)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +119,34 @@ def test_without_allocation_a_full_disk_would_kill_the_process(small_disk: Path)
         mapped[32768:32772] = b"task"
 
     assert _status_of(write) == -signal.SIGBUS
+
+
+@pytest.mark.root
+def test_overlay_on_ext4_is_mapped_and_its_full_disk_does_not_kill_the_process(
+    small_ext4: Path, tmp_path: Path
+) -> None:
+    with overlay(small_ext4, tmp_path) as merged:
+
+        def write() -> None:
+            file = create(str(merged / "file"), 64 * 1024)
+            assert isinstance(file, mmap.mmap)
+            _fill(small_ext4)
+            for begin in range(0, 64 * 1024, 4096):
+                file[begin : begin + 4] = b"task"
+            file.flush()
+
+        assert _status_of(write) == 0
+        assert (merged / "file").read_bytes()[-4096:].startswith(b"task")
+
+
+@pytest.mark.root
+def test_overlay_on_an_unknown_file_system_is_not_mapped(small_disk: Path, tmp_path: Path) -> None:
+    with overlay(small_disk, tmp_path) as merged:
+
+        def write() -> None:
+            assert isinstance(create(str(merged / "file"), 4096), UnmappedFile)
+
+        assert _status_of(write) == 0
 
 
 def _status_of(write: Callable[[], None]) -> int:
