@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from procman.errors import ProcmanError
-from procman.host.process import boot_id, identity
+from procman.host.process import alive, boot_id, identity
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.desired_states import DesiredState, read_desired
 from procman.model import ProgramState, State
@@ -37,6 +37,11 @@ def _with_order(state: ProgramState, order: DesiredState) -> ProgramState:
         return state
     if not order.desired:
         return state._replace(desired=False)
-    is_going_on = bool(order.process) and identity(int(order.process.split()[0])) == order.process
-    detail = f"being restarted by {order.by}" if is_going_on else f"its restart by {order.by} {NOT_COMPLETED}"
+    detail = f"being restarted by {order.by}" if _is_going_on(order) else f"its restart by {order.by} {NOT_COMPLETED}"
     return state._replace(desired=True, detail=detail)
+
+
+def _is_going_on(order: DesiredState) -> bool:
+    # In a container, process 1 may never reap a process that was killed.
+    pid = int(order.process.split()[0]) if order.process else None
+    return pid is not None and identity(pid) == order.process and alive(pid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def test_program_whose_restart_was_interrupted_should_run(state: State, tmp_path
     assert (found.desired, found.detail) == (True, "its restart by ann was not completed")
     running = after(stopped, order(desired=True, process=identity(os.getpid())), tmp_path)
     assert (running.desired, running.detail) == (True, "being restarted by ann")
+
+
+def test_process_that_was_killed_and_never_reaped_restarts_nothing(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        stopped = ProgramState(NAME, desired=False, state=State.STOPPED, started=NOW - 5)
+        found = after(stopped, order(desired=True, process=identity(process.pid)), tmp_path)
+    assert found.detail == "its restart by ann was not completed"
 
 
 def test_program_that_was_stopped_stays_stopped_under_a_new_process_manager(tmp_path: Path) -> None:
