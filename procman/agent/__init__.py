@@ -7,6 +7,7 @@ BESIDE_LAUNCHER = (
     "beat_hooks.py",
     "beat_lock.py",
     "broker_digest.py",
+    "broker_errors.py",
     "broker_record.py",
     "changed_code.py",
     "environment_file.py",

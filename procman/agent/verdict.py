@@ -6,6 +6,7 @@ code. `procman explain heartbeat` describes the fields. Times are `time.monotoni
 
 from typing import Any, Mapping, NamedTuple, Optional
 
+from .broker_errors import UNREACHABLE, why_disconnected
 from .local_time import local_time
 
 OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
@@ -43,16 +44,6 @@ POOLS_THAT_TELL = ("prefork",)
 
 SOLO = "solo"
 """The pool whose event loop runs every task itself, and does nothing else during a task."""
-
-
-UNREACHABLE = (
-    *("ConnectionError", "ConnectionRefusedError", "ConnectionResetError", "BrokenPipeError"),
-    *("TimeoutError", "timeout", "gaierror", "RecoverableConnectionError", "BusyLoadingError"),
-)
-"""The types of errors, of Python, py-amqp and redis-py, with which a send fails while the broker is away."""
-
-REFUSES = ("AccessRefused", "NotAllowed", "AuthenticationError", "AuthenticationWrongNumberOfArgsError")
-"""The types of errors, of py-amqp and redis-py, with which a broker refuses a user, password or virtual host."""
 
 
 class Thresholds(NamedTuple):
@@ -154,6 +145,7 @@ def _of_old_heartbeat(heartbeat: Mapping[str, Any], age: float, evidence: Eviden
 
 def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
     phase, since = heartbeat["phase"], now - heartbeat["phase_since"]
+    why = why_disconnected(heartbeat["connect_error"])
     if phase == STOPPING:
         tasks = "" if heartbeat["busy"] is None else f"; running tasks: {heartbeat['busy']}"
         reason = f"it has been stopping for {format_duration(since)}{tasks}"
@@ -161,8 +153,8 @@ def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) 
             return Verdict(CRITICAL, "PM203", f"{reason}; its stop timeout is over", FORCE)
         return Verdict(OK, "PM203", reason)
     if phase == DISCONNECTED:
-        reason = f"it has been disconnected from the broker for {format_duration(since)}"
-        return Verdict(WARNING, "PM203", f"{reason} and keeps trying to connect{_why_disconnected(heartbeat)}")
+        reason = f"it has been disconnected from the broker for {format_duration(since)} and keeps trying to connect"
+        return Verdict(WARNING, "PM203", f"{reason}{why}")
     if phase == STANDBY:
         return _of_standby(heartbeat, now, thresholds)
     if phase == STARTING and heartbeat["kind"] == "beat":
@@ -172,14 +164,7 @@ def _of_phase(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) 
     if phase == IMPORTING:
         return Verdict(level, "PM203", f"it has been importing the app for {format_duration(since)}")
     reason = f"it has been starting for {format_duration(since)}"
-    return Verdict(level, "PM203", f"{reason}{_why_disconnected(heartbeat) or '; the broker may be down'}")
-
-
-def _why_disconnected(heartbeat: Mapping[str, Any]) -> str:
-    error = heartbeat["connect_error"]
-    if error in REFUSES:
-        return f": the broker refuses its user, password or virtual host ({error})"
-    return f"; the last attempt to connect failed ({error})" if error else ""
+    return Verdict(level, "PM203", f"{reason}{why or '; the broker may be down'}")
 
 
 def _of_standby(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
@@ -298,9 +283,8 @@ def _of_beat(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -
         return Verdict(OK, "PM200", "it is ticking")
     wall = heartbeat["wall"] + now - heartbeat["written"]
     due = local_time(wall + next_due - now, wall)
-    if next_due - now < 1:
-        return Verdict(OK, "PM200", f"it is ticking; {name} is due now ({due})")
-    return Verdict(OK, "PM200", f"it is ticking; {name} is due in {format_duration(next_due - now)} ({due})")
+    when = "now" if next_due - now < 1 else f"in {format_duration(next_due - now)}"
+    return Verdict(OK, "PM200", f"it is ticking; {name} is due {when} ({due})")
 
 
 def _of_failed_sends(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Verdict:
