@@ -50,6 +50,8 @@ def test_installed_generation_is_shown_and_commanded_whatever_the_file_is(instal
     installed.root(f"chown stranger {CONFIGURATION}")
     for command in ("hold one", "release one", "stop two", "start two", "restart two"):
         assert USING in installed.procman(command).stderr
+    # No program of this project consumes a queue.
+    assert USING in installed.procman("queues", check=False).stderr
     assert installed.procman("status", directory="/etc/catmaid").returncode == 0
 
 
