@@ -20,14 +20,21 @@ POLL_SECONDS = 0.25
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
+class NoLog(ProcmanError):
+    """The log of a program does not exist."""
+
+    def __init__(self, path: Path) -> None:
+        hint = "The program has never been started: see `procman status`."
+        super().__init__(f"{path}: the log does not exist yet", hint=hint)
+
+
 def read_log(path: Path, lines: int) -> Iterator[str]:
     """Yield the last `lines` lines of `path` in pieces that are safe to print, and may end in the middle of a line."""
     decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
     try:
         file = open_log(path)
     except FileNotFoundError:
-        hint = "The program has never been started: see `procman status`."
-        raise ProcmanError(f"{path}: the log does not exist yet", hint=hint) from None
+        raise NoLog(path) from None
     with file:
         file.seek(start_of(file, lines))
         while block := file.read(BLOCK):

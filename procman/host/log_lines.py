@@ -17,7 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 from procman.backends.logs import LogLine, LogRequest
 from procman.errors import ProcmanError
-from procman.host.log_file import POLL_SECONDS, open_log, shown, successor
+from procman.host.log_file import POLL_SECONDS, NoLog, open_log, shown, successor
 from procman.host.log_pieces import Piece, pieces_of, seek
 from procman.host.log_times import GUESS, Clock, agreed, moment_of
 
@@ -113,8 +113,7 @@ def _opened(paths: Mapping[str, Path], request: LogRequest, files: ExitStack) ->
     if problems and not logs:
         raise problems[0]
     if missing and len(missing) == len(paths) and not request.follow:
-        hint = "The program has never been started: see `procman status`."
-        raise ProcmanError(f"{missing[0].path}: the log does not exist yet", hint=hint)
+        raise NoLog(missing[0].path)
     for problem in problems:
         request.notice(f"{problem.message}. {problem.hint}")
     if missing and request.is_choice and not request.follow:

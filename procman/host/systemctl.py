@@ -120,6 +120,9 @@ class Job(NamedTuple):
     """The units whose jobs must end first."""
 
 
+_BEFORE = re.compile(r"waiting for job \d+ \((?P<unit>[^ ()]+)/[a-z-]+\)")
+
+
 def jobs_in(listing: str) -> dict[str, Job]:
     """Return the jobs in the output of `systemctl list-jobs --before --no-legend --plain`, by unit.
 
@@ -136,9 +139,6 @@ def jobs_in(listing: str) -> dict[str, Job]:
             unit = words[1]
             found[unit] = Job(words[2])
     return found
-
-
-_BEFORE = re.compile(r"waiting for job \d+ \((?P<unit>[^ ()]+)/[a-z-]+\)")
 
 
 class Systemctl:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from procman.agent.process_end import KILLED
@@ -113,7 +113,7 @@ def new_events(
         healed = healing_times(manifest, program, history, moment) if ends else ()
         events[program.name] = (
             *events_of(manifest, program, ends, healed),
-            *(event_of(program.name, report, of_pool=True) for report in pool_reports(snapshot.says, since)),
+            *_pool_events(program, snapshot.says, since),
         )
     return events
 
@@ -127,10 +127,7 @@ def unlogged_events(manifest: Manifest, programs: Sequence[InstalledProgram], lo
         own = [event for event in logged if event.program == program.name]
         ends, healed = found.get(program.name, NO_HISTORY).ends, [each.at for each in own if each.what == "healing"]
         says = read_heartbeat(manifest, program, state, moment).content or {}
-        recorded = [
-            *events_of(manifest, program, ends, healed),
-            *(event_of(program.name, report, of_pool=True) for report in pool_reports(says, since)),
-        ]
+        recorded = [*events_of(manifest, program, ends, healed), *_pool_events(program, says, since)]
         logged_at = {round(event.at, 2) for event in own if event.what == "ended"}
         events += [event for event in recorded if round(event.at, 2) not in logged_at]
     return events
@@ -142,6 +139,10 @@ def events_of(
     """Return an event for each of `ends`, but none for those in a crash loop, or by healing that began at `healed`."""
     unexpected = _without_healing([end for end in ends if not end.is_repeated], program, healed)
     return tuple(event_of(program.name, report) for report in reports_of(manifest, program, unexpected))
+
+
+def _pool_events(program: InstalledProgram, says: Mapping[str, Any], since: float) -> Iterator[Event]:
+    return (event_of(program.name, report, of_pool=True) for report in pool_reports(says, since))
 
 
 def healing_times(
