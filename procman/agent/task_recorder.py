@@ -154,8 +154,8 @@ class TaskRecorder:
             self.problem = described(error)
 
     def _new_kind(self, name: Any, task: Any) -> Kind:
-        self._note_ended()
-        if len(self._kinds) >= MOST_KINDS:
+        if name in self._kinds or len(self._kinds) >= MOST_KINDS:
+            self._note_ended()
             self._kinds.clear()
         kind = self._kinds[name] = Kind(name, task)
         return kind

@@ -20,7 +20,7 @@ import pytest
 from procman.agent import mapped_file, task_record, task_recorder
 from procman.agent.settings import HealthSettings
 from procman.agent.task_record import KEPT, SLOTS, TaskRecord
-from procman.agent.task_recorder import TaskRecorder
+from procman.agent.task_recorder import MOST_KINDS, TaskRecorder
 
 COUNTER = itertools.count()
 
@@ -268,6 +268,18 @@ def test_longest_tasks_count_while_they_run_and_after_they_end(tmp_path: Path) -
     active.discard(late)
     assert recorder.longest_tasks(time.monotonic()) == found
     assert recorder.longest_tasks(time.monotonic() + 500) == found
+
+
+def test_names_that_messages_choose_take_no_memory_without_end_and_keep_the_longest(tmp_path: Path) -> None:
+    recorder, active = opened(tmp_path)
+    for number in range(MOST_KINDS + 5):
+        request = Request(str(number), name=f"shop.{number}")
+        if not number:
+            request.time_start -= 1000
+        active.add(request)
+        active.discard(request)
+    assert len(recorder._kinds) <= MOST_KINDS
+    assert recorder.longest_tasks(time.monotonic())["longest_task"] == "shop.0"
 
 
 @contextmanager
