@@ -60,7 +60,9 @@ def as_line(event: Event) -> str:
     by = f"by {_author(event)}" if event.by else ""
     words = (moment(event.at, "seconds"), event.program or PROJECT, event.what, event.code, event.level, by)
     head = " ".join(word for word in words if word)
-    return printable(" ".join(part for part in (head + (":" if event.reason else ""), _text(event)) if part))
+    return printable(
+        " ".join(part for part in (head + (":" if event.reason or event.action else ""), _text(event)) if part)
+    )
 
 
 def as_header(zone: str, layout: Layout) -> str:
@@ -101,7 +103,7 @@ def _author(event: Event) -> str:
 
 
 def _text(event: Event) -> str:
-    action = f"-> {event.action}" if event.action else ""
+    action = f"-> {event.action}" if event.action and event.reason else event.action
     tasks = f"(running: {', '.join(_tasks(event))})" if event.tasks else ""
     return " ".join(part for part in (event.reason, action, tasks) if part)
 

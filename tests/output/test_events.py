@@ -26,7 +26,7 @@ NAME = "catmaid-celery"
         ),
         (
             Event(0.0, NAME, "healed", action="was started again", by="inside"),
-            f"{NAME} healed by itself -> was started again",
+            f"{NAME} healed by itself: was started again",
         ),
         (Event(0.0, "", "found", "PM603", "WARNING", "a\x1b[31m"), "project found PM603 WARNING: a\\x1b[31m"),
     ],
