@@ -25,4 +25,8 @@ def run(selection: Selection, name: str) -> None:
       procman stop celery
       procman run celery
     """
-    command.run(selection.configured(), name)
+    project = selection.configured()
+    if pid := command.running_process(project, name):
+        stop = f"{selection.command_line} stop {name}"
+        click.echo(f"note: {name} is running as process {pid}, and this one waits for it to end: {stop}", err=True)
+    command.run(project, name)

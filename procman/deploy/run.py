@@ -11,10 +11,14 @@ from procman.agent.environment_file import UnusableFileError, read_environment_f
 from procman.backends import backend_named
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
+from procman.host.file_locks import holder_of, lock_holders
 from procman.launch import launch_of, launcher_path
 from procman.program_names import resolve_one
 from procman.project import Launch, Program, Project
 from procman.subprocesses import CLEAN_ENVIRONMENT, replace_process
+
+LOCK = "lock"
+"""The file in the run directory that the launcher locks for the life of the program."""
 
 
 def run(project: Project, name: str) -> NoReturn:
@@ -34,6 +38,13 @@ def run(project: Project, name: str) -> NoReturn:
         umask=launch.umask,
         nice=launch.nice,
     )
+
+
+def running_process(project: Project, name: str) -> int | None:
+    """Return the process that the program `name` of `project` would wait for; None if none holds its lock."""
+    launch = launch_of(project, resolve_one(project.name, project.programs, name))
+    directory = launch.environment.get("PROCMAN_RUN_DIRECTORY")
+    return holder_of(Path(directory) / LOCK, lock_holders()) if directory else None
 
 
 def _environment(launch: Launch) -> dict[str, str]:

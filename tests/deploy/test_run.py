@@ -83,3 +83,25 @@ def test_without_launcher_variables_are_set_as_systemd_sets_them(file: Path) -> 
     file.write_text("export A=1\n")
     with pytest.raises(ProcmanError, match=r"celery\.env:1: remove `export`, which only shells understand"):
         secrets(replace(desired, environment_file=file))
+
+
+LOCKING = """
+import fcntl, sys
+file = open(sys.argv[1], "w")
+fcntl.lockf(file, fcntl.LOCK_EX)
+print("locked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_process_that_runs_the_program_already_is_known(tmp_path: Path) -> None:
+    desired = project()
+    desired = replace(desired, directories=replace(desired.directories, state=tmp_path))
+    assert command.running_process(desired, "celery") is None
+    lock = desired.directories.run("catmaid-celery") / "lock"
+    lock.parent.mkdir(parents=True)
+    words = [sys.executable, "-c", LOCKING, str(lock)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        assert command.running_process(desired, "celery") == process.pid
