@@ -142,7 +142,8 @@ def _summary(report: command.Report, wait_seconds: float | None, selection: Sele
     if report.plan.nothing_to_do:
         return
     echo_lines(output.as_set_aside(report.plan))
-    first, procman = manifest.programs[0], selection.command_line
+    programs, procman = manifest.programs, selection.command_line
+    first = next((each for each in programs if each.autostart), programs[0])
     own = controller_of(manifest).command_line(first)
     click.echo(f"restart   {procman} restart {short_name(first)}")
     if own:

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
 SLEEP = '[command.{name}]\nargv = ["/bin/sleep", "1000"]\n'
 PROGRAMS = (
-    "".join(SLEEP.format(name=name) for name in ("one", "two")) + SLEEP.format(name="off") + "autostart = false\n"
+    SLEEP.format(name="off") + "autostart = false\n" + "".join(SLEEP.format(name=name) for name in ("one", "two"))
 )
 CAUSE = "supervisord is not running: nothing answers at "
 
@@ -48,6 +48,7 @@ def test_dead_supervisord_is_reported_once_and_brought_back_as_it_was(product: P
     product.configure(PROGRAMS)
     installed = product.procman("install")
     assert "catmaid-off: loaded, not started (autostart = false)\n" in installed.stdout
+    assert f"restart   {product.procman_line} restart one\n" in installed.stdout
     product.procman("stop", "two")
     kill_supervisord(product)
 
