@@ -95,7 +95,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     answer = Background(lambda: states_of(installed, controller, programs))
     # Imports and the comparison of files go on while the process manager prepares its answer.
     from procman.monitoring.checks.process_manager import problems_of_manager
-    from procman.monitoring.checks.quick import check_lightly, with_restarts
+    from procman.monitoring.checks.quick import check_lightly, with_ends
     from procman.monitoring.program_view import program_snapshots
     from procman.monitoring.queued import queued
 
@@ -105,7 +105,7 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
         holds = read_holds(tree, manifest.directories.state, time.time())
     snapshots = program_snapshots(manifest, programs, answer.result())
     lightly = check_lightly(snapshots, manifest.accept)
-    results = [with_restarts(*pair, manifest.accept) for pair in zip(snapshots, lightly, strict=True)]
+    results = [with_ends(*pair, manifest.accept) for pair in zip(snapshots, lightly, strict=True)]
     waiting = queued(snapshots, time.monotonic(), manifest.health.stale_seconds)
     return ProjectStatus(
         manifest=manifest,

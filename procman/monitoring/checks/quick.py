@@ -51,7 +51,7 @@ def _worst(snapshot: ProgramSnapshot, process: Result, accept: Collection[str]) 
     return worst._replace(values=process.values)
 
 
-def with_restarts(snapshot: ProgramSnapshot, result: Result, accept: Collection[str] = ()) -> Result:
+def with_ends(snapshot: ProgramSnapshot, result: Result, accept: Collection[str] = ()) -> Result:
     """Return PM103, PM111 or PM112 in place of the OK `result` if processes of the program ended; `accept` as above."""
     if result.level is not Level.OK:
         return result

@@ -11,7 +11,7 @@ from procman.agent.task_record import RunningTask
 from procman.model import End, Level, Result, State
 from procman.monitoring.checks.ends import check_main_process, check_pool_processes
 from procman.monitoring.checks.inputs import EndReport
-from procman.monitoring.checks.quick import with_restarts
+from procman.monitoring.checks.quick import with_ends
 from procman.monitoring.ends import event_of, pool_reports
 from tests.monitoring.checks.records import NAME, heartbeat, running, snapshot, state
 
@@ -60,7 +60,7 @@ def test_end_of_a_pool_process_is_a_warning() -> None:
     )
     assert [each.level for each in check_pool_processes(running(snapshot(heartbeat())))] == [Level.OK]
     healthy = Result("PM200", NAME, Level.OK, "it is consuming")
-    assert with_restarts(snapshot(heartbeat(), pool_ended=report), healthy).code == "PM112"
+    assert with_ends(snapshot(heartbeat(), pool_ended=report), healthy).code == "PM112"
 
 
 def test_pool_processes_of_a_heartbeat_are_reported_with_the_cause_of_a_kill() -> None:
@@ -85,9 +85,9 @@ def test_pool_processes_of_a_heartbeat_are_reported_with_the_cause_of_a_kill() -
 def test_status_reports_the_end_of_a_program_that_is_healthy_again() -> None:
     healthy = Result("PM200", NAME, Level.OK, "it is consuming", values={"children": 2.0})
     ended = snapshot(heartbeat(), ended=EndReport(KILLED))
-    found = with_restarts(ended, healthy)
+    found = with_ends(ended, healthy)
     assert (found.code, found.level, found.values) == ("PM111", Level.WARNING, {"children": 2.0})
-    assert with_restarts(ended, healthy, ["PM111"]).accepted
-    assert with_restarts(snapshot(heartbeat()), healthy) == healthy
+    assert with_ends(ended, healthy, ["PM111"]).accepted
+    assert with_ends(snapshot(heartbeat()), healthy) == healthy
     stuck = healthy._replace(code="PM301", level=Level.CRITICAL)
-    assert with_restarts(ended, stuck) == stuck
+    assert with_ends(ended, stuck) == stuck

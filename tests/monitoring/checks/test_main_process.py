@@ -15,7 +15,7 @@ import pytest
 from procman.model import Level
 from procman.monitoring.checks.inputs import ProjectSnapshot
 from procman.monitoring.checks.main_process import check_identity, check_restarts
-from procman.monitoring.checks.quick import check_lightly, with_restarts
+from procman.monitoring.checks.quick import check_lightly, with_ends
 from tests.monitoring.checks.records import family, heartbeat, program, reported, running, snapshot, state
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -134,8 +134,8 @@ def test_status_reports_repeated_restarts_of_a_program_that_is_healthy_again() -
     with family(2) as pid:
         new = snapshot(heartbeat(phase_since=time.monotonic() - 60), state=state(pid=pid, restarts=7))
         old = snapshot(heartbeat(), state=state(pid=pid, restarts=7))
-        results = [with_restarts(each, result) for each in (new, old) for result in check_lightly([each])]
-        [known] = [with_restarts(new, result, ["PM103"]) for result in check_lightly([new])]
+        results = [with_ends(each, result) for each in (new, old) for result in check_lightly([each])]
+        [known] = [with_ends(new, result, ["PM103"]) for result in check_lightly([new])]
     assert [(each.code, each.level) for each in results] == [("PM103", Level.WARNING), ("PM200", Level.OK)]
     assert (known.code, known.level, known.accepted) == ("PM103", Level.OK, True)
     assert results[0].values["children"] == 2
