@@ -93,8 +93,17 @@ def read_record(path: str) -> Optional[Dict[str, Any]]:
             record = json.loads(file.read(MOST_BYTES_OF_BROKER_FILE + 1).decode("utf-8"))
         except (OSError, ValueError):
             return None
-    is_known = isinstance(record, dict) and record.get("format") == BROKER_FILE_FORMAT
-    return record if is_known else None
+    return record if _is_known(record) else None
+
+
+def _is_known(record: Any) -> bool:
+    """Return whether a record has this format; the service user could have written anything."""
+    if not isinstance(record, dict) or record.get("format") != BROKER_FILE_FORMAT:
+        return False
+    if not isinstance(record.get("connection"), dict) or not isinstance(record.get("routed"), list):
+        return False
+    queues = record.get("queues")
+    return isinstance(queues, list) and all(isinstance(queue, dict) and "name" in queue for queue in queues)
 
 
 def names_of(record: Dict[str, Any]) -> List[str]:

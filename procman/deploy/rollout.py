@@ -13,6 +13,7 @@ from pathlib import Path
 from procman.backends import backend_named, controller_of
 from procman.backends.base import Controller, Progress
 from procman.background import batches, side_by_side
+from procman.config.private_file import secrets_of_programs
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, last_lines, unhealthy, without_secrets
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
@@ -88,6 +89,7 @@ def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Out
     With `options.wait_seconds`, all other programs of the project must be healthy at the end, too.
     """
     plan = prepared.plan
+    options = _without_secrets_in_message(options, plan.generation.manifest)
     apply(tree, plan, prepared.configuration, options.made)
     if not plan.nothing_to_do:
         log_events(plan.generation.manifest, [_event_of(plan.generation, options)])
@@ -97,6 +99,14 @@ def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Out
         outcome.failures += _unhealthy(controller_of(manifest), manifest, manifest.programs, options)
         _report_failures(outcome, options)
     return outcome
+
+
+def _without_secrets_in_message(options: RolloutOptions, manifest: Manifest) -> RolloutOptions:
+    """Return `options` with a message that quotes no value of the environment file: every user may read it."""
+    if not options.made.message:
+        return options
+    secrets = secrets_of_programs(manifest.environment_file, manifest.user)
+    return replace(options, made=replace(options.made, message=secrets.masked(options.made.message)))
 
 
 def _brought_up(plan: Plan, options: RolloutOptions) -> Collection[str]:

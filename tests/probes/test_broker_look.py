@@ -148,10 +148,16 @@ def test_workers_with_different_brokers_are_answered_apart(
     assert sorted(answers) == [(("one",), ["crop"]), (("two",), ["crop"])]
 
 
-def test_damaged_record_is_skipped(celery: CeleryEnvironment, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    ['{"format": 1, ', '{"format": 1}', '{"format": 1, "connection": {}, "queues": [{}], "routed": []}'],
+    ids=["cut", "empty", "a queue without a name"],
+)
+def test_damaged_record_is_skipped(celery: CeleryEnvironment, redis: Redis, tmp_path: Path, content: str) -> None:
     damaged = tmp_path / "damaged.json"
-    damaged.write_text('{"format": 1, ')
-    assert look(celery, damaged=damaged) == ()
+    damaged.write_text(content)
+    whole = record(celery, tmp_path / "whole.json", redis.url(), "crop")
+    assert [facts.programs for facts in look(celery, damaged=damaged, whole=whole)] == [("whole",)]
 
 
 def test_queues_that_the_app_sends_to_are_counted_although_no_worker_consumes_them(

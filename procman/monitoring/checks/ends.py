@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 3
 
+GRACEFUL = "exit status 0"
+
 
 def check_main_process(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether the main process of each program ended within the last hour, although no order ended it (PM111)."""
@@ -26,7 +28,9 @@ def of_main_process(snapshot: ProgramSnapshot) -> Result:
     name, report = snapshot.program.name, snapshot.ended
     if report is None or not snapshot.state.desired:
         return Result("PM111", name, Level.OK, "")
-    return _warning("PM111", name, "its main process", report)
+    # A graceful stop by a signal or a remote shutdown, which the process manager took for no order.
+    is_graceful = report.end.how == GRACEFUL and not report.total
+    return _report("PM111", name, "its main process", report, Level.OK if is_graceful else Level.WARNING)
 
 
 def check_pool_processes(running: ProjectSnapshot) -> Iterator[Result]:
@@ -41,13 +45,13 @@ def of_pool_process(snapshot: ProgramSnapshot) -> Result:
     name, report = snapshot.program.name, snapshot.pool_ended
     if report is None:
         return Result("PM112", name, Level.OK, "")
-    return _warning("PM112", name, f"its pool process {report.end.pid}", report)
+    return _report("PM112", name, f"its pool process {report.end.pid}", report, Level.WARNING)
 
 
-def _warning(code: str, name: str, which: str, report: EndReport) -> Result:
+def _report(code: str, name: str, which: str, report: EndReport, level: Level) -> Result:
     at = time.strftime("%H:%M:%S", time.localtime(report.end.at))
     detail = f"{which} ended at {at}: {report.reason}{running_tasks(report.tasks, report.total)}"
-    return Result(code, name, Level.WARNING, detail, f"procman events {name}; procman logs {name}")
+    return Result(code, name, level, detail, f"procman events {name}; procman logs {name}" if level else "")
 
 
 def running_tasks(tasks: Sequence[RunningTask], total: int) -> str:

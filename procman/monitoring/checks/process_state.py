@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from procman.background import Background
 from procman.host.ordered import NOT_COMPLETED
 from procman.host.process import memory
 from procman.host.process_tree import ChildrenOf, children_finder, tree_of
@@ -12,6 +13,9 @@ from procman.monitoring.checks.crash_loop import describe, is_in_crash_loop
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
 CODE = "PM101"
+
+ENOUGH_FOR_THREADS = 8
+"""Programs whose memory takes longer to read than a thread to start."""
 
 
 def check(running: ProjectSnapshot) -> Iterator[Result]:
@@ -25,18 +29,27 @@ def check(running: ProjectSnapshot) -> Iterator[Result]:
 def check_processes(programs: Sequence[ProgramSnapshot], children_of: ChildrenOf | None = None) -> list[Result]:
     """Return one result per program, in order, as `check` does; `children_of` is given if children are known."""
     children_of = children_of or children_finder()
-    return [_check(each, children_of) for each in programs]
+    trees = [tree_of(each.state.pid, children_of) if each.state.pid else [] for each in programs]
+    return list(map(_check, programs, trees, _memories(trees)))
 
 
-def _check(snapshot: ProgramSnapshot, children_of: ChildrenOf) -> Result:
+def _memories(trees: Sequence[Sequence[int]]) -> list[dict[str, float]]:
+    """Return the memory of each tree of processes. The kernel sums their pages meanwhile, so two threads are faster."""
+    if len(trees) < ENOUGH_FOR_THREADS:
+        return list(map(_memory, trees))
+    half = len(trees) // 2
+    second = Background(lambda: list(map(_memory, trees[half:])))
+    return [*map(_memory, trees[:half]), *second.result()]
+
+
+def _check(snapshot: ProgramSnapshot, pids: Sequence[int], memory: dict[str, float]) -> Result:
     program, state = snapshot.program, snapshot.state
     level, detail, hint = (Level.OK, "", "") if snapshot.is_started else _judge_state(program, state)
     if is_in_crash_loop(snapshot):
         level, detail, hint = Level.CRITICAL, describe(snapshot), f"procman logs {program.name}"
     if state.pid is None:
         return Result(CODE, program.name, level, detail, hint)
-    pids = tree_of(state.pid, children_of)
-    values = {"children": float(len(pids) - 1), **_memory(pids)}
+    values = {"children": float(len(pids) - 1), **memory}
     if level is Level.OK and "memory_bytes" not in values:
         level, detail = Level.CRITICAL, f"process {state.pid} no longer exists"
         hint = "The program may be restarting; run the command again"

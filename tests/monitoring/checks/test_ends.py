@@ -26,6 +26,12 @@ def result(report: EndReport | None, **changed: Any) -> Result:
     return found
 
 
+def test_main_process_that_ended_gracefully_is_no_problem_unless_it_left_a_task() -> None:
+    stopped = End(AT, "exit status 0")
+    assert result(EndReport(stopped)).level is Level.OK
+    assert result(EndReport(stopped, tasks=TASKS[:1], total=1)).level is Level.WARNING
+
+
 @pytest.mark.parametrize(
     ("report", "detail"),
     [
