@@ -178,6 +178,18 @@ def test_no_command_shows_a_secret_to_other_users(product: Product) -> None:
     assert "celery.env" in shown["render"]
 
 
+@pytest.mark.supervisord
+@pytest.mark.celery
+def test_message_of_an_install_is_recorded_without_a_value_of_the_environment_file(product: Product) -> None:
+    product.procman("install", "--message", f"the new password is {CANARY}")
+    try:
+        history = product.procman("history").stdout
+        assert "the new password is ***" in history
+        assert [path for path in readable_by_others(product) if CANARY.encode() in path.read_bytes()] == []
+    finally:
+        product.procman("uninstall", "--purge")
+
+
 @pytest.mark.parametrize("table", REFUSED.values(), ids=list(REFUSED))
 def test_misplaced_secret_is_refused_and_not_shown(product: Product, table: str) -> None:
     configure(product, table, "[worker.celery]\nconcurrency = 1\n")
