@@ -64,7 +64,9 @@ def test_interrupted_restart_is_no_stop_on_purpose(product: Product, number: sig
     product.procman("install")
     eventually(lambda: state(product) == ("RUNNING", True), "it runs")
 
-    words = [sys.executable, "-m", "procman", "--config", str(product.configuration), "restart", "slow"]
+    # The tests themselves may run under nohup, which ignores SIGHUP for every process that it starts.
+    words = ["env", "--default-signal=HUP", sys.executable, "-m", "procman"]
+    words += ["--config", str(product.configuration), "restart", "slow"]
     restart = subprocess.Popen(words, env=product.environment, cwd=product.directory, stderr=subprocess.PIPE)
     eventually(lambda: state(product) == ("STOPPING", True), "it stops")
     going_on = product.procman("status", check=False)

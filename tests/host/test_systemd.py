@@ -163,7 +163,8 @@ def test_program_whose_restart_lost_its_terminal_should_run(fenced: Project) -> 
     worker = "fenced-celery"
     send(fenced.host, "exercise.tasks.record", [77, 15], queue="fenced")
     wait_for(lambda: counted(fenced.host, "started")[77] == 1, START_SECONDS)
-    words = f"procman --config {fenced.configuration} restart --no-check {worker}"
+    # The tests themselves may run under nohup, which ignores SIGHUP for every process that it starts.
+    words = f"env --default-signal=HUP procman --config {fenced.configuration} restart --no-check {worker}"
     pid = fenced.host.run(f"{words} > /dev/null 2>&1 & echo $!").stdout.strip()
     wait_for(lambda: fenced.state(worker) == "STOPPING", START_SECONDS)
     assert "being restarted by root" in fenced.procman("status", check=False).stdout
