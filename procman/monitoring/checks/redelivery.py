@@ -34,7 +34,10 @@ def _judge(snapshot: ProgramSnapshot, facts: BrokerFacts | None) -> Iterator[Res
     if seconds <= wait:
         yield Result("PM511", name, Level.OK, "")
         return
-    detail = f"{what}, but the broker delivers a message again after {format_duration(wait)}: the task then runs twice"
+    detail = (
+        f"{what}, but the broker delivers an unacknowledged message again after {format_duration(wait)}: a task with "
+        "acks_late, and one that is reserved behind a long task, then runs twice"
+    )
     hint = visibility_remedy(seconds) if visibility is not None else consumer_timeout_remedy(seconds)
     yield Result("PM511", name, Level.WARNING, detail, hint)
 

@@ -29,8 +29,8 @@ def test_hard_time_limit_above_the_visibility_timeout_is_a_warning() -> None:
     [(level, detail, hint)] = judged(visibility_seconds=3600, time_limit=7200)
     assert level is Level.WARNING
     assert detail == (
-        "its tasks may take 2h (the hard time limit), but the broker delivers a message again after 1h: the task then "
-        "runs twice"
+        "its tasks may take 2h (the hard time limit), but the broker delivers an unacknowledged message again after "
+        "1h: a task with acks_late, and one that is reserved behind a long task, then runs twice"
     )
     assert "'visibility_timeout': 7800" in hint
 
