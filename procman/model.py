@@ -281,6 +281,20 @@ class InstalledProgram:
     """It was stopped on purpose when it moved to another process manager, and has not been started there since."""
 
 
+@record(frozen=True)
+class Adopted:
+    """An existing program that a project took over, with what is needed to bring it back and to watch for it."""
+
+    source: str
+    """As in the key `adopts`: `systemd:celery.service`."""
+    program: str
+    """The program of the project that takes its place; the first one, if there are several."""
+    was_running: bool
+    was_enabled: bool
+    manager: str = ""
+    """How to reach what ran it, such as the supervisord.conf; empty if that is clear from the source."""
+
+
 class Action(Enum):
     """What the process manager has to do once the files are installed."""
 

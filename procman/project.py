@@ -210,6 +210,19 @@ class Program:
         "heartbeat, does not wait for an earlier process that still runs, and does not stop if supervisord is killed; "
         "under supervisord it cannot have an environment_file either.",
     )
+    wrapper: tuple[str, ...] = setting(
+        (),
+        'Command that runs the program under it, one word per item, such as ["ddtrace-run"]. It has to replace itself '
+        "with the command that follows it (exec). The first word is searched for in the virtualenv, then in PATH.",
+        "WORDS",
+    )
+    adopts: tuple[str, ...] = setting(
+        (),
+        "Existing programs that this one replaces, such as systemd:celery.service or "
+        "supervisor:/etc/supervisor/conf.d/celery.conf:celery. The first install stops each of them gracefully before "
+        "it starts this program; uninstall brings them back. procman init --from writes this key.",
+        "SOURCES",
+    )
     memory_high_mib: int | None = setting(
         None,
         "Memory, in MiB, above which the program is slowed down (MemoryHigh=). Only with systemd.",
@@ -342,6 +355,12 @@ class Project:
         "Codes of warnings that you know and accept, such as PM773. Every command shows such a warning only as "
         "accepted; a critical result of the same check is still reported.",
         "CODES",
+    )
+    beside: tuple[str, ...] = setting(
+        (),
+        "Other workers of the app on this host that are meant to run beside the project's, each by its node name, its "
+        "systemd unit or its program name in supervisord. procman does not report them as duplicates.",
+        "TEXTS",
     )
     templates: Path | None = setting(
         None, "Directory with your own templates; each replaces procman's template of the same name."

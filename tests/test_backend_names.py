@@ -10,8 +10,8 @@ import pytest
 from procman.model import BackendName, SupervisorMode
 from tests.test_layers import Import, imports, module_sources, within
 
-READERS = ("procman.init", "procman.lint")
-"""The parts that read the file formats of supervisord and systemd."""
+READERS = ("procman.adoption", "procman.init", "procman.lint")
+"""The parts that deal with programs which procman did not install, under whatever process manager."""
 
 HOMES = {
     BackendName.__name__: ("procman.backends", "procman.project", *READERS),

@@ -20,6 +20,7 @@ LAYERS = (
     ("lint",),
     ("deploy", "init"),
     ("monitoring",),
+    ("adoption",),
     ("lookup",),
     ("backends.supervisor", "backends.systemd"),
     ("monitoring.checks",),
@@ -31,7 +32,7 @@ LAYERS = (
     ("install", "install.safe_fs"),
     ("background", "celery_cli", "program_names", "quoting", "subprocesses"),
     ("project",),
-    ("accounts", "agent", "errors", "left_behind", "model", "pages", "secrets", "suggest", "version"),
+    ("accounts", "agent", "errors", "left_behind", "model", "pages", "secrets", "sources", "suggest", "version"),
     ("records",),
 )
 """From the top down; a part of a package that is named here is a separate layer. Neighbours do not import each other.

@@ -88,8 +88,8 @@ SINGLE_TABLES = {
 }
 NAMED_TABLES = {"worker": (*PROGRAM, *WORKER), "command": (*PROGRAM, *COMMAND)}
 DEFAULTS_TABLES = {
-    "program": PROGRAM,
-    "worker": tuple(key for key in (*PROGRAM, *WORKER) if key.name != "hostname"),
+    "program": tuple(key for key in PROGRAM if key.name != "adopts"),
+    "worker": tuple(key for key in (*PROGRAM, *WORKER) if key.name not in ("adopts", "hostname")),
 }
 
 INCLUDES = {

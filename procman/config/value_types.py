@@ -322,4 +322,9 @@ PATHS = list_of(PATH, 'a list of paths, such as ["/var/lib/site/media"]')
 UNITS = list_of(UNIT, 'a list of systemd units, such as ["rabbitmq-server.service"]')
 CODE = matching("the code of a check, such as PM773", r"PM[0-9]{3}", names=True)
 CODES = list_of(CODE, 'a list of the codes of warnings, such as ["PM773"]')
+SOURCE = matching(
+    "an existing program such as systemd:celery.service or supervisor:/etc/supervisor/conf.d/celery.conf:celery",
+    r"((supervisor|procfile):/[^\x00-\x1f\x7f]+:[^\x00-\x1f\x7f:/]+|(systemd|init\.d):[^\x00-\x1f\x7f/:]+(:[^\x00-\x1f\x7f/:]+)?)",
+)
+SOURCES = list_of(SOURCE, 'a list of existing programs, such as ["systemd:celery.service"]')
 VARIABLES = list_of(VARIABLE, "a list of variable names")

@@ -17,10 +17,12 @@ from tests.config.documents import problems, read
 
 OTHER_VALUES: dict[str, Any] = {
     "accept": ["PM773"],
+    "adopts": ["systemd:celery.service"],
     "after": ["rabbitmq-server.service"],
     "app": "other",
     "argv": ["celery", "-A", "mysite", "flower"],
     "autoscale": [10, 3],
+    "beside": ["legacy.service"],
     "autostart": False,
     "configuration": "/etc/supervisord.conf",
     "cpu_weight": 50,
@@ -87,6 +89,7 @@ OTHER_VALUES: dict[str, Any] = {
     "without_gossip": True,
     "without_heartbeat": True,
     "without_mingle": True,
+    "wrapper": ["ddtrace-run"],
     "writable_paths": ["/var/lib/catmaid/media"],
 }
 """A value for each key that differs from its default and is valid in `USUAL`."""

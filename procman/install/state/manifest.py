@@ -8,6 +8,7 @@ from pathlib import Path
 from procman.model import (
     LATER,
     Activation,
+    Adopted,
     BackendName,
     Directories,
     HealthSettings,
@@ -79,6 +80,10 @@ class Manifest:
     """Programs of procman.toml that a first install removed again because they did not become healthy (R4)."""
     accept: tuple[str, ...] = field(default=(), metadata={LATER: True})
     """The codes of the warnings that an administrator accepts."""
+    adopted: tuple[Adopted, ...] = field(default=(), metadata={LATER: True})
+    """Existing programs that this or an earlier generation took over; uninstall brings them back."""
+    beside: tuple[str, ...] = field(default=(), metadata={LATER: True})
+    """Other workers of the app that are meant to run beside the project's."""
 
     @property
     def directory_mode(self) -> int:
