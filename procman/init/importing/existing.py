@@ -12,7 +12,7 @@ from procman.sources import Source
 
 @dataclass(frozen=True)
 class Stop:
-    """How the existing deployment stops a program; None: its default."""
+    """How the existing deployment stops a program, and starts it again; None: its default."""
 
     signal: str | None = None
     """Such as TERM or INT."""
@@ -20,6 +20,8 @@ class Stop:
     """After which it is killed."""
     reaches: str | None = None
     """Which processes get the signal: main, group or shell (only the shell in front of Celery)."""
+    restarts: str | None = None
+    """When it is started again after it ended without an order: always, on-failure or never."""
 
 
 @dataclass(frozen=True)
