@@ -36,6 +36,8 @@ class Candidate:
     """What its unmanaged files will contain; None for a file that is set aside. They are backed up and restored."""
     manager: str = ""
     """How to reach what runs it, such as the supervisord.conf; empty if that is clear from the source."""
+    pids: tuple[int, ...] = ()
+    """The processes that it runs now, without their children: preflight reports every other worker and beat."""
 
 
 class Adopter(Protocol):
