@@ -56,7 +56,7 @@ def text_of(path: Path) -> str:
     """Return the content of a small text file; empty if there is none at `path`, or it cannot be read."""
     try:
         # Not a FIFO, which would block.
-        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST_SCRIPT:
                 return ""
