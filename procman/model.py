@@ -282,6 +282,14 @@ class InstalledProgram:
 
 
 @record(frozen=True)
+class Link:
+    """A symbolic link, with its target as it is written in the link."""
+
+    path: Path
+    target: str
+
+
+@record(frozen=True)
 class Adopted:
     """An existing program that a project took over, with what is needed to bring it back and to watch for it."""
 
@@ -293,6 +301,8 @@ class Adopted:
     was_enabled: bool
     manager: str = ""
     """How to reach what ran it, such as the supervisord.conf; empty if that is clear from the source."""
+    links: tuple[Link, ...] = ()
+    """The links that were removed when it was stopped: those of its unit."""
 
 
 class Action(Enum):

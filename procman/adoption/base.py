@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from procman.model import Adopted
+from procman.model import Adopted, Link
 from procman.project import Project
 from procman.sources import Source
 
@@ -34,6 +34,8 @@ class Candidate:
     """Whether a beat runs in it, which stops before every other program."""
     files: Mapping[Path, str | None] = field(default_factory=dict)
     """What its unmanaged files will contain; None for a file that is set aside. They are backed up and restored."""
+    links: tuple[Link, ...] = ()
+    """Symbolic links that define it or start it at boot: `stop` removes them, and `bring_back` makes them again."""
     manager: str = ""
     """How to reach what runs it, such as the supervisord.conf; empty if that is clear from the source."""
     pids: tuple[int, ...] = ()
