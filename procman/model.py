@@ -305,6 +305,19 @@ class Adopted:
     """The links that were removed when it was stopped: those of its unit."""
 
 
+@record(frozen=True)
+class Adoption:
+    """Existing programs that stop as a whole, for programs of the project; recorded before any file changes (R2)."""
+
+    label: str
+    """What messages call it: `[program:celery] of /etc/supervisor/conf.d/celery.conf`."""
+    adopted: tuple[Adopted, ...]
+    processes: tuple[str, ...] = ()
+    """What the adopter needs in order to find it, once its files are changed."""
+    has_beat: bool = False
+    """Whether it stops before every other program."""
+
+
 class Action(Enum):
     """What the process manager has to do once the files are installed."""
 

@@ -48,14 +48,16 @@ class Adopter(Protocol):
     def find(self, sources: Sequence[Source], project: Project) -> list[Candidate]:
         """Return what runs `sources`, each source in exactly one candidate. Changes nothing.
 
-        Raises one ProcmanError that names each source that matches nothing or cannot be adopted, and the remedy.
+        Raises one ProcmanError with a line for each source that matches nothing or cannot be adopted. The line begins
+        with the source; the caller adds procman.toml and the table.
         """
 
     def stop(self, candidate: Candidate, seconds: int, progress: Progress) -> str:
         """Stop the candidate gracefully, for at most `seconds`, so that nothing starts it again; return what was done.
 
         Its files have been changed already. Its running tasks finish, whatever its own stop would do to them. Raises
-        ProcmanError if a process is left. Idempotent.
+        ProcmanError if a process is left. Idempotent. After an interruption the candidate has everything except
+        `files`, as it was found before the install began. May be called for several candidates at once.
         """
 
     def forget(self, candidate: Candidate, progress: Progress) -> str:

@@ -27,6 +27,9 @@ LOOK = "broker-look.json"
 
 _OF_WATCHER = (HEALING, LOOK)
 
+_STEPS = ("unfinished", "activations", "sections", "uninstall", "adoptions", "returned")
+"""The fields of the pending record that name work; the others describe it."""
+
 CLOCK_TICK_SECONDS = 0.01
 """The resolution of file times on the coarsest Linux kernels (CONFIG_HZ=100)."""
 
@@ -222,7 +225,7 @@ def read_pending(tree: Tree, state: Path) -> Pending | None:
 
 def write_pending(tree: Tree, state: Path, pending: Pending) -> None:
     """Record the work still to do, or remove the record if there is none."""
-    if pending.unfinished or pending.activations or pending.sections or pending.uninstall:
+    if any(getattr(pending, name) for name in _STEPS):
         tree.write(state / "pending.json", json_records.to_bytes(pending), 0o644)
     else:
         tree.remove(state / "pending.json")

@@ -9,6 +9,7 @@ from procman.model import (
     LATER,
     Activation,
     Adopted,
+    Adoption,
     BackendName,
     Directories,
     HealthSettings,
@@ -110,6 +111,10 @@ class Pending:
     """Files of the process manager that belong to no single program, and that it has yet to reload."""
     uninstall: bool = field(default=False, metadata={LATER: True})
     """Whether this is an uninstall; its record stays until nothing is installed."""
+    adoptions: tuple[Adoption, ...] = field(default=(), metadata={LATER: True})
+    """Existing programs that have yet to be stopped, each before the program that takes its place starts."""
+    returned: tuple[Adopted, ...] = field(default=(), metadata={LATER: True})
+    """Adopted programs that have yet to be brought back."""
 
 
 def digest(content: bytes) -> str:
