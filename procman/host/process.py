@@ -107,13 +107,18 @@ def arguments(pid: int) -> list[str]:
 
 def users_of(pid: int) -> frozenset[int]:
     """Return the real, effective and saved user ids of process `pid`, mostly one; empty if it does not exist."""
-    return frozenset(map(int, _line(pid, "status", b"Uid:")[:3]))
+    return frozenset(status_numbers(pid, b"Uid:")[:3])
 
 
 def user_of(pid: int) -> int | None:
     """Return the id of the user that process `pid` runs as; None if it does not exist."""
     words = _line(pid, "status", b"Uid:")
     return int(words[1]) if words else None
+
+
+def status_numbers(pid: int, label: bytes) -> list[int]:
+    """Return the numbers after `label` in /proc/PID/status (proc(5)); empty if the process does not exist."""
+    return [int(word) for word in _line(pid, "status", label)]
 
 
 def parent(pid: int) -> int | None:

@@ -26,6 +26,7 @@ from procman.monitoring.checks import (
     redelivery,
     resources,
     second_beats,
+    second_workers,
     shared_queues,
     waiting,
 )
@@ -84,6 +85,7 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
     Check("PM111", "The main process has not ended by itself", ends.check_main_process),
     Check("PM112", "No pool process has ended by itself", ends.check_pool_processes),
     Check("PM113", "The process manager is running", process_manager.check, Reach.PROJECT),
+    Check("PM114", "Each worker has a node name of its own", second_workers.check, Reach.HOST),
     *_of_heartbeat("PM2"),
     Check("PM205", "The heartbeat can be read", heartbeat.check_readable),
     Check("PM206", "The heartbeat can be written", heartbeat.check_written),

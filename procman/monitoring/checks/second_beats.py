@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from procman.accounts import user_id
-from procman.agent import LAUNCHER
 from procman.agent.verdict import IMPORTING, STANDBY, STARTING
 from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process
 from procman.model import Kind, Level, Result
+from procman.monitoring.checks.celery_processes import arguments_of, option
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of, share_broker
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
-from procman.monitoring.checks.orphans import celery_arguments
 
 WITH_BEAT = ("-B", "--beat")
 
 IDLE = (IMPORTING, STARTING, STANDBY)
 """Phases in which a beat sends nothing; in the first, its heartbeat does not yet have its broker."""
+
+ROOT = 0
+"""Its processes count as well: root needs no false process to disturb a project."""
 
 OF_TWO_PROJECTS = "Keep one of the two: remove [beat] from one project and install it, or use another broker"
 """A process manager would start a beat again that is only ended."""
@@ -28,7 +30,7 @@ OF_TWO_PROJECTS = "Keep one of the two: remove [beat] from one project and insta
 def check(running: ProjectSnapshot) -> Iterator[Result]:
     """Yield whether another beat of the app runs on this host, which would send each task twice.
 
-    Only processes of the program's own user count: any user can run a process with any command line.
+    Only processes of the program's own user and of root count: any user can run a process with any command line.
     """
     for snapshot in running.up:
         if snapshot.program.kind is Kind.BEAT:
@@ -73,34 +75,21 @@ def _others(snapshot: ProgramSnapshot, running: ProjectSnapshot) -> list[Process
     found = [
         each
         for each in running.processes.values()
-        if each.pid not in own and _is_beat(each, running) and user_of(each.pid) == user
+        if each.pid not in own and _is_beat(each, running) and user_of(each.pid) in (user, ROOT)
     ]
     pids = {each.pid for each in found}
     return [each for each in found if each.parent not in pids]
 
 
 def _is_beat(process: Process, running: ProjectSnapshot) -> bool:
-    arguments = _arguments(process.argv)
+    arguments = arguments_of(process.argv)
     # A beat that the launcher started waits for the lock of the first.
     if not arguments or str(running.launcher) in process.argv[:2] or process.is_zombie:
         return False
     is_beat = "beat" in arguments or ("worker" in arguments and any(word in WITH_BEAT for word in arguments))
-    return is_beat and _app(arguments) in _names_of(running.manifest.app) and _is_here(process, running)
-
-
-def _arguments(argv: Sequence[str]) -> Sequence[str]:
-    """Return the arguments of `celery` in `argv`, even if the launcher of another project runs it."""
-    launched = [argv[at + 1 :] for at, word in enumerate(argv[:3]) if word.endswith(f"/{LAUNCHER}")]
-    return launched[0] if launched else celery_arguments(argv)
-
-
-def _app(arguments: Sequence[str]) -> str | None:
-    for number, word in enumerate(arguments):
-        if word in ("-A", "--app"):
-            return arguments[number + 1] if number + 1 < len(arguments) else None
-        if word.startswith(("-A", "--app=")):
-            return word.removeprefix("--app=").removeprefix("-A")
-    return None
+    return (
+        is_beat and option(arguments, "-A", "--app") in _names_of(running.manifest.app) and _is_here(process, running)
+    )
 
 
 def _names_of(app: str) -> tuple[str, ...]:

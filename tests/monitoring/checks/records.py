@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -172,3 +173,19 @@ for child in children:
         finally:
             assert process.stdin
             process.stdin.close()
+
+
+@contextmanager
+def celery(directory: Path, *arguments: str) -> Iterator[int]:
+    """Run a process that looks like `celery ARGUMENTS` in `directory`."""
+    script = directory / "bin" / "celery"
+    script.parent.mkdir(exist_ok=True)
+    script.write_text(WAITING)
+    command = [sys.executable, str(script), *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory) as process:
+        assert process.stdout
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            process.send_signal(signal.SIGKILL)

@@ -24,6 +24,7 @@ from procman.monitoring.checks.second_beats import check
 from tests.monitoring.checks.records import (
     MANIFEST,
     WAITING,
+    celery,
     family,
     heartbeat,
     program,
@@ -32,22 +33,6 @@ from tests.monitoring.checks.records import (
     snapshot,
     state,
 )
-
-
-@contextmanager
-def celery(directory: Path, *arguments: str) -> Iterator[int]:
-    """Run a process that looks like `celery ARGUMENTS` in `directory`."""
-    script = directory / "bin" / "celery"
-    script.parent.mkdir(exist_ok=True)
-    script.write_text(WAITING)
-    command = [sys.executable, str(script), *arguments]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=directory) as process:
-        assert process.stdout
-        process.stdout.readline()
-        try:
-            yield process.pid
-        finally:
-            process.send_signal(signal.SIGKILL)
 
 
 @contextmanager

@@ -1,0 +1,24 @@
+"""Expand the node names of workers as Celery does (celery.utils.nodenames of Celery 4.4 to 5.7)."""
+
+from __future__ import annotations
+
+import re
+
+ANY_HOST = "\0.\1"
+"""Stands for the name of whatever host a worker runs on: no node name contains it."""
+
+_NAME = "celery"
+
+
+def node_name(hostname: str | None, host: str = ANY_HOST) -> str:
+    """Return the node name of a worker with the option `-n hostname` on `host`; without the option, its default.
+
+    Two workers on one host have the same node name if it is the same for ANY_HOST, however it is written.
+    """
+    name, at, on = (hostname or "").partition("@")
+    if not at:
+        # Celery takes a name without @ for the host.
+        name, on = "", name
+    short, _, domain = host.partition(".")
+    known = {"h": host, "n": short, "d": domain, "i": "0", "I": ""}
+    return re.sub(r"%(\w)", lambda found: known.get(found[1], found[0]), f"{name or _NAME}@{on or host}")
