@@ -1,0 +1,230 @@
+"""Work out what supervisord makes of a program: sections merged, expansions filled in as its own parser does; pure.
+
+The environment of the supervisord is not known for certain. A variable of it that is missing does not make a program
+unreadable, as it would for supervisord, but leaves a mark in the value (`unknown_names`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from supervisor.datatypes import dict_of_key_value_pairs
+
+from procman.backends.supervisor.configuration.redaction import without_content
+from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section
+
+MOST_PROCESSES = 1000
+
+_MARK = re.compile(r"_procman_unknown_((?:[0-9a-f]{2})+)_")
+"""Letters, digits and `_` only: every parser of supervisor's keeps it within its word."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """The effective value of an option, not expanded, and its place."""
+
+    value: str
+    file: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one header, merged from all sections and files that have it, in supervisord's reading order."""
+
+    kind: str
+    name: str
+    file: Path
+    """Where the section is; of several, the one that sets the command."""
+    line: int
+    options: Mapping[str, Placed]
+    files: tuple[Path, ...]
+    """Every file with a section of this header."""
+
+    @property
+    def header(self) -> str:
+        """Return the header with its brackets."""
+        return f"[{self.kind}:{self.name}]" if self.name else f"[{self.kind}]"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a program, as supervisord would start it."""
+
+    name: str
+    command: str
+    environment: Mapping[str, str] = field(repr=False)
+    """Including that of `[supervisord]`, without what supervisord itself was started with."""
+    directory: str
+
+
+class Unreadable(Exception):
+    """supervisord could not read an option; the message has its place, but not its value, which may be a secret."""
+
+    def __init__(self, place: Placed, why: object) -> None:
+        super().__init__(without_content(why))
+        self.place = place
+
+
+def merged(files: Iterable[tuple[Path, Sequence[Section]]]) -> list[Settings]:
+    """Return the settings of each header of `files`, read in their order; the last value of an option wins.
+
+    `%(here)s` is replaced by the directory of the file that has it, as supervisord does for all files of an
+    `[include]`.
+    """
+    found: dict[tuple[str, str], Settings] = {}
+    for file, sections in files:
+        for section in sections:
+            key = (section.kind, section.name)
+            before = found.get(key) or Settings(*key, file, section.line, {}, ())
+            found[key] = _with(before, file, section)
+    defaults = found.pop(("DEFAULT", ""), None)
+    return [_with_defaults(each, defaults) for each in found.values()]
+
+
+def _with(before: Settings, file: Path, section: Section) -> Settings:
+    new = {
+        option.name: Placed(option.value.replace("%(here)s", str(file.parent)), file, option.line)
+        for option in section.options
+    }
+    place = (file, section.line) if "command" in new else (before.file, before.line)
+    files = tuple(dict.fromkeys((*before.files, file)))
+    return Settings(before.kind, before.name, *place, {**before.options, **new}, files)
+
+
+def _with_defaults(one: Settings, defaults: Settings | None) -> Settings:
+    options = {**(defaults.options if defaults else {}), **one.options}
+    return Settings(one.kind, one.name, one.file, one.line, options, one.files)
+
+
+@dataclass(frozen=True)
+class Supervisord:
+    """One supervisord: what its expansions and its own section give every program."""
+
+    expansions: Mapping[str, object] = field(repr=False)
+    options: Mapping[str, Placed]
+    """Of `[supervisord]`."""
+    environment: Mapping[str, str] = field(repr=False)
+    """The variables that `[supervisord]` sets for every program."""
+    groups: Mapping[str, str]
+    """The group of each program that a `[group:]` names."""
+
+
+def supervisord_of(settings: Sequence[Settings], environment: Mapping[str, str]) -> Supervisord:
+    """Return the supervisord that reads all `settings` and was started with `environment`, as far as that is known.
+
+    Raises Unreadable.
+    """
+    own = next((each.options for each in settings if each.header == "[supervisord]"), {})
+    known: dict[str, object] = {"host_node_name": os.uname().nodename, **_named(environment)}
+    variables = _variables(own, known)
+    groups = {member: group.name for group in settings if group.kind == "group" for member in members(group)}
+    return Supervisord({**known, **_named(variables)}, own, variables, groups)
+
+
+def own_value(supervisord: Supervisord, option: str) -> str:
+    """Return an option of `[supervisord]`, empty if not set. Raises Unreadable."""
+    return _expanded(supervisord.options, option, supervisord.expansions)
+
+
+def value_of(supervisord: Supervisord, program: Settings, option: str) -> str:
+    """Return an option of `program` that is the same for all its processes, empty if not set. Raises Unreadable."""
+    return _expanded(program.options, option, _expansions(supervisord, program))
+
+
+def processes_of(supervisord: Supervisord, program: Settings) -> list[Process]:
+    """Return the processes of `program`. Raises Unreadable."""
+    known = _expansions(supervisord, program)
+    count = _number(program.options, "numprocs", known, 1)
+    first = _number(program.options, "numprocs_start", known, 0)
+    if count > MOST_PROCESSES:
+        raise Unreadable(program.options["numprocs"], f"more than {MOST_PROCESSES} processes")
+    each = ({**known, "process_num": number, "numprocs": count} for number in range(first, first + count))
+    return [_process(supervisord, program, numbered) for numbered in each]
+
+
+def _process(supervisord: Supervisord, program: Settings, known: Mapping[str, object]) -> Process:
+    environment = _variables(program.options, known)
+    # The variables of its own `environment` can be used in its command, directory and log (supervisor 4.2 to 4.4).
+    known = {**known, **_named(environment)}
+    return Process(
+        _expanded(program.options, "process_name", known) or program.name,
+        _expanded(program.options, "command", known),
+        {**supervisord.environment, **environment},
+        _expanded(program.options, "directory", known),
+    )
+
+
+def _expansions(supervisord: Supervisord, program: Settings) -> dict[str, object]:
+    names = {"program_name": program.name, "group_name": supervisord.groups.get(program.name, program.name)}
+    return {**supervisord.expansions, **names, "process_num": 0, "numprocs": 1}
+
+
+def _named(environment: Mapping[str, str]) -> dict[str, object]:
+    return {f"ENV_{name}": value for name, value in environment.items()}
+
+
+def _variables(options: Mapping[str, Placed], known: Mapping[str, object]) -> dict[str, str]:
+    text = _expanded(options, "environment", known)
+    try:
+        found: Mapping[str, str] = dict_of_key_value_pairs(text)
+    except ValueError as error:
+        raise Unreadable(options["environment"], error) from None
+    return dict(found)
+
+
+def is_program(settings: Settings) -> bool:
+    """Return whether `settings` define something that supervisord runs."""
+    return settings.kind in PROGRAM_KINDS
+
+
+def unknown_names(value: str) -> list[str]:
+    """Return the variables of supervisord's environment that are missing in the expanded `value`."""
+    return list(dict.fromkeys(bytes.fromhex(mark[1]).decode("utf-8", "replace") for mark in _MARK.finditer(value)))
+
+
+def as_written(value: str) -> str:
+    """Return the expanded `value` with `%(ENV_NAME)s` for each variable that is missing."""
+    return _MARK.sub(lambda mark: f"%(ENV_{bytes.fromhex(mark[1]).decode('utf-8', 'replace')})s", value)
+
+
+class _Expansions(dict[str, object]):
+    def __missing__(self, name: str) -> str:
+        if not name.startswith("ENV_"):
+            raise KeyError(name)
+        return f"_procman_unknown_{name.removeprefix('ENV_').encode('utf-8', 'surrogateescape').hex()}_"
+
+
+def _expanded(options: Mapping[str, Placed], option: str, known: Mapping[str, object]) -> str:
+    placed = options.get(option)
+    if placed is None:
+        return ""
+    try:
+        return placed.value % _Expansions(known)
+    except KeyError as name:
+        raise Unreadable(placed, f"{name} in {option} has no meaning for supervisord") from None
+    except (TypeError, ValueError) as error:
+        raise Unreadable(placed, f"{option} is badly formatted ({error}); a % is written as %%") from None
+
+
+def _number(options: Mapping[str, Placed], option: str, known: Mapping[str, object], default: int) -> int:
+    text = _expanded(options, option, known) or str(default)
+    if not text.strip().isdecimal():
+        # A variable that is not known, or not a number, which supervisord refuses.
+        return default
+    return int(text)
+
+
+def members(group: Settings) -> Iterator[str]:
+    """Yield the programs that a `[group:]` names."""
+    programs = group.options.get("programs")
+    for member in programs.value.split(",") if programs else ():
+        if member.strip():
+            yield member.strip()

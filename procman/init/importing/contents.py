@@ -1,0 +1,30 @@
+"""Read a file of an existing deployment: bounded, and only a regular file, because it may be anything."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from procman.errors import ProcmanError
+
+LARGEST = 1 << 20
+"""Bytes."""
+
+
+def content_of(path: Path) -> str:
+    """Return the text of the file at `path`. Raises ProcmanError if that is impossible."""
+    try:
+        # Not blocked by a FIFO.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ProcmanError(f"{path}: not a regular file", hint="Name the file itself.")
+            content = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise ProcmanError(f"{path} does not exist", hint="Correct the path.") from None
+    except OSError as error:
+        remedy = "Run the same command with sudo." if isinstance(error, PermissionError) else ""
+        raise ProcmanError(f"{path}: cannot be read: {error.strerror}", hint=remedy) from None
+    if len(content) > LARGEST:
+        raise ProcmanError(f"{path}: larger than {LARGEST} bytes", hint="Is this the right file?")
+    return content.decode("utf-8", "surrogateescape")
