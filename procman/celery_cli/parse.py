@@ -55,7 +55,7 @@ def read_command(words: Sequence[str]) -> CeleryCommand | None:
     at = next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
     if at is None:
         return None
-    options = list(_options(words[at + 1 :]))
+    options = list(options_in(words[at + 1 :]))
     commands = [value for name, value in options if not name]
     if not commands or commands[0] not in ("worker", "beat"):
         return None
@@ -94,7 +94,7 @@ def _virtualenv(words: Sequence[str]) -> Path | None:
     return None
 
 
-def _options(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+def options_in(words: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield (option, value), and ("", word) for a word that does not belong to an option."""
     rest = deque(words)
     while rest:

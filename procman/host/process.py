@@ -29,6 +29,10 @@ START = 19
 """The index of the start time, in clock ticks after the boot, in the fields that begin with the state (proc(5))."""
 
 
+NICE = 16
+"""The index of the nice value in the same fields."""
+
+
 class OpenFiles(NamedTuple):
     """How many files a process has open, and how many it may have open."""
 
@@ -119,6 +123,12 @@ def user_of(pid: int) -> int | None:
 def status_numbers(pid: int, label: bytes) -> list[int]:
     """Return the numbers after `label` in /proc/PID/status (proc(5)); empty if the process does not exist."""
     return [int(word) for word in _line(pid, "status", label)]
+
+
+def nice_of(pid: int) -> int | None:
+    """Return the nice value of process `pid`; None if it does not exist."""
+    fields = stat_fields(pid)
+    return int(fields[NICE]) if fields else None
 
 
 def parent(pid: int) -> int | None:

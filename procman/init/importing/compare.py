@@ -1,0 +1,171 @@
+"""Compare the programs of an existing deployment with those of a procman.toml, value by value (`init --compare`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
+
+from procman.init.importing.behaviour import (
+    PLAIN,
+    Behaviour,
+    Running,
+    inherited,
+    new_behaviour,
+    old_behaviours,
+    seen,
+)
+from procman.init.importing.existing import Existing
+from procman.init.importing.reasons import Pair, reason
+from procman.model import BackendName, Kind, SupervisorMode
+from procman.project import Command, Program, Project
+from procman.secrets import is_secret, masked, words_hold_password
+from procman.sources import SUPERVISOR
+
+HIDDEN = "***"
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of a program before and after; None: not set. A secret is hidden, and is only compared (S2)."""
+
+    name: str
+    """An option of Celery, a variable, or a field of `Behaviour` with blanks: `stop timeout`."""
+    old: str | None
+    new: str | None
+    is_equal: bool
+    reason: str = ""
+    """Why it differs; empty if no reason is known."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One existing program and its successor, or only one of them."""
+
+    old: Existing | None
+    new: str | None
+    """The name of the program in procman.toml."""
+    values: tuple[Value, ...] = ()
+    problem: str = ""
+    """Why they could not be compared."""
+    pid: int | None = None
+    """The old process, whose command line and environment were compared; None: only its files were."""
+
+    @property
+    def differences(self) -> tuple[Value, ...]:
+        """The values that differ."""
+        return tuple(value for value in self.values if not value.is_equal)
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether every difference has a reason."""
+        return not self.problem and all(value.reason for value in self.differences)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the files do not contain, found out on this host."""
+
+    variables: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    """The variables of environment files, by the label of the existing program."""
+    new_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those of procman's environment file."""
+    login: Mapping[str, str] = field(default_factory=dict)
+    """HOME, USER and LOGNAME of the programs' user."""
+    group: str | None = None
+    """The group that the programs' user has if none is named."""
+    own_settings: str | None = None
+    """The module that the app names itself, if DJANGO_SETTINGS_MODULE is not set."""
+    running: Mapping[str, Running] = field(default_factory=dict, repr=False)
+    """The old processes that run now, by the label of the existing program."""
+
+
+def compare(existing: Sequence[Existing], project: Project, known: Known) -> list[Comparison]:
+    """Return a comparison of each worker and beat of `existing` and `project`, in the order of `existing`."""
+    left = {program.name: program for program in project.programs if not isinstance(program.options, Command)}
+    found: list[Comparison] = []
+    for one in existing:
+        if one.problem:
+            found.append(Comparison(one, None, problem=one.problem))
+        for kind, old in old_behaviours(one, known.variables.get(one.label, {})).items():
+            successors = _successors(one, kind, left)
+            found += (_compared(one, kind, old, project, left.pop(each.name), known) for each in successors)
+            if not successors:
+                found.append(Comparison(one, None, problem=f"no {kind.value} of procman.toml replaces it"))
+    found += (Comparison(None, name, problem="no existing program that was read became it") for name in left)
+    return found
+
+
+def _successors(existing: Existing, kind: Kind, left: Mapping[str, Program]) -> list[Program]:
+    """Return the programs that replace `existing`: those that adopt it, or else the one that has its name."""
+    of_kind = [program for program in left.values() if program.kind is kind]
+    adopting = [program for program in of_kind if str(existing.source) in program.adopts]
+    if adopting or kind is Kind.BEAT:
+        return adopting or of_kind
+    name = re.sub(r"[^a-z0-9]+", "-", existing.name.lower()).strip("-")
+    named = [program for program in of_kind if _last(program.key) == name or program.name == name]
+    return named or [program for program in of_kind if name.endswith(f"-{_last(program.key)}")][:1]
+
+
+def _last(key: str) -> str:
+    return key.rpartition(".")[2]
+
+
+def _compared(
+    existing: Existing, kind: Kind, old: Behaviour, project: Project, program: Program, known: Known
+) -> Comparison:
+    new = new_behaviour(project, program, known.new_variables)
+    running = known.running.get(existing.label)
+    private = {*known.variables.get(existing.label, {}), *(running.environment if running else ())}
+    private = (private - existing.environment.keys() - new.environment.keys()) | known.new_variables.keys()
+    if running:
+        new = inherited(new, old, running) if _stays(existing, project) else new
+        old = seen(old, kind, running)
+    login = {name: value for name, value in known.login.items() if name in old.environment}
+    new = replace(new, environment={**login, **new.environment})
+    pair = Pair(existing, kind, _on_this_host(old, known), _on_this_host(new, known), known.own_settings)
+    return Comparison(existing, program.name, tuple(_values(pair, private)), pid=running.pid if running else None)
+
+
+def _stays(existing: Existing, project: Project) -> bool:
+    """Return whether the supervisord that runs the old program will run the new one, with its own environment."""
+    is_supervisord = existing.source is not None and existing.source.scheme == SUPERVISOR
+    existing_one = project.supervisor.mode is SupervisorMode.EXISTING
+    return is_supervisord and existing_one and project.backend is BackendName.SUPERVISOR
+
+
+def _is_hidden(option: str, value: str | None) -> bool:
+    return value is not None and words_hold_password((option, value))
+
+
+def _on_this_host(behaviour: Behaviour, known: Known) -> Behaviour:
+    """Return `behaviour` with the group of its user, if it names none."""
+    return behaviour if behaviour.group else replace(behaviour, group=known.group)
+
+
+def _values(pair: Pair, private: AbstractSet[str]) -> Iterator[Value]:
+    for name in PLAIN:
+        yield _value(pair, name.replace("_", " "), getattr(pair.old, name), getattr(pair.new, name))
+    for name in _names(pair.old.options, pair.new.options):
+        old, new = pair.old.options.get(name), pair.new.options.get(name)
+        yield _value(pair, name, old, new, hidden=_is_hidden(name, old) or _is_hidden(name, new))
+    for name in _names(pair.old.environment, pair.new.environment):
+        old, new = pair.old.environment.get(name), pair.new.environment.get(name)
+        hidden = name in private or any(each is not None and is_secret(name, each) for each in (old, new))
+        yield _value(pair, name, old, new, hidden=hidden)
+
+
+def _names(*both: Mapping[str, str]) -> list[str]:
+    return list(dict.fromkeys(name for each in both for name in each))
+
+
+def _value(pair: Pair, name: str, old: str | None, new: str | None, *, hidden: bool = False) -> Value:
+    why = "" if old == new else reason(pair, name, old, new)
+    return Value(name, _shown(old, hidden), _shown(new, hidden), old == new, why)
+
+
+def _shown(value: str | None, hidden: bool) -> str | None:
+    if value is None:
+        return None
+    return HIDDEN if hidden else masked(value)

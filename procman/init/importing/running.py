@@ -1,0 +1,64 @@
+"""Read from /proc how the existing programs run now, as evidence beside their files."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator
+
+from procman.accounts import group_name, user_name
+from procman.celery_cli.canonical import canonical
+from procman.host import process
+from procman.host.process_tree import children_finder
+from procman.init.importing.behaviour import Running
+from procman.init.importing.existing import Existing
+
+
+def running_process(existing: Existing, pids: Iterable[int]) -> Running | None:
+    """Return the process of `existing` among `pids`, which what runs it has started, and their descendants.
+
+    None: it does not run, or several could be it. A process whose title hides its command line (setproctitle) is found
+    only if it is the only one.
+    """
+    mains = list(_mains(pids))
+    found = [each for each in mains if _node(each.words, each.host) == _node(existing.words, each.host)]
+    chosen = found if len(mains) > 1 else mains
+    return chosen[0] if len(chosen) == 1 else None
+
+
+def _mains(pids: Iterable[int]) -> Iterator[Running]:
+    """Yield the workers and beats, without the processes of their pools, which have the same command line."""
+    children_of = children_finder()
+    waiting = list(pids)
+    while waiting:
+        pid = waiting.pop()
+        words = process.arguments(pid)
+        if canonical(words) or _has_title(words):
+            yield _read(pid, words)
+        else:
+            waiting.extend(children_of(pid))
+
+
+def _has_title(words: list[str]) -> bool:
+    return bool(words) and words[0].startswith("[celery")
+
+
+def _node(words: Iterable[str], host: str) -> str | None:
+    command = canonical(tuple(words))
+    return command.options.get("--hostname", "celery@%h").replace("%h", host) if command else None
+
+
+def _read(pid: int, words: list[str]) -> Running:
+    user, nice, directory = process.user_of(pid), process.nice_of(pid), process.directory_of(pid)
+    group, umask = process.status_numbers(pid, b"Gid:")[1:2], process.status_numbers(pid, b"Umask:")
+    return Running(
+        pid,
+        socket.gethostname(),
+        tuple(words),
+        process.environment_of(pid),
+        directory=None if directory is None else str(directory),
+        user=None if user is None else user_name(user),
+        group=group_name(group[0]) if group else None,
+        # The digits are octal, as in procman.toml.
+        umask=f"{umask[0]:03}" if umask else None,
+        nice=None if nice is None else str(nice),
+    )

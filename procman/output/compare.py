@@ -1,0 +1,120 @@
+"""Format the comparison of existing programs with those of a procman.toml (`procman init --compare`)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from procman.init.importing.compare import Comparison, Value
+from procman.init.importing.existing import Remark
+from procman.output.summary import named
+from procman.output.terminal import coloured, printable
+from procman.secrets import masked
+
+FORMAT = 1
+"""Increased when a field changes its meaning or is removed; new fields may be added at any time."""
+
+NO_REASON = "no known reason"
+
+
+def as_text(comparisons: Sequence[Comparison], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield each program with the values that differ, and with all of them if `verbose`.
+
+    A difference that several programs have is printed once, above their own ones.
+    """
+    lines = [list(dict.fromkeys(_lines(each, verbose))) for each in comparisons]
+    programs: dict[str, list[str]] = {}
+    for each, own in zip(comparisons, lines, strict=True):
+        for line in own:
+            programs.setdefault(line, []).append(each.new or "")
+    shared = {line: tuple(names) for line, names in programs.items() if len(names) > 1 and all(names)}
+    for names in dict.fromkeys(shared.values()):
+        yield coloured(_for_all(names, comparisons), "bold", stream)
+        yield from (_coloured(line, stream) for line in shared if shared[line] == names)
+    for each, own in zip(comparisons, lines, strict=True):
+        yield coloured(_title(each), "bold", stream)
+        yield from (_coloured(line, stream) for line in own if line not in shared)
+        if each.values:
+            yield f"  equal: {_count(len(each.values) - len(each.differences), 'value')}"
+    yield _summary(comparisons)
+
+
+def _for_all(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
+    count = sum(bool(each.values) for each in comparisons)
+    return f"all {count} programs" if len(names) == count else named(names)
+
+
+def _title(each: Comparison) -> str:
+    if each.old is None:
+        return str(each.new)
+    running = f", running as process {each.pid}" if each.pid else ""
+    replaced = f"{each.new} for " if each.new else ""
+    return printable(f"{replaced}{each.old.label} of {each.old.file}{running}")
+
+
+def _lines(each: Comparison, verbose: bool) -> Iterator[str]:
+    if each.problem:
+        yield f"! {printable(masked(each.problem))}"
+    yield from (printable(_line(value)) for value in each.values if verbose or not value.is_equal)
+    yield from (printable(masked(_remark(remark))) for remark in (each.old.remarks if each.old else ()))
+
+
+def _line(value: Value) -> str:
+    if value.is_equal:
+        return f"= {value.name}: {_shown(value.new)}"
+    change = f"{value.name}: {_shown(value.old)} -> {_shown(value.new)}"
+    return f"~ {change} ({value.reason})" if value.reason else f"! {change} ({NO_REASON})"
+
+
+def _shown(value: str | None) -> str:
+    return "not set" if value is None else value or "set"
+
+
+def _remark(remark: Remark) -> str:
+    what = "changed" if remark.changed else "not imported"
+    return f"{'?' if remark.doubtful else '~'} {what}: {remark.what} ({remark.consequence})"
+
+
+def _coloured(line: str, stream: TextIO) -> str:
+    colour = {"!": "red", "?": "yellow"}.get(line[0])
+    return f"  {coloured(line, colour, stream) if colour else line}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _summary(comparisons: Sequence[Comparison]) -> str:
+    different = [value for each in comparisons for value in each.differences]
+    known = sum(bool(value.reason) for value in different)
+    unmatched = sum(bool(each.problem) for each in comparisons)
+    equal = sum(len(each.values) for each in comparisons) - len(different)
+    parts = [f"{_count(equal, 'value')} equal", f"{known} different for a known reason"]
+    parts += [f"{len(different) - known} different without one"] if len(different) > known else []
+    parts += [f"{_count(unmatched, 'program')} without a counterpart"] if unmatched else []
+    return f"{_count(sum(bool(each.values) for each in comparisons), 'program')} compared: {', '.join(parts)}"
+
+
+def as_json(comparisons: Sequence[Comparison], *, file: str | None) -> str:
+    """Return the comparison as one JSON document; `file` is the procman.toml, None if it is not written yet."""
+    document = {"format": FORMAT, "file": file, "programs": [_program(each) for each in comparisons]}
+    return json.dumps(document, indent=2)
+
+
+def _program(each: Comparison) -> dict[str, object]:
+    old = each.old
+    return {
+        "program": each.new,
+        "old": old and old.label,
+        "file": old and str(old.file),
+        "line": old and old.line,
+        "source": str(old.source) if old and old.source else None,
+        "pid": each.pid,
+        "problem": masked(each.problem),
+        "values": [
+            {"name": value.name, "old": value.old, "new": value.new, "equal": value.is_equal, "reason": value.reason}
+            for value in each.values
+        ],
+    }

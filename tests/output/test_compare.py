@@ -1,0 +1,92 @@
+"""The comparison of existing programs with those that replace them, as text and JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from procman.init.importing.compare import Comparison, Known, compare
+from procman.init.importing.existing import Existing, Remark, Stop
+from procman.model import Kind
+from procman.output.compare import as_json, as_text
+from tests.init.importing.test_compare import FILE, KNOWN, OLD, project, with_line
+
+SECRET = "c2VjcmV0LXg5"
+REMARK = Remark(f"{FILE}:3", "stdout_logfile = /var/log/x.log", "the process manager keeps and rotates the log")
+
+
+def comparisons(*changed: Existing) -> list[Comparison]:
+    names = {each.name for each in changed}
+    return compare([*changed, *(each for each in OLD.values() if each.name not in names)], project(), KNOWN)
+
+
+def text(*changed: Existing, verbose: bool = False) -> str:
+    return "\n".join(as_text(comparisons(*changed), verbose=verbose, stream=io.StringIO()))
+
+
+def test_text() -> None:
+    worker, beat = OLD[Kind.WORKER], OLD[Kind.BEAT]
+    shown = text(
+        replace(with_line(worker, "-Q crop,mail", "--queues=crop"), remarks=(REMARK,)),
+        replace(beat, stop=Stop(), remarks=(REMARK,)),
+    )
+    assert (
+        shown
+        == f"""\
+all 2 programs
+  ~ VIRTUAL_ENV: not set -> /srv/env (as the virtualenv's activate script does)
+  ~ PYTHONPATH: not set -> /srv/mysite (the project's directory comes first)
+  ~ LANG: not set -> C.UTF-8 (procman sets it, so that text is UTF-8)
+  ~ PYTHONUNBUFFERED: not set -> 1 (procman sets it, so that the log is complete)
+  ~ not imported: stdout_logfile = /var/log/x.log (the process manager keeps and rotates the log)
+mysite-crop for [program:crop] of {FILE}
+  ! --queues: crop -> crop,mail (no known reason)
+  equal: 34 values
+mysite-celery-beat for [program:beat] of {FILE}
+  ~ restarts: on-failure -> always (it stayed down after an exit with status 0, as at a remote shutdown; procman \
+starts it again)
+  ~ stop timeout: 10 s -> 900 s (beat ends at once: it has no tasks to wait for)
+  equal: 20 values
+2 programs compared: 54 values equal, 10 different for a known reason, 1 different without one"""
+    )
+
+
+def test_all_values_are_shown_if_verbose() -> None:
+    assert "  = --queues: crop,mail\n" in text(verbose=True)
+    assert "  = --queues: crop,mail\n" not in text()
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_no_secret_is_shown(verbose: bool) -> None:
+    other = replace(OLD[Kind.WORKER], environment={"API_TOKEN": "b3RoZXItdmFsdWU5", "PLAIN": "amqp://u:hidden9@h/"})
+    private = Known(new_variables={"API_TOKEN": SECRET, "PLAIN": "kept private"}, group="www-data")
+    found = compare([other], project(), private)
+    shown = "\n".join(as_text(found, verbose=verbose, stream=io.StringIO())) + as_json(found, file=None)
+    assert "! API_TOKEN: *** -> *** (no known reason)" in shown
+    assert not [secret for secret in (SECRET, "b3RoZXI", "hidden9", "kept private") if secret in shown]
+
+
+def test_a_program_without_a_counterpart_is_shown() -> None:
+    worker = OLD[Kind.WORKER]
+    odd = replace(worker, name="odd", label="[program:odd]", source=None)
+    found = compare([worker, odd], project(), KNOWN)
+    shown = "\n".join(as_text(found, verbose=False, stream=io.StringIO()))
+    assert f"[program:odd] of {FILE}\n  ! no worker of procman.toml replaces it" in shown
+    assert "mysite-celery-beat\n  ! no existing program that was read became it" in shown
+    assert shown.endswith("2 programs without a counterpart")
+    assert not all(each.is_explained for each in found)
+
+
+def test_json() -> None:
+    [worker, _] = json.loads(as_json(comparisons(), file="/etc/mysite/procman.toml"))["programs"]
+    assert {name: worker[name] for name in ("program", "old", "source", "pid", "problem")} == {
+        "program": "mysite-crop",
+        "old": "[program:crop]",
+        "source": f"supervisor:{FILE}:crop",
+        "pid": None,
+        "problem": "",
+    }
+    assert {"name": "--queues", "old": "crop,mail", "new": "crop,mail", "equal": True, "reason": ""} in worker["values"]
