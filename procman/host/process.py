@@ -131,6 +131,24 @@ def nice_of(pid: int) -> int | None:
     return int(fields[NICE]) if fields else None
 
 
+def catches(pid: int, number: int) -> bool:
+    """Return whether process `pid` has a handler for the signal `number`; False if it does not exist."""
+    return _has_signal(pid, b"SigCgt:", number)
+
+
+def ignores(pid: int, number: int) -> bool:
+    """Return whether process `pid` ignores the signal `number`; False if it does not exist."""
+    return _has_signal(pid, b"SigIgn:", number)
+
+
+def executable(pid: int) -> str | None:
+    """Return the path of the file that process `pid` executes; None without permission."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
 def parent(pid: int) -> int | None:
     """Return the parent of process `pid`; None if it does not exist."""
     return _ask(pid, lambda process: process.ppid())
@@ -203,6 +221,11 @@ def _memory(process: psutil.Process) -> tuple[int, bool]:
         return process.memory_full_info().pss, True
     except psutil.AccessDenied:
         return process.memory_info().rss, False
+
+
+def _has_signal(pid: int, label: bytes, number: int) -> bool:
+    # The masks are hexadecimal numbers (proc(5)).
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in _line(pid, "status", label))
 
 
 def _line(pid: int, name: str, label: bytes) -> list[bytes]:

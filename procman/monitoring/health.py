@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from procman.agent import LAUNCHER
 from procman.backends import controller_of
+from procman.celery_cli.running import CELERY
 from procman.errors import ProcmanError
 from procman.host.process_table import look_at
 from procman.install.plan.drift import differences
@@ -24,7 +25,6 @@ from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.barrier import run_each
 from procman.monitoring.checks.causes import without_effects
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
-from procman.monitoring.checks.orphans import CELERY
 from procman.monitoring.checks.quick import SEVERITY, most_severe
 from procman.monitoring.checks.redelivery import longest
 from procman.monitoring.checks.registry import RUNNING, Check, Reach

@@ -6,14 +6,12 @@ the same pid again.
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from procman.accounts import user_id
 from procman.backends.base import Controller
 from procman.errors import ProcmanError
+from procman.host.held_process import held, send_to_held
 from procman.host.process import identity
 from procman.host.signal_permission import require_permission
 from procman.model import InstalledProgram, State
@@ -33,39 +31,20 @@ def send(controller: Controller, program: InstalledProgram, process: str, number
     permission to send a signal.
     """
     pid = int(process.split()[0])
-    with _held(pid) as descriptor:
-        [state] = controller.states([program])
-        if state.pid != pid or identity(pid) != process:
-            raise ProcessChanged(f"{program.name}: process {pid} has ended in the meantime")
-        if not state.desired or state.state not in MAY_GET[number is signal.SIGKILL]:
-            raise ProcessChanged(f"{program.name}: it is now {state.state.value}")
-        user = user_id(program.user)
-        require_permission(program.name, pid, () if user is None else (user,), controller.reporter())
-        try:
-            if descriptor is None:
-                os.kill(pid, number)
-            else:
-                signal.pidfd_send_signal(descriptor, number)
-        except ProcessLookupError:
-            raise ProcessChanged(f"{program.name}: process {pid} has ended in the meantime") from None
-        except PermissionError:
-            raise ProcmanError(
-                f"{program.name}: no permission to send a signal to its process {pid}",
-                hint="Run this as root or as the user of the programs.",
-            ) from None
-
-
-@contextmanager
-def _held(pid: int) -> Iterator[int | None]:
-    """Yield a descriptor that always means this process; None if the kernel has no pidfd_open(2)."""
     try:
-        descriptor = os.pidfd_open(pid)
+        with held(pid) as descriptor:
+            [state] = controller.states([program])
+            if state.pid != pid or identity(pid) != process:
+                raise ProcessLookupError
+            if not state.desired or state.state not in MAY_GET[number is signal.SIGKILL]:
+                raise ProcessChanged(f"{program.name}: it is now {state.state.value}")
+            user = user_id(program.user)
+            require_permission(program.name, pid, () if user is None else (user,), controller.reporter())
+            send_to_held(pid, descriptor, number)
     except ProcessLookupError:
-        raise ProcessChanged(f"process {pid} has ended in the meantime") from None
-    except (AttributeError, OSError):
-        yield None
-        return
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        raise ProcessChanged(f"{program.name}: process {pid} has ended in the meantime") from None
+    except PermissionError:
+        raise ProcmanError(
+            f"{program.name}: no permission to send a signal to its process {pid}",
+            hint="Run this as root or as the user of the programs.",
+        ) from None

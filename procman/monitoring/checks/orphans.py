@@ -8,15 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from procman.accounts import user_id
+from procman.celery_cli.running import celery_arguments
 from procman.host.process import environment_of, user_of
 from procman.host.process_table import Process
 from procman.model import Level, Result, State
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
-
-CELERY = "celery"
-"""A word of every command line that starts Celery."""
-
-MODULES = (f"{CELERY}/__main__.py", f"{CELERY}/bin/celery.py")
 
 LONGEST_PATTERN = 300
 
@@ -112,14 +108,6 @@ def _is_started_by(orphan: Orphan, snapshot: ProgramSnapshot, running: ProjectSn
     if main is None:
         return False
     return main.argv == argv if is_launched else main.argv[2:] == celery_arguments(argv)
-
-
-def celery_arguments(argv: Sequence[str]) -> Sequence[str]:
-    """Return the words after the `celery` command in `argv`: a script of Python, `python -m celery`, or `celery`."""
-    for number, word in enumerate(argv[:4]):
-        if _name(word) == CELERY or word.endswith(MODULES):
-            return argv[number + 1 :]
-    return ()
 
 
 def _name(path: str) -> str:

@@ -8,10 +8,10 @@ from typing import Any
 
 from procman.accounts import user_id
 from procman.agent.verdict import IMPORTING, STANDBY, STARTING
+from procman.celery_cli.running import arguments_of, option
 from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process
 from procman.model import Kind, Level, Result
-from procman.monitoring.checks.celery_processes import arguments_of, option
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of, share_broker
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 

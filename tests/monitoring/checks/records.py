@@ -17,6 +17,7 @@ from typing import Any
 from procman.agent import LAUNCHER
 from procman.agent.heartbeat_format import read
 from procman.agent.verdict import Thresholds, verdict
+from procman.celery_cli.running import CELERY
 from procman.config.directories import directories_for
 from procman.host.process_table import look_at
 from procman.install.state.manifest import Manifest
@@ -33,7 +34,6 @@ from procman.model import (
     SupervisorSettings,
 )
 from procman.monitoring.checks.inputs import Heartbeat, ProgramSnapshot, ProjectSnapshot
-from procman.monitoring.checks.orphans import CELERY
 
 NAME = "demo-celery"
 

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from procman.agent.heartbeat_format import FILE
+from procman.celery_cli.running import arguments_of, option, subcommand
 from procman.model import Level
-from procman.monitoring.checks.celery_processes import arguments_of, option, subcommand
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.second_workers import check
 from tests.monitoring.checks.records import (

@@ -1,0 +1,84 @@
+"""Find the main processes of Celery among processes of any origin, and what is in front of them."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from procman.celery_cli.running import arguments_of, option, subcommand
+from procman.host.process import catches, executable, ignores
+from procman.host.process_table import Process, Processes, look_at
+
+PYTHON = re.compile(r"(?:python|pypy)[0-9.]*\w*")
+SHELL = re.compile(r"-?(?:ba|da|z|k|a|mk)?sh|busybox")
+
+TITLE = "[celery"
+"""The beginning of what Celery shows in place of its command line if setproctitle is installed (celery.platforms)."""
+
+KINDS = ("worker", "beat")
+
+BEAT = ("-B", "--beat")
+
+
+def is_celery(process: Process) -> bool:
+    """Return whether a worker, beat or pool runs in the process: not a shell or another program that starts one."""
+    if process.is_zombie or not process.argv:
+        return False
+    is_shown = process.argv[0].startswith(TITLE) or subcommand(arguments_of(process.argv)) in KINDS
+    return is_shown and PYTHON.fullmatch(_program(process)) is not None
+
+
+def mains_among(pids: Iterable[int]) -> list[Process]:
+    """Return the main process of each worker and beat among `pids` and their descendants, by pid."""
+    processes = look_at(pids, ())
+    return [
+        each
+        for _, each in sorted(processes.items())
+        if is_celery(each) and not is_celery(processes.get(each.parent, each._replace(argv=())))
+    ]
+
+
+def shells_in_front(mains: Iterable[Process], pids: Collection[int]) -> set[int]:
+    """Return those of `pids` that are shells and ancestors of `mains`."""
+    processes = look_at(pids, ())
+    return {pid for main in mains for pid in _ancestors(main, processes) if pid in pids and is_shell(processes[pid])}
+
+
+def is_shell(process: Process) -> bool:
+    """Return whether the process is a shell."""
+    return SHELL.fullmatch(_program(process)) is not None
+
+
+def is_of_pool(pid: int) -> bool:
+    """Return whether a process of Celery is one of a pool, even if its main process has ended.
+
+    Celery resets SIGTERM and ignores SIGINT in pool processes (celery.concurrency.prefork); a main process catches both
+    once it has started. SIGTERM would kill a pool process with its task.
+    """
+    return not catches(pid, signal.SIGTERM) and ignores(pid, signal.SIGINT)
+
+
+def has_beat(main: Process) -> bool:
+    """Return whether a main process of Celery is a beat, or a worker that has one (-B)."""
+    arguments = arguments_of(main.argv)
+    return subcommand(arguments) == "beat" or not {*BEAT}.isdisjoint(arguments)
+
+
+def node_of(main: Process) -> str:
+    """Return the node name of a main process of Celery without its host; empty if its command line does not name it."""
+    return (option(arguments_of(main.argv), "-n", "--hostname") or "").partition("@")[0]
+
+
+def _ancestors(process: Process, processes: Processes) -> list[int]:
+    found: list[int] = []
+    while process.parent in processes and process.parent not in found:
+        found.append(process.parent)
+        process = processes[process.parent]
+    return found
+
+
+def _program(process: Process) -> str:
+    # A process can change its command line, but not its executable; only its own user and root may see that.
+    return Path(executable(process.pid) or "".join(process.argv[:1])).name

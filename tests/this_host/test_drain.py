@@ -1,0 +1,79 @@
+"""Workers end gracefully, whatever is in front of them; real Celery."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from procman.host.celery_processes import mains_among, node_of
+from procman.host.drain import drain, is_running
+from procman.host.process import identity
+from procman.host.process_tree import children_finder, tree_of
+from tests.celery_environments import CELERY_5_7, environment_of
+from tests.product import DEMO, Product, eventually
+
+pytestmark = [pytest.mark.celery]
+
+FORMS = {
+    "direct": "exec {celery}",
+    "shell": "{celery}; echo ended",
+    "loop": "while true; do {celery}; done",
+    "beat": "exec {celery} -B -s {directory}/schedule",
+}
+"""How a worker is started, by the name of its queue."""
+
+TASK_SECONDS = 4
+
+
+@pytest.fixture
+def started() -> Iterator[tuple[Product, dict[str, subprocess.Popen[bytes]]]]:
+    """A worker in each of FORMS, with a task in progress."""
+    environment = environment_of(CELERY_5_7)
+    assert environment
+    product = Product(environment)
+    product.data.mkdir()
+    programs = {name: _start(product, name, form) for name, form in FORMS.items()}
+    try:
+        for number, name in enumerate(FORMS):
+            product.send("hold", number, TASK_SECONDS, queue=name)
+        eventually(lambda: len(product.counted("started")) == len(FORMS), "each task has started")
+        yield product, programs
+    finally:
+        for program in programs.values():
+            if program.poll() is None:
+                os.killpg(program.pid, signal.SIGKILL)
+                program.wait()
+        product.close()
+
+
+def _start(product: Product, name: str, form: str) -> subprocess.Popen[bytes]:
+    words = [f"{product.virtualenv}/bin/celery", "-A", "mysite", "worker", "-c", "1", "-Q", name, "-n", f"{name[0]}@%h"]
+    line = form.format(celery=shlex.join(words), directory=product.directory)
+    environment = {**product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+    return subprocess.Popen(["/bin/sh", "-c", line], cwd=DEMO, env=environment, start_new_session=True)
+
+
+def test_task_in_progress_finishes_whatever_is_in_front_of_the_worker(
+    started: tuple[Product, dict[str, subprocess.Popen[bytes]]],
+) -> None:
+    product, programs = started
+    trees = {name: tree_of(program.pid, children_finder()) for name, program in programs.items()}
+    every = [pid for tree in trees.values() for pid in tree]
+    identities = [identity(pid) for pid in every]
+    assert {node_of(main) for main in mains_among(every)} == {name[0] for name in FORMS}
+    done = drain("workers", lambda: every, 60, lambda _: None)
+    assert done == "stopped gracefully"
+    assert product.counted("finished") == Counter(range(len(FORMS)))
+    assert {name: program.poll() for name, program in programs.items()} == {
+        "direct": 0,
+        "shell": -signal.SIGTERM,
+        "loop": -signal.SIGTERM,
+        "beat": 0,
+    }
+    assert not any(is_running(each) for each in identities)
