@@ -135,9 +135,16 @@ def _directory(places: Places, doubts: dict[str, str]) -> Path | None:
     return _only(with_app or candidates, "directory", "manage.py that names its settings", doubts)
 
 
-def _settings(manage_file: Path) -> str | None:
-    found = SETTINGS.search(_source(manage_file))
+def _settings(file: Path) -> str | None:
+    found = SETTINGS.search(_source(file))
     return found[1] if found else None
+
+
+def own_settings(directory: Path, app: str) -> str | None:
+    """Return the settings module that the Celery app names for the case that DJANGO_SETTINGS_MODULE is not set."""
+    module = directory / app.partition(":")[0].replace(".", "/")
+    files = (module.with_name(f"{module.name}.py"), *(module / name for name in ("__init__.py", *APP_FILES)))
+    return next(filter(None, map(_settings, files)), None)
 
 
 def _app(places: Places, directory: Path | None, settings: str | None, doubts: dict[str, str]) -> str | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.init.scan_project import DEEPEST, FoundProject, find_project, look_below
+from procman.init.scan_project import DEEPEST, FoundProject, find_project, look_below, own_settings
 from tests.django_projects import CELERY, make_project
 from tests.reachable import as_somebody, public_directory
 
@@ -187,3 +187,16 @@ def test_search_of_a_huge_tree_ends_with_a_remark(tmp_path: Path, monkeypatch: p
         (tmp_path / f"{number:02}").mkdir()
     make_project(tmp_path / "19", "")
     assert f"(only a part of {tmp_path} was searched, because it is large)" in find(tmp_path).doubts["directory"]
+
+
+@pytest.mark.parametrize(
+    ("file", "app"),
+    [("mysite/celery.py", "mysite"), ("mysite/tasks.py", "mysite.tasks:app"), ("mysite/__init__.py", "mysite")],
+)
+def test_settings_that_the_app_names_itself(tmp_path: Path, file: str, app: str) -> None:
+    (tmp_path / "mysite").mkdir()
+    (tmp_path / file).write_text('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings.base")\n')
+    # A manage.py may name other ones.
+    (tmp_path / "manage.py").write_text('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")\n')
+    assert own_settings(tmp_path, app) == "mysite.settings.base"
+    assert own_settings(tmp_path, "other") is None

@@ -12,15 +12,14 @@ from procman.init.importing.compare import Comparison, Known, compare
 from procman.init.importing.existing import Existing, Remark, Stop
 from procman.model import Kind
 from procman.output.compare import as_json, as_text
-from tests.init.importing.test_compare import FILE, KNOWN, OLD, project, with_line
+from tests.init.importing.test_compare import FILE, KNOWN, OLD, project, tables, with_line
 
 SECRET = "c2VjcmV0LXg5"
 REMARK = Remark(f"{FILE}:3", "stdout_logfile = /var/log/x.log", "the process manager keeps and rotates the log")
 
 
 def comparisons(*changed: Existing) -> list[Comparison]:
-    names = {each.name for each in changed}
-    return compare([*changed, *(each for each in OLD.values() if each.name not in names)], project(), KNOWN)
+    return compare(tables(*changed), project(), KNOWN)
 
 
 def text(*changed: Existing, verbose: bool = False) -> str:
@@ -63,7 +62,7 @@ def test_all_values_are_shown_if_verbose() -> None:
 def test_no_secret_is_shown(verbose: bool) -> None:
     other = replace(OLD[Kind.WORKER], environment={"API_TOKEN": "b3RoZXItdmFsdWU5", "PLAIN": "amqp://u:hidden9@h/"})
     private = Known(new_variables={"API_TOKEN": SECRET, "PLAIN": "kept private"}, group="www-data")
-    found = compare([other], project(), private)
+    found = compare(tables(other), project(), private)
     shown = "\n".join(as_text(found, verbose=verbose, stream=io.StringIO())) + as_json(found, file=None)
     assert "! API_TOKEN: *** -> *** (no known reason)" in shown
     assert not [secret for secret in (SECRET, "b3RoZXI", "hidden9", "kept private") if secret in shown]
@@ -72,10 +71,10 @@ def test_no_secret_is_shown(verbose: bool) -> None:
 def test_a_program_without_a_counterpart_is_shown() -> None:
     worker = OLD[Kind.WORKER]
     odd = replace(worker, name="odd", label="[program:odd]", source=None)
-    found = compare([worker, odd], project(), KNOWN)
+    found = compare({"worker.crop": [worker], "worker.odd": [odd]}, project(), KNOWN)
     shown = "\n".join(as_text(found, verbose=False, stream=io.StringIO()))
     assert f"[program:odd] of {FILE}\n  ! no worker of procman.toml replaces it" in shown
-    assert "mysite-celery-beat\n  ! no existing program that was read became it" in shown
+    assert "mysite-celery-beat\n  ! no existing program became it" in shown
     assert shown.endswith("2 programs without a counterpart")
     assert not all(each.is_explained for each in found)
 

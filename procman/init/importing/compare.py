@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -68,7 +67,7 @@ class Known:
     """What the files do not contain, found out on this host."""
 
     variables: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
-    """The variables of environment files, by the label of the existing program."""
+    """The variables of environment files, by `identity` of the existing program."""
     new_variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Those of procman's environment file."""
     login: Mapping[str, str] = field(default_factory=dict)
@@ -78,46 +77,55 @@ class Known:
     own_settings: str | None = None
     """The module that the app names itself, if DJANGO_SETTINGS_MODULE is not set."""
     running: Mapping[str, Running] = field(default_factory=dict, repr=False)
-    """The old processes that run now, by the label of the existing program."""
+    """The old processes that run now, by `identity` of the existing program."""
 
 
-def compare(existing: Sequence[Existing], project: Project, known: Known) -> list[Comparison]:
-    """Return a comparison of each worker and beat of `existing` and `project`, in the order of `existing`."""
-    left = {program.name: program for program in project.programs if not isinstance(program.options, Command)}
+def identity(existing: Existing) -> str:
+    """Return a text that names `existing` among all that were read."""
+    return f"{existing.file}: {existing.label}"
+
+
+def compare(tables: Mapping[str, Sequence[Existing]], project: Project, known: Known) -> list[Comparison]:
+    """Return a comparison of each existing program with each worker or beat of `project` that replaces it.
+
+    `tables` are the tables that an import makes of the existing programs. A program of `project` replaces those that it
+    adopts, or else those of its table.
+    """
+    celery = [program for program in project.programs if not isinstance(program.options, Command)]
     found: list[Comparison] = []
-    for one in existing:
-        if one.problem:
-            found.append(Comparison(one, None, problem=one.problem))
-        for kind, old in old_behaviours(one, known.variables.get(one.label, {})).items():
-            successors = _successors(one, kind, left)
-            found += (_compared(one, kind, old, project, left.pop(each.name), known) for each in successors)
-            if not successors:
-                found.append(Comparison(one, None, problem=f"no {kind.value} of procman.toml replaces it"))
-    found += (Comparison(None, name, problem="no existing program that was read became it") for name in left)
-    return found
+    for table, old, kind, behaviour in _old_programs(tables, known):
+        successors = _successors(old, kind, table, celery)
+        found += (_compared(old, kind, behaviour, project, each, known) for each in successors)
+        if not successors:
+            found.append(Comparison(old, None, problem=f"no {kind.value} of procman.toml replaces it"))
+    replaced = {each.new for each in found}
+    added = (program.name for program in celery if program.name not in replaced)
+    return [*found, *(Comparison(None, name, problem="no existing program became it") for name in added)]
 
 
-def _successors(existing: Existing, kind: Kind, left: Mapping[str, Program]) -> list[Program]:
-    """Return the programs that replace `existing`: those that adopt it, or else the one that has its name."""
-    of_kind = [program for program in left.values() if program.kind is kind]
+def _old_programs(
+    tables: Mapping[str, Sequence[Existing]], known: Known
+) -> Iterator[tuple[str, Existing, Kind, Behaviour]]:
+    for table, programs in tables.items():
+        for existing in programs:
+            variables = known.variables.get(identity(existing), {})
+            for kind, behaviour in old_behaviours(existing, variables).items():
+                yield table, existing, kind, behaviour
+
+
+def _successors(existing: Existing, kind: Kind, table: str, programs: Sequence[Program]) -> list[Program]:
+    of_kind = [program for program in programs if program.kind is kind]
     adopting = [program for program in of_kind if str(existing.source) in program.adopts]
-    if adopting or kind is Kind.BEAT:
-        return adopting or of_kind
-    name = re.sub(r"[^a-z0-9]+", "-", existing.name.lower()).strip("-")
-    named = [program for program in of_kind if _last(program.key) == name or program.name == name]
-    return named or [program for program in of_kind if name.endswith(f"-{_last(program.key)}")][:1]
-
-
-def _last(key: str) -> str:
-    return key.rpartition(".")[2]
+    # A project has one beat, which also replaces the one inside a worker.
+    return adopting or [program for program in of_kind if program.key == table or kind is Kind.BEAT]
 
 
 def _compared(
     existing: Existing, kind: Kind, old: Behaviour, project: Project, program: Program, known: Known
 ) -> Comparison:
     new = new_behaviour(project, program, known.new_variables)
-    running = known.running.get(existing.label)
-    private = {*known.variables.get(existing.label, {}), *(running.environment if running else ())}
+    running = known.running.get(identity(existing))
+    private = {*known.variables.get(identity(existing), {}), *(running.environment if running else ())}
     private = (private - existing.environment.keys() - new.environment.keys()) | known.new_variables.keys()
     if running:
         new = inherited(new, old, running) if _stays(existing, project) else new

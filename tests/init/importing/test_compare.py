@@ -108,11 +108,16 @@ def project(text: str = TEXT) -> Project:
     return load(Path("/etc/mysite/procman.toml"), {}, text)
 
 
+def tables(*changed: Existing) -> dict[str, list[Existing]]:
+    """Return the programs by table, with `changed` in place of those with the same name."""
+    programs = {each.name: each for each in (*OLD.values(), *changed)}
+    return {"worker.crop": [programs["crop"]], "beat": [programs["beat"]]}
+
+
 def compared(old: Existing, new: Project | None = None, known: Known = KNOWN) -> Comparison:
     """Return the comparison of `old`; the other program has a counterpart too."""
-    others = [each for each in OLD.values() if each.name != old.name]
-    found = {each.old.name: each for each in compare([*others, old], new or project(), known) if each.old}
-    return found[old.name]
+    found = compare(tables(old), new or project(), known)
+    return next(each for each in found if each.old is old)
 
 
 def different(comparison: Comparison) -> set[str]:
@@ -282,3 +287,50 @@ def test_settings_that_the_app_names_itself_are_no_surprise() -> None:
     old = replace(OLD[Kind.WORKER], environment=environment)
     assert unexplained(compared(old, known=replace(KNOWN, own_settings="mysite.settings"))) == set()
     assert unexplained(compared(old, known=replace(KNOWN, own_settings="other"))) == {"DJANGO_SETTINGS_MODULE"}
+
+
+# Programs without a counterpart --------------------------------------------------------------------------------------
+
+
+def problems(old: dict[str, list[Existing]], new: Project) -> dict[str, str]:
+    found = compare(old, new, KNOWN)
+    return {each.new or (each.old.name if each.old else ""): each.problem for each in found if each.problem}
+
+
+def test_a_program_that_is_not_imported_is_a_problem() -> None:
+    other = replace(existing(LINES[Kind.WORKER], "mail"), source=None)
+    assert problems({**tables(), "worker.mail": [other]}, project()) == {
+        "mail": "no worker of procman.toml replaces it"
+    }
+
+
+def test_a_program_that_nothing_became_is_a_problem() -> None:
+    new = project(f"{TEXT}\n[worker.invented]\n")
+    assert problems(tables(), new) == {"mysite-invented": "no existing program became it"}
+
+
+def test_programs_are_matched_by_what_they_adopt_and_not_by_name() -> None:
+    new = project(TEXT.replace("[worker.crop]", "[worker.renamed]"))
+    assert problems(tables(), new) == {}
+
+
+def test_programs_that_nothing_can_adopt_are_matched_by_their_table() -> None:
+    alone = replace(OLD[Kind.WORKER], source=None)
+    assert problems(tables(alone), project(TEXT.replace(f'adopts = ["supervisor:{FILE}:crop"]', ""))) == {}
+
+
+def test_a_beat_inside_a_worker_is_compared_with_the_beat() -> None:
+    line = f"{LINES[Kind.WORKER]} ".replace(" -- a=1 ", " -B -s /var/lib/mysite/s --scheduler redbeat -- a=1")
+    both = compare({"worker.crop": [with_words(OLD[Kind.WORKER], shlex.split(line))]}, project(), KNOWN)
+    worker, beat = both
+    assert (different(worker), unexplained(worker)) == ({"--beat"}, set())
+    assert (beat.new, different(beat)) == ("mysite-celery-beat", {"--max-interval", "--skip-checks", "--pidfile"})
+
+
+def test_instances_are_compared_one_by_one() -> None:
+    new = project(TEXT.replace("[worker.crop]", "[worker.crop]\ninstances = 2"))
+    old = OLD[Kind.WORKER]
+    found = compare(tables(replace(old, values={**old.values, "instances": 2})), new, KNOWN)
+    names = [each.new for each in found]
+    assert names == ["mysite-crop-1", "mysite-crop-2", "mysite-celery-beat"]
+    assert [(different(each), unexplained(each)) for each in found[:2]] == [({"--hostname"}, set())] * 2
