@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -32,20 +33,25 @@ def launcher_path(project: Project) -> Path:
     return project.directories.library / LAUNCHER
 
 
-def _argv(project: Project, program: Program) -> tuple[str, ...]:
-    binaries = project.virtualenv / "bin"
+def arguments_of(project: Project, program: Program) -> tuple[str, ...]:
+    """Return Celery's arguments, or the words of a command."""
     match program.options:
         case Worker() as worker:
-            arguments = worker_arguments(project.app, worker)
+            return tuple(worker_arguments(project.app, worker))
         case Beat() as beat:
-            arguments = beat_arguments(project.app, beat)
+            return tuple(beat_arguments(project.app, beat))
         case Command(argv):
-            arguments = list(argv)
+            return argv
+
+
+def _argv(project: Project, program: Program) -> tuple[str, ...]:
+    arguments = arguments_of(project, program)
     if program.launcher:
-        return (str(binaries / "python"), str(launcher_path(project)), *arguments)
+        # The launcher runs the wrapper, once it has read the environment file.
+        return (str(project.virtualenv / "bin" / "python"), str(launcher_path(project)), *arguments)
     if isinstance(program.options, Command):
-        return tuple(arguments)
-    return ("celery", *arguments)
+        return (*program.wrapper, *arguments)
+    return (*program.wrapper, "celery", *arguments)
 
 
 def _environment(project: Project, program: Program) -> dict[str, str]:
@@ -75,6 +81,8 @@ def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
     }
     if project.environment_file:
         environment["PROCMAN_ENVIRONMENT_FILE"] = str(project.environment_file)
+    if program.wrapper:
+        environment["PROCMAN_WRAPPER"] = json.dumps(program.wrapper, ensure_ascii=False)
     if program.kind is not Kind.COMMAND:
         environment |= _health_environment(project, program)
     return environment

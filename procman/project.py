@@ -214,7 +214,7 @@ class Program:
         (),
         'Command that runs the program under it, one word per item, such as ["ddtrace-run"]. It has to replace itself '
         "with the command that follows it (exec). The first word is searched for in the virtualenv, then in PATH.",
-        "WORDS",
+        "WRAPPER",
     )
     adopts: tuple[str, ...] = setting(
         (),

@@ -268,3 +268,25 @@ def test_launch_can_be_serialised(site: Project) -> None:
 @pytest.mark.parametrize("scope", list(Scope))
 def test_owner_depends_on_the_scope(site: Project, scope: Scope) -> None:
     assert owner_of(replace(site, scope=scope)) == {Scope.SYSTEM: "root", Scope.USER: None}[scope]
+
+
+def test_launcher_gets_the_wrapper_as_a_variable(tmp_path: Path) -> None:
+    rest = '[defaults.program]\nwrapper = ["newrelic-admin", "run-program"]\n[worker.celery]\n[beat]\nwrapper = []\n'
+    found = launches(read_rest(tmp_path, rest))
+    assert found["worker.celery"].environment["PROCMAN_WRAPPER"] == '["newrelic-admin", "run-program"]'
+    assert found["worker.celery"].argv[:2] == ("/opt/env/bin/python", LAUNCHER)
+    assert "PROCMAN_WRAPPER" not in found["beat"].environment
+
+
+def test_wrapper_is_in_front_of_the_plain_command_without_the_launcher(tmp_path: Path) -> None:
+    rest = """[defaults.program]
+launcher = false
+wrapper = ["ddtrace-run"]
+[worker.celery]
+[command.flower]
+argv = ["celery", "flower"]
+"""
+    found = launches(read_rest(tmp_path, rest))
+    assert found["worker.celery"].argv[:5] == ("ddtrace-run", "celery", "-A", "mysite", "worker")
+    assert found["command.flower"].argv == ("ddtrace-run", "celery", "flower")
+    assert "PROCMAN_WRAPPER" not in found["worker.celery"].environment

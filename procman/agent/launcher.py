@@ -8,7 +8,9 @@ with the Python of the project's virtualenv, as the program's user:
 For a worker or beat, ARGS are Celery's arguments (`-A mysite worker -l info`); for a command, its words. Everything
 else is in PROCMAN_ environment variables. The launcher
 
-1. reads the environment file, if there is one; its variables override those already set;
+1. reads the environment file, if there is one; its variables override those already set. If the program has a wrapper,
+   the launcher then becomes it, which becomes the launcher again (WRAPPER... PYTHON launcher.py ARGS...), in the
+   environment that the wrapper has set;
 2. asks the kernel for SIGTERM when the process manager dies, so that no orphan is left behind;
 3. takes the program's lock, waiting for an earlier process that has not exited yet;
 4. puts the project's directory first on sys.path and calls Celery's own main(), or becomes the command. Before that, a
@@ -22,6 +24,7 @@ import errno
 import fcntl
 import importlib
 import importlib.util
+import json
 import os
 import re
 import signal
@@ -37,6 +40,8 @@ EXIT_CANNOT_START = 78
 KINDS = ("worker", "beat", "command")
 REQUIRED_VARIABLES = ("PROCMAN_PROGRAM", "PROCMAN_KIND", "PROCMAN_DIRECTORY", "PROCMAN_RUN_DIRECTORY")
 STARTED_AGAIN = "PROCMAN_STARTED_AGAIN"
+WRAPPED = "PROCMAN_WRAPPED"
+UNWRAPPED_PATH = "PROCMAN_UNWRAPPED_PYTHONPATH"
 
 LOCK_ATTEMPT_SECONDS = 0.2
 LOCK_MESSAGE_SECONDS = 300
@@ -70,6 +75,7 @@ class Settings(NamedTuple):
     environment_source: Optional[str]
     """The path to read: the same, or the copy that systemd made for this program alone."""
     parent_pid: Optional[int]
+    wrapper: List[str]
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -90,7 +96,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         environment_file=environment.get("PROCMAN_ENVIRONMENT_FILE") or None,
         environment_source=_environment_source(environment),
         parent_pid=None if parent_pid is None else int(parent_pid),
+        wrapper=_wrapper(environment.get("PROCMAN_WRAPPER") or "[]"),
     )
+
+
+def _wrapper(text: str) -> List[str]:
+    try:
+        words = json.loads(text)
+    except ValueError:
+        words = None
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise LauncherError(f"PROCMAN_WRAPPER is {text!r}, but must be a JSON array of words")
+    return words
 
 
 def _environment_source(environment: Mapping[str, str]) -> Optional[str]:
@@ -129,6 +146,35 @@ def apply_environment_file(source: str, name: str) -> None:
     if is_new and not started_again:
         os.environ[STARTED_AGAIN] = "1"
         os.execv(sys.executable, [sys.executable] + sys.argv)  # noqa: S606  # our own file, by our own Python
+
+
+# The wrapper ---------------------------------------------------------------------------------------------------------
+# A wrapper such as ddtrace-run sets variables that Python reads when it starts, and executes the command behind it. It
+# sees the variables of the environment file, and what it sets itself overrides them. The process keeps its pid, which
+# the process manager signals and whose notifications systemd accepts.
+# On HUP Celery executes the launcher again, and all of this happens again. The wrapper then gets the PYTHONPATH of the
+# first time: ddtrace-run would add its directory once more, newrelic-admin would leave out the project's (measured with
+# ddtrace 4.16 and newrelic 14.1).
+
+
+def become_wrapper(wrapper: List[str]) -> None:
+    """Replace this process with the wrapper, which replaces itself with the launcher; never returns."""
+    os.environ[WRAPPED] = str(os.getpid())
+    os.environ[UNWRAPPED_PATH] = os.environ.get("PYTHONPATH", "")
+    execute(wrapper + [sys.executable] + sys.argv)
+
+
+def is_wrapped(wrapper: List[str]) -> bool:
+    """Return whether the wrapper has run, once for each time; raise if it started this process as its child."""
+    pid = os.environ.pop(WRAPPED, None)
+    if pid is None and UNWRAPPED_PATH in os.environ:
+        os.environ["PYTHONPATH"] = os.environ.pop(UNWRAPPED_PATH)
+    if pid is not None and pid != str(os.getpid()):
+        raise LauncherError(
+            f"the wrapper {wrapper[0] if wrapper else '(none)'} started this process as its child instead of replacing "
+            f"itself with it (exec), so signals would not reach Celery; change the key wrapper in procman.toml"
+        )
+    return pid is not None
 
 
 # 2. The death of the process manager ---------------------------------------------------------------------------------
@@ -215,11 +261,16 @@ def _write_holder(descriptor: int) -> None:
 # 4. The program ------------------------------------------------------------------------------------------------------
 
 
-def become_command(arguments: List[str], lock: int) -> None:
-    """Replace this process with the command; never returns."""
+def become_command(arguments: List[str], wrapper: List[str], lock: int) -> None:
+    """Replace this process with the command, under its wrapper; never returns."""
     if not arguments:
         raise LauncherError("no command is given")
     os.set_inheritable(lock, True)
+    execute(wrapper + arguments)
+
+
+def execute(arguments: List[str]) -> None:
+    """Replace this process; the first word is searched for in PATH."""
     for ignored_by_python in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(ignored_by_python, signal.SIG_DFL)
     try:
@@ -305,15 +356,18 @@ def main() -> Optional[int]:
     """Start the program as described at the top of this file; return the exit status if Celery does not exit itself."""
     try:
         settings = read_settings(os.environ)
-        if settings.environment_source is not None:
+        wrapped = is_wrapped(settings.wrapper)
+        if settings.environment_source is not None and not wrapped:
             apply_environment_file(
                 settings.environment_source, settings.environment_file or settings.environment_source
             )
+        if settings.wrapper and not wrapped and settings.kind != "command":
+            become_wrapper(settings.wrapper)
         if settings.parent_pid is not None:
             end_with_parent(settings.parent_pid)
         lock = take_lock(os.path.join(settings.run_directory, "lock"))
         if settings.kind == "command":
-            become_command(sys.argv[1:], lock)
+            become_command(sys.argv[1:], settings.wrapper, lock)
         sys.path[:] = put_first(settings.directory, sys.path)
         heartbeat = start_heartbeat()
         celery = import_celery_main()

@@ -135,7 +135,7 @@ class _Reader:
         arguments = values.get("extra_arguments", ())
         for objection in write.objections(arguments, Kind.BEAT if kind == "beat" else Kind.WORKER):
             self.document.add_problem(f"{where}.extra_arguments", objection)
-        for name in ("extra_arguments", "argv"):
+        for name in ("extra_arguments", "argv", "wrapper"):
             if words_hold_password(values.get(name, ())):
                 self.document.add_problem(
                     f"{where}.{name}",

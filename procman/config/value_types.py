@@ -315,6 +315,7 @@ AUTOSCALE = Type(
 )
 TEXTS = list_of(TEXT, 'a list of strings, such as ["--one", "--other=2"]')
 WORDS = list_of(TEXT, 'a list of at least one word, such as ["celery", "-A", "mysite", "flower"]', fewest=1)
+WRAPPER = list_of(TEXT, 'a list of words, such as ["ddtrace-run"]')
 EVENT_COMMAND = list_of(TEXT, 'a list of at least one word, such as ["/usr/local/sbin/page-admin"]', fewest=1)
 QUEUES = list_of(QUEUE, 'a list of queue names, such as ["crop"]')
 SEARCH_PATHS = list_of(SEARCH_PATH, 'a list of paths, such as ["/opt/site/lib"]')

@@ -16,9 +16,10 @@ from procman.accounts import group_id, user_id
 from procman.backends import backend_named
 from procman.errors import ProcmanError
 from procman.host.local_units import units_in_use
-from procman.launch import launch_of
-from procman.model import Kind, Scope
+from procman.launch import arguments_of, launch_of
+from procman.model import Scope
 from procman.monitoring.broker_query import declared_queues, with_server_timeout
+from procman.preflight.environments import alike, place_of, python_of, try_wrappers
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
 from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule, written_paths
@@ -49,6 +50,7 @@ def gather(
     # Around all probes: while one runs, the processes of the others are no orphans.
     with _orphans_ended(project), ThreadPoolExecutor(max_workers=8) as pool:
         host = pool.submit(look_at_host, project)
+        wrappers = {} if runs_as_root(project) else try_wrappers(pool, project, launches, secrets)
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
         looked = _look(project, launches, secrets, asked, set_aside=set_aside)
         refused, remedy = _refused(project, replaced) if replaced is not None else ((), "")
@@ -56,6 +58,7 @@ def gather(
     return replace(
         looked,
         host=found,
+        wrappers={name: tried.result() for name, tried in wrappers.items()},
         sees_everything=(project.scope is Scope.USER or os.geteuid() == 0) and not runs_as_root(project),
         environment_file=file,
         runs_as_root=runs_as_root(project),
@@ -70,13 +73,13 @@ def gather_imports(project: Project, names: Collection[str], *, timeout: float) 
     """
     only = replace(project, programs=tuple(each for each in project.programs if each.name in names))
     launches = {program.name: launch_of(only, program) for program in only.programs}
-    groups = [] if account_problem(only) or runs_as_root(only) else _alike(only, launches)
+    groups = [] if account_problem(only) or runs_as_root(only) else alike(only, launches)
     if not groups:
         return PreflightFacts(only, launches, Interpreter(""))
     _require_rights(only)
     _, secrets = read_environment(only, launches)
     with _orphans_ended(only), ThreadPoolExecutor(max_workers=4) as pool:
-        places = [_where(only, launches[programs[0].name], secrets) for programs in groups]
+        places = [place_of(only, launches[programs[0].name], secrets) for programs in groups]
         loads = [pool.submit(app_facts.ask, place, only.app, timeout=timeout) for place in places]
         asked = tuple(_loaded(*pair) for pair in zip(groups, loads, strict=True))
     return PreflightFacts(only, launches, Interpreter(""), asked=asked)
@@ -140,44 +143,16 @@ def _ask_all(
     timeout: float,
 ) -> list[AppAnswer]:
     futures: list[tuple[tuple[Program, ...], Future[AppFacts], Future[BrokerFacts]]] = []
-    for programs in _alike(project, launches):
+    for programs in alike(project, launches):
         launch = launches[programs[0].name]
-        where = _where(project, launch, secrets)
-        commands = {each.name: launches[each.name].argv[2 if each.launcher else 1 :] for each in programs}
+        where = place_of(project, launch, secrets)
+        commands = {each.name: arguments_of(project, each) for each in programs}
         app = pool.submit(app_facts.ask, where, project.app, commands=commands, timeout=timeout)
         url = project.health.management_url
         queues = declared_queues(programs)
         broker = pool.submit(ask_broker, where, project.app, programs=queues, management_url=url, timeout=timeout / 2)
         futures.append((programs, app, broker))
     return [_asked(programs, app, broker) for programs, app, broker in futures]
-
-
-def _where(project: Project, launch: Launch, secrets: Mapping[str, str]) -> Where:
-    return Where(
-        _python(project),
-        launch.environment,
-        launch.directory,
-        launch.user,
-        launch.group,
-        secrets,
-        launch.environment_file,
-        project.configuration_file,
-    )
-
-
-def _python(project: Project) -> Path:
-    return project.virtualenv / "bin" / "python"
-
-
-def _alike(project: Project, launches: Mapping[str, Launch]) -> list[tuple[Program, ...]]:
-    """Group the workers and beats by launch environment: one query serves each group."""
-    groups: dict[tuple[object, ...], list[Program]] = {}
-    for program in project.programs:
-        if program.kind is not Kind.COMMAND:
-            variables = launches[program.name].environment.items()
-            own = tuple(sorted(item for item in variables if not item[0].startswith("PROCMAN_")))
-            groups.setdefault((own, launches[program.name].directory), []).append(program)
-    return [tuple(programs) for programs in groups.values()]
 
 
 def _asked(programs: tuple[Program, ...], app: Future[AppFacts], broker: Future[BrokerFacts]) -> AppAnswer:
@@ -218,7 +193,7 @@ def _look(
     try:
         answer = _answer(project, question)
     except ProcmanError as error:
-        ended = f"{_python(project)} exited without an answer"
+        ended = f"{python_of(project)} exited without an answer"
         detail = ended if isinstance(error, AppError) else error.message
         return PreflightFacts(project, launches, Interpreter("", detail, error.hint))
     found = {Path(path): Place(**each) for path, each in answer["paths"].items()}
@@ -238,7 +213,7 @@ def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
     if runs_as_root(project):
         # Root runs no code of the project; and here root's own file access is the one to check.
         return path_script.answer({**question, "schedule": None})
-    where = Where(_python(project), {}, Path("/"), project.user, project.group)
+    where = Where(python_of(project), {}, Path("/"), project.user, project.group)
     words = [json.dumps(question)]
     return ask_project(where, "to check paths", Path(path_script.__file__), words, timeout=LOOKING_SECONDS)
 

@@ -13,7 +13,7 @@ from procman.deploy.host_warnings import warnings
 from procman.errors import ProcmanError
 from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process, look_at
-from procman.launch import launch_of, launcher_path
+from procman.launch import arguments_of, launcher_path
 from procman.lint.find_celery import read_celery
 from procman.model import Kind
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of
@@ -49,7 +49,7 @@ def _warnings(project: Project) -> tuple[str, ...]:
 
 def other_beats(project: Project) -> Iterator[OtherBeat]:
     """Yield each beat of the same app on this host that this project did not start."""
-    ours = {launch_of(project, program).argv[1:] for program in project.programs if program.kind is Kind.BEAT}
+    ours = {arguments_of(project, program) for program in project.programs if program.kind is Kind.BEAT}
     found = {process.pid: (process, command) for process, command in _beats(project) if not _is_ours(process, ours)}
     for process, command in found.values():
         if process.parent in found:

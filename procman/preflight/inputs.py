@@ -11,6 +11,7 @@ from procman.backends.base import ManagerReport, StopOrder
 from procman.model import Kind
 from procman.probes.app import AppFacts, Judged, Written
 from procman.probes.broker_facts import BrokerFacts
+from procman.probes.wrapper import Tried
 from procman.project import Launch, Program, Project
 
 
@@ -173,6 +174,8 @@ class PreflightFacts:
     schedule: Schedule | None = None
     commands: Mapping[str, str | None] = field(default_factory=dict)
     """By program name: the path of the executable of each command; None: not found."""
+    wrappers: Mapping[str, Tried] = field(default_factory=dict)
+    """By program name: what its wrapper did with a command; those without a wrapper are left out."""
     environment_file: EnvironmentFile | None = None
     forbidden: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     """By program name: the paths that the app writes to but the program's sandbox makes read-only."""

@@ -16,6 +16,7 @@ from procman.preflight import (
     paths,
     stop_timeouts,
     variables,
+    wrapper,
 )
 from procman.preflight.accepted import accepted_still_occurs
 from procman.preflight.inputs import PreflightFacts
@@ -82,6 +83,7 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
     Check("PM785", "No other project consumes the same queue", broker_states.queues_are_own, comes_and_goes=True),
     Check("PM786", "Messages that a queue gives up are kept", broker_states.dead_letters_are_kept, comes_and_goes=True),
     Check("PM787", "RabbitMQ permits what this Celery needs", broker_states.features_are_permitted),
+    Check("PM788", "Each wrapper replaces itself with its program", wrapper.wrapper_replaces_itself),
 )
 """All but the one that judges their results."""
 

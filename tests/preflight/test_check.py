@@ -22,6 +22,7 @@ from procman.model import Level, Result
 from procman.preflight.check import blocking, check
 from procman.preflight.gather_host import other_beats
 from procman.project import Project
+from tests.agent.wrappers import make_wrappers
 from tests.django_projects import DEMO, make_project
 from tests.product import eventually
 from tests.reachable import IS_ROOT, SOMEBODY, as_somebody, public_directory
@@ -211,6 +212,21 @@ def test_option_unknown_to_this_celery_is_critical(site: Site) -> None:
     [error] = blocking(check(site.demo(worker='extra_arguments = ["--unheard-of=1"]')))
     assert (error.code, error.program) == ("PM731", "check-me-celery")
     assert "unheard-of" in error.detail
+
+
+def test_each_wrapper_is_tried_as_the_user(site: Site) -> None:
+    wrappers = site.directory / "wrappers"
+    make_wrappers(wrappers)
+    more = "".join(f'[worker.{name}]\nwrapper = ["{wrappers}/{name}"]\n' for name in ("fork", "none"))
+    results = check(site.demo(worker=f'wrapper = ["{wrappers}/instrument"]', rest=more))
+    tried = {result.program: (result.level, result.detail) for result in results if result.code == "PM788"}
+    assert tried["check-me-celery"] == (Level.OK, f"{wrappers}/instrument replaces itself with the program")
+    level, detail = tried["check-me-fork"]
+    assert level is Level.CRITICAL
+    assert f"{wrappers}/fork starts the program as its child instead of replacing itself with it (exec)" in detail
+    level, detail = tried["check-me-none"]
+    assert level is Level.CRITICAL
+    assert f"cannot run the wrapper {wrappers}/none: No such file or directory" in detail
 
 
 def test_app_sees_the_environment_file(site: Site) -> None:

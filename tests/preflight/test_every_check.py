@@ -18,6 +18,7 @@ from procman.preflight.paths import own_directories_are_safe
 from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, Written
 from procman.probes.broker_facts import QueueFacts, QueueState
+from procman.probes.wrapper import Tried
 from procman.project import Worker
 from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, valid
 
@@ -82,6 +83,11 @@ def worker(**changes: Any) -> Change:
         return asked(before, programs=tuple(each for each in programs if each.key != "command.flower"))
 
     return change
+
+
+def tried(**outcome: Any) -> Change:
+    wrapped = worker(wrapper=("wrap",))
+    return lambda before: replace(wrapped(before), wrappers={"site-celery": Tried(**outcome)})
 
 
 def both(*changes: Change) -> Change:
@@ -217,6 +223,10 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM785", WARNING, beside(), "mill-celery of another project consumes queue celery of the same broker"),
     ("PM786", WARNING, on_rabbitmq(delivery_limit=50, late=True), "delivery limit of 50 and no dead-letter exchange"),
     ("PM787", CRITICAL, DENIED, "denies the deprecated feature global_qos"),
+    ("PM788", CRITICAL, tried(is_found=False, error="Permission denied"), "www-data cannot run the wrapper wrap"),
+    ("PM788", CRITICAL, tried(error="wrap: exited with status 2"), "exited with status 2"),
+    ("PM788", CRITICAL, tried(replaces_itself=False), "wrap starts the program as its child"),
+    ("PM788", CRITICAL, tried(keeps_variables=False), "wrap removes variables"),
 ]
 
 

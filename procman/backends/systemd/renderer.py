@@ -149,11 +149,12 @@ def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]
     first, *rest = launch.argv
     if first.startswith("/"):
         return launch.argv
-    if not isinstance(program.options, Command):
+    if not isinstance(program.options, Command) and not program.wrapper:
         return (str(project.virtualenv / "bin" / first), *rest)
     if "=" in first or first.startswith("-"):
+        key = "wrapper" if program.wrapper else "argv"
         raise ProcmanError(
-            f"{project.configuration_file}: {program.key}.argv: {first!r} cannot be searched for in PATH",
+            f"{project.configuration_file}: {program.key}.{key}: {first!r} cannot be searched for in PATH",
             hint="Use its absolute path, or remove launcher = false.",
         )
     return (ENV, *launch.argv)

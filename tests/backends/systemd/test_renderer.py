@@ -181,6 +181,19 @@ def test_command_without_launcher_is_looked_up_in_the_path_of_the_unit(argv: str
     assert directives_of(units_of(desired)["catmaid-other.service"])["ExecStart"] == [started]
 
 
+def test_wrapper_of_a_worker_without_launcher_is_looked_up_in_the_path_of_the_unit() -> None:
+    unit = directives_of(units_of(project('launcher = false\nwrapper = ["ddtrace-run"]'))[SERVICES[0]])
+    assert unit["ExecStart"][0].startswith("/usr/bin/env ddtrace-run celery -A ")
+
+
+def test_unit_notifies_and_has_a_watchdog_under_a_wrapper_too() -> None:
+    text = units_of(project('wrapper = ["ddtrace-run", "a b"]'))[SERVICES[0]]
+    unit = directives_of(text)
+    assert unit["Type"] == ["notify"]
+    assert r'"PROCMAN_WRAPPER=[\"ddtrace-run\", \"a b\"]"' in text
+    assert unit["ExecStart"] == directives_of(units_of(project())[SERVICES[0]])["ExecStart"]
+
+
 @pytest.mark.parametrize("first", ["A=b", "-x"])
 def test_command_that_env_would_misread_is_refused(first: str) -> None:
     with pytest.raises(ProcmanError, match=r"command\.other\.argv"):
