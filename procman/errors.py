@@ -26,6 +26,8 @@ class ConfigurationError(ProcmanError):
 
     exit_status = 2
 
-    def __init__(self, problems: Sequence[str], *, hint: str = "") -> None:
+    def __init__(self, problems: Sequence[str], *, hint: str = "", keys: Sequence[tuple[str, str]] = ()) -> None:
         self.problems = tuple(problems)
+        self.keys = tuple(keys)
+        """The key and the message of each problem, without its place, if they are about keys of procman.toml."""
         super().__init__("\n".join(self.problems), hint=hint)

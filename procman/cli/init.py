@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from procman.errors import ProcmanError
 from procman.init import init as command
 from procman.init.environment_file import path_beside, write_secrets
 from procman.model import Scope
-from procman.output.terminal import printable
+from procman.output.init_report import report_lines
+from procman.output.terminal import printable, width_of, wrapped
 
 
 @click.command()
@@ -31,10 +32,12 @@ from procman.output.terminal import printable
 )
 @click.option(
     "--from",
-    "from_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Import the Celery programs of FILE, a file of supervisord, and of the start scripts it names.",
+    "sources",
+    multiple=True,
+    metavar="PATH",
+    help="Import the Celery programs of PATH: files of supervisord, units of systemd (also by name), celery multi and "
+    "init.d scripts with their defaults, a Procfile, a compose file, a shell script that starts Celery, a directory, "
+    "or a glob of these. Can be given several times.",
 )
 @click.option(
     "--output",
@@ -53,7 +56,7 @@ def init(
     app: str | None,
     user: str | None,
     scope: str | None,
-    from_file: Path | None,
+    sources: tuple[str, ...],
     output: Path,
     force: bool,
 ) -> None:
@@ -62,8 +65,10 @@ def init(
     Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its broker,
     queues and schedule; and searches the host for supervisord and the units of the services that the app uses. Lists
     the values that you must fill in because it cannot find them. DIRECTORY is the working directory if it is not given.
-    Secrets of an imported file are written to an environment file beside procman.toml, with mode 0600. An existing
-    procman.toml is kept unless --force is given, an existing environment file always.
+    Secrets of imported programs are written to an environment file beside procman.toml, with mode 0600. Programs with
+    different apps, settings, virtualenvs, users or directories become several projects: procman.toml, and
+    procman-NAME.toml beside it. An existing procman.toml is kept unless --force is given, an existing environment file
+    always.
 
     \b
     Examples:
@@ -71,65 +76,85 @@ def init(
       procman init /srv/catmaid
       # Import existing supervisord programs
       procman init --from /etc/supervisor/conf.d/celery.conf
+      # Import units of systemd
+      procman init --from celery.service --from beat.service
     """
-    secrets_file = None if str(output) == "-" else path_beside(output)
     report = command.init(
         directory,
         name=name,
         app=app,
         user=user,
         scope=Scope(scope) if scope else None,
-        from_file=from_file,
-        secrets_file=secrets_file,
+        sources=sources,
+        output=None if str(output) == "-" else output,
         environment=dict(os.environ),
     )
-    for line in _findings(report):
+    for line in report_lines(report, width_of(sys.stderr)):
         click.echo(line, err=True)
-    if secrets_file is None:
-        click.echo(report.text, nl=False)
+    for line in _written(report, force=force):
+        click.echo(line, err=True)
+
+
+def _written(report: command.InitReport, *, force: bool) -> Iterator[str]:
+    """Write the files, and yield what to print about them."""
+    paths = [project.path for project in report.projects if project.path]
+    if not paths:
+        if len(report.projects) > 1:
+            names = ", ".join(str(project.name) for project in report.projects)
+            hint = "Name a file with --output; the others are written beside it."
+            raise ProcmanError(f"found {len(report.projects)} projects, which need a file each: {names}", hint=hint)
+        click.echo(report.projects[0].text, nl=False)
         return
-    distrusted = command.write(report.text, output, force=force, environment=os.environ)
-    for line in _next_steps(report, output, distrusted, tuple(_written_secrets(report, secrets_file))):
-        click.echo(line, err=True)
+    if not force:
+        command.require_free(paths)
+    for project in report.projects:
+        if project.path:
+            distrusted = command.write(project.text, project.path, force=force, environment=os.environ)
+            yield from (f"note: {printable(problem)}" for problem in distrusted)
+            yield printable(f"wrote {project.path}")
+            yield from map(printable, _written_secrets(project, path_beside(project.path), report.scope))
+    yield from _next_steps(report)
 
 
-def _written_secrets(report: command.InitReport, path: Path) -> Iterator[str]:
+def _written_secrets(project: command.NewProject, path: Path, scope: Scope) -> Iterator[str]:
     """Write the environment file, if there are secrets, and yield what to print about it."""
-    if not report.secrets:
+    if not project.secrets:
         return
     try:
-        write_secrets(report.secrets, path)
-        yield f"wrote {path}, which only you can read, with {', '.join(report.secrets)}"
-        if report.scope is Scope.SYSTEM:
+        write_secrets(project.secrets, path)
+        yield f"wrote {path}, which only you can read, with {', '.join(project.secrets)}"
+        if scope is Scope.SYSTEM:
             yield "  under supervisord its programs have to read it too: `procman check` prints the command for that"
     except ProcmanError as error:
         yield from (f"note: {error.message}", f"  {error.hint}")
 
 
-def _findings(report: command.InitReport) -> Iterator[str]:
-    width = max((len(found.what) for found in report.findings), default=0)
-    for found in report.findings:
-        note = f"   ({printable(found.note)})" if found.note else ""
-        yield f"{printable(found.what):{width}}  {printable(found.value)}{note}"
-    yield from (f"note: {printable(warning)}" for warning in report.warnings)
-    yield from (f"fill in {printable(what)}" for what in report.fill_in)
-
-
-def _next_steps(
-    report: command.InitReport, output: Path, distrusted: tuple[str, ...], secrets: tuple[str, ...] = ()
-) -> Iterator[str]:
-    yield from (f"note: {printable(problem)}" for problem in distrusted)
-    yield f"wrote {output}"
-    yield from map(printable, secrets)
+def _next_steps(report: command.InitReport) -> Iterator[str]:
+    yield from _by_hand(report)
     yield ""
-    if report.fill_in:
-        count = len(report.fill_in)
-        yield f"Fill in the {f'{count} keys' if count > 1 else 'key'} named above in {output}, then type:"
+    count = sum(len(project.fill_in) for project in report.projects)
+    if count:
+        where = " and ".join(printable(str(project.path)) for project in report.projects if project.fill_in)
+        yield f"Fill in the {f'{count} keys' if count > 1 else 'key'} named above in {where}, then type:"
     else:
         yield "Next, type:"
-    is_found = output.absolute() == Path.cwd() / command.FILE
     sudo = "sudo " if report.scope is Scope.SYSTEM and os.geteuid() != 0 else ""
-    procman = sudo + Selection(None if is_found else output, None).command_line
-    adopt = f" --replace {shlex.quote(str(report.adopts))}" if report.adopts else ""
-    yield f"  {procman} check"
-    yield f"  {procman} install{adopt} --wait 60"
+    for project in report.projects:
+        is_found = project.path is not None and project.path.absolute() == Path.cwd() / command.FILE
+        procman = sudo + Selection(None if is_found else project.path, None).command_line
+        yield from (f"  {procman} {each}" for each in ("check", "diff", "install --wait 60"))
+
+
+def _by_hand(report: command.InitReport) -> Iterator[str]:
+    """Yield what the install does with the existing programs, and what remains to do."""
+    width = width_of(sys.stderr)
+    programs = [each for project in report.projects for found in project.programs.values() for each in found]
+    adopted = len([each for each in programs if each.source])
+    if adopted:
+        it = "it, and then starts its successor" if adopted == 1 else "each of them before it starts its successor"
+        what = f"`procman install` adopts {adopted} existing program{'s' * (adopted > 1)}: it gracefully stops {it}"
+        yield from wrapped(what, width, label="note: ")
+    for each in programs:
+        if each.source is None:
+            what = f"procman cannot stop {each.label} of {each.file}: stop it before the install"
+            yield from wrapped(what, width, label="note: ")

@@ -33,8 +33,8 @@ class Document:
         self.path = path
         self.directory = directory or path.parent
         """The directory that relative paths start from."""
-        self.problems: list[tuple[int, str]] = []
-        """(line, text); line 0 if the line is unknown."""
+        self.problems: list[tuple[int, str, str, str]] = []
+        """(line, text, key, message); line 0 if the line is unknown."""
         self._text = text
         self._wrong: set[str] = set()
         deep = line_of_deep_key(text)
@@ -59,7 +59,7 @@ class Document:
         self._wrong.add(key)
         line = self._line(key)
         place = f"{self.path}:{line}" if line else str(self.path)
-        problem = (line, f"{place}: {key}: {message}")
+        problem = (line, f"{place}: {key}: {message}", key, message)
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -148,7 +148,9 @@ class Document:
     def finish(self) -> None:
         """Raise ConfigurationError with all problems in the order of the file, if there are any."""
         if self.problems:
-            raise ConfigurationError([text for _, text in sorted(self.problems, key=lambda problem: problem[0])])
+            found = sorted(self.problems, key=lambda problem: problem[0])
+            keys = [(key, message) for _, _, key, message in found]
+            raise ConfigurationError([text for _, text, _, _ in found], keys=keys)
 
 
 def unknown(found: str, value: object, known: Collection[str]) -> str:

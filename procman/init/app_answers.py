@@ -86,14 +86,16 @@ def _take_services(draft: Draft, facts: AppFacts, root: Path) -> None:
     if named:
         reasons = "; ".join(f"{unit}: {what}" for unit, what in named.items())
         remark = f"The app uses them on this host ({reasons}): stopped first, they would fail the running tasks."
-        draft.put("project", "after", list(named), remark)
+        known = draft.tables["project"].pop("after", [])
+        assert isinstance(known, list)
+        draft.put("project", "after", list(dict.fromkeys([*known, *named])), remark)
 
 
 def _take_queues(draft: Draft, facts: AppFacts) -> None:
     queues = sorted({*facts.queues, *facts.routed_queues})
     workers = [table for table in draft.tables if re.fullmatch(r"worker\.[^.]+", table)]
     draft.found("queues", ", ".join(queues))
-    if len(workers) != 1:
+    if len(workers) != 1 or draft.is_import:
         consumed = {queue for table in workers for queue in _queues(draft, table, facts)}
         for queue in queues:
             if queue not in consumed:
@@ -128,7 +130,10 @@ def _take_beat(draft: Draft, facts: AppFacts) -> None:
     keeps_file = facts.beat_scheduler.endswith(BEAT_WITH_FILE)
     for entry in facts.beat_schedule:
         draft.found("periodic task", entry.name, entry.schedule)
-    if facts.beat_schedule or (facts.beat_scheduler and not keeps_file):
+    has_schedule = bool(facts.beat_schedule or (facts.beat_scheduler and not keeps_file))
+    if draft.is_import and has_schedule and "beat" not in draft.tables:
+        draft.warn("the app has periodic tasks, and no beat was imported: add [beat] unless a beat runs elsewhere")
+    elif has_schedule:
         draft.tables.setdefault("beat", {})
     if "beat" in draft.tables and facts.beat_scheduler and not keeps_file:
         draft.put(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from procman.config import keys
 from procman.config.keys import Key
+from procman.init.importing.existing import Remark
 from procman.secrets import masked
 
 
@@ -33,7 +34,12 @@ class Draft:
     findings: list[Discovery] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
-    """The variables of an imported file that belong into an environment file."""
+    """The variables of imported programs that belong into the environment file that init writes."""
+    variables_of_file: dict[str, str] = field(default_factory=dict, repr=False)
+    """The variables of an existing file that environment_file names."""
+    import_remarks: list[Remark] = field(default_factory=list)
+    is_import: bool = False
+    """Whether it describes existing programs, to which nothing is added that they do not do."""
 
     def found(self, what: str, value: object, note: str = "") -> None:
         """Add a finding, with its passwords hidden (S2)."""

@@ -3,55 +3,74 @@
 from __future__ import annotations
 
 import os
-import pwd
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from procman import left_behind
-from procman.accounts import user_id
 from procman.backends.supervisor.configuration.discovery import find_configurations, find_configurations_around
+from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init.app_answers import take_facts
+from procman.init.complete import ask_app, decide_user, find_parts, name_after_directory
 from procman.init.draft import Discovery, Draft, keys_of
+from procman.init.environment_file import path_beside
 from procman.init.health_key import set_watcher
-from procman.init.import_supervisor import read_existing
+from procman.init.importing.existing import Existing
+from procman.init.importing.formats import read_sources
+from procman.init.importing.names import project_name, slug
+from procman.init.importing.projects import difference
+from procman.init.importing.refused import take_out_refused
+from procman.init.importing.remarks import JoinedRemark, joined
+from procman.init.importing.select import Selection, selection
+from procman.init.importing.take import became, take_programs, take_project
+from procman.init.importing.variables import share_environment
 from procman.init.scan_host import choose_supervisord, main_file_of, main_files, set_systemd_version
-from procman.init.scan_project import find_project
 from procman.init.write_toml import text_of
 from procman.model import BackendName, Scope
-from procman.probes.app import TIMEOUT_SECONDS, AppFacts, ask
-from procman.probes.runner import Place
-from procman.subprocesses import SYSTEM_PATH
+from procman.probes.app import TIMEOUT_SECONDS
+from procman.sources import SUPERVISOR
 
 FILE = "procman.toml"
-WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
-"""Django settings that name a directory which tasks often write to; TMP_DIR is CATMAID's."""
-
-NO_NAME = {
-    *("app", "apps", "backend", "code", "current", "django", "project", "projects", "server", "src", "web"),
-    *("home", "lib", "local", "mnt", "opt", "releases", "root", "srv", "tmp", "usr", "var", "www"),
-}
-"""Names of directories from which no project takes its name."""
 
 
 @dataclass(frozen=True)
-class InitReport:
-    """The findings, and the procman.toml made from them. Nothing is written yet."""
+class NewProject:
+    """A procman.toml, and the findings that it is made from. Nothing is written yet."""
 
+    path: Path | None
+    """Where it belongs; None: standard output."""
+    name: str | None
     findings: tuple[Discovery, ...]
     text: str
     fill_in: tuple[str, ...]
     """The keys that the user has to fill in, as `project.user: reason`."""
     warnings: tuple[str, ...]
-    scope: Scope
-    adopts: Path | None
-    """The file of supervisord whose programs the install can adopt."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The variables that belong into the environment file, if the text names one."""
+    programs: Mapping[str, tuple[Existing, ...]] = field(default_factory=dict)
+    """The existing programs that each table comes from."""
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """The projects that init found, several if the imported programs have several apps or users."""
+
+    projects: tuple[NewProject, ...]
+    scope: Scope
+    remarks: tuple[JoinedRemark, ...] = ()
+    """About the imported files."""
+
+
+@dataclass(frozen=True)
+class _Host:
+    """What init knows before it looks at a project."""
+
+    environment: Mapping[str, str]
+    root: Path
+    timeout: float
+    scope: Scope
 
 
 def init(
@@ -61,47 +80,125 @@ def init(
     app: str | None = None,
     user: str | None = None,
     scope: Scope | None = None,
-    from_file: Path | None = None,
-    secrets_file: Path | None = None,
+    sources: Sequence[str] = (),
+    output: Path | None = None,
     environment: Mapping[str, str],
     root: Path = Path("/"),
     timeout: float = TIMEOUT_SECONDS,
 ) -> InitReport:
     """Search `directory` and below for a project, load its app, inspect the host, and return the procman.toml.
 
-    The arguments override `from_file`, a configuration of supervisord, which overrides the findings. `secrets_file` is
-    the environment file for its secrets, beside the procman.toml; None: the user has to create one. `environment` is
-    the caller's, for PATH and VIRTUAL_ENV; `root` is the root directory of the host. The app is loaded as the user,
-    never as root, for at most `timeout` seconds.
+    The arguments override `sources`, existing process files, units or directories of them, which override the findings.
+    `output` is the path of the procman.toml, beside which the environment file for its secrets belongs; None: standard
+    output, and the user has to create one. `environment` is the caller's, for PATH and VIRTUAL_ENV; `root` is the root
+    directory of the host. The app is loaded as the user, never as root, for at most `timeout` seconds.
     """
     directory = directory.absolute()
-    draft = Draft({"project": {}})
-    is_for_host = os.geteuid() == 0 or user is not None or from_file is not None
-    scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
-    _put_options(draft, name=name, app=app, user=user, scope=scope.value, backend=BackendName.SUPERVISOR.value)
-    mains = main_files(find_configurations(environment, root), draft)
-    reader, adopts = None, None
-    if from_file:
-        from_file = from_file.absolute()
-        reader = main_file_of(from_file, mains) or main_file_of(
-            from_file, main_files(find_configurations_around(from_file), draft)
-        )
-        here = reader.path.parent if reader else from_file.parent
-        read_existing(draft, from_file, here, name, manages_supervisord=reader is not None)
-        adopts = from_file if reader and draft.tables.keys() - {"project"} else None
-        _place_secrets(draft, from_file, secrets_file)
-    _look(draft, directory, environment)
-    _name(draft, directory)
-    _decide_user(draft, scope)
-    if not any(table.startswith("worker.") for table in draft.tables):
+    is_for_host = os.geteuid() == 0 or user is not None or bool(sources)
+    host = _Host(environment, root, timeout, scope or (Scope.SYSTEM if is_for_host else Scope.USER))
+    options = {"name": name, "app": app, "user": user, "scope": host.scope.value}
+    _put_options(Draft({"project": {}}), **options)
+    decided = [key for key in ("app", "user") if options[key] is not None]
+    chosen = selection(read_sources(sources, environment, root), user, decided) if sources else None
+    projects: list[NewProject] = []
+    drafts: list[Draft] = []
+    for programs in chosen.projects if chosen else ((),):
+        draft = _begun(programs, options, drafts, chosen)
+        projects.append(_complete(draft, directory, output, programs, host, chosen, drafts))
+        drafts.append(draft)
+    remarks = [*(chosen.remarks if chosen else ()), *(each for draft in drafts for each in draft.import_remarks)]
+    return InitReport(tuple(projects), host.scope, tuple(joined(remarks)))
+
+
+def _begun(
+    programs: Sequence[Existing], options: Mapping[str, str | None], before: Sequence[Draft], chosen: Selection | None
+) -> Draft:
+    """Return the draft of a project, with the caller's options and what its programs have in common."""
+    draft = Draft({"project": {}}, is_import=chosen is not None)
+    _put_options(draft, **{**options, "name": options["name"] if not before else None})
+    if chosen:
+        take_project(draft, programs, chosen.files)
+        found = _free_name(programs, chosen, [each.text("project", "name") for each in before])
+        if found:
+            draft.put("project", "name", found)
+    draft.put("project", "backend", BackendName.SUPERVISOR.value)
+    return draft
+
+
+def _free_name(programs: Sequence[Existing], chosen: Selection, taken: Sequence[str | None]) -> str | None:
+    """Return a name for the project of `programs` that no other has: their own, or one for how they differ."""
+    own = project_name([each.name for each in programs])
+    if not taken or (own and own not in taken):
+        return own
+    key, value = difference(chosen.projects[0], programs)
+    word = slug(value.partition(".")[0] if key in ("app", "settings") else Path(value).name) or str(len(taken) + 1)
+    base = taken[0] or "project"
+    candidates = (*((word,) if key in ("app", "settings") else ()), f"{base}-{word}", f"{base}-{len(taken) + 1}")
+    valid = (each for each in candidates if keys_of("project")["name"].type.problem(each, Path("/")) is None)
+    return next((each for each in valid if each not in taken), None)
+
+
+def _complete(
+    draft: Draft,
+    directory: Path,
+    output: Path | None,
+    programs: Sequence[Existing],
+    host: _Host,
+    chosen: Selection | None,
+    before: Sequence[Draft],
+) -> NewProject:
+    find_parts(draft, directory, host.environment)
+    top = draft.path("directory") if chosen else None
+    name_after_directory(draft, top or directory, [each.text("project", "name") or "" for each in before])
+    decide_user(draft, host.scope)
+    path = _path(draft, output, len(before))
+    if chosen:
+        tables = take_programs(draft, programs, chosen.files)
+        share_environment(draft)
+        _place_secrets(draft, path)
+    else:
+        tables = {}
         draft.tables["worker.celery"] = {}
-    facts = _ask(draft, scope, timeout)
+    facts = ask_app(draft, host.scope, host.timeout)
     if facts:
-        take_facts(draft, facts, scope, root)
-    choose_supervisord(draft, scope, mains, root, reader)
-    set_systemd_version(draft, root)
-    set_watcher(draft, scope)
-    return _report(draft, scope, adopts)
+        take_facts(draft, facts, host.scope, host.root)
+    _choose_supervisord(draft, programs, host)
+    set_systemd_version(draft, host.root)
+    set_watcher(draft, host.scope)
+    for key in ("name", "app", "directory", "virtualenv"):
+        draft.ask_for("project", key, "not found")
+    take_out_refused(draft, path or Path.cwd() / FILE, host.environment, tables)
+    return _project(draft, path, tables)
+
+
+def _path(draft: Draft, output: Path | None, number: int) -> Path | None:
+    """Return the file of the project: the others are beside the first, with their names in theirs."""
+    if output is None or number == 0:
+        return output
+    name = draft.text("project", "name") or str(number + 1)
+    return output.with_name(f"{output.stem}-{name}{output.suffix}")
+
+
+def _choose_supervisord(draft: Draft, programs: Sequence[Existing], host: _Host) -> None:
+    if draft.text("project", "backend") != BackendName.SUPERVISOR.value:
+        return
+    mains = main_files(find_configurations(host.environment, host.root), draft)
+    files = [Path(each.source.place) for each in programs if each.source and each.source.scheme == SUPERVISOR]
+    reader = _reader(draft, files[0], mains) if files else None
+    choose_supervisord(draft, host.scope, mains, host.root, reader)
+
+
+def _reader(draft: Draft, file: Path, mains: list[MainFile]) -> MainFile | None:
+    """Return the supervisord that reads `file`; with none, warn that its programs cannot be adopted yet."""
+    mains = [*mains, *main_files(find_configurations_around(file), draft)]
+    # The programs may be in supervisord's main file itself.
+    found = main_file_of(file, mains) or next((main for main in mains if main.path == file), None)
+    if found is None:
+        draft.warn(
+            f'no supervisord.conf that includes {file} was found: before the install, set mode = "existing" and '
+            "configuration = PATH in [supervisor], with the path of the one that does"
+        )
+    return found
 
 
 def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -131,6 +228,13 @@ def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str])
     return ()
 
 
+def require_free(paths: Sequence[Path]) -> None:
+    """Raise ProcmanError if a file of `paths` exists, before any of them is written."""
+    for path in paths:
+        if os.path.lexists(path) and not path.is_dir():
+            raise ProcmanError(f"{path} already exists", hint="Use --force to overwrite it.")
+
+
 def _create(path: Path, text: str) -> None:
     # Exclusive creation follows no symbolic link, not even a dangling one.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
@@ -150,120 +254,25 @@ def _put_options(draft: Draft, **options: str | None) -> None:
         raise ConfigurationError(problems)
 
 
-def _place_secrets(draft: Draft, source: Path, secrets_file: Path | None) -> None:
+def _place_secrets(draft: Draft, path: Path | None) -> None:
     if not draft.secrets:
         return
     names = ", ".join(draft.secrets)
-    if secrets_file is not None:
-        draft.put("project", "environment_file", secrets_file.name, f"With {names} of {source}.")
+    if path:
+        remark = f"With the secrets of the imported programs: {names}."
+        draft.put("project", "environment_file", path_beside(path).name, remark)
     else:
-        draft.ask_for("project", "environment_file", f"put the secrets of {source} into this file: {names}")
-        draft.warn(f"{source} sets secrets, which are not imported: put them into the file named by environment_file")
+        draft.ask_for("project", "environment_file", f"put these variables of the imported programs into it: {names}")
 
 
-def _look(draft: Draft, directory: Path, environment: Mapping[str, str]) -> None:
-    found = find_project(draft.path("directory") or directory, environment)
-    for key in ("directory", "settings", "app", "virtualenv"):
-        value = getattr(found, key)
-        if value is not None:
-            draft.put("project", key, value)
-        elif key in found.doubts:
-            draft.ask_for("project", key, found.doubts[key])
-        if draft.get("project", key) is not None:
-            draft.found(key, draft.get("project", key))
-
-
-def _name(draft: Draft, directory: Path) -> None:
-    app = (draft.text("project", "app") or "").partition(".")[0]
-    for candidate in (directory.name, *(parent.name for parent in directory.parents), app):
-        name = re.sub(r"[^a-z0-9]+", "-", candidate.lower()).strip("-")
-        if name not in NO_NAME and keys_of("project")["name"].type.problem(name, Path("/")) is None:
-            draft.put("project", "name", name)
-            draft.found("name", draft.text("project", "name"), "programs are called NAME-KEY")
-            return
-    draft.ask_for("project", "name", "no directory has a name that is valid here; choose one")
-
-
-def _decide_user(draft: Draft, scope: Scope) -> None:
-    project = draft.tables["project"]
-    if scope is Scope.USER:
-        for key in ("user", "group"):
-            if key in project:
-                draft.found(
-                    "not imported",
-                    f"{key} = {project.pop(key)}",
-                    "in user scope the programs run as the user who installs them",
-                )
-        return
-    directory = draft.path("directory")
-    owner = _owner(directory) if directory else None
-    if owner:
-        draft.put("project", "user", owner, f"The owner of {directory}.")
-    draft.ask_for("project", "user", "unknown; often the user of the web server, such as www-data")
-    user = draft.text("project", "user")
-    if user:
-        draft.found("user", user)
-        if user_id(user) is None:
-            draft.warn(f"user {user} does not exist on this host")
-
-
-def _owner(directory: Path) -> str | None:
-    """Return the owner of `directory`; None if it is root or unknown."""
-    try:
-        uid = directory.stat().st_uid
-        return pwd.getpwuid(uid).pw_name if uid != 0 else None
-    except (OSError, KeyError):
-        return None
-
-
-def _ask(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
-    directory, virtualenv = draft.path("directory"), draft.path("virtualenv")
-    app, user = draft.text("project", "app"), draft.text("project", "user")
-    if not (directory and virtualenv and app):
-        draft.warn("the app was not loaded, because app, directory or virtualenv is unknown")
-        return None
-    if os.geteuid() == 0 and user is None:
-        remedy = "name a user with --user" if scope is Scope.SYSTEM else "run this command as the user of the programs"
-        draft.warn(f"refusing to load the app as root: {remedy}")
-        return None
-    try:
-        runner = user if os.geteuid() == 0 else None
-        environment = _environment(draft, directory, virtualenv)
-        place = Place(virtualenv / "bin" / "python", environment, directory, runner, group=None)
-        with left_behind.ended(user_id(runner) or os.geteuid()):
-            facts = ask(place, app, settings=WRITTEN_BY_TASKS, timeout=timeout)
-    except ProcmanError as error:
-        last = f" ({error.hint.splitlines()[-1]})" if error.hint else ""
-        draft.warn(f"cannot load the app: {error.message}{last}")
-        return None
-    return facts
-
-
-def _environment(draft: Draft, directory: Path, virtualenv: Path) -> dict[str, str]:
-    """Return the environment that `launch` will give the programs, as far as the draft has it."""
-    python_path = draft.tables["project"].get("python_path", [])
-    environment = {
-        "VIRTUAL_ENV": str(virtualenv),
-        "PATH": f"{virtualenv / 'bin'}:{SYSTEM_PATH}",
-        "PYTHONPATH": ":".join([str(directory), *map(str, python_path if isinstance(python_path, list) else [])]),
-        "LANG": "C.UTF-8",
-    }
-    settings = draft.text("project", "settings")
-    if settings:
-        environment["DJANGO_SETTINGS_MODULE"] = settings
-    environment |= {name: str(value) for name, value in draft.tables.get("environment", {}).items()}
-    return environment | draft.secrets
-
-
-def _report(draft: Draft, scope: Scope, adopts: Path | None) -> InitReport:
-    for key in ("name", "app", "directory", "virtualenv"):
-        draft.ask_for("project", key, "not found")
-    return InitReport(
-        findings=tuple(draft.findings),
+def _project(draft: Draft, path: Path | None, tables: Mapping[str, tuple[Existing, ...]]) -> NewProject:
+    return NewProject(
+        path=path,
+        name=draft.text("project", "name"),
+        findings=(*became(tables, draft.text("project", "name") or "NAME"), *draft.findings),
         text=text_of(draft),
         fill_in=tuple(f"{key}: {reason}" for key, reason in draft.fill_in.items()),
         warnings=tuple(draft.warnings),
-        scope=scope,
-        adopts=adopts,
         secrets=dict(draft.secrets),
+        programs=tables,
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from procman.agent import LAUNCHER
 from procman.celery_cli.parse import CeleryCommand, read_command
+from procman.celery_cli.script_file import SHELL, script_started_by
 from procman.celery_cli.start_script import read_script
-from procman.init.import_supervisor import SHELL, script_of
 from procman.lint.inputs import Recognised, Shell
 from procman.model import Kind
 from procman.secrets import is_secret
@@ -17,7 +17,6 @@ from procman.secrets import is_secret
 CELERY = re.compile(r"(?i)celery(?:_bin)?\}?\b")
 SUBCOMMAND = re.compile(r"(?i)\b(?:worker|beat|multi)\b")
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
-SHEBANG = re.compile(r"#!\s*\S*?(?:env\s+)?(?:ba|da|z|k)?sh\b")
 EXEC = re.compile(r"(?:^|[;&|]\s*|\n\s*)exec\s")
 
 
@@ -35,10 +34,9 @@ def recognise(name: str, words: Sequence[str], directory: Path, environment: Map
     if command:
         return Recognised(command.kind, tuple(words), command, None)
     line = " ".join(words)
-    text = script_of(list(words), directory) if words else ""
+    script = script_started_by(words, directory)
+    text = script.text if script else ""
     is_shell = bool(words) and SHELL.fullmatch(Path(words[0]).name) is not None
-    if not is_shell and not SHEBANG.match(text):
-        text = ""
     if not text:
         return _unread(name, words, line, is_shell=is_shell)
     return _behind_shell(words, text, directory, environment, is_shell=is_shell)

@@ -72,8 +72,8 @@ def test_existing_environment_file_is_kept(tmp_path: Path) -> None:
 def test_without_a_file_the_names_are_listed(tmp_path: Path) -> None:
     done = run(tmp_path, "--output", "-")
     assert not list(tmp_path.glob("*.env"))
-    assert "FILL IN: put the secrets of" in done.stdout
-    assert "fill in project.environment_file: put the secrets of" in done.stderr
+    assert "FILL IN: put these variables of the imported programs into it" in done.stdout
+    assert "fill in project.environment_file: put these variables of the imported programs into it" in done.stderr
     assert "PGPASSWORD, CELERY_BROKER_URL" in done.stderr
 
 

@@ -19,7 +19,7 @@ from procman.config.load import load
 from procman.config.schema import schema
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init import health_key
-from procman.init.init import InitReport, init, write
+from procman.init.init import NewProject, init, write
 from procman.model import Scope, SupervisorMode
 from procman.project import Beat, Project, Worker
 from tests.celery_cli.test_read_start_script import SEED
@@ -65,21 +65,22 @@ def make(catmaid: Path, settings: str = "") -> Path:
     return make_project(catmaid / "django" / "projects", settings, package="mysite")
 
 
-def run_init(directory: Path, **how: Any) -> InitReport:
+def run_init(directory: Path, **how: Any) -> NewProject:
     how.setdefault("environment", {})
     how.setdefault("root", directory.parent / "root")
     if how.setdefault("scope", Scope.SYSTEM) is Scope.SYSTEM:
         how.setdefault("user", USER)
-    return init(directory, **how)
+    [project] = init(directory, **how).projects
+    return project
 
 
-def loaded(report: InitReport, top: Path) -> Project:
+def loaded(report: NewProject, top: Path) -> Project:
     file = top / "procman.toml"
     file.write_text(report.text)
     return load(file, {"HOME": "/home/x"})
 
 
-def found(report: InitReport, what: str) -> list[str]:
+def found(report: NewProject, what: str) -> list[str]:
     return [finding.value for finding in report.findings if finding.what == what]
 
 
@@ -232,7 +233,7 @@ def test_app_is_loaded_with_the_secrets_of_the_imported_file(catmaid: Path, top:
     python = catmaid / "django" / "env" / "bin" / "celery"
     environment = 'API_TOKEN="hunter22-secret"'
     old.write_text(f"[program:catmaid-celery]\ncommand = {python} -A mysite worker\nenvironment = {environment}\n")
-    report = run_init(catmaid, from_file=old, secrets_file=top / "procman.env")
+    report = run_init(catmaid, sources=[str(old)], output=top / "procman.toml")
     assert any("ValueError" in warning for warning in report.warnings)
     assert "hunter22" not in repr(report)
     assert report.secrets == {"API_TOKEN": "hunter22-secret"}
@@ -336,27 +337,36 @@ def test_existing_programs_are_imported_and_completed(catmaid: Path, top: Path, 
     old.write_text(
         f"[program:catmaid-celery]\ncommand = {script}\nuser = {USER}\n[group:catmaid]\nprograms=catmaid-celery"
     )
-    report = run_init(top, user=None, from_file=old)
+    report = run_init(top, user=None, sources=[str(old)])
     project = loaded(report, top)
     assert (project.name, project.directory, project.user) == ("catmaid", projects, USER)
-    worker, beat = project.programs
-    assert (worker.name, beat.name) == ("catmaid-celery", "catmaid-celery-beat")
+    [worker] = project.programs
+    assert (worker.name, worker.adopts) == ("catmaid-celery", (f"supervisor:{old}:catmaid-celery",))
     assert isinstance(worker.options, Worker)
     assert (worker.options.loglevel, worker.options.queues) == ("debug", ("celery", "crop"))
     assert (project.supervisor.mode, project.supervisor.configuration) == (SupervisorMode.EXISTING, main)
-    assert any(f"`procman install --replace {old}` adopts them" in warning for warning in report.warnings)
-    assert report.adopts == old
+    # A beat may run on another host.
+    assert any("no beat was imported: add [beat]" in warning for warning in report.warnings)
 
 
-def test_no_adoption_is_suggested_from_a_supervisord_that_procman_does_not_control(catmaid: Path) -> None:
+def test_nothing_is_added_to_an_imported_worker(catmaid: Path, top: Path) -> None:
+    make(catmaid, "CELERY_TASK_ROUTES = {'x.*': {'queue': 'crop'}}\n")
+    old = top / "old.conf"
+    old.write_text(f"[program:catmaid-celery]\ncommand = celery -A mysite worker\nuser = {USER}\n")
+    report = run_init(catmaid, user=None, sources=[str(old)])
+    [worker] = loaded(report, top).programs
+    assert isinstance(worker.options, Worker)
+    assert worker.options.queues == ()
+    assert "no worker consumes queue crop" in report.warnings
+
+
+def test_supervisord_that_reads_an_imported_file_has_to_be_known(catmaid: Path) -> None:
     make(catmaid)
     old = catmaid / "conf.d" / "old.conf"
     old.parent.mkdir()
     old.write_text(f"[program:catmaid-celery]\ncommand = celery -A mysite worker\nuser = {USER}\n")
-    report = run_init(catmaid, user=None, from_file=old)
-    assert not any("--replace" in warning for warning in report.warnings)
-    assert report.adopts is None
-    assert any("stop the programs there and move the file away" in warning for warning in report.warnings)
+    report = run_init(catmaid, user=None, sources=[str(old)])
+    assert any(f"no supervisord.conf that includes {old} was found" in warning for warning in report.warnings)
 
 
 def test_existing_file_is_overwritten_only_with_force(tmp_path: Path) -> None:

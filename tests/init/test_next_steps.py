@@ -8,56 +8,56 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from procman.celery_cli.parse import read_command
 from procman.cli.init import init
 from procman.init import init as command
-from procman.init.init import InitReport
+from procman.init.importing.existing import Existing
+from procman.init.init import InitReport, NewProject
 from procman.model import Scope
+from procman.sources import SUPERVISOR, Source
 
 USER = "project.user: unknown"
 
 
+CHECKS = ("check", "diff", "install --wait 60")
+
+
+def project(path: str, *fill_in: str, source: Source | None = None) -> NewProject:
+    words = ("celery", "-A", "x", "worker")
+    existing = Existing("[program:old]", "old", Path("/etc/old.conf"), 3, words, read_command(words), source=source)
+    return NewProject(Path(path), "shop", (), "", fill_in, (), programs={"worker.old": (existing,)})
+
+
+def last_lines(directory: Path, monkeypatch: pytest.MonkeyPatch, report: InitReport, uid: int) -> list[str]:
+    """Return what `init` prints after it has written the files of `report`."""
+    monkeypatch.setattr(command, "init", lambda *_, **__: report)
+    monkeypatch.setattr(command, "write", lambda *_, **__: ())
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    monkeypatch.chdir(directory)
+    done = CliRunner().invoke(init, [], catch_exceptions=False)
+    assert done.stdout == ""
+    return [line.strip() for line in done.stderr.splitlines() if line]
+
+
 @pytest.mark.parametrize(
-    ("fill_in", "scope", "uid", "adopts", "output", "expected"),
+    ("projects", "scope", "uid", "expected"),
     [
-        ([], Scope.USER, 1000, None, "procman.toml", ["Next, type:", "procman check", "procman install --wait 60"]),
+        ([project("procman.toml")], Scope.USER, 1000, ["Next, type:", *(f"procman {each}" for each in CHECKS)]),
+        ([project("procman.toml")], Scope.SYSTEM, 1000, ["Next, type:", *(f"sudo procman {each}" for each in CHECKS)]),
         (
-            [],
-            Scope.SYSTEM,
-            1000,
-            None,
-            "procman.toml",
-            ["Next, type:", "sudo procman check", "sudo procman install --wait 60"],
-        ),
-        (
-            [],
+            [project("procman.toml", USER)],
             Scope.SYSTEM,
             0,
-            "/etc/old.conf",
-            "procman.toml",
-            ["Next, type:", "procman check", "procman install --replace /etc/old.conf --wait 60"],
+            ["Fill in the key named above in procman.toml, then type:", *(f"procman {each}" for each in CHECKS)],
         ),
         (
-            [USER],
-            Scope.SYSTEM,
-            0,
-            None,
-            "procman.toml",
-            [
-                "Fill in the key named above in procman.toml, then type:",
-                "procman check",
-                "procman install --wait 60",
-            ],
-        ),
-        (
-            [USER, "project.app: not found"],
+            [project("a b.toml", USER, "project.app: not found"), project("procman.toml")],
             Scope.USER,
             0,
-            None,
-            "a b.toml",
             [
                 "Fill in the 2 keys named above in a b.toml, then type:",
-                "procman --config 'a b.toml' check",
-                "procman --config 'a b.toml' install --wait 60",
+                *(f"procman --config 'a b.toml' {each}" for each in CHECKS),
+                *(f"procman {each}" for each in CHECKS),
             ],
         ),
     ],
@@ -65,18 +65,21 @@ USER = "project.user: unknown"
 def test_last_lines_are_the_commands_to_type_next(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    fill_in: list[str],
+    projects: list[NewProject],
     scope: Scope,
     uid: int,
-    adopts: str | None,
-    output: str,
     expected: list[str],
 ) -> None:
-    report = InitReport((), "", tuple(fill_in), (), scope, Path(adopts) if adopts else None)
-    monkeypatch.setattr(command, "init", lambda *_, **__: report)
-    monkeypatch.setattr(command, "write", lambda *_, **__: ())
-    monkeypatch.setattr(os, "geteuid", lambda: uid)
-    monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(init, ["--output", output], catch_exceptions=False)
-    assert done.stdout == ""
-    assert [line.strip() for line in done.stderr.rpartition("\n\n")[2].splitlines()] == expected
+    lines = last_lines(tmp_path, monkeypatch, InitReport(tuple(projects), scope), uid)
+    assert lines[-len(expected) :] == expected
+
+
+def test_programs_that_the_install_adopts_are_counted_and_the_others_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(SUPERVISOR, "/etc/old.conf", "old")
+    report = InitReport((project("procman.toml", source=source), project("b.toml")), Scope.USER)
+    lines = last_lines(tmp_path, monkeypatch, report, 0)
+    adopted = "`procman install` adopts 1 existing program: it gracefully stops it, and then starts its successor"
+    assert f"note: {adopted}" in lines
+    assert "note: procman cannot stop [program:old] of /etc/old.conf: stop it before the install" in lines

@@ -77,6 +77,11 @@ class Existing:
     """What `install` has to adopt; None if nothing that runs it can be adopted, such as a container."""
     remarks: tuple[Remark, ...] = ()
 
+    @property
+    def place(self) -> str:
+        """Where it is defined, for remarks: `/etc/supervisor/conf.d/celery.conf:12`."""
+        return f"{self.file}:{self.line}" if self.line else str(self.file)
+
 
 @dataclass(frozen=True)
 class Reading:

@@ -1,0 +1,137 @@
+"""Complete a draft from the directory of the project, the host and the app."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from procman import left_behind
+from procman.accounts import group_name, user_id
+from procman.errors import ProcmanError
+from procman.init.draft import Draft, keys_of
+from procman.init.scan_project import find_project
+from procman.model import Scope
+from procman.probes.app import AppFacts, ask
+from procman.probes.runner import Place
+from procman.subprocesses import SYSTEM_PATH
+
+WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
+"""Django settings that name a directory which tasks often write to; TMP_DIR is CATMAID's."""
+
+NO_NAME = {
+    *("app", "apps", "backend", "code", "current", "django", "project", "projects", "server", "src", "web"),
+    *("home", "lib", "live", "local", "mnt", "opt", "production", "releases", "root", "srv", "staging", "tmp", "usr"),
+    *("var", "www"),
+}
+"""Names of directories from which no project takes its name."""
+
+
+def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) -> None:
+    """Search for the parts of the project that are still unknown, below its directory or else `directory`."""
+    found = find_project(draft.path("directory") or directory, environment)
+    for key in ("directory", "settings", "app", "virtualenv"):
+        value = getattr(found, key)
+        if value is not None:
+            draft.put("project", key, value)
+        elif key in found.doubts:
+            draft.ask_for("project", key, found.doubts[key])
+        if draft.get("project", key) is not None:
+            draft.found(key, draft.get("project", key))
+
+
+def name_after_directory(draft: Draft, directory: Path, taken: Collection[str] = ()) -> None:
+    """Name the project after the nearest directory with a usable name, or else after its app, but none of `taken`."""
+    app = (draft.text("project", "app") or "").partition(".")[0]
+    if draft.get("project", "name") is not None:
+        return
+    for candidate in (directory.name, *(parent.name for parent in directory.parents), app):
+        name = re.sub(r"[^a-z0-9]+", "-", candidate.lower()).strip("-")
+        is_valid = keys_of("project")["name"].type.problem(name, Path("/")) is None
+        if is_valid and name not in (*NO_NAME, *taken):
+            draft.put("project", "name", name)
+            draft.found("name", draft.text("project", "name"), "programs are called NAME-KEY")
+            return
+    draft.ask_for("project", "name", "no directory has a name that is valid here; choose one")
+
+
+def decide_user(draft: Draft, scope: Scope) -> None:
+    """Decide the user of the programs: an imported one, or the owner of the directory; none in user scope."""
+    project = draft.tables["project"]
+    if scope is Scope.USER:
+        for key in ("user", "group"):
+            if key in project:
+                note = "in user scope the programs run as the user who installs them"
+                draft.found("not imported", f"{key} = {project.pop(key)}", note)
+        return
+    directory = draft.path("directory")
+    owner = _owner(directory) if directory else None
+    if owner:
+        draft.put("project", "user", owner, f"The owner of {directory}.")
+    draft.ask_for("project", "user", "unknown; often the user of the web server, such as www-data")
+    user = draft.text("project", "user")
+    if user:
+        draft.found("user", user)
+        if user_id(user) is None:
+            draft.warn(f"user {user} does not exist on this host")
+    if user and project.get("group") == _primary_group(user):
+        # It is the default, and supervisord has no option for another one.
+        project.pop("group", None)
+
+
+def _owner(directory: Path) -> str | None:
+    """Return the owner of `directory`; None if it is root or unknown."""
+    try:
+        uid = directory.stat().st_uid
+        return pwd.getpwuid(uid).pw_name if uid != 0 else None
+    except (OSError, KeyError):
+        return None
+
+
+def _primary_group(user: str) -> str | None:
+    try:
+        return group_name(pwd.getpwnam(user).pw_gid)
+    except KeyError:
+        return user
+
+
+def ask_app(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
+    """Load the app as its user, never as root, and return its answers; None, with a warning, if it cannot be loaded."""
+    directory, virtualenv = draft.path("directory"), draft.path("virtualenv")
+    app, user = draft.text("project", "app"), draft.text("project", "user")
+    if not (directory and virtualenv and app):
+        draft.warn("the app was not loaded, because app, directory or virtualenv is unknown")
+        return None
+    if os.geteuid() == 0 and user is None:
+        remedy = "name a user with --user" if scope is Scope.SYSTEM else "run this command as the user of the programs"
+        draft.warn(f"refusing to load the app as root: {remedy}")
+        return None
+    try:
+        runner = user if os.geteuid() == 0 else None
+        environment = _environment(draft, directory, virtualenv)
+        place = Place(virtualenv / "bin" / "python", environment, directory, runner, group=None)
+        with left_behind.ended(user_id(runner) or os.geteuid()):
+            facts = ask(place, app, settings=WRITTEN_BY_TASKS, timeout=timeout)
+    except ProcmanError as error:
+        last = f" ({error.hint.splitlines()[-1]})" if error.hint else ""
+        draft.warn(f"cannot load the app: {error.message}{last}")
+        return None
+    return facts
+
+
+def _environment(draft: Draft, directory: Path, virtualenv: Path) -> dict[str, str]:
+    """Return the environment that `launch` will give the programs, as far as the draft has it."""
+    python_path = draft.tables["project"].get("python_path", [])
+    environment = {
+        "VIRTUAL_ENV": str(virtualenv),
+        "PATH": f"{virtualenv / 'bin'}:{SYSTEM_PATH}",
+        "PYTHONPATH": ":".join([str(directory), *map(str, python_path if isinstance(python_path, list) else [])]),
+        "LANG": "C.UTF-8",
+    }
+    settings = draft.text("project", "settings")
+    if settings:
+        environment["DJANGO_SETTINGS_MODULE"] = settings
+    environment |= {name: str(value) for name, value in draft.tables.get("environment", {}).items()}
+    return environment | draft.variables_of_file | draft.secrets

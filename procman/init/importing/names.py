@@ -1,0 +1,71 @@
+"""Choose names for imported projects and programs, which the loader accepts (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from procman.config.cross_checks import LONGEST_NAME
+from procman.init.draft import keys_of
+
+GENERIC = {
+    *("app", "background", "beat", "celery", "celerybeat", "celeryd", "cron", "default", "main", "queue", "queues"),
+    *("scheduler", "service", "task", "tasks", "worker", "workers"),
+}
+"""Words at the end of a program's name that describe what it does, and not the project it belongs to."""
+
+LONGEST_PREFIX = 40
+"""Characters of a project's name that leave room for the names of its programs."""
+
+TAKEN = ("celery-beat", "health")
+"""Keys whose names, NAME-KEY, procman gives to its own programs."""
+
+
+def slug(text: str) -> str:
+    """Return `text` as procman writes names: lowercase letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def project_name(programs: Sequence[str]) -> str | None:
+    """Return the words with which the names of all programs begin, without generic ones at the end; None if none."""
+    each = [slug(name).split("-") for name in programs]
+    if not each:
+        return None
+    words = list(_common(each))
+    while words and words[-1] in GENERIC:
+        words.pop()
+    if len(each) == 1 and words == each[0]:
+        # The whole name of the only program: the rest of it is unknown.
+        return None
+    name = "-".join(words)
+    is_valid = len(name) <= LONGEST_PREFIX and keys_of("project")["name"].type.problem(name, Path("/")) is None
+    return name if is_valid else None
+
+
+def _common(each: Sequence[Sequence[str]]) -> Iterator[str]:
+    for words in zip(*each, strict=False):
+        if len(set(words)) > 1:
+            return
+        yield words[0]
+
+
+def program_key(name: str, project: str, taken: Collection[str], instances: int = 1) -> str:
+    """Return the key of the program called `name`: NAME-KEY is new, and at most 63 characters long with its number."""
+    key = slug(name)
+    key = key.removeprefix(f"{project}-") if key != project else "worker"
+    if not re.match("[a-z]", key):
+        key = f"worker-{key}".rstrip("-")
+    room = LONGEST_NAME - len(f"{project}-") - (len(f"-{instances}") if instances > 1 else 0)
+    wanted = f"{key}-worker" if key in TAKEN else key
+    candidates = (wanted, *(f"{wanted}-{number}" for number in range(2, 1000)))
+    fitting = (_shortened(each, room) for each in candidates)
+    return next(each for each in fitting if each not in taken)
+
+
+def _shortened(key: str, room: int) -> str:
+    """Return `key` in at most `room` characters: without its middle, because both ends tell programs apart."""
+    if len(key) <= room:
+        return key
+    tail = key[-(room // 2) :]
+    return re.sub("-+", "-", f"{key[: room - len(tail) - 1]}-{tail}").strip("-")

@@ -1,0 +1,96 @@
+"""Choose from what the readers found the programs to import, and the projects that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from procman.errors import ProcmanError
+from procman.init.importing.existing import Existing, Reading, Remark
+from procman.init.importing.projects import split
+from procman.init.importing.variables_files import VariablesFile, read_files, variables_of
+from procman.secrets import masked
+
+MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The programs of each project, and remarks about the rest."""
+
+    projects: tuple[tuple[Existing, ...], ...]
+    files: Mapping[Path, VariablesFile]
+    """The files of variables that the programs read."""
+    remarks: tuple[Remark, ...]
+
+
+def selection(readings: Sequence[Reading], user: str | None, decided: Collection[str]) -> Selection:
+    """Return the programs to import, split by project.
+
+    `user`, if given, is the user of all programs; `decided` are the keys of `[project]` that the caller sets. Raises
+    ProcmanError if no program can be imported, with what was seen in each file.
+    """
+    programs = list(_distinct(each for reading in readings for each in reading.programs))
+    understood = [each for each in programs if each.command and not each.problem]
+    if not understood:
+        raise _nothing(readings, programs)
+    files: dict[Path, VariablesFile] = {}
+    for each in understood:
+        files |= read_files([path for path in each.environment_files if path not in files], user or each.user)
+    variables = {number: variables_of(each.environment_files, files) for number, each in enumerate(understood)}
+    remarks = [remark for reading in readings for remark in reading.remarks]
+    remarks += [*_not_imported(programs), *_others(programs)]
+    return Selection(tuple(split(understood, variables, decided)), files, tuple(remarks))
+
+
+def _distinct(programs: Iterable[Existing]) -> Iterator[Existing]:
+    """Yield each program once, although several of the files may lead to it."""
+    seen = set()
+    for each in programs:
+        identity = str(each.source or (each.file, each.label))
+        if identity not in seen:
+            seen.add(identity)
+            yield each
+
+
+def _not_imported(programs: Iterable[Existing]) -> Iterator[Remark]:
+    for each in programs:
+        if each.problem:
+            yield Remark(each.place, each.label, f"starts Celery, but is not imported: {each.problem}", doubtful=True)
+            yield from each.remarks
+
+
+def _others(programs: Iterable[Existing]) -> Iterator[Remark]:
+    others = [each for each in programs if not each.command and not each.problem]
+    if others:
+        files = list(dict.fromkeys(str(each.file) for each in others))
+        place = files[0] if len(files) == 1 else f"{len(files)} files"
+        consequence = "no Celery worker or beat; procman leaves it alone"
+        if len(others) > 1:
+            consequence = "no Celery workers or beats; procman leaves them alone"
+        yield Remark(place, _listed([each.label for each in others]), consequence)
+
+
+def _listed(labels: Sequence[str]) -> str:
+    more = len(labels) - MOST_NAMED
+    return ", ".join(labels[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _nothing(readings: Sequence[Reading], programs: Sequence[Existing]) -> ProcmanError:
+    """Return the error of an import that understood nothing: each file with what was seen in it."""
+    lines = []
+    for file in dict.fromkeys(file for reading in readings for file in reading.files):
+        there = [each for each in programs if each.file == file]
+        lines += [f"{each.place}: {each.label} starts Celery, but {each.problem}" for each in there if each.problem]
+        others = [each.label for each in there if not each.problem]
+        if others:
+            lines.append(f"{file}: {_listed(others)}: no Celery worker or beat")
+        elif not there:
+            lines.append(f"{file}: no program is defined in it")
+    remarks = [remark for reading in readings for remark in reading.remarks]
+    remarks += [remark for each in programs if each.problem for remark in each.remarks]
+    lines += [f"{each.place}: {each.what}: {each.consequence}" for each in remarks if each.doubtful]
+    message = "\n".join(["nothing was imported, and nothing was written:", *map(masked, dict.fromkeys(lines))])
+    hint = "Name the file that starts the Celery workers, or write procman.toml without --from: procman init"
+    return ProcmanError(message, hint=hint)

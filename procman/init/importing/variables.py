@@ -1,0 +1,133 @@
+"""Put the variables of existing programs into a draft: keys, tables of environment, and the environment file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from procman.config.read_environment import refusal
+from procman.init.draft import Draft
+from procman.init.environment_file import line_of
+from procman.init.importing.existing import Existing, Remark
+from procman.init.importing.variables_files import VariablesFile, variables_of
+from procman.init.scan_project import is_virtualenv
+from procman.quoting import unprintable
+from procman.secrets import is_secret
+from procman.subprocesses import SYSTEM_PATH
+
+OF_PROJECT = ("DJANGO_SETTINGS_MODULE", "VIRTUAL_ENV")
+"""Variables that became keys of `[project]` (projects.project_values)."""
+
+FROM_PASSWORD_DATABASE = ("HOME", "USER", "LOGNAME")
+
+Files = Mapping[Path, VariablesFile]
+
+
+def take_variables(draft: Draft, existing: Existing, table: str) -> None:
+    """Put the variables of a program into `draft`, and its secrets among those for the environment file (S2)."""
+    for name, value in existing.environment.items():
+        if name == "PYTHONPATH":
+            _take_python_path(draft, existing, value)
+        elif name == "PATH":
+            _take_path(draft, table, value)
+        elif name not in (*OF_PROJECT, *FROM_PASSWORD_DATABASE):
+            _take(draft, existing, table, name, value, is_private=is_secret(name, value))
+
+
+def _take(draft: Draft, existing: Existing, table: str, name: str, value: str, *, is_private: bool) -> None:
+    reason = refusal(name)
+    if not reason and is_private and line_of(name, value) is None:
+        reason = "no environment file can contain its value"
+    if not reason and not is_private and unprintable(value):
+        reason = f"its value contains a {unprintable(value)}"
+    if reason:
+        draft.import_remarks.append(Remark(existing.place, name, reason))
+    elif is_private:
+        draft.secrets[name] = value
+    else:
+        draft.tables.setdefault(f"{table}.environment", {})[name] = value
+
+
+def _take_python_path(draft: Draft, existing: Existing, value: str) -> None:
+    known = draft.get("project", "python_path") or []
+    assert isinstance(known, list)
+    directory = draft.path("directory") or existing.directory
+    paths = [path for path in value.split(":") if path.startswith("/") and Path(path) != directory]
+    if paths:
+        draft.put("project", "python_path", paths)
+        draft.tables["project"]["python_path"] = list(dict.fromkeys([*known, *paths]))
+
+
+def _take_path(draft: Draft, table: str, value: str) -> None:
+    places = [Path(place) for place in value.split(":") if place.startswith("/")]
+    # The bin directory of the virtualenv always comes first.
+    virtualenv = draft.path("virtualenv")
+    others = [str(place) for place in places if place.parent != virtualenv and not is_virtualenv(place.parent)]
+    if others and not all(place in SYSTEM_PATH.split(":") for place in others):
+        draft.tables.setdefault(f"{table}.environment", {})["PATH"] = ":".join(others)
+
+
+def share_environment(draft: Draft) -> None:
+    """Move the variables that all programs share to `[environment]`."""
+    programs = [table for table in draft.tables if re.fullmatch(r"worker\.[^.]+|beat", table)]
+    each = [draft.tables.get(f"{table}.environment", {}) for table in programs]
+    for name, value in list(each[0].items()) if each else ():
+        if all(other.get(name) == value for other in each):
+            draft.tables.setdefault("environment", {})[name] = value
+            for other in each:
+                del other[name]
+
+
+def take_files(draft: Draft, programs: Sequence[tuple[Existing, str]], files: Files) -> None:
+    """Name the only file that the programs read as environment_file, or collect the variables of several.
+
+    `programs` are pairs of a program and its table; `draft.secrets` becomes the environment file that init writes.
+    """
+    paths = list(dict.fromkeys(path for existing, _ in programs for path in existing.environment_files))
+    draft.import_remarks += _problems(programs, files)
+    usable = [path for path in paths if files[path].is_usable]
+    if usable == paths[:1] and len(paths) == 1 and not draft.secrets:
+        draft.put("project", "environment_file", paths[0])
+        draft.variables_of_file = dict(files[paths[0]].variables)
+        draft.import_remarks += _also_read_by(programs, paths[0])
+    elif any(files[path].variables for path in paths):
+        _merge(draft, programs, files)
+
+
+def _problems(programs: Sequence[tuple[Existing, str]], files: Files) -> Iterator[Remark]:
+    for existing, _ in programs:
+        for path in existing.environment_files:
+            file = files[path]
+            if file.problem:
+                consequence = f"{file.problem}: its variables are unknown here"
+                yield Remark(existing.place, f"variables of {path}", consequence, doubtful=file.is_usable)
+            for line in file.not_understood:
+                yield Remark(f"{path}:{line}", "this line", "no environment file can contain it", doubtful=True)
+
+
+def _also_read_by(programs: Sequence[tuple[Existing, str]], path: Path) -> Iterator[Remark]:
+    for existing, _ in programs:
+        if path not in existing.environment_files:
+            consequence = "this program gets its variables too: a project has one environment file"
+            yield Remark(existing.place, f"environment_file = {path}", consequence, changed=True)
+
+
+def _merge(draft: Draft, programs: Sequence[tuple[Existing, str]], files: Files) -> None:
+    """Collect the variables of all files; one that differs between programs and is no secret is set per program."""
+    each = [(existing, table, variables_of(existing.environment_files, files)) for existing, table in programs]
+    values: dict[str, set[str]] = {}
+    for _, _, variables in each:
+        for name, value in variables.items():
+            values.setdefault(name, set()).add(value)
+    for existing, table, variables in each:
+        for name, value in variables.items():
+            if name == "PYTHONPATH":
+                _take_python_path(draft, existing, value)
+            elif name not in (*OF_PROJECT, *FROM_PASSWORD_DATABASE):
+                is_private = len(values[name]) == 1 or is_secret(name, value)
+                _take(draft, existing, table, name, value, is_private=is_private)
+    paths = dict.fromkeys(path for existing, _ in programs for path in existing.environment_files)
+    for path in paths:
+        consequence = "its variables are copied to the environment file of the project, which is read instead of it"
+        draft.import_remarks.append(Remark(str(path), "environment file", consequence, changed=True))

@@ -1,0 +1,43 @@
+"""Print what `init` found: what a person has to decide comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from procman.init.importing.remarks import JoinedRemark
+from procman.init.init import InitReport, NewProject
+from procman.output.terminal import printable, wrapped
+
+
+def report_lines(report: InitReport, width: int | None) -> Iterator[str]:
+    """Yield the lines for a terminal with `width` columns; None: no line is wrapped."""
+    for project in report.projects:
+        yield from _heading(project, report)
+        for what in project.fill_in:
+            yield from wrapped(what, width, label="fill in ")
+        for warning in project.warnings:
+            yield from wrapped(warning, width, label="note: ")
+    for remark in report.remarks:
+        yield from _remark(remark, width)
+    for project in report.projects:
+        yield from _heading(project, report)
+        yield from _findings(project, width)
+
+
+def _heading(project: NewProject, report: InitReport) -> Iterator[str]:
+    if len(report.projects) > 1:
+        yield printable(f"{project.path}: project {project.name or 'without a name'}")
+
+
+def _remark(joined: JoinedRemark, width: int | None) -> Iterator[str]:
+    remark = joined.remark
+    label = "note: " if remark.doubtful else "changed: " if remark.changed else "not imported: "
+    programs = f" ({joined.programs} programs)" if joined.programs > 1 else ""
+    yield from wrapped(f"{remark.place}: {remark.what}: {remark.consequence}{programs}", width, label=label)
+
+
+def _findings(project: NewProject, width: int | None) -> Iterator[str]:
+    room = max((len(found.what) for found in project.findings), default=0)
+    for found in project.findings:
+        note = f"   ({found.note})" if found.note else ""
+        yield from wrapped(f"{found.value}{note}", width, label=f"{printable(found.what):{room}}  ")
