@@ -7,7 +7,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 
-from procman.config.keys import Key
+from procman.config.keys import SUBTABLES, Key
 from procman.init.draft import Draft, keys_of
 
 WIDTH = 100
@@ -61,8 +61,8 @@ def _tables(draft: Draft) -> list[str]:
 
 
 def _is_free(table: str) -> bool:
-    """Return whether the user chooses the names in `table`: variables, or options of supervisord."""
-    return table.rpartition(".")[2] in ("environment", "supervisor") and table != "supervisor"
+    """Return whether the user chooses the names in `table`: variables, options of supervisord, directives."""
+    return table == "environment" or ("." in table and table.rpartition(".")[2] in SUBTABLES)
 
 
 def _rank(table: str) -> tuple[int, str]:

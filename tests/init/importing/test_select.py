@@ -1,0 +1,77 @@
+"""The programs to import are chosen, the rest is reported once, and an import of nothing is an error."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.errors import ProcmanError
+from procman.init.importing.existing import Existing, Reading, Remark
+from procman.init.importing.remarks import joined
+from procman.init.importing.select import selection
+from tests.init.importing.programs import FILE, WORKER, existing
+
+WEB = existing("web", "/srv/env/bin/gunicorn shop.wsgi")
+LOST = replace(existing("lost", "flock -n x celery -A shop worker"), command=None, problem="flock is not understood")
+
+
+def reading(*programs: Existing, remarks: tuple[Remark, ...] = ()) -> Reading:
+    return Reading(programs, remarks, (FILE,))
+
+
+def test_programs_that_are_not_understood_are_named() -> None:
+    found = selection([reading(existing("w"), WEB, LOST)], None, ())
+    assert [[each.name for each in programs] for programs in found.projects] == [["w"]]
+    by_what = {each.what: each for each in found.remarks}
+    assert by_what["[program:lost]"].consequence == "starts Celery, but is not imported: flock is not understood"
+    assert by_what["[program:lost]"].doubtful
+    assert by_what["[program:web]"].consequence == "no Celery worker or beat; procman leaves it alone"
+    assert not by_what["[program:web]"].doubtful
+
+
+def test_many_programs_without_celery_are_one_remark() -> None:
+    others = [existing(f"web{number}", "gunicorn") for number in range(30)]
+    [remark] = selection([reading(existing("w"), *others)], None, ()).remarks
+    assert remark.what.endswith("[program:web4] and 25 more")
+
+
+def test_program_that_two_files_lead_to_is_imported_once() -> None:
+    found = selection([reading(existing("w")), reading(existing("w"))], None, ())
+    assert [len(programs) for programs in found.projects] == [1]
+
+
+def test_import_of_nothing_is_an_error_with_what_was_seen() -> None:
+    empty = Reading(files=(Path("/etc/empty.conf"),))
+    doubt = Remark("/srv/run.sh:3", "`$(nproc)`", "needs a shell", doubtful=True)
+    with pytest.raises(ProcmanError) as caught:
+        selection([reading(WEB, replace(LOST, remarks=(doubt,))), empty], None, ())
+    assert caught.value.exit_status == 1
+    assert caught.value.message.splitlines() == [
+        "nothing was imported, and nothing was written:",
+        f"{FILE}:1: [program:lost] starts Celery, but flock is not understood",
+        f"{FILE}: [program:web]: no Celery worker or beat",
+        "/etc/empty.conf: no program is defined in it",
+        "/srv/run.sh:3: `$(nproc)`: needs a shell",
+    ]
+
+
+def test_equal_remarks_are_joined_and_decisions_come_first() -> None:
+    remarks = [
+        Remark("a:1", "--pidfile", "useless"),
+        Remark("a:2", "stopsignal = QUIT", "procman sends TERM", changed=True),
+        Remark("b:1", "--pidfile", "useless"),
+        Remark("b:2", "amqp://me:hunter22@host//", "why?", doubtful=True),
+    ]
+    found = joined(remarks)
+    assert [(each.remark.place, each.programs) for each in found] == [("b:2", 1), ("a:2", 1), ("a:1", 2)]
+    assert "hunter22" not in repr(found)
+
+
+def test_file_of_variables_decides_the_project(tmp_path: Path) -> None:
+    lms, cms = tmp_path / "lms.env", tmp_path / "cms.env"
+    lms.write_text("DJANGO_SETTINGS_MODULE=lms.settings\n")
+    cms.write_text("DJANGO_SETTINGS_MODULE=cms.settings\n")
+    programs = [existing(name, WORKER, environment_files=(file,)) for name, file in (("a", lms), ("b", cms))]
+    assert len(selection([reading(*programs)], None, ()).projects) == 2
