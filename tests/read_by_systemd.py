@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SYSTEMD = next(
@@ -23,19 +23,28 @@ Read = Mapping[str, list[str]]
 """The values of each directive of one unit, as systemd names and prints them."""
 
 
-def read_units(units: Mapping[str, str]) -> dict[str, Read]:
-    """Return `units`, given as text by name, as systemd reads them; a unit that systemd refuses is missing."""
+def read_units(
+    units: Mapping[str, str], *, drop_ins: Mapping[str, str] | None = None, instances: Sequence[str] = ()
+) -> dict[str, Read]:
+    """Return `units`, given as text by name, as systemd reads them; a unit that systemd refuses is missing.
+
+    `drop_ins` are given by their path, such as `x.service.d/a.conf`; `instances` are of templates among `units`.
+    """
     assert SYSTEMD, "no systemd on this machine: apt-get install systemd"
     with tempfile.TemporaryDirectory() as directory:
         base = Path(directory)
         base.chmod(0o755)
         for target in TARGETS:
             (base / target).write_text("[Unit]\nDefaultDependencies=no\n")
-        wants = "".join(f"Wants={name}\n" for name in units)
+        names = [*(name for name in units if "@." not in name), *instances]
+        wants = "".join(f"Wants={name}\n" for name in names)
         (base / "all.target").write_text(f"[Unit]\nDefaultDependencies=no\n{wants}")
         for name, text in units.items():
             (base / name).write_text(text, encoding="utf-8", errors="surrogatepass")
-        return _parse(_ask(base), units)
+        for place, text in (drop_ins or {}).items():
+            (base / place).parent.mkdir(exist_ok=True)
+            (base / place).write_text(text)
+        return _parse(_ask(base), names)
 
 
 def _ask(units: Path) -> str:
@@ -60,7 +69,7 @@ def _ask(units: Path) -> str:
     return done.stdout.decode()
 
 
-def _parse(dump: str, units: Mapping[str, str]) -> dict[str, Read]:
+def _parse(dump: str, units: Sequence[str]) -> dict[str, Read]:
     found: dict[str, Read] = {}
     for block in re.split(r"^\t-> Unit ", dump, flags=re.MULTILINE)[1:]:
         name, _, rest = block.partition(":\n")
@@ -83,7 +92,8 @@ def command_of(unit: Read) -> list[str]:
 
 
 def _unescaped(quoted: re.Match[str]) -> str:
-    return re.sub(r"\\(.)", r"\1", quoted[1], flags=re.DOTALL)
+    escapes = {"n": "\n", "t": "\t"}
+    return re.sub(r"\\(.)", lambda escape: escapes.get(escape[1], escape[1]), quoted[1], flags=re.DOTALL)
 
 
 def _after_expansion(word: str) -> str:

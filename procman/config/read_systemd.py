@@ -25,7 +25,7 @@ def read_settings(document: Document) -> SystemdSettings:
 
 def read_directives(document: Document, value: object, where: str) -> dict[str, tuple[str, ...]]:
     """Return the directives of the table `where`, each with its values; a list gives several."""
-    return document.read_entries(value, where, _problem, lambda given: tuple(map(_text, _values(given))))
+    return document.read_entries(value, where, directive_problem, lambda given: tuple(map(_text, _values(given))))
 
 
 def check_directives(document: Document, project: Project) -> None:
@@ -48,7 +48,8 @@ def _objection(directive: Directive, values: tuple[str, ...], project: Project) 
     return None
 
 
-def _problem(name: str, given: object) -> str | None:
+def directive_problem(name: str, given: object) -> str | None:
+    """Return why the directive `name` cannot have the value, or list of values, `given`; None if it can."""
     if name in RESERVED:
         return f"cannot be set: {RESERVED[name]}"
     if name not in FREE:

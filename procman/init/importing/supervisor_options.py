@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.config.keys import NAMED_TABLES
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.config.supervisor_options import FREE, RESERVED
 from procman.init.importing.existing import Stop
+from procman.init.importing.keys import key_problem, signal_name
 from procman.model import Kind
 from procman.secrets import masked
 
@@ -102,7 +101,7 @@ def stop_of(options: Mapping[str, str]) -> Stop:
     """Return how supervisord stops a program with these expanded `options`, its defaults included."""
     seconds = _number(options.get("stopwaitsecs", ""))
     return Stop(
-        _signal(options.get("stopsignal", "TERM")),
+        signal_name(options.get("stopsignal", "TERM")),
         SUPERVISORS_STOP_SECONDS if seconds is None else seconds,
         "group" if _flag(options.get("stopasgroup", "")) else "main",
         _restarts(options.get("autorestart", "unexpected")),
@@ -139,7 +138,7 @@ def _take(option: str, value: str, values: dict[str, object], free: dict[str, ob
     if option in KEYS:
         key, convert = KEYS[option]
         converted = convert(value)
-        if converted is None or _problem(key, converted):
+        if converted is None or key_problem(key, converted):
             return LEFT_OUT.get(option, f"{key} cannot have this value")
         values[key] = converted
         return ""
@@ -152,21 +151,6 @@ def _take(option: str, value: str, values: dict[str, object], free: dict[str, ob
             free[option] = given
         return problem or ""
     return RESERVED.get(option, "unknown option, which supervisord ignores")
-
-
-def _problem(name: str, value: object) -> str | None:
-    return next(key.type.problem(value, Path("/")) for key in NAMED_TABLES["worker"] if key.name == name)
-
-
-def _signal(value: str) -> str | None:
-    """Return the name of a signal without SIG, None if supervisord would not know it (supervisor.datatypes)."""
-    text = value.strip().upper()
-    with_prefix = text if text.startswith("SIG") else f"SIG{text}"
-    try:
-        found = signal.Signals(int(text)) if text.isdecimal() else signal.Signals[with_prefix]
-    except (KeyError, ValueError):
-        return None
-    return found.name.removeprefix("SIG")
 
 
 def _number(value: str) -> int | None:

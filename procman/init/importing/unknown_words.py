@@ -1,4 +1,4 @@
-"""Leave out of a command the words that depend on an unknown environment of supervisord, and only those."""
+"""Leave out of a command the words that depend on a variable whose value is unknown, and only those."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class Lost:
     """The unknown variables."""
 
 
-def known_words(words: Sequence[str]) -> tuple[list[str], list[Lost]]:
+def known_words(words: Sequence[str], form: str = "%(ENV_{})s") -> tuple[list[str], list[Lost]]:
     """Return `words` without those that have an unknown variable, and what that leaves out.
 
-    An option whose value is unknown is left out with it. Of a path to Celery or Python, only the directory is.
+    An option whose value is unknown is left out with it. Of a path to Celery or Python, only the directory is. `form`
+    is how the file writes a variable.
     """
     kept: list[str] = []
     lost: list[Lost] = []
@@ -37,15 +38,15 @@ def known_words(words: Sequence[str]) -> tuple[list[str], list[Lost]]:
         if not unknown_names(word):
             kept.append(word)
         elif " " in word and kept[-1:] == ["-c"] and SHELL.fullmatch(Path(kept[0]).name):
-            inner, more = known_words(word.split(" "))
+            inner, more = known_words(word.split(" "), form)
             kept.append(" ".join(inner))
             lost += more
         else:
-            _leave_out(word, kept, lost)
+            _leave_out(word, form, kept, lost)
     return kept, lost
 
 
-def _leave_out(word: str, kept: list[str], lost: list[Lost]) -> None:
+def _leave_out(word: str, form: str, kept: list[str], lost: list[Lost]) -> None:
     name = word.rpartition("/")[2]
     option = ""
     if "/" in word and PROGRAM.fullmatch(name):
@@ -55,7 +56,7 @@ def _leave_out(word: str, kept: list[str], lost: list[Lost]) -> None:
         if kept and Path(kept[-1]).name == "nice":
             # Without its option, it would add 10.
             option = f"{kept.pop()} {option}"
-    text = as_written(word)
+    text = as_written(word, form)
     lost.append(Lost(masked(f"{option} {text}".strip()), tuple(unknown_names(word))))
 
 

@@ -185,21 +185,30 @@ def is_program(settings: Settings) -> bool:
     return settings.kind in PROGRAM_KINDS
 
 
+def unknown(name: str) -> str:
+    """Return the mark for the value of the variable `name`, which is not known."""
+    return f"_procman_unknown_{name.encode('utf-8', 'surrogateescape').hex()}_"
+
+
 def unknown_names(value: str) -> list[str]:
-    """Return the variables of supervisord's environment that are missing in the expanded `value`."""
-    return list(dict.fromkeys(bytes.fromhex(mark[1]).decode("utf-8", "replace") for mark in _MARK.finditer(value)))
+    """Return the variables whose value is missing in the expanded `value`."""
+    return list(dict.fromkeys(map(_name_of, _MARK.finditer(value))))
 
 
-def as_written(value: str) -> str:
-    """Return the expanded `value` with `%(ENV_NAME)s` for each variable that is missing."""
-    return _MARK.sub(lambda mark: f"%(ENV_{bytes.fromhex(mark[1]).decode('utf-8', 'replace')})s", value)
+def as_written(value: str, form: str = "%(ENV_{})s") -> str:
+    """Return the expanded `value` with `form` for each variable that is missing."""
+    return _MARK.sub(lambda mark: form.format(_name_of(mark)), value)
+
+
+def _name_of(mark: re.Match[str]) -> str:
+    return bytes.fromhex(mark[1]).decode("utf-8", "replace")
 
 
 class _Expansions(dict[str, object]):
     def __missing__(self, name: str) -> str:
         if not name.startswith("ENV_"):
             raise KeyError(name)
-        return f"_procman_unknown_{name.removeprefix('ENV_').encode('utf-8', 'surrogateescape').hex()}_"
+        return unknown(name.removeprefix("ENV_"))
 
 
 def _expanded(options: Mapping[str, Placed], option: str, known: Mapping[str, object]) -> str:

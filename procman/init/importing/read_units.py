@@ -1,0 +1,172 @@
+"""Read the systemd services of an existing deployment (`init --from`), with their drop-ins and instances."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from procman.accounts import account
+from procman.backends.supervisor.configuration.effective import unknown
+from procman.host.unit_words import CommandLine, NotClosed, command_lines, with_specifiers, with_variables
+from procman.init.importing.existing import Existing, Reading, Remark
+from procman.init.importing.understand import Understood, understood
+from procman.init.importing.unit_directives import imported, logs_of, stop_of
+from procman.init.importing.unit_environment import UnitEnvironment, environment_of, of_user, specifiers_of
+from procman.init.importing.unit_files import SERVICE, Placed, Unit, find_units
+from procman.init.importing.unknown_words import known_words
+from procman.sources import SYSTEMD, Source
+
+LOOKS_LIKE_CELERY = re.compile(r"(?i)celery|worker|beat")
+
+
+@dataclass(frozen=True)
+class Started:
+    """One command of ExecStart=."""
+
+    setting: Placed
+    line: CommandLine
+    understood: Understood
+    remarks: tuple[Remark, ...]
+
+
+def read(files: Sequence[Path], environment: Mapping[str, str], root: Path = Path("/")) -> Reading:
+    """Return the programs of `files`: paths, names or patterns of services, or directories of them.
+
+    `environment` is the caller's, for units of a user. `root` is the root directory of the host. Raises ProcmanError.
+    """
+    units, templates = find_units(files, root)
+    readings = [_read(unit, environment) for unit in units]
+    programs = tuple(program for each in readings for program in each.programs)
+    own = {each.source.place for each in programs if each.command and each.source}
+    return Reading(
+        # procman itself orders its programs.
+        tuple(replace(each, after=tuple(unit for unit in each.after if unit not in own)) for each in programs),
+        (*(_template(path) for path in templates), *_logs([unit for unit in units if unit.name in own])),
+        tuple(dict.fromkeys(file for each in readings for file in each.files)),
+    )
+
+
+def _template(path: Path) -> Remark:
+    why = f"no instance is enabled here: name those that you use, such as {path.name.replace('@', '@NAME')}"
+    return Remark(str(path), path.name, why, doubtful=True)
+
+
+def _logs(units: Sequence[Unit]) -> Iterator[Remark]:
+    """Yield one remark for the logs of all units."""
+    settings = [each for unit in units for each in logs_of(unit)]
+    if settings:
+        names = sorted({each.name.partition(".")[2] for each in settings})
+        why = "procman logs to the journal, each program under its own name: use the key log in [systemd] for files"
+        yield Remark(str(settings[0]), ", ".join(names), why)
+
+
+def _read(unit: Unit, environment: Mapping[str, str]) -> Reading:
+    specifiers = specifiers_of(unit, environment)
+    given = environment_of(unit, specifiers)
+    started, remarks = [], list[Remark]()
+    for setting in unit.all("Service.ExecStart"):
+        try:
+            lines = command_lines(setting.value, specifiers)
+        except NotClosed as error:
+            remarks.append(Remark(str(setting), "ExecStart", f"systemd ignores the line: {error}", doubtful=True))
+            continue
+        started += [_started(unit, setting, line, specifiers, given) for line in lines]
+    programs = [_program(unit, each, specifiers, given) for each in started]
+    celery = [each for each in programs if each.command or each.problem] or programs[:1]
+    if not celery:
+        celery = [_plain(unit, unit.last("Service.ExecStart"))]
+    more = (*remarks, *given.remarks)
+    celery[0] = replace(celery[0], remarks=(*celery[0].remarks, *more))
+    return Reading(tuple(_named_apart(celery)), files=(*unit.files, *given.files))
+
+
+def _named_apart(programs: Sequence[Existing]) -> list[Existing]:
+    """Number the programs of a unit with several commands."""
+    if len(programs) == 1:
+        return list(programs)
+    return [replace(each, name=f"{each.name}-{number}") for number, each in enumerate(programs, 1)]
+
+
+def _started(
+    unit: Unit, setting: Placed, line: CommandLine, specifiers: Mapping[str, str], given: UnitEnvironment
+) -> Started:
+    variables = {**of_user(_user(unit, line, specifiers)), **given.own, **given.of_files}
+    words, lost = known_words(with_variables(line, lambda name: _value(name, variables, given)), "${{{}}}")
+    remarks = [
+        Remark(str(setting), each.text, f"{each.names[0]} comes from a file that could not be read", doubtful=True)
+        for each in lost
+    ]
+    directory, more = _directory(unit, specifiers)
+    found = understood(words, {**given.own, **given.of_files}, directory, place=str(setting))
+    return Started(setting, line, found, (*remarks, *more, *found.remarks))
+
+
+def _value(name: str, variables: Mapping[str, str], given: UnitEnvironment) -> str:
+    # A variable that is not set is empty for systemd.
+    return variables.get(name, "" if given.is_whole else unknown(name))
+
+
+def _user(unit: Unit, line: CommandLine, specifiers: Mapping[str, str]) -> str | None:
+    user = with_specifiers(unit.value("Service.User"), specifiers)
+    return None if line.is_privileged or not user else user
+
+
+def _directory(unit: Unit, specifiers: Mapping[str, str]) -> tuple[Path | None, list[Remark]]:
+    setting = unit.last("Service.WorkingDirectory")
+    if setting is None:
+        return None, []
+    text = with_specifiers(setting.value.removeprefix("-"), specifiers)
+    if text != "~":
+        return Path(text), []
+    user = with_specifiers(unit.value("Service.User"), specifiers) or "root"
+    entry = account(user)
+    if entry:
+        return Path(entry.pw_dir), []
+    why = f"user {user} does not exist on this host, so its home directory is unknown"
+    return None, [Remark(str(setting), "WorkingDirectory = ~", why, doubtful=True)]
+
+
+def _plain(unit: Unit, setting: Placed | None) -> Existing:
+    name, source = unit.name.removesuffix(SERVICE), Source(SYSTEMD, unit.name)
+    file, line = (setting.file, setting.line) if setting else (unit.fragment, 1)
+    return Existing(unit.name, name, file, line, (), stop=stop_of(unit), source=source)
+
+
+def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given: UnitEnvironment) -> Existing:
+    found = started.understood
+    # Those of the files stay in the files.
+    own = {name: value for name, value in found.environment.items() if given.of_files.get(name) != value}
+    whole = replace(
+        _plain(unit, started.setting),
+        words=found.words,
+        command=found.command,
+        problem=found.problem or _problem(unit, found, given),
+        wrapper=found.wrapper,
+        environment=own,
+        environment_files=tuple(dict.fromkeys((*given.files, *found.environment_files))),
+        directory=found.directory,
+        user=found.user or _user(unit, started.line, specifiers),
+        group=with_specifiers(unit.value("Service.Group"), specifiers) or None,
+        values=found.values,
+        remarks=started.remarks,
+    )
+    if found.command is None:
+        return whole
+    of_unit = imported(unit, found.command.kind, specifiers)
+    return replace(
+        whole,
+        values={**of_unit.values, **found.values},
+        systemd_directives=of_unit.directives,
+        after=of_unit.after,
+        stop=of_unit.stop,
+        remarks=(*of_unit.remarks, *whole.remarks),
+    )
+
+
+def _problem(unit: Unit, found: Understood, given: UnitEnvironment) -> str:
+    """Return why a unit that looks like one of Celery is not understood; empty if it does not."""
+    if found.command or given.is_whole or not LOOKS_LIKE_CELERY.search(f"{unit.name} {' '.join(found.words)}"):
+        return ""
+    return "its command has variables of a file that could not be read"
