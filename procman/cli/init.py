@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.init import init as command
@@ -48,6 +49,15 @@ from procman.output.terminal import printable, width_of, wrapped
     help="File to write; - writes to standard output.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+@click.option(
+    "--compare",
+    "compares",
+    is_flag=True,
+    help="Write nothing, but compare the programs of --from with those of FILE if it exists, or else, and with "
+    "--force, with those that init would write.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="With --compare: show the values that are equal, too.")
+@click.option("--json", "as_json", is_flag=True, help="With --compare: print a JSON document.")
 @click.pass_obj
 def init(
     _: Selection,
@@ -59,7 +69,10 @@ def init(
     sources: tuple[str, ...],
     output: Path,
     force: bool,
-) -> None:
+    compares: bool,
+    verbose: bool,
+    as_json: bool,
+) -> int:
     """Inspect a Django project and write its procman.toml.
 
     Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its broker,
@@ -70,6 +83,13 @@ def init(
     procman-NAME.toml beside it. An existing procman.toml is kept unless --force is given, an existing environment file
     always.
 
+    --compare shows every value in which a program changes: the options of Celery, the variables, user, group,
+    directory, umask and nice, and how it is stopped and started again. Each difference has its reason, or is marked.
+    Where an existing program runs, its process is compared, too. No secret is shown.
+
+    Exit status: 0 done; with --compare, every difference has a known reason; 1 it failed, or one has none; 2 wrong
+    usage.
+
     \b
     Examples:
       # Write procman.toml for a project
@@ -78,7 +98,13 @@ def init(
       procman init --from /etc/supervisor/conf.d/celery.conf
       # Import units of systemd
       procman init --from celery.service --from beat.service
+      # Compare it with the procman.toml that was made of it
+      procman init --from celery.service --compare
     """
+    if compares and not sources:
+        raise click.UsageError("--compare needs at least one --from PATH.")
+    if (verbose or as_json) and not compares:
+        raise click.UsageError(f"{'--json' if as_json else '--verbose'} needs --compare.")
     report = command.init(
         directory,
         name=name,
@@ -89,10 +115,22 @@ def init(
         output=None if str(output) == "-" else output,
         environment=dict(os.environ),
     )
+    if compares:
+        return _compare(report, force=force, verbose=verbose, as_json=as_json)
     for line in report_lines(report, width_of(sys.stderr)):
         click.echo(line, err=True)
     for line in _written(report, force=force):
         click.echo(line, err=True)
+    return 0
+
+
+def _compare(report: command.InitReport, *, force: bool, verbose: bool, as_json: bool) -> int:
+    from procman.init.compare import compared_projects
+    from procman.output import compare as output
+
+    found = compared_projects(report, force=force, environment=os.environ)
+    echo_lines([output.as_json(found)] if as_json else output.as_text(found, verbose=verbose))
+    return int(not all(project.is_explained for project in found))
 
 
 def _written(report: command.InitReport, *, force: bool) -> Iterator[str]:

@@ -61,6 +61,8 @@ class InitReport:
     scope: Scope
     remarks: tuple[JoinedRemark, ...] = ()
     """About the imported files."""
+    left_out: tuple[Existing, ...] = ()
+    """The programs that start Celery and are not imported."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,15 @@ def init(
         projects.append(_complete(draft, directory, output, programs, host, chosen, drafts))
         drafts.append(draft)
     remarks = [*(chosen.remarks if chosen else ()), *(each for draft in drafts for each in draft.import_remarks)]
-    return InitReport(tuple(projects), host.scope, tuple(joined(remarks)))
+    return InitReport(tuple(projects), host.scope, tuple(joined(remarks)), _left_out(chosen, projects))
+
+
+def _left_out(chosen: Selection | None, projects: Sequence[NewProject]) -> tuple[Existing, ...]:
+    if chosen is None:
+        return ()
+    imported = [each for project in projects for programs in project.programs.values() for each in programs]
+    found = [each for programs in chosen.projects for each in programs if each not in imported]
+    return (*chosen.not_understood, *found)
 
 
 def _begun(

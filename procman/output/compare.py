@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from procman.init.importing.compare import Comparison, Value
+from procman.init.importing.compare import ComparedProject, Comparison, Value
 from procman.init.importing.existing import Remark
 from procman.output.summary import named
 from procman.output.terminal import coloured, printable
@@ -19,11 +19,19 @@ FORMAT = 1
 NO_REASON = "no known reason"
 
 
-def as_text(comparisons: Sequence[Comparison], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_text(projects: Sequence[ComparedProject], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
     """Yield each program with the values that differ, and with all of them if `verbose`.
 
     A difference that several programs have is printed once, above their own ones.
     """
+    for project in projects:
+        file = printable(str(project.file or "procman.toml"))
+        yield f"compared with {file}" if project.is_written else f"compared with {file}, as init would write it"
+        yield from _programs(project.programs, verbose, stream)
+    yield _summary([each for project in projects for each in project.programs])
+
+
+def _programs(comparisons: Sequence[Comparison], verbose: bool, stream: TextIO) -> Iterator[str]:
     lines = [list(dict.fromkeys(_lines(each, verbose))) for each in comparisons]
     programs: dict[str, list[str]] = {}
     for each, own in zip(comparisons, lines, strict=True):
@@ -38,7 +46,6 @@ def as_text(comparisons: Sequence[Comparison], *, verbose: bool, stream: TextIO 
         yield from (_coloured(line, stream) for line in own if line not in shared)
         if each.values:
             yield f"  equal: {_count(len(each.values) - len(each.differences), 'value')}"
-    yield _summary(comparisons)
 
 
 def _for_all(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
@@ -58,7 +65,9 @@ def _lines(each: Comparison, verbose: bool) -> Iterator[str]:
     if each.problem:
         yield f"! {printable(masked(each.problem))}"
     yield from (printable(_line(value)) for value in each.values if verbose or not value.is_equal)
-    yield from (printable(masked(_remark(remark))) for remark in (each.old.remarks if each.old else ()))
+    # A changed value is among the others.
+    remarks = (remark for remark in (each.old.remarks if each.old else ()) if not remark.changed)
+    yield from (printable(masked(_remark(remark))) for remark in remarks)
 
 
 def _line(value: Value) -> str:
@@ -73,8 +82,7 @@ def _shown(value: str | None) -> str:
 
 
 def _remark(remark: Remark) -> str:
-    what = "changed" if remark.changed else "not imported"
-    return f"{'?' if remark.doubtful else '~'} {what}: {remark.what} ({remark.consequence})"
+    return f"{'?' if remark.doubtful else '~'} not imported: {remark.what} ({remark.consequence})"
 
 
 def _coloured(line: str, stream: TextIO) -> str:
@@ -97,10 +105,18 @@ def _summary(comparisons: Sequence[Comparison]) -> str:
     return f"{_count(sum(bool(each.values) for each in comparisons), 'program')} compared: {', '.join(parts)}"
 
 
-def as_json(comparisons: Sequence[Comparison], *, file: str | None) -> str:
-    """Return the comparison as one JSON document; `file` is the procman.toml, None if it is not written yet."""
-    document = {"format": FORMAT, "file": file, "programs": [_program(each) for each in comparisons]}
+def as_json(projects: Sequence[ComparedProject]) -> str:
+    """Return the comparison as one JSON document."""
+    document = {"format": FORMAT, "projects": [_project(each) for each in projects]}
     return json.dumps(document, indent=2)
+
+
+def _project(project: ComparedProject) -> dict[str, object]:
+    return {
+        "file": None if project.file is None else str(project.file),
+        "written": project.is_written,
+        "programs": [_program(each) for each in project.programs],
+    }
 
 
 def _program(each: Comparison) -> dict[str, object]:

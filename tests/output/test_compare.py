@@ -5,36 +5,41 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from procman.init.importing.compare import Comparison, Known, compare
+from procman.init.importing.compare import ComparedProject, Known, compare
 from procman.init.importing.existing import Existing, Remark, Stop
 from procman.model import Kind
 from procman.output.compare import as_json, as_text
 from tests.init.importing.test_compare import FILE, KNOWN, OLD, project, tables, with_line
 
+TOML = Path("/etc/mysite/procman.toml")
 SECRET = "c2VjcmV0LXg5"
 REMARK = Remark(f"{FILE}:3", "stdout_logfile = /var/log/x.log", "the process manager keeps and rotates the log")
 
 
-def comparisons(*changed: Existing) -> list[Comparison]:
-    return compare(tables(*changed), project(), KNOWN)
+def compared(*changed: Existing, known: Known = KNOWN) -> ComparedProject:
+    return ComparedProject(TOML, True, tuple(compare(tables(*changed), project(), known)))
 
 
-def text(*changed: Existing, verbose: bool = False) -> str:
-    return "\n".join(as_text(comparisons(*changed), verbose=verbose, stream=io.StringIO()))
+def text(*projects: ComparedProject, verbose: bool = False) -> str:
+    return "\n".join(as_text(projects, verbose=verbose, stream=io.StringIO()))
 
 
 def test_text() -> None:
     worker, beat = OLD[Kind.WORKER], OLD[Kind.BEAT]
     shown = text(
-        replace(with_line(worker, "-Q crop,mail", "--queues=crop"), remarks=(REMARK,)),
-        replace(beat, stop=Stop(), remarks=(REMARK,)),
+        compared(
+            replace(with_line(worker, "-Q crop,mail", "--queues=crop"), remarks=(REMARK,)),
+            replace(beat, stop=Stop(), remarks=(REMARK,)),
+        )
     )
     assert (
         shown
         == f"""\
+compared with {TOML}
 all 2 programs
   ~ VIRTUAL_ENV: not set -> /srv/env (as the virtualenv's activate script does)
   ~ PYTHONPATH: not set -> /srv/mysite (the project's directory comes first)
@@ -54,16 +59,16 @@ starts it again)
 
 
 def test_all_values_are_shown_if_verbose() -> None:
-    assert "  = --queues: crop,mail\n" in text(verbose=True)
-    assert "  = --queues: crop,mail\n" not in text()
+    assert "  = --queues: crop,mail\n" in text(compared(), verbose=True)
+    assert "  = --queues: crop,mail\n" not in text(compared())
 
 
 @pytest.mark.parametrize("verbose", [True, False])
 def test_no_secret_is_shown(verbose: bool) -> None:
     other = replace(OLD[Kind.WORKER], environment={"API_TOKEN": "b3RoZXItdmFsdWU5", "PLAIN": "amqp://u:hidden9@h/"})
     private = Known(new_variables={"API_TOKEN": SECRET, "PLAIN": "kept private"}, group="www-data")
-    found = compare(tables(other), project(), private)
-    shown = "\n".join(as_text(found, verbose=verbose, stream=io.StringIO())) + as_json(found, file=None)
+    found = compared(other, known=private)
+    shown = text(found, verbose=verbose) + as_json([found])
     assert "! API_TOKEN: *** -> *** (no known reason)" in shown
     assert not [secret for secret in (SECRET, "b3RoZXI", "hidden9", "kept private") if secret in shown]
 
@@ -71,16 +76,21 @@ def test_no_secret_is_shown(verbose: bool) -> None:
 def test_a_program_without_a_counterpart_is_shown() -> None:
     worker = OLD[Kind.WORKER]
     odd = replace(worker, name="odd", label="[program:odd]", source=None)
-    found = compare({"worker.crop": [worker], "worker.odd": [odd]}, project(), KNOWN)
-    shown = "\n".join(as_text(found, verbose=False, stream=io.StringIO()))
+    found = ComparedProject(
+        None, False, tuple(compare({"worker.crop": [worker], "worker.odd": [odd]}, project(), KNOWN))
+    )
+    shown = text(found)
+    assert shown.startswith("compared with procman.toml, as init would write it\n")
     assert f"[program:odd] of {FILE}\n  ! no worker of procman.toml replaces it" in shown
     assert "mysite-celery-beat\n  ! no existing program became it" in shown
     assert shown.endswith("2 programs without a counterpart")
-    assert not all(each.is_explained for each in found)
+    assert not found.is_explained
 
 
 def test_json() -> None:
-    [worker, _] = json.loads(as_json(comparisons(), file="/etc/mysite/procman.toml"))["programs"]
+    [found] = json.loads(as_json([compared()]))["projects"]
+    assert (found["file"], found["written"]) == (str(TOML), True)
+    worker, _ = found["programs"]
     assert {name: worker[name] for name in ("program", "old", "source", "pid", "problem")} == {
         "program": "mysite-crop",
         "old": "[program:crop]",

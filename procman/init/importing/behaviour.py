@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -136,10 +137,17 @@ def _seen_command(old: Behaviour, kind: Kind, running: Running) -> dict[str, obj
         return {}
     options = {name: value for name, value in command.options.items() if name not in OF_PROJECT}
     name = options.get("--hostname")
-    if name and name == old.options.get("--hostname", "").replace("%h", running.host):
+    if name and name == node_name(old.options, running.host):
         options["--hostname"] = old.options["--hostname"]
     app, virtualenv = command.options.get("--app"), known.project.get("virtualenv")
     return {"options": _by_kind(command.kind, options).get(kind), "app": app, "virtualenv": virtualenv}
+
+
+def node_name(options: Mapping[str, str], host: str) -> str:
+    """Return the node name of a worker with `options` on `host` (celery.utils.nodenames.host_format)."""
+    name, _, domain = host.partition(".")
+    values = {"%h": host, "%n": name, "%d": domain, "%%": "%"}
+    return re.sub("%[hnd%]", lambda found: values[found[0]], options.get("--hostname", "celery@%h"))
 
 
 def inherited(new: Behaviour, old: Behaviour, running: Running) -> Behaviour:

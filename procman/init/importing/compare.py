@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from procman.init.importing.behaviour import (
     PLAIN,
@@ -60,6 +61,22 @@ class Comparison:
     def is_explained(self) -> bool:
         """Whether every difference has a reason."""
         return not self.problem and all(value.reason for value in self.differences)
+
+
+@dataclass(frozen=True)
+class ComparedProject:
+    """The existing programs of one project, and those of its procman.toml."""
+
+    file: Path | None
+    """Its procman.toml; None: standard output."""
+    is_written: bool
+    """Whether that file was compared, and not the text that init would write."""
+    programs: tuple[Comparison, ...]
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether every difference has a reason."""
+        return all(program.is_explained for program in self.programs)
 
 
 @dataclass(frozen=True)

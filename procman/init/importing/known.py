@@ -50,6 +50,6 @@ def _pids(existing: Existing, project: Project) -> list[int]:
     if existing.source is None:
         return []
     # Without permission, or if nothing runs it any more, its files alone are compared.
-    with suppress(ProcmanError):
+    with suppress(ProcmanError, ModuleNotFoundError):
         return [pid for each in adoption.find([existing.source], project) for pid in each.pids]
     return []

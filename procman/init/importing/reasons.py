@@ -15,7 +15,10 @@ from procman.host.temporary import is_emptied_at_boot
 from procman.init.importing.behaviour import Behaviour
 from procman.init.importing.existing import Existing
 from procman.model import Kind
+from procman.sources import INIT_D, PROCFILE, SUPERVISOR, SYSTEMD
 from procman.subprocesses import SYSTEM_PATH
+
+_MANAGERS = {SUPERVISOR: "supervisord", SYSTEMD: "systemd", INIT_D: "its init script", PROCFILE: "honcho"}
 
 
 class Pair(NamedTuple):
@@ -32,7 +35,7 @@ class Pair(NamedTuple):
     def manager(self) -> str:
         """What runs the existing program, for a sentence."""
         scheme = self.existing.source.scheme if self.existing.source else ""
-        return {"supervisor": "supervisord", "systemd": "systemd", "init.d": "its script"}.get(scheme, "what runs it")
+        return _MANAGERS.get(scheme, "what runs it")
 
 
 Reason = Callable[[Pair, str | None, str | None], str]
@@ -103,6 +106,7 @@ _OF_FIELDS: Mapping[str, Reason] = {
 
 _ADDED = {
     "--loglevel": "procman's default, which logs every task; Celery's is warning",
+    "--pidfile": FORBIDDEN["--pidfile"],
     "--hostname": "each program gets a node name of its own, so that no two have the same",
     "--schedule": "procman keeps it in the project's data directory: copy the old file there to keep its times",
 }

@@ -9,7 +9,7 @@ from procman.accounts import group_name, user_name
 from procman.celery_cli.canonical import canonical
 from procman.host import process
 from procman.host.process_tree import children_finder
-from procman.init.importing.behaviour import Running
+from procman.init.importing.behaviour import Running, node_name
 from procman.init.importing.existing import Existing
 
 
@@ -44,7 +44,7 @@ def _has_title(words: list[str]) -> bool:
 
 def _node(words: Iterable[str], host: str) -> str | None:
     command = canonical(tuple(words))
-    return command.options.get("--hostname", "celery@%h").replace("%h", host) if command else None
+    return node_name(command.options, host) if command else None
 
 
 def _read(pid: int, words: list[str]) -> Running:

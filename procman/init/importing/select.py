@@ -23,6 +23,8 @@ class Selection:
     files: Mapping[Path, VariablesFile]
     """The files of variables that the programs read."""
     remarks: tuple[Remark, ...]
+    not_understood: tuple[Existing, ...] = ()
+    """The programs that start Celery and cannot be imported."""
 
 
 def selection(readings: Sequence[Reading], user: str | None, decided: Collection[str]) -> Selection:
@@ -41,7 +43,8 @@ def selection(readings: Sequence[Reading], user: str | None, decided: Collection
     variables = {number: variables_of(each.environment_files, files) for number, each in enumerate(understood)}
     remarks = [remark for reading in readings for remark in reading.remarks]
     remarks += [*_not_imported(programs), *_others(programs)]
-    return Selection(tuple(split(understood, variables, decided)), files, tuple(remarks))
+    lost = tuple(each for each in programs if each.problem)
+    return Selection(tuple(split(understood, variables, decided)), files, tuple(remarks), lost)
 
 
 def _distinct(programs: Iterable[Existing]) -> Iterator[Existing]:

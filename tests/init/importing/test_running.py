@@ -17,7 +17,7 @@ import pytest
 
 from procman.accounts import group_name, user_name
 from procman.host import process
-from procman.init.importing.behaviour import Running
+from procman.init.importing.behaviour import Running, node_name
 from procman.init.importing.compare import Comparison, compare, identity
 from procman.init.importing.existing import Existing
 from procman.init.importing.running import running_process
@@ -86,7 +86,7 @@ def test_everything_of_the_main_process_is_read(start: Start, tmp_path: Path) ->
         user=user_name(os.geteuid()),
         group=group_name(os.getegid()),
         umask="027",
-        nice="3",
+        nice=str(os.getpriority(os.PRIO_PROCESS, 0) + 3),
     )
     assert found.words[-4:] == ("mysite", "worker", "-Q", "crop")
 
@@ -173,3 +173,17 @@ def test_variables_of_supervisord_itself_are_passed_on_to_both() -> None:
 def test_a_title_in_place_of_the_command_line_hides_only_that() -> None:
     seen = replace(SEEN, words=("[celeryd: crop@host:MainProcess]",), environment={}, nice="7")
     assert different(compared(seen)) == {"nice"}
+
+
+def test_a_node_name_with_the_name_of_this_host_is_as_its_files() -> None:
+    words = [each.replace("crop@%h", f"crop@{gethostname()}") for each in OLD_WORKER.words]
+    assert different(compared(replace(SEEN, words=tuple(words)))) == set()
+    words = [each.replace("crop@%h", "crop@other.example") for each in OLD_WORKER.words]
+    assert unexplained(compared(replace(SEEN, words=tuple(words)))) == {"--hostname"}
+
+
+@pytest.mark.parametrize(
+    ("name", "expanded"), [("a@%h", "a@web.example.org"), ("a%%@%n", "a%@web"), ("a@%d", "a@example.org")]
+)
+def test_a_node_name_is_expanded_as_celery_does(name: str, expanded: str) -> None:
+    assert node_name({"--hostname": name}, "web.example.org") == expanded
