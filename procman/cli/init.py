@@ -129,7 +129,7 @@ def _compare(report: command.InitReport, *, force: bool, verbose: bool, as_json:
     from procman.output import compare as output
 
     found = compared_projects(report, force=force, environment=os.environ)
-    echo_lines([output.as_json(found)] if as_json else output.as_text(found, verbose=verbose))
+    echo_lines([output.as_json(found)] if as_json else output.as_text(found, verbose=verbose, stream=sys.stdout))
     return int(not all(project.is_explained for project in found))
 
 

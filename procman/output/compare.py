@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
@@ -19,7 +18,7 @@ FORMAT = 1
 NO_REASON = "no known reason"
 
 
-def as_text(projects: Sequence[ComparedProject], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+def as_text(projects: Sequence[ComparedProject], *, verbose: bool, stream: TextIO) -> Iterator[str]:
     """Yield each program with the values that differ, and with all of them if `verbose`.
 
     A difference that several programs have is printed once, above their own ones.
