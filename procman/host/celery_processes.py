@@ -1,4 +1,4 @@
-"""Find the main processes of Celery among processes of any origin, and what is in front of them."""
+"""Find the main processes of Celery among processes of any origin, and the shells that started them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from procman.celery_cli.running import arguments_of, option, subcommand
-from procman.host.process import catches, executable, ignores
+from procman.host.process import catches, executable, ignores, suspended
 from procman.host.process_table import Process, Processes, look_at
 
 PYTHON = re.compile(r"(?:python|pypy)[0-9.]*\w*")
@@ -16,6 +16,9 @@ SHELL = re.compile(r"-?(?:ba|da|z|k|a|mk)?sh|busybox")
 
 TITLE = "[celery"
 """The beginning of what Celery shows in place of its command line if setproctitle is installed (celery.platforms)."""
+
+MANAGERS = ("honcho", "foreman")
+"""They run Procfiles, and end all of its programs when one ends."""
 
 KINDS = ("worker", "beat")
 
@@ -40,15 +43,34 @@ def mains_among(pids: Iterable[int]) -> list[Process]:
     ]
 
 
-def shells_in_front(mains: Iterable[Process], pids: Collection[int]) -> set[int]:
-    """Return those of `pids` that are shells and ancestors of `mains`."""
+def starters_of(mains: Iterable[Process], pids: Collection[int]) -> set[int]:
+    """Return those of `pids` that are ancestors of `mains` and would act when one ends: shells, and honcho or foreman.
+
+    Other ancestors may read the output of Celery, and are none: their end of the pipe must not fill up.
+    """
     processes = look_at(pids, ())
-    return {pid for main in mains for pid in _ancestors(main, processes) if pid in pids and is_shell(processes[pid])}
+    above = {pid for main in mains for pid in _ancestors(main, processes) if pid in pids}
+    return {pid for pid in above if _is_starter(processes[pid], processes)}
 
 
-def is_shell(process: Process) -> bool:
-    """Return whether the process is a shell."""
-    return SHELL.fullmatch(_program(process)) is not None
+def suspended_starters(pids: Collection[int]) -> set[int]:
+    """Return those of `pids` that `starters_of` returned earlier, and that are still suspended."""
+    processes = look_at(pids, ())
+    return {pid for pid in pids if pid in processes and suspended(pid) and _is_starter(processes[pid], processes)}
+
+
+def _is_starter(process: Process, processes: Processes) -> bool:
+    return SHELL.fullmatch(_program(process)) is not None or is_manager(process, processes)
+
+
+def is_manager(process: Process, processes: Processes) -> bool:
+    """Return whether the process runs a Procfile; honcho has a child for each program, which is none."""
+    above = processes.get(process.parent)
+    return _names_manager(process) and not (above and _names_manager(above))
+
+
+def _names_manager(process: Process) -> bool:
+    return any(Path(word).name in MANAGERS for word in process.argv[:3])
 
 
 def is_of_pool(pid: int) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from procman.backends.base import Progress
 from procman.backends.graceful_stop import StopWait
-from procman.host.celery_processes import is_celery, is_of_pool, mains_among, shells_in_front
+from procman.host.celery_processes import is_celery, is_of_pool, mains_among, starters_of, suspended_starters
 from procman.host.held_process import signal_process
 from procman.host.process import identity, stat_fields
 from procman.host.process_table import look_at
@@ -16,8 +16,8 @@ from procman.host.process_table import look_at
 Processes = Callable[[], Collection[int]]
 """Returns the processes that belong to a program at the moment, without those that they started if they are listed."""
 
-SHELL_SECONDS = 5.0
-"""How long a shell in front of Celery may take to exit once Celery has."""
+STARTER_SECONDS = 5.0
+"""How long a shell or honcho may take to exit once its workers have."""
 
 
 @dataclass
@@ -27,7 +27,7 @@ class _Found:
     mains: set[str] = field(default_factory=set)
     """Those that got SIGTERM, once: a second one makes some versions of Celery lose their tasks."""
     pools: set[str] = field(default_factory=set)
-    shells: set[str] = field(default_factory=set)
+    starters: set[str] = field(default_factory=set)
     """Those that are suspended."""
 
     def running(self) -> list[str]:
@@ -35,23 +35,27 @@ class _Found:
         return [each for each in self.mains | self.pools if is_running(each)]
 
 
-def drain(label: str, processes: Processes, seconds: int, progress: Progress) -> str:
+def drain(label: str, processes: Processes, seconds: int, progress: Progress, *, main: int = 0) -> str:
     """End the workers and beats among `processes` gracefully and return what was done; empty if there were none.
 
-    Those left after `seconds` are killed. A shell in front of Celery is suspended meanwhile, so that it starts nothing
-    after it, and then ended; after an interruption it stays suspended until this is repeated. Raises ProcmanError
-    without permission, or if a process does not end even so.
+    Those left after `seconds` are killed. A shell or honcho in front of Celery is suspended meanwhile, so that it
+    neither starts nor ends a program, and then ended; after an interruption it stays suspended until this is repeated.
+    `main` is the process that gets SIGTERM if none looks like Celery, because a command of the project starts it; 0:
+    none. Raises ProcmanError without permission, or if a process does not end even so.
     """
     found, wait, killed = _Found(), StopWait(progress), False
+    if main and not mains_among(processes()):
+        _end_tree(found, main)
     while _end_mains(found, processes()) or found.running():
         if wait.elapsed > seconds:
             killed = True
             send_all(found.running(), signal.SIGKILL)
         wait.sleep({label: seconds})
-    _end_shells(found.shells, label, progress)
+    found.starters |= {identity(pid) for pid in suspended_starters(processes())} - {""}
+    _end_starters(found.starters, label, progress)
     if killed:
         return f"killed after {seconds} s; its running tasks may be lost"
-    return "stopped gracefully" if found.mains or found.pools else ""
+    return "stopped gracefully" if found.mains or found.pools or found.starters else ""
 
 
 def is_running(process: str) -> bool:
@@ -74,18 +78,26 @@ def _end_mains(found: _Found, pids: Collection[int]) -> bool:
     pools = {name for name, main in new.items() if is_of_pool(main.pid)}
     tree = look_at([main.pid for main in new.values()], ())
     found.pools |= {identity(each.pid) for each in tree.values() if is_celery(each)} - {*new, ""} | pools
-    shells = {identity(pid) for pid in shells_in_front(new.values(), pids)} - {""}
-    send_all(shells, signal.SIGSTOP)
-    found.shells |= shells
+    starters = {identity(pid) for pid in starters_of(new.values(), pids)} - {""}
+    send_all(starters, signal.SIGSTOP)
+    found.starters |= starters
     found.mains |= new.keys() - pools
     send_all(new.keys() - pools, signal.SIGTERM)
     return bool(new)
 
 
-def _end_shells(shells: Collection[str], label: str, progress: Progress) -> None:
-    send_all(shells, signal.SIGTERM, signal.SIGCONT)
+def _end_tree(found: _Found, main: int) -> None:
+    """Send SIGTERM to `main` alone."""
+    tree = {identity(pid) for pid in look_at([main], ()) if pid != main}
+    found.mains |= {identity(main)} - {""}
+    found.pools |= tree - {"", *found.mains}
+    send_all(found.mains, signal.SIGTERM)
+
+
+def _end_starters(starters: Collection[str], label: str, progress: Progress) -> None:
+    send_all(starters, signal.SIGTERM, signal.SIGCONT)
     wait = StopWait(progress)
-    while any(is_running(each) for each in shells):
-        if wait.elapsed > SHELL_SECONDS:
-            send_all(shells, signal.SIGKILL)
-        wait.sleep({label: SHELL_SECONDS})
+    while any(is_running(each) for each in starters):
+        if wait.elapsed > STARTER_SECONDS:
+            send_all(starters, signal.SIGKILL)
+        wait.sleep({label: STARTER_SECONDS})
