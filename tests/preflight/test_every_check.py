@@ -19,7 +19,7 @@ from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, Written
 from procman.probes.broker_facts import QueueFacts, QueueState
 from procman.probes.wrapper import Tried
-from procman.project import Worker
+from procman.project import Command, Worker
 from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, valid
 
 CRITICAL, WARNING = Level.CRITICAL, Level.WARNING
@@ -88,6 +88,19 @@ def worker(**changes: Any) -> Change:
 def tried(**outcome: Any) -> Change:
     wrapped = worker(wrapper=("wrap",))
     return lambda before: replace(wrapped(before), wrappers={"site-celery": Tried(**outcome)})
+
+
+def command(*argv: str) -> Change:
+    """Return a change to a project whose command is `argv`."""
+
+    def change(before: PreflightFacts) -> PreflightFacts:
+        programs = tuple(
+            replace(each, options=Command(argv)) if each.key == "command.flower" else each
+            for each in before.project.programs
+        )
+        return replace(before, project=replace(before.project, programs=programs))
+
+    return change
 
 
 def both(*changes: Change) -> Change:
@@ -227,6 +240,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM788", CRITICAL, tried(error="wrap: exited with status 2"), "exited with status 2"),
     ("PM788", CRITICAL, tried(replaces_itself=False), "wrap starts the program as its child"),
     ("PM788", CRITICAL, tried(keeps_variables=False), "wrap removes variables"),
+    ("PM789", WARNING, command("nautobot-server", "celery", "beat"), "[command.flower] runs a Celery beat"),
 ]
 
 
@@ -517,3 +531,21 @@ def test_run_directory_has_the_remedy_for_its_cause(changed: dict[str, Any], hin
     changes = at("/var/lib/procman/site/run/site-celery", place(writable=False, **changed))
     [result] = [each for each in own_directories_are_safe(changes(valid())) if each.level is CRITICAL]
     assert result.hint == hint
+
+
+@pytest.mark.parametrize(
+    ("argv", "table"),
+    [
+        (["ddtrace-run", "celery", "-A", "site1", "worker", "-Q", "x"], "worker.flower"),
+        (["python", "manage.py", "celery", "worker"], "worker.flower"),
+        (["sh", "-c", "cd /srv && exec celery -A site1 beat"], "beat"),
+        (["celery", "-A", "site1", "flower"], None),
+        (["celery", "-A", "site1", "inspect", "ping", "worker"], None),
+        (["sh", "-c", "exec celery 'worker"], None),
+        (["sh", "-c"], None),
+        (["gunicorn", "worker"], None),
+    ],
+)
+def test_worker_or_beat_as_a_command_is_a_warning(argv: list[str], table: str | None) -> None:
+    found = [each for each in complaints(command(*argv)(valid())) if each.code == "PM789"]
+    assert [each.hint.split("]")[0] for each in found] == ([f"Write it as [{table}"] if table else [])
