@@ -119,7 +119,10 @@ def _programs(supervisord: Supervisord, program: Settings) -> list[Existing]:
     first = started[0].understood
     whole = replace(_plain(program), user=user, stop=stop_of(options), remarks=(*remarks, *more))
     if first.command is None:
-        return [_with(whole, started[0], problem=first.problem or _problem(program, started[0]))]
+        problem = first.problem or _problem(program, started[0])
+        found = _with(whole, started[0], problem=problem)
+        # Nothing of a program that does not start Celery is imported, so nothing of it can be missing.
+        return [found if problem else replace(found, remarks=())]
     own = imported(options, first.command.kind)
     left = (Remark(_place(program, each.option), each.what, each.consequence, each.changed) for each in own.left)
     whole = replace(

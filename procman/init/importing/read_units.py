@@ -10,6 +10,7 @@ from pathlib import Path
 from procman.accounts import account
 from procman.backends.supervisor.configuration.effective import unknown
 from procman.host.unit_words import CommandLine, NotClosed, command_lines, with_specifiers, with_variables
+from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.understand import Understood, understood
 from procman.init.importing.unit_directives import imported, logs_of, stop_of
@@ -43,7 +44,10 @@ def read(files: Sequence[Path], environment: Mapping[str, str], root: Path = Pat
     return Reading(
         # procman itself orders its programs.
         tuple(replace(each, after=tuple(unit for unit in each.after if unit not in own)) for each in programs),
-        (*(_template(path) for path in templates), *_logs([unit for unit in units if unit.name in own])),
+        (
+            *(_template(path) for path in templates if "celery" in content_of(path)),
+            *_logs([unit for unit in units if unit.name in own]),
+        ),
         tuple(dict.fromkeys(file for each in readings for file in each.files)),
     )
 
@@ -77,8 +81,8 @@ def _read(unit: Unit, environment: Mapping[str, str]) -> Reading:
     celery = [each for each in programs if each.command or each.problem] or programs[:1]
     if not celery:
         celery = [_plain(unit, unit.last("Service.ExecStart"))]
-    more = (*remarks, *given.remarks)
-    celery[0] = replace(celery[0], remarks=(*celery[0].remarks, *more))
+    if celery[0].command or celery[0].problem:
+        celery[0] = replace(celery[0], remarks=(*celery[0].remarks, *remarks, *given.remarks))
     return Reading(tuple(_named_apart(celery)), files=(*unit.files, *given.files))
 
 
@@ -153,7 +157,8 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
         remarks=started.remarks,
     )
     if found.command is None:
-        return whole
+        # Nothing of a program that does not start Celery is imported, so nothing of it can be missing.
+        return whole if whole.problem else replace(whole, remarks=())
     of_unit = imported(unit, found.command.kind, specifiers)
     return replace(
         whole,

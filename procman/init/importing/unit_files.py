@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from procman.errors import ProcmanError
@@ -33,6 +35,18 @@ class Placed:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """The directories in which systemd looks for one unit and its drop-ins."""
+
+    directories: tuple[Path, ...]
+    is_of_host: bool
+    enabled: frozenset[str]
+    """The units that a link in a `.wants` or `.requires` directory starts."""
+    aliases: Mapping[str, Sequence[str]]
+    """The other names of each fragment."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +88,16 @@ def find_units(files: Sequence[Path], root: Path) -> tuple[list[Unit], list[Path
     Each of `files` is a path, the name of a unit, with or without an instance, a directory or a pattern. Names are
     searched for in the unit directories of the host, whose root directory is `root`. Raises ProcmanError.
     """
+    place_of = cache(lambda directory: _place(directory, _directories(root)))
     units: dict[tuple[str, Path], Unit] = {}
     templates: list[Path] = []
     for file in files:
         for name, fragment in _named(file, root):
-            names = _instances(fragment, name, root) if _is_template(name) else [name]
+            place = place_of(fragment.parent)
+            names = _instances(name, place) if _is_template(name) else [name]
             templates += [] if names else [fragment]
             for each in names:
-                units.setdefault((each, fragment), _unit(each, fragment, root))
+                units.setdefault((each, fragment), _unit(each, fragment, place))
     # A template in a directory may have an instance that was given as well.
     return list(units.values()), [path for path in templates if path not in {each.fragment for each in units.values()}]
 
@@ -134,39 +150,36 @@ def _directories(root: Path) -> list[Path]:
     return list(found.values())
 
 
-def _searched(fragment: Path, root: Path) -> tuple[list[Path], bool]:
-    """Return where the drop-ins of `fragment` are, and whether that is where the systemd of the host looks."""
-    directories = _directories(root)
-    is_of_host = os.path.realpath(fragment.parent) in map(os.path.realpath, directories)
-    return (directories if is_of_host else [fragment.parent]), is_of_host
+def _place(directory: Path, of_host: Sequence[Path]) -> Place:
+    is_of_host = os.path.realpath(directory) in map(os.path.realpath, of_host)
+    directories = tuple(of_host) if is_of_host else (directory,)
+    kinds = ("wants", "requires")
+    enabled = {path.name for each in directories for kind in kinds for path in each.glob(f"*.{kind}/*{SERVICE}")}
+    aliases = defaultdict[str, list[str]](list)
+    for path in (path for each in directories for path in each.glob(f"*{SERVICE}")):
+        if path.is_symlink() and "@" not in path.name:
+            aliases[os.path.realpath(path)].append(path.name)
+    return Place(directories, is_of_host, frozenset(enabled), aliases)
 
 
-def _unit(name: str, fragment: Path, root: Path) -> Unit:
-    directories, is_of_host = _searched(fragment, root)
-    files = [fragment, *_drop_ins({name, fragment.name, *_aliases(fragment, directories)}, name, directories)]
+def _unit(name: str, fragment: Path, place: Place) -> Unit:
+    aliases = place.aliases.get(os.path.realpath(fragment), ())
+    files = [fragment, *_drop_ins([name, *aliases], place.directories)]
     settings = [
         Placed(f"{each.section}.{each.name}", each.value, file, each.line)
         for file in files
         for each in settings_of(content_of(file))
     ]
-    return Unit(name, fragment, tuple(settings), tuple(files), is_of_host, name in _enabled(directories))
+    return Unit(name, fragment, tuple(settings), tuple(files), place.is_of_host, name in place.enabled)
 
 
-def _aliases(fragment: Path, directories: Iterable[Path]) -> Iterator[str]:
-    for directory in directories:
-        for path in directory.glob(f"*{SERVICE}"):
-            if path.is_symlink() and os.path.realpath(path) == str(fragment) and "@" not in path.name:
-                yield path.name
-
-
-def _drop_ins(names: Iterable[str], name: str, directories: Sequence[Path]) -> list[Path]:
+def _drop_ins(names: Iterable[str], directories: Sequence[Path]) -> list[Path]:
     """Return the drop-ins in the order in which systemd reads them: by file name, wherever they are.
 
     Of several with one file name, only the first counts: by directory, and from the most specific name to that of the
-    type. One that is empty or a link to /dev/null only hides the others.
+    type. One that is empty or a link to /dev/null only hides the others. `names` has the unit's own first.
     """
-    ordered = [name, *sorted(each for each in names if each != name)]
-    places = [directory / f"{part}.d" for each in ordered for directory in directories for part in _names_of(each)]
+    places = [directory / f"{part}.d" for name in names for directory in directories for part in _names_of(name)]
     places += [directory / f"{SERVICE[1:]}.d" for directory in directories]
     found: dict[str, Path] = {}
     for place in dict.fromkeys(places):
@@ -204,13 +217,6 @@ def _template_of(name: str) -> str:
     return f"{prefix}@{SERVICE}" if at else name
 
 
-def _instances(fragment: Path, name: str, root: Path) -> list[str]:
+def _instances(name: str, place: Place) -> list[str]:
     """Return the enabled instances of the template `name`."""
-    directories, _ = _searched(fragment, root)
-    return [each for each in sorted(_enabled(directories)) if each != name and _template_of(each) == name]
-
-
-def _enabled(directories: Iterable[Path]) -> set[str]:
-    """Return the units that a link in a `.wants` or `.requires` directory starts."""
-    kinds = ("wants", "requires")
-    return {path.name for each in directories for kind in kinds for path in each.glob(f"*.{kind}/*{SERVICE}")}
+    return [each for each in sorted(place.enabled) if each != name and _template_of(each) == name]
