@@ -46,11 +46,13 @@ def take_programs(draft: Draft, programs: Sequence[Existing], files: Files) -> d
     for table, sources in tables.items():
         draft.tables.setdefault(table, {})
         _take_program(draft, sources[0], table)
-        draft.import_remarks += _take_schedule(draft, sources[0], has_beat="beat" in tables)
+        draft.import_remarks += _take_schedule(draft, sources[0], table, has_beat="beat" in tables)
         adopts = list(dict.fromkeys(str(each.source) for each in sources if each.source))
         if adopts:
             _put(draft, sources[0], table, "adopts", adopts)
-    take_files(draft, [(sources[0], table) for table, sources in tables.items()], files)
+    pairs = [(sources[0], table) for table, sources in tables.items()]
+    inside = [(existing, "beat") for existing, _ in pairs if "beat" not in tables and _has_beat(existing)]
+    take_files(draft, [*pairs, *inside], files)
     return tables
 
 
@@ -67,6 +69,10 @@ def became(tables: Mapping[str, tuple[Existing, ...]], project: str) -> Iterator
 
 def _is_beat(existing: Existing) -> bool:
     return existing.command is not None and existing.command.kind is Kind.BEAT
+
+
+def _has_beat(existing: Existing) -> bool:
+    return existing.command is not None and existing.command.with_beat
 
 
 def _table(draft: Draft, existing: Existing, tables: Mapping[str, tuple[Existing, ...]]) -> str:
@@ -159,7 +165,7 @@ def _without_secret(option: str) -> str:
     return option.partition("=")[0] if holds_password(option) else option
 
 
-def _take_schedule(draft: Draft, existing: Existing, *, has_beat: bool) -> Iterator[Remark]:
+def _take_schedule(draft: Draft, existing: Existing, table: str, *, has_beat: bool) -> Iterator[Remark]:
     command, directory = existing.command, existing.directory or Path("/")
     assert command
     if command.with_beat and has_beat:
@@ -167,7 +173,7 @@ def _take_schedule(draft: Draft, existing: Existing, *, has_beat: bool) -> Itera
         yield Remark(existing.place, "-B", consequence, changed=True)
         return
     if command.with_beat:
-        draft.tables.setdefault("beat", {})
+        _begin_beat(draft, existing, table)
     elif command.kind is not Kind.BEAT:
         return
     path = directory / (command.schedule_file or "celerybeat-schedule")
@@ -179,3 +185,13 @@ def _take_schedule(draft: Draft, existing: Existing, *, has_beat: bool) -> Itera
     elif not draft.get("beat", "scheduler"):
         note = "beat gets its own directory; copy the file there to keep the times of the last runs"
         yield Remark(existing.place, what, note)
+
+
+def _begin_beat(draft: Draft, existing: Existing, table: str) -> None:
+    """Give the beat inside the worker of `table` what it had there."""
+    draft.tables.setdefault("beat", {})
+    for key in ("loglevel", "umask", "nice", "autostart", "wrapper"):
+        value = draft.get(table, key)
+        if value is not None:
+            draft.put("beat", key, value)
+    take_variables(draft, existing, "beat")

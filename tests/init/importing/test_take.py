@@ -159,6 +159,29 @@ def test_beat_inside_a_worker_becomes_a_beat(tmp_path: Path) -> None:
     assert draft.findings[0].note == "its new name is shop-w, and its beat becomes [beat]"
 
 
+def test_beat_inside_a_worker_keeps_what_it_had_there(tmp_path: Path) -> None:
+    values = {"umask": "027", "nice": 5, "autostart": False, "stop_timeout_seconds": 900}
+    inside = existing("w", f"{WORKER} -B -l debug", wrapper=("ddtrace-run",), environment={"A": "1"}, values=values)
+    worker, beat = loaded(taken([inside]), tmp_path).programs
+    assert (beat.umask, beat.nice, beat.autostart, beat.wrapper) == (0o027, 5, False, ("ddtrace-run",))
+    assert (beat.environment, beat.options.loglevel) == ({"A": "1"}, "debug")  # type: ignore[union-attr]
+    # It has no tasks to wait for.
+    assert (worker.stop_timeout_seconds, beat.stop_timeout_seconds) == (900, 60)
+
+
+def test_beat_inside_a_worker_keeps_its_files_of_variables(tmp_path: Path) -> None:
+    (tmp_path / "a.env").write_text("A=1\n")
+    (tmp_path / "b.env").write_text("A=2\n")
+    inside = existing("w", f"{WORKER} -B", environment_files=(tmp_path / "a.env",))
+    other = existing("x", WORKER, environment_files=(tmp_path / "b.env",))
+    programs = loaded(taken([inside, other]), tmp_path).programs
+    assert [(each.key, dict(each.environment)) for each in programs] == [
+        ("worker.w", {"A": "1"}),
+        ("worker.x", {"A": "2"}),
+        ("beat", {"A": "1"}),
+    ]
+
+
 def test_beat_inside_a_worker_beside_a_beat_is_reported(tmp_path: Path) -> None:
     draft = taken([existing("w", f"{WORKER} -B -s /var/lib/old"), existing("beat", f"{BEAT} -s /var/lib/new")])
     _, beat = loaded(draft, tmp_path).programs
