@@ -8,7 +8,7 @@ from pathlib import Path
 
 from procman.agent import LAUNCHER
 from procman.celery_cli.parse import CeleryCommand, read_command
-from procman.celery_cli.script_file import SHELL, script_started_by
+from procman.celery_cli.script_file import SHELL, ScriptFile, script_started_by, text_of
 from procman.celery_cli.start_script import read_script
 from procman.lint.inputs import Recognised, Shell
 from procman.model import Kind
@@ -34,30 +34,27 @@ def recognise(name: str, words: Sequence[str], directory: Path, environment: Map
     if command:
         return Recognised(command.kind, tuple(words), command, None)
     line = " ".join(words)
-    script = script_started_by(words, directory)
-    text = script.text if script else ""
-    is_shell = bool(words) and SHELL.fullmatch(Path(words[0]).name) is not None
-    if not text:
+    file = script_started_by(words, directory)
+    if file is None:
+        is_shell = bool(words) and SHELL.fullmatch(Path(words[0]).name) is not None
         return _unread(name, words, line, is_shell=is_shell)
-    return _behind_shell(words, text, directory, environment, is_shell=is_shell)
+    return _behind_shell(file, directory, environment)
 
 
-def _behind_shell(
-    words: Sequence[str], text: str, directory: Path, environment: Mapping[str, str], *, is_shell: bool
-) -> Recognised:
-    script = read_script(text, directory, environment)
+def _behind_shell(file: ScriptFile, directory: Path, environment: Mapping[str, str]) -> Recognised:
+    script = read_script(file.text, directory, environment, name=file.name, arguments=file.arguments, read_text=text_of)
     command = read_celery(script.words)
-    mentioned = _mentioned(text)
+    mentioned = _mentioned(file.text)
     multi = command is None and mentioned == "multi"
-    inline = is_shell and words[1:2] == ["-c"]
     kind = command.kind if command else _kind(mentioned) if mentioned else None
     # bash replaces itself with the last command of `-c`; dash, Debian's sh, does not (0.5.12).
-    uses_exec = script.uses_exec or (command is None and EXEC.search(text) is not None)
-    uses_exec = uses_exec or (inline and Path(words[0]).name == "bash")
-    path = None if inline else _script_path(words, directory, is_shell=is_shell)
+    uses_exec = script.uses_exec or (command is None and EXEC.search(file.text) is not None)
+    uses_exec = uses_exec or (file.path is None and Path(file.shell).name == "bash")
     new = {name: value for name, value in script.environment.items() if environment.get(name) != value}
-    secrets = tuple(name for name, value in new.items() if is_secret(name, value)) if is_open(path) else ()
-    shell = None if multi or kind is None else Shell(path, is_read=True, uses_exec=uses_exec, secrets=secrets)
+    # The files that it reads have permissions of their own.
+    own = {name: value for name, value in new.items() if name not in script.set_in}
+    secrets = tuple(name for name, value in own.items() if is_secret(name, value)) if is_open(file.path) else ()
+    shell = None if multi or kind is None else Shell(file.path, is_read=True, uses_exec=uses_exec, secrets=secrets)
     return Recognised(kind, tuple(script.words) if command else (), command, shell, multi)
 
 
@@ -79,11 +76,6 @@ def _unread(name: str, words: Sequence[str], line: str, *, is_shell: bool) -> Re
         script = next((Path(word) for word in words if word.endswith(".sh")), Path(words[-1]))
         return Recognised(kind, (), None, Shell(script, is_read=False, uses_exec=False))
     return Recognised(None, (), None, None)
-
-
-def _script_path(words: Sequence[str], directory: Path, *, is_shell: bool) -> Path:
-    names = [word for word in words[1:] if not word.startswith("-")] if is_shell else list(words)
-    return directory / names[0]
 
 
 def _mentioned(text: str) -> str:

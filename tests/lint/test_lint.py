@@ -180,6 +180,27 @@ def test_start_script_is_read(tmp_path: Path, last: str, expected: list[str]) ->
     assert [each.level for each in found] == [Level.CRITICAL] * len(expected)
 
 
+@pytest.mark.parametrize("last", ['exec celery "$@"', "exec celery $@", 'if [ "$1" = -A ]; then exec celery "$@"; fi'])
+def test_arguments_of_a_start_script_are_judged_as_those_of_celery(tmp_path: Path, last: str) -> None:
+    script = tmp_path / "start-celery"
+    script.write_text(f"#!/bin/bash\n{last}\n")
+    direct = VALID_SECTION.replace("-l info", "-l info -n worker").replace(
+        "stopwaitsecs", "stopsignal=KILL\nstopwaitsecs"
+    )
+    behind = direct.replace("/opt/env/bin/celery", str(script))
+    assert codes(found_in(tmp_path, behind)) == codes(found_in(tmp_path, direct))
+    assert "PM904" in codes(found_in(tmp_path, behind))
+
+
+def test_secret_in_a_private_file_that_a_start_script_reads_is_accepted(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("export BROKER_URL=amqp://me:hunter22@localhost//\n")
+    (tmp_path / "env").chmod(0o600)
+    script = tmp_path / "start-celery"
+    script.write_text(f"#!/bin/sh\n. {tmp_path}/env\nexec celery -A site worker -l info\n")
+    text = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", str(script))
+    assert found_in(tmp_path, text) == []
+
+
 def test_secret_in_a_world_readable_start_script_is_critical(tmp_path: Path) -> None:
     script = tmp_path / "start-celery"
     script.write_text(

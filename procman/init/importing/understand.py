@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from procman.celery_cli.parse import CeleryCommand, read_command
-from procman.celery_cli.script_file import ScriptFile, script_started_by
+from procman.celery_cli.script_file import ScriptFile, script_started_by, text_of
 from procman.celery_cli.start_script import StartScript, read_script
+from procman.config.private_file import private_content
+from procman.config.trust import trust_problems
+from procman.errors import ProcmanError
 from procman.init.importing.existing import Remark
+from procman.init.importing.unknown_words import needs_value
+from procman.init.importing.variables_files import parsed
+from procman.secrets import masked
+
+HOST_NAME = re.compile(r"@(?:\$\((?:hostname|uname -n)\)|`hostname`|\$HOSTNAME|\$\{HOSTNAME\})\Z")
+"""The host in a node name, as Celery itself finds it for %h."""
+
+STARTS_CELERY = re.compile(r"celery\b[^#\n]*\b(?:worker|beat|multi)\b")
 
 
 @dataclass(frozen=True)
@@ -36,52 +49,138 @@ class Understood:
 
 
 def understood(
-    words: Sequence[str], environment: Mapping[str, str], directory: Path | None, *, place: str
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    directory: Path | None,
+    *,
+    place: str,
+    user: str | None = None,
 ) -> Understood:
     """Return what `words`, which a program starts in `directory` with `environment`, finally run.
 
-    `place` is where the program is defined, such as `/etc/supervisor/conf.d/celery.conf:12`, for the remarks.
+    `place` is where the program is defined, such as `/etc/supervisor/conf.d/celery.conf:12`, for the remarks. `user`
+    runs it: root reads as this user what other users can replace (S3).
     """
     command = read_command(words)
     if command:
-        return _of(words, command, environment, directory)
+        variables = {**environment, **command.environment}
+        return Understood(tuple(words), command, environment=variables, directory=directory)
     file = script_started_by(words, directory or Path("/"))
-    if file is None or "celery" not in file.text:
+    if file is None:
         return Understood(tuple(words), environment=environment, directory=directory)
-    return _behind_script(file, environment, directory, place)
+    texts = Texts(user)
+    script = read_script(
+        file.text,
+        directory or Path("/"),
+        environment,
+        name=str(file.path or file.name),
+        arguments=file.arguments,
+        read_text=texts.read,
+    )
+    return _of_script(script, file, directory, str(file.path or place), texts)
 
 
-def _of(
-    words: Sequence[str], command: CeleryCommand, environment: Mapping[str, str], directory: Path | None
-) -> Understood:
-    return Understood(tuple(words), command, environment={**environment, **command.environment}, directory=directory)
+@dataclass
+class Texts:
+    """The files that a script reads, each read once."""
+
+    user: str | None
+    found: dict[Path, str] = field(default_factory=dict, repr=False)
+
+    def read(self, path: Path) -> str:
+        """Return the content of `path`; empty if it cannot be read, or root should not read it (S3)."""
+        if path not in self.found:
+            self.found[path] = self._content(path)
+        return self.found[path]
+
+    def _content(self, path: Path) -> str:
+        if os.geteuid() == 0 and trust_problems(path, {0}):
+            if self.user is None or not path.is_file():
+                return ""
+            try:
+                return private_content(path, self.user).decode("utf-8", "surrogateescape")
+            except (OSError, ProcmanError):
+                return ""
+        return text_of(path)
 
 
-def _behind_script(file: ScriptFile, environment: Mapping[str, str], directory: Path | None, place: str) -> Understood:
-    script = read_script(file.text, directory or Path("/"), environment)
-    where = str(file.path or place)
-    remarks = tuple(_remark(where, each) for each in script.not_understood)
-    command = read_command(script.words)
-    if command is None:
-        problem = f"no Celery worker or beat found in the start script {file.path}" if file.path else "not understood"
-        return Understood((file.name, *file.arguments), None, problem, remarks=remarks)
-    if script.virtualenv:
+def _of_script(script: StartScript, file: ScriptFile, directory: Path | None, where: str, texts: Texts) -> Understood:
+    words, lost = _without_unknown(script)
+    remarks = tuple(dict.fromkeys([*_not_understood(script, where), *(_lost(where, each) for each in lost)]))
+    command = read_command(words)
+    if command is None and not _is_multi(words):
+        return Understood(words or (file.name, *file.arguments), None, _problem(script, file), remarks=remarks)
+    files = _environment_files(script, texts)
+    in_files = {name for path in files for name in parsed(path, texts.read(path)).variables}
+    variables = {name: value for name, value in script.environment.items() if name not in in_files}
+    if command and script.virtualenv:
         command.project.setdefault("virtualenv", str(script.virtualenv))
-    if script.umask:
-        command.values.setdefault("umask", script.umask)
-    started = script.directory if script.directory != Path("/") else directory
     return Understood(
-        script.words,
+        words,
         command,
-        environment={**script.environment, **command.environment},
-        directory=started,
+        environment={**variables, **(command.environment if command else {})},
+        environment_files=files,
+        directory=script.directory if script.directory != Path("/") else directory,
+        values={"umask": script.umask} if script.umask else {},
         remarks=remarks + tuple(_consequences(script, where)),
     )
 
 
-def _remark(where: str, message: str) -> Remark:
-    line, _, what = message.removeprefix("line ").partition(": ")
-    return Remark(f"{where}:{line}", what, "procman does not run the script", doubtful=True)
+def _is_multi(words: Sequence[str]) -> bool:
+    at = next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
+    return at is not None and "multi" in words[at + 1 :]
+
+
+def _problem(script: StartScript, file: ScriptFile) -> str:
+    """Return why the script of a program that starts Celery is not understood; empty if it does not start Celery."""
+    called = f"its start script {file.path}" if file.path else "its shell command"
+    if script.undecided:
+        return f"whether {called} starts Celery depends on `{script.undecided}`, which only a shell can evaluate"
+    if STARTS_CELERY.search(file.text) and not script.words:
+        return f"{called} starts no Celery worker or beat that can be understood"
+    return ""
+
+
+def _environment_files(script: StartScript, texts: Texts) -> tuple[Path, ...]:
+    """Return the files of the script that only set variables, all of which reach Celery unchanged."""
+    environment = script.environment
+    found = []
+    for path in dict.fromkeys(script.set_in.values()):
+        file = parsed(path, texts.read(path))
+        reaches = all(environment.get(name) == value for name, value in file.variables.items())
+        if reaches and file.variables and not file.not_understood:
+            found.append(path)
+    return tuple(found)
+
+
+def _without_unknown(script: StartScript) -> tuple[tuple[str, ...], list[str]]:
+    """Return the words of the command without what only a shell can evaluate, and the words that were left out."""
+    kept, lost = list[str](), list[str]()
+    for each in script.words:
+        word = HOST_NAME.sub("@%h", each)
+        if not any(text in word for text in script.unknown):
+            kept.append(word)
+            continue
+        option = kept.pop() if kept and needs_value(kept[-1]) else ""
+        lost.append(f"{option} {word}".strip())
+        if Path(word).name == "celery":
+            kept.append("celery")
+    return tuple(kept), lost
+
+
+def _lost(where: str, word: str) -> Remark:
+    return Remark(where, masked(word), "only the shell that runs the script knows its value", doubtful=True)
+
+
+def _not_understood(script: StartScript, where: str) -> Iterator[Remark]:
+    for each in script.not_understood:
+        yield Remark(
+            f"{each.file or where}:{each.line}",
+            each.what,
+            each.consequence,
+            changed=each.is_assumed,
+            doubtful=not each.is_assumed,
+        )
 
 
 def _consequences(script: StartScript, where: str) -> list[Remark]:

@@ -51,7 +51,7 @@ def _leave_out(word: str, form: str, kept: list[str], lost: list[Lost]) -> None:
     option = ""
     if "/" in word and PROGRAM.fullmatch(name):
         kept.append(name)
-    elif kept and _needs_value(kept[-1]):
+    elif kept and needs_value(kept[-1]):
         option = kept.pop()
         if kept and Path(kept[-1]).name == "nice":
             # Without its option, it would add 10.
@@ -60,7 +60,8 @@ def _leave_out(word: str, form: str, kept: list[str], lost: list[Lost]) -> None:
     lost.append(Lost(masked(f"{option} {text}".strip()), tuple(unknown_names(word))))
 
 
-def _needs_value(word: str) -> bool:
+def needs_value(word: str) -> bool:
+    """Return whether `word` is an option of Celery whose value is the next word."""
     if word.startswith("--"):
         return word in KNOWN and word not in LONG_FLAGS
     return len(word) == 2 and word.startswith("-") and word[1] not in SHORT_FLAGS

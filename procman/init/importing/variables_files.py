@@ -57,10 +57,11 @@ def _read(path: Path, user: str | None) -> VariablesFile:
         return VariablesFile(path, problem=f"it cannot be read: {error.strerror}")
     except ProcmanError as error:
         return VariablesFile(path, problem=f"it cannot be read: {error.message}")
-    return _parsed(path, text)
+    return parsed(path, text)
 
 
-def _parsed(path: Path, text: str) -> VariablesFile:
+def parsed(path: Path, text: str) -> VariablesFile:
+    """Return what the `text` of the file at `path` sets."""
     wrong: list[int] = []
     try:
         assignments, is_usable = read_assignments(text), True
