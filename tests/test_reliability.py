@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
 
-CONTRACTS = [*(f"R{n}" for n in range(1, 12)), *(f"S{n}" for n in range(1, 5)), *(f"U{n}" for n in range(1, 4))]
+CONTRACTS = [*(f"R{n}" for n in range(1, 13)), *(f"S{n}" for n in range(1, 5)), *(f"U{n}" for n in range(1, 4))]
 
 NAMED = re.compile(r"`(tests/[a-z0-9_/]+\.py)::(test_\w+)`")
 

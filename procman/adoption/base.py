@@ -40,6 +40,9 @@ class Candidate:
     """How to reach what runs it, such as the supervisord.conf; empty if that is clear from the source."""
     pids: tuple[int, ...] = ()
     """The processes that it runs now, without their children: preflight reports every other worker and beat."""
+    processes: tuple[str, ...] = ()
+    """What `stop` and `forget` need in order to find it later, even after an interruption: names in supervisord, or
+    processes by `procman.host.process.identity`."""
 
 
 class Adopter(Protocol):
@@ -57,7 +60,7 @@ class Adopter(Protocol):
 
         Its files have been changed already. Its running tasks finish, whatever its own stop would do to them. Raises
         ProcmanError if a process is left. Idempotent. After an interruption the candidate has everything except
-        `files`, as it was found before the install began. May be called for several candidates at once.
+        `files` and `pids`, as it was found before the install began. May be called for several candidates at once.
         """
 
     def forget(self, candidate: Candidate, progress: Progress) -> str:

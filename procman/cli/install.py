@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from pathlib import Path
 
 import click
@@ -89,7 +88,7 @@ def install(
         completed_by="`procman install`",
         message=message,
     ) as rollout:
-        before = partial(_check, project) if not no_check else None
+        before = None if no_check else _check
         report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, options=rollout)
     if report.failures:
         echo_lines(as_failure(report, f"{selection.command_line} install --wait {wait_seconds:g}"), err=True)

@@ -15,21 +15,23 @@ def bring_up(
     *,
     wanted: Collection[str] = (),
     held: Collection[str] = (),
+    later: Collection[str] = (),
     reported: Collection[str] = (),
 ) -> BroughtUp | None:
     """Start the process manager if it is not running, and announce what comes up and what is left stopped.
 
-    Programs that were stopped on purpose, and those in `held`, are not started, except those in `wanted`. The caller
-    reports those in `wanted` and `reported`. Raises ProcmanError with the command that starts a process manager that is
-    not procman's.
+    Programs that were stopped on purpose, and those in `held`, are not started, except those in `wanted`. Those in
+    `later` are not started either; the caller does that. It also reports those in `wanted` and `reported`. Raises
+    ProcmanError with the command that starts a process manager that is not procman's.
     """
-    brought = controller.bring_up(wanted, held)
+    brought = controller.bring_up(wanted, {*held, *later})
     if brought is None:
         return None
     others = [name for name in brought.started if name not in {*wanted, *reported}]
     if others:
         announce(f"supervisord was not running; it was started, and with it {', '.join(others)}")
-    if brought.held:
-        announce(f"stopped on purpose, so not started: {', '.join(brought.held)}")
+    on_purpose = [name for name in brought.held if name not in later]
+    if on_purpose:
+        announce(f"stopped on purpose, so not started: {', '.join(on_purpose)}")
         announce("  procman start NAME")
     return brought

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman.backends import controller_of
+from procman.deploy.adopt import load_restored
 from procman.deploy.backend_switch import come_back, leave
 from procman.deploy.failure import Failure
 from procman.deploy.prepare import Prepared, prepare, prepare_generation
@@ -20,7 +21,7 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import Generation, read_installation, read_pending
 from procman.install.state.lock import hold_lock
 from procman.install.state.manifest import Manifest
-from procman.model import Action, Activation, InstalledProgram, ProgramState
+from procman.model import Action, ProgramState
 from procman.project import Project
 
 
@@ -59,12 +60,13 @@ def install(
     *,
     replaced: Sequence[Path] = (),
     keep_failed: bool = False,
-    before: Callable[[], None] | None = None,
+    before: Callable[[Project], None] | None = None,
     options: RolloutOptions,
 ) -> Report:
     """Install the files of `project` and activate the programs that changed; also completes an interrupted install.
 
-    `before` is called if there is something to do, and raises ProcmanError to prevent the install. With
+    `before` is called if there is something to do, with everything that the project adopts in its keys `adopts`, and
+    raises ProcmanError to prevent the install. With
     `options.wait_seconds`, each program must become healthy within that time from the start of its process. The first
     one that does not ends the install: procman rolls back to the previous generation, or, if there is none, removes the
     programs that are not healthy (R4). `keep_failed` leaves everything as it is instead.
@@ -74,7 +76,7 @@ def install(
         for line in reversal(tree, project):
             options.reporter.announce(line)
         if before and not prepared.plan.nothing_to_do:
-            before()
+            before(prepared.project)
         outcome = carry_out(tree, prepared, options)
         if options.wait_seconds is None:
             all_done(outcome)
@@ -100,8 +102,12 @@ def reversal(tree: Tree, project: Project) -> list[str]:
 def carry_out(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Outcome:
     """Carry out the plan in `prepared`; if the project changes backends, stop its programs under the old one first."""
     if prepared.moved_from is None:
+        for path in prepared.restored:
+            options.reporter.announce(f"{path} is restored to what it was before its adoption")
         outcome = put_in_place(tree, prepared, options)
         gone = [each.program for each in prepared.plan.activations if each.action is Action.REMOVE]
+        returned = {each.program for each in prepared.plan.returned}
+        gone = [program for program in gone if program.name not in returned]
         load_restored(tree, prepared.plan.generation.manifest, prepared.restored, gone, options)
         return outcome
     leave(prepared.moved_from, prepared.desired_states, options)
@@ -170,7 +176,7 @@ def _without_failed(
     tree: Tree, project: Project, prepared: Prepared, outcome: Outcome, options: RolloutOptions
 ) -> BroughtBack:
     """Keep the programs that became healthy; but none if files were adopted, because those are then restored."""
-    takes_over = any(change.foreign for change in prepared.plan.changes)
+    takes_over = bool(prepared.plan.generation.manifest.adopted) or any(each.foreign for each in prepared.plan.changes)
     healthy = set() if takes_over else outcome.healthy - {failure.program.name for failure in outcome.failures}
     kept = tuple(program for program in project.programs if program.name in healthy)
     every = prepared.plan.generation.manifest.programs
@@ -178,8 +184,6 @@ def _without_failed(
     if not kept:
         installation = read_installation(tree, project.directories)
         remains = remove_all(tree, installation, options, purge=False)
-        manifest = prepared.plan.generation.manifest
-        load_restored(tree, manifest, remains.restored, manifest.programs, options)
         return BroughtBack(removed=removed, remains=remains)
     rest = prepare(replace(project, programs=kept), tree, left_out=removed)
     # The programs that are kept already run as they should.
@@ -196,27 +200,3 @@ def _states(tree: Tree, project: Project) -> tuple[ProgramState, ...]:
 def states_of(manifest: Manifest) -> tuple[ProgramState, ...]:
     """Return the current states of the programs of `manifest`."""
     return tuple(controller_of(manifest).states(manifest.programs))
-
-
-def load_restored(
-    tree: Tree,
-    manifest: Manifest,
-    restored: Iterable[Path],
-    programs: Iterable[InstalledProgram],
-    options: RolloutOptions,
-) -> None:
-    """Start those of `programs` that the `restored` files define; report a program that cannot be started."""
-    controller = controller_of(manifest)
-    for path in restored:
-        options.reporter.announce(f"{path} is restored to what it was before --replace")
-        found = tree.look(path)
-        text = (found.content if found else None) or b""
-        for program in programs:
-            if f":{program.name}]".encode() not in text and path.stem != program.name:
-                continue
-            try:
-                options.reporter.activate(controller, Activation(Action.ADD, program, True))
-            except ProcmanError as error:
-                options.reporter.announce(
-                    f"{program.name}: cannot start it again from {path}: {error.message}; start it by hand"
-                )

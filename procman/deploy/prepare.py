@@ -13,6 +13,8 @@ from procman.backends import backend_named, controller_of, other_commands, proce
 from procman.backends.record import Watcher
 from procman.backends.watcher import KEY, STOP_SECONDS, watcher_argv, watcher_name
 from procman.config.load import load
+from procman.deploy.adoption_plan import NOTHING_CHANGED, AdoptionPlan, plan_adoptions
+from procman.deploy.replaced import with_replaced
 from procman.errors import ProcmanError
 from procman.host.process import written_by
 from procman.host.process_tree import children_finder, tree_of
@@ -23,15 +25,12 @@ from procman.install.safe_fs.file_info import Found
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.generations import Generation, Installation, origin, read_installation
-from procman.install.state.manifest import Manifest
+from procman.install.state.manifest import Manifest, ReplacedFile
 from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
 from procman.monitoring.watcher_command import watcher_problems
 from procman.project import Program, Project, Rendering
 from procman.templating import Templates
 from procman.version import VERSION
-
-NOTHING_CHANGED = "Nothing was changed."
-"""The hint of an error whose problems name their own fixes."""
 
 NOTHING = Rendering((), ())
 
@@ -59,14 +58,16 @@ class Prepared:
 def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left_out: Sequence[str] = ()) -> Prepared:
     """Return what an install of `project` would do.
 
-    `replaced` are unmanaged files whose sections of the same names are adopted; `left_out` names programs that are in
-    procman.toml but not in `project`. Raises one ProcmanError with all problems: those of the plan, and those that the
-    process manager that reads the files would have with them (R6).
+    `replaced` are unmanaged files whose programs of the same names are adopted, too; `left_out` names programs that are
+    in procman.toml but not in `project`. Raises one ProcmanError with all problems: those of the plan, and those that
+    the process manager that reads the files would have with them (R6).
     """
     if watcher_name(project) in left_out:
         project = replace(project, health=replace(project.health, procman=None))
     configuration = _content(project)
     rendering = backend_named(project.backend).render(project)
+    installation = read_installation(tree, project.directories)
+    project, left = with_replaced(project, rendering, installation, replaced)
     desired = describe(
         project,
         rendering,
@@ -76,16 +77,11 @@ def prepare(project: Project, tree: Tree, replaced: Sequence[Path] = (), *, left
         templates_digest=Templates(project.templates).digest(),
         left_out=tuple(left_out),
     )
-    names = [program.name for program in project.programs]
-    reader = backend_named(project.backend).verifier
-    left = {file.absolute(): reader.remaining(file.absolute(), names) for file in replaced}
-    if left and (problems := reader.unread(project, rendering, left)):
-        raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
-    installation = read_installation(tree, project.directories)
     if project.configuration_text is not None and installation.current:
         # Another place of the same content is no change.
         desired = replace(desired, configuration_file=installation.current.manifest.configuration_file)
-    return _prepared(tree, installation, project, rendering, desired, configuration, left=left)
+    adoption = plan_adoptions(tree, installation, project)
+    return _prepared(tree, installation, project, rendering, desired, configuration, left=left, adoption=adoption)
 
 
 def _content(project: Project) -> bytes:
@@ -111,10 +107,25 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, desi
     is_in_place = installation.current is not None and installation.current.number == number
     back = generation.manifest.brought_back if is_in_place else origin(generation)
     desired = replace(generation.manifest, brought_back=back)
-    restored = restorable(tree, state, installation.replaced - {*desired.replaced})
+    restored = restorable(tree, state, _to_restore(installation, desired))
     return _prepared(
-        tree, installation, project, rendering, desired, configuration, desired_states=desired_states, restored=restored
+        tree,
+        installation,
+        project,
+        rendering,
+        desired,
+        configuration,
+        desired_states=desired_states,
+        restored=restored,
+        adoption=plan_adoptions(tree, installation, project, desired),
     )
+
+
+def _to_restore(installation: Installation, desired: Manifest) -> list[ReplacedFile]:
+    """Return the files that were adopted, or adopted from again, after the generation `desired`."""
+    then = {file.path: file.left for file in desired.replaced}
+    later = installation.replaced - {*desired.replaced}
+    return [replace(file, digest=then.get(file.path) or file.digest) for file in later]
 
 
 def as_configured(generation: Generation, configuration: bytes) -> Project:
@@ -140,6 +151,7 @@ def _prepared(
     desired: Manifest,
     configuration: bytes,
     *,
+    adoption: AdoptionPlan,
     left: Mapping[Path, str | None] = NONE,
     desired_states: DesiredStates = NONE,
     restored: Mapping[Path, Found] = NONE,
@@ -151,6 +163,8 @@ def _prepared(
         controller = controller_of(current)
         problems += unwritable(project, controller.states(current.programs))
         desired_states = controller.desired(current.programs) | dict(desired_states)
+    left, desired_states = {**left, **adoption.left}, {**adoption.desired_states, **desired_states}
+    desired = replace(desired, adopted=adoption.adopted)
     desired = _with_left_stopped(desired, current, desired_states, moves=moves)
     plan = make_plan(rendering, desired, installation, tree, adopt=left, restore=restored)
     left = {**left, **{path: _text(copy) for path, copy in restored.items()}}
@@ -158,6 +172,8 @@ def _prepared(
     found = backend_named(project.backend).verifier.verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
+    nothing_to_do = plan.nothing_to_do and not (adoption.adoptions or adoption.returned)
+    plan = replace(plan, adoptions=adoption.adoptions, returned=adoption.returned, nothing_to_do=nothing_to_do)
     return Prepared(
         _with_desired_states(plan, desired_states, moves=moves),
         project,

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 
-from procman.backends import backend_named, controller_of
+from procman.backends import controller_of
 from procman.backends.base import Controller, Progress
 from procman.background import batches, side_by_side
 from procman.config.private_file import secrets_of_programs
+from procman.deploy.adopt import Adopting
 from procman.deploy.bring_up import TOGETHER, bring_up
 from procman.deploy.failure import Failure, last_lines, unhealthy, without_secrets
 from procman.deploy.order_records import forget, log_events, ordered, remember, running_tasks
 from procman.deploy.prepare import Prepared
+from procman.deploy.stopping import end_together, with_known_desired_states
 from procman.errors import ProcmanError
 from procman.install.plan.apply import apply
 from procman.install.plan.plan import Plan
@@ -117,7 +117,11 @@ def _brought_up(plan: Plan, options: RolloutOptions) -> Collection[str]:
     held = {each.program.name for each in activations if each.desired is False}
     expected = {each.program.name for each in activations}
     try:
-        brought = bring_up(controller_of(manifest), options.reporter.announce, held=held, reported=expected)
+        # While existing programs run, none of the project's may come up together with its supervisord.
+        later = expected - held if plan.adoptions else ()
+        brought = bring_up(
+            controller_of(manifest), options.reporter.announce, held=held, later=later, reported=expected
+        )
     except ProcmanError:
         if activations:
             return ()  # the first activation fails for the same reason, and names what is left to do
@@ -140,37 +144,30 @@ def activate(tree: Tree, manifest: Manifest, options: RolloutOptions, brought_up
     pending = generations.read_pending(tree, state)
     sections = pending.sections if pending else ()
     controller.unload([path for path in sections if not tree.look(path)], options.reporter.progress)
-    activations = _with_known_desired_states(tree, state, controller)
+    activations = with_known_desired_states(tree, state, controller)
     rollout = _Rollout(tree, manifest, options, outcome, brought_up)
-    _end_together(manifest, controller, activations, options.reporter.progress)
-    for batch in _batches(activations, options.at_once):
+    adopting = Adopting(tree, manifest, options, outcome, pending)
+    end_together(manifest, controller, activations, options.reporter.progress)
+    for batch in _batches(activations, options.at_once, adopting.successors):
+        if batch[0].action is not Action.REMOVE:
+            adopting.bring_back()
+            adopting.make_room(())
         outcome.begun |= {each.program.name for each in batch}
-        groups = [batch] if batch[0].action is Action.ADD else [[each] for each in batch]
-        controllers = [controller] if len(groups) == 1 else [controller_of(manifest) for _ in groups]
-        calls = [partial(rollout.carry_out, *pair) for pair in zip(controllers, groups, strict=True)]
-        for failures in side_by_side(calls):
-            outcome.failures += failures
+        adopting.make_room({each.program.name for each in batch})
+        if not outcome.failures:
+            rollout.carry_out_together(controller, batch)
         if outcome.failures:
             _report_failures(outcome, options)
             return outcome
+    adopting.bring_back()
+    adopting.make_room(())
+    if outcome.failures:
+        _report_failures(outcome, options)
+        return outcome
     if sections:
         controller.reload(sections, options.reporter.progress)
         generations.mark_sections_done(tree, state)
     return outcome
-
-
-def _end_together(
-    manifest: Manifest, controller: Controller, activations: Sequence[Activation], progress: Progress
-) -> None:
-    """Stop all programs to be removed together, beat first, if the backend would otherwise stop them one by one.
-
-    The stop then takes as long as the longest task, not as long as all tasks in turn.
-    """
-    going = [each.program for each in activations if each.action is Action.REMOVE]
-    if len(going) > 1 and not backend_named(manifest.backend).stops_removed_together:
-        # A program that cannot be stopped is reported when it is removed.
-        with suppress(ProcmanError):
-            controller.stop(going, progress)
 
 
 def _report_failures(outcome: Outcome, options: RolloutOptions) -> None:
@@ -200,6 +197,14 @@ class _Rollout:
         self._tree, self._manifest, self._options, self._outcome = tree, manifest, options, outcome
         self._brought_up = brought_up
         self._alone = threading.Lock()
+
+    def carry_out_together(self, controller: Controller, batch: Sequence[Activation]) -> None:
+        """Carry out `batch`: new programs one after the other, restarts at once."""
+        groups = [batch] if batch[0].action is Action.ADD else [[each] for each in batch]
+        controllers = [controller] if len(groups) == 1 else [controller_of(self._manifest) for _ in groups]
+        calls = [partial(self.carry_out, *pair) for pair in zip(controllers, groups, strict=True)]
+        for failures in side_by_side(calls):
+            self._outcome.failures += failures
 
     def carry_out(self, controller: Controller, activations: Sequence[Activation]) -> list[Failure]:
         """Carry out `activations` one after the other, then wait for all of them; return the failures.
@@ -258,30 +263,18 @@ def _unhealthy(
     return unhealthy(controller, manifest, programs, options.wait_seconds or 0, options.reporter.progress)
 
 
-def _batches(activations: Sequence[Activation], at_once: int) -> Iterator[list[Activation]]:
+def _batches(
+    activations: Sequence[Activation], at_once: int, successors: Collection[str] = ()
+) -> Iterator[list[Activation]]:
     """Yield the activations to carry out together: all new programs of one kind, because nothing is down while they
-    start; `at_once` restarts of one kind; removals one by one."""
+    start; `at_once` restarts of one kind, or `successors` of adopted programs; removals one by one."""
 
     def alike(activation: Activation) -> object:
         return activation.program.name if activation.action is Action.REMOVE else activation.program.kind
 
-    for is_new, group in groupby(activations, lambda activation: activation.action is Action.ADD):
+    def is_new(activation: Activation) -> bool:
+        return activation.action is Action.ADD and activation.program.name not in successors
+
+    for new, group in groupby(activations, is_new):
         every = list(group)
-        yield from batches(every, len(every) if is_new else at_once, alike)
-
-
-def _with_known_desired_states(tree: Tree, state: Path, controller: Controller) -> tuple[Activation, ...]:
-    """Record each program's desired state before procman's own stop could be mistaken for an administrator's (R11)."""
-    pending = generations.read_pending(tree, state)
-    if pending is None:
-        return ()
-    unasked = [each.program for each in pending.activations if each.desired is None]
-    if unasked:
-        desired = controller.desired(unasked)
-        asked = tuple(
-            each if each.desired is not None else replace(each, desired=desired[each.program.name])
-            for each in pending.activations
-        )
-        pending = replace(pending, activations=asked)
-        generations.write_pending(tree, state, pending)
-    return pending.activations
+        yield from batches(every, len(every) if new else at_once, alike)

@@ -12,7 +12,7 @@ from procman.background import Background
 from procman.install.plan.drift import differences
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.holds import Hold, read_holds
-from procman.install.state.manifest import Manifest
+from procman.install.state.manifest import Manifest, Pending
 from procman.lookup import Installed
 from procman.model import InstalledProgram, Level, ProgramState, Result, State
 from procman.monitoring.states import states_of
@@ -125,9 +125,15 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
             for each, result in zip(snapshots, results, strict=True)
         ),
         differences=found,
-        pending=tuple(f"{each.action.value} {each.program.name}" for each in installed.pending.activations)
-        if installed.pending
-        else (),
+        pending=_steps(installed.pending) if installed.pending else (),
         is_half_removed=installed.is_half_removed,
         results=tuple(problems_of_manager(each.state for each in snapshots)),
+    )
+
+
+def _steps(pending: Pending) -> tuple[str, ...]:
+    return (
+        *(f"adopt {each.label}" for each in pending.adoptions),
+        *(f"{each.action.value} {each.program.name}" for each in pending.activations),
+        *(f"restore {each.source}" for each in pending.returned),
     )

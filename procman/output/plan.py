@@ -10,7 +10,7 @@ from typing import TextIO
 
 from procman.install.plan.changes import Change
 from procman.install.plan.plan import Plan
-from procman.model import RenderedDirectory
+from procman.model import Adoption, RenderedDirectory
 from procman.output.terminal import coloured, printable
 from procman.project import ChangeKind, RenderedFile
 from procman.secrets import masked
@@ -28,7 +28,11 @@ def as_list(plan: Plan, stream: TextIO) -> Iterator[str]:
         sign, colour = SIGNS[change.kind]
         owned = _owned(change.new) if change.new else ""
         yield coloured(f"{sign} {change.path}  {owned}{_remark(change)}".rstrip(), colour, stream)
+    yield from (f"  stop {each.label}" for each in in_order(plan) if each.has_beat)
     for activation in plan.activations:
+        for each in in_order(plan):
+            if not each.has_beat and activation.program.name == successors_of(each)[0]:
+                yield f"  stop {each.label}"
         yield f"  {activation.action.value} {activation.program.name}"
 
 
@@ -46,6 +50,27 @@ def as_difference(plan: Plan, left_out: Collection[Change], stream: TextIO) -> I
             yield f"# {change.path}: only the owner or mode changes"
         for line in difflib.unified_diff(old, new, before, after, lineterm=""):
             yield coloured(printable(line), {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], ""), stream)
+
+
+def in_order(plan: Plan) -> list[Adoption]:
+    """Return what the plan adopts in the order in which it is stopped: beats first."""
+    return sorted(plan.adoptions, key=lambda adoption: not adoption.has_beat)
+
+
+def successors_of(adoption: Adoption) -> list[str]:
+    """Return the names of the programs that take the place of `adoption`."""
+    return list(dict.fromkeys(each.program for each in adoption.adopted))
+
+
+def as_adoptions(plan: Plan) -> Iterator[str]:
+    """Yield a line for each existing program that is stopped for one of the project, or brought back."""
+    for adoption in in_order(plan):
+        names = ", ".join(successors_of(adoption))
+        if any(each.was_running for each in adoption.adopted):
+            yield f"adopts    {adoption.label}: stops gracefully first, then {names} starts in its place"
+        else:
+            yield f"adopts    {adoption.label}: does not run, so {names} is left stopped in its place"
+    yield from (f"restores  {each.source}" for each in plan.returned)
 
 
 def as_remarks(plan: Plan) -> Iterator[str]:
@@ -80,7 +105,8 @@ def _owned(place: RenderedDirectory | RenderedFile) -> str:
 
 def _remark(change: Change) -> str:
     if change.foreign:
-        return "  not managed by procman: adopted, backed up first"
+        done = "set aside" if change.kind is ChangeKind.REMOVE else "adopted, backed up first"
+        return f"  not managed by procman: {done}"
     return "  changed by hand: backed up first" if change.edited else ""
 
 

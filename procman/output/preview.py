@@ -9,7 +9,8 @@ from typing import TextIO
 
 from procman.deploy.preview import Effects, Line, Preview
 from procman.install.plan.changes import Change
-from procman.output.plan import SIGNS, as_remarks
+from procman.model import Adoption
+from procman.output.plan import SIGNS, as_adoptions, as_remarks, in_order, successors_of
 from procman.output.terminal import coloured, printable
 from procman.project import ChangeKind
 
@@ -31,6 +32,7 @@ def as_summary(preview: Preview, stream: TextIO) -> Iterator[str]:
         sign, colour = SIGNS[line.kind]
         for number, text in enumerate(_texts(line)):
             yield coloured(printable(f"{' ' if number else sign} {text}"), colour, stream)
+    yield from (coloured(printable(text), "yellow", stream) for text in as_adoptions(plan))
     for remark in as_remarks(plan):
         yield coloured(f"~ {printable(remark)}", "yellow", stream)
     yield f"programs  {_programs(preview)}"
@@ -98,12 +100,23 @@ def as_json(preview: Preview) -> str:
         "changed": not preview.plan.nothing_to_do,
         "changes": [_line(line) for line in preview.lines],
         "programs": {**_names(preview.effects), "unchanged": preview.unchanged},
+        "adopted": [_adoption(each) for each in in_order(preview.plan)],
+        "restored": [each.source for each in preview.plan.returned],
         "files": [
             {"path": str(change.path), "change": WORDS[change.kind], "launcher": change in preview.own}
             for change in _changing(preview)
         ],
     }
     return json.dumps(document, indent=2)
+
+
+def _adoption(adoption: Adoption) -> dict[str, object]:
+    return {
+        "label": adoption.label,
+        "sources": [each.source for each in adoption.adopted],
+        "programs": successors_of(adoption),
+        "running": any(each.was_running for each in adoption.adopted),
+    }
 
 
 def _line(line: Line) -> dict[str, object]:

@@ -98,7 +98,8 @@ def _orphans_ended(project: Project) -> AbstractContextManager[None]:
 
 
 def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...], str]:
-    from procman.deploy.prepare import NOTHING_CHANGED, prepare
+    from procman.deploy.adoption_plan import NOTHING_CHANGED
+    from procman.deploy.prepare import prepare
     from procman.install.safe_fs.tree import Tree
 
     try:

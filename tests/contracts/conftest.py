@@ -8,7 +8,8 @@ import pytest
 
 from tests.attacks.host import AttackedHost, attacked_hosts
 from tests.celery_environments import CELERY_5_7, CeleryEnvironment, environment_of
-from tests.product import Product
+from tests.contracts.existing_supervisord import ExistingSupervisord
+from tests.product import Product, eventually
 
 
 @pytest.fixture
@@ -37,3 +38,17 @@ def _product(environment: CeleryEnvironment) -> Iterator[Product]:
 def host() -> Iterator[AttackedHost]:
     """A host of its own where procman runs as root, with programs that only sleep, not installed yet."""
     yield from attacked_hosts()
+
+
+@pytest.fixture
+def existing(product: Product) -> Iterator[ExistingSupervisord]:
+    existing = ExistingSupervisord(product)
+    product.configure("[worker.celery]\nconcurrency = 1\n[beat]")
+    text = product.configuration.read_text().replace(
+        'mode = "embedded"',
+        f'mode = "existing"\nconfiguration = "{existing.configuration}"\ninclude = "{existing.include}/*.conf"',
+    )
+    product.configuration.write_text(text)
+    yield existing
+    existing.ctl("shutdown")
+    eventually(lambda: existing.ctl("pid").returncode != 0, "supervisord has ended")

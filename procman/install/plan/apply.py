@@ -29,12 +29,21 @@ def apply(tree: Tree, plan: Plan, configuration: bytes, made: Authorship = UNKNO
     state = manifest.directories.state
     prepare(tree, plan)
     if not plan.written:
-        stored = {file.digest for file in manifest.files}
+        # The remainders of adopted files complete an interrupted adoption.
+        stored = {*(file.digest for file in manifest.files), *(file.left for file in manifest.replaced)}
         contents = {digest(content): content for change in plan.changes if (content := change.new_content) is not None}
         kept = [content for name, content in contents.items() if name in stored]
         generations.write_generation(tree, state, plan.generation, kept, configuration, made)
     unfinished = tuple(sorted({*plan.unfinished, number}))
-    pending = Pending(number, unfinished, plan.activations, plan.before, plan.sections)
+    pending = Pending(
+        number,
+        unfinished,
+        plan.activations,
+        plan.before,
+        plan.sections,
+        adoptions=plan.adoptions,
+        returned=plan.returned,
+    )
     generations.write_pending(tree, state, pending)
     _make_directories(tree, plan)
     change_files(tree, plan)

@@ -15,7 +15,7 @@ from procman.install.safe_fs.file_info import Found
 from procman.install.safe_fs.tree import finished_name
 from procman.install.state.generations import Generation, Installation
 from procman.install.state.manifest import Manifest, ReplacedFile, digest
-from procman.model import Activation, RenderedDirectory
+from procman.model import Activation, Adopted, Adoption, RenderedDirectory
 from procman.project import ChangeKind, Rendering
 
 
@@ -48,6 +48,10 @@ class Plan:
     """Files of the process manager that change or go and belong to no single program: it has to reload them."""
     problems: tuple[str, ...]
     """Why the plan must not be applied; each names its fix."""
+    adoptions: tuple[Adoption, ...] = ()
+    """Existing programs to stop, each before the program that takes its place starts."""
+    returned: tuple[Adopted, ...] = ()
+    """Adopted programs to bring back once the programs in their places are removed."""
 
     @property
     def removed(self) -> tuple[Path, ...]:
@@ -176,6 +180,7 @@ def _with_history(
     taken = {change.path: _replaced(change) for change in changes if change.foreign}
     known = (desired,) if desired.brought_back else installation.live
     earlier = {file.path: file for manifest in known for file in manifest.replaced}
+    taken = {path: _since_the_first(file, earlier.get(path)) for path, file in taken.items()}
     return replace(
         desired,
         directories_made=merged(made, *(manifest.directories_made for manifest in past)),
@@ -194,6 +199,11 @@ def _replaced(change: Change) -> ReplacedFile:
     # If one of our files replaced it, nothing of it remains: our file is removed on uninstall.
     left = change.new_content if change.new and not change.new.programs else None
     return ReplacedFile(change.path, digest(change.old_content or b""), None if left is None else digest(left))
+
+
+def _since_the_first(file: ReplacedFile, before: ReplacedFile | None) -> ReplacedFile:
+    """Return `file` with the content that it had before the first of several adoptions from it."""
+    return replace(file, digest=before.digest) if before and before.left == file.digest else file
 
 
 def _generation(manifest: Manifest, installation: Installation) -> tuple[Generation, bool]:

@@ -35,7 +35,14 @@ def remove_files(tree: Tree, plan: Plan) -> None:
     """
     state = plan.generation.manifest.directories.state
     prepare(tree, plan)
-    pending = Pending(plan.generation.number, plan.unfinished, plan.activations, sections=plan.sections, uninstall=True)
+    pending = Pending(
+        plan.generation.number,
+        plan.unfinished,
+        plan.activations,
+        sections=plan.sections,
+        uninstall=True,
+        returned=plan.returned,
+    )
     generations.write_pending(tree, state, pending)
     change_files(tree, plan)
     generations.write_pending(tree, state, replace(pending, unfinished=()))

@@ -1,0 +1,207 @@
+"""Works out which existing programs an install adopts, from `adopts` and from what earlier runs recorded (R12)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from procman import adoption
+from procman.adoption.base import Candidate
+from procman.errors import ProcmanError
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import Installation, store_of
+from procman.install.state.manifest import Manifest, ReplacedFile, digest
+from procman.model import Adopted, Adoption, Kind
+from procman.project import Project
+from procman.sources import source_in
+
+NOTHING_CHANGED = "Nothing was changed."
+"""The hint of an error whose problems name their own fixes."""
+
+Wanted = Mapping[str, Sequence[str]]
+"""The programs that take the place of each source."""
+
+
+@dataclass(frozen=True)
+class AdoptionPlan:
+    """The adoptions of a plan."""
+
+    adopted: tuple[Adopted, ...] = ()
+    """Everything that is adopted afterwards."""
+    adoptions: tuple[Adoption, ...] = ()
+    """What has yet to be stopped."""
+    returned: tuple[Adopted, ...] = ()
+    """Programs to bring back, because they are no longer adopted."""
+    left: Mapping[Path, str | None] = field(default_factory=dict)
+    """What the files of existing programs will contain; None for one that is set aside."""
+    desired_states: Mapping[str, bool] = field(default_factory=dict)
+    """Whether new programs should run, because what they replace does (R11)."""
+
+
+def wanted_by(project: Project) -> dict[str, list[str]]:
+    """Return the programs that take the place of each source. Raises ProcmanError if two tables name one source."""
+    wanted: dict[str, list[str]] = {}
+    tables: dict[str, str] = {}
+    for program in project.programs:
+        for source in program.adopts:
+            if tables.setdefault(source, program.key) != program.key:
+                raise ProcmanError(
+                    f"{project.configuration_file}: {tables[source]} and {program.key} both adopt {source}",
+                    hint="Remove it from `adopts` of one of them.",
+                )
+            wanted.setdefault(source, []).append(program.name)
+    return wanted
+
+
+def plan_adoptions(
+    tree: Tree, installation: Installation, project: Project, generation: Manifest | None = None
+) -> AdoptionPlan:
+    """Return what the programs of `project` still have to adopt. Raises ProcmanError if something cannot be adopted.
+
+    `generation` is the one to roll back to; otherwise everything stays adopted that earlier runs recorded.
+    """
+    adopted = generation.adopted if generation else adopted_by(installation)
+    so_far = {each.source for each in adopted_by(installation)}
+    unchanged = _unchanged(tree, installation, generation.replaced if generation else _replaced(installation))
+    known = {each.source for each in adopted if each.source in so_far and not _is_in(each, unchanged)}
+    wanted = {**wanted_by(project), **_not_listed(project, adopted)}
+    candidates = _find([source for source in wanted if source not in known], project, wanted)
+    # Uninstall brings them back in this order: beat last, as at every start.
+    fresh = sorted(
+        (_adoption(each, project, wanted, installation) for each in candidates), key=lambda each: each.has_beat
+    )
+    everything = _merged(adopted, [each for adoption in fresh for each in adoption.adopted])
+    left = {path: content for each in candidates for path, content in each.files.items()}
+    return AdoptionPlan(
+        adopted=everything,
+        adoptions=(*_pending(installation, known), *fresh),
+        returned=_returned(installation, everything),
+        left={**_to_reduce(tree, installation, unchanged), **left},
+        desired_states=_desired_states(wanted, everything, installation),
+    )
+
+
+def adopted_by(installation: Installation) -> tuple[Adopted, ...]:
+    """Return everything that the installed and the unfinished generations have adopted."""
+    return _merged((), [each for manifest in reversed(installation.live) for each in manifest.adopted])
+
+
+def _replaced(installation: Installation) -> Collection[ReplacedFile]:
+    """Return the adopted files, each as the newest generation that concerns it left it or is to leave it."""
+    return {file.path: file for each in reversed(installation.live) for file in each.replaced}.values()
+
+
+def _not_listed(project: Project, adopted: Sequence[Adopted]) -> dict[str, list[str]]:
+    """Return the program in place of each source that is adopted, but that `adopts` does not name: by `--replace`."""
+    listed = {source for program in project.programs for source in program.adopts}
+    names = {program.name for program in project.programs}
+    return {each.source: [each.program] for each in adopted if each.source not in listed and each.program in names}
+
+
+def _find(sources: Sequence[str], project: Project, wanted: Wanted) -> list[Candidate]:
+    try:
+        return adoption.find([source for each in sources if (source := source_in(each))], project)
+    except ProcmanError as error:
+        problems = [_located(line, project, wanted) for line in error.message.splitlines()]
+        raise ProcmanError("\n".join(problems), hint="Correct or remove it there. Nothing was changed.") from None
+
+
+def _located(line: str, project: Project, wanted: Wanted) -> str:
+    keys = {program.name: program.key for program in project.programs}
+    key = next((keys[names[0]] for source, names in wanted.items() if line.startswith(f"{source}: ")), "")
+    return f"{project.configuration_file}: {key}: adopts: {line}" if key else line
+
+
+def _adoption(candidate: Candidate, project: Project, wanted: Wanted, installation: Installation) -> Adoption:
+    names = {name for source in candidate.sources for name in wanted[str(source)]}
+    kinds = {program.kind for program in project.programs if program.name in names}
+    # Stopped by an adoption that was undone in part, not by an administrator.
+    before = [*installation.pending.returned] if installation.pending else []
+    ran = {each.source for each in before if each.was_running}
+    is_running = candidate.is_running or any(str(source) in ran for source in candidate.sources)
+    return Adoption(
+        label=candidate.label,
+        adopted=tuple(
+            Adopted(
+                source=str(source),
+                program=wanted[str(source)][0],
+                was_running=is_running,
+                was_enabled=candidate.is_enabled,
+                manager=candidate.manager,
+                links=candidate.links,
+            )
+            for source in candidate.sources
+        ),
+        processes=candidate.processes,
+        has_beat=candidate.has_beat or Kind.BEAT in kinds,
+    )
+
+
+def _pending(installation: Installation, known: Collection[str]) -> tuple[Adoption, ...]:
+    """Return the adoptions that an interrupted run has left, apart from those that are found again or given up."""
+    adoptions = installation.pending.adoptions if installation.pending else ()
+    return tuple(each for each in adoptions if all(one.source in known for one in each.adopted))
+
+
+def _merged(adopted: Sequence[Adopted], fresh: Sequence[Adopted]) -> tuple[Adopted, ...]:
+    return tuple({each.source: each for each in (*adopted, *fresh)}.values())
+
+
+def _returned(installation: Installation, kept: Sequence[Adopted]) -> tuple[Adopted, ...]:
+    begun = installation.pending.returned if installation.pending else ()
+    sources = {each.source for each in kept}
+    return tuple(each for each in _merged(begun, adopted_by(installation)) if each.source not in sources)
+
+
+def _desired_states(wanted: Wanted, adopted: Sequence[Adopted], installation: Installation) -> dict[str, bool]:
+    current = installation.current.manifest if installation.current else None
+    installed = {program.name for program in current.programs} if current else set()
+    ran: dict[str, bool] = {}
+    for each in adopted:
+        for name in wanted.get(each.source, ()):
+            ran[name] = ran.get(name, False) or each.was_running
+    return {name: was_running for name, was_running in ran.items() if name not in installed}
+
+
+def _unchanged(tree: Tree, installation: Installation, replaced: Collection[ReplacedFile]) -> dict[Path, ReplacedFile]:
+    """Return those of `replaced` that an interrupted run did not change, or restored."""
+    current = installation.current.manifest.replaced if installation.current else ()
+    before = {file.path: file.left for file in current}
+    found = {}
+    for file in replaced:
+        there = tree.look(file.path)
+        content = there.content if there else None
+        if content is None:
+            continue
+        is_before = file not in current and digest(content) == before.get(file.path)
+        if is_before or digest(content) == file.digest:
+            found[file.path] = file
+    return found
+
+
+def _is_in(adopted: Adopted, paths: Collection[Path]) -> bool:
+    source = source_in(adopted.source)
+    return source is not None and any(source.place in (str(path), path.name) for path in paths)
+
+
+def _to_reduce(
+    tree: Tree, installation: Installation, unchanged: Mapping[Path, ReplacedFile]
+) -> dict[Path, str | None]:
+    """Return the remainders of files that an interrupted run did not change, such as one with only a group."""
+    state = next((manifest.directories.state for manifest in installation.live), None)
+    left: dict[Path, str | None] = {}
+    for path, file in unchanged.items():
+        if file.left is None:
+            left[path] = None
+        elif state and (content := _stored(tree, state, installation.numbers, file.left)) is not None:
+            left[path] = content.decode("utf-8", "surrogateescape")
+    return left
+
+
+def _stored(tree: Tree, state: Path, numbers: Sequence[int], name: str) -> bytes | None:
+    for number in reversed(numbers):
+        content = tree.read_private(store_of(state, number) / name)
+        if content is not None and digest(content) == name:
+            return content
+    return None

@@ -1,0 +1,282 @@
+"""R12: an adoption never leaves old and new programs running side by side, and gives back everything it took."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.existing_supervisord import ExistingSupervisord, documented_by_catmaid
+from tests.contracts.test_r2_killed_anywhere import STRACE, counted, traced
+from tests.product import DEMO, Product, eventually
+
+pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
+
+OLD = "[program:{}]\ncommand=sleep 3000\n"
+GROUP = "[group:site]\nprograms=one,web\n\n[program:web]\ncommand=sleep 4000\n"
+
+
+class Deployment:
+    """Programs that sleep under an existing supervisord: `one` in a group with `web`, `two` alone, `three` stopped."""
+
+    def __init__(self, existing: ExistingSupervisord) -> None:
+        self.existing, self.product = existing, existing.product
+        self.files = [
+            existing.write("conf.d/one.conf", f"; before\n{OLD.format('one')}\n{GROUP}; after\n"),
+            existing.write("conf.d/two.conf", OLD.format("two")),
+            existing.write("conf.d/three.conf", f"{OLD.format('three')}\n{OLD.format('four')}autostart=false\n"),
+        ]
+        self.before = self.contents()
+        existing.start()
+        names = ("site:one", "site:web", "two", "three", "other")
+        eventually(lambda: {self.states().get(name) for name in names} == {"RUNNING"}, "the old programs run")
+        existing.ctl("stop", "three")
+        self.pids = self.pids_of_others()
+
+    def contents(self) -> list[str]:
+        return [file.read_text() if file.exists() else "" for file in self.files]
+
+    def pids_of_others(self) -> list[int]:
+        return [self.existing.pid("site:web"), self.existing.pid("other")]
+
+    def states(self) -> dict[str, str]:
+        lines = (line.split() for line in self.existing.ctl("status").stdout.splitlines())
+        return {words[0]: words[1] for words in lines}
+
+    def configure(self, **seconds: str) -> None:
+        """Write procman.toml with a command for each of `seconds`, which adopts the old program in the file of it."""
+        places = {"one": 0, "two": 1, "three": 2, "four": 2}
+        tables = [
+            f"[command.new-{name}]\nargv = ['sleep', '{value}']\n"
+            f"adopts = ['supervisor:{self.files[places[name]]}:{name}']"
+            for name, value in seconds.items()
+        ]
+        text = self.product.configuration.read_text()
+        begin = min(text.index(start) for start in ("[worker", "[command") if start in text)
+        written = text[:begin] + "\n".join(tables) + text[text.index("\n[supervisor]") :]
+        self.product.configuration.write_text(written)
+
+    def assert_adopted(self) -> None:
+        """Assert that the new programs run in place of the old ones, and nothing else has changed."""
+        expected = dict.fromkeys(("other", "site:web", "catmaid-new-one", "catmaid-new-two"), "RUNNING")
+        expected |= dict.fromkeys(("site:one", "three", "four"), "STOPPED")
+        eventually(lambda: self.states() == expected, f"adopted: {self.states()}")
+        assert [self.files[1].exists(), self.contents()[0]] == [
+            False,
+            "; before\n\n[group:site]\nprograms=web\n\n[program:web]\ncommand=sleep 4000\n; after\n",
+        ]
+        assert self.pids_of_others() == self.pids
+
+    def assert_as_before(self) -> None:
+        """Assert that the old programs run again, those that did, and every file has its old bytes."""
+        expected = {"other": "RUNNING", "site:web": "RUNNING", "site:one": "RUNNING", "two": "RUNNING"}
+        eventually(lambda: expected.items() <= self.states().items(), f"as before: {self.states()}")
+        assert self.states().keys() - expected.keys() <= {"three", "four"}
+        assert "RUNNING" not in [self.states().get(name) for name in ("three", "four")]
+        assert self.contents() == self.before
+        assert self.pids_of_others() == self.pids
+        assert not any("catmaid" in path.name for path in self.existing.include.iterdir())
+
+
+@pytest.fixture
+def deployment(existing: ExistingSupervisord) -> Deployment:
+    return Deployment(existing)
+
+
+def test_renamed_programs_are_adopted_from_groups_and_files_and_given_back(deployment: Deployment) -> None:
+    product = deployment.product
+    deployment.configure(one="1001", two="1002", three="1003", four="1004")
+    shown = product.procman("install", "--dry-run", "-v").stdout
+    one, two = (f"[program:{name}] of {deployment.files[at]}" for name, at in (("one", 0), ("two", 1)))
+    assert f"adopts    {one}: stops gracefully first, then catmaid-new-one starts in its place\n" in shown
+    assert f"  stop {two}\n  add catmaid-new-two\n" in shown
+    assert f"~ {deployment.files[1]}  not managed by procman: set aside\n" in shown
+    deployment.assert_as_before()
+
+    done = product.procman("install", "--wait", "30")
+    # A program of a group cannot be removed from supervisord alone: its restart would start it again.
+    control = f"supervisorctl -c {deployment.existing.configuration}"
+    assert (
+        f"supervisord keeps site:one in memory, stopped; `{control} restart site:` would start it again" in done.stderr
+    )
+    states = deployment.states()
+    # A program that was stopped is not started under its new name (R11); autostart = false was the old one's.
+    assert "catmaid-new-three" not in states
+    assert states.get("catmaid-new-four") in (None, "STOPPED")
+    assert states.keys() & {"two", "three", "four"} == set()
+    assert (states["site:one"], states["catmaid-new-one"], states["catmaid-new-two"]) == (
+        "STOPPED",
+        "RUNNING",
+        "RUNNING",
+    )
+    assert deployment.pids_of_others() == deployment.pids
+    events = [json.loads(line) for line in product.procman("events", "--json").stdout.splitlines()]
+    assert f"supervisor:{deployment.files[1]}:two" in [each["reason"] for each in events if each["what"] == "adopted"]
+    assert "nothing changed" in product.procman("install").stdout
+
+    product.procman("uninstall")
+    deployment.assert_as_before()
+
+
+def test_failed_adoption_is_rolled_back_as_a_whole(deployment: Deployment) -> None:
+    """R4, on a first install and on a later one; a rollback gives back, and the next one adopts again."""
+    product = deployment.product
+    deployment.configure(one="1001", two="no number")
+    failed = product.procman("install", "--wait", "4", check=False)
+    assert failed.returncode == 1
+    deployment.assert_as_before()
+
+    deployment.configure(one="1001")
+    product.procman("install", "--wait", "30")
+    deployment.configure(one="1001", two="no number")
+    assert product.procman("install", "--wait", "4", check=False).returncode == 1
+
+    def is_only_one_adopted() -> None:
+        eventually(lambda: deployment.states()["two"] == "RUNNING", "the old program runs again")
+        assert deployment.contents()[1:] == deployment.before[1:]
+        assert deployment.states()["catmaid-new-one"] == "RUNNING"
+        assert "catmaid-new-two" not in deployment.states()
+
+    is_only_one_adopted()
+    deployment.configure(one="1001", two="1002")
+    number = re.findall(r"generation (\d+)", product.procman("install", "--wait", "30").stdout)[0]
+    deployment.assert_adopted()
+    product.procman("rollback")
+    is_only_one_adopted()
+    product.procman("rollback", number)
+    deployment.assert_adopted()
+
+
+@pytest.mark.strace
+@pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace")
+def test_killed_adoption_is_completed_by_the_next_install(deployment: Deployment) -> None:
+    """R2."""
+    product = deployment.product
+    deployment.configure(one="1001", two="1002")
+    points = counted(product, product.directory / "strace", "install", "--no-check")
+    deployment.assert_adopted()
+    begin = len(points) // 2
+    statuses = []
+    for name, number in points[begin :: max(1, (len(points) - begin) // 5)]:
+        product.procman("uninstall", "--purge")
+        deployment.assert_as_before()
+        killed = ["-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={number}"]
+        statuses.append(traced(product, ["-o", os.devnull, *killed], "install", "--no-check").returncode)
+        product.procman("install")
+        deployment.assert_adopted()
+    assert statuses.count(-signal.SIGKILL) > len(statuses) / 2
+
+
+@pytest.mark.parametrize(
+    ("adopts", "problem"),
+    [
+        ("supervisor:{file}:absent", "there is no program absent in that file, but one, web"),
+        ("supervisor:{file}.gone:one", "the file does not exist"),
+    ],
+    ids=["program", "file"],
+)
+def test_source_that_matches_nothing_stops_the_install(deployment: Deployment, adopts: str, problem: str) -> None:
+    source = adopts.format(file=deployment.files[0])
+    deployment.configure(one="1001")
+    text = deployment.product.configuration.read_text()
+    deployment.product.configuration.write_text(re.sub(r"adopts = .*", f"adopts = ['{source}']", text))
+    refused = deployment.product.procman("install", check=False)
+    assert refused.returncode == 1
+    assert f"procman.toml: command.new-one: adopts: {source}: {problem}" in refused.stderr
+    assert "Nothing was changed." in refused.stderr
+    deployment.assert_as_before()
+
+
+def test_source_in_two_tables_stops_the_install(deployment: Deployment) -> None:
+    deployment.configure(one="1001", two="1002")
+    text = deployment.product.configuration.read_text()
+    source = f"supervisor:{deployment.files[0]}:one"
+    deployment.product.configuration.write_text(re.sub(r"adopts = .*two'\]", f"adopts = ['{source}']", text))
+    refused = deployment.product.procman("install", check=False)
+    assert f"procman.toml: command.new-one and command.new-two both adopt {source}" in refused.stderr
+    deployment.assert_as_before()
+
+
+def test_replace_of_a_file_with_nothing_to_adopt_stops_the_install(deployment: Deployment) -> None:
+    deployment.configure(one="1001")
+    two = deployment.files[1]
+    refused = deployment.product.procman("install", "--replace", str(two), check=False)
+    assert refused.returncode == 1
+    assert f"{two} defines two, none of which procman installs: --replace would adopt nothing" in refused.stderr
+    assert f'adopts = ["supervisor:{two}:two"]' in refused.stderr
+    deployment.assert_as_before()
+
+
+def celery_example(existing: ExistingSupervisord) -> tuple[Path, Path]:
+    """Write Celery's own example for supervisord: a worker whose stop would lose tasks, and a beat in another file."""
+    product = existing.product
+    celery = f"{product.virtualenv}/bin/celery -A mysite"
+    options = (
+        f"directory={DEMO}\n"
+        f'environment=DJANGO_SETTINGS_MODULE="mysite.settings",DEMO_DATA_DIRECTORY="{product.data}"\n'
+        "stopwaitsecs=1\nstopasgroup=true\n"
+    )
+    worker = f"{celery} worker --concurrency=1 -n worker@%%h"
+    schedule = product.directory / "schedule"
+    return (
+        existing.write("conf.d/celeryd.conf", f"[program:celery]\ncommand={worker}\n{options}"),
+        existing.write("conf.d/beat.conf", f"[program:celerybeat]\ncommand={celery} beat -s {schedule}\n{options}"),
+    )
+
+
+def test_worker_and_beat_of_another_supervisord_are_adopted_without_losing_a_task(
+    existing: ExistingSupervisord, product: Product
+) -> None:
+    worker, beat = celery_example(existing)
+    before = [worker.read_bytes(), beat.read_bytes()]
+    existing.start()
+    product.send("hold", 1, 6)
+    eventually(lambda: product.counted("started") == Counter([1]), "the old worker runs the task")
+    other = existing.pid("other")
+    product.configure(
+        f"[worker.celery]\nconcurrency = 1\nadopts = ['supervisor:{worker}:celery']\n"
+        f"[beat]\nadopts = ['supervisor:{beat}:celerybeat']"
+    )
+    done = product.procman("install", "--wait", "60")
+    assert product.counted("started") == product.counted("finished") == Counter([1])
+    # Beat stops first and starts last.
+    assert re.findall(r"^\[program:(\w+)\]", done.stderr, re.MULTILINE) == ["celerybeat", "celery"]
+    assert re.findall(r"^(catmaid-\S+): ", done.stdout, re.MULTILINE) == ["catmaid-celery", "catmaid-celery-beat"]
+    assert [len(product.main_processes(name)) for name in ("worker@", "catmaid-celery@", "beat")] == [0, 1, 1]
+    assert existing.ctl("status").stdout.split()[0] == "other"
+    assert (worker.exists(), beat.exists(), existing.pid("other")) == (False, False, other)
+
+    restored = product.procman("uninstall")
+    assert "celerybeat of" in restored.stderr
+    assert [worker.read_bytes(), beat.read_bytes()] == before
+    eventually(lambda: len(product.main_processes("worker@")) == 1, "the old worker runs again")
+    assert [len(product.main_processes(name)) for name in ("catmaid-celery@", "beat")] == [0, 1]
+    assert existing.pid("other") == other
+
+
+def test_same_names_are_adopted_from_a_group_by_the_key_alone(existing: ExistingSupervisord, product: Product) -> None:
+    file = documented_by_catmaid(existing)
+    before = file.read_bytes()
+    existing.start()
+    eventually(lambda: "RUNNING" in existing.ctl("status", "catmaid:catmaid-celery").stdout, "the old worker runs")
+    app = existing.pid("catmaid:catmaid-app")
+    text = product.configuration.read_text()
+    source = f"supervisor:{file}:catmaid-celery"
+    product.configuration.write_text(text.replace("concurrency = 1\n", f"concurrency = 1\nadopts = ['{source}']\n"))
+    product.procman("install", "--wait", "60")
+    assert len(product.main_processes("worker")) == 1
+    assert existing.ctl("status", "catmaid-celery").returncode == 0
+    product.procman("uninstall")
+    assert file.read_bytes() == before
+    eventually(
+        lambda: "RUNNING" in existing.ctl("status", "catmaid:catmaid-celery").stdout, "the old worker runs again"
+    )
+    assert len(product.main_processes("worker")) == 1
+    assert existing.pid("catmaid:catmaid-app") == app
+    shutil.rmtree(product.data, ignore_errors=True)
