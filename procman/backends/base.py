@@ -48,8 +48,6 @@ class ManagerReport:
     supervisor_version: str = ""
     tcp_without_password: str = ""
     """The address at which supervisord listens on TCP without a password, or empty."""
-    adoption: str = ""
-    """How to adopt a program that runs under it without procman, or empty."""
 
 
 class BroughtUp(NamedTuple):

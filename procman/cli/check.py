@@ -66,7 +66,7 @@ def check(
     project = selection.configured(standard_input=True)
     with Progress() as progress:
         progress(f"loading {project.app} as {project.user or 'you'}")
-        results = command.check(project, timeout=timeout, set_aside=set_aside, replaced=replaced)
+        results = command.check(project, timeout=timeout, set_aside=set_aside, replaced=replaced, is_planned=True)
     is_blocked = bool(command.blocking(results))
     echo_lines([output.as_json(results, project=project.name)] if as_json else output.as_text(results, verbose=verbose))
     if not as_json and not is_blocked and project.configuration_text is None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 
 from procman.backends.record import Rule
+from procman.celery_cli.node_names import node_name
 from procman.config.document import Document
 from procman.config.read_systemd import check_directives
 from procman.model import Scope
@@ -82,7 +83,7 @@ def _check_node_names(document: Document, programs: tuple[Program, ...]) -> None
     owners: dict[str, str] = {}
     for program in programs:
         if isinstance(program.options, Worker):
-            other = owners.setdefault(program.options.node_name, program.key)
+            other = owners.setdefault(node_name(program.options.node_name), program.key)
             if other != program.key:
                 document.add_problem(
                     f"{program.key}.hostname",

@@ -1,4 +1,4 @@
-"""PM74x: beat's scheduler, its schedule file, other beats of the same app, and other health checks."""
+"""PM741 to PM747: beat's scheduler, its schedule file, and other health checks."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ from pathlib import Path
 
 from procman.host.temporary import is_emptied_at_boot
 from procman.model import Kind, Level, Result, Scope
-from procman.monitoring.checks.foreign_heartbeat import share_broker
-from procman.preflight.inputs import OtherBeat, Place, PreflightFacts
+from procman.preflight.inputs import Place, PreflightFacts
 from procman.preflight.interpreter import numbers
 from procman.probes.app import Judged
 from procman.project import Beat, Program
 
 MISSING = os.strerror(errno.ENOENT)
-
-WITH_LOCK = "redbeat"
-"""The package of schedulers of which only one sends at a time."""
 
 REPLACES_UNREADABLE = (5, 6)
 """From this Celery on, beat replaces any unreadable schedule; an older beat may exit on one that it can open."""
@@ -134,34 +130,6 @@ def schedule_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:
             detail = f"beat cannot read {file} ({schedule.problem}) and {what}; the times of the last runs are lost"
             hint = "Rename it, so that beat starts a new schedule: procman check --set-aside-schedule"
             yield Result("PM745", program.name, Level.WARNING if replaces else Level.CRITICAL, detail, hint)
-
-
-def beat_is_alone(preflight: PreflightFacts) -> Iterator[Result]:
-    """Yield PM746: two beats with the same broker send every periodic task twice."""
-    for program, judged in list(_beats(preflight))[:1]:
-        answer = preflight.answer(program)
-        own = answer.app.brokers if answer and answer.app else ()
-        for other in preflight.host.beats:
-            shares = share_broker(own, other.brokers)
-            # Both wait for one lock, which only one of them gets.
-            if shares is not False and not (other.has_lock and judged.scheduler.startswith(WITH_LOCK)):
-                yield _second_beat(preflight, program, other, is_certain=bool(shares))
-
-
-def _second_beat(preflight: PreflightFacts, program: Program, other: OtherBeat, *, is_certain: bool) -> Result:
-    condition = "with the same broker" if is_certain else "if it uses the same broker"
-    detail = (
-        f"process {other.pid} of {other.user} is another beat of {other.app or 'an app'}, in {other.directory}: "
-        f"{condition}, it and the project's beat would send every periodic task twice ({other.command})"
-    )
-    hint = "Stop it and prevent its next start."
-    if other.program:
-        hint = f"Keep one of the two: remove [{program.key}] here, or stop {other.program}; or use another broker."
-    elif preflight.host.manager.adoption:
-        hint = f"Stop it and prevent its next start; {preflight.host.manager.adoption}."
-    # Another user must not be able to prevent an install.
-    level = Level.CRITICAL if is_certain and other.is_of_own_user else Level.WARNING
-    return Result("PM746", program.name, level, detail, hint)
 
 
 def beat_is_restarted_by_procman_only(preflight: PreflightFacts) -> Iterator[Result]:

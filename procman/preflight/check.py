@@ -20,16 +20,17 @@ def check(
     *,
     timeout: float = TIMEOUT_SECONDS,
     set_aside: bool = False,
-    replaced: Sequence[Path] | None = None,
+    replaced: Sequence[Path] = (),
+    is_planned: bool = False,
 ) -> list[Result]:
     """Return the results of every check on `project`, run as the user and in the environment of its programs.
 
     `timeout`: seconds for each query of the app. `set_aside`: rename a schedule that beat cannot read. `replaced`: the
-    unmanaged files that an install may replace; if it is not None, the files of the install are also planned and
-    verified, which `procman install` itself does anyway. Raises ProcmanError if the caller may not become the programs'
+    unmanaged files whose programs the install adopts. `is_planned`: also plan and verify the files of the install,
+    which `procman install` itself does anyway. Raises ProcmanError if the caller may not become the programs'
     user.
     """
-    facts = gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced)
+    facts = gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced, is_planned=is_planned)
     return with_accepted(run(BEFORE, facts), project.accept)
 
 

@@ -38,9 +38,17 @@ LOOKING_SECONDS = 15.0
 
 
 def gather(
-    project: Project, *, timeout: float, set_aside: bool = False, replaced: Sequence[Path] | None = None
+    project: Project,
+    *,
+    timeout: float,
+    set_aside: bool = False,
+    replaced: Sequence[Path] = (),
+    is_planned: bool = False,
 ) -> PreflightFacts:
-    """Return the facts for the checks before an install; raise ProcmanError if the caller lacks the rights."""
+    """Return the facts for the checks before an install; raise ProcmanError if the caller lacks the rights.
+
+    `replaced` and `is_planned` as for `check`.
+    """
     launches = {program.name: launch_of(project, program) for program in project.programs}
     problem = account_problem(project)
     if problem:
@@ -49,11 +57,11 @@ def gather(
     file, secrets = read_environment(project, launches)
     # Around all probes: while one runs, the processes of the others are no orphans.
     with _orphans_ended(project), ThreadPoolExecutor(max_workers=8) as pool:
-        host = pool.submit(look_at_host, project)
+        host = pool.submit(look_at_host, project, replaced)
         wrappers = {} if runs_as_root(project) else try_wrappers(pool, project, launches, secrets)
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
         looked = _look(project, launches, secrets, asked, set_aside=set_aside)
-        refused, remedy = _refused(project, replaced) if replaced is not None else ((), "")
+        refused, remedy = _refused(project, replaced) if is_planned else ((), "")
         found = replace(host.result(), refused=refused, refused_remedy=remedy)
     return replace(
         looked,

@@ -110,9 +110,10 @@ class EnvironmentFile:
 
 
 @dataclass(frozen=True)
-class OtherBeat:
-    """A beat on this host that this project did not start."""
+class OtherProgram:
+    """A worker or beat on this host that this project did not start, and that its install does not adopt."""
 
+    kind: Kind
     pid: int
     user: str
     command: str
@@ -120,12 +121,32 @@ class OtherBeat:
     directory: str
     program: str = ""
     """Its name if it is a program of another procman project whose heartbeat can be read."""
+    is_procmans: bool = False
+    """Whether a launcher of another procman project runs it."""
     brokers: tuple[str, ...] = ()
     """The digests in that heartbeat; empty: unknown."""
     has_lock: bool = False
     """Whether it shares a lock with other beats of the app."""
     is_of_own_user: bool = True
-    """Whether it runs as the programs' user; any other user can fake a heartbeat and a command line."""
+    """Whether it runs as the programs' user."""
+    is_believed: bool = True
+    """Whether no other user can have faked it: it runs as that user or as root, or root configured its command."""
+    is_of_app: bool = True
+    """Whether it runs the project's app."""
+    with_beat: bool = False
+    """Whether it is a worker with a beat in it (-B)."""
+    node_name: str = ""
+    """Of a worker, on this host; empty if it is unknown."""
+    queues: tuple[str, ...] | None = None
+    """That a worker consumes; None: the app's defaults."""
+    runner: str = ""
+    """What runs it, for messages; empty if it was started by hand."""
+    source: str = ""
+    """What the key `adopts` calls it; empty if nothing is known that an install can adopt."""
+    known_as: str = ""
+    """What the key `beside` calls it."""
+    is_beside: bool = False
+    """Whether `beside` names it."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +158,7 @@ class Host:
     warnings: tuple[str, ...] = ()
     """What the host would end early or does not support, each with its remedy."""
     manager: ManagerReport = field(default_factory=ManagerReport)
-    beats: tuple[OtherBeat, ...] = ()
+    others: tuple[OtherProgram, ...] = ()
     workers: tuple[Mapping[str, Any], ...] = ()
     """The heartbeats of the workers of other procman projects on this host."""
     refused: tuple[str, ...] = ()

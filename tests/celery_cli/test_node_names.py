@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import Any
 
 import pytest
 
 from procman.celery_cli.node_names import ANY_HOST, node_name
-from tests.celery_environments import CELERY_4_4, CELERY_5_7, environment_of
+from tests.celery_environments import CELERY_4_4, CELERY_5_7, CelerySpec, environment_of
 
 HOST = "db1.example.org"
 NAMES = ["a@%h", "a@%n", "a@%d", "a@%n.%d", "a%i@%h", "a%I@%h", "a@", "@%h", "", "b", "%n", "a@b@c", "a@b"]
@@ -25,7 +24,7 @@ print(json.dumps([nodenames.host_format(nodenames.default_nodename(name), host) 
 
 @pytest.mark.celery
 @pytest.mark.parametrize("version", [CELERY_4_4, CELERY_5_7])
-def test_node_names_are_expanded_as_celery_does(version: Any) -> None:
+def test_node_names_are_expanded_as_celery_does(version: CelerySpec) -> None:
     environment = environment_of(version)
     if environment is None:
         pytest.skip(f"Celery {version} cannot be installed here")

@@ -111,6 +111,12 @@ def test_node_name_of_two_workers_is_refused(tmp_path: Path) -> None:
     ]
 
 
+def test_node_names_that_are_equal_on_every_host_are_refused(tmp_path: Path) -> None:
+    [found] = problems_with(tmp_path, "[worker.a]\nhostname = 'x@%h'\n[worker.b]\nhostname = 'x@%n.%d'")
+    assert "worker.a has the node name x@%n.%d too" in found
+    assert read_rest(tmp_path, "[worker.a]\nhostname = 'x@%h'\n[worker.b]\nhostname = 'x@%n'").programs
+
+
 @pytest.mark.parametrize("name", ["x", "@", "x@", "@y", "x@y@z", "a b@c", "a,b@c", "x@%q", "%x@h", "-x@h", "x@%"])
 def test_node_name_that_celery_does_not_accept_is_refused(tmp_path: Path, name: str) -> None:
     (found,) = problems_with(tmp_path, f"[worker.a]\nhostname = '{name}'")

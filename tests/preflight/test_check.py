@@ -18,9 +18,9 @@ from procman.config.load import load
 from procman.errors import ProcmanError
 from procman.host.process_table import look_at
 from procman.launch import launch_of
-from procman.model import Level, Result
+from procman.model import Kind, Level, Result
 from procman.preflight.check import blocking, check
-from procman.preflight.gather_host import other_beats
+from procman.preflight.gather_processes import other_programs
 from procman.project import Project
 from tests.agent.wrappers import make_wrappers
 from tests.django_projects import DEMO, make_project
@@ -395,16 +395,16 @@ def test_another_user_learns_who_can_run_the_checks(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "is_beat"),
+    ("words", "is_beat", "is_of_app"),
     [
-        ("celery -A mysite beat", True),
-        ("celery -A mysite.celery:app worker -B", True),
-        ("celery -A mysite worker", False),
-        ("celery -A others beat", False),
-        ("launcher.py -A mysite beat", True),
+        ("celery -A mysite beat", True, True),
+        ("celery -A mysite.celery:app worker -B", True, True),
+        ("celery -A mysite worker", False, True),
+        ("celery -A others beat", True, False),
+        ("launcher.py -A mysite beat", True, True),
     ],
 )
-def test_another_beat_of_the_app_is_found(site: Site, words: str, is_beat: bool) -> None:
+def test_another_worker_or_beat_is_found(site: Site, words: str, is_beat: bool, is_of_app: bool) -> None:
     project = site.demo()
     script, *arguments = words.split()
     (site.directory / script).write_text("import time; time.sleep(60)\n")
@@ -413,23 +413,25 @@ def test_another_beat_of_the_app_is_found(site: Site, words: str, is_beat: bool)
         try:
             # Before it executes Python, it is a copy of this process.
             eventually(lambda: str(site.directory / script) in Path(f"/proc/{process.pid}/cmdline").read_text(), words)
-            reported = [each for each in other_beats(project) if each.pid == process.pid]
+            reported = [each for each in other_programs(project) if each.pid == process.pid]
         finally:
             process.kill()
-    assert bool(reported) == is_beat
-    assert [each.directory for each in reported] == [str(project.directory)] * len(reported)
+    [other] = reported
+    assert (other.kind is Kind.BEAT or other.with_beat, other.is_of_app) == (is_beat, is_of_app)
+    assert other.is_procmans == words.startswith("launcher.py")
+    assert other.directory == str(project.directory)
 
 
-def test_beat_of_another_project_with_the_same_app_is_ignored(site: Site) -> None:
+def test_beat_of_another_project_has_another_app(site: Site) -> None:
     (site.directory / "celery").write_text("import time; time.sleep(60)\n")
     line = [sys.executable, str(site.directory / "celery"), "-A", "mysite", "beat"]
     with subprocess.Popen(line, cwd="/") as process:
         try:
             eventually(lambda: "mysite" in Path(f"/proc/{process.pid}/cmdline").read_text(), "it is Python")
-            reported = [each for each in other_beats(site.demo()) if each.pid == process.pid]
+            reported = [each for each in other_programs(site.demo()) if each.pid == process.pid]
         finally:
             process.kill()
-    assert reported == []
+    assert [each.is_of_app for each in reported] == [False]
 
 
 def test_own_beat_is_not_another_beat_with_or_without_its_launcher(site: Site) -> None:
@@ -444,7 +446,7 @@ def test_own_beat_is_not_another_beat_with_or_without_its_launcher(site: Site) -
             try:
                 eventually(lambda: "mysite" in Path(f"/proc/{process.pid}/cmdline").read_text(), "it is Python")
                 assert process.pid in look_at((), [str(site.directory)])
-                reported = [each for each in other_beats(ours) if each.pid == process.pid]
+                reported = [each for each in other_programs(ours) if each.pid == process.pid]
             finally:
                 process.kill()
         assert reported == []

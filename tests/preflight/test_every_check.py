@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,9 @@ from typing import Any
 import pytest
 
 from procman.backends.base import ManagerReport, StopOrder
-from procman.backends.supervisor.host_check import examine
-from procman.model import Level, Result
+from procman.model import Kind, Level, Result
 from procman.monitoring.checks.registry import run
-from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherBeat, PreflightFacts, Schedule
+from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherProgram, PreflightFacts, Schedule
 from procman.preflight.paths import own_directories_are_safe
 from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, Written
@@ -113,16 +113,53 @@ def both(*changes: Change) -> Change:
 
 
 AMQP_LATE = {"accept_content": ["json"], "task_time_limit": 3600, "task_acks_late": True}
-OTHER_BEAT = OtherBeat(17, "anna", "celery -A site1 beat", "site1", "/opt/site")
+OTHER_BEAT = OtherProgram(Kind.BEAT, 17, "anna", "celery -A site1 beat", "site1", "/opt/site")
+OLD_WORKER = OtherProgram(
+    Kind.WORKER,
+    18,
+    "www-data",
+    "celery -A site1 worker",
+    "site1",
+    "/opt/site",
+    node_name=f"celery@{os.uname().nodename}",
+    runner="old.service",
+    source="systemd:old.service",
+    known_as="old.service",
+)
+OWN_NODE = f"site-celery@{os.uname().nodename}"
 
 
 def other_project(**changes: Any) -> Change:
     """Return a change to a project on the brokers 1 and 2, beside the beat of another procman project."""
-    beat = replace(OTHER_BEAT, program="other-celery-beat", **changes)
-    return lambda before: replace(app(brokers=("1", "2"))(before), host=Host(beats=(beat,)))
+    beat = replace(OTHER_BEAT, program="other-celery-beat", is_procmans=True, **changes)
+    return lambda before: replace(app(brokers=("1", "2"))(before), host=Host(others=(beat,)))
 
 
 OTHER_WORKER = {"program": "mill-celery", "kind": "worker", "brokers": ["1"], "queues": [{"name": "celery"}]}
+
+
+def old_worker(**changes: Any) -> Change:
+    """Return a change to a project beside a worker that procman does not run."""
+    return host(others=(replace(OLD_WORKER, **changes),))
+
+
+def named_like_ours(**changes: Any) -> Change:
+    """Return a change to a project on broker 1, beside the worker of another project with the node name of ours."""
+    worker = replace(OLD_WORKER, program="mill-celery", is_procmans=True, node_name=OWN_NODE, **changes)
+    return lambda before: replace(app(brokers=("1",))(before), host=Host(others=(worker,)))
+
+
+def second_worker(node: str) -> Change:
+    """Return a change to a project with a second worker, which has the node name `node`."""
+
+    def change(before: PreflightFacts) -> PreflightFacts:
+        [first] = [each for each in before.project.programs if each.key == "worker.celery"]
+        assert isinstance(first.options, Worker)
+        options = replace(first.options, node_name=node)
+        second = replace(first, name="site-second", key="worker.second", options=options)
+        return replace(before, project=replace(before.project, programs=(*before.project.programs, second)))
+
+    return change
 
 
 def on_rabbitmq(*, late: bool = False, **changes: Any) -> Change:
@@ -203,11 +240,20 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ),
     ("PM744", WARNING, lambda each: replace(each, schedule=Schedule({SCHEDULE: place(mode=0o666)}, "")), "pickle"),
     ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "start a new one"),
-    ("PM746", WARNING, host(beats=(OTHER_BEAT,)), "if it uses the same broker"),
+    ("PM746", CRITICAL, host(others=(OTHER_BEAT,)), "if it uses the same broker"),
+    ("PM746", WARNING, host(others=(replace(OTHER_BEAT, is_believed=False),)), "if it uses the same broker"),
     ("PM746", CRITICAL, other_project(brokers=("2", "3")), "with the same broker"),
-    ("PM746", WARNING, other_project(brokers=("2", "3"), is_of_own_user=False), "with the same broker"),
-    ("PM746", WARNING, other_project(brokers=()), "if it uses the same broker"),
+    ("PM746", WARNING, other_project(brokers=("2", "3"), is_believed=False), "with the same broker"),
+    ("PM746", CRITICAL, other_project(brokers=()), "if it uses the same broker"),
     ("PM747", WARNING, judged("site-celery-beat", answers_ping=True), "answers celery inspect ping"),
+    ("PM748", CRITICAL, host(others=(OLD_WORKER,)), "that consumes celery as site-celery would"),
+    ("PM748", CRITICAL, old_worker(queues=None, is_believed=True, node_name=""), "if it uses the same broker, both"),
+    ("PM748", CRITICAL, old_worker(queues=("x",), node_name=OWN_NODE), f"has the node name of site-celery, {OWN_NODE}"),
+    ("PM748", WARNING, old_worker(is_of_app=False, is_believed=False, node_name=OWN_NODE), "has the node name"),
+    ("PM749", CRITICAL, named_like_ours(brokers=("1",)), "mill-celery of another project has the node name of"),
+    ("PM749", CRITICAL, named_like_ours(brokers=()), "if it uses the same broker, RabbitMQ"),
+    ("PM749", WARNING, named_like_ours(brokers=("1",), is_believed=False), "RabbitMQ refuses the mailbox"),
+    ("PM749", CRITICAL, second_worker(f"site-celery@{os.uname().nodename}"), "site-celery and site-second both have"),
     ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "www-data cannot enter and read /opt/site"),
     ("PM752", CRITICAL, at("/srv/media", missing()), "www-data cannot find /srv/media"),
     ("PM752", CRITICAL, at("/srv/media", place(writable=False)), "cannot write to /srv/media"),
@@ -376,14 +422,6 @@ def test_hint_without_systemd_is_not_to_start_it() -> None:
     ]
 
 
-def test_adoption_of_another_beat_is_proposed_only_for_an_existing_supervisord() -> None:
-    for mode, proposed in (("existing", True), ("embedded", False)):
-        before = valid(text=f'{TOML}[supervisor]\nmode = "{mode}"\n')
-        adoption = examine(before.project).adoption
-        [found] = complaints(host(beats=(OTHER_BEAT,), manager=ManagerReport(adoption=adoption))(before))
-        assert ("--replace" in found.hint) == proposed
-
-
 def test_renamed_schedule_is_reported() -> None:
     aside = Schedule({}, "", set_aside=((SCHEDULE, Path("/var/lib/site/schedule.corrupt-1")),))
     before = replace(valid(), schedule=aside)
@@ -549,3 +587,42 @@ def test_run_directory_has_the_remedy_for_its_cause(changed: dict[str, Any], hin
 def test_worker_or_beat_as_a_command_is_a_warning(argv: list[str], table: str | None) -> None:
     found = [each for each in complaints(command(*argv)(valid())) if each.code == "PM789"]
     assert [each.hint.split("]")[0] for each in found] == ([f"Write it as [{table}"] if table else [])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        old_worker(queues=("other",)),
+        old_worker(is_of_own_user=False),
+        old_worker(is_of_app=False),
+        old_worker(is_procmans=True),
+        old_worker(is_beside=True, node_name=OWN_NODE),
+        named_like_ours(brokers=("2",)),
+        host(others=(replace(OTHER_BEAT, is_of_app=False),)),
+    ],
+    ids=["other queues", "another user", "another app", "procman's", "named in beside", "another broker", "beat"],
+)
+def test_worker_or_beat_that_disturbs_none_of_ours_is_no_problem(change: Change) -> None:
+    assert complaints(change(valid())) == []
+
+
+def test_worker_that_is_named_in_beside_is_ok_and_shown() -> None:
+    found = [each for each in run(BEFORE, old_worker(is_beside=True)(valid())) if each.code == "PM748"]
+    assert [(each.level, each.detail) for each in found] == [
+        (Level.OK, "process 18 of www-data, old.service runs beside it, as `beside` names it")
+    ]
+
+
+def test_remedy_has_the_lines_that_adopt_a_worker_or_let_it_stay() -> None:
+    before = valid('beside = ["export@%h"]', TOML.replace("[worker.celery]", '[worker.celery]\nadopts = ["init.d:a"]'))
+    [found] = complaints(old_worker()(before))
+    assert found.hint.splitlines() == [
+        'To replace it, write in [worker.celery]: adopts = ["init.d:a", "systemd:old.service"]',
+        'If it is meant to stay, write in [project]: beside = ["export@%h", "old.service"]',
+    ]
+    [found] = complaints(old_worker(source="", known_as="")(before))
+    assert found.hint == "Stop it and prevent its next start."
+
+
+def test_worker_with_a_beat_in_it_is_a_second_beat_too() -> None:
+    assert [each.code for each in complaints(old_worker(with_beat=True)(valid()))] == ["PM746", "PM748"]

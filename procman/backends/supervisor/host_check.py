@@ -37,9 +37,7 @@ def examine(project: Project) -> ManagerReport:
     if project.supervisor.mode is not SupervisorMode.EXISTING:
         return ManagerReport()
     path = project.supervisor.configuration
-    report = ManagerReport(
-        adoption=f"`procman install --replace FILE` adopts a program of the supervisord of {path}",
-    )
+    report = ManagerReport()
     try:
         main = read_main_file(path)
         options = read_options(path, path.read_text(encoding="utf-8", errors="surrogateescape"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,21 +15,21 @@ from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 def heartbeat_of(pid: int, state: Path) -> Mapping[str, Any]:
     """Return the heartbeat of process `pid`; empty if it has none that can be read.
 
-    `state` is the state directory of one project. The other project's must be beside it: the process chooses its
-    environment, and root must not open a path of its choice (S3).
+    `state` is the state directory of one project. The other project's must be beside it, unless the process runs as
+    the caller: it chooses its environment, and root must not open a path of another user's choice (S3).
     """
     user = user_of(pid)
     if user is None:
         return {}
-    found = (_read(each, user) for each in _run_directories(pid, state.parent))
+    found = (_read(each, user) for each in _run_directories(pid, state.parent, is_own=user == os.geteuid()))
     return next((content for content in found if content.get("pid") == pid), {})
 
 
-def _run_directories(pid: int, home: Path) -> list[Path]:
+def _run_directories(pid: int, home: Path, *, is_own: bool) -> list[Path]:
     """Return where the heartbeat of process `pid` may be: only root and its user can read its environment."""
     variables = environment_of(pid)
     named = [Path(variables.get("PROCMAN_RUN_DIRECTORY", "."))] if variables else sorted(home.glob("*/run/*"))
-    return [each for each in named if _is_run_directory(each, home)]
+    return [each for each in named if _is_run_directory(each, home) or (is_own and each.is_absolute())]
 
 
 def _read(directory: Path, user: int) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from procman.accounts import user_id
+from procman.agent import LAUNCHER
 from procman.celery_cli.node_names import ANY_HOST
 from procman.host.process import user_of
 from procman.host.process_table import Process
@@ -16,6 +17,9 @@ from procman.monitoring.checks.celery_processes import is_named, node_name_of
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of, share_broker
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 from procman.monitoring.checks.second_beats import IDLE, ROOT
+
+FIRST_HEARTBEAT_SECONDS = 10.0
+"""The launcher writes the first heartbeat before it imports the app, but the host may be busy."""
 
 CONSEQUENCE = "RabbitMQ refuses the mailbox of the second one, and remote control commands reach both or the wrong one"
 
@@ -70,7 +74,7 @@ def _double(process: Process, name: str, snapshot: ProgramSnapshot, running: Pro
         return None
     runner, heartbeat = runner_of(process.pid), heartbeat_of(process.pid, running.manifest.directories.state)
     shares = share_broker(snapshot.says.get("brokers", ()), heartbeat.get("brokers", ()))
-    if _is_importing(snapshot.says) or _is_importing(heartbeat):
+    if _is_importing(snapshot.says) or _is_importing(heartbeat) or (not heartbeat and _is_new(process)):
         return None
     if shares is False or is_named(running.manifest.beside, name, runner) or _is_of_another_host(process, runner):
         return None
@@ -80,6 +84,11 @@ def _double(process: Process, name: str, snapshot: ProgramSnapshot, running: Pro
 def _is_importing(says: Mapping[str, Any]) -> bool:
     """Return whether a heartbeat does not have its broker yet."""
     return bool(says) and not says.get("brokers") and says.get("phase") in IDLE
+
+
+def _is_new(process: Process) -> bool:
+    """Return whether a process of a launcher may not have written its first heartbeat yet."""
+    return process.age < FIRST_HEARTBEAT_SECONDS and any(word.endswith(f"/{LAUNCHER}") for word in process.argv[:3])
 
 
 def _is_of_another_host(process: Process, runner: Runner) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from procman.model import Kind, Level
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of, share_broker
 from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.second_beats import check
+from tests.backends.supervisor.real_supervisord import eventually
 from tests.monitoring.checks.records import (
     MANIFEST,
     WAITING,
@@ -206,18 +208,39 @@ def test_beat_of_another_project_with_an_unknown_broker_may_be_a_second_beat(
     assert detail.endswith(": if it uses the same broker, every task is sent more than once")
 
 
-def test_heartbeat_is_read_only_beside_the_projects_own_and_never_through_a_link(tmp_path: Path) -> None:
+def test_heartbeat_is_never_read_through_a_link(tmp_path: Path) -> None:
     with other_project(tmp_path, brokers=OURS) as other:
         file = Path(environment_of(other)["PROCMAN_RUN_DIRECTORY"], FILE)
         assert heartbeat_of(other, tmp_path / "state/demo") == read(file.read_text())
-        assert heartbeat_of(other, tmp_path / "elsewhere/demo") == {}
-        assert heartbeat_of(other, tmp_path / "state/other/run/demo") == {}
         file.rename(tmp_path / "real")
         file.symlink_to(tmp_path / "real")
         assert heartbeat_of(other, tmp_path / "state/demo") == {}
         file.unlink()
         file.write_text("1" * 400)
         assert heartbeat_of(other, tmp_path / "state/demo") == {}
+
+
+@pytest.mark.root("becomes another user")
+def test_heartbeat_of_another_user_is_read_only_beside_the_projects_own(tmp_path: Path) -> None:
+    """Root must not open a path that another user chooses."""
+    run = tmp_path / "state/other/run/other-celery"
+    run.mkdir(parents=True)
+    run.chmod(0o777)
+    for above in (tmp_path, *list(tmp_path.parents)[:-2]):
+        above.chmod(0o755)
+    words = ["/bin/sh", "-c", "read line"]
+    variables = {"PROCMAN_RUN_DIRECTORY": str(run)}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, cwd="/", user="nobody", env=variables) as process:
+        (run / FILE).write_text(json.dumps(heartbeat(pid=process.pid)))
+        os.chown(run / FILE, pwd.getpwnam("nobody").pw_uid, -1)
+        eventually(lambda: heartbeat_of(process.pid, tmp_path / "state/demo") != {}, "it is read")
+        assert heartbeat_of(process.pid, tmp_path / "elsewhere/demo") == {}
+        assert heartbeat_of(process.pid, tmp_path / "state/other/run/demo") == {}
+
+
+def test_heartbeat_of_a_process_of_the_callers_own_is_read_anywhere(tmp_path: Path) -> None:
+    with other_project(tmp_path, brokers=OURS) as other:
+        assert heartbeat_of(other, tmp_path / "elsewhere/demo")["brokers"] == OURS
 
 
 def test_brokers_are_the_same_if_they_share_a_node() -> None:

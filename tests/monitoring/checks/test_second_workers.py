@@ -95,17 +95,6 @@ def test_two_programs_of_the_project_with_one_node_name_are_reported() -> None:
     assert results[1].hint == "Set another hostname in [worker.second]"
 
 
-def test_own_pool_processes_and_a_process_that_waits_for_the_lock_are_no_second_worker(launcher: Path) -> None:
-    words = [sys.executable, str(launcher), "-A", "mysite", "worker", "-n", NODE]
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process, own_worker() as worker:
-        assert process.stdout
-        process.stdout.readline()
-        assert reported(check(running(worker)))[0] is Level.CRITICAL
-        assert reported(check(running(worker, launcher=launcher))) == (Level.OK, "")
-        ours = snapshot(dict(worker.says), state=state(pid=process.pid))
-        assert reported(check(running(ours))) == (Level.OK, "")
-
-
 @contextmanager
 def other_project(directory: Path, **says: Any) -> Iterator[int]:
     """Run a process that looks like the worker of another project, whose heartbeat has the fields `says`."""
@@ -144,6 +133,25 @@ def test_worker_of_another_project_counts_unless_it_has_another_broker(
         level, detail = reported(check(running(worker, directories=directories)))
     assert level is (Level.CRITICAL if words else Level.OK)
     assert words in detail
+
+
+def test_own_pool_processes_and_a_process_that_waits_for_the_lock_are_no_second_worker(tmp_path: Path) -> None:
+    with other_project(tmp_path, brokers=OURS) as pid, own_worker() as worker:
+        assert reported(check(running(worker)))[0] is Level.CRITICAL
+        assert reported(check(running(worker, launcher=tmp_path / "other/launcher.py"))) == (Level.OK, "")
+        ours = snapshot(dict(worker.says), state=state(pid=pid))
+        assert reported(check(running(ours))) == (Level.OK, "")
+
+
+def test_process_of_a_launcher_without_its_first_heartbeat_is_not_judged(launcher: Path) -> None:
+    words = [sys.executable, str(launcher), "-A", "mysite", "worker", "-n", NODE]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process, own_worker() as worker:
+        assert process.stdout
+        process.stdout.readline()
+        judged = running(worker)
+        assert reported(check(judged)) == (Level.OK, "")
+        old = {pid: each._replace(age=60.0) for pid, each in judged.processes.items()}
+        assert reported(check(running(worker, processes=old)))[0] is Level.CRITICAL
 
 
 @pytest.mark.root("becomes another user")

@@ -1,0 +1,111 @@
+"""Other workers and beats are found among real processes, with what runs them and the lines that adopt them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from procman.accounts import user_name
+from procman.host.runner import Runner, runner_of
+from procman.monitoring.checks.adopted_programs import runs
+from procman.preflight.gather_processes import other_programs
+from procman.preflight.inputs import OtherProgram
+from procman.project import Project
+from procman.sources import source_in
+from tests.backends.supervisor.real_supervisord import Supervisord, eventually
+from tests.monitoring.checks.records import WAITING, celery
+from tests.preflight.records import project
+
+ME = user_name(os.geteuid())
+
+
+def site(directory: Path, more: str = "") -> Project:
+    """Return a project in `directory` whose programs run as the user of the tests."""
+    return replace(project(more), directory=directory, user=ME)
+
+
+def adopting(own: Project, *sources: str) -> Project:
+    """Return `own` with a worker that adopts `sources`."""
+    first, *others = own.programs
+    return replace(own, programs=(replace(first, adopts=sources), *others))
+
+
+def found(own: Project, pid: int, replaced: tuple[Path, ...] = ()) -> list[OtherProgram]:
+    """Return what is reported of the process `pid`."""
+    return [each for each in other_programs(own, replaced) if each.pid == pid]
+
+
+def test_worker_that_was_started_by_hand_has_no_source_and_is_known_by_its_node_name(tmp_path: Path) -> None:
+    with celery(tmp_path, "-A", "site1", "worker", "-n", "by-hand@%h", "-Q", "a,b") as pid:
+        [other] = found(site(tmp_path), pid)
+        assert [each.is_beside for each in found(site(tmp_path, 'beside = ["by-hand@%h"]'), pid)] == [True]
+    assert (other.is_of_app, other.is_of_own_user, other.is_believed) == (True, True, True)
+    assert (other.node_name, other.known_as) == (f"by-hand@{os.uname().nodename}",) * 2
+    assert (other.queues, other.source) == (("a", "b"), "")
+
+
+@contextmanager
+def under_supervisord(supervisord: Supervisord, directory: Path) -> Iterator[tuple[Path, int]]:
+    """Run a worker as the program `old` of the group `site`; return its file and its pid."""
+    script = directory / "bin" / "celery"
+    script.parent.mkdir()
+    script.write_text(WAITING.replace("sys.stdin.read()", "import time; time.sleep(1000)"))
+    # A start script without exec: supervisord starts a shell.
+    start = directory / "start.sh"
+    start.write_text(f"#!/bin/sh\n{sys.executable} {script} -A site1 worker -n old@%h\n:\n")
+    start.chmod(0o755)
+    file = supervisord.section("old", start, directory=directory)
+    (supervisord.sections / "site.conf").write_text("[group:site]\nprograms=old\n")
+    supervisord.start()
+
+    def pid() -> int:
+        done = subprocess.run(["pgrep", "-f", f"{script} -A site1"], capture_output=True, text=True, check=False)
+        return int((done.stdout.split() or ["0"])[0])
+
+    yield file, eventually(pid, "the worker runs")
+
+
+def test_program_of_supervisord_is_named_as_the_key_adopts_does(supervisord: Supervisord, tmp_path: Path) -> None:
+    with under_supervisord(supervisord, tmp_path) as (file, pid):
+        own = site(tmp_path)
+        [other] = found(own, pid)
+        assert other.source == f"supervisor:{file}:old"
+        assert (other.runner, other.known_as) == ("site:old of supervisord", "site:old")
+        assert found(adopting(own, other.source), pid) == []
+        assert len(found(adopting(own, f"supervisor:{file}:another"), pid)) == 1
+        assert [each.is_beside for each in found(replace(own, beside=("old",)), pid)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("source", "runner", "node", "is_the_same"),
+    [
+        ("systemd:celery.service", Runner(unit="celery.service"), "w1@h", True),
+        ("systemd:celery", Runner(unit="celery.service"), "", True),
+        ("systemd:celery.service:w1", Runner(unit="celery.service"), "w1@h", True),
+        ("systemd:celery.service:w2", Runner(unit="celery.service"), "w1@h", False),
+        ("systemd:celery.service", Runner(unit="celerybeat.service"), "", False),
+        ("init.d:celeryd", Runner(unit="celeryd.service"), "w1@h", True),
+        ("supervisor:/etc/a.conf:celery", Runner(program="celery", manager=1), "", True),
+        ("supervisor:/etc/a.conf:celery", Runner(program="site:celery", manager=1), "", True),
+        ("supervisor:/etc/a.conf:celery", Runner(program="celery:celery_00", manager=1), "", True),
+        ("supervisor:/etc/a.conf:celery", Runner(program="celery:other", manager=1), "", False),
+        ("supervisor:/etc/a.conf:celery", Runner(program="celery.1", manager=1, is_honcho=True), "", False),
+        ("procfile:/srv/Procfile:worker", Runner(program="worker.1", manager=1, is_honcho=True), "", True),
+        ("systemd:celery.service", Runner(), "w1@h", False),
+    ],
+)
+def test_source_is_recognised_by_what_runs_a_process(source: str, runner: Runner, node: str, is_the_same: bool) -> None:
+    meant = source_in(source)
+    assert meant
+    assert runs(runner, meant, node) is is_the_same
+
+
+def test_process_of_this_test_is_run_by_no_supervisord() -> None:
+    assert runner_of(os.getpid()).program == ""
