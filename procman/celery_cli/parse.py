@@ -103,6 +103,7 @@ def options_in(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield "", word
         elif word.startswith("--"):
             name, equals, value = word.partition("=")
+            name = _unabbreviated(name)
             # An option unknown to Celery is the app's own, and may be a flag.
             if not equals and name not in LONG_FLAGS and rest and (name in KNOWN or not rest[0].startswith("-")):
                 value = rest.popleft()
@@ -113,6 +114,12 @@ def options_in(words: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield word[:2], ""
         else:
             yield word[:2], word[2:].removeprefix("=") or (rest.popleft() if rest else "")
+
+
+def _unabbreviated(name: str) -> str:
+    """Return the long option that `name` is the beginning of, as Celery 4 accepts it (argparse): --queue, --concurr."""
+    meant = {known for known in KNOWN if known.startswith(name)} if len(name) > 2 and name not in KNOWN else set()
+    return meant.pop() if len(meant) == 1 else name
 
 
 def _take(command: CeleryCommand, name: str, value: str) -> None:

@@ -101,15 +101,20 @@ def _read_text(value: object, _: Path) -> str:
     return text
 
 
-def matching(expected: str, pattern: str, *, longest: int = 255, names: bool = False) -> Type:
-    """Return the type of a string that fully matches `pattern`; with `names`, a message may show it."""
+def matching(
+    expected: str, pattern: str, *, longest: int = 255, names: bool = False, hint: Callable[[str], str] = lambda _: ""
+) -> Type:
+    """Return the type of a string that fully matches `pattern`; with `names`, a message may show it.
+
+    `hint` returns the fault of a text that does not match, if it is clear.
+    """
 
     def read(value: object, base: Path) -> str:
         text = _read_text(value, base)
         if len(text) > longest:
             raise InvalidValue(f"it has {len(text)} characters; the maximum is {longest}")
         if not re.fullmatch(pattern, text):
-            raise InvalidValue
+            raise InvalidValue(hint(text))
         return text
 
     schema = {"type": "string", "pattern": f"^({pattern})$", "maxLength": longest, **NOT_ON_A_LINE}
@@ -282,6 +287,7 @@ QUEUE = matching("the name of a queue, without spaces or commas, not starting wi
 NODE_NAME = matching(
     "a node name without spaces, such as crop@%h (%h is the host, %d the domain, %n the name)",
     f"{NODE_NAME_PART}@{NODE_NAME_PART}",
+    hint=lambda text: "" if "@" in text else "it has no @: write celery@ in front, as Celery itself does",
 )
 OPTIMIZATION = choice("default", "fair")
 POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")

@@ -153,3 +153,19 @@ def test_command_lines_of_procman_are_read_back() -> None:
     assert values == {**expected, **lists, "hostname": "crop@%h"}
     beat = read(shlex.join(["celery", *beat_arguments("mysite", Beat("info", None, "a:B", 5))]))
     assert beat.values == {"loglevel": "info", "scheduler": "a:B", "max_interval_seconds": 5}
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("--queue=a,b", {"queues": ["a", "b"]}),
+        ("--queue a --max-tasks 5", {"queues": ["a"], "max_tasks_per_child": 5}),
+        ("--event --concurr=2", {"events": True, "concurrency": 2}),
+        # Celery 4 refuses an abbreviation of two options, and so does procman.toml.
+        ("--max=5", {"extra_arguments": ["--max=5"]}),
+        # An option of the app.
+        ("--reload-every=5", {"extra_arguments": ["--reload-every=5"]}),
+    ],
+)
+def test_abbreviated_options_of_celery_4_are_read(words: str, values: dict[str, object]) -> None:
+    assert read(f"celery -A x worker {words}").values == values

@@ -123,6 +123,11 @@ def test_node_name_that_celery_does_not_accept_is_refused(tmp_path: Path, name: 
     assert found.startswith("FILE:8: worker.a.hostname: expected a node name without spaces, such as crop@%h")
 
 
+def test_node_name_without_a_host_is_answered_with_the_name_that_celery_gives_it(tmp_path: Path) -> None:
+    (found,) = problems_with(tmp_path, "[worker.a]\nhostname = 'edx.lms.%h'")
+    assert "it has no @: write celery@ in front" in found
+
+
 DEFAULTS = """
 [defaults.program]
 nice = 1

@@ -31,7 +31,7 @@ class Format(NamedTuple):
     """A format that procman imports."""
 
     reader: str
-    """The module beside this one, with a function `read(files, environment)` that returns a Reading."""
+    """The module beside this one, with a function `read(files, environment, root)` that returns a Reading."""
     called: str
     suits: Callable[[Path, str], bool]
     """Whether the file of this path and content has the format; asked in the order of FORMATS."""
@@ -106,10 +106,10 @@ def read_sources(sources: Sequence[str], environment: Mapping[str, str], root: P
     if problems:
         known = ", ".join(each.called for each in FORMATS)
         raise ProcmanError("\n".join(problems), hint=f"It reads: {known}; and directories or globs of these.")
-    return _readings(found, environment)
+    return _readings(found, environment, root)
 
 
-def _readings(found: Mapping[Path, Format], environment: Mapping[str, str]) -> list[Reading]:
+def _readings(found: Mapping[Path, Format], environment: Mapping[str, str], root: Path) -> list[Reading]:
     readings: list[Reading] = []
     for format_ in FORMATS:
         known = {path for reading in readings for path in reading.files}
@@ -117,7 +117,7 @@ def _readings(found: Mapping[Path, Format], environment: Mapping[str, str]) -> l
         if files:
             # One reader after the other: a reader may need a library that only its format needs.
             reader = import_module(f"procman.init.importing.{format_.reader}")
-            readings.append(reader.read(files, environment))
+            readings.append(reader.read(files, environment, root))
     return readings
 
 

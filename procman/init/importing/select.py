@@ -60,8 +60,12 @@ def _distinct(programs: Iterable[Existing]) -> Iterator[Existing]:
 def _not_imported(programs: Iterable[Existing]) -> Iterator[Remark]:
     for each in programs:
         if each.problem:
-            yield Remark(each.place, each.label, f"starts Celery, but is not imported: {each.problem}", doubtful=True)
+            yield Remark(each.place, each.label, _why(each), doubtful=True)
             yield from each.remarks
+
+
+def _why(existing: Existing) -> str:
+    return f"starts Celery, but is not imported: {existing.problem}"
 
 
 def _others(programs: Iterable[Existing]) -> Iterator[Remark]:
@@ -85,7 +89,7 @@ def _nothing(readings: Sequence[Reading], programs: Sequence[Existing]) -> Procm
     lines = []
     for file in dict.fromkeys(file for reading in readings for file in reading.files):
         there = [each for each in programs if each.file == file]
-        lines += [f"{each.place}: {each.label} starts Celery, but {each.problem}" for each in there if each.problem]
+        lines += [f"{each.place}: {each.label} {_why(each)}" for each in there if each.problem]
         others = [each.label for each in there if not each.problem]
         if others:
             lines.append(f"{file}: {_listed(others)}: no Celery worker or beat")

@@ -23,6 +23,9 @@ HARMLESS_UNITS = {"network.target", "network-online.target", "syslog.target", "r
 """Targets that say nothing about the project; systemd starts them before any service that starts at boot, or nearly."""
 
 
+BEAT_INSIDE = ("-B", "--beat")
+
+
 def take_project(draft: Draft, programs: Sequence[Existing], files: Files) -> None:
     """Put what the programs have in common into `[project]`, before the rest of it is searched for."""
     for existing in programs:
@@ -156,6 +159,9 @@ def _of_command(existing: Existing) -> Iterator[Remark]:
         consequence = f"it becomes the variable {variable}, because every user can read command lines"
         yield Remark(existing.place, option, consequence, changed=True)
     for option, reason in command.dropped.items():
+        if option in BEAT_INSIDE:
+            # The worker becomes two tables.
+            continue
         yield Remark(existing.place, _without_secret(option), reason)
     for option, reason in command.doubtful.items():
         yield Remark(existing.place, _without_secret(option), reason, doubtful=True)

@@ -27,7 +27,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Path]]:
     def reader(module: str) -> Any:
         class Reader:
             @staticmethod
-            def read(files: list[Path], _: object) -> Reading:
+            def read(files: list[Path], _: object, root: Path) -> Reading:
                 given[module.rpartition(".")[2]] = files
                 # A unit also reads the file that its EnvironmentFile= names.
                 beside = [path.parent / "celeryd.default" for path in files if path.suffix == ".service"]

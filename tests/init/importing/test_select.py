@@ -50,7 +50,7 @@ def test_import_of_nothing_is_an_error_with_what_was_seen() -> None:
     assert caught.value.exit_status == 1
     assert caught.value.message.splitlines() == [
         "nothing was imported, and nothing was written:",
-        f"{FILE}:1: [program:lost] starts Celery, but flock is not understood",
+        f"{FILE}:1: [program:lost] starts Celery, but is not imported: flock is not understood",
         f"{FILE}: [program:web]: no Celery worker or beat",
         "/etc/empty.conf: no program is defined in it",
         "/srv/run.sh:3: `$(nproc)`: needs a shell",
