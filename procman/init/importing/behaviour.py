@@ -11,7 +11,7 @@ from procman.celery_cli.canonical import canonical
 from procman.celery_cli.parse import read_command
 from procman.init.importing.existing import Existing, Stop
 from procman.launch import launch_of
-from procman.model import Kind
+from procman.model import BackendName, Kind
 from procman.project import Program, Project
 from procman.sources import INIT_D, PROCFILE, SUPERVISOR, SYSTEMD
 
@@ -52,11 +52,15 @@ class Behaviour:
     stop_reaches: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     """The options of Celery by their long names."""
+    limits: Mapping[str, str] = field(default_factory=dict)
+    """The keys of LIMITS, options of supervisord and directives of systemd that have no other field."""
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
-PLAIN = tuple(each.name for each in fields(Behaviour) if each.name not in ("options", "environment"))
+PLAIN = tuple(each.name for each in fields(Behaviour) if each.name not in ("options", "limits", "environment"))
 """The fields that hold a single text."""
+
+LIMITS = ("memory_high_mib", "memory_max_mib", "cpu_weight", "tasks_max")
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ def old_behaviours(existing: Existing, variables: Mapping[str, str]) -> dict[Kin
         stop_timeout=None if stop.seconds is None else f"{stop.seconds} s",
         stop_reaches=stop.reaches,
         restarts=stop.restarts,
+        limits=_limits(values, existing.supervisor_options, existing.systemd_directives),
         environment=environment,
     )
     return {kind: replace(before, options=each) for kind, each in _by_kind(command.kind, options).items()}
@@ -193,8 +198,28 @@ def new_behaviour(project: Project, program: Program, variables: Mapping[str, st
         stop_timeout=f"{program.stop_timeout_seconds} s",
         stop_reaches=PROCMANS_REACH,
         options=options,
+        limits=_limits(vars(program), *_own_options(project, program)),
         environment={name: value for name, value in environment.items() if not name.startswith("PROCMAN_")},
     )
+
+
+def _own_options(project: Project, program: Program) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    if project.backend is BackendName.SUPERVISOR:
+        return program.supervisor_options, {}
+    return {}, {**project.systemd.directives, **program.systemd_directives}
+
+
+def _limits(values: Mapping[str, object], *options: Mapping[str, object]) -> dict[str, str]:
+    found = {name: values[name] for name in LIMITS if values.get(name) is not None}
+    for each in options:
+        found |= each
+    return {name: _joined(value) for name, value in found.items()}
+
+
+def _joined(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(_joined, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _environment(existing: Existing, variables: Mapping[str, str]) -> dict[str, str]:

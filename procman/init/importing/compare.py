@@ -149,7 +149,8 @@ def _compared(
         old = seen(old, kind, running)
     login = {name: value for name, value in known.login.items() if name in old.environment}
     new = replace(new, environment={**login, **new.environment})
-    pair = Pair(existing, kind, _on_this_host(old, known), _on_this_host(new, known), known.own_settings)
+    old, new = _on_this_host(old, known), _on_this_host(new, known)
+    pair = Pair(existing, kind, old, new, project.backend, known.own_settings)
     return Comparison(existing, program.name, tuple(_values(pair, private)), pid=running.pid if running else None)
 
 
@@ -175,6 +176,8 @@ def _values(pair: Pair, private: AbstractSet[str]) -> Iterator[Value]:
     for name in _names(pair.old.options, pair.new.options):
         old, new = pair.old.options.get(name), pair.new.options.get(name)
         yield _value(pair, name, old, new, hidden=_is_hidden(name, old) or _is_hidden(name, new))
+    for name in _names(pair.old.limits, pair.new.limits):
+        yield _value(pair, name, pair.old.limits.get(name), pair.new.limits.get(name))
     for name in _names(pair.old.environment, pair.new.environment):
         old, new = pair.old.environment.get(name), pair.new.environment.get(name)
         hidden = name in private or any(each is not None and is_secret(name, each) for each in (old, new))

@@ -12,9 +12,9 @@ from procman.celery_cli.canonical import long_name
 from procman.celery_cli.parse import VARIABLES
 from procman.celery_cli.write import FORBIDDEN
 from procman.host.temporary import is_emptied_at_boot
-from procman.init.importing.behaviour import Behaviour
+from procman.init.importing.behaviour import LIMITS, Behaviour
 from procman.init.importing.existing import Existing
-from procman.model import Kind
+from procman.model import BackendName, Kind
 from procman.sources import INIT_D, PROCFILE, SUPERVISOR, SYSTEMD
 from procman.subprocesses import SYSTEM_PATH
 
@@ -28,6 +28,7 @@ class Pair(NamedTuple):
     kind: Kind
     old: Behaviour
     new: Behaviour
+    backend: BackendName
     own_settings: str | None = None
     """The module that the app names itself, if DJANGO_SETTINGS_MODULE is not set."""
 
@@ -49,6 +50,8 @@ def reason(pair: Pair, name: str, old: str | None, new: str | None) -> str:
         return known(pair, old, new)
     if name.startswith("-"):
         return _of_option(pair, name, old, new)
+    if name in pair.old.limits:
+        return _of_limit(pair, name, new)
     return _of_variable(pair, name, old, new)
 
 
@@ -139,6 +142,15 @@ _DROPPED = {
 
 def _moved(pair: Pair, variable: str, value: str) -> bool:
     return pair.new.environment.get(variable) == value
+
+
+def _of_limit(pair: Pair, name: str, new: str | None) -> str:
+    """Return that the other process manager has no such limit, or option."""
+    lost = (
+        pair.existing.systemd_directives if pair.backend is BackendName.SUPERVISOR else pair.existing.supervisor_options
+    )
+    is_limit = name in LIMITS and pair.backend is BackendName.SUPERVISOR
+    return f"only {pair.manager} has it" if new is None and (name in lost or is_limit) else ""
 
 
 # The variables -------------------------------------------------------------------------------------------------------

@@ -19,10 +19,11 @@ def running_process(existing: Existing, pids: Iterable[int]) -> Running | None:
     None: it does not run, or several could be it. A process whose title hides its command line (setproctitle) is found
     only if it is the only one.
     """
-    mains = list(_mains(pids))
-    found = [each for each in mains if _node(each.words, each.host) == _node(existing.words, each.host)]
-    chosen = found if len(mains) > 1 else mains
-    return chosen[0] if len(chosen) == 1 else None
+    mains = list({each.pid: each for each in _mains(pids)}.values())
+    for alike in (_node, _options):
+        if len(mains) > 1:
+            mains = [each for each in mains if alike(each.words, each.host) == alike(existing.words, each.host)]
+    return mains[0] if len(mains) == 1 else None
 
 
 def _mains(pids: Iterable[int]) -> Iterator[Running]:
@@ -45,6 +46,12 @@ def _has_title(words: list[str]) -> bool:
 def _node(words: Iterable[str], host: str) -> str | None:
     command = canonical(tuple(words))
     return node_name(command.options, host) if command else None
+
+
+def _options(words: Iterable[str], host: str) -> object:
+    """Return the command with everything but its node name, which `host` completes."""
+    command = canonical(tuple(words))
+    return command and (command.kind, {**command.options, "--hostname": node_name(command.options, host)})
 
 
 def _read(pid: int, words: list[str]) -> Running:

@@ -179,11 +179,36 @@ def test_a_change_of_one_field_is_exactly_that_difference(field: str, kind: Kind
 
 def test_every_value_of_an_existing_program_is_compared() -> None:
     described = {"label", "name", "file", "line", "problem", "source", "remarks"}
-    only_of_one_backend = {"supervisor_options", "systemd_directives", "after"}
-    here = {"words", "command", "wrapper", "environment", "directory", "user", "group", "values", "stop"}
-    # The variables of the files are compared as `environment` is.
-    assert {each.name for each in fields(Existing)} == described | only_of_one_backend | here | {"environment_files"}
+    of_fields = {"wrapper", "directory", "user", "group", "values", "stop"}
+    elsewhere = {"words", "command", "environment", "environment_files", "supervisor_options", "systemd_directives"}
+    # Other units decide when a program starts, and not how.
+    assert {each.name for each in fields(Existing)} == described | of_fields | elsewhere | {"after"}
     assert {each.name for each in fields(Stop)} == {"signal", "seconds", "reaches", "restarts"}
+
+
+LIMITED: dict[str, dict[str, Any]] = {
+    "values": {"memory_max_mib": 900},
+    "supervisor_options": {"priority": 998},
+    "systemd_directives": {"LimitNOFILE": "65536", "BindPaths": ["/a", "/b"]},
+}
+
+
+@pytest.mark.parametrize("backend", ["supervisor", "systemd"])
+@pytest.mark.parametrize("field", LIMITED)
+def test_a_limit_of_one_process_manager_is_a_difference(field: str, backend: str) -> None:
+    old = OLD[Kind.WORKER]
+    limits = LIMITED[field]
+    found = compared(
+        replace(old, **{field: {**getattr(old, field), **limits}}),
+        project(TEXT.replace("[environment]", f'backend = "{backend}"\n[environment]', 1)),
+    )
+    is_lost = (field == "supervisor_options") == (backend == "systemd")
+    assert (different(found), unexplained(found)) == (set(limits), set() if is_lost else set(limits))
+
+
+def test_equal_limits_are_no_difference() -> None:
+    new = project(f"{TEXT}\n[worker.crop.supervisor]\npriority = 998\n")
+    assert different(compared(replace(OLD[Kind.WORKER], supervisor_options={"priority": 998}), new)) == set()
 
 
 # Every option of Celery ----------------------------------------------------------------------------------------------

@@ -108,6 +108,16 @@ def test_each_node_is_found_among_all(start: Start) -> None:
     assert running_process(program("celery -A mysite worker -n other@%h"), pids.values()) is None
 
 
+def test_programs_with_one_node_name_differ_in_their_options(start: Start) -> None:
+    pids = {queue: start(f"celery -A mysite worker -Q {queue}").pid for queue in ("fast", "slow")}
+    for queue, pid in pids.items():
+        # What runs them may be among the processes, too.
+        found = running_process(program(f"celery -A mysite worker -Q {queue}"), [pid, *pids.values()])
+        assert found is not None
+        assert found.pid == pid
+    assert running_process(program("celery -A mysite worker -Q other"), pids.values()) is None
+
+
 def test_a_program_that_does_not_run_has_no_process(start: Start) -> None:
     other = subprocess.Popen(["sleep", "60"])
     try:
