@@ -198,8 +198,9 @@ LIMITED: dict[str, dict[str, Any]] = {
 def test_a_limit_of_one_process_manager_is_a_difference(field: str, backend: str) -> None:
     old = OLD[Kind.WORKER]
     limits = LIMITED[field]
+    changed: dict[str, Any] = {field: {**getattr(old, field), **limits}}
     found = compared(
-        replace(old, **{field: {**getattr(old, field), **limits}}),
+        replace(old, **changed),
         project(TEXT.replace("[environment]", f'backend = "{backend}"\n[environment]', 1)),
     )
     is_lost = (field == "supervisor_options") == (backend == "systemd")
