@@ -89,6 +89,8 @@ class Known:
     """Those of procman's environment file."""
     login: Mapping[str, str] = field(default_factory=dict)
     """HOME, USER and LOGNAME of the programs' user."""
+    user: str | None = None
+    """The user that runs programs without one; None in system scope, where only root's programs have none."""
     group: str | None = None
     """The group that the programs' user has if none is named."""
     own_settings: str | None = None
@@ -166,8 +168,8 @@ def _is_hidden(option: str, value: str | None) -> bool:
 
 
 def _on_this_host(behaviour: Behaviour, known: Known) -> Behaviour:
-    """Return `behaviour` with the group of its user, if it names none."""
-    return behaviour if behaviour.group else replace(behaviour, group=known.group)
+    """Return `behaviour` with the user and group that it has if it names none."""
+    return replace(behaviour, user=behaviour.user or known.user, group=behaviour.group or known.group)
 
 
 def _values(pair: Pair, private: AbstractSet[str]) -> Iterator[Value]:

@@ -13,6 +13,7 @@ from procman.init.importing.compare import Known, identity
 from procman.init.importing.existing import Existing
 from procman.init.importing.running import running_process
 from procman.init.scan_project import own_settings
+from procman.model import Scope
 from procman.project import Project
 
 
@@ -31,6 +32,7 @@ def known_of(
         variables=variables,
         new_variables=new_variables,
         login=login_environment(user) if user else {},
+        user=user.pw_name if user and project.scope is Scope.USER else None,
         # Debian gives each user a group of the same name.
         group=group_name(user.pw_gid) if user else project.user,
         own_settings=own_settings(project.directory, project.app),
