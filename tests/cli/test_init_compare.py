@@ -79,7 +79,7 @@ def test_json_is_a_document(old: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_program_that_cannot_be_imported_is_no_equivalence(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = old.with_name("run.sh")
-    script.write_text("#!/bin/sh\nfor celery in 1 2; do :; done\n")
+    script.write_text("#!/bin/sh\nexec $(which celery) -A shop worker\n")
     old.write_text(f"{OLD}\n[program:odd]\ncommand = {script}\n")
     assert compare() == 1
     assert "[program:odd] of" in capsys.readouterr().out
