@@ -109,9 +109,9 @@ def _logs(supervisord: Supervisord, programs: Sequence[Settings]) -> Iterator[Re
 
 def _programs(supervisord: Supervisord, program: Settings) -> list[Existing]:
     try:
-        started = [_started(supervisord, program, each) for each in processes_of(supervisord, program)]
         options, remarks = _options(supervisord, program)
         user, more = _user(supervisord, program)
+        started = [_started(supervisord, program, each, user) for each in processes_of(supervisord, program)]
     except Unreadable as error:
         return [replace(_plain(program), problem=f"{error.place}: supervisord cannot read it: {error}")]
     if not started:
@@ -120,9 +120,8 @@ def _programs(supervisord: Supervisord, program: Settings) -> list[Existing]:
     whole = replace(_plain(program), user=user, stop=stop_of(options), remarks=(*remarks, *more))
     if first.command is None:
         problem = first.problem or _problem(program, started[0])
-        found = _with(whole, started[0], problem=problem)
-        # Nothing of a program that does not start Celery is imported, so nothing of it can be missing.
-        return [found if problem else replace(found, remarks=())]
+        # Its problem is the only thing to report: nothing of it is imported, so nothing of it can be missing.
+        return [replace(_with(whole, started[0], problem=problem), remarks=())]
     own = imported(options, first.command.kind)
     left = (Remark(_place(program, each.option), each.what, each.consequence, each.changed) for each in own.left)
     whole = replace(
@@ -143,7 +142,7 @@ def _place(program: Settings, option: str) -> str:
     return str(program.options.get(option) or f"{program.file}:{program.line}")
 
 
-def _started(supervisord: Supervisord, program: Settings, process: Process) -> Started:
+def _started(supervisord: Supervisord, program: Settings, process: Process, user: str | None) -> Started:
     try:
         words, lost = known_words(shlex.split(process.command))
     except ValueError as error:
@@ -157,7 +156,7 @@ def _started(supervisord: Supervisord, program: Settings, process: Process) -> S
         elif supervisord.environment.get(name) != value:
             remarks.append(_unknown(program.options["environment"], f"environment {name}", value))
     directory, more = _directory(supervisord, program, process)
-    found = understood(words, environment, directory, place=place)
+    found = understood(words, environment, directory, place=place, user=user)
     return Started(process, found, (*remarks, *more, *found.remarks))
 
 

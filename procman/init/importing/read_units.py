@@ -96,20 +96,21 @@ def _named_apart(programs: Sequence[Existing]) -> list[Existing]:
 def _started(
     unit: Unit, setting: Placed, line: CommandLine, specifiers: Mapping[str, str], given: UnitEnvironment
 ) -> Started:
-    variables = {**of_user(_user(unit, line, specifiers)), **given.own, **given.of_files}
+    user = _user(unit, line, specifiers)
+    variables = {**of_user(user), **given.own, **given.of_files}
     words, lost = known_words(with_variables(line, lambda name: _value(name, variables, given)), "${{{}}}")
     remarks = [
         Remark(str(setting), each.text, f"{each.names[0]} comes from a file that could not be read", doubtful=True)
         for each in lost
     ]
     directory, more = _directory(unit, specifiers)
-    found = understood(words, {**given.own, **given.of_files}, directory, place=str(setting))
+    found = understood(words, {**given.own, **given.of_files}, directory, place=str(setting), user=user)
     return Started(setting, line, found, (*remarks, *more, *found.remarks))
 
 
 def _value(name: str, variables: Mapping[str, str], given: UnitEnvironment) -> str:
     # A variable that is not set is empty for systemd.
-    return variables.get(name, "" if given.is_whole else unknown(name))
+    return variables.get(name, unknown(name) if given.unread else "")
 
 
 def _user(unit: Unit, line: CommandLine, specifiers: Mapping[str, str]) -> str | None:
@@ -157,8 +158,8 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
         remarks=started.remarks,
     )
     if found.command is None:
-        # Nothing of a program that does not start Celery is imported, so nothing of it can be missing.
-        return whole if whole.problem else replace(whole, remarks=())
+        # Its problem is the only thing to report: nothing of it is imported, so nothing of it can be missing.
+        return replace(whole, remarks=())
     of_unit = imported(unit, found.command.kind, specifiers)
     return replace(
         whole,
@@ -172,6 +173,6 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
 
 def _problem(unit: Unit, found: Understood, given: UnitEnvironment) -> str:
     """Return why a unit that looks like one of Celery is not understood; empty if it does not."""
-    if found.command or given.is_whole or not LOOKS_LIKE_CELERY.search(f"{unit.name} {' '.join(found.words)}"):
+    if found.command or not given.unread or not LOOKS_LIKE_CELERY.search(f"{unit.name} {' '.join(found.words)}"):
         return ""
-    return "its command has variables of a file that could not be read"
+    return f"its command has variables of a file that could not be read: {', '.join(map(str, given.unread))}"

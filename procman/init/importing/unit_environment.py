@@ -30,8 +30,8 @@ class UnitEnvironment:
     of_files: Mapping[str, str] = field(repr=False)
     """Those of EnvironmentFile=, which override the others."""
     files: tuple[Path, ...]
-    is_whole: bool
-    """Whether every file could be read."""
+    unread: tuple[Path, ...]
+    """The files that could not be read."""
     remarks: tuple[Remark, ...] = ()
 
 
@@ -73,17 +73,17 @@ def environment_of(unit: Unit, specifiers: Mapping[str, str]) -> UnitEnvironment
     own, remarks = _own(unit, specifiers)
     of_files: dict[str, str] = {}
     files: list[Path] = []
-    is_whole = True
+    unread: list[Path] = []
     for setting in unit.all("Service.EnvironmentFile"):
         for path, found, more in _read_files(setting, specifiers):
-            is_whole &= found is not None
+            unread += [path] if path and found is None else []
             of_files |= found or {}
             files += [path] if path else []
             remarks += more
     for setting in unit.all("Service.UnsetEnvironment"):
         for name in setting.value.split():
             own.pop(name.partition("=")[0], None)
-    return UnitEnvironment(own, of_files, tuple(dict.fromkeys(files)), is_whole, tuple(remarks))
+    return UnitEnvironment(own, of_files, tuple(dict.fromkeys(files)), tuple(unread), tuple(remarks))
 
 
 def _own(unit: Unit, specifiers: Mapping[str, str]) -> tuple[dict[str, str], list[Remark]]:

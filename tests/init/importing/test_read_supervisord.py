@@ -105,6 +105,33 @@ def test_effective_values_are_those_of_supervisors_own_parser(
         assert as_supervisor_has_it(found[name]) == as_understood(process), name
 
 
+TEXTS = {
+    "variables": VARIABLES,
+    "group": "[program:a]\ncommand=/bin/celery -A x worker -n %(group_name)s.%(program_name)s@%%h\n"
+    "[program:b]\ncommand=/bin/b %(group_name)s\n[group:g]\nprograms=a, b\n",
+    "repeated": "[DEFAULT]\nstopwaitsecs=7\n[program:a]\ncommand=/bin/a\nstopsignal=2\n[program:b]\ncommand=/bin/b\n"
+    "stopwaitsecs=8\n[program:a]\ncommand=/bin/c ; a comment\n  and a second line\nstopasgroup=yes\n",
+    "processes": "[program:a]\ncommand=/bin/celery worker -n %(process_num)02d.%(numprocs)s -Q %(ENV_N)s\n"
+    "numprocs=2\nnumprocs_start=3\n"
+    'process_name=%(program_name)s_%(process_num)s\nenvironment=N="n%(process_num)s"\ndirectory=/%(ENV_N)s\n',
+    "quotes": "[program:a]\ncommand=/bin/a 'x y' \"z\\\"\" \\;\nenvironment=A='x,y',B=\"%%h\",C=d.e-f(g):h,D=''\n",
+    "own": '[supervisord]\nenvironment=A="1",B="2"\n[program:a]\ncommand=/bin/a %(ENV_A)s%(ENV_B)s%(ENV_OUTER)s\n'
+    'environment=B="%(ENV_A)s3"\n[eventlistener:e]\ncommand=/bin/e\nevents=TICK_5\n'
+    "[fcgi-program:f]\nsocket=tcp://localhost:9\ncommand=/bin/f\n",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_any_syntax_has_the_meaning_of_supervisors_own_parser(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "name_to_uid", lambda name: name)
+    monkeypatch.setenv("OUTER", "outer")
+    file = place(tmp_path, text)
+    found = {each.name: as_supervisor_has_it(each) for each in read([file], os.environ, NO_HOST).programs}
+    assert found == {each.name: as_understood(each) for each in parsed([file], tmp_path)}
+
+
 def parsed(files: list[Path], directory: Path) -> tuple[Process, ...]:
     """Return the processes of `files` as supervisor itself reads them."""
     main = place(directory, "[supervisord]\n", "main.conf")

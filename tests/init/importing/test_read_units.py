@@ -179,7 +179,11 @@ def test_environment_file_that_cannot_be_read_costs_only_its_words(tmp_path: Pat
     doubtful = [remark.what for remark in found.remarks if remark.doubtful]
     assert doubtful == ["-c ${SLOTS}", "${MORE}", "--pool=${POOL}", f"EnvironmentFile = {tmp_path}/missing"]
     [lost] = read_text(tmp_path, service(lines, "/bin/sh -c '${BIN} -A site worker'")).programs
-    assert (lost.command, lost.problem) == (None, "its command has variables of a file that could not be read")
+    assert (lost.command, lost.problem) == (
+        None,
+        f"its command has variables of a file that could not be read: {tmp_path}/missing",
+    )
+    assert [remark.what for remark in lost.remarks] == [f"EnvironmentFile = {tmp_path}/missing"]
 
 
 def test_environment_file_that_may_be_missing_is_left_out(tmp_path: Path) -> None:
