@@ -14,6 +14,7 @@ from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.init import init as command
 from procman.init.environment_file import path_beside, write_secrets
+from procman.init.write_file import FILE, require_free, write
 from procman.model import Scope
 from procman.output.init_report import report_lines
 from procman.output.terminal import printable, width_of, wrapped
@@ -22,7 +23,9 @@ from procman.output.terminal import printable, width_of, wrapped
 @click.command()
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=".")
 @click.option(
-    "--name", help="Name of the project, the prefix of every program and file.  [default: the name of the directory]"
+    "--name",
+    help="Name of the project, the prefix of every program and file.  [default: the words that the names of all "
+    "imported programs begin with, or the name of the directory]",
 )
 @click.option("--app", help="The Celery app, as in `celery -A APP`.")
 @click.option("--user", help="User that the programs run as; the app is loaded as this user, too.")
@@ -44,7 +47,7 @@ from procman.output.terminal import printable, width_of, wrapped
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    default=command.FILE,
+    default=FILE,
     show_default=True,
     help="File to write; - writes to standard output.",
 )
@@ -144,10 +147,10 @@ def _written(report: command.InitReport, *, force: bool) -> Iterator[str]:
         click.echo(report.projects[0].text, nl=False)
         return
     if not force:
-        command.require_free(paths)
+        require_free(paths)
     for project in report.projects:
         if project.path:
-            distrusted = command.write(project.text, project.path, force=force, environment=os.environ)
+            distrusted = write(project.text, project.path, force=force, environment=os.environ)
             yield from (f"note: {printable(problem)}" for problem in distrusted)
             yield printable(f"wrote {project.path}")
             yield from map(printable, _written_secrets(project, path_beside(project.path), report.scope))
@@ -178,7 +181,7 @@ def _next_steps(report: command.InitReport) -> Iterator[str]:
         yield "Next, type:"
     sudo = "sudo " if report.scope is Scope.SYSTEM and os.geteuid() != 0 else ""
     for project in report.projects:
-        is_found = project.path is not None and project.path.absolute() == Path.cwd() / command.FILE
+        is_found = project.path is not None and project.path.absolute() == Path.cwd() / FILE
         procman = sudo + Selection(None if is_found else project.path, None).command_line
         yield from (f"  {procman} {each}" for each in ("check", "diff", "install --wait 60"))
 

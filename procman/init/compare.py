@@ -14,7 +14,8 @@ from procman.init.importing.compare import ComparedProject, Comparison, compare,
 from procman.init.importing.existing import Existing
 from procman.init.importing.known import known_of
 from procman.init.importing.variables_files import read_files, variables_of
-from procman.init.init import FILE, InitReport, NewProject
+from procman.init.init import InitReport, NewProject
+from procman.init.write_file import FILE
 from procman.project import Project
 
 

@@ -22,7 +22,7 @@ WRITTEN_BY_TASKS = ("MEDIA_ROOT", "TMP_DIR", "FILE_UPLOAD_TEMP_DIR")
 """Django settings that name a directory which tasks often write to; TMP_DIR is CATMAID's."""
 
 NO_NAME = {
-    *("app", "apps", "backend", "code", "current", "django", "project", "projects", "server", "src", "web"),
+    *("app", "apps", "backend", "code", "current", "data", "django", "project", "projects", "server", "src", "web"),
     *("home", "lib", "live", "local", "mnt", "opt", "production", "releases", "root", "srv", "staging", "tmp", "usr"),
     *("var", "www"),
 }

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from procman.backends.supervisor.configuration.discovery import find_configurations, find_configurations_around
 from procman.backends.supervisor.configuration.main_file import MainFile
-from procman.config.trust import require_trust
-from procman.errors import ConfigurationError, ProcmanError
+from procman.errors import ConfigurationError
 from procman.init.app_answers import take_facts
 from procman.init.complete import ask_app, decide_user, find_parts, name_after_directory
 from procman.init.draft import Discovery, Draft, keys_of
@@ -19,20 +17,18 @@ from procman.init.environment_file import path_beside
 from procman.init.health_key import set_watcher
 from procman.init.importing.existing import Existing
 from procman.init.importing.formats import read_sources
-from procman.init.importing.names import project_name, slug
-from procman.init.importing.projects import difference
+from procman.init.importing.names import free_project_name
 from procman.init.importing.refused import take_out_refused
 from procman.init.importing.remarks import JoinedRemark, joined
 from procman.init.importing.select import Selection, selection
 from procman.init.importing.take import became, take_programs, take_project
 from procman.init.importing.variables import share_environment
 from procman.init.scan_host import choose_supervisord, main_file_of, main_files, set_systemd_version
+from procman.init.write_file import FILE
 from procman.init.write_toml import text_of
 from procman.model import BackendName, Scope
 from procman.probes.app import TIMEOUT_SECONDS
 from procman.sources import SUPERVISOR
-
-FILE = "procman.toml"
 
 
 @dataclass(frozen=True)
@@ -128,24 +124,12 @@ def _begun(
     _put_options(draft, **{**options, "name": options["name"] if not before else None})
     if chosen:
         take_project(draft, programs, chosen.files)
-        found = _free_name(programs, chosen, [each.text("project", "name") for each in before])
+        taken = [each.text("project", "name") or "" for each in before]
+        found = free_project_name(programs, chosen.projects[0], taken)
         if found:
             draft.put("project", "name", found)
     draft.put("project", "backend", BackendName.SUPERVISOR.value)
     return draft
-
-
-def _free_name(programs: Sequence[Existing], chosen: Selection, taken: Sequence[str | None]) -> str | None:
-    """Return a name for the project of `programs` that no other has: their own, or one for how they differ."""
-    own = project_name([each.name for each in programs])
-    if not taken or (own and own not in taken):
-        return own
-    key, value = difference(chosen.projects[0], programs)
-    word = slug(value.partition(".")[0] if key in ("app", "settings") else Path(value).name) or str(len(taken) + 1)
-    base = taken[0] or "project"
-    candidates = (*((word,) if key in ("app", "settings") else ()), f"{base}-{word}", f"{base}-{len(taken) + 1}")
-    valid = (each for each in candidates if keys_of("project")["name"].type.problem(each, Path("/")) is None)
-    return next((each for each in valid if each not in taken), None)
 
 
 def _complete(
@@ -199,57 +183,16 @@ def _choose_supervisord(draft: Draft, programs: Sequence[Existing], host: _Host)
 
 
 def _reader(draft: Draft, file: Path, mains: list[MainFile]) -> MainFile | None:
-    """Return the supervisord that reads `file`; with none, warn that its programs cannot be adopted yet."""
+    """Return the supervisord that reads `file`; with none, warn that procman would use its own."""
     mains = [*mains, *main_files(find_configurations_around(file), draft)]
     # The programs may be in supervisord's main file itself.
     found = main_file_of(file, mains) or next((main for main in mains if main.path == file), None)
     if found is None:
         draft.warn(
-            f'no supervisord.conf that includes {file} was found: before the install, set mode = "existing" and '
-            "configuration = PATH in [supervisor], with the path of the one that does"
+            f"no supervisord.conf that includes {file} was found, so the programs get a supervisord of procman's own: "
+            'to keep the existing one, set mode = "existing" and configuration = PATH in [supervisor]'
         )
     return found
-
-
-def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Write `text` to `path`, which must not exist unless `force`; return why root would refuse to use it."""
-    place = path.absolute()
-    temporary = place.with_name(f".{place.name}.{os.getpid()}")
-    if place.is_dir():
-        raise ProcmanError(f"{path} is a directory", hint=f"Name a file: {path / FILE}")
-    try:
-        _create(temporary if force else place, text)
-        if force:
-            temporary.replace(place)
-    except OSError as error:
-        if force:
-            with suppress(OSError):
-                temporary.unlink()
-        elif isinstance(error, FileExistsError):
-            raise ProcmanError(f"{path} already exists", hint="Use --force to overwrite it.") from None
-        hint = "Run the same command with sudo, or name another file with --output."
-        raise ProcmanError(
-            f"cannot write {path}: {error.strerror}", hint=hint if isinstance(error, PermissionError) else ""
-        ) from None
-    try:
-        require_trust(place, environment)
-    except ConfigurationError as distrusted:
-        return tuple(map(str, distrusted.problems))
-    return ()
-
-
-def require_free(paths: Sequence[Path]) -> None:
-    """Raise ProcmanError if a file of `paths` exists, before any of them is written."""
-    for path in paths:
-        if os.path.lexists(path) and not path.is_dir():
-            raise ProcmanError(f"{path} already exists", hint="Use --force to overwrite it.")
-
-
-def _create(path: Path, text: str) -> None:
-    # Exclusive creation follows no symbolic link, not even a dangling one.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
 
 
 def _put_options(draft: Draft, **options: str | None) -> None:

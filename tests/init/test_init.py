@@ -19,7 +19,8 @@ from procman.config.load import load
 from procman.config.schema import schema
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init import health_key
-from procman.init.init import NewProject, init, write
+from procman.init.init import NewProject, init
+from procman.init.write_file import write
 from procman.model import Scope, SupervisorMode
 from procman.project import Beat, Project, Worker
 from tests.celery_cli.test_read_start_script import SEED
@@ -360,7 +361,7 @@ def test_nothing_is_added_to_an_imported_worker(catmaid: Path, top: Path) -> Non
     assert "no worker consumes queue crop" in report.warnings
 
 
-def test_supervisord_that_reads_an_imported_file_has_to_be_known(catmaid: Path) -> None:
+def test_unknown_supervisord_of_an_imported_file_is_reported(catmaid: Path) -> None:
     make(catmaid)
     old = catmaid / "conf.d" / "old.conf"
     old.parent.mkdir()

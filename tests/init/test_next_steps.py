@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from procman.celery_cli.parse import read_command
+from procman.cli import init as written
 from procman.cli.init import init
 from procman.init import init as command
 from procman.init.importing.existing import Existing
@@ -31,7 +32,7 @@ def project(path: str, *fill_in: str, source: Source | None = None) -> NewProjec
 def last_lines(directory: Path, monkeypatch: pytest.MonkeyPatch, report: InitReport, uid: int) -> list[str]:
     """Return what `init` prints after it has written the files of `report`."""
     monkeypatch.setattr(command, "init", lambda *_, **__: report)
-    monkeypatch.setattr(command, "write", lambda *_, **__: ())
+    monkeypatch.setattr(written, "write", lambda *_, **__: ())
     monkeypatch.setattr(os, "geteuid", lambda: uid)
     monkeypatch.chdir(directory)
     done = CliRunner().invoke(init, [], catch_exceptions=False)

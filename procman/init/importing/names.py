@@ -8,6 +8,8 @@ from pathlib import Path
 
 from procman.config.cross_checks import LONGEST_NAME
 from procman.init.draft import keys_of
+from procman.init.importing.existing import Existing
+from procman.init.importing.projects import difference
 
 GENERIC = {
     *("app", "background", "beat", "celery", "celerybeat", "celeryd", "cron", "default", "main", "queue", "queues"),
@@ -39,8 +41,28 @@ def project_name(programs: Sequence[str]) -> str | None:
         # The whole name of the only program: the rest of it is unknown.
         return None
     name = "-".join(words)
-    is_valid = len(name) <= LONGEST_PREFIX and keys_of("project")["name"].type.problem(name, Path("/")) is None
-    return name if is_valid else None
+    return name if len(name) <= LONGEST_PREFIX and _is_valid(name) else None
+
+
+def free_project_name(programs: Sequence[Existing], first: Sequence[Existing], taken: Sequence[str]) -> str | None:
+    """Return a name for the project of `programs` that no other has: their own, or one for what makes it another.
+
+    `first` are the programs of the first project, and `taken` the names of all so far; without any, None means that the
+    programs have no common name.
+    """
+    own = project_name([each.name for each in programs])
+    if not taken or (own and own not in taken):
+        return own
+    key, value = difference(first, programs)
+    is_module = key in ("app", "settings")
+    word = slug(value.partition(".")[0] if is_module else Path(value).name) or str(len(taken) + 1)
+    base = taken[0] or "project"
+    candidates = (*((word,) if is_module else ()), f"{base}-{word}", f"{base}-{len(taken) + 1}")
+    return next((each for each in candidates if each not in taken and _is_valid(each)), None)
+
+
+def _is_valid(name: str) -> bool:
+    return keys_of("project")["name"].type.problem(name, Path("/")) is None
 
 
 def _common(each: Sequence[Sequence[str]]) -> Iterator[str]:

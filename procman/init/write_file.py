@@ -1,0 +1,54 @@
+"""Write a new procman.toml, over no existing file and through no link."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from procman.config.trust import require_trust
+from procman.errors import ConfigurationError, ProcmanError
+
+FILE = "procman.toml"
+
+
+def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Write `text` to `path`, which must not exist unless `force`; return why root would refuse to use it."""
+    place = path.absolute()
+    temporary = place.with_name(f".{place.name}.{os.getpid()}")
+    if place.is_dir():
+        raise ProcmanError(f"{path} is a directory", hint=f"Name a file: {path / FILE}")
+    try:
+        _create(temporary if force else place, text)
+        if force:
+            temporary.replace(place)
+    except OSError as error:
+        if force:
+            with suppress(OSError):
+                temporary.unlink()
+        elif isinstance(error, FileExistsError):
+            raise ProcmanError(f"{path} already exists", hint="Use --force to overwrite it.") from None
+        hint = "Run the same command with sudo, or name another file with --output."
+        raise ProcmanError(
+            f"cannot write {path}: {error.strerror}", hint=hint if isinstance(error, PermissionError) else ""
+        ) from None
+    try:
+        require_trust(place, environment)
+    except ConfigurationError as distrusted:
+        return tuple(map(str, distrusted.problems))
+    return ()
+
+
+def require_free(paths: Sequence[Path]) -> None:
+    """Raise ProcmanError if a file of `paths` exists, before any of them is written."""
+    for path in paths:
+        if os.path.lexists(path) and not path.is_dir():
+            raise ProcmanError(f"{path} already exists", hint="Use --force to overwrite it.")
+
+
+def _create(path: Path, text: str) -> None:
+    # Exclusive creation follows no symbolic link, not even a dangling one.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
