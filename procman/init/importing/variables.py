@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from procman.accounts import account, login_environment
 from procman.config.read_environment import refusal
 from procman.init.draft import Draft
 from procman.init.environment_file import line_of
@@ -19,8 +20,6 @@ from procman.subprocesses import SYSTEM_PATH
 OF_PROJECT = ("DJANGO_SETTINGS_MODULE", "VIRTUAL_ENV")
 """Variables that became keys of `[project]` (projects.project_values)."""
 
-FROM_PASSWORD_DATABASE = ("HOME", "USER", "LOGNAME")
-
 Files = Mapping[Path, VariablesFile]
 
 
@@ -31,8 +30,14 @@ def take_variables(draft: Draft, existing: Existing, table: str) -> None:
             _take_python_path(draft, existing, value)
         elif name == "PATH":
             _take_path(draft, table, value)
-        elif name not in (*OF_PROJECT, *FROM_PASSWORD_DATABASE):
+        elif name not in OF_PROJECT and not _is_of_account(draft, name, value):
             _take(draft, existing, table, name, value, is_private=is_secret(name, value))
+
+
+def _is_of_account(draft: Draft, name: str, value: str) -> bool:
+    """Return whether the programs get this variable anyway, because it is that of their user."""
+    entry = account(draft.text("project", "user"))
+    return entry is not None and login_environment(entry).get(name) == value
 
 
 def _take(draft: Draft, existing: Existing, table: str, name: str, value: str, *, is_private: bool) -> None:
@@ -124,7 +129,7 @@ def _merge(draft: Draft, programs: Sequence[tuple[Existing, str]], files: Files)
         for name, value in variables.items():
             if name == "PYTHONPATH":
                 _take_python_path(draft, existing, value)
-            elif name not in (*OF_PROJECT, *FROM_PASSWORD_DATABASE):
+            elif name not in OF_PROJECT and not _is_of_account(draft, name, value):
                 is_private = len(values[name]) == 1 or is_secret(name, value)
                 _take(draft, existing, table, name, value, is_private=is_private)
     paths = dict.fromkeys(path for existing, _ in programs for path in existing.environment_files)

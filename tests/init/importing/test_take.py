@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from procman.accounts import account
 from procman.config.load import load
 from procman.init.draft import Draft
 from procman.init.importing.existing import Existing, Remark
@@ -223,7 +224,6 @@ def test_variables_become_keys_and_environment(tmp_path: Path) -> None:
     environment = {
         "DJANGO_SETTINGS_MODULE": "shop.production",
         "PYTHONPATH": "/srv/shop:/srv/lib:",
-        "HOME": "/root",
         "C_FORCE_ROOT": "1",
         "OMP_NUM_THREADS": "2",
         "PATH": "/srv/env/bin:/usr/bin:/opt/tools/bin",
@@ -235,6 +235,17 @@ def test_variables_become_keys_and_environment(tmp_path: Path) -> None:
     assert project.programs[0].environment == {"OMP_NUM_THREADS": "2", "PATH": "/usr/bin:/opt/tools/bin"}
     assert "should not run as root" in remarks(draft)["C_FORCE_ROOT"].consequence
     assert remarks(draft)["TABBED"].consequence == "its value contains a tab"
+
+
+def test_home_is_imported_if_it_is_not_that_of_the_user() -> None:
+    user = account(None)
+    assert user
+    own = existing("a", user=user.pw_name, environment={"HOME": user.pw_dir, "USER": user.pw_name})
+    assert "environment" not in taken([own]).tables
+    other = existing("a", user=user.pw_name, environment={"HOME": "/data", "LOGNAME": "web"})
+    assert taken([other]).tables["environment"] == {"HOME": "/data", "LOGNAME": "web"}
+    unknown = existing("a", user="not-here", environment={"HOME": "/data"})
+    assert taken([unknown]).tables["environment"] == {"HOME": "/data"}
 
 
 def test_variables_of_all_programs_are_moved_to_environment(tmp_path: Path) -> None:
