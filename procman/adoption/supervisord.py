@@ -19,6 +19,7 @@ from procman.backends.supervisor.client import (
 )
 from procman.backends.supervisor.configuration.main_file import DEFAULT_FILES, read_main_file
 from procman.backends.supervisor.configuration.supervisor_parser import Process
+from procman.backends.supervisor.controller import SERVICES
 from procman.backends.supervisor.graceful_stop import drain, stop_gracefully
 from procman.backends.supervisor.reload import reread
 from procman.backends.supervisor.states import RUNNING_STATES, desired, ended, state_of
@@ -101,10 +102,7 @@ def _manager_of(source: Source, mains: Sequence[Path]) -> Path:
     names = [section.name for section in sections_in(file)]
     if source.name not in names:
         raise ProcmanError(f"there is no program {source.name} in that file, but {', '.join(names) or 'none at all'}")
-    main = reader_of(file, mains)
-    if main is None:
-        raise ProcmanError("no supervisord of this host reads that file: start the one that does, with its option -c")
-    return main
+    return reader_of(file, mains)
 
 
 def _candidates(main: Path, sources: Sequence[Source]) -> list[Candidate]:
@@ -160,7 +158,9 @@ def _name(info: Info) -> str:
 
 def _client(manager: str) -> Client:
     main = read_main_file(Path(manager))
-    return Client(main, f"supervisord -c {shlex.quote(manager)}", PATIENCE_SECONDS)
+    service = SERVICES.get(main.path)
+    hint = f"systemctl start {service}" if service else f"supervisord -c {shlex.quote(manager)}"
+    return Client(main, hint, PATIENCE_SECONDS)
 
 
 def _stays(main: Path, group: str, ours: Collection[Info], members: Sequence[Info]) -> str:
@@ -184,8 +184,10 @@ def _start_again(client: Client, processes: Sequence[Process], progress: Progres
         return "left stopped, as it was"
     if was_running and all(info and state_of(info) in RUNNING_STATES for info in infos.values()):
         return "still running"
-    reread(client)
-    for group in {each.group for each in processes if infos[f"{each.group}:{each.name}"] is None}:
+    missing = {each.group for each in processes if infos[f"{each.group}:{each.name}"] is None}
+    if missing:
+        reread(client)
+    for group in missing:
         _load(client, group, names, progress)
     for name in names:
         try:

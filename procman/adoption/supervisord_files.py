@@ -43,15 +43,18 @@ def main_files(project: Project) -> list[Path]:
     return [path for path in dict.fromkeys(map(real, found)) if os.path.isfile(path)]  # noqa: PTH113
 
 
-def reader_of(file: Path, mains: Sequence[Path]) -> Path | None:
-    """Return the first of `mains`, or of those around `file`, whose supervisord reads `file`; None if none does."""
-    for path in (*mains, *find_configurations_around(file)):
+def reader_of(file: Path, mains: Sequence[Path]) -> Path:
+    """Return the first of `mains`, or of those around `file`, whose supervisord reads it. Raises ProcmanError."""
+    problems = []
+    for path in dict.fromkeys((*mains, *find_configurations_around(file))):
         try:
             if is_read(file, read_main_file(path)):
                 return path
-        except ProcmanError:
-            continue  # of another project, or not readable: the error names `file` if no other one reads it
-    return None
+        except ProcmanError as error:
+            problems.append(f"; {error.message}")
+    raise ProcmanError(
+        f"no supervisord of this host reads that file{''.join(problems)}: start the one that does, with its option -c"
+    )
 
 
 def sections_in(file: Path) -> list[Section]:
@@ -115,7 +118,8 @@ def _remainders(configuration: Configuration, names: Collection[str]) -> Iterato
         text = _text(source)
         if text is None or MARKER in text.partition("\n")[0]:
             continue
-        left = remaining(source.path, names)
+        # Names that are procman's too are checked with the whole configuration.
+        left = remaining(source.path, names, renamed=True)
         if (left or "") != text and (left is not None or text.strip()):
             yield source.path, left
 

@@ -32,7 +32,8 @@ from procman.project import Project
 @click.option("--keep-failed", is_flag=True, help="With --wait: do not roll back, so that you can inspect the failure.")
 @options.at_once
 @options.replaced(
-    "Adopt the programs of the same names that FILE, read by the same supervisord, defines; FILE is backed up first."
+    "Adopt the programs of the same names that FILE, read by the same supervisord, defines, in addition to those that "
+    "the key adopts names; FILE is backed up first."
 )
 @click.option("--no-check", is_flag=True, help="Install without running the checks of `procman check` first.")
 @options.message
@@ -56,6 +57,9 @@ def install(
     that running tasks finish. A program that was stopped on purpose stays stopped. The checks of `procman check` run
     first; a CRITICAL result stops the install before anything changes. If an install is interrupted, run it again to
     complete it.
+
+    Existing programs that the key adopts names are stopped gracefully, each before the program in its place starts;
+    beat stops first and starts last.
 
     With --wait, each program must become healthy before the next is restarted. If one does not, the exit status is 1
     and the previous generation is rolled back; on a first install, the programs that failed or were not started are

@@ -127,7 +127,8 @@ def bring_back(tree: Tree, manifest: Manifest, returned: Sequence[Adopted], opti
         try:
             done = adopter_of(source.scheme).bring_back(adopted, options.reporter.progress)
         except ProcmanError as error:
-            done = f"cannot be brought back: {error.in_one_line}; start it by hand"
+            backups = manifest.directories.state / "set-aside"
+            done = f"cannot be brought back: {error.in_one_line}; start it by hand (its file is backed up in {backups})"
         options.reporter.announce(f"{source.name or source.place} of {source.place}: {done}")
         mark_returned(tree, manifest.directories.state, adopted)
         log_events(manifest, [ordered(adopted.program, "restored", reason=adopted.source)])

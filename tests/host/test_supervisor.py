@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from .catmaid import Project, show
+from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, counted, send, show
 from .machine import Host
 from .projects import (
     OWN_CONTROL,
@@ -20,10 +20,34 @@ from .projects import (
     full_disk_is_a_warning,
     install_own,
     side_by_side,
+    toml,
     wait_for,
 )
 
 DROP_IN = "/etc/systemd/system/supervisor.service.d/procman.conf"
+
+DOCUMENTED = f"""
+[program:documented-app]
+command=/bin/sleep 100000
+
+[program:documented-celery]
+command={VIRTUALENV}/bin/celery -A mysite worker -Q documented -c 1 -n old@%%h
+directory={PROJECTS}
+user=www-data
+stopasgroup=true
+environment=CELERY_BROKER_URL="amqp://catmaid:{SECRET}@localhost:5672//",DJANGO_SETTINGS_MODULE="exercise.settings",
+  DEMO_DATA_DIRECTORY="{DATA}"
+
+[program:documented-celery-beat]
+command={VIRTUALENV}/bin/celery -A mysite beat -s /tmp/documented-schedule
+directory={PROJECTS}
+user=www-data
+environment=CELERY_BROKER_URL="amqp://catmaid:{SECRET}@localhost:5672//",DJANGO_SETTINGS_MODULE="exercise.settings",
+  DEMO_DATA_DIRECTORY="{DATA}"
+
+[group:documented]
+programs=documented-app,documented-celery,documented-celery-beat
+"""
 
 STOP_OF_DEBIANS = 10 * 120 + 600 + 60 + 50 + 30
 """supervisord stops one program after another: the ten, worker, beat, an unmanaged one; plus a margin."""
@@ -135,3 +159,35 @@ def _restart(project: Project, supervisorctl: str, number: int) -> None:
     wait_for(all_running(project), START_SECONDS)
     assert project.status()[program]["pid"] != before
     consumes(project, number)
+
+
+def test_documented_file_of_supervisord_is_adopted_by_systemd_in_one_install(debian: Project) -> None:
+    """R12 across process managers: CATMAID's documented names, in a group with a program that keeps running."""
+    host, file = debian.host, "/etc/supervisor/conf.d/documented.conf"
+    host.write(file, DOCUMENTED)
+    before = host.path(file).read_bytes()
+    host.run("supervisorctl update documented")
+    names = ("documented:documented-app", "documented:documented-celery", "documented:documented-celery-beat")
+    wait_for(lambda: all(running(host, name) for name in names), START_SECONDS, "the old programs run")
+    app = host.run(f"supervisorctl pid {names[0]}").stdout
+    # Longer than the stopwaitsecs of the old section, and its stopasgroup would end the task at once.
+    send(host, "counting.tasks.hold", [4000, 8], queue="documented")
+    wait_for(lambda: 4000 in counted(host, "started"), START_SECONDS, "the old worker has the task")
+    text = toml("documented").replace("[beat]\n", f"[beat]\nadopts = ['supervisor:{file}:documented-celery-beat']\n")
+    adopts = f"[worker.celery]\nadopts = ['supervisor:{file}:documented-celery']\n"
+    project = Project(host, "documented", text.replace("[worker.celery]\n", adopts))
+    printed = project.procman("install", "--no-check", "--wait", "60").stderr
+    assert printed.index("[program:documented-celery-beat]") < printed.index("[program:documented-celery] of")
+    assert counted(host, "finished")[4000] == 1
+    assert [running(host, name) for name in names] == [True, False, False]
+    assert show(host, "documented-celery-beat", "ActiveState") == {"ActiveState": "active"}
+    assert "`supervisorctl restart documented:` would start it again" in printed
+
+    project.procman("uninstall", "--purge")
+    assert host.path(file).read_bytes() == before
+    wait_for(lambda: all(running(host, name) for name in names), START_SECONDS, "the old programs run again")
+    assert host.run(f"supervisorctl pid {names[0]}").stdout == app
+
+
+def running(host: Host, name: str) -> bool:
+    return " RUNNING " in host.run(f"supervisorctl status {name}", check=False).stdout

@@ -19,8 +19,11 @@ from procman.errors import ProcmanError
 _UP_TO_VALUE = re.compile(r"[^=:]*[=:]\s*")
 
 
-def remaining(file: Path, names: Collection[str]) -> str | None:
-    """Return what is left of `file` after procman adopts the programs `names`; None if only blank lines are left."""
+def remaining(file: Path, names: Collection[str], *, renamed: bool = False) -> str | None:
+    """Return what is left of `file` after procman adopts the programs `names`; None if only blank lines are left.
+
+    With `renamed`, procman installs no programs of these names, so that a group may keep such a name.
+    """
     try:
         with file.open(encoding="utf-8", newline="") as opened:
             text = opened.read()
@@ -35,11 +38,11 @@ def remaining(file: Path, names: Collection[str]) -> str | None:
         raise ProcmanError(
             f"{file}: cannot be read: {error.strerror}", hint="Run the same command with sudo."
         ) from None
-    left = takeover(file, text, names)
+    left = takeover(file, text, names, renamed=renamed)
     return left if left.strip() else None
 
 
-def takeover(file: Path, text: str, names: Collection[str]) -> str:
+def takeover(file: Path, text: str, names: Collection[str], *, renamed: bool = False) -> str:
     """Return `text`, the content of `file`, without the sections of the programs `names` and without them in groups.
 
     A group that becomes empty is removed too. Comments above a section are kept, because they may not belong to it.
@@ -50,17 +53,19 @@ def takeover(file: Path, text: str, names: Collection[str]) -> str:
         if section.kind in PROGRAM_KINDS and section.name in names:
             _drop(lines, section)
         elif section.kind == "group":
-            _leave_group(lines, file, section, names)
+            _leave_group(lines, file, section, names, renamed=renamed)
     return "".join(line for line in lines if line is not None)
 
 
-def _leave_group(lines: list[str | None], file: Path, section: Section, names: Collection[str]) -> None:
+def _leave_group(
+    lines: list[str | None], file: Path, section: Section, names: Collection[str], *, renamed: bool
+) -> None:
     members = section.members()
     if any("\n" in member for member in members):
         # A comma is missing at the end of a line: supervisord cannot read the file, so it must be fixed first.
         return
     left = [member for member in members if member not in names]
-    if section.name in names and left:
+    if section.name in names and left and not renamed:
         raise ProcmanError(
             f"{file}:{section.line}: [{section.header}] has the name of a program that procman installs, but also "
             f"contains {', '.join(left)}",
@@ -68,7 +73,7 @@ def _leave_group(lines: list[str | None], file: Path, section: Section, names: C
         )
     if not left:
         # Even one that was empty before, which supervisord still treats as a group.
-        if members or section.name in names:
+        if members or (section.name in names and not renamed):
             _drop(lines, section)
         return
     if len(left) == len(members):
