@@ -26,7 +26,7 @@ def written(directory: Path, **files: str) -> Path:
 
 
 def adopted(main: Path, *names: str) -> tuple[dict[str, list[str]], dict[str, str | None]]:
-    """Return the processes of each of `names`, and what is left of the files that change, by their stems."""
+    """Return the processes of each of `names`, and the remainders of the files that change, by their stems."""
     found = without(main, names)
     processes = {name: [f"{each.group}:{each.name}" for each in group] for name, group in found.processes.items()}
     return processes, {path.stem: left for path, left in found.files.items()}
