@@ -240,6 +240,18 @@ def test_app_is_loaded_with_the_secrets_of_the_imported_file(catmaid: Path, top:
     assert report.secrets == {"API_TOKEN": "hunter22-secret"}
 
 
+def test_app_is_loaded_with_the_file_of_variables_of_an_imported_unit(catmaid: Path, top: Path) -> None:
+    make(catmaid, "import os\nCELERY_TASK_DEFAULT_QUEUE = os.environ['QUEUE']")
+    variables, unit = top / "site.env", top / "site.service"
+    variables.write_text("QUEUE=crop\nAPI_TOKEN=hunter22-secret\n")
+    celery = catmaid / "django" / "env" / "bin" / "celery"
+    unit.write_text(f"[Service]\nUser={USER}\nEnvironmentFile={variables}\nExecStart={celery} -A mysite worker\n")
+    report = run_init(catmaid, sources=[str(unit)], user=None)
+    assert found(report, "queues") == ["crop"], report.warnings
+    assert loaded(report, top).environment_file == variables
+    assert "hunter22" not in repr(report)
+
+
 def test_queues_of_the_app_and_of_its_routes_are_consumed(catmaid: Path, top: Path) -> None:
     make(
         catmaid,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from procman.errors import ProcmanError
@@ -13,6 +14,9 @@ from procman.init.importing.variables_files import VariablesFile, read_files, va
 from procman.secrets import masked
 
 MOST_NAMED = 5
+
+MENTIONS_CELERY = re.compile(r"(?is)\bcelery\b.*\b(?:worker|beat|multi)\b")
+"""A command line that starts a worker or beat, whatever is in front of Celery."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +55,18 @@ def _distinct(programs: Iterable[Existing]) -> Iterator[Existing]:
     """Yield each program once, although several of the files may lead to it."""
     seen = set()
     for each in programs:
-        identity = str(each.source or (each.file, each.label))
+        # The processes of one program may be several, with names of their own.
+        identity = (each.file, each.label, each.name, each.source)
         if identity not in seen:
             seen.add(identity)
-            yield each
+            yield _judged(each)
+
+
+def _judged(existing: Existing) -> Existing:
+    """Return a program whose words name Celery, although no reader understood them, with that as its problem."""
+    if existing.command or existing.problem or not MENTIONS_CELERY.search(" ".join(existing.words)):
+        return existing
+    return replace(existing, problem="its command line is not understood")
 
 
 def _not_imported(programs: Iterable[Existing]) -> Iterator[Remark]:

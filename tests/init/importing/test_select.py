@@ -75,3 +75,17 @@ def test_file_of_variables_decides_the_project(tmp_path: Path) -> None:
     cms.write_text("DJANGO_SETTINGS_MODULE=cms.settings\n")
     programs = [existing(name, WORKER, environment_files=(file,)) for name, file in (("a", lms), ("b", cms))]
     assert len(selection([reading(*programs)], None, ()).projects) == 2
+
+
+def test_processes_of_one_program_are_all_imported() -> None:
+    one = existing("w")
+    programs = [replace(one, name=f"w_{number}") for number in range(2)]
+    assert [len(each) for each in selection([reading(*programs)], None, ()).projects] == [2]
+
+
+@pytest.mark.parametrize("line", ["shop-server celery worker", "strange celery --x multi start a", "x celery.sh beat"])
+def test_program_whose_words_name_celery_is_never_left_alone(line: str) -> None:
+    strange = replace(existing("strange", line), command=None)
+    [remark] = selection([reading(existing("w"), strange)], None, ()).remarks
+    assert remark.doubtful
+    assert remark.consequence == "starts Celery, but is not imported: its command line is not understood"
