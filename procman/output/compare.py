@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
 from procman.init.importing.compare import ComparedProject, Comparison, Value
 from procman.init.importing.existing import Remark
 from procman.output.summary import named
-from procman.output.terminal import coloured, printable
+from procman.output.terminal import coloured, printable, width_of, wrapped
 from procman.secrets import masked
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
 
 NO_REASON = "no known reason"
+
+SIGNS = "!?~="
+"""The first character of each line; a line that a person has to read comes first."""
+
+LONGEST_VALUE = 200
 
 
 def as_text(projects: Sequence[ComparedProject], *, verbose: bool, stream: TextIO) -> Iterator[str]:
@@ -31,7 +36,7 @@ def as_text(projects: Sequence[ComparedProject], *, verbose: bool, stream: TextI
 
 
 def _programs(comparisons: Sequence[Comparison], verbose: bool, stream: TextIO) -> Iterator[str]:
-    lines = [list(dict.fromkeys(_lines(each, verbose))) for each in comparisons]
+    lines = [_sorted(_lines(each, verbose)) for each in comparisons]
     programs: dict[str, list[str]] = {}
     for each, own in zip(comparisons, lines, strict=True):
         for line in own:
@@ -39,12 +44,16 @@ def _programs(comparisons: Sequence[Comparison], verbose: bool, stream: TextIO) 
     shared = {line: tuple(names) for line, names in programs.items() if len(names) > 1 and all(names)}
     for names in dict.fromkeys(shared.values()):
         yield coloured(_for_all(names, comparisons), "bold", stream)
-        yield from (_coloured(line, stream) for line in shared if shared[line] == names)
+        yield from _printed(_sorted(line for line in shared if shared[line] == names), stream)
     for each, own in zip(comparisons, lines, strict=True):
         yield coloured(_title(each), "bold", stream)
-        yield from (_coloured(line, stream) for line in own if line not in shared)
+        yield from _printed((line for line in own if line not in shared), stream)
         if each.values:
             yield f"  equal: {_count(len(each.values) - len(each.differences), 'value')}"
+
+
+def _sorted(lines: Iterable[str]) -> list[str]:
+    return sorted(dict.fromkeys(lines), key=lambda line: SIGNS.index(line[0]))
 
 
 def _for_all(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
@@ -62,11 +71,10 @@ def _title(each: Comparison) -> str:
 
 def _lines(each: Comparison, verbose: bool) -> Iterator[str]:
     if each.problem:
-        yield f"! {printable(masked(each.problem))}"
-    yield from (printable(_line(value)) for value in each.values if verbose or not value.is_equal)
+        yield f"! {masked(each.problem)}"
+    yield from (_line(value) for value in each.values if verbose or not value.is_equal)
     # A changed value is among the others.
-    remarks = (remark for remark in (each.old.remarks if each.old else ()) if not remark.changed)
-    yield from (printable(masked(_remark(remark))) for remark in remarks)
+    yield from (masked(_remark(remark)) for remark in (each.old.remarks if each.old else ()) if not remark.changed)
 
 
 def _line(value: Value) -> str:
@@ -77,16 +85,21 @@ def _line(value: Value) -> str:
 
 
 def _shown(value: str | None) -> str:
-    return "not set" if value is None else value or "set"
+    if value is None:
+        return "not set"
+    return f"{value[:LONGEST_VALUE]}..." if len(value) > LONGEST_VALUE else value or "set"
 
 
 def _remark(remark: Remark) -> str:
     return f"{'?' if remark.doubtful else '~'} not imported: {remark.what} ({remark.consequence})"
 
 
-def _coloured(line: str, stream: TextIO) -> str:
-    colour = {"!": "red", "?": "yellow"}.get(line[0])
-    return f"  {coloured(line, colour, stream) if colour else line}"
+def _printed(lines: Iterable[str], stream: TextIO) -> Iterator[str]:
+    width = width_of(stream)
+    for line in lines:
+        colour = {"!": "red", "?": "yellow"}.get(line[0])
+        for each in wrapped(line[2:], width, label=f"  {line[0]} "):
+            yield coloured(each, colour, stream) if colour else each
 
 
 def _count(number: int, noun: str) -> str:

@@ -99,3 +99,20 @@ def test_json() -> None:
         "problem": "",
     }
     assert {"name": "--queues", "old": "crop,mail", "new": "crop,mail", "equal": True, "reason": ""} in worker["values"]
+
+
+def test_a_line_that_a_person_has_to_read_comes_first() -> None:
+    doubt = replace(REMARK, what="a line of the script", doubtful=True)
+    old = replace(with_line(OLD[Kind.WORKER], "-c 3", "-c 4"), environment={"LONG": "x" * 500}, remarks=(doubt,))
+    lines = text(compared(replace(old, stop=Stop(seconds=5)))).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("mysite-crop for"))
+    signs = [line.strip()[0] for line in lines[at + 1 :] if line.startswith("  ")]
+    assert "".join(dict.fromkeys(signs)) == "!?~e"
+    assert any(line == f"  ! LONG: {'x' * 200}... -> not set (no known reason)" for line in lines)
+
+
+def test_no_text_of_a_file_changes_the_terminal() -> None:
+    odd = "\x1b[2J\u202e"
+    old = replace(OLD[Kind.WORKER], label=odd, environment={"ODD": odd}, remarks=(replace(REMARK, what=odd),))
+    shown = text(compared(old), verbose=True)
+    assert not [each for each in shown if each != "\n" and not each.isprintable()]
