@@ -13,8 +13,8 @@ from procman.adoption.base import Candidate, Progress
 from procman.adoption.nodes import beat_in
 from procman.errors import ProcmanError
 from procman.host.celery_processes import MANAGERS, is_manager, mains_among
-from procman.host.drain import drain
-from procman.host.process import directory_of, environment_of
+from procman.host.drain import drain, pids_of
+from procman.host.process import directory_of, environment_of, identity
 from procman.host.process_table import Process, look_at
 from procman.host.process_tree import children_finder, tree_of
 from procman.host.runner import runner_of
@@ -73,13 +73,14 @@ def _candidate(file: Path, sources: Sequence[Source], managers: Sequence[Manager
         has_beat=beat_in(mains, sources, project),
         files=_files(file, {source.name for source in sources}),
         manager=" && ".join(manager.command for manager in managers),
-        pids=(*(manager.pid for manager in managers), *(main.pid for main in mains)),
+        pids=tuple(main.pid for main in mains),
+        processes=tuple(map(identity, [each.pid for each in managers] + [each.pid for each in mains])),
     )
 
 
 def stop(candidate: Candidate, seconds: int, progress: Progress) -> str:
     """End the programs gracefully while honcho is suspended, then honcho: see `Adopter.stop`."""
-    return drain(candidate.label, lambda: _trees(candidate.pids), seconds, progress) or "was not running"
+    return drain(candidate.label, lambda: _trees(pids_of(candidate.processes)), seconds, progress) or "was not running"
 
 
 def forget(candidate: Candidate, progress: Progress) -> str:  # noqa: ARG001
@@ -156,7 +157,7 @@ def _missing(source: Source, managers: Sequence[Manager]) -> str:
 
 
 def _problem(manager: Manager, sources: Sequence[Source]) -> str:
-    """Return why what `manager` runs cannot be adopted, with the remedy; empty if it can."""
+    """Return why the programs of `manager` cannot be adopted, with the remedy; empty if it can."""
     others = sorted(manager.programs - {source.name for source in sources})
     if others:
         return (
@@ -174,7 +175,7 @@ def _files(file: Path, names: Collection[str]) -> dict[Path, str | None]:
         with Tree() as tree:
             found = tree.look(file)
     except PathError:
-        # Root does not write where another user can (S3); `forget` reports what is left.
+        # Root does not write where another user can (S3); `forget` reports the entries that are left.
         return {}
     if found is None or found.content is None:
         return {}

@@ -64,6 +64,11 @@ def is_running(process: str) -> bool:
     return identity(pid) == process and stat_fields(pid)[:1] not in ([], [b"Z"])
 
 
+def pids_of(processes: Iterable[str]) -> list[int]:
+    """Return the pids of those `processes`, by `identity`, that still run."""
+    return [int(process.split()[0]) for process in processes if process and is_running(process)]
+
+
 def send_all(processes: Iterable[str], *numbers: signal.Signals) -> None:
     """Send each of `numbers` to all `processes`, which are identities. Raises ProcmanError without permission."""
     for process in processes:
