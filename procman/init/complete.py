@@ -68,6 +68,8 @@ def decide_user(draft: Draft, scope: Scope) -> None:
         return
     directory = draft.path("directory")
     owner = _owner(directory) if directory else None
+    if owner and draft.is_import and "user" not in project:
+        draft.warn(f"no imported program names its user: {owner} is used, the owner of {directory}")
     if owner:
         draft.put("project", "user", owner, f"The owner of {directory}.")
     draft.ask_for("project", "user", "unknown; often the user of the web server, such as www-data")

@@ -11,6 +11,7 @@ from procman.errors import ConfigurationError
 from procman.init.draft import Draft, keys_of
 from procman.init.importing.existing import Existing, Remark
 from procman.init.write_toml import text_of
+from procman.secrets import masked
 
 MOST_ROUNDS = 20
 """One value taken out may uncover another; each round takes out at least one."""
@@ -53,7 +54,7 @@ def _take_out(draft: Draft, path: Path, programs: Mapping[str, tuple[Existing, .
     owner = next((each for known, each in programs.items() if table == known or table.startswith(f"{known}.")), None)
     place = owner[0].place if owner else str(path)
     # The value of a variable may be a secret that only the loader recognises.
-    what = f"{key} = {value}" if not table.endswith("environment") else key
+    what = masked(f"{key} = {value}") if not table.endswith("environment") else key
     draft.import_remarks.append(Remark(place, what, message, doubtful=True))
     return True
 

@@ -139,9 +139,13 @@ def _accepted(draft: Draft, existing: Existing, arguments: object) -> list[str]:
     """Return the words that `extra_arguments` may contain; a refused option goes with its value."""
     assert isinstance(arguments, list | tuple)
     assert existing.command
+    words = [str(word) for word in arguments]
     accepted: list[str] = []
     is_refused = False
-    for word in map(str, arguments):
+    for number, word in enumerate(words):
+        if word == "--":
+            # Settings of the app follow.
+            return [*accepted, *words[number:]]
         if word.startswith("-"):
             found = objections([word], existing.command.kind)
             is_refused = bool(found)

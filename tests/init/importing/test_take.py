@@ -120,13 +120,13 @@ def test_value_that_the_loader_refuses_is_a_remark(tmp_path: Path, line: str, wh
 
 
 def test_refused_option_goes_with_its_value(tmp_path: Path) -> None:
-    words = ["--looglevel", "debug", "--statedb", "/var/lib/x"]
+    words = ["--looglevel", "debug", "--statedb", "/var/lib/x", "--", "worker_prefetch_multiplier=1"]
     program = existing("w")
     assert program.command
     program.command.values["extra_arguments"] = words
     [worker] = loaded(taken([program]), tmp_path).programs
     assert isinstance(worker.options, Worker)
-    assert worker.options.extra_arguments == ("--statedb", "/var/lib/x")
+    assert worker.options.extra_arguments == tuple(words[2:])
 
 
 def test_names_are_shortened_so_that_the_loader_accepts_them(tmp_path: Path) -> None:
