@@ -86,12 +86,16 @@ def _take_prefix(command: CeleryCommand, words: list[str]) -> bool:
 
 
 def _virtualenv(words: Sequence[str]) -> Path | None:
-    for word in words:
-        path = Path(word)
-        if path.is_absolute() and path.parent.name == "bin" and re.fullmatch(r"celery|python[0-9.]*", path.name):
-            found = path.parent.parent
-            return None if found in (Path("/usr"), Path("/"), Path("/usr/local")) else found
-    return None
+    return next((virtualenv_of(word) for word in words if re.fullmatch(r"/.*/bin/(celery|python[0-9.]*)", word)), None)
+
+
+def virtualenv_of(program: str) -> Path | None:
+    """Return the virtualenv that has `program` in its `bin`; None if that is a directory of the system, or unknown."""
+    path = Path(program)
+    if not path.is_absolute() or path.parent.name != "bin":
+        return None
+    found = path.parent.parent
+    return None if found in (Path("/usr"), Path("/"), Path("/usr/local")) else found
 
 
 def options_in(words: Sequence[str]) -> Iterator[tuple[str, str]]:

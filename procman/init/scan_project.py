@@ -115,7 +115,7 @@ def find_project(top: Path, environment: Mapping[str, str]) -> FoundProject:
     places = look_below(top)
     doubts: dict[str, str] = {}
     directory = _directory(places, doubts)
-    settings = _settings(directory / "manage.py") if directory else None
+    settings = settings_in(directory / "manage.py") if directory else None
     app = _app(places, directory, settings, doubts)
     if directory is None and len(places.app_files) == 1:
         # A project without Django, or with a manage.py that does not name its settings.
@@ -130,12 +130,13 @@ def find_project(top: Path, environment: Mapping[str, str]) -> FoundProject:
 
 
 def _directory(places: Places, doubts: dict[str, str]) -> Path | None:
-    candidates = [path.parent for path in places.manage_files if _settings(path)]
+    candidates = [path.parent for path in places.manage_files if settings_in(path)]
     with_app = [path for path in candidates if any(app.is_relative_to(path) for app in places.app_files)]
     return _only(with_app or candidates, "directory", "manage.py that names its settings", doubts)
 
 
-def _settings(file: Path) -> str | None:
+def settings_in(file: Path) -> str | None:
+    """Return the settings module that the Python file `file` sets as a default; None if it names none."""
     found = SETTINGS.search(_source(file))
     return found[1] if found else None
 
@@ -144,7 +145,7 @@ def own_settings(directory: Path, app: str) -> str | None:
     """Return the settings module that the Celery app names for the case that DJANGO_SETTINGS_MODULE is not set."""
     module = directory / app.partition(":")[0].replace(".", "/")
     files = (module.with_name(f"{module.name}.py"), *(module / name for name in ("__init__.py", *APP_FILES)))
-    return next(filter(None, map(_settings, files)), None)
+    return next(filter(None, map(settings_in, files)), None)
 
 
 def _app(places: Places, directory: Path | None, settings: str | None, doubts: dict[str, str]) -> str | None:

@@ -229,7 +229,7 @@ def _is_alike(started: Sequence[Started]) -> bool:
 def _without_node_name(started: Started) -> object:
     found = started.understood
     command = found.command and replace(found.command, values={**found.command.values, "hostname": ""})
-    return command, found.environment, found.directory, found.wrapper, found.values, found.user
+    return command, found.environment, found.directory, found.wrapper, found.values, found.user, found.group
 
 
 def _numbered(one: Existing, program: Settings, started: Sequence[Started]) -> Existing:
@@ -259,6 +259,7 @@ def _with(whole: Existing, started: Started, problem: str = "") -> Existing:
         environment_files=found.environment_files,
         directory=found.directory,
         user=found.user or whole.user,
+        group=found.group,
         values={**whole.values, **found.values},
         remarks=(*whole.remarks, *started.remarks),
     )

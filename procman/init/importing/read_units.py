@@ -153,7 +153,8 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
         environment_files=tuple(dict.fromkeys((*given.files, *found.environment_files))),
         directory=found.directory,
         user=found.user or _user(unit, started.line, specifiers),
-        group=with_specifiers(unit.value("Service.Group"), specifiers) or None,
+        # gosu and its kind change to the group of their user.
+        group=found.group if found.user else with_specifiers(unit.value("Service.Group"), specifiers) or None,
         values=found.values,
         remarks=started.remarks,
     )

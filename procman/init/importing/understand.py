@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman.celery_cli.parse import CeleryCommand, read_command
@@ -16,7 +16,9 @@ from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
 from procman.init.importing.existing import Remark
 from procman.init.importing.unknown_words import needs_value
+from procman.init.importing.unwrapped import Unwrapped, joined
 from procman.init.importing.variables_files import parsed
+from procman.init.importing.wrappers import unwrap
 from procman.secrets import masked
 
 HOST_NAME = re.compile(r"@(?:\$\((?:hostname|uname -n)\)|`hostname`|\$HOSTNAME|\$\{HOSTNAME\})\Z")
@@ -43,6 +45,7 @@ class Understood:
     """Where Celery is started; None: unknown."""
     user: str | None = None
     """The user that a wrapper changes to."""
+    group: str | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     """Keys that the script or wrapper sets, such as umask or nice."""
     remarks: tuple[Remark, ...] = ()
@@ -61,23 +64,41 @@ def understood(
     `place` is where the program is defined, such as `/etc/supervisor/conf.d/celery.conf:12`, for the remarks. `user`
     runs it: root reads as this user what other users can replace (S3).
     """
-    command = read_command(words)
-    if command:
-        variables = {**environment, **command.environment}
-        return Understood(tuple(words), command, environment=variables, directory=directory)
-    file = script_started_by(words, directory or Path("/"))
+    outside = unwrap(words, environment, directory, place=place)
+    command = read_command(outside.words)
+    if outside.problem or command:
+        return _of(outside, command)
+    file = script_started_by(outside.words, outside.directory or Path("/"))
     if file is None:
         return Understood(tuple(words), environment=environment, directory=directory)
     texts = Texts(user)
     script = read_script(
         file.text,
-        directory or Path("/"),
-        environment,
+        outside.directory or Path("/"),
+        outside.environment,
         name=str(file.path or file.name),
         arguments=file.arguments,
         read_text=texts.read,
     )
-    return _of_script(script, file, directory, str(file.path or place), texts)
+    return _of_script(script, file, outside, texts)
+
+
+def _of(bare: Unwrapped, command: CeleryCommand | None) -> Understood:
+    if command and bare.virtualenv:
+        command.project.setdefault("virtualenv", str(bare.virtualenv))
+    return Understood(
+        bare.words,
+        command,
+        bare.problem,
+        wrapper=bare.wrapper,
+        environment={**bare.environment, **(command.environment if command else {})},
+        environment_files=bare.environment_files,
+        directory=bare.directory,
+        user=bare.user,
+        group=bare.group,
+        values=bare.values,
+        remarks=bare.remarks,
+    )
 
 
 @dataclass
@@ -104,25 +125,29 @@ class Texts:
         return text_of(path)
 
 
-def _of_script(script: StartScript, file: ScriptFile, directory: Path | None, where: str, texts: Texts) -> Understood:
+def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts: Texts) -> Understood:
+    where = str(file.path or outside.place)
     words, lost = _without_unknown(script)
     remarks = tuple(dict.fromkeys([*_not_understood(script, where), *(_lost(where, each) for each in lost)]))
-    command = read_command(words)
-    if command is None and not _is_multi(words):
-        return Understood(words or (file.name, *file.arguments), None, _problem(script, file), remarks=remarks)
+    directory = script.directory if script.directory != Path("/") else outside.directory
+    inside = unwrap(words, script.environment, directory, place=where)
+    command = read_command(inside.words)
+    bare = joined(outside, inside) if command or _is_multi(inside.words) else outside
+    if bare is outside:
+        problem = inside.problem or _problem(script, file)
+        shown = words or (file.name, *file.arguments)
+        return Understood(shown, None, problem, remarks=(*outside.remarks, *remarks))
     files = _environment_files(script, texts)
     in_files = {name for path in files for name in parsed(path, texts.read(path)).variables}
-    variables = {name: value for name, value in script.environment.items() if name not in in_files}
     if command and script.virtualenv:
         command.project.setdefault("virtualenv", str(script.virtualenv))
-    return Understood(
-        words,
-        command,
-        environment={**variables, **(command.environment if command else {})},
-        environment_files=files,
-        directory=script.directory if script.directory != Path("/") else directory,
-        values={"umask": script.umask} if script.umask else {},
-        remarks=remarks + tuple(_consequences(script, where)),
+    found = _of(bare, command)
+    return replace(
+        found,
+        environment={name: value for name, value in found.environment.items() if name not in in_files},
+        environment_files=(*found.environment_files, *files),
+        values=({"umask": script.umask} if script.umask else {}) | dict(found.values),
+        remarks=(*found.remarks, *remarks, *_consequences(script, where)),
     )
 
 

@@ -71,10 +71,11 @@ def test_variables_of_the_section_and_of_supervisord_are_expanded(tmp_path: Path
     file = place(tmp_path, VARIABLES)
     quick, by_host = read([file], {}, NO_HOST).programs
     assert quick.words == (
-        *("nice", "-n", "3", "/srv/site/venv/bin/celery", "-A", "site", "worker"),
+        *("/srv/site/venv/bin/celery", "-A", "site", "worker"),
         *("-n", "quick.%h", "-Q", "quick", "--concurrency=4"),
     )
     assert quick.command is not None
+    assert quick.values["nice"] == 3
     assert (quick.label, quick.name, quick.file, quick.line) == ("[program:quick]", "quick", file, 4)
     assert (quick.user, quick.directory) == ("www-data", Path("/srv/site/code"))
     assert quick.environment == {
