@@ -43,7 +43,9 @@ class Product:
     def __init__(self, environment: CeleryEnvironment) -> None:
         # A short name, because the path of a unix socket has at most 107 bytes.
         self.directory = Path(tempfile.mkdtemp(prefix="pm"))
-        self.virtualenv = environment.directory
+        # By this path, a beat that a test starts by hand is one of this product alone (PM110).
+        self.virtualenv = self.directory / "env"
+        self.virtualenv.symlink_to(environment.directory)
         self.data = self.directory / "data"
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -130,6 +132,14 @@ mode = "embedded"
         request = json.dumps([task, list(arguments), queue, times])
         environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(DEMO)}
         subprocess.run([self.virtualenv / "bin/python", "-c", SEND, request], env=environment, cwd=DEMO, check=True)
+
+    def celery(self, *words: str) -> subprocess.Popen[bytes]:
+        """Run `celery -A mysite WORDS` by hand, without procman."""
+        environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
+        environment["PYTHONPATH"] = f"{DEMO}:{self.environment['PYTHONPATH']}"
+        command = [str(self.virtualenv / "bin/python"), "-m", "celery", "-A", "mysite", *words]
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(command, env=environment, cwd=self.directory, stdout=quiet, stderr=quiet)
 
     def counted(self, name: str) -> Counter[int]:
         """Return how often each number is in the file `name` (`started`, `finished`)."""

@@ -10,8 +10,9 @@ from procman.backends import controller_of
 from procman.deploy.adopt import load_restored
 from procman.deploy.backend_switch import come_back, leave
 from procman.deploy.failure import Failure
+from procman.deploy.health_gate import new_problems, problems_before
 from procman.deploy.prepare import Prepared, prepare, prepare_generation
-from procman.deploy.rollout import Outcome, RolloutOptions, all_done, put_in_place
+from procman.deploy.rollout import Outcome, RolloutOptions, all_done, put_in_place, report_failures
 from procman.deploy.uninstall import remove_all
 from procman.errors import ProcmanError
 from procman.install.plan.apply import apply
@@ -66,10 +67,10 @@ def install(
     """Install the files of `project` and activate the programs that changed; also completes an interrupted install.
 
     `before` is called if there is something to do, with everything that the project adopts in its keys `adopts`, and
-    raises ProcmanError to prevent the install. With
-    `options.wait_seconds`, each program must become healthy within that time from the start of its process. The first
-    one that does not ends the install: procman rolls back to the previous generation, or, if there is none, removes the
-    programs that are not healthy (R4). `keep_failed` leaves everything as it is instead.
+    raises ProcmanError to prevent the install. With `options.wait_seconds`, each program must become healthy within
+    that time from the start of its process, and none may have a new CRITICAL result of `procman health` afterwards. The
+    first one that fails ends the install: procman rolls back to the previous generation, or, if there is none, removes
+    the programs that are not healthy (R4). `keep_failed` leaves everything as it is instead.
     """
     with hold_lock(project.directories.shared_state, options.lock_seconds, options.reporter.progress), Tree() as tree:
         prepared = prepare(project, tree, replaced)
@@ -77,7 +78,12 @@ def install(
             options.reporter.announce(line)
         if before and not prepared.plan.nothing_to_do:
             before(prepared.project)
+        is_gated = options.wait_seconds is not None and not prepared.plan.nothing_to_do
+        known = problems_before(tree, project) if is_gated else frozenset()
         outcome = carry_out(tree, prepared, options)
+        if is_gated and not outcome.failures:
+            outcome.failures += new_problems(prepared.plan.generation, outcome.begun, known, options)
+            report_failures(outcome, options)
         if options.wait_seconds is None:
             all_done(outcome)
         if not outcome.failures:

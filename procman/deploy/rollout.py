@@ -97,7 +97,7 @@ def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Out
     if options.wait_seconds is not None and not outcome.failures:
         manifest = plan.generation.manifest
         outcome.failures += _unhealthy(controller_of(manifest), manifest, manifest.programs, options)
-        _report_failures(outcome, options)
+        report_failures(outcome, options)
     return outcome
 
 
@@ -157,12 +157,12 @@ def activate(tree: Tree, manifest: Manifest, options: RolloutOptions, brought_up
         if not outcome.failures:
             rollout.carry_out_together(controller, batch)
         if outcome.failures:
-            _report_failures(outcome, options)
+            report_failures(outcome, options)
             return outcome
     adopting.bring_back()
     adopting.make_room(())
     if outcome.failures:
-        _report_failures(outcome, options)
+        report_failures(outcome, options)
         return outcome
     if sections:
         controller.reload(sections, options.reporter.progress)
@@ -170,7 +170,8 @@ def activate(tree: Tree, manifest: Manifest, options: RolloutOptions, brought_up
     return outcome
 
 
-def _report_failures(outcome: Outcome, options: RolloutOptions) -> None:
+def report_failures(outcome: Outcome, options: RolloutOptions) -> None:
+    """Report each failure of `outcome` as it happens."""
     # Without --wait, `all_done` raises the failure as an error.
     for failure in outcome.failures if options.wait_seconds is not None else ():
         options.reporter.report_failure(failure)

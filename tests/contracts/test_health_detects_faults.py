@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.celery_environments import CELERY_5_7, environment_of
-from tests.product import DEMO, Product, eventually
+from tests.product import Product, eventually
 
 # In one group with tests/faults, which also starts a beat of the same project: each would find the beat of the other.
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("faults")]
@@ -67,12 +66,6 @@ def result(product: Product, name: str, code: str) -> dict[str, Any] | None:
 
 def run_directory(product: Product, name: str) -> Path:
     return product.directory / "s/procman/catmaid/run" / name
-
-
-def celery(product: Product, *words: str) -> subprocess.Popen[bytes]:
-    environment = {**product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
-    command = [str(product.virtualenv / "bin/celery"), "-A", "mysite", *words]
-    return subprocess.Popen(command, env=environment, cwd=DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def test_install_waits_until_the_worker_consumes_and_beat_ticks(product: Product) -> None:
@@ -127,7 +120,7 @@ def test_hostile_heartbeat_is_reported_and_does_not_block(product: Product) -> N
 
 def test_second_beat_started_by_hand_is_reported_with_both_pids_and_not_ended(product: Product) -> None:
     schedule = product.directory / "second-schedule"
-    with celery(product, "beat", "--pidfile=", "-s", str(schedule)) as second:
+    with product.celery("beat", "--pidfile=", "-s", str(schedule)) as second:
         try:
             found = result(product, BEAT, "PM110")
             assert found
@@ -140,7 +133,7 @@ def test_second_beat_started_by_hand_is_reported_with_both_pids_and_not_ended(pr
 
 
 def test_worker_that_does_not_consume_exits_with_2_and_the_cause(product: Product) -> None:
-    with celery(product, "control", "cancel_consumer", "celery") as ordered:
+    with product.celery("control", "cancel_consumer", "celery") as ordered:
         assert ordered.wait(60) == 0
     product.send("echo", 1, times=10)
     eventually(lambda: result(product, WORKER, "PM301") is not None, "messages have waited too long")

@@ -333,15 +333,8 @@ def test_unwritable_heartbeat_is_a_warning_and_does_not_cause_a_restart(faulty: 
 
 
 def test_second_beat_started_by_hand_is_reported_and_not_killed(faulty: Faulty) -> None:
-    environment = {**faulty.product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
-    words = ["beat", "--schedule", str(faulty.product.directory / "by-hand"), "--pidfile="]
-    faulty.second_beat = subprocess.Popen(
-        [faulty.product.virtualenv / "bin/celery", "-A", "mysite", *words],
-        env=environment,
-        cwd=DEMO,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    schedule = str(faulty.product.directory / "by-hand")
+    faulty.second_beat = faulty.product.celery("beat", "--schedule", schedule, "--pidfile=")
     eventually(lambda: faulty.level("celery-beat", "PM110") == "CRITICAL", "it is found", PATIENCE)
     assert str(faulty.second_beat.pid) in faulty.results("celery-beat")["PM110"]["detail"]
     time.sleep(INTERVAL * (FAILURES + 1))
