@@ -9,14 +9,17 @@ from pathlib import Path
 
 from procman.accounts import account
 from procman.backends.supervisor.configuration.effective import unknown
+from procman.celery_cli.multi import multi_at
 from procman.host.unit_words import CommandLine, NotClosed, command_lines, with_specifiers, with_variables
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark
+from procman.init.importing.multi_nodes import with_nodes
 from procman.init.importing.understand import Understood, understood
 from procman.init.importing.unit_directives import imported, logs_of, stop_of
 from procman.init.importing.unit_environment import UnitEnvironment, environment_of, of_user, specifiers_of
 from procman.init.importing.unit_files import SERVICE, Placed, Unit, find_units
 from procman.init.importing.unknown_words import known_words
+from procman.model import Kind
 from procman.sources import SYSTEMD, Source
 
 LOOKS_LIKE_CELERY = re.compile(r"(?i)celery|worker|beat")
@@ -77,7 +80,7 @@ def _read(unit: Unit, environment: Mapping[str, str]) -> Reading:
             remarks.append(Remark(str(setting), "ExecStart", f"systemd ignores the line: {error}", doubtful=True))
             continue
         started += [_started(unit, setting, line, specifiers, given) for line in lines]
-    programs = [_program(unit, each, specifiers, given) for each in started]
+    programs = [node for each in started for node in with_nodes(_program(unit, each, specifiers, given))]
     celery = [each for each in programs if each.command or each.problem] or programs[:1]
     if not celery:
         celery = [_plain(unit, unit.last("Service.ExecStart"))]
@@ -88,7 +91,7 @@ def _read(unit: Unit, environment: Mapping[str, str]) -> Reading:
 
 def _named_apart(programs: Sequence[Existing]) -> list[Existing]:
     """Number the programs of a unit with several commands."""
-    if len(programs) == 1:
+    if len({each.name for each in programs}) == len(programs):
         return list(programs)
     return [replace(each, name=f"{each.name}-{number}") for number, each in enumerate(programs, 1)]
 
@@ -158,10 +161,10 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
         values=found.values,
         remarks=started.remarks,
     )
-    if found.command is None:
+    if found.command is None and multi_at(found.words) is None:
         # Its problem is the only thing to report: nothing of it is imported, so nothing of it can be missing.
         return replace(whole, remarks=())
-    of_unit = imported(unit, found.command.kind, specifiers)
+    of_unit = imported(unit, found.command.kind if found.command else Kind.WORKER, specifiers)
     return replace(
         whole,
         values={**of_unit.values, **found.values},

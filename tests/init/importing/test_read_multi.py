@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from procman.errors import ProcmanError
-from procman.init.importing import read_init_d, read_multi
+from procman.init.importing import read_init_d, read_multi, read_units
 from procman.init.importing.existing import Existing, Reading, Stop
 from procman.model import Kind
 from procman.sources import Source
@@ -158,6 +158,38 @@ def test_variables_are_expanded_as_a_shell_does_and_the_rest_is_reported(tmp_pat
 def test_options_that_celery_multi_refuses_are_a_problem(tmp_path: Path) -> None:
     root = host(tmp_path, celeryd="CELERYD_NODES='a b'\nCELERYD_OPTS='-c:3 1'\n", celeryd_script=CELERYD)
     assert only(of_defaults(root)).problem == "celery multi refuses its options: there is no node 3"
+
+
+def test_unit_of_celery_multi_has_one_program_per_node(tmp_path: Path) -> None:
+    (tmp_path / "celeryd").write_text(DEFAULTS.replace("\nexport DJANGO_SETTINGS_MODULE", ""))
+    unit = tmp_path / "celery.service"
+    unit.write_text(f"""\
+[Service]
+Type=forking
+User=www-data
+EnvironmentFile={tmp_path}/celeryd
+WorkingDirectory=/opt/shop/src
+ExecStart=/bin/sh -c '${{CELERY_BIN}} -A $CELERY_APP multi start $CELERYD_NODES \\
+    --pidfile=${{CELERYD_PID_FILE}} --logfile=${{CELERYD_LOG_FILE}} $CELERYD_OPTS'
+ExecStop=/bin/sh -c '${{CELERY_BIN}} multi stopwait $CELERYD_NODES --pidfile=${{CELERYD_PID_FILE}}'
+Restart=always
+LimitNOFILE=4096
+TimeoutStopSec=900
+""")
+    reading = read_units.read([unit], {}, tmp_path)
+    assert [(each.name, str(each.source)) for each in reading.programs] == [
+        ("fast", "systemd:celery.service:fast"),
+        ("slow", "systemd:celery.service:slow"),
+        ("export", "systemd:celery.service:export"),
+    ]
+    fast, slow, _ = reading.programs
+    assert values(fast) == {"time_limit_seconds": 3600, "hostname": "fast@%h", "queues": ["fast"], "concurrency": 8}
+    assert values(slow) == {"time_limit_seconds": 3600, "hostname": "slow@%h", "queues": ["slow"], "concurrency": 2}
+    assert fast.command
+    assert (fast.command.with_beat, fast.user, fast.directory) == (True, "www-data", Path("/opt/shop/src"))
+    assert (fast.environment_files, fast.stop.reaches) == ((tmp_path / "celeryd",), "main")
+    assert (fast.systemd_directives, fast.values) == ({"LimitNOFILE": "4096"}, {"stop_timeout_seconds": 900})
+    assert [each for program in reading.programs for each in program.remarks] == []
 
 
 def test_any_other_script_is_followed_with_start(tmp_path: Path) -> None:
