@@ -24,6 +24,9 @@ from procman.secrets import masked
 HOST_NAME = re.compile(r"@(?:\$\((?:hostname|uname -n)\)|`hostname`|\$HOSTNAME|\$\{HOSTNAME\})\Z")
 """The host in a node name, as Celery itself finds it for %h."""
 
+PASSES_ON = re.compile(r'^\s*(?:exec\s+)?(?:"\$@"|\$@)', re.MULTILINE)
+"""A line that runs the arguments of the script."""
+
 STARTS_CELERY = re.compile(r"celery\b[^#\n]*\b(?:worker|beat|multi)\b")
 
 
@@ -129,6 +132,9 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
     where = str(file.path or outside.place)
     words, lost = _without_unknown(script)
     remarks = tuple(dict.fromkeys([*_not_understood(script, where), *(_lost(where, each) for each in lost)]))
+    if not words and not script.undecided and PASSES_ON.search(file.text):
+        # Such as `"$@" &`: the command is known, only what the script does around it is not.
+        words = file.arguments
     directory = script.directory if script.directory != Path("/") else outside.directory
     inside = unwrap(words, script.environment, directory, place=where)
     command = read_command(inside.words)

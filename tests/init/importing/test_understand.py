@@ -164,3 +164,12 @@ def test_root_reads_no_variables_from_a_file_that_a_user_can_replace(tmp_path: P
         found = understood(["sh", "-c", text], {}, None, place=PLACE, user=user)
         assert (found.environment, found.environment_files) == ({}, ())
         assert "cannot be read" in found.remarks[0].consequence
+
+
+def test_command_that_a_script_runs_beside_itself_is_that_of_its_arguments(tmp_path: Path) -> None:
+    text = 'trap drain TERM\nexport A=1\n"$@" &\nwait $!\n'
+    found = of_script(tmp_path, text, "ddtrace-run", "/opt/shop/env/bin/celery", "-A", "shop", "worker")
+    assert command_of(found).project == {"virtualenv": "/opt/shop/env", "app": "shop"}
+    assert (found.wrapper, found.environment) == (("ddtrace-run",), {"A": "1"})
+    assert ("run:4", '"$@" &') in [each[:2] for each in remarks(found, tmp_path)]
+    assert of_script(tmp_path, text, "uwsgi", "shop.ini").command is None
