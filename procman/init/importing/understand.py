@@ -216,7 +216,8 @@ def _not_understood(script: StartScript, where: str) -> Iterator[Remark]:
 
 def _consequences(script: StartScript, where: str) -> list[Remark]:
     remarks = [Remark(where, each, "the process manager keeps and rotates the log") for each in script.redirections]
-    if not script.uses_exec:
+    # The nodes of `celery multi` outlive the shell.
+    if not script.uses_exec and not _is_multi(script.words):
         what = "a shell without exec"
         remarks.append(Remark(where, what, "a stop reached only the shell, and Celery kept running", changed=True))
     return remarks
