@@ -23,7 +23,7 @@ from procman.init.importing.remarks import JoinedRemark, joined
 from procman.init.importing.select import Selection, selection
 from procman.init.importing.take import became, take_programs, take_project
 from procman.init.importing.variables import share_environment
-from procman.init.scan_host import choose_supervisord, main_file_of, main_files, set_systemd_version
+from procman.init.scan_host import choose_supervisord, main_file_of, main_files, runs_systemd, set_systemd_version
 from procman.init.write_file import FILE
 from procman.init.write_toml import text_of
 from procman.model import BackendName, Scope
@@ -101,7 +101,7 @@ def init(
     projects: list[NewProject] = []
     drafts: list[Draft] = []
     for programs in chosen.projects if chosen else ((),):
-        draft = _begun(programs, options, drafts, chosen)
+        draft = _begun(programs, options, drafts, chosen, has_systemd=runs_systemd(root))
         projects.append(_complete(draft, directory, output, programs, host, chosen, drafts))
         drafts.append(draft)
     remarks = [*(chosen.remarks if chosen else ()), *(each for draft in drafts for each in draft.import_remarks)]
@@ -117,13 +117,18 @@ def _left_out(chosen: Selection | None, projects: Sequence[NewProject]) -> tuple
 
 
 def _begun(
-    programs: Sequence[Existing], options: Mapping[str, str | None], before: Sequence[Draft], chosen: Selection | None
+    programs: Sequence[Existing],
+    options: Mapping[str, str | None],
+    before: Sequence[Draft],
+    chosen: Selection | None,
+    *,
+    has_systemd: bool,
 ) -> Draft:
     """Return the draft of a project, with the caller's options and what its programs have in common."""
     draft = Draft({"project": {}}, is_import=chosen is not None)
     _put_options(draft, **{**options, "name": options["name"] if not before else None})
     if chosen:
-        take_project(draft, programs, chosen.files)
+        take_project(draft, programs, chosen.files, has_systemd=has_systemd)
         taken = [each.text("project", "name") or "" for each in before]
         found = free_project_name(programs, chosen.projects[0], taken)
         if found:

@@ -230,6 +230,14 @@ def celery_example(existing: ExistingSupervisord) -> tuple[Path, Path]:
     )
 
 
+def imported(product: Product, *files: Path) -> str:
+    """Return the tables of the programs in `files`, as `init --from` writes them."""
+    sources = [word for file in files for word in ("--from", str(file))]
+    written = product.procman("init", "--name", "catmaid", *sources, "--output", "-", str(DEMO)).stdout
+    begin, end = written.index("[worker.celery]"), written.index("[supervisor]")
+    return written[begin:end]
+
+
 def test_worker_and_beat_of_another_supervisord_are_adopted_without_losing_a_task(
     existing: ExistingSupervisord, product: Product
 ) -> None:
@@ -238,25 +246,24 @@ def test_worker_and_beat_of_another_supervisord_are_adopted_without_losing_a_tas
     existing.start()
     product.send("hold", 1, 6)
     eventually(lambda: product.counted("started") == Counter([1]), "the old worker runs the task")
-    other = existing.pid("other")
-    product.configure(
-        f"[worker.celery]\nconcurrency = 1\nadopts = ['supervisor:{worker}:celery']\n"
-        f"[beat]\nadopts = ['supervisor:{beat}:celerybeat']"
-    )
+    old, other = product.main_processes("worker@"), existing.pid("other")
+    product.configure(imported(product, worker, beat))
     done = product.procman("install", "--wait", "60")
     assert product.counted("started") == product.counted("finished") == Counter([1])
     # Beat stops first and starts last.
     assert re.findall(r"^\[program:(\w+)\]", done.stderr, re.MULTILINE) == ["celerybeat", "celery"]
     assert re.findall(r"^(catmaid-\S+): ", done.stdout, re.MULTILINE) == ["catmaid-celery", "catmaid-celery-beat"]
-    assert [len(product.main_processes(name)) for name in ("worker@", "catmaid-celery@", "beat")] == [0, 1, 1]
+    # The import keeps the node name.
+    new = product.main_processes("worker@")
+    assert (len(old), len(new), {*old} & {*new}, len(product.main_processes("beat"))) == (1, 1, set(), 1)
     assert existing.ctl("status").stdout.split()[0] == "other"
     assert (worker.exists(), beat.exists(), existing.pid("other")) == (False, False, other)
 
     restored = product.procman("uninstall")
     assert "celerybeat of" in restored.stderr
     assert [worker.read_bytes(), beat.read_bytes()] == before
-    eventually(lambda: len(product.main_processes("worker@")) == 1, "the old worker runs again")
-    assert [len(product.main_processes(name)) for name in ("catmaid-celery@", "beat")] == [0, 1]
+    eventually(lambda: "celery RUNNING" in " ".join(existing.ctl("status").stdout.split()), "the old worker runs again")
+    assert [len(product.main_processes(name)) for name in ("worker@", "beat")] == [1, 1]
     assert existing.pid("other") == other
 
 

@@ -26,14 +26,18 @@ HARMLESS_UNITS = {"network.target", "network-online.target", "syslog.target", "r
 BEAT_INSIDE = ("-B", "--beat")
 
 
-def take_project(draft: Draft, programs: Sequence[Existing], files: Files) -> None:
-    """Put what the programs have in common into `[project]`, before the rest of it is searched for."""
+def take_project(draft: Draft, programs: Sequence[Existing], files: Files, *, has_systemd: bool) -> None:
+    """Put what the programs have in common into `[project]`, before the rest of it is searched for.
+
+    `has_systemd`: whether systemd runs the host, and so its init scripts.
+    """
     for existing in programs:
         values = project_values(existing, variables_of(existing.environment_files, files))
         for key, value in values.items():
             _put(draft, existing, "project", key, value)
-    if programs and all(each.source and each.source.scheme in (SYSTEMD, INIT_D) for each in programs):
-        draft.put("project", "backend", BackendName.SYSTEMD.value, "The imported programs are units of systemd.")
+    schemes = {each.source.scheme if each.source else "" for each in programs}
+    if schemes == {SYSTEMD} or (has_systemd and schemes <= {SYSTEMD, INIT_D}):
+        draft.put("project", "backend", BackendName.SYSTEMD.value, "systemd runs the imported programs.")
     units = dict.fromkeys(unit for each in programs for unit in each.after if unit not in HARMLESS_UNITS)
     if units:
         _put(draft, programs[0], "project", "after", list(units))
@@ -50,13 +54,23 @@ def take_programs(draft: Draft, programs: Sequence[Existing], files: Files) -> d
         draft.tables.setdefault(table, {})
         _take_program(draft, sources[0], table)
         draft.import_remarks += _take_schedule(draft, sources[0], table, has_beat="beat" in tables)
-        adopts = list(dict.fromkeys(str(each.source) for each in sources if each.source))
-        if adopts:
-            _put(draft, sources[0], table, "adopts", adopts)
+    for table, adopts in _adopted(tables).items():
+        _put(draft, tables[table][0], table, "adopts", adopts)
     pairs = [(sources[0], table) for table, sources in tables.items()]
     inside = [(existing, "beat") for existing, _ in pairs if "beat" not in tables and _has_beat(existing)]
     take_files(draft, [*pairs, *inside], files)
     return tables
+
+
+def _adopted(tables: Mapping[str, tuple[Existing, ...]]) -> dict[str, list[str]]:
+    """Return the sources that each table adopts: one that runs several programs stops for the first that starts."""
+    owners = {
+        str(each.source): table for table in sorted(tables, reverse=True) for each in tables[table] if each.source
+    }
+    found: dict[str, list[str]] = {}
+    for source, table in owners.items():
+        found.setdefault(table, []).append(source)
+    return found
 
 
 def became(tables: Mapping[str, tuple[Existing, ...]], project: str) -> Iterator[Discovery]:

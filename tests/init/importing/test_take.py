@@ -17,14 +17,14 @@ from procman.init.importing.variables import share_environment
 from procman.init.importing.variables_files import read_files
 from procman.init.write_toml import text_of
 from procman.project import Beat, Project, Worker
-from procman.sources import SYSTEMD, Source
+from procman.sources import INIT_D, SUPERVISOR, SYSTEMD, Source
 from tests.init.importing.programs import BEAT, WORKER, existing
 
 
-def taken(programs: Sequence[Existing], name: str = "shop") -> Draft:
+def taken(programs: Sequence[Existing], name: str = "shop", *, has_systemd: bool = False) -> Draft:
     draft = Draft({"project": {"name": name}, "supervisor": {"mode": "embedded"}}, is_import=True)
     files = read_files([path for each in programs for path in each.environment_files], "www-data")
-    take_project(draft, programs, files)
+    take_project(draft, programs, files, has_systemd=has_systemd)
     tables = take_programs(draft, programs, files)
     share_environment(draft)
     draft.findings += became(tables, name)
@@ -69,6 +69,20 @@ def test_units_become_units_in_their_order(tmp_path: Path) -> None:
     assert (project.backend.value, project.after) == ("systemd", ("redis.service",))
     assert project.programs[0].adopts == ("systemd:shop.service",)
     assert project.programs[0].systemd_directives == {"PrivateTmp": ("yes",), "ReadOnlyPaths": ("/srv",)}
+
+
+def test_init_scripts_become_units_only_where_systemd_runs_them(tmp_path: Path) -> None:
+    script = existing("fast", source=Source(INIT_D, "celeryd", "fast"))
+    for has_systemd, backend in ((True, "systemd"), (False, "supervisor")):
+        project = loaded(taken([script], has_systemd=has_systemd), tmp_path)
+        assert (project.backend.value, project.programs[0].adopts) == (backend, ("init.d:celeryd:fast",))
+
+
+def test_source_of_several_programs_is_adopted_by_the_first_that_starts(tmp_path: Path) -> None:
+    source = Source(SUPERVISOR, "/etc/old.conf", "w")
+    programs = [existing(name, f"{WORKER} -Q {name}", source=source) for name in ("w_b", "w_a")]
+    first, second = loaded(taken(programs), tmp_path).programs
+    assert (first.name, first.adopts, second.adopts) == ("shop-w-a", (str(source),), ())
 
 
 def test_program_that_no_process_manager_runs_adopts_nothing(tmp_path: Path) -> None:
