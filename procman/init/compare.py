@@ -13,7 +13,7 @@ from procman.errors import ProcmanError
 from procman.init.importing.compare import ComparedProject, Comparison, compare, identity
 from procman.init.importing.existing import Existing
 from procman.init.importing.known import known_of
-from procman.init.importing.variables_files import read_files, variables_of
+from procman.init.importing.variables_files import VariablesFile, read_files, variables_of
 from procman.init.init import InitReport, NewProject
 from procman.init.write_file import FILE
 from procman.project import Project
@@ -41,10 +41,15 @@ def _compared(new: NewProject, *, force: bool, environment: Mapping[str, str]) -
     project = _loaded(new, environment, is_written=is_written)
     programs = [each for found in new.programs.values() for each in found]
     files = read_files((path for each in programs for path in each.environment_files), project.user)
-    variables = {identity(each): variables_of(each.environment_files, files) for each in programs}
+    variables = {identity(each): _all_variables(each, files) for each in programs}
     own = new.secrets if new.secrets and not is_written else _variables(project)
     known = known_of(project, programs, variables, own)
     return ComparedProject(new.path, is_written, tuple(compare(new.programs, project, known)))
+
+
+def _all_variables(existing: Existing, files: Mapping[Path, VariablesFile]) -> dict[str, str]:
+    refused = {name: value for path in existing.environment_files for name, value in files[path].refused.items()}
+    return {**variables_of(existing.environment_files, files), **refused}
 
 
 def _loaded(new: NewProject, environment: Mapping[str, str], *, is_written: bool) -> Project:

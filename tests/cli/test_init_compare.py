@@ -70,6 +70,20 @@ def test_secrets_are_compared_and_never_shown(old: Path, capsys: pytest.CaptureF
     assert not [each for each in (SECRET, "b3RoZXI") if each in "".join((*equal, *different))]
 
 
+def test_a_variable_that_procman_refuses_is_a_difference_with_its_reason(
+    old: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = old.with_name("celery.env")
+    file.write_text("A=1\nCELERY_WORKER_DETACH=1\n")
+    unit = old.with_name("shop.service")
+    start = "ExecStart=/srv/env/bin/celery -A shop worker\nWorkingDirectory=/srv/shop\nUser=www-data"
+    unit.write_text(f"[Service]\n{start}\nEnvironment=C_FORCE_ROOT=1\nEnvironmentFile={file}\n")
+    assert run(["init", "--from", "shop.service", "--name", "shop", "--compare"]) == 0
+    shown = capsys.readouterr().out
+    assert "  ~ CELERY_WORKER_DETACH: *** -> not set (" in shown
+    assert "  ~ C_FORCE_ROOT: 1 -> not set (" in shown
+
+
 def test_json_is_a_document(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compare("--json") == 0
     [project] = json.loads(capsys.readouterr().out)["projects"]

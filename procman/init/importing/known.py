@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from procman import adoption
 from procman.accounts import account, group_name, login_environment
@@ -15,11 +17,18 @@ from procman.init.importing.running import running_process
 from procman.init.scan_project import own_settings
 from procman.model import Scope
 from procman.project import Project
+from procman.sources import Source
+
+if TYPE_CHECKING:
+    from procman.adoption.base import Candidate
+
+MOST_SECONDS = 20.0
+"""How long existing programs are looked for one by one."""
 
 
 def known_of(
     project: Project,
-    programs: Iterable[Existing],
+    programs: Sequence[Existing],
     variables: Mapping[str, Mapping[str, str]],
     new_variables: Mapping[str, str],
 ) -> Known:
@@ -40,18 +49,23 @@ def known_of(
     )
 
 
-def _running(project: Project, programs: Iterable[Existing]) -> Iterator[tuple[str, Running]]:
+def _running(project: Project, programs: Sequence[Existing]) -> Iterator[tuple[str, Running]]:
+    sources = list(dict.fromkeys(each.source for each in programs if each.source))
+    pids = {source: each.pids for each in _candidates(sources, project) for source in each.sources}
     for existing in programs:
-        running = running_process(existing, _pids(existing, project))
+        running = running_process(existing, pids.get(existing.source, ())) if existing.source else None
         if running:
             yield identity(existing), running
 
 
-def _pids(existing: Existing, project: Project) -> list[int]:
-    """Return the processes of `existing`, or those that it has in common with others; empty if it does not run."""
-    if existing.source is None:
-        return []
-    # Without permission, or if nothing runs it any more, its files alone are compared.
+def _candidates(sources: Sequence[Source], project: Project) -> Iterator[Candidate]:
+    """Yield what runs `sources`; without permission, or if nothing runs them, their files alone are compared."""
     with suppress(ProcmanError, ModuleNotFoundError):
-        return [pid for each in adoption.find([existing.source], project) for pid in each.pids]
-    return []
+        yield from adoption.find(sources, project)
+        return
+    # One of them may be the reason. A supervisord that does not answer lets each of them wait.
+    deadline = time.monotonic() + MOST_SECONDS
+    for source in sources if len(sources) > 1 else ():
+        with suppress(ProcmanError, ModuleNotFoundError):
+            if time.monotonic() < deadline:
+                yield from adoption.find([source], project)

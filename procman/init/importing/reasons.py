@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from procman.agent.variable_rules import refusal
 from procman.celery_cli.canonical import long_name
 from procman.celery_cli.parse import VARIABLES
 from procman.celery_cli.write import FORBIDDEN
+from procman.config.read_environment import refusal
 from procman.host.temporary import is_emptied_at_boot
 from procman.init.importing.behaviour import LIMITS, Behaviour
 from procman.init.importing.existing import Existing
 from procman.model import BackendName, Kind
+from procman.project import Worker
 from procman.sources import INIT_D, PROCFILE, SUPERVISOR, SYSTEMD
 from procman.subprocesses import SYSTEM_PATH
 
@@ -118,7 +119,7 @@ _ADDED = {
 
 def _of_option(pair: Pair, name: str, old: str | None, new: str | None) -> str:
     if old is None:
-        return _ADDED.get(name, "")
+        return "" if name == "--loglevel" and new != Worker.loglevel else _ADDED.get(name, "")
     if name == "--hostname" and new and int(str(pair.existing.values.get("instances", 1))) > 1:
         return "procman numbers the instances before the @"
     if name == "--schedule" and is_emptied_at_boot(Path(pair.old.directory or "/") / old):
@@ -230,6 +231,8 @@ def _of_variable(pair: Pair, name: str, old: str | None, new: str | None) -> str
         return ""
     if _OF_COMMAND_LINES.fullmatch(name):
         return "only the old command line used it"
-    if _OF_MANAGERS.fullmatch(name):
+    if name not in pair.existing.environment and _OF_MANAGERS.fullmatch(name):
         return "what runs the program sets its own"
-    return "a shell had set it" if name in _OF_SHELLS else refusal(name)
+    if name not in pair.existing.environment and name in _OF_SHELLS:
+        return "a shell had set it"
+    return refusal(name) or ""

@@ -61,7 +61,8 @@ def _read(pid: int, words: list[str]) -> Running:
         pid,
         socket.gethostname(),
         tuple(words),
-        process.environment_of(pid),
+        # A title overwrites the environment, too.
+        {} if _has_title(words) else process.environment_of(pid),
         directory=None if directory is None else str(directory),
         user=None if user is None else user_name(user),
         group=group_name(group[0]) if group else None,

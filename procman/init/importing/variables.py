@@ -107,6 +107,8 @@ def _problems(programs: Sequence[tuple[Existing, str]], files: Files) -> Iterato
             if file.problem:
                 consequence = f"{file.problem}: its variables are unknown here"
                 yield Remark(existing.place, f"variables of {path}", consequence, doubtful=file.is_usable)
+            for name in file.refused:
+                yield Remark(str(path), name, refusal(name) or "")
             for line in file.not_understood:
                 yield Remark(f"{path}:{line}", "this line", "no environment file can contain it", doubtful=True)
 

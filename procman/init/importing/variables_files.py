@@ -26,6 +26,8 @@ class VariablesFile:
     """Why its content is unknown; empty if it was read."""
     is_usable: bool = True
     """Whether `environment_file` can name it as it is."""
+    refused: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Variables that no program may get from the administrator (`refusal`)."""
     not_understood: tuple[int, ...] = ()
     """Lines that no environment file can have, such as commands of a shell."""
 
@@ -67,9 +69,10 @@ def parsed(path: Path, text: str) -> VariablesFile:
         assignments, is_usable = read_assignments(text), True
     except EnvironmentFileError:
         (assignments, wrong), is_usable = _line_by_line(text), False
-    refused = {each.name for each in assignments if refusal(each.name)}
-    found = {each.name: each.value for each in assignments if each.name not in refused}
-    return VariablesFile(path, found, is_usable=is_usable and not refused, not_understood=tuple(wrong))
+    found = {each.name: each.value for each in assignments}
+    refused = {name: found.pop(name) for name in list(found) if refusal(name)}
+    is_usable = is_usable and not refused
+    return VariablesFile(path, found, is_usable=is_usable, refused=refused, not_understood=tuple(wrong))
 
 
 def _line_by_line(text: str) -> tuple[list[Assignment], list[int]]:

@@ -291,6 +291,14 @@ def test_an_option_that_the_import_has_lost_is_a_difference() -> None:
     assert different(compared(replace(old, words=(*old.words[:-2], "-I", "lost", "--", "a=1")))) == {"--include"}
 
 
+@pytest.mark.parametrize(("level", "is_known"), [("info", True), ("debug", False)])
+def test_only_the_default_of_a_missing_log_level_has_a_reason(level: str, is_known: bool) -> None:
+    line = LINES[Kind.WORKER].replace("-l INFO ", "")
+    new = project(TEXT.replace('queues = ["crop", "mail"]', f'queues = ["crop", "mail"]\nloglevel = "{level}"'))
+    found = compared(with_words(OLD[Kind.WORKER], shlex.split(line)), new)
+    assert (different(found), unexplained(found)) == ({"--loglevel"}, set() if is_known else {"--loglevel"})
+
+
 # Every variable ------------------------------------------------------------------------------------------------------
 
 
@@ -360,3 +368,10 @@ def test_instances_are_compared_one_by_one() -> None:
     names = [each.new for each in found]
     assert names == ["mysite-crop-1", "mysite-crop-2", "mysite-celery-beat"]
     assert [(different(each), unexplained(each)) for each in found[:2]] == [({"--hostname"}, set())] * 2
+
+
+@pytest.mark.parametrize("name", ["TERM", "SUPERVISOR_ENABLED", "LANG", "HOME"])
+def test_a_variable_that_the_files_set_is_not_explained_by_what_usually_sets_it(name: str) -> None:
+    login = replace(KNOWN, login={"HOME": "/var/www"})
+    old = replace(OLD[Kind.WORKER], environment={**VARIABLES, name: "/own"})
+    assert unexplained(compared(old, known=login)) == {name}

@@ -272,6 +272,14 @@ def test_variables_of_all_programs_are_moved_to_environment(tmp_path: Path) -> N
     ]
 
 
+def test_refused_variable_of_a_file_is_reported(tmp_path: Path) -> None:
+    file = tmp_path / "w.env"
+    file.write_text("A=1\nCELERY_WORKER_DETACH=1\n")
+    draft = taken([existing("w", environment_files=(file,))])
+    assert draft.secrets == {"A": "1"}
+    assert "detaches" in remarks(draft)["CELERY_WORKER_DETACH"].consequence
+
+
 def test_python_paths_of_all_programs_are_joined(tmp_path: Path) -> None:
     programs = [existing("a", environment={"PYTHONPATH": "/x:/y"}), existing("b", environment={"PYTHONPATH": "/z:/x"})]
     assert [str(each) for each in loaded(taken(programs), tmp_path).python_path] == ["/x", "/y", "/z"]
