@@ -29,6 +29,8 @@ PASSES_ON = re.compile(r'^\s*(?:exec\s+)?(?:"\$@"|\$@)', re.MULTILINE)
 
 STARTS_CELERY = re.compile(r"celery\b[^#\n]*\b(?:worker|beat|multi)\b")
 
+WITHOUT_EXEC = "a shell without exec"
+
 
 @dataclass(frozen=True)
 class Understood:
@@ -141,7 +143,7 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
     bare = joined(outside, inside) if command or _is_multi(inside.words) else outside
     if bare is outside:
         problem = inside.problem or _problem(script, file)
-        shown = words or (file.name, *file.arguments)
+        shown = words or outside.words
         return Understood(shown, None, problem, remarks=(*outside.remarks, *remarks))
     files = _environment_files(script, texts)
     in_files = {name for path in files for name in parsed(path, texts.read(path)).variables}
@@ -218,6 +220,7 @@ def _consequences(script: StartScript, where: str) -> list[Remark]:
     remarks = [Remark(where, each, "the process manager keeps and rotates the log") for each in script.redirections]
     # The nodes of `celery multi` outlive the shell.
     if not script.uses_exec and not _is_multi(script.words):
-        what = "a shell without exec"
-        remarks.append(Remark(where, what, "a stop reached only the shell, and Celery kept running", changed=True))
+        remarks.append(
+            Remark(where, WITHOUT_EXEC, "a stop reached only the shell, and Celery kept running", changed=True)
+        )
     return remarks
