@@ -153,19 +153,19 @@ def _written(report: command.InitReport, *, force: bool) -> Iterator[str]:
             distrusted = write(project.text, project.path, force=force, environment=os.environ)
             yield from (f"note: {printable(problem)}" for problem in distrusted)
             yield printable(f"wrote {project.path}")
-            yield from map(printable, _written_secrets(project, path_beside(project.path), report.scope))
+            yield from map(printable, _written_secrets(project, path_beside(project.path)))
+    if report.scope is Scope.SYSTEM and any(project.secrets for project in report.projects):
+        yield "  under supervisord the programs have to read it too: `procman check` prints the command for that"
     yield from _next_steps(report)
 
 
-def _written_secrets(project: command.NewProject, path: Path, scope: Scope) -> Iterator[str]:
+def _written_secrets(project: command.NewProject, path: Path) -> Iterator[str]:
     """Write the environment file, if there are secrets, and yield what to print about it."""
     if not project.secrets:
         return
     try:
         write_secrets(project.secrets, path)
         yield f"wrote {path}, which only you can read, with {', '.join(project.secrets)}"
-        if scope is Scope.SYSTEM:
-            yield "  under supervisord its programs have to read it too: `procman check` prints the command for that"
     except ProcmanError as error:
         yield from (f"note: {error.message}", f"  {error.hint}")
 
@@ -195,7 +195,8 @@ def _by_hand(report: command.InitReport) -> Iterator[str]:
         it = "it, and then starts its successor" if adopted == 1 else "each of them before it starts its successor"
         what = f"`procman install` adopts {adopted} existing program{'s' * (adopted > 1)}: it gracefully stops {it}"
         yield from wrapped(what, width, label="note: ")
-    for each in programs:
-        if each.source is None:
-            what = f"procman cannot stop {each.label} of {each.file}: stop it before the install"
-            yield from wrapped(what, width, label="note: ")
+    others = [each.label if str(each.file) in each.label else f"{each.label} of {each.file}" for each in programs]
+    left = list(dict.fromkeys(label for label, each in zip(others, programs, strict=True) if each.source is None))
+    if left:
+        what = f"procman cannot stop {', '.join(left)}: stop {'them' if len(left) > 1 else 'it'} before the install"
+        yield from wrapped(what, width, label="note: ")

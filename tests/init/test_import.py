@@ -66,6 +66,9 @@ def test_second_app_becomes_a_second_file_with_its_own_secrets(tmp_path: Path) -
     assert "hunter22" in (tmp_path / "procman-cms.env").read_text()
     assert "hunter22" not in (tmp_path / "procman.env").read_text() + done.stderr
     assert f"{tmp_path}/procman-cms.toml: project cms" in done.stderr
+    # A note about both is printed once.
+    assert done.stderr.count("no supervisord.conf that includes") == 2, "one for each file"
+    assert done.stderr.count("the programs have to read it too") == 1
     assert f"procman --config {tmp_path}/procman-cms.toml install --wait 60" in done.stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from procman.secrets import masked
 
 MOST_NAMED = 5
 
-MENTIONS_CELERY = re.compile(r"(?is)\bcelery\b.*\b(?:worker|beat|multi)\b")
+MENTIONS_CELERY = re.compile(r"(?is)celery(?:_bin)?\}?\b.*\b(?:worker|beat|multi)\b")
 """A command line that starts a worker or beat, whatever is in front of Celery."""
 
 
@@ -66,7 +67,11 @@ def _judged(existing: Existing) -> Existing:
     """Return a program whose words name Celery, although no reader understood them, with that as its problem."""
     if existing.command or existing.problem or not MENTIONS_CELERY.search(" ".join(existing.words)):
         return existing
-    return replace(existing, problem="its command line is not understood")
+    first = Path(existing.words[0])
+    # The files may come from another host.
+    is_missing = first.is_absolute() and not os.path.lexists(first)
+    problem = f"there is no {first} on this host" if is_missing else "its command line is not understood"
+    return replace(existing, problem=problem)
 
 
 def _not_imported(programs: Iterable[Existing]) -> Iterator[Remark]:

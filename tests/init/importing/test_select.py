@@ -83,9 +83,23 @@ def test_processes_of_one_program_are_all_imported() -> None:
     assert [len(each) for each in selection([reading(*programs)], None, ()).projects] == [2]
 
 
-@pytest.mark.parametrize("line", ["shop-server celery worker", "strange celery --x multi start a", "x celery.sh beat"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "shop-server celery worker",
+        "strange celery --x multi start a",
+        "x celery.sh beat",
+        "sh -c '${CELERY_BIN} -A $CELERY_APP multi start'",
+    ],
+)
 def test_program_whose_words_name_celery_is_never_left_alone(line: str) -> None:
     strange = replace(existing("strange", line), command=None)
     [remark] = selection([reading(existing("w"), strange)], None, ()).remarks
     assert remark.doubtful
     assert remark.consequence == "starts Celery, but is not imported: its command line is not understood"
+
+
+def test_script_of_another_host_is_named() -> None:
+    strange = existing("strange", "/nonexistent/run.sh --app=shop.celery:app worker")
+    [remark] = selection([reading(existing("w"), strange)], None, ()).remarks
+    assert remark.consequence.endswith("not imported: there is no /nonexistent/run.sh on this host")
