@@ -106,6 +106,10 @@ def status(installed: Installed, names: Sequence[str]) -> ProjectStatus:
     snapshots = program_snapshots(manifest, programs, answer.result())
     lightly = check_lightly(snapshots, manifest.accept)
     results = [with_ends(*pair, manifest.accept) for pair in zip(snapshots, lightly, strict=True)]
+    if manifest.adopted:
+        from procman.monitoring.checks.adopted_programs import with_returned
+
+        results = with_returned(manifest, snapshots, results)
     waiting = queued(snapshots, time.monotonic(), manifest.health.stale_seconds)
     return ProjectStatus(
         manifest=manifest,

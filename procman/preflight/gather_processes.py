@@ -15,15 +15,16 @@ from procman.backends import controller_of
 from procman.celery_cli.node_names import ANY_HOST, node_name
 from procman.celery_cli.parse import CeleryCommand
 from procman.celery_cli.running import arguments_of as celery_arguments_of
+from procman.deploy.adoption_plan import adopted_by, plan_adoptions
 from procman.errors import ProcmanError
 from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process, Processes, by_parent, look_at
 from procman.host.runner import Runner, runner_of
 from procman.install.safe_fs.tree import Tree
-from procman.install.state.generations import current_generation
+from procman.install.state.generations import current_generation, read_installation
 from procman.launch import arguments_of, launcher_path
 from procman.lint.find_celery import read_celery, recognise
-from procman.model import Kind
+from procman.model import Adopted, Kind
 from procman.monitoring.checks.adopted_programs import runs
 from procman.monitoring.checks.celery_processes import is_named
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of
@@ -119,9 +120,24 @@ def _is_ours(process: Process, project: Project) -> bool:
 
 
 def _sources(project: Project, replaced: Sequence[Path]) -> list[Source]:
-    """Return what the install adopts, by the key `adopts` and by the files that it replaces."""
+    """Return what the install has yet to adopt; a program that was adopted earlier and runs again stays."""
     named = [source_in(text) for program in project.programs for text in program.adopts]
-    return [*(each for each in named if each), *(each for file in replaced for each in _in_file(file, project))]
+    found = [*(each for each in named if each), *(each for file in replaced for each in _in_file(file, project))]
+    earlier = {each.source for each in _adopted_earlier(project)}
+    return [each for each in found if str(each) not in earlier]
+
+
+def _adopted_earlier(project: Project) -> Sequence[Adopted]:
+    try:
+        with Tree() as tree:
+            installation = read_installation(tree, project.directories)
+            # Its plan adopts again what an administrator has put back.
+            again = {
+                one.source for each in plan_adoptions(tree, installation, project).adoptions for one in each.adopted
+            }
+    except ProcmanError:
+        return ()
+    return [each for each in adopted_by(installation) if each.source not in again]
 
 
 def _in_file(file: Path, project: Project) -> Iterator[Source]:

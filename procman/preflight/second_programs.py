@@ -164,5 +164,7 @@ def _level(other: OtherProgram) -> Level:
 def _adopt(program: Program, other: OtherProgram) -> str:
     if not other.source:
         return ""
+    if other.source in program.adopts:
+        return f"{program.name} has already replaced it, and it runs again. Stop it and prevent its next start."
     items = json.dumps([*program.adopts, other.source], ensure_ascii=False)
     return f"To replace it, write in [{program.key}]: adopts = {items}"

@@ -279,6 +279,21 @@ def test_same_names_are_adopted_from_a_group_by_the_key_alone(existing: Existing
     product.procman("install", "--wait", "60")
     assert len(product.main_processes("worker")) == 1
     assert existing.ctl("status", "catmaid-celery").returncode == 0
+
+    # CATMAID's documented command starts the old worker again, which supervisord still has in its memory.
+    existing.ctl("restart", "catmaid:")
+    app = existing.pid("catmaid:catmaid-app")
+    assert len(product.main_processes("worker")) == 2
+    found = product.status()["catmaid-celery"]["health"]
+    assert (found["level"], found["code"]) == ("CRITICAL", "PM115")
+    assert f"{source}, which catmaid-celery replaced, runs again as process " in found["detail"]
+    stop = f"supervisorctl -c {existing.configuration} stop catmaid:catmaid-celery"
+    assert found["hint"].splitlines()[0] == stop
+    assert "PM115" in product.procman("health", check=False).stdout
+    assert "CRITICAL  PM748" in product.procman("check", check=False).stdout
+    existing.ctl(*stop.split()[3:])
+    assert product.status()["catmaid-celery"]["health"]["level"] == "OK"
+
     product.procman("uninstall")
     assert file.read_bytes() == before
     eventually(

@@ -10,15 +10,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from procman.accounts import user_name
-from procman.host.runner import Runner, runner_of
-from procman.monitoring.checks.adopted_programs import runs
+from procman.host.runner import runner_of
 from procman.preflight.gather_processes import other_programs
 from procman.preflight.inputs import OtherProgram
 from procman.project import Project
-from procman.sources import source_in
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually
 from tests.monitoring.checks.records import WAITING, celery
 from tests.preflight.records import project
@@ -81,30 +77,6 @@ def test_program_of_supervisord_is_named_as_the_key_adopts_does(supervisord: Sup
         assert found(adopting(own, other.source), pid) == []
         assert len(found(adopting(own, f"supervisor:{file}:another"), pid)) == 1
         assert [each.is_beside for each in found(replace(own, beside=("old",)), pid)] == [True]
-
-
-@pytest.mark.parametrize(
-    ("source", "runner", "node", "is_the_same"),
-    [
-        ("systemd:celery.service", Runner(unit="celery.service"), "w1@h", True),
-        ("systemd:celery", Runner(unit="celery.service"), "", True),
-        ("systemd:celery.service:w1", Runner(unit="celery.service"), "w1@h", True),
-        ("systemd:celery.service:w2", Runner(unit="celery.service"), "w1@h", False),
-        ("systemd:celery.service", Runner(unit="celerybeat.service"), "", False),
-        ("init.d:celeryd", Runner(unit="celeryd.service"), "w1@h", True),
-        ("supervisor:/etc/a.conf:celery", Runner(program="celery", manager=1), "", True),
-        ("supervisor:/etc/a.conf:celery", Runner(program="site:celery", manager=1), "", True),
-        ("supervisor:/etc/a.conf:celery", Runner(program="celery:celery_00", manager=1), "", True),
-        ("supervisor:/etc/a.conf:celery", Runner(program="celery:other", manager=1), "", False),
-        ("supervisor:/etc/a.conf:celery", Runner(program="celery.1", manager=1, is_honcho=True), "", False),
-        ("procfile:/srv/Procfile:worker", Runner(program="worker.1", manager=1, is_honcho=True), "", True),
-        ("systemd:celery.service", Runner(), "w1@h", False),
-    ],
-)
-def test_source_is_recognised_by_what_runs_a_process(source: str, runner: Runner, node: str, is_the_same: bool) -> None:
-    meant = source_in(source)
-    assert meant
-    assert runs(runner, meant, node) is is_the_same
 
 
 def test_process_of_this_test_is_run_by_no_supervisord() -> None:

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from procman.agent.verdict import CODES
 from procman.model import Result
 from procman.monitoring.checks import (
+    adopted_programs,
     beat_schedule,
     broker,
     broker_states,
@@ -86,6 +87,7 @@ RUNNING: tuple[Check[ProjectSnapshot], ...] = (
     Check("PM112", "No pool process has ended by itself", ends.check_pool_processes),
     Check("PM113", "The process manager is running", process_manager.check, Reach.PROJECT),
     Check("PM114", "Each worker has a node name of its own", second_workers.check, Reach.HOST),
+    Check("PM115", "No program that was adopted runs again", adopted_programs.check, Reach.HOST),
     *_of_heartbeat("PM2"),
     Check("PM205", "The heartbeat can be read", heartbeat.check_readable),
     Check("PM206", "The heartbeat can be written", heartbeat.check_written),
