@@ -65,11 +65,20 @@ class Installed(NamedTuple):
         return self.pending is not None and self.pending.uninstall
 
     def require_whole(self) -> None:
-        """Raise ProcmanError after an interrupted uninstall, whose programs may have no files any more."""
+        """Raise ProcmanError after an interrupted uninstall, whose programs may have no files any more.
+
+        Also after an interrupted adoption: an existing program may still run, and would run beside its successor (R12).
+        """
         if self.is_half_removed:
             raise ProcmanError(
                 f"an uninstall of {self.manifest.project} was interrupted",
                 hint="procman uninstall completes it; procman install brings everything back",
+            )
+        if self.pending and self.pending.adoptions:
+            labels = ", ".join(each.label for each in self.pending.adoptions)
+            raise ProcmanError(
+                f"an install was interrupted before it had stopped {labels}",
+                hint="procman install completes it; procman uninstall brings everything back",
             )
 
 

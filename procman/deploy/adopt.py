@@ -129,7 +129,8 @@ def bring_back(tree: Tree, manifest: Manifest, returned: Sequence[Adopted], opti
         except ProcmanError as error:
             backups = manifest.directories.state / "set-aside"
             done = f"cannot be brought back: {error.in_one_line}; start it by hand (its file is backed up in {backups})"
-        options.reporter.announce(f"{source.name or source.place} of {source.place}: {done}")
+        label = f"{source.name} of {source.place}" if source.name else source.place
+        options.reporter.announce(f"{label}: {done}")
         mark_returned(tree, manifest.directories.state, adopted)
         log_events(manifest, [ordered(adopted.program, "restored", reason=adopted.source)])
 

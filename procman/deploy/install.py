@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman.backends import controller_of
-from procman.deploy.adopt import load_restored
+from procman.deploy.adopt import bring_back, load_restored
 from procman.deploy.backend_switch import come_back, leave
 from procman.deploy.failure import Failure
 from procman.deploy.health_gate import new_problems, problems_before
@@ -133,6 +133,7 @@ def _undone(tree: Tree, prepared: Prepared, options: RolloutOptions, error: Proc
         installation = read_installation(tree, current.manifest.directories)
         back = prepare_generation(tree, installation, current.number, prepared.desired_states)
         apply(tree, replace(back.plan, activations=()), back.configuration, _because(options, error.message).made)
+        bring_back(tree, current.manifest, back.plan.returned, options)
         come_back(current.manifest, current.manifest.programs, prepared.desired_states, options)
     except ProcmanError as another:
         hint = f"{error.hint}\nRolling back failed too: {another.message}\n{another.hint}"

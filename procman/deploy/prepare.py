@@ -20,12 +20,12 @@ from procman.host.process import written_by
 from procman.host.process_tree import children_finder, tree_of
 from procman.install.plan.describe import describe, record_of, rendering_of
 from procman.install.plan.plan import Plan, make_plan
-from procman.install.plan.removal import restorable
+from procman.install.plan.removal import adopted_later, restorable
 from procman.install.safe_fs.file_info import Found
 from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.generations import Generation, Installation, origin, read_installation
-from procman.install.state.manifest import Manifest, ReplacedFile
+from procman.install.state.manifest import Manifest
 from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
 from procman.monitoring.watcher_command import watcher_problems
 from procman.project import Program, Project, Rendering
@@ -107,7 +107,7 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, desi
     is_in_place = installation.current is not None and installation.current.number == number
     back = generation.manifest.brought_back if is_in_place else origin(generation)
     desired = replace(generation.manifest, brought_back=back)
-    restored = restorable(tree, state, _to_restore(installation, desired))
+    restored = restorable(tree, state, adopted_later(installation, desired))
     return _prepared(
         tree,
         installation,
@@ -119,13 +119,6 @@ def prepare_generation(tree: Tree, installation: Installation, number: int, desi
         restored=restored,
         adoption=plan_adoptions(tree, installation, project, desired),
     )
-
-
-def _to_restore(installation: Installation, desired: Manifest) -> list[ReplacedFile]:
-    """Return the files that were adopted, or adopted from again, after the generation `desired`."""
-    then = {file.path: file.left for file in desired.replaced}
-    later = installation.replaced - {*desired.replaced}
-    return [replace(file, digest=then.get(file.path) or file.digest) for file in later]
 
 
 def as_configured(generation: Generation, configuration: bytes) -> Project:

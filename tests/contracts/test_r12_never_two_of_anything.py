@@ -153,63 +153,71 @@ def test_failed_adoption_is_rolled_back_as_a_whole(deployment: Deployment) -> No
     deployment.assert_adopted()
 
 
+def kill_and_complete(deployment: Deployment, how_many: int) -> None:
+    """Kill an install and an uninstall at some of their system calls, and run each again."""
+    product = deployment.product
+    deployment.configure(one="1001", two="1002")
+    steps = {"install": deployment.assert_adopted, "uninstall": deployment.assert_as_before}
+    points = {}
+    for command, assert_done in steps.items():
+        words = [command, *(["--no-check"] if command == "install" else [])]
+        found = counted(product, product.directory / "strace", *words)
+        # The first calls look for files, and read the configuration of supervisord in a private directory.
+        begin = next(at for at, (name, _) in enumerate(found) if at > len(found) // 4 and name == "connect")
+        points[command] = found[begin :: max(1, (len(found) - begin) // how_many)]
+        assert_done()
+    statuses = []
+    for number in range(max(map(len, points.values()))):
+        for command, assert_done in steps.items():
+            words = [command, *(["--no-check"] if command == "install" else [])]
+            name, when = points[command][min(number, len(points[command]) - 1)]
+            killed = ["-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={when}"]
+            statuses.append(traced(product, ["-o", os.devnull, *killed], *words).returncode)
+            again = product.procman(command, check=False)
+            # All that an uninstall has left may be the removal of its own record.
+            assert again.returncode == 0 or "is not installed" in again.stderr, again.stderr
+            assert_done()
+    assert statuses.count(-signal.SIGKILL) > len(statuses) / 2
+
+
 @pytest.mark.strace
 @pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace")
 def test_killed_adoption_is_completed_by_the_next_install(deployment: Deployment) -> None:
     """R2."""
-    product = deployment.product
+    kill_and_complete(deployment, 3)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(7200)
+@pytest.mark.strace
+@pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace")
+def test_adoption_killed_at_many_system_calls_is_completed(deployment: Deployment) -> None:
+    kill_and_complete(deployment, 25)
+
+
+def test_install_that_would_adopt_nothing_changes_nothing(deployment: Deployment) -> None:
+    """U1: a source that matches nothing, one in two tables, and a FILE of --replace with other programs only."""
+    product, (one, two, _) = deployment.product, deployment.files
     deployment.configure(one="1001", two="1002")
-    points = counted(product, product.directory / "strace", "install", "--no-check")
-    deployment.assert_adopted()
-    begin = len(points) // 2
-    statuses = []
-    for name, number in points[begin :: max(1, (len(points) - begin) // 5)]:
-        product.procman("uninstall", "--purge")
-        deployment.assert_as_before()
-        killed = ["-e", f"trace={name}", "-e", f"inject={name}:signal=KILL:when={number}"]
-        statuses.append(traced(product, ["-o", os.devnull, *killed], "install", "--no-check").returncode)
-        product.procman("install")
-        deployment.assert_adopted()
-    assert statuses.count(-signal.SIGKILL) > len(statuses) / 2
+    text = product.configuration.read_text()
 
+    def refused(first: str, second: str, *replace: str) -> str:
+        adopts = iter((first, second))
+        changed = re.sub("adopts = .*", lambda _: f"adopts = ['{next(adopts)}']", text)
+        product.configuration.write_text(changed.replace("adopts = ['']", ""))
+        done = product.procman("install", *replace, check=False)
+        assert done.returncode == 1
+        return done.stderr
 
-@pytest.mark.parametrize(
-    ("adopts", "problem"),
-    [
-        ("supervisor:{file}:absent", "there is no program absent in that file, but one, web"),
-        ("supervisor:{file}.gone:one", "the file does not exist"),
-    ],
-    ids=["program", "file"],
-)
-def test_source_that_matches_nothing_stops_the_install(deployment: Deployment, adopts: str, problem: str) -> None:
-    source = adopts.format(file=deployment.files[0])
-    deployment.configure(one="1001")
-    text = deployment.product.configuration.read_text()
-    deployment.product.configuration.write_text(re.sub(r"adopts = .*", f"adopts = ['{source}']", text))
-    refused = deployment.product.procman("install", check=False)
-    assert refused.returncode == 1
-    assert f"procman.toml: command.new-one: adopts: {source}: {problem}" in refused.stderr
-    assert "Nothing was changed." in refused.stderr
-    deployment.assert_as_before()
-
-
-def test_source_in_two_tables_stops_the_install(deployment: Deployment) -> None:
-    deployment.configure(one="1001", two="1002")
-    text = deployment.product.configuration.read_text()
-    source = f"supervisor:{deployment.files[0]}:one"
-    deployment.product.configuration.write_text(re.sub(r"adopts = .*two'\]", f"adopts = ['{source}']", text))
-    refused = deployment.product.procman("install", check=False)
-    assert f"procman.toml: command.new-one and command.new-two both adopt {source}" in refused.stderr
-    deployment.assert_as_before()
-
-
-def test_replace_of_a_file_with_nothing_to_adopt_stops_the_install(deployment: Deployment) -> None:
-    deployment.configure(one="1001")
-    two = deployment.files[1]
-    refused = deployment.product.procman("install", "--replace", str(two), check=False)
-    assert refused.returncode == 1
-    assert f"{two} defines two, none of which procman installs: --replace would adopt nothing" in refused.stderr
-    assert f'adopts = ["supervisor:{two}:two"]' in refused.stderr
+    absent, gone, known = f"supervisor:{one}:absent", f"supervisor:{one}.gone:one", f"supervisor:{one}:one"
+    printed = refused(absent, gone)
+    assert f"procman.toml: command.new-one: adopts: {absent}: there is no program absent in that file, but" in printed
+    assert f"procman.toml: command.new-two: adopts: {gone}: the file does not exist" in printed
+    assert "Correct or remove it there. Nothing was changed." in printed
+    assert f"procman.toml: command.new-one and command.new-two both adopt {known}" in refused(known, known)
+    printed = refused(known, "", "--replace", str(two))
+    assert f"{two} defines two, none of which procman installs: --replace would adopt nothing" in printed
+    assert f'adopts = ["supervisor:{two}:two"]' in printed
     deployment.assert_as_before()
 
 

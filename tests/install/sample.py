@@ -226,9 +226,8 @@ def roll_back(base: Path, number: int, name: str = "catmaid") -> Plan:
         desired = replace(generation.manifest, brought_back=generations.origin(generation))
         files = rendering_of(tree, places.state, generation)
         known = read_installation(tree, places)
-        live = [each.manifest for each in (*known.unfinished, known.current) if each]
-        taken = {file for each in live for file in each.replaced} - {*desired.replaced}
-        made = make_plan(files, desired, known, tree, restore=removal.restorable(tree, places.state, taken))
+        later = removal.adopted_later(known, desired)
+        made = make_plan(files, desired, known, tree, restore=removal.restorable(tree, places.state, later))
         apply(tree, made, generations.read_configuration(tree, places.state, number))
         activate(tree, base, places)
     return made

@@ -97,6 +97,13 @@ def restorable(tree: Tree, state: Path, replaced: Collection[ReplacedFile]) -> d
     return {path: copy for path, copy in copies.items() if copy}
 
 
+def adopted_later(installation: Installation, desired: Manifest) -> list[ReplacedFile]:
+    """Return the files that were adopted, or adopted from again, after the generation `desired`, as they were then."""
+    then = {file.path: file.left for file in desired.replaced}
+    later = installation.replaced - {*desired.replaced}
+    return [replace(file, digest=then.get(file.path) or file.digest) for file in later]
+
+
 def _as_left(tree: Tree, file: ReplacedFile) -> bool:
     found = tree.look(file.path)
     if found is None or found.content is None:

@@ -256,6 +256,16 @@ def test_uninstall_restores_adopted_file(host: Path) -> None:
     assert _tree(host) == before
 
 
+def test_file_that_was_adopted_from_twice_is_restored_as_it_was_before_the_first(host: Path) -> None:
+    foreign = sample.foreign(host)
+    foreign.write_text("[program:a]\n[program:b]\n")
+    sample.install(host, ONE, {foreign: "[program:b]\n"})
+    sample.install(host, DESIRED_STATES["two"], {foreign: None})
+    assert not foreign.exists()
+    sample.remove(host)
+    assert foreign.read_text() == "[program:a]\n[program:b]\n"
+
+
 def test_adopted_file_changed_since_is_not_restored(host: Path) -> None:
     both = host / "etc/supervisor/conf.d/catmaid.conf"
     both.write_text("[program:catmaid-beat]\n[program:web]\n")

@@ -36,3 +36,15 @@ def test_rollback_restores_file_adopted_since(host: Path) -> None:
     foreign.write_text("; changed\n")
     sample.roll_back(host, 1)
     assert foreign.read_text() == "; changed\n"
+
+
+def test_rollback_between_two_adoptions_from_one_file_restores_what_the_first_had_left(host: Path) -> None:
+    foreign = sample.foreign(host)
+    foreign.write_text("[program:a]\n[program:b]\n")
+    sample.install(host, ONE)
+    sample.install(host, TWO, adopt={foreign: "[program:b]\n"})
+    sample.install(host, ONE, adopt={foreign: "; nothing\n"})
+    sample.roll_back(host, 2)
+    assert foreign.read_text() == "[program:b]\n"
+    sample.roll_back(host, 1)
+    assert foreign.read_text() == "[program:a]\n[program:b]\n"
