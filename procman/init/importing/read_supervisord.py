@@ -23,11 +23,12 @@ from procman.backends.supervisor.configuration.effective import (
     unknown_names,
     value_of,
 )
+from procman.celery_cli.multi import multi_at
 from procman.errors import ProcmanError
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.supervisor_options import READ_ELSEWHERE, TRUE, imported, logs_of, stop_of
 from procman.init.importing.supervisord_files import Configuration, configurations
-from procman.init.importing.understand import Understood, understood
+from procman.init.importing.understand import Understood, stopped_behind, understood
 from procman.init.importing.unknown_words import known_words
 from procman.sources import SUPERVISOR, Source
 
@@ -43,6 +44,7 @@ class Started:
     process: Process
     understood: Understood
     remarks: tuple[Remark, ...]
+    """Without those of `understood`."""
 
 
 def read(files: Sequence[Path], environment: Mapping[str, str], root: Path = Path("/")) -> Reading:
@@ -157,7 +159,7 @@ def _started(supervisord: Supervisord, program: Settings, process: Process, user
             remarks.append(_unknown(program.options["environment"], f"environment {name}", value))
     directory, more = _directory(supervisord, program, process)
     found = understood(words, environment, directory, place=place, user=user)
-    return Started(process, found, (*remarks, *more, *found.remarks))
+    return Started(process, found, (*remarks, *more))
 
 
 def _unknown(place: object, what: str, value: str) -> Remark:
@@ -198,6 +200,8 @@ def _options(supervisord: Supervisord, program: Settings) -> tuple[dict[str, str
 
 def _problem(program: Settings, started: Started) -> str:
     """Return why a program that looks like Celery's is not understood; empty if it does not."""
+    if multi_at(started.understood.words) is not None:
+        return "celery multi starts its workers in the background, where supervisord loses them"
     unknown = unknown_names(started.process.command)
     shown = as_written(started.process.command)
     if unknown and LOOKS_LIKE_CELERY.search(f"{program.name} {shown}"):
@@ -249,6 +253,7 @@ def _numbered(one: Existing, program: Settings, started: Sequence[Started]) -> E
 
 def _with(whole: Existing, started: Started, problem: str = "") -> Existing:
     found = started.understood
+    stop, remarks = stopped_behind(found, whole.stop)
     return replace(
         whole,
         words=found.words,
@@ -261,5 +266,6 @@ def _with(whole: Existing, started: Started, problem: str = "") -> Existing:
         user=found.user or whole.user,
         group=found.group,
         values={**whole.values, **found.values},
-        remarks=(*whole.remarks, *started.remarks),
+        stop=stop,
+        remarks=(*whole.remarks, *started.remarks, *remarks),
     )

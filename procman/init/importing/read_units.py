@@ -9,17 +9,16 @@ from pathlib import Path
 
 from procman.accounts import account
 from procman.backends.supervisor.configuration.effective import unknown
-from procman.celery_cli.multi import multi_at
 from procman.host.unit_words import CommandLine, NotClosed, command_lines, with_specifiers, with_variables
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.multi_nodes import with_nodes
-from procman.init.importing.understand import Understood, understood
+from procman.init.importing.read_init_d import of_script
+from procman.init.importing.understand import Understood, stopped_behind, understood
 from procman.init.importing.unit_directives import imported, logs_of, stop_of
 from procman.init.importing.unit_environment import UnitEnvironment, environment_of, of_user, specifiers_of
 from procman.init.importing.unit_files import SERVICE, Placed, Unit, find_units
 from procman.init.importing.unknown_words import known_words
-from procman.model import Kind
 from procman.sources import SYSTEMD, Source
 
 LOOKS_LIKE_CELERY = re.compile(r"(?i)celery|worker|beat")
@@ -33,6 +32,7 @@ class Started:
     line: CommandLine
     understood: Understood
     remarks: tuple[Remark, ...]
+    """Without those of `understood`."""
 
 
 def read(files: Sequence[Path], environment: Mapping[str, str], root: Path = Path("/")) -> Reading:
@@ -41,7 +41,7 @@ def read(files: Sequence[Path], environment: Mapping[str, str], root: Path = Pat
     `environment` is the caller's, for units of a user. `root` is the root directory of the host. Raises ProcmanError.
     """
     units, templates = find_units(files, root)
-    readings = [_read(unit, environment) for unit in units]
+    readings = [_read(unit, environment, root) for unit in units]
     programs = tuple(program for each in readings for program in each.programs)
     own = {each.source.place for each in programs if each.command and each.source}
     return Reading(
@@ -69,7 +69,11 @@ def _logs(units: Sequence[Unit]) -> Iterator[Remark]:
         yield Remark(str(settings[0]), ", ".join(names), why)
 
 
-def _read(unit: Unit, environment: Mapping[str, str]) -> Reading:
+def _read(unit: Unit, environment: Mapping[str, str], root: Path) -> Reading:
+    script = unit.value("Unit.SourcePath")
+    if Path(script).parent.name == "init.d":
+        # systemd-sysv-generator(8) has made the unit of this script.
+        return of_script(root / script.lstrip("/"), root)
     specifiers = specifiers_of(unit, environment)
     given = environment_of(unit, specifiers)
     started, remarks = [], list[Remark]()
@@ -80,20 +84,23 @@ def _read(unit: Unit, environment: Mapping[str, str]) -> Reading:
             remarks.append(Remark(str(setting), "ExecStart", f"systemd ignores the line: {error}", doubtful=True))
             continue
         started += [_started(unit, setting, line, specifiers, given) for line in lines]
-    programs = [node for each in started for node in with_nodes(_program(unit, each, specifiers, given))]
-    celery = [each for each in programs if each.command or each.problem] or programs[:1]
+    commands = [_programs(unit, each, specifiers, given) for each in started]
+    celery = _named_apart([each for each in commands if each[0].command or each[0].problem] or commands[:1])
     if not celery:
         celery = [_plain(unit, unit.last("Service.ExecStart"))]
     if celery[0].command or celery[0].problem:
         celery[0] = replace(celery[0], remarks=(*celery[0].remarks, *remarks, *given.remarks))
-    return Reading(tuple(_named_apart(celery)), files=(*unit.files, *given.files))
+    return Reading(tuple(celery), files=(*unit.files, *given.files))
 
 
-def _named_apart(programs: Sequence[Existing]) -> list[Existing]:
-    """Number the programs of a unit with several commands."""
-    if len({each.name for each in programs}) == len(programs):
-        return list(programs)
-    return [replace(each, name=f"{each.name}-{number}") for number, each in enumerate(programs, 1)]
+def _named_apart(commands: Sequence[Sequence[Existing]]) -> list[Existing]:
+    """Number the programs of a unit with several commands; the nodes of celery multi have names of their own."""
+    names = [each.name for programs in commands for each in programs]
+    return [
+        each if names.count(each.name) == 1 else replace(each, name=f"{each.name}-{number}")
+        for number, programs in enumerate(commands, 1)
+        for each in programs
+    ]
 
 
 def _started(
@@ -108,7 +115,7 @@ def _started(
     ]
     directory, more = _directory(unit, specifiers)
     found = understood(words, {**given.own, **given.of_files}, directory, place=str(setting), user=user)
-    return Started(setting, line, found, (*remarks, *more, *found.remarks))
+    return Started(setting, line, found, (*remarks, *more))
 
 
 def _value(name: str, variables: Mapping[str, str], given: UnitEnvironment) -> str:
@@ -142,11 +149,17 @@ def _plain(unit: Unit, setting: Placed | None) -> Existing:
     return Existing(unit.name, name, file, line, (), stop=stop_of(unit), source=source)
 
 
+def _programs(unit: Unit, started: Started, specifiers: Mapping[str, str], given: UnitEnvironment) -> list[Existing]:
+    """Return what one command starts: one program, or the nodes of `celery multi`."""
+    return [_of_unit(unit, each, specifiers) for each in with_nodes(_program(unit, started, specifiers, given))]
+
+
 def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given: UnitEnvironment) -> Existing:
     found = started.understood
     # Those of the files stay in the files.
+    stop, remarks = stopped_behind(found, stop_of(unit))
     own = {name: value for name, value in found.environment.items() if given.of_files.get(name) != value}
-    whole = replace(
+    return replace(
         _plain(unit, started.setting),
         words=found.words,
         command=found.command,
@@ -159,19 +172,23 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
         # gosu and its kind change to the group of their user.
         group=found.group if found.user else with_specifiers(unit.value("Service.Group"), specifiers) or None,
         values=found.values,
-        remarks=started.remarks,
+        stop=stop,
+        remarks=(*started.remarks, *remarks),
     )
-    if found.command is None and multi_at(found.words) is None:
+
+
+def _of_unit(unit: Unit, program: Existing, specifiers: Mapping[str, str]) -> Existing:
+    """Return `program` with what the other settings of its unit become."""
+    if program.command is None:
         # Its problem is the only thing to report: nothing of it is imported, so nothing of it can be missing.
-        return replace(whole, remarks=())
-    of_unit = imported(unit, found.command.kind if found.command else Kind.WORKER, specifiers)
+        return replace(program, remarks=())
+    of_unit = imported(unit, program.command.kind, specifiers)
     return replace(
-        whole,
-        values={**of_unit.values, **found.values},
+        program,
+        values={**of_unit.values, **program.values},
         systemd_directives=of_unit.directives,
         after=of_unit.after,
-        stop=of_unit.stop,
-        remarks=(*of_unit.remarks, *whole.remarks),
+        remarks=(*of_unit.remarks, *program.remarks),
     )
 
 

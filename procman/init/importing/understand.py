@@ -14,7 +14,7 @@ from procman.celery_cli.start_script import StartScript, read_script
 from procman.config.private_file import private_content
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
-from procman.init.importing.existing import Remark
+from procman.init.importing.existing import Remark, Stop
 from procman.init.importing.unknown_words import needs_value
 from procman.init.importing.unwrapped import Unwrapped, joined
 from procman.init.importing.variables_files import parsed
@@ -54,6 +54,8 @@ class Understood:
     values: Mapping[str, object] = field(default_factory=dict)
     """Keys that the script or wrapper sets, such as umask or nice."""
     remarks: tuple[Remark, ...] = ()
+    keeps_shell: bool = False
+    """Whether a shell remains in front of Celery."""
 
 
 def understood(
@@ -106,6 +108,13 @@ def _of(bare: Unwrapped, command: CeleryCommand | None) -> Understood:
     )
 
 
+def stopped_behind(found: Understood, stop: Stop) -> tuple[Stop, tuple[Remark, ...]]:
+    """Return how `stop` reaches what `found` starts, and its remarks: only a signal to all passes a shell."""
+    if found.keeps_shell and stop.reaches == "main":
+        return replace(stop, reaches="shell"), found.remarks
+    return stop, tuple(each for each in found.remarks if each.what != WITHOUT_EXEC)
+
+
 @dataclass
 class Texts:
     """The files that a script reads, each read once."""
@@ -155,8 +164,16 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
         environment={name: value for name, value in found.environment.items() if name not in in_files},
         environment_files=(*found.environment_files, *files),
         values=({"umask": script.umask} if script.umask else {}) | dict(found.values),
-        remarks=(*found.remarks, *remarks, *_consequences(script, where)),
+        remarks=(*found.remarks, *remarks, *_consequences(script, file, where)),
+        keeps_shell=_keeps_shell(script, file),
     )
+
+
+def _keeps_shell(script: StartScript, file: ScriptFile) -> bool:
+    # bash replaces itself with the last command of `-c`; dash, Debian's sh, does not (0.5.12). The nodes of
+    # `celery multi` outlive the shell.
+    is_replaced = file.path is None and Path(file.shell).name == "bash"
+    return not (script.uses_exec or is_replaced or _is_multi(script.words))
 
 
 def _is_multi(words: Sequence[str]) -> bool:
@@ -216,11 +233,9 @@ def _not_understood(script: StartScript, where: str) -> Iterator[Remark]:
         )
 
 
-def _consequences(script: StartScript, where: str) -> list[Remark]:
+def _consequences(script: StartScript, file: ScriptFile, where: str) -> list[Remark]:
     remarks = [Remark(where, each, "the process manager keeps and rotates the log") for each in script.redirections]
-    # The nodes of `celery multi` outlive the shell.
-    if not script.uses_exec and not _is_multi(script.words):
-        remarks.append(
-            Remark(where, WITHOUT_EXEC, "a stop reached only the shell, and Celery kept running", changed=True)
-        )
+    if _keeps_shell(script, file):
+        why = "a stop reached only the shell, and Celery kept running"
+        remarks.append(Remark(where, WITHOUT_EXEC, why, changed=True))
     return remarks

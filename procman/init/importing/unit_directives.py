@@ -70,7 +70,6 @@ class Imported:
     values: Mapping[str, object]
     directives: Mapping[str, object]
     after: tuple[str, ...]
-    stop: Stop
     remarks: tuple[Remark, ...]
 
 
@@ -87,7 +86,7 @@ def imported(unit: Unit, kind: Kind, specifiers: Mapping[str, str]) -> Imported:
         values |= _stop_timeout(unit, stop.seconds)
     if unit.is_of_host and not unit.is_enabled and unit.value("Install.WantedBy"):
         values["autostart"] = False
-    return Imported(values, directives, _after(unit, specifiers), stop, tuple(remarks))
+    return Imported(values, directives, _after(unit, specifiers), tuple(remarks))
 
 
 def stop_of(unit: Unit) -> Stop:

@@ -400,6 +400,26 @@ def test_stop_timeout_shorter_than_the_default_is_not_imported(
     assert (f"stopwaitsecs = {seconds}" in consequences(found)) == is_noted
 
 
+@pytest.mark.parametrize(
+    ("options", "command", "reaches"),
+    [
+        ("", "sh -c 'cd /srv; {}'", "shell"),
+        ("", "sh -c 'cd /srv; exec {}'", "main"),
+        ("", "bash -c 'cd /srv; {}'", "main"),
+        ("stopasgroup = true", "sh -c 'cd /srv; {}'", "group"),
+    ],
+)
+def test_stop_reaches_only_a_shell_without_exec(tmp_path: Path, options: str, command: str, reaches: str) -> None:
+    found = one(tmp_path, options, command.format(WORKER))
+    assert found.stop.reaches == reaches
+    assert ("a shell without exec" in consequences(found)) == (reaches == "shell")
+
+
+def test_celery_multi_under_supervisord_cannot_be_imported(tmp_path: Path) -> None:
+    found = one(tmp_path, "", "/env/bin/celery multi start w1 w2 -A mysite")
+    assert "where supervisord loses them" in found.problem
+
+
 def test_logs_of_all_programs_are_reported_once(tmp_path: Path) -> None:
     log = "redirect_stderr = true\nstdout_logfile = /opt/%(program_name)s.log"
     reading = read_text(tmp_path, program(log) + program(f"{log}\nstderr_logfile = /x", WORKER, "two"))

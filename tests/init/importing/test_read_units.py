@@ -414,6 +414,73 @@ def test_stop_is_the_effective_one(tmp_path: Path, lines: str, stop: Stop) -> No
     assert one(tmp_path, lines).stop == stop
 
 
+@pytest.mark.parametrize(
+    ("mode", "command", "reaches"),
+    [("mixed", "", "shell"), ("mixed", "exec ", "main"), ("control-group", "", "group")],
+)
+def test_stop_reaches_only_a_shell_without_exec(tmp_path: Path, mode: str, command: str, reaches: str) -> None:
+    found = one(tmp_path, f"KillMode={mode}", f"/bin/sh -c '{command}{WORKER}'")
+    assert found.stop.reaches == reaches
+    assert ("a shell without exec" in consequences(found)) == (reaches == "shell")
+
+
+MULTI = """\
+[Service]
+Type=forking
+User=site
+Group=site
+EnvironmentFile={file}
+WorkingDirectory=/srv/site
+ExecStart=/bin/sh -c '${{BIN}} -A $APP multi start $NODES \\
+    --pidfile=${{PIDS}} $OPTIONS'
+ExecStop=/bin/sh -c '${{BIN}} multi stopwait $NODES --pidfile=${{PIDS}}'
+ExecReload=/bin/sh -c '${{BIN}} -A $APP multi restart $NODES --pidfile=${{PIDS}} $OPTIONS'
+Restart=always
+
+[Install]
+WantedBy=multi-user.target
+"""
+DEFAULTS = """\
+BIN="/srv/site/venv/bin/celery"
+APP="site"
+NODES="quick bulk"
+PIDS="/run/celery/%n.pid"
+OPTIONS="-Q:quick mail -Q:bulk export,reports -c:quick 6 -c 2"
+"""
+
+
+def test_unit_of_celery_multi_becomes_one_program_per_node(tmp_path: Path) -> None:
+    file = place(tmp_path, DEFAULTS, "celery.env")
+    unit = place(tmp_path, MULTI.format(file=file))
+    reading = read([unit], {}, NO_HOST)
+    quick, bulk = reading.programs
+    assert (quick.label, quick.name, str(quick.source)) == (
+        *("node quick of celery.service", "quick"),
+        "systemd:celery.service:quick",
+    )
+    assert (bulk.name, str(bulk.source)) == ("bulk", "systemd:celery.service:bulk")
+    assert quick.command is not None
+    assert bulk.command is not None
+    assert quick.command.values == {"hostname": "quick@%h", "queues": ["mail"], "concurrency": 6}
+    assert bulk.command.values == {"hostname": "bulk@%h", "queues": ["export", "reports"], "concurrency": 2}
+    assert quick.command.project == {"virtualenv": "/srv/site/venv", "app": "site"}
+    for node in reading.programs:
+        assert (node.user, node.group, node.directory) == ("site", "site", Path("/srv/site"))
+        assert (node.environment, node.environment_files) == ({}, (file,))
+        assert node.stop == Stop("TERM", 90, "main", "always")
+        assert {what.partition(" =")[0] for what in consequences(node)} == {"TimeoutStopSec", "ExecReload"}
+
+
+def test_unit_that_systemd_generates_is_its_init_script(tmp_path: Path) -> None:
+    script = "#!/bin/sh\n. /etc/default/celeryd\n$CELERYD_MULTI start $CELERYD_NODES\n"
+    place(tmp_path, script, "etc/init.d/celeryd")
+    place(tmp_path, 'CELERYD_NODES="a b"\nCELERY_APP=site\n', "etc/default/celeryd")
+    generated = "[Unit]\nSourcePath=/etc/init.d/celeryd\n[Service]\nExecStart=/etc/init.d/celeryd start\n"
+    place(tmp_path, generated, "run/systemd/generator.late/celeryd.service")
+    found = read([Path("celeryd.service")], {}, tmp_path).programs
+    assert [str(each.source) for each in found] == ["init.d:celeryd:a", "init.d:celeryd:b"]
+
+
 def test_order_and_dependencies_become_after(tmp_path: Path) -> None:
     unit = "[Unit]\nAfter=network.target rabbitmq-server.service celerybeat.service\nWants=postgresql.service\n"
     place(tmp_path, unit + service())
