@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from procman.lint import secret_rules, stop_rules, syntax_rules
+from procman.lint import node_name_rules, secret_rules, stop_rules, syntax_rules
 from procman.lint.inputs import Finding, Part
 
 
@@ -16,7 +16,9 @@ class Rule:
     code: str
     title: str
     """A fact that holds when the check passes."""
-    function: Callable[[Part], Iterable[Finding]]
+    function: Callable[[Part], Iterable[Finding]] = lambda _: ()
+    together: Callable[[Sequence[Part]], Iterable[Finding]] = lambda _: ()
+    """Judges all files together."""
 
 
 LINT: tuple[Rule, ...] = (
@@ -44,11 +46,13 @@ LINT: tuple[Rule, ...] = (
     Rule("PM946", "Beat is a program of its own", syntax_rules.beat_is_apart),
     Rule("PM947", "The schedule survives a reboot", syntax_rules.schedule_stays),
     Rule("PM948", "celery multi is not used", syntax_rules.multi_is_left_out),
+    Rule("PM949", "Each worker of the files has a node name of its own", together=node_name_rules.node_names_differ),
 )
 
 
 def findings(parts: Sequence[Part]) -> list[Finding]:
     """Return the findings of all rules, in the order of files and lines."""
     found = [each for part in parts for rule in LINT for each in rule.function(part)]
+    found += [each for rule in LINT for each in rule.together(parts)]
     files = list(dict.fromkeys(part.file for part in parts))
     return sorted(dict.fromkeys(found), key=lambda each: (files.index(each.file), each.line, each.code))

@@ -311,6 +311,36 @@ def test_files_that_procman_writes_have_no_findings() -> None:
     assert [each for each in found if not (each.code == "PM905" and "cannot be read" in each.why)] == []
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "level"),
+    [
+        ("-A site worker -n x@%%h", "-A site.celery worker --hostname=x@%%n.%%d", Level.CRITICAL),
+        ("-A site worker", "-A site worker -n celery@%%h", Level.CRITICAL),
+        ("-A site worker -n x@%%h", "-A shop worker -n x@%%h", Level.WARNING),
+        ("-A site worker -n x@%%h", "-A site worker -n y@%%h", None),
+        ("-A site worker -n x@%%h", "-A site beat", None),
+    ],
+)
+def test_workers_of_all_files_with_one_node_name_are_reported(
+    tmp_path: Path, one: str, other: str, level: Level | None
+) -> None:
+    section, unit = tmp_path / "one.conf", tmp_path / "two.service"
+    section.write_text(VALID_SECTION.replace("-A site worker -l info", one))
+    unit.write_text(VALID_UNIT.replace("-A site worker -l info", other))
+    found = [each for each in lint([section, unit]) if each.code == "PM949"]
+    assert [each.level for each in found] == ([level] if level else [])
+    if found:
+        assert (found[0].file, found[0].line) == (unit, 6)
+        assert f"program:site-worker ({section}:2) has the node name" in found[0].why
+
+
+def test_files_that_define_the_same_program_are_no_two_workers(tmp_path: Path) -> None:
+    files = [tmp_path / "one.conf", tmp_path / "two.conf"]
+    for file in files:
+        file.write_text(VALID_SECTION)
+    assert [each for each in lint(files) if each.code == "PM949"] == []
+
+
 def test_every_rule_is_broken_by_a_test() -> None:
     text = Path(__file__).read_text()
     assert [rule.code for rule in LINT if rule.code not in text] == []

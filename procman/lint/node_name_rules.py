@@ -1,0 +1,46 @@
+"""PM949: two programs of all the files together that have one node name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from procman.celery_cli.node_names import ANY_HOST, node_name
+from procman.lint.inputs import Finding, Part, finding
+from procman.model import Kind, Level
+
+
+def node_names_differ(parts: Sequence[Part]) -> Iterator[Finding]:
+    """Yield PM949: on one broker, two workers with one node name take each other's mailbox."""
+    owners: dict[str, Part] = {}
+    for part in parts:
+        name = _node_name(part)
+        other = owners.setdefault(name, part) if name else part
+        # supervisord merges sections of one name, and one file of a unit takes the place of another.
+        if (other.reader, other.name) != (part.reader, part.name):
+            yield _finding(part, other, name)
+
+
+def _node_name(part: Part) -> str:
+    command = part.started.command
+    if command is None or command.kind is not Kind.WORKER or part.command is None:
+        return ""
+    hostname = command.values.get("hostname")
+    return node_name(str(hostname) if hostname else None)
+
+
+def _finding(part: Part, other: Part, name: str) -> Finding:
+    one, two = _app(part), _app(other)
+    is_doubtful = bool(one and two and one != two)
+    place = f"{other.file}:{other.command.line}" if other.command else str(other.file)
+    condition = "if both use one broker, " if is_doubtful else ""
+    why = (
+        f"{other.name} ({place}) has the node name {name.replace(ANY_HOST, '%h')} too: {condition}RabbitMQ refuses the "
+        "mailbox of the second one, and remote control commands reach both or the wrong one"
+    )
+    level = Level.WARNING if is_doubtful else Level.CRITICAL
+    return finding("PM949", level, part, part.command, "-n", why, "give each worker its own name: -n NAME@%%h")
+
+
+def _app(part: Part) -> str:
+    app = part.started.command.project.get("app") if part.started.command else None
+    return str(app or "").partition(":")[0].partition(".")[0]
