@@ -26,6 +26,7 @@ from procman.backends.supervisor.configuration.effective import (
 from procman.celery_cli.multi import multi_at
 from procman.errors import ProcmanError
 from procman.init.importing.existing import Existing, Reading, Remark
+from procman.init.importing.node_names import with_open_host
 from procman.init.importing.supervisor_options import READ_ELSEWHERE, TRUE, imported, logs_of, stop_of
 from procman.init.importing.supervisord_files import Configuration, configurations
 from procman.init.importing.understand import Understood, stopped_behind, understood
@@ -149,6 +150,8 @@ def _started(supervisord: Supervisord, program: Settings, process: Process, user
         words, lost = known_words(shlex.split(process.command))
     except ValueError as error:
         raise Unreadable(program.options["command"], error) from None
+    written = [program.options[name].value for name in ("command", "environment") if name in program.options]
+    words = with_open_host(words, written, ("%(host_node_name)s",))
     place = _place(program, "command")
     remarks = [Remark(place, each.text, FROM_ENVIRONMENT.format(each.names[0]), doubtful=True) for each in lost]
     environment = {}

@@ -13,6 +13,7 @@ from procman.host.unit_words import CommandLine, NotClosed, command_lines, with_
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.multi_nodes import with_nodes
+from procman.init.importing.node_names import with_open_host
 from procman.init.importing.read_init_d import of_script
 from procman.init.importing.understand import Understood, stopped_behind, understood
 from procman.init.importing.unit_directives import imported, logs_of, stop_of
@@ -109,6 +110,7 @@ def _started(
     user = _user(unit, line, specifiers)
     variables = {**of_user(user), **given.own, **given.of_files}
     words, lost = known_words(with_variables(line, lambda name: _value(name, variables, given)), "${{{}}}")
+    words = with_open_host(words, [setting.value], ("%H", "%l"))
     remarks = [
         Remark(str(setting), each.text, f"{each.names[0]} comes from a file that could not be read", doubtful=True)
         for each in lost

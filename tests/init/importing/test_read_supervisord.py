@@ -87,7 +87,17 @@ def test_variables_of_the_section_and_of_supervisord_are_expanded(tmp_path: Path
     assert quick.source == Adoptable("supervisor", str(file), "quick")
     note = "supervisord killed running tasks after 2 s; procman waits 600 s"
     assert quick.remarks == (Remark(f"{file}:9", "stopwaitsecs = 2", note, changed=True),)
-    assert by_host.words[-1] == f"by_host@{os.uname().nodename}"
+    # What Celery makes of %h; the import is for any host.
+    assert by_host.words[-1] == "by_host@%h"
+
+
+def test_host_is_only_left_open_where_the_file_leaves_it_open(tmp_path: Path) -> None:
+    host = os.uname().nodename
+    for option in (f"-n x@{host}", f"-n %%h.x@{host} -X %(program_name)s"):
+        assert f"@{host}" in " ".join(one(tmp_path, "", f"{WORKER} {option}").words)
+    for option in ("-nx@%(host_node_name)s", "--hostname=x@%(host_node_name)s"):
+        assert one(tmp_path, "", f"{WORKER} {option}").words[-1].endswith("x@%h")
+    assert one(tmp_path, "", f"{WORKER} -Q x@%(host_node_name)s").words[-1] == f"x@{host}"
 
 
 @pytest.mark.parametrize("deployment", [each.name for each in deployments() if "supervisord" in each.form])
@@ -144,7 +154,8 @@ def parsed(files: list[Path], directory: Path) -> tuple[Process, ...]:
 def as_understood(process: Process) -> tuple[object, ...]:
     fields = process.fields
     directory = Path(fields["directory"]) if fields["directory"] else None
-    found = understood(shlex.split(fields["command"]), process.environment, directory, place="")
+    words = [word.replace(f"by_host@{os.uname().nodename}", "by_host@%h") for word in shlex.split(fields["command"])]
+    found = understood(words, process.environment, directory, place="")
     stop = (fields["stopsignal"], fields["stopwaitsecs"], fields["stopasgroup"])
     return (found.words, found.command, found.environment, found.directory, found.user or fields["uid"], *stop)
 

@@ -232,6 +232,10 @@ def test_specifier_has_the_value_that_systemd_gives_it(tmp_path: Path, specifier
     assert found.environment == {"VALUE": value}
 
 
+def test_host_in_a_node_name_is_left_open(tmp_path: Path) -> None:
+    assert one(tmp_path, "", f"{WORKER} --hostname=x@%H").words[-1] == "--hostname=x@%h"
+
+
 def test_specifiers_of_a_users_unit_are_the_users(tmp_path: Path) -> None:
     unit = place(tmp_path, service("Environment=A=%h B=%t"), ".config/systemd/user/celery.service")
     [found] = read([unit], {"HOME": "/home/me", "XDG_RUNTIME_DIR": "/run/user/7"}, NO_HOST).programs
