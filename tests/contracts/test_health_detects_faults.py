@@ -132,6 +132,19 @@ def test_second_beat_started_by_hand_is_reported_with_both_pids_and_not_ended(pr
             second.kill()
 
 
+def test_second_worker_with_the_node_name_of_ours_is_reported_and_not_ended(product: Product) -> None:
+    with product.celery("worker", "-c", "1", "--hostname=catmaid-celery@%h") as second:
+        try:
+            eventually(lambda: (result(product, WORKER, "PM114") or {}).get("level") == "CRITICAL", "it is found")
+            found = result(product, WORKER, "PM114")
+            assert found
+            assert f"process {second.pid} is another worker with the node name catmaid-celery@" in found["detail"]
+            assert f"beside process {product.status()[WORKER]['pid']}: if it uses the same broker" in found["detail"]
+            assert second.poll() is None
+        finally:
+            second.kill()
+
+
 def test_worker_that_does_not_consume_exits_with_2_and_the_cause(product: Product) -> None:
     with product.celery("control", "cancel_consumer", "celery") as ordered:
         assert ordered.wait(60) == 0

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from tests.product import Product
+from procman.accounts import user_name
+from tests.product import Product, eventually
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
+
+ME = user_name(os.geteuid())
 
 
 def test_critical_result_stops_an_install_and_a_warning_does_not(product: Product) -> None:
@@ -49,3 +54,28 @@ def test_worker_whose_environment_file_would_detach_it_does_not_start(product: P
     assert failed.returncode == 1
     assert f"{secrets}:2: remove CELERY_WORKER_DETACH" in failed.stderr
     assert not [each for each in product.processes() if "worker" in each.cmdline()]
+
+
+def test_worker_and_beat_that_would_run_twice_stop_an_install(product: Product) -> None:
+    """R12: without adopts, nothing says that they are to be replaced; beside names a worker that is to stay."""
+    product.checks_before_installs = True
+    product.configure("[worker.celery]\nconcurrency = 1\nhostname = 'crop@%h'\n[beat]")
+    schedule = str(product.directory / "by-hand")
+    with product.celery("worker", "-n", "crop@%h") as worker, product.celery("beat", "-s", schedule) as beat:
+        try:
+            eventually(lambda: len(product.main_processes("beat")) == 1, "both have their command lines")
+            refused = product.procman("install", check=False)
+            assert refused.returncode == 1
+            assert f"process {beat.pid} of {ME} is another beat of mysite" in refused.stderr
+            assert f"process {worker.pid} of {ME} has the node name of catmaid-celery, crop@" in refused.stderr
+            assert "CRITICAL  PM746" in refused.stderr
+            assert "CRITICAL  PM748" in refused.stderr
+            assert f'write in [project]: beside = ["crop@{os.uname().nodename}"]' in refused.stderr
+            assert "nothing was changed" in refused.stderr
+            assert not (product.directory / "c").exists()
+            text = product.configuration.read_text()
+            product.configuration.write_text(text.replace("[project]", '[project]\nbeside = ["crop@%h"]'))
+            assert f"process {worker.pid}" not in product.procman("check", check=False).stdout
+        finally:
+            worker.kill()
+            beat.kill()

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from procman.accounts import user_name
 from procman.host.runner import runner_of
 from procman.preflight.gather_processes import other_programs
@@ -18,6 +20,7 @@ from procman.project import Project
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually
 from tests.monitoring.checks.records import WAITING, celery
 from tests.preflight.records import project
+from tests.reachable import public_directory
 
 ME = user_name(os.geteuid())
 
@@ -81,3 +84,26 @@ def test_program_of_supervisord_is_named_as_the_key_adopts_does(supervisord: Sup
 
 def test_process_of_this_test_is_run_by_no_supervisord() -> None:
     assert runner_of(os.getpid()).program == ""
+
+
+@pytest.mark.root("becomes another user")
+def test_process_of_another_user_is_believed_only_if_root_configured_it(supervisord: Supervisord) -> None:
+    """Any user can start a process that looks like a worker, and must not be able to prevent an install."""
+    with public_directory() as directory:
+        (directory / "celery").write_text("import time; time.sleep(1000)\n")
+        words = ["/usr/bin/python3", f"{directory}/celery", "-A", "site1", "worker", "-n", "any@h"]
+        supervisord.section("old", " ".join(words), directory=directory, user="nobody")
+        supervisord.start()
+        configured = supervisord.client.call("getProcessInfo", "old")["pid"]
+        own = replace(site(directory), user="daemon")
+        with subprocess.Popen(words, cwd=directory, user="nobody", start_new_session=True) as by_hand:
+            try:
+                eventually(lambda: len(found(own, configured)) == 1, "supervisord has started it")
+                eventually(lambda: len(found(own, by_hand.pid)) == 1, "it has its command line")
+                others = [*found(own, configured), *found(own, by_hand.pid)]
+            finally:
+                by_hand.kill()
+    assert [(each.user, each.is_of_own_user, each.is_believed) for each in others] == [
+        ("nobody", False, True),
+        ("nobody", False, False),
+    ]

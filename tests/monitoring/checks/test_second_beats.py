@@ -35,6 +35,7 @@ from tests.monitoring.checks.records import (
     snapshot,
     state,
 )
+from tests.reachable import public_directory
 
 
 @contextmanager
@@ -221,21 +222,19 @@ def test_heartbeat_is_never_read_through_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.root("becomes another user")
-def test_heartbeat_of_another_user_is_read_only_beside_the_projects_own(tmp_path: Path) -> None:
+def test_heartbeat_of_another_user_is_read_only_beside_the_projects_own() -> None:
     """Root must not open a path that another user chooses."""
-    run = tmp_path / "state/other/run/other-celery"
-    run.mkdir(parents=True)
-    run.chmod(0o777)
-    for above in (tmp_path, *list(tmp_path.parents)[:-2]):
-        above.chmod(0o755)
     words = ["/bin/sh", "-c", "read line"]
-    variables = {"PROCMAN_RUN_DIRECTORY": str(run)}
-    with subprocess.Popen(words, stdin=subprocess.PIPE, cwd="/", user="nobody", env=variables) as process:
-        (run / FILE).write_text(json.dumps(heartbeat(pid=process.pid)))
-        os.chown(run / FILE, pwd.getpwnam("nobody").pw_uid, -1)
-        eventually(lambda: heartbeat_of(process.pid, tmp_path / "state/demo") != {}, "it is read")
-        assert heartbeat_of(process.pid, tmp_path / "elsewhere/demo") == {}
-        assert heartbeat_of(process.pid, tmp_path / "state/other/run/demo") == {}
+    with public_directory() as directory:
+        run = directory / "state/other/run/other-celery"
+        run.mkdir(parents=True)
+        variables = {"PROCMAN_RUN_DIRECTORY": str(run)}
+        with subprocess.Popen(words, stdin=subprocess.PIPE, cwd="/", user="nobody", env=variables) as process:
+            (run / FILE).write_text(json.dumps(heartbeat(pid=process.pid)))
+            os.chown(run / FILE, pwd.getpwnam("nobody").pw_uid, -1)
+            eventually(lambda: heartbeat_of(process.pid, directory / "state/demo") != {}, "it is read")
+            assert heartbeat_of(process.pid, directory / "elsewhere/demo") == {}
+            assert heartbeat_of(process.pid, directory / "state/other/run/demo") == {}
 
 
 def test_heartbeat_of_a_process_of_the_callers_own_is_read_anywhere(tmp_path: Path) -> None:
