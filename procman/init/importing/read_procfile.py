@@ -26,7 +26,7 @@ OF_HONCHO = Stop(signal="TERM", seconds=5, reaches="group", restarts="never")
 """How honcho stops all of its programs when one of them ends (honcho.manager.KILL_WAIT)."""
 
 
-def read(files: Sequence[Path], _: Mapping[str, str]) -> Reading:
+def read(files: Sequence[Path], _: Mapping[str, str], __: Path = Path("/")) -> Reading:
     """Return the programs of the Procfiles `files`. Raises ProcmanError."""
     readings = [_read(file.absolute()) for file in files]
     return Reading(

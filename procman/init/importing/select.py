@@ -77,7 +77,7 @@ def _judged(existing: Existing) -> Existing:
 def _not_imported(programs: Iterable[Existing]) -> Iterator[Remark]:
     for each in programs:
         if each.problem:
-            yield Remark(each.place, each.label, _why(each), doubtful=True)
+            yield Remark(each.place, _short(each), _why(each), doubtful=True)
             yield from each.remarks
 
 
@@ -93,7 +93,12 @@ def _others(programs: Iterable[Existing]) -> Iterator[Remark]:
         consequence = "no Celery worker or beat; procman leaves it alone"
         if len(others) > 1:
             consequence = "no Celery workers or beats; procman leaves them alone"
-        yield Remark(place, _listed([each.label for each in others]), consequence)
+        yield Remark(place, _listed([_short(each) for each in others]), consequence)
+
+
+def _short(existing: Existing) -> str:
+    """Return the label of a program beside its file."""
+    return existing.label.removesuffix(f" of {existing.file}")
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -106,8 +111,8 @@ def _nothing(readings: Sequence[Reading], programs: Sequence[Existing]) -> Procm
     lines = []
     for file in dict.fromkeys(file for reading in readings for file in reading.files):
         there = [each for each in programs if each.file == file]
-        lines += [f"{each.place}: {each.label} {_why(each)}" for each in there if each.problem]
-        others = [each.label for each in there if not each.problem]
+        lines += [f"{each.place}: {_short(each)} {_why(each)}" for each in there if each.problem]
+        others = [_short(each) for each in there if not each.problem]
         if others:
             lines.append(f"{file}: {_listed(others)}: no Celery worker or beat")
         elif not there:

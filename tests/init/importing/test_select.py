@@ -103,3 +103,9 @@ def test_script_of_another_host_is_named() -> None:
     strange = existing("strange", "/nonexistent/run.sh --app=shop.celery:app worker")
     [remark] = selection([reading(existing("w"), strange)], None, ()).remarks
     assert remark.consequence.endswith("not imported: there is no /nonexistent/run.sh on this host")
+
+
+def test_label_that_names_the_file_is_shortened_beside_it() -> None:
+    web = replace(WEB, label=f"web of {FILE}")
+    [remark] = selection([reading(existing("w"), web)], None, ()).remarks
+    assert (remark.place, remark.what) == (str(FILE), "web")
