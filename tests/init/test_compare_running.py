@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from procman.accounts import user_name
 from procman.celery_cli.canonical import canonical
 from procman.cli.main import run
+from procman.config.load import load
 from procman.host import process
+from procman.init.importing.compare import Comparison, compare, identity
+from procman.init.importing.known import known_of
+from procman.init.importing.running import running_process
+from procman.init.init import init
+from procman.model import Scope
 from procman.subprocesses import SYSTEM_PATH
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually
 from tests.celery_environments import CELERY_5_7, environment_of
@@ -32,7 +43,7 @@ def product(monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
     found.close()
 
 
-def compare(capsys: pytest.CaptureFixture[str], *sources: Path) -> tuple[int, list[dict[str, Any]]]:
+def compare_by_command(capsys: pytest.CaptureFixture[str], *sources: Path) -> tuple[int, list[dict[str, Any]]]:
     """Return the exit status of a comparison, and its programs."""
     words = [word for source in sources for word in ("--from", str(source))]
     status = run(
@@ -64,10 +75,92 @@ def test_program_of_supervisord(product: Product, supervisord: Supervisord, caps
     file = write("crop")
     supervisord.start()
     pid = eventually(lambda: celery_in(supervisord.client.call("getProcessInfo", "crop")["pid"]))
-    status, [program] = compare(capsys, file)
+    status, [program] = compare_by_command(capsys, file)
     assert (program["pid"], unexplained(program), status) == (pid, {}, 0)
     # The process has the old file still, and does not get the variable.
     write("other", ',MORE="1"')
-    status, [program] = compare(capsys, file)
+    status, [program] = compare_by_command(capsys, file)
     assert unexplained(program) == {"--queues": ("crop", "other"), "MORE": (None, "1")}
     assert status == 1
+
+
+DEFAULTS = """\
+CELERY_BIN="{virtualenv}/bin/celery"
+CELERY_APP="mysite"
+CELERYD_NODES="fast slow"
+CELERYD_CHDIR="{demo}"
+CELERYD_OPTS="-P solo -Q:fast fast,mail -Q:slow slow --prefetch-multiplier:fast=4"
+CELERYD_LOG_LEVEL="WARNING"
+CELERYD_LOG_FILE="{data}/%n.log"
+CELERYD_PID_FILE="{data}/%n.pid"
+CELERYD_USER="{user}"
+DJANGO_SETTINGS_MODULE="mysite.settings"
+export DJANGO_SETTINGS_MODULE
+DEMO_DATA_DIRECTORY="{data}"
+export DEMO_DATA_DIRECTORY
+"""
+
+CELERYD = """\
+#!/bin/sh -e
+### BEGIN INIT INFO
+# Provides: celeryd
+### END INIT INFO
+. {defaults}
+CELERYD_MULTI=${{CELERYD_MULTI:-"$CELERY_BIN multi"}}
+$CELERYD_MULTI start $CELERYD_NODES --workdir=$CELERYD_CHDIR --loglevel=$CELERYD_LOG_LEVEL --logfile=$CELERYD_LOG_FILE \
+    --pidfile=$CELERYD_PID_FILE --app=$CELERY_APP $CELERYD_OPTS
+"""
+"""As Celery's own script starts its nodes."""
+
+
+@pytest.mark.celery
+def test_nodes_of_celery_multi(product: Product) -> None:
+    root = product.directory / "host"
+    defaults, script = root / "etc/default/celeryd", root / "etc/init.d/celeryd"
+    for path in (defaults, script):
+        path.parent.mkdir(parents=True)
+    user = user_name(os.geteuid())
+    text = DEFAULTS.format(virtualenv=product.virtualenv, demo=DEMO, data=product.data, user=user)
+    defaults.write_text(text)
+    script.write_text(CELERYD.format(defaults=defaults))
+    subprocess.run(["/bin/sh", str(script)], env={"PATH": SYSTEM_PATH}, cwd="/", check=True, capture_output=True)
+    files = [product.data / f"{node}.pid" for node in ("fast", "slow")]
+    eventually(lambda: all(map(_pid_in, files)), "the nodes have started")
+    pids = list(map(_pid_in, files))
+    try:
+        found = [_of_defaults(root, script, pids)]
+        defaults.write_text(text.replace("-Q:slow slow", "-Q:slow other"))
+        found.append(_of_defaults(root, script, pids))
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+    assert [[(each.pid, unexplained_of(each)) for each in both] for both in found] == [
+        [(pids[0], {}), (pids[1], {})],
+        [(pids[0], {}), (pids[1], {"--queues": ("slow", "other")})],
+    ]
+
+
+def _pid_in(file: Path) -> int:
+    return int(file.read_text() or 0) if file.exists() else 0
+
+
+def _of_defaults(root: Path, script: Path, pids: list[int]) -> list[Comparison]:
+    """Return the comparison of what an import makes of `script`, which runs `pids`.
+
+    Only a script in /etc/init.d is adopted.
+    """
+    report = init(DEMO, sources=[str(script)], scope=Scope.USER, environment={"PATH": SYSTEM_PATH}, root=root)
+    [new] = report.projects
+    project = load(root / "procman.toml", {"HOME": str(root)}, new.text)
+    programs = [each for found in new.programs.values() for each in found]
+    places = (project.directory, project.virtualenv)
+    seen = {identity(each): running_process(each, pids, places) for each in programs}
+    known = known_of(project, [], {}, {})
+    running = {name: process for name, process in seen.items() if process}
+    return sorted(
+        compare(new.programs, project, replace(known, running=running)), key=lambda each: pids.index(each.pid or 0)
+    )
+
+
+def unexplained_of(comparison: Comparison) -> dict[str, tuple[str | None, str | None]]:
+    return {each.name: (each.old, each.new) for each in comparison.differences if not each.reason}

@@ -37,7 +37,7 @@ def adopting(own: Project, *sources: str) -> Project:
 
 
 def found(own: Project, pid: int, replaced: tuple[Path, ...] = ()) -> list[OtherProgram]:
-    """Return what is reported of the process `pid`."""
+    """Return the reports about the process `pid`."""
     return [each for each in other_programs(own, replaced) if each.pid == pid]
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from procman.celery_cli.canonical import canonical
-from procman.celery_cli.parse import read_command
 from procman.init.importing.existing import Existing, Stop
 from procman.launch import launch_of
 from procman.model import BackendName, Kind
@@ -72,6 +71,7 @@ class Running:
     """The host name, which Celery puts in place of %h."""
     words: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    virtualenv: str | None = None
     directory: str | None = None
     user: str | None = None
     group: str | None = None
@@ -131,21 +131,20 @@ def _by_kind(kind: Kind, options: Mapping[str, str]) -> dict[Kind, Mapping[str, 
 
 def seen(old: Behaviour, kind: Kind, running: Running) -> Behaviour:
     """Return `old`, as its files describe it, with what /proc shows of the running process instead."""
-    shown = {name: getattr(running, name) for name in ("directory", "user", "group", "umask", "nice")}
+    shown = {name: getattr(running, name) for name in ("virtualenv", "directory", "user", "group", "umask", "nice")}
     shown |= {"environment": running.environment or old.environment, **_seen_command(old, kind, running)}
     return replace(old, **{name: value for name, value in shown.items() if value is not None})
 
 
 def _seen_command(old: Behaviour, kind: Kind, running: Running) -> dict[str, object]:
-    command, known = canonical(running.words), read_command(running.words)
-    if command is None or known is None:
+    command = canonical(running.words)
+    if command is None:
         return {}
     options = {name: value for name, value in command.options.items() if name not in OF_PROJECT}
     name = options.get("--hostname")
     if name and name == node_name(old.options, running.host):
         options["--hostname"] = old.options["--hostname"]
-    app, virtualenv = command.options.get("--app"), known.project.get("virtualenv")
-    return {"options": _by_kind(command.kind, options).get(kind), "app": app, "virtualenv": virtualenv}
+    return {"options": _by_kind(command.kind, options).get(kind), "app": command.options.get("--app")}
 
 
 def node_name(options: Mapping[str, str], host: str) -> str:

@@ -52,20 +52,21 @@ def known_of(
 def _running(project: Project, programs: Sequence[Existing]) -> Iterator[tuple[str, Running]]:
     sources = list(dict.fromkeys(each.source for each in programs if each.source))
     pids = {source: each.pids for each in _candidates(sources, project) for source in each.sources}
+    places = (project.directory, project.virtualenv)
     for existing in programs:
-        running = running_process(existing, pids.get(existing.source, ())) if existing.source else None
+        running = running_process(existing, pids.get(existing.source, ()), places) if existing.source else None
         if running:
             yield identity(existing), running
 
 
 def _candidates(sources: Sequence[Source], project: Project) -> Iterator[Candidate]:
     """Yield what runs `sources`; without permission, or if nothing runs them, their files alone are compared."""
-    with suppress(ProcmanError, ModuleNotFoundError):
+    with suppress(ProcmanError):
         yield from adoption.find(sources, project)
         return
     # One of them may be the reason. A supervisord that does not answer lets each of them wait.
     deadline = time.monotonic() + MOST_SECONDS
     for source in sources if len(sources) > 1 else ():
-        with suppress(ProcmanError, ModuleNotFoundError):
+        with suppress(ProcmanError):
             if time.monotonic() < deadline:
                 yield from adoption.find([source], project)

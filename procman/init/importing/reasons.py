@@ -222,6 +222,13 @@ _OF_MANAGERS = re.compile(
 _OF_SHELLS = {"_", "COLUMNS", "LINES", "MAIL", "OLDPWD", "PS1", "PWD", "SHELL", "SHLVL", "TERM", "VIRTUAL_ENV_PROMPT"}
 
 
+_OF_MULTI = {
+    "LC_CTYPE": "Python itself sets it in a locale that is not UTF-8",
+    "TZ": "Django sets it when it is loaded, as in the new program",
+}
+"""Variables that `celery multi`, which has loaded the app, passes on to its nodes, with the option --executable."""
+
+
 def _of_variable(pair: Pair, name: str, old: str | None, new: str | None) -> str:
     if old is None:
         options = {option for option, variable in _VARIABLES_OF_OPTIONS.items() if variable == name}
@@ -235,4 +242,6 @@ def _of_variable(pair: Pair, name: str, old: str | None, new: str | None) -> str
         return "what runs the program sets its own"
     if name not in pair.existing.environment and name in _OF_SHELLS:
         return "a shell had set it"
+    if name not in pair.existing.environment and "--executable" in pair.old.options:
+        return _OF_MULTI.get(name) or refusal(name) or ""
     return refusal(name) or ""

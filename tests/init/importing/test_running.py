@@ -25,6 +25,7 @@ from procman.model import Kind
 from tests.init.importing.test_compare import (
     KNOWN,
     OLD,
+    TEXT,
     different,
     project,
     tables,
@@ -82,6 +83,7 @@ def test_everything_of_the_main_process_is_read(start: Start, tmp_path: Path) ->
         gethostname(),
         tuple(process.arguments(begun.pid)),
         {"A": "1"},
+        virtualenv=str(Path(sys.executable).parents[1]),
         directory=str(tmp_path),
         user=user_name(os.geteuid()),
         group=group_name(os.getegid()),
@@ -89,6 +91,21 @@ def test_everything_of_the_main_process_is_read(start: Start, tmp_path: Path) ->
         nice=str(os.getpriority(os.PRIO_PROCESS, 0) + 3),
     )
     assert found.words[-4:] == ("mysite", "worker", "-Q", "crop")
+
+
+def test_directories_have_the_names_of_the_files(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "releases").mkdir()
+    (tmp_path / "current").symlink_to("releases")
+    begun = start("celery -A mysite worker", cwd=tmp_path / "current")
+    old = replace(program("celery -A mysite worker"), directory=None)
+    in_files = running_process(replace(old, directory=tmp_path / "current"), [begun.pid])
+    in_project = running_process(old, [begun.pid], [tmp_path / "current"])
+    assert in_files == in_project
+    assert in_files is not None
+    assert in_files.directory == str(tmp_path / "current")
+    unnamed = running_process(old, [begun.pid])
+    assert unnamed is not None
+    assert unnamed.directory == str(tmp_path / "releases")
 
 
 def test_celery_behind_a_shell_is_found(start: Start) -> None:
@@ -158,7 +175,7 @@ def test_a_process_that_is_as_its_files_changes_nothing() -> None:
     ("seen", "name"),
     [
         (replace(SEEN, words=(*OLD_WORKER.words[:-2], "-I", "lost", "--", "a=1")), "--include"),
-        (replace(SEEN, words=("/srv/other/bin/celery", *OLD_WORKER.words[1:])), "virtualenv"),
+        (replace(SEEN, virtualenv="/srv/other"), "virtualenv"),
         (replace(SEEN, environment={**SEEN.environment, "DJANGO_SETTINGS_MODULE": "other"}), "DJANGO_SETTINGS_MODULE"),
         (replace(SEEN, directory="/srv/other"), "directory"),
         (replace(SEEN, user="celery"), "user"),
@@ -178,6 +195,17 @@ def test_variables_of_supervisord_itself_are_passed_on_to_both() -> None:
     found = compared(replace(SEEN, environment={**SEEN.environment, **more}))
     assert different(found) == {"SUPERVISOR_ENABLED"}
     assert found.is_explained
+
+
+@pytest.mark.parametrize(("more", "is_known"), [(["--executable=/srv/env/bin/python"], True), ([], False)])
+def test_variables_that_celery_multi_passes_on_have_a_reason(more: list[str], is_known: bool) -> None:
+    words = (*OLD_WORKER.words[:-2], *more, *OLD_WORKER.words[-2:])
+    project_of_systemd = project(TEXT.replace("[environment]", 'backend = "systemd"\n[environment]', 1))
+    known = replace(
+        KNOWN, running={identity(OLD_WORKER): replace(SEEN, words=words, environment={**SEEN.environment, "TZ": "UTC"})}
+    )
+    found = compare(tables(), project_of_systemd, known)[0]
+    assert unexplained(found) == (set() if is_known else {"TZ"})
 
 
 def test_a_title_in_place_of_the_command_line_hides_only_that() -> None:
