@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+LONGEST = 1 << 20
+"""Characters of a value with its specifiers and variables: LONG_LINE_MAX of systemd."""
 
 PREFIXES = "@-:+!|"
 """systemd.service(5): the prefixes of an executable; `|` is new in systemd 258."""
@@ -19,11 +22,16 @@ _PIECE = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _SPECIFIER = re.compile(r"%(.)", re.DOTALL)
+_NAME = re.compile(r"\$\{?([^{}$]+)")
 _VARIABLE = re.compile(r"\$\$|\$\{([^}]*)\}")
 
 
 class NotClosed(ValueError):
     """A quote is never closed, and systemd ignores the whole line."""
+
+
+class TooLong(ValueError):
+    """A value becomes longer than LONGEST, as one that repeats a long variable does."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,11 @@ def _text(piece: re.Match[str]) -> str:
 
 
 def command_lines(text: str, specifiers: Mapping[str, str]) -> list[CommandLine]:
-    """Return the commands of one line of ExecStart=, which a `;` between blanks separates. Raises NotClosed."""
+    """Return the commands of one line of ExecStart=, which a `;` between blanks separates.
+
+    Raises NotClosed and TooLong.
+    """
+    _require_length(text, (specifiers.get(name, "") for name in _SPECIFIER.findall(text)))
     return [line for words in _separated(words_of(text)) if (line := _command_line(words, specifiers)).words]
 
 
@@ -107,18 +119,29 @@ def _command_line(words: Sequence[str], specifiers: Mapping[str, str]) -> Comman
 
 
 def with_specifiers(text: str, specifiers: Mapping[str, str]) -> str:
-    """Return `text` with its specifiers expanded (systemd.unit(5)); those not in `specifiers` are kept."""
+    """Return `text` with its specifiers expanded (systemd.unit(5)); those not in `specifiers` are kept.
+
+    Raises TooLong.
+    """
+    _require_length(text, (specifiers.get(name, "") for name in _SPECIFIER.findall(text)))
     return _SPECIFIER.sub(lambda found: "%" if found[1] == "%" else specifiers.get(found[1], found[0]), text)
+
+
+def _require_length(text: str, values: Iterable[str]) -> None:
+    if len(text) + sum(map(len, values)) > LONGEST:
+        raise TooLong(f"it becomes longer than {LONGEST} characters")
 
 
 def with_variables(line: CommandLine, value: Callable[[str], str]) -> list[str]:
     """Return the words that the command gets at its start, with the variables that `value` returns by name.
 
     systemd.service(5): `$NAME` as a word of its own becomes the words of its value; `${NAME}` is replaced within a
-    word; `$$` is a dollar. The path of the executable has no variables.
+    word; `$$` is a dollar. The path of the executable has no variables. Raises TooLong.
     """
     if not line.uses_variables:
         return list(line.words)
+    names = (found for word in line.words[1:] for found in _NAME.findall(word))
+    _require_length(" ".join(line.words), map(value, names))
     words = list(line.words[:1])
     for word in line.words[1:]:
         if re.match(r"\$[^{$]", word):

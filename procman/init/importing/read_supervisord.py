@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from procman.backends.supervisor.configuration.effective import (
     Supervisord,
     Unreadable,
     as_written,
+    count_of,
     is_program,
     members,
     own_value,
@@ -32,6 +34,9 @@ from procman.init.importing.supervisord_files import Configuration, configuratio
 from procman.init.importing.understand import Understood, stopped_behind, understood
 from procman.init.importing.unknown_words import known_words
 from procman.sources import SUPERVISOR, Source
+
+MOST_PROCESSES = 5000
+"""Of all programs that are read together."""
 
 LOOKS_LIKE_CELERY = re.compile(r"(?i)celery|worker|beat")
 AS_WRITTEN = ("process_name", "stdout_logfile", "stderr_logfile")
@@ -76,6 +81,7 @@ def _with_supervisord(
 def _read(both: tuple[Configuration, Supervisord]) -> Reading:
     configuration, supervisord = both
     sections = [each for each in configuration.settings if is_program(each) and configuration.given & {*each.files}]
+    _require_few(supervisord, sections)
     programs = [program for each in sections for program in _programs(supervisord, each)]
     celery = {each.source.name for each in programs if each.command and each.source}
     groups = [each for each in configuration.settings if each.kind == "group" and celery & {*members(each)}]
@@ -86,6 +92,16 @@ def _read(both: tuple[Configuration, Supervisord]) -> Reading:
         *_logs(supervisord, [each for each in sections if each.name in celery]),
     ]
     return Reading(tuple(programs), tuple(remarks), configuration.files)
+
+
+def _require_few(supervisord: Supervisord, programs: Sequence[Settings]) -> None:
+    total = 0
+    for program in programs:
+        # The problem of a program that cannot be read is reported with it.
+        with suppress(Unreadable):
+            total += count_of(supervisord, program)
+    if total > MOST_PROCESSES:
+        raise ProcmanError(f"{total} processes of supervisord are more than {MOST_PROCESSES}", hint="Name fewer files.")
 
 
 def _unknown_variables(supervisord: Supervisord) -> Iterator[Remark]:

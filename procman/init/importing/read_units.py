@@ -9,7 +9,8 @@ from pathlib import Path
 
 from procman.accounts import account
 from procman.backends.supervisor.configuration.effective import unknown
-from procman.host.unit_words import CommandLine, NotClosed, command_lines, with_specifiers, with_variables
+from procman.errors import ProcmanError
+from procman.host.unit_words import CommandLine, NotClosed, TooLong, command_lines, with_specifiers, with_variables
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.multi_nodes import with_nodes
@@ -42,7 +43,7 @@ def read(files: Sequence[Path], environment: Mapping[str, str], root: Path = Pat
     `environment` is the caller's, for units of a user. `root` is the root directory of the host. Raises ProcmanError.
     """
     units, templates = find_units(files, root)
-    readings = [_read(unit, environment, root) for unit in units]
+    readings = [_read_in_bounds(unit, environment, root) for unit in units]
     programs = tuple(program for each in readings for program in each.programs)
     own = {each.source.place for each in programs if each.command and each.source}
     return Reading(
@@ -68,6 +69,13 @@ def _logs(units: Sequence[Unit]) -> Iterator[Remark]:
         names = sorted({each.name.partition(".")[2] for each in settings})
         why = "procman logs to the journal, each program under its own name: use the key log in [systemd] for files"
         yield Remark(str(settings[0]), ", ".join(names), why)
+
+
+def _read_in_bounds(unit: Unit, environment: Mapping[str, str], root: Path) -> Reading:
+    try:
+        return _read(unit, environment, root)
+    except TooLong as error:
+        raise ProcmanError(f"{unit.fragment}: a setting cannot be read: {error}", hint="Fix that unit.") from None
 
 
 def _read(unit: Unit, environment: Mapping[str, str], root: Path) -> Reading:

@@ -58,6 +58,9 @@ LEFT_OUT = {
 }
 OTHERS = "no key of procman sets it; a drop-in can: systemctl edit UNIT"
 
+LONGEST_COMMAND = 4096
+"""Characters that are searched; the time grows with the square of their number."""
+
 CELERYS = re.compile(r"\bmulti\b.*\bstop(wait)?\b")
 """An ExecStop= that stops Celery gracefully: `celery multi stopwait` sends TERM to each main process and waits."""
 KILL = re.compile(r"\bkill\s+(?:-s\s+|-)?(?P<signal>[A-Z0-9]+\s+)?(?:\$MAINPID|\$\{MAINPID\})", re.IGNORECASE)
@@ -95,7 +98,7 @@ def stop_of(unit: Unit) -> Stop:
     mode = unit.value("Service.KillMode", "control-group")
     restart = unit.value("Service.Restart", "no")
     reaches: str | None = {"control-group": "group", "none": None}.get(mode, "main")
-    command = unit.value("Service.ExecStop")
+    command = unit.value("Service.ExecStop")[:LONGEST_COMMAND]
     killed = KILL.search(command)
     if CELERYS.search(command) or killed:
         given = killed["signal"] if killed else None
@@ -147,7 +150,8 @@ def _stop_remarks(unit: Unit, stop: Stop, kind: Kind) -> Iterator[Remark]:
     if stop.restarts != "always":
         yield _changed(unit, unit.last("Service.Restart"), "Restart", RESERVED["Restart"])
     command = unit.last("Service.ExecStop")
-    if command and not CELERYS.search(command.value) and not KILL.search(command.value):
+    text = command.value[:LONGEST_COMMAND] if command else ""
+    if command and not CELERYS.search(text) and not KILL.search(text):
         yield Remark(str(command), _shown(command), RESERVED["ExecStop"], doubtful=True)
 
 

@@ -43,7 +43,7 @@ def specifiers_of(unit: Unit, environment: Mapping[str, str]) -> dict[str, str]:
     home = environment.get("HOME", "/root") if is_of_user else "/root"
     node = os.uname().nodename
     own = {"n": unit.name, "N": name, "p": prefix, "P": _unescaped(prefix), "i": instance, "I": _unescaped(instance)}
-    own |= {"j": prefix.rpartition("-")[2], "J": _unescaped(prefix.rpartition("-")[2]), "y": str(unit.fragment)}
+    own |= {"j": prefix.rpartition("-")[2], "J": _unescaped(prefix.rpartition("-")[2])}
     own |= {"f": f"/{_unescaped(instance or prefix).lstrip('/')}"}
     host = {"H": node, "l": node.partition(".")[0], "v": os.uname().release, "T": "/tmp", "V": "/var/tmp"}  # noqa: S108
     user = {"u": environment.get("USER", "root") if is_of_user else "root", "h": home}

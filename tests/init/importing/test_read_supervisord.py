@@ -503,6 +503,22 @@ def test_more_processes_than_any_host_runs_are_a_problem(tmp_path: Path) -> None
     assert "more than 1000 processes" in found.problem
 
 
+def test_more_processes_of_all_programs_than_any_host_runs_are_an_error(tmp_path: Path) -> None:
+    text = "".join(program("numprocs = 1000\nprocess_name = x%(process_num)s", name=f"p{at}") for at in range(6))
+    with pytest.raises(ProcmanError, match="6000 processes of supervisord are more than 5000"):
+        read_text(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["%(ENV_BIG)s" * 5000, "%(program_name)99999999999s", "%(program_name).99999999999s"],
+    ids=["repeated", "width", "precision"],
+)
+def test_value_that_expands_without_bounds_is_a_problem(tmp_path: Path, value: str) -> None:
+    found = one(tmp_path, f'environment = BIG="{"x" * 100_000}"', f"/env/bin/celery worker {value}")
+    assert "command becomes longer than" in found.problem
+
+
 def test_beat_has_no_instances(tmp_path: Path) -> None:
     found = one(tmp_path, NUMBERED, "/env/bin/celery -A mysite beat")
     assert found.command is not None

@@ -522,3 +522,16 @@ def test_line_that_systemd_ignores_is_reported(tmp_path: Path) -> None:
         ("Environment", f"{tmp_path}/celery.service:8"),
     ]
     assert found.environment == {"C": "2"}
+
+
+@pytest.mark.parametrize("word", ["$BIG", "${BIG}"])
+def test_unit_that_repeats_a_long_variable_is_refused(tmp_path: Path, word: str) -> None:
+    file = place(tmp_path, f"BIG={'x' * 500_000}\n", "celery.env")
+    with pytest.raises(ProcmanError, match="a setting cannot be read: it becomes longer than"):
+        one(tmp_path, f"EnvironmentFile={file}\nExecStart=/bin/x {f'{word} ' * 9000}")
+
+
+def test_directory_of_hundreds_of_units_is_read(tmp_path: Path) -> None:
+    for number in range(100):
+        place(tmp_path, service("", "/bin/true"), f"site-{number}.service")
+    assert len(read([tmp_path], {}, NO_HOST).programs) == 100

@@ -18,6 +18,12 @@ from procman.backends.supervisor.configuration.redaction import without_content
 from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Section
 
 MOST_PROCESSES = 1000
+"""Of one program."""
+
+LONGEST_VALUE = 1 << 20
+"""Characters of an expanded value: a file may repeat a long variable thousands of times, or pad one to any width."""
+
+_EXPANSION = re.compile(r"%\(([^)]*)\)[#0 +-]*([0-9]*)(?:\.([0-9]+))?")
 
 _MARK = re.compile(r"_procman_unknown_((?:[0-9a-f]{2})+)_")
 """Letters, digits and `_` only: every parser of supervisor's keeps it within its word."""
@@ -139,13 +145,19 @@ def value_of(supervisord: Supervisord, program: Settings, option: str) -> str:
     return _expanded(program.options, option, _expansions(supervisord, program))
 
 
+def count_of(supervisord: Supervisord, program: Settings) -> int:
+    """Return the number of processes of `program`. Raises Unreadable."""
+    count = _number(program.options, "numprocs", _expansions(supervisord, program), 1)
+    if count > MOST_PROCESSES:
+        raise Unreadable(program.options["numprocs"], f"more than {MOST_PROCESSES} processes")
+    return count
+
+
 def processes_of(supervisord: Supervisord, program: Settings) -> list[Process]:
     """Return the processes of `program`. Raises Unreadable."""
     known = _expansions(supervisord, program)
-    count = _number(program.options, "numprocs", known, 1)
+    count = count_of(supervisord, program)
     first = _number(program.options, "numprocs_start", known, 0)
-    if count > MOST_PROCESSES:
-        raise Unreadable(program.options["numprocs"], f"more than {MOST_PROCESSES} processes")
     each = ({**known, "process_num": number, "numprocs": count} for number in range(first, first + count))
     return [_process(supervisord, program, numbered) for numbered in each]
 
@@ -215,17 +227,27 @@ def _expanded(options: Mapping[str, Placed], option: str, known: Mapping[str, ob
     placed = options.get(option)
     if placed is None:
         return ""
+    expansions = _Expansions(known)
+    if _longest(placed.value, expansions) > LONGEST_VALUE:
+        raise Unreadable(placed, f"{option} becomes longer than {LONGEST_VALUE} characters")
     try:
-        return placed.value % _Expansions(known)
+        return placed.value % expansions
     except KeyError as name:
         raise Unreadable(placed, f"{name} in {option} has no meaning for supervisord") from None
     except (TypeError, ValueError) as error:
         raise Unreadable(placed, f"{option} is badly formatted ({error}); a % is written as %%") from None
 
 
+def _longest(value: str, expansions: Mapping[str, object]) -> int:
+    """Return the number of characters that `value` has at most when it is expanded."""
+    found = _EXPANSION.findall(value)
+    widths = (int(width[:10] or 0) for _, *each in found for width in each)
+    return len(value) + sum(len(str(expansions.get(name, ""))) for name, *_ in found) + sum(widths)
+
+
 def _number(options: Mapping[str, Placed], option: str, known: Mapping[str, object], default: int) -> int:
     text = _expanded(options, option, known) or str(default)
-    if not text.strip().isdecimal():
+    if not re.fullmatch(r"\s*[0-9]{1,9}\s*", text):
         # A variable that is not known, or not a number, which supervisord refuses.
         return default
     return int(text)
