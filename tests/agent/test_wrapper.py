@@ -14,7 +14,10 @@ from tests.agent.launching import Installation, install_launcher
 from tests.agent.wrappers import make_wrappers
 from tests.celery_environments import CELERY_5_7, environment_of
 
-SHOW = ("/bin/sh", "-c", 'echo "$$ $PYTHONPATH"')
+SHOW = """
+import sys
+print("app sees", "instrumentation" in sys.modules, os.environ["SET_BY"], os.environ["PYTHONPATH"], flush=True)
+"""
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def wrappers(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment_file(tmp_path: Path) -> Path:
     path = tmp_path / "environment"
-    path.write_text("TOKEN=secret\nPYTHONPATH=/from/file\n")
+    path.write_text("TOKEN=secret\nSET_BY=file\n")
     return path
 
 
@@ -70,7 +73,7 @@ def site(tmp_path: Path, start: Start) -> Site:
     if environment is None:
         pytest.skip(CELERY_5_7.missing)
     site = Site(install_launcher(tmp_path, environment.python), start)
-    site.app('import sys\nprint("app is", "instrumentation" in sys.modules, os.environ["PYTHONPATH"], flush=True)\n')
+    site.app(SHOW)
     return site
 
 
@@ -82,13 +85,17 @@ def test_worker_under_a_wrapper_keeps_its_pid_notifies_systemd_and_stops_gracefu
         worker = site.worker(
             NOTIFY_SOCKET=systemd.address,
             WATCHDOG_USEC=str(int(RECEIVE_SECONDS * 1e6)),
+            PYTHONPATH="/from/unit",
             PROCMAN_ENVIRONMENT_FILE=str(environment_file),
             PROCMAN_WRAPPER=json.dumps([str(wrappers / "instrument")]),
         )
         systemd.receive("READY=1")
         healthy = worker.wait_until_healthy()
         assert healthy["pid"] == worker.pid
-        seen = f"wrapper sees TOKEN=secret, PYTHONPATH=/from/file\ninstrumented\napp is True {wrappers}/bootstrap:/from"
+        seen = (
+            "wrapper sees TOKEN=secret, PYTHONPATH=/from/unit\ninstrumented\n"
+            f"app sees True wrapper {wrappers}/bootstrap:/from/unit\n"
+        )
         assert seen in worker.launched.text
         worker.launched.process.send_signal(signal.SIGHUP)
         # The wrapper runs again, on the PYTHONPATH of the first time.

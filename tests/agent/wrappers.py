@@ -7,7 +7,7 @@ from pathlib import Path
 INSTRUMENT = """#!/bin/sh
 # Like ddtrace-run: puts the directory of a sitecustomize first, and executes the command.
 echo "wrapper sees TOKEN=$TOKEN, PYTHONPATH=$PYTHONPATH"
-export PYTHONPATH="{directory}/bootstrap:$PYTHONPATH"
+export PYTHONPATH="{directory}/bootstrap:$PYTHONPATH" SET_BY=wrapper
 exec "$@"
 """
 

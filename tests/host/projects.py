@@ -53,6 +53,7 @@ instances = 10
 concurrency = 1
 prefetch_multiplier = 1
 stop_timeout_seconds = 120
+wrapper = ["env", "UNDER=wrapper"]
 """
 
 TINY = """

@@ -88,6 +88,16 @@ def test_secret_is_passed_to_the_program_and_not_shown_by_systemd(catmaid: Proje
     assert host.run("cat /run/credentials/catmaid-celery.service/environment", "nobody", check=False).returncode != 0
 
 
+def test_worker_under_a_wrapper_notifies_systemd_from_its_main_process(catmaid: Project) -> None:
+    unit = show(catmaid.host, "catmaid-hold-1", "MainPID", "StatusText", "ActiveState")
+    assert unit["ActiveState"] == "active"
+    # systemd accepts the status of the main process only (NotifyAccess=main).
+    assert "it is consuming" in unit["StatusText"]
+    variables = catmaid.host.run(f"cat /proc/{unit['MainPID']}/environ").stdout.split("\0")
+    assert {"UNDER=wrapper", f"PROCMAN_WRAPPED={unit['MainPID']}"} <= {*variables}
+    assert catmaid.status()["catmaid-hold-1"]["pid"] == int(unit["MainPID"])
+
+
 def test_memory_limits_and_out_of_memory_policy_are_applied(catmaid: Project) -> None:
     # Control groups may be version 1 here, which has no events, so the loaded properties are compared.
     desired = ("OOMPolicy", "KillMode", "Restart", "Type", "StartLimitIntervalUSec")
