@@ -131,8 +131,9 @@ def _begun(
         take_project(draft, programs, chosen.files, has_systemd=has_systemd)
         taken = [each.text("project", "name") or "" for each in before]
         found = free_project_name(programs, chosen.projects[0], taken)
-        if found:
+        if found and draft.get("project", "name") is None:
             draft.put("project", "name", found)
+            draft.found("name", found, "programs are called NAME-KEY")
     draft.put("project", "backend", BackendName.SUPERVISOR.value)
     return draft
 

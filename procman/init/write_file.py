@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,15 +30,22 @@ def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str])
                 temporary.unlink()
         elif isinstance(error, FileExistsError):
             raise ProcmanError(f"{path} already exists", hint="Use --force to overwrite it.") from None
-        hint = "Run the same command with sudo, or name another file with --output."
-        raise ProcmanError(
-            f"cannot write {path}: {error.strerror}", hint=hint if isinstance(error, PermissionError) else ""
-        ) from None
+        raise ProcmanError(f"cannot write {path}: {error.strerror}", hint=_hint(error, place)) from None
     try:
         require_trust(place, environment)
     except ConfigurationError as distrusted:
         return tuple(map(str, distrusted.problems))
     return ()
+
+
+def _hint(error: OSError, place: Path) -> str:
+    match error:
+        case PermissionError():
+            return "Run the same command with sudo, or name another file with --output."
+        case FileNotFoundError():
+            return f"Create the directory first: mkdir -p {shlex.quote(str(place.parent))}"
+        case _:
+            return ""
 
 
 def require_free(paths: Sequence[Path]) -> None:

@@ -409,8 +409,9 @@ def test_link_in_place_of_the_file_is_not_followed(tmp_path: Path, force: bool) 
 
 
 def test_missing_directory_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(ProcmanError, match=r"cannot write .*missing/procman\.toml: No such file"):
+    with pytest.raises(ProcmanError, match=r"cannot write .*missing/procman\.toml: No such file") as caught:
         write("text", tmp_path / "missing" / "procman.toml", force=False, environment={})
+    assert caught.value.hint == f"Create the directory first: mkdir -p {tmp_path}/missing"
 
 
 @pytest.mark.parametrize("force", [True, False])

@@ -78,10 +78,17 @@ def became(tables: Mapping[str, tuple[Existing, ...]], project: str) -> Iterator
     for table, sources in tables.items():
         key = "celery-beat" if table == "beat" else table.removeprefix("worker.")
         for existing in sources:
-            note = "" if existing.name == f"{project}-{key}" else f"its new name is {project}-{key}"
+            note = _new_name(existing, f"{project}-{key}")
             if existing.command and existing.command.with_beat:
                 note = f"{note}, and its beat becomes [beat]".removeprefix(", and ")
             yield Discovery("imported", f"{existing.label} becomes [{table}]", note)
+
+
+def _new_name(existing: Existing, name: str) -> str:
+    instances = existing.values.get("instances", 1)
+    if isinstance(instances, int) and instances > 1:
+        return f"its new names are {name}-1 to {name}-{instances}"
+    return "" if existing.name == name else f"its new name is {name}"
 
 
 def _is_beat(existing: Existing) -> bool:

@@ -96,8 +96,9 @@ def test_wrapper_and_options_of_supervisord_are_kept(tmp_path: Path) -> None:
 
 
 def test_instances_have_no_node_name_of_their_own(tmp_path: Path) -> None:
-    programs = loaded(taken([existing("w", values={"instances": 2})]), tmp_path).programs
-    assert [each.name for each in programs] == ["shop-w-1", "shop-w-2"]
+    draft = taken([existing("w", values={"instances": 2})])
+    assert [each.name for each in loaded(draft, tmp_path).programs] == ["shop-w-1", "shop-w-2"]
+    assert draft.findings[0].note == "its new names are shop-w-1 to shop-w-2"
 
 
 def test_equal_programs_stay_apart(tmp_path: Path) -> None:
