@@ -48,6 +48,7 @@ HOMES = {
     "psutil": "procman.host",
     "subprocess": "procman.subprocesses",
     "supervisor": "procman.backends.supervisor",
+    "yaml": "procman.init.importing",
 }
 """The only part that may import each library."""
 

@@ -122,7 +122,7 @@ def _unary(shell: Shell, option: str, value: str) -> bool | None:
     if option in ("-z", "-n"):
         return bool(value) == (option == "-n")
     try:
-        return FILES[option](shell.directory / value) if option in FILES else None
+        return FILES[option](shell.directory / value) if option in FILES and shell.sees_files else None
     except (OSError, ValueError):
         return None
 

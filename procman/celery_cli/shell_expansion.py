@@ -38,6 +38,8 @@ class Shell:
     """The texts that expansions left as they are, because only a shell can evaluate them: `$(nproc)`."""
     assumed: dict[str, str] = field(default_factory=dict, repr=False)
     """Expansions of variables that nothing sets here, and what they became: `${N:-2}` is 2."""
+    sees_files: bool = True
+    """Whether the files of this host are those of the script."""
     depth: int = 0
 
     def value(self, name: str) -> str | None:

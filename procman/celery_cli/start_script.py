@@ -87,11 +87,12 @@ def read_script(
     name: str = "",
     arguments: Sequence[str] = (),
     read_text: Callable[[Path], str] = lambda _: "",
+    sees_files: bool = True,
 ) -> StartScript:
     """Read the `text` of a script that is started in `directory` with `environment`, up to the Celery command.
 
     `name` and `arguments` are its `$0` and `$1`, `$2` and so on. `read_text` returns the content of a file that it
-    reads with `source`; an empty text means that it is unknown.
+    reads with `source`; an empty text means that it is unknown. Without `sees_files`, so are conditions about files.
     """
     script = StartScript(
         directory,
@@ -100,6 +101,7 @@ def read_script(
         name,
         tuple(arguments),
         read_text=read_text,
+        sees_files=sees_files,
     )
     _run_text(script, text)
     return script

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from procman.accounts import user_name
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark, Stop
 from procman.init.importing.multi_nodes import with_nodes
@@ -51,28 +50,22 @@ def variables_in(text: str) -> dict[str, str]:
 
 
 def _read(file: Path) -> Reading:
-    user = _owner(file.parent)
-    texts = Texts(user)
+    texts = Texts.of_owner(file.parent)
     dotenv = file.parent / ".env"
     variables = variables_in(texts.read(dotenv))
     is_usable = bool(variables) and parsed(dotenv, texts.read(dotenv)).variables == variables
     programs, remarks = list[Existing](), list[Remark]()
     if dotenv.exists() and not texts.read(dotenv):
-        why = f"it cannot be read as {user or 'root'}, and its variables are unknown"
+        why = f"it cannot be read as {texts.user or 'root'}, and its variables are unknown"
         remarks.append(Remark(str(dotenv), ".env", why, doubtful=True))
     for number, line in enumerate(content_of(file).splitlines(), 1):
         found = LINE.match(line[:LONGEST_LINE])
         if found and any(each.source and each.source.name == found[1] for each in programs):
             remarks.append(Remark(f"{file}:{number}", found[1], "honcho refuses a second program of this name"))
         elif found:
-            one = _program(file, number, found[1], found[2], variables, user)
+            one = _program(file, number, found[1], found[2], variables, texts.user)
             programs += with_nodes(_with_file(one, dotenv, variables) if is_usable else one)
     return Reading(tuple(programs), tuple(remarks), (file, *([dotenv] if variables else [])))
-
-
-def _owner(directory: Path) -> str | None:
-    owner = directory.stat().st_uid
-    return user_name(owner) if owner else None
 
 
 def _program(

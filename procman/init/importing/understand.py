@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from procman.accounts import user_name
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.script_file import ScriptFile, script_started_by, text_of
 from procman.celery_cli.start_script import StartScript, read_script
@@ -65,20 +66,22 @@ def understood(
     *,
     place: str,
     user: str | None = None,
+    sees_files: bool = True,
 ) -> Understood:
     """Return what `words`, which a program starts in `directory` with `environment`, finally run.
 
     `place` is where the program is defined, such as `/etc/supervisor/conf.d/celery.conf:12`, for the remarks. `user`
-    runs it: root reads as this user what other users can replace (S3).
+    runs it: root reads as this user what other users can replace (S3). In a container, it does not see the files of
+    this host (`sees_files`).
     """
     outside = unwrap(words, environment, directory, place=place)
     command = read_command(outside.words)
     if outside.problem or command:
         return _of(outside, command)
     file = script_started_by(outside.words, outside.directory or Path("/"))
-    if file is None:
+    if file is None or (file.path and not sees_files):
         return Understood(tuple(words), environment=environment, directory=directory)
-    texts = Texts(user)
+    texts = Texts(user, sees_files=sees_files)
     script = read_script(
         file.text,
         outside.directory or Path("/"),
@@ -86,6 +89,7 @@ def understood(
         name=str(file.path or file.name),
         arguments=file.arguments,
         read_text=texts.read,
+        sees_files=sees_files,
     )
     return _of_script(script, file, outside, texts)
 
@@ -120,12 +124,19 @@ class Texts:
     """The files that a script reads, each read once."""
 
     user: str | None
+    sees_files: bool = True
     found: dict[Path, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of_owner(cls, directory: Path) -> Texts:
+        """Return the files in `directory`, which root reads as its owner."""
+        owner = directory.stat().st_uid
+        return cls(user_name(owner) if owner else None)
 
     def read(self, path: Path) -> str:
         """Return the content of `path`; empty if it cannot be read, or root should not read it (S3)."""
         if path not in self.found:
-            self.found[path] = self._content(path)
+            self.found[path] = self._content(path) if self.sees_files else ""
         return self.found[path]
 
     def _content(self, path: Path) -> str:

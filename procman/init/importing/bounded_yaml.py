@@ -1,0 +1,64 @@
+"""Parse YAML with PyYAML's safe loader, within bounds: aliases can multiply a small file without end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+
+class BoundsExceeded(Exception):
+    """The document is larger than any compose file."""
+
+
+class YamlProblem(Exception):
+    """The text is not YAML; `line` is where."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    most_aliases = most_merged = 0
+    aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            self.aliases += 1
+            if self.aliases > self.most_aliases:
+                raise BoundsExceeded(f"more than {self.most_aliases} aliases")
+        return super().compose_node(parent, index)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > self.most_merged:
+            raise BoundsExceeded(f"a mapping with more than {self.most_merged} keys")
+
+
+def parse(text: str, most_aliases: int, most_merged: int) -> tuple[Any, dict[str, int]]:
+    """Return the document in `text`, and the line of each key below `services`.
+
+    Raises BoundsExceeded or YamlProblem.
+    """
+    try:
+        loader = _Loader(text)
+        loader.most_aliases, loader.most_merged = most_aliases, most_merged
+        node = loader.get_single_node()
+        lines = _lines(node)
+        return (loader.construct_document(node) if node else None), lines
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise YamlProblem(error.problem or "invalid", mark.line + 1 if mark else 1) from None
+    except (yaml.YAMLError, ValueError) as error:
+        # A date such as 2026-99-99 is a ValueError.
+        raise YamlProblem(str(error).split("\n")[0], 1) from None
+    except RecursionError:
+        raise BoundsExceeded("it contains itself, or is nested too deeply") from None
+
+
+def _lines(document: yaml.Node | None) -> dict[str, int]:
+    for key, value in document.value if isinstance(document, yaml.MappingNode) else ():
+        if key.value == "services" and isinstance(value, yaml.MappingNode):
+            return {str(name.value): name.start_mark.line + 1 for name, _ in value.value}
+    return {}
