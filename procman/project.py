@@ -358,8 +358,9 @@ class Project:
     )
     beside: tuple[str, ...] = setting(
         (),
-        "Other workers of the app on this host that are meant to run beside the project's, each by its node name, its "
-        "systemd unit or its program name in supervisord. procman does not report them as duplicates.",
+        "Other workers of the app on this host that are meant to run beside the project's, and beats that use another "
+        "broker, each by its node name, its systemd unit or its program name in supervisord. procman does not report "
+        "them as duplicates.",
         "TEXTS",
     )
     templates: Path | None = setting(

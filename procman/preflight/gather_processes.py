@@ -17,6 +17,7 @@ from procman.celery_cli.parse import CeleryCommand
 from procman.celery_cli.running import arguments_of as celery_arguments_of
 from procman.deploy.adoption_plan import adopted_by, plan_adoptions
 from procman.errors import ProcmanError
+from procman.host.celery_processes import is_celery
 from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process, Processes, by_parent, look_at
 from procman.host.runner import Runner, runner_of
@@ -64,15 +65,18 @@ def other_programs(project: Project, replaced: Sequence[Path] = ()) -> Iterator[
 
 def _celery(processes: Processes) -> Iterator[_Found]:
     for process in processes.values():
-        command = None if process.is_zombie else _command(process.argv)
+        command = None if process.is_zombie else _command(process)
         if command:
             runner = runner_of(process.pid)
             yield _Found(process, command, runner, _node_name(command, runner))
 
 
-def _command(argv: Sequence[str]) -> CeleryCommand | None:
-    """Return the worker or beat that a command line, or the title that Celery has put in its place, starts."""
-    return read_celery(argv) or (read_celery(["celery", *celery_arguments_of(argv)]) if len(argv) == 1 else None)
+def _command(process: Process) -> CeleryCommand | None:
+    """Return the worker or beat that a process runs, also by its title or through a project's own command line."""
+    command = read_celery(process.argv)
+    if command is None and is_celery(process):
+        command = read_celery(["celery", *celery_arguments_of(process.argv)])
+    return command
 
 
 def _node_name(command: CeleryCommand, runner: Runner) -> str:
@@ -150,13 +154,10 @@ def _in_file(file: Path, project: Project) -> Iterator[Source]:
 
 def _pids(sources: Sequence[Source], project: Project) -> list[int]:
     """Return the processes of what is adopted; the plan of the install reports a source that matches nothing."""
-    found: list[int] = []
-    for source in sources:
-        try:
-            found += [pid for each in adoption.find([source], project) for pid in each.pids]
-        except (ProcmanError, ImportError):
-            continue
-    return found
+    try:
+        return [pid for each in adoption.find(sources, project) for pid in each.pids]
+    except ProcmanError:
+        return [pid for each in sources for pid in _pids([each], project)] if len(sources) > 1 else []
 
 
 # Those that do -------------------------------------------------------------------------------------------------------
@@ -182,7 +183,7 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
         has_lock=heartbeat.get("lock") is not None,
         is_of_own_user=is_own,
         is_believed=is_own or user == ROOT or _is_configured_by_root(command, runner),
-        is_of_app=_same_app(project, command, directory),
+        is_of_app=_same_app(project, found, directory),
         with_beat=command.with_beat,
         node_name=heartbeat.get("node_name") or found.node_name,
         queues=tuple(map(str, queues)) if isinstance(queues, list) else None,
@@ -206,9 +207,12 @@ def _known_as(runner: Runner, node: str) -> str:
     return runner.unit or (runner.program if "?" not in runner.program else "") or node
 
 
-def _same_app(project: Project, command: CeleryCommand, directory: Path | None) -> bool:
+def _same_app(project: Project, found: _Found, directory: Path | None) -> bool:
+    """Return whether a process runs the project's app; apps of two projects may have the same name."""
+    command = found.command
     app = str(command.project.get("app") or "").partition(":")[0].partition(".")[0]
     if app and app != project.app.partition(":")[0].partition(".")[0]:
         return False
     places = {directory, Path(str(command.project.get("directory") or "/"))}
-    return project.directory in places or command.project.get("virtualenv") == str(project.virtualenv)
+    paths = [Path(word) for word in found.process.argv[:2] if word.startswith("/")]
+    return project.directory in places or any(each.is_relative_to(project.virtualenv) for each in paths)

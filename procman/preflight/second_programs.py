@@ -30,16 +30,18 @@ def beat_is_alone(preflight: PreflightFacts) -> Iterator[Result]:
             excludes = other.has_lock and judged.scheduler.startswith(WITH_LOCK)
             is_beat = other.is_of_app and (other.kind is Kind.BEAT or other.with_beat)
             if is_beat and shares is not False and not excludes:
-                yield _second_beat(program, other, is_certain=bool(shares))
+                yield _second_beat(preflight, program, other, is_certain=bool(shares))
 
 
-def _second_beat(program: Program, other: OtherProgram, *, is_certain: bool) -> Result:
+def _second_beat(preflight: PreflightFacts, program: Program, other: OtherProgram, *, is_certain: bool) -> Result:
+    if other.is_beside and not is_certain:
+        return Result("PM746", program.name, Level.OK, f"{_named(other)} runs beside it, as `beside` names it")
     condition = "with the same broker" if is_certain else "if it uses the same broker"
     detail = (
         f"{_named(other)} is another beat of {other.app or 'an app'}, in {other.directory}: "
         f"{condition}, it and the project's beat would send every periodic task twice ({other.command})"
     )
-    hint = _adopt(program, other) or "Stop it and prevent its next start."
+    hint = _remedy(preflight, program, other, "If it uses another broker")
     if other.program:
         hint = f"Keep one of the two: remove [{program.key}] here, or stop {other.program}; or use another broker."
     return Result("PM746", program.name, _level(other), detail, hint)
@@ -60,7 +62,8 @@ def worker_is_alone(preflight: PreflightFacts) -> Iterator[Result]:
             yield Result("PM748", program.name, Level.OK, f"{_named(other)} runs beside it, as `beside` names it")
         else:
             detail = f"{_named(other)} {why} ({other.command})"
-            yield Result("PM748", program.name, _level(other), detail, _remedy(preflight, program, other))
+            hint = _remedy(preflight, program, other, "If it is meant to stay")
+            yield Result("PM748", program.name, _level(other), detail, hint)
 
 
 def _second(preflight: PreflightFacts, other: OtherProgram) -> tuple[Program | None, str]:
@@ -79,12 +82,6 @@ def _second(preflight: PreflightFacts, other: OtherProgram) -> tuple[Program | N
             )
             return program, why
     return None, ""
-
-
-def _remedy(preflight: PreflightFacts, program: Program, other: OtherProgram) -> str:
-    names = json.dumps([*preflight.project.beside, other.known_as], ensure_ascii=False)
-    stays = f"If it is meant to stay, write in [project]: beside = {names}" if other.known_as else ""
-    return "\n".join(filter(None, (_adopt(program, other) or "Stop it and prevent its next start.", stays)))
 
 
 def _queues(preflight: PreflightFacts, program: Program) -> set[str]:
@@ -159,6 +156,12 @@ def _named(other: OtherProgram) -> str:
 def _level(other: OtherProgram) -> Level:
     # Another user must not be able to prevent an install.
     return Level.CRITICAL if other.is_believed else Level.WARNING
+
+
+def _remedy(preflight: PreflightFacts, program: Program, other: OtherProgram, condition: str) -> str:
+    names = json.dumps([*preflight.project.beside, other.known_as], ensure_ascii=False)
+    stays = f"{condition}, write in [project]: beside = {names}" if other.known_as else ""
+    return "\n".join(filter(None, (_adopt(program, other) or "Stop it and prevent its next start.", stays)))
 
 
 def _adopt(program: Program, other: OtherProgram) -> str:

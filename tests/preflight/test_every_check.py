@@ -599,8 +599,18 @@ def test_worker_or_beat_as_a_command_is_a_warning(argv: list[str], table: str | 
         old_worker(is_beside=True, node_name=OWN_NODE),
         named_like_ours(brokers=("2",)),
         host(others=(replace(OTHER_BEAT, is_of_app=False),)),
+        host(others=(replace(OTHER_BEAT, is_beside=True),)),
     ],
-    ids=["other queues", "another user", "another app", "procman's", "named in beside", "another broker", "beat"],
+    ids=[
+        "other queues",
+        "another user",
+        "another app",
+        "procman's",
+        "named in beside",
+        "another broker",
+        "beat of another app",
+        "beat that is named in beside",
+    ],
 )
 def test_worker_or_beat_that_disturbs_none_of_ours_is_no_problem(change: Change) -> None:
     assert complaints(change(valid())) == []
@@ -622,6 +632,11 @@ def test_remedy_has_the_lines_that_adopt_a_worker_or_let_it_stay() -> None:
     ]
     [found] = complaints(old_worker(source="", known_as="")(before))
     assert found.hint == "Stop it and prevent its next start."
+
+
+def test_beat_that_is_known_to_use_the_same_broker_cannot_stay() -> None:
+    [found] = complaints(other_project(brokers=("2",), is_beside=True)(valid()))
+    assert (found.code, found.level) == ("PM746", CRITICAL)
 
 
 def test_worker_with_a_beat_in_it_is_a_second_beat_too() -> None:

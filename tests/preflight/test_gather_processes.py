@@ -50,6 +50,17 @@ def test_worker_that_was_started_by_hand_has_no_source_and_is_known_by_its_node_
     assert (other.queues, other.source) == (("a", "b"), "")
 
 
+def test_worker_behind_a_projects_own_command_line_is_found(tmp_path: Path) -> None:
+    script = tmp_path / "site-server"
+    script.write_text(WAITING)
+    words = [sys.executable, str(script), "celery", "worker", "-n", "own@h"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path) as process:
+        assert process.stdout
+        process.stdout.readline()
+        [other] = found(site(tmp_path), process.pid)
+    assert (other.is_of_app, other.node_name) == (True, "own@h")
+
+
 @contextmanager
 def under_supervisord(supervisord: Supervisord, directory: Path) -> Iterator[tuple[Path, int]]:
     """Run a worker as the program `old` of the group `site`; return its file and its pid."""

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+
 import pytest
 
-from procman.host.runner import Runner, _unit_in
+from procman.host.process import children
+from procman.host.runner import Runner, _unit_in, runner_of
+from tests.backends.supervisor.real_supervisord import eventually
 
 
 @pytest.mark.parametrize(
@@ -22,3 +28,14 @@ from procman.host.runner import Runner, _unit_in
 )
 def test_unit_is_in_the_path_of_the_control_group(path: str, runner: Runner) -> None:
     assert _unit_in(path) == runner
+
+
+@pytest.mark.root("makes a namespace")
+def test_process_in_another_pid_namespace_is_in_a_container() -> None:
+    with subprocess.Popen(["unshare", "--pid", "--fork", "sleep", "1000"]) as outer:
+        try:
+            eventually(lambda: any(runner_of(pid).in_container for pid in children(outer.pid)), "it is inside")
+            assert runner_of(outer.pid) == runner_of(os.getpid())
+        finally:
+            for pid in [*children(outer.pid), outer.pid]:
+                os.kill(pid, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from procman.agent.verdict import IMPORTING, STANDBY, STARTING
 from procman.celery_cli.running import arguments_of, option
 from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process
+from procman.host.runner import runner_of
 from procman.model import Kind, Level, Result
+from procman.monitoring.checks.celery_processes import is_named, node_name_of
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of, share_broker
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
 
@@ -43,7 +46,8 @@ def _judge(snapshot: ProgramSnapshot, running: ProjectSnapshot) -> Result:
     others = [] if is_idle else _others(snapshot, running)
     heartbeats = {each.pid: heartbeat_of(each.pid, running.manifest.directories.state) for each in others}
     certain = [each for each in others if _is_same(snapshot.says, heartbeats[each.pid])]
-    possible = [each for each in others if _is_same(snapshot.says, heartbeats[each.pid]) is None]
+    unknown = [each for each in others if _is_same(snapshot.says, heartbeats[each.pid]) is None]
+    possible = [each for each in unknown if not _is_beside(each, running)]
     found = certain or possible
     if not found:
         return Result("PM110", name, Level.OK, "")
@@ -56,6 +60,11 @@ def _judge(snapshot: ProgramSnapshot, running: ProjectSnapshot) -> Result:
     is_ours = all(heartbeats[each.pid] for each in found)
     hint = OF_TWO_PROJECTS if is_ours else f"ps -fp {pids} shows who started it; end all but one"
     return Result("PM110", name, Level.CRITICAL, detail, hint)
+
+
+def _is_beside(process: Process, running: ProjectSnapshot) -> bool:
+    names = running.manifest.beside
+    return bool(names) and is_named(names, node_name_of(process, os.uname().nodename), runner_of(process.pid))
 
 
 def _named(pid: int, heartbeat: Mapping[str, Any]) -> str:

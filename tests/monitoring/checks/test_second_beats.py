@@ -68,6 +68,12 @@ def test_second_beat_of_the_app_is_reported_with_both_pids(tmp_path: Path, argum
         assert f"ps -fp {other}" in result.hint
 
 
+def test_worker_with_a_beat_that_is_named_in_beside_is_no_second_beat(tmp_path: Path) -> None:
+    with celery(tmp_path, "-A", "mysite", "worker", "-B", "-n", "export@%h"), own_beat() as beat:
+        assert reported(check(running(beat, directory=tmp_path)))[0] is Level.CRITICAL
+        assert reported(check(running(beat, directory=tmp_path, beside=("export@%h",)))) == (Level.OK, "")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["-A", "other", "beat"], ["-A", "mysite", "worker"], ["beat"], ["-A", "mysite", "inspect", "ping"], []],
