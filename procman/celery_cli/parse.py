@@ -161,7 +161,8 @@ def _words(value: str) -> list[str]:
 
 def _autoscale(value: str) -> list[int]:
     most, _, fewest = value.partition(",")
-    return [int(most), int(fewest or 0)]
+    # Celery 5 accepts them in any order.
+    return sorted((int(most), int(fewest or 0)), reverse=True)
 
 
 def _seconds(value: str) -> float:

@@ -71,6 +71,7 @@ def test_celery_of_the_host_is_in_no_virtualenv() -> None:
         ("-c4 -P gevent -Ofair", {"concurrency": 4, "pool": "gevent", "optimization": "fair"}),
         ("--concurrency 4 --pool=solo", {"concurrency": 4, "pool": "solo"}),
         ("--autoscale=10,3", {"autoscale": [10, 3]}),
+        ("--autoscale=3,10", {"autoscale": [10, 3]}),
         ("--autoscale 10", {"autoscale": [10, 0]}),
         (
             "--maxtasksperchild 50 --max-memory-per-child=1000",
