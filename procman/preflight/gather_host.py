@@ -13,6 +13,7 @@ from procman.host.process_table import look_at
 from procman.launch import launcher_path
 from procman.monitoring.checks.shared_queues import other_workers
 from procman.preflight.gather_processes import other_programs
+from procman.preflight.gather_projects import stopped_workers
 from procman.preflight.inputs import Host
 from procman.project import Project
 
@@ -23,10 +24,12 @@ def look_at_host(project: Project, replaced: Sequence[Path] = ()) -> Host:
     `replaced` are the unmanaged files whose programs of the same names the install adopts.
     """
     backend = backend_named(project.backend).host_check
+    running = tuple(other_programs(project, replaced))
+    stopped = tuple(stopped_workers(project, {each.program for each in running}))
     return Host(
         warnings=_warnings(project),
         manager=backend.examine(project),
-        others=tuple(other_programs(project, replaced)),
+        others=(*running, *stopped),
         workers=tuple(other_workers(look_at((), (LAUNCHER,)), launcher_path(project), project.directories.state)),
         stop_order=backend.stop_order(project),
     )
