@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import assume, given, settings, strategies
 
+from procman.errors import ProcmanError
 from procman.host.unit_words import CommandLine, NotClosed, command_lines, span_seconds, with_variables, words_of
+from procman.quoting.systemd import systemd_command
+from tests.hostile import HOSTILE, TEXTS
 from tests.read_by_systemd import command_of, read_units
 
 WORDS = [
@@ -22,6 +26,25 @@ def test_words_are_those_of_systemds_own_parser() -> None:
     for at, text in enumerate(WORDS):
         [line] = command_lines(text, {"p": f"u{at}", "n": f"u{at}.service"})
         assert list(line.words) == command_of(read[f"u{at}.service"]), text
+
+
+def assert_read_back(arguments: list[str]) -> None:
+    [line] = command_lines(systemd_command(("/bin/echo", *arguments)), {})
+    assert with_variables(line, lambda _: "never") == ["/bin/echo", *arguments]
+
+
+def test_hostile_arguments_are_read_back() -> None:
+    assert_read_back(list(HOSTILE))
+
+
+@settings(deadline=None)
+@given(arguments=strategies.lists(TEXTS, max_size=20))
+def test_any_argument_that_procman_writes_is_read_back(arguments: list[str]) -> None:
+    try:
+        systemd_command(("/bin/echo", *arguments))
+    except ProcmanError:
+        assume(False)
+    assert_read_back(arguments)
 
 
 def test_quote_that_is_never_closed_is_refused() -> None:

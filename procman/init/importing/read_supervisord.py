@@ -73,7 +73,7 @@ def _with_supervisord(
 ) -> Iterator[tuple[Configuration, Supervisord]]:
     for each in found:
         try:
-            yield each, supervisord_of(each.settings, environment)
+            yield each, supervisord_of(each.settings, environment, each.here)
         except Unreadable as error:
             raise ProcmanError(f"{error.place}: supervisord cannot read it: {error}", hint="Fix that line.") from None
 

@@ -34,6 +34,8 @@ MOST_FILES = 1000
 class Configuration:
     """What one supervisord reads."""
 
+    here: Path
+    """The directory of its main file; of one of the files, if that is unknown."""
     settings: tuple[Settings, ...]
     given: frozenset[Path]
     """The files whose programs are imported."""
@@ -99,7 +101,7 @@ def _has(sections: Sequence[Section], kind: str) -> bool:
 def _configuration(main: Path | None, given: Sequence[Path], environment: Mapping[str, str]) -> Configuration:
     if main is None:
         settings = merged((path, read_sections(path, content_of(path))) for path in given)
-        return Configuration(tuple(settings), frozenset(given), tuple(given))
+        return Configuration(given[0].parent, tuple(settings), frozenset(given), tuple(given))
     own = read_sections(main, content_of(main))
     patterns, remarks = _patterns(main, own, environment)
     others = list(dict.fromkeys(real(path) for path in _limited(main, patterns)))
@@ -114,7 +116,8 @@ def _configuration(main: Path | None, given: Sequence[Path], environment: Mappin
             # It concerns the given files only if it repeats one of their sections.
             remarks.append(Remark(str(path), path.name, error.message, doubtful=True))
     files = tuple(path for path, _ in read)
-    return Configuration(tuple(merged(read)), frozenset(files if is_whole else given), files, tuple(remarks))
+    settings = merged(read, are_included=_has(own, "include"))
+    return Configuration(main.parent, tuple(settings), frozenset(files if is_whole else given), files, tuple(remarks))
 
 
 def _limited(main: Path, patterns: Sequence[str]) -> Iterator[Path]:
@@ -133,7 +136,7 @@ def _patterns(main: Path, own: Sequence[Section], environment: Mapping[str, str]
     place = include.options["files"]
     try:
         # Only the environment: supervisord reads its own section after the files.
-        words = value_of(supervisord_of([], environment), include, "files").split()
+        words = value_of(supervisord_of([], environment, main.parent), include, "files").split()
     except Unreadable as error:
         raise ProcmanError(f"{place}: supervisord cannot read it: {error}", hint="Fix that line.") from None
     patterns, remarks = [], []

@@ -17,7 +17,9 @@ from procman.init.importing.existing import Existing, Reading, Remark, Stop
 from procman.init.importing.read_supervisord import read
 from procman.init.importing.understand import understood
 from procman.model import Kind
+from procman.quoting.supervisor import supervisor_command
 from procman.sources import Source as Adoptable
+from tests.hostile import HOSTILE
 from tests.init.deployments import deployments, put_on_disk
 
 NO_HOST = Path("/nonexistent")
@@ -116,7 +118,13 @@ def test_effective_values_are_those_of_supervisors_own_parser(
         assert as_supervisor_has_it(found[name]) == as_understood(process), name
 
 
-TEXTS = {
+@pytest.mark.parametrize("value", [value for value in HOSTILE if len(value) < 100])
+def test_any_argument_that_procman_writes_is_read_back(tmp_path: Path, value: str) -> None:
+    found = one(tmp_path, "", supervisor_command(("/env/bin/celery", "-A", "x", "worker", "--", value)))
+    assert found.words[-1] == value
+
+
+SYNTAX = {
     "variables": VARIABLES,
     "group": "[program:a]\ncommand=/bin/celery -A x worker -n %(group_name)s.%(program_name)s@%%h\n"
     "[program:b]\ncommand=/bin/b %(group_name)s\n[group:g]\nprograms=a, b\n",
@@ -126,13 +134,14 @@ TEXTS = {
     "numprocs=2\nnumprocs_start=3\n"
     'process_name=%(program_name)s_%(process_num)s\nenvironment=N="n%(process_num)s"\ndirectory=/%(ENV_N)s\n',
     "quotes": "[program:a]\ncommand=/bin/a 'x y' \"z\\\"\" \\;\nenvironment=A='x,y',B=\"%%h\",C=d.e-f(g):h,D=''\n",
+    "here": "[program:a]\ncommand=/bin/a %(here)s %(here).0s; x%%(here).0s\ndirectory=%(here)s\n",
     "own": '[supervisord]\nenvironment=A="1",B="2"\n[program:a]\ncommand=/bin/a %(ENV_A)s%(ENV_B)s%(ENV_OUTER)s\n'
     'environment=B="%(ENV_A)s3"\n[eventlistener:e]\ncommand=/bin/e\nevents=TICK_5\n'
     "[fcgi-program:f]\nsocket=tcp://localhost:9\ncommand=/bin/f\n",
 }
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("text", SYNTAX.values(), ids=SYNTAX)
 def test_any_syntax_has_the_meaning_of_supervisors_own_parser(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +273,14 @@ def test_main_file_brings_what_it_includes(tmp_path: Path) -> None:
     assert reading.programs[0].words[0] == f"{tmp_path}/conf.d/celery"
     assert reading.files == (main, one, two)
     assert reading.remarks == (Remark(f"{main}:4", "[include] files = x/*", "no file matches it", doubtful=True),)
+
+
+def test_here_is_only_replaced_after_a_percent_sign_if_files_are_included(tmp_path: Path) -> None:
+    text = "[supervisord]\n[program:a]\ncommand=/bin/a %%(here)s %(here)s\n"
+    [found] = read_text(tmp_path, text).programs
+    assert found.words == ("/bin/a", "%(here)s", str(tmp_path))
+    [found] = read_text(tmp_path, f"{text}[include]\nfiles=x/*\n").programs
+    assert found.problem.startswith(f"{tmp_path}/old.conf:3: supervisord cannot read it")
 
 
 def test_file_gets_the_settings_of_the_main_file_that_includes_it(tmp_path: Path) -> None:

@@ -79,27 +79,24 @@ class Unreadable(Exception):
         self.place = place
 
 
-def merged(files: Iterable[tuple[Path, Sequence[Section]]]) -> list[Settings]:
+def merged(files: Iterable[tuple[Path, Sequence[Section]]], *, are_included: bool = True) -> list[Settings]:
     """Return the settings of each header of `files`, read in their order; the last value of an option wins.
 
-    `%(here)s` is replaced by the directory of the file that has it, as supervisord does for all files of an
-    `[include]`.
+    If `are_included`, by a main file that may be one of them, `%(here)s` is replaced by the directory of the file that
+    has it, even after another `%`, as supervisord does.
     """
     found: dict[tuple[str, str], Settings] = {}
     for file, sections in files:
         for section in sections:
             key = (section.kind, section.name)
             before = found.get(key) or Settings(*key, file, section.line, {}, ())
-            found[key] = _with(before, file, section)
+            found[key] = _with(before, file, section, str(file.parent) if are_included else "%(here)s")
     defaults = found.pop(("DEFAULT", ""), None)
     return [_with_defaults(each, defaults) for each in found.values()]
 
 
-def _with(before: Settings, file: Path, section: Section) -> Settings:
-    new = {
-        option.name: Placed(option.value.replace("%(here)s", str(file.parent)), file, option.line)
-        for option in section.options
-    }
+def _with(before: Settings, file: Path, section: Section, here: str) -> Settings:
+    new = {option.name: Placed(option.value.replace("%(here)s", here), file, option.line) for option in section.options}
     place = (file, section.line) if "command" in new else (before.file, before.line)
     files = tuple(dict.fromkeys((*before.files, file)))
     return Settings(before.kind, before.name, *place, {**before.options, **new}, files)
@@ -123,13 +120,13 @@ class Supervisord:
     """The group of each program that a `[group:]` names."""
 
 
-def supervisord_of(settings: Sequence[Settings], environment: Mapping[str, str]) -> Supervisord:
+def supervisord_of(settings: Sequence[Settings], environment: Mapping[str, str], here: Path) -> Supervisord:
     """Return the supervisord that reads all `settings` and was started with `environment`, as far as that is known.
 
-    Raises Unreadable.
+    `here` is the directory of its main file. Raises Unreadable.
     """
     own = next((each.options for each in settings if each.header == "[supervisord]"), {})
-    known: dict[str, object] = {"host_node_name": os.uname().nodename, **_named(environment)}
+    known: dict[str, object] = {"here": str(here), "host_node_name": os.uname().nodename, **_named(environment)}
     variables = _variables(own, known)
     groups = {member: group.name for group in settings if group.kind == "group" for member in members(group)}
     return Supervisord({**known, **_named(variables)}, own, variables, groups)
