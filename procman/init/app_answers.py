@@ -37,7 +37,7 @@ def take_facts(draft: Draft, facts: AppFacts, scope: Scope, root: Path) -> None:
 
 def _take_settings(draft: Draft, facts: AppFacts) -> None:
     named = draft.text("project", "settings")
-    if facts.settings:
+    if facts.settings and not draft.is_import:
         draft.put("project", "settings", facts.settings)
     if named and facts.settings and facts.settings != named:
         draft.warn(f"the app uses the settings {facts.settings} and ignores DJANGO_SETTINGS_MODULE ({named})")

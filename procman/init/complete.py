@@ -34,6 +34,9 @@ def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) ->
     found = find_project(draft.path("directory") or directory, environment)
     for key in ("directory", "settings", "app", "virtualenv"):
         value = getattr(found, key)
+        if key == "settings" and draft.is_import:
+            # Without the variable, the app has its own default, which need not be that of manage.py.
+            value = None
         if value is not None:
             draft.put("project", key, value)
         elif key in found.doubts:

@@ -367,9 +367,10 @@ def test_nothing_is_added_to_an_imported_worker(catmaid: Path, top: Path) -> Non
     old = top / "old.conf"
     old.write_text(f"[program:catmaid-celery]\ncommand = celery -A mysite worker\nuser = {USER}\n")
     report = run_init(catmaid, user=None, sources=[str(old)])
-    [worker] = loaded(report, top).programs
+    project = loaded(report, top)
+    [worker] = project.programs
     assert isinstance(worker.options, Worker)
-    assert worker.options.queues == ()
+    assert (worker.options.queues, project.settings) == ((), None)
     assert "no worker consumes queue crop" in report.warnings
 
 
