@@ -261,6 +261,8 @@ def test_worker_and_beat_of_another_supervisord_are_adopted_without_losing_a_tas
     # Beat stops first and starts last.
     assert re.findall(r"^\[program:(\w+)\]", done.stderr, re.MULTILINE) == ["celerybeat", "celery"]
     assert re.findall(r"^(catmaid-\S+): ", done.stdout, re.MULTILINE) == ["catmaid-celery", "catmaid-celery-beat"]
+    # The install starts procman's supervisord, and no new program with it.
+    assert "catmaid-celery: started\n" in done.stdout
     # The import keeps the node name.
     new = product.main_processes("worker@")
     assert (len(old), len(new), {*old} & {*new}, len(product.main_processes("beat"))) == (1, 1, set(), 1)

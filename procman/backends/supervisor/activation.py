@@ -35,7 +35,8 @@ def activate(client: Client, activation: Activation, progress: Progress) -> str:
         if asked_for and not info["start"]:
             order_start(client, program)
         return "was already loaded" if asked_for or info["start"] else NOT_STARTED
-    return _replace(client, activation, differences, progress, start=bool(asked_for))
+    done = _replace(client, activation, differences, progress, start=bool(asked_for))
+    return "started" if asked_for and not info["start"] else done
 
 
 def remove(client: Client, program: InstalledProgram, progress: Progress) -> str:
