@@ -166,7 +166,7 @@ def _client(manager: str) -> Client:
 def _stays(main: Path, group: str, ours: Collection[Info], members: Sequence[Info]) -> str:
     """Return what an administrator must know about programs that supervisord keeps in memory, in a group with others.
 
-    supervisord has no command that removes one program of a group (measured with 4.2.5 and 4.3.0).
+    supervisord removes only whole groups, whose programs have all ended (removeProcessGroup of supervisor 4).
     """
     control = "supervisorctl" if main in DEFAULT_FILES else f"supervisorctl -c {shlex.quote(str(main))}"
     others = ", ".join(info["name"] for info in members if info not in ours)

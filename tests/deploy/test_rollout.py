@@ -38,3 +38,14 @@ def test_activations_are_batched_by_kind_and_action(
     ]
     found = [" ".join(each.program.name for each in batch) for batch in _batches(activations, at_once)]
     assert found == together
+
+
+@pytest.mark.parametrize(("at_once", "together"), [(1, ["w1", "w2", "w3", "b"]), (2, ["w1 w2", "w3", "b"])])
+def test_programs_that_replace_adopted_ones_wait_for_each_other_as_in_a_restart(
+    at_once: int, together: list[str]
+) -> None:
+    """While each starts, the program that it replaces is down."""
+    names = ("w1", "w2", "w3", "b")
+    activations = [Activation(ADD, replace(installed(Path("/host"), name), kind=KINDS[name[0]])) for name in names]
+    found = [" ".join(each.program.name for each in batch) for batch in _batches(activations, at_once, names)]
+    assert found == together
