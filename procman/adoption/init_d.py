@@ -122,7 +122,7 @@ def bring_back(adopted: Adopted, progress: Progress) -> str:
         for link in adopted.links:
             tree.link(link.path, link.target)
     if not adopted.was_running:
-        return f"{script} is as it was before"
+        return "as it was before"
     return _started(script)
 
 
@@ -133,4 +133,4 @@ def _started(script: Path) -> str:
         time.sleep(0.1)
     if status:
         raise ProcmanError(f"{script} start exited with status {status}", hint=f"Start it by hand: {script} start")
-    return f"{script} started again"
+    return "started again"

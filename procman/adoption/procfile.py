@@ -22,7 +22,7 @@ from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
 from procman.model import Adopted
 from procman.project import Project
-from procman.sources import Source, source_in
+from procman.sources import Source
 
 LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)$")
 """An entry of a Procfile (honcho.environ)."""
@@ -94,11 +94,9 @@ def forget(candidate: Candidate, progress: Progress) -> str:  # noqa: ARG001
 
 def bring_back(adopted: Adopted, progress: Progress) -> str:  # noqa: ARG001
     """Return the command that starts honcho again, which belongs into the terminal of its user."""
-    source = source_in(adopted.source)
-    assert source
     if not adopted.was_running:
-        return f"{source.place} is as it was before"
-    return f"{source.place}: start it again: {adopted.manager}"
+        return "as it was before"
+    return f"to start it again: {adopted.manager}"
 
 
 def entries_of(text: str) -> list[str]:

@@ -167,9 +167,9 @@ def bring_back(adopted: Adopted, progress: Progress) -> str:  # noqa: ARG001
     if systemctl.show([name], PROPERTIES)[name].text("LoadState") == "masked":
         systemctl.order("unmask", name)
     if not adopted.was_running:
-        return f"{name} is as it was before"
+        return "as it was before"
     systemctl.order("start", name)
-    return f"{name} started again"
+    return "started again"
 
 
 def units_directory(scope: Scope) -> Path:

@@ -1,0 +1,206 @@
+"""Existing units and init.d scripts are adopted on a booted Debian, and uninstall brings back every byte."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from .catmaid import DATA, PROJECTS, VIRTUALENV, Project, counted, send, show
+from .machine import Host
+from .projects import START_SECONDS, main_pid, wait_for
+
+CELERY = f"{VIRTUALENV}/bin/celery -A mysite"
+
+SETTINGS = f"""
+[Service]
+User=www-data
+WorkingDirectory={PROJECTS}
+EnvironmentFile=/etc/catmaid/celery.env
+Environment=DJANGO_SETTINGS_MODULE=exercise.settings DEMO_DATA_DIRECTORY={DATA}
+Restart=always
+TimeoutStopSec=1
+"""
+"""A stop would kill every task: KillMode= is control-group unless it is set."""
+
+INSTALL = "[Install]\nWantedBy=multi-user.target\n"
+
+UNITS = {
+    "/etc/systemd/system/old-shell.service": f"""{SETTINGS}
+ExecStart=/bin/sh -c 'while true; do {CELERY} worker -c 1 -Q old-shell -n shell@%%h; done'
+{INSTALL}Alias=old-alias.service
+""",
+    "/etc/systemd/system/old-shell.service.d/override.conf": "[Service]\nNice=1\n",
+    "/etc/systemd/system/old-multi.service": f"""{SETTINGS}
+Type=forking
+RuntimeDirectory=old-multi
+ExecStart={CELERY} multi start fast slow --pidfile=/run/old-multi/%%n.pid --logfile=/dev/null -c 1 \
+-Q:fast old-fast -Q:slow old-slow
+ExecStop={CELERY} multi stopwait fast slow --pidfile=/run/old-multi/%%n.pid
+{INSTALL}""",
+    "/usr/lib/systemd/system/old-beat.service": f"""{SETTINGS}
+RuntimeDirectory=old-beat
+ExecStart={CELERY} beat -s /run/old-beat/schedule --pidfile=
+{INSTALL}""",
+    "/etc/systemd/system/old@.service": f"""{SETTINGS}
+ExecStart={CELERY} worker -c 1 -Q old-%i -n %i@%%h
+{INSTALL}""",
+}
+
+SCRIPT = f"""#!/bin/sh
+### BEGIN INIT INFO
+# Provides: old-init
+# Required-Start: $remote_fs
+# Required-Stop: $remote_fs
+# Default-Start: 2 3 4 5
+# Default-Stop: 0 1 6
+### END INIT INFO
+DEFAULT_PID_FILE="/run/old-init/%n.pid"
+[ -f /etc/default/old-init ] && . /etc/default/old-init
+PID_FILE=${{CELERYD_PID_FILE:-$DEFAULT_PID_FILE}}
+. /etc/catmaid/celery.env
+export CELERY_BROKER_URL DJANGO_SETTINGS_MODULE=exercise.settings DEMO_DATA_DIRECTORY={DATA}
+cd {PROJECTS}
+multi() {{ setpriv --reuid=www-data --regid=www-data --init-groups {CELERY} multi "$@" --pidfile="$PID_FILE"; }}
+case "$1" in
+  start) install -d -o www-data /run/old-init; multi start init --logfile=/dev/null -c 1 -Q old-init;;
+  stop) multi stopwait init;;
+esac
+"""
+
+OLD = ("old-shell", "old-multi", "old-beat", "old@one", "old@two", "old-init")
+
+SOURCES = {
+    "shell": "systemd:old-alias.service",
+    "fast": "systemd:old-multi.service:fast",
+    "slow": "systemd:old-multi.service:slow",
+    "one": "systemd:old@one.service",
+    "init": "init.d:old-init:init",
+}
+"""What the worker for each queue adopts."""
+
+TABLE = '[worker.{0}]\nconcurrency = 1\nqueues = ["old-{0}"]\nadopts = ["{1}"]\n'
+
+TOML = f"""
+[project]
+name = "new"
+app = "mysite"
+directory = "{PROJECTS}"
+virtualenv = "{VIRTUALENV}"
+settings = "exercise.settings"
+user = "www-data"
+backend = "systemd"
+environment_file = "/etc/catmaid/celery.env"
+writable_paths = ["{DATA}"]
+
+[environment]
+DEMO_DATA_DIRECTORY = "{DATA}"
+
+[health]
+heartbeat_seconds = 1
+
+[defaults.program]
+start_seconds = 2
+"""
+
+SUMS = (
+    "find /etc/systemd /etc/init.d /etc/rc?.d /usr/lib/systemd/system/old* "
+    r"\( -type l -printf '%p %l\n' -o -type f -printf '%p %m ' -exec md5sum {} \; \) | sort"
+)
+
+TASK_SECONDS = 8
+"""Longer than all of the old programs would have to stop."""
+
+
+@pytest.fixture(scope="module")
+def old(stocked: Host) -> Iterator[Host]:
+    """The host with old units and an init.d script, which run."""
+    for path, text in UNITS.items():
+        stocked.write(path, text)
+    stocked.write("/etc/init.d/old-init", SCRIPT, mode=0o755)
+    stocked.write("/etc/default/old-init", 'CELERYD_PID_FILE="/run/old-init/%n.pid"\n')
+    stocked.run("update-rc.d old-init defaults && systemctl daemon-reload")
+    stocked.run(["systemctl", "enable", "--quiet", *OLD])
+    stocked.run(["systemctl", "start", *OLD])
+    yield stocked
+    stocked.run(["systemctl", "stop", *OLD])
+    stocked.run(["systemctl", "disable", "--quiet", *OLD])
+    stocked.run(["rm", "-r", "/etc/init.d/old-init", "/etc/default/old-init", *UNITS])
+    stocked.run("update-rc.d old-init remove && systemctl daemon-reload")
+
+
+def processes(host: Host, word: str) -> list[str]:
+    """Return the command lines of the processes that contain `word`."""
+    listed = host.run(["ps", "-eo", "args"]).stdout.splitlines()
+    return [line for line in listed if word in line]
+
+
+def test_units_and_scripts_are_adopted_and_brought_back(old: Host) -> None:
+    before, stays = old.run(SUMS).stdout, main_pid(old, "old@two")
+    numbers = range(400, 400 + len(SOURCES))
+    for number, name in zip(numbers, SOURCES, strict=True):
+        send(old, "counting.tasks.hold", [number, TASK_SECONDS], queue=f"old-{name}")
+    wait_for(
+        lambda: all(counted(old, "started")[number] for number in numbers), START_SECONDS, "the tasks have started"
+    )
+    tables = "".join(TABLE.format(name, source) for name, source in SOURCES.items())
+    new = Project(old, "new", TOML + tables + '[beat]\nadopts = ["systemd:old-beat.service"]\n')
+    printed = new.procman("install", "--no-check", "--wait", "60", "--at-once", "6").stdout
+    assert "all programs are healthy" in printed
+    finished = counted(old, "finished")
+    assert Counter({number: finished[number] for number in numbers}) == Counter(numbers)
+    assert counted(old, "started")[numbers[0]] == 1
+    assert [line for line in processes(old, f"{CELERY} ") if "old-two" not in line] == []
+    assert main_pid(old, "old@two") == stays
+    assert {show(old, f"{name}.service", "LoadState")["LoadState"] for name in ("old-beat", "old@one")} == {"masked"}
+    assert {each["state"] for each in new.status().values()} == {"RUNNING"}
+    new.procman("uninstall")
+    assert old.run(SUMS).stdout == before
+    assert {show(old, f"{name}.service", "ActiveState")["ActiveState"] for name in OLD} == {"active"}
+    wait_for(lambda: len(processes(old, "-n fast@")) > 0, START_SECONDS, "celery multi has started its nodes")
+    assert main_pid(old, "old@two") == stays
+    assert old.run("ls /run/systemd/system").stdout == ""
+
+
+SLEEP = "[Service]\nExecStart=/bin/sleep 100000\n"
+
+UNUSABLE = {
+    "old-timed.service": SLEEP,
+    "old-timed.timer": "[Timer]\nOnCalendar=yearly\n",
+    "old-needed.service": SLEEP,
+    "old-needer.service": f"[Unit]\nRequires=old-needed.service\n{SLEEP}",
+}
+
+REFUSALS = {
+    "systemd:old-timed.service": "old-timed.timer would start it again. Disable that first: systemctl disable --now ",
+    "systemd:old-needed.service": "old-needer.service needs it (RequiredBy=). Remove that dependency: systemctl edit ",
+    "systemd:old-masked.service": "it is masked, so nothing runs it. Remove it from adopts, or allow it again: ",
+    "systemd:old-run.service": "systemd-run started it, so it could not be brought back. Stop it: systemctl stop ",
+    "systemd:old-nowhere.service": "systemd does not know it. Remove it from adopts, or correct its name: ",
+    "systemd:old-multi.service:fast": "it also runs node slow, which would stop with it. Add systemd:",
+    "init.d:old-nowhere": "/etc/init.d/old-nowhere does not exist. Remove it from adopts, or correct its name",
+    "init.d:rabbitmq-server": "systemd uses /lib/systemd/system/rabbitmq-server.service in its place. Write ",
+}
+"""The reason and remedy, by source."""
+
+
+def test_every_source_that_cannot_be_adopted_is_refused_before_any_change(old: Host) -> None:
+    for name, text in UNUSABLE.items():
+        old.write(f"/run/systemd/system/{name}", text)
+    old.run("ln -s /dev/null /run/systemd/system/old-masked.service; systemctl daemon-reload")
+    old.run("systemctl start old-timed.timer old-needer")
+    old.run("systemd-run --quiet --unit=old-run sleep 100000")
+    before = old.run(SUMS).stdout
+    sources = ", ".join(f'"{source}"' for source in REFUSALS)
+    new = Project(old, "new", f"{TOML}[worker.one]\nadopts = [{sources}]\n")
+    try:
+        done = new.procman("install", "--no-check", check=False)
+        assert done.returncode == 1
+        for source, reason in REFUSALS.items():
+            assert f"worker.one: adopts: {source}: {reason}" in done.stderr
+        assert old.run(SUMS).stdout == before
+        assert show(old, "old-needer.service", "ActiveState") == {"ActiveState": "active"}
+    finally:
+        old.run("systemctl stop old-timed.timer old-needer old-needed old-run")
+        old.run("rm /run/systemd/system/old-* && systemctl daemon-reload", check=False)
