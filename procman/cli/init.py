@@ -190,7 +190,7 @@ def _by_hand(report: command.InitReport) -> Iterator[str]:
     """Yield what the install does with the existing programs, and what remains to do."""
     width = width_of(sys.stderr)
     programs = [each for project in report.projects for found in project.programs.values() for each in found]
-    adopted = len([each for each in programs if each.source])
+    adopted = len({each.source for each in programs if each.source})
     if adopted:
         it = "it, and then starts its successor" if adopted == 1 else "each of them before it starts its successor"
         what = f"`procman install` adopts {adopted} existing program{'s' * (adopted > 1)}: it gracefully stops {it}"
@@ -199,4 +199,7 @@ def _by_hand(report: command.InitReport) -> Iterator[str]:
     left = list(dict.fromkeys(label for label, each in zip(others, programs, strict=True) if each.source is None))
     if left:
         what = f"procman cannot stop {', '.join(left)}: stop {'them' if len(left) > 1 else 'it'} before the install"
+        yield from wrapped(what, width, label="note: ")
+    if programs:
+        what = "the same command with --compare shows every value that changes; see `procman explain import`"
         yield from wrapped(what, width, label="note: ")

@@ -51,6 +51,7 @@ def test_several_files_become_one_project(tmp_path: Path) -> None:
     assert [each.adopts for each in project.programs] == [(f"supervisor:{each}:{each.stem}",) for each in files]
     assert "adopts 2 existing programs" in done.stderr
     assert "--replace" not in done.stderr
+    assert "with --compare shows every value that changes; see `procman explain import`" in done.stderr
 
 
 def test_second_app_becomes_a_second_file_with_its_own_secrets(tmp_path: Path) -> None:
