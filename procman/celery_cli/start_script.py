@@ -50,6 +50,8 @@ class StartScript(Shell):
 
     words: tuple[str, ...] = ()
     """The final command; empty if none was found."""
+    line: int = 0
+    """The line of the final command."""
     virtualenv: Path | None = None
     umask: str | None = None
     uses_exec: bool = False
@@ -311,6 +313,7 @@ def _finish(script: StartScript, node: Command, words: list[str], *, uses_exec: 
     if words:
         _note_assumed(script, node)
         script.words, script.uses_exec, script.is_over = tuple(words), uses_exec, True
+        script.line = node.line
 
 
 def _call(script: StartScript, node: Node, body: Node, words: list[str]) -> None:

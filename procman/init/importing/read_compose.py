@@ -82,7 +82,7 @@ class _Variables:
     remarks: list[Remark] = field(default_factory=list)
 
 
-def read(files: Sequence[Path], _: Mapping[str, str]) -> Reading:
+def read(files: Sequence[Path], _: Mapping[str, str], root: Path = Path("/")) -> Reading:  # noqa: ARG001
     """Return the services of the compose files `files`. Raises ProcmanError, also if PyYAML is not installed."""
     readings = [_read(load(file.absolute())) for file in files]
     return Reading(

@@ -153,7 +153,8 @@ class Texts:
 def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts: Texts) -> Understood:
     where = str(file.path or outside.place)
     words, lost = _without_unknown(script)
-    remarks = tuple(dict.fromkeys([*_not_understood(script, where), *(_lost(where, each) for each in lost)]))
+    at = f"{file.path}:{script.line}" if file.path and script.line else where
+    remarks = tuple(dict.fromkeys([*_not_understood(script, file, where), *(_lost(at, each) for each in lost)]))
     if not words and not script.undecided and PASSES_ON.search(file.text):
         # Such as `"$@" &`: the command is known, only what the script does around it is not.
         words = file.arguments
@@ -175,7 +176,7 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
         environment={name: value for name, value in found.environment.items() if name not in in_files},
         environment_files=(*found.environment_files, *files),
         values=({"umask": script.umask} if script.umask else {}) | dict(found.values),
-        remarks=(*found.remarks, *remarks, *_consequences(script, file, where)),
+        remarks=(*found.remarks, *remarks, *_consequences(script, file, at)),
         keeps_shell=_keeps_shell(script, file),
     )
 
@@ -233,10 +234,12 @@ def _lost(where: str, word: str) -> Remark:
     return Remark(where, masked(word), "only the shell that runs the script knows its value", doubtful=True)
 
 
-def _not_understood(script: StartScript, where: str) -> Iterator[Remark]:
+def _not_understood(script: StartScript, file: ScriptFile, where: str) -> Iterator[Remark]:
     for each in script.not_understood:
+        path = each.file or file.path
         yield Remark(
-            f"{each.file or where}:{each.line}",
+            # A text on the command line has the place of its program.
+            f"{path}:{each.line}" if path else where,
             each.what,
             each.consequence,
             changed=each.is_assumed,

@@ -83,8 +83,8 @@ def test_unknown_words_are_left_out_alone(tmp_path: Path) -> None:
     assert command_of(found).values == {"hostname": "a@%h", "loglevel": "debug", "optimization": "fair"}
     assert remarks(found, tmp_path) == [
         ("run:2", text.removesuffix("\n"), "${LEVEL:-debug} is 'debug' here, because nothing sets this variable"),
-        ("run", "-c $(nproc)", "only the shell that runs the script knows its value"),
-        ("run", "--queues=$QUEUES", "only the shell that runs the script knows its value"),
+        ("run:2", "-c $(nproc)", "only the shell that runs the script knows its value"),
+        ("run:2", "--queues=$QUEUES", "only the shell that runs the script knows its value"),
     ]
     assert [each.doubtful for each in found.remarks] == [False, True, True]
 
@@ -95,10 +95,15 @@ def test_each_remark_names_the_file_and_line_once(tmp_path: Path) -> None:
     assert remarks(found, tmp_path) == [
         ("more:2", "mkdir -p /run/x", "procman does not run it before Celery"),
         ("run:4", ". /nonexistent/env", "/nonexistent/env cannot be read, and the variables that it sets are unknown"),
-        ("run", ">> /log", "the process manager keeps and rotates the log"),
-        ("run", "2>&1", "the process manager keeps and rotates the log"),
-        ("run", "a shell without exec", "a stop reached only the shell, and Celery kept running"),
+        ("run:5", ">> /log", "the process manager keeps and rotates the log"),
+        ("run:5", "2>&1", "the process manager keeps and rotates the log"),
+        ("run:5", "a shell without exec", "a stop reached only the shell, and Celery kept running"),
     ]
+
+
+def test_remark_about_a_text_on_the_command_line_has_the_place_of_the_program() -> None:
+    found = understood(["sh", "-c", "mkdir /x; exec celery worker -c $(nproc)"], {}, None, place=PLACE)
+    assert [each.place for each in found.remarks] == [PLACE, PLACE]
 
 
 def test_script_that_starts_celery_by_an_unknown_condition_is_a_problem(tmp_path: Path) -> None:
