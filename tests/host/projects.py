@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -106,7 +107,7 @@ def under_supervisor(text: str, supervisor: str = EXISTING) -> str:
 def catmaid(stocked: Host) -> Project:
     """A worker, ten more, and beat under systemd, in the default sandbox."""
     project = Project(stocked, "catmaid", toml("catmaid", ten=True))
-    project.procman("install", "--no-check", "--wait", "60", "--at-once", "12", timeout=180)
+    install_beside_others(project)
     return project
 
 
@@ -114,7 +115,7 @@ def catmaid(stocked: Host) -> Project:
 def fenced(stocked: Host) -> Project:
     """A worker and beat under systemd in the strict sandbox, beside the others."""
     project = Project(stocked, "fenced", toml("fenced", "strict"))
-    project.procman("install", "--no-check", "--wait", "60")
+    install_beside_others(project)
     return project
 
 
@@ -145,6 +146,16 @@ def debian(stocked: Host) -> Project:
     project.procman("install", "--no-check")
     wait_for(all_running(project), START_SECONDS, "debian runs")
     return project
+
+
+def install_beside_others(project: Project) -> subprocess.CompletedProcess[str]:
+    """Install a project whose beat uses the same broker as those of others on the host.
+
+    `--wait` would roll it back for that (PM110).
+    """
+    done = project.procman("install", "--no-check", timeout=180)
+    wait_for(all_running(project), START_SECONDS, f"{project.name} runs")
+    return done
 
 
 def all_running(project: Project, user: str | None = None) -> Callable[[], bool]:

@@ -101,7 +101,9 @@ class Faked(Project):
     def unsound(self) -> list[str]:
         document = json.loads(self.procman("health", "--json", check=False).stdout)
         results = [*document["results"], *(each for program in document["programs"] for each in program["results"])]
-        return [f"{each['code']} {each['level']}: {each['detail']}" for each in results if each["level"] != "OK"]
+        # The other project's beat uses the same broker, and runs as root.
+        bad = [each for each in results if each["level"] != "OK" and each["code"] != "PM110"]
+        return [f"{each['code']} {each['level']}: {each['detail']}" for each in bad]
 
     def is_valid(self) -> bool:
         return self.unsound() == []
@@ -110,7 +112,8 @@ class Faked(Project):
         return {name: each["pid"] for name, each in self.status().items()}
 
     def reported(self) -> list[str]:
-        return list(self.procman("events", "-n", "1000").stdout.splitlines())
+        lines: list[str] = self.procman("events", "-n", "1000").stdout.splitlines()
+        return [line for line in lines if "PM110" not in line and "beat of mysite also runs" not in line]
 
     def is_busy(self) -> bool:
         return bool(self.heartbeat(f"{self.name}-celery")["tasks"])
@@ -125,14 +128,15 @@ def under_systemd(host: Host) -> Faked:
     drop_in = f"[Service]\nRestartSec=1\nEnvironment=LD_PRELOAD={LIBRARY}\n"
     host.write("/etc/systemd/system/early-.service.d/clock.conf", drop_in)
     project = Faked(host, "early", SYSTEM, "/root", DATA, "/var/lib/procman")
-    project.procman("install", "--no-check", "--wait", "60", timeout=180)
+    project.procman("install", "--no-check", timeout=180)
+    wait_for(project.is_valid, SOON, "all are sound")
     return project
 
 
 def under_supervisor(host: Host) -> Faked:
     home = "/srv/late"
     project = Faked(host, "late", USER, home, f"{home}/data", f"{home}/.local/state/procman")
-    project.procman("install", "--no-check", "--wait", "60", timeout=180)
+    project.procman("install", "--no-check", timeout=180)
     # procman starts supervisord with a separate environment, and the watcher inherits supervisord's.
     main = f"{home}/.config/procman/supervisor/supervisord.conf"
     host.run(f"/opt/procman/bin/supervisorctl -c {main} shutdown", environment=project.environment)

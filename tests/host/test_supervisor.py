@@ -18,6 +18,7 @@ from .projects import (
     beats,
     consumes,
     full_disk_is_a_warning,
+    install_beside_others,
     install_own,
     side_by_side,
     toml,
@@ -176,7 +177,7 @@ def test_documented_file_of_supervisord_is_adopted_by_systemd_in_one_install(deb
     text = toml("documented").replace("[beat]\n", f"[beat]\nadopts = ['supervisor:{file}:documented-celery-beat']\n")
     adopts = f"[worker.celery]\nadopts = ['supervisor:{file}:documented-celery']\n"
     project = Project(host, "documented", text.replace("[worker.celery]\n", adopts))
-    printed = project.procman("install", "--no-check", "--wait", "60").stderr
+    printed = install_beside_others(project).stderr
     assert printed.index("[program:documented-celery-beat]") < printed.index("[program:documented-celery] of")
     assert counted(host, "finished")[4000] == 1
     assert [running(host, name) for name in names] == [True, False, False]
