@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -13,10 +14,10 @@ import pytest
 
 from procman.adoption import procfile
 from procman.errors import ProcmanError
+from procman.host.celery_processes import mains_among
 from procman.host.drain import is_running
 from procman.host.process import identity
 from procman.host.process_tree import children_finder, tree_of
-from procman.model import Adopted
 from procman.project import Project
 from procman.sources import PROCFILE, Source
 from tests.celery_environments import CELERY_5_7, environment_of
@@ -84,25 +85,38 @@ def honcho() -> Iterator[Honcho]:
 
 
 @pytest.mark.celery
-def test_tasks_in_progress_finish_before_honcho_ends_its_programs(honcho: Honcho) -> None:
+@pytest.mark.supervisord
+def test_tasks_in_progress_finish_before_honcho_ends_and_uninstall_restores_the_procfile(honcho: Honcho) -> None:
     product = honcho.product
+    product.configure(ADOPTING.format(file=honcho.file))
     product.send("hold", 1, 1)
     product.send("hold", 2, TASK_SECONDS, queue="two")
     eventually(lambda: len(product.counted("started")) == 2, "both tasks have started")
     every = [identity(pid) for pid in tree_of(honcho.process.pid, children_finder())]
-    [candidate] = procfile.find(honcho.sources("worker", "two", "beat"), honcho.project())
-    assert (candidate.is_running, candidate.has_beat) == (True, True)
-    assert candidate.files == {honcho.file: None}
-    honcho.file.unlink()
-    assert procfile.stop(candidate, 60, lambda _: None) == "stopped gracefully"
+    product.procman("install", "--wait", "60", "--at-once", "3")
     assert product.counted("finished") == Counter([1, 2])
     assert honcho.process.wait(10) is not None
     assert not [each for each in every if is_running(each)]
+    assert not honcho.file.exists()
+    printed = product.procman("uninstall")
+    assert honcho.file.read_text() == honcho.text
+    command = f"cd {DEMO} && {sys.executable} -m honcho -f {honcho.file} start"
+    assert f"worker of {honcho.file}: to start it again: {command}" in printed.stdout + printed.stderr
+
+
+@pytest.mark.celery
+def test_interrupted_stop_of_honcho_is_completed(honcho: Honcho) -> None:
+    eventually(lambda: len(mains_among([honcho.process.pid])) == 3, "the programs have started")
+    [candidate] = procfile.find(honcho.sources("worker", "two", "beat"), honcho.project())
+    assert (candidate.is_running, candidate.has_beat) == (True, True)
+    for main in mains_among([honcho.process.pid]):
+        os.kill(honcho.process.pid, signal.SIGSTOP)
+        os.kill(main.pid, signal.SIGTERM)
+    eventually(lambda: not mains_among([honcho.process.pid]), "the programs have ended")
+    assert honcho.process.poll() is None
+    assert procfile.stop(candidate, 60, lambda _: None) == "stopped gracefully"
+    assert honcho.process.wait(10) is not None
     assert procfile.stop(candidate, 60, lambda _: None) == "was not running"
-    honcho.file.write_text(honcho.text)
-    adopted = Adopted(str(candidate.sources[0]), "one", was_running=True, was_enabled=False, manager=candidate.manager)
-    printed = procfile.bring_back(adopted, lambda _: None)
-    assert printed.endswith(f"cd {DEMO} && {sys.executable} -m honcho -f {honcho.file} start")
 
 
 @pytest.mark.celery
