@@ -102,8 +102,26 @@ def _primary_group(user: str) -> str | None:
         return user
 
 
-def ask_app(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
-    """Load the app as its user, never as root, and return its answers; None, with a warning, if it cannot be loaded."""
+def ask_app(draft: Draft, scope: Scope, timeout: float, likely: Collection[str] = ()) -> AppFacts | None:
+    """Load the app as its user, never as root, and return its answers; None, with a warning, if it cannot be loaded.
+
+    An unknown app is the `likely` one, if that can be loaded.
+    """
+    only = [app for app in likely if app] if draft.get("project", "app") is None else []
+    if len(only) != 1:
+        return _asked(draft, scope, timeout)
+    app = only[0]
+    draft.put("project", "app", app)
+    facts = _asked(draft, scope, timeout)
+    if facts:
+        draft.found("app", app)
+    else:
+        del draft.tables["project"]["app"]
+        draft.ask_for("project", "app", f"perhaps {app}, but it could not be loaded")
+    return facts
+
+
+def _asked(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
     directory, virtualenv = draft.path("directory"), draft.path("virtualenv")
     app, user = draft.text("project", "app"), draft.text("project", "user")
     if not (directory and virtualenv and app):

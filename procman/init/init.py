@@ -159,7 +159,7 @@ def _complete(
     else:
         tables = {}
         draft.tables["worker.celery"] = {}
-    facts = ask_app(draft, host.scope, host.timeout)
+    facts = ask_app(draft, host.scope, host.timeout, {each.likely_app for each in programs})
     if facts:
         take_facts(draft, facts, host.scope, host.root)
     _choose_supervisord(draft, programs, host)

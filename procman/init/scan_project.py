@@ -19,6 +19,9 @@ SKIPPED = {"node_modules", "site-packages", "__pycache__", "proc", "sys"}
 APP_FILES = ("celery.py", "celery_app.py", "celeryapp.py", "celeryconf.py")
 
 SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*(?:,|\]\s*=)\s*["']([\w.]+)["']""")
+ENTRY_POINT = re.compile(r"^(?:from|import) (?!re\b|sys\b)(\w+)", re.MULTILINE)
+"""The import of a package in a script that pip or uv makes for an entry point."""
+
 APP = re.compile(r"^\w{1,100}\s{0,100}(?::[^=\n]{1,200})?=\s{0,100}[\w.]{0,200}Celery\w{0,100}\(", re.MULTILINE)
 
 
@@ -146,6 +149,21 @@ def own_settings(directory: Path, app: str) -> str | None:
     module = directory / app.partition(":")[0].replace(".", "/")
     files = (module.with_name(f"{module.name}.py"), *(module / name for name in ("__init__.py", *APP_FILES)))
     return next(filter(None, map(settings_in, files)), None)
+
+
+def app_behind(command: Path) -> str | None:
+    """Return the only app that the package of `command`, a script that pip made in a virtualenv, defines."""
+    package = ENTRY_POINT.search(_source(command)) if command.is_absolute() else None
+    if package is None:
+        return None
+    installed = list(command.parent.parent.glob(f"lib/python3*/site-packages/{package[1]}"))
+    if len(installed) != 1:
+        return None
+    # An app may be a package itself, as nautobot.core.celery is.
+    packages = [path for where in (".", "*") for path in installed[0].glob(f"{where}/celery/__init__.py")]
+    defining = [path.parent for path in packages if APP.search(_source(path))]
+    apps = [_module(path)[1] for path in (*look_below(installed[0]).app_files, *defining)]
+    return apps[0] if len(apps) == 1 else None
 
 
 def _app(places: Places, directory: Path | None, settings: str | None, doubts: dict[str, str]) -> str | None:

@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -458,3 +459,33 @@ def test_file_that_root_would_refuse_is_reported(top: Path, monkeypatch: pytest.
     monkeypatch.chdir(top)
     [problem] = write("text", Path("procman.toml"), force=False, environment={})
     assert f"belongs to the user {SOMEBODY}" in problem
+
+
+@pytest.mark.parametrize(
+    ("code", "app", "filled_in"),
+    [
+        ("", "shop.core", ()),
+        ("raise ValueError('not configured')\n", None, ("project.app: perhaps shop.core, but it could not be loaded",)),
+    ],
+)
+def test_app_behind_the_projects_own_command_line_is_loaded(
+    top: Path, reachable_python: Path, code: str, app: str | None, filled_in: tuple[str, ...]
+) -> None:
+    virtualenv, place = top / "venv", top / "service"
+    place.mkdir()
+    subprocess.run([reachable_python.resolve(), "-m", "venv", "--without-pip", virtualenv], check=True)
+    [packages] = virtualenv.glob("lib/python3*/site-packages")
+    [with_celery] = reachable_python.parent.parent.glob("lib/python3*/site-packages")
+    (packages / "celery.pth").write_text(f"{with_celery}\n")
+    core = packages / "shop" / "core"
+    core.mkdir(parents=True)
+    (core / "celery.py").write_text(f"from celery import Celery\n{code}app = Celery('shop', broker='memory://')\n")
+    for package in (core, core.parent):
+        (package / "__init__.py").touch()
+    server = virtualenv / "bin" / "shop-server"
+    server.write_text(f"#!{virtualenv}/bin/python\nimport sys\nfrom shop.cli import main\nsys.exit(main())\n")
+    file = top / "shop.conf"
+    file.write_text(f"[program:shop]\ncommand={server} celery worker\ndirectory={place}\nuser={USER}\n")
+    project = run_init(top / "service", sources=[str(file)])
+    assert tomllib.loads(project.text)["project"].get("app") == app
+    assert project.fill_in == filled_in

@@ -76,6 +76,8 @@ class Existing:
     source: Source | None = None
     """What `install` has to adopt; None if nothing that runs it can be adopted, such as a container."""
     remarks: tuple[Remark, ...] = ()
+    likely_app: str = ""
+    """The app of a command line of the project's own, such as `nautobot-server celery`, until it was loaded."""
 
     @property
     def place(self) -> str:

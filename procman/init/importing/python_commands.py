@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.celery_cli.parse import virtualenv_of
 from procman.init.importing.unwrapped import Unwrapped
 from procman.init.importing.wrapper_options import read_options
-from procman.init.scan_project import settings_in
+from procman.init.scan_project import app_behind, settings_in
 
 PYTHON = re.compile(r"python[0-9.]*|pypy[0-9.]*")
 MANAGE = ("manage.py", "django-admin", "django-admin.py")
@@ -120,6 +120,8 @@ def _own_command_line(state: Unwrapped, words: tuple[str, ...]) -> Unwrapped | N
     state = replace(state, words=("celery", *after), virtualenv=virtualenv_of(words[0]) or state.virtualenv)
     if is_manage:
         state = replace(state, environment=_settings(state, words))
+    else:
+        state = replace(state, likely_app=app_behind(Path(words[0])) or "")
     shown = " ".join((Path(words[0]).name, *before, words[at]))
     why = (
         "procman starts Celery itself, and needs the app that this command loads: the one that the project's celery.py "

@@ -278,6 +278,7 @@ def _with(whole: Existing, started: Started, problem: str = "") -> Existing:
         words=found.words,
         command=found.command,
         problem=problem,
+        likely_app=found.likely_app,
         wrapper=found.wrapper,
         environment=found.environment,
         environment_files=found.environment_files,

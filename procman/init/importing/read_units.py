@@ -174,6 +174,7 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
         words=found.words,
         command=found.command,
         problem=found.problem or _problem(unit, found, given),
+        likely_app=found.likely_app,
         wrapper=found.wrapper,
         environment=own,
         environment_files=tuple(dict.fromkeys((*given.files, *found.environment_files))),

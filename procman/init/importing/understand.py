@@ -55,6 +55,7 @@ class Understood:
     values: Mapping[str, object] = field(default_factory=dict)
     """Keys that the script or wrapper sets, such as umask or nice."""
     remarks: tuple[Remark, ...] = ()
+    likely_app: str = ""
     keeps_shell: bool = False
     """Whether a shell remains in front of Celery."""
 
@@ -101,6 +102,7 @@ def _of(bare: Unwrapped, command: CeleryCommand | None) -> Understood:
         bare.words,
         command,
         bare.problem,
+        likely_app=bare.likely_app,
         wrapper=bare.wrapper,
         environment={**bare.environment, **(command.environment if command else {})},
         environment_files=bare.environment_files,

@@ -28,6 +28,7 @@ class Unwrapped:
     group: str | None = None
     values: Mapping[str, object] = field(default_factory=dict)
     virtualenv: Path | None = None
+    likely_app: str = ""
     remarks: tuple[Remark, ...] = ()
     problem: str = ""
     """Why the command cannot be run without its wrapper, nor with it."""
