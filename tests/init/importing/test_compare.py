@@ -178,7 +178,7 @@ def test_a_change_of_one_field_is_exactly_that_difference(field: str, kind: Kind
 
 
 def test_every_value_of_an_existing_program_is_compared() -> None:
-    described = {"label", "name", "file", "line", "problem", "source", "remarks"}
+    described = {"label", "name", "file", "line", "problem", "source", "remarks", "likely_app"}
     of_fields = {"wrapper", "directory", "user", "group", "values", "stop"}
     elsewhere = {"words", "command", "environment", "environment_files", "supervisor_options", "systemd_directives"}
     # Other units decide when a program starts, and not how.
