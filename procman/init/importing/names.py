@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from itertools import dropwhile
 from pathlib import Path
 
 from procman.config.cross_checks import LONGEST_NAME
@@ -16,6 +17,9 @@ GENERIC = {
     *("scheduler", "service", "task", "tasks", "worker", "workers"),
 }
 """Words at the end of a program's name that describe what it does, and not the project it belongs to."""
+
+OF_SCRIPTS = {"bin", "docker", "entrypoint", "exec", "run", "script", "start"}
+"""Words at the beginning of a script's name that describe what it does."""
 
 LONGEST_PREFIX = 40
 """Characters of a project's name that leave room for the names of its programs."""
@@ -34,10 +38,10 @@ def project_name(programs: Sequence[str]) -> str | None:
     each = [slug(name).split("-") for name in programs]
     if not each:
         return None
-    words = list(_common(each))
+    words = list(dropwhile(OF_SCRIPTS.__contains__, _common(each)))
     while words and words[-1] in GENERIC:
         words.pop()
-    if len(each) == 1 and words == each[0]:
+    if len(each) == 1 and words and words[-1] == each[0][-1]:
         # The whole name of the only program: the rest of it is unknown.
         return None
     name = "-".join(words)
