@@ -15,14 +15,14 @@ from procman.errors import ProcmanError
 from procman.host.celery_processes import MANAGERS, is_manager, mains_among
 from procman.host.drain import drain, pids_of
 from procman.host.process import directory_of, environment_of, identity
-from procman.host.process_table import Process, look_at
+from procman.host.process_table import Process, Processes, look_at
 from procman.host.process_tree import children_finder, tree_of
 from procman.host.runner import runner_of
 from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
 from procman.model import Adopted
 from procman.project import Project
-from procman.sources import Source
+from procman.sources import Source, source_in
 
 LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)$")
 """An entry of a Procfile (honcho.environ)."""
@@ -41,6 +41,8 @@ class Manager(NamedTuple):
     directory: Path
     programs: frozenset[str]
     """The names of the entries that it runs now."""
+    workers: frozenset[str]
+    """Those that are workers or beats."""
 
     @property
     def command(self) -> str:
@@ -94,7 +96,8 @@ def forget(candidate: Candidate, progress: Progress) -> str:  # noqa: ARG001
 
 def bring_back(adopted: Adopted, progress: Progress) -> str:  # noqa: ARG001
     """Return the command that starts honcho again, which belongs into the terminal of its user."""
-    if not adopted.was_running:
+    source = source_in(adopted.source)
+    if not adopted.was_running or (source and managers_of(Path(source.place))):
         return "as it was before"
     return f"to start it again: {adopted.manager}"
 
@@ -113,17 +116,34 @@ def without(text: str, names: Collection[str]) -> str | None:
 
 def managers_of(file: Path) -> list[Manager]:
     """Return each honcho or foreman that runs the Procfile `file`."""
-    processes = look_at((), MANAGERS)
-    found = [each for each in processes.values() if not each.is_zombie and is_manager(each, processes)]
-    running = [_manager(each) for each in sorted(found)]
     return [
-        each for each in running if procfile_in(each.argv, each.directory, environment_of(each.pid)) == file.resolve()
+        each
+        for each in _managers(look_at((), MANAGERS))
+        if procfile_in(each.argv, each.directory, environment_of(each.pid)) == file.resolve()
     ]
 
 
+def problem_of_programs(pids: Collection[int]) -> str:
+    """Return which program of a honcho among `pids` is no worker and would stop with them; empty if there is none."""
+    for manager in _managers(look_at(pids, ())):
+        others = sorted(manager.programs - manager.workers)
+        if others:
+            return (
+                f"it also runs {', '.join(others)} by honcho, which would stop with it. Give {others[0]} its own unit"
+            )
+    return ""
+
+
+def _managers(processes: Processes) -> list[Manager]:
+    found = [each for each in processes.values() if not each.is_zombie and is_manager(each, processes)]
+    return [_manager(each) for each in sorted(found)]
+
+
 def _manager(process: Process) -> Manager:
-    names = {name for pid in tree_of(process.pid, children_finder()) if (name := _name_of(pid))}
-    return Manager(process.pid, process.argv, directory_of(process.pid) or Path("/"), frozenset(names - {""}))
+    names = {pid: _name_of(pid) for pid in tree_of(process.pid, children_finder())}
+    workers = {names.get(main.pid, "") for main in mains_among([process.pid])}
+    programs, directory = frozenset({*names.values()} - {""}), directory_of(process.pid) or Path("/")
+    return Manager(process.pid, process.argv, directory, programs, frozenset(workers))
 
 
 def _name_of(pid: int) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from procman.adoption.base import Candidate, Progress
 from procman.adoption.nodes import beat_in, problem_of_nodes
+from procman.adoption.procfile import problem_of_programs
 from procman.adoption.units import (
     PROPERTIES,
     files_of,
@@ -67,6 +68,7 @@ def find(sources: Sequence[Source], project: Project) -> list[Candidate]:
         candidate = _candidate(units[name], its, project)
         problem = problem_of(units[name], grouped, others, candidate.links)
         problem = problem or problem_of_nodes(mains_among(candidate.pids), its)
+        problem = problem or problem_of_programs(processes_of(units[name].text("ControlGroup")))
         candidates.append(candidate)
         problems += [f"{its[0]}: {problem}"] if problem else []
     if problems:

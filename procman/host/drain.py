@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from procman.backends.base import Progress
 from procman.backends.graceful_stop import StopWait
+from procman.errors import ProcmanError
 from procman.host.celery_processes import is_celery, is_of_pool, mains_among, starters_of, suspended_starters
 from procman.host.held_process import signal_process
 from procman.host.process import identity, stat_fields
@@ -43,19 +44,30 @@ def drain(label: str, processes: Processes, seconds: int, progress: Progress, *,
     `main` is the process that gets SIGTERM if none looks like Celery, because a command of the project starts it; 0:
     none. Raises ProcmanError without permission, or if a process does not end even so.
     """
-    found, wait, killed = _Found(), StopWait(progress), False
-    if main and not mains_among(processes()):
-        _end_tree(found, main)
-    while _end_mains(found, processes()) or found.running():
-        if wait.elapsed > seconds:
-            killed = True
-            send_all(found.running(), signal.SIGKILL)
-        wait.sleep({label: seconds})
+    found, killed = _Found(), False
+    try:
+        if main and not mains_among(processes()):
+            _end_tree(found, main)
+        killed = _wait(found, label, processes, seconds, progress)
+    except ProcmanError:
+        send_all(found.starters, signal.SIGCONT)
+        raise
     found.starters |= {identity(pid) for pid in suspended_starters(processes())} - {""}
     _end_starters(found.starters, label, progress)
     if killed:
         return f"killed after {seconds} s; its running tasks may be lost"
     return "stopped gracefully" if found.mains or found.pools or found.starters else ""
+
+
+def _wait(found: _Found, label: str, processes: Processes, seconds: int, progress: Progress) -> bool:
+    """End all main processes and return when they have ended, and whether one had to be killed."""
+    wait, killed = StopWait(progress), False
+    while _end_mains(found, processes()) or found.running():
+        if wait.elapsed > seconds:
+            killed = True
+            send_all(found.running(), signal.SIGKILL)
+        wait.sleep({label: seconds})
+    return killed
 
 
 def is_running(process: str) -> bool:

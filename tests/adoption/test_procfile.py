@@ -125,6 +125,17 @@ def test_honcho_that_also_runs_other_programs_is_refused_before_any_change(honch
     with pytest.raises(ProcmanError, match=r"also runs two, and ends all .*\n?.*honcho start two"):
         procfile.find(honcho.sources("worker", "beat"), honcho.project())
     assert honcho.process.poll() is None
+    eventually(lambda: len(mains_among([honcho.process.pid])) == 3, "the programs have started")
+    assert procfile.problem_of_programs([honcho.process.pid]) == ""
+
+
+def test_unit_whose_honcho_also_runs_other_programs_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("web: exec sleep 1000\n")
+    words = [sys.executable, "-m", "honcho", "start"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+        eventually(lambda: procfile.problem_of_programs([process.pid]) != "", "it is found")
+        assert "also runs web" in procfile.problem_of_programs([process.pid])
+        process.terminate()
 
 
 def test_missing_entry_is_refused(tmp_path: Path) -> None:
