@@ -21,7 +21,6 @@ from procman.backends.supervisor.configuration.effective import (
     members,
     own_value,
     processes_of,
-    supervisord_of,
     unknown_names,
     value_of,
 )
@@ -30,6 +29,7 @@ from procman.errors import ProcmanError
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.node_names import with_open_host
 from procman.init.importing.supervisor_options import READ_ELSEWHERE, TRUE, imported, logs_of, stop_of
+from procman.init.importing.supervisord_environment import found_supervisord, supposed_variables
 from procman.init.importing.supervisord_files import Configuration, configurations
 from procman.init.importing.understand import Understood, stopped_behind, understood
 from procman.init.importing.unknown_words import known_words
@@ -56,11 +56,11 @@ class Started:
 def read(files: Sequence[Path], environment: Mapping[str, str], root: Path = Path("/")) -> Reading:
     """Return the programs of `files`: files of supervisord, directories of them, or patterns.
 
-    A file with `[include]` stands for all that it includes. `environment` is that of supervisord, as far as it is
-    known; its PATH also finds the supervisord of the host, whose root directory is `root`. Raises ProcmanError for a
-    file that supervisord could not read.
+    A file with `[include]` stands for all that it includes. `environment` is the caller's: it is used for the variables
+    of a supervisord that does not run, and its PATH finds the one of the host, whose root directory is `root`. Raises
+    ProcmanError for a file that supervisord could not read.
     """
-    readings = [_read(each) for each in _with_supervisord(configurations(files, environment, root), environment)]
+    readings = [_read(each, environment) for each in configurations(files, environment, root)]
     return Reading(
         tuple(program for each in readings for program in each.programs),
         tuple(remark for each in readings for remark in each.remarks),
@@ -68,28 +68,23 @@ def read(files: Sequence[Path], environment: Mapping[str, str], root: Path = Pat
     )
 
 
-def _with_supervisord(
-    found: Sequence[Configuration], environment: Mapping[str, str]
-) -> Iterator[tuple[Configuration, Supervisord]]:
-    for each in found:
-        try:
-            yield each, supervisord_of(each.settings, environment, each.here)
-        except Unreadable as error:
-            raise ProcmanError(f"{error.place}: supervisord cannot read it: {error}", hint="Fix that line.") from None
-
-
-def _read(both: tuple[Configuration, Supervisord]) -> Reading:
-    configuration, supervisord = both
+def _read(configuration: Configuration, environment: Mapping[str, str]) -> Reading:
+    try:
+        supervisord, is_running = found_supervisord(configuration, environment)
+    except Unreadable as error:
+        raise ProcmanError(f"{error.place}: supervisord cannot read it: {error}", hint="Fix that line.") from None
     sections = [each for each in configuration.settings if is_program(each) and configuration.given & {*each.files}]
     _require_few(supervisord, sections)
     programs = [program for each in sections for program in _programs(supervisord, each)]
-    celery = {each.source.name for each in programs if each.command and each.source}
-    groups = [each for each in configuration.settings if each.kind == "group" and celery & {*members(each)}]
+    names = {each.source.name for each in programs if each.command and each.source}
+    celery = [each for each in sections if each.name in names]
+    groups = [each for each in configuration.settings if each.kind == "group" and names & {*members(each)}]
     remarks = [
         *configuration.remarks,
         *_unknown_variables(supervisord),
+        *(() if is_running else supposed_variables(supervisord, celery, environment)),
         *(_group_remark(each) for each in groups),
-        *_logs(supervisord, [each for each in sections if each.name in celery]),
+        *_logs(supervisord, celery),
     ]
     return Reading(tuple(programs), tuple(remarks), configuration.files)
 

@@ -15,7 +15,7 @@ from procman.init.importing.keys import key_problem, signal_name
 from procman.init.importing.unit_files import Placed, Unit
 from procman.model import Kind
 from procman.quoting.systemd import Value
-from procman.secrets import masked
+from procman.secrets import masked, masked_command
 
 SYSTEMDS_STOP_SECONDS = 90
 """The default of DefaultTimeoutStopSec=."""
@@ -160,7 +160,9 @@ def _changed(unit: Unit, setting: Placed | None, name: str, why: str) -> Remark:
 
 
 def _shown(setting: Placed) -> str:
-    return masked(f"{setting.name.partition('.')[2]} = {setting.value}")
+    name = setting.name.partition(".")[2]
+    value = masked_command(setting.value.split()) if name.startswith("Exec") else setting.value
+    return masked(f"{name} = {value}")
 
 
 # The dependencies ----------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from procman.init.importing.understand import understood
 from procman.model import Kind
 from procman.quoting.supervisor import supervisor_command
 from procman.sources import Source as Adoptable
+from tests.backends.supervisor.real_supervisord import eventually
 from tests.hostile import HOSTILE
 from tests.init.deployments import deployments, put_on_disk
 
@@ -191,6 +194,42 @@ def test_unknown_variable_costs_only_its_word(tmp_path: Path) -> None:
     known = one(tmp_path, "", command, SLOTS="4", MORE="-E", POOL="threads")
     assert known.command is not None
     assert known.command.values == {"queues": ["mail"], "concurrency": 4, "events": True, "pool": "threads"}
+
+
+def test_variable_from_the_callers_environment_is_reported(tmp_path: Path) -> None:
+    text = program('environment = OWN="1"', "%(ENV_VENV)s/celery -A x worker -Q %(ENV_OWN)s %(ENV_NONE)s")
+    reading = read_text(
+        tmp_path, text + program("", "%(ENV_OTHER)s", "web"), VENV="/env/bin", OTHER="/bin/web", OWN="2"
+    )
+    assert reading.programs[0].words == ("/env/bin/celery", "-A", "x", "worker", "-Q", "1")
+    [remark] = reading.remarks
+    assert (remark.place, remark.what, remark.doubtful) == (f"{tmp_path}/old.conf:2", "%(ENV_VENV)s", True)
+
+
+EMBEDDED = """\
+[supervisord]
+pidfile = {directory}/supervisord.pid
+logfile = {directory}/supervisord.log
+childlogdir = {directory}
+
+[program:celery]
+command = /bin/celery -A %(ENV_APP)s worker
+autostart = false
+"""
+
+
+@pytest.mark.supervisord
+def test_variables_are_those_of_the_running_supervisord(tmp_path: Path) -> None:
+    pid_file = tmp_path / "supervisord.pid"
+    file = place(tmp_path, EMBEDDED.format(directory=tmp_path))
+    words = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(file)]
+    with subprocess.Popen(words, env={"APP": "real"}, stdout=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: pid_file.exists() and pid_file.read_text().strip(), "its pid file")
+            reading = read([file], {"APP": "of the shell"}, NO_HOST)
+        finally:
+            process.terminate()
+    assert (reading.programs[0].words[2], reading.remarks) == ("real", ())
 
 
 @pytest.mark.parametrize(

@@ -403,6 +403,15 @@ def test_directive_is_not_imported_with_the_reason(tmp_path: Path, line: str, wh
 
 
 @pytest.mark.parametrize(
+    "line", ["ExecStartPre=/bin/curl -u me:hunter22 https://x", "Environment=A\nExecReload=/bin/x --password hunter22"]
+)
+def test_no_secret_is_in_a_remark(tmp_path: Path, line: str) -> None:
+    found = one(tmp_path, line)
+    assert found.remarks
+    assert "hunter22" not in repr(found)
+
+
+@pytest.mark.parametrize(
     ("lines", "stop"),
     [
         ("KillMode=control-group", Stop("TERM", 700, "group", "always")),
