@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from procman.celery_cli.canonical import canonical
 from procman.cli.main import run
 from procman.config.load import load
 from procman.host import process
+from procman.host.process_tree import children_finder, tree_of
 from procman.init.importing.compare import Comparison, compare, identity
 from procman.init.importing.known import known_of
 from procman.init.importing.running import running_process
@@ -82,6 +84,30 @@ def test_program_of_supervisord(product: Product, supervisord: Supervisord, caps
     status, [program] = compare_by_command(capsys, file)
     assert unexplained(program) == {"--queues": ("crop", "other"), "MORE": (None, "1")}
     assert status == 1
+
+
+@pytest.mark.celery
+def test_entry_of_a_procfile_that_honcho_runs(product: Product, capsys: pytest.CaptureFixture[str]) -> None:
+    file, variables = product.directory / "Procfile", product.directory / ".env"
+    command = f"{product.virtualenv}/bin/celery {WORKER}"
+    file.write_text(f"web: sleep 1000\nworker: cd {DEMO} && exec {command.format(queue='crop')}\n")
+    variables.write_text(f"DEMO_DATA_DIRECTORY={product.data}\nDJANGO_SETTINGS_MODULE=mysite.settings\n")
+    words = [sys.executable, "-m", "honcho", "-f", str(file), "start"]
+    clean = {"PATH": SYSTEM_PATH}
+    honcho = subprocess.Popen(
+        words, env=clean, cwd=product.directory, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        pid = eventually(lambda: next(filter(celery_in, tree_of(honcho.pid, children_finder())), 0))
+        status, [program] = compare_by_command(capsys, file)
+        assert (program["pid"], unexplained(program), status) == (pid, {}, 0)
+        variables.write_text(f"{variables.read_text()}MORE=1\n")
+        file.write_text(file.read_text().replace("-Q crop", "-Q other"))
+        status, [program] = compare_by_command(capsys, file)
+        assert unexplained(program) == {"--queues": ("crop", "other"), "MORE": (None, "***")}
+    finally:
+        os.killpg(honcho.pid, signal.SIGKILL)
+        honcho.wait()
 
 
 DEFAULTS = """\

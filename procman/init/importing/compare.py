@@ -144,7 +144,8 @@ def _compared(
 ) -> Comparison:
     new = new_behaviour(project, program, known.new_variables)
     running = known.running.get(identity(existing))
-    private = {*known.variables.get(identity(existing), {}), *(running.environment if running else ())}
+    of_files = known.variables.get(identity(existing), {}).keys()
+    private = {*of_files, *(running.environment if running else ())}
     private = (private - existing.environment.keys() - new.environment.keys()) | known.new_variables.keys()
     if running:
         new = inherited(new, old, running) if _stays(existing, project) else new
@@ -152,7 +153,8 @@ def _compared(
     login = {name: value for name, value in known.login.items() if name in old.environment}
     new = replace(new, environment={**login, **new.environment})
     old, new = _on_this_host(old, known), _on_this_host(new, known)
-    pair = Pair(existing, kind, old, new, project.backend, known.own_settings)
+    set_by_files = existing.environment.keys() | of_files
+    pair = Pair(existing, kind, old, new, project.backend, set_by_files, known.own_settings)
     return Comparison(existing, program.name, tuple(_values(pair, private)), pid=running.pid if running else None)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from procman import adoption
 from procman.accounts import account, group_name, login_environment
+from procman.adoption.running import source_of
 from procman.errors import ProcmanError
+from procman.host.celery_processes import mains_among
+from procman.host.process_table import look_at
+from procman.host.runner import runner_of
 from procman.init.importing.behaviour import Running
 from procman.init.importing.compare import Known, identity
 from procman.init.importing.existing import Existing
@@ -18,12 +19,6 @@ from procman.init.scan_project import own_settings
 from procman.model import Scope
 from procman.project import Project
 from procman.sources import Source
-
-if TYPE_CHECKING:
-    from procman.adoption.base import Candidate
-
-MOST_SECONDS = 20.0
-"""How long existing programs are looked for one by one."""
 
 
 def known_of(
@@ -51,22 +46,24 @@ def known_of(
 
 def _running(project: Project, programs: Sequence[Existing]) -> Iterator[tuple[str, Running]]:
     sources = list(dict.fromkeys(each.source for each in programs if each.source))
-    pids = {source: each.pids for each in _candidates(sources, project) for source in each.sources}
-    places = (project.directory, project.virtualenv)
+    pids, places = _pids(sources, project), (project.directory, project.virtualenv)
     for existing in programs:
         running = running_process(existing, pids.get(existing.source, ()), places) if existing.source else None
         if running:
             yield identity(existing), running
 
 
-def _candidates(sources: Sequence[Source], project: Project) -> Iterator[Candidate]:
-    """Yield what runs `sources`; without permission, or if nothing runs them, their files alone are compared."""
-    with suppress(ProcmanError):
-        yield from adoption.find(sources, project)
-        return
-    # One of them may be the reason. A supervisord that does not answer lets each of them wait.
-    deadline = time.monotonic() + MOST_SECONDS
-    for source in sources if len(sources) > 1 else ():
-        with suppress(ProcmanError):
-            if time.monotonic() < deadline:
-                yield from adoption.find([source], project)
+def _pids(sources: Sequence[Source], project: Project) -> Mapping[Source, Sequence[int]]:
+    """Return the processes of each source, or those that it has in common with others.
+
+    Without permission, or if nothing runs them, there are none, and the files alone are compared.
+    """
+    try:
+        return {source: each.pids for each in adoption.find(sources, project) for source in each.sources}
+    except ProcmanError:
+        # Not all of them can be adopted, or what runs them does not answer.
+        found: dict[Source | None, list[int]] = {}
+        for process in mains_among(look_at((), ["celery"])):
+            found.setdefault(source_of(runner_of(process.pid)), []).append(process.pid)
+        # The nodes of one unit have a source each.
+        return {each: found.get(each, found.get(each._replace(name=""), [])) for each in sources}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,8 @@ class Pair(NamedTuple):
     old: Behaviour
     new: Behaviour
     backend: BackendName
+    set_by_files: AbstractSet[str]
+    """The variables that the existing program does not inherit."""
     own_settings: str | None = None
     """The module that the app names itself, if DJANGO_SETTINGS_MODULE is not set."""
 
@@ -194,7 +197,7 @@ def _added(why: str) -> Reason:
 
 def _passed_on(name: str, why: str) -> Reason:
     """Return the reason for a variable that the existing program only inherited, if it had it at all."""
-    return lambda pair, _, __: why if name not in pair.existing.environment else ""
+    return lambda pair, _, __: why if name not in pair.set_by_files else ""
 
 
 def _dropped(why: str) -> Reason:
@@ -217,16 +220,9 @@ _OF_COMMAND_LINES = re.compile(r"CELERYD_[A-Z_]+|CELERYBEAT_[A-Z_]+|CELERY_(BIN|
 """Variables of Celery's own examples for systemd and init.d, which become words of the command line."""
 
 _OF_MANAGERS = re.compile(
-    r"SUPERVISOR_[A-Z_]+|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|(NOTIFY|LISTEN|WATCHDOG)_.+"
+    r"(SUPERVISOR|HONCHO|NOTIFY|LISTEN|WATCHDOG)_.+|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|MEMORY_PRESSURE_.+"
 )
 _OF_SHELLS = {"_", "COLUMNS", "LINES", "MAIL", "OLDPWD", "PS1", "PWD", "SHELL", "SHLVL", "TERM", "VIRTUAL_ENV_PROMPT"}
-
-
-_OF_MULTI = {
-    "LC_CTYPE": "Python itself sets it in a locale that is not UTF-8",
-    "TZ": "Django sets it when it is loaded, as in the new program",
-}
-"""Variables that `celery multi`, which has loaded the app, passes on to its nodes, with the option --executable."""
 
 
 def _of_variable(pair: Pair, name: str, old: str | None, new: str | None) -> str:
@@ -238,10 +234,19 @@ def _of_variable(pair: Pair, name: str, old: str | None, new: str | None) -> str
         return ""
     if _OF_COMMAND_LINES.fullmatch(name):
         return "only the old command line used it"
-    if name not in pair.existing.environment and _OF_MANAGERS.fullmatch(name):
+    inherited = "" if name in pair.set_by_files else _of_inherited(pair, name, old)
+    return inherited or refusal(name) or ""
+
+
+def _of_inherited(pair: Pair, name: str, value: str) -> str:
+    """Return the reason for a variable that the files do not set, and that the new program does not inherit."""
+    is_honchos = name == "PORT" and pair.existing.source is not None and pair.existing.source.scheme == PROCFILE
+    if is_honchos or _OF_MANAGERS.fullmatch(name):
         return "what runs the program sets its own"
-    if name not in pair.existing.environment and name in _OF_SHELLS:
+    if name in _OF_SHELLS:
         return "a shell had set it"
-    if name not in pair.existing.environment and "--executable" in pair.old.options:
-        return _OF_MULTI.get(name) or refusal(name) or ""
-    return refusal(name) or ""
+    if name == "LC_CTYPE" and value == pair.new.environment.get("LANG"):
+        return "LANG has the same effect"
+    # It has loaded the app, and starts its nodes with the option --executable.
+    is_of_multi = name == "TZ" and "--executable" in pair.old.options
+    return "Django sets it when it is loaded, as in the new program" if is_of_multi else ""

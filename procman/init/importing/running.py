@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from procman.accounts import group_name, user_name
 from procman.celery_cli.canonical import canonical
 from procman.celery_cli.parse import read_command
 from procman.host import process
-from procman.host.process_tree import children_finder
+from procman.host.celery_processes import TITLE, mains_among
 from procman.init.importing.behaviour import Running, node_name
 from procman.init.importing.existing import Existing
 
@@ -24,7 +24,7 @@ def running_process(existing: Existing, pids: Iterable[int], places: Collection[
     only if it is the only one. The kernel resolves links: a directory of the process that is one of `places`, or that
     of the files, gets the name that it has there.
     """
-    mains = list({each.pid: each for each in _mains(pids)}.values())
+    mains = [_read(each.pid, list(each.argv)) for each in mains_among(pids)]
     for alike in (_node, _options):
         if len(mains) > 1:
             mains = [each for each in mains if alike(each.words, each.host) == alike(existing.words, each.host)]
@@ -41,23 +41,6 @@ def _as_named(path: str | None, places: Iterable[Path]) -> str | None:
     if path is None:
         return None
     return next((str(place) for place in places if os.path.realpath(place) == os.path.realpath(path)), path)
-
-
-def _mains(pids: Iterable[int]) -> Iterator[Running]:
-    """Yield the workers and beats, without the processes of their pools, which have the same command line."""
-    children_of = children_finder()
-    waiting = list(pids)
-    while waiting:
-        pid = waiting.pop()
-        words = process.arguments(pid)
-        if canonical(words) or _has_title(words):
-            yield _read(pid, words)
-        else:
-            waiting.extend(children_of(pid))
-
-
-def _has_title(words: list[str]) -> bool:
-    return bool(words) and words[0].startswith("[celery")
 
 
 def _node(words: Iterable[str], host: str) -> str | None:
@@ -81,7 +64,7 @@ def _read(pid: int, words: list[str]) -> Running:
         socket.gethostname(),
         tuple(words),
         # A title overwrites the environment, too.
-        {} if _has_title(words) else process.environment_of(pid),
+        {} if words[0].startswith(TITLE) else process.environment_of(pid),
         virtualenv=None if virtualenv is None else str(virtualenv),
         directory=None if directory is None else str(directory),
         user=None if user is None else user_name(user),

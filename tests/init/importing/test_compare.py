@@ -15,7 +15,7 @@ from procman.celery_cli.parse import read_command
 from procman.celery_cli.write import BEAT_KEYS, WORKER_KEYS, options_of_key
 from procman.config.load import load
 from procman.init.importing.behaviour import OF_PROJECT, PLAIN
-from procman.init.importing.compare import Comparison, Known, compare
+from procman.init.importing.compare import Comparison, Known, compare, identity
 from procman.init.importing.existing import Existing, Stop
 from procman.model import Kind
 from procman.project import Beat, Project, Worker
@@ -375,3 +375,5 @@ def test_a_variable_that_the_files_set_is_not_explained_by_what_usually_sets_it(
     login = replace(KNOWN, login={"HOME": "/var/www"})
     old = replace(OLD[Kind.WORKER], environment={**VARIABLES, name: "/own"})
     assert unexplained(compared(old, known=login)) == {name}
+    in_file = replace(login, variables={identity(old): {name: "/own"}})
+    assert unexplained(compared(OLD[Kind.WORKER], known=in_file)) == {name}
