@@ -34,8 +34,7 @@ def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) ->
     found = find_project(draft.path("directory") or directory, environment)
     for key in ("directory", "settings", "app", "virtualenv"):
         value = getattr(found, key)
-        if key == "settings" and draft.is_import:
-            # Without the variable, the app has its own default, which need not be that of manage.py.
+        if draft.is_import and _is_guess(draft, key):
             value = None
         if value is not None:
             draft.put("project", key, value)
@@ -43,6 +42,14 @@ def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) ->
             draft.ask_for("project", key, found.doubts[key])
         if draft.get("project", key) is not None:
             draft.found(key, draft.get("project", key))
+
+
+def _is_guess(draft: Draft, key: str) -> bool:
+    """Return whether `key`, found near the working directory, need not be that of the imported programs.
+
+    Without DJANGO_SETTINGS_MODULE, an app has its own default, which need not be that of manage.py.
+    """
+    return key == "settings" or (key == "virtualenv" and draft.path("directory") is None)
 
 
 def name_after_directory(draft: Draft, directory: Path, taken: Collection[str] = ()) -> None:

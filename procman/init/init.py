@@ -148,8 +148,9 @@ def _complete(
     before: Sequence[Draft],
 ) -> NewProject:
     find_parts(draft, directory, host.environment)
-    top = draft.path("directory") if chosen else None
-    name_after_directory(draft, top or directory, [each.text("project", "name") or "" for each in before])
+    # Imported programs without a directory have nothing to do with the working directory.
+    top = (draft.path("directory") or Path("/")) if chosen else directory
+    name_after_directory(draft, top, [each.text("project", "name") or "" for each in before])
     decide_user(draft, host.scope)
     path = _path(draft, output, len(before))
     if chosen:

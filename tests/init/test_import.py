@@ -109,6 +109,18 @@ def test_new_names_are_right_although_the_project_is_named_late(tmp_path: Path) 
     assert loaded(tmp_path / "procman.toml").programs[0].name == "shop-legacy"
 
 
+def test_parts_near_the_working_directory_are_not_those_of_an_import_without_a_directory(tmp_path: Path) -> None:
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "pyvenv.cfg").touch()
+    file = tmp_path / "old.conf"
+    file.write_text("[program:worker]\ncommand = celery -A shop.celery worker\nuser = nobody\n")
+    done = run(tmp_path, "--from", str(file))
+    text = (tmp_path / "procman.toml").read_text()
+    assert "# FILL IN: not found\n# virtualenv" in text
+    assert 'name = "shop"' in text
+    assert "fill in project.directory" in done.stderr
+
+
 def test_nothing_is_reported_twice(tmp_path: Path) -> None:
     for number in range(11):
         place(tmp_path, f"shop_{number}", more="killasgroup = false\nstopsignal = QUIT\nredirect_stderr = false\n")
