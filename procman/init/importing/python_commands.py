@@ -121,7 +121,7 @@ def _own_command_line(state: Unwrapped, words: tuple[str, ...]) -> Unwrapped | N
     if is_manage:
         state = replace(state, environment=_settings(state, words))
     else:
-        state = replace(state, likely_app=app_behind(Path(words[0])) or "")
+        state = replace(state, likely_app=(state.sees_files and app_behind(Path(words[0]))) or "")
     shown = " ".join((Path(words[0]).name, *before, words[at]))
     why = (
         "procman starts Celery itself, and needs the app that this command loads: the one that the project's celery.py "
@@ -153,6 +153,6 @@ def _settings(state: Unwrapped, words: tuple[str, ...]) -> Mapping[str, str]:
     given = [words[at + 1] for at, word in enumerate(words[:-1]) if word == "--settings"]
     given += [word.partition("=")[2] for word in words if word.startswith("--settings=")]
     file = state.inside(words[0])
-    default = settings_in(file) if file and file.name == "manage.py" else None
+    default = settings_in(file) if file and state.sees_files and file.name == "manage.py" else None
     found = given[-1] if given else state.environment.get("DJANGO_SETTINGS_MODULE") or default
     return {**state.environment, "DJANGO_SETTINGS_MODULE": found} if found else state.environment

@@ -75,7 +75,7 @@ def understood(
     runs it: root reads as this user what other users can replace (S3). In a container, it does not see the files of
     this host (`sees_files`).
     """
-    outside = unwrap(words, environment, directory, place=place)
+    outside = unwrap(words, environment, directory, place=place, sees_files=sees_files)
     command = read_command(outside.words)
     if outside.problem or command:
         return _of(outside, command)
@@ -161,7 +161,7 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
         # Such as `"$@" &`: the command is known, only what the script does around it is not.
         words = file.arguments
     directory = script.directory if script.directory != Path("/") else outside.directory
-    inside = unwrap(words, script.environment, directory, place=where)
+    inside = unwrap(words, script.environment, directory, place=where, sees_files=outside.sees_files)
     command = read_command(inside.words)
     bare = joined(outside, inside) if command or _is_multi(inside.words) else outside
     if bare is outside:

@@ -21,6 +21,8 @@ class Unwrapped:
     directory: Path | None
     place: str
     """Where the command is defined, for the remarks."""
+    sees_files: bool = True
+    """False in a container, whose files are not those of this host."""
     wrapper: tuple[str, ...] = ()
     """Those that exec what follows, for the key `wrapper`."""
     environment_files: tuple[Path, ...] = ()

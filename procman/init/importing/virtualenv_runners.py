@@ -76,7 +76,7 @@ def _poetry_places(state: Unwrapped, root: Path | None) -> Iterator[Path]:
 
 
 def _pipenv(state: Unwrapped, _: Read, words: tuple[str, ...]) -> Unwrapped:
-    root = _above(state.directory, "Pipfile")
+    root = _above(state.directory, "Pipfile") if state.sees_files else None
     if root and (root / ".env").is_file() and not state.environment.get("PIPENV_DONT_LOAD_ENV"):
         state = replace(state, environment_files=(*state.environment_files, root / ".env"))
     return _resolved(state, "pipenv run", _pipenv_places(state, root), words)
@@ -124,7 +124,7 @@ def _resolved(
     state: Unwrapped, runner: str, places: Iterable[Path], rest: tuple[str, ...], *, is_conda: bool = False
 ) -> Unwrapped:
     exists = _is_conda if is_conda else is_virtualenv
-    virtualenv = next((place for place in places if exists(place)), None)
+    virtualenv = next((place for place in places if exists(place)), None) if state.sees_files else None
     if virtualenv:
         remark = state.remark(runner, f"procman starts Celery in its virtualenv, {virtualenv}", changed=True)
     else:

@@ -69,12 +69,20 @@ WITH_ARGUMENTS = ("watchmedo", "dockerize", "wait-for-it", "wait-for-it.sh", "wa
 """Those of DROPPED with any number of other words in front of the command."""
 
 
-def unwrap(words: Sequence[str], environment: Mapping[str, str], directory: Path | None, *, place: str) -> Unwrapped:
+def unwrap(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    directory: Path | None,
+    *,
+    place: str,
+    sees_files: bool = True,
+) -> Unwrapped:
     """Return what `words`, started in `directory` with `environment`, finally run, and what the wrappers do.
 
-    The rest may still be a shell or a start script. `place` is where the program is defined, for the remarks.
+    The rest may still be a shell or a start script. `place` is where the program is defined, for the remarks. In a
+    container, it does not see the files of this host (`sees_files`).
     """
-    state = Unwrapped(tuple(words), environment, directory, place)
+    state = Unwrapped(tuple(words), environment, directory, place, sees_files)
     for _ in range(MOST_WRAPPERS):
         after = _next(state) if state.words and not state.problem else None
         if after is None:
@@ -127,7 +135,7 @@ def _dropped(state: Unwrapped, name: str) -> Unwrapped:
 def _unknown(state: Unwrapped) -> Unwrapped | None:
     """Take the words in front of Celery for a wrapper; procman check tries it (PM788)."""
     at = _celery_in(state.words)
-    if not at or script_started_by(state.words, state.directory or Path("/")):
+    if not at or (state.sees_files and script_started_by(state.words, state.directory or Path("/"))):
         return None
     taken, rest = state.words[:at], state.words[at:]
     why = "it becomes the key wrapper; procman check tries whether it replaces itself with Celery (PM788)"

@@ -345,3 +345,13 @@ def test_every_program_of_a_file_keeps_its_queue_behind_its_wrapper(tmp_path: Pa
     assert [each.user for each in workers] == [None, None, None, "www-data", None, None, None]
     assert beat.command
     assert beat.command.kind is Kind.BEAT
+
+
+def test_files_of_this_host_are_not_those_of_a_container(project: Path) -> None:
+    virtualenv(project / ".venv")
+    (project / ".env").touch()
+    found = understood(shlex.split(f"tini -- pipenv run {RUN}"), {}, project, place=PLACE, sees_files=False)
+    assert is_the_worker(found)
+    assert found.command
+    assert "virtualenv" not in found.command.project
+    assert found.environment_files == ()
