@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .catmaid import DATA, SECRET, Project
+from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project
 from .machine import Host
 from .projects import EXISTING, toml, under_supervisor
 
@@ -82,6 +82,39 @@ def test_short_stop_timeout_and_disabled_management_interface_are_reported(stock
     assert "supervisor.service loses running tasks when it stops" in of_the_host
     assert "After=rabbitmq-server.service postgresql.service" in of_the_host
     assert "rabbitmq-plugins enable rabbitmq_management" in reported["PM725"]["hint"]
+
+
+OLD_UNIT = f"""
+[Service]
+User=www-data
+WorkingDirectory={PROJECTS}
+EnvironmentFile=/etc/catmaid/celery.env
+ExecStart={VIRTUALENV}/bin/celery -A mysite worker -n old@%%h -Q looked-beside
+"""
+
+
+def test_worker_of_a_unit_that_stays_is_critical_unless_it_is_adopted_or_meant_to_stay(stocked: Host) -> None:
+    def reported(text: str) -> dict[str, Any] | None:
+        _, unsound = check(named(stocked, "looked-beside", text))
+        return next((each for each in unsound if each["code"] == "PM748"), None)
+
+    text = toml("looked-beside").replace("[beat]\n", "")
+    stocked.write("/etc/systemd/system/old-celery.service", OLD_UNIT)
+    stocked.run("systemctl daemon-reload && systemctl start old-celery")
+    try:
+        found = reported(text)
+        assert found
+        assert (found["level"], found["program"]) == ("CRITICAL", "looked-beside-celery")
+        assert ", old-celery.service is another worker of mysite" in found["detail"]
+        assert found["hint"].splitlines() == [
+            'To replace it, write in [worker.celery]: adopts = ["systemd:old-celery.service"]',
+            'If it is meant to stay, write in [project]: beside = ["old-celery.service"]',
+        ]
+        adopting = '[worker.celery]\nadopts = ["systemd:old-celery.service"]'
+        assert reported(text.replace("[worker.celery]", adopting)) is None
+        assert reported(text.replace("[project]", '[project]\nbeside = ["old-celery"]')) is None
+    finally:
+        stocked.run("systemctl stop old-celery; rm /etc/systemd/system/old-celery.service; systemctl daemon-reload")
 
 
 @pytest.mark.parametrize("user", ["www-data", "nobody"])
