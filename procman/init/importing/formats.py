@@ -133,7 +133,8 @@ def _paths(source: str, root: Path) -> tuple[list[Path], bool]:
         return [_drop_ins_unit(path, root)], True
     if path.is_dir():
         return _limited(source, sorted(path.iterdir())), False
-    if os.path.lexists(path):
+    # An instance may exist only as the template beside it.
+    if os.path.lexists(path) or os.path.lexists(path.with_name(_template(path.name))):
         return [path], True
     if has_magic(source):
         # Path.glob() accepts no absolute pattern.

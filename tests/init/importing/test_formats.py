@@ -119,6 +119,12 @@ def test_units_and_init_scripts_are_found_by_name(
     assert list(read.values()) == [[tmp_path / path]]
 
 
+def test_path_of_an_instance_is_found_by_its_template(tmp_path: Path, read: dict[str, list[Path]]) -> None:
+    (tmp_path / "celery@.service").write_text(UNIT)
+    read_sources([str(tmp_path / "celery@fast.service")], {}, tmp_path)
+    assert read == {"read_units": [tmp_path / "celery@fast.service"]}
+
+
 def test_directory_of_drop_ins_means_its_unit(tmp_path: Path, read: dict[str, list[Path]]) -> None:
     (tmp_path / "celery.service.d").mkdir()
     (tmp_path / "celery.service").write_text(UNIT)

@@ -349,6 +349,48 @@ def test_files_of_one_project_are_read_together(tmp_path: Path) -> None:
         assert [each.name for each in read(given, {}, NO_HOST).programs] == ["catmaid-celery", "two"]
 
 
+def test_files_with_one_program_each_keep_their_own_names(tmp_path: Path) -> None:
+    options = "directory = /srv/site\nuser = site\n"
+    worker = "/srv/site/venv/bin/celery -A site worker -Q mail,celery -c 3 -n %%h"
+    beat = "/srv/site/venv/bin/celery -A site beat -s /var/lib/site/schedule"
+    one_ = place(
+        tmp_path, f"[program:celery]\ncommand = {worker}\n{options}stopwaitsecs=900\nkillasgroup=1\n", "1.conf"
+    )
+    two = place(tmp_path, f"[program:celerybeat]\ncommand = {beat}\n{options}", "2.conf")
+    reading = read([two, one_], {}, NO_HOST)
+    celerybeat, celery = reading.programs
+    assert celery.command is not None
+    assert celerybeat.command is not None
+    assert celery == Existing(
+        label="[program:celery]",
+        name="celery",
+        file=one_,
+        line=1,
+        words=tuple(worker.replace("%%", "%").split()),
+        command=celery.command,
+        directory=Path("/srv/site"),
+        user="site",
+        values={"stop_timeout_seconds": 900},
+        stop=Stop("TERM", 900, "main", "on-failure"),
+        source=Adoptable("supervisor", str(one_), "celery"),
+    )
+    assert celery.command.values == {"queues": ["mail", "celery"], "concurrency": 3, "hostname": "celery@%h"}
+    assert celerybeat == Existing(
+        label="[program:celerybeat]",
+        name="celerybeat",
+        file=two,
+        line=1,
+        words=tuple(beat.split()),
+        command=celerybeat.command,
+        directory=Path("/srv/site"),
+        user="site",
+        stop=Stop("TERM", 10, "main", "on-failure"),
+        source=Adoptable("supervisor", str(two), "celerybeat"),
+    )
+    assert celerybeat.command.schedule_file == "/var/lib/site/schedule"
+    assert (reading.remarks, reading.files) == ((), (two, one_))
+
+
 def test_supervisord_without_include_reads_no_other_file(tmp_path: Path) -> None:
     alone = place(tmp_path, f'[supervisord]\nenvironment=A="1"\n{program()}', "a.conf")
     other = place(tmp_path, program(name="two"), "b.conf")
