@@ -138,6 +138,9 @@ def _unknown(state: Unwrapped) -> Unwrapped | None:
     if not at or (state.sees_files and script_started_by(state.words, state.directory or Path("/"))):
         return None
     taken, rest = state.words[:at], state.words[at:]
+    if not state.sees_files:
+        remark = state.remark(masked_command(taken), "it is in the image, and what it does is unknown", doubtful=True)
+        return replace(state, words=rest, remarks=(*state.remarks, remark))
     why = "it becomes the key wrapper; procman check tries whether it replaces itself with Celery (PM788)"
     remark = state.remark(masked_command(taken), why, doubtful=True)
     return replace(state, words=rest, wrapper=(*state.wrapper, *taken), remarks=(*state.remarks, remark))

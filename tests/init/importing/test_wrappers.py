@@ -355,3 +355,10 @@ def test_files_of_this_host_are_not_those_of_a_container(project: Path) -> None:
     assert found.command
     assert "virtualenv" not in found.command.project
     assert found.environment_files == ()
+
+
+def test_entry_point_of_an_image_is_left_out() -> None:
+    line = f"/entrypoint.sh {RUN}"
+    found = understood(shlex.split(line), {}, Path("/app"), place=PLACE, sees_files=False)
+    assert is_the_worker(found)
+    assert (found.wrapper, found.remarks[0].what) == ((), "/entrypoint.sh")
