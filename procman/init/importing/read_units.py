@@ -124,7 +124,7 @@ def _started(
         for each in lost
     ]
     directory, more = _directory(unit, specifiers)
-    found = understood(words, {**given.own, **given.of_files}, directory, place=str(setting), user=user)
+    found = understood(words, variables, directory, place=str(setting), user=user)
     return Started(setting, line, found, (*remarks, *more))
 
 
@@ -166,9 +166,10 @@ def _programs(unit: Unit, started: Started, specifiers: Mapping[str, str], given
 
 def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given: UnitEnvironment) -> Existing:
     found = started.understood
-    # Those of the files stay in the files.
+    # Those of the files stay in the files, and systemd sets those of the user again.
     stop, remarks = stopped_behind(found, stop_of(unit))
-    own = {name: value for name, value in found.environment.items() if given.of_files.get(name) != value}
+    others = {**of_user(_user(unit, started.line, specifiers)), **given.of_files}
+    own = {name: value for name, value in found.environment.items() if others.get(name) != value}
     return replace(
         _plain(unit, started.setting),
         words=found.words,

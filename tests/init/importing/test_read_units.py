@@ -171,6 +171,13 @@ def test_shell_and_user_variables_are_understood(tmp_path: Path) -> None:
     assert found.directory == Path("/srv/site")
 
 
+def test_shell_gets_the_variables_that_systemd_sets_for_the_user(tmp_path: Path) -> None:
+    found = one(tmp_path, "User=root", "/bin/sh -c 'exec $$HOME/venv/bin/celery -A site worker -n $$USER@%%h'")
+    home = pwd.getpwnam("root").pw_dir
+    assert found.words == (f"{home}/venv/bin/celery", "-A", "site", "worker", "-n", "root@%h")
+    assert found.environment == {}
+
+
 def test_environment_file_that_cannot_be_read_costs_only_its_words(tmp_path: Path) -> None:
     lines = f"EnvironmentFile={tmp_path}/missing\nEnvironment=Q=mail"
     command = "/venv/bin/celery -A site worker -Q ${Q} -c ${SLOTS} $MORE --pool=${POOL}"
