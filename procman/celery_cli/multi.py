@@ -11,7 +11,7 @@ RESERVED = ("--nosplash", "--quiet", "-q", "--verbose", "--no-color")
 OF_CELERY = ("-A", "--app", "-b", "--broker", "--result-backend", "--loader", "--config", "--workdir")
 """Options that come before `worker`."""
 STARTING = ("start", "restart")
-MOST_NODES = 1000
+MOST_NODES = 200
 
 
 class MultiProblem(ValueError):

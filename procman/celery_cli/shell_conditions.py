@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from procman.celery_cli.shell_expansion import Shell, known_value
-from procman.celery_cli.shell_syntax import Chain, Command, Node, Not
+from procman.celery_cli.shell_nodes import Chain, Command, Node, Not
 from procman.celery_cli.shell_words import Part, Token
 
 PLAIN_VARIABLE = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?")
@@ -104,9 +104,12 @@ def _split(words: Sequence[Token], separators: Sequence[str]) -> list[list[Token
 def _one(shell: Shell, words: Sequence[Token]) -> bool | None:
     if any(word.kind != "word" for word in words) or not words:
         return None
-    if words[0].text == "!":
-        outcome = _one(shell, words[1:])
-        return None if outcome is None else not outcome
+    negations = next((at for at, word in enumerate(words) if word.text != "!"), 0)
+    outcome = _plain(shell, words[negations:])
+    return outcome if outcome is None or negations % 2 == 0 else not outcome
+
+
+def _plain(shell: Shell, words: Sequence[Token]) -> bool | None:
     first = known_text(shell, words[0])
     if len(words) == 1:
         return None if first is None else bool(first)

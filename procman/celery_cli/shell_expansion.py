@@ -8,15 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from procman.celery_cli.shell_syntax import Chain, Command, Node, read_nodes
+from procman.celery_cli.shell_nodes import Chain, Command, Node
+from procman.celery_cli.shell_syntax import read_nodes
 from procman.celery_cli.shell_words import Part, Reader, SyntaxProblem, Token
+from procman.secrets import is_secret, masked
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 ASSIGNMENT = re.compile(rf"({NAME})(\+?)=")
 PARAMETER = re.compile(rf"({NAME}|[0-9]+|[@*#?$!-])(?:(:?[-=+?])(.*))?", re.DOTALL)
+DEFAULT = re.compile(rf"\$\{{({NAME})(:?[-=+])([^{{}}]*)\}}")
 ITSELF = ("$BASH_SOURCE", "${BASH_SOURCE}", "${BASH_SOURCE[0]}")
 EMPTY_IF_UNSET = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 """Start scripts add to these, which a process manager usually does not set."""
+
+MOST_EXPANDED = 1 << 21
+"""Characters of all values in one script, which could otherwise double with every line."""
 
 DEEPEST = 5
 """Substitutions and default values inside each other."""
@@ -41,6 +47,18 @@ class Shell:
     sees_files: bool = True
     """Whether the files of this host are those of the script."""
     depth: int = 0
+    expanded: list[int] = field(default_factory=lambda: [0])
+    """The characters of all values so far; shared with what runs inside."""
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the values of the script are more than any real script has."""
+        return self.expanded[0] > MOST_EXPANDED
+
+    def spend(self, value: str | None) -> str | None:
+        """Return `value`, or None if it is too much."""
+        self.expanded[0] += len(value or "")
+        return None if self.is_spent else value
 
     def value(self, name: str) -> str | None:
         """Return the value of a variable or parameter; None if it is not set."""
@@ -55,6 +73,15 @@ class Shell:
         if name.isdecimal():
             return self.arguments[int(name) - 1] if 0 < int(name[:6]) <= len(self.arguments) else ""
         return self.variables.get(name, "" if name in EMPTY_IF_UNSET and name not in self.unknown_names else None)
+
+
+def shown(text: str) -> str:
+    """Return a part of a script for a message: without passwords, also in `${DB_PASSWORD:-hunter22}` (S2)."""
+    return masked(DEFAULT.sub(_without_secret, text))
+
+
+def _without_secret(found: re.Match[str]) -> str:
+    return f"${{{found[1]}{found[2]}***}}" if is_secret(found[1], found[3]) else found[0]
 
 
 def assignment_in(word: Token) -> str:
@@ -76,7 +103,7 @@ def fields_of(shell: Shell, word: Token) -> list[str]:
     fields = _Fields()
     for part in word.parts:
         if part.text in ("$@", "${@}") and part.kind == "variable" and part.quoted:
-            fields.add_each(shell.arguments)
+            fields.add_each(shell.arguments if known_value(shell, part) is not None else [_text(shell, part)])
         elif part.kind in ("text", "glob", "special") or part.quoted:
             fields.add(_text(shell, part))
         else:
@@ -133,7 +160,7 @@ def known_value(shell: Shell, part: Part) -> str | None:
         case "text":
             return part.text
         case "variable":
-            return _parameter(shell, part.text)
+            return None if shell.is_spent else shell.spend(_parameter(shell, part.text))
         case "substitution":
             return _output(shell, part.text)
     return shell.value("HOME") if part.text == "~" else None

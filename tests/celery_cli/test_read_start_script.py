@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from procman.celery_cli.start_script import StartScript, read_script
+from procman.celery_cli.script_state import StartScript
+from procman.celery_cli.start_script import read_script
 
 SEED = """\
 #!/bin/bash
@@ -213,6 +215,33 @@ def test_variables_that_reach_celery(text: str, environment: dict[str, str]) -> 
         f"{text}\nexec celery worker", Path("/start"), {}, read_text=lambda path: files.get(str(path), "")
     )
     assert script.environment == environment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A=x\n" + "A=$A$A\n" * 500,
+        "set -- a b\n" + 'set -- "$@" "$@"\n' * 300,
+        "set -- a b\n" + "set -- $@ $@\n" * 300,
+        "A=xxxxxxxxxxxxxxxx\n" + "A=$A$A\n" * 15 + "exec celery worker " + "$A " * 15_000,
+        "f() { f; f; f; f; }\n" + "f\n" * 200,
+        "command " * 5000,
+        "if [ " + "! " * 5000 + "x ]; then\n:\nfi",
+        "f() " * 2000,
+        "$(" * 5000,
+        "${A:-" * 3000 + "}" * 3000,
+    ],
+    ids=itertools.count(),
+)
+def test_hostile_script_is_bounded(text: str) -> None:
+    script = read(f"{text}\nexec celery worker\n")
+    assert sum(map(len, script.words)) + sum(map(len, script.variables.values())) < 1 << 23
+
+
+def test_secret_that_is_a_default_value_is_not_shown() -> None:
+    script = read("X=1\nexec celery worker -n ${DB_PASSWORD:-hunter22} ${X:+$(pgrep ${DB_PASSWORD:-hunter22})}\n")
+    assert len(script.not_understood) > 0
+    assert "hunter22" not in str(script.not_understood) + repr(script.undecided)
 
 
 def test_file_that_reads_itself_ends() -> None:

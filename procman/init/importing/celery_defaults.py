@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from procman.celery_cli.parse import read_command
-from procman.celery_cli.start_script import StartScript, read_script
+from procman.celery_cli.script_state import StartScript
+from procman.celery_cli.start_script import read_script
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Remark, Stop
 from procman.init.importing.multi_nodes import with_nodes

@@ -12,6 +12,7 @@ from typing import Any
 from procman.accounts import user_name
 from procman.backends.supervisor.configuration.effective import unknown_names
 from procman.celery_cli.parse import CeleryCommand
+from procman.celery_cli.shell_expansion import shown
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.init.importing.compose_file import Compose, Tree, listed, load, pairs
 from procman.init.importing.dotenv_file import variables_in_dotenv
@@ -258,7 +259,9 @@ def _values(compose: Compose, service: Tree, kind: Kind, stop: Stop) -> dict[str
 
 def _assumed(compose: Compose, place: str) -> Iterator[Remark]:
     for text, value in compose.assumed.items():
-        yield Remark(place, text, f"it is {value!r}, because nothing sets this variable here", changed=True)
+        is_shown = shown(text) == text
+        known = repr(value) if is_shown else "***"
+        yield Remark(place, shown(text), f"it is {known}, because nothing sets this variable here", changed=True)
 
 
 def _left_out(compose: Compose, service: Tree, place: str) -> Iterator[Remark]:

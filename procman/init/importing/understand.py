@@ -11,7 +11,8 @@ from pathlib import Path
 from procman.accounts import user_name
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.script_file import ScriptFile, script_started_by, text_of
-from procman.celery_cli.start_script import StartScript, read_script
+from procman.celery_cli.script_state import StartScript
+from procman.celery_cli.start_script import read_script
 from procman.config.private_file import private_content
 from procman.config.trust import trust_problems
 from procman.errors import ProcmanError
