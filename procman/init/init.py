@@ -62,13 +62,17 @@ class InitReport:
 
 
 @dataclass(frozen=True)
-class _Host:
-    """What init knows before it looks at a project."""
+class _Request:
+    """What the caller wants, and the programs that were chosen for it; None: nothing is imported."""
 
+    directory: Path
+    output: Path | None
+    options: Mapping[str, str | None]
+    scope: Scope
     environment: Mapping[str, str]
     root: Path
     timeout: float
-    scope: Scope
+    chosen: Selection | None
 
 
 def init(
@@ -91,21 +95,21 @@ def init(
     output, and the user has to create one. `environment` is the caller's, for PATH and VIRTUAL_ENV; `root` is the root
     directory of the host. The app is loaded as the user, never as root, for at most `timeout` seconds.
     """
-    directory = directory.absolute()
     is_for_host = os.geteuid() == 0 or user is not None or bool(sources)
-    host = _Host(environment, root, timeout, scope or (Scope.SYSTEM if is_for_host else Scope.USER))
-    options = {"name": name, "app": app, "user": user, "scope": host.scope.value}
+    scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
+    options = {"name": name, "app": app, "user": user, "scope": scope.value}
     _put_options(Draft({"project": {}}), **options)
     decided = [key for key in ("app", "user") if options[key] is not None]
     chosen = selection(read_sources(sources, environment, root), user, decided) if sources else None
+    request = _Request(directory.absolute(), output, options, scope, environment, root, timeout, chosen)
     projects: list[NewProject] = []
     drafts: list[Draft] = []
     for programs in chosen.projects if chosen else ((),):
-        draft = _begun(programs, options, drafts, chosen, has_systemd=runs_systemd(root))
-        projects.append(_complete(draft, directory, output, programs, host, chosen, drafts))
+        draft = _begun(request, programs, [each.text("project", "name") or "" for each in drafts])
+        projects.append(_completed(request, draft, programs, drafts))
         drafts.append(draft)
     remarks = [*(chosen.remarks if chosen else ()), *(each for draft in drafts for each in draft.import_remarks)]
-    return InitReport(tuple(projects), host.scope, tuple(joined(remarks)), _left_out(chosen, projects))
+    return InitReport(tuple(projects), scope, tuple(joined(remarks)), _left_out(chosen, projects))
 
 
 def _left_out(chosen: Selection | None, projects: Sequence[NewProject]) -> tuple[Existing, ...]:
@@ -116,20 +120,16 @@ def _left_out(chosen: Selection | None, projects: Sequence[NewProject]) -> tuple
     return (*chosen.not_understood, *found)
 
 
-def _begun(
-    programs: Sequence[Existing],
-    options: Mapping[str, str | None],
-    before: Sequence[Draft],
-    chosen: Selection | None,
-    *,
-    has_systemd: bool,
-) -> Draft:
-    """Return the draft of a project, with the caller's options and what its programs have in common."""
+def _begun(request: _Request, programs: Sequence[Existing], taken: Sequence[str]) -> Draft:
+    """Return the draft of a project, with the caller's options, what its programs have in common, and its name.
+
+    `taken` are the names of the projects before it. If its programs have no name in common, it has none yet.
+    """
+    chosen = request.chosen
     draft = Draft({"project": {}}, is_import=chosen is not None)
-    _put_options(draft, **{**options, "name": options["name"] if not before else None})
+    _put_options(draft, **{**request.options, "name": None if taken else request.options["name"]})
     if chosen:
-        take_project(draft, programs, chosen.files, has_systemd=has_systemd)
-        taken = [each.text("project", "name") or "" for each in before]
+        take_project(draft, programs, chosen.files, has_systemd=runs_systemd(request.root))
         found = free_project_name(programs, chosen.projects[0], taken)
         if found and draft.get("project", "name") is None:
             draft.put("project", "name", found)
@@ -138,38 +138,38 @@ def _begun(
     return draft
 
 
-def _complete(
-    draft: Draft,
-    directory: Path,
-    output: Path | None,
-    programs: Sequence[Existing],
-    host: _Host,
-    chosen: Selection | None,
-    before: Sequence[Draft],
-) -> NewProject:
-    find_parts(draft, directory, host.environment)
+def _completed(request: _Request, draft: Draft, programs: Sequence[Existing], before: Sequence[Draft]) -> NewProject:
+    """Return the project of `draft`, completed from its directory, its programs, its app and the host."""
+    find_parts(draft, request.directory, request.environment)
     # Imported programs without a directory have nothing to do with the working directory.
-    top = (draft.path("directory") or Path("/")) if chosen else directory
+    top = (draft.path("directory") or Path("/")) if draft.is_import else request.directory
     name_after_directory(draft, top, [each.text("project", "name") or "" for each in before])
-    decide_user(draft, host.scope)
-    path = _path(draft, output, len(before))
-    if chosen:
-        tables = take_programs(draft, programs, chosen.files)
-        share_environment(draft)
-        _place_secrets(draft, path)
-    else:
-        tables = {}
-        draft.tables["worker.celery"] = {}
-    facts = ask_app(draft, host.scope, host.timeout, {each.likely_app for each in programs})
+    decide_user(draft, request.scope)
+    path = _path(draft, request.output, len(before))
+    tables = _take_programs(request, draft, programs, path)
+    facts = ask_app(draft, request.scope, request.timeout, {each.likely_app for each in programs})
     if facts:
-        take_facts(draft, facts, host.scope, host.root)
-    _choose_supervisord(draft, programs, host)
-    set_systemd_version(draft, host.root)
-    set_watcher(draft, host.scope)
+        take_facts(draft, facts, request.scope, request.root)
+    _choose_supervisord(request, draft, programs)
+    set_systemd_version(draft, request.root)
+    set_watcher(draft, request.scope)
     for key in ("name", "app", "directory", "virtualenv"):
         draft.ask_for("project", key, "not found")
-    take_out_refused(draft, path or Path.cwd() / FILE, host.environment, tables)
+    take_out_refused(draft, path or Path.cwd() / FILE, request.environment, tables)
     return _project(draft, path, tables)
+
+
+def _take_programs(
+    request: _Request, draft: Draft, programs: Sequence[Existing], path: Path | None
+) -> dict[str, tuple[Existing, ...]]:
+    """Give the project its programs, by default one worker, and return which existing ones each table comes from."""
+    if request.chosen is None:
+        draft.tables["worker.celery"] = {}
+        return {}
+    tables = take_programs(draft, programs, request.chosen.files)
+    share_environment(draft)
+    _place_secrets(draft, path)
+    return tables
 
 
 def _path(draft: Draft, output: Path | None, number: int) -> Path | None:
@@ -180,13 +180,13 @@ def _path(draft: Draft, output: Path | None, number: int) -> Path | None:
     return output.with_name(f"{output.stem}-{name}{output.suffix}")
 
 
-def _choose_supervisord(draft: Draft, programs: Sequence[Existing], host: _Host) -> None:
+def _choose_supervisord(request: _Request, draft: Draft, programs: Sequence[Existing]) -> None:
     if draft.text("project", "backend") != BackendName.SUPERVISOR.value:
         return
-    mains = main_files(find_configurations(host.environment, host.root), draft)
+    mains = main_files(find_configurations(request.environment, request.root), draft)
     files = [Path(each.source.place) for each in programs if each.source and each.source.scheme == SUPERVISOR]
     reader = _reader(draft, files[0], mains) if files else None
-    choose_supervisord(draft, host.scope, mains, host.root, reader)
+    choose_supervisord(draft, request.scope, mains, request.root, reader)
 
 
 def _reader(draft: Draft, file: Path, mains: list[MainFile]) -> MainFile | None:
