@@ -189,7 +189,7 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
         queues=tuple(map(str, queues)) if isinstance(queues, list) else None,
         runner=str(runner),
         source=str(source or ""),
-        known_as=_known_as(runner, found.node_name),
+        known_as=_known_as(found),
         is_beside=is_named(project.beside, found.node_name, runner),
     )
 
@@ -203,8 +203,11 @@ def _is_configured_by_root(command: CeleryCommand, runner: Runner) -> bool:
     return known.multi or known.kind is command.kind
 
 
-def _known_as(runner: Runner, node: str) -> str:
-    return runner.unit or (runner.program if "?" not in runner.program else "") or node
+def _known_as(found: _Found) -> str:
+    """Return the name for `beside`: what runs the process, or its node name as its command line has it."""
+    program = found.runner.program
+    hostname = str(found.command.values.get("hostname") or "celery@%h")
+    return found.runner.unit or (program if "?" not in program else "") or (hostname if found.node_name else "")
 
 
 def _same_app(project: Project, found: _Found, directory: Path | None) -> bool:

@@ -46,7 +46,7 @@ def test_worker_that_was_started_by_hand_has_no_source_and_is_known_by_its_node_
         [other] = found(site(tmp_path), pid)
         assert [each.is_beside for each in found(site(tmp_path, 'beside = ["by-hand@%h"]'), pid)] == [True]
     assert (other.is_of_app, other.is_of_own_user, other.is_believed) == (True, True, True)
-    assert (other.node_name, other.known_as) == (f"by-hand@{os.uname().nodename}",) * 2
+    assert (other.node_name, other.known_as) == (f"by-hand@{os.uname().nodename}", "by-hand@%h")
     assert (other.queues, other.source) == (("a", "b"), "")
 
 
@@ -91,6 +91,10 @@ def test_program_of_supervisord_is_named_as_the_key_adopts_does(supervisord: Sup
         assert found(adopting(own, other.source), pid) == []
         assert len(found(adopting(own, f"supervisor:{file}:another"), pid)) == 1
         assert [each.is_beside for each in found(replace(own, beside=("old",)), pid)] == [True]
+        # As with --replace, which adopts programs of the same names.
+        same = replace(own, programs=(replace(own.programs[0], name="old"),))
+        assert found(same, pid, (file,)) == []
+        assert len(found(same, pid, (file.with_name("another.service"),))) == 1
 
 
 def test_process_of_this_test_is_run_by_no_supervisord() -> None:

@@ -112,4 +112,6 @@ def _result(snapshot: ProgramSnapshot, node: str, found: list[Double]) -> Result
         return Result("PM114", snapshot.program.name, Level.CRITICAL, detail, rename[0].upper() + rename[1:])
     pids = ",".join(str(each.pid) for each in found)
     hint = f"ps -fp {pids} shows who started it; end it and prevent its next start, or {rename}"
+    if condition:
+        hint += "\nIf it uses another broker, name it in beside in [project]"
     return Result("PM114", snapshot.program.name, Level.CRITICAL, detail, hint)
