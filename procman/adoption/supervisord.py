@@ -70,6 +70,7 @@ def forget(candidate: Candidate, progress: Progress) -> str:  # noqa: ARG001 - r
     try:
         removed = reread(client).removed
         infos: list[Info] = client.call("getAllProcessInfo")
+        configured = {_name(each) for each in client.call("getAllConfigInfo")}
     except NotRunning:
         return ""
     remarks = []
@@ -79,7 +80,8 @@ def forget(candidate: Candidate, progress: Progress) -> str:  # noqa: ARG001 - r
         if all(ended(each) and (each in ours or group in removed) for each in members):
             client.call("removeProcessGroup", group)
         elif group not in removed:
-            remarks.append(_stays(client.main.path, group, ours, members))
+            others = [each for each in members if _name(each) in configured]
+            remarks.append(_stays(client.main.path, group, ours, others))
     return "\n".join(remarks)
 
 
@@ -163,17 +165,16 @@ def _client(manager: str) -> Client:
     return Client(main, hint, PATIENCE_SECONDS)
 
 
-def _stays(main: Path, group: str, ours: Collection[Info], members: Sequence[Info]) -> str:
+def _stays(main: Path, group: str, ours: Sequence[Info], others: Sequence[Info]) -> str:
     """Return what an administrator must know about programs that supervisord keeps in memory, in a group with others.
 
     supervisord removes only whole groups, whose programs have all ended (removeProcessGroup of supervisor 4).
     """
     control = "supervisorctl" if main in DEFAULT_FILES else f"supervisorctl -c {shlex.quote(str(main))}"
-    others = ", ".join(info["name"] for info in members if info not in ours)
-    names = ", ".join(map(_name, ours))
+    names, restarted = ", ".join(map(_name, ours)), ", ".join(info["name"] for info in others)
     return (
         f"supervisord keeps {names} in memory, stopped; `{control} restart {group}:` would start it again\n"
-        f"  `{control} update {group}`, in a quiet moment, removes it and restarts {others}"
+        f"  `{control} update {group}`, in a quiet moment, removes it and restarts {restarted}"
     )
 
 

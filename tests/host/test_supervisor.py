@@ -183,6 +183,7 @@ def test_documented_file_of_supervisord_is_adopted_by_systemd_in_one_install(deb
     assert [running(host, name) for name in names] == [True, False, False]
     assert show(host, "documented-celery-beat", "ActiveState") == {"ActiveState": "active"}
     assert "`supervisorctl restart documented:` would start it again" in printed
+    assert "`supervisorctl update documented`, in a quiet moment, removes it and restarts documented-app\n" in printed
 
     project.procman("uninstall", "--purge")
     assert host.path(file).read_bytes() == before
