@@ -103,6 +103,20 @@ def test_import_that_understands_nothing_writes_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.toml"))
 
 
+OURS = "; Written by procman for shop: change procman.toml and run `procman install`.\n"
+
+
+def test_programs_of_procman_are_not_imported_again(tmp_path: Path) -> None:
+    place(tmp_path, "shop_old")
+    new = place(tmp_path, "shop_new")
+    new.write_text(OURS + new.read_text())
+    done = run(tmp_path, "--from", f"{tmp_path}/*.conf", "--force")
+    assert [each.name for each in loaded(tmp_path / "procman.toml").programs] == ["shop-old"]
+    assert f"not imported: {new}: [program:shop_new]: procman runs it already" in done.stderr
+    alone = run(tmp_path, "--from", str(new))
+    assert f"{new}: [program:shop_new]: procman runs it already" in str(alone.exception)
+
+
 def test_new_names_are_right_although_the_project_is_named_late(tmp_path: Path) -> None:
     done = run(tmp_path, "--from", str(place(tmp_path, "legacy")))
     assert "[program:legacy] becomes [worker.legacy]   (its new name is shop-legacy)" in done.stderr

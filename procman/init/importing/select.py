@@ -8,13 +8,25 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from procman.celery_cli.script_file import text_of
 from procman.errors import ProcmanError
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.projects import split
 from procman.init.importing.variables_files import VariablesFile, read_files, variables_of
+from procman.model import MARKER
 from procman.secrets import masked
 
 MOST_NAMED = 5
+
+NOT_CELERY = (
+    "no Celery worker or beat; procman leaves it alone",
+    "no Celery workers or beats; procman leaves them alone",
+)
+OURS = ("procman runs it already", "procman runs them already")
+"""What is remarked on one program, and on several."""
+
+LONGEST_HEAD = 200
+"""Characters at the beginning of a file that procman wrote, with its mark."""
 
 MENTIONS_CELERY = re.compile(r"(?is)celery(?:_bin)?\}?\b.*\b(?:worker|beat|multi)\b")
 """A command line that starts a worker or beat, whatever is in front of Celery."""
@@ -38,16 +50,18 @@ def selection(readings: Sequence[Reading], user: str | None, decided: Collection
     `user`, if given, is the user of all programs; `decided` are the keys of `[project]` that the caller sets. Raises
     ProcmanError if no program can be imported, with what was seen in each file.
     """
-    programs = list(_distinct(each for reading in readings for each in reading.programs))
+    found = list(_distinct(each for reading in readings for each in reading.programs))
+    ours = [each for each in found if _is_ours(each.file)]
+    programs = [each for each in found if each not in ours]
     understood = [each for each in programs if each.command and not each.problem]
     if not understood:
-        raise _nothing(readings, programs)
+        raise _nothing(readings, programs, ours)
     files: dict[Path, VariablesFile] = {}
     for each in understood:
         files |= read_files([path for path in each.environment_files if path not in files], user or each.user)
     variables = {number: variables_of(each.environment_files, files) for number, each in enumerate(understood)}
     remarks = [remark for reading in readings for remark in reading.remarks]
-    remarks += [*_not_imported(programs), *_others(programs)]
+    remarks += [*_not_imported(programs), *_left(_others(programs), *NOT_CELERY), *_left(ours, *OURS)]
     lost = tuple(each for each in programs if each.problem)
     return Selection(tuple(split(understood, variables, decided)), files, tuple(remarks), lost)
 
@@ -85,15 +99,20 @@ def _why(existing: Existing) -> str:
     return f"starts Celery, but is not imported: {existing.problem}"
 
 
-def _others(programs: Iterable[Existing]) -> Iterator[Remark]:
-    others = [each for each in programs if not each.command and not each.problem]
-    if others:
-        files = list(dict.fromkeys(str(each.file) for each in others))
+def _is_ours(file: Path) -> bool:
+    """Return whether procman wrote `file`, of another project or of an earlier install."""
+    return MARKER in text_of(file)[:LONGEST_HEAD]
+
+
+def _others(programs: Iterable[Existing]) -> list[Existing]:
+    return [each for each in programs if not each.command and not each.problem]
+
+
+def _left(programs: Sequence[Existing], one: str, several: str) -> Iterator[Remark]:
+    if programs:
+        files = list(dict.fromkeys(str(each.file) for each in programs))
         place = files[0] if len(files) == 1 else f"{len(files)} files"
-        consequence = "no Celery worker or beat; procman leaves it alone"
-        if len(others) > 1:
-            consequence = "no Celery workers or beats; procman leaves them alone"
-        yield Remark(place, _listed([_short(each) for each in others]), consequence)
+        yield Remark(place, _listed([_short(each) for each in programs]), one if len(programs) == 1 else several)
 
 
 def _short(existing: Existing) -> str:
@@ -106,15 +125,18 @@ def _listed(labels: Sequence[str]) -> str:
     return ", ".join(labels[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _nothing(readings: Sequence[Reading], programs: Sequence[Existing]) -> ProcmanError:
+def _nothing(readings: Sequence[Reading], programs: Sequence[Existing], ours: Sequence[Existing]) -> ProcmanError:
     """Return the error of an import that understood nothing: each file with what was seen in it."""
     lines = []
     for file in dict.fromkeys(file for reading in readings for file in reading.files):
         there = [each for each in programs if each.file == file]
         lines += [f"{each.place}: {_short(each)} {_why(each)}" for each in there if each.problem]
         others = [_short(each) for each in there if not each.problem]
+        own = [_short(each) for each in ours if each.file == file]
         if others:
             lines.append(f"{file}: {_listed(others)}: no Celery worker or beat")
+        elif own:
+            lines.append(f"{file}: {_listed(own)}: procman runs {'it' if len(own) == 1 else 'them'} already")
         elif not there:
             lines.append(f"{file}: no program is defined in it")
     remarks = [remark for reading in readings for remark in reading.remarks]
