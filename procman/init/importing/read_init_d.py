@@ -12,6 +12,7 @@ from procman.init.importing.celery_defaults import Defaults, beat_of, read_defau
 from procman.init.importing.existing import Existing, Reading, Stop
 from procman.init.importing.multi_nodes import with_nodes
 from procman.init.importing.understand import understood
+from procman.model import Kind
 from procman.sources import INIT_D, Source
 
 OF_WORKERS = re.compile(r"\bCELERYD_(?:MULTI|NODES)\b")
@@ -32,9 +33,10 @@ def read(files: Sequence[Path], _: Mapping[str, str], root: Path = Path("/")) ->
 def of_script(script: Path, root: Path = Path("/")) -> Reading:
     """Return the programs of one script. Raises ProcmanError if its defaults cannot be read."""
     text = text_of(script)
-    is_workers, is_beat = OF_WORKERS.search(text), OF_BEAT.search(text)
-    if not (is_workers or is_beat):
+    kind = _kind(script, text, root)
+    if kind is None:
         return Reading(tuple(_of_any(script)), files=(script,))
+    is_workers = kind is Kind.WORKER
     files = [file for file in _defaults(script, text, root) if file.is_file()]
     defaults = read_defaults(files) if files else Defaults((script,))
     programs = workers_of(defaults, str(script)) if is_workers else [beat_of(defaults, script)]
@@ -45,6 +47,19 @@ def of_script(script: Path, root: Path = Path("/")) -> Reading:
         # Later versions of the script give it only to their directories, and run Celery in the user's own group.
         named = [replace(each, group=defaults.get(group) or None) for each in named]
     return Reading(tuple(named), defaults.remarks, (script, *files))
+
+
+def _kind(script: Path, text: str, root: Path) -> Kind | None:
+    """Return what the script starts if it is one of Celery's, by its own text or else by its defaults."""
+    if OF_WORKERS.search(text) or OF_BEAT.search(text):
+        return Kind.WORKER if OF_WORKERS.search(text) else Kind.BEAT
+    file = root / "etc/default" / script.name
+    if "celery" not in script.name or not file.is_file() or any(each.command for each in _of_any(script)):
+        return None
+    names = read_defaults([file]).variables
+    has_beat = any(name.startswith("CELERYBEAT_") for name in names)
+    has_workers = any(name.startswith("CELERYD_") for name in names)
+    return Kind.BEAT if has_beat and not has_workers else Kind.WORKER if has_workers else None
 
 
 def _defaults(script: Path, text: str, root: Path) -> list[Path]:

@@ -135,6 +135,15 @@ def test_beat_reads_both_files(tmp_path: Path) -> None:
     assert [each.name for each in reading.files] == ["celerybeat", "celeryd", "celerybeat"]
 
 
+@pytest.mark.parametrize(("name", "names"), [("celeryd", ["fast", "slow", "export"]), ("celerybeat", ["celerybeat"])])
+def test_script_that_leaves_all_to_its_defaults_is_known_by_them(tmp_path: Path, name: str, names: list[str]) -> None:
+    script = f'#!/bin/sh\n. /etc/default/{name}\n. /lib/celery-functions\nrun_celery "$1"\n'
+    own = {"celeryd": DEFAULTS, "celerybeat": "CELERYBEAT_OPTS='-l debug'\n"}[name]
+    reading = of_scripts(host(tmp_path, **{name: own, f"{name}_script": script}), name)
+    assert [each.name for each in reading.programs] == names
+    assert all(each.command for each in reading.programs)
+
+
 def test_defaults_of_a_beat_alone_invent_no_worker(tmp_path: Path) -> None:
     beat = only(of_defaults(host(tmp_path, celerybeat="CELERY_APP=x\nCELERYBEAT_OPTS='-l debug'\n"), "celerybeat"))
     assert beat.command
