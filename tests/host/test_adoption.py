@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
-from .catmaid import DATA, PROJECTS, VIRTUALENV, Project, counted, send, show
+from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, counted, send, show
 from .machine import Host
 from .projects import START_SECONDS, main_pid, wait_for
 
@@ -134,6 +136,35 @@ def processes(host: Host, word: str) -> list[str]:
     """Return the command lines of the processes that contain `word`."""
     listed = host.run(["ps", "-eo", "args"]).stdout.splitlines()
     return [line for line in listed if word in line]
+
+
+def test_units_are_compared_with_their_running_processes(old: Host) -> None:
+    units = ("old-multi", "old-beat", "old@one")
+    words = [word for unit in units for word in ("--from", f"{unit}.service")]
+    init = ["procman", "init", PROJECTS, *words, "--name", "new", "--compare", "--json", "--output", "/root/new.toml"]
+    wait_for(lambda: len(processes(old, "-n slow@")) > 0, START_SECONDS, "celery multi has started its nodes")
+    done = old.run(init, check=False)
+    [project] = json.loads(done.stdout)["projects"]
+    programs = {program["source"].removeprefix("systemd:"): program for program in project["programs"]}
+    unexplained = {
+        (source, value["name"], value["old"], value["new"])
+        for source, program in programs.items()
+        for value in program["values"]
+        if not (value["equal"] or value["reason"])
+        # The host has the nice value of the tests.
+        and not (value["name"] == "nice" and value["old"] == str(os.getpriority(os.PRIO_PROCESS, 0)))
+    }
+    assert unexplained == set()
+    pids = {source: program["pid"] for source, program in programs.items()}
+    assert pids == {
+        "old-multi.service:fast": pids["old-multi.service:fast"],
+        "old-multi.service:slow": pids["old-multi.service:slow"],
+        "old-beat.service": main_pid(old, "old-beat"),
+        "old@one.service": main_pid(old, "old@one"),
+    }
+    assert all(pids.values())
+    assert SECRET not in done.stdout
+    assert not old.path("/root/new.toml").exists()
 
 
 def test_units_and_scripts_are_adopted_and_brought_back(old: Host) -> None:
