@@ -71,6 +71,8 @@ def _user(_: Pair, old: str | None, __: str | None) -> str:
 
 
 def _restarts(_: Pair, old: str | None, __: str | None) -> str:
+    if old is None:
+        return "the imported file alone does not start it again; procman does"
     after = {"never": "it stayed down after it exited", "on-failure": "it stayed down after an exit with status 0"}
     return f"{after[old]}, as at a remote shutdown; procman starts it again" if old in after else ""
 
@@ -103,6 +105,7 @@ def _reaches(_: Pair, old: str | None, __: str | None) -> str:
 _OF_FIELDS: Mapping[str, Reason] = {
     "directory": _directory,
     "user": _user,
+    "virtualenv": lambda _, old, __: "" if old else "the imported files name none",
     "restarts": _restarts,
     "stop signal": _signal,
     "stop timeout": _timeout,

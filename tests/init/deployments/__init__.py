@@ -10,6 +10,8 @@ has to read need it. The keys of `deployment.toml`:
     not_celery  what runs beside Celery in these files, and stays as it is
     lost        what has no counterpart
     partly      why the import is not whole; not set if it is
+    app         what the user has to name with --app
+    fill_in     keys of [project] that only the user knows, with a value
     secrets     variables that have to end up in the environment file
     [[program]] every worker and beat: `celery`, its command in any order and form of the options, and any of name (as
                 installed), key (its table), project (if the import makes several), user, group, directory, virtualenv,
@@ -46,6 +48,8 @@ class Deployment:
     not_celery: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     partly: str = ""
+    app: str | None = None
+    fill_in: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = field(default=())
 
 
@@ -67,3 +71,21 @@ def _read(directory: Path) -> Deployment:
     lists: dict[str, Any] = {name: tuple(found.pop(name, ())) for name in ("not_celery", "lost", "secrets")}
     sources, programs = tuple(found.pop("from")), tuple(found.pop("program"))
     return Deployment(directory.name, sources=sources, programs=programs, **lists, **found)
+
+
+def table() -> str:
+    """Return the table of docs/import.md."""
+    rows = [f"| {each.title} | {each.form} | {_imported(each)} | {_without(each)} |" for each in deployments()]
+    return "\n".join(["| deployment | format | imported | not imported |", "|---|---|---|---|", *rows])
+
+
+def _imported(deployment: Deployment) -> str:
+    if deployment.partly:
+        return f"partly: {deployment.partly}"
+    asked = " and ".join(f"`{key}`" for key in deployment.fill_in)
+    return f"whole; asks for {asked}" if asked else "whole"
+
+
+def _without(deployment: Deployment) -> str:
+    beside = f"not Celery: {', '.join(deployment.not_celery)}" if deployment.not_celery else ""
+    return "; ".join(filter(None, (*deployment.lost, beside))) or "-"
