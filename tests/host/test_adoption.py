@@ -186,12 +186,27 @@ def test_units_and_scripts_are_adopted_and_brought_back(old: Host) -> None:
     assert main_pid(old, "old@two") == stays
     assert {show(old, f"{name}.service", "LoadState")["LoadState"] for name in ("old-beat", "old@one")} == {"masked"}
     assert {each["state"] for each in new.status().values()} == {"RUNNING"}
+    old_unit_that_comes_back_is_reported(new)
     new.procman("uninstall")
     assert old.run(SUMS).stdout == before
     assert {show(old, f"{name}.service", "ActiveState")["ActiveState"] for name in OLD} == {"active"}
     wait_for(lambda: len(processes(old, "-n fast@")) > 0, START_SECONDS, "celery multi has started its nodes")
     assert main_pid(old, "old@two") == stays
     assert old.run("ls /run/systemd/system").stdout == ""
+
+
+def old_unit_that_comes_back_is_reported(new: Project) -> None:
+    unit = "/etc/systemd/system/old-shell.service"
+    new.host.write(unit, UNITS[unit])
+    new.host.run("systemctl daemon-reload && systemctl start old-shell")
+    wait_for(lambda: new.status()["new-shell"]["health"]["code"] == "PM115", START_SECONDS, "it is reported")
+    found = new.status()["new-shell"]["health"]
+    assert found["level"] == "CRITICAL"
+    assert "systemd:old-alias.service, which new-shell replaced, runs again as process " in found["detail"]
+    command = found["hint"].splitlines()[0]
+    assert command == "systemctl disable --now old-shell.service"
+    new.host.run(f"{command}; rm {unit}; systemctl daemon-reload")
+    assert new.status()["new-shell"]["health"]["level"] == "OK"
 
 
 SLEEP = "[Service]\nExecStart=/bin/sleep 100000\n"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from procman.accounts import user_id
 from procman.celery_cli.running import CELERY, arguments_of, subcommand
+from procman.host.control_group import processes_of
 from procman.host.process import user_of
 from procman.host.process_table import Process, look_at
 from procman.host.process_tree import children_finder, tree_of
@@ -70,7 +70,7 @@ def _others(manifest: Manifest, pids: Sequence[int]) -> list[Other]:
     own = {each for pid in pids for each in tree_of(pid, children_of)}
     celery = [each.pid for each in processes.values() if subcommand(arguments_of(each.argv)) in KINDS]
     managed = [child for each in processes.values() if _is_manager(each) for child in children_of(each.pid)]
-    units = [pid for each in manifest.adopted for pid in _pids_of_unit(source_in(each.source))]
+    units = [pid for each in manifest.adopted for unit in _units(each) for pid in processes_of(f"/system.slice/{unit}")]
     launcher = f"{manifest.directories.library}/"
     found = []
     for pid in sorted({*celery, *managed, *units} - own):
@@ -86,15 +86,13 @@ def _is_manager(process: Process) -> bool:
     return any(word.rpartition("/")[2] in (*SUPERVISORD, HONCHO) for word in process.argv[:4])
 
 
-def _pids_of_unit(source: Source | None) -> Iterator[int]:
+def _units(adopted: Adopted) -> set[str]:
+    """Return the names of the unit that ran an adopted program, also that of which its name was an alias."""
+    source = source_in(adopted.source)
     if source is None or source.scheme not in (SYSTEMD, INIT_D):
-        return
-    for hierarchy in ("", "systemd/", "unified/"):
-        try:
-            text = Path(f"/sys/fs/cgroup/{hierarchy}system.slice/{_unit(source)}/cgroup.procs").read_text()
-        except OSError:
-            continue
-        yield from map(int, text.split())
+        return set()
+    name = _unit(source)
+    return {name, *(link.target.rpartition("/")[2] for link in adopted.links if link.path.name == name)}
 
 
 def _unit(source: Source) -> str:
@@ -102,9 +100,13 @@ def _unit(source: Source) -> str:
     return source.place if source.place.endswith(SERVICE) else f"{source.place}{SERVICE}"
 
 
+def _aliased(adopted: Adopted, source: Source) -> list[Source]:
+    return [source._replace(scheme=SYSTEMD, place=unit) for unit in _units(adopted)]
+
+
 def _is(adopted: Adopted, other: Other, snapshot: ProgramSnapshot) -> bool:
     source, runner = source_in(adopted.source), other.runner
-    if source is None or not runs(runner, source, other.node_name):
+    if source is None or not any(runs(runner, each, other.node_name) for each in (source, *_aliased(adopted, source))):
         return False
     # systemd puts a process into its control group; anyone can start a process below a false supervisord.
     users = {user_of(other.pid), user_of(runner.manager) if runner.manager else ROOT}
