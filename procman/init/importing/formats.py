@@ -102,7 +102,8 @@ def read_sources(sources: Sequence[str], environment: Mapping[str, str], root: P
             elif is_named:
                 problems.append(f"--from {source}: {path} has no format that procman knows")
         if not is_named and not any(path in found for path in paths):
-            problems.append(f"--from {source}: none of its {len(paths)} files has a format that procman knows")
+            what = f"none of its {len(paths)} files starts Celery in a format that procman knows"
+            problems.append(f"--from {source}: {what}")
     if problems:
         known = ", ".join(each.called for each in FORMATS)
         raise ProcmanError("\n".join(problems), hint=f"It reads: {known}; and directories or globs of these.")

@@ -17,6 +17,9 @@ from procman.model import MARKER
 from procman.secrets import masked
 
 MOST_NAMED = 5
+"""Programs of a list; the others are counted."""
+
+MOST_FILES_NAMED = 20
 
 NOT_CELERY = (
     "no Celery worker or beat; procman leaves it alone",
@@ -127,21 +130,27 @@ def _listed(labels: Sequence[str]) -> str:
 
 def _nothing(readings: Sequence[Reading], programs: Sequence[Existing], ours: Sequence[Existing]) -> ProcmanError:
     """Return the error of an import that understood nothing: each file with what was seen in it."""
-    lines = []
-    for file in dict.fromkeys(file for reading in readings for file in reading.files):
-        there = [each for each in programs if each.file == file]
-        lines += [f"{each.place}: {_short(each)} {_why(each)}" for each in there if each.problem]
-        others = [_short(each) for each in there if not each.problem]
-        own = [_short(each) for each in ours if each.file == file]
-        if others:
-            lines.append(f"{file}: {_listed(others)}: no Celery worker or beat")
-        elif own:
-            lines.append(f"{file}: {_listed(own)}: procman runs {'it' if len(own) == 1 else 'them'} already")
-        elif not there:
-            lines.append(f"{file}: no program is defined in it")
+    problems = [f"{each.place}: {_short(each)} {_why(each)}" for each in programs if each.problem]
     remarks = [remark for reading in readings for remark in reading.remarks]
     remarks += [remark for each in programs if each.problem for remark in each.remarks]
-    lines += [f"{each.place}: {each.what}: {each.consequence}" for each in remarks if each.doubtful]
-    message = "\n".join(["nothing was imported, and nothing was written:", *map(masked, dict.fromkeys(lines))])
+    problems += [f"{each.place}: {each.what}: {each.consequence}" for each in remarks if each.doubtful]
+    files = dict.fromkeys(file for reading in readings for file in reading.files)
+    others = [line for file in files for line in _seen(file, programs, ours)]
+    if len(others) > MOST_FILES_NAMED:
+        others[MOST_FILES_NAMED:] = [f"and {len(others) - MOST_FILES_NAMED} more files without a Celery worker or beat"]
+    lines = ["nothing was imported, and nothing was written:", *dict.fromkeys(problems), *others]
     hint = "Name the file that starts the Celery workers, or write procman.toml without --from: procman init"
-    return ProcmanError(message, hint=hint)
+    return ProcmanError("\n".join(map(masked, lines)), hint=hint)
+
+
+def _seen(file: Path, programs: Sequence[Existing], ours: Sequence[Existing]) -> Iterator[str]:
+    """Yield what is in a file besides programs that start Celery."""
+    there = [each for each in programs if each.file == file]
+    others = [_short(each) for each in there if not each.problem]
+    own = [_short(each) for each in ours if each.file == file]
+    if others:
+        yield f"{file}: {_listed(others)}: no Celery worker or beat"
+    elif own:
+        yield f"{file}: {_listed(own)}: {OURS[len(own) > 1]}"
+    elif not there:
+        yield f"{file}: no program is defined in it"

@@ -149,7 +149,7 @@ def test_unknown_format_is_an_error_that_names_the_known_ones(tmp_path: Path, ki
 
 def test_directory_without_a_known_format_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "nginx.conf").write_text("server {}\n")
-    with pytest.raises(ProcmanError, match="none of its 1 files has a format"):
+    with pytest.raises(ProcmanError, match="none of its 1 files starts Celery in a format"):
         read_sources([str(tmp_path)], {}, tmp_path)
 
 

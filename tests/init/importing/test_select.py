@@ -51,10 +51,16 @@ def test_import_of_nothing_is_an_error_with_what_was_seen() -> None:
     assert caught.value.message.splitlines() == [
         "nothing was imported, and nothing was written:",
         f"{FILE}:1: [program:lost] starts Celery, but is not imported: flock is not understood",
+        "/srv/run.sh:3: `$(nproc)`: needs a shell",
         f"{FILE}: [program:web]: no Celery worker or beat",
         "/etc/empty.conf: no program is defined in it",
-        "/srv/run.sh:3: `$(nproc)`: needs a shell",
     ]
+
+
+def test_many_files_without_celery_are_counted() -> None:
+    with pytest.raises(ProcmanError) as caught:
+        selection([Reading(files=tuple(Path(f"/etc/{number}.conf") for number in range(30)))], None, ())
+    assert caught.value.message.splitlines()[-1] == "and 10 more files without a Celery worker or beat"
 
 
 def test_equal_remarks_are_joined_and_decisions_come_first() -> None:
