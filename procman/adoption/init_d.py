@@ -119,8 +119,7 @@ def bring_back(adopted: Adopted, progress: Progress) -> str:
     assert source
     script = INIT_SCRIPTS / source.place
     with Tree() as tree:
-        for link in adopted.links:
-            tree.link(link.path, link.target)
+        systemd.make_links(tree, adopted.links)
     if not adopted.was_running:
         return "as it was before"
     return _started(script)

@@ -12,11 +12,10 @@ from typing import NamedTuple
 from procman.adoption.base import Candidate, Progress
 from procman.adoption.nodes import beat_in
 from procman.errors import ProcmanError
-from procman.host.celery_processes import MANAGERS, is_manager, mains_among
+from procman.host.celery_processes import MANAGERS, is_manager, mains_among, processes_below
 from procman.host.drain import drain, pids_of
 from procman.host.process import directory_of, environment_of, identity
 from procman.host.process_table import Process, Processes, look_at
-from procman.host.process_tree import children_finder, tree_of
 from procman.host.runner import runner_of
 from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
@@ -140,7 +139,7 @@ def _managers(processes: Processes) -> list[Manager]:
 
 
 def _manager(process: Process) -> Manager:
-    names = {pid: _name_of(pid) for pid in tree_of(process.pid, children_finder())}
+    names = {pid: _name_of(pid) for pid in processes_below([process.pid])}
     workers = {names.get(main.pid, "") for main in mains_among([process.pid])}
     programs, directory = frozenset({*names.values()} - {""}), directory_of(process.pid) or Path("/")
     return Manager(process.pid, process.argv, directory, programs, frozenset(workers))
@@ -210,4 +209,4 @@ def _text(file: Path) -> str:
 
 
 def _trees(pids: Collection[int]) -> list[int]:
-    return [each for pid in pids for each in tree_of(pid, children_finder())]
+    return sorted(processes_below(pids))

@@ -30,7 +30,7 @@ from procman.host.drain import drain, pids_of
 from procman.host.process import identity
 from procman.host.systemctl import NoSuchUnit, Systemctl, Unit
 from procman.install.safe_fs.tree import Tree
-from procman.model import Adopted, Scope
+from procman.model import Adopted, Link, Scope
 from procman.project import Project
 from procman.sources import Source, source_in
 
@@ -163,8 +163,7 @@ def bring_back(adopted: Adopted, progress: Progress) -> str:  # noqa: ARG001
     assert source
     systemctl, name = Systemctl(Scope(adopted.manager), QUERY_SECONDS), unit_name(source.place)
     with Tree() as tree:
-        for link in adopted.links:
-            tree.link(link.path, link.target)
+        make_links(tree, adopted.links)
     systemctl.order("daemon-reload")
     if systemctl.show([name], PROPERTIES)[name].text("LoadState") == "masked":
         systemctl.order("unmask", name)
@@ -172,6 +171,13 @@ def bring_back(adopted: Adopted, progress: Progress) -> str:  # noqa: ARG001
         return "as it was before"
     systemctl.order("start", name)
     return "started again"
+
+
+def make_links(tree: Tree, links: Sequence[Link]) -> None:
+    """Make `links` again; systemctl removes a directory of links with the last of them."""
+    for link in links:
+        tree.make_directory(link.path.parent, 0o755)
+        tree.link(link.path, link.target)
 
 
 def units_directory(scope: Scope) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 from procman.celery_cli.running import arguments_of, option, subcommand
 from procman.host.process import catches, executable, ignores, suspended
 from procman.host.process_table import Process, Processes, look_at
+from procman.host.process_tree import children_finder, tree_of
 
 PYTHON = re.compile(r"(?:python|pypy)[0-9.]*\w*")
 SHELL = re.compile(r"-?(?:ba|da|z|k|a|mk)?sh|busybox")
@@ -35,12 +36,21 @@ def is_celery(process: Process) -> bool:
 
 def mains_among(pids: Iterable[int]) -> list[Process]:
     """Return the main process of each worker and beat among `pids` and their descendants, by pid."""
-    processes = look_at(pids, ())
-    return [
-        each
-        for _, each in sorted(processes.items())
-        if is_celery(each) and not is_celery(processes.get(each.parent, each._replace(argv=())))
-    ]
+    within = processes_below(pids)
+    # Their parents matter, but may belong to another program.
+    processes = look_at(within, ())
+    return [each for pid in sorted(within & processes.keys()) if _is_main(each := processes[pid], processes)]
+
+
+def processes_below(pids: Iterable[int]) -> set[int]:
+    """Return `pids` and all of their descendants."""
+    children_of = children_finder()
+    return {each for pid in pids for each in tree_of(pid, children_of)}
+
+
+def _is_main(process: Process, processes: Processes) -> bool:
+    parent = processes.get(process.parent)
+    return is_celery(process) and not (parent and is_celery(parent))
 
 
 def starters_of(mains: Iterable[Process], pids: Collection[int]) -> set[int]:

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from procman.backends.base import Progress
 from procman.backends.graceful_stop import StopWait
 from procman.errors import ProcmanError
-from procman.host.celery_processes import is_celery, is_of_pool, mains_among, starters_of, suspended_starters
+from procman.host.celery_processes import (
+    is_celery,
+    is_of_pool,
+    mains_among,
+    processes_below,
+    starters_of,
+    suspended_starters,
+)
 from procman.host.held_process import signal_process
 from procman.host.process import identity, stat_fields
 from procman.host.process_table import look_at
@@ -93,8 +100,9 @@ def _end_mains(found: _Found, pids: Collection[int]) -> bool:
     by_identity = {identity(main.pid): main for main in mains_among(pids)}
     new = {name: main for name, main in by_identity.items() if name and name not in found.mains | found.pools}
     pools = {name for name, main in new.items() if is_of_pool(main.pid)}
-    tree = look_at([main.pid for main in new.values()], ())
-    found.pools |= {identity(each.pid) for each in tree.values() if is_celery(each)} - {*new, ""} | pools
+    below = processes_below(main.pid for main in new.values())
+    known = look_at(below, ())
+    found.pools |= {identity(pid) for pid in below & known.keys() if is_celery(known[pid])} - {*new, ""} | pools
     starters = {identity(pid) for pid in starters_of(new.values(), pids)} - {""}
     send_all(starters, signal.SIGSTOP)
     found.starters |= starters
@@ -105,9 +113,8 @@ def _end_mains(found: _Found, pids: Collection[int]) -> bool:
 
 def _end_tree(found: _Found, main: int) -> None:
     """Send SIGTERM to `main` alone."""
-    tree = {identity(pid) for pid in look_at([main], ()) if pid != main}
     found.mains |= {identity(main)} - {""}
-    found.pools |= tree - {"", *found.mains}
+    found.pools |= {identity(pid) for pid in processes_below([main])} - {"", *found.mains}
     send_all(found.mains, signal.SIGTERM)
 
 

@@ -250,3 +250,49 @@ def test_every_source_that_cannot_be_adopted_is_refused_before_any_change(old: H
     finally:
         old.run("systemctl stop old-timed.timer old-needer old-needed old-run")
         old.run("rm /run/systemd/system/old-* && systemctl daemon-reload", check=False)
+
+
+OF_USER = """
+[project]
+name = "una"
+app = "none"
+directory = "/home/una"
+virtualenv = "/opt/procman"
+scope = "user"
+backend = "systemd"
+
+[defaults.program]
+launcher = false
+start_seconds = 0
+
+[command.mine]
+argv = ["sleep", "100000"]
+adopts = ["systemd:mine.service"]
+
+[command.one]
+argv = ["sleep", "100000"]
+adopts = ["systemd:mine@one.service"]
+"""
+
+OF_USER_SUMS = (
+    r"cd && find .config/systemd \( -type l -printf '%p %l\n' -o -type f -printf '%p %m ' -exec md5sum {} \; \) | sort"
+)
+
+
+def test_units_of_a_user_are_adopted_and_brought_back(stocked: Host) -> None:
+    stocked.run("useradd --create-home una && loginctl enable-linger una")
+    for name in ("mine", "mine@"):
+        text = f"{SLEEP}Restart=always\n[Install]\nWantedBy=default.target\n"
+        stocked.write(f"/home/una/.config/systemd/user/{name}.service", text)
+    stocked.run("chown -R una /home/una")
+    started = ["systemctl", "--user", "enable", "--quiet", "--now", "mine", "mine@one"]
+    wait_for(lambda: stocked.run(started, "una", check=False).returncode == 0, START_SECONDS, "una's systemd runs")
+    before = stocked.run(OF_USER_SUMS, "una").stdout
+    project = Project(stocked, "una", OF_USER)
+    project.procman("install", "--no-check", user="una")
+    assert stocked.run("pgrep --count --uid una sleep").stdout == "2\n"
+    assert [line for line in stocked.run(OF_USER_SUMS, "una").stdout.splitlines() if "wants/mine" in line] == []
+    project.procman("uninstall", "--purge", user="una")
+    assert stocked.run(OF_USER_SUMS, "una").stdout == before
+    assert stocked.run("systemctl --user is-active mine mine@one", "una").stdout == "active\nactive\n"
+    stocked.run("loginctl disable-linger una; systemctl stop user@$(id -u una)")

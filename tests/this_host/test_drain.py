@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from procman.host.celery_processes import mains_among, node_of
+from procman.host.celery_processes import mains_among, node_of, processes_below
 from procman.host.drain import drain, is_running
 from procman.host.process import identity
 from procman.host.process_tree import children_finder, tree_of
@@ -28,11 +28,13 @@ FORMS = {
 }
 """How a worker is started, by the name of its queue."""
 
-TASK_SECONDS = 4
+TASK_SECONDS = 3
+
+Started = tuple[Product, dict[str, "subprocess.Popen[bytes]"]]
 
 
 @pytest.fixture
-def started() -> Iterator[tuple[Product, dict[str, subprocess.Popen[bytes]]]]:
+def started() -> Iterator[Started]:
     """A worker in each of FORMS, with a task in progress."""
     environment = environment_of(CELERY_5_7)
     assert environment
@@ -59,14 +61,14 @@ def _start(product: Product, name: str, form: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(["/bin/sh", "-c", line], cwd=DEMO, env=environment, start_new_session=True)
 
 
-def test_task_in_progress_finishes_whatever_is_in_front_of_the_worker(
-    started: tuple[Product, dict[str, subprocess.Popen[bytes]]],
-) -> None:
+def test_task_in_progress_finishes_whatever_is_in_front_of_the_worker(started: Started) -> None:
     product, programs = started
     trees = {name: tree_of(program.pid, children_finder()) for name, program in programs.items()}
     every = [pid for tree in trees.values() for pid in tree]
     identities = [identity(pid) for pid in every]
     assert {node_of(main) for main in mains_among(every)} == {name[0] for name in FORMS}
+    pool = processes_below(every) - {main.pid for main in mains_among(every)}
+    assert mains_among(pid for pid in pool if pid not in [program.pid for program in programs.values()]) == []
     done = drain("workers", lambda: every, 60, lambda _: None)
     assert done == "stopped gracefully"
     assert product.counted("finished") == Counter(range(len(FORMS)))
@@ -77,3 +79,11 @@ def test_task_in_progress_finishes_whatever_is_in_front_of_the_worker(
         "beat": 0,
     }
     assert not any(is_running(each) for each in identities)
+
+
+def test_main_process_that_does_not_look_like_celery_gets_the_signal_and_its_parent_gets_none() -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "sleep 100; exit 7"]) as parent:
+        eventually(lambda: len(processes_below([parent.pid])) == 2, "it has started")
+        [main] = processes_below([parent.pid]) - {parent.pid}
+        assert drain("sleep", lambda: [main], 20, lambda _: None, main=main) == "stopped gracefully"
+        assert parent.wait(20) == 7
