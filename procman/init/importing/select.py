@@ -26,7 +26,7 @@ NOT_CELERY = (
     "no Celery workers or beats; procman leaves them alone",
 )
 OURS = ("procman runs it already", "procman runs them already")
-"""What is remarked on one program, and on several."""
+"""The consequence of a remark on one program, and on several."""
 
 LONGEST_HEAD = 200
 """Characters at the beginning of a file that procman wrote, with its mark."""
@@ -144,7 +144,7 @@ def _nothing(readings: Sequence[Reading], programs: Sequence[Existing], ours: Se
 
 
 def _seen(file: Path, programs: Sequence[Existing], ours: Sequence[Existing]) -> Iterator[str]:
-    """Yield what is in a file besides programs that start Celery."""
+    """Yield the content of a file besides programs that start Celery."""
     there = [each for each in programs if each.file == file]
     others = [_short(each) for each in there if not each.problem]
     own = [_short(each) for each in ours if each.file == file]
