@@ -11,12 +11,15 @@ from procman.agent.heartbeat_format import FILE, MAX_BYTES, read
 from procman.host.process import environment_of, user_of
 from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 
+SYSTEM_HOME = Path("/var/lib/procman")
+"""Where the projects in system scope have their state, whose heartbeats every user can read."""
+
 
 def heartbeat_of(pid: int, state: Path) -> Mapping[str, Any]:
     """Return the heartbeat of process `pid`; empty if it has none that can be read.
 
-    `state` is the state directory of one project. The other project's must be beside it, unless the process runs as
-    the caller: it chooses its environment, and root must not open a path of another user's choice (S3).
+    `state` is the state directory of one project. The other project's must be beside it or in system scope, unless the
+    process runs as the caller: it chooses its environment, and root must not open a path of another user's choice (S3).
     """
     user = user_of(pid)
     if user is None:
@@ -27,9 +30,12 @@ def heartbeat_of(pid: int, state: Path) -> Mapping[str, Any]:
 
 def _run_directories(pid: int, home: Path, *, is_own: bool) -> list[Path]:
     """Return where the heartbeat of process `pid` may be: only root and its user can read its environment."""
-    variables = environment_of(pid)
-    named = [Path(variables.get("PROCMAN_RUN_DIRECTORY", "."))] if variables else sorted(home.glob("*/run/*"))
-    return [each for each in named if _is_run_directory(each, home) or (is_own and each.is_absolute())]
+    variables, homes = environment_of(pid), {home, SYSTEM_HOME}
+    if not variables:
+        return [each for one in sorted(homes) for each in sorted(one.glob("*/run/*"))]
+    named = Path(variables.get("PROCMAN_RUN_DIRECTORY", "."))
+    is_known = any(_is_run_directory(named, each) for each in homes) or (is_own and named.is_absolute())
+    return [named] if is_known else []
 
 
 def _read(directory: Path, user: int) -> Mapping[str, Any]:
