@@ -67,28 +67,28 @@ def _directory(pair: Pair, old: str | None, _: str | None) -> str:
 
 
 def _user(_: Pair, old: str | None, __: str | None) -> str:
-    return "procman does not run Celery as root" if old in (None, "root") else ""
+    if old is None:
+        return "its files name no user, and procman does not run Celery as root"
+    return "procman does not run Celery as root" if old == "root" else ""
 
 
 def _restarts(_: Pair, old: str | None, __: str | None) -> str:
     if old is None:
-        return "the imported file alone does not start it again; procman does"
+        return "what runs the old program decides that; procman starts it again whenever it exits"
     after = {"never": "it stayed down after it exited", "on-failure": "it stayed down after an exit with status 0"}
     return f"{after[old]}, as at a remote shutdown; procman starts it again" if old in after else ""
 
 
 def _signal(_: Pair, old: str | None, __: str | None) -> str:
     if old == "INT":
-        return (
-            "Celery stops gracefully on both; pool processes ignore neither, so only TERM to the main process is safe"
-        )
+        return "Celery finishes its running tasks on either"
     return f"{old} does not let running tasks finish" if old else "TERM stops Celery gracefully"
 
 
 def _timeout(pair: Pair, old: str | None, new: str | None) -> str:
     before, after = (int(each.split()[0]) if each else None for each in (old, new))
     if before is None or after is None:
-        return f"{pair.manager} has no timeout; procman kills a program that exceeds it"
+        return "its files set no timeout; procman kills a program that takes longer to stop"
     if pair.kind is Kind.BEAT:
         return "beat ends at once: it has no tasks to wait for"
     return f"{pair.manager} killed running tasks after {before} s" if before < after else ""

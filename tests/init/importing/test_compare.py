@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -175,6 +176,13 @@ def test_a_change_of_one_field_is_exactly_that_difference(field: str, kind: Kind
     has_reason = field in BETTER or (field, kind) == ("stop_timeout", Kind.BEAT)
     assert unexplained(found) == (set() if has_reason else {name})
     assert found.is_explained == has_reason
+
+
+@EACH_KIND
+def test_what_runs_a_program_may_be_unknown(kind: Kind) -> None:
+    found = compared(replace(OLD[kind], source=None, stop=Stop()), project(re.sub("(?m)^adopts = .*", "", TEXT)))
+    assert different(found) == {"restarts", "stop signal", "stop timeout", "stop reaches"}
+    assert found.is_explained
 
 
 def test_every_value_of_an_existing_program_is_compared() -> None:
