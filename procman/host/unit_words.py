@@ -54,31 +54,38 @@ class CommandLine:
 
 def words_of(text: str) -> list[str]:
     """Return the words of `text` without their quotes and escapes (systemd.syntax(7)). Raises NotClosed."""
-    words: list[str] = []
-    word: list[str] | None = None
+    return [word for _, word in _words(text)]
+
+
+def _words(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each word of `text` as it is written, and what it means."""
+    written: list[str] = []
+    word: list[str] = []
     quote = ""
     for piece in _PIECE.finditer(text):
         kind, whole = piece.lastgroup, piece[0]
         if kind == "blank" and not quote:
-            words += [] if word is None else ["".join(word)]
-            word = None
+            if written:
+                yield "".join(written), "".join(word)
+            written, word = [], []
             continue
-        word = [] if word is None else word
+        written.append(whole)
         if kind == "quote" and quote in ("", whole):
             quote = "" if quote else whole
         else:
             word.append(_text(piece))
     if quote:
         raise NotClosed("a quote is never closed")
-    return words if word is None else [*words, "".join(word)]
+    if written:
+        yield "".join(written), "".join(word)
 
 
 def _text(piece: re.Match[str]) -> str:
     number = piece["hex"] or piece["short"] or piece["long"]
-    if number:
-        return chr(int(number, 16)) if int(number, 16) <= 0x10FFFF else piece[0]
-    if piece["octal"]:
-        return chr(int(piece["octal"], 8))
+    code = int(number, 16) if number else int(piece["octal"] or "0", 8)
+    if number or piece["octal"]:
+        # systemd refuses NUL (cunescape()).
+        return chr(code) if 0 < code <= 0x10FFFF else piece[0]
     escaped = piece["escaped"]
     if escaped is None:
         return piece[0]
@@ -94,17 +101,17 @@ def command_lines(text: str, specifiers: Mapping[str, str]) -> list[CommandLine]
     Raises NotClosed and TooLong.
     """
     _require_length(text, (specifiers.get(name, "") for name in _SPECIFIER.findall(text)))
-    return [line for words in _separated(words_of(text)) if (line := _command_line(words, specifiers)).words]
+    return [line for words in _separated(text) if (line := _command_line(words, specifiers)).words]
 
 
-def _separated(words: Sequence[str]) -> Iterator[list[str]]:
+def _separated(text: str) -> Iterator[list[str]]:
     command: list[str] = []
-    for word in words:
-        if word == ";":
+    for written, word in _words(text):
+        if written == ";":
             yield command
             command = []
         else:
-            command.append(";" if word == "\\;" else word)
+            command.append(";" if written == "\\;" else word)
     yield command
 
 

@@ -16,7 +16,7 @@ WORDS = [
     r"""/bin/echo "two words" 'and "more"' fo"o b"ar ''""",
     r"""/bin/echo \x41\102 \u00e9 a\tb c\sd \"quoted\" \\ "in \"quotes\" \n" 'it\'s'""",
     r"/bin/echo %p %% %n",
-    r"/bin/echo semi\;colon a;b \;",
+    r"/bin/echo semi\;colon a;b \; ';' \";\"",
 ]
 
 
@@ -50,6 +50,10 @@ def test_any_argument_that_procman_writes_is_read_back(arguments: list[str]) -> 
 def test_quote_that_is_never_closed_is_refused() -> None:
     with pytest.raises(NotClosed):
         words_of("/bin/echo 'x")
+
+
+def test_escaped_nul_is_not_read_as_one() -> None:
+    assert words_of(r"a\x00 b\000 c\u0000") == [r"a\x00", r"b\000", r"c\u0000"]
 
 
 def test_semicolon_separates_commands() -> None:

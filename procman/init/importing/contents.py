@@ -27,4 +27,6 @@ def content_of(path: Path) -> str:
         raise ProcmanError(f"{path}: cannot be read: {error.strerror}", hint=remedy) from None
     if len(content) > LARGEST:
         raise ProcmanError(f"{path}: larger than {LARGEST} bytes", hint="Is this the right file?")
+    if b"\0" in content:
+        raise ProcmanError(f"{path}: not a text file, because it contains a NUL byte", hint="Is this the right file?")
     return content.decode("utf-8", "surrogateescape")

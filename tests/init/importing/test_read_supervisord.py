@@ -418,13 +418,14 @@ def test_files_in_a_directory_that_are_not_supervisords_are_passed_over(tmp_path
     assert len(read([tmp_path], {}, NO_HOST).programs) == 1
 
 
-@pytest.mark.parametrize("kind", ["missing", "fifo", "huge", "malformed", "pattern", "group"])
+@pytest.mark.parametrize("kind", ["missing", "fifo", "huge", "binary", "malformed", "pattern", "group"])
 def test_file_that_cannot_be_read_is_an_error(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "old.conf"
     messages = {
         "missing": "does not exist",
         "fifo": "not a regular file",
         "huge": "larger than",
+        "binary": "NUL byte",
         "malformed": r"old.conf:3: supervisord cannot read it: .* and 1 more like it",
         "pattern": "no file of supervisord found",
         "group": "old.conf:3: supervisord cannot read it",
@@ -434,6 +435,8 @@ def test_file_that_cannot_be_read_is_an_error(tmp_path: Path, kind: str) -> None
             os.mkfifo(file)
         case "huge":
             file.write_text("#" * (1 << 20) + "\n")
+        case "binary":
+            file.write_text(program("umask = \0"))
         case "malformed":
             file.write_text("[program:x]\ncommand=x\noops\nworse\n")
         case "group":

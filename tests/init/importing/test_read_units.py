@@ -319,7 +319,7 @@ def test_unit_that_is_not_enabled_does_not_start_at_boot(tmp_path: Path) -> None
     assert "autostart" not in found.values
 
 
-@pytest.mark.parametrize("kind", ["missing", "nowhere", "masked", "empty", "pattern", "fifo"])
+@pytest.mark.parametrize("kind", ["missing", "nowhere", "masked", "empty", "pattern", "fifo", "binary"])
 def test_unit_that_cannot_be_read_is_an_error(tmp_path: Path, kind: str) -> None:
     given = tmp_path / "celery.service"
     match kind:
@@ -331,12 +331,15 @@ def test_unit_that_cannot_be_read_is_an_error(tmp_path: Path, kind: str) -> None
             given = tmp_path
         case "pattern":
             given = tmp_path / "*.service"
+        case "binary":
+            place(tmp_path, service("User=\0"))
         case "fifo":
             place(tmp_path, service())
             (tmp_path / "celery.service.d").mkdir()
             os.mkfifo(tmp_path / "celery.service.d/x.conf")
     messages = {
         "masked": "masked",
+        "binary": "NUL byte",
         "fifo": "not a regular file",
         "empty": "no systemd service",
         "pattern": "no systemd",
