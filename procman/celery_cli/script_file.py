@@ -61,6 +61,6 @@ def text_of(path: Path) -> str:
             if not stat.S_ISREG(status.st_mode) or status.st_size > LONGEST_SCRIPT:
                 return ""
             content = file.read(LONGEST_SCRIPT)
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the path
         return ""
     return content.decode("utf-8", "replace") if b"\0" not in content else ""

@@ -166,6 +166,13 @@ def test_program_that_does_not_start_celery_keeps_its_words(line: str) -> None:
     assert (found.words, found.command, found.problem, found.remarks) == (tuple(shlex.split(line)), None, "", ())
 
 
+@pytest.mark.parametrize(
+    "words", [["\0"], ["nice", "-n", "x"], ["gosu"], ["su"], ["env", "-S", "'"], ["uv", "run"], ["chpst"]]
+)
+def test_malformed_command_is_none_of_celery(words: list[str]) -> None:
+    assert understood(words, {}, None, place=PLACE).command is None
+
+
 def test_endless_wrappers_end() -> None:
     assert of("nice " * 5000 + CELERY).command is None
 
