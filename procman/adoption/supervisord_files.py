@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,15 @@ def _remainders(configuration: Configuration, names: Collection[str]) -> Iterato
         # Names that are procman's too are checked with the whole configuration.
         left = remaining(source.path, names, renamed=True)
         if (left or "") != text and (left is not None or text.strip()):
+            _require_file(source.path)
             yield source.path, left
+
+
+def _require_file(path: Path) -> None:
+    """Raise ProcmanError for a link: procman changes no file through one (S3), and cannot set half of a link aside."""
+    if path.is_symlink():
+        command = shlex.join(["cp", "--remove-destination", os.path.realpath(path), str(path)])
+        raise ProcmanError(f"{path} is a symbolic link. Replace it by the file that it leads to: {command}")
 
 
 def _text(source: Source) -> str | None:

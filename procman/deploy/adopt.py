@@ -45,10 +45,14 @@ class Adopting:
         self._outcome.failures += failures
         self._outcome.begun |= {failure.program.name for failure in failures}
 
-    def bring_back(self) -> None:
-        """Start the programs that are no longer adopted; those in their places have been removed by now."""
+    def begin(self) -> None:
+        """Do what comes before the first start, once: bring back what is no longer adopted, and stop the beats.
+
+        The programs in the places of the former have been removed by now.
+        """
         returned, self._returned = self._returned, []
         bring_back(self._tree, self._manifest, returned, self._options)
+        self.make_room(())
 
 
 def adopt(tree: Tree, manifest: Manifest, adoptions: Sequence[Adoption], options: RolloutOptions) -> list[Failure]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,7 +183,8 @@ def _unchanged(tree: Tree, installation: Installation, replaced: Collection[Repl
 
 def _is_in(adopted: Adopted, paths: Collection[Path]) -> bool:
     source = source_in(adopted.source)
-    return source is not None and any(source.place in (str(path), path.name) for path in paths)
+    places = {place for path in paths for place in (path.name, os.path.realpath(path))}
+    return source is not None and (os.path.realpath(source.place) if "/" in source.place else source.place) in places
 
 
 def _to_reduce(

@@ -165,10 +165,8 @@ def _prepared(
     found = backend_named(project.backend).verifier.verify(project, rendering, plan.removed, left)
     if problems := [*plan.problems, *found, *problems]:
         raise ProcmanError("\n".join(problems), hint=NOTHING_CHANGED)
-    nothing_to_do = plan.nothing_to_do and not (adoption.adoptions or adoption.returned)
-    plan = replace(plan, adoptions=adoption.adoptions, returned=adoption.returned, nothing_to_do=nothing_to_do)
     return Prepared(
-        _with_desired_states(plan, desired_states, moves=moves),
+        _with_desired_states(_with_adoptions(plan, adoption), desired_states, moves=moves),
         project,
         configuration,
         moved_from=installation if moves else None,
@@ -194,6 +192,11 @@ def with_shared_files(
 
 def _text(copy: Found) -> str:
     return (copy.content or b"").decode("utf-8", "surrogateescape")
+
+
+def _with_adoptions(plan: Plan, adoption: AdoptionPlan) -> Plan:
+    nothing_to_do = plan.nothing_to_do and not (adoption.adoptions or adoption.returned)
+    return replace(plan, adoptions=adoption.adoptions, returned=adoption.returned, nothing_to_do=nothing_to_do)
 
 
 def _with_desired_states(plan: Plan, desired_states: DesiredStates, *, moves: bool) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -145,22 +145,10 @@ def activate(tree: Tree, manifest: Manifest, options: RolloutOptions, brought_up
     sections = pending.sections if pending else ()
     controller.unload([path for path in sections if not tree.look(path)], options.reporter.progress)
     activations = with_known_desired_states(tree, state, controller)
-    rollout = _Rollout(tree, manifest, options, outcome, brought_up)
     adopting = Adopting(tree, manifest, options, outcome, pending)
     end_together(manifest, controller, activations, options.reporter.progress)
-    for batch in _batches(activations, options.at_once, adopting.successors):
-        if batch[0].action is not Action.REMOVE:
-            adopting.bring_back()
-            adopting.make_room(())
-        outcome.begun |= {each.program.name for each in batch}
-        adopting.make_room({each.program.name for each in batch})
-        if not outcome.failures:
-            rollout.carry_out_together(controller, batch)
-        if outcome.failures:
-            report_failures(outcome, options)
-            return outcome
-    adopting.bring_back()
-    adopting.make_room(())
+    batches_of_all = _batches(activations, options.at_once, adopting.successors)
+    _Rollout(tree, manifest, options, outcome, brought_up).carry_out_all(controller, batches_of_all, adopting)
     if outcome.failures:
         report_failures(outcome, options)
         return outcome
@@ -198,6 +186,22 @@ class _Rollout:
         self._tree, self._manifest, self._options, self._outcome = tree, manifest, options, outcome
         self._brought_up = brought_up
         self._alone = threading.Lock()
+
+    def carry_out_all(
+        self, controller: Controller, batches_of_all: Iterable[Sequence[Activation]], adopting: Adopting
+    ) -> None:
+        """Carry out each batch after those before it, up to the first failure, and the adoptions that belong to it."""
+        for batch in batches_of_all:
+            if batch[0].action is not Action.REMOVE:
+                adopting.begin()
+            names = {each.program.name for each in batch}
+            self._outcome.begun |= names
+            adopting.make_room(names)
+            if not self._outcome.failures:
+                self.carry_out_together(controller, batch)
+            if self._outcome.failures:
+                return
+        adopting.begin()
 
     def carry_out_together(self, controller: Controller, batch: Sequence[Activation]) -> None:
         """Carry out `batch`: new programs one after the other, restarts at once."""

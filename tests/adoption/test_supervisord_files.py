@@ -62,6 +62,15 @@ def test_program_in_the_main_file_is_adopted(tmp_path: Path) -> None:
     assert adopted(main, "celery") == ({"celery": ["celery:celery"]}, {"supervisord": MAIN})
 
 
+def test_symbolic_link_is_refused_with_the_command_that_replaces_it(tmp_path: Path) -> None:
+    main, file = written(tmp_path), tmp_path / "celery.conf"
+    file.write_text(CELERY)
+    link = tmp_path / "conf.d/a.conf"
+    link.symlink_to(file)
+    with pytest.raises(ProcmanError, match=f"is a symbolic link.*: cp --remove-destination {file} {link}$"):
+        adopted(main, "celery")
+
+
 def test_file_of_another_project_of_procman_is_not_changed(tmp_path: Path) -> None:
     main = written(tmp_path, a=f"; {MARKER}\n{CELERY}")
     assert adopted(main, "celery") == ({"celery": []}, {})
