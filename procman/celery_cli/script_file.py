@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +30,10 @@ class ScriptFile:
     """The shell that the command line names; empty if the script is started directly."""
 
 
-def script_started_by(words: Sequence[str], directory: Path) -> ScriptFile | None:
-    """Return the script that `words` start in `directory`; None if it is none, or cannot be read.
+def script_started_by(
+    words: Sequence[str], directory: Path, read_text: Callable[[Path], str] | None = None
+) -> ScriptFile | None:
+    """Return the script that `words` start in `directory`; None if it is none, or cannot be read (with `read_text`).
 
     A program that is no shell script, such as the `celery` of a virtualenv, is none.
     """
@@ -46,7 +48,7 @@ def script_started_by(words: Sequence[str], directory: Path) -> ScriptFile | Non
         if option in ("-o", "+o"):
             del rest[:1]
     path = directory / rest[0] if rest else directory
-    text = text_of(path)
+    text = (read_text or text_of)(path)
     if not text or not (shell or SHEBANG.match(text)):
         return None
     return ScriptFile(path, text, rest[0], tuple(rest[1:]), shell)

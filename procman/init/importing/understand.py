@@ -80,10 +80,10 @@ def understood(
     command = read_command(outside.words)
     if outside.problem or command:
         return _of(outside, command)
-    file = script_started_by(outside.words, outside.directory or Path("/"))
+    texts = Texts(user, sees_files=sees_files)
+    file = script_started_by(outside.words, outside.directory or Path("/"), texts.read if user else None)
     if file is None or (file.path and not sees_files):
         return Understood(tuple(words), environment=environment, directory=directory)
-    texts = Texts(user, sees_files=sees_files)
     script = read_script(
         file.text,
         outside.directory or Path("/"),

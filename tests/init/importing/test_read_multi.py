@@ -164,6 +164,12 @@ def test_variables_are_expanded_as_a_shell_does_and_the_rest_is_reported(tmp_pat
     ]
 
 
+def test_variables_for_the_script_do_not_reach_celery(tmp_path: Path) -> None:
+    text = "export CELERYD_NODES=a CELERY_APP=x CELERY_LOADER=django CELERY_BIN=/b/celery\nexport A=1\nB=2\n"
+    program = only(of_defaults(host(tmp_path, celeryd=text, celeryd_script=CELERYD)))
+    assert program.environment == {"CELERY_LOADER": "django", "A": "1"}
+
+
 def test_options_that_celery_multi_refuses_are_a_problem(tmp_path: Path) -> None:
     root = host(tmp_path, celeryd="CELERYD_NODES='a b'\nCELERYD_OPTS='-c:3 1'\n", celeryd_script=CELERYD)
     assert only(of_defaults(root)).problem == "celery multi refuses its options: there is no node 3"

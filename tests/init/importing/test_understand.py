@@ -178,3 +178,15 @@ def test_command_that_a_script_runs_beside_itself_is_that_of_its_arguments(tmp_p
     assert (found.wrapper, found.environment) == (("ddtrace-run",), {"A": "1"})
     assert ("run:4", '"$@" &') in [each[:2] for each in remarks(found, tmp_path)]
     assert of_script(tmp_path, text, "uwsgi", "shop.ini").command is None
+
+
+@pytest.mark.root("only root can give a directory away")
+def test_root_reads_a_script_that_a_user_can_replace_as_this_user(tmp_path: Path) -> None:
+    secret = script(tmp_path, "exec celery -A root-only worker\n", "secret")
+    secret.chmod(0o700)
+    directory = tmp_path / "of-user"
+    directory.mkdir()
+    (directory / "run").symlink_to(secret)
+    os.chown(directory, 65534, 65534)
+    assert understood(["sh", str(directory / "run")], {}, None, place=PLACE, user="nobody").command is None
+    assert understood(["sh", str(secret)], {}, None, place=PLACE, user="nobody").command
