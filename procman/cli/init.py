@@ -11,7 +11,7 @@ import click
 
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
-from procman.errors import ProcmanError
+from procman.errors import ConfigurationError, ProcmanError
 from procman.init import init as command
 from procman.init.environment_file import path_beside, write_secrets
 from procman.init.write_file import FILE, require_free, write
@@ -63,7 +63,7 @@ from procman.output.terminal import printable, width_of, wrapped
 @click.option("--json", "as_json", is_flag=True, help="With --compare: print a JSON document.")
 @click.pass_obj
 def init(
-    _: Selection,
+    selection: Selection,
     directory: Path,
     name: str | None,
     app: str | None,
@@ -108,6 +108,7 @@ def init(
         raise click.UsageError("--compare needs at least one --from PATH.")
     if (verbose or as_json) and not compares:
         raise click.UsageError(f"{'--json' if as_json else '--verbose'} needs --compare.")
+    output = _existing(selection.configuration, output) if compares and selection.configuration else output
     report = command.init(
         directory,
         name=name,
@@ -125,6 +126,15 @@ def init(
     for line in _written(report, force=force):
         click.echo(line, err=True)
     return 0
+
+
+def _existing(configuration: Path, output: Path) -> Path:
+    """Return the procman.toml of --config, which --compare takes in place of --output, as other commands do."""
+    if str(output) != FILE:
+        raise click.UsageError("--config and --output cannot be used together.")
+    if not configuration.is_file():
+        raise ConfigurationError([f"--config {configuration}: no such file"], hint="Write it with `procman init`.")
+    return configuration
 
 
 def _compare(report: command.InitReport, *, force: bool, verbose: bool, as_json: bool) -> int:

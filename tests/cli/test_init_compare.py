@@ -107,6 +107,16 @@ def test_a_missing_value_is_named(old: Path, capsys: pytest.CaptureFixture[str])
     assert "project.virtualenv: " in shown
 
 
+def test_the_file_may_be_given_by_config_as_for_other_commands(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given, words = ["--config", "other.toml"], ["--from", "shop.conf", "--name", "shop"]
+    assert run([*given, "init", *words, "--compare"]) == 2
+    assert "--config other.toml: no such file" in capsys.readouterr().err
+    assert run(["init", *words, "--output", "other.toml"]) == 0
+    assert run([*given, "init", *words, "--compare"]) == 0
+    assert "compared with other.toml\n" in capsys.readouterr().out
+    assert run([*given, "init", *words, "--compare", "--output", "x.toml"]) == 2
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
