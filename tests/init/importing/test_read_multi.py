@@ -232,4 +232,5 @@ def test_hostile_file_is_bounded(tmp_path: Path) -> None:
     with pytest.raises(ProcmanError, match="larger than"):
         of_defaults(root)
     (root / "etc/default/celeryd").write_bytes(b"\0\xff" * 10)
-    assert of_defaults(root).programs[0].command
+    with pytest.raises(ProcmanError, match="not a text file"):
+        of_defaults(root)
