@@ -44,6 +44,9 @@ def canonical(words: Sequence[str]) -> CanonicalCommand | None:
     if kind not in (Kind.WORKER.value, Kind.BEAT.value):
         return None
     options = dict(_option(name, value, Kind(kind)) for name, value in found if name)
+    if not options.get("--pidfile"):
+        # Without a value, it keeps the beat of Celery 4.4 from writing the file that later versions write no more.
+        options.pop("--pidfile", None)
     if words[settings + 1 :]:
         options[SETTINGS] = " ".join(words[settings + 1 :])
     return CanonicalCommand(Kind(kind), options)

@@ -66,7 +66,9 @@ def _title(each: Comparison) -> str:
         return str(each.new)
     running = f", running as process {each.pid}" if each.pid else ""
     replaced = f"{each.new} for " if each.new else ""
-    return printable(f"{replaced}{each.old.label} of {each.old.file}{running}")
+    # A node of celery multi is already named by its file.
+    file = "" if str(each.old.file) in each.old.label else f" of {each.old.file}"
+    return printable(f"{replaced}{each.old.label}{file}{running}")
 
 
 def _lines(each: Comparison, verbose: bool) -> Iterator[str]:

@@ -30,6 +30,7 @@ def read(line: str) -> CanonicalCommand | None:
         ("worker -S /var/lib/state", "worker --statedb=/var/lib/state"),
         ("beat -S django", "beat --scheduler=django"),
         ("beat -s /var/lib/s --pidfile=", "beat --schedule=/var/lib/s --pidfile="),
+        ("beat --pidfile=", "beat"),
         ("worker -D -f x", "worker --detach --logfile x"),
         ("worker -c 1 -c 2", "worker -c 2"),
         ("worker -- a=1  b=2", "worker -- a=1 b=2"),

@@ -116,7 +116,6 @@ _OF_FIELDS: Mapping[str, Reason] = {
 
 _ADDED = {
     "--loglevel": "procman's default, which logs every task; Celery's is warning",
-    "--pidfile": FORBIDDEN["--pidfile"],
     "--hostname": "each program gets a node name of its own, so that no two have the same",
     "--schedule": "procman keeps it in the project's data directory: copy the old file there to keep its times",
 }

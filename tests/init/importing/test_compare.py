@@ -240,7 +240,7 @@ def test_an_option_that_is_missing_is_exactly_that_difference(kind: Kind, name: 
     words = [
         "/srv/env/bin/celery",
         kind.value,
-        *(word for option in options for word in option if word or "--pid" in option[0]),
+        *(word for option in options for word in option if word),
     ]
     found = compared(with_words(old, [*words, *(["--", "a=1"] if kind is Kind.WORKER else [])]))
     assert different(found) == {name}
@@ -366,7 +366,7 @@ def test_a_beat_inside_a_worker_is_compared_with_the_beat() -> None:
     both = compare({"worker.crop": [with_words(OLD[Kind.WORKER], shlex.split(line))]}, project(), KNOWN)
     worker, beat = both
     assert (different(worker), unexplained(worker)) == ({"--beat"}, set())
-    assert (beat.new, different(beat)) == ("mysite-celery-beat", {"--max-interval", "--skip-checks", "--pidfile"})
+    assert (beat.new, different(beat)) == ("mysite-celery-beat", {"--max-interval", "--skip-checks"})
 
 
 def test_instances_are_compared_one_by_one() -> None:
