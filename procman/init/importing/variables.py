@@ -92,12 +92,37 @@ def take_files(draft: Draft, programs: Sequence[tuple[Existing, str]], files: Fi
     paths = list(dict.fromkeys(path for existing, _ in programs for path in existing.environment_files))
     draft.import_remarks += _problems(programs, files)
     usable = [path for path in paths if files[path].is_usable]
-    if usable == paths[:1] and len(paths) == 1 and not draft.secrets:
+    effective = _effective(programs, files)
+    if usable == paths[:1] and len(paths) == 1 and not draft.secrets and not _differing(effective):
         draft.put("project", "environment_file", paths[0])
         draft.variables_of_file = dict(files[paths[0]].variables)
         draft.import_remarks += _also_read_by(programs, paths[0])
     elif any(files[path].variables for path in paths):
-        _merge(draft, programs, files)
+        _merge(draft, effective)
+        draft.import_remarks += _merged(paths)
+
+
+Effective = Sequence[tuple[Existing, str, Mapping[str, str]]]
+"""A program, its table, and the values that it has of the variables in the files of all programs."""
+
+
+def _effective(programs: Sequence[tuple[Existing, str]], files: Files) -> Effective:
+    names = {name for existing, _ in programs for name in variables_of(existing.environment_files, files)}
+    found = []
+    for existing, table in programs:
+        # A file overrides the program's own variables, as for systemd.
+        variables = {**existing.environment, **variables_of(existing.environment_files, files)}
+        found.append((existing, table, {name: value for name, value in variables.items() if name in names}))
+    return found
+
+
+def _differing(effective: Effective) -> set[str]:
+    """Return the variables that do not have the same value in all programs that have them."""
+    values: dict[str, set[str]] = {}
+    for _, _, variables in effective:
+        for name, value in variables.items():
+            values.setdefault(name, set()).add(value)
+    return {name for name, found in values.items() if len(found) > 1}
 
 
 def _problems(programs: Sequence[tuple[Existing, str]], files: Files) -> Iterator[Remark]:
@@ -120,21 +145,19 @@ def _also_read_by(programs: Sequence[tuple[Existing, str]], path: Path) -> Itera
             yield Remark(existing.place, f"environment_file = {path}", consequence, changed=True)
 
 
-def _merge(draft: Draft, programs: Sequence[tuple[Existing, str]], files: Files) -> None:
+def _merge(draft: Draft, effective: Effective) -> None:
     """Collect the variables of all files; one that differs between programs and is no secret is set per program."""
-    each = [(existing, table, variables_of(existing.environment_files, files)) for existing, table in programs]
-    values: dict[str, set[str]] = {}
-    for _, _, variables in each:
-        for name, value in variables.items():
-            values.setdefault(name, set()).add(value)
-    for existing, table, variables in each:
+    differing = _differing(effective)
+    for existing, table, variables in effective:
         for name, value in variables.items():
             if name == "PYTHONPATH":
                 _take_python_path(draft, existing, value)
             elif name not in OF_PROJECT and not _is_of_account(draft, name, value):
-                is_private = len(values[name]) == 1 or is_secret(name, value)
+                is_private = name not in differing or is_secret(name, value)
                 _take(draft, existing, table, name, value, is_private=is_private)
-    paths = dict.fromkeys(path for existing, _ in programs for path in existing.environment_files)
+
+
+def _merged(paths: Sequence[Path]) -> Iterator[Remark]:
     for path in paths:
         consequence = "its variables are copied to the environment file of the project, which is read instead of it"
-        draft.import_remarks.append(Remark(str(path), "environment file", consequence, changed=True))
+        yield Remark(str(path), "environment file", consequence, changed=True)

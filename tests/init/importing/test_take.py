@@ -323,6 +323,16 @@ def test_several_files_of_variables_are_merged(tmp_path: Path) -> None:
     assert "hunter22" not in text_of(draft)
 
 
+def test_file_that_would_override_the_variable_of_another_program_is_not_referenced(tmp_path: Path) -> None:
+    file = tmp_path / "shop.env"
+    file.write_text("LEVEL=2\nBOTH=1\n")
+    programs = [existing("a", environment={"LEVEL": "1"}), existing("b", environment_files=(file,))]
+    draft = taken(programs)
+    assert draft.secrets == {"BOTH": "1"}
+    levels = [draft.tables[f"worker.{name}.environment"]["LEVEL"] for name in "ab"]
+    assert (levels, draft.get("project", "environment_file")) == (["1", "2"], None)
+
+
 def test_last_of_several_files_of_one_program_wins(tmp_path: Path) -> None:
     one, two = tmp_path / "one.env", tmp_path / "two.env"
     one.write_text("LEVEL=1\n")
