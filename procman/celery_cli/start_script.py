@@ -5,6 +5,7 @@ This is not a shell: nothing is run. What it does not understand is reported, so
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from procman.celery_cli.shell_syntax import read_nodes
 from procman.celery_cli.shell_words import Token
 
 LONGEST_SCRIPT = 65_536
+SHELLS = {"su", "runuser", "sudo", "sh", "bash", "dash"}
+OF_CELERY = re.compile(r"\bcelery\b[^\n]*\s(?:worker|beat|multi)\b")
+"""A command of Celery in the text that one of SHELLS runs."""
+
 MOST_COMMANDS = 10_000
 
 HARMLESS = {"echo", "printf", "shopt", "true", ":", "date", "whoami", "id", "hash", "sleep"}
@@ -177,6 +182,8 @@ def _do(script: StartScript, node: Command, command: str, words: list[str]) -> b
 
 
 def _starts_celery(words: Sequence[str]) -> bool:
+    if Path(words[0]).name in SHELLS and any(OF_CELERY.search(word) for word in words[1:]):
+        return True
     at = next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
     return at is not None and bool(SUBCOMMANDS & set(words[at + 1 :]))
 

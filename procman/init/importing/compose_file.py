@@ -12,7 +12,7 @@ from procman.backends.supervisor.configuration.effective import unknown
 from procman.errors import ProcmanError
 from procman.init.importing.contents import content_of
 from procman.init.importing.dotenv_file import variables_in_dotenv
-from procman.init.importing.understand import Texts
+from procman.init.importing.texts import Texts
 
 LARGEST = 1 << 18
 """Characters: the parser of PyYAML needs seconds for more."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading
 from procman.init.importing.multi_nodes import with_nodes
-from procman.init.importing.understand import Texts, Understood, understood
+from procman.init.importing.texts import Texts
+from procman.init.importing.understand import Understood, understood
 
 ARGUMENTS = re.compile(r"\$(?:[@*1-9]|\{[@*1-9])")
 CELERY = re.compile(r"\bcelery\b")

@@ -11,7 +11,8 @@ from pathlib import Path
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark, Stop
 from procman.init.importing.multi_nodes import with_nodes
-from procman.init.importing.understand import WITHOUT_EXEC, Texts, understood
+from procman.init.importing.texts import Texts
+from procman.init.importing.understand import WITHOUT_EXEC, understood
 from procman.init.importing.variables_files import parsed
 from procman.sources import PROCFILE, Source
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from procman.accounts import user_name
 from procman.celery_cli.parse import CeleryCommand, read_command
-from procman.celery_cli.script_file import ScriptFile, script_started_by, text_of
+from procman.celery_cli.script_file import ScriptFile, script_started_by
 from procman.celery_cli.script_state import StartScript
 from procman.celery_cli.start_script import read_script
-from procman.config.private_file import private_content
-from procman.config.trust import trust_problems
-from procman.errors import ProcmanError
 from procman.init.importing.existing import Remark, Stop
+from procman.init.importing.texts import Texts
 from procman.init.importing.unknown_words import needs_value
 from procman.init.importing.unwrapped import Unwrapped, joined
 from procman.init.importing.variables_files import parsed
@@ -30,6 +26,9 @@ PASSES_ON = re.compile(r'^\s*(?:exec\s+)?(?:"\$@"|\$@)', re.MULTILINE)
 """A line that runs the arguments of the script."""
 
 STARTS_CELERY = re.compile(r"celery\b[^#\n]*\b(?:worker|beat|multi)\b")
+
+DEEPEST = 4
+"""Scripts that start each other."""
 
 WITHOUT_EXEC = "a shell without exec"
 
@@ -76,12 +75,24 @@ def understood(
     runs it: root reads as this user what other users can replace (S3). In a container, it does not see the files of
     this host (`sees_files`).
     """
+    texts = Texts(user, sees_files=sees_files)
+    return _understood(words, environment, directory, place, texts)
+
+
+def _understood(
+    words: Sequence[str],
+    environment: Mapping[str, str],
+    directory: Path | None,
+    place: str,
+    texts: Texts,
+    depth: int = 0,
+) -> Understood:
+    sees_files = texts.sees_files
     outside = unwrap(words, environment, directory, place=place, sees_files=sees_files)
     command = read_command(outside.words)
     if outside.problem or command:
         return _of(outside, command)
-    texts = Texts(user, sees_files=sees_files)
-    file = script_started_by(outside.words, outside.directory or Path("/"), texts.read if user else None)
+    file = script_started_by(outside.words, outside.directory or Path("/"), texts.read if texts.user else None)
     if file is None or (file.path and not sees_files):
         return Understood(tuple(words), environment=environment, directory=directory)
     script = read_script(
@@ -93,7 +104,39 @@ def understood(
         read_text=texts.read,
         sees_files=sees_files,
     )
+    if depth < DEEPEST and script.words:
+        inner = _of_inner_script(script, file, outside, texts, depth)
+        if inner:
+            return inner
     return _of_script(script, file, outside, texts)
+
+
+def _of_inner_script(
+    script: StartScript, file: ScriptFile, outside: Unwrapped, texts: Texts, depth: int
+) -> Understood | None:
+    """Return what the script starts through another shell or script; None if it starts no other that is understood."""
+    if read_command(script.words) or _is_multi(script.words):
+        return None
+    where = f"{file.path}:{script.line}" if file.path else outside.place
+    directory = script.directory if script.directory != Path("/") else outside.directory
+    inner = _understood(script.words, script.environment, directory, where, texts, depth + 1)
+    if inner.words == script.words or not (inner.command or _is_multi(inner.words)):
+        return None
+    if inner.command and script.virtualenv:
+        inner.command.project.setdefault("virtualenv", str(script.virtualenv))
+    return replace(
+        inner,
+        wrapper=(*outside.wrapper, *inner.wrapper),
+        user=inner.user or outside.user,
+        group=inner.group or outside.group,
+        values={**outside.values, **({"umask": script.umask} if script.umask else {}), **inner.values},
+        remarks=tuple(
+            dict.fromkeys(
+                [*outside.remarks, *_not_understood(script, file, str(file.path or outside.place)), *inner.remarks]
+            )
+        ),
+        keeps_shell=inner.keeps_shell or _keeps_shell(script, file),
+    )
 
 
 def _of(bare: Unwrapped, command: CeleryCommand | None) -> Understood:
@@ -120,37 +163,6 @@ def stopped_behind(found: Understood, stop: Stop) -> tuple[Stop, tuple[Remark, .
     if found.keeps_shell and stop.reaches == "main":
         return replace(stop, reaches="shell"), found.remarks
     return stop, tuple(each for each in found.remarks if each.what != WITHOUT_EXEC)
-
-
-@dataclass
-class Texts:
-    """The files that a script reads, each read once."""
-
-    user: str | None
-    sees_files: bool = True
-    found: dict[Path, str] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def of_owner(cls, directory: Path) -> Texts:
-        """Return the files in `directory`, which root reads as its owner."""
-        owner = directory.stat().st_uid
-        return cls(user_name(owner) if owner else None)
-
-    def read(self, path: Path) -> str:
-        """Return the content of `path`; empty if it cannot be read, or root should not read it (S3)."""
-        if path not in self.found:
-            self.found[path] = self._content(path) if self.sees_files else ""
-        return self.found[path]
-
-    def _content(self, path: Path) -> str:
-        if os.geteuid() == 0 and trust_problems(path, {0}):
-            if self.user is None or not path.is_file():
-                return ""
-            try:
-                return private_content(path, self.user).decode("utf-8", "surrogateescape")
-            except (OSError, ProcmanError):
-                return ""
-        return text_of(path)
 
 
 def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts: Texts) -> Understood:

@@ -133,6 +133,38 @@ def test_entry_point_of_a_virtualenv_is_no_start_script(tmp_path: Path) -> None:
     assert understood([str(tmp_path / "celery"), "worker"], {}, None, place=PLACE).command
 
 
+def test_script_that_starts_another_script_is_followed(tmp_path: Path) -> None:
+    inner = script(tmp_path, 'export B=2\ncd /srv/inner\nexec /env/bin/celery -A x "$@"\n', "inner")
+    found = of_script(tmp_path, f'export A=1\numask 027\nmkdir /x\nexec {inner} worker "$@"\n', "-Q", "mail")
+    assert command_of(found).values == {"queues": ["mail"]}
+    assert (found.environment, found.directory, found.values) == (
+        {"A": "1", "B": "2"},
+        Path("/srv/inner"),
+        {"umask": "027"},
+    )
+    assert remarks(found, tmp_path) == [("run:4", "mkdir /x", "procman does not run it before Celery")]
+
+
+def test_scripts_that_start_each_other_end(tmp_path: Path) -> None:
+    found = of_script(tmp_path, f"# celery worker\nexec {tmp_path}/run\n")
+    assert found.command is None
+
+
+@pytest.mark.parametrize(
+    ("line", "user"),
+    [
+        ("su www-data -c '/env/bin/celery -A x worker -c 3'", "www-data"),
+        ('N=3; su - www-data -s /bin/sh -c "cd /srv && exec /env/bin/celery -A x worker -c $N"', "www-data"),
+        ("sudo -u www-data sh -c 'cd /srv; /env/bin/celery -A x worker -c 3'", "www-data"),
+        ("pkill -f 'celery worker'; exec /env/bin/celery -A x worker -c 3", None),
+    ],
+)
+def test_command_in_the_text_of_another_shell_is_found(tmp_path: Path, line: str, user: str | None) -> None:
+    found = of_script(tmp_path, line)
+    assert command_of(found).project == {"app": "x", "virtualenv": "/env"}
+    assert (command_of(found).values, found.user, found.directory) == ({"concurrency": 3}, user, Path("/srv"))
+
+
 def test_words_of_celery_multi_are_returned(tmp_path: Path) -> None:
     found = of_script(tmp_path, 'NODES="a b"\nexec /env/bin/celery multi start $NODES -c 2\n')
     assert (found.words, found.problem) == (("/env/bin/celery", "multi", "start", "a", "b", "-c", "2"), "")
