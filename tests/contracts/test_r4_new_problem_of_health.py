@@ -34,7 +34,7 @@ def test_second_beat_that_install_did_not_find_before_rolls_it_back(product: Pro
     with product.celery("beat", "--pidfile=", "-s", schedule) as second:
         try:
             assert "PM110" in product.procman("health", check=False).stdout
-            # It was there before, and so it is not the fault of what is installed now.
+            # It was there before, so this install did not cause it.
             product.configure(PROGRAMS.format(interval=8))
             product.procman("install", "--wait", "60")
             assert "--max-interval=8" in product.command_line(product.status()["catmaid-celery-beat"]["pid"])
