@@ -80,16 +80,19 @@ def _lines(each: Comparison, verbose: bool) -> Iterator[str]:
 
 
 def _line(value: Value) -> str:
+    name = _shortened(value.name)
     if value.is_equal:
-        return f"= {value.name}: {_shown(value.new)}"
-    change = f"{value.name}: {_shown(value.old)} -> {_shown(value.new)}"
+        return f"= {name}: {_shown(value.new)}"
+    change = f"{name}: {_shown(value.old)} -> {_shown(value.new)}"
     return f"~ {change} ({value.reason})" if value.reason else f"! {change} ({NO_REASON})"
 
 
 def _shown(value: str | None) -> str:
-    if value is None:
-        return "not set"
-    return f"{value[:LONGEST_VALUE]}..." if len(value) > LONGEST_VALUE else value or "set"
+    return "not set" if value is None else _shortened(value) or "set"
+
+
+def _shortened(text: str) -> str:
+    return f"{text[:LONGEST_VALUE]}..." if len(text) > LONGEST_VALUE else text
 
 
 def _remark(remark: Remark) -> str:

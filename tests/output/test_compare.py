@@ -103,12 +103,15 @@ def test_json() -> None:
 
 def test_a_line_that_a_person_has_to_read_comes_first() -> None:
     doubt = replace(REMARK, what="a line of the script", doubtful=True)
-    old = replace(with_line(OLD[Kind.WORKER], "-c 3", "-c 4"), environment={"LONG": "x" * 500}, remarks=(doubt,))
+    old = replace(
+        with_line(OLD[Kind.WORKER], "-c 3", "-c 4"), environment={"LONG": "x" * 500, "y" * 500: "1"}, remarks=(doubt,)
+    )
     lines = text(compared(replace(old, stop=Stop(seconds=5)))).splitlines()
     at = next(number for number, line in enumerate(lines) if line.startswith("mysite-crop for"))
     signs = [line.strip()[0] for line in lines[at + 1 :] if line.startswith("  ")]
     assert "".join(dict.fromkeys(signs)) == "!?~e"
-    assert any(line == f"  ! LONG: {'x' * 200}... -> not set (no known reason)" for line in lines)
+    assert f"  ! LONG: {'x' * 200}... -> not set (no known reason)" in lines
+    assert f"  ! {'y' * 200}...: 1 -> not set (no known reason)" in lines
 
 
 def test_no_text_of_a_file_changes_the_terminal() -> None:
