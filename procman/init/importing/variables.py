@@ -20,6 +20,9 @@ from procman.subprocesses import SYSTEM_PATH
 OF_PROJECT = ("DJANGO_SETTINGS_MODULE", "VIRTUAL_ENV")
 """Variables that became keys of `[project]` (projects.project_values)."""
 
+MOST_LINES = 5
+"""Lines of a file that a remark names."""
+
 Files = Mapping[Path, VariablesFile]
 
 
@@ -134,8 +137,11 @@ def _problems(programs: Sequence[tuple[Existing, str]], files: Files) -> Iterato
                 yield Remark(existing.place, f"variables of {path}", consequence, doubtful=file.is_usable)
             for name in file.refused:
                 yield Remark(str(path), name, refusal(name) or "")
-            for line in file.not_understood:
-                yield Remark(f"{path}:{line}", "this line", "no environment file can contain it", doubtful=True)
+            if file.not_understood:
+                lines = ", ".join(map(str, file.not_understood[:MOST_LINES]))
+                more = ", ..." if len(file.not_understood) > MOST_LINES else ""
+                why = "no environment file can contain that: add what Celery needs of it to the written one"
+                yield Remark(f"{path}:{file.not_understood[0]}", f"line {lines}{more}", why, doubtful=True)
 
 
 def _also_read_by(programs: Sequence[tuple[Existing, str]], path: Path) -> Iterator[Remark]:

@@ -346,8 +346,8 @@ def test_file_of_exports_is_copied_because_no_environment_file_has_exports(tmp_p
     draft = taken([existing("a", environment_files=(file,))])
     assert draft.secrets == {"API_TOKEN": "hunter22"}
     assert draft.text("project", "settings") == "a.b"
-    assert remarks(draft)["this line"].place == f"{file}:3"
-    assert remarks(draft)["this line"].doubtful
+    assert remarks(draft)["line 3"].place == f"{file}:3"
+    assert remarks(draft)["line 3"].doubtful
 
 
 def test_missing_file_of_variables_is_not_named(tmp_path: Path) -> None:
