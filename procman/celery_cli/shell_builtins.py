@@ -14,6 +14,9 @@ from procman.celery_cli.shell_words import Token
 MOST_FILES = 20
 """Files that one script may read with `source`."""
 
+PROFILES = {"profile", ".profile", "bashrc", ".bashrc", "bash.bashrc", ".bash_profile"}
+"""They are for people, and different on every host."""
+
 DECLARATIONS = {"export", "declare", "typeset", "readonly", "local"}
 VARIABLES_OF_FILE = re.compile(r"\$\((?:cat|grep)\s[^|()]*?([\w./-]+)\s*(?:\|[^()]*)?\)")
 """`export $(grep -v '^#' FILE | xargs)`, which exports the variables of FILE."""
@@ -39,6 +42,9 @@ def _source(script: StartScript, node: Command, words: list[str]) -> None:
     path = script.directory / words[0] if words else script.directory
     if path.name == "activate" and path.parent.name == "bin":
         script.virtualenv = path.parent.parent
+        return
+    if path.name in PROFILES:
+        report(script, node, "the variables of a login shell are not imported")
         return
     _read_variables(script, node, path, words[1:])
 

@@ -124,6 +124,7 @@ def test_directory_and_umask_follow_the_script() -> None:
             ". /etc/x/env",
             "line 2: `. /etc/x/env`: /etc/x/env cannot be read, and the variables that it sets are unknown",
         ),
+        ("source /etc/profile", "line 2: `source /etc/profile`: the variables of a login shell are not imported"),
         ("mkdir -p /var/run/celery", "line 2: `mkdir -p /var/run/celery`: procman does not run it before Celery"),
         ("N=$(nproc)", "line 2: `N=$(nproc)`: only a shell can evaluate $(nproc); the variable N is not imported"),
         ("N=`nproc`", "line 2: `N=`nproc``: only a shell can evaluate `nproc`; the variable N is not imported"),
