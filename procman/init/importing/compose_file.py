@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,9 @@ LARGEST = 1 << 18
 MOST_ALIASES = 500
 MOST_MERGED = 2000
 """Keys that `<<` may bring into one mapping, which could double at every level."""
+DEFAULT_NAMES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+"""With these, compose reads an override by itself."""
+
 DEEPEST = 5
 """Services that extend each other."""
 
@@ -91,6 +94,32 @@ def load(path: Path, texts: Texts | None = None) -> Compose:
         raise ProcmanError(f"{path}: it has no services", hint="Name a compose file.")
     variables = variables_in_dotenv(reads_as.read(path.parent / ".env"))
     return Compose(path, {str(name): each for name, each in services.items()}, lines, variables, reads_as)
+
+
+def load_all(path: Path) -> tuple[Compose, tuple[Path, ...]]:
+    """Return the compose file at `path` with the override that compose reads with it, and the files that were read."""
+    compose = load(path)
+    overrides = [override_of(path)] if path.name in DEFAULT_NAMES and override_of(path).exists() else []
+    for each in overrides:
+        other = load(each, compose.texts)
+        services = dict(compose.services)
+        for name, own in other.services.items():
+            before = services.get(name)
+            if isinstance(before, Mapping) and isinstance(own, Mapping):
+                services[name] = {**_merged(before, own), **_extends(before)}
+            else:
+                services[name] = own
+        compose = replace(compose, services=services, lines={**other.lines, **compose.lines})
+    return compose, (path, *overrides)
+
+
+def override_of(path: Path) -> Path:
+    """Return the path of the override of a compose file: `compose.override.yaml` of `compose.yaml`."""
+    return path.with_name(f"{path.stem}.override{path.suffix}")
+
+
+def _extends(service: Any) -> Tree:
+    return {"extends": service["extends"]} if "extends" in service else {}
 
 
 def _merged(base: Tree, own: Tree) -> Tree:

@@ -14,7 +14,7 @@ from procman.backends.supervisor.configuration.effective import unknown_names
 from procman.celery_cli.parse import CeleryCommand
 from procman.celery_cli.shell_expansion import shown
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
-from procman.init.importing.compose_file import Compose, Tree, listed, load, pairs
+from procman.init.importing.compose_file import Compose, Tree, listed, load_all, override_of, pairs
 from procman.init.importing.dotenv_file import variables_in_dotenv
 from procman.init.importing.existing import Existing, Reading, Remark, Stop
 from procman.init.importing.keys import signal_name
@@ -85,7 +85,9 @@ class _Variables:
 
 def read(files: Sequence[Path], _: Mapping[str, str], root: Path = Path("/")) -> Reading:  # noqa: ARG001
     """Return the services of the compose files `files`. Raises ProcmanError, also if PyYAML is not installed."""
-    readings = [_read(load(file.absolute())) for file in files]
+    given = [file.absolute() for file in files]
+    own = [file for file in given if file not in map(override_of, given)]
+    readings = [_read(*load_all(file)) for file in own]
     return Reading(
         tuple(program for each in readings for program in each.programs),
         tuple(remark for each in readings for remark in each.remarks),
@@ -93,14 +95,14 @@ def read(files: Sequence[Path], _: Mapping[str, str], root: Path = Path("/")) ->
     )
 
 
-def _read(compose: Compose) -> Reading:
+def _read(compose: Compose, read_with: Sequence[Path]) -> Reading:
     programs = [each for name in compose.services for each in with_nodes(_program(compose, name))]
     files = {file for each in programs for file in each.environment_files}
     remarks = list[Remark]()
     if any(each.command for each in programs):
         why = "they do not exist on this host: directory and virtualenv have to be filled in"
         remarks.append(Remark(str(compose.path), "the paths in the containers", why, doubtful=True))
-    return Reading(tuple(programs), tuple(remarks), (compose.path, *sorted(files)))
+    return Reading(tuple(programs), tuple(remarks), (*read_with, *sorted(files)))
 
 
 def _program(compose: Compose, name: str) -> Existing:

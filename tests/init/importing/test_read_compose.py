@@ -184,6 +184,17 @@ def test_variables_of_a_file_that_procman_reads_differently_are_taken_one_by_one
     assert found.remarks == ()
 
 
+def test_override_is_read_as_compose_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "compose.override.yaml").write_text(
+        "services:\n  a:\n    environment: {B: 3}\n  b:\n    command: celery -A x beat\n"
+    )
+    text = "services:\n  a:\n    command: celery -A x worker\n    environment: [A=1, B=2]\n"
+    found = compose(tmp_path, text)
+    assert [(each.name, each.environment) for each in found.programs] == [("a", {"A": "1", "B": "3"}), ("b", {})]
+    assert found.files == (tmp_path / "compose.yaml", tmp_path / "compose.override.yaml")
+    assert read([*found.files], {}).programs == found.programs, "not a second time"
+
+
 def test_extended_service_is_followed(tmp_path: Path) -> None:
     base = "services:\n  base:\n    entrypoint: []\n    command: celery -A x worker\n    environment: [A=1, B=2]\n"
     found = one(tmp_path, "extends: {file: base.yml, service: base}\nenvironment: {B: 3}", base_yml=base)
