@@ -84,7 +84,9 @@ def _line(value: Value) -> str:
     if value.is_equal:
         return f"= {name}: {_shown(value.new)}"
     change = f"{name}: {_shown(value.old)} -> {_shown(value.new)}"
-    return f"~ {change} ({value.reason})" if value.reason else f"! {change} ({NO_REASON})"
+    if value.reason:
+        return f"~ {change} ({value.reason})"
+    return f"! {change} ({NO_REASON}{'' if value.in_files else '; only the running process has it, not its files'})"
 
 
 def _shown(value: str | None) -> str:
@@ -147,7 +149,14 @@ def _program(each: Comparison) -> dict[str, object]:
         "pid": each.pid,
         "problem": masked(each.problem),
         "values": [
-            {"name": value.name, "old": value.old, "new": value.new, "equal": value.is_equal, "reason": value.reason}
+            {
+                "name": value.name,
+                "old": value.old,
+                "new": value.new,
+                "equal": value.is_equal,
+                "reason": value.reason,
+                "in_files": value.in_files,
+            }
             for value in each.values
         ],
     }

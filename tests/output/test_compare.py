@@ -98,7 +98,8 @@ def test_json() -> None:
         "pid": None,
         "problem": "",
     }
-    assert {"name": "--queues", "old": "crop,mail", "new": "crop,mail", "equal": True, "reason": ""} in worker["values"]
+    value = {"name": "--queues", "old": "crop,mail", "new": "crop,mail", "equal": True, "reason": "", "in_files": True}
+    assert value in worker["values"]
 
 
 def test_a_line_that_a_person_has_to_read_comes_first() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,13 @@ from procman.init.importing.behaviour import (
     seen,
 )
 from procman.init.importing.existing import Existing
-from procman.init.importing.reasons import Pair, reason
+from procman.init.importing.reasons import (
+    Pair,
+    reason_of_field,
+    reason_of_limit,
+    reason_of_option,
+    reason_of_variable,
+)
 from procman.model import BackendName, Kind, SupervisorMode
 from procman.project import Command, Program, Project
 from procman.secrets import is_secret, masked, words_hold_password
@@ -37,6 +43,8 @@ class Value:
     is_equal: bool
     reason: str = ""
     """Why it differs; empty if no reason is known."""
+    in_files: bool = True
+    """Whether the files of the existing program have the old value, too, and not only its running process."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,7 @@ def _compared(
     of_files = known.variables.get(identity(existing), {}).keys()
     private = {*of_files, *(running.environment if running else ())}
     private = (private - existing.environment.keys() - new.environment.keys()) | known.new_variables.keys()
+    files = _on_this_host(old, known)
     if running:
         new = inherited(new, old, running) if _stays(existing, project) else new
         old = seen(old, kind, running)
@@ -155,7 +164,9 @@ def _compared(
     old, new = _on_this_host(old, known), _on_this_host(new, known)
     set_by_files = existing.environment.keys() | of_files
     pair = Pair(existing, kind, old, new, project.backend, set_by_files, known.own_settings)
-    return Comparison(existing, program.name, tuple(_values(pair, private)), pid=running.pid if running else None)
+    return Comparison(
+        existing, program.name, tuple(_values(pair, files, private)), pid=running.pid if running else None
+    )
 
 
 def _stays(existing: Existing, project: Project) -> bool:
@@ -165,8 +176,8 @@ def _stays(existing: Existing, project: Project) -> bool:
     return is_supervisord and existing_one and project.backend is BackendName.SUPERVISOR
 
 
-def _is_hidden(option: str, value: str | None) -> bool:
-    return value is not None and words_hold_password((option, value))
+def _is_hidden_option(option: str, value: str) -> bool:
+    return words_hold_password((option, value))
 
 
 def _on_this_host(behaviour: Behaviour, known: Known) -> Behaviour:
@@ -174,27 +185,37 @@ def _on_this_host(behaviour: Behaviour, known: Known) -> Behaviour:
     return replace(behaviour, user=behaviour.user or known.user, group=behaviour.group or known.group)
 
 
-def _values(pair: Pair, private: AbstractSet[str]) -> Iterator[Value]:
-    for name in PLAIN:
-        yield _value(pair, name.replace("_", " "), getattr(pair.old, name), getattr(pair.new, name))
-    for name in _names(pair.old.options, pair.new.options):
-        old, new = pair.old.options.get(name), pair.new.options.get(name)
-        yield _value(pair, name, old, new, hidden=_is_hidden(name, old) or _is_hidden(name, new))
-    for name in _names(pair.old.limits, pair.new.limits):
-        yield _value(pair, name, pair.old.limits.get(name), pair.new.limits.get(name))
-    for name in _names(pair.old.environment, pair.new.environment):
-        old, new = pair.old.environment.get(name), pair.new.environment.get(name)
-        hidden = name in private or any(each is not None and is_secret(name, each) for each in (old, new))
-        yield _value(pair, name, old, new, hidden=hidden)
+def _values(pair: Pair, files: Behaviour, private: AbstractSet[str]) -> Iterator[Value]:
+    """Yield every value; `files` is the old program as its files alone describe it."""
+    yield from _group(pair, reason_of_field, _plain(pair.old), _plain(pair.new), _plain(files))
+    yield from _group(pair, reason_of_option, pair.old.options, pair.new.options, files.options, _is_hidden_option)
+    yield from _group(pair, reason_of_limit, pair.old.limits, pair.new.limits, files.limits)
+
+    def is_hidden(name: str, value: str) -> bool:
+        return name in private or is_secret(name, value)
+
+    old, new = pair.old.environment, pair.new.environment
+    yield from _group(pair, reason_of_variable, old, new, files.environment, is_hidden)
 
 
-def _names(*both: Mapping[str, str]) -> list[str]:
-    return list(dict.fromkeys(name for each in both for name in each))
+def _plain(behaviour: Behaviour) -> dict[str, str | None]:
+    return {name.replace("_", " "): getattr(behaviour, name) for name in PLAIN}
 
 
-def _value(pair: Pair, name: str, old: str | None, new: str | None, *, hidden: bool = False) -> Value:
-    why = "" if old == new else reason(pair, name, old, new)
-    return Value(name, _shown(old, hidden), _shown(new, hidden), old == new, why)
+def _group(
+    pair: Pair,
+    explain: Callable[[Pair, str, str | None, str | None], str],
+    old: Mapping[str, str | None],
+    new: Mapping[str, str | None],
+    files: Mapping[str, str | None],
+    is_hidden: Callable[[str, str], bool] = lambda _name, _value: False,
+) -> Iterator[Value]:
+    for name in dict.fromkeys((*old, *new)):
+        before, after = old.get(name), new.get(name)
+        why = "" if before == after else explain(pair, name, before, after)
+        hidden = any(value is not None and is_hidden(name, value) for value in (before, after))
+        in_files = before == files.get(name)
+        yield Value(name, _shown(before, hidden), _shown(after, hidden), before == after, why, in_files)
 
 
 def _shown(value: str | None, hidden: bool) -> str | None:

@@ -47,18 +47,6 @@ Reason = Callable[[Pair, str | None, str | None], str]
 """Returns why the first value became the second; empty: no reason is known."""
 
 
-def reason(pair: Pair, name: str, old: str | None, new: str | None) -> str:
-    """Return why the value `name` of a program differs; empty if that is not known."""
-    known = _OF_FIELDS.get(name) or _OF_VARIABLES.get(name)
-    if known:
-        return known(pair, old, new)
-    if name.startswith("-"):
-        return _of_option(pair, name, old, new)
-    if name in pair.old.limits:
-        return _of_limit(pair, name, new)
-    return _of_variable(pair, name, old, new)
-
-
 # The fields ----------------------------------------------------------------------------------------------------------
 
 
@@ -112,6 +100,13 @@ _OF_FIELDS: Mapping[str, Reason] = {
     "stop reaches": _reaches,
 }
 
+
+def reason_of_field(pair: Pair, name: str, old: str | None, new: str | None) -> str:
+    """Return why a field of `Behaviour` differs, whose name has blanks; empty if that is not known."""
+    known = _OF_FIELDS.get(name)
+    return known(pair, old, new) if known else ""
+
+
 # The options of Celery -----------------------------------------------------------------------------------------------
 
 _ADDED = {
@@ -122,7 +117,8 @@ _ADDED = {
 """Options that procman sets for a program that had none."""
 
 
-def _of_option(pair: Pair, name: str, old: str | None, new: str | None) -> str:
+def reason_of_option(pair: Pair, name: str, old: str | None, new: str | None) -> str:
+    """Return why an option of Celery, by its long name, differs; empty if that is not known."""
     if old is None:
         return "" if name == "--loglevel" and new != Worker.loglevel else _ADDED.get(name, "")
     if name == "--hostname" and new and int(str(pair.existing.values.get("instances", 1))) > 1:
@@ -150,8 +146,8 @@ def _moved(pair: Pair, variable: str, value: str) -> bool:
     return pair.new.environment.get(variable) == value
 
 
-def _of_limit(pair: Pair, name: str, new: str | None) -> str:
-    """Return that the other process manager has no such limit, or option."""
+def reason_of_limit(pair: Pair, name: str, _: str | None, new: str | None) -> str:
+    """Return that the other process manager has no such limit or option; empty if it has."""
     lost = (
         pair.existing.systemd_directives if pair.backend is BackendName.SUPERVISOR else pair.existing.supervisor_options
     )
@@ -228,7 +224,11 @@ _OF_MANAGERS = re.compile(
 _OF_SHELLS = {"_", "COLUMNS", "LINES", "MAIL", "OLDPWD", "PS1", "PWD", "SHELL", "SHLVL", "TERM", "VIRTUAL_ENV_PROMPT"}
 
 
-def _of_variable(pair: Pair, name: str, old: str | None, new: str | None) -> str:
+def reason_of_variable(pair: Pair, name: str, old: str | None, new: str | None) -> str:
+    """Return why a variable differs; empty if that is not known."""
+    known = _OF_VARIABLES.get(name)
+    if known:
+        return known(pair, old, new)
     if old is None:
         options = {option for option, variable in _VARIABLES_OF_OPTIONS.items() if variable == name}
         moved = any(pair.old.options.get(option) == new for option in options)

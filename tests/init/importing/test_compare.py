@@ -385,3 +385,10 @@ def test_a_variable_that_the_files_set_is_not_explained_by_what_usually_sets_it(
     assert unexplained(compared(old, known=login)) == {name}
     in_file = replace(login, variables={identity(old): {name: "/own"}})
     assert unexplained(compared(OLD[Kind.WORKER], known=in_file)) == {name}
+
+
+@pytest.mark.parametrize("name", ["user", "directory", "umask", "priority"])
+def test_a_variable_is_not_explained_by_a_field_of_the_same_name(name: str) -> None:
+    old = replace(OLD[Kind.WORKER], environment={**VARIABLES, name: "1"}, supervisor_options={"priority": 1})
+    new = project(f"{TEXT}\n[worker.crop.supervisor]\npriority = 1\n")
+    assert unexplained(compared(old, new)) == {name}

@@ -188,6 +188,7 @@ def test_a_process_that_is_as_its_files_changes_nothing() -> None:
 def test_another_value_of_the_process_is_exactly_that_difference(seen: Running, name: str) -> None:
     found = compared(seen)
     assert (different(found), unexplained(found)) == ({name}, {name})
+    assert [value.name for value in found.differences if not value.in_files] == [name]
 
 
 def test_variables_of_supervisord_itself_are_passed_on_to_both() -> None:
