@@ -118,6 +118,11 @@ def test_renamed_programs_are_adopted_from_groups_and_files_and_given_back(deplo
     assert deployment.pids_of_others() == deployment.pids
     events = [json.loads(line) for line in product.procman("events", "--json").stdout.splitlines()]
     assert f"supervisor:{deployment.files[1]}:two" in [each["reason"] for each in events if each["what"] == "adopted"]
+    # Each stops only when the one before it has been replaced.
+    order = [
+        (each["what"], each["program"]) for each in events if each["program"] in ("catmaid-new-one", "catmaid-new-two")
+    ]
+    assert order == [(what, f"catmaid-new-{name}") for name in ("one", "two") for what in ("adopted", "installed")]
     assert "nothing changed" in product.procman("install").stdout
 
     product.procman("uninstall")
