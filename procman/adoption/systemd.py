@@ -135,18 +135,25 @@ def _without_restart(systemctl: Systemctl, scope: Scope, name: str) -> Iterator[
 
     A unit whose file is set aside has the defaults of systemd from the next daemon-reload on: Restart=no, no ExecStop=.
     """
-    directory = runtime_units(scope) / f"{name}.d"
+    drop_in = _drop_in(scope, name)
     with Tree() as tree:
-        tree.make_directory(directory.parent, 0o755)
-        is_new = tree.make_directory(directory, 0o755)
-        tree.write(directory / DROP_IN, WITHOUT_RESTART.encode(), 0o644)
+        tree.make_directory(drop_in.parent.parent, 0o755)
+        tree.make_directory(drop_in.parent, 0o755)
+        tree.write(drop_in, WITHOUT_RESTART.encode(), 0o644)
         systemctl.order("daemon-reload")
         try:
             yield
         finally:
-            tree.remove(directory / DROP_IN)
-            if is_new:
-                tree.remove_directory(directory)
+            _remove(tree, drop_in)
+
+
+def _drop_in(scope: Scope, name: str) -> Path:
+    return runtime_units(scope) / f"{name}.d" / DROP_IN
+
+
+def _remove(tree: Tree, drop_in: Path) -> None:
+    tree.remove(drop_in)
+    tree.remove_directory(drop_in.parent)
 
 
 def forget(candidate: Candidate, progress: Progress) -> str:  # noqa: ARG001
@@ -164,6 +171,8 @@ def bring_back(adopted: Adopted, progress: Progress) -> str:  # noqa: ARG001
     systemctl, name = Systemctl(Scope(adopted.manager), QUERY_SECONDS), unit_name(source.place)
     with Tree() as tree:
         make_links(tree, adopted.links)
+        # An adoption that was killed has left it.
+        _remove(tree, _drop_in(Scope(adopted.manager), name))
     systemctl.order("daemon-reload")
     if systemctl.show([name], PROPERTIES)[name].text("LoadState") == "masked":
         systemctl.order("unmask", name)

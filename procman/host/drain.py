@@ -18,7 +18,7 @@ from procman.host.celery_processes import (
     suspended_starters,
 )
 from procman.host.held_process import signal_process
-from procman.host.process import identity, stat_fields
+from procman.host.process import environment_of, identity, stat_fields
 from procman.host.process_table import look_at
 
 Processes = Callable[[], Collection[int]]
@@ -33,7 +33,7 @@ class _Found:
     """The processes found so far, by `identity`."""
 
     mains: set[str] = field(default_factory=set)
-    """Those that got SIGTERM, once: a second one makes some versions of Celery lose their tasks."""
+    """Those that got a signal, once."""
     pools: set[str] = field(default_factory=set)
     starters: set[str] = field(default_factory=set)
     """Those that are suspended."""
@@ -96,7 +96,7 @@ def send_all(processes: Iterable[str], *numbers: signal.Signals) -> None:
 
 
 def _end_mains(found: _Found, pids: Collection[int]) -> bool:
-    """Send SIGTERM to the main processes among `pids` that have not got it; return whether there was one."""
+    """Send the main processes among `pids` the signal that they have not got yet; return whether there was one."""
     by_identity = {identity(main.pid): main for main in mains_among(pids)}
     new = {name: main for name, main in by_identity.items() if name and name not in found.mains | found.pools}
     pools = {name for name, main in new.items() if is_of_pool(main.pid)}
@@ -107,8 +107,16 @@ def _end_mains(found: _Found, pids: Collection[int]) -> bool:
     send_all(starters, signal.SIGSTOP)
     found.starters |= starters
     found.mains |= new.keys() - pools
-    send_all(new.keys() - pools, signal.SIGTERM)
+    for name in new.keys() - pools:
+        signal_process(name, _graceful(new[name].pid))
     return bool(new)
+
+
+def _graceful(main: int) -> signal.Signals:
+    """Return the signal for a graceful stop of a worker or beat."""
+    # With this variable, which Heroku's documentation recommends, SIGTERM ends tasks (celery.apps.worker).
+    is_remapped = environment_of(main).get("REMAP_SIGTERM") == "SIGQUIT"
+    return signal.SIGINT if is_remapped else signal.SIGTERM
 
 
 def _end_tree(found: _Found, main: int) -> None:

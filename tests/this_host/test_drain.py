@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.celery]
 FORMS = {
     "direct": "exec {celery}",
     "shell": "{celery}; echo ended",
+    "remapped": "REMAP_SIGTERM=SIGQUIT exec {celery}",
     "loop": "while true; do {celery}; done",
     "beat": "exec {celery} -B -s {directory}/schedule",
 }
@@ -76,6 +77,7 @@ def test_task_in_progress_finishes_whatever_is_in_front_of_the_worker(started: S
         "direct": 0,
         "shell": -signal.SIGTERM,
         "loop": -signal.SIGTERM,
+        "remapped": 1,
         "beat": 0,
     }
     assert not any(is_running(each) for each in identities)
@@ -87,3 +89,12 @@ def test_main_process_that_does_not_look_like_celery_gets_the_signal_and_its_par
         [main] = processes_below([parent.pid]) - {parent.pid}
         assert drain("sleep", lambda: [main], 20, lambda _: None, main=main) == "stopped gracefully"
         assert parent.wait(20) == 7
+
+
+def test_process_that_does_not_end_in_time_is_killed_with_its_children() -> None:
+    with subprocess.Popen(["/bin/sh", "-c", "trap '' TERM; sleep 100; exit 7"]) as main:
+        eventually(lambda: len(processes_below([main.pid])) == 2, "it has started")
+        every = [identity(pid) for pid in processes_below([main.pid])]
+        done = drain("sleep", lambda: [main.pid], 0, lambda _: None, main=main.pid)
+        assert done == "killed after 0 s; its running tasks may be lost"
+        assert not any(is_running(each) for each in every)
