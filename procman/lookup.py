@@ -129,13 +129,14 @@ def _trust_what_root_uses(project: Project, environment: Mapping[str, str]) -> N
         require_trusted_way(file, environment)
 
 
-def installed(chosen: Chosen, *, formerly: bool = False, acts: bool = False) -> Installed:
+def installed(chosen: Chosen, *, formerly: bool = False, acts: bool = False, partly: bool = False) -> Installed:
     """Return the installed project that `--project` or the procman.toml found names, or else the only one.
 
     A procman.toml that is missing, invalid or not root's to use means the project that was installed from it, and
     `file_problem` describes it (S3: the file decides nothing). If no project was, and the caller only shows (not
     `acts`), a file that was found, not named, means the only installed project. With `formerly`, a procman.toml may
-    also name an uninstalled project that still has files to purge.
+    also name an uninstalled project that still has files to purge; with `partly`, one whose first install was
+    interrupted, which may have changed files already.
     """
     located = None if chosen.name else locate(chosen.configuration, chosen.environment, chosen.directory)
     if located is None:
@@ -145,7 +146,7 @@ def installed(chosen: Chosen, *, formerly: bool = False, acts: bool = False) -> 
         name, scope = read_identity(path)
     except ConfigurationError as error:
         return _despite(error, located, chosen, acts=acts)
-    found = _read(directories_for(name, scope, chosen.environment), formerly=formerly)
+    found = _read(directories_for(name, scope, chosen.environment), formerly=formerly, partly=partly)
     if found is None:
         raise ProcmanError(f"{name} is not installed ({path})", hint=_remedy(path, chosen.environment))
     return found._replace(file_problem=_problem_in(path, found.manifest, chosen.environment))
@@ -274,9 +275,9 @@ def installed_anywhere(environment: Mapping[str, str]) -> list[tuple[str, Direct
     return found
 
 
-def _read(directories: Directories, *, formerly: bool = False) -> Installed | None:
+def _read(directories: Directories, *, formerly: bool = False, partly: bool = False) -> Installed | None:
     with Tree() as tree:
-        generation = current_generation(tree, directories.state)
-        if generation is None and formerly:
+        generation, pending = current_generation(tree, directories.state), read_pending(tree, directories.state)
+        if generation is None and (formerly or (partly and pending)):
             generation = read_installation(tree, directories).latest
-        return Installed(generation, read_pending(tree, directories.state)) if generation else None
+        return Installed(generation, pending) if generation else None

@@ -48,24 +48,25 @@ class Selection(NamedTuple):
             return configured(named._chosen(), read_standard_input(sys.stdin.buffer))
         return configured(self._chosen())
 
-    def installed(self, *, formerly: bool = False, acts: bool = False) -> Installed:
+    def installed(self, *, formerly: bool = False, acts: bool = False, partly: bool = False) -> Installed:
         """Return the project as it was installed, even if procman.toml has changed; report a file that is unusable.
 
-        With `formerly`, a project that was uninstalled counts, too, if it left something behind. A command that `acts`
-        on the programs takes no project that the file does not name for certain.
+        With `formerly`, a project that was uninstalled counts, too, if it left something behind; with `partly`, one
+        whose first install was interrupted. A command that `acts` on the programs takes no project that the file does
+        not name for certain.
         """
-        found = self.look_up(formerly=formerly, acts=acts)
+        found = self.look_up(formerly=formerly, acts=acts, partly=partly)
         if found.file_problem:
             number, project = found.generation.number, found.manifest.project
             text = f"procman: {found.file_problem}; using the installed generation {number} of {project}"
             click.echo(printable(text), err=True)
         return found
 
-    def look_up(self, *, formerly: bool = False, acts: bool = False) -> Installed:
+    def look_up(self, *, formerly: bool = False, acts: bool = False, partly: bool = False) -> Installed:
         """Return the same without printing anything."""
         from procman.lookup import installed
 
-        return installed(self._chosen(), formerly=formerly, acts=acts)
+        return installed(self._chosen(), formerly=formerly, acts=acts, partly=partly)
 
     @property
     def command_line(self) -> str:

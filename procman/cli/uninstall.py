@@ -29,7 +29,7 @@ def uninstall(selection: Selection, purge: bool, lock_seconds: float) -> None:
       # Remove what was kept as well
       procman uninstall --purge
     """
-    installed = selection.installed(formerly=purge, acts=True)
+    installed = selection.installed(formerly=purge, acts=True, partly=True)
     with rollout_options(lock_seconds=lock_seconds, completed_by="The same command") as rollout:
         remains = command.uninstall(installed, purge=purge, options=rollout)
     click.echo(f"{installed.manifest.project}: uninstalled")

@@ -37,7 +37,7 @@ def remove_all(tree: Tree, installation: Installation, options: RolloutOptions, 
     manifest = generation.manifest
     controller = controller_of(manifest)
     restored: tuple[Path, ...] = ()
-    if installation.current:
+    if installation.live:
         returned = _returned(installation)
         removal = replace(make_removal(installation, tree), returned=returned)
         remove_files(tree, with_shared_files(removal, tree, installation))
