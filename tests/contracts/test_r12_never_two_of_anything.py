@@ -198,8 +198,8 @@ def test_killed_adoption_is_completed_by_the_next_install(deployment: Deployment
 def test_first_install_that_was_killed_is_undone_by_uninstall(deployment: Deployment, words: tuple[str, ...]) -> None:
     """R2: it has changed the files, but not recorded its generation as the current one."""
     deployment.configure(one="1001", two="1002")
-    killed = ["-e", "trace=symlinkat", "-e", "inject=symlinkat:signal=KILL:when=1"]
-    assert traced(deployment.product, ["-o", os.devnull, *killed], "install", "--no-check").returncode == -signal.SIGKILL
+    killed = ["-o", os.devnull, "-e", "trace=symlinkat", "-e", "inject=symlinkat:signal=KILL:when=1"]
+    assert traced(deployment.product, killed, "install", "--no-check").returncode == -signal.SIGKILL
     assert not deployment.files[1].exists()
     deployment.product.procman(*words)
     deployment.assert_as_before()
