@@ -138,7 +138,7 @@ def _existing(configuration: Path, output: Path) -> Path:
 
 
 def _compare(report: command.InitReport, *, force: bool, verbose: bool, as_json: bool) -> int:
-    from procman.init.compare import compared_projects
+    from procman.init.comparing.report import compared_projects
     from procman.output import compare as output
 
     found = compared_projects(report, force=force, environment=os.environ)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TextIO
 
-from procman.init.importing.compare import ComparedProject, Comparison, Value
+from procman.init.comparing.compare import ComparedProject, Comparison, Value
 from procman.init.importing.existing import Remark
 from procman.output.summary import named
 from procman.output.terminal import coloured, printable, width_of, wrapped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from procman.init.importing.read_units import read
+from procman.init.importing.readers.read_units import read
 
 from .machine import Host
 

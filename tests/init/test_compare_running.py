@@ -20,9 +20,9 @@ from procman.cli.main import run
 from procman.config.load import load
 from procman.host import process
 from procman.host.process_tree import children_finder, tree_of
-from procman.init.importing.compare import Comparison, compare, identity
-from procman.init.importing.known import known_of
-from procman.init.importing.running import running_process
+from procman.init.comparing.compare import Comparison, compare, identity
+from procman.init.comparing.known import known_of
+from procman.init.comparing.running import running_process
 from procman.init.init import init
 from procman.model import Scope
 from procman.subprocesses import SYSTEM_PATH

@@ -15,7 +15,7 @@ from procman.agent import LAUNCHER
 from procman.backends import backend_named
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.config.load import load
-from procman.init.compare import compared_projects
+from procman.init.comparing.report import compared_projects
 from procman.init.environment_file import path_beside, write_secrets
 from procman.init.init import InitReport, NewProject, init
 from procman.launch import launch_of

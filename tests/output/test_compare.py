@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from procman.init.importing.compare import ComparedProject, Known, compare
+from procman.init.comparing.compare import ComparedProject, Known, compare
 from procman.init.importing.existing import Existing, Remark, Stop
 from procman.model import Kind
 from procman.output.compare import as_json, as_text
-from tests.init.importing.test_compare import FILE, KNOWN, OLD, project, tables, with_line
+from tests.init.comparing.test_compare import FILE, KNOWN, OLD, project, tables, with_line
 
 TOML = Path("/etc/mysite/procman.toml")
 SECRET = "c2VjcmV0LXg5"

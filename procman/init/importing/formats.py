@@ -117,7 +117,7 @@ def _readings(found: Mapping[Path, Format], environment: Mapping[str, str], root
         files = [path for path, each in found.items() if each is format_ and path not in known]
         if files:
             # One reader after the other: a reader may need a library that only its format needs.
-            reader = import_module(f"procman.init.importing.{format_.reader}")
+            reader = import_module(f"procman.init.importing.readers.{format_.reader}")
             readings.append(reader.read(files, environment, root))
     return readings
 

@@ -12,11 +12,11 @@ from procman.celery_cli.script_file import ScriptFile, script_started_by
 from procman.celery_cli.script_state import StartScript
 from procman.celery_cli.start_script import read_script
 from procman.init.importing.existing import Remark, Stop
+from procman.init.importing.readers.unknown_words import needs_value
 from procman.init.importing.texts import Texts
-from procman.init.importing.unknown_words import needs_value
-from procman.init.importing.unwrapped import Unwrapped, joined
 from procman.init.importing.variables_files import parsed
-from procman.init.importing.wrappers import unwrap
+from procman.init.importing.wrapping.unwrapped import Unwrapped, joined
+from procman.init.importing.wrapping.wrappers import unwrap
 from procman.secrets import masked
 
 HOST_NAME = re.compile(r"@(?:\$\((?:hostname|uname -n)\)|`hostname`|\$HOSTNAME|\$\{HOSTNAME\})\Z")

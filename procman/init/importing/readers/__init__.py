@@ -1,0 +1,1 @@
+"""One reader per format of process files, and what they share; each returns a `Reading`."""
