@@ -29,7 +29,8 @@ FORMS = {
 }
 """How a worker is started, by the name of its queue."""
 
-TASK_SECONDS = 3
+TASK_SECONDS = 9
+"""Longer than it takes to send all tasks."""
 
 Started = tuple[Product, dict[str, "subprocess.Popen[bytes]"]]
 
@@ -46,6 +47,7 @@ def started() -> Iterator[Started]:
         for number, name in enumerate(FORMS):
             product.send("hold", number, TASK_SECONDS, queue=name)
         eventually(lambda: len(product.counted("started")) == len(FORMS), "each task has started")
+        assert not product.counted("finished")
         yield product, programs
     finally:
         for program in programs.values():
