@@ -6,12 +6,13 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
 from .catmaid import DATA, PROJECTS, SECRET, VIRTUALENV, Project, counted, send, show
 from .machine import Host
-from .projects import START_SECONDS, main_pid, wait_for
+from .projects import START_SECONDS, main_pid, side_by_side, wait_for
 
 CELERY = f"{VIRTUALENV}/bin/celery -A mysite"
 
@@ -170,8 +171,13 @@ def test_units_are_compared_with_their_running_processes(old: Host) -> None:
 def test_units_and_scripts_are_adopted_and_brought_back(old: Host) -> None:
     before, stays = old.run(SUMS).stdout, main_pid(old, "old@two")
     numbers = range(400, 400 + len(SOURCES))
-    for number, name in zip(numbers, SOURCES, strict=True):
-        send(old, "counting.tasks.hold", [number, TASK_SECONDS], queue=f"old-{name}")
+    tasks = zip(numbers, SOURCES, strict=True)
+    side_by_side(
+        *(
+            partial(send, old, "counting.tasks.hold", [number, TASK_SECONDS], queue=f"old-{name}")
+            for number, name in tasks
+        )
+    )
     wait_for(
         lambda: all(counted(old, "started")[number] for number in numbers), START_SECONDS, "the tasks have started"
     )
