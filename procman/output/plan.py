@@ -15,6 +15,10 @@ from procman.output.terminal import coloured, printable
 from procman.project import ChangeKind, RenderedFile
 from procman.secrets import masked
 
+_ENVIRONMENT = re.compile(r"(\s*environment\s*=)")
+_ANY_ENVIRONMENT = re.compile(_ENVIRONMENT.pattern, re.IGNORECASE)
+"""Also of a unit: procman's own units have no secret there."""
+
 SIGNS = {ChangeKind.CREATE: ("+", "green"), ChangeKind.UPDATE: ("~", "yellow"), ChangeKind.REMOVE: ("-", "red")}
 
 
@@ -41,7 +45,8 @@ def as_difference(plan: Plan, left_out: Collection[Change], stream: TextIO) -> I
     for change in _changing(plan):
         if change in left_out:
             continue
-        old, new = _lines(change.old_content), _lines(change.new_content)
+        pattern = _ANY_ENVIRONMENT if change.foreign else _ENVIRONMENT
+        old, new = _lines(change.old_content, pattern), _lines(change.new_content, pattern)
         before = str(change.path) if change.old_content is not None else "/dev/null"
         after = str(change.path) if change.new_content is not None else "/dev/null"
         if change.edited or change.foreign:
@@ -110,7 +115,14 @@ def _remark(change: Change) -> str:
     return "  changed by hand: backed up first" if change.edited else ""
 
 
-def _lines(content: bytes | None) -> list[str]:
-    text = (content or b"").decode("utf-8", "replace")
-    # A file that procman did not write may contain secrets.
-    return [re.sub(r"^(\s*environment\s*=).*", r"\1***", masked(line)) for line in text.splitlines()]
+def _lines(content: bytes | None, environment: re.Pattern[str]) -> list[str]:
+    """Return the lines of `content`; a file that procman did not write may contain secrets (S2)."""
+    lines, is_environment, continues = [], False, False
+    for line in (content or b"").decode("utf-8", "replace").splitlines():
+        found = environment.match(line)
+        # The value continues in indented lines for supervisord, and after a backslash for systemd.
+        is_environment = bool(found) or (is_environment and bool(line.strip()) and (continues or line[0].isspace()))
+        continues = line.endswith("\\")
+        hidden = f"{found[1]}***" if found else f"{line[: len(line) - len(line.lstrip())]}***"
+        lines.append(hidden if is_environment else masked(line))
+    return lines
