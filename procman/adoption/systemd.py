@@ -18,6 +18,7 @@ from procman.adoption.units import (
     links_of,
     problem_of,
     related,
+    starts,
     unit_name,
 )
 from procman.backends.graceful_stop import StopWait
@@ -84,8 +85,7 @@ def _candidate(unit: Unit, sources: Sequence[Source], project: Project) -> Candi
         sources=tuple(sources),
         label=unit.text("Id"),
         is_running=is_going(unit),
-        is_enabled=unit.text("UnitFileState") in ("enabled", "enabled-runtime")
-        or any(each.path.parent != directory for each in links),
+        is_enabled=unit.text("UnitFileState") in STARTS_AT_BOOT or any(starts(each) for each in links),
         has_beat=beat_in(mains, sources, project),
         files=files_of(unit, directory),
         links=links,

@@ -90,8 +90,9 @@ def _stop(
 
 
 def _report(manifest: Manifest, adoption: Adoption, done: str, remark: str, options: RolloutOptions) -> None:
-    names = ", ".join(sorted(_names_of(adoption)))
-    options.reporter.announce(f"{adoption.label}: {done}; {names} takes its place")
+    names = sorted(_names_of(adoption))
+    verb = "takes" if len(names) == 1 else "take"
+    options.reporter.announce(f"{adoption.label}: {done}; {', '.join(names)} {verb} its place")
     for line in f"note: {remark}".splitlines() if remark else ():
         options.reporter.announce(line)
     log_events(manifest, [ordered(each.program, "adopted", reason=each.source) for each in adoption.adopted])
