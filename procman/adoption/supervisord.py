@@ -9,7 +9,6 @@ from pathlib import Path
 from procman.adoption.base import Candidate, Progress
 from procman.adoption.supervisord_files import Defined, main_files, processes_of, reader_of, sections_in, without
 from procman.backends.supervisor.client import (
-    ALREADY_ADDED,
     ALREADY_STARTED,
     PATIENCE_SECONDS,
     Client,
@@ -170,12 +169,16 @@ def _stays(main: Path, group: str, ours: Sequence[Info], others: Sequence[Info])
 
     supervisord removes only whole groups, whose programs have all ended (removeProcessGroup of supervisor 4).
     """
-    control = "supervisorctl" if main in DEFAULT_FILES else f"supervisorctl -c {shlex.quote(str(main))}"
+    control = _control(main)
     names, restarted = ", ".join(map(_name, ours)), ", ".join(info["name"] for info in others)
     return (
         f"supervisord keeps {names} in memory, stopped; `{control} restart {group}:` would start it again\n"
         f"  `{control} update {group}`, in a quiet moment, removes it and restarts {restarted}"
     )
+
+
+def _control(main: Path) -> str:
+    return "supervisorctl" if main in DEFAULT_FILES else f"supervisorctl -c {shlex.quote(str(main))}"
 
 
 def _start_again(client: Client, processes: Sequence[Process], progress: Progress, *, was_running: bool) -> str:
@@ -189,6 +192,8 @@ def _start_again(client: Client, processes: Sequence[Process], progress: Progres
     if missing:
         reread(client)
     for group in missing:
+        if others := _running_in(client, group):
+            return _starts_with(client.main.path, group, processes, others)
         _load(client, group, names, progress)
     for name in names:
         try:
@@ -199,14 +204,31 @@ def _start_again(client: Client, processes: Sequence[Process], progress: Progres
     return "started again"
 
 
+def _running_in(client: Client, group: str) -> list[str]:
+    infos: list[Info] = client.call("getAllProcessInfo")
+    return [info["name"] for info in infos if info["group"] == group and not ended(info)]
+
+
+def _starts_with(main: Path, group: str, processes: Sequence[Process], others: Sequence[str]) -> str:
+    """Return how to start `processes`, which supervisord cannot add to `group` while `others` run in it.
+
+    It has loaded the group without them after a reboot, or after the command of `_stays`.
+    """
+    update = f"{_control(main)} update {group}"
+    by_hand = [f"{group}:{each.name}" for each in processes if not each.fields["autostart"]]
+    command = f"{update} && {_control(main)} start {shlex.join(by_hand)}" if by_hand else update
+    return (
+        f"not started yet, because supervisord has loaded the group {group} without it: `{command}` starts it, and "
+        f"restarts {', '.join(others)}"
+    )
+
+
 def _load(client: Client, group: str, names: Collection[str], progress: Progress) -> None:
     """Load `group` without leaving a member started that is not among `names`: it may have been stopped on purpose."""
-    try:
-        client.call("addProcessGroup", group)
-    except Fault as fault:
-        if fault.code != ALREADY_ADDED:
-            raise
-        return
+    infos: list[Info] = client.call("getAllProcessInfo")
+    if any(info["group"] == group for info in infos):
+        client.call("removeProcessGroup", group)
+    client.call("addProcessGroup", group)
     members: Mapping[str, Info] = {
         _name(info): info for info in client.call("getAllProcessInfo") if info["group"] == group
     }

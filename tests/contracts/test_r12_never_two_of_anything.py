@@ -129,6 +129,32 @@ def test_renamed_programs_are_adopted_from_groups_and_files_and_given_back(deplo
     deployment.assert_as_before()
 
 
+@pytest.mark.parametrize("state", ["RUNNING", "STOPPED"])
+def test_program_of_a_group_that_was_loaded_without_it_is_given_back(deployment: Deployment, state: str) -> None:
+    """As after a reboot, or after the command that the install prints."""
+    product, existing = deployment.product, deployment.existing
+    deployment.configure(one="1001")
+    product.procman("install", "--wait", "30")
+    existing.ctl("update", "site")
+    assert "site:one" not in deployment.states()
+    deployment.pids = deployment.pids_of_others()
+    update = f"supervisorctl -c {existing.configuration} update site"
+    if state == "STOPPED":
+        existing.ctl("stop", "site:web")
+    printed = product.procman("uninstall").stderr
+    if state == "STOPPED":
+        # It has ended, so that its group can be loaded again; it was stopped on purpose.
+        eventually(lambda: deployment.states()["site:one"] == "RUNNING", "the old program runs again")
+        assert deployment.states()["site:web"] == "STOPPED"
+    else:
+        reason = "not started yet, because supervisord has loaded the group site without it"
+        assert f"one of {deployment.files[0]}: {reason}: `{update}` starts it, and restarts web\n" in printed
+        assert deployment.pids_of_others() == deployment.pids
+        existing.ctl(*update.split()[3:])
+        eventually(lambda: deployment.states()["site:one"] == "RUNNING", "the old program runs again")
+    assert deployment.contents() == deployment.before
+
+
 def test_failed_adoption_is_rolled_back_as_a_whole(deployment: Deployment) -> None:
     """R4, on a first install and on a later one; a rollback gives back, and the next one adopts again."""
     product = deployment.product
