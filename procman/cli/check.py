@@ -70,7 +70,8 @@ def check(
     is_blocked = bool(command.blocking(results))
     echo_lines([output.as_json(results, project=project.name)] if as_json else output.as_text(results, verbose=verbose))
     if not as_json and not is_blocked and project.configuration_text is None:
-        click.echo("next   procman install --dry-run, then procman install", err=True)
+        install = f"{selection.command_line} install"
+        click.echo(f"next   {install} --dry-run, then {install}", err=True)
     return int(is_blocked)
 
 

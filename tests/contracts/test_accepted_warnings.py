@@ -27,7 +27,10 @@ def test_accepted_warning_is_counted_and_not_shown(product: Product) -> None:
     assert "WARNING   PM743" in product.procman("check").stdout
 
     configure(product, ["PM743"], lost_at_reboot)
-    checked = product.procman("check").stdout
+    done = product.procman("check")
+    install = f"{product.procman_line} install"
+    assert f"next   {install} --dry-run, then {install}\n" in done.stderr
+    checked = done.stdout
     assert COUNTED in checked.splitlines()
     assert "WARNING   PM743" not in checked
     assert "  ACCEPTED  PM743  " in product.procman("check", "-v").stdout
