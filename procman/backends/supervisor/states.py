@@ -101,7 +101,8 @@ def _program_state(
     history = (histories or {}).get(program.name, NO_HISTORY)
     return ProgramState(
         name=program.name,
-        desired=desired(info, autostart=program.autostart),
+        # Its supervisord was started without it, and knows only its autostart.
+        desired=desired(info, autostart=program.autostart and not program.left_stopped),
         state=state_of(info),
         pid=info["pid"] or None,
         since=_since(info),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from typing import Any
 
 import psutil
@@ -90,3 +91,10 @@ def test_process_has_its_real_age_after_the_clock_was_set_back() -> None:
 def test_state_unknown_to_procman_is_unknown() -> None:
     [state] = program_states([installed("a")], [info("HIBERNATING")], None)
     assert state.state is State.UNKNOWN
+
+
+def test_program_left_stopped_by_an_adoption_should_not_run_although_its_supervisord_is_new() -> None:
+    """R11: its supervisord was started without it, so `install --wait` does not wait for it."""
+    program = replace(installed("a"), left_stopped=True)
+    states = program_states([program], [info("STOPPED", start=0)], {})
+    assert [each.desired for each in states] == [False]
