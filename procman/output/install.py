@@ -16,7 +16,9 @@ def as_failure(report: Report, order: str) -> Iterator[str]:
     if back is None:
         yield f"Nothing was rolled back; generation {tried} stays installed."
         yield from _running(report.states)
-        yield f"  after fixing it: {order}; to return to the previous generation: procman rollback"
+        before = "return to the previous generation: procman rollback"
+        undo = before if report.plan.before else "remove it: procman uninstall"
+        yield f"  after fixing it: {order}; to {undo}"
         return
     yield from _brought_back(back, tried)
     yield from _running(report.states)

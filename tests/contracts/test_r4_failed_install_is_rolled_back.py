@@ -131,6 +131,9 @@ def test_failed_first_install_keeps_healthy_programs_and_removes_the_others(prod
     assert "Nothing is installed now." in nothing.stderr
     assert not (product.directory / "c").exists()
     eventually(lambda: not product.processes(), "no process is left")
+    kept = product.procman("install", *IMPATIENT, "--keep-failed", check=False)
+    assert kept.stderr.endswith("to remove it: procman uninstall\n")
+    product.procman("uninstall")
 
     idle = "[command.idle]\nargv = ['sleep', '1000']\nautostart = false\n"
     product.configure(sleeping(a=1000) + "\n" + idle + sleeping(b=0, c=1000))
@@ -145,6 +148,7 @@ def test_failed_first_install_keeps_healthy_programs_and_removes_the_others(prod
     kept = product.procman("install", *IMPATIENT, "--keep-failed", check=False)
     assert kept.returncode == 1
     assert "Nothing was rolled back" in kept.stderr
+    assert kept.stderr.endswith("to return to the previous generation: procman rollback\n")
     assert product.status()["catmaid-b"]["state"] in ("BACKOFF", "STARTING", "EXITED")
     product.configure(idle + sleeping(a=1000, b=1000, c=1000))
     product.procman("install", *PATIENT)
