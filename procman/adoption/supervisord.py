@@ -8,6 +8,7 @@ from pathlib import Path
 
 from procman.adoption.base import Candidate, Progress
 from procman.adoption.supervisord_files import Defined, main_files, processes_of, reader_of, sections_in, without
+from procman.backends.graceful_stop import StillRunning
 from procman.backends.supervisor.client import (
     ALREADY_STARTED,
     PATIENCE_SECONDS,
@@ -60,6 +61,8 @@ def stop(candidate: Candidate, seconds: int, progress: Progress) -> str:
         drain(client, candidate.processes, seconds, progress, user=None)
     except NotRunning:
         return "its supervisord is not running"
+    except StillRunning as error:
+        raise ProcmanError(error.message, hint=f"{error.hint}\n{_ends_later(client.main.path, candidate)}") from None
     return "stopped gracefully"
 
 
@@ -164,6 +167,16 @@ def _client(manager: str) -> Client:
     return Client(main, hint, PATIENCE_SECONDS)
 
 
+def _ends_later(main: Path, candidate: Candidate) -> str:
+    """Return how to start a program again that was asked to stop, and ends after the adoption has been given up."""
+    start = f"{_control(main)} start {shlex.join(candidate.processes)}"
+    return f"It ends when they have finished; unless its section has autorestart=true, start it again then: {start}"
+
+
+def _control(main: Path) -> str:
+    return "supervisorctl" if main in DEFAULT_FILES else f"supervisorctl -c {shlex.quote(str(main))}"
+
+
 def _stays(main: Path, group: str, ours: Sequence[Info], others: Sequence[Info]) -> str:
     """Return what an administrator must know about programs that supervisord keeps in memory, in a group with others.
 
@@ -200,7 +213,8 @@ def _start_again(client: Client, processes: Sequence[Process], progress: Progres
             client.call("startProcess", name, False)
         except Fault as fault:
             if fault.code != ALREADY_STARTED:
-                raise
+                # Its hint is about procman's own programs.
+                raise ProcmanError(fault.message) from None
     return "started again"
 
 

@@ -16,6 +16,10 @@ MARGIN_SECONDS = 15
 """Added to the stop timeout, for the process manager to kill the whole group and the processes to exit."""
 
 
+class StillRunning(ProcmanError):
+    """A program did not end within its stop timeout."""
+
+
 class StopWait:
     """A wait for programs to exit, which begins when it is created."""
 
@@ -32,13 +36,13 @@ class StopWait:
     def sleep(self, limits: Mapping[str, float], longest: float = 1.0) -> None:
         """Sleep for at most `longest` seconds, less at first; report once a second which programs are still running.
 
-        `limits` maps each of them to its stop timeout in seconds. Raises ProcmanError if a program is still running
+        `limits` maps each of them to its stop timeout in seconds. Raises StillRunning if a program is still running
         after the process manager should have killed it.
         """
         elapsed = self.elapsed
         late = [name for name, limit in limits.items() if elapsed > limit + MARGIN_SECONDS]
         if late:
-            raise ProcmanError(
+            raise StillRunning(
                 f"{', '.join(late)} did not stop within {elapsed:.0f} s",
                 hint="Tasks may still be running. To wait longer, run the same command again.",
             )

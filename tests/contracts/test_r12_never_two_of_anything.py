@@ -12,6 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from procman.adoption import supervisord
+from procman.adoption.base import Candidate
+from procman.backends.graceful_stop import MARGIN_SECONDS
+from procman.errors import ProcmanError
+from procman.sources import SUPERVISOR, Source
 from tests.contracts.existing_supervisord import ExistingSupervisord, documented_by_catmaid
 from tests.contracts.test_r2_killed_anywhere import STRACE, counted, traced
 from tests.product import DEMO, Product, eventually
@@ -263,6 +268,21 @@ def test_install_that_would_adopt_nothing_changes_nothing(deployment: Deployment
     assert f"{two} defines two, none of which procman installs: --replace would adopt nothing" in printed
     assert f'adopts = ["supervisor:{two}:two"]' in printed
     deployment.assert_as_before()
+
+
+def test_program_that_ends_after_its_adoption_was_given_up_is_reported(existing: ExistingSupervisord) -> None:
+    """R4: supervisord would leave a worker stopped that ends after its last task, with exit status 0."""
+    command = "sh -c \"trap '' TERM; exec sleep 1000\""
+    file = existing.write("conf.d/slow.conf", f"[program:slow]\ncommand={command}\nstopsignal=KILL\n")
+    existing.start()
+    eventually(lambda: "RUNNING" in existing.ctl("status", "slow").stdout, "the old program runs")
+    source = Source(SUPERVISOR, str(file), "slow")
+    slow = Candidate(
+        (source,), "slow", True, True, False, manager=str(existing.configuration), processes=("slow:slow",)
+    )
+    with pytest.raises(ProcmanError, match="did not stop within") as error:
+        supervisord.stop(slow, 1 - MARGIN_SECONDS, print)
+    assert error.value.hint.endswith(f"start it again then: supervisorctl -c {existing.configuration} start slow:slow")
 
 
 def celery_example(existing: ExistingSupervisord) -> tuple[Path, Path]:
