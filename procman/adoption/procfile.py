@@ -9,16 +9,18 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from procman.accounts import user_id
 from procman.adoption.base import Candidate, Progress
 from procman.adoption.nodes import beat_in
 from procman.errors import ProcmanError
 from procman.host.celery_processes import MANAGERS, is_manager, mains_among, processes_below
 from procman.host.drain import drain, pids_of
-from procman.host.process import directory_of, environment_of, identity
+from procman.host.process import directory_of, environment_of, identity, users_of
 from procman.host.process_table import Process, Processes, look_at
 from procman.host.runner import runner_of
 from procman.install.safe_fs.file_info import PathError
 from procman.install.safe_fs.tree import Tree
+from procman.install.safe_fs.untrusted_file import UntrustedFile, read_untrusted
 from procman.model import Adopted
 from procman.project import Project
 from procman.sources import Source, source_in
@@ -28,6 +30,11 @@ LINE = re.compile(r"([A-Za-z0-9_-]+):\s*(.+)$")
 
 NAMES = ("HONCHO_PROCESS_NAME", "PS")
 """The variables in which honcho and foreman give a process its name, such as worker.1."""
+
+LONGEST = 1 << 20
+"""Bytes of a Procfile."""
+
+ROOT_USER = 0
 
 FILE, ROOT = ("-f", "--procfile"), ("-d", "--app-root", "--root")
 
@@ -54,7 +61,7 @@ def find(sources: Sequence[Source], project: Project) -> list[Candidate]:
     candidates, problems = [], []
     for place in dict.fromkeys(source.place for source in sources):
         its = [source for source in sources if source.place == place]
-        managers = managers_of(Path(place))
+        managers = _trusted(managers_of(Path(place)), Path(place), project)
         found = [f"{each}: {problem}" for each in its if (problem := _missing(each, managers))]
         found = found or [f"{its[0]}: {problem}" for each in managers if (problem := _problem(each, its))]
         problems += found
@@ -120,6 +127,19 @@ def managers_of(file: Path) -> list[Manager]:
         for each in _managers(look_at((), MANAGERS))
         if procfile_in(each.argv, each.directory, environment_of(each.pid)) == file.resolve()
     ]
+
+
+def _trusted(managers: Sequence[Manager], file: Path, project: Project) -> list[Manager]:
+    """Return those of `managers` that no other user can have started to stop an install or to choose a command (S3)."""
+    users = {ROOT_USER, os.geteuid(), user_id(project.user), *_owner(file)}
+    return [each for each in managers if users_of(each.pid) <= users]
+
+
+def _owner(file: Path) -> list[int]:
+    try:
+        return [file.stat().st_uid]
+    except OSError:
+        return []
 
 
 def problem_of_programs(pids: Collection[int]) -> str:
@@ -203,9 +223,11 @@ def _files(file: Path, names: Collection[str]) -> dict[Path, str | None]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8", errors="surrogateescape") if file.is_file() else ""
-    except OSError:
+        # The service user may be able to replace it, even by a file that never ends (S3).
+        content = read_untrusted(file.resolve(), None, LONGEST)
+    except UntrustedFile:
         return ""
+    return (content or b"").decode("utf-8", "surrogateescape")
 
 
 def _trees(pids: Collection[int]) -> list[int]:

@@ -190,10 +190,6 @@ def _stays(main: Path, group: str, ours: Sequence[Info], others: Sequence[Info])
     )
 
 
-def _control(main: Path) -> str:
-    return "supervisorctl" if main in DEFAULT_FILES else f"supervisorctl -c {shlex.quote(str(main))}"
-
-
 def _start_again(client: Client, processes: Sequence[Process], progress: Progress, *, was_running: bool) -> str:
     names = [f"{each.group}:{each.name}" for each in processes]
     infos = client.infos(names)

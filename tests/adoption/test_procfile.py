@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from procman.sources import PROCFILE, Source
 from tests.celery_environments import CELERY_5_7, environment_of
 from tests.config.documents import read_rest
 from tests.product import DEMO, Product, eventually
+from tests.reachable import public_directory
 
 TASK_SECONDS = 7
 """Longer than honcho waits until it kills its programs (5 s)."""
@@ -142,7 +144,9 @@ def test_unit_whose_honcho_also_runs_other_programs_is_refused(tmp_path: Path) -
         try:
             eventually(lambda: "also runs web" in procfile.problem_of_programs([process.pid]), "it runs web")
         finally:
-            process.terminate()
+            # SIGTERM while honcho starts its programs leaves it waiting for them.
+            for pid in tree_of(process.pid, children_finder()):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_missing_entry_is_refused(tmp_path: Path) -> None:
@@ -159,6 +163,30 @@ def test_procfile_that_no_honcho_runs_only_loses_its_entry(tmp_path: Path) -> No
     assert not candidate.is_running
     assert candidate.files == {file: "web: true\n"}
     assert procfile.stop(candidate, 1, lambda _: None) == "was not running"
+
+
+@pytest.mark.root("becomes another user")
+def test_honcho_of_an_unrelated_user_neither_prevents_an_adoption_nor_chooses_the_command_to_type() -> None:
+    with public_directory() as directory:
+        (directory / "honcho").write_text("import time; time.sleep(1000)\n")
+        file = directory / "Procfile"
+        file.write_text("worker: celery worker\n")
+        words = ["/usr/bin/python3", f"{directory}/honcho", "-f", str(file), "start"]
+        project = replace(read_rest(directory, "[worker.one]"), user="daemon")
+        with subprocess.Popen(words, cwd=directory, user="nobody") as process:
+            try:
+                eventually(lambda: [each.pid for each in procfile.managers_of(file)] == [process.pid], "it is seen")
+                [candidate] = procfile.find([Source(PROCFILE, str(file), "worker")], project)
+            finally:
+                process.kill()
+    assert (candidate.is_running, candidate.manager, candidate.processes) == (False, "", ())
+
+
+def test_procfile_that_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "Procfile").symlink_to(tmp_path / "pipe")
+    with pytest.raises(ProcmanError, match="it has no such entry"):
+        procfile.find([Source(PROCFILE, f"{tmp_path}/Procfile", "worker")], read_rest(tmp_path, "[worker.one]"))
 
 
 @pytest.mark.parametrize(
