@@ -72,7 +72,8 @@ def as_adoptions(plan: Plan) -> Iterator[str]:
     for adoption in in_order(plan):
         names = ", ".join(successors_of(adoption))
         if any(each.was_running for each in adoption.adopted):
-            yield f"adopts    {adoption.label}: stops gracefully first, then {names} starts in its place"
+            start = "starts" if len(successors_of(adoption)) == 1 else "start"
+            yield f"adopts    {adoption.label}: stops gracefully first, then {names} {start} in its place"
         else:
             yield f"adopts    {adoption.label}: does not run, so {names} is left stopped in its place"
     yield from (f"restores  {each.source}" for each in plan.returned)

@@ -48,13 +48,13 @@ all 2 programs
   ~ not imported: stdout_logfile = /var/log/x.log (the process manager keeps and rotates the log)
 mysite-crop for [program:crop] of {FILE}
   ! --queues: crop -> crop,mail (no known reason)
-  equal: 34 values
+  equal: 35 values
 mysite-celery-beat for [program:beat] of {FILE}
   ~ restarts: on-failure -> always (it stayed down after an exit with status 0, as at a remote shutdown; procman \
 starts it again)
   ~ stop timeout: 10 s -> 900 s (beat ends at once: it has no tasks to wait for)
-  equal: 19 values
-2 programs compared: 53 values equal, 10 different for a known reason, 1 different without one"""
+  equal: 20 values
+2 programs compared: 55 values equal, 10 different for a known reason, 1 different without one"""
     )
 
 

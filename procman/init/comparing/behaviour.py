@@ -49,6 +49,8 @@ class Behaviour:
     stop_signal: str | None = None
     stop_timeout: str | None = None
     stop_reaches: str | None = None
+    sandbox: str = "off"
+    """That of procman's units; the directives of a sandbox of its own are among the `limits` of an existing program."""
     options: Mapping[str, str] = field(default_factory=dict)
     """The options of Celery by their long names."""
     limits: Mapping[str, str] = field(default_factory=dict)
@@ -196,6 +198,7 @@ def new_behaviour(project: Project, program: Program, variables: Mapping[str, st
         stop_signal=PROCMANS_SIGNAL,
         stop_timeout=f"{program.stop_timeout_seconds} s",
         stop_reaches=PROCMANS_REACH,
+        sandbox=project.systemd.sandbox.value if project.backend is BackendName.SYSTEMD else Behaviour.sandbox,
         options=options,
         limits=_limits(vars(program), *_own_options(project, program)),
         environment={name: value for name, value in environment.items() if not name.startswith("PROCMAN_")},

@@ -82,12 +82,18 @@ def _timeout(pair: Pair, old: str | None, new: str | None) -> str:
     return f"{pair.manager} killed running tasks after {before} s" if before < after else ""
 
 
-def _reaches(_: Pair, old: str | None, __: str | None) -> str:
+def _reaches(pair: Pair, old: str | None, _: str | None) -> str:
+    if pair.kind is Kind.BEAT and old == "group":
+        return "beat needs it only in its main process"
     return {
         "group": "the signal reached the pool processes too, and ended their tasks",
         "shell": "the signal reached only the shell, and Celery kept running",
         None: "only the main process may get it, so that the pool processes finish their tasks",
     }.get(old, "")
+
+
+def _sandbox(_: Pair, __: str | None, ___: str | None) -> str:
+    return 'tasks may write only to writable_paths: add those that are missing, or set sandbox = "off" under [systemd]'
 
 
 _OF_FIELDS: Mapping[str, Reason] = {
@@ -98,6 +104,7 @@ _OF_FIELDS: Mapping[str, Reason] = {
     "stop signal": _signal,
     "stop timeout": _timeout,
     "stop reaches": _reaches,
+    "sandbox": _sandbox,
 }
 
 
@@ -221,6 +228,8 @@ _OF_MANAGERS = re.compile(
     r"(SUPERVISOR|HONCHO|NOTIFY|LISTEN|WATCHDOG|MEMORY_PRESSURE)_.+|INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID"
     r"|(RUNTIME|STATE|CACHE|LOGS|CONFIGURATION)_DIRECTORY"
 )
+_OF_LOGINS = re.compile(r"XDG_(SESSION_[A-Z]+|RUNTIME_DIR|SEAT|VTNR)|DBUS_SESSION_BUS_ADDRESS")
+"""Variables of pam_systemd(8), which `su` and `runuser` of an init script begin a session with."""
 _OF_SHELLS = {"_", "COLUMNS", "LINES", "MAIL", "OLDPWD", "PS1", "PWD", "SHELL", "SHLVL", "TERM", "VIRTUAL_ENV_PROMPT"}
 
 
@@ -248,6 +257,8 @@ def _of_inherited(pair: Pair, name: str, value: str) -> str:
         return "what runs the program sets its own"
     if name in _OF_SHELLS:
         return "a shell had set it"
+    if _OF_LOGINS.fullmatch(name):
+        return "a login session had set it, as `su` begins one"
     if name == "LC_CTYPE" and value == pair.new.environment.get("LANG"):
         return "LANG has the same effect"
     # It has loaded the app, and starts its nodes with the option --executable.

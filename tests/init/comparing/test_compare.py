@@ -168,7 +168,7 @@ BETTER = {"restarts", "stop_signal", "stop_reaches"}
 
 
 @EACH_KIND
-@pytest.mark.parametrize("field", PLAIN)
+@pytest.mark.parametrize("field", [field for field in PLAIN if field != "sandbox"])
 def test_a_change_of_one_field_is_exactly_that_difference(field: str, kind: Kind) -> None:
     found = compared(OTHER_FIELDS[field](OLD[kind]))
     name = field.replace("_", " ")
@@ -207,12 +207,23 @@ def test_a_limit_of_one_process_manager_is_a_difference(field: str, backend: str
     old = OLD[Kind.WORKER]
     limits = LIMITED[field]
     changed: dict[str, Any] = {field: {**getattr(old, field), **limits}}
-    found = compared(
-        replace(old, **changed),
-        project(TEXT.replace("[environment]", f'backend = "{backend}"\n[environment]', 1)),
-    )
+    found = compared(replace(old, **changed), under_systemd() if backend == "systemd" else project())
     is_lost = (field == "supervisor_options") == (backend == "systemd")
-    assert (different(found), unexplained(found)) == (set(limits), set() if is_lost else set(limits))
+    assert (different(found) - {"sandbox"}, unexplained(found)) == (set(limits), set() if is_lost else set(limits))
+
+
+def under_systemd(*lines: str) -> Project:
+    text = TEXT.replace("[environment]", 'backend = "systemd"\n[environment]', 1)
+    return project("\n".join((text, *lines)))
+
+
+def test_the_sandbox_of_the_units_is_a_difference_unless_it_is_off() -> None:
+    """Without it, an adoption is healthy while every task that writes to a file fails."""
+    found = compared(OLD[Kind.WORKER], under_systemd())
+    [value] = [each for each in found.differences if each.name == "sandbox"]
+    assert (value.old, value.new) == ("off", "default")
+    assert "tasks may write only to writable_paths" in value.reason
+    assert different(compared(OLD[Kind.WORKER], under_systemd("[systemd]", 'sandbox = "off"'))) == set()
 
 
 def test_equal_limits_are_no_difference() -> None:

@@ -25,10 +25,10 @@ from procman.model import Kind
 from tests.init.comparing.test_compare import (
     KNOWN,
     OLD,
-    TEXT,
     different,
     project,
     tables,
+    under_systemd,
     unexplained,
     with_words,
 )
@@ -201,12 +201,21 @@ def test_variables_of_supervisord_itself_are_passed_on_to_both() -> None:
 @pytest.mark.parametrize(("more", "is_known"), [(["--executable=/srv/env/bin/python"], True), ([], False)])
 def test_variables_that_celery_multi_passes_on_have_a_reason(more: list[str], is_known: bool) -> None:
     words = (*OLD_WORKER.words[:-2], *more, *OLD_WORKER.words[-2:])
-    project_of_systemd = project(TEXT.replace("[environment]", 'backend = "systemd"\n[environment]', 1))
     known = replace(
         KNOWN, running={identity(OLD_WORKER): replace(SEEN, words=words, environment={**SEEN.environment, "TZ": "UTC"})}
     )
-    found = compare(tables(), project_of_systemd, known)[0]
+    found = compare(tables(), under_systemd(), known)[0]
     assert unexplained(found) == (set() if is_known else {"TZ"})
+
+
+def test_variables_of_a_login_session_have_a_reason() -> None:
+    """Celery's init script starts its nodes with `su`, and pam_systemd begins a session for it."""
+    names = ("XDG_SESSION_ID", "XDG_SESSION_TYPE", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
+    session = {"XDG_CONFIG_HOME": "/srv", **dict.fromkeys(names, "of the session")}
+    known = replace(KNOWN, running={identity(OLD_WORKER): replace(SEEN, environment={**SEEN.environment, **session})})
+    found = compare(tables(), under_systemd(), known)[0]
+    assert {*names} < different(found)
+    assert unexplained(found) == {"XDG_CONFIG_HOME"}
 
 
 def test_a_title_in_place_of_the_command_line_hides_only_that() -> None:
