@@ -64,8 +64,14 @@ def plan_adoptions(
     """
     adopted = generation.adopted if generation else adopted_by(installation)
     so_far = {each.source for each in adopted_by(installation)}
-    unchanged = _unchanged(tree, installation, generation.replaced if generation else _replaced(installation))
-    known = {each.source for each in adopted if each.source in so_far and not _is_in(each, unchanged)}
+    replaced = generation.replaced if generation else _replaced(installation)
+    put_back, not_reduced = _put_back(tree, replaced), _not_reduced(tree, installation, replaced)
+    # A file as the current generation left it no longer has what that generation adopted.
+    gone = {each.source for each in installation.current.manifest.adopted} if installation.current else set()
+    there = [
+        each for each in adopted if _is_in(each, put_back) or (each.source not in gone and _is_in(each, not_reduced))
+    ]
+    known = {each.source for each in adopted if each.source in so_far and each not in there}
     wanted = {**wanted_by(project), **_not_listed(project, adopted)}
     candidates = _find([source for source in wanted if source not in known], project, wanted)
     # Uninstall brings them back in this order: beat last, as at every start.
@@ -78,7 +84,7 @@ def plan_adoptions(
         adopted=everything,
         adoptions=(*_pending(installation, known), *fresh),
         returned=_returned(installation, everything),
-        left={**_to_reduce(tree, installation, unchanged), **left},
+        left={**_to_reduce(tree, installation, {**not_reduced, **put_back}), **left},
         desired_states=_desired_states(wanted, everything, installation),
     )
 
@@ -165,20 +171,24 @@ def _desired_states(wanted: Wanted, adopted: Sequence[Adopted], installation: In
     return {name: was_running for name, was_running in ran.items() if name not in installed}
 
 
-def _unchanged(tree: Tree, installation: Installation, replaced: Collection[ReplacedFile]) -> dict[Path, ReplacedFile]:
-    """Return those of `replaced` that an interrupted run did not change, or restored."""
+def _put_back(tree: Tree, replaced: Collection[ReplacedFile]) -> dict[Path, ReplacedFile]:
+    """Return those of `replaced` that are as they were before their adoption."""
+    return {file.path: file for file in replaced if _digest(tree, file.path) == file.digest}
+
+
+def _not_reduced(
+    tree: Tree, installation: Installation, replaced: Collection[ReplacedFile]
+) -> dict[Path, ReplacedFile]:
+    """Return those of `replaced` that are as the current generation left them, because a run was interrupted."""
     current = installation.current.manifest.replaced if installation.current else ()
-    before = {file.path: file.left for file in current}
-    found = {}
-    for file in replaced:
-        there = tree.look(file.path)
-        content = there.content if there else None
-        if content is None:
-            continue
-        is_before = file not in current and digest(content) == before.get(file.path)
-        if is_before or digest(content) == file.digest:
-            found[file.path] = file
-    return found
+    before = {file.path: file.left for file in current if file.left}
+    others = [file for file in replaced if file.path in before and file not in current]
+    return {file.path: file for file in others if _digest(tree, file.path) == before[file.path]}
+
+
+def _digest(tree: Tree, path: Path) -> str | None:
+    found = tree.look(path)
+    return digest(found.content) if found and found.content is not None else None
 
 
 def _is_in(adopted: Adopted, paths: Collection[Path]) -> bool:

@@ -189,6 +189,45 @@ def test_failed_adoption_is_rolled_back_as_a_whole(deployment: Deployment) -> No
     deployment.assert_adopted()
 
 
+@pytest.mark.strace
+@pytest.mark.skipif(STRACE is None, reason="strace(1) is missing: apt-get install strace")
+def test_second_adoption_from_a_file_is_rolled_back_and_completed_alone(existing: ExistingSupervisord) -> None:
+    """R2, R4: the file as the first adoption left it no longer has what that adopted."""
+    file = existing.write("conf.d/pair.conf", OLD.format("left") + OLD.format("right"))
+    existing.start()
+    eventually(lambda: existing.ctl("status").stdout.count("RUNNING") == 3, "the old programs run")
+    product, text = existing.product, existing.product.configuration.read_text()
+
+    def configure(right: str = "1002", adopts: str = f"adopts = ['supervisor:{file}:right']") -> None:
+        tables = f"[command.new-left]\nargv = ['sleep', '1001']\nadopts = ['supervisor:{file}:left']\n"
+        tables += (
+            f"[command.new-right]\nargv = ['sleep', '{right}']\nautostart = {str(bool(adopts)).lower()}\n{adopts}\n"
+        )
+        product.configuration.write_text(text[: text.index("[worker")] + tables + text[text.index("\n[supervisor]") :])
+
+    def is_right_given_back() -> None:
+        eventually(lambda: "RUNNING" in existing.ctl("status", "right").stdout, "the old program runs again")
+        assert file.read_text() == OLD.format("right")
+
+    configure(adopts="")
+    product.procman("install", "--wait", "30")
+    configure(right="no number")
+    failed = product.procman("install", "--wait", "4", check=False)
+    assert "Rolled back to generation 1" in failed.stderr
+    is_right_given_back()
+    configure()
+    # Killed as it sets the file aside, after it has recorded its work.
+    killed = ["-o", os.devnull, "-P", str(file.parent), "-e", "trace=unlinkat", "-e", "inject=unlinkat:signal=KILL"]
+    assert traced(product, killed, "install", "--no-check").returncode == -signal.SIGKILL
+    assert [file.exists(), len([*product.directory.glob("s/procman/catmaid/pending.json")])] == [True, 1]
+    product.procman("install", "--wait", "30")
+    assert not file.exists()
+    product.procman("rollback")
+    is_right_given_back()
+    product.procman("uninstall")
+    assert file.read_text() == OLD.format("left") + OLD.format("right")
+
+
 def kill_and_complete(deployment: Deployment, how_many: int) -> None:
     """Kill an install and an uninstall at some of their system calls, and run each again."""
     product = deployment.product
