@@ -173,6 +173,10 @@ def _ends_later(main: Path, candidate: Candidate) -> str:
     return f"It ends when they have finished; unless its section has autorestart=true, start it again then: {start}"
 
 
+def _control(main: Path) -> str:
+    return "supervisorctl" if main in DEFAULT_FILES else f"supervisorctl -c {shlex.quote(str(main))}"
+
+
 def _stays(main: Path, group: str, ours: Sequence[Info], others: Sequence[Info]) -> str:
     """Return what an administrator must know about programs that supervisord keeps in memory, in a group with others.
 
