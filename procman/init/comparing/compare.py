@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
@@ -116,12 +117,13 @@ def compare(tables: Mapping[str, Sequence[Existing]], project: Project, known: K
     """Return a comparison of each existing program with each worker or beat of `project` that replaces it.
 
     `tables` are the tables that an import makes of the existing programs. A program of `project` replaces those that it
-    adopts, or else those of its table.
+    adopts, or else those of its table. Where one source runs several programs, only the first table adopts it.
     """
     celery = [program for program in project.programs if not isinstance(program.options, Command)]
+    of_tables = Counter(each for programs in tables.values() for each in {old.source for old in programs})
     found: list[Comparison] = []
     for table, old, kind, behaviour in _old_programs(tables, known):
-        successors = _successors(old, kind, table, celery)
+        successors = _successors(old, kind, table, celery, is_shared=of_tables[old.source] > 1)
         found += (_compared(old, kind, behaviour, project, each, known) for each in successors)
         if not successors:
             found.append(Comparison(old, None, problem=f"no {kind.value} of procman.toml replaces it"))
@@ -140,11 +142,16 @@ def _old_programs(
                 yield table, existing, kind, behaviour
 
 
-def _successors(existing: Existing, kind: Kind, table: str, programs: Sequence[Program]) -> list[Program]:
+def _successors(
+    existing: Existing, kind: Kind, table: str, programs: Sequence[Program], *, is_shared: bool
+) -> list[Program]:
     of_kind = [program for program in programs if program.kind is kind]
+    own = [program for program in of_kind if program.key == table]
+    if is_shared and own:
+        return own
     adopting = [program for program in of_kind if str(existing.source) in program.adopts]
     # A project has one beat, which also replaces the one inside a worker.
-    return adopting or [program for program in of_kind if program.key == table or kind is Kind.BEAT]
+    return adopting or (of_kind if kind is Kind.BEAT else own)
 
 
 def _compared(

@@ -372,6 +372,15 @@ def test_programs_that_nothing_can_adopt_are_matched_by_their_table() -> None:
     assert problems(tables(alone), project(TEXT.replace(f'adopts = ["supervisor:{FILE}:crop"]', ""))) == {}
 
 
+def test_programs_of_one_source_are_compared_with_their_own_tables() -> None:
+    # Such as the processes of numprocs, each with queues of its own: the first table adopts the source.
+    new = project(TEXT.replace("[beat]", '[worker.second]\nqueues = ["second"]\n[beat]', 1))
+    second = with_words(OLD[Kind.WORKER], shlex.split("celery -A mysite worker -Q second"))
+    found = {each.new: each for each in compare({**tables(), "worker.second": [second]}, new, KNOWN)}
+    assert [each.problem for each in found.values()] == ["", "", ""]
+    assert "--queues" not in different(found["mysite-second"])
+
+
 def test_a_beat_inside_a_worker_is_compared_with_the_beat() -> None:
     line = f"{LINES[Kind.WORKER]} ".replace(" -- a=1 ", " -B -s /var/lib/mysite/s --scheduler redbeat -- a=1")
     both = compare({"worker.crop": [with_words(OLD[Kind.WORKER], shlex.split(line))]}, project(), KNOWN)
