@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -35,13 +36,13 @@ def declare(script: StartScript, node: Command, words: Sequence[Token]) -> None:
 
 def _cd(script: StartScript, _node: Command, words: list[str]) -> None:
     if words and words[-1] != "-":
-        script.directory = script.directory / words[-1]
+        script.directory = Path(os.path.normpath(script.directory / words[-1]))
 
 
 def _source(script: StartScript, node: Command, words: list[str]) -> None:
     path = script.directory / words[0] if words else script.directory
     if path.name == "activate" and path.parent.name == "bin":
-        script.virtualenv = path.parent.parent
+        script.virtualenv = Path(os.path.normpath(path.parent.parent))
         return
     if path.name in PROFILES:
         report(script, node, "the variables of a login shell are not imported")

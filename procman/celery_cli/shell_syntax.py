@@ -126,6 +126,9 @@ class _Parser:
                 self.body(")")
                 self.take()
                 return Opaque(start.line, self.source(start))
+            if self.is_now("function"):
+                self.take()
+                return self.named_function()
             if self.is_now("{"):
                 self.take()
                 inside = self.body("}")
@@ -215,8 +218,6 @@ class _Parser:
                 redirections += self.redirections()
         if len(words) == 1 and self.is_now("("):
             return self.function(words[0])
-        if words and words[0].text == "function" and len(words) > 1:
-            return self.named_function(words)
         if not words and not redirections:
             raise self.fail(self.now)
         return Command(start.line, self.source(start), tuple(words), redirections)
@@ -226,15 +227,12 @@ class _Parser:
         self.expect(")")
         return self.defined(name)
 
-    def named_function(self, words: list[Token]) -> Node:
+    def named_function(self) -> Node:
+        name = self.take()
         if self.is_now("("):
             self.take()
             self.expect(")")
-        if words[-1].text == "{":
-            body = self.body("}")
-            self.take()
-            return Function(words[0].line, words[1].text, words[1].text, Group(words[0].line, "", body))
-        return self.defined(words[1])
+        return self.defined(name)
 
     def defined(self, name: Token) -> Node:
         if not NAME.fullmatch(name.text):

@@ -114,6 +114,16 @@ def test_directory_and_umask_follow_the_script() -> None:
     script = read("cd /srv\ncd x\numask 027\n. env/bin/activate\ncelery worker")
     assert (script.directory, script.umask, script.virtualenv) == (Path("/srv/x"), "027", Path("/srv/x/env"))
     assert read("celery worker").directory == Path("/start")
+    script = read("cd /srv/shop/..\n. ./env/../env/bin/activate\ncelery worker")
+    assert (script.directory, script.virtualenv) == (Path("/srv"), Path("/srv/env"))
+
+
+@pytest.mark.parametrize(
+    "function", ["function f { shift;", "function f() { shift;", "function f\n{ shift\n", "f() { shift;"]
+)
+def test_function_gets_its_own_arguments(function: str) -> None:
+    script = read(f'{function} celery worker "$@"; }}\nf a -c 2')
+    assert (script.words, script.not_understood) == (("celery", "worker", "-c", "2"), [])
 
 
 @pytest.mark.parametrize(
