@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +27,8 @@ VARIABLES = {
     "--result-backend": "CELERY_RESULT_BACKEND",
 }
 """The variables that Celery 4.4 to 5.7 reads before the app's own setting (celery.app.utils.Settings)."""
+
+OF_PASSWORDS = "it contains a password, and every user can read command lines: use environment_file"
 
 
 @dataclass
@@ -55,7 +58,8 @@ def read_command(words: Sequence[str]) -> CeleryCommand | None:
     at = next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
     if at is None:
         return None
-    options = list(options_in(words[at + 1 :]))
+    end = words.index("--", at) if "--" in words[at:] else len(words)
+    options = list(options_in(words[at + 1 : end]))
     commands = [value for name, value in options if not name]
     if not commands or commands[0] not in ("worker", "beat"):
         return None
@@ -67,7 +71,20 @@ def read_command(words: Sequence[str]) -> CeleryCommand | None:
     for name, value in options:
         if name:
             _take(command, name, value)
+    _take_settings(command, words[end + 1 :])
     return command
+
+
+def _take_settings(command: CeleryCommand, words: Sequence[str]) -> None:
+    """Keep the settings of the app, which follow `--`; one with a password is dropped."""
+    kept = [word for word in words if not holds_password(word)]
+    for word in words:
+        if word not in kept:
+            command.dropped[f"-- {word.partition('=')[0]}"] = OF_PASSWORDS
+    if kept:
+        others = command.values.setdefault("extra_arguments", [])
+        assert isinstance(others, list)
+        others += ["--", *kept]
 
 
 def _take_prefix(command: CeleryCommand, words: list[str]) -> bool:
@@ -94,7 +111,7 @@ def virtualenv_of(program: str) -> Path | None:
     path = Path(program)
     if not path.is_absolute() or path.parent.name != "bin":
         return None
-    found = path.parent.parent
+    found = Path(os.path.normpath(path.parent.parent))
     return None if found in (Path("/usr"), Path("/"), Path("/usr/local")) else found
 
 
@@ -147,7 +164,7 @@ def _take(command: CeleryCommand, name: str, value: str) -> None:
     elif name in ("-C", "--no-color", "-q", "--quiet"):
         command.dropped[name] = "the log is not a terminal"
     elif holds_password(f"{name}={value}"):
-        command.dropped[name] = "it contains a password, and every user can read command lines: use environment_file"
+        command.dropped[name] = OF_PASSWORDS
     else:
         extra = [f"{name}={value}"] if value and name.startswith("--") else [name, value] if value else [name]
         others = command.values.setdefault("extra_arguments", [])

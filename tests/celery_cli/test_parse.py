@@ -84,6 +84,7 @@ def test_celery_of_the_host_is_in_no_virtualenv() -> None:
         ("--umask=022", {"umask": "022"}),
         ("-S /var/lib/state -I a,b", {"extra_arguments": ["-S", "/var/lib/state", "-I", "a,b"]}),
         ("--own-flag -c 2", {"extra_arguments": ["--own-flag"], "concurrency": 2}),
+        ("-c 2 -- worker.direct=1 x=2", {"concurrency": 2, "extra_arguments": ["--", "worker.direct=1", "x=2"]}),
         ("--own-option x -c 2", {"extra_arguments": ["--own-option=x"], "concurrency": 2}),
     ],
 )
@@ -118,6 +119,17 @@ def test_options_that_break_a_promise_are_dropped_with_the_reason() -> None:
         "CELERY_BROKER_URL": "amqp://me:hunter22@host",
         "CELERY_RESULT_BACKEND": "redis://:hunter22@host",
     }
+
+
+def test_setting_of_the_app_with_a_password_is_dropped() -> None:
+    command = read("celery -A x worker -- broker_url=amqp://me:hunter22@host a=1")
+    assert command.values == {"extra_arguments": ["--", "a=1"]}
+    assert list(command.dropped) == ["-- broker_url"]
+    assert "hunter22" not in repr(command)
+
+
+def test_virtualenv_is_the_same_however_its_path_is_written() -> None:
+    assert read("/srv/shop/../env/bin/celery -A x worker").project["virtualenv"] == "/srv/env"
 
 
 def test_unknown_options_are_reported() -> None:
