@@ -55,8 +55,11 @@ def split(
     that the caller sets, whatever the programs have. A program that leaves a value open belongs to the first project
     whose other values it has.
     """
+    moved = {name for each in programs if each.command for name in each.command.moved.values()}
     known = [
-        {key: value for key, value in project_values(each, variables.get(number, {})).items() if key not in decided}
+        # An option moved to a variable of the environment file would reach the programs without this option.
+        dict.fromkeys((f"${name}" for name in moved), "")
+        | {key: value for key, value in project_values(each, variables.get(number, {})).items() if key not in decided}
         | {f"${name}": value for name, value in secret_variables(each, variables.get(number, {})).items()}
         for number, each in enumerate(programs)
     ]

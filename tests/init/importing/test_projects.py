@@ -47,6 +47,12 @@ def test_another_secret_divides_because_a_project_has_one_environment_file() -> 
     assert len(split(programs, {1: {"API_TOKEN": "hunter22"}})) == 2
 
 
+def test_broker_of_one_command_line_divides_because_it_would_reach_the_others() -> None:
+    line = f"{WORKER} -b redis://:hunter21@cache"
+    assert len(split([existing("one", line), existing("two")], {})) == 2
+    assert len(split([existing("one", line), existing("two", line)], {})) == 1
+
+
 def test_program_that_leaves_a_value_open_belongs_to_the_first_project() -> None:
     lms = existing("lms", environment={"DJANGO_SETTINGS_MODULE": "lms.settings"})
     cms = existing("cms", environment={"DJANGO_SETTINGS_MODULE": "cms.settings"})
