@@ -7,6 +7,9 @@ import os
 import pwd
 from collections.abc import Mapping
 
+LONGEST_ID = 10
+"""Digits of the largest number of a user or group."""
+
 
 def account(user: str | None) -> pwd.struct_passwd | None:
     """Return the entry of `user`, or of the calling user for None; None if the user does not exist."""
@@ -38,6 +41,20 @@ def user_name(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return str(user)
+
+
+def named_user(text: str) -> str:
+    """Return the name of the user that `text` names, or of which it is the number, as in `User=1000`."""
+    return user_name(int(text)) if _is_id(text) else text
+
+
+def named_group(text: str) -> str:
+    """Return the name of the group that `text` names, or of which it is the number."""
+    return group_name(int(text)) if _is_id(text) else text
+
+
+def _is_id(text: str) -> bool:
+    return text.isdecimal() and len(text) <= LONGEST_ID
 
 
 def invoking_user(environment: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from procman.accounts import user_name
+from procman.accounts import named_user
 from procman.backends.supervisor.configuration.effective import (
     Process,
     Settings,
@@ -194,7 +194,7 @@ def _user(supervisord: Supervisord, program: Settings) -> tuple[str | None, list
     text = value_of(supervisord, program, "user") or own_value(supervisord, "user")
     if unknown_names(text):
         return None, [_unknown(_place(program, "user"), f"user = {as_written(text)}", text)]
-    return (user_name(int(text)) if text.isdecimal() else text or None), []
+    return named_user(text) or None, []
 
 
 def _options(supervisord: Supervisord, program: Settings) -> tuple[dict[str, str], list[Remark]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from procman.accounts import account
+from procman.accounts import account, named_group, named_user
 from procman.backends.supervisor.configuration.effective import unknown
 from procman.errors import ProcmanError
 from procman.host.unit_words import CommandLine, NotClosed, TooLong, command_lines, with_specifiers, with_variables
@@ -135,7 +135,7 @@ def _value(name: str, variables: Mapping[str, str], given: UnitEnvironment) -> s
 
 def _user(unit: Unit, line: CommandLine, specifiers: Mapping[str, str]) -> str | None:
     user = with_specifiers(unit.value("Service.User"), specifiers)
-    return None if line.is_privileged or not user else user
+    return None if line.is_privileged or not user else named_user(user)
 
 
 def _directory(unit: Unit, specifiers: Mapping[str, str]) -> tuple[Path | None, list[Remark]]:
@@ -145,7 +145,7 @@ def _directory(unit: Unit, specifiers: Mapping[str, str]) -> tuple[Path | None, 
     text = with_specifiers(setting.value.removeprefix("-"), specifiers)
     if text != "~":
         return Path(text), []
-    user = with_specifiers(unit.value("Service.User"), specifiers) or "root"
+    user = named_user(with_specifiers(unit.value("Service.User"), specifiers)) or "root"
     entry = account(user)
     if entry:
         return Path(entry.pw_dir), []
@@ -182,7 +182,9 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
         directory=found.directory,
         user=found.user or _user(unit, started.line, specifiers),
         # gosu and its kind change to the group of their user.
-        group=found.group if found.user else with_specifiers(unit.value("Service.Group"), specifiers) or None,
+        group=found.group
+        if found.user
+        else named_group(with_specifiers(unit.value("Service.Group"), specifiers)) or None,
         values=found.values,
         stop=stop,
         remarks=(*started.remarks, *remarks),

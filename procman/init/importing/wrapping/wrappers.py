@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from procman.accounts import user_name
+from procman.accounts import named_group, named_user
 from procman.celery_cli.parse import read_command, virtualenv_of
 from procman.celery_cli.script_file import script_started_by
 from procman.init.importing.wrapping.python_commands import PYTHON, runs_python
@@ -223,8 +223,8 @@ def _assigned(state: Unwrapped) -> Unwrapped | None:
 
 def _as_user(state: Unwrapped, account: str, words: Sequence[str], group: str | None = None) -> Unwrapped:
     name, _, of_group = account.lstrip(":").partition(":")
-    name = user_name(int(name)) if name.isdecimal() else name
-    return replace(state, words=tuple(words), user=name or state.user, group=of_group or group or state.group)
+    own_group = named_group(of_group or group or "") or state.group
+    return replace(state, words=tuple(words), user=named_user(name) or state.user, group=own_group)
 
 
 def _gosu(state: Unwrapped) -> Unwrapped:

@@ -249,6 +249,13 @@ def test_specifiers_of_a_users_unit_are_the_users(tmp_path: Path) -> None:
     assert found.environment == {"A": "/home/me", "B": "/run/user/7"}
 
 
+def test_user_and_group_may_be_numbers(tmp_path: Path) -> None:
+    found = one(tmp_path, "User=33\nGroup=33\nWorkingDirectory=~")
+    assert (found.user, found.group) == ("www-data", "www-data")
+    assert found.directory == Path(pwd.getpwnam("www-data").pw_dir)
+    assert one(tmp_path, f"User={'9' * 5000}").user == "9" * 5000
+
+
 @pytest.mark.parametrize(
     ("line", "directory"),
     [("/srv/%p", "/srv/celery"), ("-/srv", "/srv"), ("~", pwd.getpwnam("www-data").pw_dir)],
