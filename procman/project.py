@@ -220,7 +220,7 @@ class Program:
         (),
         "Existing programs that this one replaces, such as systemd:celery.service or "
         "supervisor:/etc/supervisor/conf.d/celery.conf:celery. The first install stops each of them gracefully before "
-        "it starts this program; uninstall brings them back. procman init --from writes this key.",
+        "it starts this program; uninstall restores them. procman init --from writes this key.",
         "SOURCES",
     )
     memory_high_mib: int | None = setting(
@@ -361,7 +361,7 @@ class Project:
         "Other workers of the app on this host that are meant to run beside the project's, and beats that use another "
         "broker, each by its node name, its systemd unit or its program name in supervisord. procman does not report "
         "them as duplicates.",
-        "TEXTS",
+        "OTHER_PROGRAMS",
     )
     templates: Path | None = setting(
         None, "Directory with your own templates; each replaces procman's template of the same name."

@@ -110,7 +110,7 @@ def problem_of(unit: Unit, adopted: Collection[str], others: Mapping[str, Unit],
     if state not in ("loaded", "not-found"):
         return f"systemd cannot read it. See systemctl status {name}"
     if unit.text("Transient") == "yes":
-        return f"systemd-run started it, so it could not be brought back. Stop it: systemctl stop {name}"
+        return f"systemd-run started it, so it could not be restored. Stop it: systemctl stop {name}"
     return _problem_of_starters(unit, others) or _problem_of_dependents(unit, adopted, others, links)
 
 

@@ -320,6 +320,7 @@ AUTOSCALE = Type(
     _read_autoscale,
 )
 TEXTS = list_of(TEXT, 'a list of strings, such as ["--one", "--other=2"]')
+OTHER_PROGRAMS = list_of(TEXT, 'a list of names, such as ["export@%h", "reports.service"]')
 WORDS = list_of(TEXT, 'a list of at least one word, such as ["celery", "-A", "mysite", "flower"]', fewest=1)
 WRAPPER = list_of(TEXT, 'a list of words, such as ["ddtrace-run"]')
 EVENT_COMMAND = list_of(TEXT, 'a list of at least one word, such as ["/usr/local/sbin/page-admin"]', fewest=1)

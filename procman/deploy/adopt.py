@@ -133,7 +133,7 @@ def bring_back(tree: Tree, manifest: Manifest, returned: Sequence[Adopted], opti
             done = adopter_of(source.scheme).bring_back(adopted, options.reporter.progress)
         except ProcmanError as error:
             backups = manifest.directories.state / "set-aside"
-            done = f"cannot be brought back: {error.in_one_line}; start it by hand (its file is backed up in {backups})"
+            done = f"cannot be restored: {error.in_one_line}; start it by hand (its file is backed up in {backups})"
         label = f"{source.name} of {source.place}" if source.name else source.place
         options.reporter.announce(f"{label}: {done}")
         mark_returned(tree, manifest.directories.state, adopted)

@@ -68,7 +68,7 @@ def successors_of(adoption: Adoption) -> list[str]:
 
 
 def as_adoptions(plan: Plan) -> Iterator[str]:
-    """Yield a line for each existing program that is stopped for one of the project, or brought back."""
+    """Yield a line for each existing program that is stopped for one of the project, or restored."""
     for adoption in in_order(plan):
         names = ", ".join(successors_of(adoption))
         if any(each.was_running for each in adoption.adopted):

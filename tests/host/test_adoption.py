@@ -228,7 +228,7 @@ REFUSALS = {
     "systemd:old-timed.service": "old-timed.timer would start it again. Disable that first: systemctl disable --now ",
     "systemd:old-needed.service": "old-needer.service needs it (RequiredBy=). Remove that dependency: systemctl edit ",
     "systemd:old-masked.service": "it is masked, so nothing runs it. Remove it from adopts, or allow it again: ",
-    "systemd:old-run.service": "systemd-run started it, so it could not be brought back. Stop it: systemctl stop ",
+    "systemd:old-run.service": "systemd-run started it, so it could not be restored. Stop it: systemctl stop ",
     "systemd:old-nowhere.service": "systemd does not know it. Remove it from adopts, or correct its name: ",
     "systemd:old-multi.service:fast": "it also runs node slow, which would stop with it. Add systemd:",
     "init.d:old-nowhere": "/etc/init.d/old-nowhere does not exist. Remove it from adopts, or correct its name",
