@@ -11,7 +11,7 @@ from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.script_file import ScriptFile, script_started_by
 from procman.celery_cli.script_state import StartScript
 from procman.celery_cli.start_script import read_script
-from procman.init.importing.existing import Remark, Stop
+from procman.init.importing.existing import Existing, Remark, Stop
 from procman.init.importing.readers.unknown_words import needs_value
 from procman.init.importing.texts import Texts
 from procman.init.importing.variables_files import parsed
@@ -77,6 +77,25 @@ def understood(
     """
     texts = Texts(user, sees_files=sees_files)
     return _understood(words, environment, directory, place, texts)
+
+
+def with_understood(existing: Existing, found: Understood) -> Existing:
+    """Return `existing` with what its command starts; a wrapper's user has its own group, not that of `existing`."""
+    return replace(
+        existing,
+        words=found.words,
+        command=found.command,
+        problem=found.problem,
+        wrapper=found.wrapper,
+        environment=found.environment,
+        environment_files=found.environment_files,
+        directory=found.directory,
+        user=found.user or existing.user,
+        group=found.group if found.user else found.group or existing.group,
+        values={**existing.values, **found.values},
+        remarks=(*existing.remarks, *found.remarks),
+        likely_app=found.likely_app,
+    )
 
 
 def _understood(

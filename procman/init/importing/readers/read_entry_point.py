@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading
 from procman.init.importing.readers.multi_nodes import with_nodes
 from procman.init.importing.texts import Texts
-from procman.init.importing.understand import Understood, understood
+from procman.init.importing.understand import Understood, understood, with_understood
 
 ARGUMENTS = re.compile(r"\$(?:[@*1-9]|\{[@*1-9])")
 CELERY = re.compile(r"\bcelery\b")
@@ -27,23 +28,11 @@ def _program(file: Path) -> Existing:
     text = content_of(file)
     # The text of a file without #! is read by the shell that starts it.
     found = understood(["/bin/sh", str(file)], {}, file.parent, place=str(file), user=Texts.of_owner(file.parent).user)
-    return Existing(
-        str(file),
-        file.stem,
-        file,
-        0,
-        found.words,
-        found.command,
-        found.problem or _problem(text, found),
-        found.wrapper,
-        found.environment,
-        found.environment_files,
+    return replace(
+        with_understood(Existing(str(file), file.stem, file, 0, ()), found),
+        problem=found.problem or _problem(text, found),
         # Where it is called is unknown, unless it changes to a directory itself.
-        None if found.directory == file.parent else found.directory,
-        found.user,
-        found.group,
-        found.values,
-        remarks=found.remarks,
+        directory=None if found.directory == file.parent else found.directory,
     )
 
 

@@ -11,7 +11,7 @@ from procman.celery_cli.script_file import text_of
 from procman.init.importing.existing import Existing, Reading, Stop
 from procman.init.importing.readers.celery_defaults import Defaults, beat_of, read_defaults, workers_of
 from procman.init.importing.readers.multi_nodes import with_nodes
-from procman.init.importing.understand import understood
+from procman.init.importing.understand import understood, with_understood
 from procman.model import Kind
 from procman.sources import INIT_D, Source
 
@@ -75,22 +75,7 @@ def _defaults(script: Path, text: str, root: Path) -> list[Path]:
 def _of_any(script: Path) -> list[Existing]:
     """Return what any other script starts when it is called with `start`."""
     found = understood([str(script), "start"], {}, Path("/"), place=str(script))
-    whole = Existing(
-        str(script),
-        script.name,
-        script,
-        1,
-        found.words,
-        found.command,
-        found.problem,
-        found.wrapper,
-        found.environment,
-        found.environment_files,
-        found.directory if found.directory != Path("/") else None,
-        found.user,
-        values=found.values,
-        stop=Stop(restarts="never"),
-        source=Source(INIT_D, script.name),
-        remarks=found.remarks,
-    )
-    return with_nodes(whole)
+    source = Source(INIT_D, script.name)
+    whole = Existing(str(script), script.name, script, 1, (), stop=Stop(restarts="never"), source=source)
+    directory = found.directory if found.directory != Path("/") else None
+    return with_nodes(replace(with_understood(whole, found), directory=directory))

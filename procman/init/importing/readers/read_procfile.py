@@ -12,7 +12,7 @@ from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark, Stop
 from procman.init.importing.readers.multi_nodes import with_nodes
 from procman.init.importing.texts import Texts
-from procman.init.importing.understand import WITHOUT_EXEC, understood
+from procman.init.importing.understand import WITHOUT_EXEC, understood, with_understood
 from procman.init.importing.variables_files import parsed
 from procman.sources import PROCFILE, Source
 
@@ -74,26 +74,11 @@ def _program(
 ) -> Existing:
     place = f"{file}:{line}"
     found = understood(["/bin/sh", "-c", command], variables, file.parent, place=place, user=user)
-    return Existing(
-        f"{name} of {file}",
-        name,
-        file,
-        line,
-        found.words,
-        found.command,
-        found.problem,
-        found.wrapper,
-        found.environment,
-        found.environment_files,
-        found.directory,
-        found.user,
-        found.group,
-        found.values,
-        stop=OF_HONCHO,
-        source=Source(PROCFILE, str(file), name),
-        # honcho stops the whole process group, so a shell in front of Celery does not matter.
-        remarks=tuple(each for each in found.remarks if each.what != WITHOUT_EXEC),
-    )
+    source = Source(PROCFILE, str(file), name)
+    whole = Existing(f"{name} of {file}", name, file, line, (), stop=OF_HONCHO, source=source)
+    # honcho stops the whole process group, so a shell in front of Celery does not matter.
+    remarks = tuple(each for each in found.remarks if each.what != WITHOUT_EXEC)
+    return replace(with_understood(whole, found), remarks=remarks)
 
 
 def _with_file(program: Existing, dotenv: Path, variables: Mapping[str, str]) -> Existing:

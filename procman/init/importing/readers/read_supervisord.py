@@ -32,7 +32,7 @@ from procman.init.importing.readers.supervisor_options import READ_ELSEWHERE, TR
 from procman.init.importing.readers.supervisord_environment import found_supervisord, supposed_variables
 from procman.init.importing.readers.supervisord_files import Configuration, configurations
 from procman.init.importing.readers.unknown_words import known_words
-from procman.init.importing.understand import Understood, stopped_behind, understood
+from procman.init.importing.understand import Understood, stopped_behind, understood, with_understood
 from procman.sources import SUPERVISOR, Source
 
 MOST_PROCESSES = 5000
@@ -269,18 +269,8 @@ def _with(whole: Existing, started: Started, problem: str = "") -> Existing:
     found = started.understood
     stop, remarks = stopped_behind(found, whole.stop)
     return replace(
-        whole,
-        words=found.words,
-        command=found.command,
+        with_understood(whole, found),
         problem=problem,
-        likely_app=found.likely_app,
-        wrapper=found.wrapper,
-        environment=found.environment,
-        environment_files=found.environment_files,
-        directory=found.directory,
-        user=found.user or whole.user,
-        group=found.group,
-        values={**whole.values, **found.values},
         stop=stop,
         remarks=(*whole.remarks, *started.remarks, *remarks),
     )

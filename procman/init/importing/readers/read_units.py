@@ -20,7 +20,7 @@ from procman.init.importing.readers.unit_directives import imported, logs_of, st
 from procman.init.importing.readers.unit_environment import UnitEnvironment, environment_of, of_user, specifiers_of
 from procman.init.importing.readers.unit_files import SERVICE, Placed, Unit, find_units
 from procman.init.importing.readers.unknown_words import known_words
-from procman.init.importing.understand import Understood, stopped_behind, understood
+from procman.init.importing.understand import Understood, stopped_behind, understood, with_understood
 from procman.sources import SYSTEMD, Source
 
 LOOKS_LIKE_CELERY = re.compile(r"(?i)celery|worker|beat")
@@ -170,22 +170,13 @@ def _program(unit: Unit, started: Started, specifiers: Mapping[str, str], given:
     stop, remarks = stopped_behind(found, stop_of(unit))
     others = {**of_user(_user(unit, started.line, specifiers)), **given.of_files}
     own = {name: value for name, value in found.environment.items() if others.get(name) != value}
+    group = named_group(with_specifiers(unit.value("Service.Group"), specifiers)) or None
+    whole = replace(_plain(unit, started.setting), user=_user(unit, started.line, specifiers), group=group)
     return replace(
-        _plain(unit, started.setting),
-        words=found.words,
-        command=found.command,
+        with_understood(whole, found),
         problem=found.problem or _problem(unit, found, given),
-        likely_app=found.likely_app,
-        wrapper=found.wrapper,
         environment=own,
         environment_files=tuple(dict.fromkeys((*given.files, *found.environment_files))),
-        directory=found.directory,
-        user=found.user or _user(unit, started.line, specifiers),
-        # gosu and its kind change to the group of their user.
-        group=found.group
-        if found.user
-        else named_group(with_specifiers(unit.value("Service.Group"), specifiers)) or None,
-        values=found.values,
         stop=stop,
         remarks=(*started.remarks, *remarks),
     )

@@ -73,6 +73,18 @@ def test_unreadable_variables_are_reported(tmp_path: Path) -> None:
     assert [(each.what, each.doubtful) for each in found.remarks] == [(".env", True)]
 
 
+def test_app_behind_the_projects_own_command_line_is_named(tmp_path: Path) -> None:
+    packages = tmp_path / "lib/python3.11/site-packages/shop"
+    packages.mkdir(parents=True)
+    (packages / "__init__.py").touch()
+    (packages / "celery.py").write_text("from celery import Celery\napp = Celery('shop')\n")
+    server = tmp_path / "bin/shop-server"
+    server.parent.mkdir()
+    server.write_text("#!/usr/bin/python3\nimport sys\nfrom shop.cli import main\nsys.exit(main())\n")
+    [program] = reading(tmp_path, f"a: exec {server} celery worker -Q mail").programs
+    assert (values(program), program.likely_app) == ({"queues": ["mail"]}, "shop")
+
+
 @pytest.mark.root("only root can give a directory away")
 def test_root_reads_the_variables_as_the_owner_of_the_directory(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
