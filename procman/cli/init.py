@@ -32,7 +32,8 @@ from procman.output.terminal import printable, width_of, wrapped
 @click.option(
     "--scope",
     type=click.Choice([scope.value for scope in Scope]),
-    help="Install for the whole host (system, as root) or for your account only (user).",
+    help="Install for the whole host (system, as root) or for your account only (user).  [default: system as root, "
+    "with --user, and with --from, unless it names your own Procfile or user units; otherwise user]",
 )
 @click.option(
     "--from",

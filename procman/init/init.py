@@ -20,7 +20,7 @@ from procman.init.importing.formats import read_sources
 from procman.init.importing.names import free_project_name
 from procman.init.importing.refused import take_out_refused
 from procman.init.importing.remarks import JoinedRemark, joined
-from procman.init.importing.select import Selection, selection
+from procman.init.importing.select import Selection, belongs_to, selection
 from procman.init.importing.take import became, take_programs, take_project
 from procman.init.importing.variables import share_environment
 from procman.init.scan_host import choose_supervisord, main_file_of, main_files, runs_systemd, set_systemd_version
@@ -95,12 +95,13 @@ def init(
     output, and the user has to create one. `environment` is the caller's, for PATH and VIRTUAL_ENV; `root` is the root
     directory of the host. The app is loaded as the user, never as root, for at most `timeout` seconds.
     """
-    is_for_host = os.geteuid() == 0 or user is not None or bool(sources)
-    scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
-    options = {"name": name, "app": app, "user": user, "scope": scope.value}
+    options = {"name": name, "app": app, "user": user}
     _put_options(Draft({"project": {}}), **options)
     decided = [key for key in ("app", "user") if options[key] is not None]
     chosen = selection(read_sources(sources, environment, root), user, decided) if sources else None
+    is_for_host = os.geteuid() == 0 or user is not None or (chosen and not belongs_to(chosen, os.geteuid()))
+    scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
+    options["scope"] = scope.value
     request = _Request(directory.absolute(), output, options, scope, environment, root, timeout, chosen)
     projects: list[NewProject] = []
     drafts: list[Draft] = []

@@ -19,7 +19,7 @@ from procman.init.comparing.report import compared_projects
 from procman.init.environment_file import path_beside, write_secrets
 from procman.init.init import InitReport, NewProject, init
 from procman.launch import launch_of
-from procman.model import BackendName
+from procman.model import BackendName, Scope
 from procman.project import Program, Project
 from tests.init.deployments import ROOT, Deployment, deployments, put_on_disk, table
 
@@ -56,7 +56,13 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     sources = [str(root / source) for source in deployment.sources]
     output = directory / "procman.toml"
     report = init(
-        directory / "empty", app=deployment.app, sources=sources, output=output, environment={"PATH": ""}, root=root
+        directory / "empty",
+        app=deployment.app,
+        scope=Scope.SYSTEM,
+        sources=sources,
+        output=output,
+        environment={"PATH": ""},
+        root=root,
     )
     projects = tuple(_loaded(deployment, each) for each in report.projects)
     return Imported(deployment, root, report, projects)

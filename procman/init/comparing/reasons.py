@@ -165,11 +165,16 @@ def reason_of_limit(pair: Pair, name: str, _: str | None, new: str | None) -> st
 # The variables -------------------------------------------------------------------------------------------------------
 
 
+_GAMES = ("/usr/local/games", "/usr/games")
+"""What a login of Debian adds to PATH."""
+
+
 def _path(pair: Pair, old: str | None, new: str | None) -> str:
     own = f"{pair.new.virtualenv}/bin"
     first, *others = _entries(new)
     before = [entry for entry in _entries(old) if entry != own]
-    if first != own or not (others == before or set(before) <= set(_entries(SYSTEM_PATH)) >= set(others)):
+    known = {*_entries(SYSTEM_PATH), *_GAMES}
+    if first != own or not (others == before or set(before) <= known >= set(others)):
         return ""
     return "the virtualenv's bin comes first, as its activate script does"
 

@@ -15,6 +15,7 @@ from procman.init.importing.projects import split
 from procman.init.importing.variables_files import VariablesFile, read_files, variables_of
 from procman.model import MARKER
 from procman.secrets import masked
+from procman.sources import PROCFILE
 
 MOST_NAMED = 5
 """Programs of a list; the others are counted."""
@@ -45,6 +46,20 @@ class Selection:
     remarks: tuple[Remark, ...]
     not_understood: tuple[Existing, ...] = ()
     """The programs that start Celery and cannot be imported."""
+
+
+def belongs_to(selection: Selection, account: int) -> bool:
+    """Return whether the user `account` runs all programs to import as their own, with a Procfile or as user units."""
+    programs = [each for programs in selection.projects for each in programs]
+    return all(_is_of_account(each, account) for each in programs)
+
+
+def _is_of_account(existing: Existing, account: int) -> bool:
+    is_procfile = existing.source is not None and existing.source.scheme == PROCFILE
+    try:
+        return (is_procfile or "systemd/user" in str(existing.file)) and existing.file.stat().st_uid == account
+    except OSError:
+        return False
 
 
 def selection(readings: Sequence[Reading], user: str | None, decided: Collection[str]) -> Selection:

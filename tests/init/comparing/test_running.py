@@ -25,6 +25,7 @@ from procman.model import Kind
 from tests.init.comparing.test_compare import (
     KNOWN,
     OLD,
+    TEXT,
     different,
     project,
     tables,
@@ -216,6 +217,16 @@ def test_variables_of_a_login_session_have_a_reason() -> None:
     found = compare(tables(), under_systemd(), known)[0]
     assert {*names} < different(found)
     assert unexplained(found) == {"XDG_CONFIG_HOME"}
+
+
+@pytest.mark.parametrize(("more", "is_known"), [("/usr/local/games:/usr/games", True), ("/srv/tools", False)])
+def test_the_path_of_a_login_has_a_reason(more: str, is_known: bool) -> None:
+    path = f"/usr/local/bin:/usr/bin:/bin:{more}"
+    known = replace(
+        KNOWN, running={identity(OLD_WORKER): replace(SEEN, environment={**SEEN.environment, "PATH": path})}
+    )
+    found = compare(tables(), project(TEXT.replace('PATH = "/opt/bin"', "")), known)[0]
+    assert unexplained(found) == (set() if is_known else {"PATH"})
 
 
 def test_a_title_in_place_of_the_command_line_hides_only_that() -> None:

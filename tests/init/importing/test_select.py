@@ -10,7 +10,8 @@ import pytest
 from procman.errors import ProcmanError
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.remarks import joined
-from procman.init.importing.select import selection
+from procman.init.importing.select import belongs_to, selection
+from procman.sources import PROCFILE, SYSTEMD, Source
 from tests.init.importing.programs import FILE, WORKER, existing
 
 WEB = existing("web", "/srv/env/bin/gunicorn shop.wsgi")
@@ -29,6 +30,22 @@ def test_programs_that_are_not_understood_are_named() -> None:
     assert by_what["[program:lost]"].doubtful
     assert by_what["[program:web]"].consequence == "no Celery worker or beat; procman leaves it alone"
     assert not by_what["[program:web]"].doubtful
+
+
+def test_programs_of_an_account_are_those_of_its_own_procfile_and_user_units(tmp_path: Path) -> None:
+    file = tmp_path / "Procfile"
+    file.touch()
+    unit = tmp_path / ".config/systemd/user/worker.service"
+    unit.parent.mkdir(parents=True)
+    unit.touch()
+    of_procfile = existing("w", file=file, source=Source(PROCFILE, str(file), "w"))
+    of_user = existing("u", file=unit, source=Source(SYSTEMD, "worker.service"))
+    own = selection([reading(of_procfile, of_user)], None, ())
+    me = file.stat().st_uid
+    assert (belongs_to(own, me), belongs_to(own, me + 1)) == (True, False)
+    gone = replace(of_procfile, file=tmp_path / "gone")
+    for other in (existing("s", file=file), gone):
+        assert not belongs_to(selection([reading(of_procfile, other)], None, ()), me)
 
 
 def test_many_programs_without_celery_are_one_remark() -> None:
