@@ -105,7 +105,8 @@ def _manager_of(source: Source, mains: Sequence[Path]) -> Path:
     file = Path(source.place)
     names = [section.name for section in sections_in(file)]
     if source.name not in names:
-        raise ProcmanError(f"there is no program {source.name} in that file, but {', '.join(names) or 'none at all'}")
+        others = f", only {', '.join(names)}" if names else ""
+        raise ProcmanError(f"that file defines no program {source.name}{others}")
     return reader_of(file, mains)
 
 

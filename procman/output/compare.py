@@ -58,7 +58,9 @@ def _sorted(lines: Iterable[str]) -> list[str]:
 
 def _for_all(names: Sequence[str], comparisons: Sequence[Comparison]) -> str:
     count = sum(bool(each.values) for each in comparisons)
-    return f"all {count} programs" if len(names) == count else named(names)
+    if len(names) != count:
+        return named(names)
+    return "both programs" if count == 2 else f"all {count} programs"
 
 
 def _title(each: Comparison) -> str:

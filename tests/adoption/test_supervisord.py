@@ -64,5 +64,5 @@ def test_every_source_that_cannot_be_adopted_is_reported(project: Project) -> No
     with pytest.raises(ProcmanError) as error:
         supervisord.find([source(project, "absent"), unread], project)
     first, second = error.value.message.splitlines()
-    assert first == f"{source(project, 'absent')}: there is no program absent in that file, but on, off"
+    assert first == f"{source(project, 'absent')}: that file defines no program absent, only on, off"
     assert second.startswith(f"{unread}: no supervisord of this host reads that file")

@@ -299,7 +299,7 @@ def test_install_that_would_adopt_nothing_changes_nothing(deployment: Deployment
 
     absent, gone, known = f"supervisor:{one}:absent", f"supervisor:{one}.gone:one", f"supervisor:{one}:one"
     printed = refused(absent, gone)
-    assert f"procman.toml: command.new-one: adopts: {absent}: there is no program absent in that file, but" in printed
+    assert f"procman.toml: command.new-one: adopts: {absent}: that file defines no program absent, only" in printed
     assert f"procman.toml: command.new-two: adopts: {gone}: the file does not exist" in printed
     assert "Correct or remove it there. Nothing was changed." in printed
     assert f"procman.toml: command.new-one and command.new-two both adopt {known}" in refused(known, known)

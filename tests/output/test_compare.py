@@ -40,7 +40,7 @@ def test_text() -> None:
         shown
         == f"""\
 compared with {TOML}
-all 2 programs
+both programs
   ~ VIRTUAL_ENV: not set -> /srv/env (as the virtualenv's activate script does)
   ~ PYTHONPATH: not set -> /srv/mysite (the project's directory comes first)
   ~ LANG: not set -> C.UTF-8 (procman sets it, so that text is UTF-8)

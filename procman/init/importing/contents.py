@@ -26,7 +26,7 @@ def content_of(path: Path) -> str:
         remedy = "Run the same command with sudo." if isinstance(error, PermissionError) else ""
         raise ProcmanError(f"{path}: cannot be read: {error.strerror}", hint=remedy) from None
     if len(content) > LARGEST:
-        raise ProcmanError(f"{path}: larger than {LARGEST} bytes", hint="Is this the right file?")
+        raise ProcmanError(f"{path}: larger than {LARGEST} bytes", hint="Name another file.")
     if b"\0" in content:
-        raise ProcmanError(f"{path}: not a text file, because it contains a NUL byte", hint="Is this the right file?")
+        raise ProcmanError(f"{path}: not a text file, because it contains a NUL byte", hint="Name another file.")
     return content.decode("utf-8", "surrogateescape")

@@ -125,13 +125,15 @@ def _result(snapshot: ProgramSnapshot, adopted: Adopted, other: Other) -> Result
 
 
 def _stop(adopted: Adopted, other: Other) -> str:
-    """Return the command that stops the process."""
+    """Return the command that stops the process; the user of the process can choose the name of its program."""
+    from shlex import join  # here, because `status` mostly has no use for it
+
     runner = other.runner
     if runner.unit:
-        return f"systemctl {'--user ' if runner.is_of_user else ''}disable --now {runner.unit}"
+        return join(["systemctl", *(["--user"] if runner.is_of_user else []), "disable", "--now", runner.unit])
     if runner.program and not runner.is_honcho:
-        configuration = f"-c {adopted.manager} " if adopted.manager else ""
-        return f"supervisorctl {configuration}stop {runner.program}"
+        configuration = ["-c", adopted.manager] if adopted.manager else []
+        return join(["supervisorctl", *configuration, "stop", runner.program])
     # honcho ends all of its programs when one ends.
     return f"kill -TERM {runner.manager or other.pid}"
 

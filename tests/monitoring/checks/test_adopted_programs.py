@@ -83,6 +83,7 @@ def test_status_shows_it_in_place_of_what_is_less_severe(old: tuple[Adopted, int
         (Runner(unit="celery.service"), "systemctl disable --now celery.service"),
         (Runner(unit="celery.service", is_of_user=True), "systemctl --user disable --now celery.service"),
         (Runner(program="a:b", manager=7), "supervisorctl -c /etc/a.conf stop a:b"),
+        (Runner(program="$(id):b", manager=7), "supervisorctl -c /etc/a.conf stop '$(id):b'"),
         (Runner(program="web.1", manager=7, is_honcho=True), "kill -TERM 7"),
         (Runner(), "kill -TERM 5"),
     ],

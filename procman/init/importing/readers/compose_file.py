@@ -87,7 +87,7 @@ def load(path: Path, texts: Texts | None = None) -> Compose:
     # A file that another one names is read like the project's other files.
     text = content_of(path) if texts is None else reads_as.read(path)
     if len(text) > LARGEST:
-        raise ProcmanError(f"{path}: larger than {LARGEST} characters", hint="Is this the right file?")
+        raise ProcmanError(f"{path}: larger than {LARGEST} characters", hint="Name another file.")
     document, lines = _parsed(path, text)
     services = document.get("services") if isinstance(document, Mapping) else None
     if not isinstance(services, Mapping):
@@ -158,6 +158,6 @@ def _parsed(path: Path, text: str) -> tuple[Any, dict[str, int]]:
     try:
         return parse(text, MOST_ALIASES, MOST_MERGED)
     except BoundsExceeded as error:
-        raise ProcmanError(f"{path}: {error}", hint="Is this the right file?") from None
+        raise ProcmanError(f"{path}: {error}", hint="Name another file.") from None
     except YamlProblem as error:
         raise ProcmanError(f"{path}:{error.line}: this is not YAML: {error}", hint="Correct that line.") from None
