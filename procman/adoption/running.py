@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from procman.adoption.procfile import procfile_in
+from procman.adoption.supervisord_files import configuration_in
 from procman.backends.supervisor.configuration.discovery import command_of, read_programs
 from procman.backends.supervisor.configuration.includes import included
 from procman.backends.supervisor.configuration.main_file import DEFAULT_FILES, read_main_file
 from procman.backends.supervisor.configuration.sections import Section
 from procman.errors import ProcmanError
-from procman.host.process import arguments, directory_of, user_of
+from procman.host.process import arguments, directory_of, environment_of, user_of
 from procman.host.runner import Runner
 from procman.host.systemctl import Systemctl
 from procman.model import Scope
@@ -31,8 +33,11 @@ def source_of(runner: Runner, node: str = "") -> Source | None:
     if runner.in_container:
         return None
     if runner.is_honcho:
-        file = _option(runner.manager, ("-f", "--procfile"), "Procfile")
-        return Source(PROCFILE, str(file), runner.program.partition(".")[0]) if file else None
+        directory = directory_of(runner.manager)
+        if directory is None:
+            return None
+        file = procfile_in(arguments(runner.manager), directory, environment_of(runner.manager))
+        return Source(PROCFILE, str(file), runner.program.partition(".")[0])
     if runner.manager:
         found = _section_of(runner)
         return Source(SUPERVISOR, str(found[0]), found[1].name) if found else None
@@ -81,8 +86,8 @@ def _files_of(manager: int) -> Iterator[Path]:
     """
     if user_of(manager) not in (ROOT, os.geteuid()):
         return
-    named = _option(manager, ("-c", "--configuration"))
-    for path in [named] if named else DEFAULT_FILES:
+    named, directory = configuration_in(arguments(manager)), directory_of(manager)
+    for path in [directory / named] if named and directory else DEFAULT_FILES:
         try:
             yield from (path, *included(read_main_file(path).includes))
         except ProcmanError:
@@ -94,14 +99,3 @@ def _programs_in(file: Path) -> list[Section]:
         return [each for each in read_programs(file) if each.kind == "program"]
     except ProcmanError:
         return []
-
-
-def _option(pid: int, names: tuple[str, str], default: str = "") -> Path | None:
-    """Return the path in an option of process `pid`, which may be relative to its working directory."""
-    words, directory = arguments(pid), directory_of(pid)
-    value = default
-    for at, word in enumerate(words):
-        name, equals, after = word.partition("=")
-        if name in names:
-            value = after if equals else "".join(words[at + 1 : at + 2])
-    return directory / value if value and directory else None

@@ -153,15 +153,15 @@ def _running() -> list[Path]:
     """Return the configurations that running supervisords were started with, of root or the caller only (S3)."""
     found = []
     for process in look_at([], ["supervisord"]).values():
-        name = _option(process.argv)
+        name = configuration_in(process.argv)
         directory = directory_of(process.pid) if name else None
         if name and directory and users_of(process.pid) <= {0, os.geteuid()}:
             found.append(directory / name)
     return found
 
 
-def _option(argv: Sequence[str]) -> str:
-    """Return the value of supervisord's option -c; empty if it is not given or this is not a supervisord."""
+def configuration_in(argv: Sequence[str]) -> str:
+    """Return the value of supervisord's option -c in `argv`; empty if it has none, or is not a supervisord's."""
     if not any(Path(word).name.startswith("supervisord") or word == "supervisor.supervisord" for word in argv[:3]):
         return ""
     for word, following in zip(argv, (*argv[1:], ""), strict=True):
