@@ -46,6 +46,9 @@ class Product:
         # By this path, a beat that a test starts by hand is one of this product alone (PM110).
         self.virtualenv = self.directory / "env"
         self.virtualenv.symlink_to(environment.directory)
+        # Of its own, so that no program of another test is taken for one of this project.
+        self.code = self.directory / "code"
+        shutil.copytree(DEMO, self.code, ignore=shutil.ignore_patterns("var", "__pycache__"))
         self.data = self.directory / "data"
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -73,7 +76,7 @@ class Product:
 [project]
 name = "catmaid"
 app = "mysite"
-directory = "{DEMO}"
+directory = "{self.code}"
 virtualenv = "{self.virtualenv}"
 settings = "mysite.settings"
 scope = "user"
@@ -130,13 +133,15 @@ mode = "embedded"
     def send(self, task: str, *arguments: object, queue: str | None = None, times: int = 1) -> None:
         """Send `task` of the demo's `counting` app; with `times` above 1, the first argument counts up."""
         request = json.dumps([task, list(arguments), queue, times])
-        environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(DEMO)}
-        subprocess.run([self.virtualenv / "bin/python", "-c", SEND, request], env=environment, cwd=DEMO, check=True)
+        environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(self.code)}
+        subprocess.run(
+            [self.virtualenv / "bin/python", "-c", SEND, request], env=environment, cwd=self.code, check=True
+        )
 
     def celery(self, *words: str) -> subprocess.Popen[bytes]:
         """Run `celery -A mysite WORDS` by hand, without procman."""
         environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
-        environment["PYTHONPATH"] = f"{DEMO}:{self.environment['PYTHONPATH']}"
+        environment["PYTHONPATH"] = f"{self.code}:{self.environment['PYTHONPATH']}"
         command = [str(self.virtualenv / "bin/python"), "-m", "celery", "-A", "mysite", *words]
         quiet = subprocess.DEVNULL
         return subprocess.Popen(command, env=environment, cwd=self.directory, stdout=quiet, stderr=quiet)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from procman.project import Project
 from procman.sources import PROCFILE, Source
 from tests.celery_environments import CELERY_5_7, environment_of
 from tests.config.documents import read_rest
-from tests.product import DEMO, Product, eventually
+from tests.product import Product, eventually
 from tests.reachable import public_directory
 
 TASK_SECONDS = 7
@@ -54,9 +53,7 @@ class Honcho:
     def __init__(self, product: Product) -> None:
         self.product = product
         self.file = product.directory / "Procfile"
-        # Of its own, so that these programs are no second ones of the project of a test that runs at the same time.
-        self.code = product.directory / "code"
-        shutil.copytree(DEMO, self.code, ignore=shutil.ignore_patterns("var"))
+        self.code = product.code
         celery = f"{product.virtualenv}/bin/celery -A mysite"
         self.text = PROCFILE_TEXT.format(celery=celery, data=product.data, demo=self.code)
         self.file.write_text(self.text)

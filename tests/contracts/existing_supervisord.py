@@ -7,7 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from tests.product import DEMO, Product, eventually
+from tests.product import Product, eventually
 
 
 class ExistingSupervisord:
@@ -62,7 +62,7 @@ def documented_by_catmaid(existing: ExistingSupervisord) -> Path:
         f"""
         #!/bin/bash
         ENVDIR={existing.product.virtualenv}
-        DJANGODIR={DEMO}
+        DJANGODIR={existing.product.code}
         DJANGO_SETTINGS_MODULE=mysite.settings
         cd $DJANGODIR
         source $ENVDIR/bin/activate

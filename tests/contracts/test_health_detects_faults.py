@@ -27,6 +27,8 @@ STALL_SECONDS = 3
 PROGRAMS = f"""
 [worker.celery]
 concurrency = 1
+# Of its own, so that the second worker with this name disturbs no install of another test.
+hostname = "faulty@%h"
 [beat]
 [health]
 heal = false
@@ -133,12 +135,12 @@ def test_second_beat_started_by_hand_is_reported_with_both_pids_and_not_ended(pr
 
 
 def test_second_worker_with_the_node_name_of_ours_is_reported_and_not_ended(product: Product) -> None:
-    with product.celery("worker", "-c", "1", "--hostname=catmaid-celery@%h") as second:
+    with product.celery("worker", "-c", "1", "--hostname=faulty@%h") as second:
         try:
             eventually(lambda: (result(product, WORKER, "PM114") or {}).get("level") == "CRITICAL", "it is found")
             found = result(product, WORKER, "PM114")
             assert found
-            assert f"process {second.pid} is another worker with the node name catmaid-celery@" in found["detail"]
+            assert f"process {second.pid} is another worker with the node name faulty@" in found["detail"]
             assert f"beside process {product.status()[WORKER]['pid']}: if it uses the same broker" in found["detail"]
             assert second.poll() is None
         finally:

@@ -19,7 +19,7 @@ from procman.errors import ProcmanError
 from procman.sources import SUPERVISOR, Source
 from tests.contracts.existing_supervisord import ExistingSupervisord, documented_by_catmaid
 from tests.contracts.test_r2_killed_anywhere import STRACE, counted, traced
-from tests.product import DEMO, Product, eventually
+from tests.product import Product, eventually
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery]
 
@@ -328,10 +328,8 @@ def celery_example(existing: ExistingSupervisord) -> tuple[Path, Path]:
     """Write Celery's own example for supervisord: a worker whose stop would lose tasks, and a beat in another file."""
     product = existing.product
     celery = f"{product.virtualenv}/bin/celery -A mysite"
-    # Of its own, so that the old beat is no second beat of the project of a test that runs at the same time.
-    shutil.copytree(DEMO, product.directory / "code", ignore=shutil.ignore_patterns("var"))
     options = (
-        f"directory={product.directory}/code\n"
+        f"directory={product.code}\n"
         f'environment=DJANGO_SETTINGS_MODULE="mysite.settings",DEMO_DATA_DIRECTORY="{product.data}"\n'
         "stopwaitsecs=1\nstopasgroup=true\n"
     )
@@ -346,9 +344,7 @@ def celery_example(existing: ExistingSupervisord) -> tuple[Path, Path]:
 def imported(product: Product, *files: Path) -> str:
     """Return the tables of the programs in `files`, as `init --from` writes them."""
     sources = [word for file in files for word in ("--from", str(file))]
-    written = product.procman(
-        "init", "--name", "catmaid", *sources, "--output", "-", str(product.directory / "code")
-    ).stdout
+    written = product.procman("init", "--name", "catmaid", *sources, "--output", "-", str(product.code)).stdout
     begin, end = written.index("[worker.celery]"), written.index("[supervisor]")
     return written[begin:end]
 

@@ -23,7 +23,7 @@ import pytest
 
 from procman.model import HealthSettings
 from tests.celery_environments import CELERY_5_7, environment_of
-from tests.product import DEMO, Product, eventually
+from tests.product import Product, eventually
 
 pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("faults")]
 
@@ -123,7 +123,9 @@ class Faulty:
         """Run celery in the project's directory."""
         environment = {**self.product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
         command = [str(self.product.virtualenv / "bin/celery"), "-A", "mysite", *words]
-        done = subprocess.run(command, env=environment, cwd=DEMO, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, env=environment, cwd=self.product.code, capture_output=True, text=True, check=False
+        )
         return done.stdout + done.stderr
 
 

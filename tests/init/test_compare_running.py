@@ -28,7 +28,7 @@ from procman.model import Scope
 from procman.subprocesses import SYSTEM_PATH
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually
 from tests.celery_environments import CELERY_5_7, environment_of
-from tests.product import DEMO, Product
+from tests.product import Product
 
 WORKER = "-A mysite worker -P solo -Q {queue} -n crop@%h -l warning"
 
@@ -45,11 +45,13 @@ def product(monkeypatch: pytest.MonkeyPatch) -> Iterator[Product]:
     found.close()
 
 
-def compare_by_command(capsys: pytest.CaptureFixture[str], *sources: Path) -> tuple[int, list[dict[str, Any]]]:
+def compare_by_command(
+    product: Product, capsys: pytest.CaptureFixture[str], *sources: Path
+) -> tuple[int, list[dict[str, Any]]]:
     """Return the exit status of a comparison, and its programs."""
     words = [word for source in sources for word in ("--from", str(source))]
     status = run(
-        ["init", str(DEMO), *words, "--scope", "user", "--compare", "--json", "--output", "/nonexistent/p.toml"]
+        ["init", str(product.code), *words, "--scope", "user", "--compare", "--json", "--output", "/nonexistent/p.toml"]
     )
     output = capsys.readouterr()
     assert output.out, output.err
@@ -72,16 +74,16 @@ def test_program_of_supervisord(product: Product, supervisord: Supervisord, caps
     def write(queue: str, more: str = "") -> Path:
         command = f"{product.virtualenv}/bin/celery {WORKER}".format(queue=queue).replace("%", "%%")
         environment = f'DEMO_DATA_DIRECTORY="{product.data}",DJANGO_SETTINGS_MODULE="mysite.settings"{more}'
-        return supervisord.section("crop", command, directory=DEMO, umask="027", environment=environment)
+        return supervisord.section("crop", command, directory=product.code, umask="027", environment=environment)
 
     file = write("crop")
     supervisord.start()
     pid = eventually(lambda: celery_in(supervisord.client.call("getProcessInfo", "crop")["pid"]))
-    status, [program] = compare_by_command(capsys, file)
+    status, [program] = compare_by_command(product, capsys, file)
     assert (program["pid"], unexplained(program), status) == (pid, {}, 0)
     # The process has the old file still, and does not get the variable.
     write("other", ',MORE="1"')
-    status, [program] = compare_by_command(capsys, file)
+    status, [program] = compare_by_command(product, capsys, file)
     assert unexplained(program) == {"--queues": ("crop", "other"), "MORE": (None, "1")}
     assert status == 1
 
@@ -90,7 +92,7 @@ def test_program_of_supervisord(product: Product, supervisord: Supervisord, caps
 def test_entry_of_a_procfile_that_honcho_runs(product: Product, capsys: pytest.CaptureFixture[str]) -> None:
     file, variables = product.directory / "Procfile", product.directory / ".env"
     command = f"{product.virtualenv}/bin/celery {WORKER}"
-    file.write_text(f"web: sleep 1000\nworker: cd {DEMO} && exec {command.format(queue='crop')}\n")
+    file.write_text(f"web: sleep 1000\nworker: cd {product.code} && exec {command.format(queue='crop')}\n")
     variables.write_text(f"DEMO_DATA_DIRECTORY={product.data}\nDJANGO_SETTINGS_MODULE=mysite.settings\n")
     words = [sys.executable, "-m", "honcho", "-f", str(file), "start"]
     clean = {"PATH": SYSTEM_PATH}
@@ -99,11 +101,11 @@ def test_entry_of_a_procfile_that_honcho_runs(product: Product, capsys: pytest.C
     )
     try:
         pid = eventually(lambda: next(filter(celery_in, tree_of(honcho.pid, children_finder())), 0))
-        status, [program] = compare_by_command(capsys, file)
+        status, [program] = compare_by_command(product, capsys, file)
         assert (program["pid"], unexplained(program), status) == (pid, {}, 0)
         variables.write_text(f"{variables.read_text()}MORE=1\n")
         file.write_text(file.read_text().replace("-Q crop", "-Q other"))
-        status, [program] = compare_by_command(capsys, file)
+        status, [program] = compare_by_command(product, capsys, file)
         assert unexplained(program) == {"--queues": ("crop", "other"), "MORE": (None, "***")}
     finally:
         os.killpg(honcho.pid, signal.SIGKILL)
@@ -146,7 +148,7 @@ def test_nodes_of_celery_multi(product: Product) -> None:
     for path in (defaults, script):
         path.parent.mkdir(parents=True)
     user = user_name(os.geteuid())
-    text = DEFAULTS.format(virtualenv=product.virtualenv, demo=DEMO, data=product.data, user=user)
+    text = DEFAULTS.format(virtualenv=product.virtualenv, demo=product.code, data=product.data, user=user)
     defaults.write_text(text)
     script.write_text(CELERYD.format(defaults=defaults))
     subprocess.run(["/bin/sh", str(script)], env={"PATH": SYSTEM_PATH}, cwd="/", check=True, capture_output=True)
@@ -154,9 +156,9 @@ def test_nodes_of_celery_multi(product: Product) -> None:
     eventually(lambda: all(map(_pid_in, files)), "the nodes have started")
     pids = list(map(_pid_in, files))
     try:
-        found = [_of_defaults(root, script, pids)]
+        found = [_of_defaults(product, script, pids)]
         defaults.write_text(text.replace("-Q:slow slow", "-Q:slow other"))
-        found.append(_of_defaults(root, script, pids))
+        found.append(_of_defaults(product, script, pids))
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
@@ -170,12 +172,13 @@ def _pid_in(file: Path) -> int:
     return int(file.read_text() or 0) if file.exists() else 0
 
 
-def _of_defaults(root: Path, script: Path, pids: list[int]) -> list[Comparison]:
+def _of_defaults(product: Product, script: Path, pids: list[int]) -> list[Comparison]:
     """Return the comparison of what an import makes of `script`, which runs `pids`.
 
     Only a script in /etc/init.d is adopted.
     """
-    report = init(DEMO, sources=[str(script)], scope=Scope.USER, environment={"PATH": SYSTEM_PATH}, root=root)
+    root = product.directory / "host"
+    report = init(product.code, sources=[str(script)], scope=Scope.USER, environment={"PATH": SYSTEM_PATH}, root=root)
     [new] = report.projects
     project = load(root / "procman.toml", {"HOME": str(root)}, new.text)
     programs = [each for found in new.programs.values() for each in found]

@@ -16,7 +16,7 @@ from procman.host.drain import drain, is_running
 from procman.host.process import identity
 from procman.host.process_tree import children_finder, tree_of
 from tests.celery_environments import CELERY_5_7, environment_of
-from tests.product import DEMO, Product, eventually
+from tests.product import Product, eventually
 
 pytestmark = [pytest.mark.celery]
 
@@ -61,7 +61,7 @@ def _start(product: Product, name: str, form: str) -> subprocess.Popen[bytes]:
     words = [f"{product.virtualenv}/bin/celery", "-A", "mysite", "worker", "-c", "1", "-Q", name, "-n", f"{name[0]}@%h"]
     line = form.format(celery=shlex.join(words), directory=product.directory)
     environment = {**product.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings"}
-    return subprocess.Popen(["/bin/sh", "-c", line], cwd=DEMO, env=environment, start_new_session=True)
+    return subprocess.Popen(["/bin/sh", "-c", line], cwd=product.code, env=environment, start_new_session=True)
 
 
 def test_task_in_progress_finishes_whatever_is_in_front_of_the_worker(started: Started) -> None:
