@@ -31,7 +31,7 @@ class Format(NamedTuple):
     """A format that procman imports."""
 
     reader: str
-    """The module beside this one, with a function `read(files, environment, root)` that returns a Reading."""
+    """The module in readers/, with a function `read(files, environment, root)` that returns a Reading."""
     called: str
     suits: Callable[[Path, str], bool]
     """Whether the file of this path and content has the format; asked in the order of FORMATS."""
@@ -87,8 +87,16 @@ unit, is not read again.
 def read_sources(sources: Sequence[str], environment: Mapping[str, str], root: Path = Path("/")) -> list[Reading]:
     """Return what the readers find in `sources`: files, directories, globs, names of units or init scripts.
 
-    `environment` is the caller's, and `root` the root directory of the host. Raises ConfigurationError for a source
-    that does not exist, ProcmanError for one that cannot be read or has no known format.
+    `environment` is the caller's, and `root` the root directory of the host. Raises as `recognised` and the readers do.
+    """
+    return _readings(recognised(sources, root), environment, root)
+
+
+def recognised(sources: Sequence[str], root: Path) -> dict[Path, Format]:
+    """Return the format of each file that `sources` mean and that has one.
+
+    Raises ConfigurationError for a source that does not exist, ProcmanError for one that cannot be read or has no known
+    format.
     """
     found: dict[Path, Format] = {}
     problems = []
@@ -102,12 +110,18 @@ def read_sources(sources: Sequence[str], environment: Mapping[str, str], root: P
             elif is_named:
                 problems.append(f"--from {source}: {path} has no format that procman knows")
         if not is_named and not any(path in found for path in paths):
-            what = f"none of its {len(paths)} files starts Celery in a format that procman knows"
-            problems.append(f"--from {source}: {what}")
+            problems.append(f"--from {source}: {_none_of(len(paths))}")
     if problems:
         known = ", ".join(each.called for each in FORMATS)
         raise ProcmanError("\n".join(problems), hint=f"It reads: {known}; and directories or globs of these.")
-    return _readings(found, environment, root)
+    return found
+
+
+def _none_of(files: int) -> str:
+    if files == 0:
+        return "no files found"
+    what = "its only file does not start" if files == 1 else f"none of its {files} files starts"
+    return f"{what} Celery in a format that procman knows"
 
 
 def _readings(found: Mapping[Path, Format], environment: Mapping[str, str], root: Path) -> list[Reading]:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from procman.errors import ConfigurationError, ProcmanError
-from procman.init.importing import formats
-from procman.init.importing.existing import Reading
-from procman.init.importing.formats import FORMATS, MOST_FILES, read_sources
+from procman.init.importing.formats import FORMATS, MOST_FILES, read_sources, recognised
 
 UNIT = "[Service]\nExecStart=/env/bin/celery -A shop worker\n"
 PROGRAM = "[program:celery]\ncommand = celery -A shop worker\n"
@@ -19,24 +16,10 @@ DEFAULTS = 'CELERYD_NODES="a b"\nCELERY_APP="shop"\n'
 SCRIPT = "#!/bin/sh\nexec celery -A shop worker\n"
 
 
-@pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Path]]:
-    """Return the files that each reader gets, instead of what it finds in them."""
-    given: dict[str, list[Path]] = {}
-
-    def reader(module: str) -> Any:
-        class Reader:
-            @staticmethod
-            def read(files: list[Path], _: object, root: Path) -> Reading:
-                given[module.rpartition(".")[2]] = files
-                # A unit also reads the file that its EnvironmentFile= names.
-                beside = [path.parent / "celeryd.default" for path in files if path.suffix == ".service"]
-                return Reading(files=(*files, *beside))
-
-        return Reader
-
-    monkeypatch.setattr(formats, "import_module", reader)
-    return given
+def readers(tmp_path: Path, *sources: object) -> dict[str, str]:
+    """Return the reader of each file that `sources` mean."""
+    found = recognised(list(map(str, sources)), tmp_path)
+    return {str(path.relative_to(tmp_path)): each.reader for path, each in found.items()}
 
 
 @pytest.mark.parametrize(
@@ -59,30 +42,31 @@ def read(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Path]]:
         ("run.sh", "celery -A shop worker\n", "read_entry_point"),
     ],
 )
-def test_format_is_recognised(tmp_path: Path, read: dict[str, list[Path]], name: str, text: str, reader: str) -> None:
+def test_format_is_recognised(tmp_path: Path, name: str, text: str, reader: str) -> None:
     file = tmp_path / name
     file.parent.mkdir(exist_ok=True)
     file.write_text(text)
-    read_sources([str(file)], {}, tmp_path)
-    assert read == {reader: [file]}
+    assert readers(tmp_path, file) == {name: reader}
 
 
-def test_every_file_is_read_once_in_one_go(tmp_path: Path, read: dict[str, list[Path]]) -> None:
+def test_every_file_is_read_once_in_one_go(tmp_path: Path) -> None:
     files = [tmp_path / f"{name}.conf" for name in "ba"]
     for file in files:
         file.write_text(PROGRAM)
-    read_sources([*map(str, files), str(tmp_path), f"{tmp_path}/*.conf"], {}, tmp_path)
-    assert read == {"read_supervisord": files}
+    [reading] = read_sources([*map(str, files), str(tmp_path), f"{tmp_path}/*.conf"], {}, tmp_path)
+    assert sorted(reading.files) == sorted(files)
 
 
-def test_file_that_a_unit_reads_is_not_read_again(tmp_path: Path, read: dict[str, list[Path]]) -> None:
-    (tmp_path / "celeryd.default").write_text(DEFAULTS)
-    (tmp_path / "celery.service").write_text(UNIT)
-    read_sources([str(tmp_path / "celeryd.default"), str(tmp_path / "celery.service")], {}, tmp_path)
-    assert read == {"read_units": [tmp_path / "celery.service"]}
+def test_file_that_a_unit_reads_is_not_read_again(tmp_path: Path) -> None:
+    defaults, unit = tmp_path / "celeryd.default", tmp_path / "celery.service"
+    defaults.write_text(DEFAULTS)
+    unit.write_text(f"{UNIT}EnvironmentFile={defaults}\n")
+    [reading] = read_sources([str(defaults), str(unit)], {}, tmp_path)
+    assert set(reading.files) == {defaults, unit}
+    assert [program.name for program in reading.programs] == ["celery"]
 
 
-def test_directory_gives_its_files_of_known_formats(tmp_path: Path, read: dict[str, list[Path]]) -> None:
+def test_directory_gives_its_files_of_known_formats(tmp_path: Path) -> None:
     for name, text in {
         "celery.conf": PROGRAM,
         "celery.conf~": PROGRAM,
@@ -94,8 +78,7 @@ def test_directory_gives_its_files_of_known_formats(tmp_path: Path, read: dict[s
     }.items():
         (tmp_path / name).write_text(text)
     (tmp_path / "secret").touch(0)
-    read_sources([str(tmp_path)], {}, tmp_path)
-    assert read == {"read_supervisord": [tmp_path / "celery.conf"], "read_entry_point": [tmp_path / "run-worker"]}
+    assert readers(tmp_path, tmp_path) == {"celery.conf": "read_supervisord", "run-worker": "read_entry_point"}
 
 
 @pytest.mark.parametrize(
@@ -108,28 +91,25 @@ def test_directory_gives_its_files_of_known_formats(tmp_path: Path, read: dict[s
     ],
 )
 def test_units_and_init_scripts_are_found_by_name(
-    tmp_path: Path, read: dict[str, list[Path]], monkeypatch: pytest.MonkeyPatch, name: str, path: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, path: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     # An instance has the file of its template.
     file = tmp_path / path.replace("@fast", "@")
     file.parent.mkdir(parents=True)
     file.write_text(SCRIPT if "init.d" in path else UNIT)
-    read_sources([name], {}, tmp_path)
-    assert list(read.values()) == [[tmp_path / path]]
+    assert list(readers(tmp_path, name)) == [path]
 
 
-def test_path_of_an_instance_is_found_by_its_template(tmp_path: Path, read: dict[str, list[Path]]) -> None:
+def test_path_of_an_instance_is_found_by_its_template(tmp_path: Path) -> None:
     (tmp_path / "celery@.service").write_text(UNIT)
-    read_sources([str(tmp_path / "celery@fast.service")], {}, tmp_path)
-    assert read == {"read_units": [tmp_path / "celery@fast.service"]}
+    assert readers(tmp_path, tmp_path / "celery@fast.service") == {"celery@fast.service": "read_units"}
 
 
-def test_directory_of_drop_ins_means_its_unit(tmp_path: Path, read: dict[str, list[Path]]) -> None:
+def test_directory_of_drop_ins_means_its_unit(tmp_path: Path) -> None:
     (tmp_path / "celery.service.d").mkdir()
     (tmp_path / "celery.service").write_text(UNIT)
-    read_sources([str(tmp_path / "celery.service.d")], {}, tmp_path)
-    assert read == {"read_units": [tmp_path / "celery.service"]}
+    assert readers(tmp_path, tmp_path / "celery.service.d") == {"celery.service": "read_units"}
 
 
 @pytest.mark.parametrize("kind", ["text", "binary", "fifo"])
@@ -147,9 +127,18 @@ def test_unknown_format_is_an_error_that_names_the_known_ones(tmp_path: Path, ki
     assert all(each.called in caught.value.hint for each in FORMATS)
 
 
-def test_directory_without_a_known_format_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "nginx.conf").write_text("server {}\n")
-    with pytest.raises(ProcmanError, match="none of its 1 files starts Celery in a format"):
+@pytest.mark.parametrize(
+    ("count", "problem"),
+    [
+        (0, "no files found"),
+        (1, "its only file does not start Celery in a format that procman knows"),
+        (2, "none of its 2 files starts Celery in a format that procman knows"),
+    ],
+)
+def test_directory_without_a_known_format_is_an_error(tmp_path: Path, count: int, problem: str) -> None:
+    for number in range(count):
+        (tmp_path / f"nginx{number}.conf").write_text("server {}\n")
+    with pytest.raises(ProcmanError, match=f"--from {tmp_path}: {problem}"):
         read_sources([str(tmp_path)], {}, tmp_path)
 
 
