@@ -20,7 +20,7 @@ from procman.init.importing.readers.compose_file import Compose, Tree, listed, l
 from procman.init.importing.readers.dotenv_file import variables_in_dotenv
 from procman.init.importing.readers.multi_nodes import with_nodes
 from procman.init.importing.readers.unknown_words import known_words
-from procman.init.importing.understand import WITHOUT_EXEC, understood
+from procman.init.importing.understand import WITHOUT_EXEC, understood, with_understood
 from procman.init.importing.variables_files import parsed
 from procman.model import Kind
 
@@ -113,37 +113,32 @@ def _program(compose: Compose, name: str) -> Existing:
     words, lost = known_words([*entrypoint, *command], FORM)
     variables = _variables(compose, service, place)
     found = understood(words, {**variables.of_files, **variables.own}, None, place=place, sees_files=False)
-    whole = Existing(
-        f"service {name} of {compose.path}", name, compose.path, compose.lines.get(name, 0), found.words or tuple(words)
-    )
+    line, label = compose.lines.get(name, 0), f"service {name} of {compose.path}"
+    whole = Existing(label, name, compose.path, line, found.words or tuple(words))
     if found.command is None:
         return replace(whole, problem=found.problem or _problem(name, service, words))
     user, group, more = _user(compose, service, place)
     stop = _stop(compose, service, through_shell=any(each.what == WITHOUT_EXEC for each in found.remarks))
     own = {name: value for name, value in found.environment.items() if variables.of_files.get(name) != value}
+    remarks = [
+        *(Remark(place, each.text, _from(each.names), doubtful=True) for each in lost),
+        *_assumed(compose, place),
+        *found.remarks,
+        *variables.remarks,
+        *more,
+        *_left_out(compose, service, place),
+        *_other_services(compose, {**variables.of_files, **own}, place),
+    ]
     return replace(
-        whole,
+        with_understood(replace(whole, user=user, group=group), found),
         command=_without_paths(found.command),
-        wrapper=found.wrapper,
         environment=own,
         environment_files=variables.files,
-        user=found.user or user,
-        group=found.group or group,
+        # Its paths are those in the container.
+        directory=None,
         values={**found.values, **_values(compose, service, found.command.kind, stop)},
         stop=stop,
-        remarks=tuple(
-            dict.fromkeys(
-                [
-                    *(Remark(place, each.text, _from(each.names), doubtful=True) for each in lost),
-                    *_assumed(compose, place),
-                    *found.remarks,
-                    *variables.remarks,
-                    *more,
-                    *_left_out(compose, service, place),
-                    *_other_services(compose, {**variables.of_files, **own}, place),
-                ]
-            )
-        ),
+        remarks=tuple(dict.fromkeys(remarks)),
     )
 
 
