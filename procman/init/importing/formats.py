@@ -143,7 +143,18 @@ def _mentions(text: str) -> bool:
 
 def _paths(source: str, root: Path) -> tuple[list[Path], bool]:
     """Return the files that `source` means, and whether it names them one by one."""
-    path = Path(source).absolute()
+    try:
+        return _paths_of(source, Path(source).absolute(), root)
+    except OSError as error:
+        raise _unreadable(error.filename or source, error) from None
+
+
+def _unreadable(path: object, error: OSError) -> ProcmanError:
+    hint = "Run the same command with sudo." if isinstance(error, PermissionError) else ""
+    return ProcmanError(f"cannot read {path}: {error.strerror}", hint=hint)
+
+
+def _paths_of(source: str, path: Path, root: Path) -> tuple[list[Path], bool]:
     if path.is_dir() and path.name.endswith(".service.d"):
         return [_drop_ins_unit(path, root)], True
     if path.is_dir():
@@ -206,6 +217,5 @@ def _text(path: Path, *, is_named: bool) -> str:
     except OSError as error:
         if not is_named:
             return ""
-        hint = "Run the same command with sudo." if isinstance(error, PermissionError) else ""
-        raise ProcmanError(f"cannot read {path}: {error.strerror}", hint=hint) from None
+        raise _unreadable(path, error) from None
     return "" if b"\0" in content else content.decode("utf-8", "replace")

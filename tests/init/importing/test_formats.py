@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -147,6 +148,24 @@ def test_source_that_does_not_exist_is_a_usage_error(tmp_path: Path, source: str
     with pytest.raises((ConfigurationError, ProcmanError), match=rf"--from {source.replace('*', '.')}") as caught:
         read_sources([source], {}, tmp_path)
     assert caught.value.exit_status == (1 if "*" in source else 2)
+
+
+def test_path_that_the_system_refuses_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link")
+    for source in ("a" * 5000, str(tmp_path / "link" / "celery.conf")):
+        with pytest.raises(ProcmanError, match=r"cannot read .*(too long|symbolic links)|not found"):
+            read_sources([source], {}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["", "celery.conf"])
+def test_directory_without_permission_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def refused(path: object, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "stat" if name else "listdir", refused)
+    with pytest.raises(ProcmanError, match=r"cannot read .*: Permission denied") as raised:
+        read_sources([str(tmp_path / name)], {}, tmp_path)
+    assert "sudo" in raised.value.hint
 
 
 def test_dangling_link_is_reported(tmp_path: Path) -> None:
