@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ django.setup()
 from counting import tasks
 from mysite import celery
 
-task, arguments, queue, times = json.loads(sys.argv[1])
-for number in range(times):
+task, arguments, queues = json.loads(sys.argv[1])
+for number, queue in enumerate(queues):
     arguments[0] += 1 if number else 0
     getattr(tasks, task).apply_async(arguments, queue=queue)
 """
@@ -132,7 +132,11 @@ mode = "embedded"
 
     def send(self, task: str, *arguments: object, queue: str | None = None, times: int = 1) -> None:
         """Send `task` of the demo's `counting` app; with `times` above 1, the first argument counts up."""
-        request = json.dumps([task, list(arguments), queue, times])
+        self.send_each(task, *arguments, queues=[queue] * times)
+
+    def send_each(self, task: str, *arguments: object, queues: Iterable[str | None]) -> None:
+        """Send `task` to each of `queues`; the first argument counts up."""
+        request = json.dumps([task, list(arguments), list(queues)])
         environment = {**self.environment, "DJANGO_SETTINGS_MODULE": "mysite.settings", "PYTHONPATH": str(self.code)}
         subprocess.run(
             [self.virtualenv / "bin/python", "-c", SEND, request], env=environment, cwd=self.code, check=True

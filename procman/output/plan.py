@@ -70,12 +70,13 @@ def successors_of(adoption: Adoption) -> list[str]:
 def as_adoptions(plan: Plan) -> Iterator[str]:
     """Yield a line for each existing program that is stopped for one of the project, or restored."""
     for adoption in in_order(plan):
-        names = ", ".join(successors_of(adoption))
+        names = successors_of(adoption)
+        start, are = ("starts", "is") if len(names) == 1 else ("start", "are")
         if any(each.was_running for each in adoption.adopted):
-            start = "starts" if len(successors_of(adoption)) == 1 else "start"
-            yield f"adopts    {adoption.label}: stops gracefully first, then {names} {start} in its place"
+            done = f"stops gracefully first, then {', '.join(names)} {start} in its place"
         else:
-            yield f"adopts    {adoption.label}: does not run, so {names} is left stopped in its place"
+            done = f"does not run, so {', '.join(names)} {are} left stopped in its place"
+        yield f"adopts    {adoption.label}: {done}"
     yield from (f"restores  {each.source}" for each in plan.returned)
 
 

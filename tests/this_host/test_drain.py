@@ -29,8 +29,8 @@ FORMS = {
 }
 """How a worker is started, by the name of its queue."""
 
-TASK_SECONDS = 9
-"""Longer than it takes to send all tasks."""
+TASK_SECONDS = 4
+"""Longer than it takes to send all tasks to workers that run, and to find these."""
 
 Started = tuple[Product, dict[str, "subprocess.Popen[bytes]"]]
 
@@ -44,10 +44,12 @@ def started() -> Iterator[Started]:
     product.data.mkdir()
     programs = {name: _start(product, name, form) for name, form in FORMS.items()}
     try:
-        for number, name in enumerate(FORMS):
-            product.send("hold", number, TASK_SECONDS, queue=name)
-        eventually(lambda: len(product.counted("started")) == len(FORMS), "each task has started")
-        assert not product.counted("finished")
+        count = len(FORMS)
+        product.send_each("hold", 0, 0, queues=FORMS)
+        eventually(lambda: len(product.counted("finished")) == count, "each worker has started")
+        product.send_each("hold", count, TASK_SECONDS, queues=FORMS)
+        eventually(lambda: len(product.counted("started")) == 2 * count, "each task has started")
+        assert len(product.counted("finished")) == count
         yield product, programs
     finally:
         for program in programs.values():
@@ -74,7 +76,7 @@ def test_task_in_progress_finishes_whatever_is_in_front_of_the_worker(started: S
     assert mains_among(pid for pid in pool if pid not in [program.pid for program in programs.values()]) == []
     done = drain("workers", lambda: every, 60, lambda _: None)
     assert done == "stopped gracefully"
-    assert product.counted("finished") == Counter(range(len(FORMS)))
+    assert product.counted("finished") == Counter(range(2 * len(FORMS)))
     assert {name: program.poll() for name, program in programs.items()} == {
         "direct": 0,
         "shell": -signal.SIGTERM,
