@@ -92,13 +92,24 @@ def bring_back(adopted: Adopted, progress: Progress) -> str:
     source = source_in(adopted.source)
     assert source
     if source.name not in {section.name for section in sections_in(Path(source.place))}:
-        raise ProcmanError(f"{source.place} does not define it: it was changed after the adoption")
+        raise ProcmanError(
+            f"{source.place} does not define it: it was changed after the adoption",
+            hint="copy its section, and its name in a group, from the old file, then run "
+            f"`{_start_by_hand(adopted.manager, source.name)}`",
+        )
     client = _client(adopted.manager)
     processes = processes_of(Path(adopted.manager), source.name)
     try:
         return _start_again(client, processes, progress, was_running=adopted.was_running)
     except NotRunning as error:
         return f"starts with its supervisord, which is not running: {error.hint}"
+
+
+def _start_by_hand(manager: str, name: str) -> str:
+    """Return the commands that load `name`; a program that is still in memory, stopped, is no change for `update`."""
+    infos, control = _infos(_client(manager)) or [], _control(Path(manager))
+    starts = [f"{control} start {_name(info)}" for info in infos if info["name"] == name and ended(info)]
+    return "; ".join((f"{control} update", *starts))
 
 
 def _manager_of(source: Source, mains: Sequence[Path]) -> Path:

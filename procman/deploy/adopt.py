@@ -15,6 +15,7 @@ from procman.deploy.failure import Failure
 from procman.deploy.order_records import log_events, ordered
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
+from procman.install.state.backups import copies
 from procman.install.state.manifest import Manifest, Pending
 from procman.install.state.pending_adoptions import mark_adopted, mark_returned
 from procman.model import Action, Activation, Adopted, Adoption, InstalledProgram
@@ -132,12 +133,19 @@ def bring_back(tree: Tree, manifest: Manifest, returned: Sequence[Adopted], opti
         try:
             done = adopter_of(source.scheme).bring_back(adopted, options.reporter.progress)
         except ProcmanError as error:
-            backups = manifest.directories.state / "set-aside"
-            done = f"cannot be restored: {error.in_one_line}; start it by hand (its file is backed up in {backups})"
+            remedy = "" if error.hint else "; start it by hand"
+            old = _old_file(tree, manifest.directories.state, source)
+            done = f"cannot be restored: {error.in_one_line}{remedy} (the old file: {old})"
         label = f"{source.name} of {source.place}" if source.name else source.place
         options.reporter.announce(f"{label}: {done}")
         mark_returned(tree, manifest.directories.state, adopted)
         log_events(manifest, [ordered(adopted.program, "restored", reason=adopted.source)])
+
+
+def _old_file(tree: Tree, state: Path, source: Source) -> Path:
+    """Return the newest backup of the file of `source`; the directory of all backups if there is none by that name."""
+    found = [copy for copy in copies(tree, state) if copy.is_relative_to(state) and str(copy).endswith(source.place)]
+    return max(found, default=state / "set-aside")
 
 
 def load_restored(

@@ -160,6 +160,25 @@ def test_program_of_a_group_that_was_loaded_without_it_is_given_back(deployment:
     assert deployment.contents() == deployment.before
 
 
+def test_program_whose_file_was_edited_since_is_brought_back_by_the_printed_command(deployment: Deployment) -> None:
+    product, file = deployment.product, deployment.files[0]
+    deployment.configure(one="1001")
+    product.procman("install", "--wait", "30")
+    file.write_text(f"{file.read_text()}; edited\n")
+    printed = product.procman("uninstall").stderr
+    [line] = [each for each in printed.splitlines() if each.startswith("one of ")]
+    match = re.search(r"`(.*)` \(the old file: (.*)\)$", line)
+    assert match
+    old = Path(match[2])
+    assert old.read_text() == deployment.before[0]
+    shutil.copy(old, file)
+    control = f"supervisorctl -c {deployment.existing.configuration} "
+    update, start = match[1].split("; ")
+    for command in (update, start):
+        deployment.existing.ctl(*command.removeprefix(control).split())
+    eventually(lambda: deployment.states()["site:one"] == "RUNNING", "the old program runs again")
+
+
 def test_failed_adoption_is_rolled_back_as_a_whole(deployment: Deployment) -> None:
     """R4, on a first install and on a later one; a rollback gives back, and the next one adopts again."""
     product = deployment.product
