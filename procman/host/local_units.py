@@ -26,6 +26,8 @@ UNIT_DIRECTORIES = (
 )
 """systemd's search path for system units (systemd.unit(5)), below the root directory; the last is of init scripts."""
 
+_OF_USERS = "systemd/user"
+
 UNITS = {
     # Debian's postgresql.service orders itself after its clusters, postgresql@VERSION-NAME.service.
     "postgresql": ("postgresql.service", "postgresql-[0-9]*.service"),
@@ -61,6 +63,11 @@ class Service(Protocol):
     @property
     def port(self) -> int | None:
         """Return its port; None: the default."""
+
+
+def is_of_user(unit: Path) -> bool:
+    """Return whether the systemd of a user runs the unit in the file `unit`, or in a drop-in, not that of the host."""
+    return _OF_USERS in str(unit.parent)
 
 
 def units_in_use(services: Iterable[Service], root: Path = Path("/")) -> dict[str, tuple[str, ...]]:

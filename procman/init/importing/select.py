@@ -10,6 +10,7 @@ from pathlib import Path
 
 from procman.celery_cli.script_file import text_of
 from procman.errors import ProcmanError
+from procman.host.local_units import is_of_user
 from procman.init.importing.existing import Existing, Reading, Remark
 from procman.init.importing.projects import split
 from procman.init.importing.variables_files import VariablesFile, read_files, variables_of
@@ -57,7 +58,7 @@ def belongs_to(selection: Selection, account: int) -> bool:
 def _is_of_account(existing: Existing, account: int) -> bool:
     is_procfile = existing.source is not None and existing.source.scheme == PROCFILE
     try:
-        return (is_procfile or "systemd/user" in str(existing.file)) and existing.file.stat().st_uid == account
+        return (is_procfile or is_of_user(existing.file)) and existing.file.stat().st_uid == account
     except OSError:
         return False
 

@@ -44,7 +44,7 @@ def _is_of_account(draft: Draft, name: str, value: str) -> bool:
 
 
 def _take(draft: Draft, existing: Existing, table: str, name: str, value: str, *, is_private: bool) -> None:
-    reason = refusal(name)
+    reason = refusal(name) or (f"its name contains a {unprintable(name)}" if unprintable(name) else None)
     if not reason and is_private and line_of(name, value) is None:
         reason = "no environment file can contain its value"
     if not reason and not is_private and unprintable(value):

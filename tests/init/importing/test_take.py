@@ -281,6 +281,13 @@ def test_refused_variable_of_a_file_is_reported(tmp_path: Path) -> None:
     assert "detaches" in remarks(draft)["CELERY_WORKER_DETACH"].consequence
 
 
+def test_variable_whose_name_no_toml_can_contain_is_reported(tmp_path: Path) -> None:
+    draft = taken([existing("a", environment={"A\udcdf": "1", "B": "2"})])
+    assert "its name contains a" in remarks(draft)["A\udcdf"].consequence
+    assert draft.tables["environment"] == {"B": "2"}
+    assert loaded(draft, tmp_path).programs
+
+
 def test_python_paths_of_all_programs_are_joined(tmp_path: Path) -> None:
     programs = [existing("a", environment={"PYTHONPATH": "/x:/y"}), existing("b", environment={"PYTHONPATH": "/z:/x"})]
     assert [str(each) for each in loaded(taken(programs), tmp_path).python_path] == ["/x", "/y", "/z"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from procman.accounts import account, named_group, named_user
 from procman.backends.supervisor.configuration.effective import unknown
 from procman.errors import ProcmanError
+from procman.host.local_units import is_of_user
 from procman.host.unit_words import CommandLine, NotClosed, TooLong, command_lines, with_specifiers, with_variables
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Existing, Reading, Remark
@@ -198,7 +200,9 @@ def _of_unit(unit: Unit, program: Existing, specifiers: Mapping[str, str]) -> Ex
 
 
 def _problem(unit: Unit, found: Understood, given: UnitEnvironment) -> str:
-    """Return why a unit that looks like one of Celery is not understood; empty if it does not."""
+    """Return why a unit of Celery cannot be imported, or one that looks like it is not understood; else empty."""
+    if found.command and os.geteuid() == 0 and is_of_user(unit.fragment):
+        return "the systemd of a user runs it, not that of the host: run the same command as this user, without sudo"
     if found.command or not given.unread or not LOOKS_LIKE_CELERY.search(f"{unit.name} {' '.join(found.words)}"):
         return ""
     return f"its command has variables of a file that could not be read: {', '.join(map(str, given.unread))}"

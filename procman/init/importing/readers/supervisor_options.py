@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.config.read_programs import DEFAULT_STOP_TIMEOUT_SECONDS
 from procman.config.supervisor_options import FREE, RESERVED
 from procman.init.importing.existing import Stop
-from procman.init.importing.keys import key_problem, signal_name
+from procman.init.importing.keys import key_problem, number_of, signal_name
 from procman.model import Kind
 from procman.secrets import masked
 
@@ -99,7 +99,7 @@ def logs_of(options: Mapping[str, str]) -> list[str]:
 
 def stop_of(options: Mapping[str, str]) -> Stop:
     """Return how supervisord stops a program with these expanded `options`, its defaults included."""
-    seconds = _number(options.get("stopwaitsecs", ""))
+    seconds = number_of(options.get("stopwaitsecs", ""))
     return Stop(
         signal_name(options.get("stopsignal", "TERM")),
         SUPERVISORS_STOP_SECONDS if seconds is None else seconds,
@@ -145,7 +145,8 @@ def _take(option: str, value: str, values: dict[str, object], free: dict[str, ob
     if option in LEFT_OUT:
         return LEFT_OUT[option]
     if option in FREE:
-        given: object = int(value) if value.isdecimal() else {"true": True, "false": False}.get(value.lower(), value)
+        number = number_of(value)
+        given: object = {"true": True, "false": False}.get(value.lower(), value) if number is None else number
         problem = FREE[option].problem(given, Path("/"))
         if not problem:
             free[option] = given
@@ -153,12 +154,8 @@ def _take(option: str, value: str, values: dict[str, object], free: dict[str, ob
     return RESERVED.get(option, "unknown option, which supervisord ignores")
 
 
-def _number(value: str) -> int | None:
-    return int(value) if value.strip().isdecimal() else None
-
-
 def _start_seconds(value: str) -> int | None:
-    number = _number(value)
+    number = number_of(value)
     return number if number is not None and number >= SAFE_START_SECONDS else None
 
 
@@ -167,18 +164,18 @@ def _flag(value: str) -> bool | None:
 
 
 def _mib(value: str) -> int | None:
-    found = re.fullmatch(r"(\d+)\s*([kmg]b)?", value.lower())
+    found = re.fullmatch(r"([0-9]{1,18})\s*([kmg]b)?", value.lower())
     size = int(found[1]) * {"kb": 2**10, "mb": 2**20, "gb": 2**30}.get(found[2], 1) if found else 0
     return max(1, size // 2**20) if size else None
 
 
 KEYS: Mapping[str, tuple[str, Callable[[str], object]]] = {
     "autostart": ("autostart", _flag),
-    "numprocs": ("instances", _number),
+    "numprocs": ("instances", number_of),
     "startsecs": ("start_seconds", _start_seconds),
-    "stdout_logfile_backups": ("log_backups", _number),
+    "stdout_logfile_backups": ("log_backups", number_of),
     "stdout_logfile_maxbytes": ("log_max_mib", _mib),
-    "stopwaitsecs": ("stop_timeout_seconds", _number),
+    "stopwaitsecs": ("stop_timeout_seconds", number_of),
     "umask": ("umask", str),
 }
 """Options that have a key, with the conversion of their value; None: the value is not imported."""

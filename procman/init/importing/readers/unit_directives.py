@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from procman.config.read_systemd import directive_problem
 from procman.config.systemd_directives import FREE, RESERVED
 from procman.host.unit_words import NotClosed, span_seconds, with_specifiers, words_of
 from procman.init.importing.existing import Remark, Stop
-from procman.init.importing.keys import key_problem, signal_name
+from procman.init.importing.keys import key_problem, number_of, signal_name
 from procman.init.importing.readers.unit_files import Placed, Unit
 from procman.model import Kind
 from procman.quoting.systemd import Value
@@ -123,7 +124,7 @@ def _stop_seconds(unit: Unit) -> int | None:
         return SYSTEMDS_STOP_SECONDS
     seconds = span_seconds(setting.value)
     # 0 means no limit too (systemd.service(5)).
-    return int(seconds) or None if seconds is not None else None
+    return int(seconds) or None if seconds is not None and math.isfinite(seconds) else None
 
 
 def _stop_timeout(unit: Unit, seconds: int) -> dict[str, object]:
@@ -238,12 +239,8 @@ def _paths(text: str) -> list[str]:
         return text.split()
 
 
-def _number(value: str) -> int | None:
-    return int(value) if re.fullmatch(r"-?[0-9]+", value) else None
-
-
 def _mib(value: str) -> int | None:
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)B?", value)
+    found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]+)?)\s*([KMGT]?)B?", value)
     # systemd counts with 1024 (systemd.resource-control(5)).
     size = float(found[1]) * 1024 ** " KMGT".index(found[2] or " ") if found else 0
     return max(1, int(size / 2**20)) if size else None
@@ -254,12 +251,12 @@ def _umask(value: str) -> str | None:
 
 
 KEYS: Mapping[str, tuple[str, Callable[[str], object]]] = {
-    "CPUWeight": ("cpu_weight", _number),
+    "CPUWeight": ("cpu_weight", number_of),
     "MemoryHigh": ("memory_high_mib", _mib),
     "MemoryLimit": ("memory_max_mib", _mib),
     "MemoryMax": ("memory_max_mib", _mib),
-    "Nice": ("nice", _number),
-    "TasksMax": ("tasks_max", _number),
+    "Nice": ("nice", number_of),
+    "TasksMax": ("tasks_max", number_of),
     "UMask": ("umask", _umask),
 }
 """Directives that have a key, with the conversion of their value; None: the value is not imported."""

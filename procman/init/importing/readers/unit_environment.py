@@ -12,6 +12,7 @@ from pathlib import Path
 from procman.accounts import account
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
 from procman.errors import ProcmanError
+from procman.host.local_units import is_of_user
 from procman.host.unit_words import NotClosed, with_specifiers, words_of
 from procman.init.importing.contents import content_of
 from procman.init.importing.existing import Remark
@@ -39,15 +40,15 @@ def specifiers_of(unit: Unit, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the values of the specifiers in `unit`; `environment` is that of the user if it is a unit of a user."""
     name = unit.name.removesuffix(SERVICE)
     prefix, _, instance = name.partition("@")
-    is_of_user = "systemd/user" in str(unit.fragment.parent)
-    home = environment.get("HOME", "/root") if is_of_user else "/root"
+    is_users = is_of_user(unit.fragment)
+    home = environment.get("HOME", "/root") if is_users else "/root"
     node = os.uname().nodename
     own = {"n": unit.name, "N": name, "p": prefix, "P": _unescaped(prefix), "i": instance, "I": _unescaped(instance)}
     own |= {"j": prefix.rpartition("-")[2], "J": _unescaped(prefix.rpartition("-")[2])}
     own |= {"f": f"/{_unescaped(instance or prefix).lstrip('/')}"}
     host = {"H": node, "l": node.partition(".")[0], "v": os.uname().release, "T": "/tmp", "V": "/var/tmp"}  # noqa: S108
-    user = {"u": environment.get("USER", "root") if is_of_user else "root", "h": home}
-    return own | host | user | _directories(home, environment, is_of_user=is_of_user)
+    user = {"u": environment.get("USER", "root") if is_users else "root", "h": home}
+    return own | host | user | _directories(home, environment, is_of_user=is_users)
 
 
 def _directories(home: str, environment: Mapping[str, str], *, is_of_user: bool) -> dict[str, str]:

@@ -496,6 +496,13 @@ def test_option_is_not_imported_with_the_reason(tmp_path: Path, option: str, rea
     assert [remark.place for remark in found.remarks if remark.what == option] == [f"{tmp_path}/old.conf:5"]
 
 
+@pytest.mark.parametrize("option", ["stopwaitsecs", "startsecs", "priority", "numprocs", "stopsignal", "user"])
+def test_number_without_bounds_is_not_imported(tmp_path: Path, option: str) -> None:
+    found = one(tmp_path, f"{option} = {'9' * 5000}")
+    assert found.command
+    assert (found.values, found.supervisor_options) == ({}, {})
+
+
 def test_stop_that_reaches_the_pool_is_harmless_with_int(tmp_path: Path) -> None:
     found = one(tmp_path, "stopsignal = INT\nstopasgroup = true")
     assert found.stop == Stop("INT", 10, "group", "on-failure")

@@ -249,6 +249,23 @@ def test_specifiers_of_a_users_unit_are_the_users(tmp_path: Path) -> None:
     assert found.environment == {"A": "/home/me", "B": "/run/user/7"}
 
 
+@pytest.mark.parametrize("name", ["TimeoutStopSec", "Nice", "MemoryMax", "UMask", "CPUWeight"])
+def test_number_without_bounds_is_not_imported(tmp_path: Path, name: str) -> None:
+    found = one(tmp_path, f"{name}={'9' * 5000}")
+    assert found.values.keys() <= {"stop_timeout_seconds"}
+    assert found.command
+
+
+@pytest.mark.parametrize(("user", "is_read"), [(0, False), (1000, True)])
+def test_unit_of_a_user_is_imported_by_this_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, is_read: bool
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    unit = place(tmp_path, service(), ".config/systemd/user/celery.service")
+    [found] = read([unit], {"HOME": "/home/me"}, NO_HOST).programs
+    assert ("as this user, without sudo" in found.problem) is not is_read
+
+
 def test_user_and_group_may_be_numbers(tmp_path: Path) -> None:
     found = one(tmp_path, "User=33\nGroup=33\nWorkingDirectory=~")
     assert (found.user, found.group) == ("www-data", "www-data")
