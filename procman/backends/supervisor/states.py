@@ -89,7 +89,8 @@ def _program_state(
     info = next((info for info in namesakes if info["group"] == program.name), None)
     if info is None:
         elsewhere = next(iter(namesakes), None)
-        if program.left_stopped and not elsewhere:
+        # The adopted program of a group stays in supervisord's memory.
+        if program.left_stopped and (elsewhere is None or ended(elsewhere)):
             return ProgramState(
                 program.name, False, State.STOPPED, detail="not loaded, because it was stopped on purpose"
             )

@@ -98,3 +98,12 @@ def test_program_left_stopped_by_an_adoption_should_not_run_although_its_supervi
     program = replace(installed("a"), left_stopped=True)
     states = program_states([program], [info("STOPPED", start=0)], {})
     assert [each.desired for each in states] == [False]
+
+
+@pytest.mark.parametrize(("old", "expected"), [("STOPPED", (State.STOPPED, False)), ("RUNNING", (State.UNKNOWN, True))])
+def test_program_left_stopped_is_so_while_supervisord_remembers_the_adopted_one(
+    old: str, expected: tuple[State, bool]
+) -> None:
+    program = replace(installed("a"), left_stopped=True)
+    [state] = program_states([program], [info(old, group="site")], {})
+    assert (state.state, state.desired) == expected
