@@ -23,12 +23,13 @@ from procman.backends.supervisor.controller import SERVICES
 from procman.backends.supervisor.graceful_stop import drain, stop_gracefully
 from procman.backends.supervisor.reload import reread
 from procman.backends.supervisor.states import RUNNING_STATES, desired, ended, state_of
+from procman.celery_cli.running import BEAT_INSIDE
 from procman.errors import ProcmanError
 from procman.model import Adopted
 from procman.project import Project
 from procman.sources import Source, source_in
 
-BEAT_WORDS = ("beat", "-B", "--beat")
+BEAT_WORDS = ("beat", *BEAT_INSIDE)
 """One of these is a word of a command that runs a beat."""
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from procman.celery_cli.running import BEAT_INSIDE
 from procman.celery_cli.write import BEAT_KEYS, FORBIDDEN, OTHERS, PROJECT_KEYS, SHORT_FLAGS, WORKER_KEYS
 from procman.model import Kind
 from procman.secrets import holds_password
@@ -151,7 +152,7 @@ def _take(command: CeleryCommand, name: str, value: str) -> None:
         command.moved[name] = variable
     elif name in FORBIDDEN:
         command.dropped[name] = FORBIDDEN[name]
-        command.with_beat |= name in ("-B", "--beat")
+        command.with_beat |= name in BEAT_INSIDE
     elif name in ("-s", "--schedule", "--schedule-filename"):
         command.schedule_file = value
     elif key in PROJECT_KEYS:

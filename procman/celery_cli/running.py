@@ -15,6 +15,9 @@ MODULES = (f"{CELERY}/__main__.py", f"{CELERY}/bin/celery.py")
 TITLE = re.compile(r"\[celeryd: \S+:MainProcess\][^(]*\((?P<worker>.*)\)|\[celery beat\] ?(?P<beat>.*)")
 """The command line that Celery shows in place of its own if setproctitle is installed (celery.platforms)."""
 
+BEAT_INSIDE = ("-B", "--beat")
+"""The option of a worker that has a beat inside it."""
+
 FLAGS = ("-C", "--no-color", "-q", "--quiet", "--skip-checks", "--version")
 """The options in front of the subcommand that have no value."""
 

@@ -91,8 +91,8 @@ def init(
     directory, umask and nice, and how it is stopped and started again. Each difference has its reason, or is marked.
     Where an existing program runs, its process is compared, too. No secret is shown.
 
-    Exit status: 0 done; with --compare, every difference has a known reason; 1 it failed, or one has none; 2 wrong
-    usage.
+    Exit status: 0 done, and with --compare, every difference has a known reason; 1 failed, or a difference has none; 2
+    wrong usage.
 
     \b
     Examples:
@@ -102,7 +102,7 @@ def init(
       procman init --from /etc/supervisor/conf.d/celery.conf
       # Import units of systemd
       procman init --from celery.service --from beat.service
-      # Compare it with the procman.toml that was made of it
+      # Compare it with the procman.toml that was made from it
       procman init --from celery.service --compare
     """
     if compares and not sources:

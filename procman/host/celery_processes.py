@@ -7,7 +7,7 @@ import signal
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from procman.celery_cli.running import arguments_of, option, subcommand
+from procman.celery_cli.running import BEAT_INSIDE, arguments_of, option, subcommand
 from procman.host.process import catches, executable, ignores, suspended
 from procman.host.process_table import Process, Processes, look_at
 from procman.host.process_tree import children_finder, tree_of
@@ -22,8 +22,6 @@ MANAGERS = ("honcho", "foreman")
 """They run Procfiles, and end all of its programs when one ends."""
 
 KINDS = ("worker", "beat")
-
-BEAT = ("-B", "--beat")
 
 
 def is_celery(process: Process) -> bool:
@@ -95,7 +93,7 @@ def is_of_pool(pid: int) -> bool:
 def has_beat(main: Process) -> bool:
     """Return whether a main process of Celery is a beat, or a worker that has one (-B)."""
     arguments = arguments_of(main.argv)
-    return subcommand(arguments) == "beat" or not {*BEAT}.isdisjoint(arguments)
+    return subcommand(arguments) == "beat" or not {*BEAT_INSIDE}.isdisjoint(arguments)
 
 
 def node_of(main: Process) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from procman.celery_cli.running import BEAT_INSIDE
 from procman.celery_cli.write import objections
 from procman.host.temporary import is_emptied_at_boot
 from procman.init.draft import Discovery, Draft, keys_of
@@ -20,10 +21,7 @@ from procman.sources import INIT_D, SYSTEMD
 Files = Mapping[Path, VariablesFile]
 
 HARMLESS_UNITS = {"network.target", "network-online.target", "syslog.target", "remote-fs.target", "local-fs.target"}
-"""Targets that say nothing about the project; systemd starts them before any service that starts at boot, or nearly."""
-
-
-BEAT_INSIDE = ("-B", "--beat")
+"""Targets that every host has; systemd starts them before any service that starts at boot, or nearly any."""
 
 
 def take_project(draft: Draft, programs: Sequence[Existing], files: Files, *, has_systemd: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from procman.accounts import user_id
 from procman.agent.verdict import IMPORTING, STANDBY, STARTING
-from procman.celery_cli.running import arguments_of, option
+from procman.celery_cli.running import BEAT_INSIDE, arguments_of, option
 from procman.host.process import directory_of, user_of
 from procman.host.process_table import Process
 from procman.host.runner import runner_of
@@ -17,8 +17,6 @@ from procman.model import Kind, Level, Result
 from procman.monitoring.checks.celery_processes import is_named, node_name_of
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of, share_broker
 from procman.monitoring.checks.inputs import ProgramSnapshot, ProjectSnapshot
-
-WITH_BEAT = ("-B", "--beat")
 
 IDLE = (IMPORTING, STARTING, STANDBY)
 """Phases in which a beat sends nothing; in the first, its heartbeat does not yet have its broker."""
@@ -95,7 +93,7 @@ def _is_beat(process: Process, running: ProjectSnapshot) -> bool:
     # A beat that the launcher started waits for the lock of the first.
     if not arguments or str(running.launcher) in process.argv[:2] or process.is_zombie:
         return False
-    is_beat = "beat" in arguments or ("worker" in arguments and any(word in WITH_BEAT for word in arguments))
+    is_beat = "beat" in arguments or ("worker" in arguments and any(word in BEAT_INSIDE for word in arguments))
     return (
         is_beat and option(arguments, "-A", "--app") in _names_of(running.manifest.app) and _is_here(process, running)
     )
