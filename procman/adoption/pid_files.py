@@ -77,11 +77,13 @@ def _expanded(text: str, values: Mapping[str, str]) -> str:
 
 def _mains(path: Path) -> list[Process]:
     try:
-        pid = int(read_untrusted(path, None, MOST_DIGITS) or 0)
-        read_untrusted(path, {ROOT, *users_of(pid)}, MOST_DIGITS)
+        content = read_untrusted(path, None, MOST_DIGITS)
+        pid = int(content or 0)
+        # Only the pid shows who may own the file; meanwhile, its directory's owner can put another one in its place.
+        is_unchanged = read_untrusted(path, {ROOT, *users_of(pid)}, MOST_DIGITS) == content
     except (UntrustedFile, ValueError):
         return []
-    return [main for main in mains_among([pid]) if main.pid == pid] if pid > 1 else []
+    return [main for main in mains_among([pid]) if main.pid == pid] if is_unchanged and pid > 1 else []
 
 
 def _kind(main: Process) -> str:
