@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 
 ANY_HOST = "\0.\1"
-"""Stands for the name of whatever host a worker runs on: no node name contains it."""
+"""Means the host that a worker runs on, whatever its name is: no node name contains it."""
+
+ONE_NAME_TWICE = (
+    "RabbitMQ refuses the mailbox of the second one, and remote control commands reach both or the wrong one"
+)
+"""The consequence, for messages, of two workers with one node name on one broker."""
 
 _NAME = "celery"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from procman.celery_cli.node_names import ANY_HOST, node_name
+from procman.celery_cli.node_names import ANY_HOST, ONE_NAME_TWICE, node_name
 from procman.lint.inputs import Finding, Part, finding
 from procman.model import Kind, Level
 
@@ -33,10 +33,7 @@ def _finding(part: Part, other: Part, name: str) -> Finding:
     is_doubtful = bool(one and two and one != two)
     place = f"{other.file}:{other.command.line}" if other.command else str(other.file)
     condition = "if both use one broker, " if is_doubtful else ""
-    why = (
-        f"{other.name} ({place}) has the node name {name.replace(ANY_HOST, '%h')} too: {condition}RabbitMQ refuses the "
-        "mailbox of the second one, and remote control commands reach both or the wrong one"
-    )
+    why = f"{other.name} ({place}) has the node name {name.replace(ANY_HOST, '%h')} too: {condition}{ONE_NAME_TWICE}"
     level = Level.WARNING if is_doubtful else Level.CRITICAL
     return finding("PM949", level, part, part.command, "-n", why, "give each worker its own name: -n NAME@%%h")
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from procman.accounts import user_id
 from procman.agent import LAUNCHER
-from procman.celery_cli.node_names import ANY_HOST
+from procman.celery_cli.node_names import ANY_HOST, ONE_NAME_TWICE
 from procman.host.process import user_of
 from procman.host.process_table import Process
 from procman.host.runner import Runner, runner_of
@@ -20,8 +20,6 @@ from procman.monitoring.checks.second_beats import IDLE, ROOT
 
 FIRST_HEARTBEAT_SECONDS = 10.0
 """The launcher writes the first heartbeat before it imports the app, but the host may be busy."""
-
-CONSEQUENCE = "RabbitMQ refuses the mailbox of the second one, and remote control commands reach both or the wrong one"
 
 
 class Double(NamedTuple):
@@ -105,7 +103,7 @@ def _result(snapshot: ProgramSnapshot, node: str, found: list[Double]) -> Result
     condition = "" if any(each.is_certain for each in found) else "if it uses the same broker, "
     detail = (
         f"process {named} is another worker with the node name {node}, beside process {snapshot.state.pid}: "
-        f"{condition}{CONSEQUENCE}"
+        f"{condition}{ONE_NAME_TWICE}"
     )
     rename = f"set another hostname in [{snapshot.program.key}]"
     if all(each.is_procmans for each in found):
