@@ -7,9 +7,7 @@ import re
 ANY_HOST = "\0.\1"
 """Means the host that a worker runs on, whatever its name is: no node name contains it."""
 
-ONE_NAME_TWICE = (
-    "RabbitMQ refuses the mailbox of the second one, and remote control commands reach both or the wrong one"
-)
+NAMED_ALIKE = "RabbitMQ refuses the mailbox of the second one, and remote control commands reach both or the wrong one"
 """The consequence, for messages, of two workers with one node name on one broker."""
 
 _NAME = "celery"

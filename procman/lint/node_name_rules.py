@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from procman.celery_cli.node_names import ANY_HOST, ONE_NAME_TWICE, node_name
+from procman.celery_cli.node_names import ANY_HOST, NAMED_ALIKE, node_name
 from procman.lint.inputs import Finding, Part, finding
 from procman.model import Kind, Level
 
@@ -33,7 +33,7 @@ def _finding(part: Part, other: Part, name: str) -> Finding:
     is_doubtful = bool(one and two and one != two)
     place = f"{other.file}:{other.command.line}" if other.command else str(other.file)
     condition = "if both use one broker, " if is_doubtful else ""
-    why = f"{other.name} ({place}) has the node name {name.replace(ANY_HOST, '%h')} too: {condition}{ONE_NAME_TWICE}"
+    why = f"{other.name} ({place}) has the node name {name.replace(ANY_HOST, '%h')} too: {condition}{NAMED_ALIKE}"
     level = Level.WARNING if is_doubtful else Level.CRITICAL
     return finding("PM949", level, part, part.command, "-n", why, "give each worker its own name: -n NAME@%%h")
 

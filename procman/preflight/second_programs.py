@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from procman.celery_cli.node_names import ONE_NAME_TWICE, node_name
+from procman.celery_cli.node_names import NAMED_ALIKE, node_name
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.foreign_heartbeat import share_broker
 from procman.preflight.inputs import OtherProgram, PreflightFacts
@@ -70,9 +70,7 @@ def _second(preflight: PreflightFacts, other: OtherProgram) -> tuple[Program | N
     workers = preflight.of_kind(Kind.WORKER)
     for program in workers:
         if other.node_name and _node_name(program) == other.node_name:
-            why = (
-                f"has the node name of {program.name}, {other.node_name}: if it uses the same broker, {ONE_NAME_TWICE}"
-            )
+            why = f"has the node name of {program.name}, {other.node_name}: if it uses the same broker, {NAMED_ALIKE}"
             return program, why
     for program in workers if other.is_of_app and other.is_of_own_user else ():
         queues = sorted(_queues(preflight, program) & (set(other.queues or ()) or _defaults(preflight, program)))
@@ -107,7 +105,7 @@ def node_names_differ(preflight: PreflightFacts) -> Iterator[Result]:
         name = _node_name(program)
         other = owners.setdefault(name, program)
         if other is not program:
-            detail = f"{other.name} and {program.name} both have the node name {name} on this host: {ONE_NAME_TWICE}"
+            detail = f"{other.name} and {program.name} both have the node name {name} on this host: {NAMED_ALIKE}"
             yield Result("PM749", program.name, Level.CRITICAL, detail, _rename(program))
     for other_project in preflight.host.others:
         yield from _of_another_project(preflight, other_project, owners)
@@ -122,7 +120,7 @@ def _of_another_project(
         condition = "" if shares else "if it uses the same broker, "
         detail = (
             f"{other.program or _named(other)} of another project has the node name of {program.name}, "
-            f"{other.node_name}: {condition}{ONE_NAME_TWICE}"
+            f"{other.node_name}: {condition}{NAMED_ALIKE}"
         )
         yield Result("PM749", program.name, _level(other), detail, _rename(program))
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from procman.accounts import user_id
 from procman.agent import LAUNCHER
-from procman.celery_cli.node_names import ANY_HOST, ONE_NAME_TWICE
+from procman.celery_cli.node_names import ANY_HOST, NAMED_ALIKE
 from procman.host.process import user_of
 from procman.host.process_table import Process
 from procman.host.runner import Runner, runner_of
@@ -103,7 +103,7 @@ def _result(snapshot: ProgramSnapshot, node: str, found: list[Double]) -> Result
     condition = "" if any(each.is_certain for each in found) else "if it uses the same broker, "
     detail = (
         f"process {named} is another worker with the node name {node}, beside process {snapshot.state.pid}: "
-        f"{condition}{ONE_NAME_TWICE}"
+        f"{condition}{NAMED_ALIKE}"
     )
     rename = f"set another hostname in [{snapshot.program.key}]"
     if all(each.is_procmans for each in found):
