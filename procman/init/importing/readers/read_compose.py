@@ -162,6 +162,8 @@ def _problem(name: str, service: Tree, words: Sequence[str]) -> str:
         return ""
     if not words:
         return "its command is that of its image, which is unknown here"
+    if Path(words[0]).name == "celery" and not {"worker", "beat", "multi"} & {*words}:
+        return ""
     is_script = words[0].endswith(".sh") or (len(words) > 1 and words[1].endswith(".sh")) or "entrypoint" not in service
     if is_script and not re.search(r"rq|dramatiq|huey|gunicorn|uvicorn", " ".join(words)):
         return f"its command {words[0]} is in its image, which cannot be read here"
@@ -265,6 +267,9 @@ def _left_out(compose: Compose, service: Tree, place: str) -> Iterator[Remark]:
     if "entrypoint" not in service:
         why = "unknown here: what they set, or run before Celery, is not imported"
         yield Remark(str(compose.path), "ENTRYPOINT and ENV of the images", why, doubtful=True)
+    deploy = service.get("deploy")
+    if isinstance(deploy, Mapping) and "resources" in deploy:
+        yield Remark(place, "deploy.resources", LIMITS)
     for key in service:
         if key in READ or str(key).startswith("x-"):
             continue

@@ -163,6 +163,16 @@ def test_scripts_of_the_image_are_not_those_of_this_host(tmp_path: Path, command
     assert one(tmp_path, f"command: {command}").problem == problem
 
 
+def test_limits_of_a_container_are_reported(tmp_path: Path) -> None:
+    found = one(tmp_path, "command: celery -A shop worker\ndeploy: {resources: {limits: {memory: 512M}}}")
+    assert "MemoryMax" in remarks(found)["deploy.resources"]
+
+
+def test_other_command_of_celery_is_left_alone(tmp_path: Path) -> None:
+    found = one(tmp_path, "command: celery -A shop flower")
+    assert (found.command, found.problem) == (None, "")
+
+
 def test_no_file_of_this_host_is_read_for_a_container(tmp_path: Path) -> None:
     script = tmp_path / "run.sh"
     script.write_text("#!/bin/sh\nexport A=1\nexec celery -A host worker\n")
