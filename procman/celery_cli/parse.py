@@ -29,6 +29,9 @@ VARIABLES = {
 }
 """The variables that Celery 4.4 to 5.7 reads before the app's own setting (celery.app.utils.Settings)."""
 
+SCRIPTS = (".sh", ".bash")
+"""How names of shell scripts end, which are in any directory called bin."""
+
 OF_PASSWORDS = "it contains a password, and every user can read command lines: use environment_file"
 
 
@@ -110,7 +113,7 @@ def _virtualenv(words: Sequence[str]) -> Path | None:
 def virtualenv_of(program: str) -> Path | None:
     """Return the virtualenv that has `program` in its `bin`; None if that is a directory of the system, or unknown."""
     path = Path(program)
-    if not path.is_absolute() or path.parent.name != "bin":
+    if not path.is_absolute() or path.parent.name != "bin" or path.suffix in SCRIPTS:
         return None
     found = Path(os.path.normpath(path.parent.parent))
     return None if found in (Path("/usr"), Path("/"), Path("/usr/local")) else found

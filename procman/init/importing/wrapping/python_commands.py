@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from procman.celery_cli.parse import virtualenv_of
+from procman.celery_cli.parse import SCRIPTS, virtualenv_of
 from procman.init.importing.wrapping.unwrapped import Unwrapped
 from procman.init.importing.wrapping.wrapper_options import read_options
 from procman.init.scan_project import app_behind, settings_in
@@ -109,6 +109,9 @@ def _own_command_line(state: Unwrapped, words: tuple[str, ...]) -> Unwrapped | N
     """Return `state` with the words after `PROGRAM celery`, whose app only that program knows."""
     at = next((at for at, word in enumerate(words[1:8], start=1) if word == "celery" or word in OLD_COMMANDS), None)
     if at is None or Path(words[0]).name == "celery":
+        return None
+    if Path(words[0]).suffix in SCRIPTS:
+        # A start script, which cannot be read here.
         return None
     is_manage = Path(words[0]).name in MANAGE
     if words[at] != "celery" and not is_manage:

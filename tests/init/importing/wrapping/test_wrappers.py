@@ -131,6 +131,12 @@ def test_wrapper_without_a_counterpart_is_refused_with_the_reason(line: str, rea
     assert reason in found.problem
 
 
+def test_start_script_that_cannot_be_read_is_no_command_line_of_the_project() -> None:
+    found = of("/srv/bin/run.sh celery worker")
+    assert found.command
+    assert (found.wrapper, found.command.project) == (("/srv/bin/run.sh",), {})
+
+
 def test_unknown_wrapper_becomes_the_key_and_is_left_to_the_check() -> None:
     found = of(f"/usr/local/bin/with-secrets --path celery {CELERY}")
     assert is_the_worker(found)
