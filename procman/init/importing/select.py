@@ -30,10 +30,14 @@ NOT_CELERY = (
 OURS = ("procman runs it already", "procman runs them already")
 """The consequence of a remark on one program, and on several."""
 
+UNCLEAR = "its command line is not understood"
+
 LONGEST_HEAD = 200
 """Characters at the beginning of a file that procman wrote, with its mark."""
 
-MENTIONS_CELERY = re.compile(r"(?is)celery(?:_bin)?\}?\b.*\b(?:worker|beat|multi)\b")
+MENTIONS_CELERY = re.compile(
+    r"(?is)celery(?:_bin)?\}?\b.*\b(?:worker|beat|multi)\b|(?<![a-z])celery(?:d|beat|[_-](?:worker|beat))(?![a-z])"
+)
 """A command line that starts a worker or beat, whatever is in front of Celery."""
 
 
@@ -103,7 +107,7 @@ def _judged(existing: Existing) -> Existing:
     first = Path(existing.words[0])
     # The files may come from another host.
     is_missing = first.is_absolute() and not os.path.lexists(first)
-    problem = f"there is no {first} on this host" if is_missing else "its command line is not understood"
+    problem = f"there is no {first} on this host" if is_missing else UNCLEAR
     return replace(existing, problem=problem)
 
 
@@ -115,7 +119,8 @@ def _not_imported(programs: Iterable[Existing]) -> Iterator[Remark]:
 
 
 def _why(existing: Existing) -> str:
-    return f"starts Celery, but is not imported: {existing.problem}"
+    verb = "may start" if existing.problem == UNCLEAR else "starts"
+    return f"{verb} Celery, but is not imported: {existing.problem}"
 
 
 def _is_ours(file: Path) -> bool:

@@ -25,7 +25,9 @@ HOST_NAME = re.compile(r"@(?:\$\((?:hostname|uname -n)\)|`hostname`|\$HOSTNAME|\
 PASSES_ON = re.compile(r'^\s*(?:exec\s+)?(?:"\$@"|\$@)', re.MULTILINE)
 """A line that runs the arguments of the script."""
 
-STARTS_CELERY = re.compile(r"celery\b[^#\n]*\b(?:worker|beat|multi)\b")
+NAMES_CELERY = re.compile(r"^[^#\n]*\bcelery\b", re.MULTILINE)
+NAMES_COMMAND = re.compile(r"^[^#\n]*\b(?:worker|beat|multi)\b", re.MULTILINE)
+"""Outside of comments; the words of a command may be in a variable or an array."""
 
 DEEPEST = 4
 """Scripts that start each other."""
@@ -197,7 +199,7 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
     command = read_command(inside.words)
     bare = joined(outside, inside) if command or _is_multi(inside.words) else outside
     if bare is outside:
-        problem = inside.problem or _problem(script, file)
+        problem = inside.problem or _problem(script, file, lost)
         shown = words or outside.words
         return Understood(shown, None, problem, remarks=(*outside.remarks, *remarks))
     files = _environment_files(script, texts)
@@ -227,12 +229,13 @@ def _is_multi(words: Sequence[str]) -> bool:
     return at is not None and "multi" in words[at + 1 :]
 
 
-def _problem(script: StartScript, file: ScriptFile) -> str:
+def _problem(script: StartScript, file: ScriptFile, lost: Sequence[str]) -> str:
     """Return why the script of a program that starts Celery is not understood; empty if it does not start Celery."""
     called = f"its start script {file.path}" if file.path else "its shell command"
     if script.undecided:
         return f"whether {called} starts Celery depends on `{script.undecided}`, which only a shell can evaluate"
-    if STARTS_CELERY.search(file.text) and not script.words:
+    is_open = not script.words or (lost and Path(script.words[0]).name == "celery")
+    if is_open and NAMES_CELERY.search(file.text) and NAMES_COMMAND.search(file.text):
         return f"{called} starts no Celery worker or beat that can be understood"
     return ""
 

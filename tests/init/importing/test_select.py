@@ -113,13 +113,23 @@ def test_processes_of_one_program_are_all_imported() -> None:
         "strange celery --x multi start a",
         "x celery.sh beat",
         "sh -c '${CELERY_BIN} -A $CELERY_APP multi start'",
+        "celeryd -A shop -c 2",
+        "python manage.py run_celery_worker",
+        "python celery_beat.py",
     ],
 )
 def test_program_whose_words_name_celery_is_never_left_alone(line: str) -> None:
     strange = replace(existing("strange", line), command=None)
     [remark] = selection([reading(existing("w"), strange)], None, ()).remarks
     assert remark.doubtful
-    assert remark.consequence == "starts Celery, but is not imported: its command line is not understood"
+    assert remark.consequence == "may start Celery, but is not imported: its command line is not understood"
+
+
+@pytest.mark.parametrize("line", ["celery flower", "celery-exporter --broker-url=x", "gunicorn shop.celery_workers:x"])
+def test_other_program_is_left_alone(line: str) -> None:
+    strange = replace(existing("strange", line), command=None)
+    [remark] = selection([reading(existing("w"), strange)], None, ()).remarks
+    assert "no Celery worker or beat" in remark.consequence
 
 
 def test_script_of_another_host_is_named() -> None:

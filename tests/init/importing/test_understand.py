@@ -125,6 +125,25 @@ def test_celery_that_only_a_shell_can_start_is_a_problem(tmp_path: Path, text: s
     assert "only a shell can evaluate" in of_script(tmp_path, text).problem
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'exec celery -A shop "$COMMAND" # worker\nexec celery worker',
+        "OPTIONS=(-A shop worker)\nexec celery ${OPTIONS[@]}",
+        'OPTIONS="worker $X"\ncelery -A shop $OPTIONS &',
+    ],
+)
+def test_celery_whose_words_are_elsewhere_is_a_problem(tmp_path: Path, text: str) -> None:
+    assert "starts no Celery worker or beat that can be understood" in of_script(tmp_path, text).problem
+
+
+@pytest.mark.parametrize(
+    "text", ["exec celery flower # worker", "exec gunicorn x\ncelery worker", "run # celery worker"]
+)
+def test_script_of_another_program_is_no_problem(tmp_path: Path, text: str) -> None:
+    assert of_script(tmp_path, text).problem == ""
+
+
 def test_entry_point_of_a_virtualenv_is_no_start_script(tmp_path: Path) -> None:
     text = "#!/opt/env/bin/python\nimport re\nfrom celery.__main__ import main\n# celery worker\n"
     (tmp_path / "celery").write_text(text)
