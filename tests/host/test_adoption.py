@@ -42,6 +42,7 @@ ExecStart={CELERY} multi start fast slow --pidfile=/run/old-multi/%%n.pid --logf
 -Q:fast old-fast -Q:slow old-slow
 ExecStop={CELERY} multi stopwait fast slow --pidfile=/run/old-multi/%%n.pid
 {INSTALL}""",
+    "/usr/lib/systemd/system/old-multi.service": "[Service]\nExecStart=/bin/false\n",
     "/usr/lib/systemd/system/old-beat.service": f"""{SETTINGS}
 RuntimeDirectory=old-beat
 ExecStart={CELERY} beat -s /run/old-beat/schedule --pidfile=

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,9 @@ from procman.install.state import backups, desired_states, event_log, generation
 from procman.install.state.generations import Installation
 from procman.install.state.manifest import Manifest, Pending, ReplacedFile, digest
 from procman.model import Directories
+
+MASK = "/dev/null"
+"""The target of the link in the place of a unit's file, if a package defines the unit as well."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +111,12 @@ def adopted_later(installation: Installation, desired: Manifest) -> list[Replace
 def _as_left(tree: Tree, file: ReplacedFile) -> bool:
     found = tree.look(file.path)
     if found is None or found.content is None:
-        return found is None and file.left is None
+        return file.left is None and (found is None or _is_mask(tree, file.path, found))
     return digest(found.content) == file.left
+
+
+def _is_mask(tree: Tree, path: Path, found: Found) -> bool:
+    return stat.S_ISLNK(found.kind) and tree.read_link(path) == MASK
 
 
 def _needed(others: Iterable[Manifest]) -> set[Path]:
