@@ -54,9 +54,12 @@ def _brought_back(back: BroughtBack, tried: int) -> Iterator[str]:
 def failure_lines(failure: Failure) -> Iterator[str]:
     """Yield why a program failed, and the last lines of its log."""
     yield f"{failure.program.name}: {printable(failure.why.rstrip())}"
-    yield from (f"  {printable(line)}" for line in failure.hint.splitlines())
+    # Those are shown here, and after a failed first install nothing is installed that the command could read.
+    shown = f"procman logs {failure.program.name}" if failure.log else ""
+    yield from (f"  {printable(line)}" for line in failure.hint.splitlines() if line != shown)
     if failure.log:
-        yield "  last lines of its log:"
+        file = failure.program.log_file
+        yield f"  last lines of its log{f', {printable(file)}' if file else ''}:"
         yield from (f"  | {printable(line)}" for line in failure.log)
 
 

@@ -76,7 +76,7 @@ def test_worker_is_left_alone_when_its_new_code_cannot_start(workers: AttackedHo
 
     failed = host.procman("restart celery-1 --no-check --wait 3", check=False)
     assert failed.returncode == 1
-    assert "last lines of its log:" in failed.stderr
+    assert "last lines of its log, " in failed.stderr
     assert "No module named 'no_such_module'" in failed.stderr
     # A program that is down is not started with such code either.
     assert host.procman("restart celery-1", check=False).returncode == 1
