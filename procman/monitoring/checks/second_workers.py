@@ -111,5 +111,5 @@ def _result(snapshot: ProgramSnapshot, node: str, found: list[Double]) -> Result
     pids = ",".join(str(each.pid) for each in found)
     hint = f"ps -fp {pids} shows who started it; end it and prevent its next start, or {rename}"
     if condition:
-        hint += "\nIf it uses another broker, name it in beside in [project]"
+        hint += "\nIf it uses another broker, name it in `beside` of [project]"
     return Result("PM114", snapshot.program.name, Level.CRITICAL, detail, hint)

@@ -35,7 +35,10 @@ from tests.monitoring.checks.records import (
 )
 
 HOST = os.uname().nodename
-NODE = f"second-workers@{HOST}"
+SHORT_NAME = f"second-workers-{os.getpid()}"
+"""Of its own, because the checks find the processes of a test that runs at the same time."""
+
+NODE = f"{SHORT_NAME}@{HOST}"
 OURS, OTHERS = ["1" * 16], ["2" * 16]
 
 
@@ -50,8 +53,8 @@ def own_worker(**says: Any) -> Iterator[ProgramSnapshot]:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["-A", "mysite", "worker", "-n", "second-workers@%h"],
-        ["-A", "other", "worker", "--hostname=second-workers@%h", "-l", "info"],
+        ["-A", "mysite", "worker", "-n", f"{SHORT_NAME}@%h"],
+        ["-A", "other", "worker", f"--hostname={SHORT_NAME}@%h", "-l", "info"],
         ["worker", "-A", "mysite", "-n", NODE],
     ],
 )
@@ -82,7 +85,7 @@ def test_other_node_names_and_commands_are_no_second_worker(tmp_path: Path, argu
 
 def test_worker_that_is_named_in_beside_is_no_second_worker(tmp_path: Path) -> None:
     with celery(tmp_path, "worker", "-n", NODE), own_worker() as worker:
-        assert reported(check(running(worker, beside=("second-workers@%h",)))) == (Level.OK, "")
+        assert reported(check(running(worker, beside=(f"{SHORT_NAME}@%h",)))) == (Level.OK, "")
         assert reported(check(running(worker, beside=("others@%h", "celery.service"))))[0] is Level.CRITICAL
 
 
