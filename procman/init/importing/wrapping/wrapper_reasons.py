@@ -45,6 +45,7 @@ REFUSED: Mapping[str, str] = {
         "DISPLAY in environment"
     ),
     "chroot": "procman does not start programs in another root directory; keep your own unit, with RootDirectory=",
+    "airflow": "its worker also serves logs, and takes options of its own: leave it to what runs it now",
     "systemd-run": "Celery runs in another unit than the one that is read",
     "start-stop-daemon": "it starts Celery in the background, where no process manager supervises it",
     "daemonize": "it starts Celery in the background, where no process manager supervises it",

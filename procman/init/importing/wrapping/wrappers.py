@@ -141,9 +141,14 @@ def _unknown(state: Unwrapped) -> Unwrapped | None:
     if not state.sees_files:
         remark = state.remark(masked_command(taken), "it is in the image, and what it does is unknown", doubtful=True)
         return replace(state, words=rest, remarks=(*state.remarks, remark))
+    if taken[-1] == "-m":
+        why = "it loads Celery into its own process, and procman starts Celery itself: it is left out"
+        remark = state.remark(masked_command(taken), why, doubtful=True)
+        return replace(state, words=rest, remarks=(*state.remarks, remark))
     why = "it becomes the key wrapper; procman check tries whether it replaces itself with Celery (PM788)"
-    remark = state.remark(masked_command(taken), why, doubtful=True)
-    return replace(state, words=rest, wrapper=(*state.wrapper, *taken), remarks=(*state.remarks, remark))
+    # One with a password is left out, with another remark (_finished).
+    remarks = () if words_hold_password(taken) else (state.remark(masked_command(taken), why, doubtful=True),)
+    return replace(state, words=rest, wrapper=(*state.wrapper, *taken), remarks=(*state.remarks, *remarks))
 
 
 def _celery_in(words: Sequence[str]) -> int | None:

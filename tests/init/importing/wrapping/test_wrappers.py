@@ -122,6 +122,7 @@ def test_wrapper_that_procman_replaces_is_left_out_with_the_reason(line: str, sh
         ("xvfb-run -a {}", "xvfb-run: it stays as the parent of Celery"),
         ("chroot /srv/jail {}", "chroot: procman does not start programs in another root directory"),
         ("docker run --rm shop {}", "docker: it starts Celery in a container"),
+        ("/srv/env/bin/airflow celery worker -q high", "airflow: its worker also serves logs"),
         ("gosu mail xvfb-run {}", "run Xvfb as a [command] of its own"),
     ],
 )
@@ -144,6 +145,21 @@ def test_unknown_wrapper_becomes_the_key_and_is_left_to_the_check() -> None:
     [remark] = found.remarks
     assert remark.doubtful
     assert "PM788" in remark.consequence
+
+
+def test_program_that_loads_celery_as_a_module_is_left_out() -> None:
+    found = of("coverage run -m celery -A shop worker -Q mail")
+    assert (found.command and found.command.values, found.wrapper) == ({"queues": ["mail"]}, ())
+    [remark] = found.remarks
+    assert (remark.what, remark.doubtful) == ("coverage run -m", True)
+
+
+def test_unknown_wrapper_with_a_password_is_only_left_out() -> None:
+    found = of(f"with-secrets --token=hunter22 -- {CELERY}")
+    assert found.wrapper == ()
+    [remark] = found.remarks
+    assert "it is left out" in remark.consequence
+    assert "hunter22" not in repr(found)
 
 
 def test_password_of_a_wrapper_is_neither_kept_nor_shown() -> None:
