@@ -101,7 +101,8 @@ def _read(unit: Unit, environment: Mapping[str, str], root: Path) -> Reading:
         celery = [_plain(unit, unit.last("Service.ExecStart"))]
     if celery[0].command or celery[0].problem:
         celery[0] = replace(celery[0], remarks=(*celery[0].remarks, *remarks, *given.remarks))
-    return Reading(tuple(celery), files=(*unit.files, *given.files))
+    was_read = [file for file in given.files if file not in given.unread]
+    return Reading(tuple(celery), files=(*unit.files, *was_read))
 
 
 def _named_apart(commands: Sequence[Sequence[Existing]]) -> list[Existing]:

@@ -185,7 +185,10 @@ def test_environment_file_that_cannot_be_read_costs_only_its_words(tmp_path: Pat
     assert found.words == ("/venv/bin/celery", "-A", "site", "worker", "-Q", "mail")
     doubtful = [remark.what for remark in found.remarks if remark.doubtful]
     assert doubtful == ["-c ${SLOTS}", "${MORE}", "--pool=${POOL}", f"EnvironmentFile = {tmp_path}/missing"]
-    [lost] = read_text(tmp_path, service(lines, "/bin/sh -c '${BIN} -A site worker'")).programs
+    reading = read_text(tmp_path, service(lines, "/bin/sh -c '${BIN} -A site worker'"))
+    # A message about what each file has would contradict the remark.
+    assert tmp_path / "missing" not in reading.files
+    [lost] = reading.programs
     assert (lost.command, lost.problem) == (
         None,
         f"its command has variables of a file that could not be read: {tmp_path}/missing",
