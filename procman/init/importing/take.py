@@ -23,6 +23,8 @@ Files = Mapping[Path, VariablesFile]
 HARMLESS_UNITS = {"network.target", "network-online.target", "syslog.target", "remote-fs.target", "local-fs.target"}
 """Targets that every host has; systemd starts them before any service that starts at boot, or nearly any."""
 
+SCHEDULER = "--scheduler="
+
 
 def take_project(draft: Draft, programs: Sequence[Existing], files: Files, *, has_systemd: bool) -> None:
     """Put what the programs have in common into `[project]`, before the rest of it is searched for.
@@ -223,4 +225,17 @@ def _begin_beat(draft: Draft, existing: Existing, table: str) -> None:
         value = draft.get(table, key)
         if value is not None:
             draft.put("beat", key, value)
+    _move_scheduler(draft, existing, table)
     take_variables(draft, existing, "beat")
+
+
+def _move_scheduler(draft: Draft, existing: Existing, table: str) -> None:
+    """Give the beat the scheduler of its worker, which has no use for it without a beat inside."""
+    arguments = draft.tables[table].pop("extra_arguments", [])
+    assert isinstance(arguments, list)
+    given = [word for word in arguments if word.startswith(SCHEDULER)]
+    others = [word for word in arguments if word not in given]
+    if others:
+        draft.put(table, "extra_arguments", others)
+    if given:
+        _put(draft, existing, "beat", "scheduler", given[-1].removeprefix(SCHEDULER))

@@ -185,6 +185,18 @@ def test_beat_inside_a_worker_keeps_what_it_had_there(tmp_path: Path) -> None:
     assert (worker.stop_timeout_seconds, beat.stop_timeout_seconds) == (900, 60)
 
 
+@pytest.mark.parametrize("others", ["", " --statedb=/x"])
+def test_beat_inside_a_worker_keeps_its_scheduler(tmp_path: Path, others: str) -> None:
+    draft = taken([existing("w", f"{WORKER} -B --scheduler redbeat.RedBeatScheduler{others}")])
+    worker, beat = loaded(draft, tmp_path).programs
+    assert isinstance(worker.options, Worker)
+    assert isinstance(beat.options, Beat)
+    assert (worker.options.extra_arguments, beat.options.scheduler) == (
+        tuple(others.split()),
+        "redbeat.RedBeatScheduler",
+    )
+
+
 def test_beat_inside_a_worker_keeps_its_files_of_variables(tmp_path: Path) -> None:
     (tmp_path / "a.env").write_text("A=1\n")
     (tmp_path / "b.env").write_text("A=2\n")
