@@ -18,6 +18,9 @@ from procman.init.importing.readers.multi_nodes import with_nodes
 OF_SCRIPTS = re.compile(r"CELERY(?:D|BEAT)?_[A-Z_]+|CELERYD|CELERYBEAT|CELERYEV\w*|DAEMON_OPTS")
 """Variables for the init scripts, which Celery itself does not read."""
 
+DECISIVE = re.compile(r"(?:export\s+)?(CELERY(?:D|BEAT)_(?:NODES|OPTS|MULTI)|CELERY_(?:APP|BIN)|DAEMON_OPTS)=")
+"""An assignment without which nothing is known of the programs: their queues are among the options."""
+
 READ_BY_CELERY = ("CELERY_LOADER", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "CELERY_CONFIG_MODULE")
 
 
@@ -31,6 +34,8 @@ class Defaults:
     remarks: tuple[Remark, ...] = ()
     lines: Mapping[str, tuple[Path, int]] = field(default_factory=dict)
     """Where a variable is set last."""
+    unknown: str = ""
+    """The first decisive variable whose value only a shell knows."""
 
     def get(self, *names: str, default: str = "") -> str:
         """Return the first of the variables that is set and not empty."""
@@ -43,6 +48,7 @@ class Defaults:
 
 def read_defaults(files: Sequence[Path]) -> Defaults:
     """Return what a shell knows after it has read `files` one after the other. Raises ProcmanError."""
+    unknown = ""
     script, remarks, lines = StartScript(Path("/")), list[Remark](), dict[str, tuple[Path, int]]()
     for file in files:
         text = content_of(file)
@@ -53,6 +59,8 @@ def read_defaults(files: Sequence[Path]) -> Defaults:
             Remark(f"{file}:{each.line}", each.what, each.consequence, each.is_assumed, not each.is_assumed)
             for each in found.not_understood
         ]
+        decisive = filter(None, (DECISIVE.match(each.what) for each in found.not_understood if not each.is_assumed))
+        unknown = unknown or next((each[1] for each in decisive), "")
         for number, line in enumerate(text.split("\n"), 1):
             if assigned := re.match(r"\s*(?:export\s+)?(\w+)=", line):
                 lines[assigned[1]] = (file, number)
@@ -61,7 +69,7 @@ def read_defaults(files: Sequence[Path]) -> Defaults:
         for name, value in script.environment.items()
         if name in READ_BY_CELERY or not OF_SCRIPTS.fullmatch(name)
     }
-    return Defaults(tuple(files), script.variables, exported, tuple(remarks), lines)
+    return Defaults(tuple(files), script.variables, exported, tuple(remarks), lines, unknown)
 
 
 def workers_of(defaults: Defaults, of: str, default_user: str = "celery") -> list[Existing]:
@@ -90,7 +98,7 @@ def workers_of(defaults: Defaults, of: str, default_user: str = "celery") -> lis
         stop=Stop(signal="TERM", reaches="main", restarts="never"),
         remarks=_limits(defaults),
     )
-    return with_nodes(with_words(whole, " ".join(text)))
+    return with_nodes(with_words(whole, " ".join(text), defaults))
 
 
 def _limits(defaults: Defaults) -> tuple[Remark, ...]:
@@ -101,8 +109,11 @@ def _limits(defaults: Defaults) -> tuple[Remark, ...]:
     return (Remark(f"{file}:{line}", f"ulimit {defaults.get('CELERYD_ULIMIT')}", why, doubtful=True),)
 
 
-def with_words(existing: Existing, text: str) -> Existing:
-    """Return the program with the command line `text`, as a shell splits it."""
+def with_words(existing: Existing, text: str, defaults: Defaults) -> Existing:
+    """Return the program with the command line `text`, which `defaults` are in, as a shell splits it."""
+    if defaults.unknown:
+        problem = f"only a shell can evaluate {defaults.unknown}: write its value into the file, and import it again"
+        return replace(existing, problem=problem)
     try:
         return replace(existing, words=tuple(shlex.split(text)))
     except ValueError as error:
@@ -133,7 +144,7 @@ def beat_of(defaults: Defaults, script: Path, default_user: str = "celery") -> E
         user=defaults.get("CELERYBEAT_USER", "CELERYD_USER", default=default_user) or None,
         stop=Stop(signal="TERM", reaches="main", restarts="never"),
     )
-    return _with_command(with_words(whole, " ".join(text)))
+    return _with_command(with_words(whole, " ".join(text), defaults))
 
 
 def _with_command(existing: Existing) -> Existing:

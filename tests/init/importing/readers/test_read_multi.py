@@ -151,17 +151,22 @@ def test_defaults_of_a_beat_alone_invent_no_worker(tmp_path: Path) -> None:
 
 
 def test_variables_are_expanded_as_a_shell_does_and_the_rest_is_reported(tmp_path: Path) -> None:
-    text = (
-        'HOME_OF=/opt/shop\nCELERY_BIN=$HOME_OF/bin/celery\nCELERYD_NODES=a\nCELERYD_OPTS="-c $(nproc)"\nulimit -n 9\n'
-    )
+    text = 'HOME_OF=/opt/shop\nCELERY_BIN=$HOME_OF/bin/celery\nCELERYD_NODES=a\nCELERYD_CHDIR="$(pwd)"\nulimit -n 9\n'
     reading = of_defaults(host(tmp_path, celeryd=f"{text}CELERYD_ULIMIT='-n 4096'\n", celeryd_script=CELERYD))
     program = only(reading)
     assert program.words[0] == "/opt/shop/bin/celery"
     assert [(each.place.rpartition(":")[2], each.what) for each in (*reading.remarks, *program.remarks)] == [
-        ("4", 'CELERYD_OPTS="-c $(nproc)"'),
+        ("4", 'CELERYD_CHDIR="$(pwd)"'),
         ("5", "ulimit -n 9"),
         ("6", "ulimit -n 4096"),
     ]
+
+
+@pytest.mark.parametrize("name", ["CELERYD_OPTS", "CELERYD_NODES", "CELERY_APP"])
+def test_workers_whose_options_only_a_shell_knows_are_not_imported(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "celeryd"
+    file.write_text(f'{DEFAULTS}{name}="-Q mail $(nproc)"\n')
+    assert all(name in each.problem and each.command is None for each in read_multi.read([file], {}).programs)
 
 
 def test_variables_for_the_script_do_not_reach_celery(tmp_path: Path) -> None:
