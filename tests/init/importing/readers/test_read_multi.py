@@ -151,12 +151,14 @@ def test_defaults_of_a_beat_alone_invent_no_worker(tmp_path: Path) -> None:
 
 
 def test_variables_are_expanded_as_a_shell_does_and_the_rest_is_reported(tmp_path: Path) -> None:
-    text = 'HOME_OF=/opt/shop\nCELERY_BIN=$HOME_OF/bin/celery\nCELERYD_NODES=a\nCELERYD_CHDIR="$(pwd)"\nulimit -n 9\n'
+    text = (
+        'HOME_OF=/opt/shop\nCELERY_BIN=$HOME_OF/bin/celery\nCELERYD_NODES=a\nCELERYD_CHDIR="$(cat /x)"\nulimit -n 9\n'
+    )
     reading = of_defaults(host(tmp_path, celeryd=f"{text}CELERYD_ULIMIT='-n 4096'\n", celeryd_script=CELERYD))
     program = only(reading)
     assert program.words[0] == "/opt/shop/bin/celery"
     assert [(each.place.rpartition(":")[2], each.what) for each in (*reading.remarks, *program.remarks)] == [
-        ("4", 'CELERYD_CHDIR="$(pwd)"'),
+        ("4", 'CELERYD_CHDIR="$(cat /x)"'),
         ("5", "ulimit -n 9"),
         ("6", "ulimit -n 4096"),
     ]
