@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from procman.install.state.generations import Installation, store_of
 from procman.install.state.manifest import Manifest, ReplacedFile, digest
 from procman.model import Adopted, Adoption, Kind
 from procman.project import Project
-from procman.sources import source_in
+from procman.sources import Source, source_in
 
 NOTHING_CHANGED = "Nothing was changed."
 """The hint of an error whose problems name their own fixes."""
@@ -72,13 +73,16 @@ def plan_adoptions(
         each for each in adopted if _is_in(each, put_back) or (each.source not in gone and _is_in(each, not_reduced))
     ]
     known = {each.source for each in adopted if each.source in so_far and each not in there}
+    # The record has the links, which an interrupted uninstall makes again after the files.
+    undone = adopted if installation.pending and installation.pending.uninstall else ()
+    known -= _back(undone, project)
     wanted = {**wanted_by(project), **_not_listed(project, adopted)}
     candidates = _find([source for source in wanted if source not in known], project, wanted)
     # Uninstall brings them back in this order: beat last, as at every start.
     fresh = sorted(
         (_adoption(each, project, wanted, installation) for each in candidates), key=lambda each: each.has_beat
     )
-    everything = _merged(adopted, [each for adoption in fresh for each in adoption.adopted])
+    everything = _merged((*adopted, *(each for adoption in fresh for each in adoption.adopted)), undone)
     left = {path: content for each in candidates for path, content in each.files.items()}
     return AdoptionPlan(
         adopted=everything,
@@ -184,6 +188,21 @@ def _not_reduced(
     before = {file.path: file.left for file in current if file.left}
     others = [file for file in replaced if file.path in before and file not in current]
     return {file.path: file for file in others if _digest(tree, file.path) == before[file.path]}
+
+
+def _back(adopted: Sequence[Adopted], project: Project) -> set[str]:
+    """Return the sources of `adopted` that can be adopted: they run again, or had yet to be stopped.
+
+    The mask of a unit without a file of its own is all that an adoption changes on disk.
+    """
+    by_place: dict[tuple[str, str], list[Source]] = {}
+    for source in filter(None, (source_in(each.source) for each in adopted)):
+        by_place.setdefault((source.scheme, source.place), []).append(source)
+    found: set[str] = set()
+    for sources in by_place.values():
+        with suppress(ProcmanError):
+            found |= {str(each) for candidate in adoption.find(sources, project) for each in candidate.sources}
+    return found
 
 
 def _digest(tree: Tree, path: Path) -> str | None:
