@@ -48,6 +48,8 @@ class StartScript(Shell):
     """What a person should check."""
     set_in: dict[str, Path] = field(default_factory=dict)
     """The variables that were set last by a file which the script reads, and that file."""
+    last: tuple[str, ...] = ()
+    """The command that is the last of `not_understood`, which may be another script."""
     undecided: str = ""
     """The condition that decides whether Celery is started, if it is unknown."""
 
@@ -72,6 +74,7 @@ class StartScript(Shell):
 
 def report(script: StartScript, node: Node, consequence: str, *, is_assumed: bool = False) -> None:
     """Record that `node` is not understood, with the consequence."""
+    script.last = ()
     script.not_understood.append(Unread(script.file, node.line, shown(node.first_line), consequence, is_assumed))
 
 

@@ -178,6 +178,7 @@ def _do(script: StartScript, node: Command, command: str, words: list[str]) -> b
         _call(script, node, script.functions[command], words)
     elif command not in HARMLESS:
         report(script, node, "procman does not run it before Celery")
+        script.last = (command, *words)
     return True
 
 

@@ -125,11 +125,19 @@ def _understood(
         read_text=texts.read,
         sees_files=sees_files,
     )
-    if depth < DEEPEST and script.words:
-        inner = _of_inner_script(script, file, outside, texts, depth)
+    if depth < DEEPEST and (script.words or _ends_with_unknown(script)):
+        started = (
+            script if script.words else replace(script, words=script.last, not_understood=script.not_understood[:-1])
+        )
+        inner = _of_inner_script(started, file, outside, texts, depth)
         if inner:
             return inner
     return _of_script(script, file, outside, texts)
+
+
+def _ends_with_unknown(script: StartScript) -> bool:
+    """Return whether the last command may be a script that starts Celery, without `exec`."""
+    return bool(script.last) and not script.undecided
 
 
 def _of_inner_script(

@@ -164,6 +164,16 @@ def test_script_that_starts_another_script_is_followed(tmp_path: Path) -> None:
     assert remarks(found, tmp_path) == [("run:4", "mkdir /x", "procman does not run it before Celery")]
 
 
+@pytest.mark.parametrize(("before", "keeps_shell"), [("", True), ("exec ", False)])
+def test_script_that_another_starts_without_exec_is_followed(tmp_path: Path, before: str, keeps_shell: bool) -> None:
+    inner = tmp_path / "inner"
+    inner.write_text('#!/bin/sh\nexec celery -A shop worker -Q "$1"\n')
+    found = of_script(tmp_path, f"mkdir -p /x\ncd {tmp_path} && {before}./inner mail")
+    assert found.command
+    assert (found.command.values, found.keeps_shell) == ({"queues": ["mail"]}, keeps_shell)
+    assert "./inner" not in repr(found.remarks)
+
+
 def test_scripts_that_start_each_other_end(tmp_path: Path) -> None:
     found = of_script(tmp_path, f"# celery worker\nexec {tmp_path}/run\n")
     assert found.command is None
