@@ -139,7 +139,7 @@ def test_program_of_a_group_that_was_loaded_without_it_is_given_back(deployment:
     """As after a reboot, or after the command that the install prints."""
     product, existing = deployment.product, deployment.existing
     deployment.configure(one="1001")
-    product.procman("install", "--wait", "30")
+    product.procman("install")
     existing.ctl("update", "site")
     assert "site:one" not in deployment.states()
     deployment.pids = deployment.pids_of_others()
@@ -163,7 +163,7 @@ def test_program_of_a_group_that_was_loaded_without_it_is_given_back(deployment:
 def test_program_whose_file_was_edited_since_is_brought_back_by_the_printed_command(deployment: Deployment) -> None:
     product, file = deployment.product, deployment.files[0]
     deployment.configure(one="1001")
-    product.procman("install", "--wait", "30")
+    product.procman("install")
     file.write_text(f"{file.read_text()}; edited\n")
     printed = product.procman("uninstall").stderr
     [line] = [each for each in printed.splitlines() if each.startswith("one of ")]
