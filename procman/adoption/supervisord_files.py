@@ -60,6 +60,8 @@ def reader_of(file: Path, mains: Sequence[Path]) -> Path:
 
 def sections_in(file: Path) -> list[Section]:
     """Return the programs that `file` defines. Raises ProcmanError if it cannot be read."""
+    if file.exists() and not file.is_file():
+        raise ProcmanError("it is not a regular file")  # a FIFO would block the install
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,3 +67,9 @@ def test_every_source_that_cannot_be_adopted_is_reported(project: Project) -> No
     first, second = error.value.message.splitlines()
     assert first == f"{source(project, 'absent')}: that file defines no program absent, only on, off"
     assert second.startswith(f"{unread}: no supervisord of this host reads that file")
+
+
+def test_fifo_in_the_place_of_a_file_is_refused_and_does_not_block(project: Project, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "old.conf")
+    with pytest.raises(ProcmanError, match="old: it is not a regular file"):
+        supervisord.find([Source(SUPERVISOR, f"{tmp_path}/old.conf", "old")], project)
