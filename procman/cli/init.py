@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from procman.backends import backend_named
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
 from procman.errors import ConfigurationError, ProcmanError
@@ -165,7 +166,8 @@ def _written(report: command.InitReport, *, force: bool) -> Iterator[str]:
             yield from (f"note: {printable(problem)}" for problem in distrusted)
             yield printable(f"wrote {project.path}")
             yield from map(printable, _written_secrets(project, path_beside(project.path)))
-    if report.scope is Scope.SYSTEM and any(project.secrets for project in report.projects):
+    backends = [backend_named(project.backend) for project in report.projects if project.secrets]
+    if report.scope is Scope.SYSTEM and not all(each.environment_file_read_by_root for each in backends):
         yield "  under supervisord the programs have to read it too: `procman check` prints the command for that"
     yield from _next_steps(report)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -93,7 +94,7 @@ def install(
         completed_by="`procman install`",
         message=message,
     ) as rollout:
-        before = None if no_check else _check
+        before = None if no_check else partial(_check, command_line=selection.command_line)
         report = command.install(project, replaced=replaced, keep_failed=keep_failed, before=before, options=rollout)
     if report.failures:
         echo_lines(as_failure(report, f"{selection.command_line} install --wait {wait_seconds:g}"), err=True)
@@ -102,7 +103,7 @@ def install(
     return 0
 
 
-def _check(project: Project) -> None:
+def _check(project: Project, *, command_line: str) -> None:
     # Imported here: an install that changes nothing checks nothing.
     from procman.output.check import as_text
     from procman.preflight.check import blocking, check
@@ -118,7 +119,7 @@ def _check(project: Project) -> None:
     if blocking(results):
         raise ProcmanError(
             "the CRITICAL results above stop the install; nothing was changed",
-            hint="Fix them, then run `procman check` again. --no-check installs without the checks.",
+            hint=f"Fix them, then run `{command_line} check` again. --no-check installs without the checks.",
         )
 
 

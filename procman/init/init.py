@@ -47,6 +47,7 @@ class NewProject:
     """The variables that belong into the environment file, if the text names one."""
     programs: Mapping[str, tuple[Existing, ...]] = field(default_factory=dict)
     """The existing programs that each table comes from."""
+    backend: BackendName = BackendName.SUPERVISOR
 
 
 @dataclass(frozen=True)
@@ -236,4 +237,5 @@ def _project(draft: Draft, path: Path | None, tables: Mapping[str, tuple[Existin
         warnings=tuple(draft.warnings),
         secrets=dict(draft.secrets),
         programs=tables,
+        backend=BackendName(draft.text("project", "backend") or BackendName.SUPERVISOR),
     )

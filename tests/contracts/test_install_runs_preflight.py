@@ -21,6 +21,7 @@ def test_critical_result_stops_an_install_and_a_warning_does_not(product: Produc
     assert refused.returncode == 1
     assert "CRITICAL  PM704" in refused.stderr
     assert "the CRITICAL results above stop the install; nothing was changed" in refused.stderr
+    assert f"then run `{product.procman_line} check` again" in refused.stderr
     assert not (product.directory / "c").exists()
 
     product.configure("[command.a]\nargv = ['sleep', '1000']")

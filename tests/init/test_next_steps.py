@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from procman.cli.init import init
 from procman.init import init as command
 from procman.init.importing.existing import Existing
 from procman.init.init import InitReport, NewProject
-from procman.model import Scope
+from procman.model import BackendName, Scope
 from procman.sources import SUPERVISOR, Source
 
 USER = "project.user: unknown"
@@ -84,3 +85,12 @@ def test_programs_that_the_install_adopts_are_counted_and_the_others_named(
     adopted = "`procman install` adopts 1 existing program: it gracefully stops it, and then starts its successor"
     assert f"note: {adopted}" in lines
     assert "note: procman cannot stop [program:old] of /etc/old.conf: stop it before the install" in lines
+
+
+@pytest.mark.parametrize(("backend", "is_printed"), [(BackendName.SUPERVISOR, True), (BackendName.SYSTEMD, False)])
+def test_programs_need_to_read_their_secrets_unless_the_process_manager_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backend: BackendName, is_printed: bool
+) -> None:
+    found = replace(project("procman.toml"), secrets={"TOKEN": "x"}, backend=backend)
+    lines = last_lines(tmp_path, monkeypatch, InitReport((found,), Scope.SYSTEM), 0)
+    assert any(line.startswith("under supervisord the programs have to read it") for line in lines) == is_printed

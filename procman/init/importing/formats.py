@@ -16,6 +16,9 @@ from procman.errors import ConfigurationError, ProcmanError
 from procman.host.local_units import UNIT_DIRECTORIES
 from procman.init.importing.existing import Reading
 
+EXPECTED = "a file, a directory, a glob, a unit such as celery.service, or an init script such as celeryd"
+"""What `--from` names."""
+
 MOST_FILES = 1000
 """In one directory or glob; more is a mistake, such as `--from /`."""
 
@@ -155,6 +158,8 @@ def _unreadable(path: object, error: OSError) -> ProcmanError:
 
 
 def _paths_of(source: str, path: Path, root: Path) -> tuple[list[Path], bool]:
+    if not source:
+        raise ConfigurationError([f"--from '': empty; expected {EXPECTED}"])
     if path.is_dir() and path.name.endswith(".service.d"):
         return [_drop_ins_unit(path, root)], True
     if path.is_dir():
@@ -167,8 +172,7 @@ def _paths_of(source: str, path: Path, root: Path) -> tuple[list[Path], bool]:
         return _limited(source, [Path(each).absolute() for each in sorted(glob(source))]), False  # noqa: PTH207
     unit = None if "/" in source else _unit_or_script(source, root)
     if unit is None:
-        known = "a file, a directory, a glob, a unit such as celery.service, or an init script such as celeryd"
-        raise ConfigurationError([f"--from {source}: not found; expected {known}"])
+        raise ConfigurationError([f"--from {source}: not found; expected {EXPECTED}"])
     return [unit], True
 
 

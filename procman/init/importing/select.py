@@ -40,6 +40,9 @@ MENTIONS_CELERY = re.compile(
 )
 """A command line that starts a worker or beat, whatever is in front of Celery."""
 
+MOST_PROJECTS = 20
+"""In one import; the app of each is loaded, and a host hardly has more."""
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -71,7 +74,7 @@ def selection(readings: Sequence[Reading], user: str | None, decided: Collection
     """Return the programs to import, split by project.
 
     `user`, if given, is the user of all programs; `decided` are the keys of `[project]` that the caller sets. Raises
-    ProcmanError if no program can be imported, with what was seen in each file.
+    ProcmanError if no program can be imported, with what was seen in each file, or if there are too many projects.
     """
     found = list(_distinct(each for reading in readings for each in reading.programs))
     ours = [each for each in found if _is_ours(each.file)]
@@ -86,7 +89,12 @@ def selection(readings: Sequence[Reading], user: str | None, decided: Collection
     remarks = [remark for reading in readings for remark in reading.remarks]
     remarks += [*_not_imported(programs), *_left(_others(programs), *NOT_CELERY), *_left(ours, *OURS)]
     lost = tuple(each for each in programs if each.problem)
-    return Selection(tuple(split(understood, variables, decided)), files, tuple(remarks), lost)
+    projects = split(understood, variables, decided)
+    if len(projects) > MOST_PROJECTS:
+        what = f"the programs would become {len(projects)} projects, more than {MOST_PROJECTS}"
+        why = "Programs share a project if they have one app, directory, user, virtualenv and environment file"
+        raise ProcmanError(what, hint=f"{why}: import the files of a few at a time.")
+    return Selection(tuple(projects), files, tuple(remarks), lost)
 
 
 def _distinct(programs: Iterable[Existing]) -> Iterator[Existing]:

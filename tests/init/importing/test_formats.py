@@ -150,6 +150,11 @@ def test_source_that_does_not_exist_is_a_usage_error(tmp_path: Path, source: str
     assert caught.value.exit_status == (1 if "*" in source else 2)
 
 
+def test_empty_source_is_not_the_working_directory(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"--from '': empty; expected a file"):
+        read_sources([""], {}, tmp_path)
+
+
 def test_path_that_the_system_refuses_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("link")
     for source in ("a" * 5000, str(tmp_path / "link" / "celery.conf")):

@@ -142,3 +142,10 @@ def test_label_that_names_the_file_is_shortened_beside_it() -> None:
     web = replace(WEB, label=f"web of {FILE}")
     [remark] = selection([reading(existing("w"), web)], None, ()).remarks
     assert (remark.place, remark.what) == (str(FILE), "web")
+
+
+def test_number_of_projects_is_limited() -> None:
+    programs = [existing(f"w{number}", environment={"API_TOKEN": f"hidden{number}"}) for number in range(21)]
+    with pytest.raises(ProcmanError, match="would become 21 projects, more than 20"):
+        selection([reading(*programs)], None, ())
+    assert len(selection([reading(*programs[:20])], None, ()).projects) == 20
