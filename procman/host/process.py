@@ -161,13 +161,20 @@ def children(pid: int) -> list[int]:
 
 def directory_of(pid: int) -> Path | None:
     """Return the working directory of process `pid`; None without permission."""
-    directory = _ask(pid, lambda process: process.cwd())
-    return Path(directory) if directory else None
+    # Without psutil, like the next function: its import would slow `procman health` down.
+    try:
+        return Path(os.readlink(f"/proc/{pid}/cwd"))
+    except OSError:
+        return None
 
 
 def environment_of(pid: int) -> dict[str, str]:
     """Return the environment that process `pid` was started with; empty without permission."""
-    return _ask(pid, lambda process: process.environ()) or {}
+    try:
+        words = content(pid, "environ").decode("utf-8", "surrogateescape").split("\0")
+    except OSError:
+        return {}
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def open_files(pid: int) -> OpenFiles | None:

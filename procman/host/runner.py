@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from procman.host.process import PAGE_BYTES, content, stat_fields, status_numbers
+from procman.celery_cli.running import option
+from procman.host.process import PAGE_BYTES, content, directory_of, environment_of, stat_fields, status_numbers
 
 SUPERVISORD = ("supervisord", "supervisord.py", "supervisor.supervisord")
 HONCHO = "honcho"
@@ -58,9 +60,25 @@ def runner_of(pid: int) -> Runner:
             return Runner(program=_program_of_supervisord(pid), manager=ancestor)
         if any(Path(word).name == HONCHO for word in words):
             return Runner(
-                program=_shown(_variables(pid).get("HONCHO_PROCESS_NAME", "?")), manager=ancestor, is_honcho=True
+                program=_shown(environment_of(pid).get("HONCHO_PROCESS_NAME", "?")), manager=ancestor, is_honcho=True
             )
     return _unit_in(_control_group(pid))
+
+
+def has_read(manager: int, file: Path, *, is_honcho: bool) -> bool:
+    """Return whether the supervisord or honcho `manager` has read `file`, as far as its command line names one."""
+    words, directory = _words(manager), directory_of(manager) or Path("/")
+    if is_honcho:
+        directory /= option(words, "-d", "--app-root") or "."
+    named = option(words, "-f", "--procfile") or "Procfile" if is_honcho else option(words, "-c", "--configuration")
+    return named is None or os.path.realpath(directory / named) == os.path.realpath(file)
+
+
+def _words(pid: int) -> list[str]:
+    try:
+        return content(pid, "cmdline", PAGE_BYTES).decode("utf-8", "replace").split("\0")
+    except OSError:
+        return []
 
 
 def _ancestors(pid: int) -> Iterator[tuple[int, Sequence[str]]]:
@@ -70,26 +88,16 @@ def _ancestors(pid: int) -> Iterator[tuple[int, Sequence[str]]]:
         pid = int(fields[1]) if fields else 0
         if pid <= 1:
             return
-        try:
-            words = content(pid, "cmdline", PAGE_BYTES).decode("utf-8", "replace")
-        except OSError:
+        words = _words(pid)
+        if not words:
             return
-        yield pid, words.split("\0")[:4]
+        yield pid, words[:4]
 
 
 def _program_of_supervisord(pid: int) -> str:
-    variables = _variables(pid)
+    variables = environment_of(pid)
     name, group = variables.get("SUPERVISOR_PROCESS_NAME", "?"), variables.get("SUPERVISOR_GROUP_NAME", "")
     return _shown(name if group in ("", name) else f"{group}:{name}")
-
-
-def _variables(pid: int) -> dict[str, str]:
-    """Return the environment of a process without psutil, whose import would slow `procman status` down."""
-    try:
-        words = content(pid, "environ").decode("utf-8", "replace").split("\0")
-    except OSError:
-        return {}
-    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def _shown(name: str) -> str:

@@ -122,7 +122,9 @@ def _of_another_project(
             f"{other.program or _named(other)} of another project has the node name of {program.name}, "
             f"{other.node_name}: {condition}{NAMED_ALIKE}"
         )
-        yield Result("PM749", program.name, _level(other), detail, _rename(program))
+        # The default name is unique but for projects of one name, and nothing shows the broker of a private one.
+        level = _level(other) if shares or other.is_of_own_user else Level.WARNING
+        yield Result("PM749", program.name, level, detail, _rename(program))
 
 
 def _rename(program: Program) -> str:

@@ -19,7 +19,7 @@ def tree(directory: Path) -> dict[str, tuple[int, bytes]]:
     return {
         str(path.relative_to(directory)): (path.lstat().st_mode, path.read_bytes() if path.is_file() else b"")
         for path in directory.rglob("*")
-        if path.relative_to(directory).parts[0] not in ("data", "d")
+        if path.relative_to(directory).parts[0] not in ("code", "data", "d")
     }
 
 

@@ -252,6 +252,7 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM748", WARNING, old_worker(is_of_app=False, is_believed=False, node_name=OWN_NODE), "has the node name"),
     ("PM749", CRITICAL, named_like_ours(brokers=("1",)), "mill-celery of another project has the node name of"),
     ("PM749", CRITICAL, named_like_ours(brokers=()), "if it uses the same broker, RabbitMQ"),
+    ("PM749", WARNING, named_like_ours(brokers=(), is_of_own_user=False), "if it uses the same broker, RabbitMQ"),
     ("PM749", WARNING, named_like_ours(brokers=("1",), is_believed=False), "RabbitMQ refuses the mailbox"),
     ("PM749", CRITICAL, second_worker(f"site-celery@{os.uname().nodename}"), "site-celery and site-second both have"),
     ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "www-data cannot enter and read /opt/site"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from procman.accounts import user_id
@@ -13,7 +14,7 @@ from procman.host.control_group import processes_of
 from procman.host.process import user_of
 from procman.host.process_table import Process, look_at
 from procman.host.process_tree import children_finder, tree_of
-from procman.host.runner import HONCHO, SUPERVISORD, Runner, runner_of
+from procman.host.runner import HONCHO, SUPERVISORD, Runner, has_read, runner_of
 from procman.install.state.manifest import Manifest
 from procman.model import Adopted, Kind, Level, Result
 from procman.monitoring.checks.celery_processes import node_name_of
@@ -108,9 +109,18 @@ def _is(adopted: Adopted, other: Other, snapshot: ProgramSnapshot) -> bool:
     source, runner = source_in(adopted.source), other.runner
     if source is None or not any(runs(runner, each, other.node_name) for each in (source, *_aliased(adopted, source))):
         return False
+    if not _has_same_manager(adopted, source, runner):
+        return False
     # systemd puts a process into its control group; anyone can start a process below a false supervisord.
     users = {user_of(other.pid), user_of(runner.manager) if runner.manager else ROOT}
     return not users.isdisjoint((ROOT, user_id(snapshot.program.user)))
+
+
+def _has_same_manager(adopted: Adopted, source: Source, runner: Runner) -> bool:
+    """Return whether the supervisord or honcho of a process is that of the adopted program, not one of another file."""
+    if source.scheme == SUPERVISOR and adopted.manager:
+        return has_read(runner.manager, Path(adopted.manager), is_honcho=False)
+    return source.scheme != PROCFILE or has_read(runner.manager, Path(source.place), is_honcho=True)
 
 
 def _result(snapshot: ProgramSnapshot, adopted: Adopted, other: Other) -> Result:

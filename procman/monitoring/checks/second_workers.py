@@ -68,9 +68,12 @@ def _others(running: ProjectSnapshot) -> Mapping[str, list[Process]]:
 
 
 def _double(process: Process, name: str, snapshot: ProgramSnapshot, running: ProjectSnapshot) -> Double | None:
-    if user_of(process.pid) not in (user_id(snapshot.program.user), ROOT):
+    user, own = user_of(process.pid), user_id(snapshot.program.user)
+    if user not in (own, ROOT):
         return None
     runner, heartbeat = runner_of(process.pid), heartbeat_of(process.pid, running.manifest.directories.state)
+    if user != own and not heartbeat and _is_launched(process):
+        return None  # of a project in root's own directories, which nobody else can read
     shares = share_broker(snapshot.says.get("brokers", ()), heartbeat.get("brokers", ()))
     if _is_importing(snapshot.says) or _is_importing(heartbeat) or (not heartbeat and _is_new(process)):
         return None
@@ -86,7 +89,11 @@ def _is_importing(says: Mapping[str, Any]) -> bool:
 
 def _is_new(process: Process) -> bool:
     """Return whether a process of a launcher may not have written its first heartbeat yet."""
-    return process.age < FIRST_HEARTBEAT_SECONDS and any(word.endswith(f"/{LAUNCHER}") for word in process.argv[:3])
+    return process.age < FIRST_HEARTBEAT_SECONDS and _is_launched(process)
+
+
+def _is_launched(process: Process) -> bool:
+    return any(word.endswith(f"/{LAUNCHER}") for word in process.argv[:3])
 
 
 def _is_of_another_host(process: Process, runner: Runner) -> bool:

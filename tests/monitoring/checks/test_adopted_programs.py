@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -57,6 +58,13 @@ def test_adopted_program_that_runs_again_is_reported_with_the_command_that_stops
 def test_own_program_that_has_its_name_is_not_reported(old: tuple[Adopted, int]) -> None:
     adopted, pid = old
     assert reported(check(running(own(pid), adopted=(adopted,)))) == (Level.OK, "")
+
+
+def test_program_of_its_name_under_another_supervisord_is_not_reported(old: tuple[Adopted, int]) -> None:
+    adopted, _ = old
+    with family(0) as main:
+        elsewhere = replace(adopted, manager="/etc/supervisor/supervisord.conf")
+        assert reported(check(running(own(main), adopted=(elsewhere,)))) == (Level.OK, "")
 
 
 def test_programs_that_adopted_nothing_have_no_result(old: tuple[Adopted, int]) -> None:
