@@ -156,7 +156,7 @@ def test_install_shows_the_results_in_colours_and_not_in_escapes(monkeypatch: py
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(preflight, "check", lambda _: [RESULTS[0]._replace(level=Level.WARNING, detail="\x07")])
-    install._check(load(ROOT / "units" / "procman.toml", {}))
+    install._check(load(ROOT / "units" / "procman.toml", {}), command_line="procman")
     assert "\x1b[33mWARNING \x1b[0m  PM701  \\x07" in terminal.getvalue()
     assert "\\x1b" not in terminal.getvalue()
 
