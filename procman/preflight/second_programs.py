@@ -122,8 +122,8 @@ def _of_another_project(
             f"{other.program or _named(other)} of another project has the node name of {program.name}, "
             f"{other.node_name}: {condition}{NAMED_ALIKE}"
         )
-        # The default name is unique but for projects of one name, and nothing shows the broker of a private one.
-        level = _level(other) if shares or other.is_of_own_user else Level.WARNING
+        # Nothing shows the broker of a project that is private, stopped or just starting.
+        level = _level(other) if shares else Level.WARNING
         yield Result("PM749", program.name, level, detail, _rename(program))
 
 
