@@ -29,6 +29,7 @@ from procman.model import Adopted, Kind
 from procman.monitoring.checks.adopted_programs import runs
 from procman.monitoring.checks.celery_processes import is_named
 from procman.monitoring.checks.foreign_heartbeat import heartbeat_of
+from procman.monitoring.checks.second_beats import IDLE
 from procman.preflight.inputs import OtherProgram
 from procman.project import Project
 from procman.secrets import masked_command
@@ -191,6 +192,7 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
         source=str(source or ""),
         known_as=_known_as(found),
         is_beside=is_named(project.beside, found.node_name, runner),
+        is_starting=heartbeat.get("phase") in IDLE and not heartbeat.get("brokers"),
     )
 
 

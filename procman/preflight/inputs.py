@@ -147,6 +147,8 @@ class OtherProgram:
     """What the key `beside` calls it."""
     is_beside: bool = False
     """Whether `beside` names it."""
+    is_starting: bool = False
+    """Whether its heartbeat shows that it starts, so that its broker is not known yet."""
 
 
 @dataclass(frozen=True)

@@ -122,8 +122,9 @@ def _of_another_project(
             f"{other.program or _named(other)} of another project has the node name of {program.name}, "
             f"{other.node_name}: {condition}{NAMED_ALIKE}"
         )
-        # Nothing shows the broker of a project that is private, stopped or just starting.
-        level = _level(other) if shares else Level.WARNING
+        # Nothing shows the broker of one that is just starting, or whose heartbeats only its own user can read.
+        is_open = not shares and (other.is_starting or not other.is_of_own_user)
+        level = Level.WARNING if is_open else _level(other)
         yield Result("PM749", program.name, level, detail, _rename(program))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from procman.host.process import children
-from procman.host.runner import Runner, _unit_in, runner_of
+from procman.host.runner import Runner, _unit_in, _words, has_read, runner_of
 from tests.backends.supervisor.real_supervisord import eventually
 
 
@@ -39,3 +40,24 @@ def test_process_in_another_pid_namespace_is_in_a_container() -> None:
         finally:
             for pid in [*children(outer.pid), outer.pid]:
                 os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("options", "file"),
+    [
+        ((), "Procfile"),
+        (("-f", "other"), "other"),
+        (("-d", "app"), "app/Procfile"),
+        (("-d", "app", "-f", "x"), "app/x"),
+    ],
+)
+def test_honcho_has_read_the_procfile_that_its_command_line_names(
+    tmp_path: Path, options: tuple[str, ...], file: str
+) -> None:
+    with subprocess.Popen(
+        ["sh", "-c", "read line", "honcho", *options], cwd=tmp_path, stdin=subprocess.PIPE
+    ) as process:
+        while "honcho" not in _words(process.pid):
+            pass
+        assert has_read(process.pid, tmp_path / file, is_honcho=True)
+        assert not has_read(process.pid, tmp_path / "another/Procfile", is_honcho=True)

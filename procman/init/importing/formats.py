@@ -140,7 +140,7 @@ def _readings(found: Mapping[Path, Format], environment: Mapping[str, str], root
 
 
 def _mentions(text: str) -> bool:
-    """Return whether a file that nobody named is worth a message: a directory of scripts has many others."""
+    """Return whether a file of a directory or glob is worth a message: a directory of scripts has many others."""
     return "celery" in text.lower()
 
 

@@ -73,7 +73,7 @@ def _double(process: Process, name: str, snapshot: ProgramSnapshot, running: Pro
         return None
     runner, heartbeat = runner_of(process.pid), heartbeat_of(process.pid, running.manifest.directories.state)
     if user != own and not heartbeat and _is_launched(process):
-        return None  # of a project in root's own directories, which nobody else can read
+        return None  # of a project in root's own directories, which only root can read
     shares = share_broker(snapshot.says.get("brokers", ()), heartbeat.get("brokers", ()))
     if _is_importing(snapshot.says) or _is_importing(heartbeat) or (not heartbeat and _is_new(process)):
         return None
