@@ -11,6 +11,7 @@ from procman import adoption
 from procman.accounts import user_id, user_name
 from procman.adoption.running import ROOT, command_by_root, source_of
 from procman.agent import LAUNCHER
+from procman.agent.verdict import IMPORTING
 from procman.backends import controller_of
 from procman.celery_cli.node_names import ANY_HOST, node_name
 from procman.celery_cli.parse import CeleryCommand
@@ -192,7 +193,8 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
         source=str(source or ""),
         known_as=_known_as(found),
         is_beside=is_named(project.beside, found.node_name, runner),
-        is_starting=heartbeat.get("phase") in IDLE and not heartbeat.get("brokers"),
+        # Its start script runs first, and then its first heartbeat has no broker yet.
+        is_starting=heartbeat.get("phase", IMPORTING) in IDLE and not heartbeat.get("brokers"),
     )
 
 

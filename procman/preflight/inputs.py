@@ -148,7 +148,7 @@ class OtherProgram:
     is_beside: bool = False
     """Whether `beside` names it."""
     is_starting: bool = False
-    """Whether its heartbeat shows that it starts, so that its broker is not known yet."""
+    """Whether it starts and has no heartbeat with its broker yet."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from procman.accounts import user_name
+from procman.agent import LAUNCHER
+from procman.agent.heartbeat_format import FILE, FORMAT
+from procman.agent.verdict import CONSUMING, IMPORTING
 from procman.host.runner import runner_of
 from procman.preflight.gather_processes import other_programs
 from procman.preflight.inputs import OtherProgram
 from procman.project import Project
 from tests.backends.supervisor.real_supervisord import Supervisord, eventually
-from tests.monitoring.checks.records import WAITING, celery
+from tests.monitoring.checks.records import WAITING, celery, heartbeat
 from tests.preflight.records import project
 from tests.reachable import public_directory
 
@@ -48,6 +52,24 @@ def test_worker_that_was_started_by_hand_has_no_source_and_is_known_by_its_node_
     assert (other.is_of_app, other.is_of_own_user, other.is_believed) == (True, True, True)
     assert (other.node_name, other.known_as) == (f"by-hand@{os.uname().nodename}", "by-hand@%h")
     assert (other.queues, other.source) == (("a", "b"), "")
+
+
+def test_worker_of_another_project_is_starting_until_its_heartbeat_has_a_broker(tmp_path: Path) -> None:
+    run = tmp_path / "mill/run/mill-celery"
+    run.mkdir(parents=True)
+    (tmp_path / LAUNCHER).write_text(WAITING)
+    words = [sys.executable, str(tmp_path / LAUNCHER), "-A", "site1", "worker", "-n", "mill@h"]
+    environment = {**os.environ, "PROCMAN_RUN_DIRECTORY": str(run)}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout
+        process.stdout.readline()
+        seen = []
+        for phase, brokers in (("", []), (IMPORTING, []), (CONSUMING, ["1"]), (CONSUMING, [])):
+            if phase:
+                content = dict(heartbeat(pid=process.pid, phase=phase, brokers=brokers))
+                (run / FILE).write_text(json.dumps({**content, "format": FORMAT}))
+            seen += [(each.is_procmans, each.is_starting) for each in found(site(tmp_path), process.pid)]
+    assert seen == [(True, True), (True, True), (True, False), (True, False)]
 
 
 def test_worker_behind_a_projects_own_command_line_is_found(tmp_path: Path) -> None:
