@@ -69,13 +69,11 @@ def _is_below(place: str, other: str) -> bool:
 
 
 def _take_broker(draft: Draft, facts: AppFacts) -> None:
-    note = ""
     if facts.missing_module:
-        note = (
+        draft.warn(
             f"the virtualenv lacks the Python package {facts.missing_module}: pip install 'celery[{facts.transport}]'"
         )
-        draft.warn(note)
-    draft.found("broker", "; ".join(facts.broker_urls), note)
+    draft.found("broker", "; ".join(facts.broker_urls))
 
 
 def _take_services(draft: Draft, facts: AppFacts, root: Path) -> None:
@@ -130,6 +128,8 @@ def _take_beat(draft: Draft, facts: AppFacts) -> None:
     keeps_file = facts.beat_scheduler.endswith(BEAT_WITH_FILE)
     for entry in facts.beat_schedule:
         draft.found("periodic task", entry.name, entry.schedule)
+    if facts.beat_schedule and facts.timezone:
+        draft.found("time zone", facts.timezone, "of the periodic tasks")
     has_schedule = bool(facts.beat_schedule or (facts.beat_scheduler and not keeps_file))
     if draft.is_import and has_schedule and "beat" not in draft.tables:
         draft.warn("the app has periodic tasks, and no beat was imported: add [beat] unless a beat runs elsewhere")

@@ -27,11 +27,12 @@ CHECK_SOURCES = (SOURCES[0], Path(broker_digest.__file__), Path(app_check_script
 
 @dataclass(frozen=True)
 class BeatEntry:
-    """One entry of the beat schedule, in Celery's words."""
+    """One entry of the beat schedule."""
 
     name: str
     task: str
     schedule: str
+    """`every 5 minutes`, `cron 0 3 * * 1-5`, or else Celery's own text."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,8 @@ class AppFacts:
     """The digests of the brokers that tasks are sent to; empty: unknown, or no `commands` were given."""
     services: tuple[Service, ...] = ()
     """The servers of known kinds that the app's settings name."""
+    timezone: str = ""
+    """The time zone of the beat schedule, such as `Europe/Berlin` or `UTC`."""
 
 
 def ask(
@@ -177,6 +180,7 @@ def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> AppFacts:
             Service(str(each["what"]), str(each["kind"]), str(each["host"]), each["port"] and int(each["port"]))
             for each in app["services"] or ()
         ),
+        timezone=str(app["timezone"] or "").strip("<>"),
     )
 
 

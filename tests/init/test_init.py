@@ -20,9 +20,10 @@ from procman.config.load import load
 from procman.config.schema import schema
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init import health_key
-from procman.init.init import NewProject, init
+from procman.init.init import InitReport, NewProject, init
 from procman.init.write_file import write
 from procman.model import Scope, SupervisorMode
+from procman.output.init_report import report_lines
 from procman.project import Beat, Project, Worker
 from tests.celery_cli.test_read_start_script import SEED
 from tests.django_projects import DEMO, make_project
@@ -290,7 +291,27 @@ def test_stop_waits_longer_than_the_longest_task(catmaid: Path, top: Path) -> No
 
 def test_missing_client_library_is_reported(catmaid: Path) -> None:
     make(catmaid, "CELERY_BROKER_URL = 'redis://localhost'")
-    assert any("pip install 'celery[redis]'" in warning for warning in run_init(catmaid).warnings)
+    report = run_init(catmaid)
+    assert sum("pip install 'celery[redis]'" in line for line in report_lines(_report(report), None)) == 1
+
+
+def _report(project: NewProject) -> InitReport:
+    return InitReport((project,), Scope.SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("settings", "zone"),
+    [
+        ("TIME_ZONE = 'Europe/Berlin'", "Europe/Berlin"),
+        ("TIME_ZONE = 'Europe/Berlin'\nCELERY_TIMEZONE = 'UTC'", "UTC"),
+    ],
+)
+def test_schedule_is_shown_with_its_time_zone(catmaid: Path, settings: str, zone: str) -> None:
+    nightly = "{'nightly': {'task': 'x', 'schedule': crontab(hour=3, minute=0)}}"
+    make(catmaid, f"from celery.schedules import crontab\nCELERY_BEAT_SCHEDULE = {nightly}\n{settings}\n")
+    report = run_init(catmaid)
+    assert found(report, "time zone") == [zone]
+    assert [each.note for each in report.findings if each.what == "periodic task"] == ["cron 0 3 * * *"]
 
 
 def test_settings_that_the_app_sets_itself_are_reported(catmaid: Path) -> None:

@@ -76,7 +76,7 @@ def test_demo_answers_on_every_celery(celery_environment: CeleryEnvironment, tmp
     assert app["beat_scheduler"] == "celery.beat:PersistentScheduler"
     [entry] = app["beat_schedule"]
     assert (entry["name"], entry["task"]) == ("cleanup-cropped-stacks", "catmaid.tasks.cleanup_cropped_stacks")
-    assert entry["schedule"].startswith("crontab: 0 0 * * *")
+    assert entry["schedule"] == "cron 0 0 * * *"
     assert app["tasks"] == 4
     assert (app["task_acks_late"], app["task_time_limit"], app["timezone"]) == (False, None, "UTC")
     assert app["settings"] == {"MEDIA_ROOT": f"{tmp_path}/media", "TMP_DIR": f"{tmp_path}/media/crops"}
@@ -99,7 +99,38 @@ CELERY_BEAT_SCHEDULE = {"nightly": {"task": "d", "schedule": 5, "options": {"que
     assert app["problems"] == {}
     assert app["queues"] == ["crop", "main"]
     assert app["routed_queues"] == ["routed-beat", "routed-pair", "routed-table", "routed-word"]
-    assert app["beat_schedule"] == [{"name": "nightly", "task": "d", "schedule": "freq: 5.00 seconds"}]
+    assert app["beat_schedule"] == [{"name": "nightly", "task": "d", "schedule": "every 5 seconds"}]
+
+
+SCHEDULES = {
+    "30": "every 30 seconds",
+    "0.5": "every 0.5 seconds",
+    "86400": "every day",
+    "timedelta(minutes=1)": "every minute",
+    "timedelta(hours=1, minutes=30)": "every 1 hour 30 minutes",
+    "crontab()": "cron * * * * *",
+    "crontab(hour=3, minute=0, day_of_week='1-5')": "cron 0 3 * * 1-5",
+    "crontab('*/10', [4, 3], month_of_year=2, day_of_month='1, 15')": "cron */10 3,4 1,15 2 *",
+    "Dusk()": "Dusk at latitude 52",
+}
+
+
+def test_schedules_are_described_alike_for_every_celery(celery_environment: CeleryEnvironment, tmp_path: Path) -> None:
+    entries = ", ".join(f"{name!r}: {{'task': 'x', 'schedule': {name}}}" for name in SCHEDULES)
+    make_project(
+        tmp_path,
+        f"""
+from datetime import timedelta
+from celery.schedules import crontab, schedule
+class Dusk(schedule):
+    __repr__ = lambda self: "<Dusk at latitude 52>"
+CELERY_BEAT_SCHEDULE = {{{entries}}}
+CELERY_TIMEZONE = "Europe/Berlin"
+""",
+    )
+    app = answer(celery_environment.python, tmp_path, "site1")["app"]
+    assert {each["name"]: each["schedule"] for each in app["beat_schedule"]} == SCHEDULES
+    assert app["timezone"] == "Europe/Berlin"
 
 
 def test_app_without_django_is_answered(python: Path, tmp_path: Path) -> None:
