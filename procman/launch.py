@@ -19,13 +19,37 @@ def launch_of(project: Project, program: Program) -> Launch:
     return Launch(
         argv=_argv(project, program),
         environment=_environment(project, program),
-        environment_file=project.environment_file,
-        directory=project.directory,
-        user=project.user,
-        group=project.group,
+        environment_file=environment_file_of(project, program),
+        directory=directory_of(project, program),
+        user=user_of(project, program),
+        group=group_of(project, program),
         umask=program.umask,
         nice=program.nice,
     )
+
+
+def user_of(project: Project, program: Program) -> str | None:
+    """Return the user that `program` runs as; None, in user scope: the user who installs it."""
+    return (program.options.user if isinstance(program.options, Command) else None) or project.user
+
+
+def group_of(project: Project, program: Program) -> str | None:
+    """Return the group that `program` runs as; None: the primary group of its user."""
+    if not isinstance(program.options, Command):
+        return project.group
+    of_project = project.group if user_of(project, program) == project.user else None
+    return program.options.group or of_project
+
+
+def directory_of(project: Project, program: Program) -> Path:
+    """Return the working directory of `program`."""
+    return (program.options.directory if isinstance(program.options, Command) else None) or project.directory
+
+
+def environment_file_of(project: Project, program: Program) -> Path | None:
+    """Return the file with the secret variables of `program`."""
+    own = program.options.environment_file if isinstance(program.options, Command) else None
+    return own or project.environment_file
 
 
 def launcher_path(project: Project) -> Path:
@@ -40,7 +64,7 @@ def arguments_of(project: Project, program: Program) -> tuple[str, ...]:
             return tuple(worker_arguments(project.app, worker))
         case Beat() as beat:
             return tuple(beat_arguments(project.app, beat))
-        case Command(argv):
+        case Command(argv=argv):
             return argv
 
 
@@ -67,20 +91,28 @@ def _environment(project: Project, program: Program) -> dict[str, str]:
     environment["LANG"] = own.pop("LANG", "C.UTF-8")
     environment["PYTHONUNBUFFERED"] = own.pop("PYTHONUNBUFFERED", "1")
     environment |= own
+    if isinstance(program.options, Command) and _needs_its_number(program.options, program):
+        environment["PROCMAN_INSTANCE"] = str(program.options.number)
     if program.launcher:
         environment |= _launcher_environment(project, program)
     return environment
+
+
+def _needs_its_number(command: Command, program: Program) -> bool:
+    """Return whether the launcher would not know the number: it sets 1, so that the start scripts of an earlier
+    procman stay as they are."""
+    return command.instances > 1 or command.number != 1 or not program.launcher
 
 
 def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
     environment = {
         "PROCMAN_PROGRAM": program.name,
         "PROCMAN_KIND": program.kind.value,
-        "PROCMAN_DIRECTORY": str(project.directory),
+        "PROCMAN_DIRECTORY": str(directory_of(project, program)),
         "PROCMAN_RUN_DIRECTORY": str(project.directories.run(program.name)),
     }
-    if project.environment_file:
-        environment["PROCMAN_ENVIRONMENT_FILE"] = str(project.environment_file)
+    if environment_file := environment_file_of(project, program):
+        environment["PROCMAN_ENVIRONMENT_FILE"] = str(environment_file)
     if program.wrapper:
         environment["PROCMAN_WRAPPER"] = json.dumps(program.wrapper, ensure_ascii=False)
     if program.kind is not Kind.COMMAND:

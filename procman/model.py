@@ -279,6 +279,9 @@ class InstalledProgram:
     memory_restart_mib: int | None = HealthSettings.memory_restart_mib
     left_stopped: bool = False
     """It was stopped on purpose when it moved to another process manager, and has not been started there since."""
+    stop_signal: str = field(default="TERM", metadata={LATER: True})
+    reload_signal: str | None = field(default=None, metadata={LATER: True})
+    reload_command: tuple[str, ...] = field(default=(), metadata={LATER: True})
 
 
 @record(frozen=True)

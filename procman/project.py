@@ -160,7 +160,61 @@ class Command:
         "WORDS",
         required=True,
     )
-    instances: int = setting(1, INSTANCES, between=(1, 1000))
+    """With the number of the instance filled in, like `reload_command`."""
+    instances: int = setting(
+        1,
+        f"{INSTANCES} {{instance}} in argv, in reload_command and in the command's own environment stands for that "
+        "number, {instance:02} for two digits of it; the command also gets it as PROCMAN_INSTANCE.",
+        between=(1, 1000),
+    )
+    first_instance: int = setting(
+        1, "Number of the first instance, such as 0 for ports that are counted from 8000.", between=(0, 100_000)
+    )
+    number: int = 1
+    """The number of this instance."""
+    stop_signal: str = setting(
+        "TERM",
+        "Signal on which the command ends gracefully. uwsgi and Huey need INT: on TERM uwsgi reloads, and Huey "
+        "interrupts its tasks.",
+        "SIGNAL",
+    )
+    reload_signal: str | None = setting(
+        None,
+        "Signal on which the command reloads its code or configuration, such as HUP, for procman reload. If unset, the "
+        "command cannot be reloaded.",
+        "SIGNAL",
+    )
+    reload_command: tuple[str, ...] = setting(
+        (),
+        "Command that makes the program reload, instead of reload_signal, one word per item. It runs as the program's "
+        "user, in its directory and environment.",
+        "RELOAD_WORDS",
+    )
+    directory: Path | None = setting(None, "Working directory of the command. If unset, that of the project.")
+    user: str | None = setting(
+        None,
+        "User that the command runs as; not root. If unset, that of the project. In user scope the key is not allowed.",
+        "USER",
+    )
+    group: str | None = setting(
+        None,
+        "Group that the command runs as. If unset, that of the project, or the primary group of the command's own "
+        "user.",
+        "USER",
+    )
+    environment_file: Path | None = setting(
+        None, "File with variables that are secret, instead of the project's environment_file."
+    )
+    stdout: Path | None = setting(
+        None,
+        "File that standard output is written to, instead of the program's log, or /dev/stdout or /dev/stderr: the "
+        "output of supervisord itself, such as that of a container. The process manager opens a file as root, so its "
+        "directory has to belong to root.",
+        "LOG_FILE",
+    )
+    stderr: Path | None = setting(
+        None, "File that standard error is written to, as stdout. If unset, it follows standard output.", "LOG_FILE"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

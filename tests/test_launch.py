@@ -110,8 +110,37 @@ def test_plain_command_without_the_launcher(tmp_path: Path) -> None:
     )
     assert found["beat"].argv[:4] == ("celery", "-A", "mysite", "beat")
     assert found["command.flower"].argv == ("celery", "-A", "mysite", "flower")
-    for launch in found.values():
-        assert not [name for name in launch.environment if name.startswith("PROCMAN_")]
+    own = {key: [name for name in launch.environment if "PROCMAN_" in name] for key, launch in found.items()}
+    assert {key: names for key, names in own.items() if names} == {"command.flower": ["PROCMAN_INSTANCE"]}
+
+
+COMMAND = """
+environment_file = "/etc/catmaid/env"
+[command.web]
+argv = ["daphne", "-p", "80{instance:02}"]
+instances = 2
+first_instance = 0
+directory = "/srv/web"
+user = "web"
+environment_file = "/etc/web/env"
+[command.web.environment]
+PORT = "80{instance}"
+[environment]
+PATTERN = "{instance}"
+"""
+
+
+def test_command_may_have_its_own_user_directory_environment_file_and_number(tmp_path: Path) -> None:
+    project = read_rest(tmp_path, COMMAND)
+    [zero, one] = [launch_of(project, program) for program in project.programs]
+    assert (one.user, one.group, str(one.directory), str(one.environment_file)) == (
+        *("web", None, "/srv/web", "/etc/web/env"),
+    )
+    assert [zero.argv[-1], one.argv[-1]] == ["8000", "8001"]
+    assert [one.environment[name] for name in ("PORT", "PROCMAN_INSTANCE", "PATTERN")] == ["801", "1", "{instance}"]
+    assert one.environment["PROCMAN_DIRECTORY"] == "/srv/web"
+    assert one.environment["PROCMAN_ENVIRONMENT_FILE"] == "/etc/web/env"
+    assert [program.name for program in project.programs] == ["catmaid-web-0", "catmaid-web-1"]
 
 
 def test_unset_keys_set_no_variables(tmp_path: Path) -> None:

@@ -266,6 +266,7 @@ def become_command(arguments: List[str], wrapper: List[str], lock: int) -> None:
     if not arguments:
         raise LauncherError("no command is given")
     os.set_inheritable(lock, True)
+    os.environ.setdefault("PROCMAN_INSTANCE", "1")
     execute(wrapper + arguments)
 
 

@@ -10,11 +10,13 @@ from procman.celery_cli.node_names import node_name
 from procman.config.document import Document
 from procman.config.read_systemd import check_directives
 from procman.model import Scope
-from procman.project import Program, Project, Worker
+from procman.project import Command, Program, Project, Worker
 
 LONGEST_NAME = 63
 
 ACCEPTED_FOR_NOTHING = "PM605"
+
+NOT_OF_A_USER = 'not allowed with scope = "user": the programs run as the user who installs them'
 
 RESERVED_NAMES = {
     "procman": "/var/lib/procman and /etc/procman belong to procman itself",
@@ -30,6 +32,7 @@ def check(document: Document, project: Project, rules: Iterable[Rule]) -> None:
     _check_names(document, project)
     _check_node_names(document, project.programs)
     _check_workers(document, project.programs)
+    _check_commands(document, project)
     _check_limits(document, project)
     _check_accept(document, project.accept)
     _check_rules(document, project, rules)
@@ -46,9 +49,7 @@ def _check_user(document: Document, project: Project) -> None:
     if project.scope is Scope.USER:
         for key, value in (("user", project.user), ("group", project.group)):
             if value is not None:
-                document.add_problem(
-                    f"project.{key}", 'not allowed with scope = "user": the programs run as the user who installs them'
-                )
+                document.add_problem(f"project.{key}", NOT_OF_A_USER)
 
 
 def _check_names(document: Document, project: Project) -> None:
@@ -109,6 +110,24 @@ def _check_workers(document: Document, programs: tuple[Program, ...]) -> None:
             )
 
 
+def _check_commands(document: Document, project: Project) -> None:
+    for program in project.programs:
+        command, key = program.options, program.key
+        if not isinstance(command, Command):
+            continue
+        if command.user == "root":
+            document.add_problem(f"{key}.user", "a program cannot run as root: name an unprivileged user")
+        if command.reload_signal and command.reload_command:
+            document.add_problem(f"{key}.reload_command", "reload_signal is set too: remove one of them")
+        if command.reload_signal == command.stop_signal:
+            document.add_problem(
+                f"{key}.reload_signal", f"{command.stop_signal} is the stop_signal: a reload would stop the command"
+            )
+        for name in ("user", "group") if project.scope is Scope.USER else ():
+            if getattr(command, name) is not None:
+                document.add_problem(f"{key}.{name}", NOT_OF_A_USER)
+
+
 def _check_limits(document: Document, project: Project) -> None:
     for program in project.programs:
         if program.nice < 0 and project.scope is Scope.USER:
@@ -155,6 +174,9 @@ def _check_rules(document: Document, project: Project, rules: Iterable[Rule]) ->
 def _settings(document: Document, project: Project, key: str) -> list[tuple[str, object]]:
     """Return each place where the `key` of a rule is set, with its value; a key of programs has one for each."""
     table, name = key.split(".")
+    if table == "command":
+        commands = [each for each in project.programs if isinstance(each.options, Command)]
+        return [(f"{each.key}.{name}", getattr(each.options, name)) for each in commands]
     if table == "program":
         return [(document.setting(each.key, name), getattr(each, name)) for each in project.programs]
     return [(key, getattr(project if table == "project" else getattr(project, table), name))]

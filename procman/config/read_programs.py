@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from procman.celery_cli import write
 from procman.config import keys
 from procman.config.document import Document, Table, did_you_mean
+from procman.config.instances import instances, with_number
 from procman.config.keys import Key
 from procman.config.read_environment import read_environment
 from procman.config.read_file import NAME_PATTERN
@@ -58,20 +60,26 @@ class _Reader:
         """Yield the programs of all tables of `kind`."""
         for key, where, table in self._tables(kind):
             values = self._values(table, where, kind)
-            tables = self._subtables(table, where)
-            common = _only(keys.PROGRAM, values)
-            for name, suffix in _instances(f"{self.project}-{key}", values.get("instances", 1)):
-                options = self._options(kind, values, name, suffix)
-                yield Program(name=name, key=where, options=options, **common, **tables)
+            environment, tables = self._environment(table, where), self._subtables(table, where)
+            common, is_command = _only(keys.PROGRAM, values), kind == "command"
+            numbered = instances(f"{self.project}-{key}", values.get("instances", 1), values.get("first_instance", 1))
+            for name, suffix, number in numbered:
+                options = self._options(kind, values, name, suffix, number)
+                own = {each: with_number(text, number) if is_command else text for each, text in environment.items()}
+                yield Program(
+                    name=name, key=where, options=options, environment=self.environment | own, **common, **tables
+                )
 
-    def _options(self, kind: str, values: Mapping[str, Any], name: str, suffix: str) -> Worker | Beat | Command:
+    def _options(
+        self, kind: str, values: Mapping[str, Any], name: str, suffix: str, number: int
+    ) -> Worker | Beat | Command:
         match kind:
             case "worker":
                 return Worker(
                     **_only(keys.WORKER, values) | {"node_name": _node_name(values["node_name"], name, suffix)}
                 )
             case "command":
-                return Command(**_only(keys.COMMAND, values) | {"argv": values["argv"] or ()})
+                return _command(values, number)
             case _:
                 return self._beat(Beat(**_only(keys.BEAT, values)))
 
@@ -122,11 +130,12 @@ class _Reader:
         self.document.require(table, where, known)
         return values | own
 
+    def _environment(self, table: Table, where: str) -> dict[str, str]:
+        return read_environment(self.document, table.get("environment", {}), f"{where}.environment", self.public)
+
     def _subtables(self, table: Table, where: str) -> dict[str, Any]:
         document, own = self.document, {name: table.get(name, {}) for name in keys.SUBTABLES}
-        environment = read_environment(document, own["environment"], f"{where}.environment", self.public)
         return {
-            "environment": self.environment | environment,
             "supervisor_options": read_options(document, own["supervisor"], f"{where}.supervisor"),
             "systemd_directives": read_directives(document, own["systemd"], f"{where}.systemd"),
         }
@@ -135,7 +144,7 @@ class _Reader:
         arguments = values.get("extra_arguments", ())
         for objection in write.objections(arguments, Kind.BEAT if kind == "beat" else Kind.WORKER):
             self.document.add_problem(f"{where}.extra_arguments", objection)
-        for name in ("extra_arguments", "argv", "wrapper"):
+        for name in ("extra_arguments", "argv", "reload_command", "wrapper"):
             if words_hold_password(values.get(name, ())):
                 self.document.add_problem(
                     f"{where}.{name}",
@@ -144,13 +153,12 @@ class _Reader:
                 )
 
 
-def _instances(name: str, count: int) -> Iterator[tuple[str, str]]:
-    """Yield the installed name and the suffix of each of `count` instances."""
-    if count == 1:
-        yield name, ""
-        return
-    for number in range(1, count + 1):
-        yield f"{name}-{number}", f"-{number}"
+def _command(values: Mapping[str, Any], number: int) -> Command:
+    words = {
+        name: tuple(with_number(word, number) for word in values[name] or ()) for name in ("argv", "reload_command")
+    }
+    logs = {name: Path(with_number(str(values[name]), number)) for name in ("stdout", "stderr") if values[name]}
+    return Command(**_only(keys.COMMAND, values) | words | logs, number=number)
 
 
 def _only(fields: Collection[Key], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,6 +63,8 @@ INCLUDE_PATTERN = r"/([^\s*?\[\]]*/)?[^\s*?\[\]/]*\*[^\s*?\[\]/]*"
 A_YEAR = 31_536_000
 LONGEST_NAME = 255
 """Maximum number of bytes of one name in a path (NAME_MAX of Linux's filesystems)."""
+STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
+"""Of the process manager itself, such as those of a container."""
 UNPRINTABLE_PATTERN = r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufdd0-\ufdef\ufffe\uffff]"
 """The characters that `unprintable` finds, as far as a JSON Schema pattern can express it."""
 NOT_ON_A_LINE = {"not": {"type": "string", "pattern": UNPRINTABLE_PATTERN}}
@@ -143,6 +145,13 @@ def _read_search_path(value: object, base: Path) -> Path:
     path = _read_path(value, base)
     if ":" in str(path):
         raise InvalidValue("it contains a colon, which separates the directories of PATH and PYTHONPATH")
+    return path
+
+
+def _read_log_file(value: object, base: Path) -> Path:
+    path = _read_path(value, base)
+    if path.is_relative_to("/dev") and str(path) not in STANDARD_STREAMS:
+        raise InvalidValue("a device cannot be rotated")
     return path
 
 
@@ -269,6 +278,9 @@ SEARCH_PATH = Type(
     {**_PATH_SCHEMA, "pattern": rf"^(?!.*{_TOO_LONG})[^\s~:]([^:]*[^\s:])?$"},
     _read_search_path,
 )
+LOG_FILE = Type(
+    'a path, absolute or relative to this file, or "/dev/stdout" or "/dev/stderr"', _PATH_SCHEMA, _read_log_file
+)
 SECONDS = Type(
     "a number of seconds greater than 0", {"type": "number", "exclusiveMinimum": 0, "maximum": A_YEAR}, _read_seconds
 )
@@ -289,6 +301,7 @@ NODE_NAME = matching(
     f"{NODE_NAME_PART}@{NODE_NAME_PART}",
     hint=lambda text: "" if "@" in text else "it has no @: write celery@ in front, as Celery itself does",
 )
+SIGNAL = choice("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH")
 OPTIMIZATION = choice("default", "fair")
 POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")
 SCHEDULER = matching(
@@ -322,6 +335,7 @@ AUTOSCALE = Type(
 TEXTS = list_of(TEXT, 'a list of strings, such as ["--one", "--other=2"]')
 OTHER_PROGRAMS = list_of(TEXT, 'a list of names, such as ["export@%h", "reports.service"]')
 WORDS = list_of(TEXT, 'a list of at least one word, such as ["celery", "-A", "mysite", "flower"]', fewest=1)
+RELOAD_WORDS = list_of(TEXT, 'a list of words, such as ["bin/reload", "--gracefully"]')
 WRAPPER = list_of(TEXT, 'a list of words, such as ["ddtrace-run"]')
 EVENT_COMMAND = list_of(TEXT, 'a list of at least one word, such as ["/usr/local/sbin/page-admin"]', fewest=1)
 QUEUES = list_of(QUEUE, 'a list of queue names, such as ["crop"]')

@@ -26,9 +26,10 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.generations import Generation, Installation, origin, read_installation
 from procman.install.state.manifest import Manifest
+from procman.launch import user_of
 from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
 from procman.monitoring.watcher_command import watcher_problems
-from procman.project import Program, Project, Rendering
+from procman.project import Command, Program, Project, Rendering
 from procman.templating import Templates
 from procman.version import VERSION
 
@@ -230,11 +231,19 @@ def _installed_program(project: Project, program: Program) -> InstalledProgram:
     return record_of(
         InstalledProgram,
         program,
-        user=project.user,
+        user=user_of(project, program),
         log_file=str(log_file) if log_file else None,
         pool=getattr(program.options, "pool", None),
         concurrency=getattr(program.options, "concurrency", None),
+        **_of_command(program),
     )
+
+
+def _of_command(program: Program) -> dict[str, Any]:
+    command = program.options
+    if not isinstance(command, Command):
+        return {}
+    return {name: getattr(command, name) for name in ("stop_signal", "reload_signal", "reload_command")}
 
 
 def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:

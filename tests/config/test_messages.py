@@ -116,7 +116,10 @@ def test_plain_value_in_place_of_a_table_is_reported(tmp_path: Path, name: str, 
             "[project.environment]",
             "FILE:7: project.environment: unknown table here; [environment] is a top-level table",
         ),
-        ("[worker.a]\nuser = 'x'", "FILE:8: worker.a.user: unknown key here; it belongs in [project]"),
+        (
+            "[worker.a]\nuser = 'x'",
+            "FILE:8: worker.a.user: unknown key here; it belongs in [project] or [command.NAME]",
+        ),
         ("[workers.a]", "FILE:7: workers: unknown table; did you mean worker?"),
         ("[defaults.workers]", "FILE:7: defaults.workers: unknown table; did you mean worker?"),
         ("[supervisor]\nmod = 'x'", "FILE:8: supervisor.mod: unknown key; did you mean mode?"),
@@ -136,7 +139,7 @@ def test_unknown_name_is_answered_with_where_it_belongs(tmp_path: Path, rest: st
 
 def test_key_before_the_first_table_is_answered_with_where_it_belongs(tmp_path: Path) -> None:
     assert problems(tmp_path, f'user = "x"\n{PROJECT}[beat]') == [
-        "FILE:1: user: unknown key here; it belongs in [project]"
+        "FILE:1: user: unknown key here; it belongs in [project] or [command.NAME]"
     ]
 
 

@@ -48,7 +48,7 @@ def test_instances_of_a_command_are_numbered(tmp_path: Path) -> None:
     project = read_rest(tmp_path, "[command.a]\nargv = ['x', 'y']\ninstances = 2")
     assert [(program.name, program.options) for program in project.programs] == [
         ("catmaid-a-1", Command(("x", "y"), instances=2)),
-        ("catmaid-a-2", Command(("x", "y"), instances=2)),
+        ("catmaid-a-2", Command(("x", "y"), instances=2, number=2)),
     ]
 
 

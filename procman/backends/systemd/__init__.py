@@ -16,6 +16,17 @@ BACKEND = Backend(
         _path("project.directory", r"\\$", "a backslash at the end"),
         _path("project.virtualenv", r"[\"'\\*?\[]", "a quote, a backslash, *, ? or ["),
         _path("project.environment_file", r"[*?\[]|\\$", "*, ? or [, or a backslash at the end,"),
+        _path("command.directory", r"\\$", "a backslash at the end"),
+        _path("command.environment_file", r"[*?\[]|\\$", "*, ? or [, or a backslash at the end,"),
+        *(
+            Rule(
+                f"command.{stream}",
+                "systemd has no output of its own, but a journal: remove this key, name a file, or use "
+                'backend = "supervisor"',
+                "^/dev/",
+            )
+            for stream in ("stdout", "stderr")
+        ),
         _path("health.procman", r"[\"'\\*?\[]", "a quote, a backslash, *, ? or ["),
     ),
     watcher=Watcher.TIMER,
