@@ -22,7 +22,17 @@ from procman.monitoring.broker_query import declared_queues, with_server_timeout
 from procman.preflight.environments import alike, place_of, python_of, try_wrappers
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
-from procman.preflight.inputs import AppAnswer, Host, Interpreter, Place, PreflightFacts, Schedule, written_paths
+from procman.preflight.inputs import (
+    AppAnswer,
+    Below,
+    Host,
+    Interpreter,
+    Place,
+    PreflightFacts,
+    Schedule,
+    media_roots,
+    written_paths,
+)
 from procman.preflight.stop_timeouts import longest_task
 from procman.probes import app as app_facts
 from procman.probes import path_script
@@ -195,6 +205,7 @@ def _look(
     schedule = _schedule_file(project, asked)
     question = {
         "paths": [str(path) for path in dict.fromkeys(_paths(project, asked))],
+        "below": [str(path) for path in dict.fromkeys(_looked_into(project, asked))],
         "commands": [_looked_up(launches[program.name], program, secrets) for program in commands],
         "schedule": str(schedule) if schedule else None,
         "set_aside": set_aside,
@@ -212,6 +223,7 @@ def _look(
         interpreter=Interpreter(answer["python"]),
         asked=tuple(asked),
         places=found,
+        below={Path(path): _below(each) for path, each in answer["below"].items()},
         schedule=_schedule(answer) if answer["schedule"] else None,
         commands={program.name: path for program, path in zip(commands, answer["commands"], strict=True)},
         forbidden=_forbidden(project, asked),
@@ -233,6 +245,10 @@ def _paths(project: Project, asked: list[AppAnswer]) -> list[Path]:
     return [*paths, project.environment_file] if project.environment_file else paths
 
 
+def _looked_into(project: Project, asked: list[AppAnswer]) -> list[Path]:
+    return [*project.writable_paths, *media_roots(asked), project.directories.logs]
+
+
 def _schedule_file(project: Project, asked: list[AppAnswer]) -> Path | None:
     judged = {name: each for answer in asked for name, each in answer.judged.items()}
     for program in project.programs:
@@ -248,6 +264,11 @@ def _looked_up(launch: Launch, program: Program, secrets: Mapping[str, str]) -> 
     # A relative path starts at the working directory; a bare name is looked up in PATH.
     word = str(launch.directory / word) if "/" in word else word
     return word, {**launch.environment, **secrets}.get("PATH", "")
+
+
+def _below(found: Mapping[str, Any]) -> Below:
+    unwritable = tuple((str(name), str(owner)) for name, owner in found["unwritable"])
+    return Below(int(found["directories"]), unwritable, tuple(map(str, found["files"])))
 
 
 def _schedule(answer: Mapping[str, Any]) -> Schedule:

@@ -64,6 +64,17 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Below:
+    """What is directly below a directory, as the programs' user sees it; the names up to a number."""
+
+    directories: int
+    unwritable: tuple[tuple[str, str], ...] = ()
+    """The names and owners of the directories that the user cannot write to."""
+    files: tuple[str, ...] = ()
+    """The regular files of the user."""
+
+
+@dataclass(frozen=True)
 class Schedule:
     """The files of beat's schedule."""
 
@@ -180,6 +191,11 @@ def written_paths(project: Project, asked: Iterable[AppAnswer]) -> list[Path]:
     ]
 
 
+def media_roots(asked: Iterable[AppAnswer]) -> list[Path]:
+    """Return the directories in which the app keeps uploaded files; tasks make directories in them."""
+    return [written.path for each in asked for written in each.written if written.what == "MEDIA_ROOT"]
+
+
 @dataclass(frozen=True)
 class PreflightFacts:
     """All facts for the checks before an install."""
@@ -194,6 +210,8 @@ class PreflightFacts:
     """Whether the programs run as root; the app is then not loaded (S3)."""
     asked: tuple[AppAnswer, ...] = ()
     places: Mapping[Path, Place] = field(default_factory=dict)
+    below: Mapping[Path, Below] = field(default_factory=dict)
+    """By directory: `writable_paths` and MEDIA_ROOT, below which tasks write, and that of the logs."""
     schedule: Schedule | None = None
     commands: Mapping[str, str | None] = field(default_factory=dict)
     """By program name: the path of the executable of each command; None: not found."""

@@ -1,16 +1,15 @@
-"""PM75x: the directories that the programs read and write, their permissions, the sandbox, and disk space."""
+"""PM751 and PM754 to PM756: the directories of the project and of procman, the sandbox, and disk space."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from procman.accounts import user_name
 from procman.backends import backend_named
 from procman.model import Level, Result, Scope
 from procman.preflight.beat_schedule import MISSING
 from procman.preflight.inputs import Place, PreflightFacts, written_paths
+from procman.preflight.writable import account_of, some_of
 
 MIB = 2**20
 
@@ -28,33 +27,6 @@ def project_is_reached(preflight: PreflightFacts) -> Iterator[Result]:
             detail = f"{preflight.user} cannot reach {path}: {place.problem}"
         hint = f"Correct {key} in [project], or the owners and modes: namei -l {path}"
         yield Result("PM751", None, Level.CRITICAL, detail, hint)
-
-
-def writable_paths_are_writable(preflight: PreflightFacts) -> Iterator[Result]:
-    """Yield PM752."""
-    user = preflight.user
-    for path in preflight.project.writable_paths:
-        place = preflight.places.get(path)
-        if place is None:
-            continue
-        if not place.exists:
-            owner = f"-o {user} " if preflight.project.user else ""
-            detail = f"{user} cannot find {path} of writable_paths: {place.problem}"
-            yield Result("PM752", None, Level.CRITICAL, detail, f"install -d {owner}{path}")
-        elif not place.writable:
-            detail = f"{user} cannot write to {path} of writable_paths (owner {place.owner}, mode {place.mode:04o})"
-            hint = f"chown -h {user} {path}, or remove it from writable_paths."
-            yield Result("PM752", None, Level.CRITICAL, detail, hint)
-
-
-def app_can_write(preflight: PreflightFacts) -> Iterator[Result]:
-    """Yield PM753: the user can write to the paths in the app's settings and logging configuration."""
-    for each in preflight.asked:
-        for written in each.written:
-            if not written.writable:
-                detail = f"{preflight.user} cannot write to {written.path} ({written.what} of the app)"
-                hint = f"Check the owners and modes: namei -l {written.path}; or change that setting of the app."
-                yield Result("PM753", each.name, Level.WARNING, detail, hint)
 
 
 def sandbox_lets_write(preflight: PreflightFacts) -> Iterator[Result]:
@@ -97,14 +69,26 @@ def own_directories_are_safe(preflight: PreflightFacts) -> Iterator[Result]:
             f"there, {project.user} could append to any file"
         )
         hint = f"chown root: {project.directories.logs} && chmod 0755 {project.directories.logs}"
+        hint = "\n".join([*_moved_first(preflight), hint])
         yield Result("PM756", None, Level.CRITICAL, detail, hint)
     for program in project.programs:
         path = project.directories.run(program.name)
         place = preflight.places.get(path)
         if program.launcher and place and place.exists and not place.writable:
             detail = f"{preflight.user} cannot write to {path}: the program could not take its lock"
-            hint = _writable_again(path, place, project.user or user_name(os.geteuid()))
+            hint = _writable_again(path, place, account_of(preflight))
             yield Result("PM756", program.name, Level.CRITICAL, detail, hint)
+
+
+def _moved_first(preflight: PreflightFacts) -> Iterator[str]:
+    """Yield what to do about other programs, such as uwsgi, that log in the directory, before root takes it over."""
+    logs, user = preflight.project.directories.logs, preflight.project.user
+    below = preflight.below.get(logs)
+    if below and below.files:
+        others = f"the other programs of {user} that log there ({some_of(below.files)})"
+        yield f"First let {others} log elsewhere, such as in:"
+        yield f"install -d -o {user} {logs}-{user}"
+        yield "Then restart them, and:"
 
 
 def _writable_again(path: Path, place: Place, user: str) -> str:

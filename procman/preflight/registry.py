@@ -19,6 +19,7 @@ from procman.preflight import (
     stop_timeouts,
     variables,
     wrapper,
+    writable,
 )
 from procman.preflight.accepted import accepted_still_occurs
 from procman.preflight.inputs import PreflightFacts
@@ -72,8 +73,8 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
         comes_and_goes=True,
     ),
     Check("PM751", "The user can read the project's code", paths.project_is_reached),
-    Check("PM752", "The user can write to every directory in writable_paths", paths.writable_paths_are_writable),
-    Check("PM753", "The user can write wherever the app writes", paths.app_can_write),
+    Check("PM752", "The user can write to every directory in writable_paths", writable.writable_paths_are_writable),
+    Check("PM753", "The user can write wherever the app writes", writable.app_can_write),
     Check("PM754", "The sandbox lets the app write its files", paths.sandbox_lets_write),
     Check("PM755", "Enough disk space is free where the programs write", paths.there_is_space, comes_and_goes=True),
     Check("PM756", "Logs belong to root, run directories to the user", paths.own_directories_are_safe),

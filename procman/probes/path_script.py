@@ -2,15 +2,17 @@
 
     VIRTUALENV/bin/python - ignored JSON
 
-JSON is an object: "paths" are the paths to examine; "commands" are pairs of a command and the PATH to look it up in;
-"schedule" is beat's schedule file, or null; "set_aside" renames its files if they cannot be read, so that beat starts a
-new schedule. Nothing is deleted, and the schedule is never unpickled, because a pickle runs code.
+JSON is an object: "paths" are the paths to examine; "below" are the directories whose entries are examined too;
+"commands" are pairs of a command and the PATH to look it up in; "schedule" is beat's schedule file, or null;
+"set_aside" renames its files if they cannot be read, so that beat starts a new schedule. Nothing is deleted, and the
+schedule is never unpickled, because a pickle runs code.
 
 This needs no package of the project. The answer is the last line of stdout that begins with MARKER.
 """
 
 import dbm
 import importlib
+import itertools
 import json
 import os
 import pickletools
@@ -30,6 +32,15 @@ SUFFIXES = ("", ".db", ".dat", ".dir", ".bak")
 BESIDE = ("-wal", "-shm", "-journal")
 """The suffixes of the files that SQLite keeps beside an open file."""
 
+NEVER_FOR_TASKS = ("lost+found", ".snapshot", ".snapshots", ".zfs")
+"""Directories that a file system keeps for itself."""
+
+MOST_ENTRIES = 10000
+"""How many entries of a directory are looked at."""
+
+MOST_NAMES = 100
+"""How many names of each kind are returned."""
+
 TORN_SECONDS = 0.5
 """How long a beat that is writing at this moment may take to finish."""
 
@@ -44,6 +55,7 @@ def answer(asked: Dict[str, Any]) -> Dict[str, Any]:
         "format": FORMAT,
         "python": ".".join(map(str, sys.version_info[:3])),
         "paths": {path: look(path) for path in asked.get("paths", ())},
+        "below": {path: look_below(path) for path in asked.get("below", ())},
         "commands": [shutil.which(command, path=path) for command, path in asked.get("commands", ())],
         "schedule": look_at_schedule(schedule) if schedule else None,
         "set_aside": aside,
@@ -72,6 +84,29 @@ def look(path: str) -> Dict[str, Any]:
         "free_bytes": _free_bytes(path if found else above),
         "in_memory": _is_in_memory(path if found else above),
     }
+
+
+def look_below(path: str) -> Dict[str, Any]:
+    """Return the number of directories directly below `path`, those that this user cannot write to, and its files.
+
+    In a shared directory such as /tmp (sticky bit) every user has directories of its own, so none is judged; nor is
+    the target of a link, which may be read-only on purpose.
+    """
+    count, closed, files = 0, [], []  # type: Tuple[int, List[Tuple[str, str]], List[str]]
+    try:
+        is_shared = os.stat(path).st_mode & stat.S_ISVTX
+        with os.scandir(path) as entries:
+            for entry in () if is_shared else itertools.islice(entries, MOST_ENTRIES):
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+                    files.append(entry.name)
+                elif stat.S_ISDIR(found.st_mode) and entry.name not in NEVER_FOR_TASKS:
+                    count += 1
+                    if not os.access(entry.path, os.W_OK | os.X_OK):
+                        closed.append((entry.name, _user_name(found.st_uid)))
+    except OSError:
+        pass  # `look` reports a path that cannot be read
+    return {"directories": count, "unwritable": sorted(closed)[:MOST_NAMES], "files": sorted(files)[:MOST_NAMES]}
 
 
 def _user_name(uid: int) -> str:

@@ -342,6 +342,29 @@ def test_directory_that_the_user_cannot_write_is_critical(site: Site) -> None:
     assert sorted(result.code for result in blocking(check(project))) == ["PM742", "PM752", "PM752"]
 
 
+def test_directory_below_media_root_that_another_user_made_is_a_warning(site: Site) -> None:
+    media, more = site.data / "media", site.data / "more"
+    for path in (media / "crop", media / "tmp", media / "lost+found", more / "export", more / "shared/others"):
+        path.mkdir(parents=True)
+    site.give(site.data)
+    closed = [media / "crop", media / "lost+found", more / "export", more / "shared/others"]
+    for path in closed:
+        path.chmod(0o500)
+        if IS_ROOT:
+            os.chown(path, 0, 0)
+    (media / "static").symlink_to(closed[0])
+    (more / "shared").chmod(0o1777)
+    settings = f'MEDIA_ROOT = "{media}"\nCELERY_BROKER_URL = "memory://"'
+    results = check(site.made(settings, project=f'writable_paths = ["{more}", "{more}/shared"]'))
+    owner = "root" if IS_ROOT else pwd.getpwuid(os.geteuid()).pw_name
+    [in_more], [in_media] = found(results, "PM752"), found(results, "PM753")
+    assert in_more.level is in_media.level is Level.WARNING
+    assert f" cannot write to export in {more} of writable_paths (owner {owner})" in in_more.detail
+    assert f" cannot write to crop in {media} of MEDIA_ROOT (owner {owner})" in in_media.detail
+    for path in closed:
+        path.chmod(0o700)
+
+
 def test_command_is_looked_up_as_by_the_launcher(site: Site) -> None:
     commands = {"there": "./manage.py", "gone": "./nothing.py", "found": "python", "unknown": "no-such-command"}
     rest = "".join(f'[command.{name}]\nargv = ["{word}"]\n' for name, word in commands.items())

@@ -13,7 +13,7 @@ import pytest
 from procman.backends.base import ManagerReport, StopOrder
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.registry import run
-from procman.preflight.inputs import EnvironmentFile, Host, Interpreter, OtherProgram, PreflightFacts, Schedule
+from procman.preflight.inputs import Below, EnvironmentFile, Host, Interpreter, OtherProgram, PreflightFacts, Schedule
 from procman.preflight.paths import own_directories_are_safe
 from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, Written
@@ -67,6 +67,11 @@ def local(order: StopOrder | None) -> Change:
 
 def at(path: str | Path, found: Any) -> Change:
     return lambda before: replace(before, places={**before.places, Path(path): found})
+
+
+def below(path: str, *unwritable: str, files: tuple[str, ...] = ()) -> Change:
+    found = Below(len(unwritable) + 1, tuple((name, "root") for name in unwritable), files)
+    return lambda before: replace(before, below={**before.below, Path(path): found})
 
 
 def file(**changes: Any) -> Change:
@@ -135,6 +140,7 @@ def other_project(**changes: Any) -> Change:
     return lambda before: replace(app(brokers=("1", "2"))(before), host=Host(others=(beat,)))
 
 
+OTHER_MEDIA = app(written=(Written("MEDIA_ROOT", Path("/srv/other"), writable=True),))
 OTHER_WORKER = {"program": "mill-celery", "kind": "worker", "brokers": ["1"], "queues": [{"name": "celery"}]}
 
 
@@ -259,6 +265,13 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM751", CRITICAL, at("/opt/site", place(readable=False)), "www-data cannot enter and read /opt/site"),
     ("PM752", CRITICAL, at("/srv/media", missing()), "www-data cannot find /srv/media"),
     ("PM752", CRITICAL, at("/srv/media", place(writable=False)), "cannot write to /srv/media"),
+    ("PM752", WARNING, below("/srv/media", "crop", "roi"), "cannot write to crop, roi in /srv/media of writable_paths"),
+    (
+        "PM753",
+        WARNING,
+        both(OTHER_MEDIA, below("/srv/other", "crop")),
+        "cannot write to crop in /srv/other of MEDIA_ROOT",
+    ),
     ("PM753", WARNING, app(written=(Written("cache default", Path("/srv/cache"), writable=False),)), "/srv/cache"),
     ("PM754", WARNING, lambda each: replace(each, forbidden={"site-celery": (Path("/srv/x"),)}), "read-only"),
     ("PM755", WARNING, at("/srv/media", place(free_bytes=400 * 2**20)), "400 MiB"),
@@ -400,6 +413,13 @@ REMEDIES: list[tuple[Change, str]] = [
     (host(refused=("a.conf: correct it",)), "Correct the named file or key"),
     # Root follows no link that the programs' user may have put there.
     (at("/srv/media", place(writable=False)), "chown -h www-data /srv/media"),
+    (below("/srv/media", "crop", "my roi"), "chown -hR www-data /srv/media/crop '/srv/media/my roi'"),
+    (below("/srv/media", *"abcdefgh"), "/srv/media/e\nThe next check shows the others."),
+    (at("/var/log/site", place()), "chown root: /var/log/site && chmod 0755 /var/log/site"),
+    (
+        both(at("/var/log/site", place()), below("/var/log/site", files=("uwsgi.log",))),
+        "(uwsgi.log) log elsewhere, such as in:\ninstall -d -o www-data /var/log/site-www-data\nThen restart",
+    ),
     (
         lambda each: replace(each, schedule=Schedule({SCHEDULE: place(writable=False)}, "")),
         f"chown -h www-data {SCHEDULE} && runuser -u www-data -- chmod 0600 {SCHEDULE}",
