@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,9 @@ from procman.cli.selection import Selection
 from procman.errors import ProcmanError
 from procman.output import check as output
 from procman.output.terminal import Progress
+
+if TYPE_CHECKING:
+    from procman.project import Project
 
 
 @click.command()
@@ -70,9 +75,22 @@ def check(
     is_blocked = bool(command.blocking(results))
     echo_lines([output.as_json(results, project=project.name)] if as_json else output.as_text(results, verbose=verbose))
     if not as_json and not is_blocked and project.configuration_text is None:
-        install = f"{selection.command_line} install"
-        click.echo(f"next   {install} --dry-run, then {install}", err=True)
+        click.echo(_next_step(project, selection.command_line), err=True)
     return int(is_blocked)
+
+
+def _next_step(project: Project, procman: str) -> str:
+    """Return what to type next; an install would reverse an uninstall that was interrupted."""
+    from procman.install.safe_fs.tree import Tree
+    from procman.install.state.generations import read_pending
+
+    pending = None
+    with suppress(ProcmanError), Tree() as tree:
+        pending = read_pending(tree, project.directories.state)
+    if pending and pending.uninstall:
+        both = f"{procman} uninstall completes it; {procman} install brings everything back"
+        return f"next   an uninstall of {project.name} was interrupted: {both}"
+    return f"next   {procman} install --dry-run, then {procman} install"
 
 
 def _lint(selection: Selection, files: tuple[Path, ...], *, verbose: bool, as_json: bool) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 from importlib import import_module
@@ -13,6 +14,9 @@ import pytest
 
 from procman.cli.main import run
 from procman.config.load import load
+from procman.install.safe_fs.tree import Tree
+from procman.install.state.generations import write_pending
+from procman.install.state.manifest import Pending
 from procman.model import Level, Result
 from procman.output import check as output
 from procman.preflight import check as preflight
@@ -108,6 +112,23 @@ def test_check_of_a_project_that_cannot_run_exits_with_1(tmp_path: Path, capsys:
     document = json.loads(capsys.readouterr().out)
     assert (document["format"], document["project"]) == (1, "site")
     assert {each["level"] for each in document["results"]} >= {"OK", "CRITICAL"}
+
+
+@pytest.mark.parametrize("is_uninstall", [False, True])
+def test_next_step_is_no_install_after_an_interrupted_uninstall(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_uninstall: bool
+) -> None:
+    file = tmp_path / "procman.toml"
+    file.write_text(TOML)
+    monkeypatch.setattr(preflight, "check", lambda *_, **__: [RESULTS[0]])
+    state = load(file, dict(os.environ)).directories.state
+    state.mkdir(parents=True, exist_ok=True)
+    with Tree() as tree:
+        write_pending(tree, state, Pending(1, (1,), (), uninstall=is_uninstall))
+    assert run(["--config", str(file), "check"]) == 0
+    shown = capsys.readouterr().err
+    completes = f"an uninstall of site was interrupted: procman --config {file} uninstall completes it; "
+    assert (completes in shown, "install --dry-run" in shown) == (is_uninstall, not is_uninstall)
 
 
 def test_check_of_a_wrong_configuration_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

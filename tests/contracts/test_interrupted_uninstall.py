@@ -61,6 +61,10 @@ def test_status_and_health_advise_to_complete_it_and_install_reports_that_it_rev
     assert "warning PM601: an uninstall was interrupted\n  procman uninstall\n" in health.stdout
     assert "missing" not in health.stdout
 
+    check = host.procman("check", check=False)
+    assert "next   an uninstall of catmaid was interrupted: procman " in check.stderr, check.stdout
+    assert "--dry-run" not in check.stderr
+
     for command in ("start", "restart one"):
         refused = host.procman(command, check=False)
         assert refused.returncode == 1
