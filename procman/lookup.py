@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from procman.backends import backend_named
 from procman.config.directories import directories_for
-from procman.config.find_file import Located, find, locate, usable
+from procman.config.find_file import Located, files_for_host, find, locate, usable
 from procman.config.peek_identity import read_identity
 from procman.config.read_file import STANDARD_INPUT
 from procman.config.trust import require_trust, require_trusted_way
@@ -32,6 +32,9 @@ from procman.model import Directories, Scope
 
 if TYPE_CHECKING:
     from procman.project import Project
+
+
+CHOOSE = "Choose one with --project NAME."
 
 
 class Chosen(NamedTuple):
@@ -102,12 +105,33 @@ def configured(chosen: Chosen, text: str | None = None) -> Project:
 
 
 def _to_load(chosen: Chosen) -> Path:
+    """Return the procman.toml that is named, found, in /etc/procman, or recorded at the last install."""
     path = None if chosen.name else find(chosen.configuration, chosen.environment, chosen.directory)
     if path is None:
-        recorded = installed(chosen).manifest.configuration_file
-        path = find(recorded, chosen.environment, chosen.directory)
+        known = _not_installed(chosen) or installed(chosen).manifest.configuration_file
+        path = find(known, chosen.environment, chosen.directory)
     assert path  # find() with an explicit path returns it or raises
     return path
+
+
+def _not_installed(chosen: Chosen) -> Path | None:
+    """Return the procman.toml in /etc/procman of a project that is meant, and that is not installed yet."""
+    names = {name for name, _ in installed_anywhere(chosen.environment)}
+    found = {name: path for name, path in files_for_host().items() if name not in names}
+    if chosen.name or not found:
+        return found.get(chosen.name or "")
+    known = sorted({*names, *found})
+    if len(known) > 1:
+        raise ConfigurationError([f"several projects are known: {', '.join(known)}"], hint=CHOOSE)
+    return found[known[0]]
+
+
+def is_meant_by_default(path: Path, environment: Mapping[str, str], directory: Path) -> bool:
+    """Return whether a command in `directory` that names no project uses the procman.toml `path`."""
+    try:
+        return _to_load(Chosen(None, None, environment, directory)) == path
+    except ProcmanError:
+        return False
 
 
 def trust_templates(directory: Path, environment: Mapping[str, str]) -> None:
@@ -236,13 +260,19 @@ def _only_one(chosen: Chosen) -> Installed:
     names = ", ".join(sorted({name for name, _ in places}))
     if chosen.name and not matching:
         known = f"; installed: {names}" if names else ", and neither is any other"
-        raise ConfigurationError([f"project {chosen.name} is not installed{known}"])
+        raise ConfigurationError([f"project {chosen.name} is not installed{known}"], hint=_install(chosen.name))
     if not places:
         raise ConfigurationError(
             [f"no procman.toml in {chosen.directory} or above, and no project is installed"],
-            hint="`procman init` writes one; --config PATH names an existing one.",
+            hint=_install() or "`procman init` writes one; --config PATH names an existing one.",
         )
-    raise ConfigurationError([f"several projects are installed: {names}"], hint="Choose one with --project NAME.")
+    raise ConfigurationError([f"several projects are installed: {names}"], hint=CHOOSE)
+
+
+def _install(name: str | None = None) -> str:
+    """Return how to install the project `name`, or each one, that has a procman.toml in /etc/procman; empty if none."""
+    found = {each: path for each, path in files_for_host().items() if name in (None, each)}
+    return "\n".join(f"{path} is not installed: procman --project {each} install" for each, path in found.items())
 
 
 def _of_missing_file(chosen: Chosen) -> Installed | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from procman.config import find_file
 from tests import needs
 from tests.backends.supervisor.real_supervisord import Supervisord
 from tests.celery_environments import (
@@ -83,6 +84,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
         "XDG_RUNTIME_DIR": "run",
     }.items():
         monkeypatch.setenv(variable, str(home / directory))
+    # Most tests run as root: none may find, or write, a procman.toml of this machine.
+    monkeypatch.setattr(find_file, "OF_HOST", home / "etc" / "procman")
     return home
 
 

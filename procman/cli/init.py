@@ -49,9 +49,8 @@ from procman.output.terminal import printable, width_of, wrapped
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    default=FILE,
-    show_default=True,
-    help="File to write; - writes to standard output.",
+    help="File to write; - writes to standard output.  [default: as root, for the host, "
+    "/etc/procman/NAME/procman.toml, unless the working directory has a procman.toml; otherwise procman.toml]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 @click.option(
@@ -72,7 +71,7 @@ def init(
     user: str | None,
     scope: str | None,
     sources: tuple[str, ...],
-    output: Path,
+    output: Path | None,
     force: bool,
     compares: bool,
     verbose: bool,
@@ -85,7 +84,7 @@ def init(
     the values that you must fill in because it cannot find them. DIRECTORY is the working directory if it is not given.
     Secrets of imported programs are written to an environment file beside procman.toml, with mode 0600. Programs with
     different apps, settings, virtualenvs, users or directories become several projects: procman.toml, and
-    procman-NAME.toml beside it. An existing procman.toml is kept unless --force is given, an existing environment file
+    procman-NAME.toml beside it, or as root a directory each in /etc/procman. An existing procman.toml is kept unless --force is given, an existing environment file
     always.
 
     --compare shows every value in which a program changes: the options of Celery, the variables, user, group,
@@ -119,6 +118,7 @@ def init(
         scope=Scope(scope) if scope else None,
         sources=sources,
         output=None if str(output) == "-" else output,
+        in_default_place=output is None,
         environment=dict(os.environ),
     )
     if compares:
@@ -130,9 +130,9 @@ def init(
     return 0
 
 
-def _existing(configuration: Path, output: Path) -> Path:
+def _existing(configuration: Path, output: Path | None) -> Path:
     """Return the procman.toml of --config, which --compare takes in place of --output, as other commands do."""
-    if str(output) != FILE:
+    if output is not None:
         raise click.UsageError("--config and --output cannot be used together.")
     if not configuration.is_file():
         raise ConfigurationError([f"--config {configuration}: no such file"], hint="Write it with `procman init`.")
@@ -194,9 +194,15 @@ def _next_steps(report: command.InitReport) -> Iterator[str]:
         yield "Next, type:"
     sudo = "sudo " if report.scope is Scope.SYSTEM and os.geteuid() != 0 else ""
     for project in report.projects:
-        is_found = project.path is not None and project.path.absolute() == Path.cwd() / FILE
-        procman = sudo + Selection(None if is_found else project.path, None).command_line
+        procman = sudo + Selection(None if _is_found(project.path) else project.path, None).command_line
         yield from (f"  {procman} {each}" for each in ("check", "diff", "install --wait 60"))
+
+
+def _is_found(path: Path | None) -> bool:
+    from procman.lookup import is_meant_by_default
+
+    here = Path.cwd()
+    return path is not None and (path.absolute() == here / FILE or is_meant_by_default(path, os.environ, here))
 
 
 def _by_hand(report: command.InitReport) -> Iterator[str]:

@@ -84,7 +84,7 @@ def since(explanation: str) -> Callable[[F], F]:
 
 def project_options(**more: Any) -> list[click.Parameter]:
     """Return `--config` and `--project`, named as the fields of `Selection`; `more` are arguments for both."""
-    default = "[default: $PROCMAN_CONFIG, or procman.toml in the working directory or above it]"
+    default = "[default: $PROCMAN_CONFIG, or procman.toml in the working directory, above it or in /etc/procman/NAME]"
     configuration = click.Option(
         ["--config", "configuration"],
         type=click.Path(path_type=Path),

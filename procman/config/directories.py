@@ -10,17 +10,20 @@ from procman.errors import ConfigurationError
 from procman.model import Directories, Scope
 from procman.quoting import unprintable
 
+OF_HOST = Path("/etc/procman")
+"""The directory of procman's files that an administrator may read; it has one for each project."""
+
 
 def directories_for(project: str, scope: Scope, environment: Mapping[str, str]) -> Directories:
     """Return the directories of `project`; in user scope they follow the XDG variables and `HOME`."""
     if scope is Scope.SYSTEM:
         return Directories(
-            configuration=Path("/etc/procman") / project,
+            configuration=OF_HOST / project,
             state=Path("/var/lib/procman") / project,
             logs=Path("/var/log") / project,
             library=Path("/usr/local/lib/procman") / project,
             data=Path("/var/lib") / project,
-            shared_configuration=Path("/etc/procman"),
+            shared_configuration=OF_HOST,
             shared_state=Path("/var/lib/procman"),
             units=Path("/etc/systemd/system"),
         )

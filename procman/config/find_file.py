@@ -1,4 +1,4 @@
-"""Find procman.toml: `--config`, `PROCMAN_CONFIG`, or the nearest one in the working directory and above."""
+"""Find procman.toml: `--config`, `PROCMAN_CONFIG`, the nearest one in the working directory and above, or in /etc."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from procman.config.directories import OF_HOST
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError
 
@@ -46,6 +47,21 @@ def locate(explicit: Path | None, environment: Mapping[str, str], directory: Pat
         if os.path.lexists(path):
             return Located(_without_dots(path), "")
     return None
+
+
+def path_for_host(project: str) -> Path:
+    """Return the procman.toml of a project in /etc, where only root can write: `procman init` as root writes it."""
+    return OF_HOST / project / NAME
+
+
+def files_for_host() -> dict[str, Path]:
+    """Return the files at `path_for_host` that exist, by the name of the project."""
+    try:
+        names = sorted(os.listdir(OF_HOST))
+    except OSError:
+        return {}
+    paths = {name: path_for_host(name) for name in names}
+    return {name: path for name, path in paths.items() if os.path.lexists(path)}
 
 
 def find(explicit: Path | None, environment: Mapping[str, str], directory: Path) -> Path | None:

@@ -24,7 +24,7 @@ from procman.init.importing.select import Selection, belongs_to, selection
 from procman.init.importing.take import became, take_programs, take_project
 from procman.init.importing.variables import share_environment
 from procman.init.scan_host import choose_supervisord, main_file_of, main_files, runs_systemd, set_systemd_version
-from procman.init.write_file import FILE
+from procman.init.write_file import FILE, default_path
 from procman.init.write_toml import text_of
 from procman.model import BackendName, Scope
 from procman.probes.app import TIMEOUT_SECONDS
@@ -68,6 +68,7 @@ class _Request:
 
     directory: Path
     output: Path | None
+    in_default_place: bool
     options: Mapping[str, str | None]
     scope: Scope
     environment: Mapping[str, str]
@@ -85,6 +86,7 @@ def init(
     scope: Scope | None = None,
     sources: Sequence[str] = (),
     output: Path | None = None,
+    in_default_place: bool = False,
     environment: Mapping[str, str],
     root: Path = Path("/"),
     timeout: float = TIMEOUT_SECONDS,
@@ -93,7 +95,7 @@ def init(
 
     The arguments override `sources`, existing process files, units or directories of them, which override the findings.
     `output` is the path of the procman.toml, beside which the environment file for its secrets belongs; None: standard
-    output, and the user has to create one. `environment` is the caller's, for PATH and VIRTUAL_ENV; `root` is the root
+    output, and the user has to create one. With `in_default_place`, it is decided by the name instead. `environment` is the caller's, for PATH and VIRTUAL_ENV; `root` is the root
     directory of the host. The app is loaded as the user, never as root, for at most `timeout` seconds.
     """
     options = {"name": name, "app": app, "user": user}
@@ -103,7 +105,9 @@ def init(
     is_for_host = os.geteuid() == 0 or user is not None or (chosen and not belongs_to(chosen, os.geteuid()))
     scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
     options["scope"] = scope.value
-    request = _Request(directory.absolute(), output, options, scope, environment, root, timeout, chosen)
+    request = _Request(
+        directory.absolute(), output, in_default_place, options, scope, environment, root, timeout, chosen
+    )
     projects: list[NewProject] = []
     drafts: list[Draft] = []
     for programs in chosen.projects if chosen else ((),):
@@ -147,7 +151,7 @@ def _completed(request: _Request, draft: Draft, programs: Sequence[Existing], be
     top = (draft.path("directory") or Path("/")) if draft.is_import else request.directory
     name_after_directory(draft, top, [each.text("project", "name") or "" for each in before])
     decide_user(draft, request.scope)
-    path = _path(draft, request.output, len(before))
+    path = _path(request, draft, len(before))
     tables = _take_programs(request, draft, programs, path)
     facts = ask_app(draft, request.scope, request.timeout, {each.likely_app for each in programs})
     if facts:
@@ -174,12 +178,13 @@ def _take_programs(
     return tables
 
 
-def _path(draft: Draft, output: Path | None, number: int) -> Path | None:
-    """Return the file of the project: the others are beside the first, with their names in theirs."""
-    if output is None or number == 0:
+def _path(request: _Request, draft: Draft, number: int) -> Path | None:
+    """Return the file of the project: the others are beside the first, with their names in theirs, or in /etc."""
+    name = draft.text("project", "name")
+    output = default_path(name, request.scope) if request.in_default_place else request.output
+    if output is None or number == 0 or output.is_absolute() and request.in_default_place:
         return output
-    name = draft.text("project", "name") or str(number + 1)
-    return output.with_name(f"{output.stem}-{name}{output.suffix}")
+    return output.with_name(f"{output.stem}-{name or number + 1}{output.suffix}")
 
 
 def _choose_supervisord(request: _Request, draft: Draft, programs: Sequence[Existing]) -> None:

@@ -8,10 +8,24 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from procman.config.find_file import NAME as FILE
+from procman.config.find_file import path_for_host
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
+from procman.install.safe_fs.tree import Tree
+from procman.model import Scope
 
-FILE = "procman.toml"
+DIRECTORY_MODE = 0o755
+
+
+def default_path(name: str | None, scope: Scope) -> Path:
+    """Return where the procman.toml of the project `name` belongs: as root, for the host, where only root can write.
+
+    In most deployments the directory of the project belongs to the user of the programs, and root uses no file there
+    (S3). A procman.toml that is already in the working directory is the one that every other command uses.
+    """
+    is_for_host = scope is Scope.SYSTEM and os.geteuid() == 0 and not os.path.lexists(FILE)
+    return path_for_host(name) if is_for_host and name else Path(FILE)
 
 
 def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -20,6 +34,8 @@ def write(text: str, path: Path, *, force: bool, environment: Mapping[str, str])
     temporary = place.with_name(f".{place.name}.{os.getpid()}")
     if place.is_dir():
         raise ProcmanError(f"{path} is a directory", hint=f"Name a file: {path / FILE}")
+    if place == path_for_host(place.parent.name):
+        _make_directories(place.parent)
     try:
         _create(temporary if force else place, text)
         if force:
@@ -53,6 +69,12 @@ def require_free(paths: Sequence[Path]) -> None:
     for path in paths:
         if os.path.lexists(path) and not path.is_dir():
             raise ProcmanError(f"{path} already exists", hint="Use --force to overwrite it.")
+
+
+def _make_directories(path: Path) -> None:
+    with Tree() as tree:
+        for each in (path.parent, path):
+            tree.make_directory(each, DIRECTORY_MODE)
 
 
 def _create(path: Path, text: str) -> None:

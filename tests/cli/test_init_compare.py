@@ -22,6 +22,9 @@ environment = DJANGO_SETTINGS_MODULE="shop.settings",API_TOKEN="c2VjcmV0LXg5"
 """
 
 
+WRITE = ["init", "--from", "shop.conf", "--name", "shop", "--output", "procman.toml"]
+
+
 @pytest.fixture
 def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a file with an existing program; the working directory is beside it."""
@@ -32,7 +35,7 @@ def old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def compare(*words: str) -> int:
-    return run(["init", "--from", "shop.conf", "--name", "shop", "--compare", *words])
+    return run([*WRITE, "--compare", *words])
 
 
 def test_nothing_is_written(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +50,7 @@ def test_nothing_is_written(old: Path, capsys: pytest.CaptureFixture[str]) -> No
 def test_the_file_that_exists_is_compared_unless_it_would_be_overwritten(
     old: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["init", "--from", "shop.conf", "--name", "shop"]) == 0
+    assert run(WRITE) == 0
     assert compare() == 0
     assert "compared with procman.toml\n" in capsys.readouterr().out
     file = old.with_name("procman.toml")
@@ -59,7 +62,7 @@ def test_the_file_that_exists_is_compared_unless_it_would_be_overwritten(
 
 
 def test_secrets_are_compared_and_never_shown(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["init", "--from", "shop.conf", "--name", "shop"]) == 0
+    assert run(WRITE) == 0
     assert compare("-v") == 0
     equal = capsys.readouterr()
     assert "  = API_TOKEN: ***\n" in equal.out

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.config.find_file import FROM_STANDARD_INPUT, find
+from procman.config.find_file import FROM_STANDARD_INPUT, files_for_host, find, path_for_host
 from procman.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +37,15 @@ def test_nearest_file_in_or_above_the_directory_is_found(place: Path) -> None:
     assert find(None, {}, place) == place.parent / "procman.toml"
     (place / "procman.toml").touch()
     assert find(None, {}, place) == place / "procman.toml"
+
+
+def test_files_in_etc_are_listed_by_project(home: Path) -> None:
+    assert files_for_host() == {}
+    for name in ("shop", "blog", "empty"):
+        path_for_host(name).parent.mkdir(parents=True)
+    path_for_host("shop").touch()
+    path_for_host("blog").symlink_to(home / "missing")
+    assert list(files_for_host().items()) == [(name, path_for_host(name)) for name in ("blog", "shop")]
 
 
 def test_missing_file_is_none(tmp_path: Path) -> None:
