@@ -79,13 +79,13 @@ def init(
 ) -> int:
     """Inspect a Django project and write its procman.toml.
 
-    Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its broker,
-    queues and schedule; and searches the host for supervisord and the units of the services that the app uses. Lists
-    the values that you must fill in because it cannot find them. DIRECTORY is the working directory if it is not given.
-    Secrets of imported programs are written to an environment file beside procman.toml, with mode 0600. Programs with
-    different apps, settings, virtualenvs, users or directories become several projects: procman.toml, and
-    procman-NAME.toml beside it, or as root a directory each in /etc/procman. An existing procman.toml is kept unless --force is given, an existing environment file
-    always.
+    Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its
+    broker, queues and schedule; and searches the host for supervisord and the units of the services that the app
+    uses. Lists the values that you must fill in because it cannot find them. DIRECTORY is the working directory if
+    it is not given. Secrets of imported programs are written to an environment file beside procman.toml, with mode
+    0600. Programs with different apps, settings, virtualenvs, users or directories become several projects:
+    procman.toml, and procman-NAME.toml beside it, or as root a directory each in /etc/procman. An existing
+    procman.toml is kept unless --force is given, an existing environment file always.
 
     --compare shows every value in which a program changes: the options of Celery, the variables, user, group,
     directory, umask and nice, and how it is stopped and started again. Each difference has its reason, or is marked.

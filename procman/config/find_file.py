@@ -57,10 +57,9 @@ def path_for_host(project: str) -> Path:
 def files_for_host() -> dict[str, Path]:
     """Return the files at `path_for_host` that exist, by the name of the project."""
     try:
-        names = sorted(os.listdir(OF_HOST))
+        paths = {each.name: each / NAME for each in sorted(OF_HOST.iterdir())}
     except OSError:
         return {}
-    paths = {name: path_for_host(name) for name in names}
     return {name: path for name, path in paths.items() if os.path.lexists(path)}
 
 

@@ -94,9 +94,10 @@ def init(
     """Search `directory` and below for a project, load its app, inspect the host, and return the procman.toml.
 
     The arguments override `sources`, existing process files, units or directories of them, which override the findings.
-    `output` is the path of the procman.toml, beside which the environment file for its secrets belongs; None: standard
-    output, and the user has to create one. With `in_default_place`, it is decided by the name instead. `environment` is the caller's, for PATH and VIRTUAL_ENV; `root` is the root
-    directory of the host. The app is loaded as the user, never as root, for at most `timeout` seconds.
+    `output` is the path of the procman.toml, beside which the environment file for its secrets belongs; None:
+    standard output, and the user has to create one. With `in_default_place`, it is decided by the name instead.
+    `environment` is the caller's, for PATH and VIRTUAL_ENV; `root` is the root directory of the host. The app is
+    loaded as the user, never as root, for at most `timeout` seconds.
     """
     options = {"name": name, "app": app, "user": user}
     _put_options(Draft({"project": {}}), **options)
@@ -182,7 +183,8 @@ def _path(request: _Request, draft: Draft, number: int) -> Path | None:
     """Return the file of the project: the others are beside the first, with their names in theirs, or in /etc."""
     name = draft.text("project", "name")
     output = default_path(name, request.scope) if request.in_default_place else request.output
-    if output is None or number == 0 or output.is_absolute() and request.in_default_place:
+    has_own_directory = request.in_default_place and output != Path(FILE)
+    if output is None or number == 0 or has_own_directory:
         return output
     return output.with_name(f"{output.stem}-{name or number + 1}{output.suffix}")
 
