@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from procman.config.find_file import NAME as FILE
-from procman.config.find_file import path_for_host
+from procman.config.find_file import NAME, path_for_host
 from procman.config.trust import require_trust
 from procman.errors import ConfigurationError, ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.model import Scope
+
+FILE = NAME
 
 DIRECTORY_MODE = 0o755
 
