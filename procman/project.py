@@ -378,7 +378,10 @@ class Project:
     )
     """None in user scope: the programs run as the user who installs them."""
     group: str | None = setting(
-        None, "Group that the programs run as. If unset, the user's primary group. Only with systemd.", "USER"
+        None,
+        "Group that the programs run as. If unset, the user's primary group. Under supervisord the start scripts then "
+        "begin as root, and set user and group themselves.",
+        "USER",
     )
     scope: Scope = setting(
         Scope.SYSTEM,

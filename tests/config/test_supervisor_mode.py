@@ -105,10 +105,3 @@ def test_ambiguous_or_misplaced_key_of_supervisor_is_refused(tmp_path: Path, tex
 def test_include_without_a_single_star_in_its_last_part_is_refused(tmp_path: Path, pattern: str) -> None:
     (found,) = problems_with(tmp_path, f"[beat]\n[supervisor]\ninclude = '{pattern}'")
     assert found.startswith("FILE:9: supervisor.include: expected an absolute path with one * in its last part")
-
-
-def test_group_is_refused_under_supervisord(tmp_path: Path) -> None:
-    [problem] = problems(
-        tmp_path, PROJECT.replace('user = "www-data"', 'user = "www-data"\ngroup = "staff"') + "[beat]"
-    )
-    assert "project.group: supervisord sets only the user, with that user's own groups" in problem

@@ -154,8 +154,7 @@ def test_every_difference_has_a_reason(imported: Imported) -> None:
 def test_it_can_be_rendered(imported: Imported, backend: BackendName) -> None:
     assert imported.projects
     for project in imported.projects:
-        group = project.group if backend_named(backend).name == "systemd" else None
-        rendering = backend_named(backend).render(replace(project, backend=backend, group=group))
+        rendering = backend_named(backend).render(replace(project, backend=backend))
         names = {name for file in rendering.files for name in file.programs}
         assert names >= {program.name for program in project.programs}
 

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from procman.backends.record import Backend, Rule, Watcher
-from procman.model import Scope
 
 ONLY_SYSTEMD = 'supervisord does not support this: {value} needs backend = "systemd"'
-
-ONLY_OWN_GROUP = (
-    "supervisord sets only the user, with that user's own groups: remove this key, make the group the user's "
-    'own (usermod --gid), or use backend = "systemd"'
-)
 
 BACKEND = Backend(
     name="supervisor",
     rules=(
-        Rule("project.group", ONLY_OWN_GROUP, scope=Scope.SYSTEM),
-        Rule("command.group", ONLY_OWN_GROUP, scope=Scope.SYSTEM),
         Rule(
             "program.launcher",
             "the launcher reads environment_file: remove launcher = false, or environment_file",

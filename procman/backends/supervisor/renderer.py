@@ -93,6 +93,7 @@ def _script(project: Project, program: Program, templates: Templates) -> Rendere
         "program": program,
         "path": path,
         "user": launch.user,
+        "group": launch.group,
         "environment": launch.environment.items(),
         "directory": launch.directory,
         "umask": f"{launch.umask:03o}",
@@ -104,13 +105,15 @@ def _script(project: Project, program: Program, templates: Templates) -> Rendere
 
 
 def _section(project: Project, program: Program, templates: Templates) -> RenderedFile:
-    owner = owner_of(project)
+    launch, owner = launch_of(project, program), owner_of(project)
     options = dict(program.supervisor_options)
     values = {
         "marker": marker(project),
         "program": program,
         "command": (str(script_path(project, program.name)),),
-        "user": project.user,
+        # With a group, the script sets both.
+        "user": None if launch.group else launch.user,
+        "group": launch.group,
         "autostart": str(program.autostart).lower(),
         "priority": options.pop("priority", PRIORITIES[program.kind]),
         "startretries": options.pop("startretries", NEVER_GIVE_UP),

@@ -1,0 +1,55 @@
+"""Verify that supervisord can start programs with a group other than the user's own, before the install (S3)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from procman.accounts import user_name
+from procman.backends.supervisor.client import ANSWER_SECONDS, Client
+from procman.backends.supervisor.configuration.main_file import MainFile
+from procman.errors import ProcmanError
+from procman.launch import launch_of
+from procman.model import SupervisorMode
+from procman.project import Project
+
+ROOT_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+"""The PATH of a start script as long as it has root's rights (start.sh.j2)."""
+
+PACKAGES = {"setpriv": "util-linux", "getent": "libc-bin, on Red Hat glibc-common"}
+"""The commands that such a start script needs, each with its package."""
+
+
+def problems_of_group(project: Project, main: MainFile) -> Iterator[str]:
+    """Yield why the supervisord of `main` cannot start the programs of `project` that have a group, if any has one."""
+    grouped = [program.key for program in project.programs if launch_of(project, program).group]
+    if not grouped:
+        return
+    named = "project.group" if project.group else f"{grouped[0]}.group"
+    key = f"{project.configuration_file}: {named}"
+    if other := _not_root(project, main):
+        yield f"{key}: only root can set a group, and {other}: remove the key, or run supervisord as root"
+    for command, package in PACKAGES.items():
+        if not _is_usable(command):
+            yield f"{key}: the start scripts need {command}(1), which is not in {ROOT_PATH}: install it ({package})"
+
+
+def _not_root(project: Project, main: MainFile) -> str:
+    """Return which user, other than root, the supervisord of `main` runs as; empty for root, or if it is unknown."""
+    if project.supervisor.mode is SupervisorMode.EMBEDDED:
+        return ""
+    if main.user not in (None, "root", "0"):
+        return f"the supervisord of {main.path} becomes {main.user} (user= under [supervisord])"
+    try:
+        user = Client(main, "", ANSWER_SECONDS).reporter().user
+    except ProcmanError:
+        return ""
+    return f"the supervisord of {main.path} runs as {user_name(user)}" if user else ""
+
+
+def _is_usable(command: str) -> bool:
+    # BusyBox has a setpriv that cannot change the user.
+    found = shutil.which(command, path=ROOT_PATH)
+    return found is not None and Path(os.path.realpath(found)).name != "busybox"
