@@ -21,6 +21,7 @@ from .roots import SUITE
 
 __all__ = ["catmaid", "debian", "fenced", "own"]
 
+HERE = f"{Path(__file__).parent}/"
 LAST = ("test_supervisor", "test_systemd", "test_kill_reboot_uninstall")
 """All three install the same projects. In this order the later ones find them installed, which saves time."""
 
@@ -47,11 +48,15 @@ def _reason_to_skip() -> str | None:
 
 def _rank(item: pytest.Item) -> int:
     """Sort the host first, because it takes longest. The order saves time; no test depends on it."""
-    if Path(__file__).parent not in item.path.parents:
+    if not _is_here(item):
         return len(LAST) + 2
     if item.path.stem in LAST:
         return 2 + LAST.index(item.path.stem)
     return int(item.path.stem != "test_machine")
+
+
+def _is_here(item: pytest.Item) -> bool:
+    return str(item.path).startswith(HERE)
 
 
 def _group(item: pytest.Item) -> str:
@@ -73,7 +78,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     reason = _reason_to_skip()
     items.sort(key=_rank)
     for item in items:
-        if Path(__file__).parent in item.path.parents:
+        if _is_here(item):
             item.add_marker(pytest.mark.host)
             item.add_marker(pytest.mark.xdist_group(_group(item)))
             if reason is not None:
