@@ -50,6 +50,17 @@ class ManagerReport:
     """The address at which supervisord listens on TCP without a password, or empty."""
 
 
+@record(frozen=True)
+class FileLimit:
+    """How many files each process of a program may have open."""
+
+    most: int
+    remedy: str
+    """How to raise it; `{number}` in it is to be replaced by the new limit."""
+    problem: str = ""
+    """Why the process manager cannot start with its own limit, or empty."""
+
+
 class BroughtUp(NamedTuple):
     """What came up together with a process manager that was not running."""
 
@@ -119,6 +130,9 @@ class HostCheck(Protocol):
 
     def stop_order(self, project: Project) -> StopOrder | None:
         """Return which units stop after the programs of `project`; None if systemd does not run here."""
+
+    def file_limits(self, project: Project) -> Mapping[str, FileLimit]:
+        """Return the limit of open files that the programs of `project` would have, by name; none that is unknown."""
 
     def warnings(self, project: Project) -> list[str]:
         """Return what the host would end early or ignore, each with its remedy."""

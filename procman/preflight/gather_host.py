@@ -31,6 +31,7 @@ def look_at_host(project: Project, replaced: Sequence[Path] = ()) -> Host:
         manager=backend.examine(project),
         others=(*running, *stopped),
         workers=tuple(other_workers(look_at((), (LAUNCHER,)), launcher_path(project), project.directories.state)),
+        file_limits=backend.file_limits(project),
         stop_order=backend.stop_order(project),
     )
 

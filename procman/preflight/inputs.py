@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from procman.backends.base import ManagerReport, StopOrder
+from procman.backends.base import FileLimit, ManagerReport, StopOrder
 from procman.model import Kind
 from procman.probes.app import AppFacts, Judged, Written
 from procman.probes.broker_facts import BrokerFacts
@@ -178,6 +178,8 @@ class Host:
     """Why an install would fail; empty also if that was not checked."""
     refused_remedy: str = ""
     """How to fix all of these; empty: each problem names its own remedy."""
+    file_limits: Mapping[str, FileLimit] = field(default_factory=dict)
+    """By program name; empty: unknown."""
     stop_order: StopOrder | None = None
     """Which units stop after the programs; None if systemd does not run here."""
 

@@ -113,6 +113,8 @@ class AppFacts:
     """Empty unless `commands` were given."""
     brokers: tuple[str, ...] = ()
     """The digests of the brokers that tasks are sent to; empty: unknown, or no `commands` were given."""
+    memory_mib: float | None = None
+    """The memory that Python needs once it has loaded the app."""
     services: tuple[Service, ...] = ()
     """The servers of known kinds that the app's settings name."""
     timezone: str = ""
@@ -176,6 +178,7 @@ def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> AppFacts:
             for each in answer.get("check", {}).get("writes", ())
         ),
         brokers=tuple(map(str, answer.get("check", {}).get("brokers", ()))),
+        memory_mib=app["memory_kib"] and float(app["memory_kib"]) / 1024,
         services=tuple(
             Service(str(each["what"]), str(each["kind"]), str(each["host"]), each["port"] and int(each["port"]))
             for each in app["services"] or ()

@@ -177,6 +177,7 @@ def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:
         "timezone": lambda: str(app.timezone),
         "accept_content": lambda: sorted(map(str, app.conf.accept_content)),
         "tasks": lambda: len([name for name in app.tasks if not name.startswith("celery.")]),
+        "memory_kib": _memory_kib,
         "settings": lambda: dict(_settings(setting_names)),
     }  # type: Dict[str, Callable[[], Any]]
     for name in PLAIN_OPTIONS:
@@ -184,7 +185,13 @@ def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:
     return _ask(fields)
 
 
-PLAIN_OPTIONS = ("task_acks_late", "task_time_limit")
+PLAIN_OPTIONS = (
+    "task_acks_late",
+    "task_time_limit",
+    "worker_concurrency",
+    "worker_max_memory_per_child",
+    "worker_pool",
+)
 
 
 def _ask(fields: Mapping[str, Callable[[], Any]]) -> Dict[str, Any]:
@@ -197,6 +204,13 @@ def _ask(fields: Mapping[str, Callable[[], Any]]) -> Dict[str, Any]:
             problems[name] = "%s: %s" % (type(error).__name__, _message(error))
     answers["problems"] = problems
     return answers
+
+
+def _memory_kib() -> Optional[int]:
+    """Return the memory of this process without the files that it has mapped, which the kernel can drop (proc(5))."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        lines = [line.split() for line in status if line.startswith("RssAnon:")]
+    return int(lines[0][1]) if lines else None
 
 
 def _option(app: Any, name: str) -> object:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from procman.backends.base import FileLimit
 from procman.config.load import load
 from procman.launch import launch_of
 from procman.preflight.inputs import AppAnswer, EnvironmentFile, Host, Interpreter, Place, PreflightFacts, Schedule
@@ -89,7 +90,13 @@ def facts(**changes: Any) -> AppFacts:
         tasks=4,
         beat_scheduler="celery.beat:PersistentScheduler",
         beat_schedule=(),
-        options={"accept_content": ["json"], "task_time_limit": None, "task_acks_late": False},
+        options={
+            "accept_content": ["json"],
+            "task_time_limit": None,
+            "task_acks_late": False,
+            "worker_concurrency": 8,
+        },
+        memory_mib=100.0,
         django={},
         problems={},
         judged={
@@ -128,5 +135,5 @@ def valid(more: str = "", text: str = TOML) -> PreflightFacts:
         schedule=Schedule({SCHEDULE: place(is_directory=False, mode=0o600)}, ""),
         commands={"site-flower": "/opt/env/bin/celery"},
         environment_file=EnvironmentFile(Path("/etc/site/celery.env"), (), "root", 0o640),
-        host=Host(),
+        host=Host(file_limits={program.name: FileLimit(1024, "Set minfds = {number}") for program in made.programs}),
     )

@@ -196,6 +196,15 @@ def test_refused_connection_is_reported_without_the_password(site: Site) -> None
     assert CANARY not in str(results)
 
 
+def test_more_pool_processes_than_files_and_memory_allow_are_reported(site: Site) -> None:
+    settings = 'CELERY_BROKER_URL = "amqp://127.0.0.1:9//"\nCELERY_WORKER_CONCURRENCY = 700'
+    results = check(site.made(settings, worker="memory_restart_mib = 100"))
+    [files], [memory] = found(results, "PM764"), found(results, "PM765")
+    assert (files.level, memory.level) == (Level.CRITICAL, Level.WARNING)
+    assert "opens about 4219 files for 700 pool processes, of at most 4096" in files.detail
+    assert memory.detail.startswith("with 700 pool processes it needs at least 70")
+
+
 def test_unknown_host_name_of_a_broker_is_reported(site: Site) -> None:
     [error] = blocking(check(site.made('CELERY_BROKER_URL = "amqp://no-such-host.invalid//"')))
     assert error.code == "PM721"

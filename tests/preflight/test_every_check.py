@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from procman.backends.base import ManagerReport, StopOrder
+from procman.backends.base import FileLimit, ManagerReport, StopOrder
 from procman.model import Kind, Level, Result
 from procman.monitoring.checks.registry import run
 from procman.preflight.inputs import Below, EnvironmentFile, Host, Interpreter, OtherProgram, PreflightFacts, Schedule
@@ -88,6 +88,21 @@ def worker(**changes: Any) -> Change:
         return asked(before, programs=tuple(each for each in programs if each.key != "command.flower"))
 
     return change
+
+
+def options(**changes: Any) -> Change:
+    """Return a change to a project whose worker has these options, too."""
+
+    def change(before: PreflightFacts) -> PreflightFacts:
+        [own] = [each.options for each in before.project.programs if each.key == "worker.celery"]
+        assert isinstance(own, Worker)
+        return worker(options=replace(own, **changes))(before)
+
+    return change
+
+
+def open_files(most: int, **changes: Any) -> Change:
+    return host(file_limits={"site-celery": FileLimit(most, "Set minfds = {number}", **changes)})
 
 
 def tried(**outcome: Any) -> Change:
@@ -281,6 +296,32 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM761", WARNING, app(options={"accept_content": ["json"], "task_time_limit": 3600}), "3600"),
     ("PM762", WARNING, both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000)), "1800 s"),
     ("PM763", WARNING, local(ORDERED), "postgresql.service (database default, result backend) may stop before"),
+    (
+        "PM764",
+        CRITICAL,
+        options(concurrency=200),
+        "opens about 1219 files for 200 pool processes, of at most 1024: it e",
+    ),
+    ("PM764", WARNING, options(autoscale=(160, 1)), "of at most 1024: few are left for its tasks"),
+    ("PM764", CRITICAL, open_files(10, problem="supervisord cannot start"), "supervisord cannot start"),
+    (
+        "PM765",
+        WARNING,
+        worker(memory_max_mib=150),
+        "8 pool processes it needs at least 180 MiB (the app alone 100), but",
+    ),
+    (
+        "PM765",
+        WARNING,
+        worker(memory_restart_mib=150),
+        "memory_restart_mib is 150: procman restarts it again and again",
+    ),
+    (
+        "PM765",
+        WARNING,
+        both(worker(memory_max_mib=1000), options(max_memory_per_child_kib=200 * 1024)),
+        "8 pool processes may use 200 MiB each before Celery replaces them (max_memory_per_child_kib), and the app 100",
+    ),
     ("PM772", WARNING, manager(problem="supervisord is not running"), "not running"),
     ("PM773", WARNING, host(warnings=("it is killed after 90 s",)), "90 s"),
     ("PM774", WARNING, manager(tcp_without_password="*:9001"), "*:9001"),
@@ -317,6 +358,11 @@ CASES: list[tuple[str, Level, Change, str]] = [
         beside(brokers=[]),
         beside(queues=[{"name": "mill"}]),
         both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000), on_broker(server_timeout=4800.0)),
+        both(app(transport="mongodb"), options(concurrency=900)),
+        options(concurrency=900, pool="gevent"),
+        both(app(options={"accept_content": [], "worker_pool": "threads"}), options(concurrency=900)),
+        both(app(memory_mib=None), worker(memory_max_mib=10)),
+        both(worker(memory_max_mib=1800), options(max_memory_per_child_kib=200 * 1024)),
     ],
 )
 def test_state_without_a_fault_is_silent(change: Change) -> None:
@@ -405,6 +451,10 @@ def test_unwritable_schedule_in_an_unwritable_directory_is_critical() -> None:
 
 
 REMEDIES: list[tuple[Change, str]] = [
+    (options(concurrency=200), "Set minfds = 2048; or lower concurrency in [worker.celery]."),
+    (options(autoscale=(200, 1)), "Set minfds = 2048; or lower autoscale in [worker.celery]."),
+    (open_files(10, problem="supervisord cannot start"), "hard nofile 65536"),
+    (worker(memory_max_mib=150), "Set memory_max_mib = 360 in [worker.celery], or lower concurrency."),
     (file(problems=("/etc/site/celery.env:3: no `=`",)), "one NAME=value per line"),
     (file(problems=("cannot read /etc/site/celery.env",), remedy="Create it."), "Create it."),
     (on_broker(reachable=False, trouble="transport"), "before ://"),

@@ -54,7 +54,16 @@ def test_facts_of_the_demo(python: Path, directory: Path) -> None:
     [entry] = facts.beat_schedule
     assert isinstance(entry, BeatEntry)
     assert entry.task == "catmaid.tasks.cleanup_cropped_stacks"
-    assert facts.options == {"task_acks_late": False, "task_time_limit": None, "accept_content": ["json"]}
+    assert facts.options == {
+        "task_acks_late": False,
+        "task_time_limit": None,
+        "accept_content": ["json"],
+        "worker_concurrency": 1,
+        "worker_max_memory_per_child": None,
+        "worker_pool": "prefork",
+    }
+    assert facts.memory_mib
+    assert 10 < facts.memory_mib < 200
     assert facts.django == {"MEDIA_ROOT": str(data / "media")}
     assert facts.problems == {}
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from procman.backends.base import ManagerReport, StopOrder
+from procman.backends.base import FileLimit, ManagerReport, StopOrder
 from procman.backends.supervisor.client import ANSWER_SECONDS, Client
 from procman.backends.supervisor.configuration.main_file import read_main_file
 from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.controller import controller
 from procman.backends.supervisor.embedded import own_command, started_by_hand
+from procman.backends.supervisor.file_limits import limits_of
 from procman.backends.supervisor.renderer import ordered_unit, render
 from procman.backends.supervisor.stop_timeout_drop_in import stop_seconds
 from procman.backends.supervisor.systemd_unit import UNIT, Service
@@ -50,6 +51,11 @@ def examine(project: Project) -> ManagerReport:
         return replace(report, supervisor_version=version)
     except ProcmanError as error:
         return replace(report, problem=error.message, remedy=error.hint)
+
+
+def file_limits(project: Project) -> Mapping[str, FileLimit]:
+    """Return how many files the programs could open under the host's supervisord."""
+    return limits_of(project)
 
 
 def warnings(project: Project) -> list[str]:

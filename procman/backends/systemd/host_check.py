@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from procman.backends.base import ManagerReport, StopOrder
+from procman.backends.base import FileLimit, ManagerReport, StopOrder
 from procman.backends.systemd import sandbox
+from procman.backends.systemd.file_limits import limits_of
 from procman.host import systemd_host
 from procman.host.stop_order import order_by_key, order_of_user, warning_about
 from procman.host.systemd_stop_limits import warnings_of_user
@@ -19,6 +20,11 @@ def examine(project: Project) -> ManagerReport:
     """Return whether the systemd that `project` needs can be reached."""
     problem, remedy = systemd_host.trouble(project.scope) or ("", "")
     return ManagerReport(problem, remedy)
+
+
+def file_limits(project: Project) -> Mapping[str, FileLimit]:
+    """Return how many files the programs could open under the host's systemd."""
+    return limits_of(project)
 
 
 def warnings(project: Project) -> list[str]:
