@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from procman.agent import BESIDE_LAUNCHER, LAUNCHER
@@ -12,6 +12,9 @@ from procman.celery_cli.write import beat_arguments, worker_arguments
 from procman.model import MARKER, Kind, Scope, is_left_out
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
 from procman.subprocesses import SYSTEM_PATH
+
+RELOAD = "reload"
+"""The value of PROCMAN_KIND with which the launcher runs a reload command."""
 
 
 def launch_of(project: Project, program: Program) -> Launch:
@@ -26,6 +29,21 @@ def launch_of(project: Project, program: Program) -> Launch:
         umask=program.umask,
         nice=program.nice,
     )
+
+
+def reload_of(project: Project, program: Program) -> Launch | None:
+    """Return how the `reload_command` of `program` is started: as the program is; None if it has none.
+
+    It also gets the pid of the main process as `MAINPID`, from systemd or from procman. The launcher reads the
+    environment file for it, and takes no lock.
+    """
+    if not isinstance(program.options, Command) or not program.options.reload_command:
+        return None
+    launch, words = launch_of(project, program), program.options.reload_command
+    if not program.launcher:
+        return replace(launch, argv=words)
+    environment = {**launch.environment, "PROCMAN_KIND": RELOAD}
+    return replace(launch, argv=(*_launcher(project), *words), environment=environment)
 
 
 def user_of(project: Project, program: Program) -> str | None:
@@ -72,10 +90,14 @@ def _argv(project: Project, program: Program) -> tuple[str, ...]:
     arguments = arguments_of(project, program)
     if program.launcher:
         # The launcher runs the wrapper, once it has read the environment file.
-        return (str(project.virtualenv / "bin" / "python"), str(launcher_path(project)), *arguments)
+        return (*_launcher(project), *arguments)
     if isinstance(program.options, Command):
         return (*program.wrapper, *arguments)
     return (*program.wrapper, "celery", *arguments)
+
+
+def _launcher(project: Project) -> tuple[str, str]:
+    return str(project.virtualenv / "bin" / "python"), str(launcher_path(project))
 
 
 def _environment(project: Project, program: Program) -> dict[str, str]:

@@ -283,6 +283,11 @@ class InstalledProgram:
     reload_signal: str | None = field(default=None, metadata={LATER: True})
     reload_command: tuple[str, ...] = field(default=(), metadata={LATER: True})
 
+    @property
+    def can_reload(self) -> bool:
+        """Return whether it can reload without a restart, by its signal or its command."""
+        return bool(self.reload_signal or self.reload_command)
+
 
 @record(frozen=True)
 class Link:

@@ -187,7 +187,7 @@ class Command:
     reload_command: tuple[str, ...] = setting(
         (),
         "Command that makes the program reload, instead of reload_signal, one word per item. It runs as the program's "
-        "user, in its directory and environment.",
+        "user, in its directory and environment, with the pid of its main process as MAINPID, for at most 90 seconds.",
         "RELOAD_WORDS",
     )
     directory: Path | None = setting(None, "Working directory of the command. If unset, that of the project.")

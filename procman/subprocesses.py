@@ -66,16 +66,21 @@ def capture(
     directory: Path = Path("/"),
     user: str | None = None,
     group: str | None = None,
+    umask: int = -1,
     timeout: float,
     stdin: str = "",
 ) -> Completed:
     """Run `argv` and return its output; as `user`, with only that user's groups, if one is named.
 
+    With procman's own umask if that is -1.
+
     After `timeout` seconds or `MAX_BYTES`, it is killed with everything it started, and ProcmanError is raised.
     """
     pipe = subprocess.PIPE
     credentials = _credentials(user, group)
-    process = _start(argv, environment, credentials, directory=directory, stdin=pipe, stdout=pipe, stderr=pipe)
+    process = _start(
+        argv, environment, credentials, directory=directory, umask=umask, stdin=pipe, stdout=pipe, stderr=pipe
+    )
     try:
         stdout, stderr = _converse(process, stdin.encode(), time.monotonic() + timeout)
     except (TimeoutError, subprocess.TimeoutExpired):
@@ -96,6 +101,7 @@ def _start(
     credentials: _Credentials,
     *,
     directory: Path = Path("/"),
+    umask: int = -1,
     stdin: int,
     stdout: int,
     stderr: int | IO[str] | None = None,
@@ -106,6 +112,7 @@ def _start(
             argv,
             env=dict(environment),
             cwd=directory,
+            umask=umask,
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -6,7 +6,8 @@ with the Python of the project's virtualenv, as the program's user:
     VIRTUALENV/bin/python launcher.py ARGS...
 
 For a worker or beat, ARGS are Celery's arguments (`-A mysite worker -l info`); for a command, its words. Everything
-else is in PROCMAN_ environment variables. The launcher
+else is in PROCMAN_ environment variables. With PROCMAN_KIND=reload, ARGS are the words of a command that makes a
+running program reload: the launcher reads the environment file and becomes that command. Otherwise, the launcher
 
 1. reads the environment file, if there is one; its variables override those already set. If the program has a wrapper,
    the launcher then becomes it, which becomes the launcher again (WRAPPER... PYTHON launcher.py ARGS...), in the
@@ -37,7 +38,8 @@ from typing import Any, List, Mapping, NamedTuple, Optional, Sequence
 # EX_CONFIG of sysexits.h. Celery uses 0, 1, 64, 69 and 73, so 78 is never Celery's.
 EXIT_CANNOT_START = 78
 
-KINDS = ("worker", "beat", "command")
+RELOAD = "reload"
+KINDS = ("worker", "beat", "command", RELOAD)
 REQUIRED_VARIABLES = ("PROCMAN_PROGRAM", "PROCMAN_KIND", "PROCMAN_DIRECTORY", "PROCMAN_RUN_DIRECTORY")
 STARTED_AGAIN = "PROCMAN_STARTED_AGAIN"
 WRAPPED = "PROCMAN_WRAPPED"
@@ -261,11 +263,12 @@ def _write_holder(descriptor: int) -> None:
 # 4. The program ------------------------------------------------------------------------------------------------------
 
 
-def become_command(arguments: List[str], wrapper: List[str], lock: int) -> None:
+def become_command(arguments: List[str], wrapper: List[str], lock: Optional[int]) -> None:
     """Replace this process with the command, under its wrapper; never returns."""
     if not arguments:
         raise LauncherError("no command is given")
-    os.set_inheritable(lock, True)
+    if lock is not None:
+        os.set_inheritable(lock, True)
     os.environ.setdefault("PROCMAN_INSTANCE", "1")
     execute(wrapper + arguments)
 
@@ -362,6 +365,8 @@ def main() -> Optional[int]:
             apply_environment_file(
                 settings.environment_source, settings.environment_file or settings.environment_source
             )
+        if settings.kind == RELOAD:
+            become_command(sys.argv[1:], [], None)
         if settings.wrapper and not wrapped and settings.kind != "command":
             become_wrapper(settings.wrapper)
         if settings.parent_pid is not None:

@@ -226,6 +226,12 @@ class Controller(Protocol):
     def restart(self, program: InstalledProgram, progress: Progress) -> None:
         """Stop `program` gracefully and start it again from the current files."""
 
+    def reload_program(self, program: InstalledProgram) -> None:
+        """Make the running `program` reload: by its signal, or by its command if the backend runs reload commands.
+
+        Raises ProcmanError if it could not be asked, or if its command failed. The program may reload later.
+        """
+
     def logs(self, program: InstalledProgram, lines: int) -> Iterator[str]:
         """Yield the last `lines` lines of the log of `program`, in pieces that may end in the middle of a line."""
 

@@ -67,6 +67,8 @@ class Backend:
     """Removing one program stops all programs to be removed, so that they finish their tasks in parallel."""
     installs_unreached: bool
     """Files can be installed while the process manager does not answer: it reads them when it starts."""
+    runs_reload_commands: bool
+    """The process manager runs the reload command of a program; otherwise procman does, as the program's user."""
     has_sandbox: bool
     """Programs may run in a sandbox, where paths are read-only that their user could write to."""
     has_shared_files: bool

@@ -31,7 +31,7 @@ def run(project: Project, name: str) -> NoReturn:
     launch = launch_of(project, program)
     replace_process(
         launch.argv,
-        environment=_environment(launch) | _secrets(project, program),
+        environment={**environment_of(launch), "PROCMAN_PARENT_PID": str(os.getppid()), **_secrets(project, program)},
         directory=launch.directory,
         user=launch.user,
         group=launch.group,
@@ -47,13 +47,13 @@ def running_process(project: Project, name: str) -> int | None:
     return holder_of(Path(directory) / LOCK, lock_holders()) if directory else None
 
 
-def _environment(launch: Launch) -> dict[str, str]:
+def environment_of(launch: Launch) -> dict[str, str]:
+    """Return the whole environment of a process of `launch`, but for the variables of its environment file."""
     # As in the start script: HOME comes from the password database, not from the caller.
     entry = account(launch.user)
     if entry is None:
         raise ProcmanError(f"there is no user {launch.user} on this host", hint="Fix the key user in [project].")
-    own = {**launch.environment, "PROCMAN_PARENT_PID": str(os.getppid())}
-    return CLEAN_ENVIRONMENT | login_environment(entry) | own
+    return {**CLEAN_ENVIRONMENT, **login_environment(entry), **launch.environment}
 
 
 def _secrets(project: Project, program: Program) -> dict[str, str]:

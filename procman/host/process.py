@@ -145,6 +145,11 @@ def ignores(pid: int, number: int) -> bool:
     return _has_signal(pid, b"SigIgn:", number)
 
 
+def blocks(pid: int, number: int) -> bool:
+    """Return whether process `pid` blocks the signal `number`, perhaps to read it from a signalfd(2)."""
+    return _has_signal(pid, b"SigBlk:", number)
+
+
 def executable(pid: int) -> str | None:
     """Return the path of the file that process `pid` executes; None without permission."""
     try:

@@ -26,6 +26,7 @@ VERBS = {
     "List",
     "Print",
     "Release",
+    "Reload",
     "Restart",
     "Roll",
     "Run",

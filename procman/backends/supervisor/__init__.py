@@ -27,6 +27,7 @@ BACKEND = Backend(
     environment_file_read_by_root=False,
     stops_removed_together=False,
     installs_unreached=True,
+    runs_reload_commands=False,
     has_sandbox=False,
     has_shared_files=True,
 )

@@ -163,6 +163,9 @@ class SupervisorController:
         self._bring_up_own()
         stop_and_start(self, program, progress)
 
+    def reload_program(self, program: InstalledProgram) -> None:
+        self.client.call("signalProcess", program.name, program.reload_signal)
+
     def activate(self, activation: Activation, progress: Progress) -> str:
         from procman.backends.supervisor.activation import activate, remove
 

@@ -35,6 +35,7 @@ BACKEND = Backend(
     environment_file_read_by_root=True,
     stops_removed_together=True,
     installs_unreached=False,
+    runs_reload_commands=True,
     has_sandbox=True,
     has_shared_files=False,
 )

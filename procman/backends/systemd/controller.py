@@ -112,6 +112,10 @@ class SystemdController:
         self._reload_if_needed(units_of(program))
         stop_and_start(self, program, progress)
 
+    def reload_program(self, program: InstalledProgram) -> None:
+        self._reload_if_needed(units_of(program))
+        self._systemctl.order("reload", unit_of(program))
+
     def activate(self, activation: Activation, progress: Progress) -> str:
         program = activation.program
         if activation.action is Action.REMOVE:

@@ -11,7 +11,7 @@ from procman.backends.watcher import watcher_argv, watcher_name
 from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_name
-from procman.launch import launch_of, launcher_files, marker, owner_of
+from procman.launch import RELOAD, launch_of, launcher_files, marker, owner_of, reload_of
 from procman.model import Kind, RenderedDirectory, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Rendering, SystemdLog
 from procman.templating import Templates
@@ -88,6 +88,7 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         "environment": _environment(launch, by_credential).items(),
         "credential": CREDENTIAL if by_credential else None,
         "argv": _argv(project, program, launch),
+        "reload": _reload(project, program),
         "directories": _own_directories(project, program).items(),
         "log_file": log_path(project, program.name),
         "growing": _knows(project, "RestartSteps"),
@@ -158,6 +159,18 @@ def _argv(project: Project, program: Program, launch: Launch) -> tuple[str, ...]
             hint="Use its absolute path, or remove launcher = false.",
         )
     return (ENV, *launch.argv)
+
+
+def _reload(project: Project, program: Program) -> tuple[str, ...]:
+    """Return the words of `ExecReload=`, which systemd runs as the program's user with its environment; else none."""
+    options, launch = program.options, reload_of(project, program)
+    if launch:
+        argv = _argv(project, program, launch)
+        return (ENV, f"PROCMAN_KIND={RELOAD}", *argv) if program.launcher else argv
+    if isinstance(options, Command) and options.reload_signal:
+        # The shell's own kill: the command needs a package that a minimal host does not have.
+        return ("/bin/sh", "-c", f'kill -s {options.reload_signal} "$MAINPID"')
+    return ()
 
 
 def _environment(launch: Launch, by_credential: bool) -> dict[str, str]:

@@ -15,7 +15,7 @@ from procman.model import MARKER, Directories
 from procman.project import ChangeKind, RenderedFile
 
 RELOADED = (
-    *(b"After", b"Before", b"Description", b"Documentation", b"Wants"),
+    *(b"After", b"Before", b"Description", b"Documentation", b"ExecReload", b"Wants"),
     *(b"Restart", b"RestartMaxDelaySec", b"RestartSec", b"RestartSteps"),
     *(b"StartLimitIntervalSec", b"TimeoutAbortSec", b"TimeoutStartSec", b"TimeoutStopSec"),
 )
