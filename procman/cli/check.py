@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import click
 from procman.cli import options
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
-from procman.errors import ProcmanError
+from procman.errors import ConfigurationError, ProcmanError
 from procman.output import check as output
 from procman.output.terminal import Progress
 
@@ -50,17 +51,19 @@ def check(
     stop timeouts. In system scope, run it as root or as the user of the programs. `procman install` runs the same
     checks first. `procman explain CODE` explains a result.
 
-    With --lint, checks FILEs that procman does not manage instead, and needs no procman.toml. A warning that
-    `accept` in [project] names is only counted.
+    With --lint, checks FILEs that procman does not manage instead, and needs no procman.toml: supervisord's files with
+    those that they include, units with their drop-ins, and directories of them. A warning that `accept` in [project]
+    names is only counted.
 
-    Exit status: 0 no result is CRITICAL; 1 at least one is; 2 wrong usage or configuration.
+    Exit status: 0 no result is CRITICAL; 1 at least one is; 2 wrong usage or configuration, or a lint that recognised
+    no Celery program.
 
     \b
     Examples:
       # Check before an install
       procman check
       # Find the lines of existing files that lose tasks
-      procman check --lint /etc/supervisor/conf.d/celery.conf
+      procman check --lint /etc/supervisor/conf.d
     """
     if lint != bool(files):
         raise click.UsageError("--lint needs at least one FILE." if lint else "FILE needs --lint.")
@@ -94,11 +97,15 @@ def _next_step(project: Project, procman: str) -> str:
 
 
 def _lint(selection: Selection, files: tuple[Path, ...], *, verbose: bool, as_json: bool) -> int:
-    from procman.lint import lint as command
+    from procman.lint.lint import lint
 
-    found = command.lint(files, _accept(selection))
-    echo_lines([output.findings_as_json(found)] if as_json else output.findings_as_text(found, verbose=verbose))
-    return int(bool(command.blocking(found)))
+    report = lint(files, _accept(selection), os.environ)
+    echo_lines([output.lint_as_json(report)] if as_json else output.lint_as_text(report, verbose=verbose))
+    if not report.programs and not report.is_blocking:
+        named = ", ".join(map(str, files))
+        hint = "Name the files that start workers or beat, and check that their start scripts can be read."
+        raise ConfigurationError([f"no Celery program recognised in {named}"], hint=hint)
+    return int(report.is_blocking)
 
 
 def _accept(selection: Selection) -> tuple[str, ...]:

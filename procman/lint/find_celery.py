@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from procman.agent import LAUNCHER
+from procman.celery_cli.multi import multi_at
 from procman.celery_cli.parse import CeleryCommand, read_command
-from procman.celery_cli.script_file import SHELL, ScriptFile, script_started_by, text_of
+from procman.celery_cli.script_file import SHELL, ScriptFile
 from procman.celery_cli.start_script import read_script
+from procman.init.importing.understand import Understood, understood
 from procman.lint.inputs import Recognised, Shell
 from procman.model import Kind
 from procman.secrets import is_secret
@@ -18,6 +20,8 @@ CELERY = re.compile(r"(?i)celery(?:_bin)?\}?\b")
 SUBCOMMAND = re.compile(r"(?i)\b(?:worker|beat|multi)\b")
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
 EXEC = re.compile(r"(?:^|[;&|]\s*|\n\s*)exec\s")
+TRAP = re.compile(r"(?m)^\s*trap\s+[^#\n]*\b(?:SIG)?(?:TERM|INT|EXIT)\b")
+"""A script that handles the stop signal itself."""
 
 
 def read_celery(words: Sequence[str]) -> CeleryCommand | None:
@@ -30,32 +34,43 @@ def read_celery(words: Sequence[str]) -> CeleryCommand | None:
 
 def recognise(name: str, words: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Recognised:
     """Return what `words` start; `name` is the program's name, used only if its script cannot be read."""
-    command = read_celery(words)
-    if command:
-        return Recognised(command.kind, tuple(words), command, None)
-    line = " ".join(words)
-    file = script_started_by(words, directory)
-    if file is None:
-        is_shell = bool(words) and SHELL.fullmatch(Path(words[0]).name) is not None
-        return _unread(name, words, line, is_shell=is_shell)
-    return _behind_shell(file, directory, environment)
+    return recognised(name, words, understood(words, environment, directory, place=name), environment)
 
 
-def _behind_shell(file: ScriptFile, directory: Path, environment: Mapping[str, str]) -> Recognised:
-    script = read_script(file.text, directory, environment, name=file.name, arguments=file.arguments, read_text=text_of)
-    command = read_celery(script.words)
-    mentioned = _mentioned(file.text)
-    multi = command is None and mentioned == "multi"
-    kind = command.kind if command else _kind(mentioned) if mentioned else None
+def recognised(name: str, words: Sequence[str], found: Understood, environment: Mapping[str, str]) -> Recognised:
+    """Return the program that `words`, which were `found` to start something, start with `environment`."""
+    command = found.command or read_celery(found.words)
+    if not found.scripts:
+        multi = multi_at(found.words) is not None
+        if command or multi:
+            return Recognised(command.kind if command else Kind.WORKER, found.words, command, None, multi)
+        return _unread(name, words)
+    multi = command is None and multi_at(found.words) is not None
+    if not (command or multi or found.problem):
+        return Recognised()
+    mentioned = next((what for each in found.scripts if (what := _mentioned(each.text))), "worker")
+    kind = command.kind if command else _kind(mentioned)
+    shell = None if multi else _shell(found, environment, is_understood=command is not None)
+    return Recognised(kind, found.words if command else (), command, shell, multi)
+
+
+def _shell(found: Understood, environment: Mapping[str, str], *, is_understood: bool) -> Shell:
+    # The one that a stop does not pass.
+    script = next((each for each in found.scripts if not EXEC.search(each.text)), found.scripts[0])
     # bash replaces itself with the last command of `-c`; dash, Debian's sh, does not (0.5.12).
-    uses_exec = script.uses_exec or (command is None and EXEC.search(file.text) is not None)
-    uses_exec = uses_exec or (file.path is None and Path(file.shell).name == "bash")
-    new = {name: value for name, value in script.environment.items() if environment.get(name) != value}
-    # The files that it reads have permissions of their own.
-    own = {name: value for name, value in new.items() if name not in script.set_in}
-    secrets = tuple(name for name, value in own.items() if is_secret(name, value)) if is_open(file.path) else ()
-    shell = None if multi or kind is None else Shell(file.path, is_read=True, uses_exec=uses_exec, secrets=secrets)
-    return Recognised(kind, tuple(script.words) if command else (), command, shell, multi)
+    uses_exec = EXEC.search(script.text) is not None or (script.path is None and Path(script.shell).name == "bash")
+    uses_exec = not found.keeps_shell if is_understood and found.command else uses_exec
+    secrets = tuple(name for each in found.scripts for name in _secrets(each, environment))
+    return Shell(script.path, is_read=True, uses_exec=uses_exec, traps=bool(TRAP.search(script.text)), secrets=secrets)
+
+
+def _secrets(file: ScriptFile, environment: Mapping[str, str]) -> list[str]:
+    if not is_open(file.path):
+        return []
+    script = read_script(file.text, Path("/"), environment, name=file.name, arguments=file.arguments)
+    return [
+        name for name, value in script.environment.items() if environment.get(name) != value and is_secret(name, value)
+    ]
 
 
 def is_open(path: Path | None) -> bool:
@@ -66,7 +81,9 @@ def is_open(path: Path | None) -> bool:
         return False
 
 
-def _unread(name: str, words: Sequence[str], line: str, *, is_shell: bool) -> Recognised:
+def _unread(name: str, words: Sequence[str]) -> Recognised:
+    line = " ".join(words)
+    is_shell = bool(words) and SHELL.fullmatch(Path(words[0]).name) is not None
     looks_like_script = is_shell or (bool(words) and words[0].endswith(".sh"))
     mentioned = "" if looks_like_script else _mentioned(line)
     if mentioned:
@@ -75,7 +92,7 @@ def _unread(name: str, words: Sequence[str], line: str, *, is_shell: bool) -> Re
         kind = Kind.BEAT if re.search("(?i)beat", f"{name} {line}") else Kind.WORKER
         script = next((Path(word) for word in words if word.endswith(".sh")), Path(words[-1]))
         return Recognised(kind, (), None, Shell(script, is_read=False, uses_exec=False))
-    return Recognised(None, (), None, None)
+    return Recognised()
 
 
 def _mentioned(text: str) -> str:

@@ -10,6 +10,9 @@ from pathlib import Path
 from procman.celery_cli.parse import CeleryCommand
 from procman.model import Kind, Level
 
+IN_MAIN_PROCESS = ("eventlet", "gevent", "solo", "threads")
+"""The pools of Celery without processes."""
+
 
 class Reader(Enum):
     """The process manager that reads the file."""
@@ -25,6 +28,7 @@ class Setting:
     name: str
     """`stopasgroup`, or for systemd with its section: `Service.KillMode`."""
     value: str
+    file: Path
     line: int
 
 
@@ -37,6 +41,8 @@ class Shell:
     is_read: bool
     """Whether the script could be read."""
     uses_exec: bool
+    traps: bool = False
+    """Whether the script handles the stop signal itself."""
     secrets: tuple[str, ...] = ()
     """The variables that a script readable by every user sets to a secret."""
 
@@ -69,16 +75,19 @@ class LogFile:
 
 @dataclass(frozen=True)
 class Part:
-    """A section for a program, a section for supervisord itself, or a whole unit."""
+    """A section for a program, a section for supervisord itself, or a unit, with all files that add to it."""
 
     reader: Reader
     file: Path
     line: int
     name: str
     """The process manager's name for it: `program:celery`, `inet_http_server`, `celery.service`."""
-    settings: tuple[Setting, ...]
-    world_readable: bool
-    """Whether every user of the host can read the file."""
+    settings: tuple[Setting, ...] = ()
+    """Those in effect, in the order of the files."""
+    files: tuple[Path, ...] = ()
+    """Every file that adds to it, such as a drop-in."""
+    open_files: frozenset[Path] = frozenset()
+    """Those that every user of the host can read."""
     command: Setting | None = None
     """The command that it starts; None for a drop-in, for example."""
     started: Recognised = Recognised()
@@ -87,6 +96,8 @@ class Part:
     """The variables that it sets, each with its place."""
     exposed_files: tuple[tuple[Setting, Path], ...] = ()
     """Environment files with secrets that every user can read."""
+    manager_user: str = ""
+    """The user that supervisord changes to at its start; empty: it keeps the user that starts it."""
     unreadable: str = ""
     """Why the process manager refuses the whole file."""
 
@@ -94,6 +105,22 @@ class Part:
     def celery(self) -> Kind | None:
         """Worker or beat, if that is known."""
         return self.started.kind
+
+    @property
+    def has_pool_processes(self) -> bool:
+        """Whether its tasks run in processes of their own."""
+        command = self.started.command
+        return self.celery is Kind.WORKER and (command is None or command.values.get("pool") not in IN_MAIN_PROCESS)
+
+    @property
+    def is_of_user(self) -> bool:
+        """Whether the systemd of a user runs it."""
+        return self.reader is Reader.SYSTEMD and "systemd/user" in str(self.file)
+
+    @property
+    def is_group(self) -> bool:
+        """Whether it groups programs, rather than being one."""
+        return self.name.startswith("group:")
 
     def find(self, name: str) -> Setting | None:
         """Return the effective setting of this name: the last one."""
@@ -121,7 +148,26 @@ class Finding:
     """Whether it is a warning that procman.toml accepts; its level is then OK."""
 
 
+@dataclass(frozen=True)
+class LintReport:
+    """The programs in the files, and their problems."""
+
+    findings: tuple[Finding, ...]
+    programs: tuple[Part, ...]
+    """The workers and beats."""
+    others: tuple[Part, ...]
+    """The programs that are not recognised as Celery's."""
+    files: tuple[Path, ...]
+    """Every file that was read, such as a drop-in or an included file."""
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether a finding is certain to lose tasks or expose secrets."""
+        return any(each.level is Level.CRITICAL for each in self.findings)
+
+
 def finding(code: str, level: Level, part: Part, at: Setting | None, option: str, why: str, remedy: str) -> Finding:
     """Return a finding about `part`; `at` is the setting at fault, None if a setting is missing."""
     where = at or part.command
-    return Finding(code, level, part.file, where.line if where else part.line, part.name, option, why, remedy)
+    file, line = (where.file, where.line) if where else (part.file, part.line)
+    return Finding(code, level, file, line, part.name, option, why, remedy)

@@ -3,55 +3,101 @@
 from __future__ import annotations
 
 import re
-import stat
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from procman.errors import ConfigurationError
-from procman.lint.inputs import Finding, Part
+from procman.errors import ConfigurationError, ProcmanError
+from procman.init.importing.contents import content_of
+from procman.lint.inputs import Finding, LintReport, Part, Reader
 from procman.lint.read_supervisor import supervisor_parts
-from procman.lint.read_systemd import systemd_part
+from procman.lint.read_systemd import systemd_parts
 from procman.lint.registry import findings
 from procman.model import Level
 
-LARGEST = 1 << 20
 UNIT_SUFFIXES = (".service", ".target", ".timer", ".socket", ".path", ".mount", ".slice")
 UNIT_SECTION = re.compile(r"^\[(Unit|Service|Install)\]\s*$", re.MULTILINE)
+IN_DIRECTORIES = (".conf", ".ini", ".service")
+MOST_FILES = 1000
+"""In a directory."""
 
 
-def lint(files: Sequence[Path], accept: Collection[str] = ()) -> list[Finding]:
-    """Return the findings in `files`, by file and line; raise ConfigurationError if a file cannot be read.
+def lint(
+    files: Sequence[Path],
+    accept: Collection[str] = (),
+    environment: Mapping[str, str] | None = None,
+    root: Path = Path("/"),
+) -> LintReport:
+    """Judge `files`, with their drop-ins and the files that they include; raise ConfigurationError for other files.
 
-    Warnings with a code in `accept` are accepted.
+    Warnings with a code in `accept` are accepted. `environment` is the caller's, used for variables of a supervisord
+    that does not run, and `root` the root directory of the host.
     """
-    problems: list[str] = []
-    parts: list[Part] = []
-    for file in files:
-        try:
-            text = _text(file)
-            is_unit = file.suffix in UNIT_SUFFIXES or UNIT_SECTION.search(text)
-            parts += [systemd_part(file, text)] if is_unit else supervisor_parts(file, text)
-        except OSError as error:
-            problems.append(f"cannot read {file}: {error.strerror or error}")
-    if problems:
-        raise ConfigurationError(problems, hint="Name supervisord or systemd files, such as conf.d/celery.conf.")
-    return [_accepted(each) if each.code in accept else each for each in findings(parts)]
+    parts = _parts(_readers(files), environment or {}, root)
+    found = [_accepted(each) if each.code in accept else each for each in findings(parts)]
+    started = [part for part in parts if part.command and not part.is_group]
+    return LintReport(
+        tuple(found),
+        tuple(part for part in started if part.celery),
+        tuple(part for part in started if not part.celery),
+        tuple(dict.fromkeys(file for part in parts for file in part.files)),
+    )
+
+
+def _parts(readers: Mapping[Path, Reader], environment: Mapping[str, str], root: Path) -> list[Part]:
+    files = {reader: [file for file, each in readers.items() if each is reader] for reader in Reader}
+    try:
+        return [
+            *supervisor_parts(files[Reader.SUPERVISOR], environment, root),
+            *systemd_parts(files[Reader.SYSTEMD], environment, root),
+        ]
+    except ProcmanError as error:
+        raise ConfigurationError([error.message], hint=error.hint) from None
 
 
 def _accepted(found: Finding) -> Finding:
     return replace(found, level=Level.OK, accepted=True) if found.level is Level.WARNING else found
 
 
-def blocking(found: Iterable[Finding]) -> list[Finding]:
-    """Return the findings that are certain to lose tasks or expose secrets."""
-    return [each for each in found if each.level is Level.CRITICAL]
+def _readers(files: Sequence[Path]) -> dict[Path, Reader]:
+    """Return what reads each file. Raises ConfigurationError with the problems of all of them."""
+    found, problems = {}, []
+    for file in _expanded(files):
+        try:
+            reader = _reader(file, content_of(file))
+        except ProcmanError as error:
+            problems.append(error.in_one_line)
+            continue
+        if reader:
+            found[file] = reader
+        else:
+            problems.append(f"{file}: neither a file of supervisord nor a unit of systemd")
+    if problems:
+        hint = (
+            "Name supervisord or systemd files, such as conf.d/celery.conf. `procman init --from` reads more formats."
+        )
+        raise ConfigurationError(problems, hint=hint)
+    return found
 
 
-def _text(file: Path) -> str:
-    found = file.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise OSError("not a regular file")
-    if found.st_size > LARGEST:
-        raise OSError(f"the file is larger than {LARGEST} bytes")
-    return file.read_bytes().decode("utf-8", "replace")
+def _expanded(files: Sequence[Path]) -> list[Path]:
+    """Return `files` with the files of a directory in its place, as far as supervisord or systemd reads them."""
+    found: list[Path] = []
+    for file in files:
+        found += _in_directory(file) if file.is_dir() else [file]
+    return list(dict.fromkeys(found))
+
+
+def _in_directory(directory: Path) -> list[Path]:
+    found = [path for path in sorted(directory.iterdir()) if path.suffix in IN_DIRECTORIES and path.is_file()]
+    if len(found) > MOST_FILES:
+        raise ConfigurationError([f"{directory}: more than {MOST_FILES} files"], hint="Name the files that run Celery.")
+    return [path for path in found if _reader(path, content_of(path))]
+
+
+def _reader(file: Path, text: str) -> Reader | None:
+    if file.suffix in UNIT_SUFFIXES or UNIT_SECTION.search(text):
+        return Reader.SYSTEMD
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("#", ";"))]
+    # supervisord reads a file without a section if it has nothing but comments.
+    return Reader.SUPERVISOR if not lines or any(line.startswith("[") for line in lines) else None

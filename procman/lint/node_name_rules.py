@@ -31,7 +31,7 @@ def _node_name(part: Part) -> str:
 def _finding(part: Part, other: Part, name: str) -> Finding:
     one, two = _app(part), _app(other)
     is_doubtful = bool(one and two and one != two)
-    place = f"{other.file}:{other.command.line}" if other.command else str(other.file)
+    place = f"{other.command.file}:{other.command.line}" if other.command else str(other.file)
     condition = "if both use one broker, " if is_doubtful else ""
     why = f"{other.name} ({place}) has the node name {name.replace(ANY_HOST, '%h')} too: {condition}{NAMED_ALIKE}"
     level = Level.WARNING if is_doubtful else Level.CRITICAL

@@ -1,17 +1,21 @@
-"""Read a unit or drop-in into the records that the rules of `check --lint` judge; the file is not trusted."""
+"""Read units with their drop-ins into the records that the rules of `check --lint` judge; the files are not trusted."""
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from procman.agent.environment_file import EnvironmentFileError, parse_environment_file
-from procman.host.unit_file import settings_of
-from procman.lint.find_celery import is_open, recognise
-from procman.lint.inputs import LogFile, Part, Reader, Setting
+from procman.host.local_units import UNIT_DIRECTORIES
+from procman.host.unit_names import unit_at
+from procman.init.importing.readers.read_units import Started, started_by
+from procman.init.importing.readers.unit_environment import environment_of, specifiers_of
+from procman.init.importing.readers.unit_files import Unit, find_units, unit_in
+from procman.lint.find_celery import is_open, recognised
+from procman.lint.inputs import LogFile, Part, Reader, Recognised, Setting
 from procman.lint.read_supervisor import owner_of
 from procman.secrets import is_secret
 
@@ -19,31 +23,58 @@ LARGEST_ENVIRONMENT_FILE = 1 << 20
 OPENED_BY_ROOT = re.compile(r"(?:append|file|truncate):(/.*)")
 
 
-def systemd_part(file: Path, text: str) -> Part:
-    """Return the unit or drop-in `file`, whose content is `text`."""
-    settings = tuple(Setting(f"{each.section}.{each.name}", each.value, each.line) for each in settings_of(text))
-    part = Part(Reader.SYSTEMD, file, 1, file.name, settings, is_open(file))
-    command = part.find("Service.ExecStart")
-    variables = _variables(settings)
-    part = replace(
-        part, variables=variables, logs=tuple(_logs(settings)), exposed_files=tuple(_exposed_files(settings))
+def systemd_parts(files: Sequence[Path], environment: Mapping[str, str], root: Path) -> list[Part]:
+    """Return the units that `files` define or are drop-ins of, each once; raise ProcmanError.
+
+    `environment` is that of the caller, for units of a user; `root` is the root directory of the host.
+    """
+    units = {(unit.name, unit.fragment): unit for file in files for unit in _units(file, root)}
+    return [_part(unit, environment) for unit in units.values()]
+
+
+def _units(file: Path, root: Path) -> list[Unit]:
+    """Return the unit in `file`; of a template its enabled instances, if it has some."""
+    if file.suffix == ".conf":
+        fragment = _fragment(file, root)
+        return find_units([fragment], root)[0] or [unit_in(fragment, root)] if fragment else [unit_in(file, root)]
+    if file.suffix != ".service":
+        return [unit_in(file, root)]
+    return find_units([file.absolute()], root)[0] or [unit_in(file, root)]
+
+
+def _fragment(drop_in: Path, root: Path) -> Path | None:
+    """Return the unit that `drop_in` is for, beside it or elsewhere on the host; None if it is not there."""
+    name, directory = unit_at(drop_in), drop_in.absolute().parent.parent
+    of_host = [root / each for each in UNIT_DIRECTORIES]
+    places = of_host if directory in of_host else [directory]
+    return next((place / name for place in places if (place / name).exists()), None) if name else None
+
+
+def _part(unit: Unit, environment: Mapping[str, str]) -> Part:
+    names = dict.fromkeys(each.name for each in unit.settings)
+    effective = {(each.file, each.line, each.name) for name in names for each in unit.all(name)}
+    settings = tuple(
+        Setting(each.name, each.value, each.file, each.line)
+        for each in unit.settings
+        if (each.file, each.line, each.name) in effective
     )
-    if command is None or not command.value:
-        return part
-    directory = part.find("Service.WorkingDirectory")
-    started = Path(directory.value if directory and directory.value.startswith("/") else "/")
-    environment = {name: setting.value for name, setting in variables.items()}
-    found = recognise(file.stem, _words(command.value), started, environment)
-    return replace(part, command=command, started=found)
+    opened = frozenset(filter(is_open, unit.files))
+    part = Part(Reader.SYSTEMD, unit.fragment, 1, unit.name, settings, unit.files, opened)
+    variables, logs, exposed = _variables(settings), tuple(_logs(settings)), tuple(_exposed_files(settings))
+    part = replace(part, variables=variables, logs=logs, exposed_files=exposed)
+    specifiers = specifiers_of(unit, environment)
+    given = environment_of(unit, specifiers)
+    started, _ = started_by(unit, specifiers, given)
+    known = [(each, _recognised(unit, each, {**given.own, **given.of_files})) for each in started]
+    first = next((pair for pair in known if pair[1].kind), known[-1] if known else None)
+    if first is None:
+        return replace(part, command=part.find("Service.ExecStart"))
+    at = first[0].setting
+    return replace(part, command=Setting(at.name, at.value, at.file, at.line), started=first[1])
 
 
-def _words(value: str) -> list[str]:
-    # systemd.service(5): the prefixes allowed before the executable's path.
-    value = value.lstrip("-@:+!| ")
-    try:
-        return [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(value)]
-    except ValueError:
-        return value.split()
+def _recognised(unit: Unit, started: Started, environment: Mapping[str, str]) -> Recognised:
+    return recognised(Path(unit.name).stem, started.line.words, started.understood, environment)
 
 
 def _variables(settings: tuple[Setting, ...]) -> Mapping[str, Setting]:

@@ -54,5 +54,5 @@ def findings(parts: Sequence[Part]) -> list[Finding]:
     """Return the findings of all rules, in the order of files and lines."""
     found = [each for part in parts for rule in LINT for each in rule.function(part)]
     found += [each for rule in LINT for each in rule.together(parts)]
-    files = list(dict.fromkeys(part.file for part in parts))
+    files = list(dict.fromkeys(file for part in parts for file in (part.file, *part.files)))
     return sorted(dict.fromkeys(found), key=lambda each: (files.index(each.file), each.line, each.code))

@@ -32,7 +32,7 @@ def environment_holds_no_password(part: Part) -> Iterator[Finding]:
             continue
         if part.reader is Reader.SYSTEMD:
             why = f"{name} holds a secret, and `systemctl show` prints Environment= for every user of the host"
-        elif part.world_readable:
+        elif setting.file in part.open_files:
             why = f"{name} holds a secret, and every user of the host can read this file"
         else:
             continue
@@ -58,7 +58,7 @@ def environment_file_is_private(part: Part) -> Iterator[Finding]:
 
 def log_is_out_of_reach(part: Part) -> Iterator[Finding]:
     """Yield PM924: root opens the log in a directory of another user, who can place a link there."""
-    for log in part.logs:
+    for log in part.logs if part.manager_user in ("", "root") and not part.is_of_user else ():
         if log.owner and not log.owner_is_root:
             why = (
                 f"root opens the log in {log.directory}, which belongs to {log.owner}: with a symbolic link there, "
@@ -70,10 +70,10 @@ def log_is_out_of_reach(part: Part) -> Iterator[Finding]:
 
 def user_is_not_root(part: Part) -> Iterator[Finding]:
     """Yield PM925: Celery as root runs any task as root, or refuses to start because of pickle."""
-    if part.celery is None or part.command is None or "systemd/user" in str(part.file):
+    if part.celery is None or part.command is None or part.is_of_user:
         return
     option = "user" if part.reader is Reader.SUPERVISOR else "Service.User"
-    user = part.value(option)
+    user = part.value(option) or part.manager_user
     if user in ("", "root", "0") and part.value("Service.DynamicUser") not in ("yes", "true", "1"):
         name = option.rpartition(".")[2]
         cause = (

@@ -15,6 +15,9 @@ from procman.suggest import nearest
 
 OF_LISTENERS = ("buffer_size", "events", "result_handler", "socket", "socket_backlog", "socket_mode", "socket_owner")
 
+NO_MISTAKE = {"group": "remove the line: a program gets the groups of its user"}
+"""Options that supervisord lacks and people expect, with what to do."""
+
 SUPERVISORS_PERCENT = re.compile(r"%(?!\([A-Za-z_]\w*\)[-#0 +]*\d*(?:\.\d+)?[sdfrx])")
 SYSTEMDS_PERCENT = re.compile(r"%(?![%aAbBCdDEfgGhHiIjJlLmMnNopPqsStTuUvVwWyY])")
 NODE_NAME = re.compile(r"(?:-n\s{0,20}|--hostname[= ])\S{0,300}?(?<!%)%([hn])")
@@ -36,8 +39,8 @@ def option_is_known(part: Part) -> Iterator[Finding]:
     known = [*FREE, *RESERVED, *OF_LISTENERS]
     for each in part.settings:
         if each.name not in known:
-            close = nearest(each.name, known)
-            remedy = f"did you mean {close}?" if close else "remove the line"
+            close = None if each.name in NO_MISTAKE else nearest(each.name, known)
+            remedy = NO_MISTAKE.get(each.name) or (f"did you mean {close}?" if close else "remove the line")
             why = "supervisord does not know this option and silently ignores it"
             yield finding("PM941", Level.WARNING, part, each, each.name, why, remedy)
 
@@ -54,7 +57,7 @@ def percent_is_doubled(part: Part) -> Iterator[Finding]:
         if each.name.startswith("Service.") and SYSTEMDS_PERCENT.search(each.value.replace("%%", "")):
             why = "a single % begins a specifier, and systemd does not know this one: it ignores the whole line"
             yield finding("PM942", Level.CRITICAL, part, each, each.name, why, "write %% for every %")
-        elif part.command is each and (found := NODE_NAME.search(each.value)):
+        elif part.command == each and (found := NODE_NAME.search(each.value)):
             what = "the user's home directory" if found[1] == "h" else "the unit's name"
             why = f"systemd replaces %{found[1]} in the node name with {what}; Celery should get %{found[1]} itself"
             yield finding("PM942", Level.WARNING, part, each, each.name, why, f"write %%{found[1]}")
@@ -81,7 +84,7 @@ def name_is_found(part: Part) -> Iterator[Finding]:
     """Yield PM944: supervisorctl finds a program by its name alone only if it is in no group."""
     if part.reader is not Reader.SUPERVISOR:
         return
-    if part.name.startswith("group:") and part.celery:
+    if part.is_group and part.celery:
         name = part.name.partition(":")[2]
         why = f"`supervisorctl restart` finds the programs of this group only as {name}:NAME, not as NAME"
         at = part.find("programs")

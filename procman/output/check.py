@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from procman.lint.inputs import Finding
+from procman.lint.inputs import Finding, LintReport, Part
 from procman.model import Level, Result
 from procman.output.shared import shared
 from procman.output.summary import named
@@ -71,18 +71,17 @@ def _result(result: Result) -> dict[str, object]:
     return result._asdict() | {"level": result.level.name, "values": dict(result.values)}
 
 
-def findings_as_text(found: Sequence[Finding], *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
-    """Yield the findings of a lint by file and line, as editors and `grep -n` show them; accepted ones if `verbose`."""
-    for each in found:
-        if each.accepted and not verbose:
-            continue
-        level = coloured("ACCEPTED" if each.accepted else each.level.name, COLOURS[each.level], stream)
-        where = f"{printable(str(each.file))}:{each.line}"
-        yield f"{where}: {level} {each.code} [{printable(each.program)}] {printable(each.option)}".rstrip()
-        yield f"    {printable(each.why)}"
-        yield f"    -> {printable(each.remedy)}"
-    problems = [each for each in found if not each.accepted]
-    accepted = sorted(each.code for each in found if each.accepted)
+def lint_as_text(report: LintReport, *, verbose: bool, stream: TextIO = sys.stdout) -> Iterator[str]:
+    """Yield the findings of a lint by file and line, as editors and `grep -n` show them, and what was judged.
+
+    Accepted findings are shown if `verbose`.
+    """
+    for each in report.findings:
+        if verbose or not each.accepted:
+            yield from _finding_lines(each, stream)
+    yield from _judged(report)
+    problems = [each for each in report.findings if not each.accepted]
+    accepted = sorted(each.code for each in report.findings if each.accepted)
     yield summary([each.level for each in problems]) if problems else "no problems found"
     if accepted:
         yield count_accepted(accepted)
@@ -90,7 +89,35 @@ def findings_as_text(found: Sequence[Finding], *, verbose: bool, stream: TextIO 
         yield see_explain(sorted(each.code for each in problems))
 
 
-def findings_as_json(found: Sequence[Finding]) -> str:
-    """Return the findings of a lint as one JSON document."""
-    entries = [vars(each) | {"level": each.level.name, "file": str(each.file)} for each in found]
-    return json.dumps({"format": FORMAT, "findings": entries}, indent=2)
+def _finding_lines(found: Finding, stream: TextIO) -> Iterator[str]:
+    level = coloured("ACCEPTED" if found.accepted else found.level.name, COLOURS[found.level], stream)
+    where = f"{printable(str(found.file))}:{found.line}"
+    yield f"{where}: {level} {found.code} [{printable(found.program)}] {printable(found.option)}".rstrip()
+    yield f"    {printable(found.why)}"
+    yield f"    -> {printable(found.remedy)}"
+
+
+def _judged(report: LintReport) -> Iterator[str]:
+    """Yield which programs were judged, and which were only searched for secrets."""
+    programs = [f"{printable(part.name)} ({part.celery.value})" for part in report.programs if part.celery]
+    others = [printable(part.name) for part in report.others]
+    yield f"Celery: {', '.join(programs) or 'no program recognised'}"
+    if others:
+        yield f"not Celery, searched only for secrets: {', '.join(others)}"
+
+
+def lint_as_json(report: LintReport) -> str:
+    """Return the findings of a lint, and what was judged, as one JSON document."""
+    document = {
+        "format": FORMAT,
+        "findings": [vars(each) | {"level": each.level.name, "file": str(each.file)} for each in report.findings],
+        "programs": [_program(part) for part in report.programs],
+        "others": [_program(part) for part in report.others],
+        "files": list(map(str, report.files)),
+    }
+    return json.dumps(document, indent=2)
+
+
+def _program(part: Part) -> dict[str, object]:
+    kind = part.celery.value if part.celery else None
+    return {"name": part.name, "kind": kind, "file": str(part.file), "line": part.command.line if part.command else 1}

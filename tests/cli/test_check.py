@@ -20,6 +20,7 @@ from procman.install.state.manifest import Pending
 from procman.model import Level, Result
 from procman.output import check as output
 from procman.preflight import check as preflight
+from tests.lint.valid_files import VALID_SECTION
 
 ROOT = Path(__file__).parents[2]
 install = import_module("procman.cli.install")
@@ -59,6 +60,8 @@ def test_lint_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     [worst] = [each for each in document["findings"] if each["level"] == "CRITICAL"]
     assert (worst["code"], worst["file"], worst["line"], worst["option"]) == ("PM901", str(file), 4, "stopasgroup")
     assert set(worst) == {"code", "level", "file", "line", "program", "option", "why", "remedy", "accepted"}
+    assert document["programs"] == [{"name": "program:celery", "kind": "worker", "file": str(file), "line": 2}]
+    assert (document["others"], document["files"]) == ([], [str(file)])
 
 
 def test_lint_counts_the_warnings_that_procman_toml_accepts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,14 +80,30 @@ def test_lint_counts_the_warnings_that_procman_toml_accepts(tmp_path: Path, caps
 
 def test_lint_of_a_valid_file_exits_with_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "site.conf"
-    file.write_text("[program:web]\ncommand=/usr/bin/web\n")
+    file.write_text(VALID_SECTION + "[program:web]\ncommand=/usr/bin/web\n")
     assert run(["check", "--lint", str(file)]) == 0
-    assert capsys.readouterr().out == "no problems found\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "Celery: program:site-worker (worker)",
+        "not Celery, searched only for secrets: program:web",
+        "no problems found",
+    ]
+
+
+@pytest.mark.parametrize(("text", "status"), [("", 2), ("[inet_http_server]\nport=127.0.0.1:9001\n", 1)])
+def test_lint_that_recognises_no_celery_program_exits_with_2_unless_something_is_critical(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, status: int
+) -> None:
+    file = tmp_path / "site.conf"
+    file.write_text(text + "[program:web]\ncommand=/usr/bin/web\n")
+    assert run(["check", "--lint", str(file)]) == status
+    shown, error = capsys.readouterr()
+    assert "Celery: no program recognised\n" in shown
+    assert (f"no Celery program recognised in {file}" in error) == (status == 2)
 
 
 def test_lint_of_a_missing_file_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "--lint", str(tmp_path / "none.conf")]) == 2
-    assert "none.conf: No such file or directory" in capsys.readouterr().err
+    assert "none.conf does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--lint"], ["celery.conf"]])

@@ -9,37 +9,12 @@ import pytest
 
 from procman.errors import ConfigurationError
 from procman.lint.inputs import Finding
-from procman.lint.lint import blocking, lint
+from procman.lint.lint import lint
 from procman.lint.registry import LINT
 from procman.model import Level
+from tests.lint.valid_files import VALID_SECTION, VALID_UNIT
 
 UNITS = Path(__file__).parent.parent.parent / "units"
-
-VALID_SECTION = """\
-[program:site-worker]
-command=/opt/env/bin/celery -A site worker -l info
-directory=/opt/site
-user=www-data
-stdout_logfile=/var/log/site.log
-autorestart=true
-startsecs=10
-startretries=1000
-stopwaitsecs=900
-killasgroup=true
-"""
-
-VALID_UNIT = """\
-[Unit]
-StartLimitIntervalSec=0
-
-[Service]
-User=www-data
-ExecStart=/opt/env/bin/celery -A site worker -l info
-KillMode=mixed
-TimeoutStopSec=15min
-Restart=always
-RestartSec=5
-"""
 
 SHIPPED_WITH_CELERY = """\
 ; A worker, in the manner of the example that Celery ships for supervisord.
@@ -64,7 +39,7 @@ priority=1000
 def found_in(tmp_path: Path, text: str, name: str = "celery.conf") -> list[Finding]:
     file = tmp_path / name
     file.write_text(text)
-    return lint([file])
+    return list(lint([file]).findings)
 
 
 def codes(found: list[Finding]) -> list[str]:
@@ -78,7 +53,7 @@ def test_valid_file_has_no_findings(tmp_path: Path, text: str, name: str) -> Non
 
 def test_celerys_own_example_loses_running_tasks_by_one_option(tmp_path: Path) -> None:
     found = found_in(tmp_path, SHIPPED_WITH_CELERY)
-    [worst] = blocking(found)
+    [worst] = [each for each in found if each.level is Level.CRITICAL]
     assert (worst.code, worst.line, worst.option) == ("PM901", 15, "stopasgroup")
     assert "their running tasks are lost" in worst.why
     assert worst.remedy.startswith("stopasgroup=false")
@@ -248,9 +223,9 @@ def test_log_in_a_directory_of_the_user_is_critical(tmp_path: Path, text: str, n
 def test_secret_in_a_private_supervisord_file_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "celery.conf"
     file.write_text(VALID_SECTION.replace("user=", "environment=BROKER_PASSWORD='hunter22'\nuser="))
-    assert codes(lint([file])) == ["PM922"]
+    assert codes(list(lint([file]).findings)) == ["PM922"]
     file.chmod(0o600)
-    assert lint([file]) == []
+    assert lint([file]).findings == ()
 
 
 def test_world_readable_environment_file_is_a_finding(tmp_path: Path) -> None:
@@ -299,13 +274,30 @@ def test_file_that_supervisord_cannot_read_is_critical(tmp_path: Path) -> None:
 
 def test_all_unreadable_files_are_reported_together(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        lint([tmp_path / "none.conf", tmp_path])
+        lint([tmp_path / "none.conf", tmp_path / "other.conf"])
     assert len(caught.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("celeryd", 'CELERYD_NODES="w1 w2"\n'),
+        ("Procfile", "worker: celery -A site worker\n"),
+        ("docker-compose.yml", "services:\n  worker:\n    command: celery -A site worker\n"),
+        ("run.sh", "#!/bin/sh\nexec celery -A site worker\n"),
+    ],
+)
+def test_file_of_another_format_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        lint([tmp_path / name])
+    assert caught.value.problems == (f"{tmp_path / name}: neither a file of supervisord nor a unit of systemd",)
+    assert "procman init --from" in caught.value.hint
 
 
 def test_files_that_procman_writes_have_no_findings() -> None:
     files = [*UNITS.rglob("*.conf"), *UNITS.rglob("*.service"), *UNITS.rglob("*.target")]
-    found = lint(files)
+    found = lint(files).findings
     assert len(files) >= 6
     # The start scripts exist only after an install.
     assert [each for each in found if not (each.code == "PM905" and "cannot be read" in each.why)] == []
@@ -327,7 +319,7 @@ def test_workers_of_all_files_with_one_node_name_are_reported(
     section, unit = tmp_path / "one.conf", tmp_path / "two.service"
     section.write_text(VALID_SECTION.replace("-A site worker -l info", one))
     unit.write_text(VALID_UNIT.replace("-A site worker -l info", other))
-    found = [each for each in lint([section, unit]) if each.code == "PM949"]
+    found = [each for each in lint([section, unit]).findings if each.code == "PM949"]
     assert [each.level for each in found] == ([level] if level else [])
     if found:
         assert (found[0].file, found[0].line) == (unit, 6)
@@ -338,9 +330,9 @@ def test_files_that_define_the_same_program_are_no_two_workers(tmp_path: Path) -
     files = [tmp_path / "one.conf", tmp_path / "two.conf"]
     for file in files:
         file.write_text(VALID_SECTION)
-    assert [each for each in lint(files) if each.code == "PM949"] == []
+    assert [each for each in lint(files).findings if each.code == "PM949"] == []
 
 
 def test_every_rule_is_broken_by_a_test() -> None:
-    text = Path(__file__).read_text()
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert [rule.code for rule in LINT if rule.code not in text] == []

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from procman.celery_cli.multi import multi_at
 from procman.celery_cli.parse import CeleryCommand, read_command
 from procman.celery_cli.script_file import ScriptFile, script_started_by
 from procman.celery_cli.script_state import StartScript
@@ -60,6 +61,8 @@ class Understood:
     likely_app: str = ""
     keeps_shell: bool = False
     """Whether a shell remains in front of Celery."""
+    scripts: tuple[ScriptFile, ...] = ()
+    """The start scripts and shell commands that were read, the outermost first."""
 
 
 def understood(
@@ -144,12 +147,12 @@ def _of_inner_script(
     script: StartScript, file: ScriptFile, outside: Unwrapped, texts: Texts, depth: int
 ) -> Understood | None:
     """Return what the script starts through another shell or script; None if it starts no other that is understood."""
-    if read_command(script.words) or _is_multi(script.words):
+    if read_command(script.words) or multi_at(script.words) is not None:
         return None
     where = f"{file.path}:{script.line}" if file.path else outside.place
     directory = script.directory if script.directory != Path("/") else outside.directory
     inner = _understood(script.words, script.environment, directory, where, texts, depth + 1)
-    if inner.words == script.words or not (inner.command or _is_multi(inner.words)):
+    if inner.words == script.words or not (inner.command or multi_at(inner.words) is not None):
         return None
     if inner.command and script.virtualenv:
         inner.command.project.setdefault("virtualenv", str(script.virtualenv))
@@ -165,6 +168,7 @@ def _of_inner_script(
             )
         ),
         keeps_shell=inner.keeps_shell or _keeps_shell(script, file),
+        scripts=(file, *inner.scripts),
     )
 
 
@@ -205,11 +209,11 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
     directory = script.directory if script.directory != Path("/") else outside.directory
     inside = unwrap(words, script.environment, directory, place=where, sees_files=outside.sees_files)
     command = read_command(inside.words)
-    bare = joined(outside, inside) if command or _is_multi(inside.words) else outside
+    bare = joined(outside, inside) if command or multi_at(inside.words) is not None else outside
     if bare is outside:
         problem = inside.problem or _problem(script, file, lost)
         shown = words or outside.words
-        return Understood(shown, None, problem, remarks=(*outside.remarks, *remarks))
+        return Understood(shown, None, problem, remarks=(*outside.remarks, *remarks), scripts=(file,))
     files = _environment_files(script, texts)
     in_files = {name for path in files for name in parsed(path, texts.read(path)).variables}
     if command and script.virtualenv:
@@ -222,6 +226,7 @@ def _of_script(script: StartScript, file: ScriptFile, outside: Unwrapped, texts:
         values=({"umask": script.umask} if script.umask else {}) | dict(found.values),
         remarks=(*found.remarks, *remarks, *_consequences(script, file, at)),
         keeps_shell=_keeps_shell(script, file),
+        scripts=(file,),
     )
 
 
@@ -229,12 +234,7 @@ def _keeps_shell(script: StartScript, file: ScriptFile) -> bool:
     # bash replaces itself with the last command of `-c`; dash, Debian's sh, does not (0.5.12). The nodes of
     # `celery multi` outlive the shell.
     is_replaced = file.path is None and Path(file.shell).name == "bash"
-    return not (script.uses_exec or is_replaced or _is_multi(script.words))
-
-
-def _is_multi(words: Sequence[str]) -> bool:
-    at = next((index for index, word in enumerate(words) if Path(word).name == "celery"), None)
-    return at is not None and "multi" in words[at + 1 :]
+    return not (script.uses_exec or is_replaced or multi_at(script.words) is not None)
 
 
 def _problem(script: StartScript, file: ScriptFile, lost: Sequence[str]) -> str:

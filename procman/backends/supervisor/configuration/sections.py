@@ -25,7 +25,7 @@ class Malformed(ProcmanError):
     """A file that supervisord could not read; the message omits its content, which may be a password (S2)."""
 
     def __init__(self, path: Path, line: int, why: str) -> None:
-        self.line, self.why = line, why
+        self.path, self.line, self.why = path, line, why
         super().__init__(
             f"{path}:{line}: supervisord cannot read it: {why}",
             hint="Fix that line, then run the same command again.",

@@ -124,8 +124,8 @@ def _logs(supervisord: Supervisord, programs: Sequence[Settings]) -> Iterator[Re
 def _programs(supervisord: Supervisord, program: Settings) -> list[Existing]:
     try:
         options, remarks = _options(supervisord, program)
-        user, more = _user(supervisord, program)
-        started = [_started(supervisord, program, each, user) for each in processes_of(supervisord, program)]
+        user, more = user_of(supervisord, program)
+        started = [started_as(supervisord, program, each, user) for each in processes_of(supervisord, program)]
     except Unreadable as error:
         return [replace(_plain(program), problem=f"{error.place}: supervisord cannot read it: {error}")]
     if not started:
@@ -156,7 +156,8 @@ def _place(program: Settings, option: str) -> str:
     return str(program.options.get(option) or f"{program.file}:{program.line}")
 
 
-def _started(supervisord: Supervisord, program: Settings, process: Process, user: str | None) -> Started:
+def started_as(supervisord: Supervisord, program: Settings, process: Process, user: str | None) -> Started:
+    """Return what `process` of `program` starts as `user`. Raises Unreadable."""
     try:
         words, lost = known_words(shlex.split(process.command))
     except ValueError as error:
@@ -190,7 +191,8 @@ def _directory(supervisord: Supervisord, program: Settings, process: Process) ->
     return (Path(text) if text else None), []
 
 
-def _user(supervisord: Supervisord, program: Settings) -> tuple[str | None, list[Remark]]:
+def user_of(supervisord: Supervisord, program: Settings) -> tuple[str | None, list[Remark]]:
+    """Return the user of `program`, None if unknown or that of supervisord, and remarks. Raises Unreadable."""
     text = value_of(supervisord, program, "user") or own_value(supervisord, "user")
     if unknown_names(text):
         return None, [_unknown(_place(program, "user"), f"user = {as_written(text)}", text)]

@@ -87,14 +87,7 @@ def _read(unit: Unit, environment: Mapping[str, str], root: Path) -> Reading:
         return of_script(root / script.lstrip("/"), root)
     specifiers = specifiers_of(unit, environment)
     given = environment_of(unit, specifiers)
-    started, remarks = [], list[Remark]()
-    for setting in unit.all("Service.ExecStart"):
-        try:
-            lines = command_lines(setting.value, specifiers)
-        except NotClosed as error:
-            remarks.append(Remark(str(setting), "ExecStart", f"systemd ignores the line: {error}", doubtful=True))
-            continue
-        started += [_started(unit, setting, line, specifiers, given) for line in lines]
+    started, remarks = started_by(unit, specifiers, given)
     commands = [_programs(unit, each, specifiers, given) for each in started]
     celery = _named_apart([each for each in commands if each[0].command or each[0].problem] or commands[:1])
     if not celery:
@@ -103,6 +96,19 @@ def _read(unit: Unit, environment: Mapping[str, str], root: Path) -> Reading:
         celery[0] = replace(celery[0], remarks=(*celery[0].remarks, *remarks, *given.remarks))
     was_read = [file for file in given.files if file not in given.unread]
     return Reading(tuple(celery), files=(*unit.files, *was_read))
+
+
+def started_by(unit: Unit, specifiers: Mapping[str, str], given: UnitEnvironment) -> tuple[list[Started], list[Remark]]:
+    """Return what the commands of `unit` start, and remarks on the lines that systemd ignores. Raises TooLong."""
+    started, remarks = list[Started](), list[Remark]()
+    for setting in unit.all("Service.ExecStart"):
+        try:
+            lines = command_lines(setting.value, specifiers)
+        except NotClosed as error:
+            remarks.append(Remark(str(setting), "ExecStart", f"systemd ignores the line: {error}", doubtful=True))
+            continue
+        started += [_started(unit, setting, line, specifiers, given) for line in lines]
+    return started, remarks
 
 
 def _named_apart(commands: Sequence[Sequence[Existing]]) -> list[Existing]:

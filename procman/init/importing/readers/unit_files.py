@@ -102,6 +102,16 @@ def find_units(files: Sequence[Path], root: Path) -> tuple[list[Unit], list[Path
     return list(units.values()), [path for path in templates if path not in {each.fragment for each in units.values()}]
 
 
+def unit_in(file: Path, root: Path) -> Unit:
+    """Return the unit in `file`, which may be a template without an instance, with its drop-ins. Raises ProcmanError.
+
+    A file that is not named like a service has none.
+    """
+    if file.suffix == SERVICE:
+        return _unit(file.name, file, _place(file.absolute().parent, _directories(root)))
+    return Unit(file.name, file, tuple(_placed(file)), (file,), is_of_host=False, is_enabled=False)
+
+
 def _named(file: Path, root: Path) -> list[tuple[str, Path]]:
     """Return the unit, or units, that `file` names, each with its fragment."""
     if file.is_dir() and not file.name.endswith(f"{SERVICE}.d"):
@@ -165,12 +175,13 @@ def _place(directory: Path, of_host: Sequence[Path]) -> Place:
 def _unit(name: str, fragment: Path, place: Place) -> Unit:
     aliases = place.aliases.get(os.path.realpath(fragment), ())
     files = [fragment, *_drop_ins([name, *aliases], place.directories)]
-    settings = [
-        Placed(f"{each.section}.{each.name}", each.value, file, each.line)
-        for file in files
-        for each in settings_of(content_of(file))
-    ]
+    settings = [each for file in files for each in _placed(file)]
     return Unit(name, fragment, tuple(settings), tuple(files), place.is_of_host, name in place.enabled)
+
+
+def _placed(file: Path) -> Iterator[Placed]:
+    for each in settings_of(content_of(file)):
+        yield Placed(f"{each.section}.{each.name}", each.value, file, each.line)
 
 
 def _drop_ins(names: Iterable[str], directories: Sequence[Path]) -> list[Path]:

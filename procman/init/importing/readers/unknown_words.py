@@ -18,7 +18,7 @@ PROGRAM = re.compile(r"(celery|python[0-9.]*)\Z")
 
 @dataclass(frozen=True)
 class Lost:
-    """What is left out of a command."""
+    """Words that are left out of a command."""
 
     text: str
     """As it is written in the file, with its option and without passwords."""

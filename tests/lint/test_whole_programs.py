@@ -1,0 +1,159 @@
+"""`check --lint` judges a program with everything that its process manager reads for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from procman.lint.inputs import LintReport
+from procman.lint.lint import lint
+from procman.model import Level
+from tests.lint.valid_files import VALID_SECTION, VALID_UNIT
+
+
+def summary(report: LintReport) -> list[tuple[str, str, int]]:
+    return [(each.code, each.file.name, each.line) for each in report.findings]
+
+
+def unit_with_drop_in(directory: Path, unit: str, drop_in: str) -> tuple[Path, Path]:
+    (directory / "site.service.d").mkdir(parents=True)
+    files = (directory / "site.service", directory / "site.service.d/override.conf")
+    for file, text in zip(files, (unit, drop_in), strict=True):
+        file.write_text(text)
+    return files
+
+
+@pytest.mark.parametrize("given", [[0], [1], [0, 1]], ids=["unit", "drop-in", "both"])
+def test_unit_is_judged_with_its_drop_ins(tmp_path: Path, given: list[int]) -> None:
+    unit = VALID_UNIT.replace("KillMode=mixed\n", "").replace("Restart=always", "Restart=no")
+    files = unit_with_drop_in(tmp_path, unit, "[Service]\nKillMode=mixed\nRestart=on-failure\n")
+    report = lint([files[number] for number in given])
+    assert summary(report) == [("PM907", "override.conf", 3)]
+    assert [part.name for part in report.programs] == ["site.service"]
+    assert report.files == files
+
+
+def test_empty_setting_of_a_drop_in_removes_those_before_it(tmp_path: Path) -> None:
+    files = unit_with_drop_in(tmp_path, VALID_UNIT, "[Service]\nExecStart=\nExecStart=/usr/bin/web\n")
+    report = lint(files[:1])
+    assert ([part.name for part in report.programs], [part.name for part in report.others]) == ([], ["site.service"])
+
+
+def test_drop_in_without_its_unit_is_judged_alone(tmp_path: Path) -> None:
+    _, drop_in = unit_with_drop_in(tmp_path, VALID_UNIT, "[Service]\nEnvironment=PGPASSWORD=hunter22\n")
+    (tmp_path / "site.service").unlink()
+    assert summary(lint([drop_in])) == [("PM922", "override.conf", 2)]
+
+
+def test_drop_in_of_the_administrator_belongs_to_the_unit_of_a_package(tmp_path: Path) -> None:
+    for directory in ("etc", "usr/lib"):
+        (tmp_path / directory / "systemd/system").mkdir(parents=True)
+    (tmp_path / "usr/lib/systemd/system/site.service").write_text(VALID_UNIT.replace("KillMode=mixed\n", ""))
+    drop_in = tmp_path / "etc/systemd/system/site.service.d/override.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text("[Service]\nKillMode=mixed\n")
+    assert summary(lint([drop_in], root=tmp_path)) == []
+
+
+def test_template_is_judged_without_an_instance(tmp_path: Path) -> None:
+    file = tmp_path / "celery@.service"
+    file.write_text(VALID_UNIT.replace("KillMode=mixed", "KillMode=none"))
+    assert summary(lint([file])) == [("PM906", "celery@.service", 7)]
+
+
+def test_words_from_an_environment_file_are_those_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("COMMAND=-A site worker --detach\n")
+    file = tmp_path / "site.service"
+    file.write_text(
+        VALID_UNIT.replace("-A site worker", "$COMMAND").replace("User", f"EnvironmentFile={tmp_path}/env\nUser")
+    )
+    assert summary(lint([file])) == [("PM945", "site.service", 7)]
+
+
+def supervisord_with(directory: Path, section: str, **own: str) -> tuple[Path, Path]:
+    (directory / "conf.d").mkdir()
+    main, included = directory / "supervisord.conf", directory / "conf.d/site.conf"
+    options = "".join(f"{name}={value}\n" for name, value in own.items())
+    main.write_text(f"[supervisord]\n{options}[include]\nfiles=conf.d/*.conf\n")
+    included.write_text(section)
+    return main, included
+
+
+def test_included_files_are_judged(tmp_path: Path) -> None:
+    main, included = supervisord_with(tmp_path, VALID_SECTION.replace("stopwaitsecs=900", "stopwaitsecs=1"))
+    for files in ([main], [included], [main, included], [tmp_path / "conf.d"]):
+        assert summary(lint(files)) == [("PM902", "site.conf", 9)]
+
+
+def test_included_file_that_supervisord_cannot_read_is_critical(tmp_path: Path) -> None:
+    main, included = supervisord_with(tmp_path, "[program:a\ncommand=b\n")
+    [found] = lint([main]).findings
+    assert (found.code, found.file, found.level) == ("PM940", included, Level.CRITICAL)
+
+
+def test_sections_of_several_files_are_one_program(tmp_path: Path) -> None:
+    main, _ = supervisord_with(tmp_path, VALID_SECTION.replace("stopwaitsecs=900\n", ""))
+    (tmp_path / "conf.d/later.conf").write_text("[program:site-worker]\nstopwaitsecs=1200\n")
+    (tmp_path / "conf.d/zz.conf").write_text("[program:site-worker]\nkillasgroup=false\n")
+    assert summary(lint([main])) == [("PM903", "zz.conf", 2)]
+
+
+def test_variables_of_supervisord_and_of_the_section_are_expanded(tmp_path: Path) -> None:
+    """As Mayan EDMS does it."""
+    section = VALID_SECTION.replace("stopwaitsecs=900", "stopwaitsecs=1").replace(
+        "command=/opt/env/bin/celery -A site worker -l info",
+        'environment=COMMAND="%(ENV_BIN)scelery -A site worker -n site.%%h"\ncommand=nice -n 2 %(ENV_COMMAND)s',
+    )
+    main, _ = supervisord_with(tmp_path, section, environment='BIN="/opt/env/bin/"')
+    assert summary(lint([main])) == [("PM902", "site.conf", 10)]
+
+
+def test_only_the_unknown_words_of_a_command_are_not_judged(tmp_path: Path) -> None:
+    file = tmp_path / "site.conf"
+    file.write_text(VALID_SECTION.replace("-l info", "-l %(ENV_LEVEL)s -B"))
+    assert summary(lint([file])) == [("PM946", "site.conf", 2)]
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"), [({}, ["PM925"]), ({"user": "www-data"}, []), ({"user": "root"}, ["PM925"])]
+)
+def test_program_without_a_user_has_that_of_supervisord(
+    tmp_path: Path, own: dict[str, str], expected: list[str]
+) -> None:
+    main, _ = supervisord_with(tmp_path, VALID_SECTION.replace("user=www-data\n", ""), **own)
+    assert [each.code for each in lint([main]).findings] == expected
+
+
+def test_directory_is_judged_without_its_other_files(tmp_path: Path) -> None:
+    (tmp_path / "celery.conf").write_text('CELERYD_NODES="w1 w2"\n')
+    (tmp_path / "README").write_text("[program:x]\n")
+    (tmp_path / "site.ini").write_text(VALID_SECTION)
+    (tmp_path / "site.service").write_text(VALID_UNIT.replace("worker", "beat"))
+    report = lint([tmp_path])
+    assert [(part.name, part.celery and part.celery.value) for part in report.programs] == [
+        ("program:site-worker", "worker"),
+        ("site.service", "beat"),
+    ]
+    assert [file.name for file in report.files] == ["site.ini", "site.service"]
+
+
+@pytest.mark.parametrize("wrapper", ["ddtrace-run ", "newrelic-admin run-program ", "gosu www-data ", "nice -n 5 "])
+def test_program_behind_a_wrapper_is_judged(tmp_path: Path, wrapper: str) -> None:
+    file = tmp_path / "site.conf"
+    file.write_text(VALID_SECTION.replace("command=", f"command={wrapper}").replace("=900", "=1"))
+    assert summary(lint([file])) == [("PM902", "site.conf", 9)]
+
+
+def test_script_that_starts_celery_for_one_argument_is_judged_by_it(tmp_path: Path) -> None:
+    """As pretix does it."""
+    script = tmp_path / "site"
+    script.write_text(
+        '#!/bin/sh\nif [ "$1" = worker ]; then shift; exec celery -A site worker "$@"; fi\nexec web "$@"\n'
+    )
+    section = VALID_SECTION.replace("/opt/env/bin/celery -A site worker -l info", f"{script} worker --detach")
+    file = tmp_path / "site.conf"
+    file.write_text(f"{section}[program:web]\ncommand={script} web\n")
+    report = lint([file])
+    assert summary(report) == [("PM945", "site.conf", 2)]
+    assert [part.name for part in report.others] == ["program:web"]
