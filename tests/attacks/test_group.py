@@ -67,30 +67,27 @@ def assert_has_group(host: AttackedHost, pid: int) -> None:
     assert [int(status[f"Cap{name}"], 16) for name in ("Inh", "Prm", "Eff", "Amb")] == [0] * 4
 
 
-def environment_of_one(host: AttackedHost) -> dict[str, str]:
-    """Return the environment of the program `one`, without what differs from start to start."""
-    eventually(lambda: len(host.asleep()) == 2, "the programs have started")
-    for pid in host.asleep():
-        pairs = host.path(f"/proc/{pid}/environ").read_text().split("\0")
-        found = dict(pair.split("=", 1) for pair in pairs if pair)
-        if found["PROCMAN_PROGRAM"] == "catmaid-one":
-            return {name: value for name, value in found.items() if name != "PROCMAN_PARENT_PID"}
-    raise AssertionError("not found")
+def test_program_has_its_user_and_group_and_no_other(grouped: AttackedHost) -> None:
+    grouped.procman("install --wait 30")
+    eventually(lambda: len(grouped.asleep()) == 2, "the programs have started")
+    for pid in grouped.asleep():
+        assert_has_group(grouped, pid)
+    assert grouped.root("stat -c %U:%G /var/lib/procman/catmaid/run/catmaid-one") == f"{SERVICE}:webapps\n"
 
 
-def test_program_has_its_user_and_group_and_the_environment_of_any_other(host: AttackedHost) -> None:
-    of_root = {"HOME": "/root", "USER": "root", "LOGNAME": "root", "uid": "0", "IFS": "x"}
-    host.procman("install --wait 30", environment=of_root)
-    without = environment_of_one(host)
-    host.root(f"echo webapps:x:{WEBAPPS}: >> /etc/group; echo plugdev2:x:{PLUGDEV}:{SERVICE} >> /etc/group")
-    host.configure('group = "webapps"')
-    host.procman("install --wait 30", environment=of_root)
-    assert environment_of_one(host) == without
-    assert (without["HOME"], without["USER"], without["LOGNAME"]) == ("/nonexistent", SERVICE, SERVICE)
-    for pid in host.asleep():
-        assert_has_group(host, pid)
-    # The directory that the program writes to was handed over.
-    assert host.root("stat -c %U:%G /var/lib/procman/catmaid/run/catmaid-one") == f"{SERVICE}:webapps\n"
+def test_variables_are_those_of_a_program_without_a_group(grouped: AttackedHost) -> None:
+    variables = "HOME=/root USER=root LOGNAME=root PYTHONHOME=/root IFS=x gid=0 SUPERVISOR_ENABLED=1"
+    shown = {}
+    for key, by_supervisord in (
+        ("", f"setpriv --reuid={USERS[SERVICE]} --regid={USERS[SERVICE]} --clear-groups"),
+        ('group = "webapps"', ""),
+    ):
+        grouped.configure(key, "[command.ending]\nargv = ['env']\nautostart = false\n")
+        grouped.procman("install")
+        shown[key] = sorted(grouped.root(f"{by_supervisord} env {variables} sh -c '{ENDING_SCRIPT}; true'").split("\n"))
+    without, with_group = ([line for line in lines if "PARENT_PID" not in line] for lines in shown.values())
+    assert with_group == without
+    assert {"HOME=/nonexistent", f"USER={SERVICE}", f"LOGNAME={SERVICE}", "SUPERVISOR_ENABLED=1"} <= set(with_group)
 
 
 def test_program_keeps_its_pid_and_ends_with_supervisord(grouped: AttackedHost) -> None:
