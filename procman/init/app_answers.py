@@ -73,7 +73,8 @@ def _take_broker(draft: Draft, facts: AppFacts) -> None:
         draft.warn(
             f"the virtualenv lacks the Python package {facts.missing_module}: pip install 'celery[{facts.transport}]'"
         )
-    draft.found("broker", "; ".join(facts.broker_urls))
+    if facts.broker_urls:
+        draft.found("broker", "; ".join(facts.broker_urls))
 
 
 def _take_services(draft: Draft, facts: AppFacts, root: Path) -> None:

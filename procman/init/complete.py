@@ -6,13 +6,15 @@ import os
 import pwd
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from procman import left_behind
 from procman.accounts import group_name, user_id
 from procman.errors import ProcmanError
 from procman.init.draft import Draft, keys_of
-from procman.init.scan_project import find_project
+from procman.init.scan_project import FoundProject, find_project
 from procman.model import Scope
 from procman.probes.app import AppFacts, ask
 from procman.probes.runner import Place
@@ -31,7 +33,8 @@ NO_NAME = {
 
 def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) -> None:
     """Search for the parts of the project that are still unknown, below its directory or else `directory`."""
-    found = find_project(draft.path("directory") or directory, environment)
+    found = find_project(draft.path("directory") or directory, environment, draft.text("project", "app"))
+    _take_remarks(draft, found)
     for key in ("directory", "settings", "app", "virtualenv"):
         value = getattr(found, key)
         if draft.is_import and _is_guess(draft, key):
@@ -41,7 +44,20 @@ def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) ->
         elif key in found.doubts:
             draft.ask_for("project", key, found.doubts[key])
         if draft.get("project", key) is not None:
-            draft.found(key, draft.get("project", key))
+            draft.found(key, draft.get("project", key), found.remarks.get(key, "") if key == "app" else "")
+
+
+def _take_remarks(draft: Draft, found: FoundProject) -> None:
+    """Take the choices that a person may want to change, and what belongs to them."""
+    if found.python_path and not draft.is_import:
+        remark = f"The app is imported from there, as {found.app}."
+        draft.put("project", "python_path", [str(each) for each in found.python_path], remark)
+        draft.found("python_path", ", ".join(map(str, found.python_path)))
+    if "settings" in found.remarks and not draft.is_import:
+        draft.warn(found.remarks["settings"])
+        draft.settings_for_development = found.settings_for_development
+    for warning in found.warnings:
+        draft.warn(warning)
 
 
 def _is_guess(draft: Draft, key: str) -> bool:
@@ -139,16 +155,31 @@ def _asked(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
         draft.warn(f"refusing to load the app as root: {remedy}")
         return None
     try:
-        runner = user if os.geteuid() == 0 else None
-        environment = _environment(draft, directory, virtualenv)
-        place = Place(virtualenv / "bin" / "python", environment, directory, runner, group=None)
-        with left_behind.ended(user_id(runner) or os.geteuid()):
-            facts = ask(place, app, settings=WRITTEN_BY_TASKS, timeout=timeout)
+        return _loaded(draft, directory, virtualenv, timeout)
     except ProcmanError as error:
         last = f" ({error.hint.splitlines()[-1]})" if error.hint else ""
         draft.warn(f"cannot load the app: {error.message}{last}")
+        return _loaded_for_development(draft, directory, virtualenv, timeout)
+
+
+def _loaded(draft: Draft, directory: Path, virtualenv: Path, timeout: float, **variables: str) -> AppFacts:
+    runner = draft.text("project", "user") if os.geteuid() == 0 else None
+    environment = _environment(draft, directory, virtualenv) | variables
+    place = Place(virtualenv / "bin" / "python", environment, directory, runner, group=None)
+    with left_behind.ended(user_id(runner) or os.geteuid()):
+        return ask(place, draft.text("project", "app") or "", settings=WRITTEN_BY_TASKS, timeout=timeout)
+
+
+def _loaded_for_development(draft: Draft, directory: Path, virtualenv: Path, timeout: float) -> AppFacts | None:
+    """Return what does not depend on the host from the settings that manage.py names; None if they fail as well."""
+    settings = draft.settings_for_development
+    if settings is None:
         return None
-    return facts
+    with suppress(ProcmanError):
+        facts = _loaded(draft, directory, virtualenv, timeout, DJANGO_SETTINGS_MODULE=settings)
+        draft.warn(f"the queues and periodic tasks are those of {settings}: check them once the app can be loaded")
+        return replace(facts, settings=None, broker_urls=(), missing_module=None, services=(), django={})
+    return None
 
 
 def _environment(draft: Draft, directory: Path, virtualenv: Path) -> dict[str, str]:

@@ -37,6 +37,8 @@ class Draft:
     """The variables of imported programs that belong into the environment file that init writes."""
     variables_of_file: dict[str, str] = field(default_factory=dict, repr=False)
     """The variables of an existing file that environment_file names."""
+    settings_for_development: str | None = None
+    """The settings that manage.py names, if those of the project are for production."""
     import_remarks: list[Remark] = field(default_factory=list)
     is_import: bool = False
     """Whether it describes existing programs, to which nothing is added that they do not do."""

@@ -102,9 +102,17 @@ def answer(app_name: str, setting_names: Iterable[str], commands: Optional[Mappi
 def load(app_name: str) -> Any:
     """Import the app and its tasks, as a worker does when it starts; this includes Django's checks."""
     app = importlib.import_module("celery.app.utils").find_app(app_name)
+    _load_settings()
     app.finalize()
     app.loader.import_default_modules()
     return app
+
+
+def _load_settings() -> None:
+    """Import Django's settings if the app uses them: Celery hides a KeyError in them until a worker has started."""
+    django_conf = sys.modules.get("django.conf")
+    if django_conf is not None and os.environ.get("DJANGO_SETTINGS_MODULE"):
+        getattr(django_conf.settings, "DEBUG", None)
 
 
 def _version(name: str) -> Optional[str]:

@@ -16,7 +16,8 @@ from procman.celery_cli.start_script import read_script
 from procman.config.document import Document
 from procman.config.toml_lines import last_before, texts_of
 from procman.errors import ProcmanError
-from procman.init.scan_project import APP, SETTINGS
+from procman.init.look_below import APP
+from procman.init.settings_modules import SETTINGS
 from procman.lint.find_celery import recognise
 from procman.lint.stop_rules import _seconds
 from procman.lint.syntax_rules import NODE_NAME

@@ -318,7 +318,9 @@ def test_settings_that_the_app_sets_itself_are_reported(catmaid: Path) -> None:
     projects = make(catmaid)
     (projects / "mysite" / "other.py").write_text("CELERY_BROKER_URL = 'memory://'\n")
     app = projects / "mysite" / "celery.py"
-    app.write_text("import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'mysite.other'\n" + app.read_text())
+    app.write_text(
+        "import os\nother = 'mysite.other'\nos.environ['DJANGO_SETTINGS_MODULE'] = other\n" + app.read_text()
+    )
     report = run_init(catmaid)
     assert found(report, "broker") == ["memory://"]
     assert any(

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from procman.init.scan_project import DEEPEST, FoundProject, find_project, look_below, own_settings
+from procman.init.look_below import DEEPEST, look_below
+from procman.init.scan_project import FoundProject, find_project
+from procman.init.settings_modules import own_settings
 from tests.django_projects import CELERY, make_project
 from tests.reachable import as_somebody, public_directory
 
@@ -95,7 +97,7 @@ def test_empty_directory_has_no_project(tmp_path: Path) -> None:
     found = find(tmp_path / "a" / "b")
     assert (found.directory, found.settings, found.app, found.virtualenv) == (None, None, None, None)
     assert found.doubts == {
-        "directory": "no manage.py that names its settings found",
+        "directory": "no manage.py and no Celery app found",
         "app": "no Celery app found",
         "virtualenv": "no virtualenv found",
     }
@@ -182,7 +184,7 @@ def test_inaccessible_directories_are_ignored() -> None:
 
 
 def test_search_of_a_huge_tree_ends_with_a_remark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("procman.init.scan_project.MOST_ENTRIES", 10)
+    monkeypatch.setattr("procman.init.look_below.MOST_ENTRIES", 10)
     for number in range(20):
         (tmp_path / f"{number:02}").mkdir()
     make_project(tmp_path / "19", "")

@@ -15,7 +15,7 @@ from procman.init.comparing.behaviour import Running
 from procman.init.comparing.compare import Known, identity
 from procman.init.comparing.running import running_process
 from procman.init.importing.existing import Existing
-from procman.init.scan_project import own_settings
+from procman.init.settings_modules import own_settings
 from procman.model import Scope
 from procman.project import Project
 from procman.sources import Source

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from procman.init.importing.existing import Existing
-from procman.init.scan_project import is_virtualenv
+from procman.init.virtualenvs import is_virtualenv
 from procman.secrets import is_secret
 
 SHARED = ("app", "settings", "virtualenv", "user", "group", "directory")

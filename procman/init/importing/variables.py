@@ -12,7 +12,7 @@ from procman.init.draft import Draft
 from procman.init.environment_file import line_of
 from procman.init.importing.existing import Existing, Remark
 from procman.init.importing.variables_files import VariablesFile, variables_of
-from procman.init.scan_project import is_virtualenv
+from procman.init.virtualenvs import is_virtualenv
 from procman.quoting import unprintable
 from procman.secrets import is_secret
 from procman.subprocesses import SYSTEM_PATH

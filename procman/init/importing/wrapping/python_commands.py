@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from procman.celery_cli.parse import SCRIPTS, virtualenv_of
+from procman.init.app_modules import app_behind
 from procman.init.importing.wrapping.unwrapped import Unwrapped
 from procman.init.importing.wrapping.wrapper_options import read_options
-from procman.init.scan_project import app_behind, settings_in
+from procman.init.settings_modules import settings_in
 
 PYTHON = re.compile(r"python[0-9.]*|pypy[0-9.]*")
 MANAGE = ("manage.py", "django-admin", "django-admin.py")

@@ -10,7 +10,7 @@ import pytest
 
 from procman.init.importing.readers.read_supervisord import read
 from procman.init.importing.understand import Understood, understood
-from procman.init.importing.wrapping.virtualenv_runners import path_hash
+from procman.init.virtualenvs import path_hash
 from procman.model import Kind
 
 PLACE = "/etc/supervisor/conf.d/shop.conf:2"
