@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from procman.agent import LAUNCHER
@@ -20,6 +21,8 @@ CELERY = re.compile(r"(?i)celery(?:_bin)?\}?\b")
 SUBCOMMAND = re.compile(r"(?i)\b(?:worker|beat|multi)\b")
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
 EXEC = re.compile(r"(?:^|[;&|]\s*|\n\s*)exec\s")
+CHANGES_USER = re.compile(r"(?m)^[^#\n]*\b(?:setpriv\s[^#\n]*--reuid|gosu|su-exec|setuidgid|runuser|sudo\s+-u)\s")
+"""A line of a script that runs a command as another user, even under a condition."""
 TRAP = re.compile(r"(?m)^\s*trap\s+[^#\n]*\b(?:SIG)?(?:TERM|INT|EXIT)\b")
 """A script that handles the stop signal itself."""
 
@@ -39,6 +42,11 @@ def recognise(name: str, words: Sequence[str], directory: Path, environment: Map
 
 def recognised(name: str, words: Sequence[str], found: Understood, environment: Mapping[str, str]) -> Recognised:
     """Return the program that `words`, which were `found` to start something, start with `environment`."""
+    changes_user = found.user not in (None, "root") or any(CHANGES_USER.search(each.text) for each in found.scripts)
+    return replace(_recognised(name, words, found, environment), changes_user=changes_user)
+
+
+def _recognised(name: str, words: Sequence[str], found: Understood, environment: Mapping[str, str]) -> Recognised:
     command = found.command or read_celery(found.words)
     if not found.scripts:
         multi = multi_at(found.words) is not None

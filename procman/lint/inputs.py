@@ -60,6 +60,8 @@ class Recognised:
     shell: Shell | None = None
     multi: bool = False
     """Whether `celery multi` starts it."""
+    changes_user: bool = False
+    """Whether a command in front of it changes the user, such as setpriv or gosu."""
 
 
 @dataclass(frozen=True)

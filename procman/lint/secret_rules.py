@@ -70,7 +70,7 @@ def log_is_out_of_reach(part: Part) -> Iterator[Finding]:
 
 def user_is_not_root(part: Part) -> Iterator[Finding]:
     """Yield PM925: Celery as root runs any task as root, or refuses to start because of pickle."""
-    if part.celery is None or part.command is None or part.is_of_user:
+    if part.celery is None or part.command is None or part.is_of_user or part.started.changes_user:
         return
     option = "user" if part.reader is Reader.SUPERVISOR else "Service.User"
     user = part.value(option) or part.manager_user

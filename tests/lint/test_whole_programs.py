@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from procman.backends.supervisor import renderer
 from procman.lint.inputs import LintReport
 from procman.lint.lint import lint
-from procman.model import Level
+from procman.model import Kind, Level
+from tests.backends.supervisor.projects import reference
 from tests.lint.valid_files import VALID_SECTION, VALID_UNIT
 
 
@@ -123,6 +126,24 @@ def test_program_without_a_user_has_that_of_supervisord(
 ) -> None:
     main, _ = supervisord_with(tmp_path, VALID_SECTION.replace("user=www-data\n", ""), **own)
     assert [each.code for each in lint([main]).findings] == expected
+
+
+@pytest.mark.parametrize("command", ["gosu www-data", "setpriv --reuid www-data --clear-groups", "sudo -u www-data"])
+def test_command_that_changes_the_user_does_not_run_celery_as_root(tmp_path: Path, command: str) -> None:
+    file = tmp_path / "site.conf"
+    file.write_text(VALID_SECTION.replace("user=www-data\n", "").replace("command=", f"command={command} "))
+    assert lint([file]).findings == ()
+
+
+def test_procmans_own_program_with_a_group_does_not_run_celery_as_root(tmp_path: Path) -> None:
+    project = reference(group="webapps")
+    project = replace(project, directories=replace(project.directories, configuration=tmp_path))
+    files = [file for file in renderer.render(project).files if file.path.suffix in (".sh", ".conf")]
+    for file in files:
+        (tmp_path / file.path.name).write_text(file.content)
+        (tmp_path / file.path.name).chmod(file.mode)
+    assert [part.celery for part in lint([tmp_path]).programs] == [Kind.BEAT, Kind.WORKER]
+    assert lint([tmp_path]).findings == ()
 
 
 def test_directory_is_judged_without_its_other_files(tmp_path: Path) -> None:
