@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from procman.backends.supervisor.configuration.discovery import find_configurations, find_configurations_around
@@ -12,6 +13,7 @@ from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.errors import ConfigurationError
 from procman.init.app_answers import take_facts
 from procman.init.complete import ask_app, decide_user, find_parts, name_after_directory
+from procman.init.dotenv_file import ask_with_dotenv
 from procman.init.draft import Discovery, Draft, keys_of
 from procman.init.environment_file import path_beside
 from procman.init.health_key import set_watcher
@@ -154,7 +156,8 @@ def _completed(request: _Request, draft: Draft, programs: Sequence[Existing], be
     decide_user(draft, request.scope)
     path = _path(request, draft, len(before))
     tables = _take_programs(request, draft, programs, path)
-    facts = ask_app(draft, request.scope, request.timeout, {each.likely_app for each in programs})
+    ask = partial(ask_app, draft, request.scope, request.timeout, {each.likely_app for each in programs})
+    facts = ask() if draft.is_import else ask_with_dotenv(draft, top, ask)
     if facts:
         take_facts(draft, facts, request.scope, request.root)
     _choose_supervisord(request, draft, programs)

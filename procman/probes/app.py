@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from procman.agent import broker_digest, routed_queues
-from procman.probes import app_check_script, app_schedule_script, app_script, app_services_script
+from procman.probes import (
+    app_check_script,
+    app_opened_script,
+    app_schedule_script,
+    app_script,
+    app_services_script,
+)
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked, recognise
 
@@ -17,7 +23,7 @@ TIMEOUT_SECONDS = 30.0
 
 SOURCES = tuple(
     Path(str(module.__file__))
-    for module in (recognise, routed_queues, app_schedule_script, app_services_script, app_script)
+    for module in (recognise, routed_queues, app_opened_script, app_schedule_script, app_services_script, app_script)
 )
 """The texts that make up the probe, in order."""
 
@@ -119,6 +125,8 @@ class AppFacts:
     """The servers of known kinds that the app's settings name."""
     timezone: str = ""
     """The time zone of the beat schedule, such as `Europe/Berlin` or `UTC`."""
+    opened: tuple[Path, ...] | None = None
+    """The environment files (`.env`) that the project's code opened; None: unknown, before Python 3.8."""
 
 
 def ask(
@@ -184,6 +192,7 @@ def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> AppFacts:
             for each in app["services"] or ()
         ),
         timezone=str(app["timezone"] or "").strip("<>"),
+        opened=None if answer["opened"] is None else tuple(map(Path, answer["opened"])),
     )
 
 

@@ -9,7 +9,7 @@ APP as `celery -A APP worker` does, including its tasks. Each SETTING is a Djang
 unless its name is that of a secret. The answer is the last line of stdout that begins with MARKER; the project's own
 output goes to stderr. The answer has no password, no value of another setting, and no line of the project's code. JSON
 requests the field "check" as well; it is for app_check_script.py. Its text then comes before this one, as those of
-agent/routed_queues.py, app_schedule_script.py and app_services_script.py always do.
+agent/routed_queues.py, app_opened_script.py, app_schedule_script.py and app_services_script.py always do.
 
 The answer has "format" 1. New fields may be added; a field that changes its meaning makes it format 2. It always has
 "python" and "versions", and either "error" or "app", where "problems" has a message for each field that is unknown.
@@ -27,6 +27,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 if __name__ == "procman.probes.app_script":
     # As a probe, this text comes after theirs.
     from procman.agent.routed_queues import routed_queues
+    from procman.probes.app_opened_script import watch_opened
     from procman.probes.app_schedule_script import beat_schedule
     from procman.probes.app_services_script import broker, services
     from procman.secrets.recognise import is_secret_name, masked, values_of
@@ -84,10 +85,11 @@ def answer(app_name: str, setting_names: Iterable[str], commands: Optional[Mappi
     python = {"version": ".".join(map(str, sys.version_info[:3]))}
     found = {"format": FORMAT, "python": python}  # type: Dict[str, Any]
     error = None  # type: Optional[BaseException]
-    start = time.monotonic()
+    opened, start = watch_opened(), time.monotonic()
     try:
         app = load(app_name)
         found["import_seconds"] = round(time.monotonic() - start, 3)
+        found["opened"] = opened
         found["app"] = _app(app, setting_names)
         if commands is not None:
             found["check"] = globals()["check_app"](app, commands)

@@ -58,7 +58,7 @@ def _read(path: Path, user: str | None) -> VariablesFile:
     except OSError as error:
         return VariablesFile(path, problem=f"it cannot be read: {error.strerror}")
     except ProcmanError as error:
-        return VariablesFile(path, problem=f"it cannot be read: {error.message}")
+        return VariablesFile(path, problem=f"it cannot be read: {error.hint or error.message}")
     return parsed(path, text)
 
 
