@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from procman.agent import BESIDE_LAUNCHER, LAUNCHER
 from procman.agent import settings as agent_settings
 from procman.celery_cli.write import beat_arguments, worker_arguments
 from procman.model import MARKER, Kind, Scope, is_left_out
-from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Worker
+from procman.project import STANDARD_STREAMS, Beat, Command, Launch, Program, Project, RenderedFile, Worker
 from procman.subprocesses import SYSTEM_PATH
 
 RELOAD = "reload"
@@ -68,6 +68,42 @@ def environment_file_of(project: Project, program: Program) -> Path | None:
     """Return the file with the secret variables of `program`."""
     own = program.options.environment_file if isinstance(program.options, Command) else None
     return own or project.environment_file
+
+
+@dataclass(frozen=True)
+class Output:
+    """A file that the process manager opens for a program."""
+
+    path: Path
+
+    @property
+    def is_rotated(self) -> bool:
+        """Whether it is a file, and not a stream of the process manager itself, which cannot be rotated."""
+        return str(self.path) not in STANDARD_STREAMS
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a program writes."""
+
+    stdout: Output | None
+    """None: the process manager keeps the log itself."""
+    stderr: Output | None
+    """None: standard error follows standard output."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are rotated; that of standard output first."""
+        return tuple(each.path for each in (self.stdout, self.stderr) if each and each.is_rotated)
+
+
+def outputs_of(program: Program, log: Path | None) -> Outputs:
+    """Return where `program` writes, whose usual log is `log`; None: the process manager keeps that itself."""
+    command = program.options
+    if not isinstance(command, Command):
+        return Outputs(Output(log) if log else None, None)
+    stdout, stderr = command.stdout or log, command.stderr
+    return Outputs(Output(stdout) if stdout else None, Output(stderr) if stderr and stderr != stdout else None)
 
 
 def launcher_path(project: Project) -> Path:
@@ -137,6 +173,8 @@ def _launcher_environment(project: Project, program: Program) -> dict[str, str]:
         environment["PROCMAN_ENVIRONMENT_FILE"] = str(environment_file)
     if program.wrapper:
         environment["PROCMAN_WRAPPER"] = json.dumps(program.wrapper, ensure_ascii=False)
+    if isinstance(program.options, Command) and program.options.stop_signal != "TERM":
+        environment["PROCMAN_STOP_SIGNAL"] = program.options.stop_signal
     if program.kind is not Kind.COMMAND:
         environment |= _health_environment(project, program)
     return environment

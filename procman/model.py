@@ -271,7 +271,7 @@ class InstalledProgram:
     launcher: bool
     user: str | None
     log_file: str | None
-    """None if the process manager keeps the log itself (the journal)."""
+    """None if the process manager keeps the log itself (the journal), or writes it to its own output."""
     pool: str | None = None
     concurrency: int | None = None
     heal: bool = HealthSettings.heal
@@ -279,6 +279,8 @@ class InstalledProgram:
     memory_restart_mib: int | None = HealthSettings.memory_restart_mib
     left_stopped: bool = False
     """It was stopped on purpose when it moved to another process manager, and has not been started there since."""
+    error_log: str | None = field(default=None, metadata={LATER: True})
+    """The file of its standard error, if that has one of its own."""
     stop_signal: str = field(default="TERM", metadata={LATER: True})
     reload_signal: str | None = field(default=None, metadata={LATER: True})
     reload_command: tuple[str, ...] = field(default=(), metadata={LATER: True})
@@ -287,6 +289,11 @@ class InstalledProgram:
     def can_reload(self) -> bool:
         """Return whether it can reload without a restart, by its signal or its command."""
         return bool(self.reload_signal or self.reload_command)
+
+    @property
+    def log_files(self) -> tuple[str, ...]:
+        """The files that it logs to; the one with its errors last."""
+        return tuple(file for file in (self.log_file, self.error_log) if file)
 
 
 @record(frozen=True)

@@ -24,6 +24,9 @@ from procman.model import (
     setting,
 )
 
+STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
+"""The outputs of the process manager itself, such as those of its container."""
+
 OLDEST_SYSTEMD = 240
 """The first version with `Type=exec` and `StandardOutput=append:`, which the units need."""
 

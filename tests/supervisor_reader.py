@@ -24,6 +24,7 @@ OPTIONS = (
     *("autostart", "priority", "startsecs", "startretries", "redirect_stderr", "serverurl", "environment", "exitcodes"),
     *("stopsignal", "stopwaitsecs", "stopasgroup", "killasgroup"),
     *("stdout_logfile", "stdout_logfile_maxbytes", "stdout_logfile_backups"),
+    *("stderr_logfile", "stderr_logfile_maxbytes"),
 )
 
 

@@ -43,6 +43,8 @@ class Candidate:
     processes: tuple[str, ...] = ()
     """What `stop` and `forget` need in order to find it later, even after an interruption: names in supervisord, or
     processes by `procman.host.process.identity`."""
+    stop_signal: str = "TERM"
+    """The signal on which it ends gracefully; that of Celery, unless a command takes its place."""
 
 
 class Adopter(Protocol):

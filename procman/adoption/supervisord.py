@@ -59,7 +59,7 @@ def stop(candidate: Candidate, seconds: int, progress: Progress) -> str:
     try:
         if all(info is None or ended(info) for info in client.infos(candidate.processes).values()):
             return "was not running"
-        drain(client, candidate.processes, seconds, progress, user=None)
+        drain(client, candidate.processes, seconds, progress, user=None, stop_signal=candidate.stop_signal)
     except NotRunning:
         return "its supervisord is not running"
     except StillRunning as error:

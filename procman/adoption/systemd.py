@@ -99,7 +99,8 @@ def stop(candidate: Candidate, seconds: int, progress: Progress) -> str:
     """Stop the unit, so that its running tasks finish and nothing starts it again: see `Adopter.stop`."""
     scope = Scope(candidate.manager)
     systemctl, (name, *mains) = Systemctl(scope, QUERY_SECONDS), candidate.processes
-    done = _ended(systemctl, scope, name, mains, seconds, progress)
+    with _without_restart(systemctl, scope, name):
+        done = _ended(systemctl, name, mains, seconds, progress, candidate.stop_signal)
     with Tree() as tree:
         for link in candidate.links:
             tree.remove(link.path)
@@ -113,19 +114,22 @@ def stop(candidate: Candidate, seconds: int, progress: Progress) -> str:
 
 
 def _ended(
-    systemctl: Systemctl, scope: Scope, name: str, mains: Sequence[str], seconds: int, progress: Progress
+    systemctl: Systemctl, name: str, mains: Sequence[str], seconds: int, progress: Progress, stop_signal: str
 ) -> str:
     """Drain the unit `name` and the processes `mains`, stop the rest of the unit, and return what was done."""
-    with _without_restart(systemctl, scope, name):
-        unit = systemctl.show([name], PROPERTIES)[name]
-        group, main = unit.text("ControlGroup"), unit.number("MainPID") or 0
-        done = drain(name, lambda: [*processes_of(group), *pids_of(mains)], seconds, progress, main=main)
-        with suppress(NoSuchUnit):
-            # Its dependencies stay as they are: units that need this one do not stop.
-            systemctl.order("stop", "--no-block", "--job-mode=ignore-dependencies", name)
-        wait = StopWait(progress)
-        while is_going(unit := systemctl.show([name], PROPERTIES)[name]) or processes_of(group):
-            wait.sleep({name: REST_SECONDS})
+    unit = systemctl.show([name], PROPERTIES)[name]
+    group, main = unit.text("ControlGroup"), unit.number("MainPID") or 0
+
+    def processes() -> list[int]:
+        return [*processes_of(group), *pids_of(mains)]
+
+    done = drain(name, processes, seconds, progress, main=main, stop_signal=stop_signal)
+    with suppress(NoSuchUnit):
+        # Its dependencies stay as they are: units that need this one do not stop.
+        systemctl.order("stop", "--no-block", "--job-mode=ignore-dependencies", name)
+    wait = StopWait(progress)
+    while is_going(unit := systemctl.show([name], PROPERTIES)[name]) or processes_of(group):
+        wait.sleep({name: REST_SECONDS})
     return done or ("stopped" if group else "was not running")
 
 

@@ -12,7 +12,7 @@ running program reload: the launcher reads the environment file and becomes that
 1. reads the environment file, if there is one; its variables override those already set. If the program has a wrapper,
    the launcher then becomes it, which becomes the launcher again (WRAPPER... PYTHON launcher.py ARGS...), in the
    environment that the wrapper has set;
-2. asks the kernel for SIGTERM when the process manager dies, so that no orphan is left behind;
+2. asks the kernel for the stop signal when the process manager dies, so that no orphan is left behind;
 3. takes the program's lock, waiting for an earlier process that has not exited yet;
 4. puts the project's directory first on sys.path and calls Celery's own main(), or becomes the command. Before that, a
    worker or beat gets a heartbeat (heartbeat.py beside this file), which reports its health from then on.
@@ -78,6 +78,7 @@ class Settings(NamedTuple):
     """The path to read: the same, or the copy that systemd made for this program alone."""
     parent_pid: Optional[int]
     wrapper: List[str]
+    stop_signal: signal.Signals
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -88,6 +89,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     kind = environment["PROCMAN_KIND"]
     if kind not in KINDS:
         raise LauncherError(f"PROCMAN_KIND is {kind!r}, but must be one of {', '.join(KINDS)}")
+    stop_signal = environment.get("PROCMAN_STOP_SIGNAL") or "TERM"
+    if f"SIG{stop_signal}" not in signal.Signals.__members__:
+        raise LauncherError(f"PROCMAN_STOP_SIGNAL is {stop_signal!r}, but must be the name of a signal")
     parent_pid = environment.get("PROCMAN_PARENT_PID") or None
     if parent_pid is not None and not re.fullmatch("[0-9]+", parent_pid):
         raise LauncherError(f"PROCMAN_PARENT_PID is {parent_pid!r}, but must be a process id")
@@ -99,6 +103,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         environment_source=_environment_source(environment),
         parent_pid=None if parent_pid is None else int(parent_pid),
         wrapper=_wrapper(environment.get("PROCMAN_WRAPPER") or "[]"),
+        stop_signal=signal.Signals[f"SIG{stop_signal}"],
     )
 
 
@@ -182,8 +187,8 @@ def is_wrapped(wrapper: List[str]) -> bool:
 # 2. The death of the process manager ---------------------------------------------------------------------------------
 
 
-def end_with_parent(parent_pid: int) -> None:
-    """Make the kernel send SIGTERM to this process when its parent dies; raise if the parent is already dead.
+def end_with_parent(parent_pid: int, stop_signal: signal.Signals) -> None:
+    """Make the kernel send `stop_signal` to this process when its parent dies; raise if the parent is already dead.
 
     Without it the children of a killed supervisord live on, and the next supervisord starts a second set. The request
     survives an exec and is not inherited by children (prctl(2)).
@@ -192,7 +197,7 @@ def end_with_parent(parent_pid: int) -> None:
         import ctypes  # an optional part of Python
 
         libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGTERM)) != 0:
+        if libc.prctl(PR_SET_PDEATHSIG, ctypes.c_ulong(stop_signal)) != 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     except (ImportError, AttributeError, OSError) as error:
         report(f"cannot request a parent-death signal; this program will outlive a killed process manager: {error}")
@@ -370,7 +375,7 @@ def main() -> Optional[int]:
         if settings.wrapper and not wrapped and settings.kind != "command":
             become_wrapper(settings.wrapper)
         if settings.parent_pid is not None:
-            end_with_parent(settings.parent_pid)
+            end_with_parent(settings.parent_pid, settings.stop_signal)
         lock = take_lock(os.path.join(settings.run_directory, "lock"))
         if settings.kind == "command":
             become_command(sys.argv[1:], settings.wrapper, lock)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
+
+from procman.model import InstalledProgram
 
 
 class LogRequest(NamedTuple):
@@ -26,3 +29,12 @@ class LogLine(NamedTuple):
 
     program: str
     text: str
+
+
+def log_files_of(programs: Iterable[InstalledProgram]) -> dict[str, Path]:
+    """Return the log files of `programs` by name; a file for standard error alone has a label of its own."""
+    found: dict[str, Path] = {}
+    for each in programs:
+        found |= {each.name: Path(each.log_file)} if each.log_file else {}
+        found |= {f"{each.name} (stderr)": Path(each.error_log)} if each.error_log else {}
+    return found

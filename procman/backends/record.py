@@ -37,7 +37,8 @@ class Rule:
     """Values of a key that a backend or export target does not support; the configuration refuses them."""
 
     key: str
-    """Such as `project.group` or `health.procman`; `program.nice` is the key `nice` of every program."""
+    """Such as `project.group` or `health.procman`; `program.nice` is the key `nice` of every program,
+    `command.user` the key of every command."""
     problem: str
     """The message, with a remedy; `{value}` is replaced by the value of the key."""
     refused: str = ""
@@ -45,7 +46,7 @@ class Rule:
     scope: Scope | None = None
     """The scope in which the value is refused; None: both."""
     beside: str = ""
-    """The value is refused only if this key is set too."""
+    """The value is refused only if this key is set too, for the same program if both are keys of programs."""
 
 
 @record(frozen=True)

@@ -10,7 +10,7 @@ from procman.celery_cli.node_names import node_name
 from procman.config.document import Document
 from procman.config.read_systemd import check_directives
 from procman.model import Scope
-from procman.project import Command, Program, Project, Worker
+from procman.project import STANDARD_STREAMS, Command, Program, Project, Worker
 
 LONGEST_NAME = 63
 
@@ -33,6 +33,7 @@ def check(document: Document, project: Project, rules: Iterable[Rule]) -> None:
     _check_node_names(document, project.programs)
     _check_workers(document, project.programs)
     _check_commands(document, project)
+    _check_logs(document, project)
     _check_limits(document, project)
     _check_accept(document, project.accept)
     _check_rules(document, project, rules)
@@ -128,6 +129,23 @@ def _check_commands(document: Document, project: Project) -> None:
                 document.add_problem(f"{key}.{name}", NOT_OF_A_USER)
 
 
+def _check_logs(document: Document, project: Project) -> None:
+    """Note each file that two programs would write to, or one program as two files."""
+    owners = {project.directories.logs / f"{each.name}.log": each.name for each in project.programs}
+    reported: set[str] = set()
+    for program in project.programs:
+        for name in ("stdout", "stderr") if isinstance(program.options, Command) else ():
+            file, key = getattr(program.options, name), f"{program.key}.{name}"
+            if file is None or str(file) in STANDARD_STREAMS:
+                continue
+            owner = owners.setdefault(file, program.name)
+            if owner != program.name and key not in reported:
+                reported.add(key)
+                problem = f"{owner} writes to it too, and each would rotate the other's log: name another file"
+                one_each = ", such as one with {instance}" if getattr(program.options, "instances", 1) > 1 else ""
+                document.add_problem(key, problem + one_each)
+
+
 def _check_limits(document: Document, project: Project) -> None:
     for program in project.programs:
         if program.nice < 0 and project.scope is Scope.USER:
@@ -164,19 +182,25 @@ def _check_rules(document: Document, project: Project, rules: Iterable[Rule]) ->
     for rule in rules:
         if rule.scope and not (rule.scope is project.scope and document.is_valid("project.scope")):
             continue
-        if rule.beside and all(value is None for _, value in _settings(document, project, rule.beside)):
-            continue
-        for place, value in _settings(document, project, rule.key):
+        beside = _settings(document, project, rule.beside) if rule.beside else []
+        for place, value, program in _settings(document, project, rule.key):
+            if rule.beside and not any(_is_beside(program, other) for _, set_to, other in beside if set_to is not None):
+                continue
             if value is not None and re.search(rule.refused, str(value)):
                 document.add_problem(place, rule.problem.format(value=value))
 
 
-def _settings(document: Document, project: Project, key: str) -> list[tuple[str, object]]:
-    """Return each place where the `key` of a rule is set, with its value; a key of programs has one for each."""
+def _is_beside(program: Program | None, other: Program | None) -> bool:
+    """Return whether keys of `program` and of `other` meet; None: those of the whole project."""
+    return program is None or other is None or program is other
+
+
+def _settings(document: Document, project: Project, key: str) -> list[tuple[str, object, Program | None]]:
+    """Return each place where the `key` of a rule is set, with its value and its program, if it is one's own."""
     table, name = key.split(".")
     if table == "command":
         commands = [each for each in project.programs if isinstance(each.options, Command)]
-        return [(f"{each.key}.{name}", getattr(each.options, name)) for each in commands]
+        return [(f"{each.key}.{name}", getattr(each.options, name), each) for each in commands]
     if table == "program":
-        return [(document.setting(each.key, name), getattr(each, name)) for each in project.programs]
-    return [(key, getattr(project if table == "project" else getattr(project, table), name))]
+        return [(document.setting(each.key, name), getattr(each, name), each) for each in project.programs]
+    return [(key, getattr(project if table == "project" else getattr(project, table), name), None)]

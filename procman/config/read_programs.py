@@ -11,7 +11,7 @@ from typing import Any
 from procman.celery_cli import write
 from procman.config import keys
 from procman.config.document import Document, Table, did_you_mean
-from procman.config.instances import instances, with_number
+from procman.config.instances import instances, placeholder_problem, with_number
 from procman.config.keys import Key
 from procman.config.read_environment import read_environment
 from procman.config.read_file import NAME_PATTERN
@@ -60,8 +60,10 @@ class _Reader:
         """Yield the programs of all tables of `kind`."""
         for key, where, table in self._tables(kind):
             values = self._values(table, where, kind)
-            environment, tables = self._environment(table, where), self._subtables(table, where)
+            environment, tables = self._environment(table, where), self._subtables(table, where, kind)
             common, is_command = _only(keys.PROGRAM, values), kind == "command"
+            if is_command:
+                self._check_placeholders(values, environment, where)
             numbered = instances(f"{self.project}-{key}", values.get("instances", 1), values.get("first_instance", 1))
             for name, suffix, number in numbered:
                 options = self._options(kind, values, name, suffix, number)
@@ -133,12 +135,21 @@ class _Reader:
     def _environment(self, table: Table, where: str) -> dict[str, str]:
         return read_environment(self.document, table.get("environment", {}), f"{where}.environment", self.public)
 
-    def _subtables(self, table: Table, where: str) -> dict[str, Any]:
-        document, own = self.document, {name: table.get(name, {}) for name in keys.SUBTABLES}
+    def _subtables(self, table: Table, where: str, kind: str) -> dict[str, Any]:
+        options, directives = (table.get(name, {}) for name in ("supervisor", "systemd"))
+        document, is_command = self.document, kind == "command"
         return {
-            "supervisor_options": read_options(document, own["supervisor"], f"{where}.supervisor"),
-            "systemd_directives": read_directives(document, own["systemd"], f"{where}.systemd"),
+            "supervisor_options": read_options(document, options, f"{where}.supervisor", is_command=is_command),
+            "systemd_directives": read_directives(document, directives, f"{where}.systemd", is_command=is_command),
         }
+
+    def _check_placeholders(self, values: Mapping[str, Any], environment: Mapping[str, str], where: str) -> None:
+        texts = [(name, word) for name in ("argv", "reload_command") for word in values[name] or ()]
+        texts += [(name, str(values[name])) for name in ("stdout", "stderr")]
+        texts += [(f"environment.{name}", text) for name, text in environment.items()]
+        for name, text in texts:
+            if problem := placeholder_problem(text):
+                self.document.add_problem(f"{where}.{name}", problem)
 
     def _check_words(self, values: Mapping[str, Any], where: str, kind: str) -> None:
         arguments = values.get("extra_arguments", ())

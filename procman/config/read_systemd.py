@@ -6,7 +6,15 @@ import re
 
 from procman.config import keys
 from procman.config.document import Document, did_you_mean
-from procman.config.systemd_directives import FREE, RESERVED, VALUES_SINCE, Directive
+from procman.config.systemd_directives import (
+    FREE,
+    KNOWN,
+    OF_COMMANDS,
+    RESERVED,
+    RESERVED_OF_COMMANDS,
+    VALUES_SINCE,
+    Directive,
+)
 from procman.model import Scope
 from procman.project import Project, SystemdSettings
 from procman.quoting import unprintable
@@ -23,9 +31,12 @@ def read_settings(document: Document) -> SystemdSettings:
     )
 
 
-def read_directives(document: Document, value: object, where: str) -> dict[str, tuple[str, ...]]:
+def read_directives(
+    document: Document, value: object, where: str, *, is_command: bool = False
+) -> dict[str, tuple[str, ...]]:
     """Return the directives of the table `where`, each with its values; a list gives several."""
-    return document.read_entries(value, where, directive_problem, lambda given: tuple(map(_text, _values(given))))
+    problem = _problem_of_command if is_command else directive_problem
+    return document.read_entries(value, where, problem, lambda given: tuple(map(_text, _values(given))))
 
 
 def check_directives(document: Document, project: Project) -> None:
@@ -34,7 +45,7 @@ def check_directives(document: Document, project: Project) -> None:
     tables |= {f"{program.key}.systemd": program.systemd_directives for program in project.programs}
     for where, table in tables.items():
         for name, values in table.items():
-            objection = _objection(FREE[name], values, project)
+            objection = _objection(KNOWN[name], values, project)
             if objection:
                 document.add_problem(f"{where}.{name}", objection)
 
@@ -46,6 +57,14 @@ def _objection(directive: Directive, values: tuple[str, ...], project: Project) 
     if project.scope is Scope.USER and not directive.user:
         return 'not possible with scope = "user": only the systemd of the host supports it'
     return None
+
+
+def _problem_of_command(name: str, given: object) -> str | None:
+    if name in RESERVED_OF_COMMANDS:
+        return f"cannot be set: {RESERVED_OF_COMMANDS[name]}"
+    if name not in OF_COMMANDS:
+        return directive_problem(name, given)
+    return None if given in OF_COMMANDS[name] else f"expected one of {', '.join(OF_COMMANDS[name])}"
 
 
 def directive_problem(name: str, given: object) -> str | None:

@@ -11,7 +11,7 @@ from procman.config.keys import Key
 from procman.config.read_environment import LONGEST_VALUE, OWN_VARIABLES, SHELL_VARIABLES
 from procman.config.read_file import NAME_PATTERN
 from procman.config.systemd_directives import Directive
-from procman.config.value_types import NOT_ON_A_LINE, UNPRINTABLE_PATTERN, VARIABLE_PATTERN
+from procman.config.value_types import NOT_ON_A_LINE, UNPRINTABLE_PATTERN, VARIABLE_PATTERN, Type
 from procman.project import OLDEST_SYSTEMD
 from procman.quoting.systemd import PATTERNS, Value
 
@@ -34,6 +34,10 @@ DESCRIPTIONS = {
 }
 SUBTABLES = {"environment": "environment", "supervisor": "supervisor_options", "systemd": "systemd_directives"}
 """The tables that each program can have, with their definitions."""
+SUBTABLES_OF_COMMANDS = SUBTABLES | {
+    "supervisor": "supervisor_options_of_commands",
+    "systemd": "systemd_directives_of_commands",
+}
 
 
 def schema() -> Schema:
@@ -50,14 +54,17 @@ def schema() -> Schema:
         **_object(_tables(), required=["project"]),
         "$defs": {
             "environment": _environment(),
-            "supervisor_options": _supervisor_options(),
+            "supervisor_options": _supervisor_options(supervisor_options.FREE),
+            "supervisor_options_of_commands": _supervisor_options(supervisor_options.FREE_OF_COMMANDS),
             "systemd_directives": _systemd_directives(),
+            "systemd_directives_of_commands": _systemd_directives(systemd_directives.OF_COMMANDS),
         },
     }
 
 
 def _tables() -> Schema:
-    programs = {kind: _table(found, SUBTABLES) for kind, found in keys.NAMED_TABLES.items()}
+    subtables = {"command": SUBTABLES_OF_COMMANDS}
+    programs = {kind: _table(found, subtables.get(kind, SUBTABLES)) for kind, found in keys.NAMED_TABLES.items()}
     tables = {
         "project": _table(keys.PROJECT),
         "defaults": _object({name: _table(found) for name, found in keys.DEFAULTS_TABLES.items()}),
@@ -108,13 +115,14 @@ def _environment() -> Schema:
     }
 
 
-def _supervisor_options() -> Schema:
-    options = {name: dict(kind.schema) for name, kind in supervisor_options.FREE.items()}
+def _supervisor_options(free: Mapping[str, Type]) -> Schema:
+    options = {name: dict(kind.schema) for name, kind in free.items()}
     return {"description": "Options of the program section of supervisord.", **_object(options)}
 
 
-def _systemd_directives() -> Schema:
+def _systemd_directives(words: Mapping[str, tuple[str, ...]] | None = None) -> Schema:
     directives = {name: _directive(directive) for name, directive in systemd_directives.FREE.items()}
+    directives |= {name: {"enum": [*values]} for name, values in (words or {}).items()}
     return {"description": "Directives of the program's unit, under their names in systemd.", **_object(directives)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from procman.config.document import Document, did_you_mean
@@ -68,19 +69,46 @@ RESERVED = {
 }
 """Options that procman needs for its promises or that have their own key, each with the reason or the alternative."""
 
+FREE_OF_COMMANDS = FREE | {"stopasgroup": FLAG}
+"""The same for a command, which may be a script that passes no signal on."""
 
-def read_options(document: Document, value: object, where: str) -> dict[str, str]:
+_OF_COMMANDS = {
+    "autorestart": "a program that exits must be restarted, whatever its exit status",
+    "directory": "use the key directory",
+    "environment": "the start script sets the environment: use [command.NAME.environment]",
+    "killasgroup": "without it, a killed program leaves its child processes behind",
+    "redirect_stderr": "use the key stderr",
+    "stderr_logfile": "use the key stderr",
+    "stdout_logfile": "use the key stdout",
+    "stopsignal": "use the key stop_signal",
+    "user": "use the key user",
+}
+
+RESERVED_OF_COMMANDS = {name: why for name, why in (RESERVED | _OF_COMMANDS).items() if name not in FREE_OF_COMMANDS}
+"""The options that a command cannot set: Celery is no reason for them."""
+
+
+def read_options(document: Document, value: object, where: str, *, is_command: bool = False) -> dict[str, str]:
     """Return the options of the table `where` as supervisord reads them, and note problems in `document`."""
     return document.read_entries(
-        value, where, _problem, lambda given: str(given).lower() if isinstance(given, bool) else str(given)
+        value,
+        where,
+        _problem_of_command if is_command else _problem,
+        lambda given: str(given).lower() if isinstance(given, bool) else str(given),
     )
 
 
-def _problem(name: str, value: object) -> str | None:
-    if name in RESERVED:
-        return f"cannot be set: {RESERVED[name]}"
-    if name not in FREE:
-        return f"unknown option, which supervisord would ignore silently{did_you_mean(name, FREE)}"
+def _problem_of_command(name: str, value: object) -> str | None:
+    return _problem(name, value, FREE_OF_COMMANDS, RESERVED_OF_COMMANDS)
+
+
+def _problem(
+    name: str, value: object, free: Mapping[str, Type] = FREE, reserved: Mapping[str, str] = RESERVED
+) -> str | None:
+    if name in reserved:
+        return f"cannot be set: {reserved[name]}"
+    if name not in free:
+        return f"unknown option, which supervisord would ignore silently{did_you_mean(name, free)}"
     if isinstance(value, str) and holds_password(value):
         return "it contains a password, and other users can read the files that procman writes"
-    return FREE[name].problem(value, Path("/"))
+    return free[name].problem(value, Path("/"))

@@ -177,3 +177,32 @@ RESERVED = {
     "WorkingDirectory": "use the key directory in [project]",
 }
 """Directives that procman needs for its promises or that have their own key, each with reason or alternative."""
+
+OF_COMMANDS = {
+    "KillMode": ("mixed", "control-group"),
+    "OOMPolicy": ("continue", "stop", "kill"),
+    "Type": ("exec", "notify"),
+}
+"""Directives that a command may set in its own table, with the values for which the promises hold."""
+
+_OF_COMMANDS = {
+    "Environment": "use [command.NAME.environment]",
+    "EnvironmentFile": "use the key environment_file",
+    "ExecReload": "use the key reload_signal or reload_command",
+    "ExecStop": "use the key stop_signal; systemd itself sends that signal",
+    "Group": "use the key group",
+    "KillSignal": "use the key stop_signal",
+    "LoadCredential": "use the key environment_file",
+    "NotifyAccess": "only the main process may send notifications",
+    "Restart": "a program that exits must be restarted, whatever its exit status",
+    "StandardError": "use the key stderr",
+    "StandardOutput": "use the key stdout",
+    "SystemCallErrorNumber": "a refused system call must be an error that the program can report, and not kill it",
+    "User": "use the key user",
+    "WatchdogSec": _DROP_IN,
+    "WatchdogSignal": _DROP_IN,
+    "WorkingDirectory": "use the key directory",
+}
+
+RESERVED_OF_COMMANDS = {name: why for name, why in (RESERVED | _OF_COMMANDS).items() if name not in OF_COMMANDS}
+"""The directives that a command cannot set: Celery is no reason for them."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from procman.config.numbers_with_units import as_number
 from procman.config.read_file import NAME_PATTERN, normalised
+from procman.project import STANDARD_STREAMS
 from procman.quoting import unprintable
 from procman.secrets import can_be_shown
 from procman.suggest import nearest
@@ -63,8 +64,6 @@ INCLUDE_PATTERN = r"/([^\s*?\[\]]*/)?[^\s*?\[\]/]*\*[^\s*?\[\]/]*"
 A_YEAR = 31_536_000
 LONGEST_NAME = 255
 """Maximum number of bytes of one name in a path (NAME_MAX of Linux's filesystems)."""
-STANDARD_STREAMS = ("/dev/stdout", "/dev/stderr")
-"""Of the process manager itself, such as those of a container."""
 UNPRINTABLE_PATTERN = r"[\u0000-\u001f\u007f-\u009f\u2028\u2029\ufdd0-\ufdef\ufffe\uffff]"
 """The characters that `unprintable` finds, as far as a JSON Schema pattern can express it."""
 NOT_ON_A_LINE = {"not": {"type": "string", "pattern": UNPRINTABLE_PATTERN}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +78,7 @@ def _names_of(adoption: Adoption) -> set[str]:
 def _stop(
     manifest: Manifest, adoption: Adoption, options: RolloutOptions
 ) -> tuple[Adoption, tuple[str, str] | ProcmanError]:
-    candidate = _candidate(adoption)
+    candidate = replace(_candidate(adoption), stop_signal=_program(manifest, adoption).stop_signal)
     adopter, progress = adopter_of(candidate.sources[0].scheme), options.reporter.progress
     names = {*_names_of(adoption), _program(manifest, adoption).name}
     timeouts = [each.stop_timeout_seconds for each in manifest.programs if each.name in names]

@@ -26,7 +26,7 @@ from procman.install.safe_fs.tree import Tree
 from procman.install.state import generations
 from procman.install.state.generations import Generation, Installation, origin, read_installation
 from procman.install.state.manifest import Manifest
-from procman.launch import user_of
+from procman.launch import Output, outputs_of, user_of
 from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
 from procman.monitoring.watcher_command import watcher_problems
 from procman.project import Command, Program, Project, Rendering
@@ -227,16 +227,21 @@ def _with_left_stopped(
 
 
 def _installed_program(project: Project, program: Program) -> InstalledProgram:
-    log_file = backend_named(project.backend).renderer.log_path(project, program.name)
+    outputs = outputs_of(program, backend_named(project.backend).renderer.log_path(project, program.name))
     return record_of(
         InstalledProgram,
         program,
         user=user_of(project, program),
-        log_file=str(log_file) if log_file else None,
+        log_file=_file(outputs.stdout),
+        error_log=_file(outputs.stderr),
         pool=getattr(program.options, "pool", None),
         concurrency=getattr(program.options, "concurrency", None),
         **_of_command(program),
     )
+
+
+def _file(output: Output | None) -> str | None:
+    return str(output.path) if output and output.is_rotated else None
 
 
 def _of_command(program: Program) -> dict[str, Any]:

@@ -43,18 +43,26 @@ class _Found:
         return [each for each in self.mains | self.pools if is_running(each)]
 
 
-def drain(label: str, processes: Processes, seconds: int, progress: Progress, *, main: int = 0) -> str:
+def drain(
+    label: str,
+    processes: Processes,
+    seconds: int,
+    progress: Progress,
+    *,
+    main: int = 0,
+    stop_signal: str = "TERM",
+) -> str:
     """End the workers and beats among `processes` gracefully and return what was done; empty if there were none.
 
     Those left after `seconds` are killed. A shell or honcho in front of Celery is suspended meanwhile, so that it
     neither starts nor ends a program, and then ended; after an interruption it stays suspended until this is repeated.
-    `main` is the process that gets SIGTERM if none looks like Celery, because a command of the project starts it; 0:
-    none. Raises ProcmanError without permission, or if a process does not end even so.
+    `main` is the process that gets `stop_signal` if none looks like Celery, because a command of the project starts it;
+    0: none. Raises ProcmanError without permission, or if a process does not end even so.
     """
     found, killed = _Found(), False
     try:
         if main and not mains_among(processes()):
-            _end_tree(found, main)
+            _end_tree(found, main, signal.Signals[f"SIG{stop_signal}"])
         killed = _wait(found, label, processes, seconds, progress)
     except ProcmanError:
         send_all(found.starters, signal.SIGCONT)
@@ -119,11 +127,11 @@ def _graceful(main: int) -> signal.Signals:
     return signal.SIGINT if is_remapped else signal.SIGTERM
 
 
-def _end_tree(found: _Found, main: int) -> None:
-    """Send SIGTERM to `main` alone."""
+def _end_tree(found: _Found, main: int, number: signal.Signals) -> None:
+    """Send the signal `number` to `main` alone."""
     found.mains |= {identity(main)} - {""}
     found.pools |= {identity(pid) for pid in processes_below([main])} - {"", *found.mains}
-    send_all(found.mains, signal.SIGTERM)
+    send_all(found.mains, number)
 
 
 def _end_starters(starters: Collection[str], label: str, progress: Progress) -> None:

@@ -33,7 +33,8 @@ from procman.monitoring.health import Health, ProgramHealth
 from procman.monitoring.pidfd_signal import send
 from procman.monitoring.program_view import Moment, now
 
-SIGNALS = {Order.DUMP: signal.SIGUSR1, Order.STOP: signal.SIGTERM, Order.KILL: signal.SIGKILL}
+SIGNALS = {Order.DUMP: "USR1", Order.KILL: "KILL"}
+"""Without that of a stop, which the program decides."""
 
 REPORTED_AS_ENDED = ("PM111", "PM112")
 """Their event is "ended"."""
@@ -142,7 +143,8 @@ def _carry_out(
                 note_retry(manifest, observation.program)
                 controller.start([observation.program], lambda _: None)
             else:
-                send(controller, observation.program, observation.process, SIGNALS[order])
+                name = SIGNALS.get(order, observation.program.stop_signal)
+                send(controller, observation.program, observation.process, signal.Signals[f"SIG{name}"])
         except ProcmanError as error:
             if decision.events:
                 yield replace(decision.events[-1], what="healing", action=f"{order.value} failed: {error.message}")

@@ -250,8 +250,12 @@ def _begin(case: Case, observation: Observation, settings: HealthSettings, now: 
     # SIGUSR1 kills a beat, and a worker that is not ready.
     can_dump = observation.program.kind is Kind.WORKER and observation.phase in (CONSUMING, DISCONNECTED)
     dump = (Order.DUMP,) if can_dump and case.code != MEMORY else ()
-    event = _healing_event(observation, case, "healing", "sent SIGTERM for a graceful restart", wall)
+    event = _healing_event(observation, case, "healing", _stop_sent(observation), wall)
     return Decision(case, (*dump, Order.STOP), (event,))
+
+
+def _stop_sent(observation: Observation) -> str:
+    return f"sent SIG{observation.program.stop_signal} for a graceful restart"
 
 
 def _force(case: Case, observation: Observation, remedy: str, now: float, wall: float) -> Decision:
@@ -261,7 +265,11 @@ def _force(case: Case, observation: Observation, remedy: str, now: float, wall: 
     if remedy != FORCE and not is_late:
         return Decision(case)
     case = replace(case, step=Order.KILL.value, failures=0)
-    why = "its stop did not end" if _is_stopping(observation) else "it did not react to SIGTERM"
+    why = (
+        "its stop did not end"
+        if _is_stopping(observation)
+        else f"it did not react to SIG{observation.program.stop_signal}"
+    )
     event = _healing_event(observation, case, "healing", f"sent SIGKILL: {why}", wall)
     return Decision(case, (Order.KILL,), (event,))
 

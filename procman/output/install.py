@@ -58,7 +58,7 @@ def failure_lines(failure: Failure) -> Iterator[str]:
     shown = f"procman logs {failure.program.name}" if failure.log else ""
     yield from (f"  {printable(line)}" for line in failure.hint.splitlines() if line != shown)
     if failure.log:
-        file = failure.program.log_file
+        file = next(reversed(failure.program.log_files), None)
         yield f"  last lines of its log{f', {printable(file)}' if file else ''}:"
         yield from (f"  | {printable(line)}" for line in failure.log)
 

@@ -20,7 +20,7 @@ def as_lines(found: Iterable[LogLine], names: Sequence[str], stream: TextIO) -> 
         return
     prefixes = _prefixes(names, stream)
     for line in found:
-        yield f"{prefixes.get(line.program, line.program)}{line.text}"
+        yield f"{prefixes.get(line.program) or f'{line.program} | '}{line.text}"
 
 
 def _prefixes(names: Sequence[str], stream: TextIO) -> dict[str, str]:

@@ -9,11 +9,14 @@ ONLY_SYSTEMD = 'supervisord does not support this: {value} needs backend = "syst
 BACKEND = Backend(
     name="supervisor",
     rules=(
-        Rule(
-            "program.launcher",
-            "the launcher reads environment_file: remove launcher = false, or environment_file",
-            refused="False",
-            beside="project.environment_file",
+        *(
+            Rule(
+                "program.launcher",
+                "the launcher reads environment_file: remove launcher = false, or environment_file",
+                refused="False",
+                beside=f"{table}.environment_file",
+            )
+            for table in ("project", "command")
         ),
         Rule("program.memory_high_mib", ONLY_SYSTEMD),
         Rule("program.memory_max_mib", ONLY_SYSTEMD),

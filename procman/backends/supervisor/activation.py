@@ -75,6 +75,13 @@ def _stop_for(client: Client, activation: Activation, progress: Progress, *, cha
     # No earlier generation had the program, so the loaded section may be an unmanaged one.
     is_unmanaged = changed and (loaded is None or activation.action is Action.ADD)
     if is_unmanaged or (loaded is not None and loaded < program.stop_timeout_seconds):
-        drain(client, [program.name], program.stop_timeout_seconds, progress, user=program.user)
+        drain(
+            client,
+            [program.name],
+            program.stop_timeout_seconds,
+            progress,
+            user=program.user,
+            stop_signal=program.stop_signal,
+        )
     else:
         stop_gracefully(client, {program.name: max(loaded or 0, program.stop_timeout_seconds)}, progress)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from procman.backends.reporter import Reporter
     from procman.backends.supervisor.systemd_unit import Service
 
+OWN_OUTPUT = "supervisord writes its log to its own output, such as that of the container"
+
 ENDS = (" exited:", " killing ")
 """One of these is in each line of supervisord's log about an end that was not ordered, or that was forced."""
 
@@ -219,21 +221,26 @@ class SupervisorController:
         return shlex.join([*words, "-c", str(self.configuration)])
 
     def logs(self, program: InstalledProgram, lines: int) -> Iterator[str]:
-        if program.log_file is None:
-            raise ProcmanError(f"{program.name} has no log file")
+        if not program.log_files:
+            raise ProcmanError(f"{program.name} has no log file: {OWN_OUTPUT}")
         from procman.host.log_file import read_log
 
-        return read_log(Path(program.log_file), lines)
+        return read_log(Path(program.log_files[-1]), lines)
 
     def log_lines(self, programs: Sequence[InstalledProgram], request: LogRequest) -> Iterator[LogLine]:
         from procman.host.log_lines import read_logs
 
-        return read_logs({each.name: Path(each.log_file) for each in programs if each.log_file}, request)
+        without = [each.name for each in programs if not each.log_files]
+        if without:
+            request.notice(f"{', '.join(without)}: no log file, {OWN_OUTPUT}")
+        from procman.backends.logs import log_files_of
+
+        return read_logs(log_files_of(programs), request)
 
     def log_end(self, program: InstalledProgram) -> str:
         from procman.host.log_file import log_end
 
-        return log_end(Path(program.log_file)) if program.log_file else ""
+        return log_end(Path(program.log_files[-1])) if program.log_files else ""
 
     @cached_property
     def _service(self) -> Service | None:

@@ -51,28 +51,36 @@ def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progr
         wait.sleep(pending)
 
 
-def drain(client: Client, names: Iterable[str], seconds: float, progress: Progress, *, user: str | None) -> None:
+def drain(
+    client: Client,
+    names: Iterable[str],
+    seconds: float,
+    progress: Progress,
+    *,
+    user: str | None,
+    stop_signal: str = "TERM",
+) -> None:
     """Stop programs so that running tasks finish, even if the sections that supervisord has loaded would lose them.
 
-    With `stopasgroup=true` or a short `stopwaitsecs`, a stop by supervisord loses tasks. So TERM goes to the main
-    process directly, which then has up to `seconds` to finish; a process that supervisord starts in its place is killed
-    before it can receive tasks. `names` may be `group:name`; `user` is that of the programs. Can be repeated after an
-    interruption at any point.
+    With `stopasgroup=true` or a short `stopwaitsecs`, a stop by supervisord loses tasks. So `stop_signal` goes to the
+    main process directly, which then has up to `seconds` to finish; a process that supervisord starts in its place is
+    killed before it can receive tasks. `names` may be `group:name`; `user` is that of the programs. Can be repeated
+    after an interruption at any point.
     """
     wait, limits = StopWait(progress), dict.fromkeys(names, seconds)
     mains = {name: int(info["pid"]) for name, info in client.infos(limits).items() if info and _has_process(info)}
     for name, pid in mains.items():
-        _terminate(client, name, pid, user)
+        _terminate(client, name, pid, user, stop_signal)
     last_alive = time.monotonic()
     while mains:
         wait.sleep(limits, HEAD_START_SECONDS / 10)
         asked_at = time.monotonic()
-        _take_stock(client, mains, last_alive, user)
+        _take_stock(client, mains, last_alive, user, stop_signal)
         last_alive = asked_at
     stop_gracefully(client, limits, progress)
 
 
-def _take_stock(client: Client, mains: dict[str, int], last_alive: float, user: str | None) -> None:
+def _take_stock(client: Client, mains: dict[str, int], last_alive: float, user: str | None, stop_signal: str) -> None:
     """Remove ended processes from `mains`, all alive at `last_alive`, and stop those started in their place."""
     for name, info in client.infos(mains).items():
         pid = info["pid"] if info else 0
@@ -80,11 +88,11 @@ def _take_stock(client: Client, mains: dict[str, int], last_alive: float, user: 
             continue
         if pid and time.monotonic() - last_alive > HEAD_START_SECONDS:
             # The host was too busy to act in time: the new process may already have a task.
-            _terminate(client, name, pid, user)
+            _terminate(client, name, pid, user, stop_signal)
             mains[name] = pid
             continue
         if info and (left := _forestall(client, name, user)):
-            _terminate(client, name, left, user)
+            _terminate(client, name, left, user, stop_signal)
             mains[name] = left
         else:
             del mains[name]
@@ -194,16 +202,16 @@ def _lost(name: str, info: Info) -> ProcmanError:
     return ProcmanError(f"{name}: supervisord has lost track of it (state UNKNOWN)", hint=hint)
 
 
-def _terminate(client: Client, name: str, pid: int, user: str | None) -> None:
-    """Send TERM to the main process, which is a child of `pid` if that is a shell that waits for it."""
+def _terminate(client: Client, name: str, pid: int, user: str | None, stop_signal: str) -> None:
+    """Send `stop_signal` to the main process, which is a child of `pid` if that is a shell that waits for it."""
     _wait_until_executed(pid)
     main = _main_process(name, pid)
     if main == pid:
-        _order(client, "signalProcess", name, "TERM")
+        _order(client, "signalProcess", name, stop_signal)
         return
     _require_permission(client, name, main, user, pid)
     try:
-        os.kill(main, signal.SIGTERM)
+        os.kill(main, signal.Signals[f"SIG{stop_signal}"])
     except ProcessLookupError:
         return
     except PermissionError:

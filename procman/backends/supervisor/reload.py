@@ -90,7 +90,14 @@ def load(client: Client, program: InstalledProgram, progress: Progress) -> list[
     leftovers = _leftovers(client, program.name)
     done = []
     if leftovers:
-        drain(client, leftovers, program.stop_timeout_seconds, progress, user=program.user)
+        drain(
+            client,
+            leftovers,
+            program.stop_timeout_seconds,
+            progress,
+            user=program.user,
+            stop_signal=program.stop_signal,
+        )
         done = unload(client, leftovers)
     try:
         client.call("addProcessGroup", program.name)
@@ -158,5 +165,5 @@ def order_start(client: Client, program: InstalledProgram) -> None:
     except Fault as fault:
         if fault.code == ALREADY_STARTED:
             return
-        where = f" and {program.log_file}" if program.log_file else ""
+        where = "".join(f" and {file}" for file in program.log_files[-1:])
         raise ProcmanError(fault.message, hint=fault.hint or f"See {client.main.log_file}{where}.") from None

@@ -13,7 +13,7 @@ from procman.backends.watcher import STOP_SECONDS, watcher_argv, watcher_name
 from procman.config.keys import SUPERVISOR_UNITS
 from procman.errors import ProcmanError
 from procman.host.unit_names import STOP_MARGIN_SECONDS
-from procman.launch import launch_of, launcher_files, marker, owner_of
+from procman.launch import group_of, launch_of, launcher_files, marker, outputs_of, owner_of, user_of
 from procman.model import Kind, RenderedDirectory, Scope, SupervisorMode
 from procman.project import Beat, Program, Project, RenderedFile, Rendering
 from procman.templating import Templates
@@ -63,7 +63,7 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
         yield RenderedDirectory(own, 0o755, root, root)
     for program in project.programs:
         # Owned by the program's user, because the program keeps its lock there.
-        yield RenderedDirectory(places.run(program.name), 0o755, project.user, project.group)
+        yield RenderedDirectory(places.run(program.name), 0o755, user_of(project, program), group_of(project, program))
         if isinstance(program.options, Beat) and program.options.schedule_file:
             yield RenderedDirectory(program.options.schedule_file.parent, 0o750, project.user, project.group)
 
@@ -106,6 +106,7 @@ def _script(project: Project, program: Program, templates: Templates) -> Rendere
 
 def _section(project: Project, program: Program, templates: Templates) -> RenderedFile:
     launch, owner = launch_of(project, program), owner_of(project)
+    output = outputs_of(program, log_path(project, program.name))
     options = dict(program.supervisor_options)
     values = {
         "marker": marker(project),
@@ -117,7 +118,11 @@ def _section(project: Project, program: Program, templates: Templates) -> Render
         "autostart": str(program.autostart).lower(),
         "priority": options.pop("priority", PRIORITIES[program.kind]),
         "startretries": options.pop("startretries", NEVER_GIVE_UP),
-        "log_file": log_path(project, program.name),
+        "is_command": program.kind is Kind.COMMAND,
+        "stop_signal": getattr(program.options, "stop_signal", "TERM"),
+        "stop_group": options.pop("stopasgroup", "false"),
+        "output": output,
+        "redirect": str(output.stderr is None).lower(),
         "options": options.items(),
     }
     text = templates.render("supervisor/program.conf.j2", values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pwd
+import signal
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from procman.backends.supervisor.verify_group import problems_of_group
 from procman.backends.supervisor.verify_systemd_unit import problems_of_unit
 from procman.errors import ProcmanError
 from procman.model import MARKER
-from procman.project import Project, Rendering
+from procman.project import Command, Project, Rendering
 
 __all__ = ["remaining", "unread", "verify"]
 
@@ -26,7 +27,7 @@ _OTHER_SUPERVISORD = (
     "stop the programs there, move the file away, and omit --replace."
 )
 
-CONTRACT = {"stopasgroup": False, "killasgroup": True}
+CONTRACT: Mapping[str, object] = {"stopasgroup": False, "killasgroup": True}
 """The options that keep running tasks alive; a changed template must keep them (R7)."""
 
 
@@ -45,7 +46,7 @@ def verify(
     problems = [problem for check in checks for problem in check(configuration)]
     problems += [*problems_of_group(project, configuration.main), *problems_of_unit(project, rendering)]
     # supervisor's parser stops at the first problem, so with problems it would add nothing.
-    return list(dict.fromkeys(problems or _merged(configuration, rendering)))
+    return list(dict.fromkeys(problems or _merged(project, configuration, rendering)))
 
 
 def unread(project: Project, rendering: Rendering, files: Iterable[Path]) -> list[str]:
@@ -156,7 +157,7 @@ def _sections(source: Source) -> list[Section]:
         return []
 
 
-def _merged(configuration: Configuration, rendering: Rendering) -> Iterator[str]:
+def _merged(project: Project, configuration: Configuration, rendering: Rendering) -> Iterator[str]:
     """Yield errors of supervisor's own parser, programs unlike their files, and changed unmanaged programs."""
     directories = [directory.path for directory in rendering.directories]
     ours = [source for source in configuration.included if source.path in configuration.ours]
@@ -172,7 +173,7 @@ def _merged(configuration: Configuration, rendering: Rendering) -> Iterator[str]
         yield _refused(str(error), configuration, "see procman.toml and the templates")
         return
     for name in configuration.names:
-        yield from _program(name, alone, _without(before, merged), configuration)
+        yield from _program(name, project, alone, _without(before, merged), configuration)
     yield from _others(before, merged, set(configuration.names))
     yield from (warning for warning in merged.warnings if any(f":{name}]" in warning for name in configuration.names))
 
@@ -189,7 +190,9 @@ def _refused(text: str, configuration: Configuration, remedy: str) -> str:
     return f"{where}: supervisord would not start with this file: {text}; {remedy}"
 
 
-def _program(name: str, alone: Reading, merged: Reading, configuration: Configuration) -> Iterator[str]:
+def _program(
+    name: str, project: Project, alone: Reading, merged: Reading, configuration: Configuration
+) -> Iterator[str]:
     file = next(path for path, rendered in configuration.ours.items() if name in rendered.programs)
     expected, found = _processes_of(name, alone), _processes_of(name, merged)
     is_watcher = name.endswith(f"-{watcher.KEY}") and [each.kind for each in expected] == ["EventListenerPoolConfig"]
@@ -197,9 +200,10 @@ def _program(name: str, alone: Reading, merged: Reading, configuration: Configur
     if [(each.group, each.name, each.kind) for each in expected] != [(name, name, kind)]:
         yield f"{file}: must define the program {name}, only that, once and without a group: fix the template"
         return
-    for option, value in CONTRACT.items():
-        if expected[0].fields[option] is not value:
-            yield f"{file}: {option} must be {str(value).lower()}, or a stop loses running tasks: fix the template"
+    for option, value in _promised(name, project).items():
+        if expected[0].fields[option] != value:
+            shown = getattr(value, "name", str(value).lower())
+            yield f"{file}: {option} must be {shown}, or a stop loses running tasks: fix the template"
     if [(each.group, each.name, each.kind) for each in found] != [(name, name, kind)]:
         where = ", ".join(f"{each.group}:{each.name}" for each in found) or "nowhere"
         yield f"{file}: supervisord would read {name} as {where}; see {_defaults(configuration)}"
@@ -210,6 +214,16 @@ def _program(name: str, alone: Reading, merged: Reading, configuration: Configur
                 f"{file}: supervisord would read {option}={_shown(option, found[0])} for {name} instead of "
                 f"{_shown(option, expected[0])}, because of another file: see {_defaults(configuration)}"
             )
+
+
+def _promised(name: str, project: Project) -> dict[str, object]:
+    """Return the options that the section of the program `name` must have; a command may have its own stop."""
+    program = next((each for each in project.programs if each.name == name), None)
+    command = program.options if program else None
+    if not program or not isinstance(command, Command):
+        return {**CONTRACT}
+    is_group = program.supervisor_options.get("stopasgroup") == "true"
+    return {**CONTRACT} | {"stopasgroup": is_group, "stopsignal": signal.Signals[f"SIG{command.stop_signal}"]}
 
 
 def _processes_of(name: str, reading: Reading) -> list[Process]:

@@ -156,16 +156,17 @@ class SystemdController:
         from procman.host.journal import read_journal
         from procman.host.log_file import read_log
 
-        if program.log_file is None:
+        if not program.log_files:
             return read_journal(unit_name(program.name), self._scope, lines)
-        return read_log(Path(program.log_file), lines)
+        return read_log(Path(program.log_files[-1]), lines)
 
     def log_lines(self, programs: Sequence[InstalledProgram], request: LogRequest) -> Iterator[LogLine]:
+        from procman.backends.logs import log_files_of
         from procman.host.journal import read_journals
         from procman.host.log_lines import read_logs
 
-        files = {each.name: Path(each.log_file) for each in programs if each.log_file}
-        units = {unit_name(each.name): each.name for each in programs if not each.log_file}
+        files = log_files_of(programs)
+        units = {unit_name(each.name): each.name for each in programs if not each.log_files}
         if not files:
             return read_journals(units, self._scope, request)
         if units:
@@ -173,13 +174,13 @@ class SystemdController:
         return read_logs(files, request)
 
     def log_end(self, program: InstalledProgram) -> str:
-        if program.log_file is None:
+        if not program.log_files:
             from procman.host.journal import journal_end
 
             return journal_end(unit_name(program.name), self._scope)
         from procman.host.log_file import log_end
 
-        return log_end(Path(program.log_file))
+        return log_end(Path(program.log_files[-1]))
 
     def shutdown(self, progress: Progress) -> None:
         """Do nothing: systemd belongs to the host."""

@@ -11,7 +11,17 @@ from procman.backends.watcher import watcher_argv, watcher_name
 from procman.config.systemd_directives import KNOWN
 from procman.errors import ProcmanError
 from procman.host.unit_names import stop_timeout_seconds, target_name, unit_name
-from procman.launch import RELOAD, launch_of, launcher_files, marker, owner_of, reload_of
+from procman.launch import (
+    RELOAD,
+    group_of,
+    launch_of,
+    launcher_files,
+    marker,
+    outputs_of,
+    owner_of,
+    reload_of,
+    user_of,
+)
 from procman.model import Kind, RenderedDirectory, Scope
 from procman.project import Beat, Command, Launch, Program, Project, RenderedFile, Rendering, SystemdLog
 from procman.templating import Templates
@@ -53,9 +63,10 @@ def _directories(project: Project) -> Iterator[RenderedDirectory]:
         # Owned by root, because systemd opens log files in it as root; each program owns only a directory below it.
         yield RenderedDirectory(places.logs, 0o755, root, root)
     for program in project.programs:
-        yield RenderedDirectory(places.run(program.name), 0o755, project.user, project.group)
+        user, group = user_of(project, program), group_of(project, program)
+        yield RenderedDirectory(places.run(program.name), 0o755, user, group)
         if system:
-            yield RenderedDirectory(places.logs / program.name, 0o750, project.user, project.group)
+            yield RenderedDirectory(places.logs / program.name, 0o750, user, group)
         if isinstance(program.options, Beat) and program.options.schedule_file:
             yield RenderedDirectory(program.options.schedule_file.parent, 0o750, project.user, project.group)
 
@@ -66,13 +77,14 @@ def _files(project: Project, templates: Templates) -> Iterator[RenderedFile]:
         yield _unit(project, program, templates)
     yield from watcher_files(project, templates)
     yield _target(project, templates)
-    if project.scope is Scope.SYSTEM and project.systemd.log is SystemdLog.FILE:
-        yield _rotation(project, templates)
+    if project.scope is Scope.SYSTEM and (logs := _logs(project)):
+        yield _rotation(project, logs, templates)
 
 
 def _unit(project: Project, program: Program, templates: Templates) -> RenderedFile:
     launch, owner, name = launch_of(project, program), owner_of(project), unit_name(program.name)
-    by_credential = program.launcher and project.environment_file is not None and _knows(project, "LoadCredential")
+    by_credential = program.launcher and launch.environment_file is not None and _knows(project, "LoadCredential")
+    directives = program.systemd_directives
     values = {
         "marker": marker(project),
         "unit": name,
@@ -90,13 +102,17 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
         "argv": _argv(project, program, launch),
         "reload": _reload(project, program),
         "directories": _own_directories(project, program).items(),
-        "log_file": log_path(project, program.name),
+        "output": outputs_of(program, log_path(project, program.name)),
         "growing": _knows(project, "RestartSteps"),
+        "is_command": program.kind is Kind.COMMAND,
+        "type": _last(directives.get("Type"), "exec"),
+        "kill_mode": _last(directives.get("KillMode"), "mixed"),
+        "stop_signal": getattr(program.options, "stop_signal", "TERM"),
         "notifies": program.launcher and program.kind is not Kind.COMMAND,
         "watchdog": project.health.watchdog_seconds if program.heal else None,
         "stop_timeout": stop_timeout_seconds(program),
         "abort": _knows(project, "TimeoutAbortSec"),
-        "oom_policy": _knows(project, "OOMPolicy"),
+        "oom_policy": _last(directives.get("OOMPolicy"), "continue") if _knows(project, "OOMPolicy") else None,
         "limits": _limits(program).items(),
         "sandbox": sandbox.blocks(project, program),
         "left_out": sandbox.left_out(project) if project.scope is Scope.USER else [],
@@ -104,6 +120,11 @@ def _unit(project: Project, program: Program, templates: Templates) -> RenderedF
     text = templates.render("systemd/program.service.j2", values)
     path = project.directories.units / name
     return RenderedFile(path, text, 0o644, owner, owner, (program.name,), section=True)
+
+
+def _last(values: tuple[str, ...] | None, default: str) -> str:
+    """Return the last of the `values` of a directive, which is the one that counts."""
+    return values[-1] if values else default
 
 
 def _target(project: Project, templates: Templates) -> RenderedFile:
@@ -126,10 +147,17 @@ def _target(project: Project, templates: Templates) -> RenderedFile:
     return RenderedFile(path, text, 0o644, owner, owner, programs, restarts=False, section=True)
 
 
-def _rotation(project: Project, templates: Templates) -> RenderedFile:
-    logs = [(log_path(project, program.name), program) for program in project.programs]
+def _logs(project: Project) -> list[tuple[Path, Program]]:
+    return [
+        (file, program)
+        for program in project.programs
+        for file in outputs_of(program, log_path(project, program.name)).files
+    ]
+
+
+def _rotation(project: Project, logs: list[tuple[Path, Program]], templates: Templates) -> RenderedFile:
     text = templates.render("systemd/logrotate.j2", {"marker": marker(project), "logs": logs})
-    programs = tuple(program.name for program in project.programs)
+    programs = tuple(dict.fromkeys(program.name for _, program in logs))
     path = Path("/etc/logrotate.d") / f"procman-{project.name}"
     return RenderedFile(path, text, 0o644, owner_of(project), owner_of(project), programs, restarts=False)
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from procman.config.systemd_directives import KNOWN
+from procman.config.systemd_directives import KNOWN, OF_COMMANDS
+from procman.launch import directory_of
 from procman.model import Scope
 from procman.project import Beat, Program, Project, Sandbox
 from procman.quoting import Encoded
@@ -126,7 +127,8 @@ def blocks(project: Project, program: Program) -> list[Block]:
         found = [_block(rule, asked) for rule in _rules(project, program) if _available(rule.name, project)]
         if project.scope is Scope.SYSTEM:
             found += _paths(project, program)
-    done = {name for block in found for name, _ in block.lines} - _PATH_LISTS
+    # The template writes the directives that only a command can set.
+    done = {name for block in found for name, _ in block.lines} - _PATH_LISTS | {*OF_COMMANDS}
     rest = [line for name, values in asked.items() if name not in done for line in _lines(name, values)]
     return [*found, EPERM, *([Block("Other directives from procman.toml.", tuple(rest))] if rest else [])]
 
@@ -256,7 +258,13 @@ def _available(name: str, project: Project) -> bool:
 
 def _read(project: Project, program: Program) -> list[Path]:
     """Return the paths of the project that a program must be able to read."""
-    own = [project.directory, project.virtualenv, *project.python_path, *project.writable_paths]
+    own = [
+        project.directory,
+        directory_of(project, program),
+        project.virtualenv,
+        *project.python_path,
+        *project.writable_paths,
+    ]
     if isinstance(program.options, Beat) and program.options.schedule_file:
         own.append(program.options.schedule_file.parent)
     return own

@@ -12,8 +12,9 @@ from procman.backends.watcher import watcher_name
 from procman.errors import ProcmanError
 from procman.host import systemd_host
 from procman.host.systemd_analyze import verify_units
+from procman.launch import environment_file_of
 from procman.model import Scope
-from procman.project import Project, RenderedFile, Rendering, Sandbox
+from procman.project import Command, Program, Project, RenderedFile, Rendering, Sandbox
 
 CONTRACT = {"KillMode": "mixed", "Restart": "always", "SystemCallErrorNumber": "EPERM"}
 """The directives that keep running tasks alive and restart workers; a changed template must keep them (R7)."""
@@ -71,20 +72,32 @@ def _clashes(project: Project, units: Collection[str], gone: Collection[Path]) -
 
 
 def _contract(project: Project, units: Iterable[RenderedFile]) -> Iterator[str]:
+    programs = {program.name: program for program in project.programs}
     for file in units:
         if file.path.suffix != ".service" or file.programs == (watcher_name(project),):
             continue
-        for name, value in CONTRACT.items():
+        for name, value in _promised(programs[file.programs[0]]).items():
             found = re.findall(rf"^{name}=(.*)$", file.content, re.MULTILINE)
             if found != [value]:
                 yield f"{file.path}: {name}= must be {value}, or running tasks are lost: fix the template"
 
 
+def _promised(program: Program) -> dict[str, str]:
+    """Return the directives that the unit of `program` must have; a command may have its own stop."""
+    command = program.options
+    if not isinstance(command, Command):
+        return CONTRACT
+    own = {"KillSignal": f"SIG{command.stop_signal}"} if command.stop_signal != "TERM" else {}
+    mode = program.systemd_directives.get("KillMode", ("mixed",))[-1]
+    return CONTRACT | own | {"KillMode": mode}
+
+
 def _paths(project: Project, rendering: Rendering) -> Iterator[str]:
     """Yield missing paths that would keep a program from starting, with status 226/NAMESPACE or 243/CREDENTIALS."""
     file, made = project.configuration_file, {directory.path for directory in rendering.directories}
-    if project.environment_file and _is_missing(project.environment_file):
-        yield f"{file}: environment_file: {project.environment_file} does not exist, and no program starts without it"
+    for path in dict.fromkeys(environment_file_of(project, program) for program in project.programs):
+        if path and _is_missing(path):
+            yield f"{file}: environment_file: {path} does not exist, and no program starts without it"
     if project.scope is Scope.USER or project.systemd.sandbox is Sandbox.OFF:
         return
     writable = {path for program in project.programs for path in sandbox.writable_paths(project, program)}

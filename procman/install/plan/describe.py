@@ -46,7 +46,7 @@ def describe(
         programs=tuple(programs),
         files=tuple(installed_file(file) for file in rendering.files),
         rendered_directories=rendering.directories,
-        log_files=tuple(Path(program.log_file) for program in programs if program.log_file),
+        log_files=tuple(Path(file) for program in programs for file in program.log_files),
         left_out=left_out,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,6 +15,7 @@ from procman.agent import BESIDE_LAUNCHER
 from procman.backends.supervisor import renderer
 from procman.backends.supervisor.embedded import SOCKET_BYTES, SUFFIX_BYTES
 from procman.errors import ProcmanError
+from procman.project import Command
 from procman.version import VERSION
 from tests.backends.supervisor.projects import embedded, reference, rendered, sections, with_programs
 from tests.hostile import HOSTILE
@@ -62,6 +65,8 @@ def test_supervisord_reads_the_options_that_the_contracts_need(supervisor: Reade
         "stdout_logfile": f"{logs}/catmaid-celery.log",
         "stdout_logfile_maxbytes": 50 * 1024 * 1024,
         "stdout_logfile_backups": 10,
+        "stderr_logfile": None,
+        "stderr_logfile_maxbytes": 50 * 1024 * 1024,
         "priority": 900,
         "environment": {},
         "exitcodes": [0],
@@ -214,3 +219,23 @@ def test_users_template_is_used(tmp_path: Path) -> None:
     assert text.startswith(
         "exec /opt/catmaid/django/env/bin/python /usr/local/lib/procman/catmaid/launcher.py -A mysite"
     )
+
+
+def test_section_of_a_command_has_its_signal_user_and_logs(supervisor: Reader, logs: Path) -> None:
+    directories = replace(reference().directories, logs=logs)
+    command = Command(("uwsgi",), stop_signal="QUIT", stdout=Path("/dev/stdout"), stderr=logs / "web.err", user="web")
+    project = with_programs(reference(directories=directories), options=command, supervisor_options=GROUP)
+    programs = supervisor.read(sections(project))["programs"]
+    assert {each["stopsignal"] for each in programs.values()} == {signal.SIGQUIT}
+    for each in programs.values():
+        assert (each["user"], each["redirect_stderr"], each["stopasgroup"]) == ("web", False, True)
+        assert (each["stdout_logfile"], each["stdout_logfile_maxbytes"]) == ("/dev/stdout", 0)
+        assert (each["stderr_logfile"], each["stderr_logfile_maxbytes"]) == (f"{logs}/web.err", 50 * 1024 * 1024)
+
+
+GROUP = {"stopasgroup": "true"}
+
+
+def test_section_of_a_command_does_not_mention_what_only_a_worker_has(logs: Path) -> None:
+    text = sections(with_programs(reference(), options=Command(("uwsgi",))))
+    assert not re.search("Celery|pool|tasks", text.partition("[eventlistener")[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -281,7 +282,9 @@ def test_restart_delay_grows_if_systemd_supports_it() -> None:
 
 
 def test_hostile_values_are_read_back_by_systemd_and_add_no_directive() -> None:
-    values = [value for value in HOSTILE if value and len(value) < 200 and "://" not in value]
+    # A command cannot have supervisord's name for the number of the instance.
+    unfit = ("://", "%(process_num)")
+    values = [value for value in HOSTILE if value and len(value) < 200 and not any(each in value for each in unfit)]
     desired = project(
         more='writable_paths = ["/srv/a b", "/srv/%h \\"x\\"", "/srv/a\\\\nb"]\npython_path = ["/srv/100% $HOME"]',
         rest=f"[command.other]\nargv = {quoted(['x', *values])}\n"
@@ -302,3 +305,57 @@ def test_rendering_depends_on_nothing_but_procman_toml(monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_CONFIG_HOME", "/nowhere")
     monkeypatch.chdir(tmp_path)
     assert render(project(scope=USER_SCOPE)) == before
+
+
+COMMAND = """
+[command.web]
+argv = ["uwsgi"]
+stop_signal = "INT"
+directory = "/srv/web"
+user = "web"
+group = "nginx"
+environment_file = "/etc/web/env"
+stdout = "/var/log/web/access.log"
+stderr = "/var/log/web/error.log"
+"""
+
+
+def test_command_has_its_own_user_directory_secrets_signal_and_logs() -> None:
+    unit = directives_of(units_of(project(rest=COMMAND))["catmaid-web.service"])
+    assert {name: unit[name] for name in ("User", "Group", "WorkingDirectory", "KillSignal", "KillMode")} == {
+        "User": ["web"],
+        "Group": ["nginx"],
+        "WorkingDirectory": ["/srv/web"],
+        "KillSignal": ["SIGINT"],
+        "KillMode": ["mixed"],
+    }
+    assert unit["LoadCredential"] == ["environment:/etc/web/env"]
+    assert unit["StandardOutput"] == ["append:/var/log/web/access.log"]
+    assert unit["StandardError"] == ["append:/var/log/web/error.log"]
+    assert "PROCMAN_STOP_SIGNAL=INT" in str(unit["Environment"])
+
+
+def test_directories_of_a_command_belong_to_its_own_user_and_its_logs_are_rotated() -> None:
+    rendering = render(project(rest=COMMAND))
+    own = {each.path.name: (each.owner, each.group) for each in rendering.directories if "catmaid-" in str(each.path)}
+    assert own["catmaid-web"] == ("web", "nginx")
+    assert own["catmaid-celery"] == ("www-data", None)
+    [rotation] = [file for file in rendering.files if file.path.parent == Path("/etc/logrotate.d")]
+    assert rotation.programs == ("catmaid-web",)
+    assert [line.split()[0] for line in rotation.content.splitlines() if line.startswith("/")] == [
+        "/var/log/web/access.log",
+        "/var/log/web/error.log",
+    ]
+
+
+def test_unit_of_a_command_does_not_mention_what_only_a_worker_has() -> None:
+    text = units_of(project(systemd='sandbox = "off"', rest=COMMAND))["catmaid-web.service"]
+    assert not re.search("Celery|pool|worker|tasks", text.partition("# Beat starts last")[0])
+    assert "pool" not in text
+    assert "TERM" not in text
+
+
+def test_command_may_notify_systemd_and_get_its_signal_in_all_processes() -> None:
+    rest = f"{COMMAND}[command.web.systemd]\nType = 'notify'\nKillMode = 'control-group'\nOOMPolicy = 'stop'\n"
+    unit = directives_of(units_of(project(rest=rest))["catmaid-web.service"])
+    assert (unit["Type"], unit["KillMode"], unit["OOMPolicy"]) == (["notify"], ["control-group"], ["stop"])
