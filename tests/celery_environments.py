@@ -100,10 +100,12 @@ CELERY_REDIS = CelerySpec(
         "packaging==26.3",
         "celery-redbeat==2.3.3",
         "tenacity==9.1.2",
+        "django-celery-beat==2.9.0",
+        "django-celery-results==2.6.0",
     ),
     suffix="-redis",
 )
-"""For Redis as the broker, and for RedBeat."""
+"""For Redis as the broker, for RedBeat, and for a schedule and results in the database of Django."""
 
 
 @cache

@@ -12,6 +12,7 @@ from procman.model import Kind, Level, Result, Scope
 from procman.preflight.inputs import Place, PreflightFacts
 from procman.preflight.interpreter import numbers
 from procman.probes.app import Judged
+from procman.probes.broker_remedies import TROUBLES
 from procman.project import Beat, Program
 
 MISSING = os.strerror(errno.ENOENT)
@@ -39,6 +40,8 @@ def scheduler_is_imported(preflight: PreflightFacts) -> Iterator[Result]:
         if judged.scheduler_error:
             detail = f"the scheduler cannot be imported: {judged.scheduler_error}"
             hint = f"Install it in the virtualenv, or correct scheduler in [{program.key}] or the app's beat_scheduler."
+            if "INSTALLED_APPS" in judged.scheduler_error:
+                hint = "Add its Django app to INSTALLED_APPS in the app's settings, then run manage.py migrate."
             yield Result("PM741", program.name, Level.CRITICAL, detail, hint)
         elif judged.scheduler:
             yield Result("PM741", program.name, Level.OK, f"the scheduler is {judged.scheduler}")
@@ -114,8 +117,34 @@ def schedule_is_the_users(preflight: PreflightFacts) -> Iterator[Result]:
                 yield Result("PM744", program.name, Level.WARNING, detail, f"chmod go-w {path}")
 
 
+SCHEDULE_TROUBLES = {
+    "tables": "a table cannot be read",
+    "database": "the database cannot be used",
+    "refusal": "Redis refuses its commands",
+}
+"""What keeps beat from a schedule that is not in a file; other kinds are those of a broker."""
+
+
 def schedule_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM745."""
+    for program, judged in _beats(preflight):
+        if judged.schedule_trouble:
+            trouble, error = judged.schedule_trouble, judged.schedule_error
+            what = SCHEDULE_TROUBLES.get(trouble) or TROUBLES.get(trouble, "it cannot be used")
+            detail = f"beat cannot read its schedule with {judged.scheduler}: {what} ({error}); it exits at every start"
+            yield Result("PM745", program.name, Level.CRITICAL, detail, _schedule_remedy(preflight, judged))
+    yield from _schedule_files_can_be_read(preflight)
+
+
+def _schedule_remedy(preflight: PreflightFacts, judged: Judged) -> str:
+    if judged.schedule_trouble == "tables":
+        return preflight.migrate_hint
+    if judged.schedule_trouble == "database":
+        return "Start the database, or correct DATABASES in the app's settings."
+    return "Start that server, or correct its URL in the app's settings (redbeat_redis_url)."
+
+
+def _schedule_files_can_be_read(preflight: PreflightFacts) -> Iterator[Result]:
     schedule, app = preflight.schedule, preflight.facts()
     for program, file in _files(preflight):
         for old, new in schedule.set_aside if schedule else ():

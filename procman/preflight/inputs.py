@@ -250,3 +250,10 @@ class PreflightFacts:
     def install_hint(self, package: object) -> str:
         """Return the command that installs `package` into the virtualenv."""
         return f"{self.project.virtualenv / 'bin' / 'pip'} install {package}"
+
+    @property
+    def migrate_hint(self) -> str:
+        """Return how to create the missing tables of the project's Django apps."""
+        python = self.project.virtualenv / "bin" / "python"
+        who = f"As {self.project.user}, with" if self.project.user else "With"
+        return f"{who} the variables of the programs: cd {self.project.directory} && {python} manage.py migrate"

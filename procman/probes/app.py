@@ -10,11 +10,16 @@ from typing import Any
 
 from procman.agent import broker_digest, routed_queues
 from procman.probes import (
+    app_backend_script,
     app_check_script,
     app_opened_script,
     app_schedule_script,
     app_script,
     app_services_script,
+    app_tables_script,
+    broker_errors_script,
+    broker_origin_script,
+    broker_redis_script,
 )
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked, recognise
@@ -27,7 +32,17 @@ SOURCES = tuple(
 )
 """The texts that make up the probe, in order."""
 
-CHECK_SOURCES = (SOURCES[0], Path(broker_digest.__file__), Path(app_check_script.__file__), *SOURCES[1:])
+_CHECKING = (
+    broker_digest,
+    broker_errors_script,
+    broker_origin_script,
+    broker_redis_script,
+    app_tables_script,
+    app_backend_script,
+    app_check_script,
+)
+
+CHECK_SOURCES = (SOURCES[0], *(Path(str(module.__file__)) for module in _CHECKING), *SOURCES[1:])
 """The same for a probe that judges command lines too."""
 
 
@@ -39,6 +54,9 @@ class BeatEntry:
     task: str
     schedule: str
     """`every 5 minutes`, `cron 0 3 * * 1-5`, or else Celery's own text."""
+
+
+SCHEDULE_FIELDS = ("schedule_trouble", "schedule_error")
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,25 @@ class Judged:
     """Whether beat's scheduler keeps a schedule file; None: unknown, or not a beat."""
     answers_ping: bool = False
     """Whether beat answers `celery inspect ping` (`--enable-remote-control`)."""
+    schedule_trouble: str = ""
+    """Why beat could not read its schedule from a database or Redis: `tables`, `database`, `refusal` or a kind of
+    broker_remedies.py; empty: it could, or that is unknown."""
+    schedule_error: str = ""
+
+
+@dataclass(frozen=True)
+class ResultBackend:
+    """The result backend of the app, as a worker loads it when it starts."""
+
+    url: str = ""
+    """Without its password; empty: the app has none."""
+    trouble: str = ""
+    """The kind of its fault, a key of `TROUBLES` in preflight/result_backend.py; empty: none is known."""
+    detail: str = ""
+    starts: bool = True
+    """Whether a worker starts with that fault."""
+    origin: str = ""
+    """Where its URL is set; empty: unknown."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +160,8 @@ class AppFacts:
     """The memory that Python needs once it has loaded the app."""
     services: tuple[Service, ...] = ()
     """The servers of known kinds that the app's settings name."""
+    result_backend: ResultBackend = ResultBackend()
+    """Without a fault unless `commands` were given."""
     timezone: str = ""
     """The time zone of the beat schedule, such as `Europe/Berlin` or `UTC`."""
     opened: tuple[Path, ...] | None = None
@@ -155,12 +194,13 @@ def ask(
         message = place.secrets.masked(f"{app} cannot be loaded: {error.get('type')}: {error.get('message')}{at}")
         raise AppError(message, hint=place.secrets.masked(places))
     try:
-        return _facts(answer, place.secrets)
+        return _facts(answer, place)
     except (AttributeError, KeyError, TypeError, ValueError) as reason:
         raise AppError(f"{app}: the app's answer is invalid: {reason!r}") from None
 
 
-def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> AppFacts:
+def _facts(answer: Mapping[str, Any], place: Place) -> AppFacts:
+    secrets = place.secrets
     app: Mapping[str, Any] = answer["app"]
     broker = app["broker"] or {}
     return AppFacts(
@@ -191,13 +231,20 @@ def _facts(answer: Mapping[str, Any], secrets: KnownSecrets) -> AppFacts:
             Service(str(each["what"]), str(each["kind"]), str(each["host"]), each["port"] and int(each["port"]))
             for each in app["services"] or ()
         ),
+        result_backend=_result_backend(answer.get("check", {}).get("backend") or {}, place),
         timezone=str(app["timezone"] or "").strip("<>"),
         opened=None if answer["opened"] is None else tuple(map(Path, answer["opened"])),
     )
 
 
+def _result_backend(found: Mapping[str, Any], place: Place) -> ResultBackend:
+    texts = {name: place.secrets.masked(str(found.get(name) or "")) for name in ("url", "trouble", "detail")}
+    origin = place.origin_found(found.get("origin") or {})
+    return ResultBackend(**texts, starts=bool(found.get("starts", True)), origin=origin)
+
+
 def _judged(found: Mapping[str, Any], secrets: KnownSecrets) -> Judged:
-    texts = ("error", "pool_error", "queues_error", "scheduler", "scheduler_error")
+    texts = ("error", "pool_error", "queues_error", "scheduler", "scheduler_error", *SCHEDULE_FIELDS)
     return Judged(
         **{name: secrets.masked(str(found.get(name) or "")) for name in texts},
         queues=None if found["queues"] is None else tuple(map(str, found["queues"])),

@@ -16,6 +16,8 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 if __name__ == "procman.probes.app_check_script":
     # As a probe, this text comes after that one.
     from procman.agent.broker_digest import brokers_of
+    from procman.probes.app_backend_script import backend_state
+    from procman.probes.app_tables_script import schedule_fault
 
 LONGEST_COMPLAINT = 600
 POOL_LIBRARIES = {"eventlet": "eventlet", "gevent": "gevent", "threads": "concurrent.futures"}
@@ -26,6 +28,7 @@ def check_app(app: Any, commands: Mapping[str, List[str]]) -> Dict[str, Any]:
     """Return the facts about a loaded app that `procman check` needs in addition to those of the probe."""
     _add_own_options(app)
     return {
+        "backend": backend_state(app),
         "brokers": brokers_of(app.connection_for_write),
         "commands": {name: check_command(app, arguments) for name, arguments in commands.items()},
         "writes": [{"what": what, "path": path, "writable": may_write(path)} for what, path in written_places(app)],
@@ -39,7 +42,7 @@ def check_command(app: Any, arguments: List[str]) -> Dict[str, Any]:
     """Return the errors in the arguments of `celery`, in Celery's own words, and what it parsed."""
     found = {"error": None, "queues_error": None, "pool_error": None}  # type: Dict[str, Any]
     found.update({"scheduler_error": None, "scheduler": None, "keeps_file": None, "queues": None})
-    found["answers_ping"] = False
+    found.update({"answers_ping": False, "schedule_trouble": "", "schedule_error": ""})
     printed = io.StringIO()
     try:
         with contextlib.redirect_stderr(printed), contextlib.redirect_stdout(printed):
@@ -136,6 +139,7 @@ def _look_at_scheduler(app: Any, values: Mapping[str, Any], found: Dict[str, Any
         scheduler = imports.symbol_by_name(name, aliases=aliases)
         found["scheduler"] = "%s:%s" % (scheduler.__module__, scheduler.__qualname__)
         found["keeps_file"] = issubclass(scheduler, importlib.import_module("celery.beat").PersistentScheduler)
+        found["schedule_trouble"], found["schedule_error"] = schedule_fault(app, scheduler)
     except Exception as error:
         found["scheduler_error"] = "%s: %s" % (type(error).__name__, error)
 

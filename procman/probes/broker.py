@@ -120,7 +120,7 @@ def facts_of(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
         alarms=alarms,
         management_problem=_text(secrets.masked(str(management["problem"]))) if management else "",
         programs=_names(answer.get("programs", ())),
-        origin=_origin(answer.get("origin") or {}, place),
+        origin=place.origin_found(answer.get("origin") or {}),
         version=_text(answer.get("version")),
         **_states(answer, secrets),
     )
@@ -144,17 +144,6 @@ def _states(answer: Mapping[str, Any], secrets: KnownSecrets) -> dict[str, Any]:
         "denied_reason": _text(secrets.masked(str((denied or {}).get("reason", "")))),
         "acks_late": bool(answer.get("acks_late")),
     }
-
-
-def _origin(found: Mapping[str, Any], place: Place) -> str:
-    """Return where the broker's URL is set, in a form that an administrator can open."""
-    variable = found.get("variable")
-    if variable is not None:
-        return place.origin_of(str(variable))
-    if not found.get("file"):
-        return ""
-    line = f":{int(found['line'])}" if found.get("line") else ""
-    return f"{found['setting']} in {found['file']}{line}"
 
 
 def _queue(found: Mapping[str, Any]) -> QueueFacts:

@@ -8,7 +8,7 @@ import socket
 import ssl
 from typing import Any, Dict, Iterator, List, Optional
 
-LONGEST_MESSAGE = 300
+LONGEST_DETAIL = 300
 
 AMQP_REPLIES = {403: "password", 530: "vhost"}
 """ACCESS_REFUSED and NOT_ALLOWED (AMQP 0-9-1), as RabbitMQ uses them when a connection is opened."""
@@ -88,4 +88,4 @@ def message(error: BaseException) -> str:
 def masked_detail(text: str, secrets: List[str]) -> str:
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, "***") if len(secret) > 3 else text
-    return text[:LONGEST_MESSAGE]
+    return text[:LONGEST_DETAIL]

@@ -1,39 +1,43 @@
-"""Find where the URL of an app's broker is set: a variable of the environment, or a line of a module.
+"""Find where the URL of an app's broker or result backend is set: a variable, or a line of a module.
 
-procman puts this text before that of broker_script.py. Only names, a path and a line number are returned, never a value
-(S2).
+procman puts this text before those of broker_script.py and app_backend_script.py. Only names, a path and a line
+number are returned, never a value (S2).
 """
 
 import os
 import re
 import sys
-from typing import Any, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Set
 from urllib.parse import unquote
 
 BROKER_SETTINGS = re.compile(r"BROKER|AMQP|REDIS|RABBIT", re.IGNORECASE)
 """What the name of a variable or setting has that is preferred, if several hold the same value."""
 
 LARGEST_SOURCE = 1 << 20
-SHORTEST_SECRET = 4
+SHORTEST_PASSWORD = 4
 """A shorter password is likely to be the value of an unrelated variable."""
 
 
 def broker_origin(app: Any) -> Dict[str, Any]:
+    """Return where the URL of the broker is set, as `origin_of` does."""
+    return origin_of(app, lambda: _broker_urls(app.conf))
+
+
+def origin_of(app: Any, read_urls: Callable[[], Iterable[Any]]) -> Dict[str, Any]:
     """Return {"variable": NAME}, or {"setting": NAME, "file": path, "line": number}, or an empty object.
 
     A variable precedes a setting, which usually takes its value from it.
     """
     try:
-        return _origin(app)
+        return _origin(app, {str(url) for url in read_urls() if url})
     except Exception:
         # The objects are the app's own and may do anything; without an answer the hint names no place.
         return {}
 
 
-def _origin(app: Any) -> Dict[str, Any]:
-    urls = {str(url) for url in _urls(app.conf) if url}
+def _origin(app: Any, urls: Set[str]) -> Dict[str, Any]:
     passwords = {url.rpartition("@")[0].rpartition(":")[2] for url in urls if "@" in url}
-    parts = {each for word in passwords for each in (word, unquote(word)) if len(each) >= SHORTEST_SECRET}
+    parts = {each for word in passwords for each in (word, unquote(word)) if len(each) >= SHORTEST_PASSWORD}
     for values in (urls, parts):
         names = [name for name, value in os.environ.items() if value in values]
         if names:
@@ -46,7 +50,7 @@ def _origin(app: Any) -> Dict[str, Any]:
     return {}
 
 
-def _urls(conf: Any) -> Iterator[Any]:
+def _broker_urls(conf: Any) -> Iterator[Any]:
     for url in (conf.broker_read_url, conf.broker_url):
         if isinstance(url, (list, tuple)):
             for each in url:

@@ -19,32 +19,35 @@ def redis_states(channel: Any, names: List[str]) -> Dict[str, Any]:
 
 
 def _refusal(channel: Any, queues: List[str]) -> Optional[str]:
-    """Return why Redis refuses a command that every worker needs, empty if it accepts all; None: unknown.
-
-    The commands are queued in a transaction that is never executed: Redis judges the permissions, the memory and the
-    disk when it queues them.
-    """
+    """Return why Redis refuses a command that every worker needs, empty if it accepts all; None: unknown."""
     try:
-        prefix, pool = str(getattr(channel, "global_keyprefix", "")), channel.client.connection_pool
-        connection = pool.get_connection("MULTI")
+        prefix = str(getattr(channel, "global_keyprefix", ""))
+        try_in_transaction(channel.client.connection_pool, _needed_commands(channel, prefix, queues))
     except Exception as error:
         return refusal_in(error)
+    return ""
+
+
+def try_in_transaction(pool: Any, commands: List[Tuple[Any, ...]]) -> None:
+    """Raise the error of the first of `commands` that Redis refuses, and execute none.
+
+    They are queued in a transaction that is never executed: Redis judges the permissions, the memory and the disk when
+    it queues them.
+    """
+    connection = pool.get_connection("MULTI")
     try:
-        for words in _needed_commands(channel, prefix, queues):
+        for words in [("MULTI",), *commands]:
             connection.send_command(*words)
             connection.read_response()
-    except Exception as error:
-        return refusal_in(error)
     finally:
         # Without EXEC, nothing of the transaction remains.
         connection.disconnect()
         pool.release(connection)
-    return ""
 
 
 def _needed_commands(channel: Any, prefix: str, queues: List[str]) -> List[Tuple[str, ...]]:
     unacked, index = prefix + str(channel.unacked_key), prefix + str(channel.unacked_index_key)
-    commands = [("MULTI",)]  # type: List[Tuple[str, ...]]
+    commands = []  # type: List[Tuple[str, ...]]
     for name in queues:
         commands += [("LPUSH", prefix + name, ""), ("BRPOP", prefix + name, "1"), ("LLEN", prefix + name)]
     commands += [("HSET", unacked, "procman", ""), ("HDEL", unacked, "procman"), ("HGET", unacked, "procman")]

@@ -45,6 +45,16 @@ class Place:
             return f"{variable} in [environment] of {self.configuration_file}"
         return f"the variable {variable}"
 
+    def origin_found(self, found: Mapping[str, Any]) -> str:
+        """Return where a value is set, from the answer of broker_origin_script.py, as an administrator can open it."""
+        variable = found.get("variable")
+        if variable is not None:
+            return self.origin_of(str(variable))
+        if not found.get("file"):
+            return ""
+        line = f":{int(found['line'])}" if found.get("line") else ""
+        return f"{found['setting']} in {found['file']}{line}"
+
     @property
     def secrets(self) -> KnownSecrets:
         """Return the secrets that an error of the project's code may quote."""

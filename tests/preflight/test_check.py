@@ -217,6 +217,17 @@ def test_missing_client_library_is_reported_once(site: Site) -> None:
     assert "celery[redis]" in error.hint
 
 
+def test_broken_result_backend_is_reported_with_its_line_and_without_the_password(site: Site) -> None:
+    results = check(site.made(f'CELERY_RESULT_BACKEND = "redis://:{CANARY}#@localhost"'))
+    [error] = found(results, "PM728")
+    assert error.level is Level.CRITICAL
+    assert "no module named redis" in error.detail
+    assert error.hint.endswith("/bin/pip install 'celery[redis]'")
+    [error] = found(check(site.made(f'CELERY_RESULT_BACKEND = "nosuch://:{CANARY}#@localhost"')), "PM728")
+    assert "settings.py:4" in error.hint
+    assert CANARY not in str(results) + str(error)
+
+
 def test_option_unknown_to_this_celery_is_critical(site: Site) -> None:
     [error] = blocking(check(site.demo(worker='extra_arguments = ["--unheard-of=1"]')))
     assert (error.code, error.program) == ("PM731", "check-me-celery")

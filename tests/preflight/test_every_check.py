@@ -16,7 +16,7 @@ from procman.monitoring.checks.registry import run
 from procman.preflight.inputs import Below, EnvironmentFile, Host, Interpreter, OtherProgram, PreflightFacts, Schedule
 from procman.preflight.paths import own_directories_are_safe
 from procman.preflight.registry import BEFORE
-from procman.probes.app import Judged, Written
+from procman.probes.app import Judged, ResultBackend, Service, Written
 from procman.probes.broker_facts import QueueFacts, QueueState
 from procman.probes.wrapper import Tried
 from procman.project import Command, Worker
@@ -37,6 +37,18 @@ def app(**changes: Any) -> Change:
 
 def judged(program: str, **changes: Any) -> Change:
     return lambda before: asked(before, app=facts(judged={**facts().judged, program: Judged(**changes)}))
+
+
+def backend(trouble: str, detail: str = "", *, starts: bool = True, **changes: Any) -> Change:
+    """Return a change to an app whose result backend has this fault."""
+    found = ResultBackend("redis://10.0.0.9/1", trouble, detail, starts=starts)
+    return app(result_backend=found, **changes)
+
+
+def database_schedule(trouble: str, error: str) -> Change:
+    scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
+    fault = {"schedule_trouble": trouble, "schedule_error": error}
+    return judged("site-celery-beat", scheduler=scheduler, keeps_file=False, **fault)
 
 
 def on_broker(**changes: Any) -> Change:
@@ -245,6 +257,20 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM724", WARNING, app(transport="filesystem"), "for development"),
     ("PM724", CRITICAL, app(transport="memory"), "no other process receives"),
     ("PM726", WARNING, app(routed_queues=("crop",)), "crop"),
+    (
+        "PM728",
+        CRITICAL,
+        backend("module", "no module named redis", starts=False),
+        "no module named redis): a worker exits",
+    ),
+    (
+        "PM728",
+        CRITICAL,
+        backend("ssl_cert_reqs", starts=False),
+        "redis://10.0.0.9/1: a rediss:// URL needs the parameter",
+    ),
+    ("PM728", WARNING, backend("refused", "111"), "nothing listens there (111): a worker starts, but no result can be"),
+    ("PM728", WARNING, backend("tables", "no such table"), "a table cannot be read (no such table)"),
     ("PM731", CRITICAL, judged("site-celery", error="No such option", queues=("celery",)), "No such option"),
     ("PM732", CRITICAL, judged("site-celery", queues_error="no queue crop", queues=("celery",)), "no queue crop"),
     ("PM733", CRITICAL, judged("site-celery", pool_error="No module gevent", queues=("celery",)), "No module gevent"),
@@ -261,6 +287,8 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ),
     ("PM744", WARNING, lambda each: replace(each, schedule=Schedule({SCHEDULE: place(mode=0o666)}, "")), "pickle"),
     ("PM745", WARNING, lambda each: replace(each, schedule=Schedule({}, "bad magic")), "start a new one"),
+    ("PM745", CRITICAL, database_schedule("tables", "no table x"), "a table cannot be read (no table x); it exits"),
+    ("PM745", CRITICAL, database_schedule("refused", "111"), "nothing listens there (111)"),
     ("PM746", CRITICAL, host(others=(OTHER_BEAT,)), "if it uses the same broker"),
     ("PM746", WARNING, host(others=(replace(OTHER_BEAT, is_believed=False),)), "if it uses the same broker"),
     ("PM746", CRITICAL, other_project(brokers=("2", "3")), "with the same broker"),
@@ -551,6 +579,21 @@ def test_management_interface_is_checked_only_if_configured() -> None:
     assert "rabbitmq-plugins enable rabbitmq_management" in found.hint
     [found] = complaints(asked(before, broker=broker(alarms=("disk on rabbit@host",))))
     assert "disk on rabbit@host" in found.detail
+
+
+@pytest.mark.parametrize(
+    ("host", "codes"), [("10.0.0.9", ["PM721"]), ("10.0.0.8", ["PM721", "PM728"]), ("", ["PM721", "PM728"])]
+)
+def test_server_that_is_broker_and_result_backend_is_reported_once(host: str, codes: list[str]) -> None:
+    used = [Service("result backend", "redis", "10.0.0.9", None)]
+    used += [Service("broker", "redis", host, None)] if host else []
+    change = both(backend("refused", services=tuple(used)), on_broker(reachable=False, trouble="refused"))
+    assert [each.code for each in complaints(change(valid()))] == codes
+
+
+def test_project_without_a_worker_stores_no_results() -> None:
+    only_beat = valid(text=TOML.replace("[worker.celery]", ""))
+    assert complaints(backend("refused", judged={})(only_beat)) == []
 
 
 def test_guest_account_is_accepted_on_this_host() -> None:
