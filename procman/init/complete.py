@@ -15,6 +15,7 @@ from procman.accounts import group_name, user_id
 from procman.errors import ProcmanError
 from procman.init.draft import Draft, keys_of
 from procman.init.scan_project import FoundProject, find_project
+from procman.init.settings_class import VARIABLE
 from procman.model import Scope
 from procman.probes.app import AppFacts, ask
 from procman.probes.runner import Place
@@ -56,7 +57,10 @@ def _take_remarks(draft: Draft, found: FoundProject) -> None:
     if "settings" in found.remarks and not draft.is_import:
         draft.warn(found.remarks["settings"])
         draft.settings_for_development = found.settings_for_development
-    for warning in found.warnings:
+    if found.settings_class.name and not draft.is_import:
+        draft.tables.setdefault("environment", {}).setdefault(VARIABLE, found.settings_class.name)
+        draft.found(VARIABLE, found.settings_class.name, f"named by {found.settings_class.source}")
+    for warning in filter(None, (found.settings_class.note if not draft.is_import else "", *found.warnings)):
         draft.warn(warning)
 
 

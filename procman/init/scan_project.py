@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from procman.init.app_modules import AppModule, app_module, choose_app, module_of
 from procman.init.look_below import Places, entries_of, look_below
+from procman.init.settings_class import ChosenClass, choose_class
 from procman.init.settings_modules import ChosenSettings, choose_settings, settings_in
 from procman.init.virtualenvs import (
     activated,
@@ -43,6 +44,7 @@ class FoundProject:
     settings_for_development: str | None = None
     """The settings that manage.py names, if `settings` are others."""
     warnings: tuple[str, ...] = ()
+    settings_class: ChosenClass = field(default_factory=ChosenClass)
 
 
 def find_project(top: Path, environment: Mapping[str, str], app: str | None = None) -> FoundProject:
@@ -75,6 +77,7 @@ def find_project(top: Path, environment: Mapping[str, str], app: str | None = No
         remarks,
         settings.for_development,
         tuple(_warnings(virtualenv)),
+        _settings_class(places, directory, module),
     )
 
 
@@ -149,10 +152,22 @@ def _named_app(places: Places, directory: Path | None, app: str, known: list[Pat
 def _settings(places: Places, directory: Path | None, module: AppModule | None) -> ChosenSettings:
     if directory is None:
         return ChosenSettings()
-    own = [module.file, module.file.with_name("__init__.py")] if module else []
-    server = [file for file in places.server_files if file.is_relative_to(directory)]
     roots = [directory, *(module.python_path if module else ()), *((module_of(module.file)[0],) if module else ())]
-    return choose_settings(directory, [*own, *server, directory / "manage.py"], roots)
+    return choose_settings(directory, [*_own(module), *_others(places, directory)], roots)
+
+
+def _settings_class(places: Places, directory: Path | None, module: AppModule | None) -> ChosenClass:
+    return choose_class(directory, _own(module), _others(places, directory)) if directory else ChosenClass()
+
+
+def _own(module: AppModule | None) -> list[Path]:
+    """Return the files that the app is imported from."""
+    return [module.file, module.file.with_name("__init__.py")] if module else []
+
+
+def _others(places: Places, directory: Path) -> list[Path]:
+    """Return the files that start other processes of the project."""
+    return [*(file for file in places.server_files if file.is_relative_to(directory)), directory / "manage.py"]
 
 
 # The virtualenv -------------------------------------------------------------------------------------------------------

@@ -49,31 +49,33 @@ def choose_settings(directory: Path, files: Iterable[Path], roots: Sequence[Path
     for file in dict.fromkeys(files):
         module = settings_in(file)
         if module:
-            named.setdefault(module, []).append(_shown(file, directory))
+            named.setdefault(module, []).append(shown(file, directory))
     if not named:
         return ChosenSettings()
-    chosen = _best(named) or _productive_sibling(list(named), roots) or next(reversed(named))
+    chosen = best(named) or _productive_sibling(list(named), roots) or next(reversed(named))
     by_manage = settings_in(directory / "manage.py")
     other = by_manage if by_manage != chosen else None
     if len(named) == 1 and chosen in named:
         return ChosenSettings(chosen)
     # The one that is written comes last.
-    shown = [*(each for each in reversed(named) if each != chosen), *([chosen] if chosen in named else [])]
-    phrases = ", ".join(_phrase(module, named[module]) for module in shown)
+    listed = [*(each for each in reversed(named) if each != chosen), *([chosen] if chosen in named else [])]
+    phrases = ", ".join(phrase(module, named[module]) for module in listed)
     note = f"DJANGO_SETTINGS_MODULE: {phrases}; {chosen} is written, change settings if this host needs another"
     return ChosenSettings(chosen, note, other)
 
 
-def _shown(file: Path, directory: Path) -> str:
+def shown(file: Path, directory: Path) -> str:
+    """Return `file` as messages name it, relative to the directory of the project."""
     return str(file.relative_to(directory) if file.is_relative_to(directory) else file)
 
 
-def _phrase(module: str, where: Sequence[str]) -> str:
+def phrase(module: str, where: Sequence[str]) -> str:
+    """Return `FILE names MODULE`."""
     files = " and ".join(reversed(where))
     return f"{files} name{'s' if len(where) == 1 else ''} {module}"
 
 
-def _best(named: Iterable[str]) -> str | None:
+def best(named: Iterable[str]) -> str | None:
     """Return the first module for production, or else the first that is not for development."""
     productive = [each for each in named if _last_words(each) & set(PRODUCTION)]
     others = [each for each in named if not _last_words(each) & DEVELOPMENT]

@@ -133,6 +133,22 @@ def test_project_without_django_is_found_by_its_app(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("in_app", "in_wsgi", "chosen"),
+    [("", "", "Dev"), ("", "Live", "Live"), ("Dev", "", None), ("Dev", "Live", "Live"), ("Live", "Live", None)],
+)
+def test_class_of_the_settings_is_the_one_for_production(
+    tmp_path: Path, in_app: str, in_wsgi: str, chosen: str | None
+) -> None:
+    """The files are those of django-configurations; an app that sets the variable itself needs no other."""
+    make_project(tmp_path, "", package="mysite")
+    for name, value in (("manage.py", "Dev"), ("mysite/wsgi.py", in_wsgi), ("mysite/celery.py", in_app)):
+        line = f"import os\nos.environ.setdefault('DJANGO_CONFIGURATION', '{value}')\n" if value else ""
+        file = tmp_path / name
+        file.write_text(line + (file.read_text() if file.exists() else ""))
+    assert find(tmp_path).settings_class.name == chosen
+
+
+@pytest.mark.parametrize(
     "line",
     [
         'os.environ.setdefault("DJANGO_SETTINGS_MODULE", "a.b_c.d1")',

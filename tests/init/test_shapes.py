@@ -108,6 +108,7 @@ def test_written_file_is_right_and_check_judges_it(name: str, root: Path, reacha
     shape, document = laid.shape, tomllib.loads(laid.project.text)
     found = {key: document["project"].get(key, False) for key in shape.project}
     assert found == shape.project, laid.project.warnings
+    assert document.get("environment", {}) == shape.variables
     assert [line.partition(":")[0] for line in laid.project.fill_in] == list(shape.fill_in)
     assert_each_is_expected(laid.project.warnings, shape.notes)
     assert programs_of(document) == list(shape.programs)

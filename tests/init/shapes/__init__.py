@@ -15,7 +15,7 @@ virtualenv for PATH. The keys:
     programs    tables that init has to write; by default, one worker
     findings    codes of `procman check`, of those that judge the app, the virtualenv and the paths; `[]` if none
     [project]   values that `[project]` must have; `false` for a key that must not be set
-    [environment] all that `[environment]` must have
+    [variables] all that `[environment]` must have
     [files]     the text of each file, by path
 """
 
@@ -48,6 +48,7 @@ class Shape:
     directory: str = "shop"
     options: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
     virtualenvs: Mapping[str, str] = field(default_factory=lambda: {"shop/.venv": "venv"})
     editable: str = ""
     notes: tuple[str, ...] = ()
