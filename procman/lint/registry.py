@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from procman.lint import node_name_rules, secret_rules, stop_rules, syntax_rules
+from procman.lint import dependency_rules, node_name_rules, secret_rules, stop_rules, syntax_rules
 from procman.lint.inputs import Finding, Part
 
 
@@ -47,6 +47,7 @@ LINT: tuple[Rule, ...] = (
     Rule("PM947", "The schedule survives a reboot", syntax_rules.schedule_stays),
     Rule("PM948", "celery multi is not used", syntax_rules.multi_is_left_out),
     Rule("PM949", "Each worker of the files has a node name of its own", together=node_name_rules.node_names_differ),
+    Rule("PM950", "The program does not stop with the broker", dependency_rules.broker_may_restart),
 )
 
 
