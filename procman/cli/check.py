@@ -53,7 +53,7 @@ def check(
 
     With --lint, checks FILEs that procman does not manage instead, and needs no procman.toml: supervisord's files with
     those that they include, units with their drop-ins, and directories of them. A warning that `accept` in [project]
-    names is only counted.
+    names is only counted, as is a finding that a comment in the file ignores.
 
     Exit status: 0 no result is CRITICAL; 1 at least one is; 2 wrong usage or configuration, or a lint that recognised
     no Celery program.

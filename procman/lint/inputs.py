@@ -147,7 +147,9 @@ class Finding:
     why: str
     remedy: str
     accepted: bool = False
-    """Whether it is a warning that procman.toml accepts; its level is then OK."""
+    """Whether procman.toml accepts it, or a comment in the file ignores it; its level is then OK."""
+    reason: str = ""
+    """Why the comment ignores it."""
 
 
 @dataclass(frozen=True)

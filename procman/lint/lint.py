@@ -13,6 +13,7 @@ from procman.lint.inputs import Finding, LintReport, Part, Reader
 from procman.lint.read_supervisor import supervisor_parts
 from procman.lint.read_systemd import systemd_parts
 from procman.lint.registry import findings
+from procman.lint.suppressions import Suppression, suppressions_in
 from procman.model import Level
 
 UNIT_SUFFIXES = (".service", ".target", ".timer", ".socket", ".path", ".mount", ".slice")
@@ -34,7 +35,7 @@ def lint(
     that does not run, and `root` the root directory of the host.
     """
     parts = _parts(_readers(files), environment or {}, root)
-    found = [_accepted(each) if each.code in accept else each for each in findings(parts)]
+    found = [_accepted(each) if each.code in accept else each for each in findings(parts, _comments(parts))]
     started = [part for part in parts if part.command and not part.is_group]
     return LintReport(
         tuple(found),
@@ -53,6 +54,11 @@ def _parts(readers: Mapping[Path, Reader], environment: Mapping[str, str], root:
         ]
     except ProcmanError as error:
         raise ConfigurationError([error.message], hint=error.hint) from None
+
+
+def _comments(parts: Sequence[Part]) -> list[Suppression]:
+    readers = {file: part.reader for part in parts for file in part.files if not part.unreadable}
+    return [each for file, reader in readers.items() for each in suppressions_in(file, content_of(file), reader)]
 
 
 def _accepted(found: Finding) -> Finding:

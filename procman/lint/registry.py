@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from procman.lint import dependency_rules, node_name_rules, secret_rules, stop_rules, syntax_rules
 from procman.lint.inputs import Finding, Part
+from procman.lint.suppressions import Suppression, suppressed
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,8 @@ class Rule:
     function: Callable[[Part], Iterable[Finding]] = lambda _: ()
     together: Callable[[Sequence[Part]], Iterable[Finding]] = lambda _: ()
     """Judges all files together."""
+    is_in_files: bool = True
+    """Whether the given files alone decide about its findings, not other files or the permissions on the host."""
 
 
 LINT: tuple[Rule, ...] = (
@@ -31,10 +34,17 @@ LINT: tuple[Rule, ...] = (
     Rule("PM907", "The program is restarted whenever it exits", stop_rules.is_restarted),
     Rule("PM908", "The process manager never gives up restarting", stop_rules.is_not_given_up),
     Rule("PM909", "startsecs is long enough for the import", stop_rules.start_is_watched),
-    Rule("PM921", "The command line holds no password", secret_rules.command_holds_no_password),
-    Rule("PM922", "The environment exposes no secret", secret_rules.environment_holds_no_password),
-    Rule("PM923", "Environment files with secrets are private", secret_rules.environment_file_is_private),
-    Rule("PM924", "Logs opened by root are in a directory of root", secret_rules.log_is_out_of_reach),
+    Rule("PM921", "The command line holds no password", secret_rules.command_holds_no_password, is_in_files=False),
+    Rule("PM922", "The environment exposes no secret", secret_rules.environment_holds_no_password, is_in_files=False),
+    Rule(
+        "PM923",
+        "Environment files with secrets are private",
+        secret_rules.environment_file_is_private,
+        is_in_files=False,
+    ),
+    Rule(
+        "PM924", "Logs opened by root are in a directory of root", secret_rules.log_is_out_of_reach, is_in_files=False
+    ),
     Rule("PM925", "Celery does not run as root", secret_rules.user_is_not_root),
     Rule("PM926", "supervisord's socket and port are protected", secret_rules.access_is_protected),
     Rule("PM940", "supervisord can read the file", syntax_rules.file_is_read),
@@ -46,14 +56,21 @@ LINT: tuple[Rule, ...] = (
     Rule("PM946", "Beat is a program of its own", syntax_rules.beat_is_apart),
     Rule("PM947", "The schedule survives a reboot", syntax_rules.schedule_stays),
     Rule("PM948", "celery multi is not used", syntax_rules.multi_is_left_out),
-    Rule("PM949", "Each worker of the files has a node name of its own", together=node_name_rules.node_names_differ),
+    Rule(
+        "PM949",
+        "Each worker of the files has a node name of its own",
+        together=node_name_rules.node_names_differ,
+        is_in_files=False,
+    ),
     Rule("PM950", "The program does not stop with the broker", dependency_rules.broker_may_restart),
+    Rule("PM951", "Every comment that ignores a finding applies, and has a reason"),
 )
 
 
-def findings(parts: Sequence[Part]) -> list[Finding]:
-    """Return the findings of all rules, in the order of files and lines."""
+def findings(parts: Sequence[Part], comments: Sequence[Suppression] = ()) -> list[Finding]:
+    """Return the findings of all rules, in the order of files and lines; those that `comments` ignore are accepted."""
     found = [each for part in parts for rule in LINT for each in rule.function(part)]
     found += [each for rule in LINT for each in rule.together(parts)]
+    found = suppressed(list(dict.fromkeys(found)), parts, comments, {rule.code: rule.is_in_files for rule in LINT})
     files = list(dict.fromkeys(file for part in parts for file in (part.file, *part.files)))
-    return sorted(dict.fromkeys(found), key=lambda each: (files.index(each.file), each.line, each.code))
+    return sorted(found, key=lambda each: (files.index(each.file), each.line, each.code))

@@ -81,12 +81,21 @@ def lint_as_text(report: LintReport, *, verbose: bool, stream: TextIO = sys.stdo
             yield from _finding_lines(each, stream)
     yield from _judged(report)
     problems = [each for each in report.findings if not each.accepted]
-    accepted = sorted(each.code for each in report.findings if each.accepted)
     yield summary([each.level for each in problems]) if problems else "no problems found"
-    if accepted:
-        yield count_accepted(accepted)
+    yield from filter(None, (count_accepted(_codes(report, is_ignored=False)), _count_ignored(report)))
     if problems:
         yield see_explain(sorted(each.code for each in problems))
+
+
+def _codes(report: LintReport, *, is_ignored: bool) -> list[str]:
+    accepted = [each for each in report.findings if each.accepted]
+    return sorted(each.code for each in accepted if bool(each.reason) is is_ignored)
+
+
+def _count_ignored(report: LintReport) -> str:
+    codes = _codes(report, is_ignored=True)
+    counted = f"{len(codes)} {'finding' if len(codes) == 1 else 'findings'} ignored by comments"
+    return f"{counted}: {', '.join(dict.fromkeys(codes))}" if codes else ""
 
 
 def _finding_lines(found: Finding, stream: TextIO) -> Iterator[str]:
@@ -95,6 +104,8 @@ def _finding_lines(found: Finding, stream: TextIO) -> Iterator[str]:
     yield f"{where}: {level} {found.code} [{printable(found.program)}] {printable(found.option)}".rstrip()
     yield f"    {printable(found.why)}"
     yield f"    -> {printable(found.remedy)}"
+    if found.reason:
+        yield f"    ignored because {printable(found.reason)}"
 
 
 def _judged(report: LintReport) -> Iterator[str]:

@@ -59,7 +59,7 @@ def test_lint_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert document["format"] == 1
     [worst] = [each for each in document["findings"] if each["level"] == "CRITICAL"]
     assert (worst["code"], worst["file"], worst["line"], worst["option"]) == ("PM901", str(file), 4, "stopasgroup")
-    assert set(worst) == {"code", "level", "file", "line", "program", "option", "why", "remedy", "accepted"}
+    assert set(worst) == {"code", "level", "file", "line", "program", "option", "why", "remedy", "accepted", "reason"}
     assert document["programs"] == [{"name": "program:celery", "kind": "worker", "file": str(file), "line": 2}]
     assert (document["others"], document["files"]) == ([], [str(file)])
 
@@ -99,6 +99,21 @@ def test_lint_that_recognises_no_celery_program_exits_with_2_unless_something_is
     shown, error = capsys.readouterr()
     assert "Celery: no program recognised\n" in shown
     assert (f"no Celery program recognised in {file}" in error) == (status == 2)
+
+
+def test_lint_counts_the_findings_that_comments_ignore_and_shows_their_reasons(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "celery.conf"
+    file.write_text(
+        f"{VALID_SECTION}; procman: ignore PM944 because the group is typed\n[group:a]\nprograms=site-worker\n"
+    )
+    assert run(["check", "--lint", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "[group:a]" not in shown
+    assert "1 finding ignored by comments: PM944" in shown.splitlines()
+    assert run(["check", "--lint", "-v", str(file)]) == 0
+    assert "    ignored because the group is typed\n" in capsys.readouterr().out
 
 
 def test_lint_of_a_missing_file_exits_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
