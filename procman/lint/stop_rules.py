@@ -15,7 +15,10 @@ TOO_SHORT_SECONDS = 60
 
 YES = ("true", "yes", "on", "1")
 
-GRACEFUL_SIGNALS = ("term", "15", "int", "2")
+IGNORED_BY_POOL = ("int", "2")
+"""The pool processes ignore INT (celery.concurrency.prefork, measured with 5.7): only the main process acts on it."""
+
+GRACEFUL_SIGNALS = ("term", "15", *IGNORED_BY_POOL)
 """The signals on which a worker finishes its tasks; INT only if it is sent once."""
 
 STOP_TIMES = {
@@ -28,7 +31,7 @@ STOP_TIMES = {
 def group_is_signalled(part: Part) -> Iterator[Finding]:
     """Yield PM901: a stop signal to the whole group ends the pool processes and their running tasks."""
     found = part.find("stopasgroup")
-    if part.reader is Reader.SUPERVISOR and part.celery is Kind.WORKER and found and part.value("stopasgroup") in YES:
+    if part.reader is Reader.SUPERVISOR and found and _signals_group(part) and _ends_pool(part):
         why = (
             "a stop also signals the pool processes: they exit at once, and their running tasks are lost "
             "(WorkerLostError), whatever stopwaitsecs is"
@@ -37,9 +40,36 @@ def group_is_signalled(part: Part) -> Iterator[Finding]:
         yield finding("PM901", Level.CRITICAL, part, found, "stopasgroup", why, remedy)
 
 
+def _signals_group(part: Part) -> bool:
+    if part.reader is Reader.SUPERVISOR:
+        return part.value("stopasgroup") in YES
+    return part.value("Service.KillMode", "control-group") == "control-group"
+
+
+def _ends_pool(part: Part) -> bool:
+    """Return whether the stop signal ends a process that runs tasks, if it reaches that."""
+    return part.has_pool_processes and _stop_signal(part) not in IGNORED_BY_POOL
+
+
+def _stop_signal(part: Part) -> str:
+    option = "stopsignal" if part.reader is Reader.SUPERVISOR else "Service.KillSignal"
+    return part.value(option, "term").removeprefix("sig")
+
+
+def _is_stopped_at_once(part: Part) -> bool:
+    """Return whether the stop is over as soon as a shell in front of Celery has exited, whatever Celery does then."""
+    shell = part.started.shell
+    if shell is None or shell.uses_exec or not shell.is_read:
+        return False
+    if part.reader is Reader.SYSTEMD:
+        return part.value("Service.KillMode") in ("mixed", "process")
+    # On INT a shell waits for the program that it runs, which has got the signal too (bash 5.2 and dash 0.5.12).
+    return not _signals_group(part) or _stop_signal(part) not in IGNORED_BY_POOL
+
+
 def stop_timeout_is_long_enough(part: Part) -> Iterator[Finding]:
     """Yield PM902."""
-    if part.celery is not Kind.WORKER or part.command is None:
+    if part.celery is not Kind.WORKER or part.command is None or _is_stopped_at_once(part):
         return
     option, default, remedy = STOP_TIMES[part.reader]
     found = part.find(option) or part.find("Service.TimeoutSec")
@@ -54,7 +84,9 @@ def stop_timeout_is_long_enough(part: Part) -> Iterator[Finding]:
 
 def children_are_killed(part: Part) -> Iterator[Finding]:
     """Yield PM903."""
-    if part.reader is not Reader.SUPERVISOR or part.celery is not Kind.WORKER or part.command is None:
+    if part.reader is not Reader.SUPERVISOR or not part.has_pool_processes or part.command is None:
+        return
+    if _is_stopped_at_once(part):
         return
     as_group = part.value("stopasgroup") in YES
     if part.value("killasgroup", "true" if as_group else "false") not in YES:
@@ -75,25 +107,41 @@ def stop_signal_is_graceful(part: Part) -> Iterator[Finding]:
 
 
 def stop_signal_reaches_celery(part: Part) -> Iterator[Finding]:
-    """Yield PM905: a shell without exec receives the stop signal instead of Celery."""
-    mode = part.value("Service.KillMode", "control-group")
-    reaches_celery = part.reader is Reader.SYSTEMD and mode == "control-group"
-    shell = part.started.shell
-    if shell is None or shell.uses_exec or part.command is None or reaches_celery:
+    """Yield PM905: a shell without exec receives the stop signal instead of Celery, or exits before it."""
+    shell, command = part.started.shell, part.command
+    if shell is None or command is None or shell.uses_exec:
         return
-    if shell.script and not shell.is_read:
-        why = f"{shell.script} cannot be read here: if it does not use exec, a stop ends only the shell"
-        remedy = "check that its last command begins with exec"
-        yield finding("PM905", Level.WARNING, part, part.command, part.command.name, why, remedy)
+    if not shell.is_read:
+        if not _signals_group(part):
+            why = f"{shell.script} cannot be read here: if it does not use exec, a stop ends only the shell"
+            remedy = "check that its last command begins with exec"
+            yield finding("PM905", Level.WARNING, part, command, command.name, why, remedy)
+        return
+    if not _is_stopped_at_once(part):
         return
     what = str(shell.script) if shell.script else "the shell of the command"
-    why = f"{what} starts Celery without exec: a stop signals only the shell, "
-    if mode != "mixed":
-        why += "Celery keeps running as an orphan, and the next start adds a second one"
-    else:
-        why += "and once the shell has exited, Celery and its running tasks are killed"
     remedy = "begin the last command with exec"
-    yield finding("PM905", Level.CRITICAL, part, part.command, part.command.name, why, remedy)
+    if shell.traps:
+        why = f"{what} runs Celery as its child and handles the stop signal itself (trap): unless it passes the signal "
+        why += "on and waits for Celery, this one and the next run side by side, or its tasks are killed"
+        yield finding("PM905", Level.WARNING, part, command, command.name, why, f"{remedy}, and remove the trap")
+        return
+    why = f"{what} starts Celery without exec: {_consequence(part)}"
+    option, _, timeout = STOP_TIMES[part.reader]
+    also = "" if part.find(option) else f"; then also {timeout}, or as long as the longest task takes"
+    yield finding("PM905", Level.CRITICAL, part, command, command.name, why, f"{remedy}{also}")
+
+
+def _consequence(part: Part) -> str:
+    only = "a stop signals only the shell"
+    if part.value("Service.KillMode") == "mixed":
+        return f"{only}, and once that is gone, Celery and its running tasks are killed"
+    if _signals_group(part):
+        return "a stop ends the shell at once, and the next start adds a second Celery while the first still stops"
+    # A shell acts on INT only once its child has exited (measured with bash 5.2 and dash 0.5.12).
+    if _stop_signal(part) in IGNORED_BY_POOL and part.value("killasgroup") in YES:
+        return f"{only}, which waits for Celery: after stopwaitsecs both are killed, with all running tasks"
+    return f"{only}, Celery keeps running as an orphan, and the next start adds a second one"
 
 
 def kill_mode_is_mixed(part: Part) -> Iterator[Finding]:
@@ -101,6 +149,7 @@ def kill_mode_is_mixed(part: Part) -> Iterator[Finding]:
     if part.reader is not Reader.SYSTEMD or part.celery is None or part.command is None:
         return
     mode, found = part.value("Service.KillMode", "control-group"), part.find("Service.KillMode")
+    does_harm = {"control-group": _ends_pool(part), "process": part.has_pool_processes, "none": True}
     losses = {
         "control-group": "a stop also signals the pool processes: they exit at once, and their running tasks are lost",
         "process": "after a forced stop the pool processes keep running as orphans, outside the unit's control",
@@ -108,7 +157,7 @@ def kill_mode_is_mixed(part: Part) -> Iterator[Finding]:
     }
     if part.started.multi and "stopwait" in part.value("Service.ExecStop"):
         return
-    if mode in losses and (part.celery is Kind.WORKER or mode != "control-group"):
+    if does_harm.get(mode):
         default = "" if found else " (the default)"
         why = f"KillMode={mode}{default}: {losses[mode]}"
         yield finding("PM906", Level.CRITICAL, part, found, "Service.KillMode", why, "KillMode=mixed")
