@@ -44,7 +44,7 @@ def verify(
         return [error.in_one_line]
     checks = (_not_included, _files_of_ours, _files_of_others, _clashes)
     problems = [problem for check in checks for problem in check(configuration)]
-    problems += [*problems_of_group(project, configuration.main), *problems_of_unit(project, rendering)]
+    problems += [*problems_of_group(project, rendering, configuration.main), *problems_of_unit(project, rendering)]
     # supervisor's parser stops at the first problem, so with problems it would add nothing.
     return list(dict.fromkeys(problems or _merged(project, configuration, rendering)))
 

@@ -10,30 +10,38 @@ from pathlib import Path
 from procman.accounts import user_name
 from procman.backends.supervisor.client import ANSWER_SECONDS, Client
 from procman.backends.supervisor.configuration.main_file import MainFile
+from procman.backends.supervisor.renderer import script_path
 from procman.errors import ProcmanError
 from procman.launch import launch_of
 from procman.model import SupervisorMode
-from procman.project import Project
+from procman.project import Project, Rendering
 
 ROOT_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 """The PATH of a start script as long as it has root's rights (start.sh.j2)."""
+
+DROPS_RIGHTS = "exec setpriv --reuid "
+"""What a changed template must keep: supervisord starts the script of a program with a group as root (S3)."""
 
 PACKAGES = {"setpriv": "util-linux", "getent": "libc-bin, on Red Hat glibc-common"}
 """The commands that such a start script needs, each with its package."""
 
 
-def problems_of_group(project: Project, main: MainFile) -> Iterator[str]:
-    """Yield why the supervisord of `main` cannot start the programs of `project` that have a group, if any has one."""
-    grouped = [program.key for program in project.programs if launch_of(project, program).group]
+def problems_of_group(project: Project, rendering: Rendering, main: MainFile) -> Iterator[str]:
+    """Yield why the supervisord of `main` must not or cannot start the programs that have a group, if any has one."""
+    grouped = [program for program in project.programs if launch_of(project, program).group]
     if not grouped:
         return
-    named = "project.group" if project.group else f"{grouped[0]}.group"
+    named = "project.group" if project.group else f"{grouped[0].key}.group"
     key = f"{project.configuration_file}: {named}"
     if other := _not_root(project, main):
         yield f"{key}: only root can set a group, and {other}: remove the key, or run supervisord as root"
     for command, package in PACKAGES.items():
         if not _is_usable(command):
             yield f"{key}: the start scripts need {command}(1), which is not in {ROOT_PATH}: install it ({package})"
+    scripts = {script_path(project, program.name) for program in grouped}
+    for file in rendering.files:
+        if file.path in scripts and DROPS_RIGHTS not in file.content:
+            yield f"{file.path}: root runs it, and it does not drop root's rights with setpriv: fix the template"
 
 
 def _not_root(project: Project, main: MainFile) -> str:
