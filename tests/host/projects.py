@@ -64,6 +64,7 @@ app = "mysite"
 directory = "/opt"
 virtualenv = "/opt/procman"
 user = "nobody"
+group = "games"
 
 [command.sleep]
 argv = ["/bin/sleep", "100000"]

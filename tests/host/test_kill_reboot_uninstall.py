@@ -58,7 +58,7 @@ concurrency = 1
 [beat]
 """
 
-POCKET = TINY.replace('name = "tiny"', 'name = "pocket"').replace('user = "nobody"', 'scope = "user"')
+POCKET = TINY.replace('name = "tiny"', 'name = "pocket"').replace('user = "nobody"\ngroup = "games"', 'scope = "user"')
 
 BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
 

@@ -57,6 +57,7 @@ STOP_OF_DEBIANS = 10 * 120 + 600 + 60 + 50 + 30
 @pytest.fixture(scope="module")
 def tiny(stocked: Host) -> Project:
     """A project under procman's own supervisord, which the install starts because the key is not set."""
+    stocked.run("gpasswd --add nobody audio")
     project = Project(stocked, "tiny", TINY)
     printed = project.procman("install", "--no-check").stderr
     assert "does not start when the host boots; to let systemd start it, set" in printed
@@ -110,6 +111,15 @@ def test_unprivileged_user_sees_what_heartbeats_and_proc_show(debian: Project) -
     assert (health.returncode, health.stdout.split(" - ")[0]) == (3, "DEBIAN UNKNOWN")
     debian.procman("start", "celery")
     wait_for(lambda: debian.procman("status", user="nobody", check=False).returncode == 0, START_SECONDS, "it is seen")
+
+
+def test_program_has_the_user_and_groups_that_systemd_sets(tiny: Project) -> None:
+    wait_for(all_running(tiny), START_SECONDS, "it has started")
+    shown, pid = "grep -E '^([UG]id|Groups)'", tiny.status()["tiny-sleep"]["pid"]
+    systemd = "systemd-run --quiet --wait --pipe --property=User=nobody --property=Group=games"
+    expected = tiny.host.run(f"{systemd} {shown} /proc/self/status").stdout
+    assert tiny.host.run(f"{shown} /proc/{pid}/status").stdout == expected
+    assert "Groups:" in expected
 
 
 def test_printed_commands_move_a_supervisord_started_by_hand_under_its_unit(own: Project, tiny: Project) -> None:
