@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from tests.attacks.host import CONFIGURATION, PATH, REPOSITORY, SERVICE, STRANGER, USERS, AttackedHost
+from tests.attacks.host import CONFIGURATION, PATH, REPOSITORY, SERVICE, STRANGER, TOML, USERS, AttackedHost
 from tests.celery_environments import CELERY_5_7, environment_of
 from tests.product import eventually
 
@@ -58,12 +58,12 @@ def status_of(host: AttackedHost, pid: int) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in text.splitlines())}
 
 
-def assert_has_group(host: AttackedHost, pid: int) -> None:
-    """Check that the process has its user and groups, as systemd would set them, and no right of root."""
+def assert_runs_as(host: AttackedHost, pid: int, user: str, *groups: int) -> None:
+    """Check that the process has that user and those groups, the first as its own, and no right of root."""
     status = status_of(host, pid)
-    assert status["Uid"].split() == [str(USERS[SERVICE])] * 4
-    assert status["Gid"].split() == [str(WEBAPPS)] * 4
-    assert status["Groups"].split() == [str(WEBAPPS), str(PLUGDEV)]
+    assert status["Uid"].split() == [str(USERS[user])] * 4
+    assert status["Gid"].split() == [str(groups[0])] * 4
+    assert status["Groups"].split() == [str(group) for group in groups]
     assert [int(status[f"Cap{name}"], 16) for name in ("Inh", "Prm", "Eff", "Amb")] == [0] * 4
 
 
@@ -71,7 +71,7 @@ def test_program_has_its_user_and_group_and_no_other(grouped: AttackedHost) -> N
     grouped.procman("install --wait 30")
     eventually(lambda: len(grouped.asleep()) == 2, "the programs have started")
     for pid in grouped.asleep():
-        assert_has_group(grouped, pid)
+        assert_runs_as(grouped, pid, SERVICE, WEBAPPS, PLUGDEV)
     assert grouped.root("stat -c %U:%G /var/lib/procman/catmaid/run/catmaid-one") == f"{SERVICE}:webapps\n"
 
 
@@ -88,6 +88,19 @@ def test_variables_are_those_of_a_program_without_a_group(grouped: AttackedHost)
     without, with_group = ([line for line in lines if "PARENT_PID" not in line] for lines in shown.values())
     assert with_group == without
     assert {"HOME=/nonexistent", f"USER={SERVICE}", f"LOGNAME={SERVICE}", "SUPERVISOR_ENABLED=1"} <= set(with_group)
+
+
+@pytest.mark.parametrize("of_project", ["", 'group = "plugdev2"'], ids=["user", "user and group"])
+def test_command_has_a_user_and_group_of_its_own(grouped: AttackedHost, of_project: str) -> None:
+    text = TOML.replace("[command.two]", f'user = "{STRANGER}"\n[command.two]\nuser = "{STRANGER}"\ngroup = "webapps"')
+    grouped.configure(of_project, text=text)
+    grouped.procman("install --wait 30")
+    eventually(lambda: len(grouped.asleep()) == 2, "the commands have started")
+    own = {"catmaid-one": USERS[STRANGER], "catmaid-two": WEBAPPS}
+    for pid in grouped.asleep():
+        [name] = [name for name in own if f"PROCMAN_PROGRAM={name}" in grouped.path(f"/proc/{pid}/environ").read_text()]
+        assert_runs_as(grouped, pid, STRANGER, own[name])
+    assert grouped.root("stat -c %U /var/lib/procman/catmaid/run/catmaid-*").split() == [STRANGER] * 2
 
 
 def test_program_keeps_its_pid_and_ends_with_supervisord(grouped: AttackedHost) -> None:
@@ -204,6 +217,7 @@ mode = "embedded"
 """
 
 SEND = "from mysite import celery; from counting.tasks import echo; echo.delay(1)"
+HOLD = "from mysite import celery; from counting.tasks import hold; hold.delay(2, 1)"
 
 
 @pytest.mark.celery
@@ -226,7 +240,10 @@ def test_worker_beat_and_command_work_with_a_group_of_their_own(grouped: Attacke
     written = grouped.root("stat -c '%U:%G' /var/lib/procman/catmaid/run/*/* /var/lib/catmaid/*").split()
     assert set(written) == {f"{SERVICE}:webapps"}
     for pid in grouped.pids("mysite"):
-        assert_has_group(grouped, pid)
-    # The record locks and the parent death signal are those of the programs' user: each ends with supervisord.
+        assert_runs_as(grouped, pid, SERVICE, WEBAPPS, PLUGDEV)
+    # The kernel sends TERM, which reaches Celery itself: the running task finishes.
+    grouped.service(f"cd {demo} && {variables} {virtualenv}/bin/python -c '{HOLD}'")
+    eventually(lambda: grouped.path("/srv/data/counted/started").exists(), "another task runs")
     grouped.root("kill -9 $(cat /var/lib/procman/supervisor/supervisord.pid)")
     eventually(lambda: not grouped.pids("mysite"), "worker and beat have ended")
+    assert grouped.path("/srv/data/counted/finished").read_text() == "1\n2\n"
