@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from procman.model import Kind, Level, Result
 from procman.preflight.inputs import PreflightFacts
@@ -83,3 +83,55 @@ def pickle_is_not_accepted(preflight: PreflightFacts) -> Iterator[Result]:
             detail = f"the app accepts pickle: whoever can send it a message can run code as {preflight.user}"
             hint = 'Set CELERY_ACCEPT_CONTENT = ["json"], as soon as no sender uses pickle any more.'
             yield Result("PM716", each.name, Level.WARNING, detail, hint)
+
+
+def debug_is_off(preflight: PreflightFacts) -> Iterator[Result]:
+    """Yield PM717: Django then keeps the last 9,000 queries of each connection (BaseDatabaseWrapper.queries_limit)."""
+    for each, app in preflight.loaded():
+        if app.django.get("DEBUG"):
+            detail = (
+                f"{app.settings} sets DEBUG: each pool process keeps its last 9,000 database queries in memory, and "
+                "reports of errors show local variables"
+            )
+            hint = f"{_remedy(preflight)}, or set DEBUG = False."
+            yield Result("PM717", each.name, Level.WARNING, detail, hint)
+
+
+def tasks_are_sent(preflight: PreflightFacts) -> Iterator[Result]:
+    """Yield PM718: measured with Celery 5.7, beat runs each task in its own process then."""
+    for each, app in preflight.loaded():
+        if app.options.get("task_always_eager"):
+            detail = (
+                "the app has task_always_eager, so no task is sent: the process that calls a task runs it, beat too, "
+                "and the workers get nothing"
+            )
+            hint = f"{_remedy(preflight)}, or remove task_always_eager (with Django CELERY_TASK_ALWAYS_EAGER)."
+            yield Result("PM718", each.name, Level.WARNING, detail, hint)
+
+
+def _remedy(preflight: PreflightFacts) -> str:
+    return f"Name the settings for production with settings in [project] of {preflight.project.configuration_file}"
+
+
+def modules_are_loaded_once(preflight: PreflightFacts) -> Iterator[Result]:
+    """Yield PM719, once per launch environment, with one of the modules."""
+    for each, app in preflight.loaded():
+        for path, names in list(app.loaded_twice.items())[:1]:
+            more = len(app.loaded_twice) - 1
+            others = f", as {more} other file{'s are' if more > 1 else ' is'}" if more else ""
+            detail = (
+                f"{path} is loaded twice, as {' and '.join(names)}{others}: each module has tasks and signals of its "
+                "own, and a worker that knows a task by one name discards its messages under the other"
+            )
+            hint = _one_name(preflight, names)
+            yield Result("PM719", each.name, Level.WARNING, detail, hint)
+
+
+def _one_name(preflight: PreflightFacts, names: Sequence[str]) -> str:
+    """Return how the code is imported under the shortest of `names` alone."""
+    shortest = min(names, key=len)
+    app = preflight.project.app
+    prefix = next((name.removesuffix(shortest) for name in names if name != shortest and name.endswith(shortest)), "")
+    if prefix and app.startswith(prefix):
+        return f'Set app = "{app.removeprefix(prefix)}" in [project], and import the code under that name everywhere.'
+    return f"Import the code as {shortest} everywhere: in INSTALLED_APPS, include, and in other modules."

@@ -166,7 +166,7 @@ def _ask_all(
         launch = launches[programs[0].name]
         where = place_of(project, launch, secrets)
         commands = {each.name: arguments_of(project, each) for each in programs}
-        app = pool.submit(app_facts.ask, where, project.app, commands=commands, timeout=timeout)
+        app = pool.submit(app_facts.ask, where, project.app, settings=["DEBUG"], commands=commands, timeout=timeout)
         url = project.health.management_url
         queues = declared_queues(programs)
         broker = pool.submit(ask_broker, where, project.app, programs=queues, management_url=url, timeout=timeout / 2)

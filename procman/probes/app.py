@@ -12,6 +12,7 @@ from procman.agent import broker_digest, routed_queues
 from procman.probes import (
     app_backend_script,
     app_check_script,
+    app_modules_script,
     app_opened_script,
     app_schedule_script,
     app_script,
@@ -39,6 +40,7 @@ _CHECKING = (
     broker_redis_script,
     app_tables_script,
     app_backend_script,
+    app_modules_script,
     app_check_script,
 )
 
@@ -158,6 +160,8 @@ class AppFacts:
     """The digests of the brokers that tasks are sent to; empty: unknown, or no `commands` were given."""
     memory_mib: float | None = None
     """The memory that Python needs once it has loaded the app."""
+    loaded_twice: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of each of the project's files that were loaded as several modules; empty without `commands`."""
     services: tuple[Service, ...] = ()
     """The servers of known kinds that the app's settings name."""
     result_backend: ResultBackend = ResultBackend()
@@ -227,6 +231,9 @@ def _facts(answer: Mapping[str, Any], place: Place) -> AppFacts:
         ),
         brokers=tuple(map(str, answer.get("check", {}).get("brokers", ()))),
         memory_mib=app["memory_kib"] and float(app["memory_kib"]) / 1024,
+        loaded_twice={
+            str(path): tuple(map(str, names)) for path, names in answer.get("check", {}).get("loaded_twice", {}).items()
+        },
         services=tuple(
             Service(str(each["what"]), str(each["kind"]), str(each["host"]), each["port"] and int(each["port"]))
             for each in app["services"] or ()

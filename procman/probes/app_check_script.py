@@ -14,9 +14,10 @@ import sys
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 if __name__ == "procman.probes.app_check_script":
-    # As a probe, this text comes after that one.
+    # As a probe, this text comes after theirs.
     from procman.agent.broker_digest import brokers_of
     from procman.probes.app_backend_script import backend_state
+    from procman.probes.app_modules_script import loaded_twice
     from procman.probes.app_tables_script import schedule_fault
 
 LONGEST_COMPLAINT = 600
@@ -31,6 +32,7 @@ def check_app(app: Any, commands: Mapping[str, List[str]]) -> Dict[str, Any]:
         "backend": backend_state(app),
         "brokers": brokers_of(app.connection_for_write),
         "commands": {name: check_command(app, arguments) for name, arguments in commands.items()},
+        "loaded_twice": loaded_twice(),
         "writes": [{"what": what, "path": path, "writable": may_write(path)} for what, path in written_places(app)],
     }
 

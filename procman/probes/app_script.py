@@ -197,6 +197,7 @@ def _app(app: Any, setting_names: Iterable[str]) -> Dict[str, Any]:
 
 PLAIN_OPTIONS = (
     "task_acks_late",
+    "task_always_eager",
     "task_time_limit",
     "worker_concurrency",
     "worker_max_memory_per_child",

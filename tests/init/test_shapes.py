@@ -128,5 +128,27 @@ def programs_of(document: dict[str, object]) -> list[str]:
     return [*(f"worker.{key}" for key in workers), *(["beat"] if "beat" in document else [])]
 
 
+@pytest.mark.parametrize(
+    ("name", "written", "wrong", "hints"),
+    [
+        ("src-editable", 'app = "uvp"', 'app = "src.uvp"', {"PM719": 'Set app = "uvp" in [project]'}),
+        (
+            "cookiecutter",
+            'settings = "config.settings.production"',
+            'settings = "config.settings.local"',
+            {"PM717": "Name the settings for production", "PM718": "Name the settings for production"},
+        ),
+    ],
+)
+def test_check_finds_what_init_does_not_write(
+    name: str, written: str, wrong: str, hints: dict[str, str], root: Path, reachable_python: Path
+) -> None:
+    text = lay(name, root, reachable_python).project.text
+    assert written in text
+    found = {each.code: each.hint for each in checked(text.replace(written, wrong), root / "procman.toml")}
+    assert list(found) == list(hints)
+    assert all(found[code].startswith(hint) for code, hint in hints.items())
+
+
 def test_docs_have_the_table_of_all_shapes() -> None:
     assert table() in (REPOSITORY / "docs/init.md").read_text(encoding="utf-8")
