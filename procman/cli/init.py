@@ -12,6 +12,7 @@ import click
 from procman.backends import backend_named
 from procman.cli.safe_streams import echo_lines
 from procman.cli.selection import Selection
+from procman.config.find_file import working_directory
 from procman.errors import ConfigurationError, ProcmanError
 from procman.init import init as command
 from procman.init.environment_file import path_beside, write_secrets
@@ -201,7 +202,7 @@ def _next_steps(report: command.InitReport) -> Iterator[str]:
 def _is_found(path: Path | None) -> bool:
     from procman.lookup import is_meant_by_default
 
-    here = Path.cwd()
+    here = working_directory(os.environ)
     return path is not None and (path.absolute() == here / FILE or is_meant_by_default(path, os.environ, here))
 
 

@@ -76,6 +76,7 @@ class Selection(NamedTuple):
         return shlex.join(["procman", "--project", self.project]) if self.project else "procman"
 
     def _chosen(self) -> Chosen:
+        from procman.config.find_file import working_directory
         from procman.lookup import Chosen
 
         if self.configuration == STANDARD_INPUT:
@@ -84,7 +85,7 @@ class Selection(NamedTuple):
                 hint="Write it to a file, and name that: --config PATH",
             )
         try:
-            here = Path.cwd()
+            here = working_directory(os.environ)
         except OSError as error:
             raise ProcmanError(
                 f"cannot use the working directory: {error.strerror}", hint="Change to a directory that exists."

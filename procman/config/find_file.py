@@ -32,6 +32,20 @@ class Located(NamedTuple):
     """How it was named; empty if it was found."""
 
 
+def working_directory(environment: Mapping[str, str]) -> Path:
+    """Return the absolute path of the working directory as the shell has it in `PWD`, through symbolic links.
+
+    A release is often reached by a link, such as /srv/shop/current: the paths of a procman.toml below it must follow
+    the link when it points to another release. Raises OSError if the directory is gone.
+    """
+    here, named = Path.cwd(), Path(environment.get("PWD", ""))
+    try:
+        is_same = named.is_absolute() and named.samefile(here)
+    except OSError:
+        is_same = False
+    return named if is_same else here
+
+
 def locate(explicit: Path | None, environment: Mapping[str, str], directory: Path) -> Located | None:
     """Return which procman.toml to use; None if none is named and none found.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from procman.backends.supervisor.configuration.discovery import find_configurations, find_configurations_around
 from procman.backends.supervisor.configuration.main_file import MainFile
+from procman.config.find_file import working_directory
 from procman.errors import ConfigurationError
 from procman.init.app_answers import take_facts
 from procman.init.complete import ask_app, decide_user, find_parts, name_after_directory
@@ -109,7 +110,15 @@ def init(
     scope = scope or (Scope.SYSTEM if is_for_host else Scope.USER)
     options["scope"] = scope.value
     request = _Request(
-        directory.absolute(), output, in_default_place, options, scope, environment, root, timeout, chosen
+        working_directory(environment) / directory,
+        output,
+        in_default_place,
+        options,
+        scope,
+        environment,
+        root,
+        timeout,
+        chosen,
     )
     projects: list[NewProject] = []
     drafts: list[Draft] = []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.config.find_file import FROM_STANDARD_INPUT, files_for_host, find, path_for_host
+from procman.config.find_file import FROM_STANDARD_INPUT, files_for_host, find, path_for_host, working_directory
 from procman.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +37,18 @@ def test_nearest_file_in_or_above_the_directory_is_found(place: Path) -> None:
     assert find(None, {}, place) == place.parent / "procman.toml"
     (place / "procman.toml").touch()
     assert find(None, {}, place) == place / "procman.toml"
+
+
+def test_working_directory_keeps_the_links_that_the_shell_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, current = tmp_path / "releases/1", tmp_path / "current"
+    release.mkdir(parents=True)
+    current.symlink_to(release)
+    monkeypatch.chdir(current)
+    assert working_directory({"PWD": str(current)}) == current
+    for other in ("", ".", str(tmp_path), str(tmp_path / "gone")):
+        assert working_directory({"PWD": other}) == release
 
 
 def test_files_in_etc_are_listed_by_project(home: Path) -> None:

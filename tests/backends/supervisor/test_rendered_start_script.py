@@ -105,6 +105,20 @@ def _assert_arrives(place: Place, shell: str, values: Sequence[str]) -> None:
     assert given_environment["PYTHONPATH"] == ":".join(str(path) for path in (project.directory, *project.python_path))
 
 
+def test_each_start_follows_the_link_to_the_virtualenv(tmp_path: Path) -> None:
+    project = reference(user=ME.pw_name, directory=tmp_path, virtualenv=tmp_path / "current" / "env")
+    found = []
+    for release in ("one", "two"):
+        python = tmp_path / release / "env/bin/python"
+        python.parent.mkdir(parents=True)
+        python.write_text(f'#!{sys.executable} -I\nprint(\'{{"release": "{release}"}}\')\n')
+        python.chmod(0o755)
+        (tmp_path / "next").symlink_to(release)
+        (tmp_path / "next").rename(tmp_path / "current")
+        found.append(Place(tmp_path).start(project, "sh"))
+    assert found == [{"release": "one"}, {"release": "two"}]
+
+
 @pytest.fixture(scope="module")
 def place() -> Any:
     """A directory for projects."""
