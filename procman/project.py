@@ -31,6 +31,10 @@ OLDEST_SYSTEMD = 240
 """The first version with `Type=exec` and `StandardOutput=append:`, which the units need."""
 
 
+AUTO = "auto"
+"""The concurrency that Celery chooses by the processors and the CPU quota of the program."""
+
+
 class Sandbox(Enum):
     """How much of the host a program under systemd is cut off from."""
 
@@ -66,12 +70,14 @@ class Worker:
     loglevel: str = setting("info", *LOGLEVEL)
     queues: tuple[str, ...] = setting((), "Queues to consume (-Q). If unset, the app's queues.", "QUEUES")
     exclude_queues: tuple[str, ...] = setting((), "Queues of the app that are not consumed (-X).", "QUEUES")
-    concurrency: int | None = setting(
+    concurrency: int | str | None = setting(
         None,
         "Number of pool processes or threads (-c), which is the number of tasks that run at the same time. If unset, "
-        "the app's worker_concurrency, or the number of processors.",
-        between=(1, 10_000),
+        "the app's worker_concurrency, or the number of processors. With auto, the number of processors that the "
+        "program may use (from Celery 5.7 on, only for prefork).",
+        "CONCURRENCY",
     )
+    """A number, or AUTO."""
     pool: str | None = setting(
         None,
         "Kind of pool that runs the tasks (-P). If unset, the app's worker_pool, or prefork. From Celery 5 on, the "
@@ -117,7 +123,8 @@ class Worker:
     events: bool = setting(False, "Send task events (-E), which Flower and other monitors need.")
     node_name: str = setting(
         NO_DEFAULT,
-        "Node name (-n). If unset, NAME-KEY@%h. With several instances, their number comes before the @.",
+        "Node name (-n). If unset, NAME-KEY@%h. A name without @ is the host's, and celery@ comes before it. "
+        "With several instances, their number comes before the @.",
         "NODE_NAME",
         name="hostname",
     )

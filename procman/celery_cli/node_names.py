@@ -13,6 +13,11 @@ NAMED_ALIKE = "RabbitMQ refuses the mailbox of the second one, and remote contro
 _NAME = "celery"
 
 
+def with_name(hostname: str) -> str:
+    """Return `hostname` with the name that Celery puts before a bare host (celery.utils.nodenames.nodesplit)."""
+    return hostname if "@" in hostname else f"{_NAME}@{hostname}"
+
+
 def node_name(hostname: str | None, host: str = ANY_HOST) -> str:
     """Return the node name of a worker with the option `-n hostname` on `host`; without the option, its default.
 

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from procman.celery_cli.node_names import with_name
 from procman.celery_cli.running import BEAT_INSIDE
 from procman.celery_cli.write import BEAT_KEYS, FORBIDDEN, OTHERS, PROJECT_KEYS, SHORT_FLAGS, WORKER_KEYS
 from procman.model import Kind
+from procman.project import AUTO
 from procman.secrets import holds_password
 
 LONG_FLAGS = {
@@ -191,17 +193,18 @@ def _seconds(value: str) -> float:
     return int(number) if number.is_integer() else number
 
 
-def _node_name(value: str) -> str:
-    # Celery treats a name without @ as a host name (celery.utils.nodenames.nodesplit).
-    return value if "@" in value else f"celery@{value}"
+def _concurrency(value: str) -> int | str:
+    # Celery 5.7 accepts the word in any case.
+    return AUTO if value.lower() == AUTO else int(value)
 
 
 CONVERSIONS: Mapping[str, Callable[[str], object]] = {
     "loglevel": str.lower,
     "autoscale": _autoscale,
-    "hostname": _node_name,
+    "concurrency": _concurrency,
+    "hostname": with_name,
     **dict.fromkeys(("queues", "exclude_queues"), _words),
-    **dict.fromkeys(("concurrency", "prefetch_multiplier", "max_tasks_per_child"), int),
+    **dict.fromkeys(("prefetch_multiplier", "max_tasks_per_child"), int),
     **dict.fromkeys(("max_memory_per_child_kib", "max_interval_seconds"), int),
     **dict.fromkeys(("time_limit_seconds", "soft_time_limit_seconds"), _seconds),
     **dict.fromkeys(("events", "without_gossip", "without_mingle", "without_heartbeat"), lambda _: True),

@@ -12,9 +12,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from procman.celery_cli.node_names import with_name
 from procman.config.numbers_with_units import as_number
 from procman.config.read_file import NAME_PATTERN, normalised
-from procman.project import STANDARD_STREAMS
+from procman.project import AUTO, STANDARD_STREAMS
 from procman.quoting import unprintable
 from procman.secrets import can_be_shown
 from procman.suggest import nearest
@@ -181,6 +182,10 @@ def integer(minimum: int, maximum: int = 2**31 - 1, *, unit: str = "") -> Type:
     return Type(f"a whole number{bounds}", schema, read)
 
 
+def _read_concurrency(value: object, base: Path) -> object:
+    return value if value == AUTO else _COUNT.read(value, base)
+
+
 def _read_seconds(value: object, _: Path) -> float:
     if isinstance(value, str):
         raise _text_for_number(_read_seconds, value, "seconds")
@@ -295,11 +300,11 @@ MODULE = matching("a Python module, such as mysite.settings", MODULE_PATTERN)
 APP = matching("a Python module, such as mysite or mysite.celery:app", rf"{MODULE_PATTERN}(:{MODULE_PATTERN})?")
 UNIT = matching("the name of a systemd unit, such as rabbitmq-server.service", UNIT_PATTERN)
 QUEUE = matching("the name of a queue, without spaces or commas, not starting with -", r"[^\s,-][^\s,]*")
-NODE_NAME = matching(
+_NODE_NAME = matching(
     "a node name without spaces, such as crop@%h (%h is the host, %d the domain, %n the name)",
-    f"{NODE_NAME_PART}@{NODE_NAME_PART}",
-    hint=lambda text: "" if "@" in text else "it has no @: write celery@ in front, as Celery itself does",
+    f"({NODE_NAME_PART}@)?{NODE_NAME_PART}",
 )
+NODE_NAME = replace(_NODE_NAME, read=lambda value, base: with_name(str(_NODE_NAME.read(value, base))))
 SIGNAL = choice("TERM", "INT", "QUIT", "HUP", "USR1", "USR2", "WINCH")
 OPTIMIZATION = choice("default", "fair")
 POOL = choice("prefork", "threads", "solo", "gevent", "eventlet")
@@ -320,6 +325,8 @@ UMASK = Type(
 INCLUDE = matching(
     'an absolute path with one * in its last part, such as "/etc/supervisor/conf.d/*.conf"', INCLUDE_PATTERN
 )
+_COUNT = integer(1, 10_000)
+CONCURRENCY = Type(f'{_COUNT.expected}, or "{AUTO}"', {"anyOf": [_COUNT.schema, {"const": AUTO}]}, _read_concurrency)
 AUTOSCALE = Type(
     "the maximum and minimum number of pool processes, such as [10, 3]",
     {

@@ -29,7 +29,7 @@ from procman.install.state.manifest import Manifest
 from procman.launch import Output, outputs_of, user_of
 from procman.model import Action, BackendName, InstalledProgram, Kind, ProgramState
 from procman.monitoring.watcher_command import watcher_problems
-from procman.project import Command, Program, Project, Rendering
+from procman.project import Beat, Command, Program, Project, Rendering, Worker
 from procman.templating import Templates
 from procman.version import VERSION
 
@@ -235,13 +235,18 @@ def _installed_program(project: Project, program: Program) -> InstalledProgram:
         log_file=_file(outputs.stdout),
         error_log=_file(outputs.stderr),
         pool=getattr(program.options, "pool", None),
-        concurrency=getattr(program.options, "concurrency", None),
+        concurrency=_concurrency(program.options),
         **_of_command(program),
     )
 
 
 def _file(output: Output | None) -> str | None:
     return str(output.path) if output and output.is_rotated else None
+
+
+def _concurrency(options: Worker | Beat | Command) -> int | None:
+    number = options.concurrency if isinstance(options, Worker) else None
+    return number if isinstance(number, int) else None
 
 
 def _of_command(program: Program) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def test_celery_of_the_host_is_in_no_virtualenv() -> None:
         ("--time-limit=300 --soft-time-limit 1.5", {"time_limit_seconds": 300, "soft_time_limit_seconds": 1.5}),
         ("-E --without-gossip --without-mingle", {"events": True, "without_gossip": True, "without_mingle": True}),
         ("-n crop@%h", {"hostname": "crop@%h"}),
+        ("-c AUTO", {"concurrency": "auto"}),
         ("--hostname=worker1", {"hostname": "celery@worker1"}),
         ("--umask=022", {"umask": "022"}),
         ("-S /var/lib/state -I a,b", {"extra_arguments": ["-S", "/var/lib/state", "-I", "a,b"]}),

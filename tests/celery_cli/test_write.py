@@ -27,7 +27,7 @@ from procman.celery_cli.write import (
 )
 from procman.config import keys
 from procman.model import Kind
-from procman.project import Beat, Worker
+from procman.project import AUTO, Beat, Worker
 from tests.celery_environments import CELERY_5_1, CELERY_5_7, CELERY_SPECS, CeleryEnvironment, environment_of
 
 PARSER = Path(__file__).with_name("parsed_by_celery.py")
@@ -149,6 +149,15 @@ def test_prefetch_multiplier_of_zero_does_not_arrive(celery: Celery) -> None:
     # So the key begins at 1: 0 means no limit to Celery, but not on the command line of Celery 5.
     found = celery.values(worker_arguments("mysite", replace(PLAIN, prefetch_multiplier=0)))
     assert found["prefetch_multiplier"] == (0 if celery.version.startswith("4.") else 4)
+
+
+@pytest.mark.parametrize("celery_environment", [CELERY_5_1, CELERY_5_7], indirect=True)
+def test_only_a_recent_celery_accepts_auto_as_the_concurrency(celery: Celery) -> None:
+    arguments = worker_arguments("mysite", replace(PLAIN, concurrency=AUTO))
+    if celery.version == CELERY_5_7.version:
+        assert celery.values(arguments)["concurrency"] == "auto"
+    else:
+        assert "auto is not a valid integer" in str(celery.ask(arguments))
 
 
 def test_plain_worker_has_the_usual_command_line() -> None:

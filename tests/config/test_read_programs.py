@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from procman.project import Beat, Command, Program, Worker
+from procman.project import AUTO, Beat, Command, Program, Worker
 from tests.config.documents import PROJECT, USER_SCOPE, problems, problems_with, read, read_rest
 
 
@@ -117,15 +117,24 @@ def test_node_names_that_are_equal_on_every_host_are_refused(tmp_path: Path) -> 
     assert read_rest(tmp_path, "[worker.a]\nhostname = 'x@%h'\n[worker.b]\nhostname = 'x@%n'").programs
 
 
-@pytest.mark.parametrize("name", ["x", "@", "x@", "@y", "x@y@z", "a b@c", "a,b@c", "x@%q", "%x@h", "-x@h", "x@%"])
+@pytest.mark.parametrize("name", ["@", "x@", "@y", "x@y@z", "a b@c", "a,b@c", "x@%q", "%x@h", "-x@h", "x@%"])
 def test_node_name_that_celery_does_not_accept_is_refused(tmp_path: Path, name: str) -> None:
     (found,) = problems_with(tmp_path, f"[worker.a]\nhostname = '{name}'")
     assert found.startswith("FILE:8: worker.a.hostname: expected a node name without spaces, such as crop@%h")
 
 
-def test_node_name_without_a_host_is_answered_with_the_name_that_celery_gives_it(tmp_path: Path) -> None:
-    (found,) = problems_with(tmp_path, "[worker.a]\nhostname = 'edx.lms.%h'")
-    assert "it has no @: write celery@ in front" in found
+def test_node_name_without_a_name_gets_the_one_that_celery_gives_it(tmp_path: Path) -> None:
+    tables = "[worker.a]\nhostname = 'edx.lms.%h'\n[worker.b]\nhostname = 'w'\ninstances = 2"
+    names = [_worker(each).node_name for each in read_rest(tmp_path, tables).programs]
+    assert names == ["celery@edx.lms.%h", "celery-1@w", "celery-2@w"]
+
+
+def test_concurrency_is_a_number_or_auto(tmp_path: Path) -> None:
+    [program] = read_rest(tmp_path, "[worker.a]\nconcurrency = 'auto'").programs
+    assert _worker(program).concurrency == AUTO
+    for wrong in ("0", "10001", "'Auto'", "'4'", "true", "[1]"):
+        (found,) = problems_with(tmp_path, f"[worker.a]\nconcurrency = {wrong}")
+        assert 'worker.a.concurrency: expected a whole number from 1 to 10000, or "auto"' in found
 
 
 DEFAULTS = """
