@@ -109,7 +109,7 @@ def decide_user(draft: Draft, scope: Scope) -> None:
         if user_id(user) is None:
             draft.warn(f"user {user} does not exist on this host")
     if user and project.get("group") == _primary_group(user):
-        # It is the default, and supervisord has no option for another one.
+        # It is the default.
         project.pop("group", None)
 
 

@@ -123,6 +123,23 @@ def test_root_runs_nothing_of_service_user_before_it_drops_its_rights(grouped: A
     assert set(grouped.root(f"cat {FOREIGN}/ran").split()) == {str(USERS[SERVICE])}
 
 
+def test_environment_file_is_checked_as_the_program_reads_it(grouped: AttackedHost) -> None:
+    file = "/etc/catmaid/celery.env"
+    grouped.write(file, "BROKER=memory://\n", 0o640)
+    grouped.root(f"chgrp {SERVICE} {file}")
+    grouped.configure(f'group = "webapps"\nenvironment_file = "{file}"', ENDING)
+    grouped.procman("install")
+    refused = grouped.run(ENDING_SCRIPT, "root", check=False)
+    assert f"cannot read the environment file {file}" in refused.stderr
+    found = grouped.procman("check", check=False).stdout
+    remedy = f"chown root:webapps {file} && chmod 0640 {file}"
+    assert "CRITICAL  PM705" in found
+    assert remedy in found
+    grouped.root(remedy)
+    assert "PM705" not in grouped.procman("check", check=False).stdout
+    assert grouped.root(ENDING_SCRIPT) == f"{WEBAPPS} {PLUGDEV}\n"
+
+
 @pytest.mark.strace
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace(1) is missing: apt-get install strace")
 def test_root_opens_nothing_of_service_user_before_it_drops_its_rights(grouped: AttackedHost) -> None:

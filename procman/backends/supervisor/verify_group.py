@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from procman.accounts import user_name
 from procman.backends.supervisor.client import ANSWER_SECONDS, Client
 from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.backends.supervisor.renderer import script_path
 from procman.errors import ProcmanError
-from procman.launch import launch_of
+from procman.launch import group_of
 from procman.model import SupervisorMode
 from procman.project import Project, Rendering
+from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
 ROOT_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 """The PATH of a start script as long as it has root's rights (start.sh.j2)."""
@@ -22,13 +21,15 @@ ROOT_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 DROPS_RIGHTS = "exec setpriv --reuid "
 """What a changed template must keep: supervisord starts the script of a program with a group as root (S3)."""
 
-PACKAGES = {"setpriv": "util-linux", "getent": "libc-bin, on Red Hat glibc-common"}
-"""The commands that such a start script needs, each with its package."""
+COMMANDS = {"setpriv": (("--help",), "--reuid"), "getent": (("initgroups", "root"), "root")}
+"""The commands that such a start script needs, each with arguments and a word that only the right one answers."""
+
+PACKAGES = {"setpriv": "util-linux", "getent": "the GNU C library"}
 
 
 def problems_of_group(project: Project, rendering: Rendering, main: MainFile) -> Iterator[str]:
     """Yield why the supervisord of `main` must not or cannot start the programs that have a group, if any has one."""
-    grouped = [program for program in project.programs if launch_of(project, program).group]
+    grouped = [program for program in project.programs if group_of(project, program)]
     if not grouped:
         return
     named = "project.group" if project.group else f"{grouped[0].key}.group"
@@ -37,7 +38,7 @@ def problems_of_group(project: Project, rendering: Rendering, main: MainFile) ->
         yield f"{key}: only root can set a group, and {other}: remove the key, or run supervisord as root"
     for command, package in PACKAGES.items():
         if not _is_usable(command):
-            yield f"{key}: the start scripts need {command}(1), which is not in {ROOT_PATH}: install it ({package})"
+            yield f"{key}: the start scripts need the {command}(1) of {package} in {ROOT_PATH}: install it"
     scripts = {script_path(project, program.name) for program in grouped}
     for file in rendering.files:
         if file.path in scripts and DROPS_RIGHTS not in file.content:
@@ -58,6 +59,13 @@ def _not_root(project: Project, main: MainFile) -> str:
 
 
 def _is_usable(command: str) -> bool:
-    # BusyBox has a setpriv that cannot change the user.
+    """Return whether the command can do what a start script needs: BusyBox's setpriv cannot, and musl has no list."""
+    words, expected = COMMANDS[command]
     found = shutil.which(command, path=ROOT_PATH)
-    return found is not None and Path(os.path.realpath(found)).name != "busybox"
+    if found is None:
+        return False
+    try:
+        answer = capture([found, *words], environment=CLEAN_ENVIRONMENT, timeout=ANSWER_SECONDS)
+    except ProcmanError:
+        return False
+    return answer.status == 0 and expected in answer.stdout

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,16 @@ from procman.backends.supervisor import renderer, verify_group
 from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.backends.supervisor.verify_group import problems_of_group
 from procman.model import SupervisorMode
-from procman.project import Project
+from procman.project import Project, Rendering
 from tests.backends.supervisor.projects import reference
+from tests.install.people import NOBODY, needs_root, public_directory
+from tests.reachable import SYSTEM_PYTHON
+
+
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that every user can enter."""
+    yield from public_directory()
 
 
 def grouped(mode: SupervisorMode = SupervisorMode.EXISTING) -> Project:
@@ -22,7 +31,7 @@ def grouped(mode: SupervisorMode = SupervisorMode.EXISTING) -> Project:
 
 
 def problems(project: Project, main: MainFile) -> list[str]:
-    return list(problems_of_group(project, renderer.render(project), main))
+    return list(problems_of_group(project, Rendering((), ()), main))
 
 
 def main_file(directory: Path, user: str | None = None) -> MainFile:
@@ -49,22 +58,44 @@ def test_programs_without_a_group_need_no_root_and_no_command(tmp_path: Path, mo
 
 def test_missing_commands_are_reported_with_their_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verify_group, "ROOT_PATH", str(tmp_path))
-    (tmp_path / "setpriv").symlink_to("busybox")
-    (tmp_path / "busybox").touch(0o755)
-    (tmp_path / "getent").touch(0o755)
-    [problem] = problems(grouped(), main_file(tmp_path))
-    assert "the start scripts need setpriv(1), which is not in" in problem
-    assert problem.endswith("install it (util-linux)")
-    (tmp_path / "getent").unlink()
-    assert len(problems(grouped(SupervisorMode.EMBEDDED), main_file(tmp_path))) == 2
-    assert os.access("/usr/bin/setpriv", os.X_OK), "Debian's util-linux has it"
+    found = problems(grouped(SupervisorMode.EMBEDDED), main_file(tmp_path))
+    assert [problem.partition(" need ")[2] for problem in found] == [
+        f"the setpriv(1) of util-linux in {tmp_path}: install it",
+        f"the getent(1) of the GNU C library in {tmp_path}: install it",
+    ]
+
+
+def test_commands_of_alpine_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify_group, "ROOT_PATH", str(tmp_path))
+    for name, text in (
+        ("setpriv", "echo 'Usage: setpriv [--nnp] PROG' >&2\nexit 1\n"),
+        ("getent", "echo 'Unknown database: initgroups'\nexit 1\n"),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}")
+        (tmp_path / name).chmod(0o755)
+    assert len(problems(grouped(), main_file(tmp_path))) == 2
+
+
+@needs_root
+def test_running_supervisord_of_another_user_is_refused(public: Path) -> None:
+    public.chmod(0o777)
+    code = "import socket, sys\nlistener = socket.socket(socket.AF_UNIX)\nlistener.bind(sys.argv[1])\n"
+    code += "listener.listen()\nprint(flush=True)\nlistener.accept()"
+    words = [str(SYSTEM_PYTHON), "-c", code, str(public / "socket")]
+    with subprocess.Popen(words, user=NOBODY.pw_uid, stdout=subprocess.PIPE) as listening:
+        assert listening.stdout
+        listening.stdout.readline()
+        [problem] = problems(grouped(), main_file(public))
+        listening.kill()
+    assert f"and the supervisord of {public}/s.conf runs as nobody: remove the key, or run" in problem
 
 
 def test_changed_template_that_keeps_rights_of_root_is_refused(tmp_path: Path) -> None:
     templates = tmp_path / "templates/supervisor"
     templates.mkdir(parents=True)
     (templates / "start.sh.j2").write_text("#!/bin/sh\nexec {{ argv | shell_words }}\n")
-    found = problems(replace(grouped(), templates=templates.parent), main_file(tmp_path))
-    script = "/etc/procman/catmaid/catmaid-celery.sh"
+    main, script = main_file(tmp_path), "/etc/procman/catmaid/catmaid-celery.sh"
+    project = replace(grouped(), templates=templates.parent)
+    found = list(problems_of_group(project, renderer.render(project), main))
     assert f"{script}: root runs it, and it does not drop root's rights with setpriv: fix the template" in found
-    assert problems(replace(reference(), templates=templates.parent), main_file(tmp_path)) == []
+    assert list(problems_of_group(grouped(), renderer.render(grouped()), main)) == []
