@@ -146,11 +146,13 @@ def _trust_what_root_uses(project: Project, environment: Mapping[str, str]) -> N
     # A missing command is reported by the checks. The command of on_event runs as a user who can modify it.
     if command and command.exists():
         require_trust(command, environment)
-    file = project.environment_file
-    root_reads_it = project.scope is Scope.SYSTEM and backend_named(project.backend).environment_file_read_by_root
-    if file and root_reads_it and file.parent.exists():
+    if project.scope is Scope.USER or not backend_named(project.backend).environment_file_read_by_root:
+        return
+    files = (getattr(program.options, "environment_file", None) for program in project.programs)
+    for file in filter(None, {project.environment_file, *files}):
         # The process manager reads it and passes the content to the program.
-        require_trusted_way(file, environment)
+        if file.parent.exists():
+            require_trusted_way(file, environment)
 
 
 def installed(chosen: Chosen, *, formerly: bool = False, acts: bool = False, partly: bool = False) -> Installed:

@@ -281,6 +281,8 @@ class InstalledProgram:
     """It was stopped on purpose when it moved to another process manager, and has not been started there since."""
     error_log: str | None = field(default=None, metadata={LATER: True})
     """The file of its standard error, if that has one of its own."""
+    environment_file: Path | None = field(default=None, metadata={LATER: True})
+    """The file of a command that has its own; None: that of the project."""
     stop_signal: str = field(default="TERM", metadata={LATER: True})
     reload_signal: str | None = field(default=None, metadata={LATER: True})
     reload_command: tuple[str, ...] = field(default=(), metadata={LATER: True})

@@ -79,7 +79,7 @@ def last_lines(controller: Controller, program: InstalledProgram) -> tuple[str, 
 
 def without_secrets(failure: Failure, manifest: Manifest) -> Failure:
     """Hide the values of the environment file, which the app may print whole or in pieces."""
-    secrets = secrets_of_programs(manifest.environment_file, manifest.user)
+    secrets = secrets_of_programs(*manifest.environment_file_of(failure.program))
     return replace(
         failure,
         why=secrets.masked(failure.why),

@@ -253,7 +253,9 @@ def _of_command(program: Program) -> dict[str, Any]:
     command = program.options
     if not isinstance(command, Command):
         return {}
-    return {name: getattr(command, name) for name in ("stop_signal", "reload_signal", "reload_command")}
+    return {
+        name: getattr(command, name) for name in ("environment_file", "stop_signal", "reload_signal", "reload_command")
+    }
 
 
 def unwritable(project: Project, states: Sequence[ProgramState]) -> list[str]:

@@ -103,10 +103,12 @@ def put_in_place(tree: Tree, prepared: Prepared, options: RolloutOptions) -> Out
 
 def _without_secrets_in_message(options: RolloutOptions, manifest: Manifest) -> RolloutOptions:
     """Return `options` with a message that quotes no value of the environment file: every user may read it."""
-    if not options.made.message:
+    message = options.made.message
+    if not message:
         return options
-    secrets = secrets_of_programs(manifest.environment_file, manifest.user)
-    return replace(options, made=replace(options.made, message=secrets.masked(options.made.message)))
+    for file, user, _ in manifest.environment_files():
+        message = secrets_of_programs(file, user).masked(message)
+    return replace(options, made=replace(options.made, message=message))
 
 
 def _brought_up(plan: Plan, options: RolloutOptions) -> Collection[str]:

@@ -29,9 +29,10 @@ def run(project: Project, name: str) -> NoReturn:
             f"{project.name} is not installed: {launcher_path(project)} does not exist", hint="procman install"
         )
     launch = launch_of(project, program)
+    own = {"PROCMAN_PARENT_PID": str(os.getppid()), **_secrets(project, program, launch)}
     replace_process(
         launch.argv,
-        environment={**environment_of(launch), "PROCMAN_PARENT_PID": str(os.getppid()), **_secrets(project, program)},
+        environment=environment_of(launch) | own,
         directory=launch.directory,
         user=launch.user,
         group=launch.group,
@@ -56,9 +57,9 @@ def environment_of(launch: Launch) -> dict[str, str]:
     return {**CLEAN_ENVIRONMENT, **login_environment(entry), **launch.environment}
 
 
-def _secrets(project: Project, program: Program) -> dict[str, str]:
+def _secrets(project: Project, program: Program, launch: Launch) -> dict[str, str]:
     """Pass the environment file on as systemd does, which reads it as root; supervisord leaves it to the program."""
-    path = project.environment_file
+    path = launch.environment_file
     if path is None or not backend_named(project.backend).environment_file_read_by_root:
         return {}
     if not program.launcher:
@@ -67,8 +68,8 @@ def _secrets(project: Project, program: Program) -> dict[str, str]:
         except UnusableFileError as error:
             raise ProcmanError(str(error)) from None
     # A user who could replace the file could make root read any file; the program reads such a file itself.
-    entry = account(project.user)
-    if os.geteuid() != 0 or project.user is None or entry is None or trust_problems(path, {0}):
+    entry = account(launch.user)
+    if os.geteuid() != 0 or launch.user is None or entry is None or trust_problems(path, {0}):
         return {}
     return handed_over(path, entry.pw_uid)
 

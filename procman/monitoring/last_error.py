@@ -37,7 +37,7 @@ def last_error(manifest: Manifest, program: InstalledProgram, *, cannot_start: b
         line = error_line([line for line in lines if not line.startswith((own, "procman: "))])
     if not line:
         return ""
-    secrets = secrets_of_programs(manifest.environment_file, manifest.user)
+    secrets = secrets_of_programs(*manifest.environment_file_of(program))
     return shown(secrets.masked(line))[:LONGEST]
 
 

@@ -86,7 +86,7 @@ def _with_runs(page: ProgramPage, manifest: Manifest, program: InstalledProgram,
 def _with_log(page: ProgramPage, manifest: Manifest, program: InstalledProgram) -> ProgramPage:
     try:
         lines = [line.text for line in controller_of(manifest).log_lines([program], LogRequest(LOG_LINES))]
-        secrets = secrets_of_programs(manifest.environment_file, manifest.user)
+        secrets = secrets_of_programs(*manifest.environment_file_of(program))
     except ProcmanError as error:
         return page._replace(log_problem=error.message)
     return page._replace(log=tuple(_cut(secrets.masked(line)) for line in lines))

@@ -248,15 +248,15 @@ def _changed_code(heartbeat: Mapping[str, Any]) -> str:
 
 def _changed_behind_programs(manifest: Manifest) -> list[tuple[float, str, set[str]]]:
     """Return (time of change, name, programs) of the files whose change restarts no program (R5)."""
-    with_launcher = {program.name for program in manifest.programs if program.launcher}
     library = manifest.directories.library
     places = [
         (file.path, "the launcher" if file.path.parent == library else file.path.name, set(file.programs))
         for file in manifest.files
         if not file.restarts and file.programs and not file.section
     ]
-    if manifest.environment_file:
-        places.append((manifest.environment_file, "the environment file", with_launcher))
+    for file, _, programs in manifest.environment_files():
+        if file:
+            places.append((file, "the environment file", {program.name for program in programs if program.launcher}))
     found = []
     for path, what, names in places:
         try:

@@ -6,19 +6,17 @@ import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from procman import left_behind
-from procman.accounts import group_id, user_id
 from procman.backends import backend_named
 from procman.errors import ProcmanError
 from procman.host.local_units import units_in_use
 from procman.launch import arguments_of, launch_of
 from procman.model import Scope
 from procman.monitoring.broker_query import declared_queues, with_server_timeout
+from procman.preflight.companions import companions_of, of_celery
 from procman.preflight.environments import alike, place_of, python_of, try_wrappers
 from procman.preflight.gather_environment import read_environment
 from procman.preflight.gather_host import look_at_host
@@ -33,6 +31,7 @@ from procman.preflight.inputs import (
     media_roots,
     written_paths,
 )
+from procman.preflight.rights import account_problem, may_not_look, orphans_ended, require_rights, runs_as_root
 from procman.preflight.stop_timeouts import longest_task
 from procman.probes import app as app_facts
 from procman.probes import path_script
@@ -42,6 +41,8 @@ from procman.probes.broker_facts import BrokerFacts
 from procman.probes.runner import AppError, ask_project
 from procman.probes.runner import Place as Where
 from procman.project import Beat, Command, Launch, Program, Project
+
+ROOT = "{user} has uid 0: a program cannot run as root"
 
 LOOKING_SECONDS = 15.0
 """The time limit for looking at paths; a dead network file system would hang for ever."""
@@ -63,19 +64,23 @@ def gather(
     problem = account_problem(project)
     if problem:
         return PreflightFacts(project, launches, Interpreter(""), host=Host(account_problem=problem))
-    _require_rights(project)
+    require_rights(project)
     file, secrets = read_environment(project, launches)
+    companions = companions_of(project)
     # Around all probes: while one runs, the processes of the others are no orphans.
-    with _orphans_ended(project), ThreadPoolExecutor(max_workers=8) as pool:
+    with orphans_ended(project, *companions), ThreadPoolExecutor(max_workers=8) as pool:
         host = pool.submit(look_at_host, project, replaced)
         wrappers = {} if runs_as_root(project) else try_wrappers(pool, project, launches, secrets)
         asked = [] if runs_as_root(project) else _ask_all(pool, project, launches, secrets, timeout)
-        looked = _look(project, launches, secrets, asked, set_aside=set_aside)
+        seen = [pool.submit(_companion, each, launches) for each in companions]
+        looked = _look(of_celery(project), launches, secrets, asked, set_aside=set_aside)
         refused, remedy = _refused(project, replaced) if is_planned else ((), "")
         found = replace(host.result(), refused=refused, refused_remedy=remedy)
     return replace(
         looked,
+        project=project,
         host=found,
+        companions=tuple(each.result() for each in seen),
         wrappers={name: tried.result() for name, tried in wrappers.items()},
         sees_everything=(project.scope is Scope.USER or os.geteuid() == 0) and not runs_as_root(project),
         environment_file=file,
@@ -94,9 +99,9 @@ def gather_imports(project: Project, names: Collection[str], *, timeout: float) 
     groups = [] if account_problem(only) or runs_as_root(only) else alike(only, launches)
     if not groups:
         return PreflightFacts(only, launches, Interpreter(""))
-    _require_rights(only)
+    require_rights(only)
     _, secrets = read_environment(only, launches)
-    with _orphans_ended(only), ThreadPoolExecutor(max_workers=4) as pool:
+    with orphans_ended(only), ThreadPoolExecutor(max_workers=4) as pool:
         places = [place_of(only, launches[programs[0].name], secrets) for programs in groups]
         loads = [pool.submit(app_facts.ask, place, only.app, timeout=timeout) for place in places]
         asked = tuple(_loaded(*pair) for pair in zip(groups, loads, strict=True))
@@ -110,11 +115,6 @@ def _loaded(programs: tuple[Program, ...], app: Future[AppFacts]) -> AppAnswer:
         return AppAnswer(programs, None, error.message, error.hint)
 
 
-def _orphans_ended(project: Project) -> AbstractContextManager[None]:
-    uid = user_id(project.user)
-    return left_behind.ended(uid) if uid else nullcontext()
-
-
 def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...], str]:
     from procman.deploy.adoption_plan import NOTHING_CHANGED
     from procman.deploy.prepare import prepare
@@ -126,29 +126,6 @@ def _refused(project: Project, replaced: Sequence[Path]) -> tuple[tuple[str, ...
     except ProcmanError as error:
         return tuple(error.message.splitlines()), "" if error.hint == NOTHING_CHANGED else error.hint
     return (), ""
-
-
-def account_problem(project: Project) -> str:
-    """Return which of the user and the group does not exist on this host; empty if both exist."""
-    which = ""
-    if project.user and user_id(project.user) is None:
-        which = f"user {project.user}"
-    elif project.group and group_id(project.group) is None:
-        which = f"group {project.group}"
-    return f"{project.configuration_file}: {which} does not exist on this host" if which else ""
-
-
-def runs_as_root(project: Project) -> bool:
-    """Return whether the programs run as root; their code is then never loaded (S3)."""
-    return user_id(project.user) == 0
-
-
-def _require_rights(project: Project) -> None:
-    if project.user and os.geteuid() not in (0, user_id(project.user)):
-        raise ProcmanError(
-            f"only root or {project.user} can run these checks as {project.user}",
-            hint="Run the same command with sudo.",
-        )
 
 
 # The app and its broker ----------------------------------------------------------------------------------------------
@@ -228,6 +205,21 @@ def _look(
         commands={program.name: path for program, path in zip(commands, answer["commands"], strict=True)},
         forbidden=_forbidden(project, asked),
     )
+
+
+def _companion(project: Project, launches: Mapping[str, Launch]) -> PreflightFacts:
+    """Return what the commands of one table see, if the caller may look as their user."""
+    table = project.programs[0].key
+    problem = account_problem(project) or (ROOT.format(user=project.user) if runs_as_root(project) else "")
+    own = {each.name: launches[each.name] for each in project.programs}
+    nothing = PreflightFacts(project, own, Interpreter(""), table=table)
+    if problem:
+        return replace(nothing, host=Host(account_problem=problem))
+    if may_not_look(project):
+        return nothing
+    file, secrets = read_environment(project, own, table)
+    seen = _look(project, own, secrets, [], set_aside=False)
+    return replace(seen, environment_file=file, table=table)
 
 
 def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:

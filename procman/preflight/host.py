@@ -13,7 +13,7 @@ def account_exists(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM771."""
     problem = preflight.host.account_problem
     if problem:
-        hint = "Correct user and group in [project], or: useradd --system --shell /usr/sbin/nologin NAME"
+        hint = f"Correct user and group in [{preflight.table}], or: useradd --system --shell /usr/sbin/nologin NAME"
         yield Result("PM771", None, Level.CRITICAL, problem, hint)
     else:
         yield Result("PM771", None, Level.OK, f"the programs run as {preflight.user}")

@@ -226,6 +226,12 @@ class PreflightFacts:
     local_units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The units of the services on this host that the app uses, each with its uses: `database default`."""
 
+    companions: tuple[PreflightFacts, ...] = ()
+    """The facts about each table of commands with a user, directory or environment file of its own, as those see them:
+    its `project` has the values of that table."""
+    table: str = "project"
+    """The table that these facts are about, for hints."""
+
     def of_kind(self, *kinds: Kind) -> list[Program]:
         """Return the programs of these kinds."""
         return [program for program in self.project.programs if program.kind in kinds]

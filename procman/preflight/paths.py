@@ -25,7 +25,7 @@ def project_is_reached(preflight: PreflightFacts) -> Iterator[Result]:
         detail = f"{preflight.user} cannot enter and read {path}" if place.exists else f"{path} does not exist"
         if not place.exists and place.problem not in ("", MISSING):
             detail = f"{preflight.user} cannot reach {path}: {place.problem}"
-        hint = f"Correct {key} in [project], or the owners and modes: namei -l {path}"
+        hint = f"Correct {key} in [{preflight.table}], or the owners and modes: namei -l {path}"
         yield Result("PM751", None, Level.CRITICAL, detail, hint)
 
 

@@ -24,17 +24,18 @@ from procman.preflight import (
     writable,
 )
 from procman.preflight.accepted import accepted_still_occurs
+from procman.preflight.companions import of_each
 from procman.preflight.inputs import PreflightFacts
 
 _OTHERS: tuple[Check[PreflightFacts], ...] = (
-    Check("PM701", "The virtualenv's Python starts", interpreter.python_starts),
+    Check("PM701", "The virtualenv's Python starts", of_each(interpreter.python_starts)),
     Check("PM702", "The virtualenv has a tested version of Celery", interpreter.celery_is_there),
     Check("PM703", "Celery and supervisor have no known vulnerability", interpreter.no_known_holes),
-    Check("PM704", "The user can run the executable of each command", interpreter.commands_are_found),
-    Check("PM705", "The environment file can be read", interpreter.environment_file_is_read),
-    Check("PM706", "The environment file is private", interpreter.environment_file_is_private),
+    Check("PM704", "The user can run the executable of each command", of_each(interpreter.commands_are_found)),
+    Check("PM705", "The environment file can be read", of_each(interpreter.environment_file_is_read)),
+    Check("PM706", "The environment file is private", of_each(interpreter.environment_file_is_private)),
     Check("PM707", "No variable replaces a key of procman.toml", variables.no_key_is_replaced),
-    Check("PM708", "python-dotenv reads the environment file alike", variables.dotenv_reads_the_same),
+    Check("PM708", "python-dotenv reads the environment file alike", of_each(variables.dotenv_reads_the_same)),
     Check("PM711", "The app can be imported", app.app_is_imported),
     Check("PM712", "The app is imported within start_seconds", app.import_is_in_time, comes_and_goes=True),
     Check("PM713", "The app uses the configured settings module", app.settings_are_those_meant),
@@ -83,18 +84,18 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
         second_programs.node_names_differ,
         comes_and_goes=True,
     ),
-    Check("PM751", "The user can read the project's code", paths.project_is_reached),
+    Check("PM751", "The user can read the project's code", of_each(paths.project_is_reached)),
     Check("PM752", "The user can write to every directory in writable_paths", writable.writable_paths_are_writable),
     Check("PM753", "The user can write wherever the app writes", writable.app_can_write),
     Check("PM754", "The sandbox lets the app write its files", paths.sandbox_lets_write),
     Check("PM755", "Enough disk space is free where the programs write", paths.there_is_space, comes_and_goes=True),
-    Check("PM756", "Logs belong to root, run directories to the user", paths.own_directories_are_safe),
+    Check("PM756", "Logs belong to root, run directories to the user", of_each(paths.own_directories_are_safe)),
     Check("PM761", "The stop timeout covers the task time limit", stop_timeouts.stop_waits_for_tasks),
     Check("PM762", "RabbitMQ's consumer timeout covers the task time limit", stop_timeouts.broker_waits_for_tasks),
     Check("PM763", "The services that tasks need stop after the programs", stop_timeouts.services_stop_last),
     Check("PM764", "Enough files can be open for the pool processes", pool_size.files_suffice),
     Check("PM765", "The limits of memory allow for the pool processes", pool_size.memory_suffices),
-    Check("PM771", "The user and the group exist", host.account_exists),
+    Check("PM771", "The user and the group exist", of_each(host.account_exists)),
     Check("PM772", "The process manager answers", host.manager_answers, comes_and_goes=True),
     Check("PM773", "The host supports the stop timeouts and settings", host.host_supports_settings),
     Check(

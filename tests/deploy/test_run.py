@@ -13,6 +13,7 @@ import pytest
 from procman.deploy import run as command
 from procman.deploy.run import handed_over
 from procman.errors import ProcmanError
+from procman.launch import launch_of
 from procman.project import Project
 from tests.backends.systemd.projects import project
 from tests.install.people import NOBODY, needs_root
@@ -62,7 +63,8 @@ def test_copy_of_environment_file_is_private_and_nameless(file: Path) -> None:
 
 
 def secrets(desired: Project) -> dict[str, str]:
-    return command._secrets(desired, desired.programs[0])
+    program = desired.programs[0]
+    return command._secrets(desired, program, launch_of(desired, program))
 
 
 @needs_root

@@ -502,3 +502,38 @@ def test_check_writes_nothing(site: Site) -> None:
     check(project)
     after = {path: path.lstat().st_mtime_ns for path in site.directory.rglob("*") if "__pycache__" not in path.parts}
     assert after == before
+
+
+COMPANIONS = """
+[command.web]
+argv = ["./serve"]
+user = "daemon"
+directory = "{data}"
+environment_file = "{file}"
+[command.nobody]
+argv = ["true"]
+user = "no-such-user"
+"""
+
+
+@pytest.mark.root("only root runs programs as another user")
+def test_commands_are_judged_as_their_own_users(site: Site) -> None:
+    """The worker's user can run, enter and read all of it; the command's user cannot."""
+    file, serve = site.directory / "web.env", site.data / "serve"
+    file.write_text("A=1\n")
+    serve.write_text("#!/bin/sh\n")
+    serve.chmod(0o755)
+    site.give(file)
+    site.give(site.data)
+    file.chmod(0o640)
+    site.data.chmod(0o700)
+    rest = COMPANIONS.format(data=site.data, file=file)
+    results = check(site.made("", rest=rest))
+    assert {(each.code, each.program) for each in blocking(results) if each.program} == {
+        ("PM704", "check-me-web"),
+        ("PM705", "check-me-web"),
+        ("PM751", "check-me-web"),
+        ("PM771", "check-me-nobody"),
+    }
+    [unread] = found(results, "PM705")
+    assert unread.detail.startswith(f"cannot read {file} as daemon: ")

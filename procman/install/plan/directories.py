@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.install.plan.changes import Disk
 from procman.install.safe_fs.file_info import PathError, identify
 from procman.install.state.manifest import Manifest
-from procman.model import RenderedDirectory
+from procman.model import RenderedDirectory, Scope
 from procman.project import Rendering
 
 ROOT = "root"
@@ -48,6 +48,24 @@ def check_private(rendering: Rendering, disk: Disk, problems: list[str]) -> None
         if directory.owner == ROOT:
             with collecting(problems):
                 disk.check_private(directory.path)
+
+
+def check_logs(rendering: Rendering, desired: Manifest, disk: Disk, problems: list[str]) -> None:
+    """Check the directories of logs that are not procman's own: they exist, and where root opens logs only root writes.
+
+    A link that another user plants there would let that user append to any file, as root.
+    """
+    own = {directory.path for directory in rendering.directories}
+    for program in desired.programs:
+        for directory in {Path(file).parent for file in program.log_files} - own:
+            with collecting(problems):
+                if not disk.has_directory(directory):
+                    raise PathError(
+                        f"{program.key}: the directory {directory} of its log does not exist",
+                        hint=f"install -d {directory}",
+                    )
+                if desired.scope is Scope.SYSTEM:
+                    disk.check_private(directory)
 
 
 def to_hand_over(

@@ -10,7 +10,7 @@ from pathlib import Path
 from procman.errors import ProcmanError
 from procman.install.plan.activations import changed_actions, merged_actions, ordered_activations
 from procman.install.plan.changes import Change, Disk, Recorded, adopted, compare, digests, given_back, removals
-from procman.install.plan.directories import check_private, collecting, to_hand_over, to_make
+from procman.install.plan.directories import check_logs, check_private, collecting, to_hand_over, to_make
 from procman.install.safe_fs.file_info import Found
 from procman.install.safe_fs.tree import finished_name
 from procman.install.state.generations import Generation, Installation
@@ -79,6 +79,7 @@ def make_plan(
     changes = _changes(rendering, desired, recorded, disk, adopt or {}, restore or {}, problems)
     directories = to_make(rendering, desired, disk, problems)
     check_private(rendering, disk, problems)
+    check_logs(rendering, desired, disk, problems)
     handed_over = to_hand_over(rendering, desired, disk, problems)
     leftovers = _leftovers(rendering, recorded, directories, installation, disk, problems)
     generation, written = _generation(_with_history(desired, installation, directories, changes), installation)

@@ -14,6 +14,7 @@ from procman.model import (
     Directories,
     HealthSettings,
     InstalledProgram,
+    Kind,
     RenderedDirectory,
     Scope,
     SupervisorSettings,
@@ -94,7 +95,20 @@ class Manifest:
     @property
     def user(self) -> str | None:
         """Return the user that the programs run as; None: the user who installed them."""
-        return next((program.user for program in self.programs if program.user), None)
+        # A command may have a user of its own.
+        of_celery = [program.user for program in self.programs if program.kind in (Kind.WORKER, Kind.BEAT)]
+        return next((user for user in (*of_celery, *(program.user for program in self.programs)) if user), None)
+
+    def environment_file_of(self, program: InstalledProgram) -> tuple[Path | None, str | None]:
+        """Return the file with the secret variables of `program`, if it has one, and the user that reads it."""
+        return program.environment_file or self.environment_file, program.user or self.user
+
+    def environment_files(self) -> list[tuple[Path | None, str | None, list[InstalledProgram]]]:
+        """Return each file with secret variables, None for none, with the user and the programs that have it."""
+        found: dict[tuple[Path | None, str | None], list[InstalledProgram]] = {}
+        for program in self.programs:
+            found.setdefault(self.environment_file_of(program), []).append(program)
+        return [(file, user, programs) for (file, user), programs in found.items()]
 
 
 @record(frozen=True)

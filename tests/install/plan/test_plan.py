@@ -14,7 +14,7 @@ from procman.install.plan.plan import Plan, make_plan, make_removal
 from procman.install.safe_fs.file_info import Found, PathError
 from procman.install.state.generations import Generation, Installation
 from procman.install.state.manifest import Manifest, Pending
-from procman.model import Action, Activation
+from procman.model import Action, Activation, Scope
 from procman.project import ChangeKind, RenderedFile, Rendering
 from tests.install import sample
 
@@ -36,6 +36,8 @@ class MemoryDisk:
     no_directories: frozenset[Path] = frozenset()
     forbidden: Mapping[Path, str] = field(default_factory=dict)
     leftovers: tuple[Path, ...] = ()
+    shared: frozenset[Path] = frozenset()
+    """The directories that other users can write to."""
 
     def look(self, path: Path) -> Found | None:
         if path in self.forbidden:
@@ -46,7 +48,8 @@ class MemoryDisk:
         return path not in self.no_directories and path not in self.files
 
     def check_private(self, path: Path) -> None:
-        """Treat every directory as private."""
+        if path in self.shared:
+            raise PathError(f"{path} is writable by users other than root", hint=f"chmod go-w {path}")
 
     def names(self, path: Path) -> list[str]:
         return [each.name for each in (*self.files, *self.leftovers) if each.parent == path]
@@ -447,3 +450,19 @@ def test_paths_of_earlier_generations_are_kept_in_manifest() -> None:
 def test_manifest_lists_every_rendered_file() -> None:
     rendering = sample.rendering(BASE, ONE)
     assert _plan(ONE, MemoryDisk()).generation.manifest.files == tuple(installed_file(file) for file in rendering.files)
+
+
+def test_log_of_a_command_needs_a_directory_in_which_only_root_writes() -> None:
+    rendering = sample.rendering(BASE, ONE)
+    before = sample.manifest(BASE, ONE, rendering)
+    first, *others = before.programs
+    logged = replace(first, key="command.web", log_file="/srv/web/log", error_log="/var/log/web/error.log")
+    desired = replace(before, programs=(logged, *others))
+    shared, gone = frozenset({Path("/srv/web")}), frozenset({Path("/var/log/web")})
+    plan = make_plan(rendering, desired, EMPTY, MemoryDisk(shared=shared, no_directories=gone))
+    assert set(plan.problems) >= {
+        "/srv/web is writable by users other than root: chmod go-w /srv/web",
+        "command.web: the directory /var/log/web of its log does not exist: install -d /var/log/web",
+    }
+    own = make_plan(rendering, replace(desired, scope=Scope.USER), EMPTY, MemoryDisk(shared=shared))
+    assert not [problem for problem in own.problems if "/srv/web" in problem]
