@@ -20,10 +20,10 @@ from procman.secrets import is_secret
 CELERY = re.compile(r"(?i)celery(?:_bin)?\}?\b")
 SUBCOMMAND = re.compile(r"(?i)\b(?:worker|beat|multi)\b")
 NAMED = re.compile(r"(?i)celery|\bbeat\b")
-EXEC = re.compile(r"(?:^|[;&|]\s*|\n\s*)exec\s")
+EXEC = re.compile(r"(?:\A|[;&|\n])[ \t]*exec\s")
 CHANGES_USER = re.compile(r"(?m)^[^#\n]*\b(?:setpriv\s[^#\n]*--reuid|gosu|su-exec|setuidgid|runuser|sudo\s+-u)\s")
 """A line of a script that runs a command as another user, even under a condition."""
-TRAP = re.compile(r"(?m)^\s*trap\s+[^#\n]*\b(?:SIG)?(?:TERM|INT|EXIT)\b")
+TRAP = re.compile(r"(?:\A|[;&|\n])[ \t]*trap[ \t][^#\n]{0,300}\b(?:SIG)?(?:TERM|INT|EXIT)\b")
 """A script that handles the stop signal itself."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,9 +66,9 @@ def _accepted(found: Finding) -> Finding:
 
 
 def _readers(files: Sequence[Path]) -> dict[Path, Reader]:
-    """Return what reads each file. Raises ConfigurationError with the problems of all of them."""
+    """Return what reads each file, by its absolute path. Raises ConfigurationError with the problems of all of them."""
     found, problems = {}, []
-    for file in _expanded(files):
+    for file, is_named in _expanded(files):
         try:
             reader = _reader(file, content_of(file))
         except ProcmanError as error:
@@ -76,7 +76,7 @@ def _readers(files: Sequence[Path]) -> dict[Path, Reader]:
             continue
         if reader:
             found[file] = reader
-        else:
+        elif is_named:
             problems.append(f"{file}: neither a file of supervisord nor a unit of systemd")
     if problems:
         hint = (
@@ -86,19 +86,24 @@ def _readers(files: Sequence[Path]) -> dict[Path, Reader]:
     return found
 
 
-def _expanded(files: Sequence[Path]) -> list[Path]:
-    """Return `files` with the files of a directory in its place, as far as supervisord or systemd reads them."""
-    found: list[Path] = []
+def _expanded(files: Sequence[Path]) -> Iterator[tuple[Path, bool]]:
+    """Yield `files`, those of a directory in its place, each with whether it is named."""
     for file in files:
-        found += _in_directory(file) if file.is_dir() else [file]
-    return list(dict.fromkeys(found))
+        path = file.absolute()
+        if path.is_dir():
+            yield from ((each, False) for each in _in_directory(path))
+        else:
+            yield path, True
 
 
 def _in_directory(directory: Path) -> list[Path]:
-    found = [path for path in sorted(directory.iterdir()) if path.suffix in IN_DIRECTORIES and path.is_file()]
+    try:
+        found = [path for path in sorted(directory.iterdir()) if path.suffix in IN_DIRECTORIES and path.is_file()]
+    except OSError as error:
+        raise ConfigurationError([f"{directory}: cannot be read: {error.strerror}"]) from None
     if len(found) > MOST_FILES:
         raise ConfigurationError([f"{directory}: more than {MOST_FILES} files"], hint="Name the files that run Celery.")
-    return [path for path in found if _reader(path, content_of(path))]
+    return found
 
 
 def _reader(file: Path, text: str) -> Reader | None:

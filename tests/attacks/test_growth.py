@@ -19,7 +19,9 @@ from procman.errors import ProcmanError
 from procman.init.look_below import APP
 from procman.init.settings_modules import SETTINGS
 from procman.lint.find_celery import recognise
+from procman.lint.inputs import Reader
 from procman.lint.stop_rules import _seconds
+from procman.lint.suppressions import suppressions_in
 from procman.lint.syntax_rules import NODE_NAME
 from procman.monitoring.supervisord_listener import HEADER
 from tests.growth import grows_linearly
@@ -33,6 +35,14 @@ READERS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
     "command in a section": (
         lambda text: recognise("x", ["/bin/run", text], Path("/"), {}),
         ("celery", "celery ", "celery\n", "beat"),
+    ),
+    "shell command in a section": (
+        lambda text: recognise("x", ["sh", "-c", f"celery worker {text}"], Path("/"), {}),
+        ("\n", " ", "; trap ", "\ntrap TERM", "exec", "; ", "\n exec "),
+    ),
+    "comment that ignores a finding": (
+        lambda text: suppressions_in(Path("x.conf"), f"[a]\n{text}", Reader.SUPERVISOR),
+        ("# ", "#procman: ignore ", "# procman: ignore PM901 ", "PM901, ", "because ", " ", "[", "\n"),
     ),
     "arguments": (
         lambda text: read_command(["celery", "worker", *text.split(" ")]),

@@ -336,3 +336,19 @@ def test_files_that_define_the_same_program_are_no_two_workers(tmp_path: Path) -
 def test_every_rule_is_broken_by_a_test() -> None:
     text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert [rule.code for rule in LINT if rule.code not in text] == []
+
+
+def test_files_of_a_directory_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "site.conf").write_text(VALID_SECTION)
+    (tmp_path / "broken.conf").write_bytes(b"\0")
+    os.mkfifo(tmp_path / "pipe.conf")
+    with pytest.raises(ConfigurationError, match=r"broken\.conf: not a text file"):
+        lint([tmp_path])
+
+
+def test_paths_of_findings_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("site.conf", VALID_SECTION), ("site.service", VALID_UNIT)):
+        (tmp_path / name).write_text(text.replace("stopwaitsecs=900\n", "").replace("TimeoutStopSec=15min\n", ""))
+    found = lint([Path("site.conf"), Path("site.service")]).findings
+    assert [each.file for each in found if each.code == "PM902"] == [tmp_path / "site.conf", tmp_path / "site.service"]
