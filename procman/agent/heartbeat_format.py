@@ -64,6 +64,7 @@ FIELDS = {
     "wall": Field(float),
     "phase": Field(str, choices=PHASES),
     "phase_since": Field(float),
+    "ready": Field(bool, True),
     "loop": Field(float, True),
     "pool": Field(str, True),
     "slots": Field(int, True),

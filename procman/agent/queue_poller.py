@@ -106,8 +106,12 @@ class QueuePoller:
         if self._connection is None:
             self._connect(self._origin)
         answered = [self._ask_queue(name) for name in sorted(self._known)]
+        is_first = self._observed.queues_asked is None
         self._observed.queues = answered
         self._observed.queues_asked = monotonic()
+        if is_first:
+            # An install waits for this.
+            self._observed.on_change()
         return False
 
     def _is_about_to_consume(self, task_consumer: Any) -> bool:

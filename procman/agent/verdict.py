@@ -187,6 +187,7 @@ def _of_worker(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds)
         or _of_pool(heartbeat, now, thresholds)
         or _of_consumers(heartbeat, now, thresholds)
         or _of_starting_pool(heartbeat, now, thresholds)
+        or _of_unready(heartbeat, now, thresholds)
         or Verdict(OK, "PM200", _work(heartbeat))
     )
 
@@ -248,6 +249,18 @@ def _of_starting_pool(heartbeat: Mapping[str, Any], now: float, thresholds: Thre
         return None
     level = WARNING if now - since > thresholds.stall_seconds else OK
     return Verdict(level, "PM203", f"its pool processes have been starting for {format_duration(now - since)}")
+
+
+def _of_unready(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Optional[Verdict]:
+    """Judge a worker that is connected, but whose main loop does not begin: Celery reports the worker as ready there.
+
+    In an app that patches the standard library for gevent without that pool, it never does.
+    """
+    if heartbeat["ready"] is not False:
+        return None
+    since = now - heartbeat["phase_since"]
+    reason = f"it connected to the broker {format_duration(since)} ago, but Celery has not reported that it is ready"
+    return Verdict(WARNING if since > thresholds.stale_seconds else OK, "PM203", reason)
 
 
 def _of_consumers(heartbeat: Mapping[str, Any], now: float, thresholds: Thresholds) -> Optional[Verdict]:

@@ -39,13 +39,14 @@ def connect(
         observed.enter(verdict.STARTING)
         try:
             _add_steps(sender, observed, recorder, loop_seconds, start_asking)
+            observed.await_ready()
         except Exception as error:
             observed.missing["worker"] = described(error)
             observed.come_up()
 
     # Signals keep weak references by default, which would be gone at the end of this function.
     signals.worker_init.connect(on_init, weak=False)
-    signals.worker_ready.connect(lambda **_: observed.come_up(), weak=False)
+    signals.worker_ready.connect(lambda **_: observed.become_ready(), weak=False)
     signals.worker_shutting_down.connect(lambda **_: observed.enter(verdict.STOPPING), weak=False)
     guarded(observed, "connection errors", lambda: _note_connection_errors(observed))
     for name in ("task_revoked", "task_rejected", "task_unknown"):

@@ -45,6 +45,8 @@ class WorkerState:
         self.phase_since = self.started
         self.is_up = False
         """The program has started and tries to work, with or without a broker."""
+        self.is_ready: Optional[bool] = None
+        """Whether Celery has reported that the worker is ready; None if it is no worker, or if that is unknown."""
         self.on_change: Callable[[], None] = lambda: None
         self.loop: Optional[float] = None
         self.pool: Optional[str] = None
@@ -113,6 +115,16 @@ class WorkerState:
             self.is_up = True
             self.on_change()
 
+    def await_ready(self) -> None:
+        """Note that Celery will report that the worker is ready."""
+        self.is_ready = False
+
+    def become_ready(self) -> None:
+        """Note that Celery has reported that the worker is ready."""
+        if self.is_own_process():
+            self.is_up = self.is_ready = True
+            self.on_change()
+
     def turn(self, *_: Any) -> None:
         """Note one more round of the main event loop."""
         self.loop = monotonic()
@@ -174,6 +186,8 @@ class WorkerState:
             "wall": time(),
             "phase": verdict.STANDBY if self.is_on_standby() else self.phase,
             "phase_since": self.phase_since,
+            # A worker with a loop of its own may never report it.
+            "ready": self.is_ready if self.is_ready is None else self.is_ready or measured.finished > 0,
             "loop": self.loop,
             "pool": self.pool,
             "slots": measured.slots,

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from procman.deploy.failure import Failure, without_secrets
+from procman.deploy.wait_until_healthy import TAKES_NO_MESSAGES
 from procman.errors import ProcmanError
 from procman.install.safe_fs.tree import Tree
 from procman.install.state.generations import Generation, current_generation
@@ -39,8 +40,9 @@ def new_problems(
 ) -> list[Failure]:
     """Return a failure for each of the programs `names` with a CRITICAL result that it did not have `before`.
 
-    A full disk, say, is no reason to roll back a release. A result counts only if it lasts for two heartbeats; for as
-    long, this waits for the first heartbeat of a program, without which some checks cannot judge it.
+    A full disk, say, is no reason to roll back a release, nor are messages that a worker does not take. A result counts
+    only if it lasts for two heartbeats; for as long, this waits for the first heartbeat of a program, without which
+    some checks cannot judge it.
     """
     manifest = generation.manifest
     deadline = time.monotonic() + 2 * manifest.health.heartbeat_seconds
@@ -73,6 +75,7 @@ def _problems(health: Health, names: Collection[str] | None = None) -> Problems:
         (result.code, result.program)
         for result in health.everything
         if result.level is Level.CRITICAL and (names is None or result.program in names)
+        if result.code != TAKES_NO_MESSAGES
     )
 
 

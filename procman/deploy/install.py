@@ -14,6 +14,7 @@ from procman.deploy.health_gate import new_problems, problems_before
 from procman.deploy.prepare import Prepared, prepare, prepare_generation
 from procman.deploy.rollout import Outcome, RolloutOptions, all_done, put_in_place, report_failures
 from procman.deploy.uninstall import remove_all
+from procman.deploy.untaken_messages import warn_of_untaken_messages
 from procman.errors import ProcmanError
 from procman.install.plan.apply import apply
 from procman.install.plan.plan import Plan
@@ -84,6 +85,8 @@ def install(
         if is_gated and not outcome.failures:
             outcome.failures += new_problems(prepared.plan.generation, outcome.begun, known, options)
             report_failures(outcome, options)
+        if is_gated and not outcome.failures:
+            warn_of_untaken_messages(prepared.plan.generation.manifest, outcome.begun, options)
         if options.wait_seconds is None:
             all_done(outcome)
         if not outcome.failures:

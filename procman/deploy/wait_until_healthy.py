@@ -14,7 +14,7 @@ from procman.monitoring.checks.inputs import ProgramSnapshot
 from procman.monitoring.checks.quick import check_lightly, is_at_work
 from procman.monitoring.program_view import EXIT_CANNOT_START, program_snapshots
 
-CANNOT_TELL_ALL = "PM204"
+CANNOT_TELL_ALL, TAKES_NO_MESSAGES = "PM204", "PM301"
 
 SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 1.0
 
@@ -40,10 +40,11 @@ def wait_until_healthy(
     """Return the programs that are not healthy `seconds` after their start, in order.
 
     Returns early if all are healthy or none can become healthy any more. A program is healthy if it is RUNNING with
-    healthy processes and its heartbeat reports a worker that consumes, or a beat that ticks or is on standby; without a
-    heartbeat, or if its heartbeat cannot report this, the state is enough. Without `until_started`, a program whose
-    heartbeat reports its work is healthy while supervisord still has it in STARTING. Programs stopped on purpose are
-    not waited for.
+    healthy processes and its heartbeat reports a worker that Celery calls ready and that consumes, or a beat that ticks
+    or is on standby; without a heartbeat, or if its heartbeat cannot report this, the state is enough. Without
+    `until_started`, a program whose heartbeat reports its work is healthy while supervisord still has it in STARTING.
+    Programs stopped on purpose are not waited for. A worker that is ready and takes no messages counts as healthy:
+    whether that is the fault of what is installed is unknown (`untaken_messages`).
     """
     begun = time.monotonic()
     pause = SHORTEST_PAUSE_SECONDS
@@ -86,7 +87,7 @@ def _unhealthy(
 
 def _is_healthy(result: Result) -> bool:
     # Waiting does not help if this Celery, pool or scheduler cannot report more.
-    return result.level in (Level.OK, Level.UNKNOWN) or result.code == CANNOT_TELL_ALL
+    return result.level in (Level.OK, Level.UNKNOWN) or result.code in (CANNOT_TELL_ALL, TAKES_NO_MESSAGES)
 
 
 def _is_at_work(snapshot: ProgramSnapshot, patience: float) -> bool:

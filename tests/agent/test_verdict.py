@@ -104,6 +104,10 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         for pool in ("solo", "threads", "gevent", "eventlet", None)
     ),
     ("loop unknown", {"loop": None}, "OK PM200"),
+    ("ready", {"ready": True}, "OK PM200"),
+    ("connected and not ready yet", {"ready": False, "phase_since": NOW - 30}, "OK PM203"),
+    ("connected and never ready", {"ready": False}, "WARNING PM203"),
+    ("never ready, and messages wait", {"ready": False, **WAITING}, "CRITICAL PM301 warm"),
     ("messages wait, all slots free", WAITING, "CRITICAL PM301 warm"),
     ("messages wait, one slot busy", {**WAITING, "busy": 1}, "CRITICAL PM301"),
     ("messages wait, not for too long", {**WAITING, "idle_with_messages_since": NOW - 300}, "OK PM200"),

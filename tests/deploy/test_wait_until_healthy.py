@@ -70,6 +70,21 @@ def test_worker_that_does_not_consume_yet_is_waited_for(manifest: Manifest, phas
     assert len(waited(manifest, state())) == 1
 
 
+def test_worker_is_healthy_only_once_celery_calls_it_ready(manifest: Manifest) -> None:
+    write_heartbeat(manifest, ready=False, phase_since=time.monotonic())
+    [(level, detail)] = waited(manifest, state())
+    assert (level, "Celery has not reported that it is ready" in detail) == (Level.OK, True)
+    write_heartbeat(manifest, ready=True)
+    assert waited(manifest, state()) == []
+
+
+def test_worker_that_takes_no_messages_is_healthy_if_it_is_ready(manifest: Manifest) -> None:
+    write_heartbeat(manifest, ready=True, idle_with_messages_since=0)
+    assert waited(manifest, state()) == []
+    write_heartbeat(manifest, ready=False, idle_with_messages_since=0)
+    assert len(waited(manifest, state())) == 1
+
+
 @pytest.mark.parametrize(
     ("kind", "changed"),
     [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from procman.agent.verdict import CONSUMING, FORCE, STANDBY, WARM, WARNING, Verdict
 from procman.model import Kind, Level, Result, State
@@ -37,6 +37,8 @@ PAUSED = "it continues once the debugger is detached, or its cgroup thawed; heal
 SLOW_POOL = "procman logs {name}; a receiver of worker_process_init may be slow"
 """Not the broker, from which the worker consumes already."""
 
+UNREADY = "procman logs {name}; an app that patches the standard library for gevent or eventlet needs that pool"
+
 
 def check_verdict(code: str, running: ProjectSnapshot) -> Iterator[Result]:
     """Yield the verdicts that have `code`, one per program."""
@@ -48,17 +50,18 @@ def check_verdict(code: str, running: ProjectSnapshot) -> Iterator[Result]:
 def of_verdict(snapshot: ProgramSnapshot, verdict: Verdict) -> Result:
     """Return the verdict on a program as a result, with the figures of its heartbeat."""
     level, name = Level[verdict.level], snapshot.program.name
-    hint = _hint(verdict, snapshot.says["phase"]).format(name=name) if level else ""
+    hint = _hint(verdict, snapshot.says).format(name=name) if level else ""
     return Result(verdict.code, name, level, verdict.reason, hint, _values(snapshot))
 
 
-def _hint(verdict: Verdict, phase: str) -> str:
+def _hint(verdict: Verdict, says: Mapping[str, Any]) -> str:
+    phase = says["phase"]
     if verdict.code == "PM201" and verdict.level == WARNING:
         return PAUSED
     if verdict.code == "PM201" and verdict.remedy:
         return FROZEN[verdict.remedy]
     if verdict.code == "PM203" and phase == CONSUMING:
-        return SLOW_POOL
+        return UNREADY if says["ready"] is False and not says["pool_starting"] else SLOW_POOL
     if verdict.code == "PM401" and verdict.level == WARNING and phase != STANDBY:
         # A beat that waits for the broker is not helped by a restart.
         return HINTS["PM203"]

@@ -75,10 +75,10 @@ def most_severe(results: Sequence[Result]) -> Result:
 
 
 def is_at_work(snapshot: ProgramSnapshot) -> bool:
-    """Return whether a program is running and, if it has a heartbeat, consumes, ticks or is on standby."""
+    """Return whether a program is running and, if it has a heartbeat, is ready and consumes, ticks or is on standby."""
     if not snapshot.is_started:
         return False
     phase = snapshot.says.get("phase")
     if phase is None or snapshot.program.kind is Kind.COMMAND:
         return True
-    return phase in AT_WORK
+    return phase in AT_WORK and snapshot.says.get("ready") is not False

@@ -68,6 +68,7 @@ def test_beat_that_waits_for_the_broker_is_not_to_be_restarted(answers: bool, wo
     ("changed", "code", "word"),
     [
         ({"pool_unready_since": ago(400), "pool_starting": 2}, "PM203", "worker_process_init"),
+        ({"ready": False}, "PM203", "gevent or eventlet needs that pool"),
         ({"phase": "importing", "phase_since": ago(400)}, "PM203", "procman health --probe"),
         (
             {
@@ -82,7 +83,7 @@ def test_beat_that_waits_for_the_broker_is_not_to_be_restarted(answers: bool, wo
         ),
         ({"kind": "beat", "phase": "starting", "phase_since": ago(400)}, "PM401", "procman health --probe"),
     ],
-    ids=["slow pool", "slow import", "expired lock", "slow start of beat"],
+    ids=["slow pool", "never ready", "slow import", "expired lock", "slow start of beat"],
 )
 def test_hint_depends_on_the_phase(changed: dict[str, Any], code: str, word: str) -> None:
     [result] = check_verdict(code, running(snapshot(heartbeat(**changed))))
