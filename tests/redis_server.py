@@ -42,15 +42,20 @@ class Redis:
             yield ask
 
 
+def free_port() -> int:
+    """Return a port of the loopback interface on which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
 def running_redis(directory: Path) -> Iterator[Redis]:
     """Run a Redis that keeps nothing, with its log in `directory`."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("needs redis-server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     words = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with (directory / "redis.log").open("wb") as log, subprocess.Popen(words, cwd=directory, stdout=log) as process:
         try:

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 from procman.model import Kind, Level, Result, Scope
 from procman.preflight.inputs import AppAnswer, PreflightFacts
-from procman.probes.broker_facts import BrokerFacts, is_here
+from procman.probes.broker_facts import BrokerFacts, TriedUrl, is_here
 from procman.probes.broker_remedies import TROUBLES
 
 IN_ONE_PROCESS = ("memory", "in-memory", "kombu.transport.memory")
 FOR_DEVELOPMENT = ("filesystem", "kombu.transport.filesystem")
 
 LOOK = "Check the broker and the app's broker settings, then run this again."
+
+OWN_ACCOUNT = "Create an account for this project: rabbitmqctl add_user, set_permissions; then delete_user guest."
 
 MOST_QUEUES = 20
 """Queues that are named; an app may define a hundred thousand."""
@@ -26,15 +28,30 @@ def broker_accepts_connection(preflight: PreflightFacts) -> Iterator[Result]:
             yield Result("PM721", each.name, Level.CRITICAL, each.broker_error, LOOK)
         if broker is None or broker.trouble == "module":
             continue
+        if broker.tried:
+            yield from _each_url(each, broker)
         if broker.reachable:
             detail = f"{_shown(each)} answers in {broker.seconds:.1f} s"
             yield Result("PM721", each.name, Level.OK, detail, values={"seconds": broker.seconds})
-        elif each.app:
-            what = TROUBLES.get(broker.trouble, "it cannot be used")
-            detail = f"cannot connect to {_shown(each)}: {what}" + (f" ({broker.detail})" if broker.detail else "")
+        elif each.app and not any(tried.trouble for tried in broker.tried):
+            detail = f"cannot connect to {_shown(each)}: {_what(broker)}"
             # The remedy for other troubles names the program's log, which may not exist before the install.
             hint = broker.remedy if broker.trouble in TROUBLES else LOOK
             yield Result("PM721", each.name, Level.CRITICAL, detail, hint)
+
+
+def _each_url(each: AppAnswer, broker: BrokerFacts) -> Iterator[Result]:
+    """Yield the trouble with each of several URLs: a warning if the workers can use another one."""
+    for tried in broker.tried:
+        if tried.trouble:
+            detail = f"cannot connect to {tried.url}, one of {len(broker.tried)} brokers: {_what(tried)}"
+            level = Level.WARNING if broker.reachable else Level.CRITICAL
+            yield Result("PM721", each.name, level, detail, broker.remedy_of(tried))
+
+
+def _what(failed: BrokerFacts | TriedUrl) -> str:
+    what = TROUBLES.get(failed.trouble, "it cannot be used")
+    return what + (f" ({failed.detail})" if failed.detail else "")
 
 
 def _shown(each: AppAnswer) -> str:
@@ -58,8 +75,19 @@ def credentials_are_own(preflight: PreflightFacts) -> Iterator[Result]:
         broker = each.broker
         if broker and broker.default_credentials and not is_here(broker.host):
             detail = f"{broker.url} uses RabbitMQ's default account guest on another host"
-            hint = "Create an account for this project: rabbitmqctl add_user, set_permissions; then delete_user guest."
-            yield Result("PM723", each.name, Level.WARNING, detail, hint)
+            yield Result("PM723", each.name, Level.WARNING, detail, OWN_ACCOUNT)
+
+
+def local_credentials_are_own(preflight: PreflightFacts) -> Iterator[Result]:
+    """Yield PM727, in system scope: every user of this host can log in as guest."""
+    for each in preflight.asked if preflight.project.scope is Scope.SYSTEM else ():
+        broker = each.broker
+        if broker and broker.reachable and broker.default_credentials and is_here(broker.host):
+            detail = (
+                f"{broker.url} uses RabbitMQ's default account guest: every user and program of this host can read the "
+                "messages and send tasks"
+            )
+            yield Result("PM727", each.name, Level.WARNING, detail, OWN_ACCOUNT)
 
 
 def transport_is_for_production(preflight: PreflightFacts) -> Iterator[Result]:

@@ -146,7 +146,15 @@ def _ask_all(
         app = pool.submit(app_facts.ask, where, project.app, settings=["DEBUG"], commands=commands, timeout=timeout)
         url = project.health.management_url
         queues = declared_queues(programs)
-        broker = pool.submit(ask_broker, where, project.app, programs=queues, management_url=url, timeout=timeout / 2)
+        broker = pool.submit(
+            ask_broker,
+            where,
+            project.app,
+            programs=queues,
+            management_url=url,
+            every_url=True,
+            timeout=timeout / 2,
+        )
         futures.append((programs, app, broker))
     return [_asked(programs, app, broker) for programs, app, broker in futures]
 

@@ -45,7 +45,7 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
     Check("PM717", "Django does not run in debug mode", app.debug_is_off),
     Check("PM718", "Tasks are sent to the broker", app.tasks_are_sent),
     Check("PM719", "No module of the project is loaded twice", app.modules_are_loaded_once),
-    Check("PM721", "The app can connect to the broker", broker.broker_accepts_connection),
+    Check("PM721", "The app can connect to the broker", broker.broker_accepts_connection, comes_and_goes=True),
     Check("PM722", "The broker's client library is installed", broker.transport_is_installed),
     Check("PM723", "A remote broker is not used with RabbitMQ's default account", broker.credentials_are_own),
     Check("PM724", "The broker is suitable for production", broker.transport_is_for_production),
@@ -56,6 +56,7 @@ _OTHERS: tuple[Check[PreflightFacts], ...] = (
         comes_and_goes=True,
     ),
     Check("PM726", "Every queue is consumed by a worker", broker.every_queue_is_consumed),
+    Check("PM727", "A local broker is not used with RabbitMQ's default account", broker.local_credentials_are_own),
     Check(
         "PM728",
         "Workers can load the result backend and use it",

@@ -21,6 +21,7 @@ from procman.probes import (
     broker_errors_script,
     broker_origin_script,
     broker_redis_script,
+    broker_tls_script,
 )
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked, recognise
@@ -38,6 +39,7 @@ _CHECKING = (
     broker_errors_script,
     broker_origin_script,
     broker_redis_script,
+    broker_tls_script,
     app_tables_script,
     app_backend_script,
     app_modules_script,

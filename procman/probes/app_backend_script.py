@@ -10,9 +10,10 @@ from typing import Any, Dict, List, Tuple
 
 if __name__ == "procman.probes.app_backend_script":
     # As a probe, this text comes after those.
-    from procman.probes.app_tables_script import Fault, ends_in_time, read_tables, try_commands
-    from procman.probes.broker_errors_script import message, trouble
+    from procman.probes.app_tables_script import ends_in_time, read_tables, try_commands
+    from procman.probes.broker_errors_script import Fault, message, trouble
     from procman.probes.broker_origin_script import origin_of
+    from procman.probes.broker_tls_script import GREETINGS, answers_without_tls
     from procman.secrets.recognise import masked, masked_url, values_of
 
 LONGEST_FAULT = 300
@@ -29,8 +30,13 @@ def backend_state(app: Any) -> Dict[str, Any]:
     found = {"url": masked_url(url), "trouble": "", "detail": "", "starts": False}  # type: Dict[str, Any]
     found["origin"] = origin_of(app, lambda: [url])
     if not ends_in_time(lambda: _look_at_backend(app, url, found)):
-        found = dict(found, trouble="timeout")
+        return dict(found, trouble="plain" if url.startswith("rediss://") and _expects_no_tls(url) else "timeout")
     return found
+
+
+def _expects_no_tls(url: str) -> bool:
+    parts = importlib.import_module("kombu.utils.url").url_to_parts(url)
+    return answers_without_tls(parts[1] or "localhost", parts[2] or 6379, GREETINGS["redis"])
 
 
 def _look_at_backend(app: Any, url: str, found: Dict[str, Any]) -> None:

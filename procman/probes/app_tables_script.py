@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Tuple
 
 if __name__ == "procman.probes.app_tables_script":
     # As a probe, this text comes after those.
-    from procman.probes.broker_errors_script import message, trouble
+    from procman.probes.broker_errors_script import Fault, message, trouble
     from procman.probes.broker_redis_script import refusal_in, try_in_transaction
 
 SERVER_SECONDS = 5.0
@@ -18,14 +18,6 @@ SERVER_SECONDS = 5.0
 
 
 REDBEAT = "redbeat.schedulers:RedBeatScheduler"
-
-
-class Fault(Exception):
-    """A fault of a known kind; its message has no secret."""
-
-    def __init__(self, trouble: str, detail: str) -> None:
-        super().__init__(detail)
-        self.trouble = trouble
 
 
 def ends_in_time(work: Callable[[], None]) -> bool:

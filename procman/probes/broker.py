@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from procman.agent import broker_record, routed_queues
 from procman.probes import (
+    broker_address_script,
     broker_connection_script,
     broker_errors_script,
+    broker_establish_script,
     broker_look_script,
     broker_management_script,
     broker_origin_script,
     broker_redis_script,
     broker_script,
     broker_states_script,
+    broker_tls_script,
 )
-from procman.probes.broker_facts import BrokerFacts, QueueFacts, QueueState
+from procman.probes.broker_facts import BrokerFacts, QueueFacts, QueueState, TriedUrl
 from procman.probes.runner import AppError, Place, ask_project
 from procman.secrets import KnownSecrets, masked
 
@@ -36,7 +40,17 @@ LONGEST_TEXT = 300
 MOST_QUEUES, MOST_BROKERS, MOST_NAMES = 1000, 20, 100
 """How much of an answer is used: the watcher records it, and every later check reads that."""
 
-SHARED = (broker_errors_script, broker_management_script, broker_redis_script, broker_connection_script)
+TRIED_FIELDS = ("url", "host", "trouble", "detail")
+
+SHARED = (
+    broker_errors_script,
+    broker_tls_script,
+    broker_address_script,
+    broker_establish_script,
+    broker_management_script,
+    broker_redis_script,
+    broker_connection_script,
+)
 
 SOURCES = tuple(
     Path(str(module.__file__))
@@ -54,19 +68,21 @@ def ask_broker(
     *,
     programs: Mapping[str, Sequence[str]] | None = None,
     management_url: str | None = None,
+    every_url: bool = False,
     timeout: float = TIMEOUT_SECONDS,
 ) -> BrokerFacts:
     """Connect to the broker of `app` as a worker would, and return the result within about `timeout` seconds.
 
     Nothing is consumed, sent or created. `programs` has the queues of each worker; a worker without queues consumes
-    those of the app. Without `programs`, only these are counted; with them, also those that tasks are sent to. Raises
-    what `ask_project` raises; a refused connection is a result, not an error.
+    those of the app. Without `programs`, only these are counted; with them, also those that tasks are sent to.
+    `every_url`: also try the URLs of a list that a worker would use only if the first failed. Raises what `ask_project`
+    raises; a refused connection is a result, not an error.
     """
     workers = None if programs is None else {name: list(queues) for name, queues in programs.items()}
-    asked = json.dumps({"programs": workers, "management": management_url, "seconds": timeout})
+    asked = json.dumps({"programs": workers, "management": management_url, "every_url": every_url, "seconds": timeout})
     answer = ask_project(place, app, SOURCES, [asked], timeout=timeout + KILLED_AFTER_SECONDS)
     try:
-        return facts_of(answer, place)
+        return with_tried(facts_of(answer, place), answer, place.secrets)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise AppError(f"{app}: the answer about the broker is invalid: {error!r}") from None
 
@@ -124,6 +140,15 @@ def facts_of(answer: Mapping[str, Any], place: Place) -> BrokerFacts:
         version=_text(answer.get("version")),
         **_states(answer, secrets),
     )
+
+
+def with_tried(facts: BrokerFacts, answer: Mapping[str, Any], secrets: KnownSecrets) -> BrokerFacts:
+    """Add the URLs that were tried, if there are several."""
+    tried = answer.get("tried", ())[:MOST_BROKERS]
+    if len(tried) < 2:
+        return facts
+    texts = [{name: _text(secrets.masked(str(each.get(name, "")))) for name in TRIED_FIELDS} for each in tried]
+    return replace(facts, tried=tuple(TriedUrl(**each) for each in texts))
 
 
 def _text(value: Any) -> str:

@@ -7,10 +7,11 @@ broker_look_script.py, which takes it from the file that a worker has left. Noth
 import json
 import time
 from typing import Any, Dict, List, Optional
-from urllib.parse import unquote, urlsplit
 
 if __name__ == "procman.probes.broker_connection_script":
     # As a probe, this text comes after those.
+    from procman.probes.broker_address_script import about
+    from procman.probes.broker_establish_script import establish
     from procman.probes.broker_management_script import management, queue_seen
     from procman.probes.broker_redis_script import redis_states, refusal_in
 
@@ -24,19 +25,20 @@ COUNTING_SECONDS = 2.0
 def describe(connection: Any, names: List[str], management_url: Optional[str], found: Dict[str, Any]) -> Any:
     """Connect, and put what the broker answers about the queues `names` into `found`; an error is raised.
 
-    Return the connection of the transport. "stage" and "reachable" of `found` show how far it got.
+    Return the connection of the transport. "stage" and "reachable" of `found` show how far it got, and "tried" has each
+    URL of several that was tried.
     """
     found["stage"] = "connecting"
-    found.update(_about(connection))
+    found.update(about(connection))
     try:
-        established = _establish(connection)
+        established = establish(connection, found)
     except Exception as error:
         refusal = refusal_in(error) if connection.transport.driver_type == "redis" else None
         if refusal:
             # It answers: one that cannot save its data refuses even the PING of a new connection.
             found.update(stage="asking", reachable=True, redis_refusal=refusal)
         raise
-    found.update(_about(connection))
+    found.update(about(connection))
     found["stage"] = "asking"
     found["reachable"] = True
     if connection.transport.driver_type == "redis":
@@ -54,54 +56,6 @@ def describe(connection: Any, names: List[str], management_url: Optional[str], f
         for queue in found["queues"]:
             queue["unacknowledged"] = None if unacknowledged is None else unacknowledged.get(queue["name"], 0)
     return established
-
-
-def _establish(connection: Any) -> Any:
-    """Connect to the first of the app's brokers that accepts; if none does, raise the first one's error."""
-    first = None  # type: Optional[Exception]
-    for url in list(connection.alt or [None]):
-        if url is not None and first is not None:
-            connection.switch(url)
-        try:
-            return connection.transport.establish_connection()
-        except Exception as error:
-            first = first or error
-    assert first
-    raise first
-
-
-def _about(connection: Any) -> Dict[str, Any]:
-    transport = connection.transport
-    defaults = getattr(transport, "default_connection_params", None) or {}
-    user = connection.userid or defaults.get("userid")
-    password = connection.password or defaults.get("password")
-    return {
-        "transport": str(transport.driver_type),
-        "url": _url(connection, password),
-        "host": _host(str(connection.hostname or defaults.get("hostname") or "")),
-        "user": None if user is None else str(user),
-        "default_credentials": user == password == "guest",
-    }
-
-
-def _host(name: str) -> str:
-    """Return the host, or the path of a socket, in a connection's `hostname`: for some transports a URL, with password.
-
-    They are those that read it themselves, such as `sqla+postgresql` and `redis+socket`.
-    """
-    if "://" not in name:
-        return name
-    try:
-        parts = urlsplit("//" + name.partition("://")[2].rpartition("@")[2])
-        return parts.hostname or parts.path
-    except ValueError:
-        return ""
-
-
-def _url(connection: Any, password: Any) -> str:
-    url = str(connection.as_uri())
-    # kombu's Redis transport masks a password even in a URL that has none.
-    return url if password else url.replace(":**@", "@", 1).replace("://@", "://", 1)
 
 
 def _queue(connection: Any, established: Any, name: str) -> Dict[str, Any]:
@@ -157,10 +111,3 @@ def close_channel(channel: Any) -> None:
         channel.close()
     except Exception:  # noqa: S110  # the server may have closed the channel
         pass
-
-
-def passwords(connection: Any) -> List[str]:
-    """Return the passwords of a connection, in each form that an error may show."""
-    urls = [str(each) for each in (connection.hostname, *(connection.alt or ())) if each]
-    written = [url.partition("://")[2].rpartition("@")[0].partition(":")[2] for url in urls]
-    return [str(each) for each in [connection.password, *written, *map(unquote, written)] if each]

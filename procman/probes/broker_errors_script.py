@@ -21,6 +21,14 @@ class TimeIsUp(BaseException):
     """The time limit is reached; not an Exception, because an import that retries the broker catches those."""
 
 
+class Fault(Exception):
+    """A fault of a known kind; its message has no secret."""
+
+    def __init__(self, trouble: str, detail: str) -> None:
+        super().__init__(detail)
+        self.trouble = trouble
+
+
 def note_error(error: BaseException, found: Dict[str, Any], secrets: List[str]) -> None:
     """Put the kind of `error` and its message, without `secrets`, into `found`."""
     found["trouble"] = trouble(error)
@@ -48,6 +56,8 @@ def _chain(error: Optional[BaseException]) -> Iterator[BaseException]:
 
 def _kind(error: BaseException) -> str:
     name = type(error).__name__
+    if isinstance(error, Fault):
+        return error.trouble
     if isinstance(error, (TimeIsUp, socket.timeout)) or name == "TimeoutError":
         return "timeout"
     if isinstance(error, ImportError):
@@ -69,11 +79,13 @@ def _kind(error: BaseException) -> str:
 
 def message(error: BaseException) -> str:
     """Return the message of the operating system or the server, without text from the app's own code."""
+    if isinstance(error, Fault):
+        return str(error)
     for each in _chain(error):
         if isinstance(each, OSError) and each.strerror:
             return each.strerror + (": %s" % each.filename if each.filename else "")
     reply = getattr(error, "reply_text", None)
-    if isinstance(error, TimeIsUp):
+    if isinstance(error, (TimeIsUp, TimeoutError)):
         return "no answer in time"
     if isinstance(error, ImportError):
         return "no module named %s" % (error.name or "(unknown)")

@@ -38,6 +38,18 @@ class QueueFacts:
 
 
 @dataclass(frozen=True)
+class TriedUrl:
+    """One URL of several that the app has for its broker."""
+
+    url: str
+    """Without its password."""
+    host: str = ""
+    trouble: str = ""
+    """As of `BrokerFacts`; empty: it accepts connections."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class BrokerFacts:
     """The result of a connection to the app's broker, without secrets (S2)."""
 
@@ -79,6 +91,15 @@ class BrokerFacts:
     """Whether the app, or a task of it, acknowledges messages after the task."""
     origin: str = ""
     """Where its URL is set, such as `CELERY_BROKER_URL in /etc/shop/celery.env`; empty: unknown."""
+
+    tried: tuple[TriedUrl, ...] = ()
+    """Each URL of several, or each Sentinel, that was tried; empty if there is only one, or without the app."""
+
+    def remedy_of(self, tried: TriedUrl) -> str:
+        """Return how to fix the trouble of one of several URLs."""
+        from procman.probes.broker_remedies import remedy_for
+
+        return remedy_for(tried.trouble, self.transport, self.origin, is_here=is_here(tried.host))
 
     @property
     def remedy(self) -> str:

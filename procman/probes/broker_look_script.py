@@ -24,7 +24,8 @@ from typing import Any, Dict, List
 if __name__ == "procman.probes.broker_look_script":
     # As a probe, this text comes after those.
     from procman.agent.broker_record import names_of, read_record
-    from procman.probes.broker_connection_script import CONNECT_SECONDS, describe, passwords
+    from procman.probes.broker_address_script import passwords
+    from procman.probes.broker_connection_script import CONNECT_SECONDS, describe
     from procman.probes.broker_errors_script import TimeIsUp, note_error
 
 FORMAT = 1

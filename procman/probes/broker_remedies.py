@@ -11,6 +11,9 @@ TROUBLES = {
     "unreachable": "no route to its host",
     "closed": "it closed the connection: the server there is probably not this kind of broker",
     "tls": "the TLS connection failed",
+    "plain": "it expects no TLS on this port",
+    "sentinel-password": "the Sentinel rejects the password in sentinel_kwargs",
+    "sentinel-master": "the Sentinel does not know this master_name",
     "module": "its client library is missing",
     "settings": "its URL is invalid",
     "transport": "kombu has no transport of this name",
@@ -26,6 +29,9 @@ REMEDIES = {
     "unreachable": "Check the network between this host and the broker",
     "closed": "Correct the port in {origin}; the server there is probably not this kind of broker",
     "tls": "Check the certificates and the TLS options in the app's broker settings",
+    "plain": "Correct {origin}: use the port with TLS{tls}, or a URL without TLS{plain}",
+    "sentinel-password": "Correct sentinel_kwargs in broker_transport_options, by requirepass in sentinel.conf",
+    "sentinel-master": "Correct master_name in broker_transport_options: redis-cli -p 26379 SENTINEL MASTERS",
     "module": "Install the broker's client library in the virtualenv",
     "settings": "Correct {origin}; percent-encode the special characters of its password",
     "transport": "Correct the transport before :// in {origin}: amqp, redis, sqs...",
@@ -39,11 +45,15 @@ _OF_BROKER = {
         "service": ": systemctl start rabbitmq-server",
         "accounts": "; `rabbitmqctl list_users` lists the users, `rabbitmqctl change_password USER` sets a password",
         "vhosts": ", or: rabbitmqctl add_vhost, rabbitmqctl set_permissions",
+        "tls": " (5671 unless it was changed)",
+        "plain": " (amqp://)",
     },
     "redis": {
         "service": ": systemctl start redis-server",
         "accounts": "; `redis-cli ACL LIST` lists the users, requirepass in redis.conf is the password without a user",
         "vhosts": "",
+        "tls": " (tls-port in redis.conf)",
+        "plain": " (redis://)",
     },
 }
 """Commands of each broker, by the kombu transport's `driver_type`."""
@@ -59,7 +69,7 @@ def remedy_for(trouble: str, transport: str, origin: str, *, is_here: bool = Tru
     """
     if not trouble:
         return ""
-    parts = dict.fromkeys(("service", "accounts", "vhosts"), "") | _OF_BROKER.get(transport, {})
+    parts = dict.fromkeys(("service", "accounts", "vhosts", "tls", "plain"), "") | _OF_BROKER.get(transport, {})
     if not is_here:
         parts["service"] = ""
     return REMEDIES.get(trouble, REMEDIES["other"]).format(origin=origin or ANYWHERE, **parts)

@@ -6,13 +6,15 @@ procman passes this text to the project's own Python on stdin, after those that 
 
 It runs as the service user, in the project's directory and in the environment that the programs will have, and connects
 with the app's configuration. JSON is an object: "programs" has the queues of each worker (none: those of the app), and
-is null to count the queues of the app alone; "seconds" is the time limit, "management" is the URL of RabbitMQ's
-management interface, or null. Nothing is consumed or sent, and nothing is created that lasts.
+is null to count the queues of the app alone; with "every_url", each URL of several is tried; "seconds" is the time
+limit, "management" is the URL of RabbitMQ's management interface, or null. Nothing is consumed or sent, and nothing is
+created that lasts.
 
 The answer is the last line of stdout that begins with MARKER. It has no password: an error is answered with its kind
 and the message of the server or the operating system only.
 """
 
+import contextlib
 import functools
 import importlib
 import json
@@ -25,8 +27,10 @@ from typing import Any, Callable, Dict, List, Optional
 if __name__ == "procman.probes.broker_script":
     # As a probe, this text comes after those.
     from procman.agent.routed_queues import routed_queues
-    from procman.probes.broker_connection_script import CONNECT_SECONDS, describe, passwords
+    from procman.probes.broker_address_script import passwords
+    from procman.probes.broker_connection_script import CONNECT_SECONDS, describe
     from procman.probes.broker_errors_script import TimeIsUp, note_error
+    from procman.probes.broker_establish_script import ask_sentinels, try_others
     from procman.probes.broker_origin_script import broker_origin
     from procman.probes.broker_states_script import acknowledges_late, denied_feature, queue_state, server_version
 
@@ -66,6 +70,18 @@ def _ask(app_name: str, asked: Dict[str, Any], found: Dict[str, Any], secrets: L
     for queue in found["queues"]:
         queue["programs"] = programs[queue["name"]]
     _find_states(app, connection, established, asked, found)
+    if asked.get("every_url"):
+        _try_every_url(app, connection, found)
+
+
+def _try_every_url(app: Any, connection: Any, found: Dict[str, Any]) -> None:
+    """Try the URLs, or Sentinels, that were not needed for the connection; the broker is reachable without them."""
+    with contextlib.suppress(TimeIsUp):
+        if connection.transport_cls == "sentinel":
+            ask_sentinels(connection, found)
+        else:
+            connect = functools.partial(app.connection_for_read, connect_timeout=CONNECT_SECONDS)
+            try_others(connect, list(connection.alt or ())[len(found["tried"]) :], found)
 
 
 def _programs(app: Any, workers: Optional[Dict[str, List[str]]]) -> Dict[str, List[str]]:

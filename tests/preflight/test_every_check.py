@@ -17,7 +17,7 @@ from procman.preflight.inputs import Below, EnvironmentFile, Host, Interpreter, 
 from procman.preflight.paths import own_directories_are_safe
 from procman.preflight.registry import BEFORE
 from procman.probes.app import Judged, ResultBackend, Service, Written
-from procman.probes.broker_facts import QueueFacts, QueueState
+from procman.probes.broker_facts import QueueFacts, QueueState, TriedUrl
 from procman.probes.wrapper import Tried
 from procman.project import Command, Worker
 from tests.preflight.records import SCHEDULE, TOML, asked, broker, facts, missing, place, valid
@@ -257,6 +257,12 @@ CASES: list[tuple[str, Level, Change, str]] = [
     ("PM721", CRITICAL, lambda each: asked(each, broker=None, broker_error="no answer"), "no answer"),
     ("PM722", CRITICAL, both(app(missing_module="redis", transport="redis"), on_broker(trouble="module")), "redis"),
     ("PM723", WARNING, on_broker(default_credentials=True, host="10.0.0.1"), "guest"),
+    (
+        "PM727",
+        WARNING,
+        on_broker(default_credentials=True),
+        "every user and program of this host can read the messages",
+    ),
     ("PM724", WARNING, app(transport="filesystem"), "for development"),
     ("PM724", CRITICAL, app(transport="memory"), "no other process receives"),
     ("PM726", WARNING, app(routed_queues=("crop",)), "crop"),
@@ -599,9 +605,30 @@ def test_project_without_a_worker_stores_no_results() -> None:
     assert complaints(backend("refused", judged={})(only_beat)) == []
 
 
-def test_guest_account_is_accepted_on_this_host() -> None:
-    for name in ("localhost", "127.0.0.1", "::1"):
-        assert complaints(on_broker(default_credentials=True, host=name)(valid())) == []
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "::1"])
+def test_guest_account_on_this_host_is_accepted_in_user_scope(name: str) -> None:
+    guest = on_broker(default_credentials=True, host=name)
+    assert [each.code for each in complaints(guest(valid()))] == ["PM727"]
+    own = guest(valid('scope = "user"', TOML.replace('user = "www-data"', "")))
+    assert "PM727" not in {each.code for each in complaints(own)}
+
+
+ONE, TWO = TriedUrl("redis://one"), TriedUrl("redis://two", "two", "refused", "111")
+THREE = TriedUrl("redis://three", "three", "password", "WRONGPASS")
+
+
+@pytest.mark.parametrize(
+    ("reachable", "tried", "level"), [(True, (ONE, TWO, THREE), WARNING), (False, (TWO, THREE), CRITICAL)]
+)
+def test_each_url_that_a_worker_could_not_use_is_reported(
+    reachable: bool, tried: tuple[TriedUrl, ...], level: Level
+) -> None:
+    change = on_broker(reachable=reachable, trouble="" if reachable else "refused", transport="redis", tried=tried)
+    two, three = complaints(change(valid()))
+    assert (two.code, two.level, three.code, three.level) == ("PM721", level, "PM721", level)
+    assert two.detail == f"cannot connect to redis://two, one of {len(tried)} brokers: nothing listens there (111)"
+    assert "it rejects the user or password (WRONGPASS)" in three.detail
+    assert "redis-cli ACL LIST" in three.hint
 
 
 def test_time_limit_of_the_program_overrides_that_of_the_app() -> None:

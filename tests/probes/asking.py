@@ -19,12 +19,18 @@ app.conf.update({settings!r})
 
 
 def ask(celery: CeleryEnvironment, directory: Path, url: str, **settings: object) -> BrokerFacts:
-    """Return the facts about the broker of an app with these settings."""
+    """Return the facts about the broker of an app with these settings, and about each of its URLs."""
+    return ask_within(20, celery, directory, url, **settings)
+
+
+def ask_within(seconds: float, celery: CeleryEnvironment, directory: Path, url: str, **settings: object) -> BrokerFacts:
+    """Return the same, with this time limit for the probe."""
     (directory / "shop.py").write_text(APP.format(url=url, settings=settings))
-    asked = json.dumps({"programs": None, "seconds": 20, "management": None})
+    asked = json.dumps({"programs": None, "every_url": True, "seconds": seconds, "management": None})
     source = "\n".join(path.read_text() for path in broker.SOURCES)
     words = [str(celery.python), "-B", "-", "shop:app", asked]
     done = subprocess.run(words, input=source, cwd=directory, capture_output=True, text=True, check=True)
     answer = read_answer(done.stdout)
     assert answer
-    return broker.facts_of(answer, Place(celery.python, {}, directory, None, None))
+    place = Place(celery.python, {}, directory, None, None)
+    return broker.with_tried(broker.facts_of(answer, place), answer, place.secrets)

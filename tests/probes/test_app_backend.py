@@ -112,6 +112,12 @@ def test_redis_that_stores_no_result_is_recognised(redis: Redis, tmp_path: Path)
     assert redis.ask("DBSIZE") == ":0"
 
 
+def test_tls_of_a_result_backend_to_a_port_without_tls_is_recognised(redis: Redis, tmp_path: Path) -> None:
+    url = f"rediss://:{SECRET}@127.0.0.1:{redis.port}/0?ssl_cert_reqs=none"
+    [found] = states(environment(CELERY_REDIS), tmp_path, url, seconds=0.5)
+    assert (found["trouble"], found["starts"]) == ("plain", True)
+
+
 def test_redis_that_does_not_answer_is_given_up_in_time(redis: Redis, tmp_path: Path) -> None:
     redis.ask("CLIENT", "PAUSE", 20000, "ALL")
     [found] = states(environment(CELERY_REDIS), tmp_path, f"redis://127.0.0.1:{redis.port}/0", seconds=0.5)

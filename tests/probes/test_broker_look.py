@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from procman.agent import broker_record
-from procman.probes import broker, broker_connection_script
+from procman.probes import broker, broker_address_script
 from procman.probes.broker_facts import BrokerFacts, QueueFacts
 from procman.probes.runner import Place, read_answer
 from tests.celery_environments import CELERY_REDIS, CeleryEnvironment, environment_of
@@ -135,8 +135,8 @@ def test_host_in_a_url_that_its_transport_reads_itself_is_without_the_password(
 )
 def test_host_of_a_connection(name: str, host: str) -> None:
     connection = SimpleNamespace(hostname=name, alt=[], password=None)
-    assert broker_connection_script._host(name) == host
-    assert all(each not in host for each in broker_connection_script.passwords(connection))
+    assert broker_address_script._host(name) == host
+    assert all(each not in host for each in broker_address_script.passwords(connection))
 
 
 def test_workers_with_different_brokers_are_answered_apart(
