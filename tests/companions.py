@@ -1,0 +1,150 @@
+"""The project of docs/companions.md: Gunicorn, uWSGI, Daphne and Huey, with requests and tasks of any length."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+PAGE = Path(__file__).parent.parent / "docs/companions.md"
+
+SERVERS = {"gunicorn": 8000, "uwsgi": 8001, "daphne-1": 8002, "daphne-2": 8003}
+"""The port of each server in the page."""
+
+LONGEST_SECONDS = 60.0
+
+REFUSED = re.compile("Connection (refused|reset by peer)")
+
+VIEWS = """
+import asyncio, os
+from pathlib import Path
+from django.http import HttpResponse
+from django.urls import path
+
+VERSION = Path(__file__).with_name("version").read_text()
+
+async def wait(request):
+    await asyncio.sleep(float(request.GET.get("seconds", 0)))
+    return HttpResponse(f"{VERSION} {os.getpid()}")
+
+urlpatterns = [path("", wait)]
+"""
+
+SETTINGS = """
+SECRET_KEY, ROOT_URLCONF, ALLOWED_HOSTS, USE_TZ, MIDDLEWARE = "x", "shop.urls", ["*"], True, []
+"""
+
+WSGI = """
+from django.core.wsgi import get_wsgi_application
+application = get_wsgi_application()
+import shop.urls  # as Django's own checks do
+"""
+
+JOBS = """
+import os, time
+from pathlib import Path
+from huey import SqliteHuey
+
+HERE = Path(__file__).parent
+VERSION = HERE.joinpath("version").read_text()
+huey = SqliteHuey(filename=os.path.join(os.environ["SHOP_DATA"], "huey.db"))
+
+@huey.task()
+def count(number, seconds):
+    write(f"started {number} {VERSION}")
+    time.sleep(seconds)
+    write(f"finished {number} {VERSION}")
+
+def write(line):
+    with open(os.path.join(os.environ["SHOP_DATA"], "tasks"), "a") as file:
+        file.write(line + "\\n")
+"""
+
+
+def blocks(language: str) -> list[str]:
+    """Return the blocks of the page in `language`."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+def write_project(code: Path, version: str = "one") -> None:
+    """Write the Django project into the directory `code`, with the ASGI application of the page."""
+    [asgi] = blocks("python")
+    shop = code / "shop"
+    shop.mkdir(parents=True)
+    files = {"__init__": "", "urls": VIEWS, "settings": SETTINGS, "wsgi": WSGI, "asgi": asgi, "jobs": JOBS}
+    for name, text in files.items():
+        (shop / f"{name}.py").write_text(text)
+    write_version(code, version)
+
+
+def write_version(code: Path, version: str) -> None:
+    """Deploy new code: what it answers has `version`."""
+    (code / "shop/version").write_text(version)
+
+
+def free_ports() -> dict[str, int]:
+    """Return a free port for each server; those of the two Daphnes are consecutive, as in the page."""
+    while True:
+        with socket.socket() as one, socket.socket() as two, socket.socket() as three, socket.socket() as four:
+            for each in (one, two, three):
+                each.bind(("127.0.0.1", 0))
+            ports = [each.getsockname()[1] for each in (one, two, three)]
+            try:
+                four.bind(("127.0.0.1", ports[2] + 1))
+            except OSError:
+                continue
+            return dict(zip(SERVERS, (*ports, ports[2] + 1), strict=True))
+
+
+def get(port: int, seconds: float = 0) -> str:
+    """Return what the server at `port` answers after `seconds`, or why it does not."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/?seconds={seconds}", timeout=LONGEST_SECONDS) as answer:
+            text: str = answer.read().decode()
+            return text
+    except (OSError, urllib.error.URLError) as error:
+        return f"no answer: {error!r}"
+
+
+def version_at(port: int) -> str:
+    """Return the version of the code that answers at `port`."""
+    return get(port).partition(" ")[0]
+
+
+@contextmanager
+def requests(ports: Mapping[str, int], seconds: float) -> Iterator[dict[str, Future[str]]]:
+    """Send a request of `seconds` to each server, and yield the answers to come once all are at work on one."""
+    with ThreadPoolExecutor(len(ports)) as pool:
+        answers = {name: pool.submit(get, port, seconds) for name, port in ports.items()}
+        time.sleep(min(1.0, seconds / 2))
+        yield answers
+
+
+@contextmanager
+def clients(ports: Collection[int]) -> Iterator[list[str]]:
+    """Send request after request, each to the first of `ports` that accepts it, as a proxy does; yield the answers.
+
+    A connection that is reset was in the queue of a port that was closed: no server has accepted it.
+    """
+    answers: list[str] = []
+    over = Event()
+
+    def ask() -> None:
+        while not over.wait(0.02):
+            found = (get(port) for port in ports)
+            answers.append(next((each for each in found if not REFUSED.search(each)), "refused by all"))
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask)
+        try:
+            yield answers
+        finally:
+            over.set()
+            asking.result()

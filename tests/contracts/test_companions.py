@@ -1,0 +1,157 @@
+"""Real Gunicorn, uWSGI, Daphne and Huey, as in docs/companions.md, lose no request and no task."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.celery_environments import CELERY_COMPANIONS, environment_of
+from tests.companions import SERVERS, blocks, clients, free_ports, requests, version_at, write_project, write_version
+from tests.product import Product, eventually
+
+pytestmark = [pytest.mark.supervisord, pytest.mark.celery, pytest.mark.xdist_group("companions")]
+
+SEND = "import sys; from shop.jobs import count; [count(int(number), 1.5) for number in sys.argv[1:]]"
+
+
+class Shop:
+    """The project of the page, installed under an embedded supervisord."""
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.ports = free_ports()
+        write_project(product.code)
+        product.data.mkdir()
+        product.configuration.write_text(self._configuration())
+
+    def _configuration(self) -> str:
+        text = blocks("toml")[0]
+        for old, new in {
+            "/srv/shop/env": self.product.virtualenv,
+            "/srv/shop": self.product.code,
+            'user = "shop"': 'scope = "user"',
+            "800{instance}": "{instance}",
+            "first_instance = 2 ": f"first_instance = {self.ports['daphne-1']} ",
+            **{f":{port}": f":{self.ports[name]}" for name, port in SERVERS.items()},
+        }.items():
+            text = text.replace(old, str(new))
+        text = re.sub(r"\[worker\.celery\]\n(.+\n)+", "", text)  # it needs a broker
+        # `close` of the product finds its processes by the first variable.
+        variables = f'DEMO_DATA_DIRECTORY = "{self.product.data}"\nSHOP_DATA = "{self.product.data}"\n'
+        return f"{text}\n[environment]\n{variables}[defaults.program]\nstart_seconds = 1\n[supervisor]\n"
+
+    def name(self, server: str) -> str:
+        """Return the installed name of a server."""
+        if not server.startswith("daphne"):
+            return f"shop-{server}"
+        return f"shop-daphne-{self.ports[server]}"
+
+    def pids(self) -> dict[str, int]:
+        return {name: each["pid"] for name, each in self.product.status().items()}
+
+    def events(self) -> list[dict[str, str]]:
+        return [json.loads(line) for line in self.product.procman("events", "--json").stdout.splitlines()]
+
+    def serves(self, version: str) -> bool:
+        return all(version_at(port) == version for port in self.ports.values())
+
+    def send(self, *numbers: int) -> None:
+        """Queue a task of 1.5 s for each of `numbers`, and wait until Huey runs the first two."""
+        environment = {**os.environ, "SHOP_DATA": str(self.product.data), "PYTHONPATH": str(self.product.code)}
+        words = [str(self.product.virtualenv / "bin/python"), "-c", SEND, *map(str, numbers)]
+        subprocess.run(words, env=environment, check=True)
+        eventually(lambda: len({*numbers[:2]} & {*self.tasks("started")}) == 2, "two tasks run")
+
+    def tasks(self, what: str) -> Counter[int]:
+        """Return how often each task was `started` or `finished`."""
+        return Counter(number for verb, number, _ in self._lines() if verb == what)
+
+    def versions(self) -> dict[int, str]:
+        """Return the version of the code that finished each task."""
+        return {number: version for verb, number, version in self._lines() if verb == "finished"}
+
+    def _lines(self) -> list[tuple[str, int, str]]:
+        path = self.product.data / "tasks"
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(verb, int(number), version) for verb, number, version in map(str.split, lines)]
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[Shop]:
+    environment = environment_of(CELERY_COMPANIONS)
+    assert environment
+    product = Product(environment)
+    try:
+        shop = Shop(product)
+        product.procman("install")
+        eventually(lambda: shop.serves("one"), "all serve")
+        yield shop
+    finally:
+        product.close()
+
+
+def test_reload_loses_no_request_and_no_task_and_runs_the_new_code(shop: Shop) -> None:
+    before, ports, procman = shop.pids(), shop.ports, shop.product.procman
+    daphnes = ("daphne-1", "daphne-2")
+    with (
+        clients([ports["gunicorn"]]) as of_gunicorn,
+        clients([ports["uwsgi"]]) as of_uwsgi,
+        clients([ports[each] for each in daphnes]) as of_daphne,
+        requests(ports, 3) as running,
+    ):
+        shop.send(1, 2, 3)
+        write_version(shop.product.code, "two")
+        assert procman("reload", "huey").stdout == "shop-huey: reloaded\n"
+        assert procman("reload", "gunicorn", "uwsgi").stdout == "shop-gunicorn: reloaded\nshop-uwsgi: reloaded\n"
+        for each in daphnes:
+            restarted = procman("restart", shop.name(each), "--no-check").stdout
+            assert restarted == f"{shop.name(each)}: restarted\n"
+            # Its start_seconds are shorter here than the import of Django.
+            eventually(lambda each=each: version_at(ports[each]) == "two", "it serves the new code")  # type: ignore[misc]
+        eventually(lambda: shop.serves("two"), "all serve the new code")
+    assert {name: answer.result().split()[0] for name, answer in running.items()} == dict.fromkeys(ports, "one")
+    every = {"gunicorn": of_gunicorn, "uwsgi": of_uwsgi, "daphne": of_daphne}
+    for name, answers in every.items():
+        assert {answer.split()[0] for answer in answers} == {"one", "two"}, (name, {*answers})
+    after = shop.pids()
+    assert {name for name in before if after[name] != before[name]} == {*map(shop.name, daphnes)}
+    eventually(lambda: 3 in shop.tasks("finished"), "the task that waited has run")
+    assert shop.versions() == {1: "one", 2: "one", 3: "two"}
+    assert set((shop.tasks("started") + shop.tasks("finished")).values()) == {2}
+
+
+def test_stop_loses_no_request_and_no_task(shop: Shop) -> None:
+    with requests(shop.ports, 3) as running:
+        shop.send(11, 12, 13)
+        shop.product.procman("stop")
+        assert all(answer.result().split()[0] != "no" for answer in running.values()), running
+    assert not shop.product.processes()
+    assert shop.tasks("started") == shop.tasks("finished")
+    assert "ended" not in {event["what"] for event in shop.events()}, "none was killed at its stop timeout"
+    shop.product.procman("start")
+    eventually(lambda: 13 in shop.tasks("finished"), "the task that waited has run")
+    eventually(lambda: shop.serves((shop.product.code / "shop/version").read_text()), "all serve again")
+
+
+def test_killed_companion_is_restarted_and_leaves_nothing_behind(shop: Shop) -> None:
+    before = shop.pids()
+    assert all(before.values())
+    old = {process.pid for process in shop.product.processes()}
+    for pid in before.values():
+        psutil.Process(pid).send_signal(signal.SIGKILL)
+    version = (shop.product.code / "shop/version").read_text()
+    eventually(lambda: shop.serves(version), "all serve again")
+    shop.send(21, 22)
+    eventually(lambda: {21, 22} <= {*shop.tasks("finished")}, "tasks run again")
+    after = shop.pids()
+    assert not {*before.values()} & {*after.values()}
+    eventually(lambda: not old & {process.pid for process in shop.product.processes()}, "no old process is left")
+    assert all(each["restarts"] for each in shop.product.status().values())
