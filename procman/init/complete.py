@@ -33,8 +33,14 @@ NO_NAME = {
 
 
 def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) -> None:
-    """Search for the parts of the project that are still unknown, below its directory or else `directory`."""
+    """Search for the parts of the project that are still unknown, below its directory or else `directory`.
+
+    Raises ProcmanError if there is no project, unless `draft` describes existing programs.
+    """
     found = find_project(draft.path("directory") or directory, environment, draft.text("project", "app"))
+    if found.is_empty and not draft.is_import:
+        hint = "Name the directory of the project: procman init DIRECTORY. To import existing programs: --from PATH."
+        raise ProcmanError(f"{directory}: {found.doubts['directory']} there or below", hint=hint)
     _take_remarks(draft, found)
     for key in ("directory", "settings", "app", "virtualenv"):
         value = getattr(found, key)

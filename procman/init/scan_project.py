@@ -26,6 +26,9 @@ from procman.init.virtualenvs import (
 
 T = TypeVar("T")
 
+NOTHING = "no manage.py and no Celery app found"
+NO_MODULE = "no module"
+
 
 @dataclass(frozen=True)
 class FoundProject:
@@ -45,6 +48,11 @@ class FoundProject:
     """The settings that manage.py names, if `settings` are others."""
     warnings: tuple[str, ...] = ()
     settings_class: ChosenClass = field(default_factory=ChosenClass)
+
+    @property
+    def is_empty(self) -> bool:
+        """Return whether nothing of a project was found, not even several candidates."""
+        return self.doubts.get("directory", "").startswith((NOTHING, NO_MODULE))
 
 
 def find_project(top: Path, environment: Mapping[str, str], app: str | None = None) -> FoundProject:
@@ -106,7 +114,7 @@ def _directory_without_django(places: Places, app: str | None, doubts: dict[str,
     if len(files) == 1 or (files and not places.manage_files):
         return _found([module_of(file)[0] for file in files], "directory", "directory with a Celery app", doubts)
     if not places.manage_files:
-        doubts["directory"] = "no manage.py and no Celery app found"
+        doubts["directory"] = NOTHING
     return None
 
 

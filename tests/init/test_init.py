@@ -340,6 +340,17 @@ def test_unknown_values_have_to_be_filled_in(catmaid: Path, top: Path) -> None:
     assert loaded(one, top).app == "one"
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [({}, "no manage.py and no Celery app found there or below"), ({"app": "tasks"}, "no module tasks found there")],
+)
+def test_directory_without_a_project_is_an_error(top: Path, options: dict[str, str], problem: str) -> None:
+    (top / "empty" / "below").mkdir(parents=True)
+    with pytest.raises(ProcmanError, match=rf"{top}/empty: {problem}") as error:
+        run_init(top / "empty", **options)
+    assert "procman init DIRECTORY" in error.value.hint
+
+
 def test_options_override_findings(catmaid: Path, top: Path) -> None:
     projects = make(catmaid)
     (projects / "mysite" / "second.py").write_text("from mysite.celery import app as second\n")
