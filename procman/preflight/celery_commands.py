@@ -1,4 +1,4 @@
-"""PM789: workers and beats that are written as commands."""
+"""PM789: workers and beats that are written as commands; and the subcommand of Celery that a command runs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from procman.celery_cli.parse import read_command
+from procman.celery_cli.running import celery_arguments, subcommand
 from procman.celery_cli.script_file import SHELL
 from procman.model import Kind, Level, Result
 from procman.preflight.inputs import PreflightFacts
-from procman.project import Command
+from procman.project import Command, Program
 
 LOST = "a command has no heartbeat, so its health is unknown, and a stop may kill its running tasks"
 
@@ -25,6 +26,13 @@ def celery_is_no_command(preflight: PreflightFacts) -> Iterator[Result]:
             detail = f"[{key}] runs a Celery {kind.value}: {LOST}"
             hint = f"Write it as [{name}], with its options as keys, and words in front of celery in the key wrapper."
             yield Result("PM789", program.name, Level.WARNING, detail, hint)
+
+
+def celery_subcommand(program: Program) -> str:
+    """Return the subcommand of `celery` that a command runs, such as `flower`; empty if it runs another program."""
+    argv = program.options.argv if isinstance(program.options, Command) else ()
+    is_celery = Path(argv[0]).name == "celery" or tuple(argv[1:3]) == ("-m", "celery") if argv else False
+    return subcommand(celery_arguments(argv)) if is_celery else ""
 
 
 def _kind(argv: Sequence[str]) -> Kind | None:

@@ -16,6 +16,7 @@ from procman.host.local_units import units_in_use
 from procman.launch import arguments_of, launch_of
 from procman.model import Scope
 from procman.monitoring.broker_query import declared_queues, with_server_timeout
+from procman.preflight.celery_commands import celery_subcommand
 from procman.preflight.companions import companions_of, of_celery
 from procman.preflight.environments import alike, place_of, python_of, try_wrappers
 from procman.preflight.gather_environment import read_environment
@@ -34,7 +35,7 @@ from procman.preflight.inputs import (
 from procman.preflight.rights import account_problem, may_not_look, orphans_ended, require_rights, runs_as_root
 from procman.preflight.stop_timeouts import longest_task
 from procman.probes import app as app_facts
-from procman.probes import path_script
+from procman.probes import celery_plugins_script, path_script
 from procman.probes.app import AppFacts, Service
 from procman.probes.broker import ask_broker
 from procman.probes.broker_facts import BrokerFacts
@@ -192,6 +193,7 @@ def _look(
         "paths": [str(path) for path in dict.fromkeys(_paths(project, asked))],
         "below": [str(path) for path in dict.fromkeys(_looked_into(project, asked))],
         "commands": [_looked_up(launches[program.name], program, secrets) for program in commands],
+        "subcommands": sorted(set(filter(None, map(celery_subcommand, commands)))),
         "schedule": str(schedule) if schedule else None,
         "set_aside": set_aside,
     }
@@ -211,6 +213,7 @@ def _look(
         below={Path(path): _below(each) for path, each in answer["below"].items()},
         schedule=_schedule(answer) if answer["schedule"] else None,
         commands={program.name: path for program, path in zip(commands, answer["commands"], strict=True)},
+        unknown_subcommands=tuple(answer["unknown"]),
         forbidden=_forbidden(project, asked),
     )
 
@@ -233,10 +236,11 @@ def _companion(project: Project, launches: Mapping[str, Launch]) -> PreflightFac
 def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
     if runs_as_root(project):
         # Root runs no code of the project; and here root's own file access is the one to check.
-        return path_script.answer({**question, "schedule": None})
+        return path_script.answer({**question, "schedule": None, "subcommands": []})
     where = Where(python_of(project), {}, Path("/"), project.user, project.group)
     words = [json.dumps(question)]
-    return ask_project(where, "to check paths", Path(path_script.__file__), words, timeout=LOOKING_SECONDS)
+    sources = [Path(str(module.__file__)) for module in (celery_plugins_script, path_script)]
+    return ask_project(where, "to check paths", sources, words, timeout=LOOKING_SECONDS)
 
 
 def _paths(project: Project, asked: list[AppAnswer]) -> list[Path]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from procman.backends import backend_named
 from procman.model import Kind, Level, Result
+from procman.preflight.celery_commands import celery_subcommand
 from procman.preflight.inputs import PreflightFacts
-from procman.project import Command
+from procman.project import Command, Program
 
 OLDEST_CELERY, NEWER_CELERY = (4, 4), (6,)
 """The oldest version that procman is tested with, and the first that it is not."""
 
 CELERY_HOLE = ((5, 2, 2), "CVE-2021-23727: whoever can write to the result backend can run commands in the worker")
 """The first version without the vulnerability, and its description."""
+
+FLOWER = "flower"
+"""The only package that is named as the subcommand it adds."""
 
 SUPERVISOR_HOLE = (
     (3, 3, 3),
@@ -77,6 +82,18 @@ def commands_are_found(preflight: PreflightFacts) -> Iterator[Result]:
             hint = f"Correct argv in [{program.key}], or install {word}; the program's PATH is {path}"
             detail = f"{preflight.user} cannot run {word}: not found, or not executable"
             yield Result("PM704", program.name, Level.CRITICAL, detail, hint)
+        elif _lacks_subcommand(preflight, program):
+            name = celery_subcommand(program)
+            detail = f"the virtualenv's Celery has no command {name}, which [{program.key}] runs"
+            other = f"Correct argv in [{program.key}], or install the package that adds the command."
+            hint = preflight.install_hint(name) if name == FLOWER else other
+            yield Result("PM704", program.name, Level.CRITICAL, detail, hint)
+
+
+def _lacks_subcommand(preflight: PreflightFacts, program: Program) -> bool:
+    path = preflight.commands.get(program.name)
+    is_own = path is not None and Path(path).is_relative_to(preflight.project.virtualenv)
+    return is_own and celery_subcommand(program) in preflight.unknown_subcommands
 
 
 def environment_file_is_read(preflight: PreflightFacts) -> Iterator[Result]:

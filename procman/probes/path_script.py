@@ -4,6 +4,7 @@
 
 JSON is an object: "paths" are the paths to examine; "below" are the directories whose entries are examined too;
 "commands" are pairs of a command and the PATH to look it up in; "schedule" is beat's schedule file, or null;
+"subcommands" are those of celery to find;
 "set_aside" renames its files if they cannot be read, so that beat starts a new schedule. Nothing is deleted, and the
 schedule is never unpickled, because a pickle runs code.
 
@@ -23,6 +24,10 @@ import sys
 import tempfile
 import time
 from typing import Any, Dict, List, Optional, Tuple
+
+if __name__ == "procman.probes.path_script":
+    # As a probe, this text comes after it.
+    from procman.probes.celery_plugins_script import has_subcommand
 
 FORMAT = 1
 MARKER = "procman-probe:"
@@ -57,6 +62,7 @@ def answer(asked: Dict[str, Any]) -> Dict[str, Any]:
         "paths": {path: look(path) for path in asked.get("paths", ())},
         "below": {path: look_below(path) for path in asked.get("below", ())},
         "commands": [shutil.which(command, path=path) for command, path in asked.get("commands", ())],
+        "unknown": [name for name in asked.get("subcommands", ()) if not has_subcommand(name)],
         "schedule": look_at_schedule(schedule) if schedule else None,
         "set_aside": aside,
     }

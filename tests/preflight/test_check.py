@@ -397,6 +397,21 @@ def test_command_is_looked_up_as_by_the_launcher(site: Site) -> None:
     assert "check-me-there" not in {each.program for each in blocking(check(site.demo(rest=rest)))}
 
 
+def test_flower_that_is_not_installed_is_critical(site: Site) -> None:
+    argv = '["python", "-m", "celery", "-A", "mysite", "flower", "--address=127.0.0.1"]'
+    results = blocking(
+        check(
+            site.demo(
+                rest=f'[command.flower]\nargv = {argv}\n[command.report]\nargv = ["python", "-m", "celery", "report"]\n'
+            )
+        )
+    )
+    [error] = found(results, "PM704")
+    assert (error.program, error.level) == ("check-me-flower", Level.CRITICAL)
+    assert "Celery has no command flower" in error.detail
+    assert error.hint.endswith("/bin/pip install flower")
+
+
 def test_missing_celery_is_critical(site: Site) -> None:
     empty = site.directory / "empty"
     python = Path("/usr/bin/python3") if IS_ROOT else Path(sys.executable)

@@ -230,6 +230,12 @@ CASES: list[tuple[str, Level, Change, str]] = [
         lambda each: replace(each, commands={"site-flower": None}),
         "www-data cannot run celery: not found",
     ),
+    (
+        "PM704",
+        CRITICAL,
+        lambda each: replace(each, unknown_subcommands=("flower",)),
+        "the virtualenv's Celery has no command flower, which [command.flower] runs",
+    ),
     ("PM705", CRITICAL, file(problems=("/etc/site/celery.env:3: no `=`",)), ":3:"),
     ("PM705", CRITICAL, at("/etc/site/celery.env", place(readable=False)), "www-data cannot read /etc/site/celery.env"),
     ("PM706", WARNING, file(trusted=False, why="anna can"), "anna can"),

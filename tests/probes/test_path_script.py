@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from procman.probes import path_script
+from procman.probes import celery_plugins_script, path_script
 from procman.probes.runner import read_answer
 from tests.reachable import as_somebody, public_directory
 
-SOURCE = Path(path_script.__file__).read_text()
+SOURCE = "\n".join(Path(str(module.__file__)).read_text() for module in (celery_plugins_script, path_script))
 
 
 def ask(python: Path, **asked: Any) -> Any:
@@ -34,6 +34,20 @@ def ask(python: Path, **asked: Any) -> Any:
     answer = read_answer(done.stdout)
     assert answer, done.stderr
     return answer
+
+
+def test_subcommands_of_celery_are_those_of_packages_too(python: Path, tmp_path: Path) -> None:
+    virtualenv = tmp_path / "env"
+    subprocess.run([python, "-m", "venv", "--without-pip", "--symlinks", virtualenv], check=True)
+    [packages] = virtualenv.glob("lib/python3*/site-packages")
+    (packages / "flower-2.0.1.dist-info").mkdir()
+    entry_points = (
+        "[console_scripts]\nrat = x:y\n\n[celery.commands]\nflower = flower.command:flower\n[other]\ncat = x:y\n"
+    )
+    (packages / "flower-2.0.1.dist-info" / "entry_points.txt").write_text(entry_points)
+    asked = ["flower", "report", "rat", "cat", "flour"]
+    assert ask(virtualenv / "bin" / "python", subcommands=asked)["unknown"] == ["rat", "cat", "flour"]
+    assert ask(python, subcommands=["flower", "worker"])["unknown"] == ["flower"]
 
 
 def test_paths_on_each_python(python: Path, tmp_path: Path) -> None:
