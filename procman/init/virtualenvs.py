@@ -10,10 +10,12 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 MOST_LISTED = 1000
-"""The lines of a list of environments that are read."""
+"""The files of a directory, and the lines of a list of environments, that are read."""
 
 LONGEST_LIST = 262_144
 
@@ -42,27 +44,31 @@ def is_environment(path: Path) -> bool:
 
 def has_celery(path: Path) -> bool:
     """Return whether Celery is installed in the virtualenv `path`."""
-    return any(path.glob("lib/python3*/site-packages/celery/__init__.py"))
+    return bool(_matching(path, "lib/python3*/site-packages/celery/__init__.py"))
 
 
 def has_activation_scripts(path: Path) -> bool:
     """Return whether conda runs scripts when it activates the environment `path`."""
-    return is_conda(path) and any(path.glob("etc/conda/activate.d/*.sh"))
+    return is_conda(path) and bool(_matching(path, "etc/conda/activate.d/*.sh"))
 
 
 def activated(environment: Mapping[str, str]) -> list[Path]:
-    """Return the virtualenv that is activated in `environment`, or else the conda environment, but not conda's base."""
-    conda = environment.get("CONDA_PREFIX", "") if environment.get("CONDA_DEFAULT_ENV") != "base" else ""
-    paths = [Path(each) for each in (environment.get("VIRTUAL_ENV", ""), conda) if each.startswith("/")]
-    return list(filter(is_environment, paths))[:1]
+    """Return the virtualenv that is activated in `environment`, or else the environment of conda.
+
+    Shells often activate conda's `base`, which is not meant unless it has Celery.
+    """
+    named = [environment.get(each, "") for each in ("VIRTUAL_ENV", "CONDA_PREFIX")]
+    paths = [Path(each) for each in named if each.startswith("/") and is_environment(Path(each))]
+    is_base = environment.get("CONDA_DEFAULT_ENV") == "base"
+    return [path for path in paths if not (is_base and is_conda(path)) or has_celery(path)][:1]
 
 
 def import_paths(virtualenv: Path) -> list[Path]:
     """Return the directories from which `virtualenv` imports the packages of editable installs."""
-    packages = list(virtualenv.glob("lib/python3*/site-packages"))
-    files = sorted(file for each in packages for file in each.glob("*.pth"))[:MOST_LISTED]
+    packages = _matching(virtualenv, "lib/python3*/site-packages")
+    files = [file for each in packages for file in _matching(each, "*.pth")]
     added = [Path(line.strip()) for file in files for line in _lines(file) if line.startswith("/")]
-    finders = sorted(file for each in packages for file in each.glob("__editable___*_finder.py"))[:MOST_LISTED]
+    finders = [file for each in packages for file in _matching(each, "__editable___*_finder.py")]
     mapped = [Path(path).parent for file in finders for path in MAPPED.findall("\n".join(_lines(file)))]
     return [*added, *mapped]
 
@@ -71,7 +77,7 @@ def import_paths(virtualenv: Path) -> list[Path]:
 
 
 def of_tools(directory: Path, environment: Mapping[str, str], homes: Sequence[Path]) -> list[Path]:
-    """Return the environments that poetry, pipenv or conda has for the project in `directory`.
+    """Return the environments that uv, poetry, pipenv, virtualenvwrapper or conda has for the project in `directory`.
 
     `homes` are the home directories to search; `environment` is the caller's.
     """
@@ -79,10 +85,17 @@ def of_tools(directory: Path, environment: Mapping[str, str], homes: Sequence[Pa
     found: list[Path] = []
     for home in homes:
         variables = {**environment, "HOME": str(home)}
+        found += _uv_places(pyproject, variables) if pyproject else ()
         found += poetry_places(pyproject, variables) if pyproject else ()
         found += pipenv_places(pipfile, variables) if pipfile else ()
+        found += _of_project(directory, variables)
         found += [place for name in _conda_names(directory) for place in _listed_by_conda(name, variables)]
     return list(dict.fromkeys(filter(is_environment, found)))
+
+
+def _uv_places(root: Path, environment: Mapping[str, str]) -> Iterator[Path]:
+    if environment.get("UV_PROJECT_ENVIRONMENT"):
+        yield root / environment["UV_PROJECT_ENVIRONMENT"]
 
 
 def poetry_places(root: Path, environment: Mapping[str, str]) -> Iterator[Path]:
@@ -91,7 +104,7 @@ def poetry_places(root: Path, environment: Mapping[str, str]) -> Iterator[Path]:
     cache = environment.get("POETRY_CACHE_DIR", f"{home_of(environment)}/.cache/pypoetry")
     places = Path(environment.get("POETRY_VIRTUALENVS_PATH", f"{cache}/virtualenvs"))
     # NAME-HASH-pyVERSION (poetry 2.5, EnvManager.generate_env_name).
-    yield from sorted(places.glob(f"*-{path_hash(str(root.resolve()))}-py*"))
+    yield from _matching(places, f"*-{path_hash(str(root.resolve()))}-py*")
 
 
 def pipenv_places(root: Path, environment: Mapping[str, str]) -> Iterator[Path]:
@@ -99,10 +112,20 @@ def pipenv_places(root: Path, environment: Mapping[str, str]) -> Iterator[Path]:
     yield root / ".venv"
     places = Path(environment.get("WORKON_HOME", f"{home_of(environment)}/.local/share/virtualenvs"))
     # NAME-HASH (pipenv 2026, Project.virtualenv_name).
-    yield from sorted(places.glob(f"*-{path_hash(str(root / 'Pipfile'))}"))
+    yield from _matching(places, f"*-{path_hash(str(root / 'Pipfile'))}")
     for line in _lines(root / ".venv")[:1]:
         # A file .venv has the path of the virtualenv, or its name.
         yield places / line.strip()
+
+
+def _of_project(directory: Path, environment: Mapping[str, str]) -> Iterator[Path]:
+    """Yield the virtualenvs whose file .project names `directory` or one above (pipenv, virtualenvwrapper)."""
+    home = home_of(environment)
+    default = (f"{home}/.local/share/virtualenvs", f"{home}/.virtualenvs")
+    for place in filter(None, (environment.get("WORKON_HOME"), *default)):
+        for file in _matching(Path(place), "*/.project"):
+            if Path("".join(_lines(file)[:1]).strip() or "/") in (directory, *list(directory.parents)[:-1]):
+                yield file.parent
 
 
 def conda_places(name: str, environment: Mapping[str, str], roots: Iterable[str] = ()) -> Iterator[Path]:
@@ -145,6 +168,13 @@ def home_of(environment: Mapping[str, str]) -> str:
 def path_hash(text: str) -> str:
     """Return what poetry and pipenv put into the name of a virtualenv for the path of its project."""
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()[:6]).decode()
+
+
+def _matching(directory: Path, pattern: str) -> list[Path]:
+    """Return the files below `directory` that match `pattern`, by name; none if they cannot be reached."""
+    with suppress(OSError):
+        return sorted(islice(directory.glob(pattern), MOST_LISTED))
+    return []
 
 
 def _lines(path: Path) -> list[str]:

@@ -18,6 +18,7 @@ from procman.config.toml_lines import last_before, texts_of
 from procman.errors import ProcmanError
 from procman.init.look_below import APP
 from procman.init.settings_modules import SETTINGS
+from procman.init.virtualenvs import CONDA_NAME, MAPPED
 from procman.lint.find_celery import recognise
 from procman.lint.inputs import Reader
 from procman.lint.stop_rules import _seconds
@@ -53,6 +54,10 @@ READERS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
     "source of the project": (
         lambda text: (APP.findall(text), SETTINGS.findall(text)),
         ("a", "a\n", "a=", "a: ", "_Celery", "x=_Celery", "\n", " "),
+    ),
+    "files of virtualenvs": (
+        lambda text: (CONDA_NAME.findall(text), MAPPED.findall(text)),
+        ("name:", "name: ", "name:\t", "a", "'", "'a': '/", "': '", "\n", " "),
     ),
     "message of supervisor": (
         without_content,
