@@ -59,7 +59,8 @@ def find_project(top: Path, environment: Mapping[str, str], app: str | None = No
     """Choose the parts that belong together below `top`; if several fit, none is chosen and a doubt names them.
 
     `app` is the app if that is known. The virtualenv may also be beside `top` or its parent, the activated one of
-    `environment`, or where poetry, pipenv or conda keeps that of the project.
+    `environment`, or where poetry, pipenv or conda keeps that of the project. The settings may also be those that
+    `environment` names.
     """
     places = look_below(top, app.partition(":")[0] if app else None)
     doubts: dict[str, str] = {}
@@ -69,7 +70,7 @@ def find_project(top: Path, environment: Mapping[str, str], app: str | None = No
     virtualenv = _virtualenv(places, directory, top, environment, doubts)
     known = import_paths(virtualenv) if virtualenv else []
     module, remarks = _app(places, directory, app, known, doubts)
-    settings = _settings(places, directory, module)
+    settings = _settings(places, directory, module, environment.get("DJANGO_SETTINGS_MODULE"))
     if settings.note:
         remarks["settings"] = settings.note
     if not places.is_complete:
@@ -101,7 +102,10 @@ def _directory(places: Places, doubts: dict[str, str]) -> Path | None:
     candidates = [path.parent for path in places.manage_files if settings_in(path)]
     app_files = places.named or places.app_files
     with_app = [path for path in candidates if any(app.is_relative_to(path) for app in app_files)]
-    return _only(with_app or candidates, "directory", "manage.py that names its settings", doubts)
+    found = _only(with_app or candidates, "directory", "manage.py that names its settings", doubts)
+    if len(candidates) > 1 and found is None:
+        doubts["directory"] += "; for one of them, run `procman init DIRECTORY`"
+    return found
 
 
 def _directory_without_django(places: Places, app: str | None, doubts: dict[str, str]) -> Path | None:
@@ -157,11 +161,11 @@ def _named_app(places: Places, directory: Path | None, app: str, known: list[Pat
     return None
 
 
-def _settings(places: Places, directory: Path | None, module: AppModule | None) -> ChosenSettings:
+def _settings(places: Places, directory: Path | None, module: AppModule | None, exported: str | None) -> ChosenSettings:
     if directory is None:
         return ChosenSettings()
     roots = [directory, *(module.python_path if module else ()), *((module_of(module.file)[0],) if module else ())]
-    return choose_settings(directory, [*_own(module), *_others(places, directory)], roots)
+    return choose_settings(directory, [*_own(module), *_others(places, directory)], roots, exported)
 
 
 def _settings_class(places: Places, directory: Path | None, module: AppModule | None) -> ChosenClass:

@@ -39,20 +39,24 @@ def own_settings(directory: Path, app: str) -> str | None:
     return next(filter(None, map(settings_in, files)), None)
 
 
-def choose_settings(directory: Path, files: Iterable[Path], roots: Sequence[Path]) -> ChosenSettings:
+def choose_settings(
+    directory: Path, files: Iterable[Path], roots: Sequence[Path], exported: str | None = None
+) -> ChosenSettings:
     """Return the settings of the project in `directory`, of which `files` may name one, the most telling first.
 
-    Settings for production are preferred: those that a file names, or a module beside the named one. `roots` are the
-    directories that the modules are imported from.
+    `exported`, which the caller's environment names, is preferred if the project has it; then settings for production
+    that a file names, or a module for production beside the named one. `roots` are the directories that the modules are
+    imported from.
     """
-    named: dict[str, list[str]] = {}
+    meant = exported if exported and _exists(exported, roots) else None
+    named: dict[str, list[str]] = {meant: ["your environment"]} if meant else {}
     for file in dict.fromkeys(files):
         module = settings_in(file)
         if module:
             named.setdefault(module, []).append(shown(file, directory))
     if not named:
         return ChosenSettings()
-    chosen = best(named) or _productive_sibling(list(named), roots) or next(reversed(named))
+    chosen = meant or best(named) or _productive_sibling(list(named), roots) or next(reversed(named))
     by_manage = settings_in(directory / "manage.py")
     other = by_manage if by_manage != chosen else None
     if len(named) == 1 and chosen in named:
@@ -93,7 +97,11 @@ def _productive_sibling(named: Iterable[str], roots: Sequence[Path]) -> str | No
         for word in PRODUCTION:
             name = "_".join(word if part in DEVELOPMENT else part for part in last.split("_"))
             sibling = ".".join(filter(None, (package, name)))
-            paths = [root / sibling.replace(".", "/") for root in roots]
-            if any(is_file(path.with_name(f"{path.name}.py")) or is_file(path / "__init__.py") for path in paths):
+            if _exists(sibling, roots):
                 return sibling
     return None
+
+
+def _exists(module: str, roots: Sequence[Path]) -> bool:
+    paths = [root / module.replace(".", "/") for root in roots if re.fullmatch(r"[\w.]+", module)]
+    return any(is_file(path.with_name(f"{path.name}.py")) or is_file(path / "__init__.py") for path in paths)

@@ -27,7 +27,7 @@ def known_of(
     variables: Mapping[str, Mapping[str, str]],
     new_variables: Mapping[str, str],
 ) -> Known:
-    """Return what is known of `programs`, which `project` replaces.
+    """Return the known facts about `programs`, which `project` replaces.
 
     `variables` are those of the environment files of each, by `identity`; `new_variables` those of the project's file.
     """
