@@ -10,7 +10,7 @@ from procman.agent.verdict import POOLS_THAT_TELL
 from procman.backends.base import FileLimit
 from procman.model import Kind, Level, Result
 from procman.preflight.inputs import AppAnswer, PreflightFacts
-from procman.project import Program, Worker
+from procman.project import AUTO, Program, Worker
 
 EVENT_LOOPS = ("amqp", "pyamqp", "redis", "sentinel", "sqs", "valkey")
 """The transports, without a final s for TLS, with which the main process has an event loop (kombu 5.7)."""
@@ -115,11 +115,14 @@ def _outgrown(program: Program, worker: Worker, processes: int, answer: AppAnswe
 
 
 def _pools(preflight: PreflightFacts) -> Iterator[tuple[Program, Worker, int]]:
-    """Yield each worker with pool processes, and the largest number of them."""
+    """Yield each worker with pool processes, and the largest number of them, unless Celery chooses it (auto)."""
     for program in preflight.of_kind(Kind.WORKER):
         worker, answer = program.options, preflight.answer(program)
-        if isinstance(worker, Worker) and answer and answer.app and _pool(worker, answer) in POOLS_THAT_TELL:
-            yield program, worker, _size(worker, answer)
+        if not isinstance(worker, Worker) or not answer or _pool(worker, answer) not in POOLS_THAT_TELL:
+            continue
+        size = _size(worker, answer)
+        if size is not None:
+            yield program, worker, size
 
 
 def _pool(worker: Worker, answer: AppAnswer) -> str:
@@ -128,11 +131,13 @@ def _pool(worker: Worker, answer: AppAnswer) -> str:
     return str(app or worker.pool or "prefork") if worker.pool in (None, "prefork") else str(worker.pool)
 
 
-def _size(worker: Worker, answer: AppAnswer) -> int:
+def _size(worker: Worker, answer: AppAnswer) -> int | None:
     if worker.autoscale:
         return worker.autoscale[0]
-    number = worker.concurrency or _option(answer, "worker_concurrency")
-    return number if isinstance(number, int) else os.cpu_count() or 1
+    number = worker.concurrency or (answer.app.options.get("worker_concurrency") if answer.app else AUTO)
+    if number == AUTO:
+        return None
+    return number if isinstance(number, int) and number > 0 else os.cpu_count() or 1
 
 
 def _option(answer: AppAnswer | None, name: str) -> int | None:

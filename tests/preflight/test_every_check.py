@@ -403,6 +403,8 @@ CASES: list[tuple[str, Level, Change, str]] = [
         both(app(options=AMQP_LATE), worker(stop_timeout_seconds=4000), on_broker(server_timeout=4800.0)),
         both(app(transport="mongodb"), options(concurrency=900)),
         options(concurrency=900, pool="gevent"),
+        options(concurrency="auto"),
+        app(options={"accept_content": [], "worker_concurrency": "auto"}),
         both(app(options={"accept_content": [], "worker_pool": "threads"}), options(concurrency=900)),
         both(app(memory_mib=None), worker(memory_max_mib=10)),
         both(worker(memory_max_mib=1800), options(max_memory_per_child_kib=200 * 1024)),
