@@ -11,7 +11,7 @@ from procman.lint.inputs import Finding, LintReport, Part
 from procman.model import Level, Result
 from procman.output.shared import shared
 from procman.output.summary import named
-from procman.output.terminal import coloured, count_accepted, printable, see_explain
+from procman.output.terminal import coloured, count_accepted, printable, see_explain, width_of, wrapped
 
 FORMAT = 1
 """Increased when a field changes its meaning or is removed; new fields may be added at any time."""
@@ -26,11 +26,12 @@ def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.st
     """
     shown = [result for result in results if verbose or result.level is not Level.OK]
     causes = sorted(((tuple(names), result) for names, result in shared(shown)), key=lambda cause: bool(cause[0]))
+    width = width_of(stream)
     for programs in dict.fromkeys(names for names, _ in causes):
         yield coloured(named(programs) or "project", "bold", stream)
         for names, result in causes:
             if names == programs:
-                yield from _lines(result, stream)
+                yield from _lines(result, stream, width)
     accepted = [result.code for result in results if result.accepted]
     yield summary([result.level for result in results if not result.accepted])
     if accepted:
@@ -40,19 +41,20 @@ def as_text(results: Sequence[Result], *, verbose: bool, stream: TextIO = sys.st
         yield see_explain(problems)
 
 
-def _lines(result: Result, stream: TextIO) -> Iterator[str]:
-    name = "ACCEPTED" if result.accepted else result.level.name
-    level = coloured(f"{name:8}", COLOURS[result.level], stream)
-    first, *others = printable_lines(result.detail) or [""]
-    yield f"  {level}  {result.code}  {first}"
-    yield from (f"                   {line}" for line in others)
-    for number, line in enumerate(printable_lines(result.hint)):
-        yield f"                   {'  ' if number else '->'} {line}"
-
-
-def printable_lines(text: str) -> list[str]:
-    """Return the lines of `text`, with control characters escaped."""
-    return [printable(line) for line in text.splitlines()]
+def _lines(result: Result, stream: TextIO, width: int | None) -> Iterator[str]:
+    name = f"{'ACCEPTED' if result.accepted else result.level.name:8}"
+    label = f"  {name}  {result.code}  "
+    blank = " " * len(label)
+    first, *others = [
+        shown
+        for number, line in enumerate(result.detail.splitlines() or [""])
+        for shown in wrapped(line, width, label=blank if number else label)
+    ]
+    yield first.replace(name, coloured(name, COLOURS[result.level], stream), 1)
+    yield from others
+    for number, line in enumerate(result.hint.splitlines()):
+        # A sentence is wrapped, but a command stays whole: users copy it.
+        yield from wrapped(line, width if line[:1].isupper() else None, label=f"{blank}{'  ' if number else '->'} ")
 
 
 def summary(levels: Sequence[Level]) -> str:

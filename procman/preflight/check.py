@@ -9,6 +9,7 @@ from procman.model import Level, Result
 from procman.monitoring.checks.accepted import with_accepted
 from procman.monitoring.checks.registry import run
 from procman.preflight.app import app_is_imported
+from procman.preflight.examined import with_examined
 from procman.preflight.gather import gather, gather_imports
 from procman.preflight.registry import BEFORE
 from procman.probes.app import TIMEOUT_SECONDS
@@ -25,13 +26,15 @@ def check(
 ) -> list[Result]:
     """Return the results of every check on `project`, run as the user and in the environment of its programs.
 
+    A check that had something to examine and found no problem has an OK.
+
     `timeout`: seconds for each query of the app. `set_aside`: rename a schedule that beat cannot read. `replaced`: the
     unmanaged files whose programs the install adopts. `is_planned`: also plan and verify the files of the install,
     which `procman install` itself does anyway. Raises ProcmanError if the caller may not become the programs'
     user.
     """
     facts = gather(project, timeout=timeout, set_aside=set_aside, replaced=replaced, is_planned=is_planned)
-    return with_accepted(run(BEFORE, facts), project.accept)
+    return with_accepted(with_examined(run(BEFORE, facts), BEFORE, facts), project.accept)
 
 
 def check_import(project: Project, names: Collection[str], *, timeout: float = TIMEOUT_SECONDS) -> list[Result]:

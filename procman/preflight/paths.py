@@ -18,15 +18,19 @@ def project_is_reached(preflight: PreflightFacts) -> Iterator[Result]:
     """Yield PM751: the user can enter the project's directory and read the entries of `python_path`."""
     project = preflight.project
     keys = [("directory", project.directory), *(("python_path", path) for path in project.python_path)]
+    readable = []
     for key, path in keys:
         place = preflight.places.get(path)
         if place is None or (place.is_directory and place.readable):
+            readable.append(str(path))
             continue
         detail = f"{preflight.user} cannot enter and read {path}" if place.exists else f"{path} does not exist"
         if not place.exists and place.problem not in ("", MISSING):
             detail = f"{preflight.user} cannot reach {path}: {place.problem}"
         hint = f"Correct {key} in [{preflight.table}], or the owners and modes: namei -l {path}"
         yield Result("PM751", None, Level.CRITICAL, detail, hint)
+    if preflight.places and len(readable) == len(keys):
+        yield Result("PM751", None, Level.OK, f"{preflight.user} can read {', '.join(readable)}")
 
 
 def sandbox_lets_write(preflight: PreflightFacts) -> Iterator[Result]:

@@ -205,6 +205,19 @@ def test_only_a_terminal_gets_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\x1b" not in "".join(output.as_text(RESULTS, verbose=False, stream=io.StringIO()))
 
 
+def test_results_are_wrapped_to_the_terminal_and_commands_stay_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    sentence, command = " ".join(["Words and words."] * 12), "chown -hR www-data " + " ".join(["/srv/media/crops"] * 6)
+    [result] = [Result("PM752", None, Level.WARNING, sentence, f"{sentence}\n{command}")]
+    lines = list(output.as_text([result], verbose=False, stream=Terminal()))[1:]
+    assert lines[0].startswith("  WARNING   PM752  Words and words.")
+    blank = " " * len("  WARNING   PM752  ")
+    assert lines[1].startswith(f"{blank}words.")
+    assert [line for line in lines if len(line) > 80] == [f"{blank}   {command}"]
+    piped = list(output.as_text([result], verbose=False, stream=io.StringIO()))
+    assert piped[1] == f"  WARNING   PM752  {sentence}"
+
+
 def test_install_shows_the_results_in_colours_and_not_in_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.delenv("NO_COLOR", raising=False)
