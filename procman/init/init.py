@@ -26,6 +26,7 @@ from procman.init.importing.remarks import JoinedRemark, joined
 from procman.init.importing.select import Selection, belongs_to, selection
 from procman.init.importing.take import became, take_programs, take_project
 from procman.init.importing.variables import share_environment
+from procman.init.running_programs import mention_running
 from procman.init.scan_host import choose_supervisord, main_file_of, main_files, runs_systemd, set_systemd_version
 from procman.init.write_file import FILE, default_path
 from procman.init.write_toml import text_of
@@ -172,6 +173,8 @@ def _completed(request: _Request, draft: Draft, programs: Sequence[Existing], be
     _choose_supervisord(request, draft, programs)
     set_systemd_version(draft, request.root)
     set_watcher(draft, request.scope)
+    if not draft.is_import:
+        mention_running(draft)
     for key in ("name", "app", "directory", "virtualenv"):
         draft.ask_for("project", key, "not found")
     take_out_refused(draft, path or Path.cwd() / FILE, request.environment, tables)

@@ -16,6 +16,7 @@ from procman.backends import controller_of
 from procman.celery_cli.node_names import ANY_HOST, node_name
 from procman.celery_cli.parse import CeleryCommand
 from procman.celery_cli.running import arguments_of as celery_arguments_of
+from procman.celery_cli.same_app import AppPlace, is_of_app
 from procman.deploy.adoption_plan import adopted_by, plan_adoptions
 from procman.errors import ProcmanError
 from procman.host.celery_processes import is_celery
@@ -185,7 +186,9 @@ def _described(found: _Found, project: Project, *, shares_unit: bool) -> OtherPr
         has_lock=heartbeat.get("lock") is not None,
         is_of_own_user=is_own,
         is_believed=is_own or user == ROOT or _is_configured_by_root(command, runner),
-        is_of_app=_same_app(project, found, directory),
+        is_of_app=is_of_app(
+            command, process.argv, directory, AppPlace(project.app, project.directory, project.virtualenv)
+        ),
         with_beat=command.with_beat,
         node_name=heartbeat.get("node_name") or found.node_name,
         queues=tuple(map(str, queues)) if isinstance(queues, list) else None,
@@ -212,14 +215,3 @@ def _known_as(found: _Found) -> str:
     program = found.runner.program
     hostname = str(found.command.values.get("hostname") or "celery@%h")
     return found.runner.unit or (program if "?" not in program else "") or (hostname if found.node_name else "")
-
-
-def _same_app(project: Project, found: _Found, directory: Path | None) -> bool:
-    """Return whether a process runs the project's app; apps of two projects may have the same name."""
-    command = found.command
-    app = str(command.project.get("app") or "").partition(":")[0].partition(".")[0]
-    if app and app != project.app.partition(":")[0].partition(".")[0]:
-        return False
-    places = {directory, Path(str(command.project.get("directory") or "/"))}
-    paths = [Path(word) for word in found.process.argv[:2] if word.startswith("/")]
-    return project.directory in places or any(each.is_relative_to(project.virtualenv) for each in paths)

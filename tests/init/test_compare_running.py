@@ -89,6 +89,22 @@ def test_program_of_supervisord(product: Product, supervisord: Supervisord, caps
 
 
 @pytest.mark.celery
+def test_init_names_the_running_programs_of_the_app_with_what_imports_them(
+    product: Product, supervisord: Supervisord
+) -> None:
+    command = f"{product.virtualenv}/bin/celery {WORKER}".format(queue="crop").replace("%", "%%")
+    environment = f'DEMO_DATA_DIRECTORY="{product.data}",DJANGO_SETTINGS_MODULE="mysite.settings"'
+    file = supervisord.section("crop", command, directory=product.code, environment=environment)
+    supervisord.start()
+    pid = eventually(lambda: celery_in(supervisord.client.call("getProcessInfo", "crop")["pid"]))
+    activated = {"PATH": SYSTEM_PATH, "VIRTUAL_ENV": str(product.virtualenv)}
+    [project] = init(product.code, scope=Scope.USER, environment=activated, root=product.directory / "host").projects
+    [note] = [each for each in project.warnings if "already" in each]
+    runs = f"worker (process {pid} of {user_name(os.geteuid())}, crop of supervisord)"
+    assert note == f"the app runs on this host already, as {runs}: to import them, type procman init --from {file}"
+
+
+@pytest.mark.celery
 def test_entry_of_a_procfile_that_honcho_runs(product: Product, capsys: pytest.CaptureFixture[str]) -> None:
     file, variables = product.directory / "Procfile", product.directory / ".env"
     command = f"{product.virtualenv}/bin/celery {WORKER}"
