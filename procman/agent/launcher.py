@@ -12,7 +12,8 @@ running program reload: the launcher reads the environment file and becomes that
 1. reads the environment file, if there is one; its variables override those already set. If the program has a wrapper,
    the launcher then becomes it, which becomes the launcher again (WRAPPER... PYTHON launcher.py ARGS...), in the
    environment that the wrapper has set;
-2. asks the kernel for the stop signal when the process manager dies, so that no orphan is left behind;
+2. asks the kernel for SIGTERM, later for the command's own stop signal, when the process manager dies, so that no
+   orphan is left behind;
 3. takes the program's lock, waiting for an earlier process that has not exited yet;
 4. puts the project's directory first on sys.path and calls Celery's own main(), or becomes the command. Before that, a
    worker or beat gets a heartbeat (heartbeat.py beside this file), which reports its health from then on.
@@ -268,12 +269,19 @@ def _write_holder(descriptor: int) -> None:
 # 4. The program ------------------------------------------------------------------------------------------------------
 
 
-def become_command(arguments: List[str], wrapper: List[str], lock: Optional[int]) -> None:
+def become_command(arguments: List[str], settings: Settings, lock: int) -> None:
     """Replace this process with the command, under its wrapper; never returns."""
+    if settings.parent_pid is not None and settings.stop_signal != signal.SIGTERM:
+        # Only now: while it waits for the lock, the launcher itself could ignore this signal.
+        end_with_parent(settings.parent_pid, settings.stop_signal)
+    os.set_inheritable(lock, True)
+    execute_command(arguments, settings.wrapper)
+
+
+def execute_command(arguments: List[str], wrapper: List[str]) -> None:
+    """Replace this process with the command, or with its reload command, under its wrapper; never returns."""
     if not arguments:
         raise LauncherError("no command is given")
-    if lock is not None:
-        os.set_inheritable(lock, True)
     os.environ.setdefault("PROCMAN_INSTANCE", "1")
     execute(wrapper + arguments)
 
@@ -371,14 +379,14 @@ def main() -> Optional[int]:
                 settings.environment_source, settings.environment_file or settings.environment_source
             )
         if settings.kind == RELOAD:
-            become_command(sys.argv[1:], [], None)
+            execute_command(sys.argv[1:], [])
         if settings.wrapper and not wrapped and settings.kind != "command":
             become_wrapper(settings.wrapper)
         if settings.parent_pid is not None:
-            end_with_parent(settings.parent_pid, settings.stop_signal)
+            end_with_parent(settings.parent_pid, signal.SIGTERM)
         lock = take_lock(os.path.join(settings.run_directory, "lock"))
         if settings.kind == "command":
-            become_command(sys.argv[1:], settings.wrapper, lock)
+            become_command(sys.argv[1:], settings, lock)
         sys.path[:] = put_first(settings.directory, sys.path)
         heartbeat = start_heartbeat()
         celery = import_celery_main()

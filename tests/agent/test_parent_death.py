@@ -18,12 +18,14 @@ import os, subprocess, sys
 os.environ["PROCMAN_PARENT_PID"] = str(os.getpid())
 subprocess.Popen(sys.argv[1:]).wait()
 """
-REPORTS_TERM = ("/bin/sh", "-c", "trap 'echo got TERM; exit' TERM; echo started; while :; do sleep 0.05; done")
+ENDLESS = "while :; do sleep 0.05; done"
+REPORTS_TERM = ("/bin/sh", "-c", "trap 'echo got TERM; exit' TERM; echo started; " + ENDLESS)
 
 
-def start_under_parent(spawn: Spawn, installation: Installation, *command: str) -> Launched:
+def start_under_parent(spawn: Spawn, installation: Installation, *command: str, stop_signal: str = "") -> Launched:
     words = [sys.executable, "-c", PARENT, *installation.words(*command)]
-    return spawn(words, installation.project, installation.environment("command"))
+    own = {"PROCMAN_STOP_SIGNAL": stop_signal}
+    return spawn(words, installation.project, installation.environment("command") | own)
 
 
 def test_program_gets_term_when_its_parent_is_killed(installation: Installation, spawn: Spawn) -> None:
@@ -33,12 +35,33 @@ def test_program_gets_term_when_its_parent_is_killed(installation: Installation,
     wait_until(lambda: "got TERM" in parent.text, lambda: parent.text)
 
 
+IGNORES_TERM = ("/bin/sh", "-c", "trap '' TERM; trap 'echo got WINCH; exit' WINCH; echo started; " + ENDLESS)
+
+
+def test_command_with_another_stop_signal_gets_that_one_when_its_parent_is_killed(
+    installation: Installation, spawn: Spawn
+) -> None:
+    parent = start_under_parent(spawn, installation, *IGNORES_TERM, stop_signal="WINCH")
+    parent.wait_for("started")
+    parent.end(signal.SIGKILL)
+    wait_until(lambda: "got WINCH" in parent.text, lambda: parent.text)
+
+
+@pytest.mark.parametrize("value", ["9", "SIGINT", "X"])
+def test_stop_signal_that_has_no_name_stops_the_start(installation: Installation, value: str) -> None:
+    done = installation.run("command", "true", PROCMAN_STOP_SIGNAL=value)
+    assert done.returncode == 78
+    assert "PROCMAN_STOP_SIGNAL is " in done.stderr
+
+
+# By default a process ignores WINCH.
+@pytest.mark.parametrize("stop_signal", ["", "WINCH"])
 def test_launcher_that_waits_for_the_lock_exits_with_its_parent(
-    installation: Installation, spawn: Spawn, start: Start
+    installation: Installation, spawn: Spawn, start: Start, stop_signal: str
 ) -> None:
     holder = start(installation, "command", *REPORTS_TERM)
     holder.wait_for("started")
-    parent = start_under_parent(spawn, installation, "echo", "second")
+    parent = start_under_parent(spawn, installation, "echo", "second", stop_signal=stop_signal)
     parent.wait_for("waiting for process")
     parent.end(signal.SIGKILL)
     wait_until(lambda: len(processes_with(str(installation.launcher))) == 0, lambda: "the launcher's end")

@@ -82,6 +82,7 @@ def _stop_for(client: Client, activation: Activation, progress: Progress, *, cha
             progress,
             user=program.user,
             stop_signal=program.stop_signal,
+            is_own=not is_unmanaged,
         )
     else:
         stop_gracefully(client, {program.name: max(loaded or 0, program.stop_timeout_seconds)}, progress)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from procman.accounts import user_id
 from procman.backends.base import Progress
@@ -28,6 +29,14 @@ EXEC_SECONDS = 5.0
 
 WRAPPERS = {"sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox", "su", "runuser", "sudo"}
 """Programs that start another program and wait for it. TERM ends most of them at once and leaves the other running."""
+
+
+class _Direct(NamedTuple):
+    """How main processes are stopped past supervisord."""
+
+    user: str | None
+    stop_signal: str
+    is_own: bool
 
 
 def stop_gracefully(client: Client, limits: Mapping[str, float], progress: Progress) -> None:
@@ -59,28 +68,31 @@ def drain(
     *,
     user: str | None,
     stop_signal: str = "TERM",
+    is_own: bool = False,
 ) -> None:
     """Stop programs so that running tasks finish, even if the sections that supervisord has loaded would lose them.
 
     With `stopasgroup=true` or a short `stopwaitsecs`, a stop by supervisord loses tasks. So `stop_signal` goes to the
     main process directly, which then has up to `seconds` to finish; a process that supervisord starts in its place is
-    killed before it can receive tasks. `names` may be `group:name`; `user` is that of the programs. Can be repeated
-    after an interruption at any point.
+    killed before it can receive tasks. `names` may be `group:name`; `user` is that of the programs. If the loaded
+    sections are procman's own (`is_own`), a shell is the command itself; in others it may only wait for the program.
+    Can be repeated after an interruption at any point.
     """
     wait, limits = StopWait(progress), dict.fromkeys(names, seconds)
+    how = _Direct(user, stop_signal, is_own)
     mains = {name: int(info["pid"]) for name, info in client.infos(limits).items() if info and _has_process(info)}
     for name, pid in mains.items():
-        _terminate(client, name, pid, user, stop_signal)
+        _terminate(client, name, pid, how)
     last_alive = time.monotonic()
     while mains:
         wait.sleep(limits, HEAD_START_SECONDS / 10)
         asked_at = time.monotonic()
-        _take_stock(client, mains, last_alive, user, stop_signal)
+        _take_stock(client, mains, last_alive, how)
         last_alive = asked_at
     stop_gracefully(client, limits, progress)
 
 
-def _take_stock(client: Client, mains: dict[str, int], last_alive: float, user: str | None, stop_signal: str) -> None:
+def _take_stock(client: Client, mains: dict[str, int], last_alive: float, how: _Direct) -> None:
     """Remove ended processes from `mains`, all alive at `last_alive`, and stop those started in their place."""
     for name, info in client.infos(mains).items():
         pid = info["pid"] if info else 0
@@ -88,11 +100,11 @@ def _take_stock(client: Client, mains: dict[str, int], last_alive: float, user: 
             continue
         if pid and time.monotonic() - last_alive > HEAD_START_SECONDS:
             # The host was too busy to act in time: the new process may already have a task.
-            _terminate(client, name, pid, user, stop_signal)
+            _terminate(client, name, pid, how)
             mains[name] = pid
             continue
-        if info and (left := _forestall(client, name, user)):
-            _terminate(client, name, left, user, stop_signal)
+        if info and (left := _forestall(client, name, how.user)):
+            _terminate(client, name, left, how)
             mains[name] = left
         else:
             del mains[name]
@@ -202,16 +214,16 @@ def _lost(name: str, info: Info) -> ProcmanError:
     return ProcmanError(f"{name}: supervisord has lost track of it (state UNKNOWN)", hint=hint)
 
 
-def _terminate(client: Client, name: str, pid: int, user: str | None, stop_signal: str) -> None:
-    """Send `stop_signal` to the main process, which is a child of `pid` if that is a shell that waits for it."""
+def _terminate(client: Client, name: str, pid: int, how: _Direct) -> None:
+    """Send the signal to the main process, which is a child of `pid` if that is a shell that waits for it."""
     _wait_until_executed(pid)
-    main = _main_process(name, pid)
+    main = pid if how.is_own else _main_process(name, pid)
     if main == pid:
-        _order(client, "signalProcess", name, stop_signal)
+        _order(client, "signalProcess", name, how.stop_signal)
         return
-    _require_permission(client, name, main, user, pid)
+    _require_permission(client, name, main, how.user, pid)
     try:
-        os.kill(main, signal.Signals[f"SIG{stop_signal}"])
+        os.kill(main, signal.Signals[f"SIG{how.stop_signal}"])
     except ProcessLookupError:
         return
     except PermissionError:
