@@ -16,6 +16,12 @@ ENTRY_POINT = re.compile(r"^(?:from|import) (?!re\b|sys\b)(\w+)", re.MULTILINE)
 """The import of a package in a script that pip or uv makes for an entry point."""
 
 
+NAMED_MODULE = re.compile(
+    r"^[ \t]{0,20}(?:from|import)[ \t]{1,20}([\w.]{1,200})|[\"']([\w.]{1,200})[\"']", re.MULTILINE
+)
+"""A module that is imported, or named in a string."""
+
+
 class AppModule(NamedTuple):
     """A module that defines a Celery app."""
 
@@ -78,7 +84,18 @@ def module_of(file: Path) -> tuple[Path, str]:
     directory = file.parent
     while is_file(directory / "__init__.py"):
         directory = directory.parent
+    if _names_package(source_of(file), directory):
+        # A package without __init__.py.
+        directory = directory.parent
     return directory, celery_name(file.relative_to(directory))
+
+
+def _names_package(source: str, directory: Path) -> bool:
+    """Return whether `source` imports or names, as in `include`, a module in `directory` as one of a package."""
+    modules = {found[1] or found[2] for found in NAMED_MODULE.finditer(source) if directory.name in found[0]}
+    parts = [module.split(".") for module in modules]
+    inside = [each[1] for each in parts if each[0] == directory.name and len(each) > 1]
+    return any(is_file(directory / f"{name}.py") or (directory / name).is_dir() for name in inside)
 
 
 def celery_name(path: Path) -> str:

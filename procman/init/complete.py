@@ -47,7 +47,7 @@ def find_parts(draft: Draft, directory: Path, environment: Mapping[str, str]) ->
         if draft.is_import and _is_guess(draft, key):
             value = None
         if value is not None:
-            draft.put("project", key, value)
+            draft.put("project", key, value, found.remarks.get(key, ""))
         elif key in found.doubts:
             draft.ask_for("project", key, found.doubts[key])
         if draft.get("project", key) is not None:
@@ -167,7 +167,8 @@ def _asked(draft: Draft, scope: Scope, timeout: float) -> AppFacts | None:
     try:
         return _loaded(draft, directory, virtualenv, timeout)
     except ProcmanError as error:
-        last = f" ({error.hint.splitlines()[-1]})" if error.hint else ""
+        # The message may have the place in the project's code already.
+        last = f" ({error.hint.splitlines()[-1]})" if error.hint and " (at " not in error.message else ""
         draft.warn(f"cannot load the app: {error.message}{last}")
         return _loaded_for_development(draft, directory, virtualenv, timeout)
 
