@@ -31,7 +31,7 @@ pytest_plugins = ["tests.no_omissions"]
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
-hypothesis.settings.register_profile("few examples", hypothesis.settings.get_profile("any machine"), max_examples=20)
+hypothesis.settings.register_profile("few examples", hypothesis.settings.get_profile("any machine"), max_examples=10)
 hypothesis.settings.load_profile("any machine")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Set
 from pathlib import Path
@@ -34,6 +35,7 @@ EXPLAIN = re.compile(r"procman explain ([\w-]+(?: PM\d{3})*)")
 PLACEHOLDERS = {"CODE", "PAGE"}
 
 
+@functools.cache
 def _texts(path: Path) -> list[str]:
     """Return the strings of a module, apart from the docstrings of modules and classes; the whole of another file."""
     text = path.read_text(encoding="utf-8")

@@ -45,6 +45,9 @@ from procman.project import Beat, Command, Launch, Program, Project
 
 ROOT = "{user} has uid 0: a program cannot run as root"
 
+PATH_SOURCES = tuple(Path(str(module.__file__)) for module in (celery_plugins_script, path_script))
+"""The probe of paths and commands, in the order of its texts."""
+
 LOOKING_SECONDS = 15.0
 """The time limit for looking at paths; a dead network file system would hang for ever."""
 
@@ -239,8 +242,7 @@ def _answer(project: Project, question: Mapping[str, Any]) -> dict[str, Any]:
         return path_script.answer({**question, "schedule": None, "subcommands": []})
     where = Where(python_of(project), {}, Path("/"), project.user, project.group)
     words = [json.dumps(question)]
-    sources = [Path(str(module.__file__)) for module in (celery_plugins_script, path_script)]
-    return ask_project(where, "to check paths", sources, words, timeout=LOOKING_SECONDS)
+    return ask_project(where, "to check paths", PATH_SOURCES, words, timeout=LOOKING_SECONDS)
 
 
 def _paths(project: Project, asked: list[AppAnswer]) -> list[Path]:

@@ -11,11 +11,12 @@ import pytest
 
 from procman import agent, probes
 from procman.agent import BESIDE_LAUNCHER
+from procman.preflight.gather import PATH_SOURCES
 from procman.probes.app import CHECK_SOURCES
 from procman.probes.broker import LOOK_SOURCES
 from procman.probes.broker import SOURCES as BROKER_SOURCES
 
-PROBES = (CHECK_SOURCES, BROKER_SOURCES, LOOK_SOURCES)
+PROBES = (CHECK_SOURCES, BROKER_SOURCES, LOOK_SOURCES, PATH_SOURCES)
 SCRIPTS = sorted(Path(probes.__file__).parent.glob("*_script.py"))
 FILES = [*sorted(Path(agent.__file__).parent.glob("*.py")), *SCRIPTS, CHECK_SOURCES[0]]
 BEFORE_SCRIPT = {file: {each.stem for each in sources} for sources in PROBES for file in sources}
@@ -31,7 +32,7 @@ def test_syntax_is_that_of_python_36(file: Path) -> None:
     ast.parse(file.read_text(), feature_version=(3, 6))
 
 
-@pytest.mark.parametrize("sources", PROBES, ids=["app", "broker", "look"])
+@pytest.mark.parametrize("sources", PROBES, ids=["app", "broker", "look", "paths"])
 def test_a_script_does_not_redefine_what_the_text_before_it_defines(sources: tuple[Path, ...]) -> None:
     """A probe is one text."""
     trees = [ast.parse(file.read_text()) for file in sources]
@@ -57,19 +58,30 @@ def test_only_the_standard_library_is_imported(file: Path) -> None:
     assert imported <= sys.stdlib_module_names
 
 
-RUN = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='__mp_main__')"
-"""billiard imports the main module again, under this name, in children that it does not fork."""
-
 IMPORT = """
-import pathlib, runpy, sys
-file = pathlib.Path(sys.argv[1])
-runpy.run_path(str(file.with_name("launcher.py")))["import_beside"](file.stem)
+import os, pathlib, runpy, sys, traceback
+
+def run(file):
+    if file.parent.name == "agent" and file.stem not in ("__init__", "launcher"):
+        runpy.run_path(str(file.with_name("launcher.py")))["import_beside"](file.stem)
+    else:
+        # billiard imports the main module again, under this name, in children that it does not fork.
+        runpy.run_path(str(file), run_name="__mp_main__")
+
+for name in sys.argv[1:]:
+    child = os.fork()
+    if child == 0:
+        try:
+            run(pathlib.Path(name))
+        except BaseException:
+            traceback.print_exc()
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 
 
-def test_import_has_no_effect(file: Path, python: Path, tmp_path: Path) -> None:
-    program = IMPORT if file.name in BESIDE_LAUNCHER else RUN
+def test_import_has_no_effect(python: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [python, "-W", "error", "-c", program, file], cwd=tmp_path, capture_output=True, text=True, check=False
+        [python, "-W", "error", "-c", IMPORT, *FILES], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

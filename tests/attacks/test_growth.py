@@ -79,6 +79,7 @@ READERS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("read", "units"), READERS.values(), ids=list(READERS))
 def test_time_grows_with_the_length_only(read: Callable[[str], object], units: tuple[str, ...]) -> None:
     def call(text: str) -> None:

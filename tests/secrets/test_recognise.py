@@ -132,6 +132,7 @@ HOSTILE = (
 """Texts that made, or could make, a regular expression try every way to divide them."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "call",
     [
