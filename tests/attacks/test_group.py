@@ -184,7 +184,7 @@ def test_supervisord_of_another_user_is_refused_before_the_install(grouped: Atta
     grouped.write(CONFIGURATION, text.replace('mode = "embedded"', existing))
     refused = grouped.procman("install", check=False)
     assert refused.returncode == 1
-    assert f"{CONFIGURATION}: project.group: only root can set a group, and the supervisord of /etc/s.conf" in (
+    assert f"{CONFIGURATION}: project.group: only root can change it, and the supervisord of /etc/s.conf" in (
         refused.stderr
     )
 

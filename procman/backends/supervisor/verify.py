@@ -14,8 +14,8 @@ from procman.backends.supervisor.configuration.sections import PROGRAM_KINDS, Se
 from procman.backends.supervisor.configuration.supervisor_parser import Process, Reading, Source, Unreadable, read
 from procman.backends.supervisor.configuration.takeover import remaining
 from procman.backends.supervisor.reload import locate_error
-from procman.backends.supervisor.verify_group import problems_of_group
 from procman.backends.supervisor.verify_systemd_unit import problems_of_unit
+from procman.backends.supervisor.verify_user import problems_of_users
 from procman.errors import ProcmanError
 from procman.model import MARKER
 from procman.project import Command, Project, Rendering
@@ -44,7 +44,7 @@ def verify(
         return [error.in_one_line]
     checks = (_not_included, _files_of_ours, _files_of_others, _clashes)
     problems = [problem for check in checks for problem in check(configuration)]
-    problems += [*problems_of_group(project, rendering, configuration.main), *problems_of_unit(project, rendering)]
+    problems += [*problems_of_users(project, rendering, configuration.main), *problems_of_unit(project, rendering)]
     # supervisor's parser stops at the first problem, so with problems it would add nothing.
     return list(dict.fromkeys(problems or _merged(project, configuration, rendering)))
 
