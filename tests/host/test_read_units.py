@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from procman.init.importing.readers.read_units import read
+from procman.lint.dependency_rules import STOPS_WITH
 
 from .machine import Host
 
@@ -58,3 +61,21 @@ def test_command_and_environment_are_those_of_the_running_systemd(host: Host, tm
     assert "ONE" not in found.environment
     directory, user, umask = rest.split()
     assert (found.directory, found.user, umask) == (Path(directory), user, "0027")
+
+
+@pytest.mark.parametrize("name", [*STOPS_WITH, "Wants"])
+def test_program_that_depends_on_the_broker_stops_with_it_for_good(host: Host, name: str) -> None:
+    broker = f"valkey-of-{name.lower()}.service"
+    program = f"stops-with-{name.lower()}.service"
+    sleep = "[Service]\nType=exec\nExecStart=/bin/sleep infinity\n"
+    host.write(f"/etc/systemd/system/{broker}", sleep)
+    unit = f"[Unit]\n{name}={broker}\nAfter={broker}\n{sleep}Restart=always\n"
+    host.write(f"/etc/systemd/system/{program}", unit)
+    host.run(f"systemctl daemon-reload; systemctl start {broker} {program}; systemctl stop {broker}")
+    host.run(f"systemctl start {broker}")
+    state = host.run(f"systemctl is-active {program}", check=False).stdout
+    assert state == ("active\n" if name == "Wants" else "inactive\n")
+    if name == "BindsTo":
+        host.run(f"systemctl start {program}; systemctl kill -s KILL {broker}")
+        host.wait_for(lambda: host.run(f"systemctl is-active {program}", check=False).stdout == "inactive\n", 10)
+    host.run(f"systemctl stop {broker} {program}")
