@@ -16,6 +16,7 @@ from procman.celery_cli.start_script import read_script
 from procman.config.document import Document
 from procman.config.toml_lines import last_before, texts_of
 from procman.errors import ProcmanError
+from procman.init.app_modules import NAMED_MODULE
 from procman.init.look_below import APP
 from procman.init.settings_modules import SETTINGS
 from procman.init.virtualenvs import CONDA_NAME, MAPPED
@@ -52,8 +53,8 @@ READERS: dict[str, tuple[Callable[[str], object], tuple[str, ...]]] = {
     "time span": (_seconds, ("1", "1.", "1s ", " ")),
     "node name": (NODE_NAME.search, ("-n", "-n ", "-nx", "--hostname=")),
     "source of the project": (
-        lambda text: (APP.findall(text), SETTINGS.findall(text)),
-        ("a", "a\n", "a=", "a: ", "_Celery", "x=_Celery", "\n", " "),
+        lambda text: (APP.findall(text), SETTINGS.findall(text), NAMED_MODULE.findall(text)),
+        ("import ", "\nimport a", "'a", '"a.b', "a", "a\n", "a=", "a: ", "_Celery", "x=_Celery", "\n", " "),
     ),
     "files of virtualenvs": (
         lambda text: (CONDA_NAME.findall(text), MAPPED.findall(text)),
