@@ -375,7 +375,10 @@ class Project:
         required=True,
     )
     virtualenv: Path = setting(
-        NO_DEFAULT, "The virtualenv in which the project and Celery are installed.", "SEARCH_PATH", required=True
+        NO_DEFAULT,
+        "The virtualenv, or environment of conda, in which the project and Celery are installed.",
+        "SEARCH_PATH",
+        required=True,
     )
     settings: str | None = setting(
         None, "Django's settings module (DJANGO_SETTINGS_MODULE). If unset, the app's own default.", "MODULE"

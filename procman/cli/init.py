@@ -78,9 +78,9 @@ def init(
     verbose: bool,
     as_json: bool,
 ) -> int:
-    """Inspect a Django project and write its procman.toml.
+    """Inspect a project and write its procman.toml.
 
-    Searches DIRECTORY and below for the virtualenv, the settings and the Celery app; loads the app to find its
+    Searches DIRECTORY and below for the virtualenv, the Celery app and the settings; loads the app to find its
     broker, queues and schedule; and searches the host for supervisord and the units of the services that the app
     uses. Lists the values that you must fill in because it cannot find them. DIRECTORY is the working directory if
     it is not given. Secrets of imported programs are written to an environment file beside procman.toml, with mode

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "init": "Inspect a Django project and write its procman.toml.",
+    "init": "Inspect a project and write its procman.toml.",
     "check": "Check that the programs will run, without starting them.",
     "render": "Print every file that an install would write.",
     "diff": "Show what an install would change.",

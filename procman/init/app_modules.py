@@ -15,7 +15,6 @@ PRODUCTION = ("production", "prod", "live")
 ENTRY_POINT = re.compile(r"^(?:from|import) (?!re\b|sys\b)(\w+)", re.MULTILINE)
 """The import of a package in a script that pip or uv makes for an entry point."""
 
-
 NAMED_MODULE = re.compile(
     r"^[ \t]{0,20}(?:from|import)[ \t]{1,20}([\w.]{1,200})|[\"']([\w.]{1,200})[\"']", re.MULTILINE
 )
