@@ -184,8 +184,8 @@ class Command:
     """The number of this instance."""
     stop_signal: str = setting(
         "TERM",
-        "Signal on which the command ends gracefully. uwsgi and Huey need INT: on TERM uwsgi reloads, and Huey "
-        "interrupts its tasks.",
+        "Signal on which the command ends gracefully. Huey needs INT: on TERM it interrupts its tasks. uwsgi reloads "
+        "on TERM, and cuts requests off on INT and QUIT: see procman explain companions.",
         "SIGNAL",
     )
     reload_signal: str | None = setting(

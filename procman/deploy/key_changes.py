@@ -14,7 +14,7 @@ from procman.secrets import is_secret, masked, masked_command
 
 UNSET = "unset"
 
-COMMAND_LINES = ("argv", "extra_arguments", "on_event")
+COMMAND_LINES = ("argv", "extra_arguments", "on_event", "reload_command")
 """Keys whose words are a command line, which may have a password behind an option."""
 
 

@@ -14,6 +14,7 @@ from procman.backends.supervisor.configuration.sections import read_options
 from procman.backends.supervisor.controller import controller
 from procman.backends.supervisor.embedded import own_command, started_by_hand
 from procman.backends.supervisor.file_limits import limits_of
+from procman.backends.supervisor.own_output import problems_of_output
 from procman.backends.supervisor.renderer import ordered_unit, render
 from procman.backends.supervisor.stop_timeout_drop_in import stop_seconds
 from procman.backends.supervisor.systemd_unit import UNIT, Service
@@ -61,7 +62,7 @@ def file_limits(project: Project) -> Mapping[str, FileLimit]:
 def warnings(project: Project) -> list[str]:
     """Return what the host would do to supervisord or its programs, each with its remedy."""
     too_early = warning_about(project.after, stop_order(project))
-    return [*_cut_short(project), *([too_early] if too_early else [])]
+    return [*_cut_short(project), *([too_early] if too_early else []), *problems_of_output(project)]
 
 
 def stop_order(project: Project) -> StopOrder | None:

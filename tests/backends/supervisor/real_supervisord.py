@@ -175,15 +175,15 @@ class Supervisord:
         lines = (self.directory / f"{name}.log").read_text().splitlines()
         return next(float(line.split()[2]) for line in lines if line.split()[0] == event)
 
-    def start(self, *, exec_seconds: float = 0) -> Supervisord:
+    def start(self, *, exec_seconds: float = 0, output: int = subprocess.DEVNULL) -> Supervisord:
         """Start it and return once it answers; its forks wait `exec_seconds` before they execute a program."""
         requires("supervisord")
         how = ["-c", SLOW_EXEC, str(exec_seconds)] if exec_seconds else ["-m", "supervisor.supervisord"]
         self._process = subprocess.Popen(
             [sys.executable, *how, "-n", "-c", str(self.configuration)],
             cwd=self.directory,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             env={"PATH": os.environ["PATH"]},
         )
         eventually(self._answers, "supervisord does not answer")
