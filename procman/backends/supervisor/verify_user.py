@@ -11,7 +11,7 @@ from procman.backends.supervisor.configuration.main_file import MainFile
 from procman.backends.supervisor.renderer import script_path
 from procman.errors import ProcmanError
 from procman.launch import group_of, user_of
-from procman.model import SupervisorMode
+from procman.model import Scope, SupervisorMode
 from procman.project import Program, Project, Rendering
 from procman.subprocesses import CLEAN_ENVIRONMENT, capture
 
@@ -59,8 +59,11 @@ def _place(project: Project, program: Program, key: str) -> str:
 
 
 def _manager_without_rights(project: Project, main: MainFile) -> str:
-    """Return the user, other than root, that the supervisord of `main` runs as; empty if it is root or unknown."""
-    if project.supervisor.mode is SupervisorMode.EMBEDDED:
+    """Return the user, other than root, that the supervisord of `main` runs as; empty if it is root or unknown.
+
+    In user scope, no program has another user than its supervisord.
+    """
+    if project.supervisor.mode is SupervisorMode.EMBEDDED or project.scope is Scope.USER:
         return ""
     name = named_user(main.user) if main.user else _listening(main)
     return "" if name == "root" else name
